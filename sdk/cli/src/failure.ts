@@ -51,6 +51,8 @@ export interface Spoken {
   readonly url: string;
   readonly urlFrom: string;
   readonly keyFrom: string;
+  /** The file of another key for this address, which the folder keeps and which was not used. */
+  readonly unusedKeyFile?: string | undefined;
   /** Where proxies are looked up. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -73,11 +75,17 @@ const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
   internal: ["try again; if it stays so, the server's log says why"],
 };
 
+/** What to type to use the key that a file holds. */
+function useKeyOf(file: string): string {
+  return `this folder keeps another key for this address; to use it, add \`--key "$(cat '${file}')"\``;
+}
+
 function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
   const rest = { exit: exitOf(problem), code: problem.code, faults: problem.faults, cause: problem };
   if (problem.code === "unauthenticated") {
     const next = [
       ...(spoken ? [`the key came from ${spoken.keyFrom}`] : []),
+      ...(spoken?.unusedKeyFile === undefined ? [] : [useKeyOf(spoken.unusedKeyFile)]),
       "an admin makes a new one with `towpath key create NAME`; pass it with --key or TOWPATH_KEY",
     ];
     return new Failure(`${spoken?.url ?? "The server"} does not accept the key.`, { ...rest, next });

@@ -1,7 +1,9 @@
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { Problem } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "../config.ts";
+import { toFailure } from "../failure.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { findConnection } from "./connection.ts";
 
@@ -126,6 +128,15 @@ describe("a key", () => {
         ...{ url: HERE, key: "key-of-user" },
         keyFrom: join(folder.root, "home/towpath/config.json"),
       });
+      const failure = toFailure(new Problem("unauthenticated", "no such key"), found);
+      const file = join(folder.root, ".towpath/control/admin.key");
+      expect(failure.next.slice(0, 2)).toEqual([
+        `the key came from ${found.keyFrom}`,
+        `this folder keeps another key for this address; to use it, add \`--key "$(cat '${file}')"\``,
+      ]);
+      const chosen = { from: folder.root, key: "key-of-folder" };
+      const other = await findConnection(config(folder.root, { TOWPATH_URL: url }), chosen);
+      expect(other).toMatchObject({ key: "key-of-folder", unusedKeyFile: undefined });
     },
   );
 

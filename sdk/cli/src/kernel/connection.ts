@@ -159,6 +159,13 @@ function keyAmong(sources: readonly Source[], place: Place): Source | null {
   });
 }
 
+/** The folder's key file, if the folder keeps a key for this address and the person's own file has another. */
+function unusedKeyFile(sources: readonly Source[], a: { holder: Source; url: string }): string | undefined {
+  const folder = sources.find(({ kind, key }) => kind === "folder" && key !== undefined);
+  if (a.holder.kind !== "user" || folder?.key === a.holder.key) return undefined;
+  return folder !== undefined && names(folder, a.url) ? folder.from.key : undefined;
+}
+
 /**
  * Finds the server and key: `--url`/`--key`, then `TOWPATH_URL`/`TOWPATH_KEY`, then the nearest `.towpath/` folder,
  * then the user's configuration file. Which key may go to which address is `keyAmong`'s.
@@ -183,6 +190,7 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
     urlFrom: from,
     key: holder.key,
     keyFrom: holder.from.key,
+    unusedKeyFile: unusedKeyFile(sources, { holder, url }),
     client,
     environment: config.environment,
   };

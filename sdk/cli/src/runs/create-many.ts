@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { Client } from "@towpath/client";
+import { type Client, UnexpectedAnswer } from "@towpath/client";
 import {
   type CreatedRun,
   type CreateRuns,
@@ -9,6 +9,7 @@ import {
   type Json,
   JsonObject,
   LIMITS,
+  Problem,
   uuidv7,
 } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
@@ -94,7 +95,7 @@ const DERIVED_NEAR = "01900000-0000-7000-8000-000000000000";
 
 /** An id for each line: the same for the same key, line and deployment, else new. */
 async function idsOf(
-  invocation: Invocation,
+  invocation: Pick<Invocation, "clock">,
   { deployment, idempotencyKey: key }: ManyRequest,
   lines: readonly Line[],
 ): Promise<string[]> {
@@ -104,7 +105,7 @@ async function idsOf(
 }
 
 async function bodyOf(
-  invocation: Invocation,
+  invocation: Pick<Invocation, "clock">,
   request: ManyRequest,
   lines: readonly Line[],
 ): Promise<CreateRuns> {
@@ -128,6 +129,26 @@ interface Refused {
   readonly problem: NonNullable<CreatedRun["problem"]>;
 }
 
+const isTooLarge = (error: unknown) =>
+  (error instanceof Problem || error instanceof UnexpectedAnswer) && error.status === 413;
+
+/** Creates a run for each line. Sends halves where the control plane, or a proxy before it, refuses all in one request. */
+export async function createBatch(
+  invocation: Pick<Invocation, "clock">,
+  a: { client: Client; request: ManyRequest; lines: readonly Line[] },
+): Promise<CreatedRun[]> {
+  const { client, request, lines } = a;
+  try {
+    const { items } = await client.createRuns({ body: await bodyOf(invocation, request, lines) });
+    return items;
+  } catch (error) {
+    if (!isTooLarge(error) || lines.length < 2) throw error;
+    const half = Math.ceil(lines.length / 2);
+    const first = await createBatch(invocation, { ...a, lines: lines.slice(0, half) });
+    return [...first, ...(await createBatch(invocation, { ...a, lines: lines.slice(half) }))];
+  }
+}
+
 async function createAll(
   invocation: Invocation,
   client: Client,
@@ -137,7 +158,7 @@ async function createAll(
   const known: string[] = [];
   const refused: Refused[] = [];
   for await (const lines of inBatches(readLines(invocation, request.from))) {
-    const { items } = await client.createRuns({ body: await bodyOf(invocation, request, lines) });
+    const items = await createBatch(invocation, { client, request, lines });
     for (const [index, { id, outcome, problem }] of items.entries()) {
       if (problem === null) (outcome === "known" ? known : created).push(id);
       else refused.push({ line: lines[index]?.number ?? 0, problem });
