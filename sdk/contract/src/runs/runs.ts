@@ -309,7 +309,7 @@ type FailedCall = Pick<TaskRun, "state" | "codeVersion" | "fatal">;
 
 /**
  * Whether later attempts throw the error of a failed call again. An attempt that was suspended or has completed has failed by
- * none of its calls, so nothing is noted of them then.
+ * none of its calls. Nothing is noted of those of a completed attempt, nor by an earlier release of those of a suspended one.
  * @param attempt The state of the call's attempt. Missing: not known.
  */
 export function failureStands(call: FailedCall, attempt: AttemptState | undefined): boolean {

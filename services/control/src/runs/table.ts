@@ -166,8 +166,8 @@ const taskRunColumns = () => ({
   codeVersion: text("code_version"),
   inputHash: text("input_hash"),
   /**
-   * Of a call that failed, once its attempt has ended other than suspended or completed: whether the attempt failed by its error,
-   * so that it is called again; else its error is thrown again. A replica of a release before this column leaves null: see `failureStands`.
+   * Of a call that failed, once its attempt has ended other than completed: whether the attempt failed by its error,
+   * so that it is called again; else its error is thrown again. A replica of an earlier release may leave null: see `failureStands`.
    */
   fatal: boolean("fatal"),
   error: errorColumn(),

@@ -201,12 +201,12 @@ function attemptEndOf({ held, ended, decision }: Decided): AttemptEnd {
 }
 
 /**
- * What is noted of an attempt's failed calls. One that was suspended or completed has failed by none: its state says so, which costs
- * nothing. Nor has a lost one: nobody has said that it did.
+ * What is noted of an attempt's failed calls. A suspended attempt has failed by none of them. Nor has a lost one: nobody has
+ * said that it did. Of a completed one nothing is noted: its state says enough, and no attempt of its run follows.
  */
 function failureOf({ held, ended: { outcome, failedBy }, decision }: Decided): FailedAttempt[] {
   const { by } = decision.attempt;
-  if (held.startedAt === null || by === "suspend" || by === "complete") return [];
+  if (held.startedAt === null || by === "complete") return [];
   const isFailure = outcome === "failed" || outcome === "cancelled";
   return [{ attemptId: held.id, failedBy: isFailure ? (failedBy ?? null) : [] }];
 }

@@ -256,7 +256,7 @@ describe("failures of task calls", () => {
     ["a suspension", ["suspended", { waits: ["for"] }], "no charge"],
   ];
   test.each(byEarlierRelease)(
-    "after %s that a replica of an earlier release took",
+    "after %s that a replica of an earlier release takes, or goes on from",
     async (_what, end, message) => {
       const tenancy = await openTenancy(testEnv, { retry });
       const flow = await startedIn(testEnv, tenancy);
@@ -266,7 +266,9 @@ describe("failures of task calls", () => {
       const fatal = () => sql`select fatal from task_run where run_id = ${flow.id}`;
       expect(await fatal()).toEqual([{ fatal: null }]);
       await flow.fakeWorker.say(flow.given, [said.ended(...end)], { from: 4 });
-      // Such a replica does not write the column.
+      // A replica of an earlier release goes by the column alone when it serves the next attempt.
+      expect(await fatal()).toEqual([{ fatal: message === null }]);
+      // One that takes the end does not write the column.
       await sql`update task_run set fatal = null where run_id = ${flow.id}`;
       const next = await flow.fakeWorker.take();
       expect(await left(flow.fakeWorker, next)).toEqual([["charge", true, message]]);
