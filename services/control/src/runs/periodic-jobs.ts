@@ -12,6 +12,7 @@ import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
 import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./store/due.ts";
+import { noteChildren } from "./store/kept-children.ts";
 import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
@@ -112,6 +113,7 @@ const retentionPeriodicJob: PeriodicJob = {
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
     const before = await keptSince(database.db, clock, { retentionMs: config.historyRetentionMs });
+    if ((await noteChildren(database.db, before)) === FORGET_MAX) return { worked: true };
     let dropped = true;
     for (const parent of HISTORY_TABLES) {
       dropped = (await dropPartitions(database.db, { parent, before })) && dropped;

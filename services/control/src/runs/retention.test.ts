@@ -4,8 +4,9 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../test-env.fixture.ts";
 import { call } from "./call.ts";
-import { createRun, listRuns, runsPeriodicJobs } from "./index.ts";
+import { createRun, listRuns, preparePast, runsPeriodicJobs } from "./index.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
+import { deleteCheckpointsOf } from "./rerun/delete-checkpoints.ts";
 import { rerunRun } from "./rerun/rerun.ts";
 import { startedIn } from "./waits/waiting-flow.fixture.ts";
 
@@ -24,13 +25,28 @@ async function runPeriodicJob(wanted: string): Promise<void> {
   while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
-/** Moves a run that has ended to history, as one that ended long ago, and forgets what is older than the retention. */
+/** Moves a run that has ended to history, as one that ended long ago. */
+async function archive(runId: string): Promise<void> {
+  await testEnv.deps.database.sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
+  await runPeriodicJob("archive");
+}
+
+/** Forgets a run that has ended, as one that ended longer ago than the retention. */
 async function forget(runId: string): Promise<void> {
   const { sql } = testEnv.deps.database;
-  await sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
-  await runPeriodicJob("archive");
+  await archive(runId);
   await runPeriodicJob("history-retention");
   expect(await sql`select from run_history where id = ${runId}`).toHaveLength(0);
+}
+
+const result = { uri: "file:///store/r.json", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
+
+/** Starts a child of a flow that is at work, or finds the one that this call has started. */
+async function startChild(flow: Awaited<ReturnType<typeof startedIn>>): Promise<CalledRun> {
+  const { attemptId, epoch, nonce } = flow.given;
+  const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: {} } as const;
+  const request = { attemptId, epoch, nonce, callId: await derivedId(flow.id, "child"), call: asked };
+  return (await call(testEnv.deps, flow.fakeWorker.worker, request)) as CalledRun;
 }
 
 const keysOf = (runId: string) => testEnv.deps.database.sql`select from run_key where run_id = ${runId}`;
@@ -38,14 +54,7 @@ const keysOf = (runId: string) => testEnv.deps.database.sql`select from run_key 
 test("a child whose history is gone is not started again while its parent is live, and answers how it ended", async () => {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const flow = await startedIn(testEnv, tenancy);
-  const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: {} } as const;
-  type Given = typeof flow.given;
-  const start = async (given: Given): Promise<CalledRun> => {
-    const { attemptId, epoch, nonce } = given;
-    const request = { attemptId, epoch, nonce, callId: await derivedId(flow.id, "child"), call: asked };
-    return (await call(testEnv.deps, flow.fakeWorker.worker, request)) as CalledRun;
-  };
-  const { runId } = await start(flow.given);
+  const { runId } = await startChild(flow);
   const wait = { kind: "run", runId } as const;
   await flow.ask("end of child", wait);
   const other = new FakeWorker(testEnv, await tenancy.worker("other"));
@@ -60,7 +69,7 @@ test("a child whose history is gone is not started again while its parent is liv
   });
   await forget(runId);
   const known = { runId, state: "failed", cause: "error", error };
-  expect(await start(flow.given)).toMatchObject(known);
+  expect(await startChild(flow)).toMatchObject(known);
   expect(await flow.ask("end of child", wait)).toMatchObject({ state: "satisfied", run: known });
   expect(await flow.ask("another wait for it", wait)).toMatchObject({ state: "satisfied", run: known });
   expect((await listRuns(testEnv.deps, tenancy.scope, { limit: 10 })).items.map(({ id }) => id)).toEqual([
@@ -70,6 +79,56 @@ test("a child whose history is gone is not started again while its parent is liv
   await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
   await runPeriodicJob("history-retention");
   expect(await keysOf(runId)).toHaveLength(0);
+});
+
+const lies = ["in the partition of its month", "in the default partition"] as const;
+test.each(lies)("a child that an earlier release archived is not started again: %s", async (where) => {
+  const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
+  const { sql } = testEnv.deps.database;
+  if (where === "in the partition of its month") {
+    const clock = { ...testEnv.deps.clock, nowMs: () => Date.parse(LONG_AGO) };
+    await preparePast(testEnv.deps, [clock]);
+  }
+  const flow = await startedIn(testEnv, tenancy);
+  const { runId } = await startChild(flow);
+  const other = new FakeWorker(testEnv, await tenancy.worker("other"));
+  await other.say(await other.take(), [said.started, said.ended("completed", { result })]);
+  await archive(runId);
+  // Such a release does not know these columns.
+  await sql`update run_key set parent_id = null, outcome = null where run_id = ${runId}`;
+  await runPeriodicJob("history-retention");
+  expect(await sql`select from run_history where id = ${runId}`).toHaveLength(0);
+  expect(await startChild(flow)).toMatchObject({
+    runId,
+    state: "completed",
+    cause: null,
+    result,
+    error: null,
+  });
+  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
+  await runPeriodicJob("history-retention");
+  expect(await keysOf(runId)).toHaveLength(0);
+});
+
+test("a child's result is no longer told when its checkpoints were deleted before its history was", async () => {
+  const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
+  const flow = await startedIn(testEnv, tenancy);
+  const { runId } = await startChild(flow);
+  const other = new FakeWorker(testEnv, await tenancy.worker("other"));
+  await other.say(await other.take(), [said.started, said.ended("completed", { result })]);
+  await archive(runId);
+  expect(await startChild(flow)).toMatchObject({ runId, state: "completed", result });
+  await deleteCheckpointsOf(testEnv.deps, { workspaceId: tenancy.scope.workspaceId, runId });
+  await runPeriodicJob("history-retention");
+  expect(await testEnv.deps.database.sql`select from run_history where id = ${runId}`).toHaveLength(0);
+  expect(await startChild(flow)).toEqual({
+    runId,
+    state: "completed",
+    cause: null,
+    result: null,
+    error: null,
+  });
+  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
 });
 
 test("a rerun whose origin's history is gone says so, and does not run again what it is to reuse", async () => {
@@ -87,6 +146,29 @@ test("a rerun whose origin's history is gone says so, and does not run again wha
     code: "run-not-found",
     message: expect.stringContaining(flow.id),
   });
+});
+
+test("a rerun that was suspended goes on from what it has told itself, though its origin's history is gone", async () => {
+  const tenancy = await openTenancy(testEnv);
+  const flow = await startedIn(testEnv, tenancy);
+  const { fakeWorker } = flow;
+  await fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  const id = uuidv7(testEnv.clock.nowMs());
+  await rerunRun(testEnv.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
+  const first = await fakeWorker.take();
+  const { attemptId, epoch, nonce } = first;
+  await fakeWorker.say(first, [
+    said.started,
+    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result }),
+  ]);
+  const wait = { kind: "wait", path: "for", wait: { kind: "for", ms: 0 } } as const;
+  const callId = await derivedId(id, "for");
+  await call(testEnv.deps, fakeWorker.worker, { attemptId, epoch, nonce, callId, call: wait });
+  await fakeWorker.say(first, [said.ended("suspended", { waits: ["for"] })], { from: 3 });
+  await forget(flow.id);
+  const second = await fakeWorker.take();
+  const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...second, after: null });
+  expect(items).toMatchObject([{ path: "load", own: true, result }]);
 });
 
 test("what a run that is gone had waited for and had others do is forgotten with the history of its time", async () => {

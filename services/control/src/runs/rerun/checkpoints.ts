@@ -18,7 +18,7 @@ import {
 } from "../../kernel/index.ts";
 import { sameFence } from "../claim/commands.ts";
 import { findAttempt, listCheckpointRows, listLatestAttempts } from "../store/checkpoints.ts";
-import { findRun } from "../store/read.ts";
+import { findRun, type RunName } from "../store/read.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
 import { lineageOf } from "./lineage.ts";
@@ -48,7 +48,8 @@ interface Source {
  * that it is a rerun of. Behind them the waits of its run that are over: a loop that has waited thousands of times would
  * else ask for each of them again. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
  * no others.
- * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out; `run-not-found` for a rerun whose origin is gone.
+ * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out; `run-not-found` for a rerun whose origin is gone before it
+ * has told of anything itself.
  */
 export async function listCheckpoints(
   deps: Deps,
@@ -132,23 +133,40 @@ async function latestOf(
 
 async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
   const { workspaceId, runId, ordinal } = held;
+  const own = { runId, before: ordinal };
   const run = await findRun(from, { workspaceId, runId });
   const earlier = run === null ? [] : await lineageOf(from, run);
-  if (run !== null) refuseWithoutOrigin(run, earlier);
+  const gone = run === null ? null : goneOrigin(run, earlier);
+  if (gone !== null) {
+    await refuseWithoutOwn(from, { ...own, workspaceId, gone });
+    // It keeps its place among the sources, which a cursor from before it was gone counts.
+    return [{ runId: gone, before: ORDINAL_MAX }, own];
+  }
   const kept = earlier.filter((one) => one.checkpointsDeletedAt === null);
-  return [...kept.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), { runId, before: ordinal }];
+  return [...kept.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), own];
+}
+
+/** The run that this one is a rerun of from its failure, if its history is gone. */
+function goneOrigin({ trigger }: RunRow, earlier: readonly RunRow[]): string | null {
+  if (trigger.kind !== "rerun" || !trigger.fromFailure) return null;
+  return earlier.some((one) => one.id === trigger.runId) ? null : trigger.runId;
 }
 
 /**
- * A rerun that outlives the history of what it is a rerun of would run those tasks again that it promised to reuse.
+ * A rerun that outlives the history of what it is a rerun of would run those tasks again that it promised to reuse. Once an
+ * earlier attempt of its own has told of what it reused, it goes on from that.
  * @throws Problem `run-not-found`.
  */
-function refuseWithoutOrigin({ trigger, id }: RunRow, earlier: readonly RunRow[]): void {
-  if (trigger.kind !== "rerun" || !trigger.fromFailure) return;
-  if (earlier.some((one) => one.id === trigger.runId)) return;
+async function refuseWithoutOwn(
+  from: Queryable,
+  a: RunName & { before: number; gone: string },
+): Promise<void> {
+  const { gone, ...mine } = a;
+  const own = await listCheckpointRows(from, { ...mine, limit: 1, after: { attempt: 0, ord: 0 } });
+  if (own.length > 0) return;
   throw new Problem(
     "run-not-found",
-    `The history of run ${trigger.runId} was deleted, whose results run ${id} is to reuse. Rerun ${id} from its failure to reuse what it has itself, or run it whole.`,
+    `The history of run ${gone} was deleted, whose results run ${a.runId} is to reuse. Rerun run ${a.runId} as a whole.`,
   );
 }
 

@@ -2,6 +2,7 @@ import { type SQL, sql } from "#sql";
 import { type Clock, lockedOf, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { attempt, run, taskRun } from "../table.ts";
 import { runColumns } from "./due.ts";
+import { outcomeOf } from "./kept-children.ts";
 import { columnNames, columns, rows, textArray } from "./rows.ts";
 
 /** The most runs that one round moves. */
@@ -53,8 +54,7 @@ export async function archiveEnded(tx: Tx, ended: readonly EndedRun[]): Promise<
     tx,
     sql`with picked as materialized (
         select r.workspace_id, r.id, r.ended_at, q.id as parent_id,
-          case when q.id is not null then json_build_object('deployment', r.deployment, 'task', r.task, 'state', r.state,
-            'cause', r.cause, 'result', r.result, 'error', r.error) end as outcome
+          case when q.id is not null then ${outcomeOf("r")} end as outcome
         from unnest(${textArray(workspaceIds)}::uuid[], ${textArray(ids)}::uuid[]) as e (workspace_id, id)
           join run r on r.workspace_id = e.workspace_id and r.id = e.id
           -- Looked up row by row, by the limit, whatever the planner thinks of the table's size.

@@ -3,6 +3,7 @@ import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
 import { runColumns } from "./due.ts";
+import { outcomeWithoutResult } from "./kept-children.ts";
 import { archivedAt, type RunName } from "./read.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -83,8 +84,8 @@ export async function listLatestAttempts(
 }
 
 /**
- * Deletes the refs of what a run has left, live or archived, and notes when. For a caller that holds the lock of the run if it
- * is live, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run and run_history.
+ * Deletes the refs of what a run has left, live or archived, what its parent may ask of it among them, and notes when. For a caller that holds the lock of the run if it
+ * is live, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run, run_history and run_key.
  * @returns How many refs there were.
  */
 export async function deleteRefs(tx: Tx, clock: Clock, a: RunName): Promise<number> {
@@ -101,6 +102,7 @@ export async function deleteRefs(tx: Tx, clock: Clock, a: RunName): Promise<numb
       ), live_kept as (delete from task_run where ${mine} and kind = 'kept' returning 1
       ), past_kept as (
         delete from task_run_history where ${mine} and run_ended_at = ${archivedAt(a)} and kind = 'kept' returning 1
+      ), child as (update run_key set outcome = ${outcomeWithoutResult} where ${mine} and outcome is not null
       ), live_run as (update run ${mark} where ${self}
       ), past_run as (update run_history ${mark} where ${self} and ended_at = ${archivedAt(a)})
       select (select count(*) from live)::int + (select count(*) from past)::int

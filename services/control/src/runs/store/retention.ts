@@ -7,7 +7,8 @@ import { rows } from "./rows.ts";
 /** The most rows of each table that one round forgets. */
 export const FORGET_MAX = 1_000;
 
-const startOf = (month: Month): SQL => sql`${new Date(month.startMs).toISOString()}::timestamptz`;
+/** The first instant of a month, as SQL. */
+export const startOf = (month: Month): SQL => sql`${new Date(month.startMs).toISOString()}::timestamptz`;
 
 /** Whether a run has not ended, or not before a month, as SQL over its id. Primary key of run_key. */
 export function isRunKept(a: { workspaceId: SQL; runId: SQL; since: Month }): SQL {
@@ -74,10 +75,12 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
   const [gone] = await rows<{ count: number }>(
     db,
     sql`with old as materialized (
-        select workspace_id, run_id from run_key c
-        where ended_at < ${startOf(before)} and not exists (select 1 from run p
-          where p.workspace_id = c.workspace_id and p.id = c.parent_id and p.ended_at is null)
-        order by ended_at limit ${FORGET_MAX}
+        select c.workspace_id, c.run_id from run_key c
+          -- Looked up row by row, by the limit: an anti-join may read all live runs.
+          left join lateral (select p.id from run p where p.workspace_id = c.workspace_id and p.id = c.parent_id
+            and p.ended_at is null limit 1) q on true
+        where c.ended_at < ${startOf(before)} and q.id is null
+        order by c.ended_at limit ${FORGET_MAX}
       ), gone as (
         delete from run_key k using old o where k.workspace_id = o.workspace_id and k.run_id = o.run_id returning 1
       ), keys as (
