@@ -6,19 +6,23 @@ import { createTestDatabase, type TestDatabase } from "../../../test/harness/ind
 import { openTestApp } from "./app.fixture.ts";
 import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
 import { identifyWith } from "./identity/index.ts";
+import { manualClock } from "./kernel/index.ts";
 import { SLICES } from "./slices.ts";
 import { sign, specOf } from "./spec.fixture.ts";
 import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
 
 const MOST = 3;
+/** For longer than a workspace is remembered as full. */
+const FULL_MS = 10_000;
 
+const clock = manualClock(Date.now());
 let database: TestDatabase;
 let deps: TestDeps;
 let app: Hono;
 beforeAll(async () => {
   database = await createTestDatabase();
   const quotas = new Map(QUOTA_NAMES.map((name) => [name, MOST] as const));
-  deps = await openTestDeps({ url: database.url, config: { quotas, notifyPrivate: true } });
+  deps = await openTestDeps({ url: database.url, clock, config: { quotas, notifyPrivate: true } });
   app = openTestApp({ deps, identify: identifyWith(deps), slices: SLICES });
 });
 afterAll(async () => {
@@ -102,7 +106,45 @@ test("a worker that starts again and those not seen for a day take no more room"
   expect((await MAKE.workers(place, "one more")).status).toBe(409);
   await deps.database.sql`update worker set last_seen_at = now() - interval '25 hours'
     where workspace_id = ${place.workspaceId} and id = ${same.workerId}`;
+  clock.advance(FULL_MS);
   expect((await MAKE.workers(place, "one more")).status).toBe(200);
+});
+
+test("a full workspace refuses a new worker without a transaction, and takes a worker that it knows", async () => {
+  const place = await openPlace();
+  const known = { name: "known", workerId: randomUUID() };
+  expect((await openWorker(place, known)).status).toBe(200);
+  for (let count = 1; count < MOST; count++) await MAKE.workers(place, "other");
+  expect((await MAKE.workers(place, "one more")).status).toBe(409);
+  const locked = deps.database.sql.begin(async (tx) => {
+    await tx`lock table worker in share mode`;
+    return (await MAKE.workers(place, "one more")).status;
+  });
+  expect(await locked).toBe(409);
+  expect((await openWorker(place, known)).status).toBe(200);
+});
+
+test("workers that have not polled for minutes, and those whose key is revoked, take no room", async () => {
+  const place = await openPlace();
+  const { sql } = deps.database;
+  const oneMore = async () => {
+    clock.advance(FULL_MS);
+    return (await MAKE.workers(place, "one more")).status;
+  };
+  const old = new Date(clock.nowMs() - 6 * 60_000);
+  const set = (pollSeq: number) => sql`update worker set last_seen_at = ${old}, poll_seq = ${pollSeq}
+    where workspace_id = ${place.workspaceId}`;
+  for (let count = 0; count < MOST; count++) expect(await oneMore()).toBe(200);
+  expect(await oneMore()).toBe(409);
+  await set(1);
+  expect(await oneMore()).toBe(409);
+  await set(0);
+  for (let count = 0; count < MOST; count++) expect(await oneMore()).toBe(200);
+  expect(await oneMore()).toBe(409);
+  const { id } = await (await createTenant(deps)).workerKey();
+  await sql`update access_key set revoked_at = now() where id = ${id}`;
+  await sql`update worker set key_id = ${id} where workspace_id = ${place.workspaceId}`;
+  expect(await oneMore()).toBe(200);
 });
 
 test("what is set again takes no more room", async () => {

@@ -25,7 +25,7 @@ export const QUOTAS = {
   notifiers: { most: 100, of: "notifiers", next: "Delete a notifier: towpath notify rm NAME." },
   workers: {
     most: 10_000,
-    of: "workers that were seen in the last day",
+    of: "workers that were seen in the last day, by a key that is not revoked",
     next: "Give each worker a state directory that outlives it: without one, it counts as a new worker at each start.",
   },
   keys: { most: 1000, of: "keys that are not revoked", next: "Revoke a key: towpath key revoke ID." },

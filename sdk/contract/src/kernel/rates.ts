@@ -19,7 +19,7 @@ export const RATE_LIMITS = {
   write: { summary: "Making, changing and deleting", perSecond: { key: 100, workspace: 200 } },
   run: { summary: "Starting, answering and ending runs", perSecond: { key: 1000, workspace: 2000 } },
   stream: { summary: "Opening a stream of events", perSecond: { key: 20, workspace: 100 } },
-  session: { summary: "A worker exchanging its key for a session", perSecond: { key: 100 } },
+  session: { summary: "A worker exchanging its key for a session", perSecond: { key: 100, workspace: 200 } },
   worker: {
     summary: "The worker protocol",
     perSecond: { worker: 1000, key: 10_000, workspace: 20_000 },

@@ -2,10 +2,11 @@ import type { SliceRoutes } from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import { createPool, getPool, listPools, listWorkers } from "./pools.ts";
 import { deleteQueue, listQueues, type Reorder, setQueue } from "./queues.ts";
-import { openSession } from "./session.ts";
+import { FullWorkspaces, openSession } from "./session.ts";
 
 /** The routes of pools, with what reads how busy they are and what puts their runs in another order. */
 export function poolsRoutes({ load, reorder }: { load: LoadReader; reorder: Reorder }): SliceRoutes {
+  const full = new FullWorkspaces();
   return (register) => {
     register("createPool", ({ deps, scope, body }) => createPool({ ...deps, load }, { scope, input: body }));
     register("listPools", ({ deps, scope, query }) => listPools({ ...deps, load }, { scope, ...query }));
@@ -22,7 +23,7 @@ export function poolsRoutes({ load, reorder }: { load: LoadReader; reorder: Reor
       return undefined;
     });
     register("openSession", ({ deps, scope, body }) =>
-      openSession(deps, { scope, keyPool: scope.keyPool, input: body }),
+      openSession(deps, { scope, keyPool: scope.keyPool, input: body, full }),
     );
   };
 }

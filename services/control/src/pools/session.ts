@@ -6,11 +6,14 @@ import {
   keepQuota,
   type Queryable,
   type Scope,
+  type Tx,
   VERSION,
   writeChanges,
 } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
 import {
+  deleteNeverPolled,
+  isKnownWorker,
   type NotedWorker,
   type SeenPoll,
   seenLately,
@@ -52,17 +55,71 @@ async function poolFor(deps: Deps, a: { scope: Scope; keyPool: string | null; in
   return row;
 }
 
+/** The most workers that are deleted at once to make room. */
+const IDLE_MOST = 10_000;
+
+const isQuotaProblem = (error: unknown): error is Problem =>
+  error instanceof Problem && error.code === "quota-exceeded";
+
+/**
+ * Checks the quota of workers. Where it is exceeded, workers that never polled make room: a worker without a state directory
+ * that crashes at each start leaves many.
+ * @throws Problem `quota-exceeded`.
+ */
+async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> {
+  const where = seenLately(deps.clock);
+  const keep = () => keepQuota(tx, deps, { quota: "workers", workspaceId, table: worker, where });
+  try {
+    await keep();
+  } catch (error) {
+    if (!isQuotaProblem(error)) throw error;
+    const { clock } = deps;
+    if ((await deleteNeverPolled(tx, { workspaceId, limit: IDLE_MOST, clock })) === 0) throw error;
+    await keep();
+  }
+}
+
+/** How long a workspace is remembered as full, milliseconds. */
+const FULL_MS = 5_000;
+/** The most workspaces that are remembered as full. */
+const FULL_MOST = 10_000;
+
+/** Workspaces that had no room for another worker a moment ago. Refuses new workers without a transaction. */
+export class FullWorkspaces {
+  readonly #full = new Map<string, { problem: Problem; untilMs: number }>();
+
+  /** @throws Problem `quota-exceeded` for a worker that a full workspace does not know. */
+  async refuse(
+    deps: Pick<Deps, "database" | "clock">,
+    a: { workspaceId: string; workerId: string },
+  ): Promise<void> {
+    const full = this.#full.get(a.workspaceId);
+    if (full === undefined) return;
+    if (deps.clock.nowMs() >= full.untilMs) this.#full.delete(a.workspaceId);
+    else if (!(await isKnownWorker(deps.database.db, a))) throw full.problem;
+  }
+
+  /** Remembers the workspace if the error says that it is full. */
+  note(deps: Pick<Deps, "clock">, { workspaceId, error }: { workspaceId: string; error: unknown }): void {
+    if (!isQuotaProblem(error)) return;
+    if (this.#full.size >= FULL_MOST) this.#full.clear();
+    this.#full.set(workspaceId, { problem: error, untilMs: deps.clock.nowMs() + FULL_MS });
+  }
+}
+
 /**
  * Exchanges a worker key for a session token that is bound to one pool and lasts ten minutes, and notes the worker.
  * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`, `quota-exceeded`.
  */
 export async function openSession(
   deps: Deps,
-  a: { scope: Scope; keyPool: string | null; input: OpenSession },
+  a: { scope: Scope; keyPool: string | null; input: OpenSession; full?: FullWorkspaces },
 ): Promise<Session> {
   const { scope, input } = a;
   const protocol = negotiate(input);
   const row = await poolFor(deps, a);
+  const { full = new FullWorkspaces() } = a;
+  await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
   const generation = await inTransaction(deps, async (tx) => {
@@ -71,9 +128,11 @@ export async function openSession(
       ...{ ...bound, id: workerId, name, version, capacity, amounts, stores, protocol, process },
       ...{ keyPool: a.keyPool, clock: deps.clock },
     });
-    const counted = { workspaceId: scope.workspaceId, table: worker, where: seenLately(deps.clock) };
-    if (noted?.isNew) await keepQuota(tx, deps, { ...counted, quota: "workers" });
+    if (noted?.isNew) await keepRoom(tx, deps, scope.workspaceId);
     return noted?.generation ?? null;
+  }).catch((error: unknown) => {
+    full.note(deps, { workspaceId: scope.workspaceId, error });
+    throw error;
   });
   if (generation === null)
     throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");

@@ -1,6 +1,6 @@
 import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
-import { type Clock, now, prepared, type Queryable, UNHURRIED } from "../kernel/index.ts";
+import { type Clock, now, prepared, type Queryable, type Tx, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
 /** A pause as a worker tells of it. */
@@ -183,9 +183,37 @@ export async function upsertWorker(
   return row === undefined ? null : { generation: Number(row.generation), isNew: row.isNew };
 }
 
-/** Which workers count against the quota: those whose ids may still be in use. */
+/** Which workers count against the quota: those whose ids may still be in use. One whose key is revoked does not count. */
 export function seenLately(clock: Clock): SQL {
-  return sql`last_seen_at > ${now(clock)} - interval '1 day'`;
+  return sql`last_seen_at > ${now(clock)} - interval '1 day'
+    and not exists (select 1 from access_key k where k.id = worker.key_id and k.revoked_at is not null)`;
+}
+
+/** Deletes workers of a workspace that opened a session minutes ago and have never polled. @returns how many. */
+export async function deleteNeverPolled(
+  tx: Tx,
+  a: { workspaceId: string; limit: number; clock: Clock },
+): Promise<number> {
+  const gone = await tx.execute(sql`
+    delete from worker w using (
+      select id from worker where workspace_id = ${a.workspaceId} and generation = 1 and poll_seq = 0
+        and last_seen_at < ${now(a.clock)} - interval '5 minutes'
+      limit ${a.limit} for update skip locked) idle
+    where w.workspace_id = ${a.workspaceId} and w.id = idle.id
+    returning 1`);
+  return gone.length;
+}
+
+/** Whether a workspace knows a worker. */
+export async function isKnownWorker(
+  from: Queryable,
+  a: { workspaceId: string; workerId: string },
+): Promise<boolean> {
+  const found = await from
+    .select({ id: worker.id })
+    .from(worker)
+    .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
+  return found.length > 0;
 }
 
 /** One poll of a worker: whose, of which of its starts, and its number there. */
