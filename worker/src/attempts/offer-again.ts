@@ -5,7 +5,7 @@ import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
 import type { ResumeTaker } from "./resume.ts";
-import { type Offered, StuckOffers } from "./stuck-offers.ts";
+import { type Offered, type Owed, StuckOffers } from "./stuck-offers.ts";
 
 /** How many journals of ended attempts are asked about or open at once: no more than one report asks about, and polls can name. */
 const OPEN_MAX = LIMITS.attempts - 100;
@@ -14,7 +14,7 @@ const LOOK_MS = 10_000;
 
 /** Who holds attempts. */
 export interface OfferTaker extends ResumeTaker, Offered {
-  all(): readonly ClaimedAttempt[];
+  all(): readonly (Owed & Pick<ClaimedAttempt, "ask">)[];
   /** Waits until something is so; false when the time is over first. */
   until(isSo: () => boolean, ms: number): Promise<boolean>;
 }
@@ -58,11 +58,19 @@ async function finish(
   let left = await a.first;
   deps.log.info({ journals: (await a.journals).length }, "asking how far the control plane has come");
   while (left.length > 0 && !a.signal.aborted) {
-    // Half of them at once: the next report asks of many.
-    await until(() => !stuck.waits() || openOf(taker) <= OPEN_MAX / 2);
+    await until(() => hasRoom(taker, stuck.waits()));
     left = await askNext(deps, taker, left);
   }
   await until(() => !stuck.waits());
+}
+
+/**
+ * Whether more journals may be asked about. Half of them at once, while some are waited for: the next report asks of many. What is left out
+ * takes room until it is closed.
+ */
+function hasRoom(taker: OfferTaker, waits: boolean): boolean {
+  const open = openOf(taker);
+  return waits ? open <= OPEN_MAX / 2 : open < OPEN_MAX;
 }
 
 /** Journals of ended attempts that are open or asked about. */
