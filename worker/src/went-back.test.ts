@@ -123,7 +123,7 @@ test("a worker that is killed before what was forgotten has been sent again offe
   await plane.untilEnded(attempt);
   plane.takesRecords = false;
   copy.goBack();
-  await plane.until("records were refused twice", () => plane.refusedRecords > 1);
+  await plane.until("records were refused twice", () => plane.refusedReports > 1);
   expect(plane.claims.filter(({ reconciled }) => reconciled === plane.incarnation)).toEqual([]);
   await killNine(first);
   plane.takesRecords = true;

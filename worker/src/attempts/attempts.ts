@@ -170,10 +170,18 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return this.all().some(({ phase, pending }) => phase === "closing" && pending);
   }
 
+  sending(): void {
+    this.#answered.reportSent();
+  }
+
   answered({ commands }: Pick<Reported, "commands">): void {
     this.#answered.reported(this.#deps.bootClock.nowMs());
     this.#check();
     this.#command(commands);
+  }
+
+  refused(): void {
+    this.#answered.reportRefused();
   }
 
   unanswered(): void {

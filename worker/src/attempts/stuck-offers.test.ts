@@ -62,3 +62,38 @@ test("an attempt that sends again what was forgotten is waited for while it come
   }
   expect(waitsAfter({ ms: 60_000, answeredMs: 60_000 })).toBe(false);
 });
+
+test("an attempt that waits for its turn is waited for while any other comes on", () => {
+  const letGo: string[] = [];
+  const all = Array.from({ length: 5 }, (_, index) => {
+    const name = `${index}.1`;
+    const sending = { ...IDLE, ...rest, name, phase: "closing", resends: true } as const;
+    return { ...sending, letGo: async () => void letGo.push(name) } as {
+      -readonly [Key in keyof Owed]: Owed[Key];
+    };
+  });
+  const { waitsAfter } = openStuck(...all);
+  expect(waitsAfter({ ms: 0 })).toBe(true);
+  for (const one of all.slice(0, 4)) {
+    one.progress += 1;
+    expect(waitsAfter({ ms: 40_000, answeredMs: 40_000 })).toBe(true);
+    one.resends = false;
+    expect(waitsAfter({ ms: 40_000, answeredMs: 40_000 })).toBe(true);
+  }
+  expect(letGo).toEqual([]);
+  expect(waitsAfter({ ms: 60_000, answeredMs: 60_000 })).toBe(false);
+  expect(letGo).toEqual(["4.1"]);
+});
+
+test("a process that cannot be killed is not waited for any longer because others come on", () => {
+  const going = { ...IDLE, ...rest, name: "a.1", phase: "launched", stop: "abandoned" } as const;
+  const sending = { ...IDLE, ...rest, name: "b.1", phase: "launched", resends: true } as const;
+  const other: { -readonly [Key in keyof Owed]: Owed[Key] } = { ...sending };
+  const { waitsAfter, logged } = openStuck(going, other);
+  expect(waitsAfter({ ms: 0 })).toBe(true);
+  other.progress += 1;
+  expect(waitsAfter({ ms: 59_999, answeredMs: 59_999 })).toBe(true);
+  other.progress += 1;
+  expect(waitsAfter({ ms: 1, answeredMs: 1 })).toBe(true);
+  expect(logged).toMatchObject([{ attempt: "a.1", going: true }]);
+});

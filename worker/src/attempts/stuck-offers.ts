@@ -3,7 +3,7 @@ import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isBusy } from "./phases.ts";
 
-/** For how long nothing of an attempt may come on while the control plane answers, milliseconds. */
+/** For how long nothing of all that is offered may come on while the control plane answers, milliseconds. */
 const STUCK_MS = 60_000;
 
 /** An attempt as far as an offering may have to wait for it. */
@@ -24,15 +24,19 @@ export interface Offered {
   readonly answeredMs: number;
 }
 
+/** What an attempt was like when its time began. */
 interface Watched {
-  readonly progress: number;
+  /** Null: it is a journal that is asked about. */
+  readonly progress: number | null;
+  readonly isGoing: boolean;
   readonly answeredMs: number;
   readonly atMs: number;
 }
 
 /**
  * Which attempts an offering still waits for. One attempt that is never answered, or one process that cannot be killed, must not keep the
- * worker from all other work: it is left out once nothing of it came on for a minute in which the control plane answered.
+ * worker from all other work. Attempts are left out once nothing of any attempt came on for a minute in which the control plane answered:
+ * while others come on, an attempt may be waiting for its turn.
  */
 export class StuckOffers {
   readonly #deps: Pick<AttemptDeps, "log" | "bootClock">;
@@ -47,32 +51,36 @@ export class StuckOffers {
 
   /** Leaves out what is stuck. @returns whether any other is still waited for. */
   waits(): boolean {
-    const claimedAttempts = this.#offered
-      .all()
-      .filter((claimed) => isOwed(claimed) && !this.#leftOut.has(claimed.name));
-    const open = new Map<string, Owed | null>(claimedAttempts.map((claimed) => [claimed.name, claimed]));
-    for (const name of this.#offered.asked.keys()) if (!open.has(name)) open.set(name, null);
+    const open = this.#open();
+    const cameOn = [...this.#watched].some(([name, before]) => hasComeOn(before, open.get(name)));
     const watched = new Map<string, Watched>();
     for (const [name, claimed] of open) {
-      const before = this.#watched.get(name);
       const now = this.#watch(claimed);
-      if (before === undefined || before.progress !== now.progress) watched.set(name, now);
-      else if (this.#isStuck(claimed, { since: before, now })) this.#leaveOut(name, claimed);
-      else watched.set(name, before);
+      const before = this.#watched.get(name) ?? now;
+      // A process ends by itself, whatever becomes of reports.
+      const isNew = before.isGoing !== now.isGoing || (cameOn && !now.isGoing);
+      const since = isNew ? now : before;
+      if (isStuck(claimed, { since, now })) this.#leaveOut(name, claimed);
+      else watched.set(name, since);
     }
     this.#watched = watched;
     return watched.size > 0;
   }
 
-  #watch(claimed: Owed | null): Watched {
-    const { answeredMs } = this.#offered;
-    return { progress: claimed?.progress ?? 0, answeredMs, atMs: this.#deps.bootClock.nowMs() };
+  /** What is still owed, by name; null for a journal that is asked about. */
+  #open(): Map<string, Owed | null> {
+    const owed = this.#offered.all().filter((claimed) => isOwed(claimed));
+    const open = new Map<string, Owed | null>(owed.map((claimed) => [claimed.name, claimed]));
+    for (const name of this.#offered.asked.keys()) if (!open.has(name)) open.set(name, null);
+    for (const name of this.#leftOut) open.delete(name);
+    return open;
   }
 
-  #isStuck(claimed: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
-    if (claimed === null || !isGoing(claimed)) return now.answeredMs - since.answeredMs >= STUCK_MS;
-    // It ends by the worker's own doing, which takes as long as its spec allows.
-    return now.atMs - since.atMs >= STUCK_MS + (claimed.file?.spec.killGraceMs ?? 0);
+  #watch(claimed: Owed | null): Watched {
+    const { answeredMs } = this.#offered;
+    const atMs = this.#deps.bootClock.nowMs();
+    if (claimed === null) return { progress: null, isGoing: false, answeredMs, atMs };
+    return { progress: claimed.progress, isGoing: isGoing(claimed), answeredMs, atMs };
   }
 
   #leaveOut(name: string, claimed: Owed | null): void {
@@ -90,6 +98,18 @@ export class StuckOffers {
   #tellOf(attempt: string, error: unknown): void {
     this.#deps.log.error({ attempt, error: String(error) }, "a journal could not be closed");
   }
+}
+
+/** Whether reporting of an attempt came on since. One that is not open any more is done. */
+function hasComeOn(before: Watched, claimed: Owed | null | undefined): boolean {
+  if (before.isGoing) return false;
+  return claimed === undefined || before.progress !== (claimed?.progress ?? null);
+}
+
+function isStuck(claimed: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
+  if (claimed === null || !now.isGoing) return now.answeredMs - since.answeredMs >= STUCK_MS;
+  // It ends by the worker's own doing, which takes as long as its spec allows.
+  return now.atMs - since.atMs >= STUCK_MS + (claimed.file?.spec.killGraceMs ?? 0);
 }
 
 /** Whether something of an attempt is still to be asked, sent again or ended. */

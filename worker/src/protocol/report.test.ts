@@ -1,58 +1,10 @@
-import { type Fence, LIMITS, Problem, Report, uuidv7 } from "@towpath/contract";
+import { LIMITS, Problem, Report } from "@towpath/contract";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import type { Sleep } from "../host/index.ts";
 import type { Connection } from "./connection.ts";
 import { Unreachable } from "./errors.ts";
-import { type NumberedRecord, type Reporting, startReporting } from "./report.ts";
-
-/** How often it is looked for something to report although nobody rang. */
-const LOOK_MS = 1_000;
-
-/** An attempt that has so many records of each lane to report. */
-function talkative(count: number) {
-  const fence: Fence = { attemptId: uuidv7(Date.now()), epoch: 1, nonce: "n".repeat(32) };
-  const done = { control: 0, bulk: 0 };
-  const after = (acked: number, most: number): NumberedRecord[] =>
-    Array.from({ length: Math.min(most, count - acked) }, (_, index) => ({ seq: acked + index + 1 }));
-  const reporting: Reporting = {
-    fence,
-    async page({ records }) {
-      return { control: after(done.control, records), bulk: after(done.bulk, records), bytes: 1 };
-    },
-    async reported({ controlAcked, bulkAcked }) {
-      Object.assign(done, { control: controlAcked, bulk: bulkAcked });
-      return true;
-    },
-    async giveUp(_page, why) {
-      throw new Error(why);
-    },
-  };
-  return { reporting, pending: () => done.control < count || done.bulk < count };
-}
-
-/** Sleeps that end when the test has them end, or their signal aborts. */
-function sleepingUntilTold(began: (ms: number, slept: PromiseWithResolvers<void>) => void): Sleep {
-  return async (ms, signal) => {
-    signal?.throwIfAborted();
-    const slept = Promise.withResolvers<void>();
-    signal?.addEventListener("abort", () => slept.reject(signal.reason));
-    began(ms, slept);
-    await slept.promise;
-  };
-}
-
-/** What a loop is given in which no pause ends by itself. */
-function unhurried(call: Connection["call"]) {
-  const session = () => Promise.reject(new Error("not asked"));
-  return {
-    connection: { call, session, protocol: () => 1, close: async () => {} },
-    log: pino({ level: "silent" }),
-    bootClock: { nowMs: () => 0 },
-    sleep: sleepingUntilTold(() => {}),
-    random: () => 0,
-  };
-}
+import { LOOK_MS, sleepingUntilTold, takeAll, talkative, UNHEARD, unhurried } from "./report.fixture.ts";
+import { type Reporting, startReporting } from "./report.ts";
 
 test("many attempts with much to say report it in parts that the control plane takes", async () => {
   const attempts = Array.from({ length: 12 }, () => talkative(LIMITS.laneRecords + 100));
@@ -62,25 +14,10 @@ test("many attempts with much to say report it in parts that the control plane t
   const call: Connection["call"] = async (_verb, body) => {
     const report = Report.parse(body);
     counts.push(report.attempts.reduce((sum, { control, bulk }) => sum + control.length + bulk.length, 0));
-    const answers = report.attempts.map(({ attemptId, control, bulk }) => ({
-      ...{ attemptId, status: "accepted", rejected: [], outcome: null },
-      ...{ controlAcked: control.at(-1)?.seq ?? 0, bulkAcked: bulk.at(-1)?.seq ?? 0 },
-    }));
-    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
+    return takeAll(report);
   };
   const loop = startReporting(
-    {
-      connection: {
-        call,
-        session: () => Promise.reject(new Error("not asked")),
-        protocol: () => 1,
-        close: async () => {},
-      },
-      log: pino({ level: "silent" }),
-      bootClock: { nowMs: () => 0 },
-      sleep: async () => {},
-      random: () => 0,
-    },
+    { ...unhurried(call), sleep: async () => {} },
     {
       reporting() {
         const waiting = attempts.filter(({ pending }) => pending());
@@ -88,8 +25,7 @@ test("many attempts with much to say report it in parts that the control plane t
         return waiting.map(({ reporting }) => reporting);
       },
       urgent: () => false,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => null,
   );
@@ -141,8 +77,7 @@ test("between reports more is gathered, unless somebody waits for what there is"
     {
       reporting: () => (acked < source.control ? [attempt] : []),
       urgent: () => source.urgent,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => null,
   );
@@ -201,8 +136,7 @@ test("a journal that could not be read is looked at again although nobody rings"
     {
       reporting: () => (pending() ? [attempt] : []),
       urgent: () => false,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => null,
   );
@@ -253,8 +187,7 @@ test("two claims of one attempt are reported one after the other, the newer firs
     {
       reporting: () => claims.filter(({ pending }) => pending()).map(({ reporting }) => reporting),
       urgent: () => false,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => null,
   );
@@ -295,8 +228,7 @@ test("a report whose question is refused goes again without it", async () => {
     {
       reporting: () => (acked === 0 ? [{ ...reporting, page, reported }] : []),
       urgent: () => true,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => ({
       next: { free: 1, held: [], seq: 1, heard: 0 },
@@ -317,87 +249,6 @@ test("a report whose question is refused goes again without it", async () => {
   }
 });
 
-test("an attempt of which nothing is taken is kept back alone: what comes meanwhile is reported at once", async () => {
-  const [stuck, fresh] = [talkative(1), talkative(1)];
-  const refusing: Reporting = { ...stuck.reporting, reported: async () => false };
-  let isThere = false;
-  const reports: string[][] = [];
-  const refused = Promise.withResolvers<void>();
-  const answered = Promise.withResolvers<void>();
-  const call: Connection["call"] = async (_verb, body) => {
-    const { attempts } = Report.parse(body);
-    reports.push(attempts.map(({ attemptId }) => attemptId));
-    if (reports.length === 1) refused.resolve();
-    else answered.resolve();
-    const answers = attempts.map(({ attemptId }) => {
-      const acked = attemptId === stuck.reporting.fence.attemptId ? 0 : 1;
-      const lanes = { controlAcked: acked, bulkAcked: acked };
-      return { attemptId, status: "accepted", rejected: [], outcome: null, ...lanes };
-    });
-    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
-  };
-  const loop = startReporting(
-    unhurried(call),
-    {
-      reporting: () => [refusing, ...(isThere && fresh.pending() ? [fresh.reporting] : [])],
-      urgent: () => true,
-      answered: () => {},
-      unanswered: () => {},
-    },
-    () => null,
-  );
-  await refused.promise;
-  isThere = true;
-  loop.nudge();
-  await answered.promise;
-  await loop.stop();
-  expect(reports).toEqual([[stuck.reporting.fence.attemptId], [fresh.reporting.fence.attemptId]]);
-});
-
-test("a question that is refused keeps its attempt alone from being answered", async () => {
-  const asked = Promise.withResolvers<void>();
-  const open = new Set<string>();
-  const asking = (): Reporting => {
-    const { reporting } = talkative(0);
-    const { attemptId } = reporting.fence;
-    open.add(attemptId);
-    return {
-      ...reporting,
-      page: async () => ({ control: [], bulk: [], bytes: 0, acked: { control: 1, bulk: 1 } }),
-      reported: async () => {
-        open.delete(attemptId);
-        if (open.size === 1) asked.resolve();
-        return true;
-      },
-    };
-  };
-  const attempts = Array.from({ length: 5 }, asking);
-  const refused = attempts[2]?.fence.attemptId;
-  const call: Connection["call"] = async (_verb, body) => {
-    const report = Report.parse(body);
-    if (report.attempts.some(({ attemptId }) => attemptId === refused))
-      throw new Problem("bad-request", "no");
-    const acked = { controlAcked: 1, bulkAcked: 1 };
-    const answers = report.attempts.map(({ attemptId }) => ({
-      ...{ attemptId, status: "accepted", rejected: [], outcome: null, ...acked },
-    }));
-    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
-  };
-  const loop = startReporting(
-    unhurried(call),
-    {
-      reporting: () => attempts.filter(({ fence }) => open.has(fence.attemptId)),
-      urgent: () => true,
-      answered: () => {},
-      unanswered: () => {},
-    },
-    () => null,
-  );
-  await asked.promise;
-  expect([...open]).toEqual([refused]);
-  await loop.stop();
-});
-
 test.each([
   ["is cut off", new Unreachable("it took too long"), true],
   ["is one too many", new Problem("too-many-requests", "They take too long.", { retryAfterMs: 1 }), true],
@@ -416,8 +267,7 @@ test.each([
     {
       reporting: () => [{ ...reporting, page }],
       urgent: () => true,
-      answered: () => {},
-      unanswered: () => {},
+      ...UNHEARD,
     },
     () => null,
   );

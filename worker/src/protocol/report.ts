@@ -6,6 +6,7 @@ import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { pause } from "./pause.ts";
 import { StalledReports } from "./stalled.ts";
+import { Turns } from "./turns.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
@@ -51,13 +52,17 @@ export interface Reporting {
 
 /** Where reports come from. */
 export interface ReportSource {
-  /** Attempts with something to report, those that waited longest first. */
+  /** Attempts with something to report. */
   reporting(): Reporting[];
   /** Whether any of it is waited for. */
   urgent(): boolean;
+  /** A report is sent. One of the three below follows. */
+  sending(): void;
   /** A report was answered, and each attempt has taken its part of that. */
   answered(answer: Pick<Reported, "commands">): void;
-  /** A report was not answered. One that was refused as such was. */
+  /** A report was refused as such. */
+  refused(): void;
+  /** A report was not answered. */
   unanswered(): void;
 }
 
@@ -73,11 +78,12 @@ interface Batch {
 interface Size {
   /** 1, or how many times smaller than a whole one: doubled after each report that was refused as such. */
   divisor: number;
-  turn: number;
 }
 
 /** At this divisor a page holds one record. */
 const DIVISOR_MAX = 1024;
+/** If the questions of this many attempts are refused in a row, the control plane is at fault, and none of the attempts. */
+const QUESTIONS_REFUSED_MAX = 3;
 /** So long after a report, milliseconds, more is gathered for the next while nobody waits for it. */
 const REST_MS = 25;
 /**
@@ -100,11 +106,13 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
   async function run(): Promise<void> {
     const backoff = createBackoff(deps.random);
     const outage = createOutageLog(deps.log, "report");
-    const size: Size = { divisor: 1, turn: 0 };
+    const size: Size = { divisor: 1 };
+    const turns = new Turns<Reporting>();
     const stalled = new StalledReports<Reporting>(deps);
+    const questionsRefused = new Set<Reporting>();
     let mayRide = true;
     while (!stopping.signal.aborted) {
-      const batch = await collect(deps, stalled.due(source.reporting()), size);
+      const batch = await collect(deps, turns.inOrder(stalled.due(source.reporting())), size);
       if (batch.parts.length === 0) {
         const ms = Math.min(LOOK_MS, stalled.nextInMs());
         await wakeUp.wait(ms, stopping.signal, deps.sleep);
@@ -115,7 +123,9 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
       // What is refused may be the question alone: then the records go again without it.
       mayRide = result.kind !== "poison";
       if (result.kind === "poison" && ride !== null) continue;
+      turns.had(batch.parts.map(({ attempt }) => attempt));
       if (result.kind === "done") {
+        questionsRefused.clear();
         outage.succeeded();
         backoff.reset();
         if (result.progressed) grow(size);
@@ -123,8 +133,9 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
         continue;
       }
       if (result.kind === "poison") {
-        await shrink(deps, { batch, size, stalled, why: result.why });
-        continue;
+        const question = await shrink(deps, { batch, size, stalled, why: result.error.message });
+        if (question !== null) questionsRefused.add(question);
+        if (question === null || questionsRefused.size < QUESTIONS_REFUSED_MAX) continue;
       }
       outage.failed(result.error);
       source.unanswered();
@@ -162,18 +173,24 @@ async function rest(
 /**
  * A report was refused as such: the next is smaller. One record alone that is refused is given up, and an attempt whose question alone is
  * refused is kept back; the others must not wait behind either.
+ * @returns the attempt whose question alone was refused
  */
 async function shrink(
   deps: LoopDeps,
   a: { batch: Batch; size: Size; stalled: StalledReports<Reporting>; why: string },
-): Promise<void> {
+): Promise<Reporting | null> {
   const { batch, size, stalled } = a;
   const [first, ...others] = batch.parts;
-  size.turn += 1;
-  if (first === undefined || others.length > 0 || batch.records > 1)
+  if (first === undefined || others.length > 0 || batch.records > 1) {
     size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
-  else if (batch.records === 1) await giveUp(deps, batch, a.why);
-  else stalled.answered(first.attempt, { progressed: false });
+    return null;
+  }
+  if (batch.records === 1) {
+    await giveUp(deps, batch, a.why);
+    return null;
+  }
+  stalled.answered(first.attempt, { progressed: false });
+  return first.attempt;
 }
 
 /** Whether a smaller report may get through where this one did not: over a slow network, or while other large ones hold the turns. */
@@ -185,14 +202,11 @@ function isTooLargeNow({ parts, records }: Batch, error: unknown): boolean {
 /** Back to whole reports by and by: where something between refuses large ones, they stay small. */
 function grow(size: Size): void {
   size.divisor = Math.max(1, size.divisor / 2);
-  size.turn += 1;
 }
 
 async function collect(deps: LoopDeps, reporting: readonly Reporting[], size: Size): Promise<Batch> {
-  const waiting = ofNewestClaims(reporting);
+  const inTurn = ofNewestClaims(reporting).slice(0, LIMITS.attempts);
   const whole = size.divisor === 1;
-  const first = whole ? 0 : size.turn % Math.max(1, waiting.length);
-  const inTurn = [...waiting.slice(first), ...waiting.slice(0, first)].slice(0, LIMITS.attempts);
   const parts: { attempt: Reporting; page: ReportPage }[] = [];
   const records = Math.max(1, Math.floor(LIMITS.laneRecords / size.divisor));
   let bytes = Math.ceil(BATCH_BYTES / size.divisor);
@@ -251,7 +265,7 @@ function ends({ parts }: Batch): boolean {
 
 type SendResult =
   | { readonly kind: "done"; readonly progressed: boolean }
-  | { readonly kind: "poison"; readonly why: string }
+  | { readonly kind: "poison"; readonly error: Error }
   | { readonly kind: "failed"; readonly error: unknown };
 
 async function send(
@@ -268,6 +282,7 @@ async function send(
       ...(page.acked === undefined ? {} : { acked: page.acked }),
     }));
     failpoint("report");
+    source.sending();
     const body = { attempts, ...(ride === null ? {} : { next: ride.next }) };
     const { answer, sentAtMs } = await deps.connection.call("report", body, { signal: a.signal });
     failpoint("acknowledge");
@@ -287,7 +302,9 @@ async function send(
     ride?.over(null, 0);
     const poison =
       error instanceof ProtocolError || (error instanceof Problem && POISON.includes(error.code));
-    return poison ? { kind: "poison", why: error.message } : { kind: "failed", error };
+    if (!poison) return { kind: "failed", error };
+    source.refused();
+    return { kind: "poison", error };
   }
 }
 

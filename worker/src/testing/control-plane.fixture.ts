@@ -72,12 +72,14 @@ export class FakeControlPlane {
   takesReports = true;
   /** When false, reports that hold records are refused, while those that only ask are answered. */
   takesRecords = true;
-  /** How many reports were refused for that. */
-  refusedRecords = 0;
+  /** How many reports were refused for either. */
+  refusedReports = 0;
   /** Attempts that reports are about and answers never name. */
   readonly unanswered = new Set<string>();
   /** How many reports it has answered. */
   reports = 0;
+  /** Is called at every report, before it is answered. */
+  onReport: (report: Report) => void = () => {};
   /** Is called at every renewal. */
   onRenew: () => void = () => {};
   #token = randomBytes(8).toString("hex");
@@ -216,9 +218,8 @@ export class FakeControlPlane {
     }
     if (path === "/api/worker/renew") return this.#tell(response, this.#renew(body));
     if (path === "/api/worker/report") {
-      if (!this.takesReports) return problem(response, "unavailable");
-      if (!this.takesRecords && hasRecords(Report.parse(body))) {
-        this.refusedRecords += 1;
+      if (!this.takesReports || (!this.takesRecords && hasRecords(Report.parse(body)))) {
+        this.refusedReports += 1;
         problem(response, "unavailable");
         return this.look();
       }
@@ -358,6 +359,7 @@ export class FakeControlPlane {
   #report(body: Body) {
     const report = Report.parse(body);
     this.reports += 1;
+    this.onReport(report);
     const attempts = report.attempts.map((part) => {
       const attempt = this.#fenced(part);
       if (!attempt) {
