@@ -286,6 +286,7 @@ export class FakeControlPlane {
       this.look();
       await promise;
       clearTimeout(timer);
+      request.socket.off("close", resolve);
       superseded = this.claims.at(-1) !== claim;
       if (!superseded) assignments = this.#assign(claim);
     }
