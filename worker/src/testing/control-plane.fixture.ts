@@ -210,7 +210,7 @@ export class FakeControlPlane {
     if (path === "/api/worker/claim") {
       // As an older release answers: it knows no such field.
       if (this.position === null && body.reconciled !== undefined) return problem(response, "bad-request");
-      const claimed = await this.#claim(body, request);
+      const claimed = await this.#claim(body, response);
       if (!this.losesNextClaim || claimed.assignments.length === 0) return this.#tell(response, claimed);
       this.losesNextClaim = false;
       response.destroy();
@@ -267,7 +267,7 @@ export class FakeControlPlane {
     };
   }
 
-  async #claim(body: Body, request: IncomingMessage) {
+  async #claim(body: Body, response: ServerResponse) {
     const claim = Claim.parse(body);
     this.claims.push(claim);
     // A newer poll supersedes the older.
@@ -282,11 +282,10 @@ export class FakeControlPlane {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#polls.push(resolve);
       const timer = setTimeout(resolve, claim.waitMs);
-      request.socket.once("close", resolve);
+      response.once("close", resolve);
       this.look();
       await promise;
       clearTimeout(timer);
-      request.socket.off("close", resolve);
       superseded = this.claims.at(-1) !== claim;
       if (!superseded) assignments = this.#assign(claim);
     }
