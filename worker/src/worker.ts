@@ -5,6 +5,7 @@ import { CheckPool } from "@towpath/contract/bounded";
 import type { Logger } from "pino";
 import {
   Attempts,
+  type AttemptsOptions,
   createPreallocation,
   type Offering,
   type Preallocation,
@@ -140,6 +141,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const database = new DatabaseWatch({
     ...{ log, bootClock, sleep: deps.sleep ?? sleep, identity },
     offerAgain: async (signal) => {
+      // The answer that told of the database shows that reports can be answered again.
+      loops[1]?.retry?.();
       late.offering = late.attempts?.offerAgain(signal);
       await late.offering?.done;
     },
@@ -158,11 +161,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     {
       ...{ capacity: config.capacity, stock, database },
       breakerFailures: config.breakerFailures,
-      wake: {
-        claim: () => loops[0]?.nudge(),
-        report: () => loops[1]?.nudge(),
-        tend: () => loops[3]?.nudge(),
-      },
+      wake: wakesOf(loops),
     },
   );
   late.attempts = attempts;
@@ -175,6 +174,15 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   return {
     ...{ jobs, pollers, loop, connection, attempts, runners },
     ...{ preallocation, identity, loops, maintenance, database },
+  };
+}
+
+/** What attempts wake the loops with, in the order in which those are started. */
+function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
+  return {
+    claim: () => loops[0]?.nudge(),
+    report: () => loops[1]?.nudge(),
+    tend: () => loops[3]?.nudge(),
   };
 }
 

@@ -1,4 +1,4 @@
-export { Attempts } from "./attempts.ts";
+export { Attempts, type AttemptsOptions } from "./attempts.ts";
 export { readRunId } from "./journal-owner.ts";
 export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";

@@ -17,6 +17,8 @@ export interface LoopDeps {
 export interface Loop {
   /** Says that something has changed which the loop should look at now. */
   nudge(): void;
+  /** Ends the pause after a call that had no answer: another call has had one. */
+  retry?(): void;
   /** Ends the loop; resolves when it has stopped. */
   stop(): Promise<void>;
 }

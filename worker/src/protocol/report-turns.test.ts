@@ -135,3 +135,22 @@ test("a control plane that refuses the questions of several attempts in a row is
   // All of them together, then three alone.
   expect(heard).toEqual([...refusal, ...refusal, ...refusal, ...refusal, "unanswered"]);
 });
+
+test("a report that had no answer goes again at once when another call has had one", async () => {
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let reports = 0;
+  const call: Connection["call"] = async (_verb, body) => {
+    reports += 1;
+    if (reports === 1) throw new Error("nobody there");
+    second.resolve();
+    return takeAll(Report.parse(body));
+  };
+  const { reporting, pending } = talkative(1);
+  const source = { ...UNHEARD, reporting: () => (pending() ? [reporting] : []), urgent: () => true };
+  const loop = startReporting(unhurried(call), { ...source, unanswered: () => first.resolve() }, () => null);
+  await first.promise;
+  loop.retry?.();
+  await second.promise;
+  await loop.stop();
+  expect(pending()).toBe(false);
+});

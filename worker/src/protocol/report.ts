@@ -102,6 +102,7 @@ const LOOK_MS = 1_000;
 export function startReporting(deps: LoopDeps, source: ReportSource, askForWork: () => Ride | null): Loop {
   const stopping = new AbortController();
   const wakeUp = new WakeUp();
+  const retry = new WakeUp();
 
   async function run(): Promise<void> {
     const backoff = createBackoff(deps.random);
@@ -141,13 +142,16 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
       source.unanswered();
       if (isTooLargeNow(batch, result.error)) size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
       const ms = backoff.next(askedPauseMs(result.error));
-      await pause(deps.sleep, { ms, signal: stopping.signal });
+      // A pause that the control plane asked for is kept.
+      const isAnswered = result.error instanceof Problem;
+      await (isAnswered ? new WakeUp() : retry).wait(ms, stopping.signal, deps.sleep);
     }
   }
 
   const running = run();
   return {
     nudge: () => wakeUp.wake(),
+    retry: () => retry.wake(),
     async stop() {
       stopping.abort(new Error("the worker stops"));
       await running;
