@@ -48,6 +48,7 @@ export {
   Incarnations,
   incarnationOf,
   newestIncarnation,
+  standsSince,
   wentBackAt,
 } from "./incarnation.ts";
 export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";

@@ -38,9 +38,9 @@ async function goBack(copy: { goBack(): Promise<void> }): Promise<void> {
   while ((await ask().catch(() => null)) === null);
 }
 
-async function started() {
+async function started({ lostAfterMs = 60_000 } = {}) {
   await settle();
-  const tenancy = await openTenancy(testEnv, { lostAfterMs: 60_000 });
+  const tenancy = await openTenancy(testEnv, { lostAfterMs });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
@@ -56,8 +56,8 @@ async function incarnation(): Promise<string> {
 }
 
 /** A started attempt that has ended and was acknowledged, and then the database went back to before that. */
-async function endedAndForgotten() {
-  const one = await started();
+async function endedAndForgotten(options: { lostAfterMs?: number } = {}) {
+  const one = await started(options);
   const before = await incarnation();
   const copy = await database.snapshot();
   await one.fakeWorker.say(one.given, [said.ended("completed")], { from: 2 });
@@ -104,6 +104,18 @@ describe("an end that was acknowledged and is forgotten", () => {
     await testEnv.pass(graceMs(testEnv.deps.config) + 1_000);
     await incarnation();
     await fakeWorker.poll({ free: 0, waitMs: 0 });
+    expect(await get()).toMatchObject({ state: "crashed" });
+  });
+
+  test("is not lost before its worker had a grace to offer it, however soon its deployment gives up", async () => {
+    const { get } = await endedAndForgotten({ lostAfterMs: 0 });
+    await testEnv.deps.database
+      .sql`update attempt set lease_expires_at = lease_expires_at - interval '1 hour'`;
+    await testEnv.pass(graceMs(testEnv.deps.config) - 1_000);
+    await losePeriodicJob.runOnce(testEnv.deps);
+    expect(await get()).toMatchObject({ state: "running" });
+    await testEnv.pass(2_000);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "crashed" });
   });
 

@@ -3,10 +3,12 @@ import { type SQL, sql } from "#sql";
 import {
   type Clock,
   type Config,
+  graceMs,
   lockedOf,
   now,
   type Queryable,
   reachableSince,
+  standsSince,
   type Tx,
   type Which,
 } from "../../kernel/index.ts";
@@ -121,9 +123,14 @@ const lapsedOf = (raws: readonly RawRow[]): LapsedRow[] =>
 /** Which attempt, in statements over a row `a` of attempt. */
 const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as const;
 
+/** Whether workers have had a grace to offer again since the database went back, if it ever has. */
+function offeredAgain(clock: Clock, config: Config): SQL {
+  return sql`coalesce(${standsSince} + make_interval(secs => ${graceMs(config) / 1000}::float8), '-infinity') < ${now(clock)}`;
+}
+
 /**
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
- * for a full grace. Skips what somebody else holds. Index attempt_lease.
+ * for as long, and have had a grace to offer again, however short `lost_after_ms` is. Skips what somebody else holds. Index attempt_lease.
  */
 export async function lockLost(
   from: Queryable,
@@ -137,6 +144,7 @@ export async function lockLost(
       where a.lease_expires_at < ${at} and a.started_at is not null
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
         and ${reachableSince(clock, a.config)} + make_interval(secs => greatest(a.lost_after_ms, ${a.config.leaseMs}) / 1000.0) < ${at}
+        and ${offeredAgain(clock, a.config)}
         and ${a.among(attemptColumns)}
       order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
   );
@@ -155,6 +163,7 @@ export async function lockLapsed(
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is null
         and ${reachableSince(clock, a.config)} + make_interval(secs => ${a.config.claimLeaseMs / 1000}::float8) < ${at}
+        and ${offeredAgain(clock, a.config)}
         and ${a.among(attemptColumns)}
       order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
   );
