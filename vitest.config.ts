@@ -16,8 +16,8 @@ const long = [
   "test/e2e/{job-takeover,upgrade}.test.ts",
   "test/package/package.test.ts",
 ];
-/** These measure what a process holds, so each has one to itself. */
-const alone = ["sdk/flow/src/task/map.test.ts"];
+/** These measure what a process holds, or run a worker in it: each has one to itself. */
+const alone = ["sdk/flow/src/task/map.test.ts", "worker/src/**/*.test.ts"];
 
 export default defineConfig({
   test: {
