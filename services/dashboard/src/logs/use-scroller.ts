@@ -28,6 +28,7 @@ export function useScroller(a: { rows: number; follows: boolean; look: string })
   const [scroller] = useState(() => new LogScroller({ rowPx: ROW_PX, aim: a.follows ? "end" : null }));
   const [, draw] = useReducer((count: number) => count + 1, 0);
   const box = useRef<HTMLDivElement>(null);
+  const isLed = useRef(false);
   const seenLook = useRef(look);
   if (seenLook.current !== look) {
     seenLook.current = look;
@@ -41,6 +42,7 @@ export function useScroller(a: { rows: number; follows: boolean; look: string })
     scroller.setView(element.clientHeight);
     const moved = scroller.measured(heightsIn(element));
     if (Math.abs(element.scrollTop - scroller.barPx) >= 1) element.scrollTop = scroller.barPx;
+    isLed.current = false;
     if (moved) draw();
   });
   useEffect(() => {
@@ -62,13 +64,15 @@ export function useScroller(a: { rows: number; follows: boolean; look: string })
     };
   }, [scroller]);
   const onScroll = useCallback(() => {
-    if (box.current === null) return;
+    // Until the box stands where the reader is led, it tells of where they were.
+    if (box.current === null || isLed.current) return;
     scroller.scrolled(box.current.scrollTop);
     draw();
   }, [scroller]);
   const aimAt = useCallback(
     (aim: "end" | number) => {
       scroller.aimAt(aim);
+      isLed.current = true;
       draw();
     },
     [scroller],
