@@ -1,4 +1,4 @@
-import { Problem, type Route, type RouteName } from "@towpath/contract";
+import { type BackoffLimits, backoffMs, Problem, type Route, type RouteName } from "@towpath/contract";
 import { ConnectionFailure, UnexpectedAnswer } from "./failure.ts";
 
 /**
@@ -18,8 +18,7 @@ const REPEATABLE_POSTS: readonly RouteName[] = [
 /** Statuses by which a proxy says that the server behind it may answer later. */
 const GATEWAY_STATUSES: readonly number[] = [429, 502, 503, 504];
 
-const FIRST_DELAY_MS = 200;
-const LONGEST_DELAY_MS = 5_000;
+const BACKOFF: BackoffLimits = { firstMs: 200, mostMs: 5_000 };
 
 /** Whether a lost answer to this route may simply be asked for again. */
 export function isRepeatable(name: RouteName, route: Route): boolean {
@@ -52,19 +51,14 @@ function askedMs(failure: unknown): number {
 export function pauseMs(failure: unknown, repetition: number): number | null {
   const asked = askedMs(failure);
   if (asked > RETRY_AFTER_MAX_MS) return null;
-  // Spread, so that those who were asked to wait for as long do not come back together.
-  return Math.max(backoffMs(repetition), asked === 0 ? 0 : asked + backoffMs(0));
+  const ownMs = backoffMs(repetition, BACKOFF, Math.random);
+  // Spread, so that callers which were asked to wait for the same time do not return together.
+  return Math.max(ownMs, asked === 0 ? 0 : asked + backoffMs(0, BACKOFF, Math.random));
 }
 
 /** Whether a request was refused before anything was done about it, so that sending any request again is safe. */
 export function wasRefusedUnread(failure: unknown): boolean {
   return failure instanceof Problem && failure.code === "too-many-requests";
-}
-
-/** The pause before a repetition, counted from 0: doubling, capped, and spread so that clients do not march in step. */
-export function backoffMs(repetition: number, random: () => number = Math.random): number {
-  const ceiling = Math.min(FIRST_DELAY_MS * 2 ** repetition, LONGEST_DELAY_MS);
-  return ceiling / 2 + (ceiling / 2) * random();
 }
 
 /** Waits, or rejects with the signal's reason as soon as it is aborted. */
