@@ -45,7 +45,8 @@ const PARTS: readonly Part[] = [
   {
     folder: "control",
     entries: {
-      ...{ main: "services/control/src/main.ts", demo: "services/control/src/demo/main.ts" },
+      main: "services/control/src/main.ts",
+      demo: "services/control/src/demo/main.ts",
       ...CHECK_THREAD,
     },
     options: { banner: REQUIRE, keepNames: true },

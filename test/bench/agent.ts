@@ -62,15 +62,14 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     path: ROUTES.openSession.path,
     token: a.key,
     body: {
-      ...{
-        workerId,
-        process: uuidv7(Date.now()),
-        name: "bench",
-        pool: a.pool,
-        poolType: "process",
-        capacity: 100,
-      },
-      ...{ version: "0.1.0", protocols: [...WORKER_PROTOCOLS], process: randomUUID() },
+      workerId,
+      name: "bench",
+      pool: a.pool,
+      poolType: "process",
+      capacity: 100,
+      version: "0.1.0",
+      protocols: [...WORKER_PROTOCOLS],
+      process: randomUUID(),
     },
   });
   const call = <Answer>(path: string, body: unknown) =>
@@ -81,8 +80,11 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     next?: Report["next"],
   ) => {
     const attempts = fences.map(({ attemptId, epoch, nonce }) => ({
-      ...{ attemptId, epoch, nonce },
-      ...{ control: [record], bulk: [] },
+      attemptId,
+      epoch,
+      nonce,
+      control: [record],
+      bulk: [],
     }));
     const answer = await call<Reported>(ROUTES.report.path, { attempts, next } satisfies Report);
     const refused = answer.attempts.find((one) => one.controlAcked < record.seq || one.rejected.length > 0);
@@ -103,8 +105,13 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
   // One poll at a time, so each knows of what all before it brought.
   const number = () => ({ heard: polls++, seq: polls });
   const completed = () => ({
-    ...{ seq: 2, type: "ended", at: at(), outcome: "completed", cause: null },
-    ...{ exitCode: 0, lastBulkSeq: 0 },
+    seq: 2,
+    type: "ended",
+    at: at(),
+    outcome: "completed",
+    cause: null,
+    exitCode: 0,
+    lastBulkSeq: 0,
   });
   const say = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
     await report(fences, record);
@@ -112,8 +119,12 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
   return {
     claim(body) {
       return call<Claimed>(ROUTES.claim.path, {
-        ...{ free: 1, held: [], waitMs: 25_000, draining: false },
-        ...{ ...number(), ...body },
+        free: 1,
+        held: [],
+        waitMs: 25_000,
+        draining: false,
+        ...number(),
+        ...body,
       });
     },
     log,
@@ -131,8 +142,14 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     },
     suspend: (fences) =>
       say(fences, {
-        ...{ seq: 2, type: "ended", at: at(), outcome: "suspended", cause: null, waits: [ASKED_AT] },
-        ...{ exitCode: 0, lastBulkSeq: 0 },
+        seq: 2,
+        type: "ended",
+        at: at(),
+        outcome: "suspended",
+        cause: null,
+        waits: [ASKED_AT],
+        exitCode: 0,
+        lastBulkSeq: 0,
       }),
   };
 }

@@ -136,7 +136,10 @@ export async function openArena(size: Size): Promise<Arena> {
   const sql = postgres(own.url, { max: 2, onnotice: () => {} });
   await sql`create extension pg_stat_statements`;
   return {
-    ...{ size, stack, sql, peerUrl: peer.url },
+    size,
+    stack,
+    sql,
+    peerUrl: peer.url,
     lane: (limited) => openLane(stack, limited),
     async processors() {
       const all = await processorTimes();

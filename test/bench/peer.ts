@@ -29,7 +29,8 @@ export async function openPeer(connectionString: string): Promise<Peer> {
     async addMany(count) {
       for (let from = 0; from < count; from += ADD_BATCH) {
         const jobs = Array.from({ length: Math.min(ADD_BATCH, count - from) }, () => ({
-          ...{ identifier: "task", payload: {} },
+          identifier: "task",
+          payload: {},
         }));
         await utils.addJobs(jobs);
       }
@@ -37,7 +38,10 @@ export async function openPeer(connectionString: string): Promise<Peer> {
     async start(onStart, options = {}) {
       let ended = 0;
       const runner = await run({
-        ...{ connectionString, logger, noHandleSignals: true, crontab: "" },
+        connectionString,
+        logger,
+        noHandleSignals: true,
+        crontab: "",
         taskList: { task: async () => onStart() },
         ...options,
       });

@@ -54,7 +54,10 @@ export async function seedHistory(arena: Arena, lane: Lane, upTo: number): Promi
   const made = `(select r.*, gen_random_uuid() as new_run, gen_random_uuid() as new_attempt, now() - n * interval '1 second'
     as at from (select * from run where deployment = $1 and state = 'completed' limit 1) r, generate_series(1, $2::int) n)`;
   const runs = await columnsOf(sql, "run", {
-    ...{ id: "new_run", attempt_id: "new_attempt", created_at: "at", ended_at: "at" },
+    id: "new_run",
+    attempt_id: "new_attempt",
+    created_at: "at",
+    ended_at: "at",
   });
   const attempts = await columnsOf(
     sql,

@@ -50,7 +50,11 @@ const GONE = {
   status: 404,
   contentType: "application/problem+json",
   body: JSON.stringify({
-    ...{ type: "about:blank", title: "Run not found", status: 404, code: "run-not-found", instance: "/" },
+    type: "about:blank",
+    title: "Run not found",
+    status: 404,
+    code: "run-not-found",
+    instance: "/",
     retryable: false,
     detail: "It is nowhere.",
   }),

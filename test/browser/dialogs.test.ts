@@ -39,43 +39,50 @@ const choose = (name: string) => async (page: Page) => {
 
 const DIALOGS: readonly Opened[] = [
   {
-    ...{ name: "cancelling runs", path: () => "/runs?state=scheduled" },
+    name: "cancelling runs",
+    path: () => "/runs?state=scheduled",
     open: choose("Cancel 1 run"),
   },
-  { ...{ name: "rerunning runs", path: () => "/runs?state=failed" }, open: choose("Rerun 1 run") },
+  { name: "rerunning runs", path: () => "/runs?state=failed", open: choose("Rerun 1 run") },
   {
-    ...{ name: "the plan of a rerun", path: () => `/runs/${failed}?rerun=failure` },
+    name: "the plan of a rerun",
+    path: () => `/runs/${failed}?rerun=failure`,
     open: (page) => page.getByText(/reuse 0 · run 1/).waitFor(),
   },
   {
-    ...{ name: "running again", path: () => `/runs/${failed}?rerun=again` },
+    name: "running again",
+    path: () => `/runs/${failed}?rerun=again`,
     open: (page) => page.getByText("It takes no parameters.").waitFor(),
   },
   {
-    ...{ name: "where else a run is looked at", path: () => `/runs/${failed}` },
+    name: "where else a run is looked at",
+    path: () => `/runs/${failed}`,
     open: async (page) => {
       await page.locator("summary", { hasText: "More" }).click();
       await page.getByRole("link", { name: "What left" }).waitFor();
     },
   },
   {
-    ...{ name: "the states to choose from", path: () => "/runs" },
+    name: "the states to choose from",
+    path: () => "/runs",
     open: async (page) => {
       await page.locator("summary", { hasText: "Any state" }).click();
       await page.getByRole("checkbox", { name: "suspended" }).waitFor();
     },
   },
   {
-    ...{ name: "the times to choose from", path: () => "/runs?since=24h" },
+    name: "the times to choose from",
+    path: () => "/runs?since=24h",
     open: async (page) => {
       await page.locator("summary", { hasText: "Last 24h" }).click();
       await page.getByLabel("Until").waitFor();
     },
   },
-  { ...{ name: "making a key", path: () => "/keys" }, open: press("Make a key") },
-  { ...{ name: "adding a notifier", path: () => "/notify" }, open: press("Add a notifier") },
+  { name: "making a key", path: () => "/keys", open: press("Make a key") },
+  { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {
-    ...{ name: "the palette", path: () => "/runs" },
+    name: "the palette",
+    path: () => "/runs",
     open: async (page) => {
       await page.locator("[data-row]").first().waitFor();
       await page.keyboard.press("ControlOrMeta+k");
@@ -83,7 +90,8 @@ const DIALOGS: readonly Opened[] = [
     },
   },
   {
-    ...{ name: "the list of keys", path: () => "/states" },
+    name: "the list of keys",
+    path: () => "/states",
     open: async (page) => {
       await page.getByText("How to read this").waitFor();
       await page.keyboard.press("Shift+?");

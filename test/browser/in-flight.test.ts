@@ -95,8 +95,10 @@ test.skipIf(chromiumPath === undefined)(
     await stack.client.createBackfill({
       params: { name: "night" },
       body: {
-        ...{ id: uuidv7(Date.now()), schedule: "nightly" },
-        ...{ from: "2026-01-01T00:00:00.000Z", to: "2026-01-04T00:00:00.000Z" },
+        id: uuidv7(Date.now()),
+        schedule: "nightly",
+        from: "2026-01-01T00:00:00.000Z",
+        to: "2026-01-04T00:00:00.000Z",
       },
     });
     const row = backfills.getByRole("listitem");

@@ -162,7 +162,8 @@ describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => 
   test("is refused with the page's own session too", async () => {
     const { page } = await look("/", { client: await viewer() });
     const answer = await page.context().request.post(`${stack.url}/api/runs/${coming}/cancel`, {
-      ...{ data: {}, headers: { origin: stack.url } },
+      data: {},
+      headers: { origin: stack.url },
     });
     expect([answer.status(), await answer.json()]).toMatchObject([403, { code: "forbidden" }]);
     expect((await stack.client.getRun({ params: { runId: coming } })).state).toBe("scheduled");

@@ -58,13 +58,14 @@ export function askSession(a: {
     url: a.url + ROUTES.openSession.path,
     token: a.key,
     body: {
-      ...{ workerId: a.workerId, name: AGENT + a.workerId.slice(-4), pool: "local", poolType: "process" },
-      ...{
-        process: uuidv7(Date.now()),
-        capacity: 4,
-        version: VERSION,
-        protocols: a.protocols ?? WORKER_PROTOCOLS,
-      },
+      workerId: a.workerId,
+      name: AGENT + a.workerId.slice(-4),
+      pool: "local",
+      poolType: "process",
+      process: uuidv7(Date.now()),
+      capacity: 4,
+      version: VERSION,
+      protocols: a.protocols ?? WORKER_PROTOCOLS,
     },
   });
 }

@@ -49,8 +49,12 @@ export function executionsOf(lines: readonly LedgerLine[]): Execution[] {
     if (!first || !last) return [];
     return [
       {
-        ...{ run: first.run, attempt: first.attempt, attemptId: first.attemptId, pid: first.pid },
-        ...{ firstMs: first.atMs, lastMs: last.atMs },
+        run: first.run,
+        attempt: first.attempt,
+        attemptId: first.attemptId,
+        pid: first.pid,
+        firstMs: first.atMs,
+        lastMs: last.atMs,
         ended: group.some(({ what }) => what === "end"),
         steps: group.flatMap(({ what, index }) => (what === "step" && index !== undefined ? [index] : [])),
         children: group.flatMap(({ child }) => child ?? []),

@@ -31,7 +31,9 @@ export async function runCase(
   try {
     const controlEnv = one.controlEnv?.({ nth }) ?? {};
     await using scene = await Scene.open({
-      ...{ random, ground: a.ground, controlEnv },
+      random,
+      ground: a.ground,
+      controlEnv,
       embedded: one.embedded ?? false,
       travel: one.travel ?? null,
       loads: one.loads ?? false,

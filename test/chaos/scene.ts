@@ -259,7 +259,9 @@ export class Scene implements AsyncDisposable {
     const id = uuidv7(Date.now());
     const idempotencyKey = this.random.chance(0.5) ? `key-${id}` : null;
     const body = {
-      ...{ id, deployment, parameters: { ledger: this.ledgerPath, run: id, ...work } },
+      id,
+      deployment,
+      parameters: { ledger: this.ledgerPath, run: id, ...work },
       ...(idempotencyKey === null ? {} : { idempotencyKey }),
     };
     await insist(() => this.client.createRun({ body }));

@@ -79,8 +79,12 @@ test("commands are found on the pages, and those that there are not would be not
 
 /** Variables of other programs, which a page says how to set or that ours leave to them. */
 const OTHERS = [
-  ...["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-  ...["GIT_SSL_CAINFO", "LC_ALL"],
+  "AWS_REGION",
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "GIT_SSL_CAINFO",
+  "LC_ALL",
 ];
 
 const SET_UP = ["docs/how-to/worker-in-a-private-network.md", "docs/how-to/external-postgres.md"];

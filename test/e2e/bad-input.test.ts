@@ -63,7 +63,8 @@ test("A flow that ends its own process fails, the message asks about process.exi
 
 describe("A flow that hangs", () => {
   const outOfTime = {
-    ...{ state: "failed", cause: "timeout" },
+    state: "failed",
+    cause: "timeout",
     error: {
       message: expect.stringMatching(/time limit, `timeoutMs`: let it do less, or mend what it hangs in/),
     },
@@ -150,43 +151,57 @@ const REFUSED: Readonly<
 > = {
   "a parameter that nobody knows": {
     body: asked({ parameters: { cod: 1 } }),
-    ...{ code: "invalid-parameters", field: "parameters.cod", next: /did you mean "code"\?/ },
+    code: "invalid-parameters",
+    field: "parameters.cod",
+    next: /did you mean "code"\?/,
   },
   "a parameter that is missing": {
     body: asked({}),
-    ...{ code: "invalid-parameters", field: "parameters.code", next: /give it a value/ },
+    code: "invalid-parameters",
+    field: "parameters.code",
+    next: /give it a value/,
   },
   "a parameter of a wrong type": {
     body: asked({ parameters: { code: "seven" } }),
-    ...{
-      code: "invalid-parameters",
-      field: "parameters.code",
-      next: /must be an? (integer|number), not a string/,
-    },
+    code: "invalid-parameters",
+    field: "parameters.code",
+    next: /must be an? (integer|number), not a string/,
   },
   "a deployment whose name is mistyped": {
     body: asked({ deployment: "exit" }),
-    ...{ code: "deployment-not-found", field: "deployment", next: /did you mean "exits"\?/ },
+    code: "deployment-not-found",
+    field: "deployment",
+    next: /did you mean "exits"\?/,
   },
   "a deployment that was never made": {
     body: asked({ deployment: "nothing-of-the-kind" }),
-    ...{ code: "deployment-not-found", field: "deployment", next: /register it with `towpath deploy`/ },
+    code: "deployment-not-found",
+    field: "deployment",
+    next: /register it with `towpath deploy`/,
   },
   "a queue that the pool does not have": {
     body: asked({ parameters: { code: 1 }, queue: "urgent" }),
-    ...{ code: "queue-not-found", field: "queue", next: /make it with `towpath queue set local urgent`/ },
+    code: "queue-not-found",
+    field: "queue",
+    next: /make it with `towpath queue set local urgent`/,
   },
   "a field that is mistyped": {
     body: asked({ priorit: 1 }),
-    ...{ code: "bad-request", field: "priorit", next: /did you mean "priority"\?/ },
+    code: "bad-request",
+    field: "priorit",
+    next: /did you mean "priority"\?/,
   },
   "a body that is no JSON": {
     body: "{",
-    ...{ code: "bad-request", field: "body", next: /send an object/ },
+    code: "bad-request",
+    field: "body",
+    next: /send an object/,
   },
   "a body that is too large": {
     body: asked({ parameters: { code: 1, text: "x".repeat(3 * 1024 * 1024) } }),
-    ...{ code: "payload-too-large", field: "body", next: /keep what is large in your store/ },
+    code: "payload-too-large",
+    field: "body",
+    next: /keep what is large in your store/,
   },
 };
 

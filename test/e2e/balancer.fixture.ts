@@ -44,7 +44,9 @@ export async function startHttpBalancer(): Promise<HttpBalancer> {
   const address = server.address();
   const balancer: HttpBalancer = {
     url: `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`,
-    ...{ targets: [], failures, answered },
+    targets: [],
+    failures,
+    answered,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();

@@ -50,8 +50,14 @@ async function openSession(at: Client): Promise<string> {
   const url = at === stack.client ? stack.url : ahead.url;
   const session = await createClient({ url, token: secret }).openSession({
     body: {
-      ...{ workerId: uuidv7(Date.now()), process: uuidv7(Date.now()), name: "clock", version: "test" },
-      ...{ pool: "local", poolType: "process", capacity: 1, protocols: [...WORKER_PROTOCOLS] },
+      workerId: uuidv7(Date.now()),
+      process: uuidv7(Date.now()),
+      name: "clock",
+      version: "test",
+      pool: "local",
+      poolType: "process",
+      capacity: 1,
+      protocols: [...WORKER_PROTOCOLS],
     },
   });
   return session.token;

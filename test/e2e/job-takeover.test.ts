@@ -13,7 +13,9 @@ import { deployJobs } from "./jobs.fixture.ts";
 
 /** Short leases, so that a worker that has gone is given up within seconds. */
 const LEASES = {
-  ...{ TOWPATH_LEASE_MS: "2000", TOWPATH_CLAIM_LEASE_MS: "2500", TOWPATH_RENEW_INTERVAL_MS: "400" },
+  TOWPATH_LEASE_MS: "2000",
+  TOWPATH_CLAIM_LEASE_MS: "2500",
+  TOWPATH_RENEW_INTERVAL_MS: "400",
   TOWPATH_JOB_LEASE_MS: "3000",
 };
 const WITHIN = { timeout: 60_000 };

@@ -22,7 +22,8 @@ describe.skipIf(program === undefined)("two control planes behind PgBouncer in t
     const database = await createTestDatabase();
     bouncer = await startPgBouncer({ program: program ?? "", url: database.url, connections: CONNECTIONS });
     const controlEnv = {
-      ...{ DATABASE_URL: bouncer.through(database.url), DATABASE_DIRECT_URL: database.url },
+      DATABASE_URL: bouncer.through(database.url),
+      DATABASE_DIRECT_URL: database.url,
       DATABASE_READ_URL: "",
     };
     stack = await startStack({ database, controlEnv });

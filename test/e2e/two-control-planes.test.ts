@@ -95,8 +95,14 @@ test("A key that is revoked at one is refused at the other, with the sessions th
   await leaver.getMe({});
   const session = await createClient({ url: other.url, token: machine.secret }).openSession({
     body: {
-      ...{ workerId: uuidv7(Date.now()), process: uuidv7(Date.now()), name: "stolen", version: "test" },
-      ...{ pool: "local", poolType: "process", capacity: 1, protocols: [...WORKER_PROTOCOLS] },
+      workerId: uuidv7(Date.now()),
+      process: uuidv7(Date.now()),
+      name: "stolen",
+      version: "test",
+      pool: "local",
+      poolType: "process",
+      capacity: 1,
+      protocols: [...WORKER_PROTOCOLS],
     },
   });
   const worker = createClient({ url: other.url, token: session.token });

@@ -24,8 +24,10 @@ const HELD = 4;
 const NOWHERE = "http://127.0.0.1:9";
 
 const CONTROL_ENV = {
-  ...{ TOWPATH_RATE_LIMITS: "off", TOWPATH_QUOTAS: "off" },
-  ...{ HTTPS_PROXY: NOWHERE, HTTP_PROXY: NOWHERE },
+  TOWPATH_RATE_LIMITS: "off",
+  TOWPATH_QUOTAS: "off",
+  HTTPS_PROXY: NOWHERE,
+  HTTP_PROXY: NOWHERE,
 };
 
 /** Timings that are hard to compute: rare, far away, or never due. */
@@ -89,7 +91,9 @@ function knownTo(a: {
   return {
     values: {
       ...Object.fromEntries(names.map((one) => [one, [NAME, "unknown"]])),
-      ...{ keyId: [a.keyId, unknown], runId: [...a.runIds, unknown], workspaceId: [a.workspaceId, unknown] },
+      keyId: [a.keyId, unknown],
+      runId: [...a.runIds, unknown],
+      workspaceId: [a.workspaceId, unknown],
     },
     samples: { cron: CRONS, rrule: RULES, zone: ZONES, protocols: [[...WORKER_PROTOCOLS]] },
     fences: [...a.fences, { attemptId: unknown, epoch: 1, nonce: "0".repeat(32) }],

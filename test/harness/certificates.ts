@@ -71,12 +71,20 @@ export function makeCertificates(hosts: readonly string[]): TestCertificates {
   const isAuthority = sequence(BASIC_CONSTRAINTS, TRUE, octets(sequence(TRUE)));
   return {
     authority: certificate({
-      ...{ serial: 1, issuer, subject: issuer, key: authority.publicKey },
-      ...{ extension: isAuthority, signedBy: authority.privateKey },
+      serial: 1,
+      issuer,
+      subject: issuer,
+      key: authority.publicKey,
+      extension: isAuthority,
+      signedBy: authority.privateKey,
     }),
     certificate: certificate({
-      ...{ serial: 2, issuer, subject: hosts[0] ?? "", key: server.publicKey },
-      ...{ extension: altNames(hosts), signedBy: authority.privateKey },
+      serial: 2,
+      issuer,
+      subject: hosts[0] ?? "",
+      key: server.publicKey,
+      extension: altNames(hosts),
+      signedBy: authority.privateKey,
     }),
     key: server.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
   };

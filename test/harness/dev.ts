@@ -50,7 +50,10 @@ export async function startDev(a: {
     return await dev.exited;
   };
   return {
-    ...{ folder, home, process: dev, stop },
+    folder,
+    home,
+    process: dev,
+    stop,
     client: () => adminClient(home),
     save: (path, text) => writeFile(join(home, path), text),
     async [Symbol.asyncDispose]() {

@@ -11,8 +11,14 @@ export async function registerDeployment(
 ): Promise<void> {
   const { workspace } = await stack.client.getMe();
   const spec: SpecInput = {
-    ...{ format: SPEC_FORMAT, workspaceId: workspace.id, deployment: a.name, version: 1, floor: 1 },
-    ...{ issuedAt: "2026-01-01T00:00:00.000Z", expiresAt: null, pools: [a.pool] },
+    format: SPEC_FORMAT,
+    workspaceId: workspace.id,
+    deployment: a.name,
+    version: 1,
+    floor: 1,
+    issuedAt: "2026-01-01T00:00:00.000Z",
+    expiresAt: null,
+    pools: [a.pool],
     code: { kind: "oci-layout", registry: "local", digest: `sha256:${"ab".repeat(32)}` },
     entry: { kind: "flow", module: "flow.ts", export: "flow" },
     parameters: { type: "object" },

@@ -211,7 +211,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     async restartControl(a = {}) {
       running = await startControl({
-        ...{ folder, root },
+        folder,
+        root,
         databaseUrl: database?.url ?? null,
         port: Number(new URL(url).port),
         env: { ...env, ...a.env },
@@ -220,7 +221,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async startBeside(name, a = {}) {
       const port = Number(new URL(besides.get(name)?.url ?? "http://any:0").port);
       const { control, url: at } = await startControl({
-        ...{ folder, name, port, root: a.root ?? root, databaseUrl: database?.url ?? embeddedUrl(folder) },
+        folder,
+        name,
+        port,
+        root: a.root ?? root,
+        databaseUrl: database?.url ?? embeddedUrl(folder),
         env: { ...env, TOWPATH_BOOTSTRAP: "0", ...a.env },
       });
       const beside = { url: at, client: createClient({ url: at, token }), process: control };

@@ -67,8 +67,14 @@ export async function startS3(program: string): Promise<S3Server> {
   const server = startProcess({
     command: program,
     args: [
-      ...["--port", new URL(endpoint).host, "--region", access.region],
-      ...["posix", "--sidecar", join(folder, "facts"), join(folder, "buckets")],
+      "--port",
+      new URL(endpoint).host,
+      "--region",
+      access.region,
+      "posix",
+      "--sidecar",
+      join(folder, "facts"),
+      join(folder, "buckets"),
     ],
     env: {
       ROOT_ACCESS_KEY: access.accessKeyId,

@@ -42,7 +42,9 @@ test("the journal names every migration once, in order", () => {
 });
 
 const entry = (index: number, more: Partial<JournalEntry> = {}): JournalEntry => ({
-  ...{ idx: index, when: index + 1, tag: `000${index}_a` },
+  idx: index,
+  when: index + 1,
+  tag: `000${index}_a`,
   ...more,
 });
 

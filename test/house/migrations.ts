@@ -5,9 +5,23 @@ export const BASELINE = 29;
 
 /** Tables that grow with what people set up, not with what runs: an index or an update takes milliseconds there. */
 const SMALL_TABLES: ReadonlySet<string> = new Set([
-  ...["installation", "presence", "change_feed", "organization", "workspace", "access_key", "sign_in_link"],
-  ...["browser_session", "pool", "queue", "worker", "deployment", "schedule", "backfill", "notifier"],
-  ...["slot_limit", "deployment_limit"],
+  "installation",
+  "presence",
+  "change_feed",
+  "organization",
+  "workspace",
+  "access_key",
+  "sign_in_link",
+  "browser_session",
+  "pool",
+  "queue",
+  "worker",
+  "deployment",
+  "schedule",
+  "backfill",
+  "notifier",
+  "slot_limit",
+  "deployment_limit",
 ]);
 
 /** A migration as it lies in its folder. */

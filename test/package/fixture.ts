@@ -24,8 +24,11 @@ const NPM_FLAGS = ["--no-audit", "--no-fund", "--no-progress", "--no-update-noti
 
 /** What `npm` does not do in tests. */
 const QUIET_NPM = {
-  ...{ npm_config_audit: "false", npm_config_fund: "false", npm_config_progress: "false" },
-  ...{ npm_config_update_notifier: "false", npm_config_ignore_scripts: "true" },
+  npm_config_audit: "false",
+  npm_config_fund: "false",
+  npm_config_progress: "false",
+  npm_config_update_notifier: "false",
+  npm_config_ignore_scripts: "true",
 };
 
 /** What a person's shell has: nothing of the tests, of `npm test`, or of a Towpath that is already in use. */

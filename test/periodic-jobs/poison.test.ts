@@ -142,8 +142,11 @@ async function daily(tenancy: Tenancy) {
 async function backfilled(tenancy: Tenancy) {
   await daily(tenancy);
   const request = CreateBackfill.parse({
-    ...{ id: uuidv7(testEnv.clock.nowMs()), schedule: "daily", concurrency: 2 },
-    ...{ from: "2025-12-01T00:00:00.000Z", to: "2025-12-05T00:00:00.000Z" },
+    id: uuidv7(testEnv.clock.nowMs()),
+    schedule: "daily",
+    concurrency: 2,
+    from: "2025-12-01T00:00:00.000Z",
+    to: "2025-12-05T00:00:00.000Z",
   });
   const { id } = await createBackfill(testEnv.deps, { scope: tenancy.scope, deployment: "flow", request });
   return { tenancy, id: id ?? "" };
@@ -393,7 +396,8 @@ test("a backfill whose parameters a newer version refuses says so, and other wor
     (await listBackfills(testEnv.deps, { scope: tenancy.scope, limit: 10 })).items[0];
   expect(await shown(other)).toMatchObject({ created: 2, troubles: [] });
   expect(await shown(refused)).toMatchObject({
-    ...{ state: "running", created: 0 },
+    state: "running",
+    created: 0,
     troubles: [{ job: "backfills", failures: 1, message: expect.stringContaining("day") }],
   });
 });

@@ -51,8 +51,10 @@ const Step = z.union([
   z.strictObject({
     branch: z.string(),
     call: z.strictObject({
-      ...{ kind: KindName, name: z.string() },
-      ...{ key: z.string().optional(), hash: z.string().optional() },
+      kind: KindName,
+      name: z.string(),
+      key: z.string().optional(),
+      hash: z.string().optional(),
     }),
     path: z.string().optional(),
     refused: z.literal(true).optional(),

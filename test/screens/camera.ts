@@ -20,11 +20,15 @@ const ANSWERS: Partial<
 > = {
   loading: "never",
   error: {
-    ...{ status: 500, code: "internal", title: "Something failed on our side" },
+    status: 500,
+    code: "internal",
+    title: "Something failed on our side",
     detail: "The log of the control plane says more under this request's id.",
   },
   "no-permission": {
-    ...{ status: 403, code: "forbidden", title: "This key may not do that" },
+    status: 403,
+    code: "forbidden",
+    title: "This key may not do that",
     detail: "The role of this key lacks what this needs.",
   },
 };

@@ -98,7 +98,8 @@ export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
   const read = await readSettings(file);
   const environment = source.environment ?? process.env;
   return await resolveSettings(parseSettings({ ...read, ...source.overrides }, environment), {
-    ...{ folder: dirname(file), environment },
+    folder: dirname(file),
+    environment,
     toServe: source.toServe ?? false,
   });
 }

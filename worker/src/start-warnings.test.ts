@@ -69,12 +69,14 @@ test("what is configured and not there is told all together", async () => {
   const warnings = await startWarnings({
     ...LOCAL,
     secrets: {
-      ...{ db: { env: "DB_PASSWORD" }, token: { file: "/nowhere/token" } },
-      ...{ there: { env: "THERE" }, pin: { env: "PIN" } },
+      db: { env: "DB_PASSWORD" },
+      token: { file: "/nowhere/token" },
+      there: { env: "THERE" },
+      pin: { env: "PIN" },
     },
     registries: {
       code: { kind: "oci-layout", path: join(testEnv.dir, "unmounted") },
-      ...{ flows: { ...git, kind: "git" as const } },
+      flows: { ...git, kind: "git" as const },
     },
     store: { root: pathToFileURL(join(testEnv.dir, "no-folder", "store")).href, s3: null },
     stores: {},

@@ -16,8 +16,10 @@ export async function startWarnings(
   config: Pick<WorkerConfig, "url" | "key" | "secrets" | "registries" | "store" | "stores" | "environment">,
 ): Promise<string[]> {
   const found = await Promise.all([
-    ...[connectionWarnings(config), secretWarnings(config)],
-    ...[registryWarnings(config), storeWarnings(config)],
+    connectionWarnings(config),
+    secretWarnings(config),
+    registryWarnings(config),
+    storeWarnings(config),
   ]);
   return found.flat();
 }

@@ -48,8 +48,18 @@ const EVICTION_MS = 3_700_000;
 
 /** What git may see of the worker's surroundings: how to reach a registry. Git reads proxies in lower case alone for HTTP. */
 const GIT_VARIABLES = [
-  ...["PATH", "HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"],
-  ...["GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+  "PATH",
+  "HTTPS_PROXY",
+  "https_proxy",
+  "http_proxy",
+  "ALL_PROXY",
+  "all_proxy",
+  "NO_PROXY",
+  "no_proxy",
+  "GIT_SSL_CAINFO",
+  "GIT_SSL_CAPATH",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
 ];
 
 /** What a worker needs from outside; all but the log have their real selves as defaults. */
@@ -128,7 +138,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
-    ...{ bootClock, log },
+    bootClock,
+    log,
     readKey: () => readWorkerKey(config),
     introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
@@ -139,7 +150,10 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     },
   });
   const database = new DatabaseWatch({
-    ...{ log, bootClock, sleep: deps.sleep ?? sleep, identity },
+    log,
+    bootClock,
+    sleep: deps.sleep ?? sleep,
+    identity,
     offerAgain: async (signal) => {
       // The answer that told of the database shows that reports can be answered again.
       loops[1]?.retry?.();
@@ -159,7 +173,9 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const attempts = new Attempts(
     { ...loop, clock, config, trust, cache, runners, preallocation, oom: watchOom(), reserve, paths },
     {
-      ...{ capacity: config.capacity, stock, database },
+      capacity: config.capacity,
+      stock,
+      database,
       breakerFailures: config.breakerFailures,
       wake: wakesOf(loops),
     },
@@ -169,11 +185,20 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, clock, sleep: loop.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const pollers = new Pollers({ ...{ log, config, trust, cache, runners, connection } });
+  const pollers = new Pollers({ log, config, trust, cache, runners, connection });
   const jobs = new Jobs({ ...loop, pollers, wake: () => loops[3]?.nudge() });
   return {
-    ...{ jobs, pollers, loop, connection, attempts, runners },
-    ...{ preallocation, identity, loops, maintenance, database },
+    jobs,
+    pollers,
+    loop,
+    connection,
+    attempts,
+    runners,
+    preallocation,
+    identity,
+    loops,
+    maintenance,
+    database,
   };
 }
 

@@ -10,15 +10,18 @@ export const PLANTED =
 /** What is tried for a string, the planted one first: a schema may ask for a name, an id, an instant. */
 const STRINGS = [
   PLANTED,
-  ...[
-    "0193a0b1-7c00-7000-8000-000000000001",
-    "2026-01-01T00:00:00.000Z",
-    "local",
-    "1",
-    "a".repeat(64),
-    "a".repeat(16),
-  ],
-  ...["http://127.0.0.1:1/", `sha256:${"a".repeat(64)}`, "0 0 * * *", "UTC", "2026-01-01", "a/b"],
+  "0193a0b1-7c00-7000-8000-000000000001",
+  "2026-01-01T00:00:00.000Z",
+  "local",
+  "1",
+  "a".repeat(64),
+  "a".repeat(16),
+  "http://127.0.0.1:1/",
+  `sha256:${"a".repeat(64)}`,
+  "0 0 * * *",
+  "UTC",
+  "2026-01-01",
+  "a/b",
 ];
 const NUMBERS = [1, 0, 60_000, 0.5];
 

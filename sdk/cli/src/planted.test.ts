@@ -7,8 +7,17 @@ import { carrier } from "./program.ts";
 
 /** Commands that ask no control plane by themselves, or start programs of ours. */
 const APART: readonly string[] = [
-  ...["init", "dev", "deploy", "key signing create", "worker start", "server start", "wire", "store prune"],
-  ...["chaos", "chaos-attempt", "demo seed"],
+  "init",
+  "dev",
+  "deploy",
+  "key signing create",
+  "worker start",
+  "server start",
+  "wire",
+  "store prune",
+  "chaos",
+  "chaos-attempt",
+  "demo seed",
 ];
 /** What a command needs beside its arguments. */
 const NEEDED: Record<string, readonly string[]> = {

@@ -8,9 +8,21 @@ const ref = { uri: "file:///store/x", codec: "json" as const, sizeBytes: 1, sha2
 
 function taskOf(attemptId: string, path: string, over: Partial<TaskRun> = {}): TaskRun {
   return {
-    ...{ attemptId, path, name: path, state: "completed", tries: 1, tryList: [], order: 1, reused: false },
-    ...{ codeVersion: "v", inputHash: null, error: null, result: ref },
-    ...{ createdAt: AT, startedAt: AT, endedAt: AT },
+    attemptId,
+    path,
+    name: path,
+    state: "completed",
+    tries: 1,
+    tryList: [],
+    order: 1,
+    reused: false,
+    codeVersion: "v",
+    inputHash: null,
+    error: null,
+    result: ref,
+    createdAt: AT,
+    startedAt: AT,
+    endedAt: AT,
     ...over,
   };
 }

@@ -85,8 +85,14 @@ describe("the typed client", () => {
 
 /** A valid key of a list. */
 const KEY = {
-  ...{ id: SOME_ID, kind: "api", name: "ci", role: "viewer", pool: null },
-  ...{ createdAt: "2026-01-01T00:00:00.000Z", lastUsedAt: null, revokedAt: null },
+  id: SOME_ID,
+  kind: "api",
+  name: "ci",
+  role: "viewer",
+  pool: null,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  lastUsedAt: null,
+  revokedAt: null,
 };
 
 describe("repetition", () => {

@@ -5,10 +5,23 @@ import { json, SOME_ID, serve } from "./fixture.ts";
 import { listOpenWaits } from "./open-waits.ts";
 
 const waitOf = (path: string, state: Wait["state"]): Wait => ({
-  ...{ id: uuidv7(Date.UTC(2026, 0, 1)), runId: SOME_ID, path, kind: "event", state },
-  ...{ title: null, schema: null, who: null, event: { name: "go", key: null }, childRunId: null, job: null },
-  ...{ satisfyAt: null, deadlineAt: null, answer: null, answeredBy: null },
-  ...{ createdAt: "2026-01-01T00:00:00.000Z", settledAt: null },
+  id: uuidv7(Date.UTC(2026, 0, 1)),
+  runId: SOME_ID,
+  path,
+  kind: "event",
+  state,
+  title: null,
+  schema: null,
+  who: null,
+  event: { name: "go", key: null },
+  childRunId: null,
+  job: null,
+  satisfyAt: null,
+  deadlineAt: null,
+  answer: null,
+  answeredBy: null,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  settledAt: null,
 });
 
 test("the open waits of a run come from all pages; a control plane that lists all states makes no difference", async () => {

@@ -3,16 +3,21 @@ import { expect, test } from "vitest";
 import { compareRuns, diffTasks, tookMs } from "./run-difference.ts";
 
 const one = (path: string, over: Partial<TaskRun> = {}): TaskRun => ({
-  ...{ attemptId: "", path, name: path, state: "completed", tries: 1, tryList: [], order: 0, reused: false },
-  ...{
-    codeVersion: "v1",
-    inputHash: null,
-    error: null,
-    result: null,
-    createdAt: "",
-    startedAt: null,
-    endedAt: null,
-  },
+  attemptId: "",
+  path,
+  name: path,
+  state: "completed",
+  tries: 1,
+  tryList: [],
+  order: 0,
+  reused: false,
+  codeVersion: "v1",
+  inputHash: null,
+  error: null,
+  result: null,
+  createdAt: "",
+  startedAt: null,
+  endedAt: null,
   ...over,
 });
 const ref = (sha256: string) => ({ uri: "", codec: "json" as const, sizeBytes: 1, sha256 });

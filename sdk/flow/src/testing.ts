@@ -157,8 +157,12 @@ function hostOf<Schema extends StandardSchema>(
       throw new OutsideOfRun("A call to the control plane", "Give testRun the option call.");
     },
     waits: waitsFor(a.asked, {
-      ...{ answers: a.options.answers ?? {}, facts: a.facts, clock: hostClock, life },
-      ...{ jobs: a.jobs, store: a.store },
+      answers: a.options.answers ?? {},
+      facts: a.facts,
+      clock: hostClock,
+      life,
+      jobs: a.jobs,
+      store: a.store,
     }),
     poolOf: null,
     task: null,

@@ -14,7 +14,9 @@ let cluster: EmbeddedPostgres;
 
 const startCluster = (port?: number) =>
   startEmbeddedPostgres({
-    ...{ dir: join(dir, "postgres"), log: () => {}, settings: { fsync: "off" } },
+    dir: join(dir, "postgres"),
+    log: () => {},
+    settings: { fsync: "off" },
     ...(port === undefined ? {} : { port }),
   });
 
@@ -22,7 +24,9 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "towpath-restart-"));
   cluster = await startCluster();
   const config = parseConfig({
-    ...{ DATABASE_URL: cluster.url, TOWPATH_STATE_DIR: join(dir, "state"), TOWPATH_PORT: "0" },
+    DATABASE_URL: cluster.url,
+    TOWPATH_STATE_DIR: join(dir, "state"),
+    TOWPATH_PORT: "0",
     TOWPATH_BOOTSTRAP: "1",
   });
   server = await startServer(config, { log: pino({ level: "silent" }) });

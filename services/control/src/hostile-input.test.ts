@@ -77,7 +77,8 @@ describe.each(withBody)("%s takes a body", (_, route) => {
   test.runIf(route.permission !== "public")("up to a limit", async () => {
     const limit = route.bodyBytes ?? LIMITS.bodyBytes;
     const headers = {
-      ...{ "content-type": "application/json", "content-length": `${limit + 1}` },
+      "content-type": "application/json",
+      "content-length": `${limit + 1}`,
       ...callersOf(route).right,
     };
     const { status } = await app.request(pathOf(route), { method: route.method, headers, body: "{}" });
@@ -197,7 +198,9 @@ async function statusOf(a: { route: Route; path: string; query?: string; body?: 
   const signal = AbortSignal.timeout(50);
   const request = new Request(`http://here${path}${query}`, {
     ...init,
-    ...{ headers, signal, ...(body !== undefined && { body }) },
+    headers,
+    signal,
+    ...(body !== undefined && { body }),
   });
   const { status, body: answer } = await app.request(request);
   await answer?.cancel();

@@ -41,7 +41,8 @@ function start(env: Record<string, string>) {
   });
   const ended = once(child, "close").then(([code, signal]) => ({ code, signal, lines, stderr }));
   return {
-    ...{ child, ended },
+    child,
+    ended,
     /** Where it listens. Rejects when it ends instead. */
     listening: () =>
       Promise.race([

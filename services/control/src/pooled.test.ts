@@ -89,7 +89,8 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
 
   test("without a direct address the control plane does not start, and says what to set", async () => {
     await expect(start({})).rejects.toMatchObject({
-      ...{ code: "pooler-without-direct-url", message: expect.stringContaining("set DATABASE_DIRECT_URL") },
+      code: "pooler-without-direct-url",
+      message: expect.stringContaining("set DATABASE_DIRECT_URL"),
     });
   });
 

@@ -154,7 +154,8 @@ test("while nobody has noted that the primary was restored, the standby serves n
 
 test("what is no standby of this database is refused as one", async () => {
   await expect(start({ DATABASE_READ_URL: servers.primary.url })).rejects.toMatchObject({
-    ...{ code: "read-url-is-no-standby", message: expect.stringContaining("is no standby") },
+    code: "read-url-is-no-standby",
+    message: expect.stringContaining("is no standby"),
   });
 });
 
@@ -162,10 +163,8 @@ test("connections are added up and printed, and more than the server allows are 
   expect(said.join("")).toContain('"work":10,"reads":4,"wakeUps":3,"total":17');
   expect(said.join("")).toMatch(/"opens":17,"allowed":\d+,"inUse":\d+/);
   await expect(start({ TOWPATH_WORK_CONNECTIONS: "900" })).rejects.toMatchObject({
-    ...{
-      code: "too-few-connections",
-      message: expect.stringMatching(/up to 907 connections, but .* allows \d+/),
-    },
+    code: "too-few-connections",
+    message: expect.stringMatching(/up to 907 connections, but .* allows \d+/),
   });
   await (await start({ TOWPATH_WORK_CONNECTIONS: "80", TOWPATH_PORT: "0" })).close();
   expect(said.join("")).toContain("may run out");

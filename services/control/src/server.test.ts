@@ -26,8 +26,12 @@ afterAll(async () => {
 
 function start(more: Record<string, string> = {}): Promise<RunningServer> {
   const config = parseConfig({
-    ...{ DATABASE_URL: database.url, TOWPATH_STATE_DIR: stateDir, TOWPATH_PORT: "0" },
-    ...{ TOWPATH_BOOTSTRAP: "1", TOWPATH_CHECK_ANSWERS: "1", ...more },
+    DATABASE_URL: database.url,
+    TOWPATH_STATE_DIR: stateDir,
+    TOWPATH_PORT: "0",
+    TOWPATH_BOOTSTRAP: "1",
+    TOWPATH_CHECK_ANSWERS: "1",
+    ...more,
   });
   return startServer(config, { log });
 }
@@ -50,8 +54,14 @@ async function openWorker(url: string): Promise<Record<string, string>> {
     secret: string;
   };
   const body = {
-    ...{ workerId: uuidv7(Date.now()), name: "w", pool: "local", poolType: "process" },
-    ...{ capacity: 1, version: "0", protocols: [1], process: uuidv7(Date.now()) },
+    workerId: uuidv7(Date.now()),
+    name: "w",
+    pool: "local",
+    poolType: "process",
+    capacity: 1,
+    version: "0",
+    protocols: [1],
+    process: uuidv7(Date.now()),
   };
   const keyed = { ...headers, authorization: `Bearer ${made.secret}` };
   const session = Session.parse(await post(`${url}/api/worker/session`, { headers: keyed, body }));

@@ -80,7 +80,10 @@ async function openDeps(
 async function serve(deps: Deps, a: { closers: Closers; shutdown: AbortSignal }): Promise<string> {
   const { config } = deps;
   const app = createApp({
-    ...{ deps, slices: SLICES, identify: identifyWith(deps), shutdown: a.shutdown },
+    deps,
+    slices: SLICES,
+    identify: identifyWith(deps),
+    shutdown: a.shutdown,
     pages: [probes(deps, a.shutdown), signInPage(deps), dashboard(config.dashboardDir)],
   });
   const listening = await listen(app, config);

@@ -66,8 +66,10 @@ beforeAll(async () => {
     (await sql<{ id: string }[]>`select id from ${sql(table)} where workspace_id = ${workspaceId} limit 1`)[0]
       ?.id ?? "";
   known = {
-    ...{ workspace_id: workspaceId, key_id: await idOf("access_key"), pool_id: await idOf("pool") },
-    ...{ deployment_id: await idOf("deployment") },
+    workspace_id: workspaceId,
+    key_id: await idOf("access_key"),
+    pool_id: await idOf("pool"),
+    deployment_id: await idOf("deployment"),
   };
 });
 afterAll(() => testEnv.close());
@@ -75,8 +77,16 @@ afterAll(() => testEnv.close());
 type Values = Readonly<Record<string, unknown>>;
 
 const BLANK: Readonly<Record<string, unknown>> = {
-  ...{ text: "x", integer: 1, smallint: 1, bigint: 1, boolean: false, json: "{}", jsonb: "{}" },
-  ...{ "timestamp with time zone": OLD, ARRAY: "{}", bytea: Buffer.alloc(32) },
+  text: "x",
+  integer: 1,
+  smallint: 1,
+  bigint: 1,
+  boolean: false,
+  json: "{}",
+  jsonb: "{}",
+  "timestamp with time zone": OLD,
+  ARRAY: "{}",
+  bytea: Buffer.alloc(32),
 };
 
 /** Writes a row as old as can be: what a table asks for beside `values` is made up by its type. */

@@ -45,7 +45,9 @@ function declared(table: PgTable): Column[] {
     const type = column.getSQLType();
     const base = type.endsWith("[]") ? "ARRAY" : type;
     return {
-      ...{ table: getTableName(table), name: column.name, nullable: !column.notNull },
+      table: getTableName(table),
+      name: column.name,
+      nullable: !column.notNull,
       type: TYPE_NAMES[base] ?? base,
     };
   });

@@ -36,11 +36,17 @@ function useRunActions(): Entry[] {
   return [
     ...(may ? changesOf(run, ask) : []),
     {
-      ...{ id: "compare", name: "Compare with another run", note: "this run", icon: "runs" },
+      id: "compare",
+      name: "Compare with another run",
+      note: "this run",
+      icon: "runs",
       go: () => void navigate({ to: "/runs/$runId/compare", params }),
     },
     {
-      ...{ id: "wire", name: "What left", note: "this run", icon: "runs" },
+      id: "wire",
+      name: "What left",
+      note: "this run",
+      icon: "runs",
       go: () => void navigate({ to: "/runs/$runId/wire", params }),
     },
   ];
@@ -81,7 +87,8 @@ function useScheduleActions(): Entry[] {
   return (data?.items ?? []).map((one) => ({
     id: `schedule-${one.id}`,
     name: `${one.paused ? "Resume" : "Pause"} schedule ${one.name} of ${one.deployment}`,
-    ...{ note: one.paused ? "paused" : "", icon: "schedules" as const },
+    note: one.paused ? "paused" : "",
+    icon: "schedules" as const,
     go: () => void tell(toggleSchedule(cache, one)),
   }));
 }
@@ -91,7 +98,10 @@ export function useActions(): { readonly here: readonly Entry[]; readonly anywhe
   const here = useRunActions();
   const schedules = useScheduleActions();
   const themes = THEMES.map((theme) => ({
-    ...{ id: `theme-${theme}`, name: `Theme: ${theme}`, note: "", icon: "sun" as const },
+    id: `theme-${theme}`,
+    name: `Theme: ${theme}`,
+    note: "",
+    icon: "sun" as const,
     go: () => setTheme(theme),
   }));
   return { here, anywhere: [...schedules, ...themes] };

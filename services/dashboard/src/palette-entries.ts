@@ -33,7 +33,10 @@ function useRecentEntries(): Entry[] {
   const { runId, name: deployment } = useParams({ strict: false });
   const others = readRecent().filter(({ id }) => id !== (runId ?? deployment));
   return others.map(({ kind, id, name }) => ({
-    ...{ id: `recent-${id}`, name, note: kind, icon: kind === "run" ? "runs" : "deployments" },
+    id: `recent-${id}`,
+    name,
+    note: kind,
+    icon: kind === "run" ? "runs" : "deployments",
     go: () => open[kind](id),
   }));
 }
@@ -41,11 +44,17 @@ function useRecentEntries(): Entry[] {
 function usePlaceEntries(): Entry[] {
   const navigate = useNavigate();
   const views = useViews().map((view) => ({
-    ...{ id: `view-${view.name}`, name: view.name, note: "saved view of runs", icon: "runs" as const },
+    id: `view-${view.name}`,
+    name: view.name,
+    note: "saved view of runs",
+    icon: "runs" as const,
     go: () => void navigate({ to: "/runs", search: view.search }),
   }));
   const places = PLACES.map((place) => ({
-    ...{ id: `place-${place.key}`, name: place.name, note: `g ${place.key}`, icon: place.icon },
+    id: `place-${place.key}`,
+    name: place.name,
+    note: `g ${place.key}`,
+    icon: place.icon,
     go: () => void navigate({ to: place.to }),
   }));
   return [...places, ...views];
@@ -59,7 +68,10 @@ function useFoundRuns(text: string): Entry[] {
       client.listRuns({ query: { limit: RUNS_FOUND, ...(text === "" ? {} : { text }) } }, { signal }),
   });
   return (data?.items ?? []).map((run) => ({
-    ...{ id: run.id, name: `${run.deployment} ${shortId(run.id)}`, note: run.state, icon: "runs" as const },
+    id: run.id,
+    name: `${run.deployment} ${shortId(run.id)}`,
+    note: run.state,
+    icon: "runs" as const,
     go: () => open.run(run.id),
   }));
 }
@@ -67,7 +79,10 @@ function useFoundRuns(text: string): Entry[] {
 function useDeploymentEntries(): Entry[] {
   const open = useOpen();
   return (useDeployments().data?.items ?? []).map(({ name, pool }) => ({
-    ...{ id: `deployment-${name}`, name, note: `in ${pool}`, icon: "deployments" as const },
+    id: `deployment-${name}`,
+    name,
+    note: `in ${pool}`,
+    icon: "deployments" as const,
     go: () => open.deployment(name),
   }));
 }

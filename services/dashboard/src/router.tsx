@@ -107,8 +107,21 @@ const states = createRoute({
 /** Every screen by its address. Each is a piece of code of its own, fetched when it is first opened. */
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
-    ...[home, runs, run, compareChoice, compare, received, waits, deployments, deployment],
-    ...[pools, schedules, limits, notify, keys, states],
+    home,
+    runs,
+    run,
+    compareChoice,
+    compare,
+    received,
+    waits,
+    deployments,
+    deployment,
+    pools,
+    schedules,
+    limits,
+    notify,
+    keys,
+    states,
   ]),
   defaultPreload: "intent",
   defaultPendingComponent: () => <Skeleton look="panels" rows={12} />,

@@ -43,7 +43,11 @@ export async function batchRow(arena: Arena): Promise<Row> {
   for (let count = 0; count < rounds; count++) times.push(await round(arena, { runs, agents }));
   const middle = (of: (one: Times) => number) => median(times.map(of));
   return {
-    ...{ row: "batch", unit: "ms", peers: {}, ratio: null, aim: "none" },
+    row: "batch",
+    unit: "ms",
+    peers: {},
+    ratio: null,
+    aim: "none",
     ours: {
       "last claimed": middle((one) => one.lastMs),
       "first claimed": middle((one) => one.firstMs),

@@ -110,7 +110,8 @@ export async function browserRow(arena: Arena): Promise<Row> {
   await browser.close();
   const worst = Math.max(ours["list: frame p99"] ?? 0, ours["log: frame p99"] ?? 0);
   return {
-    ...{ row: "browser", unit: "ms" },
+    row: "browser",
+    unit: "ms",
     ours,
     peers: {},
     ratio: worst / STUTTER_MS,

@@ -56,7 +56,12 @@ export async function devRow(arena: Arena): Promise<Row> {
     took.push((await firstLine(dev, save)) - startMs);
   }
   return {
-    ...{ row: "dev", unit: "ms", ours: latencies(took), peers: {}, ratio: null, aim: "within 1000" },
+    row: "dev",
+    unit: "ms",
+    ours: latencies(took),
+    peers: {},
+    ratio: null,
+    aim: "within 1000",
     how:
       "From saving a flow in a project under `towpath dev --run` until the first line of the run with the new code: noticed, bundled, " +
       `pushed, signed, registered, run created, claimed, fetched, launched. ${saves} saves, ${WRITING_MS / 1000} s after the run before.`,

@@ -91,7 +91,9 @@ export async function dispatchRow(arena: Arena): Promise<Row> {
   await stop();
   const [mine, other] = [latencies(ours), latencies(theirs)];
   return {
-    ...{ row: "dispatch", unit: "ms", peers: { "graphile-worker": other } },
+    row: "dispatch",
+    unit: "ms",
+    peers: { "graphile-worker": other },
     ours: { ...mine, "p50 by the SDK's client": latencies(byClient).p50 ?? Number.NaN },
     ratio: (mine.p50 ?? 0) / (other.p50 ?? 1),
     aim: "at most 1",

@@ -189,7 +189,11 @@ export async function feedRow(arena: Arena): Promise<Row> {
     await browser.close();
   }
   return {
-    ...{ row: "feed", unit: "ms", ours: { ...tabs, ...clients }, peers: {}, ratio: null },
+    row: "feed",
+    unit: "ms",
+    ours: { ...tabs, ...clients },
+    peers: {},
+    ratio: null,
     aim: "p95 of tabs within 300 ms",
     how:
       `A task of one run begins, ${changes} times: from the beginning of the transaction that says so until it is drawn in the one ` +

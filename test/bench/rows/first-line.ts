@@ -64,7 +64,10 @@ export async function firstLineRow(arena: Arena): Promise<Row> {
   await worker.exited;
   const [mine, other] = [latencies(ours), latencies(theirs)];
   return {
-    ...{ row: "first-line", unit: "ms", ours: mine, peers: { "graphile-worker": other } },
+    row: "first-line",
+    unit: "ms",
+    ours: mine,
+    peers: { "graphile-worker": other },
     ratio: (mine.p50 ?? 0) / (other.p50 ?? 1),
     aim: "p50 within 10 ms",
     how:

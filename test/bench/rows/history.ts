@@ -33,7 +33,8 @@ export async function historyRow(arena: Arena): Promise<Row> {
   small.push(...(await claimTimes(arena, { lane, agent, samples })));
   const [p50Few, p50Many] = [median(small), median(large)];
   return {
-    ...{ row: "history", unit: "ms" },
+    row: "history",
+    unit: "ms",
     ours: { [`p50 at ${many}`]: p50Many, [`p50 at ${few}`]: p50Few },
     peers: {},
     ratio: p50Many / p50Few,

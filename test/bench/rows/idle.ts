@@ -31,12 +31,10 @@ export async function idleRow(arena: Arena): Promise<Row> {
   await Promise.all(runners.map((runner) => runner[Symbol.asyncDispose]()));
   await Promise.all(polling);
   return {
-    ...{
-      row: "idle",
-      unit: "statements/s",
-      ours: { rate: ours },
-      peers: { "graphile-worker": { rate: theirs } },
-    },
+    row: "idle",
+    unit: "statements/s",
+    ours: { rate: ours },
+    peers: { "graphile-worker": { rate: theirs } },
     ratio: ours / theirs,
     aim: "at most 0.02",
     how:

@@ -56,7 +56,11 @@ export async function jobsRow(arena: Arena): Promise<Row> {
   worker.kill("SIGTERM");
   await worker.exited;
   return {
-    ...{ row: "jobs", unit: "cores", peers: {}, ratio: null, aim: "under 1 core, no slot" },
+    row: "jobs",
+    unit: "cores",
+    peers: {},
+    ratio: null,
+    aim: "under 1 core, no slot",
     ours: {
       "poller at 30 s": cores("poller"),
       "worker at 30 s": cores("worker"),

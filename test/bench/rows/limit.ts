@@ -83,13 +83,17 @@ export async function limitRow(arena: Arena): Promise<Row> {
   const rate = (runs / ((times.endsSent.at(-1) ?? 0) - startMs)) * 1000;
   const handed = times.claimed.slice(SLOTS).map((ms, index) => ms - (times.endsSent[index] ?? ms));
   return {
-    ...{ row: "limit", unit: "runs/s" },
+    row: "limit",
+    unit: "runs/s",
     ours: {
-      ...{ rate, created, "out of order": await outOfOrder(arena, lane) },
+      rate,
+      created,
+      "out of order": await outOfOrder(arena, lane),
       ...named("slot idle", await idleMs(arena, lane)),
       ...named("end to next claim", handed),
     },
-    ...{ peers: {}, ratio: null },
+    peers: {},
+    ratio: null,
     aim: "0 out of order",
     how:
       `${runs} runs, created ${CREATING} at a time, through a limit of ${SLOTS}, by ${agents.length} agents with one place each. ` +

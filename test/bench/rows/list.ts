@@ -52,7 +52,8 @@ export async function listRow(arena: Arena): Promise<Row> {
   }
   const [, ...narrowed] = Object.values(ours);
   return {
-    ...{ row: "list", unit: "ms" },
+    row: "list",
+    unit: "ms",
     ours,
     peers: {},
     ratio: Math.max(...narrowed) / 100,

@@ -75,7 +75,8 @@ export async function logsRow(arena: Arena): Promise<Row> {
     ours[name] = median(took);
   }
   return {
-    ...{ row: "logs", unit: "ms" },
+    row: "logs",
+    unit: "ms",
     ours: { ...ours, "writing it": writtenMs },
     peers: {},
     ratio: Math.max(...Object.values(ours)) / 500,

@@ -50,8 +50,11 @@ async function addRounds({ sql }: Arena, { runId }: Once, rounds: number): Promi
     const path = first.path.replace(":0", `:${n}`);
     const wait = `wait:for:${n}`;
     ticks.push({
-      ...{ n, path, uri: `${pathToFileURL(copy).href}#${offset}` },
-      ...{ wait, waitId: await derivedId(runId, wait) },
+      n,
+      path,
+      uri: `${pathToFileURL(copy).href}#${offset}`,
+      wait,
+      waitId: await derivedId(runId, wait),
     });
   }
   const rows = sql.json(ticks);
@@ -105,9 +108,12 @@ export async function loopRow(arena: Arena): Promise<Row> {
   worker.kill("SIGTERM");
   await worker.exited;
   return {
-    ...{ row: "loop", unit: "ms", ours: { [`after ${many} suspensions`]: manyMs } },
+    row: "loop",
+    unit: "ms",
+    ours: { [`after ${many} suspensions`]: manyMs },
     peers: { [`after ${few}`]: { "to the next task": fewMs } },
-    ...{ ratio: manyMs / fewMs, aim: "near 1: a resume costs what there is to go on from, once" },
+    ratio: manyMs / fewMs,
+    aim: "near 1: a resume costs what there is to go on from, once",
     how:
       `A loop of a task and a wait, each round an attempt of its own with its result in a file of its own. From the end of the latest wait ` +
       `until the next task begins; median of ${times}. The rounds but the first and the last are written to the database and the store.`,

@@ -64,7 +64,12 @@ export async function memoryRow(arena: Arena): Promise<Row> {
     }
   }
   return {
-    ...{ row: "memory", unit: "MB", ours, peers: {}, ratio: Math.max(...ratios), aim: "at most 1.3" },
+    row: "memory",
+    unit: "MB",
+    ours,
+    peers: {},
+    ratio: Math.max(...ratios),
+    aim: "at most 1.3",
     how:
       `The highest memory of the flow's process, of its worker and of the control plane during a run of ${few} mapped tasks and one of ` +
       `${many}, 100 at once, each with a result that is kept; a worker of its own for each. The ratio is the highest of the flow's.`,

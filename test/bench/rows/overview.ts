@@ -25,7 +25,8 @@ export async function overviewRow(arena: Arena): Promise<Row> {
   };
   const ours = { "a day": await measured(24), "a week": await measured(168) };
   return {
-    ...{ row: "overview", unit: "ms" },
+    row: "overview",
+    unit: "ms",
     ours,
     peers: {},
     ratio: Math.max(...Object.values(ours)) / 100,

@@ -45,7 +45,11 @@ export async function recordsRow(arena: Arena): Promise<Row> {
   worker.kill("SIGTERM");
   await worker.exited;
   return {
-    ...{ row: "records", unit: "per second", peers: {}, ratio: null, aim: "none" },
+    row: "records",
+    unit: "per second",
+    peers: {},
+    ratio: null,
+    aim: "none",
     ours: { "task records": median(taskRates), "log lines": median(lineRates) },
     how:
       `One flow of ${tasks} tasks one after the other, and one of ${lines} log lines: from the confirmed start until all ` +

@@ -52,7 +52,11 @@ export async function redispatchRow(arena: Arena): Promise<Row> {
     if (arena.size !== "tiny") elsewhere.push(await retaken(arena, "another worker"));
   }
   return {
-    ...{ row: "redispatch", unit: "s", peers: {}, ratio: null, aim: "none" },
+    row: "redispatch",
+    unit: "s",
+    peers: {},
+    ratio: null,
+    aim: "none",
     ours: { restarted: median(restarted), ...(elsewhere.length > 0 ? { elsewhere: median(elsewhere) } : {}) },
     how:
       "kill -9 of a worker and its flow until the first line runs again: when the worker is started again at once, and on " +

@@ -41,7 +41,11 @@ export async function resumeRow(arena: Arena): Promise<Row> {
   await worker.exited;
   const of = (field: keyof Resumed) => median(all.map((one) => one[field]));
   return {
-    ...{ row: "resume", unit: "ms", peers: {}, ratio: null, aim: "within 10 s at 100,000" },
+    row: "resume",
+    unit: "ms",
+    peers: {},
+    ratio: null,
+    aim: "within 10 s at 100,000",
     ours: {
       "kill to next task": of("toNextTaskMs"),
       "objects in the store": of("objects"),

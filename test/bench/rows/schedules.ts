@@ -28,7 +28,9 @@ async function askedFor(arena: Arena): Promise<CreatedRuns> {
     select count(*)::int, min(created_at) as first, max(created_at) as last
     from run where trigger ->> 'kind' = 'schedule'`;
   return {
-    ...{ count: row?.count ?? 0, firstMs: row?.first?.getTime() ?? 0, lastMs: row?.last?.getTime() ?? 0 },
+    count: row?.count ?? 0,
+    firstMs: row?.first?.getTime() ?? 0,
+    lastMs: row?.last?.getTime() ?? 0,
   };
 }
 
@@ -45,7 +47,11 @@ export async function schedulesRow(arena: Arena): Promise<Row> {
   let asked = await askedFor(arena);
   for (; asked.count < count; asked = await askedFor(arena)) await pause(20);
   return {
-    ...{ row: "schedules", unit: "ms", peers: {}, ratio: null, aim: "" },
+    row: "schedules",
+    unit: "ms",
+    peers: {},
+    ratio: null,
+    aim: "",
     ours: { last: asked.lastMs - dueMs, first: asked.firstMs - dueMs },
     how: `${count} schedules due at one instant: from it until the first and the last of their runs exist.`,
   };

@@ -61,7 +61,11 @@ export async function dispatchSlotsRow(arena: Arena): Promise<Row> {
   await withSlots.stop();
   const [ours, peer] = [latencies(full), latencies(bare)];
   return {
-    ...{ row: "dispatch-slots", unit: "ms", ours, peers: { [PLAIN]: peer }, aim: "none" },
+    row: "dispatch-slots",
+    unit: "ms",
+    ours,
+    peers: { [PLAIN]: peer },
+    aim: "none",
     ratio: (ours.p50 ?? 0) / (peer.p50 ?? 1),
     how: `As \`dispatch\`, with ${agents} agents, ${full.length} samples each. ${HOW}`,
   };
@@ -97,7 +101,9 @@ export async function agentsSlotsRow(arena: Arena): Promise<Row> {
   const runs = sized(arena, { tiny: 12, quick: 1_000, full: 4_000 });
   const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
   return {
-    ...{ row: "agents-slots", unit: "runs/s", aim: "none" },
+    row: "agents-slots",
+    unit: "runs/s",
+    aim: "none",
     ...(await compare(arena, { agents, free: 1, runs, rounds })),
     how: `As \`agents\`: ${runs} runs each, median of ${rounds} rounds. ${HOW}`,
   };
@@ -109,7 +115,9 @@ export async function drainSlotsRow(arena: Arena): Promise<Row> {
   const agents = sized(arena, { tiny: 2, quick: 4, full: 4 });
   const rounds = sized(arena, { tiny: 1, quick: 1, full: 3 });
   return {
-    ...{ row: "drain-slots", unit: "runs/s", aim: "none" },
+    row: "drain-slots",
+    unit: "runs/s",
+    aim: "none",
     ...(await compare(arena, { agents, free: 100, runs, rounds })),
     how: `As \`drain\`: ${runs} runs each, median of ${rounds} rounds. ${HOW}`,
   };

@@ -49,7 +49,11 @@ export async function stepsRow(arena: Arena): Promise<Row> {
   const ours = { acknowledged: median(acknowledged), journalled: median(journalled) };
   const peer = { "DBOS 5.3.0": { steps: median(dbos) } };
   return {
-    ...{ row: "steps", unit: "steps/s", ours, peers: peer, aim: "none" },
+    row: "steps",
+    unit: "steps/s",
+    ours,
+    peers: peer,
+    aim: "none",
     ratio: ours.acknowledged / peer["DBOS 5.3.0"].steps,
     how:
       `${count} steps one after the other, each with a result that is kept. Acknowledged: the control plane has committed it before the ` +

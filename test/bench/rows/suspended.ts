@@ -73,7 +73,9 @@ export async function suspendedRow(arena: Arena): Promise<Row> {
   const restartMs = performance.now() - killedMs;
   const times = await answered(arena, lane, ids.slice(0, answers));
   return {
-    ...{ row: "suspended", unit: "mixed", peers: { "none suspended": { "statements/s": none } } },
+    row: "suspended",
+    unit: "mixed",
+    peers: { "none suspended": { "statements/s": none } },
     ours: {
       "statements/s": many,
       "bytes of rows each": (held?.bytes ?? Number.NaN) / count,
@@ -81,7 +83,8 @@ export async function suspendedRow(arena: Arena): Promise<Row> {
       "answer to claim ms": median(times),
       "processes and slots": held?.attempts ?? Number.NaN,
     },
-    ...{ ratio: many / none, aim: "1: they cost rows only" },
+    ratio: many / none,
+    aim: "1: they cost rows only",
     how:
       `${count} runs suspended on a question; statements in ${windowMs / 1000} s in which nothing happens, against the same before ` +
       `they were there. Then kill -9 of the control plane, until it listens again, and the median of ${answers} answers until an agent has the next attempt.`,

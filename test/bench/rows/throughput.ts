@@ -104,7 +104,8 @@ export async function agentsRow(arena: Arena): Promise<Row> {
   const runs = sized(arena, { tiny: 12, quick: 1_000, full: 4_000 });
   const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
   return {
-    ...{ row: "agents", unit: "runs/s" },
+    row: "agents",
+    unit: "runs/s",
     ...(await compare(arena, { agents, free: 1, runs, jobs: runs, rounds })),
     aim: "at least 2",
     how:
@@ -120,7 +121,8 @@ export async function drainRow(arena: Arena): Promise<Row> {
   const agents = sized(arena, { tiny: 2, quick: 4, full: 4 });
   const rounds = sized(arena, { tiny: 1, quick: 1, full: 3 });
   return {
-    ...{ row: "drain", unit: "runs/s" },
+    row: "drain",
+    unit: "runs/s",
     ...(await compare(arena, { agents, free: 100, runs, jobs: runs, rounds })),
     aim: "none",
     how:

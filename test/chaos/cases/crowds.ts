@@ -8,7 +8,12 @@ import { allAtOnce, type Case } from "./case.ts";
 const AT = "2026-01-01T00:00:00.000Z";
 const STARTED: Said = { type: "started", at: AT, launcher: "cold" };
 const ENDED: Said = {
-  ...{ type: "ended", at: AT, outcome: "completed", cause: null, exitCode: 0, lastBulkSeq: 0 },
+  type: "ended",
+  at: AT,
+  outcome: "completed",
+  cause: null,
+  exitCode: 0,
+  lastBulkSeq: 0,
 };
 
 const keyOf = async (scene: Scene) => (await readFile(join(scene.stack.folder, "worker.key"), "utf8")).trim();

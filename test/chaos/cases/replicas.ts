@@ -59,7 +59,9 @@ const replicasKilled: Case = {
     await client.setSchedule({
       params: { name: "timed" },
       body: {
-        ...{ name: "often", timing: { kind: "interval", everyMs: EVERY_MS }, catchUp: "all" },
+        name: "often",
+        timing: { kind: "interval", everyMs: EVERY_MS },
+        catchUp: "all",
         parameters: { ledger: scene.ledgerPath, steps: 2 },
       },
     });

@@ -156,7 +156,9 @@ function schedules(): Load {
       await scene.stack.client.setSchedule({
         params: { name: "timed" },
         body: {
-          ...{ name: "often", timing: { kind: "interval", everyMs: EVERY_MS }, catchUp: "all" },
+          name: "often",
+          timing: { kind: "interval", everyMs: EVERY_MS },
+          catchUp: "all",
           parameters: { ledger: scene.ledgerPath, steps: 6 },
         },
       });
@@ -219,11 +221,9 @@ function backfills(): Load {
       await client.setSchedule({
         params: { name: "timed" },
         body: {
-          ...{
-            name: "daily",
-            timing: { kind: "cron", cron: "0 0 * * *" },
-            startsAt: "2020-01-01T00:00:00.000Z",
-          },
+          name: "daily",
+          timing: { kind: "cron", cron: "0 0 * * *" },
+          startsAt: "2020-01-01T00:00:00.000Z",
           parameters: { ledger: scene.ledgerPath, steps: 10 },
         },
       });

@@ -38,8 +38,12 @@ export async function staleChangesNothing(scene: Scene): Promise<Breach[]> {
         control: [
           { type: "started", at: "2026-01-01T00:00:00.000Z", launcher: "cold" },
           {
-            ...{ type: "ended", at: "2026-01-01T00:00:00.000Z", outcome: "completed", cause: null },
-            ...{ exitCode: 0, lastBulkSeq: 99 },
+            type: "ended",
+            at: "2026-01-01T00:00:00.000Z",
+            outcome: "completed",
+            cause: null,
+            exitCode: 0,
+            lastBulkSeq: 99,
           },
         ],
         bulk: [{ type: "gap", firstLine: 0, lines: 5, reason: "stale" }],
@@ -51,7 +55,8 @@ export async function staleChangesNothing(scene: Scene): Promise<Breach[]> {
       const lease = renewed.leases[0]?.status;
       if (lease !== "gone") breaches.push({ invariant: 3, seen: `a stale lease was ${lease}` });
       const call = await agent.post(ROUTES.call.path, {
-        ...{ ...fence, callId: uuidv7(Date.now()) },
+        ...fence,
+        callId: uuidv7(Date.now()),
         call: { kind: "get-run", runId: row.id },
       });
       if (call.status !== 409 || call.body.code !== "stale-fence")

@@ -54,7 +54,9 @@ export async function checkInvariants(scene: Scene): Promise<Findings> {
     ...(await staleChangesNothing(scene)),
   );
   return {
-    ...{ breaches, runs: scene.runs.length, executions: executions.length },
+    breaches,
+    runs: scene.runs.length,
+    executions: executions.length,
     attempts: tables.attempts.length,
   };
 }

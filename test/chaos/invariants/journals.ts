@@ -34,7 +34,9 @@ export async function readJournals(scene: Scene): Promise<ClaimJournal[]> {
       if (!existsSync(join(claim, "fence.json"))) continue;
       const fence = Fence.parse(JSON.parse(await readFile(join(claim, "fence.json"), "utf8")));
       all.push({
-        ...{ worker, fence, bulk: await readLane(claim, "bulk") },
+        worker,
+        fence,
+        bulk: await readLane(claim, "bulk"),
         bulkAcked: await readAck(claim, "bulk"),
         confirmed: (await readAck(claim, "control")) > 0,
       });

@@ -90,8 +90,10 @@ function pointInTime({ folder, random }: KindOptions): Kind {
     async restore() {
       await writeInside(base, "recovery.signal");
       const settings = {
-        ...{ restore_command: `cp ${archive}/%f %p`, recovery_target_action: "promote" },
-        ...{ ...target, archive_mode: "off" },
+        restore_command: `cp ${archive}/%f %p`,
+        recovery_target_action: "promote",
+        ...target,
+        archive_mode: "off",
       };
       return await startCluster({ dir: base, settings });
     },

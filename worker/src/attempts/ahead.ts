@@ -20,7 +20,8 @@ export function aheadVersion(
   if (!spec.loadAhead || entry.kind !== "flow") return null;
   if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
-    ...{ deployment, version },
+    deployment,
+    version,
     key: createHash("sha256").update(a.assignment.spec).digest("base64url"),
     expiresAtMs: expiresAt === null ? null : Date.parse(expiresAt),
     code: { env: aheadEnvironment(spec), module: entry.module, exportName: entry.export },

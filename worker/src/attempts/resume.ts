@@ -163,8 +163,13 @@ async function adopt(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFi
     ? await openAttemptGateway(deps, { claimed, file, prepared, ...(await openFolder(claimed, file)) })
     : {
         running: {
-          ...{ claimed, file, prepared, spool: await claimed.spool(), muted: true },
-          ...{ controlPlane: deps.config.url, onOutcome: () => {} },
+          claimed,
+          file,
+          prepared,
+          spool: await claimed.spool(),
+          muted: true,
+          controlPlane: deps.config.url,
+          onOutcome: () => {},
         },
         gateway: { close: async () => {} },
       };

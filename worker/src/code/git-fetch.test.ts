@@ -189,22 +189,18 @@ describe("refused:", () => {
 
   test("urls of other protocols and urls with credentials, without repeating them", async () => {
     const urls = [
-      ...[
-        "ext::sh -c 'touch owned'",
-        "ssh://git@host/x",
-        "git@host:x",
-        "-u",
-        "--upload-pack=x",
-        "/srv/x.git",
-        "",
-      ],
-      ...[
-        "https://user:hunter22@host/x",
-        "https://token12345@host/x",
-        "https://host/x\ny",
-        "https://",
-        "fd::3",
-      ],
+      "ext::sh -c 'touch owned'",
+      "ssh://git@host/x",
+      "git@host:x",
+      "-u",
+      "--upload-pack=x",
+      "/srv/x.git",
+      "",
+      "https://user:hunter22@host/x",
+      "https://token12345@host/x",
+      "https://host/x\ny",
+      "https://",
+      "fd::3",
     ];
     for (const url of urls) {
       const error = await failure({ kind: "git", url }, "a".repeat(40));

@@ -318,7 +318,12 @@ test("manifests of other shapes are refused", async () => {
   const layer = { mediaType: LAYER_TYPE, digest, size };
   const good = { schemaVersion: 2, mediaType: MANIFEST_TYPE, layers: [layer] };
   const bad: unknown[] = [
-    ...[null, [], "x", {}, { ...good, schemaVersion: 1 }, { ...good, layers: [] }],
+    null,
+    [],
+    "x",
+    {},
+    { ...good, schemaVersion: 1 },
+    { ...good, layers: [] },
     { ...good, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [] },
     { ...good, layers: [{ ...layer, digest: `sha512:${"a".repeat(128)}` }] },
     { ...good, layers: [{ ...layer, digest: "sha256:../../../etc/passwd" }] },

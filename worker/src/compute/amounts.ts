@@ -38,7 +38,8 @@ export function stockOf(declared: Declared, detected: Detected): Stock {
     gpus,
     amounts: {
       ...own,
-      ...{ cpu: cpu ?? detected.cpu, memory: memory ?? detected.memory },
+      cpu: cpu ?? detected.cpu,
+      memory: memory ?? detected.memory,
       ...(gpus.length === 0 ? {} : countOf(gpus)),
     },
   };

@@ -81,7 +81,11 @@ describe("what a worker declares", () => {
       gpus: [{ id: "0", kind: "t4" }, { id: "1" }],
     });
     expect(stockOf(declared, { cpu: 4, memory: 64 * GIB, gpus: [{ id: "GPU-1" }] }).amounts).toEqual({
-      ...{ cpu: 4, memory: 8 * GIB, licences: 2, gpu: 2, "gpu:t4": 1 },
+      cpu: 4,
+      memory: 8 * GIB,
+      licences: 2,
+      gpu: 2,
+      "gpu:t4": 1,
     });
     expect(
       stockOf(ComputeShape.parse({ gpus: [] }), { cpu: 4, memory: 1, gpus: [{ id: "GPU-1" }] }).gpus,
@@ -99,12 +103,10 @@ describe("what a worker declares", () => {
   test("may come from the environment, over the file", () => {
     const environment = { TOWPATH_COMPUTE: "cpu=8, memory=30GiB,licences=2", TOWPATH_GPUS: "0=a100,MIG-7" };
     expect(parse(overridden({ cpu: 1, seats: 3 }, environment)).data).toEqual({
-      ...{
-        cpu: 8,
-        memory: 30 * GIB,
-        own: { licences: 2, seats: 3 },
-        gpus: [{ id: "0", kind: "a100" }, { id: "MIG-7" }],
-      },
+      cpu: 8,
+      memory: 30 * GIB,
+      own: { licences: 2, seats: 3 },
+      gpus: [{ id: "0", kind: "a100" }, { id: "MIG-7" }],
     });
     expect(overridden({ cpu: 1 }, { TOWPATH_GPUS: "none" })).toEqual({ cpu: 1, gpus: [] });
     expect(overridden(undefined, {})).toBe(undefined);

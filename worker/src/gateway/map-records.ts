@@ -80,9 +80,14 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       const cleanError = error && redactError(redactor, error);
       const cleanResult = result && redactRef(redactor, result);
       return {
-        ...{ seq, lane: "outcome" },
+        seq,
+        lane: "outcome",
         outcome: {
-          ...{ outcome, cause, moreWaits, error: cleanError, result: cleanResult },
+          outcome,
+          cause,
+          moreWaits,
+          error: cleanError,
+          result: cleanResult,
           ...redactPaths(redactor, { waits, failedBy }),
         },
       };

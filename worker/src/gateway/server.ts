@@ -61,7 +61,9 @@ export interface GatewayOptions {
 export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
   const closing = new AbortController();
   const common = {
-    ...{ options, tokenHash: hash(options.token), bodies: createSemaphore(BODIES_AT_ONCE) },
+    options,
+    tokenHash: hash(options.token),
+    bodies: createSemaphore(BODIES_AT_ONCE),
     streams: { current: null },
   };
   const server = createServer((request, response) => {

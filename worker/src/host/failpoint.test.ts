@@ -14,8 +14,12 @@ async function configured(text: string) {
   const folder = await mkdtemp(join(tmpdir(), "towpath-failpoint-"));
   try {
     const settings = {
-      ...{ url: "http://127.0.0.1:1", key: { env: "KEY" }, pool: "local", stateDir: "state" },
-      ...{ trustedKeys: [key], store: { root: "store" } },
+      url: "http://127.0.0.1:1",
+      key: { env: "KEY" },
+      pool: "local",
+      stateDir: "state",
+      trustedKeys: [key],
+      store: { root: "store" },
     };
     return await checkSettings(settings, { folder, environment: { TOWPATH_FAILPOINTS: text } });
   } finally {

@@ -125,8 +125,13 @@ export class Jobs implements TendSource {
     const gone = new AbortController();
     const release = this.#deps.pollers.use(named);
     const tended: Tended = {
-      ...{ job, named, release, gone },
-      ...{ cancel: job.cancel, hurry: () => {}, change: null },
+      job,
+      named,
+      release,
+      gone,
+      cancel: job.cancel,
+      hurry: () => {},
+      change: null,
     };
     this.#tended.set(job.jobId, tended);
     void this.#tend(tended);

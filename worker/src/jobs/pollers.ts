@@ -119,7 +119,8 @@ export class Pollers {
     });
     log.info({ deployment, version }, "asking about the external jobs of a deployment");
     return {
-      ...{ poller, redactor: createRedactor(new Map([...secrets, ...ofStore])) },
+      poller,
+      redactor: createRedactor(new Map([...secrets, ...ofStore])),
       async close() {
         await poller.close();
         await code.release();
@@ -137,8 +138,12 @@ export class Pollers {
     // It is given no device: whoever asks how a job stands computes nothing.
     const env = { ...signedEnvironment({ spec, secrets: a.secrets }), CUDA_VISIBLE_DEVICES: "" };
     await runner.assign({
-      ...{ kind: "jobs", cwd: a.codeDir, env },
-      ...{ module: entry.module, exportName: entry.export, ground: a.ground },
+      kind: "jobs",
+      cwd: a.codeDir,
+      env,
+      module: entry.module,
+      exportName: entry.export,
+      ground: a.ground,
       takenFile: `${runner.dir}/taken`,
     });
     return new Poller(runner);

@@ -22,7 +22,13 @@ test.runIf(mayMount)(
     try {
       const { stdout } = await promisify(execFile)("unshare", [
         ...NAMESPACE,
-        ...["sh", "-c", SCRIPT, "sh", disk, process.execPath, FILLER],
+        "sh",
+        "-c",
+        SCRIPT,
+        "sh",
+        disk,
+        process.execPath,
+        FILLER,
       ]);
       const seen = JSON.parse(stdout);
       expect(seen).toMatchObject({

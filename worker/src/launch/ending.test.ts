@@ -115,7 +115,10 @@ test("a suspension is told with what the flow waits for, unless somebody stops t
   const outcome = { outcome: "suspended" as const, waits: ["wait:input:Publish?"] };
   const exit = { code: 0, signal: null };
   expect(decide({ exit, outcome })).toEqual({
-    ...{ outcome: "suspended", cause: null, waits: ["wait:input:Publish?"], exitCode: 0 },
+    outcome: "suspended",
+    cause: null,
+    waits: ["wait:input:Publish?"],
+    exitCode: 0,
   });
   expect(decide({ exit, outcome, stop: "user" })).toMatchObject({ outcome: "cancelled", cause: "user" });
 });

@@ -40,7 +40,10 @@ function open(more: Partial<LoadedRunnersOptions> = {}): void {
 function versionOf(deployment: string, version = 1, more: Partial<AheadVersion> = {}): AheadVersion {
   const key = `${deployment}.${version}`;
   return {
-    ...{ deployment, version, key, expiresAtMs: null },
+    deployment,
+    version,
+    key,
+    expiresAtMs: null,
     code: { env: {}, module: "flow.mjs", exportName: "main" },
     async bring() {
       brought.push(key);

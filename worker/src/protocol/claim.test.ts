@@ -138,8 +138,13 @@ test("after an answer that brought something, the next poll gives way to its lau
   const taken = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   const source: ClaimSource = {
-    ...{ free: () => 1, amounts: () => null, held: () => [], draining: () => false, paused: () => null },
-    ...{ endsUnreported: () => false, reconciled: () => undefined },
+    free: () => 1,
+    amounts: () => null,
+    held: () => [],
+    draining: () => false,
+    paused: () => null,
+    endsUnreported: () => false,
+    reconciled: () => undefined,
     take: ({ assignments }) => assignments.length > 0,
     begun: () => {
       taken.resolve();

@@ -265,7 +265,11 @@ function bodyOf(
   const { seq, heard, free, draining } = a;
   const [paused, amounts, reconciled] = [source.paused(), source.amounts(), source.reconciled()];
   return {
-    ...{ free, held: source.held(), draining, seq, heard },
+    free,
+    held: source.held(),
+    draining,
+    seq,
+    heard,
     ...(amounts === null ? {} : { amounts }),
     ...(paused === null ? {} : { paused }),
     ...(reconciled === undefined ? {} : { reconciled }),

@@ -67,7 +67,11 @@ test("a question that is refused keeps its attempt alone from being answered", a
       throw new Problem("bad-request", "no");
     const acked = { controlAcked: 1, bulkAcked: 1 };
     const answers = report.attempts.map(({ attemptId }) => ({
-      ...{ attemptId, status: "accepted", rejected: [], outcome: null, ...acked },
+      attemptId,
+      status: "accepted",
+      rejected: [],
+      outcome: null,
+      ...acked,
     }));
     return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
   };

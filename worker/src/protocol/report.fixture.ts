@@ -46,8 +46,12 @@ export function sleepingUntilTold(began: (ms: number, slept: PromiseWithResolver
 /** The answer of a control plane that takes a whole report. */
 export function takeAll(report: Report) {
   const attempts = report.attempts.map(({ attemptId, control, bulk }) => ({
-    ...{ attemptId, status: "accepted", rejected: [], outcome: null },
-    ...{ controlAcked: control.at(-1)?.seq ?? 0, bulkAcked: bulk.at(-1)?.seq ?? 0 },
+    attemptId,
+    status: "accepted",
+    rejected: [],
+    outcome: null,
+    controlAcked: control.at(-1)?.seq ?? 0,
+    bulkAcked: bulk.at(-1)?.seq ?? 0,
   }));
   return { answer: { attempts, commands: [] }, sentAtMs: 0 } as never;
 }

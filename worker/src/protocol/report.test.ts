@@ -54,7 +54,8 @@ test("between reports more is gathered, unless somebody waits for what there is"
     ...reporting,
     page: async () => ({
       control: Array.from({ length: source.control - acked }, (_, index) => ({ seq: acked + index + 1 })),
-      ...{ bulk: [], bytes: 1 },
+      bulk: [],
+      bytes: 1,
     }),
     reported: async ({ controlAcked }) => {
       acked = controlAcked;
@@ -166,8 +167,12 @@ test("two claims of one attempt are reported one after the other, the newer firs
     // What was stored comes first in an answer, whichever its place was in the report.
     const parts = Report.parse(body).attempts.sort((a, b) => b.epoch - a.epoch);
     const attempts = parts.map(({ attemptId, epoch }) => ({
-      ...{ attemptId, status: epoch === 2 ? "accepted" : "stale", rejected: [], outcome: null },
-      ...{ controlAcked: 1, bulkAcked: 1 },
+      attemptId,
+      status: epoch === 2 ? "accepted" : "stale",
+      rejected: [],
+      outcome: null,
+      controlAcked: 1,
+      bulkAcked: 1,
     }));
     return { answer: { attempts, commands: [] }, sentAtMs: 0 } as never;
   };

@@ -134,14 +134,13 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   listCheckpoints: ["attemptId", "nonce", "after"],
   call: ["attemptId", "nonce", "callId"],
   report: [
-    ...["attempts[].attemptId", "attempts[].nonce"],
-    ...[
-      "next.amounts{key}",
-      "next.held[].attemptId",
-      "next.held[].nonce",
-      "next.reconciled",
-      "next.paused.reason",
-    ],
+    "attempts[].attemptId",
+    "attempts[].nonce",
+    "next.amounts{key}",
+    "next.held[].attemptId",
+    "next.held[].nonce",
+    "next.reconciled",
+    "next.paused.reason",
   ],
   tendJobs: ["held[].jobId", "held[].lease"],
 };

@@ -6,7 +6,9 @@ const redactor = createRedactor(new Map([["warehouse", "hunter2-hunter2"]]));
 
 test("a question leaves without secrets, in its title and anywhere in its schema", () => {
   const asked = redactWait(redactor, {
-    ...{ kind: "input", title: "Use hunter2-hunter2?", who: "operator" },
+    kind: "input",
+    title: "Use hunter2-hunter2?",
+    who: "operator",
     schema: { type: "string", enum: ["hunter2-hunter2"], description: "not hunter2-hunter2" },
   });
   expect(JSON.stringify(asked)).not.toContain("hunter2");

@@ -56,7 +56,11 @@ function bucketUrl(root: string, { endpoint, region }: NonNullable<Store["s3"]>)
 async function bucketMark(root: string, s3: NonNullable<Store["s3"]>): Promise<string | null> {
   const { accessKeyId, secretAccessKey, sessionToken, region } = s3;
   const client = new AwsClient({
-    ...{ accessKeyId, secretAccessKey, region, service: "s3", retries: 1 },
+    accessKeyId,
+    secretAccessKey,
+    region,
+    service: "s3",
+    retries: 1,
     ...(sessionToken === null ? {} : { sessionToken }),
   });
   const url = bucketUrl(root, s3);
@@ -70,7 +74,9 @@ async function bucketMark(root: string, s3: NonNullable<Store["s3"]>): Promise<s
   const known = await read();
   if (known !== null) return known;
   const written = await client.fetch(url, {
-    ...{ method: "PUT", body: newMark(), signal },
+    method: "PUT",
+    body: newMark(),
+    signal,
     headers: { "if-none-match": "*" },
   });
   await written.body?.cancel();

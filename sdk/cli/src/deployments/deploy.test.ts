@@ -38,37 +38,31 @@ function controlPlane() {
     server: { version: "0", now: AT },
   };
   const pool = {
-    ...{
-      id: ID,
-      name: "local",
-      type: "process",
-      createdAt: AT,
-      ready: 0,
-      running: 0,
-      workersOnline: 1,
-      workersPaused: 0,
-    },
+    id: ID,
+    name: "local",
+    type: "process",
+    createdAt: AT,
+    ready: 0,
+    running: 0,
+    workersOnline: 1,
+    workersPaused: 0,
   };
   const worker = {
-    ...{
-      id: ID,
-      name: "w",
-      pool: "local",
-      version: "0",
-      capacity: 4,
-      held: 0,
-      online: true,
-      draining: false,
-    },
-    ...{
-      paused: null,
-      firstSeenAt: AT,
-      lastSeenAt: AT,
-      amounts: { cpu: 4 },
-      taken: {},
-      stores: {},
-      holds: [],
-    },
+    id: ID,
+    name: "w",
+    pool: "local",
+    version: "0",
+    capacity: 4,
+    held: 0,
+    online: true,
+    draining: false,
+    paused: null,
+    firstSeenAt: AT,
+    lastSeenAt: AT,
+    amounts: { cpu: 4 },
+    taken: {},
+    stores: {},
+    holds: [],
   };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
@@ -105,7 +99,11 @@ function controlPlane() {
 
 async function projectIn(root: string): Promise<Project> {
   return {
-    ...{ root, name: "demo", files: undefined, stores: [], stage: null },
+    root,
+    name: "demo",
+    files: undefined,
+    stores: [],
+    stage: null,
     registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
     deployments: [
       {
@@ -147,7 +145,9 @@ describe("what was registered is compared with what would be", () => {
     if (deployment === undefined) throw new Error("no deployment");
     const deployments = [{ ...deployment, settings: { ...deployment.settings, timeoutMs: 5 } }];
     expect(await here.deploy(key, { deployments })).toMatchObject({
-      ...{ status: "registered", version: 2, changed: ["timeoutMs"] },
+      status: "registered",
+      version: 2,
+      changed: ["timeoutMs"],
     });
   });
 
@@ -271,7 +271,8 @@ async function servePlane() {
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   return {
-    ...{ plane, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    plane,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((closed) => server.close(closed));
@@ -293,7 +294,8 @@ test("towpath deploy --plan tells what is new, unchanged and changed, and regist
   });
   const deploy = async (...args: string[]) => {
     const child = startProcess({
-      ...{ command: process.execPath, cwd: folder.root },
+      command: process.execPath,
+      cwd: folder.root,
       args: [MAIN, "deploy", ...args, "--url", server.url, "--key", "twp_api_x"],
       env: { PATH: process.env.PATH, XDG_CONFIG_HOME: folder.root },
     });

@@ -159,7 +159,11 @@ async function registerAll(
       const names = done.map((one) => `${one.deployment} v${one.version}`).join(", ");
       const all = [...next, `registered before that: ${names}`];
       throw new Failure(`${deployment.settings.deployment}: ${message}`, {
-        ...{ exit, code, faults, next: all, cause: thrown },
+        exit,
+        code,
+        faults,
+        next: all,
+        cause: thrown,
       });
     }
   }

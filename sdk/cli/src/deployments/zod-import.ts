@@ -13,8 +13,14 @@ const GAP = /(?:\s+|;|\/\/[^\n]*|\/\*[\s\S]*?\*\/)*/y;
 const STATEMENT = /import\b[\w$*\s{},]*(["'])[^"'\n]*\1/y;
 const OF_ZOD = /^import\s*(z|\{[^}]*\})\s*from\s*(["']zod["'])$/;
 const LOADERS: Readonly<Record<string, Loader>> = {
-  ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
-  ...{ ".js": "js", ".mjs": "js", ".cjs": "js", ".jsx": "jsx" },
+  ".ts": "ts",
+  ".mts": "ts",
+  ".cts": "ts",
+  ".tsx": "tsx",
+  ".js": "js",
+  ".mjs": "js",
+  ".cjs": "js",
+  ".jsx": "jsx",
 };
 
 /**

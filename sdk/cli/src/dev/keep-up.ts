@@ -86,7 +86,9 @@ export async function keepUp(
   const over = new AbortController();
   const signal = AbortSignal.any([a.signal, over.signal]);
   const redeployer = openRedeployer(invocation, {
-    ...{ root: stack.project.root, state: stack.folder.root, stage: stack.project.stage?.name },
+    root: stack.project.root,
+    state: stack.folder.root,
+    stage: stack.project.stage?.name,
   });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
   const reruns = openReruns(invocation, { stack, given: command.given, signal: a.signal });

@@ -90,7 +90,8 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   const { folder, signal, command, children } = start;
   const { output } = invocation;
   const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), {
-    ...{ folder, stage: command.stage },
+    folder,
+    stage: command.stage,
   });
   // The project is loaded while the control plane starts; its failure is met when both are awaited.
   loading.catch(() => undefined);

@@ -60,9 +60,21 @@ function answer(plane: Plane) {
     };
     const workersOnline = plane.workersOnline ?? 1;
     const worker = {
-      ...{ id: ID, name: "w", pool: "local", version: "0", capacity: 4, held: 0, online: true },
-      ...{ draining: false, paused: null, firstSeenAt: AT, lastSeenAt: AT },
-      ...{ amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 }, taken: {}, stores: {}, holds: [] },
+      id: ID,
+      name: "w",
+      pool: "local",
+      version: "0",
+      capacity: 4,
+      held: 0,
+      online: true,
+      draining: false,
+      paused: null,
+      firstSeenAt: AT,
+      lastSeenAt: AT,
+      amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 },
+      taken: {},
+      stores: {},
+      holds: [],
     };
     if (path === "/api/pools/local/workers") return json({ items: [worker], next: null });
     if (path === "/api/pools/local") return json({ ...pool, workersOnline });
@@ -107,11 +119,9 @@ async function serve(plane: Plane, tls?: { key: string; cert: string }): Promise
 async function doctor(a: { url?: string; cwd: string; env?: Record<string, string>; args?: string[] }) {
   const address = a.url === undefined ? [] : ["--url", a.url, "--key", "twp_api_x"];
   const child = startProcess({
-    ...{
-      command: process.execPath,
-      args: [MAIN, "doctor", "--json", ...address, ...(a.args ?? [])],
-      cwd: a.cwd,
-    },
+    command: process.execPath,
+    args: [MAIN, "doctor", "--json", ...address, ...(a.args ?? [])],
+    cwd: a.cwd,
     env: { PATH: process.env.PATH, XDG_CONFIG_HOME: a.cwd, ...a.env },
   });
   const code = await child.exited;

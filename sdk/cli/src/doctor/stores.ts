@@ -81,7 +81,9 @@ export async function checkStores(
   a: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },
 ): Promise<Check[]> {
   const named = Object.entries(a.stores).map(([name, settings]) => ({
-    ...{ title: `store ${name}`, at: `stores.${name}`, settings },
+    title: `store ${name}`,
+    at: `stores.${name}`,
+    settings,
   }));
   const all = [{ title: "store", at: "store", settings: a.store }, ...named];
   return await Promise.all(all.map((looked) => checkStore(ground, looked)));

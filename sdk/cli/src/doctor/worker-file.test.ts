@@ -14,8 +14,12 @@ const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
 const versitygw = findVersitygw();
 
 const WHOLE = {
-  ...{ url: "http://127.0.0.1:9", key: { file: "worker.key" }, pool: "gpu", stateDir: "state" },
-  ...{ trustedKeys: [{ file: "signing.pub.jwk" }], store: { root: "store" } },
+  url: "http://127.0.0.1:9",
+  key: { file: "worker.key" },
+  pool: "gpu",
+  stateDir: "state",
+  trustedKeys: [{ file: "signing.pub.jwk" }],
+  store: { root: "store" },
 };
 
 async function workerFolder(config: Readonly<Record<string, unknown>>) {

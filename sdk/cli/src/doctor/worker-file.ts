@@ -102,8 +102,11 @@ async function isReadable(path: string): Promise<boolean> {
 
 /** Git as the worker calls it: nothing of this user's own configuration or passwords helps it. */
 const AS_THE_WORKER = {
-  ...{ GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", HOME: "/dev/null" },
-  ...{ GIT_ASKPASS: "", GIT_ALLOW_PROTOCOL: "https:http:file" },
+  GIT_CONFIG_NOSYSTEM: "1",
+  GIT_CONFIG_GLOBAL: "/dev/null",
+  HOME: "/dev/null",
+  GIT_ASKPASS: "",
+  GIT_ALLOW_PROTOCOL: "https:http:file",
 };
 
 function hasLogin(url: string): boolean {

@@ -125,7 +125,8 @@ describe("a key", () => {
       });
       const found = await findConnection(config(folder.root, { TOWPATH_URL: url }), { from: folder.root });
       expect(found).toMatchObject({
-        ...{ url: HERE, key: "key-of-user" },
+        url: HERE,
+        key: "key-of-user",
         keyFrom: join(folder.root, "home/towpath/config.json"),
       });
       const failure = toFailure(new Problem("unauthenticated", "no such key"), found);

@@ -79,7 +79,9 @@ async function sourcesOf(config: CliConfig, options: ConnectionOptions): Promise
     { kind: "option", url: options.url, key: options.key, from: { url: "--url", key: "--key" } },
     {
       kind: "environment",
-      ...{ url: config.url, key: config.key, from: { url: "TOWPATH_URL", key: "TOWPATH_KEY" } },
+      url: config.url,
+      key: config.key,
+      from: { url: "TOWPATH_URL", key: "TOWPATH_KEY" },
     },
     ...(folder
       ? [

@@ -31,8 +31,13 @@ export function declareLogs(root: Root, carry: Carry): void {
     .action((id, options, command) =>
       carry(command, (invocation) =>
         printLogs(invocation, {
-          ...{ id, follow: options.follow === true, grep: options.grep, level: options.level },
-          ...{ tail: options.tail, attempt: options.attempt, task: options.task },
+          id,
+          follow: options.follow === true,
+          grep: options.grep,
+          level: options.level,
+          tail: options.tail,
+          attempt: options.attempt,
+          task: options.task,
         }),
       ),
     );

@@ -56,7 +56,11 @@ export function declareNotify(root: Root, carry: Carry): void {
     .action((name, url, { kind, deployment, on, lateAfter }, command) =>
       carry(command, (invocation) =>
         addNotifier(invocation, {
-          ...{ name, url, kind, events: on, lateAfterMs: lateAfter },
+          name,
+          url,
+          kind,
+          events: on,
+          lateAfterMs: lateAfter,
           deployment: deployment ?? null,
         }),
       ),

@@ -71,7 +71,10 @@ export async function listQueues(invocation: Invocation, pool: string): Promise<
   output.table(
     ["QUEUE", "PRIORITY", "WAITING", "RUNNING", "CREATED"],
     page.items.map(({ name, priority, ready, running, createdAt }) => [
-      ...[name, String(priority), String(ready), String(running)],
+      name,
+      String(priority),
+      String(ready),
+      String(running),
       formatAge(createdAt, invocation.clock.nowMs()),
     ]),
   );

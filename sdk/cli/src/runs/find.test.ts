@@ -16,17 +16,22 @@ const client = createClient({
   url: "http://plane",
   fetch: async () => {
     const run = {
-      ...{
-        deployment: "flights",
-        version: 1,
-        pool: "local",
-        queue: null,
-        state: "running",
-        cause: null,
-        attempts: 1,
-      },
-      ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [], name: null },
-      ...{ createdAt: AT, scheduledAt: AT, startedAt: AT, endedAt: null },
+      deployment: "flights",
+      version: 1,
+      pool: "local",
+      queue: null,
+      state: "running",
+      cause: null,
+      attempts: 1,
+      trigger: { kind: "person", name: "me" },
+      priority: 0,
+      tags: [],
+      labels: [],
+      name: null,
+      createdAt: AT,
+      scheduledAt: AT,
+      startedAt: AT,
+      endedAt: null,
     };
     const page = { items: IDS.map((id) => ({ ...run, id })), next: null };
     return new Response(JSON.stringify(page), { headers: { "content-type": "application/json" } });

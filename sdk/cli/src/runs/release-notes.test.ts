@@ -7,26 +7,42 @@ import { releaseNotes } from "./release-notes.ts";
 const ID = "0193a0b1-7c00-7000-8000-000000000001";
 const AT = "2026-01-01T00:00:00.000Z";
 const summary: RunSummary = {
-  ...{
-    id: ID,
-    deployment: "flights",
-    version: 1,
-    pool: "local",
-    queue: null,
-    state: "ready",
-    cause: null,
-    attempts: 1,
-  },
-  ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [], name: null },
-  ...{ createdAt: AT, scheduledAt: AT, startedAt: null, endedAt: null },
+  id: ID,
+  deployment: "flights",
+  version: 1,
+  pool: "local",
+  queue: null,
+  state: "ready",
+  cause: null,
+  attempts: 1,
+  trigger: { kind: "person", name: "me" },
+  priority: 0,
+  tags: [],
+  labels: [],
+  name: null,
+  createdAt: AT,
+  scheduledAt: AT,
+  startedAt: null,
+  endedAt: null,
 };
 
 test("The reason why a run is given back is told once, and again when it changes", async () => {
   let reason: string | null = null;
   const attempt = () => ({
-    ...{ id: ID, ordinal: 1, state: "ready", cause: null, epoch: 1, worker: null, releases: 1 },
-    ...{ releaseReason: reason, exitCode: null, lateReports: [], createdAt: AT },
-    ...{ claimedAt: null, startedAt: null, endedAt: null },
+    id: ID,
+    ordinal: 1,
+    state: "ready",
+    cause: null,
+    epoch: 1,
+    worker: null,
+    releases: 1,
+    releaseReason: reason,
+    exitCode: null,
+    lateReports: [],
+    createdAt: AT,
+    claimedAt: null,
+    startedAt: null,
+    endedAt: null,
   });
   const client = createClient({
     url: "http://plane",

@@ -28,7 +28,10 @@ test("a plan is one line: what is taken over, what runs, and why", () => {
 
 test("a plan that lists not all calls says how many of how many, and counts are written in groups of three", () => {
   const tasks = Array.from({ length: 1_000 }, (_, index) => ({
-    ...{ path: `load/${index}`, name: "load", action: "reuse" as const, reason: null },
+    path: `load/${index}`,
+    name: "load",
+    action: "reuse" as const,
+    reason: null,
   }));
   const long = { ...plan, reuse: 10_000, run: 1, tasks };
   expect(planLine(long, { isChanged: false, style })).toMatch(/^reuse 10,000 · run 1 /);

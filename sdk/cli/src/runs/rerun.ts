@@ -84,12 +84,16 @@ function saidBetter(failure: unknown, a: { id: string }): unknown {
   if (!(failure instanceof Problem)) return failure;
   if (failure.code === "version-below-floor")
     return new Failure(failure.detail, {
-      ...{ exit: "invalidInput", code: failure.code, cause: failure },
+      exit: "invalidInput",
+      code: failure.code,
+      cause: failure,
       next: [`\`towpath rerun ${a.id}\` runs the latest version`],
     });
   if (failure.code !== "run-transition-not-allowed") return failure;
   return new Failure(failure.detail, {
-    ...{ exit: "invalidInput", code: failure.code, cause: failure },
+    exit: "invalidInput",
+    code: failure.code,
+    cause: failure,
     next: [`\`towpath logs ${a.id} -f\` follows it to its end`],
   });
 }

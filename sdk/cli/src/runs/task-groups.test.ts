@@ -5,18 +5,21 @@ import { groupLine, likeness, sparing, together } from "./task-groups.ts";
 
 const style = styles(false);
 const one = (path: string, ms: number, over: Partial<TaskRun> = {}): TaskRun => ({
-  ...{
-    attemptId: "",
-    path,
-    name: path.split("/")[0] ?? "",
-    state: "completed",
-    tries: 1,
-    tryList: [],
-    order: 0,
-    reused: false,
-  },
-  ...{ codeVersion: null, inputHash: null, error: null, result: null, createdAt: "" },
-  ...{ startedAt: new Date(0).toISOString(), endedAt: new Date(ms).toISOString() },
+  attemptId: "",
+  path,
+  name: path.split("/")[0] ?? "",
+  state: "completed",
+  tries: 1,
+  tryList: [],
+  order: 0,
+  reused: false,
+  codeVersion: null,
+  inputHash: null,
+  error: null,
+  result: null,
+  createdAt: "",
+  startedAt: new Date(0).toISOString(),
+  endedAt: new Date(ms).toISOString(),
   ...over,
 });
 

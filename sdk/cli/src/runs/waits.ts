@@ -29,9 +29,13 @@ export async function listWaits(invocation: Invocation, a: WaitsQuery): Promise<
   else showQuestions(invocation, page.items);
   if (page.next === null) return;
   const again = [
-    ...["towpath waits", ...(all ? ["--all"] : [])],
+    "towpath waits",
+    ...(all ? ["--all"] : []),
     ...(deployment === undefined ? [] : ["--deployment", deployment]),
-    ...["--limit", String(limit), "--cursor", page.next],
+    "--limit",
+    String(limit),
+    "--cursor",
+    page.next,
   ].join(" ");
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
@@ -71,10 +75,7 @@ function showAll({ output, clock }: Invocation, waits: readonly ListedWait[]): v
     ["RUN", "DEPLOYMENT", "KIND", "WAITS FOR", "SINCE", "AT THE LATEST"],
     waits.map((wait) => {
       const since = formatAge(wait.createdAt, clock.nowMs());
-      return [
-        ...[wait.runId, whatRuns(wait), wait.kind, printable(waitText(wait)), since],
-        wait.deadlineAt ?? "",
-      ];
+      return [wait.runId, whatRuns(wait), wait.kind, printable(waitText(wait)), since, wait.deadlineAt ?? ""];
     }),
   );
   output.next("`towpath why RUN` says what would unblock one");

@@ -32,8 +32,13 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   const backfill = await client.createBackfill({
     params: { name: deployment },
     body: {
-      ...{ id: uuidv7(invocation.clock.nowMs()), schedule, order, concurrency, dryRun },
-      ...{ from: instantOf("--from", options.from), to: instantOf("--to", options.to) },
+      id: uuidv7(invocation.clock.nowMs()),
+      schedule,
+      order,
+      concurrency,
+      dryRun,
+      from: instantOf("--from", options.from),
+      to: instantOf("--to", options.to),
       ...(schema && { parameters: await parseParameters(deployment, { schema, given }) }),
     },
   });
@@ -69,7 +74,13 @@ export async function listBackfills(
   output.table(
     ["BACKFILL", "DEPLOYMENT", "SCHEDULE", "FROM", "TO", "STATE", "PROGRESS"],
     page.items.map((one) => [
-      ...[one.id ?? "", one.deployment, one.schedule, one.from, one.to, one.state, progressOf(one)],
+      one.id ?? "",
+      one.deployment,
+      one.schedule,
+      one.from,
+      one.to,
+      one.state,
+      progressOf(one),
     ]),
   );
   for (const one of page.items)

@@ -48,8 +48,12 @@ export async function listSchedules(
   output.table(
     ["DEPLOYMENT", "SCHEDULE", "WHEN", "NEXT", "NEXT AT", "SET BY"],
     page.items.map((one) => [
-      ...[one.deployment, one.name, timingText(one.timing), stateOf(one, invocation)],
-      ...[one.nextAt ?? "", one.source],
+      one.deployment,
+      one.name,
+      timingText(one.timing),
+      stateOf(one, invocation),
+      one.nextAt ?? "",
+      one.source,
     ]),
   );
   for (const one of page.items)
@@ -90,7 +94,10 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   const schedule = await client.setSchedule({
     params: { name: options.deployment },
     body: {
-      ...{ name: options.schedule, timing, parameters, tags: [...options.tags] },
+      name: options.schedule,
+      timing,
+      parameters,
+      tags: [...options.tags],
       ...(catchUp && { catchUp }),
       ...(overlap && { overlap }),
       ...(priority !== undefined && { priority }),
@@ -161,7 +168,8 @@ export async function listInstants(invocation: Invocation, name: ScheduleName, l
   output.table(
     ["DUE", "UNTIL", "BECAME"],
     page.items.map(({ at, until, runId, skipped }) => [
-      ...[at, until ?? ""],
+      at,
+      until ?? "",
       runId === null ? style.yellow(`skipped: ${skipped ?? "unknown"}`) : `run ${runId}`,
     ]),
   );

@@ -40,7 +40,8 @@ test("a worker's configuration says where the store is; an age and a run are che
   const towpath = (...args: string[]) => {
     const command = [MAIN, "store", "prune", "--config", join(folder.root, "worker.json"), ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, {
-      ...{ encoding: "utf8", cwd: folder.root },
+      encoding: "utf8",
+      cwd: folder.root,
       env: { PATH: process.env.PATH, HOME: folder.root },
     });
     return { status, said: stdout + stderr };
@@ -66,7 +67,8 @@ test("a store that cannot be used is a sentence with the next step", async () =>
   });
   const command = [MAIN, "store", "prune", "--older-than", "1d", "--config", "bucket.json"];
   const { status, stderr } = spawnSync(process.execPath, command, {
-    ...{ encoding: "utf8", cwd: folder.root },
+    encoding: "utf8",
+    cwd: folder.root,
     env: { PATH: process.env.PATH, HOME: folder.root },
   });
   expect(status).toBe(78);

@@ -86,7 +86,9 @@ function ofStore(thrown: unknown): never {
   if (!(thrown instanceof StoreFault)) throw thrown;
   const { message, next, code } = thrown;
   throw new Failure(next === null ? message : message.replace(` ${next}`, ""), {
-    ...{ exit: "configuration", code, cause: thrown },
+    exit: "configuration",
+    code,
+    cause: thrown,
     next: [
       next ?? "check the store's root in the worker's configuration",
       "`towpath doctor --config FILE` tries it",

@@ -41,7 +41,10 @@ function leftOut(thrown: unknown, connection: Connection): unknown {
   if (!(thrown instanceof Problem) && !(thrown instanceof ConnectionFailure)) return thrown;
   const failure = toFailure(thrown, connection);
   return new Failure(failure.message, {
-    ...{ exit: failure.exit, code: failure.code, faults: failure.faults, cause: thrown },
+    exit: failure.exit,
+    code: failure.code,
+    faults: failure.faults,
+    cause: thrown,
     next: [...failure.next, "nothing was removed; `--only store` leaves the control plane out"],
   });
 }

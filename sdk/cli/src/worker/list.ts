@@ -26,7 +26,10 @@ export async function listWorkers(invocation: Invocation, pool: string | undefin
 function drawHolds(items: readonly Worker[], { output, clock }: Invocation): void {
   const rows = items.flatMap(({ name, holds }) =>
     holds.map(({ runId, deployment, since, leaseUntil, usualMs }) => [
-      ...[name, runId, deployment, formatAge(since, clock.nowMs())],
+      name,
+      runId,
+      deployment,
+      formatAge(since, clock.nowMs()),
       leaseUntil === null ? "" : leaseLeft(leaseUntil, clock.nowMs()),
       usualMs === null ? "" : formatDuration(usualMs),
     ]),

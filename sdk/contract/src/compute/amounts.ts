@@ -67,7 +67,11 @@ const BYTES = [
 ] as const;
 
 const UNITS: Readonly<Record<string, number>> = {
-  ...{ B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 },
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
   ...Object.fromEntries(BYTES),
 };
 

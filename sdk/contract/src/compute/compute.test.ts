@@ -19,7 +19,9 @@ const GIB = 2 ** 30;
 describe("what a spec says is needed", () => {
   test("becomes amounts by name; devices of a kind count as devices too", () => {
     const compute = Compute.parse({
-      ...{ cpu: 2, memoryBytes: GIB, gpu: { count: 1, kind: "a100" } },
+      cpu: 2,
+      memoryBytes: GIB,
+      gpu: { count: 1, kind: "a100" },
       amounts: { licences: 1 },
     });
     const needs = needsOf(compute);
@@ -115,14 +117,19 @@ describe("what a worker has", () => {
   test("is told with what is taken of it, GPUs of one kind by that alone", () => {
     const total = { cpu: 8, memory: 30 * GIB, gpu: 2, "gpu:a100": 2, seats: 3 };
     expect(stockParts(total, { cpu: 1.5, memory: 4 * GIB, gpu: 1 }).map((part) => part.text)).toEqual([
-      ...["1.5 of 8 CPUs", "4 GiB of 30 GiB of memory", "1 of 2 a100", "0 of 3 seats"],
+      "1.5 of 8 CPUs",
+      "4 GiB of 30 GiB of memory",
+      "1 of 2 a100",
+      "0 of 3 seats",
     ]);
   });
 
   test("tells of several kinds beside their sum", () => {
     const total = { gpu: 3, "gpu:a100": 1, "gpu:t4": 2 };
     expect(stockParts(total, { gpu: 1 }).map((part) => part.text)).toEqual([
-      ...["1 of 3 GPUs", "0 of 1 a100", "0 of 2 t4"],
+      "1 of 3 GPUs",
+      "0 of 1 a100",
+      "0 of 2 t4",
     ]);
   });
 });

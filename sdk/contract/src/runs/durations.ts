@@ -13,8 +13,13 @@ export const RunDurations = z.object({
   items: z
     .array(
       RunSummary.pick({
-        ...{ id: true, deployment: true, name: true, state: true },
-        ...{ createdAt: true, startedAt: true, endedAt: true },
+        id: true,
+        deployment: true,
+        name: true,
+        state: true,
+        createdAt: true,
+        startedAt: true,
+        endedAt: true,
       }),
     )
     .max(DURATIONS_MAX)

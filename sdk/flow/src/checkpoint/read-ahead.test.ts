@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { ReadAhead } from "./read-ahead.ts";
 
 const refOf = (n: number, sizeBytes = 2): Ref => ({
-  ...{ uri: `file:///store/${n}`, codec: "json", sizeBytes },
+  uri: `file:///store/${n}`,
+  codec: "json",
+  sizeBytes,
   sha256: "a".repeat(64),
 });
 

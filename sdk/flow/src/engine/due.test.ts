@@ -10,7 +10,8 @@ const input = z.object({ from: z.iso.datetime(), to: z.iso.datetime() });
 test("A run for an instant of a schedule makes its own parameters", async () => {
   const load = flow(
     {
-      ...{ name: "load", input },
+      name: "load",
+      input,
       dueInput: ({ interval }) => ({ from: interval.start.toISOString(), to: interval.end.toISOString() }),
     },
     async (given) => given,

@@ -52,18 +52,21 @@ export async function runEndingInWorker(
 const NOWHERE = { socket: "/nowhere", tokenFile: "/nowhere" };
 const NIL_ID = "00000000-0000-0000-0000-000000000000";
 const NO_RUN: Context = {
-  ...{
-    runId: NIL_ID,
-    attemptId: NIL_ID,
-    attempt: 1,
-    workspaceId: NIL_ID,
-    deployment: "rehearsal",
-    version: 1,
-  },
-  ...{ parameters: {}, scheduledAt: "1970-01-01T00:00:00.000Z", controlPlane: "", due: null, secrets: {} },
+  runId: NIL_ID,
+  attemptId: NIL_ID,
+  attempt: 1,
+  workspaceId: NIL_ID,
+  deployment: "rehearsal",
+  version: 1,
+  parameters: {},
+  scheduledAt: "1970-01-01T00:00:00.000Z",
+  controlPlane: "",
+  due: null,
+  secrets: {},
   store: { root: "file:///nowhere" },
   resume: { origin: NIL_ID, earlier: false, codeVersions: {}, code: "" },
-  ...{ task: null, acked: 0 },
+  task: null,
+  acked: 0,
 };
 /** How often it is rehearsed: until the next time is hardly faster. */
 const REHEARSALS = 3;

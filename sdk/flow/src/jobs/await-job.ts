@@ -131,7 +131,11 @@ function waitOf(
   return {
     kind: "wait",
     wait: {
-      ...{ kind: "job", job: job.name, pollEveryMs, cancels: job.cancel !== undefined, ...deadline },
+      kind: "job",
+      job: job.name,
+      pollEveryMs,
+      cancels: job.cancel !== undefined,
+      ...deadline,
       ...(hash && { callback: hash }),
     },
   };
@@ -207,7 +211,9 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
   const value = result === null ? (outcome.value ?? undefined) : await host.store.load(result);
   const kept = result ?? (await checkpoints.keep(value, { path, task: job.name, required: false }));
   await host.records.postHeld({
-    ...{ ...end, move: "complete", ...reported(facts) },
+    ...end,
+    move: "complete",
+    ...reported(facts),
     ...(kept !== null && { result: kept }),
   });
   return value;

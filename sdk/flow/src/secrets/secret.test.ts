@@ -10,7 +10,9 @@ test("a run without a worker warns once of a secret that is too short to be reda
   const told: RecordDraft[] = [];
   const post = async (record: RecordDraft) => void told.push(record);
   const records = {
-    ...{ post, postHeld: post, postStored: post },
+    post,
+    postHeld: post,
+    postStored: post,
     postLog: (record: RecordDraft) => void told.push(record),
   };
   const cancelled = new AbortController().signal;

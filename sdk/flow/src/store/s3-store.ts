@@ -105,7 +105,11 @@ class Bucket {
     this.#name = bucket;
     this.#base = baseOf(bucket, access);
     this.#client = new AwsClient({
-      ...{ accessKeyId, secretAccessKey, region, service: "s3", retries: RETRIES },
+      accessKeyId,
+      secretAccessKey,
+      region,
+      service: "s3",
+      retries: RETRIES,
       ...(sessionToken === null ? {} : { sessionToken }),
     });
   }

@@ -111,7 +111,10 @@ export const suspend: Suspend = {
     const scope = outsideOfTasks("suspend.event");
     const { key, lookBack, schema } = options;
     const wait: AskedWait = {
-      ...{ kind: "event", name, ...(key !== undefined && { key }), ...deadlineOf(scope, options) },
+      kind: "event",
+      name,
+      ...(key !== undefined && { key }),
+      ...deadlineOf(scope, options),
       ...(lookBack !== undefined && { lookBackMs: msOf("lookBack", lookBack) }),
     };
     const named = key === undefined ? name : `${name} ${key}`;

@@ -47,27 +47,32 @@ interface Kind {
  */
 export const CALL_KINDS = {
   task: {
-    ...{ head: "", alike: true },
+    head: "",
+    alike: true,
     what: (name) => `Task "${name}"`,
     next: () => 'Give the call a key of its own: task.with({ key: "…" })(…).',
   },
   flow: {
-    ...{ head: "flow:", alike: true },
+    head: "flow:",
+    alike: true,
     what: (name) => `Flow "${name}"`,
     next: () => "Give each call parameters of its own, or call one after the other.",
   },
   value: {
-    ...{ head: ":", alike: false },
+    head: ":",
+    alike: false,
     what: (name) => `${name}()`,
     next: (name) => `Give the call a key: ${name}({ key: "…" }).`,
   },
   wait: {
-    ...{ head: "wait:", alike: false },
+    head: "wait:",
+    alike: false,
     what: (name) => `suspend.${name}`,
     next: (name) => WAIT_NEXT[name] ?? 'Give the call a key of its own, with the option key: "…".',
   },
   run: {
-    ...{ head: "", alike: false },
+    head: "",
+    alike: false,
     what: (name) => `ctx.startRun or ctx.runChild (${name})`,
     next: () => 'Give the call a key of its own, with the option key: "…".',
   },

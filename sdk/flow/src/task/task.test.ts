@@ -124,7 +124,9 @@ describe("hooks", () => {
   test("are told of each try that is followed by another, and of the end", async () => {
     const told: unknown[] = [];
     const options = {
-      ...{ name: "t", retries: 1, retryDelayMs: 40 },
+      name: "t",
+      retries: 1,
+      retryDelayMs: 40,
       onRetry: (error: unknown, failed: object) => void told.push([error, failed, ctx.taskPath]),
       onFailure: (error: unknown, failed: object) => void told.push([error, failed]),
     };

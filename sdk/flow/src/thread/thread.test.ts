@@ -20,7 +20,11 @@ describe("a task in a thread", () => {
   test("runs beside the flow, and its logs, artifacts and kept values are the run's", async () => {
     const run = await running(async () => await where(4));
     expect(run.result).toEqual({
-      ...{ isMainThread: false, value: 4, path: run.tasks[0]?.path, runId: run.runId, half: { value: 2 } },
+      isMainThread: false,
+      value: 4,
+      path: run.tasks[0]?.path,
+      runId: run.runId,
+      half: { value: 2 },
     });
     expect(run.logs).toMatchObject([{ text: "value 4", task: run.tasks[0]?.path }]);
     expect(run.artifacts.get("bar")?.body).toMatchObject({ kind: "progress", done: 2 });

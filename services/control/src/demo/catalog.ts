@@ -8,7 +8,11 @@ const REGIONS = ["biscoe", "dream", "torgersen", "anvers", "cormorant", "litchfi
 /** What arrives all day, in small pieces. */
 const streams = (stretch: number): DemoFlow[] => [
   {
-    ...{ name: "web-events", pool: "etl", medianMs: 9_000, spread: 0.45, tags: ["prod", "events"] },
+    name: "web-events",
+    pool: "etl",
+    medianMs: 9_000,
+    spread: 0.45,
+    tags: ["prod", "events"],
     stages: [
       { task: "fetch-batch", weight: 3, logs: ["batch {n} of the collector, {n} events"] },
       { task: "parse-events", weight: 2 },
@@ -16,26 +20,30 @@ const streams = (stretch: number): DemoFlow[] => [
     ],
     failures: [schemaDrift],
     schedule: {
-      ...{
-        name: "stream",
-        timing: { kind: "interval", everyMs: 2 * MINUTE_MS * stretch },
-        overlap: "skip",
-        tags: ["prod", "events"],
-      },
+      name: "stream",
+      timing: { kind: "interval", everyMs: 2 * MINUTE_MS * stretch },
+      overlap: "skip",
+      tags: ["prod", "events"],
       catchUp: "latest",
     },
     deployedDaysAgo: [84, 61, 33, 9],
     parameters: (_, atMs) => ({ until: new Date(atMs).toISOString() }),
   },
   {
-    ...{ name: "sensor-readings", pool: "edge", medianMs: 21_000, spread: 0.5, tags: ["prod", "iot"] },
+    name: "sensor-readings",
+    pool: "edge",
+    medianMs: 21_000,
+    spread: 0.5,
+    tags: ["prod", "iot"],
     stages: [
       { task: "read-gateway", weight: 5, logs: ["gateway lisbon answered in {ms} ms"] },
       { task: "store-readings", weight: 2, logs: ["{n} readings stored"] },
     ],
     failures: [sensorSilent],
     schedule: {
-      ...{ name: "every-5-minutes", overlap: "skip", tags: ["prod", "iot"] },
+      name: "every-5-minutes",
+      overlap: "skip",
+      tags: ["prod", "iot"],
       timing: { kind: "cron", cron: stretch === 1 ? "*/5 * * * *" : "0,50 * * * *", zone: "Europe/Lisbon" },
     },
     retries: 1,
@@ -46,14 +54,12 @@ const streams = (stretch: number): DemoFlow[] => [
 /** What the business waits for. */
 const LEDGERS: readonly DemoFlow[] = [
   {
-    ...{
-      name: "orders-hourly",
-      pool: "etl",
-      medianMs: 4 * MINUTE_MS,
-      spread: 0.35,
-      usesWarehouse: true,
-      tags: ["prod", "orders"],
-    },
+    name: "orders-hourly",
+    pool: "etl",
+    medianMs: 4 * MINUTE_MS,
+    spread: 0.35,
+    usesWarehouse: true,
+    tags: ["prod", "orders"],
     stages: [
       { task: "extract-orders", weight: 3, logs: ["{n} orders changed since the last run"] },
       { task: "deduplicate", weight: 1, logs: ["{n} duplicates dropped"] },
@@ -62,7 +68,10 @@ const LEDGERS: readonly DemoFlow[] = [
     ],
     failures: [deadlock],
     schedule: {
-      ...{ name: "hourly", overlap: "skip", tags: ["prod", "orders"], priority: 10 },
+      name: "hourly",
+      overlap: "skip",
+      tags: ["prod", "orders"],
+      priority: 10,
       timing: { kind: "cron", cron: "5 * * * *", zone: "UTC" },
     },
     deployedDaysAgo: [84, 70, 52, 28, 6],
@@ -73,14 +82,12 @@ const LEDGERS: readonly DemoFlow[] = [
     parameters: (_, atMs) => ({ hour: new Date(atMs).toISOString().slice(0, 13) }),
   },
   {
-    ...{
-      name: "invoices-to-ledger",
-      pool: "etl",
-      medianMs: 38_000,
-      spread: 0.5,
-      usesWarehouse: true,
-      tags: ["prod", "finance"],
-    },
+    name: "invoices-to-ledger",
+    pool: "etl",
+    medianMs: 38_000,
+    spread: 0.5,
+    usesWarehouse: true,
+    tags: ["prod", "finance"],
     stages: [
       { task: "fetch-invoices", weight: 3, logs: ["{n} invoices to book"] },
       { task: "convert-currency", weight: 2, items: ["EUR", "USD", "GBP", "CHF"] },
@@ -88,21 +95,21 @@ const LEDGERS: readonly DemoFlow[] = [
     ],
     failures: [noRate],
     schedule: {
-      ...{ name: "half-hourly", overlap: "wait", tags: ["prod", "finance"] },
+      name: "half-hourly",
+      overlap: "wait",
+      tags: ["prod", "finance"],
       timing: { kind: "cron", cron: "15,45 * * * *", zone: "Europe/Berlin" },
     },
     deployedDaysAgo: [80, 44, 12, 3],
     parameters: (_, atMs) => ({ day: new Date(atMs).toISOString().slice(0, 10), dryRun: false }),
   },
   {
-    ...{
-      name: "warehouse-nightly",
-      pool: "etl",
-      medianMs: 47 * MINUTE_MS,
-      spread: 0.25,
-      usesWarehouse: true,
-      tags: ["prod", "nightly"],
-    },
+    name: "warehouse-nightly",
+    pool: "etl",
+    medianMs: 47 * MINUTE_MS,
+    spread: 0.25,
+    usesWarehouse: true,
+    tags: ["prod", "nightly"],
     stages: [
       { task: "snapshot", weight: 4, logs: ["snapshot of {n} tables"] },
       { task: "load-region", weight: 14, items: REGIONS, logs: ["{item}: {n} rows in {ms} ms"] },
@@ -112,7 +119,10 @@ const LEDGERS: readonly DemoFlow[] = [
     ],
     failures: [{ ...deadlock, perMille: 40 }],
     schedule: {
-      ...{ name: "nightly", overlap: "skip", tags: ["prod", "nightly"], priority: 20 },
+      name: "nightly",
+      overlap: "skip",
+      tags: ["prod", "nightly"],
+      priority: 20,
       timing: { kind: "cron", cron: "30 2 * * *", zone: "Europe/Berlin" },
     },
     byHand: 0.15,
@@ -124,7 +134,11 @@ const LEDGERS: readonly DemoFlow[] = [
 /** What runs seldom, for people. */
 const REPORTS: readonly DemoFlow[] = [
   {
-    ...{ name: "weekly-report", pool: "reports", medianMs: 6 * MINUTE_MS, spread: 0.3, tags: ["reports"] },
+    name: "weekly-report",
+    pool: "reports",
+    medianMs: 6 * MINUTE_MS,
+    spread: 0.3,
+    tags: ["reports"],
     stages: [
       { task: "query-marts", weight: 4, logs: ["{n} rows from mart.weekly"] },
       { task: "draw-charts", weight: 3, items: ["revenue", "returns", "cohorts"] },
@@ -132,7 +146,8 @@ const REPORTS: readonly DemoFlow[] = [
     ],
     failures: [],
     schedule: {
-      ...{ name: "monday-morning", tags: ["reports"] },
+      name: "monday-morning",
+      tags: ["reports"],
       timing: {
         kind: "rrule",
         rrule: "FREQ=WEEKLY;BYDAY=MO;BYHOUR=8;BYMINUTE=0",
@@ -144,13 +159,11 @@ const REPORTS: readonly DemoFlow[] = [
     deployedDaysAgo: [84],
   },
   {
-    ...{
-      name: "quarterly-close",
-      pool: "reports",
-      medianMs: 12 * MINUTE_MS,
-      spread: 0.4,
-      tags: ["finance", "approval"],
-    },
+    name: "quarterly-close",
+    pool: "reports",
+    medianMs: 12 * MINUTE_MS,
+    spread: 0.4,
+    tags: ["finance", "approval"],
     stages: [
       { task: "collect-ledgers", weight: 4 },
       { task: "reconcile", weight: 5, logs: ["{n} entries agree"] },
@@ -162,7 +175,11 @@ const REPORTS: readonly DemoFlow[] = [
     parameters: () => ({ quarter: "2026-Q3" }),
   },
   {
-    ...{ name: "export-partners", pool: "reports", medianMs: 3 * MINUTE_MS, spread: 0.4, tags: ["partners"] },
+    name: "export-partners",
+    pool: "reports",
+    medianMs: 3 * MINUTE_MS,
+    spread: 0.4,
+    tags: ["partners"],
     stages: [
       { task: "build-file", weight: 3 },
       { task: "upload", weight: 2, logs: ["{n} bytes sent"] },
@@ -176,7 +193,11 @@ const REPORTS: readonly DemoFlow[] = [
     deployedDaysAgo: [75, 20],
   },
   {
-    ...{ name: "index-catalogue", pool: "etl", medianMs: 26 * MINUTE_MS, spread: 0.25, tags: ["search"] },
+    name: "index-catalogue",
+    pool: "etl",
+    medianMs: 26 * MINUTE_MS,
+    spread: 0.25,
+    tags: ["search"],
     stages: [
       { task: "list-products", weight: 1, logs: ["{n} products changed"] },
       { task: "resize-images", weight: 9, items: REGIONS },
@@ -228,12 +249,17 @@ export const WORKERS: readonly {
   { name: "etl-2", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },
   { name: "spot-3", pool: "etl", capacity: 8, amounts: { cpu: 8, memory: 32 * GIB } },
   {
-    ...{ name: "gpu-a100", pool: "gpu", capacity: 4 },
+    name: "gpu-a100",
+    pool: "gpu",
+    capacity: 4,
     amounts: { cpu: 32, memory: 256 * GIB, gpu: 2, "gpu:a100": 2 },
   },
   { name: "reports-1", pool: "reports", capacity: 4, amounts: { cpu: 4, memory: 16 * GIB } },
   {
-    ...{ name: "gateway-lisbon", pool: "edge", capacity: 2, goneMs: 44 * MINUTE_MS },
+    name: "gateway-lisbon",
+    pool: "edge",
+    capacity: 2,
+    goneMs: 44 * MINUTE_MS,
     amounts: { cpu: 2, memory: 4 * GIB },
   },
 ];

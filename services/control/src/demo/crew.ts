@@ -46,7 +46,8 @@ export class Hand {
     const input = { workerId, name, pool, poolType: "process" as const, capacity, amounts };
     // It was last seen when it opened its session.
     const session = await openSession(at(deps, a.nowMs - goneMs), {
-      ...{ scope: a.key, keyPool: null },
+      scope: a.key,
+      keyPool: null,
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },
     });
     const { workspaceId } = a.key;
@@ -84,7 +85,10 @@ export class Hand {
     const poll = { ...a, held, draining: false, seq: this.#polls, heard: this.#polls - 1 };
     const dispatchers = deps === this.#deps ? this.#dispatchers : new Dispatchers();
     const claimed = await claim(deps, {
-      ...{ worker: this.worker, poll, dispatchers, signal },
+      worker: this.worker,
+      poll,
+      dispatchers,
+      signal,
     });
     this.#held.push(...claimed.assignments);
     return claimed;

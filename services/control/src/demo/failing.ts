@@ -61,7 +61,10 @@ export async function makeFailing(
     await hand.say(fence, { control: [started], ms: startMs });
     await hand.say(fence, { control, bulk, ms: played.endMs });
     await hand.end(fence, {
-      ...{ outcome: "failed", cause: failure.cause, exitCode: 1, error: played.error },
+      outcome: "failed",
+      cause: failure.cause,
+      exitCode: 1,
+      error: played.error,
       ms: played.endMs + 5,
     });
   }

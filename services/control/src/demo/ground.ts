@@ -67,8 +67,14 @@ function specOf(ground: Ground, a: { flow: DemoFlow; version: number; atMs: numb
   const { flow, version } = a;
   const random = Random.of(ground.seed, `${flow.name} ${version}`);
   return {
-    ...{ format: SPEC_FORMAT, workspaceId: ground.workspaceId, deployment: flow.name, version, floor: 1 },
-    ...{ issuedAt: new Date(a.atMs).toISOString(), expiresAt: null, pools: [flow.pool] },
+    format: SPEC_FORMAT,
+    workspaceId: ground.workspaceId,
+    deployment: flow.name,
+    version,
+    floor: 1,
+    issuedAt: new Date(a.atMs).toISOString(),
+    expiresAt: null,
+    pools: [flow.pool],
     code: { kind: "git", registry: "flows", digest: random.hex(40) },
     entry: { kind: "flow", module: `flows/${flow.name}.ts`, export: camel(flow.name) },
     parameters: schemaOf(flow),

@@ -121,15 +121,18 @@ export class Player {
     const played = a.cancelled ? cutShort(whole, startMs, 0.2 + random.next() * 0.6) : whole;
     const state = a.cancelled ? ("cancelled" as const) : stateOf(a.failure);
     const attempt: EndedAttempt = {
-      ...{
-        id: random.id(a.fromMs),
-        ordinal: a.ordinal,
-        state,
-        cause: a.cancelled ? "user" : causeOf(a.failure),
-      },
-      ...{ workerId: worker.id, workerName: worker.name, exitCode: exitOf(a.failure, a.cancelled) },
-      ...{ createdAt: new Date(a.fromMs), claimedAt: new Date(a.fromMs + 2) },
-      ...{ startedAt: new Date(startMs), endedAt: new Date(played.endMs), tasks: played.tasks },
+      id: random.id(a.fromMs),
+      ordinal: a.ordinal,
+      state,
+      cause: a.cancelled ? "user" : causeOf(a.failure),
+      workerId: worker.id,
+      workerName: worker.name,
+      exitCode: exitOf(a.failure, a.cancelled),
+      createdAt: new Date(a.fromMs),
+      claimedAt: new Date(a.fromMs + 2),
+      startedAt: new Date(startMs),
+      endedAt: new Date(played.endMs),
+      tasks: played.tasks,
     };
     return { attempt, played };
   }
@@ -147,20 +150,20 @@ export class Player {
     const last = attempts.at(-1);
     const dueMs = isDue(trigger) ? Date.parse(trigger.dueAt) : createdMs;
     return {
-      ...{ id: a.id, version: this.#versionAt(createdMs), trigger, tags: this.#flow.tags },
-      ...{
-        state: a.cancelled ? "cancelled" : stateOf(a.failure),
-        cause: a.cancelled ? "user" : causeOf(a.failure),
-      },
+      id: a.id,
+      version: this.#versionAt(createdMs),
+      trigger,
+      tags: this.#flow.tags,
+      state: a.cancelled ? "cancelled" : stateOf(a.failure),
+      cause: a.cancelled ? "user" : causeOf(a.failure),
       priority: this.#flow.schedule?.priority ?? 0,
       parameters: this.#flow.parameters?.(this.#random, dueMs) ?? {},
       error: a.cancelled ? null : (a.attempts.at(-1)?.played.error ?? null),
       cancelReason: a.cancelled ? this.#random.pick(["superseded", "wrong parameters", ""]) : null,
-      ...{ createdAt: new Date(createdMs), scheduledAt: new Date(dueMs) },
-      ...{
-        startedAt: first?.startedAt ?? new Date(createdMs),
-        endedAt: last?.endedAt ?? new Date(createdMs),
-      },
+      createdAt: new Date(createdMs),
+      scheduledAt: new Date(dueMs),
+      startedAt: first?.startedAt ?? new Date(createdMs),
+      endedAt: last?.endedAt ?? new Date(createdMs),
       attempts,
     };
   }

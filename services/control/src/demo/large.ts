@@ -14,7 +14,10 @@ const LINES_AT_ONCE = 20_000;
 /** What went wrong with some of many pictures: three things, which are many failures. */
 const PICTURE_FAILURES: readonly Failure[] = [
   {
-    ...{ perMille: 11, task: "resize-images", cause: "error", name: "UnsupportedFormat" },
+    perMille: 11,
+    task: "resize-images",
+    cause: "error",
+    name: "UnsupportedFormat",
     message: (random) =>
       `product ${random.whole(100_000, 999_999)}: cannot read a HEIC picture of ${random.whole(2, 9)} MiB`,
     frames: [
@@ -23,12 +26,18 @@ const PICTURE_FAILURES: readonly Failure[] = [
     ],
   },
   {
-    ...{ perMille: 5, task: "resize-images", cause: "error", name: "HttpError" },
+    perMille: 5,
+    task: "resize-images",
+    cause: "error",
+    name: "HttpError",
     message: (random) => `GET /originals/${random.hex(12)} answered 404`,
     frames: ["at original (flows/catalogue/store.ts:29:11)", "at resize (flows/catalogue/pictures.ts:38:20)"],
   },
   {
-    ...{ perMille: 2, task: "resize-images", cause: "error", name: "RangeError" },
+    perMille: 2,
+    task: "resize-images",
+    cause: "error",
+    name: "RangeError",
     message: (random) => `width ${random.whole(9_000, 30_000)} is over 8192`,
     frames: ["at fit (flows/catalogue/pictures.ts:57:11)", "at resize (flows/catalogue/pictures.ts:44:16)"],
   },
@@ -48,11 +57,21 @@ function runOf(a: {
   if (version === undefined) throw new RangeError("the flow has no version");
   const failed = a.state === "failed";
   return {
-    ...{ id: a.id, version, trigger: { kind: "person", name: a.name }, tags: [], priority: 0 },
-    ...{ parameters: a.parameters, state: a.state, cause: failed ? "error" : null, cancelReason: null },
+    id: a.id,
+    version,
+    trigger: { kind: "person", name: a.name },
+    tags: [],
+    priority: 0,
+    parameters: a.parameters,
+    state: a.state,
+    cause: failed ? "error" : null,
+    cancelReason: null,
     error: attempt.tasks.findLast((task) => task.error !== null)?.error ?? null,
-    ...{ createdAt: attempt.createdAt, scheduledAt: attempt.createdAt, startedAt: attempt.startedAt },
-    ...{ endedAt: attempt.endedAt, attempts: [attempt] },
+    createdAt: attempt.createdAt,
+    scheduledAt: attempt.createdAt,
+    startedAt: attempt.startedAt,
+    endedAt: attempt.endedAt,
+    attempts: [attempt],
   };
 }
 
@@ -67,24 +86,19 @@ function attemptOf(a: {
 }): EndedAttempt {
   const worker = a.random.pick(a.context.workers);
   return {
-    ...{
-      id: a.random.id(a.startMs),
-      ordinal: 1,
-      state: a.state,
-      cause: a.state === "failed" ? "error" : null,
-    },
-    ...{
-      workerId: worker.id,
-      workerName: worker.name,
-      exitCode: a.state === "failed" ? 1 : 0,
-      lines: a.lines,
-    },
-    ...{
-      createdAt: new Date(a.startMs - 140),
-      claimedAt: new Date(a.startMs - 90),
-      startedAt: new Date(a.startMs),
-    },
-    ...{ endedAt: new Date(a.endMs), tasks: a.tasks },
+    id: a.random.id(a.startMs),
+    ordinal: 1,
+    state: a.state,
+    cause: a.state === "failed" ? "error" : null,
+    workerId: worker.id,
+    workerName: worker.name,
+    exitCode: a.state === "failed" ? 1 : 0,
+    lines: a.lines,
+    createdAt: new Date(a.startMs - 140),
+    claimedAt: new Date(a.startMs - 90),
+    startedAt: new Date(a.startMs),
+    endedAt: new Date(a.endMs),
+    tasks: a.tasks,
   };
 }
 
@@ -109,22 +123,27 @@ function mapped(
             ? PICTURE_FAILURES[2]
             : undefined;
     return {
-      ...{ path: `resize-images:${index}`, name: "resize-images", ord: index + 2 },
-      ...{
-        state: failure ? "failed" : "completed",
-        tries: failure ? 3 : 1,
-        error: failure ? errorOf(failure, random) : null,
-      },
-      ...{ createdAt: new Date(a.startMs + 1_400), startedAt: new Date(beginMs), endedAt: new Date(endMs) },
+      path: `resize-images:${index}`,
+      name: "resize-images",
+      ord: index + 2,
+      state: failure ? "failed" : "completed",
+      tries: failure ? 3 : 1,
+      error: failure ? errorOf(failure, random) : null,
+      createdAt: new Date(a.startMs + 1_400),
+      startedAt: new Date(beginMs),
+      endedAt: new Date(endMs),
     };
   });
   const listed: EndedTask = {
-    ...{ path: "list-products", name: "list-products", ord: 1, state: "completed", tries: 1, error: null },
-    ...{
-      createdAt: new Date(a.startMs),
-      startedAt: new Date(a.startMs + 5),
-      endedAt: new Date(a.startMs + 1_390),
-    },
+    path: "list-products",
+    name: "list-products",
+    ord: 1,
+    state: "completed",
+    tries: 1,
+    error: null,
+    createdAt: new Date(a.startMs),
+    startedAt: new Date(a.startMs + 5),
+    endedAt: new Date(a.startMs + 1_390),
   };
   return { tasks: [listed, ...tasks], endMs: Math.max(...free) + 40 };
 }
@@ -136,7 +155,10 @@ export async function makeWideRun(ground: Ground, context: DemoContext): Promise
   const startMs = ground.nowMs - 2.6 * HOUR_MS;
   const { tasks, endMs } = mapped(random, { count: extent.mappedTasks, startMs });
   const said = (text: string, ms: number, level: LogLine["level"] = "info"): LogLine => ({
-    ...{ at: new Date(ms).toISOString(), level, stream: "log", text },
+    at: new Date(ms).toISOString(),
+    level,
+    stream: "log",
+    text,
   });
   const failures = tasks.filter((task) => task.error !== null);
   const lines = [
@@ -199,19 +221,15 @@ export async function makeLongLog(ground: Ground, context: DemoContext): Promise
   const step = (endMs - startMs) / DAYS.length;
   const tasks = DAYS.map(
     (day, index): EndedTask => ({
-      ...{
-        path: `replay-day:${day}`,
-        name: "replay-day",
-        ord: index + 1,
-        state: "completed",
-        tries: 1,
-        error: null,
-      },
-      ...{
-        createdAt: new Date(startMs),
-        startedAt: new Date(startMs + index * step),
-        endedAt: new Date(startMs + (index + 1) * step),
-      },
+      path: `replay-day:${day}`,
+      name: "replay-day",
+      ord: index + 1,
+      state: "completed",
+      tries: 1,
+      error: null,
+      createdAt: new Date(startMs),
+      startedAt: new Date(startMs + index * step),
+      endedAt: new Date(startMs + (index + 1) * step),
     }),
   );
   const attempt = attemptOf({

@@ -8,7 +8,11 @@ const FOLDS = ["1", "2", "3", "4", "5"];
 /** Flows that learn and predict. */
 export const LEARNING: readonly DemoFlow[] = [
   {
-    ...{ name: "train-ranker", pool: "gpu", medianMs: 68 * MINUTE_MS, spread: 0.22, tags: ["ml", "ranking"] },
+    name: "train-ranker",
+    pool: "gpu",
+    medianMs: 68 * MINUTE_MS,
+    spread: 0.22,
+    tags: ["ml", "ranking"],
     stages: [
       { task: "load-features", weight: 3, logs: ["{n} rows, 412 features"] },
       { task: "train-fold", weight: 16, items: FOLDS, logs: ["fold {item}: epoch {n}, loss 0.2{ms}"] },
@@ -17,7 +21,9 @@ export const LEARNING: readonly DemoFlow[] = [
     ],
     failures: [outOfMemory, diverged],
     schedule: {
-      ...{ name: "nightly", overlap: "skip", tags: ["ml", "ranking"] },
+      name: "nightly",
+      overlap: "skip",
+      tags: ["ml", "ranking"],
       timing: { kind: "cron", cron: "0 1 * * *", zone: "Europe/Berlin" },
     },
     byHand: 0.6,
@@ -30,25 +36,37 @@ export const LEARNING: readonly DemoFlow[] = [
     parameters: (random) => ({ learningRate: random.pick([0.05, 0.1]), folds: 5 }),
   },
   {
-    ...{ name: "score-customers", pool: "gpu", medianMs: 11 * MINUTE_MS, spread: 0.3, tags: ["ml", "crm"] },
+    name: "score-customers",
+    pool: "gpu",
+    medianMs: 11 * MINUTE_MS,
+    spread: 0.3,
+    tags: ["ml", "crm"],
     stages: [
       { task: "load-model", weight: 1, logs: ["ranker of last night, ndcg@10 0.412"] },
       {
-        ...{ task: "score-segment", weight: 9, logs: ["segment {item}: {n} customers scored"] },
+        task: "score-segment",
+        weight: 9,
+        logs: ["segment {item}: {n} customers scored"],
         items: ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"],
       },
       { task: "write-scores", weight: 2 },
     ],
     failures: [tooSlow],
     schedule: {
-      ...{ name: "every-3-hours", tags: ["ml", "crm"], overlap: "skip" },
+      name: "every-3-hours",
+      tags: ["ml", "crm"],
+      overlap: "skip",
       timing: { kind: "cron", cron: "20 */3 * * *", zone: "UTC" },
     },
     deployedDaysAgo: [66, 22],
     spec: { timeoutMs: 45 * MINUTE_MS },
   },
   {
-    ...{ name: "fraud-features", pool: "etl", medianMs: 95_000, spread: 0.4, tags: ["prod", "ml"] },
+    name: "fraud-features",
+    pool: "etl",
+    medianMs: 95_000,
+    spread: 0.4,
+    tags: ["prod", "ml"],
     stages: [
       { task: "read-window", weight: 2, logs: ["{n} transactions in the window"] },
       { task: "aggregate", weight: 4 },
@@ -63,14 +81,20 @@ export const LEARNING: readonly DemoFlow[] = [
       },
     ],
     schedule: {
-      ...{ name: "quarter-hourly", overlap: "skip", tags: ["prod", "ml"] },
+      name: "quarter-hourly",
+      overlap: "skip",
+      tags: ["prod", "ml"],
       timing: { kind: "cron", cron: "*/15 * * * *", zone: "America/New_York" },
     },
     retries: 1,
     deployedDaysAgo: [84, 50, 25],
   },
   {
-    ...{ name: "replay-clickstream", pool: "etl", medianMs: 90 * MINUTE_MS, spread: 0.2, tags: ["backfill"] },
+    name: "replay-clickstream",
+    pool: "etl",
+    medianMs: 90 * MINUTE_MS,
+    spread: 0.2,
+    tags: ["backfill"],
     stages: [
       { task: "list-days", weight: 1 },
       { task: "replay-day", weight: 20, items: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] },
@@ -81,13 +105,11 @@ export const LEARNING: readonly DemoFlow[] = [
     parameters: () => ({ week: "2026-W44" }),
   },
   {
-    ...{
-      name: "evaluate-ranker",
-      pool: "gpu",
-      medianMs: 22 * MINUTE_MS,
-      spread: 0.3,
-      tags: ["ml", "ranking"],
-    },
+    name: "evaluate-ranker",
+    pool: "gpu",
+    medianMs: 22 * MINUTE_MS,
+    spread: 0.3,
+    tags: ["ml", "ranking"],
     stages: [
       { task: "load-judgements", weight: 1, logs: ["{n} judgements"] },
       { task: "rank", weight: 6, logs: ["{n} queries ranked"] },

@@ -11,7 +11,9 @@ import { pathOf } from "./tasks.ts";
 const MINUTE_MS = 60_000;
 
 const approval = (title: string): AskedWait => ({
-  ...{ kind: "input", title, who: "operator" },
+  kind: "input",
+  title,
+  who: "operator",
   schema: {
     type: "object",
     properties: {
@@ -26,37 +28,40 @@ const approval = (title: string): AskedWait => ({
 /** Runs that workers hold or have suspended, oldest first: each is taken as soon as it is asked for. */
 const HELD: readonly Open[] = [
   {
-    ...{
-      flow: "quarterly-close",
-      minutesAgo: 2_950,
-      by: "grace",
-      parameters: { quarter: "2026-Q3" },
-      stagesDone: 2,
-    },
+    flow: "quarterly-close",
+    minutesAgo: 2_950,
+    by: "grace",
+    parameters: { quarter: "2026-Q3" },
+    stagesDone: 2,
     asks: {
       name: "approve-close",
       wait: approval("Book the close of 2026-Q3? 41,220 entries agree, 3 do not."),
     },
   },
   {
-    ...{ flow: "weekly-report", minutesAgo: 1_340, by: "ada", stagesDone: 1 },
+    flow: "weekly-report",
+    minutesAgo: 1_340,
+    by: "ada",
+    stagesDone: 1,
     asks: {
       name: "budget-final",
       wait: { kind: "event", name: "budget/final", deadlineMs: 5 * 24 * 3_600_000 },
     },
   },
   {
-    ...{ flow: "score-customers", minutesAgo: 310, by: "ada", tags: ["canary"], stagesDone: 2 },
+    flow: "score-customers",
+    minutesAgo: 310,
+    by: "ada",
+    tags: ["canary"],
+    stagesDone: 2,
     asks: { name: "publish", wait: approval("Publish the scores of the canary to all regions?") },
   },
   {
-    ...{
-      flow: "quarterly-close",
-      minutesAgo: 96,
-      by: "grace",
-      parameters: { quarter: "2026-Q2" },
-      stagesDone: 1,
-    },
+    flow: "quarterly-close",
+    minutesAgo: 96,
+    by: "grace",
+    parameters: { quarter: "2026-Q2" },
+    stagesDone: 1,
     asks: { name: "cool-down", wait: { kind: "for", ms: 26 * 3_600_000 } },
   },
   {
@@ -152,13 +157,12 @@ async function hold(ground: Ground, a: { open: Open; flow: DemoFlow; hand: Hand 
   const path = `wait:${open.asks.name}`;
   const last = flow.stages[done];
   const over = (last?.items ?? [undefined]).map((item) => ({
-    ...{
-      type: "task",
-      at: new Date(endMs).toISOString(),
-      path: last ? pathOf(last, item) : "",
-      name: last?.task ?? "",
-    },
-    ...{ move: "complete", tries: 1 },
+    type: "task",
+    at: new Date(endMs).toISOString(),
+    path: last ? pathOf(last, item) : "",
+    name: last?.task ?? "",
+    move: "complete",
+    tries: 1,
   }));
   await hand.ask(endMs, fence, { path, wait: open.asks.wait });
   await hand.say(fence, { control: over, ms: endMs + 2 });

@@ -18,16 +18,28 @@ const LOOKED_AT = 50;
  */
 const NOTIFIERS: readonly Importable[] = [
   {
-    ...{ name: "data-team", kind: "slack", url: "https://chat.demo.localhost/services/data-team" },
-    ...{ deployment: null, events: ["failure", "recovery"], lateAfterMs: 5 * 60_000 },
+    name: "data-team",
+    kind: "slack",
+    url: "https://chat.demo.localhost/services/data-team",
+    deployment: null,
+    events: ["failure", "recovery"],
+    lateAfterMs: 5 * 60_000,
   },
   {
-    ...{ name: "finance-pager", kind: "webhook", url: "https://pager.demo.localhost/v2/enqueue" },
-    ...{ deployment: "invoices-to-ledger", events: ["failure", "recovery"], lateAfterMs: 5 * 60_000 },
+    name: "finance-pager",
+    kind: "webhook",
+    url: "https://pager.demo.localhost/v2/enqueue",
+    deployment: "invoices-to-ledger",
+    events: ["failure", "recovery"],
+    lateAfterMs: 5 * 60_000,
   },
   {
-    ...{ name: "status-board", kind: "webhook", url: "https://board.demo.localhost/hooks/towpath" },
-    ...{ deployment: "warehouse-nightly", events: ["failure"], lateAfterMs: 5 * 60_000 },
+    name: "status-board",
+    kind: "webhook",
+    url: "https://board.demo.localhost/hooks/towpath",
+    deployment: "warehouse-nightly",
+    events: ["failure"],
+    lateAfterMs: 5 * 60_000,
   },
 ];
 
@@ -44,8 +56,11 @@ function outcomeOf(index: number): Pick<ToldBefore, "state" | "tries" | "status"
 async function recoveryOf(ground: Ground, failed: RunSummary): Promise<RunSummary | undefined> {
   const fromMs = Date.parse(failed.createdAt);
   const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
-    ...{ deployment: failed.deployment, state: ["completed"], limit: LOOKED_AT },
-    ...{ from: failed.createdAt, to: new Date(fromMs + 2 * DAY_MS).toISOString() },
+    deployment: failed.deployment,
+    state: ["completed"],
+    limit: LOOKED_AT,
+    from: failed.createdAt,
+    to: new Date(fromMs + 2 * DAY_MS).toISOString(),
   });
   return items.at(-1);
 }
@@ -53,7 +68,8 @@ async function recoveryOf(ground: Ground, failed: RunSummary): Promise<RunSummar
 /** What there was to tell, the latest first. */
 async function eventsOf(ground: Ground): Promise<{ event: "failure" | "recovery"; run: RunSummary }[]> {
   const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
-    ...{ state: ["failed", "crashed"], limit: TOLD_MAX },
+    state: ["failed", "crashed"],
+    limit: TOLD_MAX,
   });
   const events: { event: "failure" | "recovery"; run: RunSummary }[] = [];
   for (const run of items) {

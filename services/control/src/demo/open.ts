@@ -32,7 +32,10 @@ export async function ask(
   ).id(atMs);
   const trigger: Trigger = { kind: "person", name: a.open.by };
   const request = {
-    ...{ id, deployment: a.open.flow, parameters: a.open.parameters ?? {}, tags: a.open.tags ?? [] },
+    id,
+    deployment: a.open.flow,
+    parameters: a.open.parameters ?? {},
+    tags: a.open.tags ?? [],
     scheduledAt: a.scheduledAt,
   };
   return inTransaction(deps, (tx) => createIn(tx, deps, { workspaceId, request, trigger }));

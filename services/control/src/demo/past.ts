@@ -218,14 +218,17 @@ export async function makeBackfills(
     });
     const isOver = runs.length === instants.length;
     await importBackfill(deps, id, {
-      ...{ workspaceId, deployment: a.flow.name, name: a.flow.schedule?.name ?? "" },
-      ...{ from: new Date(instants[0]?.atMs ?? 0), to: new Date((instants.at(-1)?.atMs ?? 0) + 1) },
-      ...{ concurrency: 1, instants: instants.length, state: isOver ? "completed" : "running" },
-      ...{
-        createdBy: one.createdBy,
-        createdAt: new Date(createdMs),
-        endedAt: isOver ? new Date(nextMs) : null,
-      },
+      workspaceId,
+      deployment: a.flow.name,
+      name: a.flow.schedule?.name ?? "",
+      from: new Date(instants[0]?.atMs ?? 0),
+      to: new Date((instants.at(-1)?.atMs ?? 0) + 1),
+      concurrency: 1,
+      instants: instants.length,
+      state: isOver ? "completed" : "running",
+      createdBy: one.createdBy,
+      createdAt: new Date(createdMs),
+      endedAt: isOver ? new Date(nextMs) : null,
       runs: runs.map(({ run, dueAt }) => ({
         at: dueAt,
         runId: run.id,

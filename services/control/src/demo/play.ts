@@ -79,7 +79,12 @@ async function playRun(
   for (const stage of flow.stages) {
     const moved = (move: string) =>
       (stage.items ?? [undefined]).map((item) => ({
-        ...{ type: "task", at: now(), path: pathOf(stage, item), name: stage.task, move, tries: 1 },
+        type: "task",
+        at: now(),
+        path: pathOf(stage, item),
+        name: stage.task,
+        move,
+        tries: 1,
       }));
     const lines = linesOf(stage, now());
     await hand.say(fence, {
@@ -95,7 +100,10 @@ async function playRun(
 
 function linesOf(stage: Stage, at: string) {
   return (stage.items ?? [undefined]).map((item) => ({
-    ...{ at, level: "info", stream: "log", task: pathOf(stage, item) },
+    at,
+    level: "info",
+    stream: "log",
+    task: pathOf(stage, item),
     text: `${stage.task} begins${item === undefined ? "" : ` with ${item}`}`,
   }));
 }

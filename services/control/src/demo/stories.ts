@@ -3,7 +3,10 @@ import type { Failure } from "./flow.ts";
 /** The failures of the demo, by what went wrong. They read as real ones do: what, where, and the line of the flow. */
 
 export const noRate: Failure = {
-  ...{ perMille: 14, task: "convert-currency", cause: "error", name: "RangeError" },
+  perMille: 14,
+  task: "convert-currency",
+  cause: "error",
+  name: "RangeError",
   message: (random) =>
     `There is no exchange rate for ${random.pick(["CHF", "NOK", "ISK"])} on invoice ${random.whole(40_000, 99_999)}`,
   frames: [
@@ -15,7 +18,10 @@ export const noRate: Failure = {
 };
 
 export const schemaDrift: Failure = {
-  ...{ perMille: 3, task: "parse-events", cause: "error", name: "ZodError" },
+  perMille: 3,
+  task: "parse-events",
+  cause: "error",
+  name: "ZodError",
   message: (random) =>
     `events[${random.whole(0, 4_999)}].${random.pick(["consent", "referrer", "screen"])}: expected string, received null`,
   frames: ["at parseBatch (flows/web/parse.ts:77:30)", "at flows/web/events.ts:31:20"],
@@ -23,7 +29,10 @@ export const schemaDrift: Failure = {
 };
 
 export const deadlock: Failure = {
-  ...{ perMille: 5, task: "load-warehouse", cause: "error", name: "DatabaseError" },
+  perMille: 5,
+  task: "load-warehouse",
+  cause: "error",
+  name: "DatabaseError",
   message: () => 'deadlock detected while merging into "mart.orders" (40P01)',
   frames: [
     "at merge (flows/orders/warehouse.ts:112:13)",
@@ -33,7 +42,10 @@ export const deadlock: Failure = {
 };
 
 export const warehouseAway: Failure = {
-  ...{ perMille: 0, task: "load-warehouse", cause: "error", name: "ConnectionError" },
+  perMille: 0,
+  task: "load-warehouse",
+  cause: "error",
+  name: "ConnectionError",
   message: () => "connect ECONNREFUSED 10.20.0.14:5432",
   frames: [
     "at connect (flows/shared/warehouse.ts:19:22)",
@@ -43,7 +55,10 @@ export const warehouseAway: Failure = {
 };
 
 export const outOfMemory: Failure = {
-  ...{ perMille: 45, task: "train-fold", cause: "oom", name: "ProcessKilled" },
+  perMille: 45,
+  task: "train-fold",
+  cause: "oom",
+  name: "ProcessKilled",
   message: (random) =>
     `The process was killed for want of memory: it held ${random.whole(30, 31)}.${random.whole(1, 9)} GiB of 32 GiB`,
   frames: [],
@@ -51,33 +66,48 @@ export const outOfMemory: Failure = {
 };
 
 export const diverged: Failure = {
-  ...{ perMille: 30, task: "evaluate", cause: "error", name: "ModelRejected" },
+  perMille: 30,
+  task: "evaluate",
+  cause: "error",
+  name: "ModelRejected",
   message: (random) => `ndcg@10 is 0.${random.whole(310, 379)}, below the 0.380 that production has`,
   frames: ["at assertBetter (flows/ranking/evaluate.ts:52:11)", "at flows/ranking/train.ts:97:9"],
   log: "the candidate is worse than what is in production",
 };
 
 export const tooSlow: Failure = {
-  ...{ perMille: 12, task: "score-segment", cause: "timeout", name: "TimeLimitReached" },
+  perMille: 12,
+  task: "score-segment",
+  cause: "timeout",
+  name: "TimeLimitReached",
   message: () => "score-segment did not end within 15 minutes",
   frames: [],
   log: "segment 7 of 12: 41,000 rows/min, usually 310,000",
 };
 
 export const sensorSilent: Failure = {
-  ...{ perMille: 4, task: "read-gateway", cause: "error", name: "GatewayTimeout" },
+  perMille: 4,
+  task: "read-gateway",
+  cause: "error",
+  name: "GatewayTimeout",
   message: (random) => `gateway lisbon-${random.whole(1, 6)} did not answer within 8 s`,
   frames: ["at read (flows/sensors/gateway.ts:36:15)", "at flows/sensors/readings.ts:22:24"],
 };
 
 export const workerLost: Failure = {
-  ...{ perMille: 2, task: "resize-images", cause: "lost", name: "WorkerLost" },
+  perMille: 2,
+  task: "resize-images",
+  cause: "lost",
+  name: "WorkerLost",
   message: () => "The worker spot-3 stopped reporting and its lease ended.",
   frames: [],
 };
 
 export const partnerRefused: Failure = {
-  ...{ perMille: 60, task: "upload", cause: "error", name: "HttpError" },
+  perMille: 60,
+  task: "upload",
+  cause: "error",
+  name: "HttpError",
   message: (random) =>
     `PUT /partners/${random.pick(["nordwind", "halden", "brisa"])}/catalogue answered 413: the file is too large`,
   frames: ["at put (flows/partners/upload.ts:48:13)", "at flows/partners/export.ts:39:5"],

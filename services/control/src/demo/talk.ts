@@ -12,7 +12,10 @@ function filled(text: string, random: Random, item: string): string {
 }
 
 const line = (at: Date, text: string, over: Partial<LogLine> = {}): LogLine => ({
-  ...{ at: at.toISOString(), level: "info", stream: "log", text },
+  at: at.toISOString(),
+  level: "info",
+  stream: "log",
+  text,
   ...over,
 });
 

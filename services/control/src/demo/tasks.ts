@@ -72,11 +72,12 @@ function callsOf(a: {
     const share = isLast ? 1 : 0.35 + a.random.next() * 0.6;
     const error = isLast ? a.error : null;
     return {
-      ...{ path: pathOf(a.stage, item), name: a.stage.task, ord: a.first + index, error },
-      ...{
-        state: error === null ? ("completed" as const) : ("failed" as const),
-        tries: error === null ? 1 : 2,
-      },
+      path: pathOf(a.stage, item),
+      name: a.stage.task,
+      ord: a.first + index,
+      error,
+      state: error === null ? ("completed" as const) : ("failed" as const),
+      tries: error === null ? 1 : 2,
       createdAt: new Date(a.atMs),
       startedAt: new Date(a.atMs + 4 + index),
       endedAt: new Date(a.atMs + Math.max(6 + index, a.tookMs * share)),

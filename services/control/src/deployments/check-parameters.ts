@@ -42,8 +42,12 @@ export async function parameterProblems(
   const problems = all.map(sizeProblem);
   const isChecked = (_: unknown, index: number) => problems[index] === null;
   const checked = await checkWithin(deps.database, {
-    ...{ workspaceId, tx, schema: version.spec.parameters, root: "parameters" },
-    ...{ values: a.all.filter(isChecked), texts: all.filter(isChecked) },
+    workspaceId,
+    tx,
+    schema: version.spec.parameters,
+    root: "parameters",
+    values: a.all.filter(isChecked),
+    texts: all.filter(isChecked),
   });
   const answers = checked.values();
   return problems.map((problem) => problem ?? refusal(version.name, answers.next().value ?? []));
@@ -95,8 +99,12 @@ export async function checkAnswer(
 ): Promise<void> {
   const { workspaceId, schema } = a;
   const [checked = []] = await checkWithin(deps.database, {
-    ...{ workspaceId, tx: null, schema, root: "answer" },
-    ...{ values: [a.answer], texts: [JSON.stringify(a.answer)] },
+    workspaceId,
+    tx: null,
+    schema,
+    root: "answer",
+    values: [a.answer],
+    texts: [JSON.stringify(a.answer)],
   });
   if (checked instanceof Problem) throw checked;
   const [first] = checked;

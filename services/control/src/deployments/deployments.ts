@@ -49,14 +49,23 @@ async function deploymentNotFound(
 
 function shownVersion(row: store.VersionRow): DeploymentVersion {
   return {
-    ...{ id: row.versionId, version: row.version, keyId: row.keyId, code: row.code, entry: row.entry },
-    ...{ registeredAt: row.registeredAt.toISOString(), registeredBy: row.registeredBy },
+    id: row.versionId,
+    version: row.version,
+    keyId: row.keyId,
+    code: row.code,
+    entry: row.entry,
+    registeredAt: row.registeredAt.toISOString(),
+    registeredBy: row.registeredBy,
   };
 }
 
 function shown(row: store.DeploymentRow): Deployment {
   return {
-    ...{ id: row.id, name: row.name, pool: row.pool, parameters: row.parameters, dueInput: row.dueInput },
+    id: row.id,
+    name: row.name,
+    pool: row.pool,
+    parameters: row.parameters,
+    dueInput: row.dueInput,
     latest: shownVersion(row),
     createdAt: row.createdAt.toISOString(),
   };
@@ -105,7 +114,10 @@ export async function listVersions(
   const { workspaceId } = a.scope;
   const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
   const rows = await store.selectVersions(deps.database.reads, {
-    ...{ workspaceId, deploymentId: id, before, limit: a.limit },
+    workspaceId,
+    deploymentId: id,
+    before,
+    limit: a.limit,
   });
   return pageOf(rows, { limit: a.limit, item: shownVersion, key: (row) => [row.version] });
 }
@@ -131,7 +143,9 @@ export async function getVersionDetail(
   const since = a.since ?? (a.version === 1 ? null : a.version - 1);
   const before = since === null ? null : await versionNumbered(since);
   return {
-    ...{ version: shownVersion(shown), since, spec: withoutValues(shown.spec) },
+    version: shownVersion(shown),
+    since,
+    spec: withoutValues(shown.spec),
     changes: before === null ? [] : specChanges(before.spec, shown.spec),
   };
 }

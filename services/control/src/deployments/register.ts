@@ -42,8 +42,15 @@ async function write(
     );
   }
   await insertVersion(tx, {
-    ...{ id: uuidv7(deps.clock.nowMs()), workspaceId, deploymentId: locked.id, poolId: first.id },
-    ...{ keyId: read.keyId, specJws: read.jws, spec, registeredBy: scope.actor.name, clock: deps.clock },
+    id: uuidv7(deps.clock.nowMs()),
+    workspaceId,
+    deploymentId: locked.id,
+    poolId: first.id,
+    keyId: read.keyId,
+    specJws: read.jws,
+    spec,
+    registeredBy: scope.actor.name,
+    clock: deps.clock,
   });
   for (const act of a.onRegistered) await act(tx, deps, { workspaceId, deploymentId: locked.id, spec });
   await writeChanges(tx, [

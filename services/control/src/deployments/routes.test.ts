@@ -52,12 +52,15 @@ async function open() {
   const headers = bearer((await tenant.key("developer")).secret);
   const post = (path: string, body: unknown) =>
     app.request(path, {
-      ...{ method: "POST", body: JSON.stringify(body) },
+      method: "POST",
+      body: JSON.stringify(body),
       headers: { "content-type": "application/json", ...headers },
     });
   for (const name of ["local", "big"]) await post("/api/pools", { name });
   return {
-    ...{ workspaceId, headers, get: (path: string) => app.request(path, { headers }) },
+    workspaceId,
+    headers,
+    get: (path: string) => app.request(path, { headers }),
     post: (jws: string) => post("/api/deployments", { spec: jws }),
     async register(more: Partial<SpecInput> = {}) {
       return post("/api/deployments", { spec: await sign(specOf(workspaceId, more)) });
@@ -73,7 +76,8 @@ describe("201", () => {
     expect(response.status).toBe(201);
     const answer = Deployment.parse(await response.json());
     expect(answer).toMatchObject({
-      ...{ name: "penguins", pool: "big" },
+      name: "penguins",
+      pool: "big",
       latest: { version: 1, keyId: "test-key", registeredBy: "developer", entry: { kind: "flow" } },
     });
     const pinned = await getLatestVersion(deps.database.db, { workspaceId, name: "penguins" });

@@ -11,7 +11,10 @@ const spec = (over: Parameters<typeof specOf>[1] = {}) =>
 test("two specs differ field by field, in what one lacks too; when and as what they were signed does not count", () => {
   const before = spec({ version: 1, retry: { limit: 1 }, tasks: { load: "a", clean: "b" } });
   const after = spec({
-    ...{ version: 2, timeoutMs: 5_000, retry: { limit: 3 }, tasks: { load: "a2", train: "c" } },
+    version: 2,
+    timeoutMs: 5_000,
+    retry: { limit: 3 },
+    tasks: { load: "a2", train: "c" },
     parameters: { type: "object", properties: { rows: { type: "integer" } } },
   });
   const changes = specChanges(before, after);

@@ -26,7 +26,8 @@ function change(field: string, a: { before: Json | undefined; after: Json | unde
   const told = (value: Json | undefined) => (withheld && value !== undefined ? null : value);
   const [before, after] = [told(a.before), told(a.after)];
   return {
-    ...{ field, withheld },
+    field,
+    withheld,
     ...(before !== undefined && { before }),
     ...(after !== undefined && { after }),
   };

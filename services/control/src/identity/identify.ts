@@ -43,7 +43,9 @@ function scopeOf(a: {
   return {
     workspaceId: key.workspaceId,
     actor: {
-      ...{ kind: a.kind, id: key.id, name: key.name },
+      kind: a.kind,
+      id: key.id,
+      name: key.name,
       ...(a.session === undefined ? {} : { session: a.session }),
     },
     role: key.role,

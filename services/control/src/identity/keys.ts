@@ -26,7 +26,11 @@ import { accessKey } from "./table.ts";
 
 function shown(row: KeyRow): Key {
   return {
-    ...{ id: row.id, kind: row.kind, name: row.name, role: row.role, pool: row.poolName },
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    role: row.role,
+    pool: row.poolName,
     createdAt: row.createdAt.toISOString(),
     lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
     revokedAt: row.revokedAt?.toISOString() ?? null,
@@ -58,7 +62,10 @@ export async function createKey(
   const row = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId, kind: "key", entityId: id }]);
     const inserted = await insertKey(tx, {
-      ...{ id, workspaceId, kind: input.kind, name: input.name },
+      id,
+      workspaceId,
+      kind: input.kind,
+      name: input.name,
       role: input.kind === "api" ? (input.role ?? DEFAULT_ROLE) : null,
       poolName: input.kind === "worker" ? (input.pool ?? null) : null,
       secretHash: hashSecret(secret),
@@ -78,7 +85,9 @@ export async function listKeys(
 ): Promise<{ items: Key[]; next: string | null }> {
   const before = readCursor(a.cursor, z.tuple([z.uuid()]))?.[0] ?? null;
   const rows = await selectKeys(deps.database.reads, {
-    ...{ workspaceId: a.scope.workspaceId, before, limit: a.limit },
+    workspaceId: a.scope.workspaceId,
+    before,
+    limit: a.limit,
   });
   return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.id] });
 }
@@ -111,12 +120,14 @@ export async function describeCaller(
 ): Promise<Me> {
   const { scope } = a;
   const found = await describeWorkspace(deps.database.reads, {
-    ...{ workspaceId: scope.workspaceId, clock: deps.clock },
+    workspaceId: scope.workspaceId,
+    clock: deps.clock,
   });
   if (found === null || scope.role === null)
     throw new Problem("unauthenticated", "The key's workspace is gone.");
   return {
-    ...{ organization: found.organization, workspace: found.workspace },
+    organization: found.organization,
+    workspace: found.workspace,
     key: { id: scope.actor.id, name: scope.actor.name, role: scope.role },
     server: { version: VERSION, now: dateOf(Date.parse(found.at)).toISOString() },
   };

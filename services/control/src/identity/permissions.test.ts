@@ -51,7 +51,8 @@ async function call(route: Route, caller: string): Promise<number> {
   const path = route.path.replace("{name}", "local").replace(/\{\w+\}/g, ID);
   const body = route.body ? { body: "{}" } : {};
   const response = await app.request(path, {
-    ...{ method: route.method, ...body },
+    method: route.method,
+    ...body,
     headers: { "content-type": "application/json", ...headers[caller] },
   });
   return response.status;

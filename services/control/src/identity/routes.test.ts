@@ -21,7 +21,9 @@ beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url, clock });
   app = openTestApp({
-    ...{ deps, identify: identifyWith(deps), slices: [identityRoutes] },
+    deps,
+    identify: identifyWith(deps),
+    slices: [identityRoutes],
   });
 });
 afterAll(async () => {
@@ -116,7 +118,9 @@ describe("keys", () => {
       expect(await open(key.secret)).toBe(200);
       const elsewhere = await openTestDeps({ url: database.url, clock });
       const other = openTestApp({
-        ...{ deps: elsewhere, identify: identifyWith(elsewhere), slices: [identityRoutes] },
+        deps: elsewhere,
+        identify: identifyWith(elsewhere),
+        slices: [identityRoutes],
       });
       const heard = new Promise<void>((resolve) => {
         deps.wakes.subscribe("key", key.id, () => resolve());

@@ -15,8 +15,11 @@ export async function listSessions(
   const which = { workspaceId: scope.workspaceId, keyId: keyOf(scope), limit: LIMITS.pageRows };
   const rows = await selectSessions(deps.database.reads, { ...which, clock: deps.clock });
   const items = rows.map(({ id, keyId, keyName, createdAt, expiresAt }) => ({
-    ...{ id, key: { id: keyId, name: keyName }, current: id === scope.actor.session?.id },
-    ...{ createdAt: createdAt.toISOString(), expiresAt: expiresAt.toISOString() },
+    id,
+    key: { id: keyId, name: keyName },
+    current: id === scope.actor.session?.id,
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt.toISOString(),
   }));
   return { items };
 }

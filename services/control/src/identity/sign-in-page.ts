@@ -64,7 +64,11 @@ async function signIn(deps: Deps, c: Context, a: SignInLink): Promise<Response> 
   const { name, secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });
   forgetCookies(deps, c, name);
   setCookie(c, name, session, {
-    ...{ httpOnly: true, sameSite: "Lax", path: "/", maxAge: SESSION_SECONDS, secure },
+    httpOnly: true,
+    sameSite: "Lax",
+    path: "/",
+    maxAge: SESSION_SECONDS,
+    secure,
   });
   return c.redirect(safePath(a.to), 303);
 }

@@ -21,7 +21,10 @@ beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url, clock });
   app = openTestApp({
-    ...{ deps, identify: identifyWith(deps), slices: [identityRoutes], pages: [signInPage(deps)] },
+    deps,
+    identify: identifyWith(deps),
+    slices: [identityRoutes],
+    pages: [signInPage(deps)],
   });
 });
 afterAll(async () => {
@@ -69,7 +72,8 @@ describe("browsers", () => {
     const headers = { cookie, origin: "http://localhost", host: "localhost" };
     const response = await app.request("/api/sign-in-links", { method: "POST", headers });
     expect(ProblemBody.parse(await response.json())).toMatchObject({
-      ...{ code: "forbidden", detail: "A browser cannot sign another one in; make the link with a key." },
+      code: "forbidden",
+      detail: "A browser cannot sign another one in; make the link with a key.",
     });
   });
 
@@ -213,7 +217,9 @@ describe("browsers", () => {
     clock.advance(16 * MINUTE_MS);
     const refused = await make({ cookie, ...MINE });
     expect(ProblemBody.parse(await refused.json())).toMatchObject({
-      ...{ status: 403, code: "sign-in-needed", detail: expect.stringContaining("sign in again") },
+      status: 403,
+      code: "sign-in-needed",
+      detail: expect.stringContaining("sign in again"),
     });
     expect((await make(bearer(key.secret))).status).toBe(201);
   });
@@ -228,7 +234,9 @@ describe("browsers", () => {
     const config = { ...deps.config, publicUrl: "https://towpath.example" };
     const secure = { ...deps, config };
     const tls = openTestApp({
-      ...{ deps: secure, identify: identifyWith(secure), slices: [identityRoutes] },
+      deps: secure,
+      identify: identifyWith(secure),
+      slices: [identityRoutes],
       pages: [signInPage(secure)],
     });
     const tenant = await createTenant(deps);

@@ -19,8 +19,11 @@ export async function createSignInLink(
 ): Promise<SignInLink> {
   const token = newSecret();
   const expiresAt = await insertLink(deps.database.db, {
-    ...{ tokenHash: hashSecret(token), workspaceId: a.scope.workspaceId, keyId: a.scope.actor.id },
-    ...{ seconds: LINK_SECONDS, clock: deps.clock },
+    tokenHash: hashSecret(token),
+    workspaceId: a.scope.workspaceId,
+    keyId: a.scope.actor.id,
+    seconds: LINK_SECONDS,
+    clock: deps.clock,
   });
   if (expiresAt === null) throw new Problem("internal", "The link was not stored.");
   return { url: `${a.baseUrl}/sign-in?token=${token}`, expiresAt: expiresAt.toISOString() };
@@ -41,7 +44,9 @@ export function redeemSignIn(
     if (link === null) return null;
     const token = newSecret();
     await insertSession(tx, {
-      ...{ tokenHash: hashSecret(token), seconds: SESSION_SECONDS, clock: deps.clock },
+      tokenHash: hashSecret(token),
+      seconds: SESSION_SECONDS,
+      clock: deps.clock,
       ...link,
     });
     return token;

@@ -132,7 +132,9 @@ export async function insertLink(
   const [row] = await to
     .insert(signInLink)
     .values({
-      ...{ tokenHash: a.tokenHash, workspaceId: a.workspaceId, keyId: a.keyId },
+      tokenHash: a.tokenHash,
+      workspaceId: a.workspaceId,
+      keyId: a.keyId,
       expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
     })
     .returning({ expiresAt: signInLink.expiresAt });
@@ -167,7 +169,9 @@ export async function insertSession(
   a: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
 ): Promise<void> {
   await to.insert(browserSession).values({
-    ...{ tokenHash: a.tokenHash, workspaceId: a.workspaceId, keyId: a.keyId },
+    tokenHash: a.tokenHash,
+    workspaceId: a.workspaceId,
+    keyId: a.keyId,
     createdAt: sql`${now(a.clock)}`,
     expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
   });
@@ -194,8 +198,11 @@ export function selectSessions(
 ) {
   return from
     .select({
-      ...{ id: SESSION_ID, keyId: accessKey.id, keyName: accessKey.name },
-      ...{ createdAt: browserSession.createdAt, expiresAt: browserSession.expiresAt },
+      id: SESSION_ID,
+      keyId: accessKey.id,
+      keyName: accessKey.name,
+      createdAt: browserSession.createdAt,
+      expiresAt: browserSession.expiresAt,
     })
     .from(browserSession)
     .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
@@ -257,12 +264,12 @@ export async function findSession(
 ): Promise<SessionRow | null> {
   const [row] = await from
     .select({
-      ...{
-        sessionId: SESSION_ID,
-        ageMs: sql<number>`extract(epoch from ${now(a.clock)} - ${browserSession.createdAt})::float8 * 1000`,
-      },
-      ...{ keyId: accessKey.id, workspaceId: browserSession.workspaceId },
-      ...{ name: accessKey.name, role: accessKey.role },
+      sessionId: SESSION_ID,
+      ageMs: sql<number>`extract(epoch from ${now(a.clock)} - ${browserSession.createdAt})::float8 * 1000`,
+      keyId: accessKey.id,
+      workspaceId: browserSession.workspaceId,
+      name: accessKey.name,
+      role: accessKey.role,
       lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(a.clock)})::float8 * 1000`,
     })
     .from(browserSession)

@@ -18,7 +18,10 @@ const AUDIENCE = "towpath-worker";
 const ALGORITHM = "HS256";
 
 const Claims = z.object({
-  ...{ workspaceId: Id, workerId: Id, poolId: Id, keyId: Id },
+  workspaceId: Id,
+  workerId: Id,
+  poolId: Id,
+  keyId: Id,
   generation: z.int().min(0),
   incarnation: Id.optional(),
 });
@@ -53,7 +56,9 @@ interface ReadToken {
 async function readToken(deps: Deps, token: string): Promise<ReadToken> {
   try {
     const { payload } = await jwtVerify(token, deps.sessionSecret, {
-      ...{ algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE },
+      algorithms: [ALGORITHM],
+      issuer: ISSUER,
+      audience: AUDIENCE,
       currentDate: dateOf(deps.clock.nowMs()),
     });
     return { claims: Claims.parse(payload), expiresAtMs: (payload.exp ?? 0) * 1000 };
@@ -95,7 +100,9 @@ export function workerTokenCheck(
   deps: Deps,
 ): (token: string) => Promise<{ scope: WorkerScope; keyId: string }> {
   const standing = new Memory<boolean>({
-    ...{ clock: deps.clock, forMs: REVOCATION_CACHE_MS, most: REVOCATION_CACHE_MAX },
+    clock: deps.clock,
+    forMs: REVOCATION_CACHE_MS,
+    most: REVOCATION_CACHE_MAX,
   });
   const readClaims = tokenReader(deps);
   deps.wakes.subscribe("key", ANY_KEY, (keyId) => standing.forget(keyId));

@@ -140,7 +140,9 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
   };
   const { workConnections = CONNECTIONS.work, readConnections: places = CONNECTIONS.read } = limits;
   const work = openPool({
-    ...{ url, isPooled, onclose },
+    url,
+    isPooled,
+    onclose,
     connections: workConnections,
     settings: { ...working, ...WORK_PLANS },
   });

@@ -21,7 +21,9 @@ function watched(nextInMs: () => SQL) {
   const { promise, resolve } = Promise.withResolvers<void>();
   let rounds = 0;
   const periodicJob = {
-    ...{ name: "watched", everyMs: 1, nextInMs },
+    name: "watched",
+    everyMs: 1,
+    nextInMs,
     runOnce: async () => {
       rounds += 1;
       if (rounds === 2) resolve();

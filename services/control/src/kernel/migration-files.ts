@@ -36,7 +36,9 @@ function kindOf(text: string): MigrationKind {
 export function readMigration(a: { tag: string; when: number; text: string }): Migration {
   const statements = a.text.split(BREAKPOINT).map((statement) => statement.trim());
   return {
-    ...{ tag: a.tag, when: a.when, kind: kindOf(a.text) },
+    tag: a.tag,
+    when: a.when,
+    kind: kindOf(a.text),
     hash: createHash("sha256").update(a.text).digest("hex"),
     statements: statements.filter((statement) => statement !== ""),
   };

@@ -36,7 +36,10 @@ test("a periodic job works on while there is work, then waits for a wake", async
   const first = rounds(3);
   const second = rounds(4);
   const periodicJob = {
-    ...{ name: "test", everyMs: NEVER_MS, wakeOn: "pool" as const, wakeKey: "a" },
+    name: "test",
+    everyMs: NEVER_MS,
+    wakeOn: "pool" as const,
+    wakeKey: "a",
     runOnce: async () => {
       second.begin();
       return { worked: first.begin() < 3 };
@@ -55,7 +58,9 @@ test("a wake in the middle of a round is not forgotten", async () => {
   const unblock = Promise.withResolvers<void>();
   const woken = new Promise<void>((resolve) => deps.wakes.subscribe("run", "x", () => resolve()));
   const periodicJob = {
-    ...{ name: "test", everyMs: NEVER_MS, wakeOn: "run" as const },
+    name: "test",
+    everyMs: NEVER_MS,
+    wakeOn: "run" as const,
     runOnce: async () => {
       if (seen.begin() === 1) {
         deps.wakes.publish("run", ["x"]);

@@ -3,11 +3,17 @@ import { describe, expect, test } from "vitest";
 import { choose, comparePlaces, type LimitState, type Line, PATIENCE_MS, type Request } from "./choose.ts";
 
 const request = (n: number, over: Partial<Request> = {}): Request => ({
-  ...{ id: `w${n}`, priority: 0, dueMs: n, runId: `r${n}`, path: "", passedMs: null },
+  id: `w${n}`,
+  priority: 0,
+  dueMs: n,
+  runId: `r${n}`,
+  path: "",
+  passedMs: null,
   ...over,
 });
 const line = (id: string, needs: Record<string, number>, requests: readonly Request[]): Line => ({
-  ...{ id, requests },
+  id,
+  requests,
   needs: new Map(Object.entries(needs)),
 });
 const limits = (free: Record<string, number>, reserved: Record<string, LimitState["reserved"]> = {}) =>
@@ -56,7 +62,8 @@ describe("one that needs several", () => {
     expect(ids(choice)).toEqual([]);
     expect([...choice.reserved.keys()]).toEqual(["x", "y"]);
     const later = choose({
-      ...{ lines, nowMs: PATIENCE_MS + 1 },
+      lines,
+      nowMs: PATIENCE_MS + 1,
       limits: limits({ x: 1, y: 1 }, { x: { by: waiting, amount: 1 }, y: { by: waiting, amount: 1 } }),
     });
     expect(ids(later)).toEqual(["w1"]);
@@ -66,7 +73,8 @@ describe("one that needs several", () => {
     const [one, two] = [request(1, { passedMs: 0 }), request(2, { passedMs: 0 })];
     const lines = [line("one", { x: 1, y: 1 }, [one]), line("two", { y: 1, z: 1 }, [two])];
     const choice = choose({
-      ...{ lines, nowMs: PATIENCE_MS },
+      lines,
+      nowMs: PATIENCE_MS,
       limits: limits({ x: 0, y: 1, z: 0 }, { y: { by: two, amount: 1 }, z: { by: two, amount: 1 } }),
     });
     expect(choice.reserved.get("y")).toBe(one);

@@ -179,7 +179,11 @@ export async function listLimits(
 ): Promise<{ items: Limit[]; next: string | null }> {
   const after = readCursor(a.cursor, z.tuple([z.enum(LIMIT_KINDS), LimitName]));
   const rows = await store.selectLimits(deps.database.reads, {
-    ...{ workspaceId: a.scope.workspaceId, kind: a.kind, name: a.name, after, limit: a.limit },
+    workspaceId: a.scope.workspaceId,
+    kind: a.kind,
+    name: a.name,
+    after,
+    limit: a.limit,
   });
   const page = pageOf(rows, { limit: a.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
   const items = await describe(deps, { from: deps.database.reads, rows: page.items, facts: a.facts });
@@ -253,8 +257,13 @@ export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFac
   if (run === undefined) return [];
   return [
     {
-      ...{ runId: row.runId, deployment: run.deployment, task: row.path || null, slots: row.amount },
-      ...{ worker: run.worker, forMs: Math.round(row.forMs), usualMs: run.usualMs },
+      runId: row.runId,
+      deployment: run.deployment,
+      task: row.path || null,
+      slots: row.amount,
+      worker: run.worker,
+      forMs: Math.round(row.forMs),
+      usualMs: run.usualMs,
     },
   ];
 }
@@ -263,14 +272,24 @@ function limitOf(row: store.LimitRow, told: LimitState): Limit {
   const { id, kind, name, slots, perMs, collision, source } = row;
   const taken = perMs === null ? row.taken : (told.tokens.get(id) ?? 0);
   return {
-    ...{ id, kind, name, slots, perMs, collision, source, taken },
+    id,
+    kind,
+    name,
+    slots,
+    perMs,
+    collision,
+    source,
+    taken,
     waiting: told.waiting.get(id) ?? 0,
     holders: told.holders.filter((one) => one.limitId === id).flatMap((one) => holderOf(one, told.facts)),
     line: told.waiters
       .filter((one) => one.limitId === id)
       .map((one) => ({
-        ...{ runId: one.runId, deployment: told.facts.get(one.runId)?.deployment ?? "unknown" },
-        ...{ task: one.path || null, slots: one.amount, priority: one.priority },
+        runId: one.runId,
+        deployment: told.facts.get(one.runId)?.deployment ?? "unknown",
+        task: one.path || null,
+        slots: one.amount,
+        priority: one.priority,
         dueAt: dateOf(one.dueMs).toISOString(),
       })),
     createdAt: row.createdAt.toISOString(),

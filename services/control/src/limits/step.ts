@@ -111,7 +111,10 @@ function candidates(
       .map(
         (request): Candidate => ({
           ...request,
-          ...{ id: uuidv7(deps.clock.nowMs()), dueMs: request.dueMs ?? a.nowMs, passedMs: null, isNew: true },
+          id: uuidv7(deps.clock.nowMs()),
+          dueMs: request.dueMs ?? a.nowMs,
+          passedMs: null,
+          isNew: true,
         }),
       );
     const waiting = one.waits.map((wait): Candidate => ({ ...wait, isNew: false }));
@@ -166,7 +169,11 @@ function outcomeOf(deps: Deps, a: Decided): Stepped & { write: StepOutcome } {
     workspaceId: a.step.workspaceId,
     slots: granted.flatMap(({ request, line, attemptId }) =>
       [...line.needs].map(([limitId, amount]) => ({
-        ...{ attemptId, path: request.path, limitId, runId: request.runId, amount },
+        attemptId,
+        path: request.path,
+        limitId,
+        runId: request.runId,
+        amount,
         perMs: perMs.get(limitId) ?? null,
       })),
     ),

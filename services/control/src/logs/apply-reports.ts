@@ -242,8 +242,11 @@ function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | und
 
 function answerOf(row: AttemptRow, status: Answer["status"], rejected: Rejection[]): Answer {
   return {
-    ...{ attemptId: row.id, status, rejected },
-    ...{ controlAcked: row.controlAcked, bulkAcked: row.bulkAcked },
+    attemptId: row.id,
+    status,
+    rejected,
+    controlAcked: row.controlAcked,
+    bulkAcked: row.bulkAcked,
     outcome: row.endedAt === null ? null : { state: row.state, cause: row.cause },
   };
 }

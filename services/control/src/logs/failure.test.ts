@@ -27,7 +27,10 @@ async function ended(
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   const lines = log.map(([second, text, task]) => ({
-    ...{ at: at(second), level: "info", stream: "log", text },
+    at: at(second),
+    level: "info",
+    stream: "log",
+    text,
     ...(task === undefined ? {} : { task }),
   }));
   const bulk = lines.map((line, index) => ({ type: "log", firstLine: index, lines: [line] }));

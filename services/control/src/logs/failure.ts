@@ -77,7 +77,10 @@ async function linesBeside(from: Queryable, a: FailurePlace): Promise<LogEntry[]
   const limit = Math.min(extent.nextLine, near + LINES_AFTER) - line;
   const { ordinal } = source;
   const { entries } = await readLog(from, {
-    ...{ workspaceId, sources: [source], after: { attempt: ordinal, line }, limit },
+    workspaceId,
+    sources: [source],
+    after: { attempt: ordinal, line },
+    limit,
   });
   const own = entries.filter((entry) => entry.kind === "line" && entry.task === a.path);
   if (own.length > 0) return own.slice(-LINES);

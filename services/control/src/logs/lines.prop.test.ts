@@ -142,6 +142,9 @@ test("lines of a claim that was given back stay before those of the next one", a
   await one.say(second, [said.started], { bulk: [said.log(0, ["fetching", "running"])] });
   const entries = await readAll(id, 100);
   expect(entries.map((entry) => entry.kind === "line" && entry.text)).toEqual([
-    ...["fetching", "registry away", "fetching", "running"],
+    "fetching",
+    "registry away",
+    "fetching",
+    "running",
   ]);
 });

@@ -42,7 +42,8 @@ describe("a log that is read from its beginning", () => {
   test("is saved as a file that no terminal obeys, with the gaps", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, LOGS);
     const app = openTestApp({
-      ...{ deps: testEnv.deps, slices: [runsRoutes, logsRoutes] },
+      deps: testEnv.deps,
+      slices: [runsRoutes, logsRoutes],
       identify: async () => ({ kind: "person", scope: tenancy.scope }),
     });
     const answer = await app.request(`/api/runs/${runId}/logs/file`);

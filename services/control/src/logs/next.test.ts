@@ -46,8 +46,11 @@ async function openWorker() {
 const ASKS = { free: 1, held: [], draining: false };
 
 const ending = ({ attemptId, epoch, nonce }: Assignment) => ({
-  ...{ attemptId, epoch, nonce },
-  ...{ control: [{ seq: 2, ...said.ended("completed") }], bulk: [] },
+  attemptId,
+  epoch,
+  nonce,
+  control: [{ seq: 2, ...said.ended("completed") }],
+  bulk: [],
 });
 
 async function running(fakeWorker: FakeWorker): Promise<Assignment> {

@@ -18,8 +18,10 @@ export const logPartitionsPeriodicJob: PeriodicJob = {
   async runOnce({ database, clock }) {
     for (const month of comingMonths(clock.nowMs())) {
       await makePartition(database.db, {
-        ...{ parent: "log_chunk", name: `log_chunk_${month.name}` },
-        ...{ from: idFloor(month.startMs), to: idFloor(month.endMs) },
+        parent: "log_chunk",
+        name: `log_chunk_${month.name}`,
+        from: idFloor(month.startMs),
+        to: idFloor(month.endMs),
       });
     }
     return { worked: false };

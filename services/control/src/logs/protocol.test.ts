@@ -17,7 +17,9 @@ async function openCalls(shutdown = new AbortController()) {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const worker = await tenancy.worker();
   const app = openTestApp({
-    ...{ deps: testEnv.deps, slices: [runsRoutes, logsRoutes], shutdown: shutdown.signal },
+    deps: testEnv.deps,
+    slices: [runsRoutes, logsRoutes],
+    shutdown: shutdown.signal,
     identify: async (c) =>
       c.req.path.startsWith("/api/worker/")
         ? { kind: "worker", scope: worker, keyId: worker.workerId }
@@ -61,7 +63,9 @@ test("the four verbs of the worker protocol answer as the contract says", async 
 test("a report of too many records, or of too many bytes, names what is too much and the limit", async () => {
   const { post } = await openCalls();
   const part = (control: number, bulk: number, more: object = {}) => ({
-    ...{ attemptId: uuidv7(1), epoch: 1, nonce: "n".repeat(32) },
+    attemptId: uuidv7(1),
+    epoch: 1,
+    nonce: "n".repeat(32),
     control: Array.from({ length: control }, (_, index) => ({ seq: index + 1, ...more })),
     bulk: Array.from({ length: bulk }, (_, index) => ({ seq: index + 1 })),
   });

@@ -136,8 +136,14 @@ async function readNarrowed(
       const { line } = next;
       const to = Math.min(line + SPAN_LINES, source.nextLine);
       const chunks = await listChunks(from, {
-        ...{ workspaceId: a.workspaceId, attemptId: source.attemptId, line, to, limit: a.limit },
-        ...{ bits: bitsOf(a.levels), text: a.text, task: a.task },
+        workspaceId: a.workspaceId,
+        attemptId: source.attemptId,
+        line,
+        to,
+        limit: a.limit,
+        bits: bitsOf(a.levels),
+        text: a.text,
+        task: a.task,
       });
       if (chunks.length === 0) {
         next = { ...next, line: to };

@@ -164,7 +164,11 @@ test("numbers and instants that a column could not hold do not fail a report", a
 test("under each key the latest artifact of the latest attempt shows", async () => {
   const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
-    ...{ type: "artifact", at: AT, key, title: key, task: null },
+    type: "artifact",
+    at: AT,
+    key,
+    title: key,
+    task: null,
     body: { kind: "progress", done, total: 10, unit: "" },
   });
   await fakeWorker.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
@@ -182,14 +186,19 @@ test("under each key the latest artifact of the latest attempt shows", async () 
 test("an attempt shows so many artifacts and no more: what is too much is refused by itself, and keys go on being used", async () => {
   const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
-    ...{ type: "artifact", at: AT, key, title: key, task: null },
+    type: "artifact",
+    at: AT,
+    key,
+    title: key,
+    task: null,
     body: { kind: "progress", done, total: null, unit: "" },
   });
   const most = LIMITS.artifactKeys;
   const keys = Array.from({ length: most - 1 }, (_, index) => artifact(`k${index}`, 1));
   expect(await fakeWorker.say(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
   const answer = await fakeWorker.say(given, [said.task("t", "begin")], {
-    ...{ from: 2, bulkFrom: most },
+    from: 2,
+    bulkFrom: most,
     bulk: [artifact("last", 1), artifact("beyond", 1), said.log(0, ["goes on"]), artifact("k0", 2)],
   });
   expect(answer).toMatchObject({ controlAcked: 2, bulkAcked: most + 3 });
@@ -224,7 +233,9 @@ test("a report of many attempts with a thousand lines each is stored whole", asy
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);
   const answer = await report(testEnv.deps, fakeWorker.worker, {
     attempts: assignments.map((given) => ({
-      ...{ attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce },
+      attemptId: given.attemptId,
+      epoch: given.epoch,
+      nonce: given.nonce,
       control: [{ seq: 1, ...said.started }],
       bulk: [{ seq: 1, ...said.log(0, texts) }],
     })),

@@ -132,7 +132,9 @@ async function atWork(tenancy: Tenancy, fakeWorker: FakeWorker, count: number): 
 async function suspend(fakeWorker: FakeWorker, fence: Assignment): Promise<void> {
   const path = "approve";
   await call(testEnv.deps, fakeWorker.worker, {
-    ...{ attemptId: fence.attemptId, epoch: fence.epoch, nonce: fence.nonce },
+    attemptId: fence.attemptId,
+    epoch: fence.epoch,
+    nonce: fence.nonce,
     callId: await derivedId(fence.runId, path),
     call: { kind: "wait", path, wait: { kind: "input", title: "Go on?", schema: {}, who: "operator" } },
   });

@@ -20,7 +20,10 @@ test("a log keeps to a task and what it called; searches find a task by its labe
   const given = await fakeWorker.take();
   const [load, other] = ["load:0123456789abcdef", "load:fedcba9876543210"];
   const lines = [undefined, load, `${load}/parse`, `${load}s`, other].map((task, index) => ({
-    ...{ at: "2026-01-15T12:00:00.000Z", level: "info", stream: "log", text: `said "${index}"` },
+    at: "2026-01-15T12:00:00.000Z",
+    level: "info",
+    stream: "log",
+    text: `said "${index}"`,
     ...(task === undefined ? {} : { task }),
   }));
   await fakeWorker.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });

@@ -6,7 +6,11 @@ import type { artifact } from "./table.ts";
 /** An artifact as people see it. */
 export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
   return {
-    ...{ attemptId: row.attemptId, key: row.key, title: row.title, task: row.task, body: row.body },
+    attemptId: row.attemptId,
+    key: row.key,
+    title: row.title,
+    task: row.task,
+    body: row.body,
     updatedAt: row.updatedAt.toISOString(),
   };
 }
@@ -15,7 +19,10 @@ export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
 export function artifactChange(workspaceId: string, one: OwnedArtifact): NewChange {
   const { attemptId, runId, key, body } = one;
   return {
-    ...{ workspaceId, kind: "artifact", runId, entityId: attemptId },
+    workspaceId,
+    kind: "artifact",
+    runId,
+    entityId: attemptId,
     data: { key, kind: body.kind, updatedAt: one.at },
   };
 }

@@ -5,18 +5,34 @@ import { isPublic, lookupPublic } from "./address.ts";
 import { post, refusalOf } from "./post.ts";
 
 test.each([
-  ...["0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1"],
-  ...[
-    "172.31.255.255",
-    "192.168.1.1",
-    "192.0.2.1",
-    "198.18.0.1",
-    "203.0.113.9",
-    "224.0.0.1",
-    "255.255.255.255",
-  ],
-  ...["::", "::1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::7f00:1", "fc00::1", "fd12::1", "fe80::1"],
-  ...["ff02::1", "2001:db8::1", "2001::1", "2002:7f00:1::", "not an address", ""],
+  "0.0.0.0",
+  "10.1.2.3",
+  "100.64.0.1",
+  "127.0.0.1",
+  "127.255.255.254",
+  "169.254.169.254",
+  "172.16.0.1",
+  "172.31.255.255",
+  "192.168.1.1",
+  "192.0.2.1",
+  "198.18.0.1",
+  "203.0.113.9",
+  "224.0.0.1",
+  "255.255.255.255",
+  "::",
+  "::1",
+  "::ffff:127.0.0.1",
+  "::ffff:8.8.8.8",
+  "64:ff9b::7f00:1",
+  "fc00::1",
+  "fd12::1",
+  "fe80::1",
+  "ff02::1",
+  "2001:db8::1",
+  "2001::1",
+  "2002:7f00:1::",
+  "not an address",
+  "",
 ])("%s is not public", (address) => {
   expect(isPublic(address)).toBe(false);
 });
@@ -68,7 +84,11 @@ async function listen(answers: readonly { status: number; location?: string; bod
 }
 
 const posting = (url: string, mayBePrivate: boolean) => ({
-  ...{ url, headers: {}, body: "{}", mayBePrivate, proxy: null },
+  url,
+  headers: {},
+  body: "{}",
+  mayBePrivate,
+  proxy: null,
 });
 
 test("an address inside this network is reached only where the operator allows it", async () => {

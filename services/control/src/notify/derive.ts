@@ -60,8 +60,15 @@ async function enqueue(
       const id = uuidv7(deps.clock.nowMs());
       const notice = noticeOf(deps, { id, event, at, workspace: a.workspace, run });
       return {
-        ...{ id, workspaceId: to.workspaceId, notifierId: to.id, event, runId: run.id, notice },
-        ...{ state: "waiting" as const, nextAt: at, createdAt: at },
+        id,
+        workspaceId: to.workspaceId,
+        notifierId: to.id,
+        event,
+        runId: run.id,
+        notice,
+        state: "waiting" as const,
+        nextAt: at,
+        createdAt: at,
       };
     }),
   );
@@ -200,7 +207,10 @@ export const derivePeriodicJob: PeriodicJob = {
 
 /** Tells of runs that have not begun in time, each once per notifier. */
 export const latePeriodicJob = perRowJob<store.LateRun>({
-  ...{ name: "notify-late", everyMs: 5_000, hold: "claims", batch: LATE_MAX },
+  name: "notify-late",
+  everyMs: 5_000,
+  hold: "claims",
+  batch: LATE_MAX,
   find: (from, { clock }, which) => store.selectLate(from, clock, which),
   async act(tx, deps, late) {
     const workspaceIds = [...new Set(late.map(({ workspaceId }) => workspaceId))];

@@ -80,7 +80,8 @@ export async function selectEnded(
     order by position limit ${a.limit}`);
   return found.map((row) => ({
     ...row,
-    ...{ changedAt: new Date(row.changedAt), position: Number(row.position) },
+    changedAt: new Date(row.changedAt),
+    position: Number(row.position),
   }));
 }
 

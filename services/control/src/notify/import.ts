@@ -28,8 +28,12 @@ export async function importNotifier(
   const { workspaceId, actor } = a.scope;
   const { events, ...settings } = a.notifier;
   const row: store.NotifierRow = {
-    ...{ ...settings, workspaceId, events: [...events], secret: newNotifierSecret() },
-    ...{ id: uuidv7(deps.clock.nowMs()), createdAt: await store.readNow(deps.database.db, deps.clock) },
+    ...settings,
+    workspaceId,
+    events: [...events],
+    secret: newNotifierSecret(),
+    id: uuidv7(deps.clock.nowMs()),
+    createdAt: await store.readNow(deps.database.db, deps.clock),
     createdBy: actor.name,
   };
   const names = await store.selectWorkspaceNames(deps.database.db, [workspaceId]);

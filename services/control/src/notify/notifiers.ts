@@ -34,7 +34,14 @@ const TESTS_WITHIN_MS = 60_000;
 function deliveryOf(row: store.DeliveryRow): Delivery {
   const { id, notifier, event, runId, state, tries, status, failure, createdAt, nextAt } = row;
   return {
-    ...{ id, notifier, event, runId, state, tries, status, failure },
+    id,
+    notifier,
+    event,
+    runId,
+    state,
+    tries,
+    status,
+    failure,
     createdAt: createdAt.toISOString(),
     nextAt: nextAt?.toISOString() ?? null,
   };
@@ -43,7 +50,14 @@ function deliveryOf(row: store.DeliveryRow): Delivery {
 function notifierOf(row: store.NotifierRow, latest: store.DeliveryRow | undefined): Notifier {
   const { id, name, kind, deployment, events, lateAfterMs, createdBy } = row;
   return {
-    ...{ id, name, kind, target: new URL(row.url).origin, deployment, events, lateAfterMs, createdBy },
+    id,
+    name,
+    kind,
+    target: new URL(row.url).origin,
+    deployment,
+    events,
+    lateAfterMs,
+    createdBy,
     createdAt: row.createdAt.toISOString(),
     latest: latest === undefined ? null : deliveryOf(latest),
   };
@@ -78,9 +92,15 @@ export async function createNotifier(
       faults: [{ path: "url", message: refusal }],
     });
   const row: store.NotifierRow = {
-    ...{ ...settings, workspaceId, url, deployment, events: [...new Set(events)] },
-    ...{ id: uuidv7(deps.clock.nowMs()), secret: newNotifierSecret() },
-    ...{ createdAt: await store.readNow(deps.database.db, deps.clock), createdBy: actor.name },
+    ...settings,
+    workspaceId,
+    url,
+    deployment,
+    events: [...new Set(events)],
+    id: uuidv7(deps.clock.nowMs()),
+    secret: newNotifierSecret(),
+    createdAt: await store.readNow(deps.database.db, deps.clock),
+    createdBy: actor.name,
   };
   await inTransaction(deps, async (tx) => {
     if (deployment !== null) await getLatestVersion(tx, { workspaceId, name: deployment });
@@ -107,7 +127,9 @@ export async function listNotifiers(
   const latest = await store.selectLatest(from, { workspaceId, notifierIds: rows.map(({ id }) => id) });
   const byNotifier = new Map(latest.map((row) => [row.notifierId, row]));
   return pageOf(rows, {
-    ...{ limit: a.limit, item: (row) => notifierOf(row, byNotifier.get(row.id)), key: (row) => [row.name] },
+    limit: a.limit,
+    item: (row) => notifierOf(row, byNotifier.get(row.id)),
+    key: (row) => [row.name],
   });
 }
 
@@ -139,8 +161,15 @@ export async function testNotifier(deps: Deps, a: { scope: Scope; name: string }
   const notice = noticeOf(deps, { id, event: "test", at, workspace, run: null });
   await store.insertDeliveries(deps.database.db, [
     {
-      ...{ id, workspaceId, notifierId: row.id, event: "test", runId: null, notice, state: "waiting" },
-      ...{ nextAt: at, createdAt: at },
+      id,
+      workspaceId,
+      notifierId: row.id,
+      event: "test",
+      runId: null,
+      notice,
+      state: "waiting",
+      nextAt: at,
+      createdAt: at,
     },
   ]);
   await sendNow(deps, id);
@@ -162,9 +191,14 @@ export async function listDeliveries(
     a.notifier === undefined ? null : await notifierNamed(deps, { scope: a.scope, name: a.notifier });
   const before = readCursor(a.cursor, z.tuple([z.iso.datetime(), Id]));
   const rows = await store.selectDeliveries(deps.database.reads, {
-    ...{ workspaceId: a.scope.workspaceId, notifierId: named?.id ?? null, before, limit: a.limit },
+    workspaceId: a.scope.workspaceId,
+    notifierId: named?.id ?? null,
+    before,
+    limit: a.limit,
   });
   return pageOf(rows, {
-    ...{ limit: a.limit, item: deliveryOf, key: (row) => [row.createdAt.toISOString(), row.id] },
+    limit: a.limit,
+    item: deliveryOf,
+    key: (row) => [row.createdAt.toISOString(), row.id],
   });
 }

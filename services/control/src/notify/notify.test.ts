@@ -109,7 +109,10 @@ test("a failure is told once, signed, with where to look and nothing that the ru
     expect.objectContaining({
       event: "failure",
       run: expect.objectContaining({
-        ...{ id: runId, deployment: "flow", state: "failed", cause: "error" },
+        id: runId,
+        deployment: "flow",
+        state: "failed",
+        cause: "error",
         url: `https://towpath.example/runs/${runId}`,
       }),
     }),
@@ -274,14 +277,19 @@ test("an ending that cannot be told of is set aside whole, and is told of once i
 test("a test says what became of it, and no more than a few a minute are sent", async () => {
   await notifier({ kind: "slack" });
   expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
-    ...{ event: "test", state: "sent", status: 204, runId: null },
+    event: "test",
+    state: "sent",
+    status: 204,
+    runId: null,
   });
   expect(JSON.parse(received[0]?.body ?? "")).toEqual({
     text: expect.stringContaining("A test from workspace"),
   });
   answer = 404;
   expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
-    ...{ state: "waiting", status: 404, failure: "it answered 404" },
+    state: "waiting",
+    status: 404,
+    failure: "it answered 404",
   });
   for (let tests = 2; tests < 6; tests++)
     await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" });
@@ -291,13 +299,15 @@ test("a test says what became of it, and no more than a few a minute are sent", 
 
 test("Slack is told in one line, in which a name cannot mark anything up", () => {
   const run = {
-    ...{
-      id: "0199a000-0000-7000-8000-00000000000a",
-      name: "<!channel> & co",
-      deployment: "flow",
-      version: 1,
-    },
-    ...{ state: "failed" as const, cause: "error" as const, scheduledAt: "", startedAt: null, endedAt: null },
+    id: "0199a000-0000-7000-8000-00000000000a",
+    name: "<!channel> & co",
+    deployment: "flow",
+    version: 1,
+    state: "failed" as const,
+    cause: "error" as const,
+    scheduledAt: "",
+    startedAt: null,
+    endedAt: null,
     url: "https://towpath.example/runs/x",
   };
   const body = bodyOf("slack", { id: run.id, event: "failure", at: "", workspace: "w", run });
@@ -358,7 +368,10 @@ test("receivers of one workspace that do not answer hold up no other workspace, 
   const { workspaceId } = tenancy.scope;
   await copyDelivery({ workspaceId, notifierId: slow.notifier.id, times: 300, laterMs: 0 });
   await copyDelivery({
-    ...{ workspaceId: other.scope.workspaceId, notifierId: quick.notifier.id, times: 20, laterMs: 1 },
+    workspaceId: other.scope.workspaceId,
+    notifierId: quick.notifier.id,
+    times: 20,
+    laterMs: 1,
   });
   testEnv.clock.advance(1);
   try {

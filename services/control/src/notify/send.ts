@@ -45,7 +45,9 @@ export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome
   const body = bodyOf(due.kind, due.notice);
   const timestamp = Math.floor(deps.clock.nowMs() / 1000);
   const posted = await post({
-    ...{ url: due.url, body, mayBePrivate: deps.config.notifyPrivate },
+    url: due.url,
+    body,
+    mayBePrivate: deps.config.notifyPrivate,
     proxy: proxyAddressFor(due.url, deps.config.proxies),
     headers: {
       "content-type": "application/json",
@@ -103,7 +105,10 @@ async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
   const limit = SENT_AT_ONCE - underWay.size;
   if (limit <= 0) return 0;
   const due = await store.takeDue(deps.database.db, deps.clock, {
-    ...{ limit, leaseMs: LEASE_MS, share: SHARE, underWay: underWay.counts },
+    limit,
+    leaseMs: LEASE_MS,
+    share: SHARE,
+    underWay: underWay.counts,
   });
   for (const one of due) underWay.add(one.workspaceId, sendSafely(deps, one));
   return due.length;

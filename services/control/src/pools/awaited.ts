@@ -87,8 +87,11 @@ async function readAwaitedGate(
   if (row === undefined) return null;
   const workers = row.unsure ? [] : row.names;
   return {
-    ...{ since: dateOf(row.sinceMs), until: dateOf(row.sinceMs + grace), workers },
-    ...{ more: row.unsure ? 0 : row.count - workers.length, holderAwaited: row.held },
+    since: dateOf(row.sinceMs),
+    until: dateOf(row.sinceMs + grace),
+    workers,
+    more: row.unsure ? 0 : row.count - workers.length,
+    holderAwaited: row.held,
   };
 }
 
@@ -122,7 +125,10 @@ async function readOfferingGate(
     having count(*) = (select count(*) from online) or bool_or(id = ${a.workerId}::uuid)`);
   if (row === undefined || row.count === 0) return null;
   return {
-    ...{ since: dateOf(row.sinceMs), until: dateOf(row.untilMs), workers: row.names },
-    ...{ more: row.count - row.names.length, holderAwaited: row.held },
+    since: dateOf(row.sinceMs),
+    until: dateOf(row.untilMs),
+    workers: row.names,
+    more: row.count - row.names.length,
+    holderAwaited: row.held,
   };
 }

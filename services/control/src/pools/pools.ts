@@ -56,7 +56,10 @@ async function describe(deps: PoolDeps, rows: readonly store.PoolRow[]): Promise
     deps.load.ofPools(deps.database.reads, which),
   ]);
   return rows.map((row) => ({
-    ...{ id: row.id, name: row.name, type: row.type, createdAt: row.createdAt.toISOString() },
+    id: row.id,
+    name: row.name,
+    type: row.type,
+    createdAt: row.createdAt.toISOString(),
     ready: load.get(row.id)?.ready ?? 0,
     running: load.get(row.id)?.running ?? 0,
     workersOnline: online.get(row.id)?.online ?? 0,
@@ -100,7 +103,9 @@ export async function listPools(
   const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
   const which = { workspaceId: a.scope.workspaceId, after, limit: a.limit };
   const page = pageOf(await store.selectPools(deps.database.reads, which), {
-    ...{ limit: a.limit, item: (row) => row, key: (row) => [row.name] },
+    limit: a.limit,
+    item: (row) => row,
+    key: (row) => [row.name],
   });
   return { items: await describe(deps, page.items), next: page.next };
 }
@@ -138,17 +143,29 @@ export async function listWorkers(
   const found = await poolNamed(deps, a);
   const { workspaceId } = a.scope;
   const rows = await store.selectWorkers(deps.database.reads, {
-    ...{ workspaceId, poolId: found.id, before, limit: a.limit, clock: deps.clock },
+    workspaceId,
+    poolId: found.id,
+    before,
+    limit: a.limit,
+    clock: deps.clock,
   });
   const workerIds = rows.map((row) => row.id);
   const load = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
   return pageOf(rows, {
     limit: a.limit,
     item: (row) => ({
-      ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
-      ...{ amounts: row.amounts, held: load.get(row.id)?.held ?? 0, taken: load.get(row.id)?.taken ?? {} },
+      id: row.id,
+      name: row.name,
+      pool: found.name,
+      version: row.version,
+      capacity: row.capacity,
+      amounts: row.amounts,
+      held: load.get(row.id)?.held ?? 0,
+      taken: load.get(row.id)?.taken ?? {},
       holds: [...(load.get(row.id)?.holds ?? [])],
-      ...{ online: row.online, draining: row.draining, stores: row.stores },
+      online: row.online,
+      draining: row.draining,
+      stores: row.stores,
       paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
       lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

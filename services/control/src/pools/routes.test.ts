@@ -52,8 +52,15 @@ async function tenantWithPool(name = "local") {
 }
 
 const hello = (more: object = {}) => ({
-  ...{ workerId: uuidv7(clock.nowMs()), name: "laptop", pool: "local", poolType: "process" },
-  ...{ capacity: 4, version: "0.1.0", protocols: [1], process: uuidv7(clock.nowMs()), ...more },
+  workerId: uuidv7(clock.nowMs()),
+  name: "laptop",
+  pool: "local",
+  poolType: "process",
+  capacity: 4,
+  version: "0.1.0",
+  protocols: [1],
+  process: uuidv7(clock.nowMs()),
+  ...more,
 });
 
 async function open(tenant: Tenant, a: { keyPool?: string; body?: object; secret?: string } = {}) {

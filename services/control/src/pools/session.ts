@@ -125,8 +125,17 @@ export async function openSession(
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
-      ...{ ...bound, id: workerId, name, version, capacity, amounts, stores, protocol, process },
-      ...{ keyPool: a.keyPool, clock: deps.clock },
+      ...bound,
+      id: workerId,
+      name,
+      version,
+      capacity,
+      amounts,
+      stores,
+      protocol,
+      process,
+      keyPool: a.keyPool,
+      clock: deps.clock,
     });
     if (noted?.isNew) await keepRoom(tx, deps, scope.workspaceId);
     return noted?.generation ?? null;
@@ -139,8 +148,12 @@ export async function openSession(
   const { id: incarnation } = await deps.incarnations.current();
   return {
     token: await issueWorkerToken(deps, { ...bound, workerId, generation, incarnation }),
-    ...{ expiresInMs: WORKER_TOKEN_MS, protocol, workspaceId: scope.workspaceId, poolId: row.id },
-    ...{ incarnation, renewIntervalMs: deps.config.renewIntervalMs },
+    expiresInMs: WORKER_TOKEN_MS,
+    protocol,
+    workspaceId: scope.workspaceId,
+    poolId: row.id,
+    incarnation,
+    renewIntervalMs: deps.config.renewIntervalMs,
   };
 }
 

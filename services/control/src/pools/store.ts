@@ -252,7 +252,8 @@ export async function updateSeen(
 ): Promise<NotedWorker[]> {
   const ids = `{${a.polls.map((poll) => poll.workerId).join()}}`;
   const came = a.polls.map(({ paused, ...poll }) => ({
-    ...{ ...poll, reason: paused?.reason ?? null },
+    ...poll,
+    reason: paused?.reason ?? null,
     pausedSeconds: paused === null ? null : paused.forMs / 1000,
   }));
   return prepared<NotedWorker>(

@@ -26,7 +26,10 @@ const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as
 
 /** Gives scheduled runs that are due their attempt, first due first; those that need slots take them or block. */
 export const duePeriodicJob = perRowJob<DueRun>({
-  ...{ name: "due", everyMs: 250, hold: "locks", batch: DUE_BATCH },
+  name: "due",
+  everyMs: 250,
+  hold: "locks",
+  batch: DUE_BATCH,
   nextInMs: ({ clock }, among) => untilDue(clock, among),
   find: (from, { clock }, which) => lockDue(from, clock, which),
   async act(tx, deps, due) {
@@ -49,7 +52,11 @@ export const duePeriodicJob = perRowJob<DueRun>({
 
 /** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
 export const admitPeriodicJob = perRowJob<LineToLook>({
-  ...{ name: "admit", everyMs: 1_000, hold: "claims", batch: LOOK_BATCH, repeats: true },
+  name: "admit",
+  everyMs: 1_000,
+  hold: "claims",
+  batch: LOOK_BATCH,
+  repeats: true,
   nextInMs: ({ clock }, among) => untilLook(clock, among),
   find: (from, { clock }, which) => linesToLook(from, clock, which),
   async act(tx, deps, lines) {
@@ -59,7 +66,10 @@ export const admitPeriodicJob = perRowJob<LineToLook>({
 
 /** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
 export const losePeriodicJob = perRowJob<LapsedRow>({
-  ...{ name: "lose", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
+  name: "lose",
+  everyMs: 1_000,
+  hold: "locks",
+  batch: LEASE_BATCH,
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   find: (from, { clock, config }, which) => lockLost(from, clock, { ...which, config }),
   async act(tx, deps, lost) {
@@ -69,7 +79,10 @@ export const losePeriodicJob = perRowJob<LapsedRow>({
 
 /** Takes back claims whose start was not confirmed in time. */
 export const lapsePeriodicJob = perRowJob<LapsedRow>({
-  ...{ name: "lapse", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
+  name: "lapse",
+  everyMs: 1_000,
+  hold: "locks",
+  batch: LEASE_BATCH,
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   find: (from, { clock, config }, which) => lockLapsed(from, clock, { ...which, config }),
   async act(tx, deps, lapsed) {
@@ -79,7 +92,10 @@ export const lapsePeriodicJob = perRowJob<LapsedRow>({
 
 /** Moves what ended a while ago from the live tables to history. */
 export const archivePeriodicJob = perRowJob<EndedRun>({
-  ...{ name: "archive", everyMs: 5_000, hold: "locks", batch: ARCHIVE_BATCH },
+  name: "archive",
+  everyMs: 5_000,
+  hold: "locks",
+  batch: ARCHIVE_BATCH,
   nextInMs: ({ clock, config }, among) => untilArchived(clock, { afterMs: config.archiveAfterMs, among }),
   find: (from, { clock, config }, which) =>
     lockEnded(from, clock, { ...which, afterMs: config.archiveAfterMs }),
@@ -94,7 +110,8 @@ export const historyPartitionsPeriodicJob: PeriodicJob = {
     for (const month of comingMonths(clock.nowMs())) {
       for (const parent of HISTORY_TABLES) {
         await makePartition(database.db, {
-          ...{ parent, name: `${parent}_${month.name}` },
+          parent,
+          name: `${parent}_${month.name}`,
           from: new Date(month.startMs).toISOString(),
           to: new Date(month.endMs).toISOString(),
         });
@@ -131,22 +148,18 @@ const retentionPeriodicJob: PeriodicJob = {
 
 /** The timed periodic jobs of runs. */
 export const runsPeriodicJobs: readonly PeriodicJob[] = [
-  ...[
-    duePeriodicJob,
-    admitPeriodicJob,
-    expirePeriodicJob,
-    waitsPeriodicJob,
-    jobsPeriodicJob,
-    orphansPeriodicJob,
-    losePeriodicJob,
-    lapsePeriodicJob,
-    archivePeriodicJob,
-  ],
-  ...[
-    historyPartitionsPeriodicJob,
-    checkpointRetentionPeriodicJob,
-    retentionPeriodicJob,
-    forgetEventsPeriodicJob,
-    forgetVersionsPeriodicJob,
-  ],
+  duePeriodicJob,
+  admitPeriodicJob,
+  expirePeriodicJob,
+  waitsPeriodicJob,
+  jobsPeriodicJob,
+  orphansPeriodicJob,
+  losePeriodicJob,
+  lapsePeriodicJob,
+  archivePeriodicJob,
+  historyPartitionsPeriodicJob,
+  checkpointRetentionPeriodicJob,
+  retentionPeriodicJob,
+  forgetEventsPeriodicJob,
+  forgetVersionsPeriodicJob,
 ];

@@ -84,7 +84,9 @@ describe("an attempt makes exactly the moves of the table", () => {
       const over = FINAL_ATTEMPT_STATES.some((one) => one === to);
       const moved = inTransaction(testEnv.deps, (tx) =>
         transitionAttempt(tx, {
-          ...{ workspaceId: tenancy.scope.workspaceId, attemptId, by },
+          workspaceId: tenancy.scope.workspaceId,
+          attemptId,
+          by,
           set: {
             endedAt: over ? sql`now()` : null,
             leaseExpiresAt: over || to === "ready" ? null : sql`now()`,

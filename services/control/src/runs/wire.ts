@@ -155,9 +155,17 @@ export function awaitedRunOf(row: RunRow & { attemptId: string }, by: Place | nu
           claimedAt: at,
         } as const);
   const first: Attempt = {
-    ...{ id: row.attemptId, ordinal: row.attempts, cause: null, ...claim },
-    ...{ releases: 0, releaseReason: null, exitCode: null, lateReports: [] },
-    ...{ createdAt: at, startedAt: null, endedAt: null },
+    id: row.attemptId,
+    ordinal: row.attempts,
+    cause: null,
+    ...claim,
+    releases: 0,
+    releaseReason: null,
+    exitCode: null,
+    lateReports: [],
+    createdAt: at,
+    startedAt: null,
+    endedAt: null,
   };
   return { ...runOf({ row, attempts: [], late: [], why, facts }), attemptList: [first] };
 }
@@ -165,7 +173,11 @@ export function awaitedRunOf(row: RunRow & { attemptId: string }, by: Place | nu
 function lateReportOf(row: LateReportRow): LateReport {
   const { workerId, epoch, reports, records, kinds } = row;
   return {
-    ...{ workerId, epoch, reports, records, kinds },
+    workerId,
+    epoch,
+    reports,
+    records,
+    kinds,
     firstReceivedAt: row.firstReceivedAt.toISOString(),
     lastReceivedAt: row.lastReceivedAt.toISOString(),
   };

@@ -18,8 +18,10 @@ describe("instants that are decided in time", () => {
   test("run, whatever the policy", () => {
     for (const catchUp of ["none", "latest", "all"] as const) {
       const decision = decide({
-        ...{ recurrence: hourly, policy: { ...policy, catchUp } },
-        ...{ cursorMs: 9.5 * HOUR, nowMs: 10 * HOUR + 5 },
+        recurrence: hourly,
+        policy: { ...policy, catchUp },
+        cursorMs: 9.5 * HOUR,
+        nowMs: 10 * HOUR + 5,
       });
       expect(hours(decision)).toEqual({ runs: [10], skipped: [] });
       expect(decision.cursorMs).toBe(10 * HOUR + 5);
@@ -67,8 +69,10 @@ describe("after an absence from 10 to 15 h and a half", () => {
 
 test("A year without looking at a schedule of every second costs one stretch", () => {
   const decision = decide({
-    ...{ recurrence: intervalRecurrence(1000, 0), policy: { ...policy, catchUp: "none" } },
-    ...{ cursorMs: 0, nowMs: 365 * 24 * HOUR },
+    recurrence: intervalRecurrence(1000, 0),
+    policy: { ...policy, catchUp: "none" },
+    cursorMs: 0,
+    nowMs: 365 * 24 * HOUR,
   });
   expect(decision.skipped).toHaveLength(1);
   expect(decision.runs).toHaveLength(60);

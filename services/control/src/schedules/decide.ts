@@ -104,8 +104,10 @@ export function fitOverlap(
     const over = a.live ? decision.runs : rest;
     const skipped = over.map((at) => ({ fromMs: at, untilMs: at, reason: "overlap" as const }));
     return {
-      ...{ runs: a.live ? [] : [first], skipped: [...decision.skipped, ...skipped] },
-      ...{ cursorMs: decision.cursorMs, waits: false },
+      runs: a.live ? [] : [first],
+      skipped: [...decision.skipped, ...skipped],
+      cursorMs: decision.cursorMs,
+      waits: false,
     };
   }
   if (a.overlap === "cancel-running" && !a.live) return newestOf(decision);
@@ -121,8 +123,10 @@ function newestOf(decision: Decision): Fitted {
   const older = decision.runs.slice(0, -1);
   const skipped = older.map((at) => ({ fromMs: at, untilMs: at, reason: "overlap" as const }));
   return {
-    ...{ runs: decision.runs.slice(-1), skipped: [...decision.skipped, ...skipped] },
-    ...{ cursorMs: decision.cursorMs, waits: false },
+    runs: decision.runs.slice(-1),
+    skipped: [...decision.skipped, ...skipped],
+    cursorMs: decision.cursorMs,
+    waits: false,
   };
 }
 

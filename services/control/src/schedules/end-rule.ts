@@ -34,8 +34,13 @@ export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Prom
   const { firstMs, lastMs } = rest;
   await store.insertInstants(tx, [
     {
-      ...{ workspaceId, scheduleId, at: dateOf(firstMs), until: lastMs === firstMs ? null : dateOf(lastMs) },
-      ...{ runId: null, skipped: a.reason, decidedAt: dateOf(a.nowMs) },
+      workspaceId,
+      scheduleId,
+      at: dateOf(firstMs),
+      until: lastMs === firstMs ? null : dateOf(lastMs),
+      runId: null,
+      skipped: a.reason,
+      decidedAt: dateOf(a.nowMs),
     },
   ]);
 }

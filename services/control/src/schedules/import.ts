@@ -29,7 +29,13 @@ export function importDecided(
   return inTransaction(deps, async (tx) => {
     const { workspaceId, id } = await scheduleNamed(tx, a);
     const rows = a.decided.map(({ at, until = null, runId, skipped }) => ({
-      ...{ workspaceId, scheduleId: id, at, until, runId, skipped, decidedAt: at },
+      workspaceId,
+      scheduleId: id,
+      at,
+      until,
+      runId,
+      skipped,
+      decidedAt: at,
     }));
     for (let from = 0; from < rows.length; from += BATCH)
       await insertAll(tx, scheduleInstant, rows.slice(from, from + BATCH));
@@ -59,10 +65,23 @@ export function importBackfill(deps: Deps, id: string, a: EarlierBackfill): Prom
   return inTransaction(deps, async (tx) => {
     const { workspaceId, deployment, settings } = await scheduleNamed(tx, a);
     await insertBackfill(tx, {
-      ...{ id, workspaceId, deployment, schedule: a.name, settings, parameters: settings.parameters },
-      ...{ from: a.from, to: a.to, order: "oldest", concurrency: a.concurrency, state: a.state },
-      ...{ instants: a.instants, created: a.runs.length, cursorAt: a.runs.at(-1)?.at ?? null },
-      ...{ createdBy: a.createdBy, createdAt: a.createdAt, endedAt: a.endedAt },
+      id,
+      workspaceId,
+      deployment,
+      schedule: a.name,
+      settings,
+      parameters: settings.parameters,
+      from: a.from,
+      to: a.to,
+      order: "oldest",
+      concurrency: a.concurrency,
+      state: a.state,
+      instants: a.instants,
+      created: a.runs.length,
+      cursorAt: a.runs.at(-1)?.at ?? null,
+      createdBy: a.createdBy,
+      createdAt: a.createdAt,
+      endedAt: a.endedAt,
     });
     await insertAll(
       tx,

@@ -128,7 +128,9 @@ class Spoken {
     this.#version += 1;
     const { scope } = this.tenancy;
     const spec = specOf(scope.workspaceId, {
-      ...{ deployment: "flow", version: this.#version, parameters: { type: "object" } },
+      deployment: "flow",
+      version: this.#version,
+      parameters: { type: "object" },
       schedules: rule === null ? [] : [this.#settings(CODED, rule)],
     });
     await registerVersion(testEnv.deps, { scope, jws: await sign(spec), onRegistered: [seedSchedules] });

@@ -39,7 +39,9 @@ function jitterOf(row: Undecided, atMs: number): number {
 
 function instantRow(row: Undecided, a: { atMs: number; untilMs?: number; nowMs: number }) {
   return {
-    ...{ workspaceId: row.workspaceId, scheduleId: row.id, at: dateOf(a.atMs) },
+    workspaceId: row.workspaceId,
+    scheduleId: row.id,
+    at: dateOf(a.atMs),
     until: a.untilMs === undefined || a.untilMs === a.atMs ? null : dateOf(a.untilMs),
     decidedAt: dateOf(a.nowMs),
   };
@@ -63,7 +65,9 @@ function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): On
   const { parameters, priority, tags, expireAfterMs } = row.settings;
   const dueMs = at.getTime() + jitterOf(row, at.getTime());
   const trigger: Trigger = {
-    ...{ kind: "schedule", schedule: row.name, dueAt: at.toISOString() },
+    kind: "schedule",
+    schedule: row.name,
+    dueAt: at.toISOString(),
     intervalStart: dateOf(intervalStartMs).toISOString(),
   };
   const scheduledAt = dueMs > nowMs ? dateOf(dueMs).toISOString() : undefined;
@@ -83,7 +87,9 @@ function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): On
 
 function wantedOf(deps: Deps, { row, instants, fitted }: Decided, nowMs: number): Wanted[] {
   return fitted.runs.map((atMs) => ({
-    ...{ ...instantRow(row, { atMs, nowMs }), row, skipped: null },
+    ...instantRow(row, { atMs, nowMs }),
+    row,
+    skipped: null,
     runId: uuidv7(deps.clock.nowMs()),
     intervalStartMs: instants.previous(atMs) ?? atMs,
   }));
@@ -153,7 +159,9 @@ function instantOf({ row: _row, intervalStartMs: _start, ...instant }: Wanted): 
 
 function skipsOf({ row, fitted }: Decided, nowMs: number): store.InstantRow[] {
   return fitted.skipped.map(({ fromMs, untilMs, reason }) => ({
-    ...{ ...instantRow(row, { atMs: fromMs, untilMs, nowMs }), runId: null, skipped: reason },
+    ...instantRow(row, { atMs: fromMs, untilMs, nowMs }),
+    runId: null,
+    skipped: reason,
   }));
 }
 
@@ -184,8 +192,11 @@ export async function decideAll(
     all.map(({ row, instants, fitted }) => {
       const nextMs = instants.next(fitted.cursorMs);
       return {
-        ...{ id: row.id, cursorAt: dateOf(fitted.cursorMs), waits: fitted.waits },
-        ...{ nextAt: nextMs === null ? null : dateOf(nextMs), lastRunId: last.get(row.id) ?? row.lastRunId },
+        id: row.id,
+        cursorAt: dateOf(fitted.cursorMs),
+        waits: fitted.waits,
+        nextAt: nextMs === null ? null : dateOf(nextMs),
+        lastRunId: last.get(row.id) ?? row.lastRunId,
       };
     }),
   );
@@ -220,7 +231,11 @@ async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Pro
  * key of an instant keeps it from two runs whatever happens.
  */
 export const schedulesPeriodicJob = perRowJob<Undecided>({
-  ...{ name: "schedules", everyMs: 1_000, hold: "locks", batch: store.DUE_BATCH, repeats: true },
+  name: "schedules",
+  everyMs: 1_000,
+  hold: "locks",
+  batch: store.DUE_BATCH,
+  repeats: true,
   nextInMs: ({ clock }, among) => store.untilScheduleDue(clock, among),
   find: (from, { clock }, which) => store.lockUndecided(from, clock, which),
   async act(tx, deps, rows) {

@@ -34,7 +34,9 @@ describe("an instant that comes", () => {
     const [run, ...others] = await a.runs();
     expect(others).toEqual([]);
     expect(run).toMatchObject({
-      ...{ state: "ready", tags: ["night"], priority: 7 },
+      state: "ready",
+      tags: ["night"],
+      priority: 7,
       trigger: { kind: "schedule", schedule: "nightly", dueAt: due, intervalStart: nowIso(-1) },
     });
     expect(await getSchedule(testEnv.deps, a.nightly)).toMatchObject({
@@ -220,7 +222,8 @@ describe("is refused, with the next step", () => {
     const a = await setting();
     const set = a.set({ timing: { kind: "cron", cron: "whenever" } });
     await expect(set).rejects.toMatchObject({
-      ...{ code: "invalid-schedule", faults: [{ path: "timing.cron" }] },
+      code: "invalid-schedule",
+      faults: [{ path: "timing.cron" }],
     });
   });
 
@@ -249,11 +252,15 @@ describe("is refused, with the next step", () => {
 describe("what a version says of schedules", () => {
   async function deployed(a: Setting, version: number, schedules: Partial<ScheduleSettingsInput>[]) {
     const whole = specOf(a.scope.workspaceId, {
-      ...{ deployment: "flow", version, parameters: { type: "object" } },
+      deployment: "flow",
+      version,
+      parameters: { type: "object" },
       schedules: schedules.map((one) => ({ name: "nightly", timing: hourly, ...one })),
     });
     await registerVersion(testEnv.deps, {
-      ...{ scope: a.scope, jws: await sign(whole), onRegistered: [seedSchedules] },
+      scope: a.scope,
+      jws: await sign(whole),
+      onRegistered: [seedSchedules],
     });
     const { items } = await listSchedules(testEnv.deps, { scope: a.scope, limit: 10 });
     return items.map(({ name, tags, source }) => ({ name, tags, source }));

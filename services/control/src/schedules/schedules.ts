@@ -38,9 +38,16 @@ const iso = (at: Date | null) => at?.toISOString() ?? null;
 function shown(row: store.ScheduleRow): Schedule {
   return {
     ...row.settings,
-    ...{ id: row.id, name: row.name, deployment: row.deployment, source: row.source },
-    ...{ paused: row.paused, fault: row.fault, nextAt: iso(row.nextAt), lastRunId: row.lastRunId },
-    ...{ createdAt: row.createdAt.toISOString(), updatedAt: row.updatedAt.toISOString() },
+    id: row.id,
+    name: row.name,
+    deployment: row.deployment,
+    source: row.source,
+    paused: row.paused,
+    fault: row.fault,
+    nextAt: iso(row.nextAt),
+    lastRunId: row.lastRunId,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
   };
 }
 
@@ -92,8 +99,13 @@ export function newSchedule(deps: Pick<Deps, "clock">, wanted: Wanted, nowMs: nu
   const at = dateOf(nowMs);
   return {
     ...wanted,
-    ...{ id: uuidv7(deps.clock.nowMs()), name: wanted.settings.name, paused: false, lastRunId: null },
-    ...{ createdAt: at, updatedAt: at, ...fromNow(wanted.settings, nowMs) },
+    id: uuidv7(deps.clock.nowMs()),
+    name: wanted.settings.name,
+    paused: false,
+    lastRunId: null,
+    createdAt: at,
+    updatedAt: at,
+    ...fromNow(wanted.settings, nowMs),
   };
 }
 
@@ -166,7 +178,10 @@ export async function listSchedules(
 ): Promise<{ items: Schedule[]; next: string | null }> {
   const after = readCursor(a.cursor, z.tuple([Name, Name]));
   const rows = await store.selectSchedules(deps.database.reads, {
-    ...{ workspaceId: a.scope.workspaceId, deployment: a.deployment ?? null, after, limit: a.limit },
+    workspaceId: a.scope.workspaceId,
+    deployment: a.deployment ?? null,
+    after,
+    limit: a.limit,
   });
   const page = pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.deployment, row.name] });
   return { ...page, items: await withTroubles(deps, { scope: a.scope, items: page.items }) };
@@ -181,7 +196,9 @@ interface Named {
 }
 
 const nameOf = (a: Named): store.ScheduleName => ({
-  ...{ workspaceId: a.scope.workspaceId, deployment: a.name, name: a.schedule },
+  workspaceId: a.scope.workspaceId,
+  deployment: a.name,
+  name: a.schedule,
 });
 
 /**
@@ -296,12 +313,18 @@ export async function listInstants(
   const before = readCursor(a.cursor, z.tuple([Instant]))?.[0] ?? null;
   const { workspaceId, id: scheduleId } = await scheduleNamed(deps.database.reads, nameOf(a));
   const rows = await store.selectInstants(deps.database.reads, {
-    ...{ workspaceId, scheduleId, before: before === null ? null : new Date(before), limit: a.limit },
+    workspaceId,
+    scheduleId,
+    before: before === null ? null : new Date(before),
+    limit: a.limit,
   });
   return pageOf(rows, {
     limit: a.limit,
     item: (row) => ({
-      ...{ at: row.at.toISOString(), until: iso(row.until), runId: row.runId, skipped: row.skipped },
+      at: row.at.toISOString(),
+      until: iso(row.until),
+      runId: row.runId,
+      skipped: row.skipped,
       decidedAt: row.decidedAt.toISOString(),
     }),
     key: (row) => [row.at.toISOString()],

@@ -37,7 +37,8 @@ export async function settingOf(testEnv: TestEnv): Promise<Setting> {
     nightly,
     set: (settings) =>
       setSchedule(testEnv.deps, {
-        ...{ scope, deployment: "flow" },
+        scope,
+        deployment: "flow",
         settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),
       }),
     async runs() {

@@ -5,7 +5,10 @@ import { failingOf, type LatestRun } from "./latest-runs.ts";
 function run(state: LatestRun["state"], from: number, to: number | null): LatestRun {
   const at = (minute: number) => `2026-03-01T10:${String(minute).padStart(2, "0")}:00Z`;
   return {
-    ...{ id: `${from}`, state, createdAt: at(from), startedAt: at(from) },
+    id: `${from}`,
+    state,
+    createdAt: at(from),
+    startedAt: at(from),
     endedAt: to === null ? null : at(to),
   };
 }

@@ -12,7 +12,8 @@ async function signIn(key: string): Promise<void> {
   }).createSignInLink();
   const token = new URL(url).searchParams.get("token") ?? "";
   const answer = await fetch("/sign-in", {
-    ...{ method: "POST", body: new URLSearchParams({ token, to: "/" }) },
+    method: "POST",
+    body: new URLSearchParams({ token, to: "/" }),
     redirect: "manual",
   });
   if (answer.type !== "opaqueredirect") throw new Error("The control plane did not sign this browser in.");

@@ -46,7 +46,10 @@ function format(instant: Date, options: Intl.DateTimeFormatOptions): string {
 }
 
 const CLOCK: Intl.DateTimeFormatOptions = {
-  ...{ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
 };
 
 /** The time of day of an instant, in the reader's zone, with milliseconds. */
@@ -62,8 +65,13 @@ export function clockTime(instant: string): string {
 }
 
 const LOCAL: Intl.DateTimeFormatOptions = {
-  ...{ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" },
-  ...{ hour12: false, timeZoneName: "short" },
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+  timeZoneName: "short",
 };
 
 /** An instant in the reader's zone, and the zone's name. */

@@ -61,7 +61,9 @@ export function useLogSearch(a: { part: LogPart; live: boolean; seen: () => stri
   const text = useSettled(search.text, TYPING_MS);
   const isTyping = text !== search.text;
   const { data, isFetching } = useFinds(a.part, {
-    ...{ text, from: search.from, live: a.live },
+    text,
+    from: search.from,
+    live: a.live,
     isOn: text !== "" && !isTyping,
   });
   const finds = text === "" ? undefined : data;

@@ -11,8 +11,14 @@ export interface Piece {
 
 /** The eight colours of terminals in ours: both themes can be read. */
 const LOOKS: Readonly<Record<number, string>> = {
-  ...{ 30: "text-faint", 31: "text-bad", 32: "text-good", 33: "text-warn" },
-  ...{ 34: "text-accent", 35: "text-rest", 36: "text-accent", 37: "" },
+  30: "text-faint",
+  31: "text-bad",
+  32: "text-good",
+  33: "text-warn",
+  34: "text-accent",
+  35: "text-rest",
+  36: "text-accent",
+  37: "",
 };
 const BRIGHT = 60;
 

@@ -97,7 +97,9 @@ export function useLog(a: {
           { params: { runId }, query: { ...query, row: (first + index) * PAGE_ROWS, limit: PAGE_ROWS } },
           { signal },
         ),
-      ...{ staleTime: Number.POSITIVE_INFINITY, gcTime: KEPT_MS, refetchInterval: untilRead },
+      staleTime: Number.POSITIVE_INFINITY,
+      gcTime: KEPT_MS,
+      refetchInterval: untilRead,
       structuralSharing: false,
     })),
     combine: (results) => results.flatMap((result) => result.data ?? []),
@@ -127,7 +129,8 @@ export function useRowOf(part: LogPart, place: string | undefined): number | nul
     queryKey: ["log-row", runId, query, place],
     queryFn: ({ signal }) =>
       client.getLogWindow({ params: { runId }, query: { ...query, at: place, limit: 1 } }, { signal }),
-    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: untilRead },
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchInterval: untilRead,
   });
   return place === undefined ? null : (data?.at ?? null);
 }
@@ -140,6 +143,7 @@ export function useFinds(part: LogPart, a: { text: string; from: string; live: b
     enabled: a.isOn,
     queryKey: ["log-finds", runId, query],
     queryFn: ({ signal }) => client.searchLogs({ params: { runId }, query }, { signal }),
-    ...{ refetchInterval: a.live ? AGAIN_MS : (false as const), placeholderData: keepPreviousData },
+    refetchInterval: a.live ? AGAIN_MS : (false as const),
+    placeholderData: keepPreviousData,
   });
 }

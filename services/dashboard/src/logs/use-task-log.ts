@@ -48,8 +48,12 @@ export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo
   const entryAt = useCallback((row: number) => entries?.[row], [entries]);
   return useMemo(
     () => ({
-      ...{ rows: entries?.length ?? 0, levels: null },
-      ...{ failure, isLoading: entries === null && failure === null, entryAt, isCut },
+      rows: entries?.length ?? 0,
+      levels: null,
+      failure,
+      isLoading: entries === null && failure === null,
+      entryAt,
+      isCut,
     }),
     [entries, failure, isCut, entryAt],
   );

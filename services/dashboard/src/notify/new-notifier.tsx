@@ -18,7 +18,8 @@ const MINUTE_MS = 60_000;
 function requestOf(form: FormData): CreateNotifier {
   const text = (name: string) => String(form.get(name) ?? "");
   return {
-    ...{ name: text("name"), url: text("url").trim() },
+    name: text("name"),
+    url: text("url").trim(),
     kind: NOTIFIER_KINDS.find((kind) => kind === text("kind")) ?? "webhook",
     deployment: text("deployment") || null,
     events: NOTIFIER_EVENTS.filter((event) => form.has(event)),

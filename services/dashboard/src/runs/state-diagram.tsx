@@ -30,7 +30,10 @@ const QUIET: ReadonlySet<string> = new Set(["expire", "cancel", "release", "reas
 
 /** Ways that are seldom taken: a wait that was satisfied before its run had suspended, and the like. */
 const QUIET_WAYS: ReadonlySet<string> = new Set([
-  ...["running ready", "running blocked", "suspended blocked", "claimed cancelling"],
+  "running ready",
+  "running blocked",
+  "suspended blocked",
+  "claimed cancelling",
 ]);
 
 const count = new Intl.NumberFormat("en-US", { notation: "compact" });

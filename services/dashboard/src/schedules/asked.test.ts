@@ -20,7 +20,8 @@ test("how many of how many are shown is said where some are not", () => {
 test("several answers are one only when all are there, and a failure is tried again alone", () => {
   const asked: string[] = [];
   const of = (data: string[] | undefined, error: Error | null, name = "") => ({
-    ...{ data, error },
+    data,
+    error,
     refetch: () => asked.push(name),
   });
   expect(together([of(["a"], null), of(undefined, null)])).toMatchObject({ data: undefined, error: null });

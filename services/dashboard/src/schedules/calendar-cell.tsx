@@ -74,8 +74,11 @@ export function CalendarCell({
 }) {
   const marks = slots.map((slot) => <SlotMark key={slot.fromMs} slot={slot} most={most} />);
   const common = {
-    ...{ "data-cell": true, "aria-label": label, tabIndex: isStop ? 0 : -1 },
-    ...{ onPointerEnter: onPoint, onFocus: onPoint },
+    "data-cell": true,
+    "aria-label": label,
+    tabIndex: isStop ? 0 : -1,
+    onPointerEnter: onPoint,
+    onFocus: onPoint,
     className: "flex h-4 w-full gap-px rounded-[2px] hover:outline-2 hover:outline-ink md:h-[18px]",
   };
   if (!slots.some(hasRuns))

@@ -30,7 +30,8 @@ function hourLines(days: readonly Day[], today: string): Line[] {
 
 function dayLines(days: readonly Day[]): Line[] {
   return WEEKDAYS.map((name, weekday) => ({
-    ...{ name, isToday: false },
+    name,
+    isToday: false,
     cells: days.filter((_, index) => index % 7 === weekday).map((day) => [dayAsSlot(day)]),
   }));
 }

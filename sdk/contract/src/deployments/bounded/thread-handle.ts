@@ -72,7 +72,9 @@ export class CheckThread {
 
   async #begin(): Promise<Worker> {
     const worker = new Worker(CHECK_THREAD, {
-      ...{ env: {}, execArgv: [], stdin: false },
+      env: {},
+      execArgv: [],
+      stdin: false,
       resourceLimits: { maxOldGenerationSizeMb: this.#memoryMb, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 },
     });
     // A waiting check hears of a failure. When none waits, the next check finds the thread gone.

@@ -277,7 +277,8 @@ function unknown(walk: Walk, a: { schema: JsonObject; at: At; key: string }): fa
   const none = isRoot ? "this deployment takes none" : "no fields are allowed here";
   const all = known.length > 0 ? `known: ${known.slice(0, NAMES_MAX).join(", ")}` : none;
   return walk.fault(at, `unknown ${isRoot ? "parameter" : "field"} "${cut(key)}"`, {
-    ...{ key, suggestion: near === null ? all : `did you mean "${near}"?` },
+    key,
+    suggestion: near === null ? all : `did you mean "${near}"?`,
   });
 }
 

@@ -32,8 +32,14 @@ const json = (body: unknown, headers: Record<string, string> = {}) => ({
 });
 
 const pool = (name: string) => ({
-  ...{ id: WORKSPACE, name, type: "process" as const, createdAt: "2026-01-01T00:00:00.000Z" },
-  ...{ ready: 0, running: 0, workersOnline: 0, workersPaused: 0 },
+  id: WORKSPACE,
+  name,
+  type: "process" as const,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  ready: 0,
+  running: 0,
+  workersOnline: 0,
+  workersPaused: 0,
 });
 
 const echoPools: SliceRoutes = (register) => {

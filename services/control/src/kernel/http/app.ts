@@ -59,7 +59,9 @@ function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }):
   const level = status >= 500 ? "error" : isHum(route) && status < 400 ? "debug" : "info";
   deps.log[level](
     {
-      ...{ method: c.req.method, route: route?.path ?? "-", status },
+      method: c.req.method,
+      route: route?.path ?? "-",
+      status,
       ms: Math.round(performance.now() - a.startMs),
       request: a.id,
       ...(problem ? { code: problem.code } : {}),

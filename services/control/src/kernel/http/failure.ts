@@ -34,7 +34,12 @@ export function problemAnswer(c: Context, problem: Problem): Response {
     c.header("retry-after", String(Math.max(1, Math.ceil((problem.retryAfterMs ?? 0) / 1000))));
   const body = {
     type: `${PROBLEMS_PATH}/${problem.code}`,
-    ...{ title, status, code: problem.code, detail: problem.detail, instance: c.req.path, retryable },
+    title,
+    status,
+    code: problem.code,
+    detail: problem.detail,
+    instance: c.req.path,
+    retryable,
     ...(problem.faults.length > 0 ? { faults: problem.faults } : {}),
   };
   return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });

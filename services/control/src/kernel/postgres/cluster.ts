@@ -60,8 +60,18 @@ async function initialise(a: { placement: Placement; dataDir: string; password: 
 
 function initdbArguments(dataDir: string, passwordFile: string): string[] {
   return [
-    ...["-D", dataDir, "-U", CLUSTER_USER, "-A", "scram-sha-256", `--pwfile=${passwordFile}`],
-    ...["-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
+    "-D",
+    dataDir,
+    "-U",
+    CLUSTER_USER,
+    "-A",
+    "scram-sha-256",
+    `--pwfile=${passwordFile}`,
+    "-E",
+    "UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
   ];
 }
 

@@ -84,7 +84,11 @@ async function startWithFreePort(a: {
     const settings = options.settings ?? {};
     try {
       const server = await startServer({
-        ...{ placement, dataDir, port, settings, unrelatedPid },
+        placement,
+        dataDir,
+        port,
+        settings,
+        unrelatedPid,
         log: options.log,
       });
       return { server, port };

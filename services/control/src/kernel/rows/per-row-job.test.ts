@@ -28,7 +28,10 @@ const columns = { workspaceId: sql`i.workspace_id`, id: sql`i.id` };
 /** Work on the items, told to `handled` by whoever does it. */
 function workOf(hold: RowWork<WorkRow>["hold"], act: (rows: readonly WorkRow[]) => Promise<void>) {
   return perRowJob<WorkRow>({
-    ...{ name: `items-${hold}`, everyMs: 1_000, hold, batch: 10 },
+    name: `items-${hold}`,
+    everyMs: 1_000,
+    hold,
+    batch: 10,
     find: async (from, _deps, which) => [
       ...(await from.execute<WorkRow & Record<string, unknown>>(sql`
         select i.workspace_id as "workspaceId", i.id from item i where not i.done and ${which.among(columns)}

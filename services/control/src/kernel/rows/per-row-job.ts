@@ -89,7 +89,10 @@ export async function poisoned(deps: Deps, row: Poisoned, error: unknown): Promi
 }
 
 const named = (job: string, { workspaceId, id, subjectId }: WorkRow): Poisoned => ({
-  ...{ job, workspaceId, id, subjectId: subjectId === undefined ? id : subjectId },
+  job,
+  workspaceId,
+  id,
+  subjectId: subjectId === undefined ? id : subjectId,
 });
 
 /** One row at a time, each found anew: one that fails is set aside, and so not found again. */
@@ -203,7 +206,8 @@ async function eachClaimed<Row extends WorkRow>(
 export function perRowJob<Row extends WorkRow>(work: RowWork<Row>): PerRowJob {
   const { name, everyMs, restMs, wakeOn, wakeKey, nextInMs } = work;
   return {
-    ...{ name, everyMs },
+    name,
+    everyMs,
     ...(restMs !== undefined && { restMs }),
     ...(wakeOn !== undefined && { wakeOn }),
     ...(wakeKey !== undefined && { wakeKey }),

@@ -71,7 +71,10 @@ async function readBatch(
     a.log === "end"
       ? endOf(sources)
       : await readLog(from, {
-          ...{ workspaceId: a.workspaceId, sources, after: a.place.log, limit: ENTRIES_MAX },
+          workspaceId: a.workspaceId,
+          sources,
+          after: a.place.log,
+          limit: ENTRIES_MAX,
         });
   const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
   return {

@@ -45,7 +45,11 @@ async function story(told: (runId: string) => Promise<void> = async () => {}): P
   await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
   await fakeWorker.say(given, [said.task("a", "begin")], { from: 2 });
   const progress = (done: number) => ({
-    ...{ type: "artifact", at: AT, key: "p", title: "P", task: null },
+    type: "artifact",
+    at: AT,
+    key: "p",
+    title: "P",
+    task: null,
     body: { kind: "progress", done, total: 2, unit: "" },
   });
   await fakeWorker.say(given, [], { bulkFrom: 2, bulk: [progress(1), said.log(2, ["three"])] });
@@ -114,7 +118,9 @@ test("the feed names an artifact that changed, and a follower is shown what it s
   const events = await collect(await follow(runId, `${Number(rows[0]?.position) - 1}:0:0`));
   expect(events.filter(({ event }) => event === "artifact").map(({ data }) => data)).toEqual([
     expect.objectContaining({
-      ...{ attemptId: rows[0]?.entity, key: "p", title: "P" },
+      attemptId: rows[0]?.entity,
+      key: "p",
+      title: "P",
       body: { kind: "progress", done: 2, total: 2, unit: "" },
     }),
   ]);

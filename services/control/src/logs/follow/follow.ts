@@ -66,8 +66,10 @@ async function* events(
     }
     while (!a.signal.aborted && performance.now() < untilMs) {
       const batch = await a.batches.read(deps, {
-        ...{ workspaceId: a.workspaceId, runId: a.runId },
-        ...{ place, log: a.log ?? "lines" },
+        workspaceId: a.workspaceId,
+        runId: a.runId,
+        place,
+        log: a.log ?? "lines",
       });
       for (const change of batch.changes) {
         place = { ...place, position: change.position };

@@ -34,8 +34,12 @@ function ask(tx: Tx, deps: Deps, workspaceId: string): AdmissionRequest {
   const all = asked.get(tx) ?? new Map<string, AdmissionRequest>();
   asked.set(tx, all);
   const mine = all.get(workspaceId) ?? {
-    ...{ ended: new Set(), left: new Set(), due: new Map(), lineIds: new Set() },
-    ...{ tasks: [], givenBack: [] },
+    ended: new Set(),
+    left: new Set(),
+    due: new Map(),
+    lineIds: new Set(),
+    tasks: [],
+    givenBack: [],
   };
   all.set(workspaceId, mine);
   beforeCommit(tx, "admission", () => settle(tx, deps, all));
@@ -106,7 +110,11 @@ async function settleOne(tx: Tx, deps: Deps, a: AdmissionRequest & { workspaceId
   if (entering.length === 0 && asked.length > 0 && isOnlyEntering(a))
     return moveOn(tx, deps, { workspaceId, runs, stepped: { granted: [], refused: [] } });
   const stepped = await takeStep(tx, deps, {
-    ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: a.givenBack, entering },
+    workspaceId,
+    ended: [...a.ended],
+    left: [...a.left],
+    givenBack: a.givenBack,
+    entering,
     lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
@@ -132,8 +140,12 @@ async function entries(
   if (a.runs.length === 0) return [];
   const lineIds = await linesOfRuns(tx, deps, { workspaceId: a.workspaceId, kinds: a.runs });
   return a.runs.map((run, index) => ({
-    ...{ lineId: lineIds[index] ?? "", runId: run.id, attemptId: null, path: "" },
-    ...{ priority: run.priority, dueMs: run.dueMs },
+    lineId: lineIds[index] ?? "",
+    runId: run.id,
+    attemptId: null,
+    path: "",
+    priority: run.priority,
+    dueMs: run.dueMs,
     refuseOn: run.isNew && run.collision === "cancel-new" ? run.limitId : null,
   }));
 }

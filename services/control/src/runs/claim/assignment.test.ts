@@ -4,8 +4,17 @@ import { ANSWER_BYTES_MAX, assignmentOf, fitting } from "./assignment.ts";
 
 function assignment(bytes: number): Assignment {
   const row = {
-    ...{ attemptId: "a", epoch: 1, nonce: "n", workerId: "w", ordinal: 1, runId: "r" },
-    ...{ deployment: "d", version: 1, parameters: {}, scheduledAt: new Date(0), endsInMs: null },
+    attemptId: "a",
+    epoch: 1,
+    nonce: "n",
+    workerId: "w",
+    ordinal: 1,
+    runId: "r",
+    deployment: "d",
+    version: 1,
+    parameters: {},
+    scheduledAt: new Date(0),
+    endsInMs: null,
     trigger: { kind: "person", name: "p" } as const,
     spec: "x".repeat(bytes),
   };

@@ -22,8 +22,18 @@ export function fitting(assignments: Assignment[]): Assignment[] {
 export function assignmentOf(row: AssignedAttempt, leaseMs: number): Assignment {
   const { attemptId, epoch, nonce, runId, ordinal, deployment, version, spec, parameters, trigger } = row;
   return {
-    ...{ attemptId, epoch, nonce, runId, ordinal, deployment, version, spec, parameters, trigger },
+    attemptId,
+    epoch,
+    nonce,
+    runId,
+    ordinal,
+    deployment,
+    version,
+    spec,
+    parameters,
+    trigger,
     scheduledAt: row.scheduledAt.toISOString(),
-    ...{ leaseMs, endsInMs: row.endsInMs },
+    leaseMs,
+    endsInMs: row.endsInMs,
   };
 }

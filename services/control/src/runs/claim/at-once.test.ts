@@ -50,7 +50,10 @@ describe("a run for which a worker waits in this process", () => {
     await testEnv.stamp();
     const { workspaceId } = tenancy.scope;
     const changes = await readChanges(testEnv.deps.database.db, {
-      ...{ workspaceId, runId: made.id, after: 0, limit: 10 },
+      workspaceId,
+      runId: made.id,
+      after: 0,
+      limit: 10,
     });
     expect(changes.map(({ data }) => data.state)).toEqual(["claimed"]);
     if (given === undefined) throw new TypeError("Nothing was given.");

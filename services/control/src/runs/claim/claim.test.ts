@@ -14,7 +14,9 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 const fenceOf = ({ attemptId, epoch, nonce }: { attemptId: string; epoch: number; nonce: string }) => ({
-  ...{ attemptId, epoch, nonce },
+  attemptId,
+  epoch,
+  nonce,
 });
 
 test("of many workers in several processes, each attempt goes to exactly one", async () => {

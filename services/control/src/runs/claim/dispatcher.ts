@@ -255,7 +255,11 @@ export class Dispatcher {
     const waiters = offered.filter((one) => !one.answered);
     const { claimLeaseMs } = this.#deps.config;
     const given = await giveMatched(this.#deps, {
-      ...{ pool: this.#pool, waiters, places: places.length, after: this.#after, claimLeaseMs },
+      pool: this.#pool,
+      waiters,
+      places: places.length,
+      after: this.#after,
+      claimLeaseMs,
     });
     this.#hand(places, given.claimed);
     this.#mixed = given.mixed;

@@ -4,11 +4,18 @@ import { describe, expect, test } from "vitest";
 import { match, type NeedsLine, PATIENCE_MS, type Ready, type WorkerCapacity } from "./match.ts";
 
 const ready = (attemptId: string, over: Partial<Ready> = {}): Ready => ({
-  ...{ attemptId, priority: 0, dueMs: 0, waitedMs: 0 },
+  attemptId,
+  priority: 0,
+  dueMs: 0,
+  waitedMs: 0,
   ...over,
 });
 const capacity = (workerId: string, total: Amounts, over: Partial<WorkerCapacity> = {}): WorkerCapacity => ({
-  ...{ workerId, places: 4, hasPlace: true, total, free: total },
+  workerId,
+  places: 4,
+  hasPlace: true,
+  total,
+  free: total,
   ...over,
 });
 const given = (lines: readonly NeedsLine[], capacities: readonly WorkerCapacity[]) =>
@@ -113,7 +120,11 @@ test("nothing is given that does not fit, and no more than places", () => {
         ready: line.ready.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
       }));
       const cells = someCapacities.map(({ total, used, places }, at) => ({
-        ...{ workerId: `w${at}`, places, hasPlace: places > 0, total, free: without(total, used) },
+        workerId: `w${at}`,
+        places,
+        hasPlace: places > 0,
+        total,
+        free: without(total, used),
       }));
       const outcome = match({ lines: named, capacities: cells });
       for (const cell of cells) {

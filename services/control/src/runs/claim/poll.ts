@@ -95,7 +95,13 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   else pollCache.heard(worker, { ...poll, name, offeringMs });
   const free = draining || (await isOffering(deps, offeringMs)) ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
+    worker,
+    name,
+    seq,
+    free,
+    amounts: poll.amounts ?? null,
+    held: poll.held,
+    signal: a.signal,
     brief: poll.brief ?? false,
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
     onAnswer: (claimed) => pollCache.answered(worker, claimed),

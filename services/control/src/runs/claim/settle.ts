@@ -44,7 +44,7 @@ export async function settleHeld(
   const unknown = held.filter((row) => !named.some((fence) => sameFence(row, fence)));
   const known = held.filter((row) => !unknown.includes(row));
   const settled = await disown(deps, worker, {
-    ...{ poll },
+    poll,
     missing: unknown.filter(
       (row) => row.state !== "claimed" && knewOf(row, { ...worker, heard: poll.heard }),
     ),

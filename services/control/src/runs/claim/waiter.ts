@@ -55,15 +55,13 @@ export function openWaiter(
   a.signal?.addEventListener("abort", leave, { once: true });
   if (a.signal?.aborted) leave();
   const waiter: Waiter = {
-    ...{
-      worker: a.worker,
-      name: a.name,
-      seq: a.seq,
-      free: a.free,
-      held: a.held,
-      amounts: a.amounts,
-      brief: a.brief,
-    },
+    worker: a.worker,
+    name: a.name,
+    seq: a.seq,
+    free: a.free,
+    held: a.held,
+    amounts: a.amounts,
+    brief: a.brief,
     get answered() {
       return answered;
     },

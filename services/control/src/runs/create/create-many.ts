@@ -144,7 +144,9 @@ export async function createManyIn(
   if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
   const asked = await settleTaken(tx, workspaceId, askedOf(a.asked));
   return await insertChecked(tx, deps, {
-    ...{ workspaceId, version, queue: queueOf({ queue }, version) },
+    workspaceId,
+    version,
+    queue: queueOf({ queue }, version),
     asked: await checked(tx, deps, { workspaceId, version, asked }),
   });
 }
@@ -162,9 +164,17 @@ async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun
   // Of attempts that are due together the one with the smaller id goes first: they rise with the requests.
   const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
   const created = await insertRuns(tx, deps.clock, {
-    ...{ workspaceId, version, queue, deployment: version.name, lostAfterMs: lostAfterMs(version.spec) },
+    workspaceId,
+    version,
+    queue,
+    deployment: version.name,
+    lostAfterMs: lostAfterMs(version.spec),
     runs: open.map(({ request, trigger, fingerprint }, index) => ({
-      ...{ id: request.id, fingerprint, trigger, tags: request.tags, parameters: request.parameters },
+      id: request.id,
+      fingerprint,
+      trigger,
+      tags: request.tags,
+      parameters: request.parameters,
       priority: request.priority ?? version.spec.priority,
       attemptId: attemptIds[index] ?? uuidv7(deps.clock.nowMs()),
       scheduledAt: request.scheduledAt ?? null,

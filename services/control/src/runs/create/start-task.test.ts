@@ -109,7 +109,11 @@ describe("a task in another pool", () => {
     await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual({
-      ...{ runId: started.runId, state: "completed", cause: null, result, error: null },
+      runId: started.runId,
+      state: "completed",
+      cause: null,
+      result,
+      error: null,
     });
   });
 
@@ -175,7 +179,10 @@ describe("a task in another pool", () => {
     const { runId } = await start(flow.given);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "" });
     const again = rerunRun(testEnv.deps, tenancy.scope, {
-      ...{ runId, id: tenancy.request().id, fromFailure: true, sameVersion: false },
+      runId,
+      id: tenancy.request().id,
+      fromFailure: true,
+      sameVersion: false,
     });
     await expect(again).rejects.toMatchObject({ code: "run-transition-not-allowed" });
   });

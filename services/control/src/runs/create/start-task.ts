@@ -46,7 +46,9 @@ export async function startTask(tx: Tx, deps: Deps, a: StartingTask): Promise<st
   const { deployment, priority, versionId } = parent;
   const id = await childId(a.callId, parent.retries);
   const child = await createIn(tx, deps, {
-    ...{ workspaceId, versionId, task: { name: task.name, pool } },
+    workspaceId,
+    versionId,
+    task: { name: task.name, pool },
     request: { id, deployment, parameters: {}, priority, tags: [] },
     trigger: { kind: "run", runId, path: a.path, task },
   });

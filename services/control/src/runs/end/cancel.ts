@@ -70,14 +70,17 @@ export async function cancelIn(
   if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {
     await transitionAttempt(tx, {
-      ...{ workspaceId: a.workspaceId, attemptId: held.id, by: waits ? "cancel" : "interrupt" },
+      workspaceId: a.workspaceId,
+      attemptId: held.id,
+      by: waits ? "cancel" : "interrupt",
       set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
     });
   }
   const name = { workspaceId: a.workspaceId, runIds: [a.runId] };
   const ends = waits && !(live.hasDependents && (await cancelJobs(tx, deps, name)).has(a.runId));
   const row = await transitionRun(tx, {
-    ...{ workspaceId: a.workspaceId, runId: a.runId },
+    workspaceId: a.workspaceId,
+    runId: a.runId,
     ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
     set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
   });
@@ -132,7 +135,9 @@ export async function repeatCancel(tx: Tx, deps: Deps, held: AttemptRow): Promis
   const { state } = await transitionAttempt(tx, { workspaceId, attemptId, by: "interrupt" });
   const cancelReason = "Somebody had cancelled it; who and why was lost when the database was restored.";
   await transitionRun(tx, {
-    ...{ workspaceId, runId, by: "interrupt" },
+    workspaceId,
+    runId,
+    by: "interrupt",
     set: { cancelRequestedAt: now(deps.clock), cancelReason },
   });
   await flushChanges(tx);

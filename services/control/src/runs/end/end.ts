@@ -90,7 +90,10 @@ export async function endAttempts(
     const decision =
       policy &&
       decideEnding({
-        ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
+        state: held.state,
+        outcome: ended.outcome,
+        cause: ended.cause,
+        ...policy,
         waits: waitsOf.get(held.runId),
       });
     return decision
@@ -224,8 +227,10 @@ async function settleTasks(
     const [to] = move.to;
     const attemptIds = group.map(({ held }) => held.id);
     const settled = await settleTaskRuns(tx, deps.clock, {
-      ...{ workspaceId: a.workspaceId, attemptIds },
-      ...{ from, to },
+      workspaceId: a.workspaceId,
+      attemptIds,
+      from,
+      to,
     });
     await writeChanges(tx, settled.map(taskRunChange));
   }
@@ -294,7 +299,10 @@ async function moveRuns(
 /** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */
 async function admit(tx: Tx, deps: Deps, due: RunRow): Promise<void> {
   const ready = await transitionRun(tx, {
-    ...{ workspaceId: due.workspaceId, runId: due.id, by: "due", to: "ready" },
+    workspaceId: due.workspaceId,
+    runId: due.id,
+    by: "due",
+    to: "ready",
     set: { attemptId: uuidv7(deps.clock.nowMs()), attempts: sql`${run.attempts} + 1` },
   });
   await insertAttempts(tx, deps.clock, [ready]);

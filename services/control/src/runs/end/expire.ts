@@ -9,7 +9,10 @@ import { wakeAfterCommit } from "../wake.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
 export const expirePeriodicJob = perRowJob<ExpiredRun>({
-  ...{ name: "expire", everyMs: 1_000, hold: "claims-each", batch: EXPIRY_BATCH },
+  name: "expire",
+  everyMs: 1_000,
+  hold: "claims-each",
+  batch: EXPIRY_BATCH,
   nextInMs: ({ clock }, among) => untilExpiry(clock, among),
   find: (from, { clock }, which) => listExpired(from, clock, which),
   async act(tx, deps, expired) {

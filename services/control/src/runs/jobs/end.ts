@@ -44,7 +44,11 @@ export async function endJobs(
     // As it is in JSON: without what is undefined.
     const answer: Json = JSON.parse(JSON.stringify(cleanJson(outcome)));
     await noteAnswer(tx, deps.clock, {
-      ...{ workspaceId, waitId: jobId, answer, answeredBy: a.answeredBy, eventId: null },
+      workspaceId,
+      waitId: jobId,
+      answer,
+      answeredBy: a.answeredBy,
+      eventId: null,
     });
   }
   const waits = told.map(({ jobId, runId }) => ({ id: jobId, runId, by: "satisfy" as const }));
@@ -66,7 +70,9 @@ async function settleRuns(
   for (const runId of waiting) {
     if (kept.has(runId) || (await findActiveAttemptId(tx, { workspaceId, runId })) !== null) continue;
     const row = await transitionRun(tx, {
-      ...{ workspaceId, runId, by: "settle" },
+      workspaceId,
+      runId,
+      by: "settle",
       set: { cause: "user", endedAt: now(deps.clock) },
     });
     await releaseDependents(tx, deps, [row]);

@@ -33,7 +33,10 @@ const TOKEN = "a token that nobody guesses";
 const HANDLE: Ref = { uri: "file:///handle", codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
 const RESULT: Ref = { ...HANDLE, uri: "file:///result" };
 const asked = {
-  ...{ kind: "job", job: "spark", pollEveryMs: 30_000, cancels: true },
+  kind: "job",
+  job: "spark",
+  pollEveryMs: 30_000,
+  cancels: true,
   callback: createHash("sha256").update(TOKEN).digest("hex"),
 } as const satisfies AskedWait;
 
@@ -168,7 +171,8 @@ describe("a job", () => {
     const job = await taken(flow.fakeWorker.worker);
     const said = { outcome: "failed", error: "no" } as const;
     const ended: JobChange = {
-      ...{ ...job.fence, type: "ended" },
+      ...job.fence,
+      type: "ended",
       outcome: { outcome: "completed", result: RESULT },
     };
     await Promise.all([
@@ -227,7 +231,9 @@ describe("a run that is cancelled", () => {
     );
     await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
-      ...{ state: "cancelled", cause: "user", attempts: 1 },
+      state: "cancelled",
+      cause: "user",
+      attempts: 1,
     });
     expect(await factsOf(flow)).toMatchObject({ state: "cancelled" });
   });

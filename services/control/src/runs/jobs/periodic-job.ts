@@ -7,7 +7,10 @@ const GIVER = "control plane";
 
 /** Leaves external jobs alone that could not be cancelled in time, so that their runs end. */
 export const jobsPeriodicJob = perRowJob<GivenUpJob>({
-  ...{ name: "jobs", everyMs: 5_000, hold: "claims", batch: LEAVING_BATCH },
+  name: "jobs",
+  everyMs: 5_000,
+  hold: "claims",
+  batch: LEAVING_BATCH,
   nextInMs: ({ clock }, among) => untilGivenUp(clock, among),
   find: (from, { clock }, which) => listGivenUp(from, clock, which),
   async act(tx, deps, late) {

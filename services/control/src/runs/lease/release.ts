@@ -21,7 +21,9 @@ export async function releaseAttempt(
 ): Promise<AttemptRow> {
   const { workspaceId, id, runId, controlAcked } = a.held;
   const released = await transitionAttempt(tx, {
-    ...{ workspaceId, attemptId: id, by: "release" },
+    workspaceId,
+    attemptId: id,
+    by: "release",
     set: {
       leaseExpiresAt: null,
       releases: sql`${attempt.releases} + 1`,

@@ -284,7 +284,8 @@ test("an answer to a worker carries the incarnation and a position that rises, a
   });
   const ask = async () => {
     const response = await app.request(ROUTES.renew.path, {
-      ...{ method: "POST", headers: { "content-type": "application/json" } },
+      method: "POST",
+      headers: { "content-type": "application/json" },
       body: JSON.stringify({ held: [] }),
     });
     return ROUTES.renew.answer.parse(await response.json());

@@ -72,33 +72,39 @@ function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
   const { version } = run;
   const last = run.attempts.at(-1);
   return {
-    ...{
-      workspaceId,
-      id: run.id,
-      name: null,
-      deploymentId: version.deploymentId,
-      versionId: version.versionId,
-    },
-    ...{ poolId: version.poolId, deployment: version.name, version: version.version, pool: version.pool },
-    ...{
-      queue: version.spec.queue,
-      state: run.state,
-      cause: run.cause,
-      trigger: run.trigger,
-      priority: run.priority,
-    },
-    ...{ tags: [...run.tags], parameters: run.parameters, lostAfterMs: lostAfterMs(version.spec) },
-    ...{ attemptId: last?.id ?? null, attempts: run.attempts.length, retries: run.attempts.length - 1 },
-    ...{ createdAt: run.createdAt, scheduledAt: run.scheduledAt, dueAt: run.scheduledAt, expiresAt: null },
-    ...{
-      startedAt: run.startedAt,
-      endedAt: run.endedAt,
-      parentId: null,
-      onParentEnd: null,
-      hasDependents: false,
-    },
+    workspaceId,
+    id: run.id,
+    name: null,
+    deploymentId: version.deploymentId,
+    versionId: version.versionId,
+    poolId: version.poolId,
+    deployment: version.name,
+    version: version.version,
+    pool: version.pool,
+    queue: version.spec.queue,
+    state: run.state,
+    cause: run.cause,
+    trigger: run.trigger,
+    priority: run.priority,
+    tags: [...run.tags],
+    parameters: run.parameters,
+    lostAfterMs: lostAfterMs(version.spec),
+    attemptId: last?.id ?? null,
+    attempts: run.attempts.length,
+    retries: run.attempts.length - 1,
+    createdAt: run.createdAt,
+    scheduledAt: run.scheduledAt,
+    dueAt: run.scheduledAt,
+    expiresAt: null,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
+    parentId: null,
+    onParentEnd: null,
+    hasDependents: false,
     cancelRequestedAt: run.state === "cancelled" ? run.endedAt : null,
-    ...{ cancelReason: run.cancelReason, error: run.error, result: null },
+    cancelReason: run.cancelReason,
+    error: run.error,
+    result: null,
   };
 }
 
@@ -108,29 +114,36 @@ function rowOfAttempt(
 ): typeof attemptHistory.$inferInsert {
   return {
     ...attempt,
-    ...{ workspaceId: run.workspaceId, runId: run.id, poolId: run.poolId, priority: run.priority },
-    ...{
-      scheduledAt: run.scheduledAt,
-      epoch: 1,
-      nonce: attempt.id.replaceAll("-", ""),
-      leaseExpiresAt: null,
-    },
-    ...{
-      lostAfterMs: run.lostAfterMs,
-      limited: false,
-      releases: 0,
-      controlAcked: 2 + 3 * tasks.length,
-      bulkAcked: Math.ceil(lines / LIMITS.logLines),
-    },
-    ...{ lineBase: 0, nextLine: lines, runEndedAt: run.endedAt },
+    workspaceId: run.workspaceId,
+    runId: run.id,
+    poolId: run.poolId,
+    priority: run.priority,
+    scheduledAt: run.scheduledAt,
+    epoch: 1,
+    nonce: attempt.id.replaceAll("-", ""),
+    leaseExpiresAt: null,
+    lostAfterMs: run.lostAfterMs,
+    limited: false,
+    releases: 0,
+    controlAcked: 2 + 3 * tasks.length,
+    bulkAcked: Math.ceil(lines / LIMITS.logLines),
+    lineBase: 0,
+    nextLine: lines,
+    runEndedAt: run.endedAt,
   };
 }
 
 function rowsOfTasks(run: RunInsert, attempt: EndedAttempt): (typeof taskRunHistory.$inferInsert)[] {
   return attempt.tasks.map((task) => ({
     ...task,
-    ...{ attemptId: attempt.id, pathKey: pathKey(task.path), workspaceId: run.workspaceId, runId: run.id },
-    ...{ attempt: attempt.ordinal, kind: "task" as const, result: null, runEndedAt: run.endedAt },
+    attemptId: attempt.id,
+    pathKey: pathKey(task.path),
+    workspaceId: run.workspaceId,
+    runId: run.id,
+    attempt: attempt.ordinal,
+    kind: "task" as const,
+    result: null,
+    runEndedAt: run.endedAt,
   }));
 }
 
@@ -161,7 +174,10 @@ async function write(
     attempts: pairs.flatMap(({ run, row }) => run.attempts.map((one) => rowOfAttempt(row, one))),
     tasks: pairs.flatMap(({ run, row }) => run.attempts.flatMap((one) => rowsOfTasks(row, one))),
     keys: a.runs.map((run) => ({
-      ...{ workspaceId, runId: run.id, fingerprint: fingerprintOfRun(run), endedAt: run.endedAt },
+      workspaceId,
+      runId: run.id,
+      fingerprint: fingerprintOfRun(run),
+      endedAt: run.endedAt,
     })),
   });
   const recent = a.runs.filter((run) => run.endedAt >= a.changesSince);

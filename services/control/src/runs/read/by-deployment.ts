@@ -21,8 +21,11 @@ export async function listLatestRuns(
     deployment,
     usualMs: usual.get(deployment) ?? null,
     runs: rows.map((row) => ({
-      ...{ id: row.id, state: row.state, createdAt: row.createdAt.toISOString() },
-      ...{ startedAt: iso(row.startedAt), endedAt: iso(row.endedAt) },
+      id: row.id,
+      state: row.state,
+      createdAt: row.createdAt.toISOString(),
+      startedAt: iso(row.startedAt),
+      endedAt: iso(row.endedAt),
     })),
   }));
   return { items };
@@ -42,7 +45,9 @@ export async function getVersionTrust(
 ): Promise<VersionTrust> {
   const { version } = await getVersionDetail(deps, { scope, ...a });
   const runs = await selectVersionRuns(deps.database.reads, {
-    ...{ workspaceId: scope.workspaceId, deployment: a.name, version: a.version },
+    workspaceId: scope.workspaceId,
+    deployment: a.name,
+    version: a.version,
     since: version.registeredAt,
   });
   const started = runs.find((one) => !one.refused);

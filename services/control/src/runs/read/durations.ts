@@ -13,7 +13,9 @@ export async function listDurations(
   query: z.output<typeof DurationsQuery>,
 ): Promise<RunDurations> {
   const spans = await selectSpans(deps.database.reads, {
-    ...{ ...query, workspaceId: scope.workspaceId, limit: DURATIONS_MAX },
+    ...query,
+    workspaceId: scope.workspaceId,
+    limit: DURATIONS_MAX,
   });
   const oldest = spans.length < DURATIONS_MAX ? undefined : spans.at(-1);
   return {
@@ -22,8 +24,10 @@ export async function listDurations(
         ? []
         : [
             {
-              ...{ ...rest, createdAt: createdAt.toISOString() },
-              ...{ startedAt: startedAt.toISOString(), endedAt: endedAt?.toISOString() ?? null },
+              ...rest,
+              createdAt: createdAt.toISOString(),
+              startedAt: startedAt.toISOString(),
+              endedAt: endedAt?.toISOString() ?? null,
             },
           ],
     ),

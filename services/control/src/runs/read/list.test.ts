@@ -87,11 +87,29 @@ test("a list is narrowed by states, deployment, pool, tag, cause, time and text,
     await find({ deployment: "nightly", tag: "eu", cause: "user", state: ["cancelled", "failed"] }),
   ];
   const expected = [
-    ...[[1, 0], [3, 2, 1, 0], [], [2]],
-    ...[[3, 2, 1, 0], []],
-    ...[[2, 0], [0], [1, 0]],
-    ...[[2, 1], [2, 1, 0], [], [1], [3], []],
-    ...[[0], [2, 0], [], [], [0], [], [2], []],
+    [1, 0],
+    [3, 2, 1, 0],
+    [],
+    [2],
+    [3, 2, 1, 0],
+    [],
+    [2, 0],
+    [0],
+    [1, 0],
+    [2, 1],
+    [2, 1, 0],
+    [],
+    [1],
+    [3],
+    [],
+    [0],
+    [2, 0],
+    [],
+    [],
+    [0],
+    [],
+    [2],
+    [],
     [0],
   ];
   expect(await all()).toEqual(expected);
@@ -130,7 +148,8 @@ test("asked for the oldest first, a page holds those that have waited longest of
   const oldest = await listRuns(testEnv.deps, scope, { ...first, order: "oldest" });
   expect(oldest.items.map((run) => run.id)).toEqual(ids.slice(0, 50));
   const rest = await listRuns(testEnv.deps, scope, {
-    ...{ ...first, order: "oldest" },
+    ...first,
+    order: "oldest",
     cursor: oldest.next ?? undefined,
   });
   expect(rest).toMatchObject({ items: ids.slice(50).map((id) => ({ id })), next: null });

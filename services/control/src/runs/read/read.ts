@@ -81,7 +81,11 @@ async function readLive(
     current,
     facts,
     reasons: reasonsOf({
-      ...{ run: row, current, previous, facts, compute },
+      run: row,
+      current,
+      previous,
+      facts,
+      compute,
       gate: gateReason(gate, { run: row, current, now: facts.now }),
       limits: [...limits, ...waits, ...jobs],
     }),
@@ -156,7 +160,9 @@ export async function listRuns(
 ): Promise<{ items: RunSummary[]; next: string | null }> {
   const after = readCursor(query.cursor, z.tuple([Instant, Id]));
   const listed = await listRunRows(deps.database.reads, deps.clock, {
-    ...{ ...query, workspaceId: scope.workspaceId, limit: query.limit + 1 },
+    ...query,
+    workspaceId: scope.workspaceId,
+    limit: query.limit + 1,
     order: query.order ?? "newest",
     after: after === null ? null : { createdAt: after[0], id: after[1] },
   });

@@ -41,8 +41,12 @@ test("calls that are told whole are stored as they are when they are told one by
   const [together, apart] = [await running(), await running()];
   const calls = [...whole("load"), ...whole("train"), said.task("wait", "queue", { tries: 0 })];
   expect(await together.fakeWorker.say(together.given, calls, { from: 2 })).toEqual({
-    ...{ attemptId: together.given.attemptId, status: "accepted", controlAcked: 8, bulkAcked: 0 },
-    ...{ rejected: [], outcome: null },
+    attemptId: together.given.attemptId,
+    status: "accepted",
+    controlAcked: 8,
+    bulkAcked: 0,
+    rejected: [],
+    outcome: null,
   });
   // Two runs of one report are another way: a transaction.
   for (const [index, record] of calls.entries())

@@ -17,7 +17,8 @@ const [STARTED] = ATTEMPT_TRANSITIONS.start.to;
 const [COMPLETED] = ATTEMPT_TRANSITIONS.complete.to;
 const ATTEMPT_WAY = { from: ATTEMPT_TRANSITIONS.start.from, started: STARTED, completed: COMPLETED } as const;
 const RUN_WAY = {
-  ...{ from: RUN_TRANSITIONS.start.from, started: RUN_TRANSITIONS.start.to[0] },
+  from: RUN_TRANSITIONS.start.from,
+  started: RUN_TRANSITIONS.start.to[0],
   completed: RUN_TRANSITIONS.complete.to[0],
 } as const;
 
@@ -51,7 +52,10 @@ export async function applyPlain(
   const { database, clock, config } = deps;
   const ways = { attempt: ATTEMPT_WAY, run: RUN_WAY };
   const moved = await savePlain(database.db, clock, {
-    ...{ workspaceId, records, ...ways, leaseMs: config.leaseMs },
+    workspaceId,
+    records,
+    ...ways,
+    leaseMs: config.leaseMs,
   });
   if (moved.length > 0) wakeSequencer(deps);
   // A schedule or backfill may wait for just this end.

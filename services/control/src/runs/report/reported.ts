@@ -51,7 +51,9 @@ export async function saveReported(
   const { leaseMs, claimLeaseMs } = deps.config;
   for (const archived of [false, true]) {
     await saveProgress(tx, deps.clock, {
-      ...{ workspaceId, leaseMs, claimLeaseMs },
+      workspaceId,
+      leaseMs,
+      claimLeaseMs,
       table: archived ? "attempt_history" : "attempt",
       progress: a.progress.filter((one) => one.archived === archived),
     });

@@ -86,10 +86,25 @@ function kept(row: TaskRunRow, record: KeptRecord): TaskRunRow {
 
 function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "at">): TaskRunRow {
   return {
-    ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
-    ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
-    ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
-    ...{ kind: "task", codeVersion: null, inputHash: null, fatal: null, tryList: null },
+    attemptId: held.id,
+    pathKey: pathKey(record.path),
+    path: record.path,
+    name: record.name,
+    workspaceId: held.workspaceId,
+    runId: held.runId,
+    attempt: held.ordinal,
+    ord: record.seq,
+    state: "pending",
+    tries: 0,
+    error: null,
+    result: null,
+    startedAt: null,
+    endedAt: null,
+    kind: "task",
+    codeVersion: null,
+    inputHash: null,
+    fatal: null,
+    tryList: null,
     createdAt: cleanInstant(record.at),
   };
 }

@@ -56,18 +56,31 @@ test("the next attempt is told what was completed with a result, and what was ke
   expect(items).toEqual([
     { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: refOf("done") },
     {
-      ...{ path: ":now", kind: "kept", own: true, at: "2026-01-15T12:00:01.000Z" },
-      ...{ codeVersion: null, inputHash: null, result: null },
+      path: ":now",
+      kind: "kept",
+      own: true,
+      at: "2026-01-15T12:00:01.000Z",
+      codeVersion: null,
+      inputHash: null,
+      result: null,
     },
     {
-      ...{ path: "open/:keep:rows", kind: "kept", own: true, at: "2026-01-15T12:00:03.000Z" },
-      ...{ codeVersion: null, inputHash: null, result: refOf("two") },
+      path: "open/:keep:rows",
+      kind: "kept",
+      own: true,
+      at: "2026-01-15T12:00:03.000Z",
+      codeVersion: null,
+      inputHash: null,
+      result: refOf("two"),
     },
   ]);
   expect(
     (await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items.at(-2),
   ).toMatchObject({
-    ...{ path: "done", state: "completed", reused: true, tries: 0 },
+    path: "done",
+    state: "completed",
+    reused: true,
+    tries: 0,
   });
 });
 

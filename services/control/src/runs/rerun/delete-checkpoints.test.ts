@@ -21,7 +21,9 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 const refIn = (runId: string, name: string) => ({
-  ...{ uri: `file:///store/runs/${runId}/attempt-1/${name}.json`, codec: "json", sizeBytes: 2 },
+  uri: `file:///store/runs/${runId}/attempt-1/${name}.json`,
+  codec: "json",
+  sizeBytes: 2,
   sha256: "a".repeat(64),
 });
 const again = { fromFailure: true, sameVersion: false };
@@ -72,7 +74,8 @@ for (const where of ["live", "archived"] as const)
     expect(items).toMatchObject([{ path: "load", state: "completed", result: null, codeVersion: "l1" }]);
     expect(await plan(id)).toEqual({ reuse: 0, run: 1, why: ["the checkpoint of load was deleted"] });
     const made = await rerunRun(testEnv.deps, tenancy.scope, {
-      ...{ runId: id, id: uuidv7(testEnv.clock.nowMs()) },
+      runId: id,
+      id: uuidv7(testEnv.clock.nowMs()),
       ...again,
     });
     const given = await fakeWorker.take();

@@ -24,7 +24,10 @@ export async function deleteCheckpointsOf(deps: Deps, a: RunName): Promise<numbe
 
 /** Deletes the refs of what runs have left that ended longer ago than such refs are kept. */
 export const checkpointRetentionPeriodicJob = perRowJob({
-  ...{ name: "checkpoint-retention", everyMs: 3_600_000, hold: "claims-each", batch: DELETE_REFS_BATCH },
+  name: "checkpoint-retention",
+  everyMs: 3_600_000,
+  hold: "claims-each",
+  batch: DELETE_REFS_BATCH,
   async find(from, { clock, config }, which) {
     const retentionMs = config.checkpointRetentionMs;
     return retentionMs === null ? [] : listWithRefs(from, clock, { ...which, retentionMs });

@@ -41,7 +41,10 @@ async function failed() {
   ]);
   const again = (over: Partial<Parameters<typeof rerunRun>[2]> = {}) =>
     rerunRun(testEnv.deps, tenancy.scope, {
-      ...{ runId: id, id: uuidv7(testEnv.clock.nowMs()), fromFailure: true, sameVersion: false },
+      runId: id,
+      id: uuidv7(testEnv.clock.nowMs()),
+      fromFailure: true,
+      sameVersion: false,
       ...over,
     });
   const plan = (over: Partial<Parameters<typeof planRerun>[2]> = {}) =>
@@ -50,7 +53,8 @@ async function failed() {
 }
 
 const short = ({ reuse, run, reasons }: Awaited<ReturnType<typeof planRerun>>) => ({
-  ...{ reuse, run },
+  reuse,
+  run,
   why: reasons.map(({ reason }) => reason),
 });
 
@@ -177,14 +181,12 @@ describe("failures of task calls", () => {
     const tenancy = await openTenancy(testEnv, { tasks: { charge: "charge1", train: "train1" }, retry });
     const { fakeWorker, id, attempt } = await given(tenancy);
     const records = [
-      ...[
-        said.started,
-        ...fails("charge"),
-        ...fails("train"),
-        ...fails("map/1"),
-        ...fails("map/1/in"),
-        ...fails("map/2"),
-      ],
+      said.started,
+      ...fails("charge"),
+      ...fails("train"),
+      ...fails("map/1"),
+      ...fails("map/1/in"),
+      ...fails("map/2"),
       said.ended("failed", { cause: "error", failedBy: ["train", "map/"] }),
     ];
     await fakeWorker.say(attempt, records);

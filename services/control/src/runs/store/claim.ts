@@ -65,7 +65,10 @@ const NTH_PLACE: PlaceColumns = {
 };
 /** The place of a joined row `p`. */
 const OF_PLACE: PlaceColumns = {
-  ...{ worker: sql`p.worker_id`, name: sql`p.worker_name`, generation: sql`p.generation`, seq: sql`p.seq` },
+  worker: sql`p.worker_id`,
+  name: sql`p.worker_name`,
+  generation: sql`p.generation`,
+  seq: sql`p.seq`,
 };
 
 /**

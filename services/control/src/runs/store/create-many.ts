@@ -24,9 +24,15 @@ export type OneOfMany = Pick<
 
 function itemOf(one: OneOfMany): object {
   return {
-    ...{ id: one.id, fingerprint: Buffer.from(one.fingerprint).toString("hex"), trigger: one.trigger },
-    ...{ priority: one.priority, tags: textArray(one.tags), parameters: one.parameters },
-    ...{ attempt_id: one.attemptId, scheduled_at: one.scheduledAt, expire_after_ms: one.expireAfterMs },
+    id: one.id,
+    fingerprint: Buffer.from(one.fingerprint).toString("hex"),
+    trigger: one.trigger,
+    priority: one.priority,
+    tags: textArray(one.tags),
+    parameters: one.parameters,
+    attempt_id: one.attemptId,
+    scheduled_at: one.scheduledAt,
+    expire_after_ms: one.expireAfterMs,
   };
 }
 
@@ -49,12 +55,11 @@ export async function insertRuns(
 ): Promise<{ id: string; ready: boolean }[]> {
   const { version } = a;
   const limited = isLimited({
-    ...{ workspaceId: sql`${a.workspaceId}::uuid`, deploymentId: sql`${version.deploymentId}::uuid` },
-    ...{
-      deployment: sql`${a.deployment}::text`,
-      pool: sql`${version.pool}::text`,
-      queue: sql`${a.queue}::text`,
-    },
+    workspaceId: sql`${a.workspaceId}::uuid`,
+    deploymentId: sql`${version.deploymentId}::uuid`,
+    deployment: sql`${a.deployment}::text`,
+    pool: sql`${version.pool}::text`,
+    queue: sql`${a.queue}::text`,
   });
   const made = await rows<{ id: string; ready: boolean }>(
     tx,

@@ -102,11 +102,9 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
   const limited = isLimited({
     workspaceId: sql`${a.workspaceId}::uuid`,
     deploymentId: sql`${isTask ? NO_DEPLOYMENT : version.deploymentId}::uuid`,
-    ...{
-      deployment: sql`${isTask ? "" : a.deployment}::text`,
-      pool: sql`${version.pool}::text`,
-      queue: sql`${a.queue}::text`,
-    },
+    deployment: sql`${isTask ? "" : a.deployment}::text`,
+    pool: sql`${version.pool}::text`,
+    queue: sql`${a.queue}::text`,
   });
   const [raw] = await rows<RawMade>(
     to,
@@ -174,17 +172,19 @@ function givenOf({ place, version }: NewRun, row: RunRow, raw: RawMade): Assigne
   if (place === null || row.attemptId === null || raw.epoch === null || raw.nonce === null) return null;
   const { attempts: ordinal, deployment, parameters, trigger, scheduledAt } = row;
   return {
-    ...{ attemptId: row.attemptId, epoch: raw.epoch, nonce: raw.nonce, workerId: place.workerId, ordinal },
-    ...{
-      runId: row.id,
-      deployment,
-      version: row.version,
-      spec: version.specJws,
-      parameters,
-      trigger,
-      scheduledAt,
-      endsInMs: row.runTimeoutMs,
-    },
+    attemptId: row.attemptId,
+    epoch: raw.epoch,
+    nonce: raw.nonce,
+    workerId: place.workerId,
+    ordinal,
+    runId: row.id,
+    deployment,
+    version: row.version,
+    spec: version.specJws,
+    parameters,
+    trigger,
+    scheduledAt,
+    endsInMs: row.runTimeoutMs,
   };
 }
 

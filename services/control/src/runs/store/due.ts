@@ -28,8 +28,10 @@ export const limitedAs = {
 
 /** Whether any limit holds for a run, as SQL over a row `r` of run. */
 export const runIsLimited: SQL = isLimited({
-  ...{ workspaceId: sql`r.workspace_id`, ...limitedAs },
-  ...{ pool: sql`r.pool`, queue: sql`r.queue` },
+  workspaceId: sql`r.workspace_id`,
+  ...limitedAs,
+  pool: sql`r.pool`,
+  queue: sql`r.queue`,
 });
 
 /** A run that is due, and whether it needs slots to go. */

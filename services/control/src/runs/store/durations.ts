@@ -50,11 +50,12 @@ export async function selectSpans(
 
 function spanOf({ id, deployment, name, state, created_at, started_at, ended_at }: RawSpan): RunSpan {
   return {
-    ...{ id, deployment, name, state },
-    ...{
-      createdAt: instantOf(created_at),
-      startedAt: instantOrNull(started_at),
-      endedAt: instantOrNull(ended_at),
-    },
+    id,
+    deployment,
+    name,
+    state,
+    createdAt: instantOf(created_at),
+    startedAt: instantOrNull(started_at),
+    endedAt: instantOrNull(ended_at),
   };
 }

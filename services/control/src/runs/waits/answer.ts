@@ -41,7 +41,11 @@ async function settle(
 ): Promise<Wait> {
   const { workspaceId, runId, waitId } = a;
   await noteAnswer(tx, deps.clock, {
-    ...{ workspaceId, waitId, answer: cleanJson(a.answer), answeredBy: a.answeredBy, eventId: null },
+    workspaceId,
+    waitId,
+    answer: cleanJson(a.answer),
+    answeredBy: a.answeredBy,
+    eventId: null,
   });
   const [row] = await settleWaits(tx, deps, { workspaceId, waits: [{ id: waitId, runId, by: "satisfy" }] });
   if (row === undefined) throw noWait(a);

@@ -88,13 +88,21 @@ async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
   const createdAt = locked.find((one) => one.id === runId)?.createdAt;
   if (asked.kind !== "event" || createdAt === undefined) return;
   const found = await findEventFor(tx, deps.clock, {
-    ...{ workspaceId, runId, name: asked.name, key: asked.key ?? null },
-    ...{ lookBackMs: asked.lookBackMs ?? null, runCreatedAt: createdAt },
+    workspaceId,
+    runId,
+    name: asked.name,
+    key: asked.key ?? null,
+    lookBackMs: asked.lookBackMs ?? null,
+    runCreatedAt: createdAt,
   });
   if (found === null) return;
   const { payload, sentBy, id } = found;
   await noteAnswer(tx, deps.clock, {
-    ...{ workspaceId, waitId: callId, answer: payload, answeredBy: sentBy, eventId: id },
+    workspaceId,
+    waitId: callId,
+    answer: payload,
+    answeredBy: sentBy,
+    eventId: id,
   });
 }
 
@@ -103,7 +111,9 @@ export function calledWaitOf(row: WaitNow, run: CalledRun | null): CalledWait {
   const { state, answer, answeredBy } = row;
   const isOpen = state === "open";
   return {
-    ...{ waitId: row.id, state, run },
+    waitId: row.id,
+    state,
+    run,
     inMs: isOpen && row.inMs !== null ? Math.max(0, Math.ceil(row.inMs)) : null,
     answer: state === "satisfied" ? answer : null,
     answeredBy: state === "satisfied" ? answeredBy : null,

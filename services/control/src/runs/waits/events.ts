@@ -29,8 +29,12 @@ export async function sendEvent(deps: Deps, scope: Scope, sent: Sent): Promise<S
   const { workspaceId } = scope;
   const { id, name } = sent;
   const made: NewEvent = {
-    ...{ workspaceId, id, name, key: sent.key ?? null },
-    ...{ payload: cleanJson(sent.payload), sentBy: scope.actor.name },
+    workspaceId,
+    id,
+    name,
+    key: sent.key ?? null,
+    payload: cleanJson(sent.payload),
+    sentBy: scope.actor.name,
   };
   const satisfied = await inTransaction(deps, async (tx) => {
     await lockEvents(tx, { workspaceId, name, as: "sender" });

@@ -56,8 +56,13 @@ test("every open question of a workspace is listed, the first asked first, with 
   const { items } = await list(tenancy, { kind: "input" });
   expect(items.map((one) => one.title)).toEqual(["First?", "Second?", "Third?"]);
   expect(items[0]).toMatchObject({
-    ...{ runId: first.id, kind: "input", state: "open", who: "operator", schema: { type: "boolean" } },
-    ...{ deployment: "flow", run: { name: null, state: "suspended" } },
+    runId: first.id,
+    kind: "input",
+    state: "open",
+    who: "operator",
+    schema: { type: "boolean" },
+    deployment: "flow",
+    run: { name: null, state: "suspended" },
   });
   expect(items[1]).toMatchObject({ deployment: "nightly", run: { state: "running" } });
   expect(items[0]).not.toHaveProperty("answer");
@@ -70,13 +75,18 @@ test("waits are narrowed by kind, state and deployment, and told in both orders"
   await first.answer("ok", true);
   expect(await told(tenancy)).toEqual(["for", "Second?", "for", "Third?", "for"]);
   expect(await told(tenancy, { kind: "for,input", order: "newest" })).toEqual([
-    ...["for", "Third?", "for", "Second?", "for"],
+    "for",
+    "Third?",
+    "for",
+    "Second?",
+    "for",
   ]);
   expect(await told(tenancy, { kind: "event,run" })).toEqual([]);
   expect(await told(tenancy, { deployment: "nightly" })).toEqual(["Second?", "for"]);
   expect(await told(tenancy, { state: "satisfied" })).toEqual(["First?"]);
   expect(await told(tenancy, { state: "open,satisfied", kind: "input", deployment: "flow" })).toEqual([
-    ...["First?", "Third?"],
+    "First?",
+    "Third?",
   ]);
 });
 

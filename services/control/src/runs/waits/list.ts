@@ -24,8 +24,12 @@ export async function listAllWaits(
   const { kind, state, deployment, order, limit } = query;
   const after = readCursor(query.cursor, z.tuple([Instant, Id]));
   const found = await listWorkspaceWaits(deps.database.reads, {
-    ...{ workspaceId: scope.workspaceId, deployment, order, limit: limit + 1 },
-    ...{ kinds: [...new Set(kind ?? AWAITED)], states: state },
+    workspaceId: scope.workspaceId,
+    deployment,
+    order,
+    limit: limit + 1,
+    kinds: [...new Set(kind ?? AWAITED)],
+    states: state,
     after: after === null ? null : { createdAt: after[0], id: after[1] },
   });
   const jobIds = found.flatMap(({ wait }) => (wait.kind === "job" ? [wait.id] : []));
@@ -33,7 +37,8 @@ export async function listAllWaits(
   const jobs = jobIds.length === 0 ? [] : await findJobs(deps.database.reads, { workspaceId, jobIds });
   const jobOf = new Map(jobs.map((row) => [row.id, row]));
   return pageOf(found, {
-    ...{ limit, item: (row) => listedWaitOf(row, jobOf.get(row.wait.id) ?? null) },
+    limit,
+    item: (row) => listedWaitOf(row, jobOf.get(row.wait.id) ?? null),
     key: ({ wait }) => [wait.createdAt.toISOString(), wait.id],
   });
 }

@@ -42,7 +42,10 @@ async function waitingForAll() {
     flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits, moreWaits: true })], { from: 2 });
   const land = (at: number) =>
     sendEvent(testEnv.deps, flow.tenancy.scope, {
-      ...{ id: crypto.randomUUID(), name: "landed", key: `flight ${at}`, payload: at },
+      id: crypto.randomUUID(),
+      name: "landed",
+      key: `flight ${at}`,
+      payload: at,
     });
   return { flow, suspend, land };
 }

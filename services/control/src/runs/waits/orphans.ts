@@ -10,7 +10,10 @@ const REASON = "The run that started it has ended.";
  * want the locks of others; the row that it leaves with the end, in the same commit, cannot be missed.
  */
 export const orphansPeriodicJob = perRowJob<Orphan>({
-  ...{ name: "orphans", everyMs: 5_000, hold: "claims-each", batch: ORPHANS_BATCH },
+  name: "orphans",
+  everyMs: 5_000,
+  hold: "claims-each",
+  batch: ORPHANS_BATCH,
   nextInMs: (_deps, among) => untilOrphans(among),
   async find(from, _deps, which) {
     const orphans = await listOrphans(from, which);

@@ -11,7 +11,10 @@ import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.t
  * each.
  */
 export const waitsPeriodicJob = perRowJob<DueWait>({
-  ...{ name: "waits", everyMs: 1_000, hold: "claims", batch: WAITS_BATCH },
+  name: "waits",
+  everyMs: 1_000,
+  hold: "claims",
+  batch: WAITS_BATCH,
   nextInMs: ({ clock }, among) => untilWaitDue(clock, among),
   find: (from, { clock }, which) => listDueWaits(from, clock, which),
   async act(tx, deps, due) {

@@ -22,14 +22,18 @@ export async function listWaits(
   const after = readCursor(a.cursor, z.tuple([Instant, z.string()]));
   await existingRun(reads, { workspaceId, runId });
   const found = await listWaitRows(reads, {
-    ...{ workspaceId, runId, limit: limit + 1, states: state ?? null },
+    workspaceId,
+    runId,
+    limit: limit + 1,
+    states: state ?? null,
     after: after === null ? null : { createdAt: after[0], path: after[1] },
   });
   const jobIds = found.flatMap(({ kind, id }) => (kind === "job" ? [id] : []));
   const jobs = jobIds.length === 0 ? [] : await findJobs(reads, { workspaceId, jobIds });
   const jobOf = new Map(jobs.map((row) => [row.id, row]));
   return pageOf(found, {
-    ...{ limit, item: (row) => waitOf(row, jobOf.get(row.id) ?? null) },
+    limit,
+    item: (row) => waitOf(row, jobOf.get(row.id) ?? null),
     key: ({ createdAt, path }) => [createdAt.toISOString(), path],
   });
 }

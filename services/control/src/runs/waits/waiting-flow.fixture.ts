@@ -34,10 +34,13 @@ function flowOf(testEnv: TestEnv, a: { tenancy: Tenancy; fakeWorker: FakeWorker;
   const { tenancy, fakeWorker, id, given } = a;
   const { attemptId, epoch, nonce } = given;
   return {
-    ...{ tenancy, fakeWorker, id, given },
+    tenancy,
+    fakeWorker,
+    id,
+    given,
     async ask(path: string, wait: AskedWait) {
       const callId = await derivedId(id, path);
-      const request = { ...{ attemptId, epoch, nonce }, callId, call: { kind: "wait", path, wait } } as const;
+      const request = { attemptId, epoch, nonce, callId, call: { kind: "wait", path, wait } } as const;
       return CalledWait.parse(await call(testEnv.deps, fakeWorker.worker, request));
     },
     suspend: (waits: readonly string[]) =>

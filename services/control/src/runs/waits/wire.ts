@@ -10,7 +10,15 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   const { id, runId, path, kind, state, title, schema, who, childRunId } = row;
   const isSatisfied = state === "satisfied";
   return {
-    ...{ id, runId, path, kind, state, title, schema, who, childRunId },
+    id,
+    runId,
+    path,
+    kind,
+    state,
+    title,
+    schema,
+    who,
+    childRunId,
     event: row.eventName === null ? null : { name: row.eventName, key: row.eventKey },
     job: job === null ? null : jobFactsOf(job),
     satisfyAt: kind === "for" || kind === "until" ? iso(row.satisfyAt) : null,

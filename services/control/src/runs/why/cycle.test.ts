@@ -3,7 +3,10 @@ import { circleOf, circleText } from "./cycle.ts";
 import type { Edge } from "./edges.ts";
 
 const edge = (waiter: string, on: string, holder: string, sure = true): Edge => ({
-  ...{ waiter, on, holder, sure },
+  waiter,
+  on,
+  holder,
+  sure,
   text: ` waits for ${on}, which run ${holder} has`,
   remedy: `more ${on}`,
 });

@@ -117,7 +117,9 @@ function placeEdge({ runId, pool }: ReadyRun, a: { holder: string; needs: Amount
   const wants = amountsText(a.needs);
   const place = wants === "" ? `a place in pool "${pool}"` : `a place with ${wants} in pool "${pool}"`;
   return {
-    ...{ waiter: runId, holder: a.holder, on: `place for ${runId}` },
+    waiter: runId,
+    holder: a.holder,
+    on: `place for ${runId}`,
     text: ` waits for ${place}, where run ${a.holder} has what it lacks`,
     remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
     sure: true,

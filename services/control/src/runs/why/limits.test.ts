@@ -93,7 +93,10 @@ test("a run that waits for the slot of the run that started it is told of the ci
   const { attemptId, epoch, nonce } = await harbour.start();
   const callId = uuidv7(testEnv.clock.nowMs());
   await call(testEnv.deps, harbour.fakeWorker.worker, {
-    ...{ attemptId, epoch, nonce, callId },
+    attemptId,
+    epoch,
+    nonce,
+    callId,
     call: { kind: "start-run", path: "loop", deployment: "loop", parameters: {} },
   });
   const why = await whyOf(harbour, callId);

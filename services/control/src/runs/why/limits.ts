@@ -35,7 +35,18 @@ function reasonOf(row: WaitRow, holders: SlotHolder[]): WaitReason {
   const { id, kind, name, slots, perMs, taken, needs, position, waiting, keptFor } = row;
   const lacks = slots - taken - row.kept < needs;
   const limit: LimitWait = {
-    ...{ id, kind, name, slots, perMs, taken, needs, position, waiting, keptFor, holders, lacks },
+    id,
+    kind,
+    name,
+    slots,
+    perMs,
+    taken,
+    needs,
+    position,
+    waiting,
+    keptFor,
+    holders,
+    lacks,
     task: row.path === "" ? null : row.path,
   };
   const byTime = row.perMs !== null && row.returnsMs !== null && needs <= slots;

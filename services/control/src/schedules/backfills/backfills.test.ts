@@ -29,19 +29,21 @@ async function setting(over: Partial<ScheduleSettingsInput> = {}) {
   const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
   const settings = ScheduleSettings.parse({
-    ...{
-      name: "daily",
-      timing: { kind: "cron", cron: "0 0 * * *" },
-      parameters: { from: "schedule" },
-      ...over,
-    },
+    name: "daily",
+    timing: { kind: "cron", cron: "0 0 * * *" },
+    parameters: { from: "schedule" },
+    ...over,
   });
   await setSchedule(testEnv.deps, { scope, deployment: "flow", settings });
   const ask = (over: Partial<z.input<typeof CreateBackfill>> = {}) =>
     createBackfill(testEnv.deps, {
-      ...{ scope, deployment: "flow" },
+      scope,
+      deployment: "flow",
       request: CreateBackfill.parse({
-        ...{ id: uuidv7(testEnv.clock.nowMs()), schedule: "daily", from: day(1), to: day(6) },
+        id: uuidv7(testEnv.clock.nowMs()),
+        schedule: "daily",
+        from: day(1),
+        to: day(6),
         ...over,
       }),
     });

@@ -41,11 +41,21 @@ function firstOf(row: store.BackfillRow): string[] {
 
 function shown(row: store.BackfillRow, progress: store.Progress | undefined, dryRun = false): Backfill {
   return {
-    ...{ id: dryRun ? null : row.id, deployment: row.deployment, schedule: row.schedule },
-    ...{ from: row.from.toISOString(), to: row.to.toISOString(), order: row.order },
-    ...{ concurrency: row.concurrency, state: row.state, instants: row.instants, created: row.created },
-    ...{ ended: progress?.ended ?? 0, failed: progress?.failed ?? 0, first: firstOf(row) },
-    ...{ createdBy: row.createdBy, createdAt: row.createdAt.toISOString() },
+    id: dryRun ? null : row.id,
+    deployment: row.deployment,
+    schedule: row.schedule,
+    from: row.from.toISOString(),
+    to: row.to.toISOString(),
+    order: row.order,
+    concurrency: row.concurrency,
+    state: row.state,
+    instants: row.instants,
+    created: row.created,
+    ended: progress?.ended ?? 0,
+    failed: progress?.failed ?? 0,
+    first: firstOf(row),
+    createdBy: row.createdBy,
+    createdAt: row.createdAt.toISOString(),
     endedAt: row.endedAt?.toISOString() ?? null,
   };
 }
@@ -105,10 +115,21 @@ async function rowOf(
   if (!version.spec.dueInput) await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   const range = { settings, from: new Date(request.from), to: new Date(request.to) };
   return {
-    ...{ ...range, id: request.id, workspaceId, deployment, schedule: request.schedule, parameters },
-    ...{ order: request.order, concurrency: request.concurrency, state: "running" },
-    ...{ instants: countInstants(range), created: 0, cursorAt: null, createdBy: actor.name },
-    ...{ createdAt: dateOf(await readNowMs(tx, deps.clock)), endedAt: null },
+    ...range,
+    id: request.id,
+    workspaceId,
+    deployment,
+    schedule: request.schedule,
+    parameters,
+    order: request.order,
+    concurrency: request.concurrency,
+    state: "running",
+    instants: countInstants(range),
+    created: 0,
+    cursorAt: null,
+    createdBy: actor.name,
+    createdAt: dateOf(await readNowMs(tx, deps.clock)),
+    endedAt: null,
   };
 }
 
@@ -142,10 +163,15 @@ export async function listBackfills(
 ): Promise<{ items: Backfill[]; next: string | null }> {
   const before = readCursor(a.cursor, z.tuple([Instant, Id]));
   const rows = await store.selectBackfills(deps.database.reads, {
-    ...{ workspaceId: a.scope.workspaceId, deployment: a.deployment ?? null, before, limit: a.limit },
+    workspaceId: a.scope.workspaceId,
+    deployment: a.deployment ?? null,
+    before,
+    limit: a.limit,
   });
   const page = pageOf(rows, {
-    ...{ limit: a.limit, item: (row) => row, key: (row) => [row.createdAt.toISOString(), row.id] },
+    limit: a.limit,
+    item: (row) => row,
+    key: (row) => [row.createdAt.toISOString(), row.id],
   });
   return { items: await described(deps, page.items), next: page.next };
 }

@@ -21,7 +21,10 @@ async function createAt(tx: Tx, deps: Deps, a: { row: store.BackfillRow; atMs: n
   const { workspaceId, deployment, parameters, settings } = row;
   const runId = uuidv7(deps.clock.nowMs());
   const trigger: Trigger = {
-    ...{ kind: "backfill", backfillId: row.id, schedule: row.schedule, dueAt: dateOf(atMs).toISOString() },
+    kind: "backfill",
+    backfillId: row.id,
+    schedule: row.schedule,
+    dueAt: dateOf(atMs).toISOString(),
     intervalStart: dateOf(instantsOf(settings).previous(atMs) ?? atMs).toISOString(),
   };
   await store.insertBackfillRun(tx, { backfillId: row.id, workspaceId, at: dateOf(atMs), runId });
@@ -51,7 +54,11 @@ async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void>
 
 /** Moves backfills on when runs of theirs have ended. */
 export const backfillPeriodicJob = perRowJob<store.BackfillRow>({
-  ...{ name: "backfills", everyMs: 2_000, hold: "locks", batch: store.BACKFILL_BATCH, repeats: true },
+  name: "backfills",
+  everyMs: 2_000,
+  hold: "locks",
+  batch: store.BACKFILL_BATCH,
+  repeats: true,
   nextInMs: (_deps, among) => store.untilBackfillMoves(among),
   find: (from, _deps, which) => store.lockMovable(from, which),
   async act(tx, deps, rows) {

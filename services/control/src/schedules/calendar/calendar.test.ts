@@ -23,7 +23,8 @@ const iso = (hours: number) => new Date(START_MS + hours * HOUR_MS).toISOString(
 async function set(name: string, settings: Partial<ScheduleSettingsInput>) {
   const { scope } = tenancy;
   await setSchedule(testEnv.deps, {
-    ...{ scope, deployment: "flow" },
+    scope,
+    deployment: "flow",
     settings: ScheduleSettings.parse({ name, timing: { kind: "cron", cron: "0 * * * *" }, ...settings }),
   });
   return { scope, name: "flow", schedule: name };

@@ -76,7 +76,10 @@ export async function getCalendar(
   const fromMs = Math.max(nowMs, Date.parse(a.from) - 1);
   const dueUntil = row.paused ? null : addDue(hours, row, { fromMs, toMs: Date.parse(a.to) });
   return {
-    ...{ now: dateOf(nowMs).toISOString(), zone, hours: hours.list(), dueUntil },
+    now: dateOf(nowMs).toISOString(),
+    zone,
+    hours: hours.list(),
+    dueUntil,
     stretches: stretches.flatMap(({ at, until, skipped }) =>
       until === null || skipped === null
         ? []

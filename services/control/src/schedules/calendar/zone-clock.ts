@@ -15,8 +15,13 @@ const QUARTER_MS = 15 * 60_000;
  */
 export function hoursOf(zone: string): (ms: number) => ZonedHour {
   const format = new Intl.DateTimeFormat("en-CA", {
-    ...{ timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit" },
-    ...{ hour: "2-digit", minute: "2-digit" },
+    timeZone: zone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
   });
   const known = new Map<number, ZonedHour>();
   return (ms) => {

@@ -21,8 +21,13 @@ export function clockOf(zone: string): Clock {
 
 function newClock(zone: string): Clock {
   const format = new Intl.DateTimeFormat("en", {
-    ...{ timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric" },
-    ...{ hour: "numeric", minute: "numeric" },
+    timeZone: zone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
   });
   const offsets = new Map<number, number>();
   return (minute) => {

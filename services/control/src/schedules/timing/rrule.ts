@@ -22,7 +22,10 @@ export function rruleRecurrence(rrule: string, start: string, zone: string): Rec
   const dtstart = Temporal.PlainDateTime.from(start).toZonedDateTime("UTC");
   const rruleString = rrule.replace(UNTIL, "").replace(/;$/, "");
   const rule = new RRuleTemporal({
-    ...{ rruleString, dtstart, temporal: Temporal, maxIterations: ITERATIONS_MAX },
+    rruleString,
+    dtstart,
+    temporal: Temporal,
+    maxIterations: ITERATIONS_MAX,
   });
   const shown: Recurrence = {
     next: (afterMs) => rule.next(dateOf(afterMs))?.epochMilliseconds ?? null,

@@ -8,7 +8,9 @@ import { instantsAfter } from "./recurrence.ts";
 import { checkTiming, instantsOf } from "./timing.ts";
 
 const timed = (timing: TimingInput, bounds: { startsAt?: string; endsAt?: string } = {}) => ({
-  ...{ timing: Timing.parse(timing), startsAt: null, endsAt: null },
+  timing: Timing.parse(timing),
+  startsAt: null,
+  endsAt: null,
   ...bounds,
 });
 
@@ -39,7 +41,10 @@ describe("when clocks go forward", () => {
 
   test("a recurrence rule leaves the time out, as its RFC says", () => {
     const rule: TimingInput = {
-      ...{ kind: "rrule", rrule: "FREQ=DAILY", start: "2026-03-27T02:30", zone: "Europe/Berlin" },
+      kind: "rrule",
+      rrule: "FREQ=DAILY",
+      start: "2026-03-27T02:30",
+      zone: "Europe/Berlin",
     };
     expect(first(3, rule, "2026-03-27T12:00Z")).toEqual([
       "2026-03-28T01:30",
@@ -77,7 +82,9 @@ describe("when clocks go back", () => {
 
 test("A recurrence rule keeps its time of day, whatever the clocks have done since its start", () => {
   const rule: TimingInput = {
-    ...{ kind: "rrule", rrule: "FREQ=MONTHLY;BYMONTHDAY=1", start: "2012-07-30T03:00" },
+    kind: "rrule",
+    rrule: "FREQ=MONTHLY;BYMONTHDAY=1",
+    start: "2012-07-30T03:00",
     zone: "Africa/Casablanca",
   };
   // Its clocks went forward on 20 August, and back on 30 September.
@@ -151,8 +158,14 @@ describe("a rule that makes no sense is refused, naming its field", () => {
 });
 
 const ZONES = [
-  ...["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"],
-  ...["America/Sao_Paulo", "Africa/Casablanca", "Pacific/Apia"],
+  "UTC",
+  "Europe/Berlin",
+  "America/New_York",
+  "Asia/Kolkata",
+  "Australia/Lord_Howe",
+  "America/Sao_Paulo",
+  "Africa/Casablanca",
+  "Pacific/Apia",
 ];
 const zones = fc.constantFrom(...ZONES);
 const times = fc.date({ min: new Date("2015-01-01"), max: new Date("2035-01-01"), noInvalidDate: true });

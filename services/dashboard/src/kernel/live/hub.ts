@@ -110,7 +110,9 @@ export class Hub {
   #open(signal: AbortSignal): Promise<Ending> {
     const runs = [...this.#told].flatMap(([runId, { ended, place }]) => (ended ? [] : [{ runId, place }]));
     return this.#deps.open({
-      ...{ lastEventId: this.#lastEventId, runs: runs.slice(-RUNS_MAX), signal },
+      lastEventId: this.#lastEventId,
+      runs: runs.slice(-RUNS_MAX),
+      signal,
       onEvents: (events) => {
         if (!signal.aborted) this.#take(events);
       },

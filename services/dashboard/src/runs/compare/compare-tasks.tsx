@@ -96,7 +96,8 @@ export function CompareTasks({ rows }: { rows: readonly CompareRow[] }) {
   const box = useRef<HTMLDivElement>(null);
   const most = rows.reduce((max, row) => Math.max(max, row.beforeMs ?? 0, row.afterMs ?? 0), 0);
   const virtual = useVirtualizer({
-    ...{ count: rows.length, overscan: 8 },
+    count: rows.length,
+    overscan: 8,
     getScrollElement: () => box.current,
     estimateSize: () => ROW_PX,
   });

@@ -43,7 +43,8 @@ function VersionCode({ run }: { run: RunSummary }) {
   const { data } = useQuery({
     queryKey: ["version", name, version],
     queryFn: ({ signal }) => client.getVersion({ params: { name, version } }, { signal }),
-    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: false as const },
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchInterval: false as const,
   });
   const code = data?.version.code;
   return (

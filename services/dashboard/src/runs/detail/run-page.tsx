@@ -22,8 +22,13 @@ import { type RunStream, useRunStream } from "./use-run-stream.ts";
 
 /** Parts that are drawn again when what they show has changed, not with each task that moves. */
 const Still = {
-  ...{ Header: memo(RunHeader), Questions: memo(Questions), Why: memo(WhyPanel), Children: memo(Children) },
-  ...{ Artifacts: memo(Artifacts), Detail: memo(RunDetail), Log: memo(LogView) },
+  Header: memo(RunHeader),
+  Questions: memo(Questions),
+  Why: memo(WhyPanel),
+  Children: memo(Children),
+  Artifacts: memo(Artifacts),
+  Detail: memo(RunDetail),
+  Log: memo(LogView),
 };
 
 /** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
@@ -69,7 +74,8 @@ function useAttempt(run: RunSummary) {
     () =>
       void navigate({
         search: (before) => ({ ...before, task: undefined }),
-        ...{ replace: true, resetScroll: false },
+        replace: true,
+        resetScroll: false,
       }),
     [navigate],
   );

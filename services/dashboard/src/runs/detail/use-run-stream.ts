@@ -39,7 +39,9 @@ function reduce(stream: RunStream, { events, begins, failure }: Part): RunStream
     if (event.event === "artifact") artifacts.set(event.data.key, event.data);
   }
   return {
-    ...{ run, logEnd, failure },
+    run,
+    logEnd,
+    failure,
     tasks: tasks.size === 0 ? before.tasks : new Map([...before.tasks, ...tasks]),
     artifacts: artifacts.size === 0 ? before.artifacts : new Map([...before.artifacts, ...artifacts]),
   };

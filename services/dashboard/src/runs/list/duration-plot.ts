@@ -89,7 +89,9 @@ function axesOf(box: HTMLElement): uPlot.Axis[] {
   const grid = { stroke: line, width: 1 };
   const axis = { stroke, grid, ticks: grid, font: "11px Inter" };
   const took: uPlot.Axis = {
-    ...{ ...axis, size: 72, filter: (_: uPlot, ticks: number[]) => ticks },
+    ...axis,
+    size: 72,
+    filter: (_: uPlot, ticks: number[]) => ticks,
     splits: (_, _axis, least, most) => DURATION_TICKS.filter((ms) => ms >= least && ms <= most),
     values: (_, ticks) => ticks.map((ms) => duration(ms)),
   };
@@ -124,7 +126,8 @@ export class DurationPlot {
     this.#points = points;
     this.#chart = new uPlot(
       {
-        ...{ width: box.clientWidth, height: HEIGHT_PX },
+        width: box.clientWidth,
+        height: HEIGHT_PX,
         legend: { show: false },
         cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, x: false, y: false },
         scales: { x: { range: (_, from, to) => padded(from, to) }, y: { distr: 3 } },

@@ -7,8 +7,13 @@ const at = (second: number) => new Date(second * 1000).toISOString();
 /** A run that was created at a second, began at the next and ended after `took` more, if it did. */
 function run(id: string, a: { second: number; state: TimedRun["state"]; took?: number }): TimedRun {
   return {
-    ...{ id, deployment: "nightly", name: null, state: a.state, createdAt: at(a.second) },
-    ...{ startedAt: at(a.second + 1), endedAt: a.took === undefined ? null : at(a.second + 1 + a.took) },
+    id,
+    deployment: "nightly",
+    name: null,
+    state: a.state,
+    createdAt: at(a.second),
+    startedAt: at(a.second + 1),
+    endedAt: a.took === undefined ? null : at(a.second + 1 + a.took),
   };
 }
 

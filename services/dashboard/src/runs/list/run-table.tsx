@@ -153,7 +153,9 @@ function useRows(a: { count: number; more: boolean; onEnd: () => void }) {
   const [top, setTop] = useState(0);
   useLayoutEffect(() => setTop(box.current?.offsetTop ?? 0), []);
   const virtual = useWindowVirtualizer({
-    ...{ count, overscan: OVERSCAN_ROWS, scrollMargin: top },
+    count,
+    overscan: OVERSCAN_ROWS,
+    scrollMargin: top,
     estimateSize: () => ROW_PX,
   });
   const items = virtual.getVirtualItems();

@@ -20,7 +20,15 @@ export interface RunSearch {
 
 /** Every word of a search that narrows it, in the order of its fields. */
 export const SEARCH_WORDS = [
-  ...["state", "deployment", "pool", "tag", "cause", "since", "from", "to", "text"],
+  "state",
+  "deployment",
+  "pool",
+  "tag",
+  "cause",
+  "since",
+  "from",
+  "to",
+  "text",
 ] as readonly (keyof RunSearch)[];
 
 /** Reads the address; what it does not know is left out. */

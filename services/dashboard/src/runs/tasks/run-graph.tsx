@@ -42,9 +42,15 @@ function edgesOf(graph: Graph, picture: Picture): Edge[] {
     const isCritical = [from, to].every((id) => isCriticalNode(graph, id, picture.critical));
     const stroke = isCritical ? "var(--ink)" : "var(--faint)";
     return {
-      ...{ id: `${from} ${to}`, source: from, target: to, focusable: false, selectable: false },
+      id: `${from} ${to}`,
+      source: from,
+      target: to,
+      focusable: false,
+      selectable: false,
       style: {
-        ...{ stroke, strokeWidth: isCritical ? 2 : 1.2, opacity: picture.isDimmed && !isCritical ? 0.35 : 1 },
+        stroke,
+        strokeWidth: isCritical ? 2 : 1.2,
+        opacity: picture.isDimmed && !isCritical ? 0.35 : 1,
         ...(kind === "calls" && { strokeDasharray: "4 4" }),
       },
       markerEnd: {
@@ -86,11 +92,17 @@ function Drawing({
   const nodes = graph.nodes.map((node): BoxNode => {
     const isCritical = node.tasks.some((task) => picture.critical.has(task.path));
     return {
-      ...{ id: node.id, type: "box", position: places.get(node.id) ?? { x: 0, y: 0 }, ...BOX },
+      id: node.id,
+      type: "box",
+      position: places.get(node.id) ?? { x: 0, y: 0 },
+      ...BOX,
       // Without it, boxes that cannot be dragged cannot be pressed either.
       style: { pointerEvents: "all" },
       data: {
-        ...{ node, isCritical, now: picture.now, isBack: picture.isDimmed && !isCritical },
+        node,
+        isCritical,
+        now: picture.now,
+        isBack: picture.isDimmed && !isCritical,
         isChosen: node.tasks.some((task) => task.path === picture.chosen),
         onChoose: () => {
           const first = firstOf(node);

@@ -28,10 +28,16 @@ test("A form has a field for each property, of the property's kind, with its def
 test("What was filled in has the types of the schema, and what was left empty is left out", () => {
   const fields = fieldsOf(schema);
   expect(answerOf(fields, { note: "7", mode: '"slow"' })).toEqual({
-    ...{ rate: 0.1, note: "7", mode: "slow", dry: false },
+    rate: 0.1,
+    note: "7",
+    mode: "slow",
+    dry: false,
   });
   expect(answerOf(fields, { note: "", mode: '"fast"', rate: "", dry: "true", tags: "[1]" })).toEqual({
-    ...{ note: "", mode: "fast", dry: true, tags: [1] },
+    note: "",
+    mode: "fast",
+    dry: true,
+    tags: [1],
   });
   expect(() => answerOf(fields, { rate: "many" })).toThrow(SyntaxError);
 });

@@ -35,7 +35,9 @@ function fieldOf(name: string, a: { schema: Schema; required: boolean }): Field 
   const { description, default: standard } = schema;
   const kind = kindOf(schema);
   return {
-    ...{ name, kind, required },
+    name,
+    kind,
+    required,
     choices: Array.isArray(schema.enum) ? schema.enum : [],
     hint: typeof description === "string" ? description : "",
     initial: standard === undefined ? (kind === "boolean" ? "false" : "") : textOf(kind, standard),
