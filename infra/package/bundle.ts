@@ -92,12 +92,12 @@ function externals(metafile: Metafile): string[] {
  * @returns The files of other packages that went in, relative to the root.
  * @throws PackageFault when a bundle imports a package that the manifest does not name.
  */
-export async function bundlePrograms(a: {
+export async function bundlePrograms(args: {
   root: string;
   dist: string;
   manifest: Manifest;
 }): Promise<ReadonlySet<string>> {
-  const { root, dist, manifest } = a;
+  const { root, dist, manifest } = args;
   const modules = replacements(manifest.version);
   const replaced = new Set<string>();
   const inputs = new Set<string>();

@@ -35,17 +35,22 @@ export function publishedImports(text: string, path: string): string {
   });
 }
 
-async function compile(root: string, a: { entries: readonly string[]; outDir: string }): Promise<void> {
+async function compile(root: string, args: { entries: readonly string[]; outDir: string }): Promise<void> {
   const scratch = await mkdtemp(join(root, ".cache", "types-"));
   const config = join(scratch, "tsconfig.json");
-  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: a.outDir };
+  const compilerOptions = {
+    noEmit: false,
+    declaration: true,
+    emitDeclarationOnly: true,
+    outDir: args.outDir,
+  };
   const rootDir = join(root, "sdk");
   await writeFile(
     config,
     JSON.stringify({
       extends: join(root, "tsconfig.base.json"),
       compilerOptions: { ...compilerOptions, rootDir },
-      files: a.entries.map((entry) => join(root, entry)),
+      files: args.entries.map((entry) => join(root, entry)),
     }),
   );
   try {
@@ -60,11 +65,11 @@ async function compile(root: string, a: { entries: readonly string[]; outDir: st
 }
 
 /** Writes the declarations of the SDK's entries, and of everything that they reach, into a folder. */
-export async function writeDeclarations(a: { root: string; types: string }): Promise<void> {
-  await Promise.all(ENTRIES.map((entries) => compile(a.root, { entries, outDir: a.types })));
-  for (const entry of await readdir(a.types, { recursive: true, withFileTypes: true })) {
+export async function writeDeclarations(args: { root: string; types: string }): Promise<void> {
+  await Promise.all(ENTRIES.map((entries) => compile(args.root, { entries, outDir: args.types })));
+  for (const entry of await readdir(args.types, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    await writeFile(path, publishedImports(await readFile(path, "utf8"), relative(a.types, path)));
+    await writeFile(path, publishedImports(await readFile(path, "utf8"), relative(args.types, path)));
   }
 }

@@ -50,8 +50,11 @@ function noticeOf(folder: string): string {
 }
 
 /** The licences of other people's code in the package, whose terms ask that they go with it. */
-export function thirdPartyNotices(a: { root: string; inputs: Iterable<string> }): string {
-  const folders = new Set([...foldersOf(a.root, a.inputs), ...dependenciesOf(a.root, "services/dashboard")]);
+export function thirdPartyNotices(args: { root: string; inputs: Iterable<string> }): string {
+  const folders = new Set([
+    ...foldersOf(args.root, args.inputs),
+    ...dependenciesOf(args.root, "services/dashboard"),
+  ]);
   const notices = new Set([...folders].map(noticeOf));
   const rule = `\n\n${"-".repeat(80)}\n\n`;
   return `This package holds code of these packages.${rule}${[...notices].sort().join(rule)}\n`;

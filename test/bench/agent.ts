@@ -45,9 +45,12 @@ const QUESTION = { kind: "input", title: "Go on?", schema: { type: "boolean" } }
 type LogRecord = Extract<BulkRecord, { type: "log" }>;
 
 /** @returns the JSON of a successful answer, as `Answer`: the server's word is taken for it. */
-async function post<Answer>(wire: Wire, a: { path: string; token: string; body: unknown }): Promise<Answer> {
-  const { path, token } = a;
-  const { status, text } = await wire.post({ path, token, text: JSON.stringify(a.body) });
+async function post<Answer>(
+  wire: Wire,
+  args: { path: string; token: string; body: unknown },
+): Promise<Answer> {
+  const { path, token } = args;
+  const { status, text } = await wire.post({ path, token, text: JSON.stringify(args.body) });
   if (status >= 300) throw new Error(`${path} answered ${status}: ${text}`);
   return JSON.parse(text) as Answer;
 }
@@ -55,16 +58,16 @@ async function post<Answer>(wire: Wire, a: { path: string; token: string; body: 
 const at = () => new Date().toISOString();
 
 /** Opens a worker's session on a pool. */
-export async function openAgent(a: { url: string; key: string; pool: string }): Promise<Agent> {
+export async function openAgent(args: { url: string; key: string; pool: string }): Promise<Agent> {
   const workerId = uuidv7(Date.now());
-  const wire = new Wire(a.url);
+  const wire = new Wire(args.url);
   const session = await post<Session>(wire, {
     path: ROUTES.openSession.path,
-    token: a.key,
+    token: args.key,
     body: {
       workerId,
       name: "bench",
-      pool: a.pool,
+      pool: args.pool,
       poolType: "process",
       capacity: 100,
       version: "0.1.0",

@@ -27,10 +27,10 @@ export interface Arena extends AsyncDisposable {
   readonly peerUrl: string;
   /**
    * Makes a pool with one deployment of the same name that agents stand in for.
-   * @param a.slots how many runs at once a limit of the pool, one of a queue, one of the deployment and a named one let go each.
+   * @param args.slots how many runs at once a limit of the pool, one of a queue, one of the deployment and a named one let go each.
    * @default no limit
    */
-  lane(a?: { slots: number }): Promise<Lane>;
+  lane(args?: { slots: number }): Promise<Lane>;
 }
 
 /** Processor time by who spent it, milliseconds. `bench` is this process: agents, and the peer's runner. */

@@ -2,14 +2,14 @@ import type { Arena } from "./arena.ts";
 
 /**
  * A year of runs in partitions of months: most completed, some tags and pools on most of them, some on next to none.
- * @param a.perMille how many of a thousand runs were created in the last day instead
+ * @param args.perMille how many of a thousand runs were created in the last day instead
  */
 export async function seedHistory(
   arena: Pick<Arena, "sql" | "stack">,
-  a: { count: number; perMille: number },
+  args: { count: number; perMille: number },
 ): Promise<void> {
   const { sql } = arena;
-  const { count, perMille } = a;
+  const { count, perMille } = args;
   const { workspace } = await arena.stack.client.getMe();
   for (let month = 1; month <= 12; month++) {
     const name = `run_history_y2026m${String(month).padStart(2, "0")}`;

@@ -23,22 +23,22 @@ export interface StatementRates {
  */
 export async function statementRates(
   arena: Pick<Arena, "sql" | "stack">,
-  a: { databaseUrls: readonly string[]; windowMs: number },
+  args: { databaseUrls: readonly string[]; windowMs: number },
 ): Promise<StatementRates> {
   // One after the other, so that the looks themselves, statements too, are exactly as many as there are databases.
   const look = async () => {
     const counts: number[] = [];
-    for (const url of a.databaseUrls) counts.push(await statements(arena, url));
+    for (const url of args.databaseUrls) counts.push(await statements(arena, url));
     return counts;
   };
-  const isLookedThrough = a.databaseUrls.map((url) => url === arena.stack.databaseUrl);
+  const isLookedThrough = args.databaseUrls.map((url) => url === arena.stack.databaseUrl);
   const before = await look();
   const startMs = performance.now();
   for (let looks = 1; ; looks++) {
-    await pause(a.windowMs);
+    await pause(args.windowMs);
     const after = await look();
     const calls = after.map((count, index) => {
-      const own = isLookedThrough[index] ? looks * a.databaseUrls.length : 0;
+      const own = isLookedThrough[index] ? looks * args.databaseUrls.length : 0;
       return count - (before[index] ?? 0) - own;
     });
     const seconds = (performance.now() - startMs) / 1000;

@@ -33,12 +33,12 @@ export class Wire {
   }
 
   /** Sends a body of JSON. @throws if the connection breaks before the answer is complete. */
-  async post(a: { path: string; token: string; text: string }): Promise<Answered> {
+  async post(args: { path: string; token: string; text: string }): Promise<Answered> {
     const line = this.#idle.pop() ?? new Line(this.#host, this.#port);
     const head =
-      `POST ${a.path} HTTP/1.1\r\nhost: ${this.#host}:${this.#port}\r\nauthorization: Bearer ${a.token}\r\n` +
-      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(a.text)}${HEAD_END}`;
-    const answered = await line.exchange(head + a.text);
+      `POST ${args.path} HTTP/1.1\r\nhost: ${this.#host}:${this.#port}\r\nauthorization: Bearer ${args.token}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(args.text)}${HEAD_END}`;
+    const answered = await line.exchange(head + args.text);
     this.#idle.push(line);
     return answered;
   }

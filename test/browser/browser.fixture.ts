@@ -40,7 +40,7 @@ export interface LookOptions {
 /** A stack and a browser for the tests of one file. */
 export interface Browsing {
   /** A page that a fresh link has signed in, at `path`. */
-  look(path: string, a?: LookOptions): Promise<Look>;
+  look(path: string, args?: LookOptions): Promise<Look>;
   /** A browser that nobody has signed in. */
   openContext(options?: BrowserContextOptions): Promise<BrowserContext>;
 }
@@ -81,13 +81,13 @@ export function openBrowsing(
     if (browser === undefined) throw new Error("There is no browser.");
     return browser.newContext({ viewport: DESK, ...more });
   };
-  const look = async (path: string, a: LookOptions = {}) => {
+  const look = async (path: string, args: LookOptions = {}) => {
     if (stack === undefined) throw new Error("There is no stack.");
-    const viewport = { width: a.width ?? DESK.width, height: a.height ?? DESK.height };
-    const context = await openContext({ viewport, colorScheme: a.colorScheme ?? "light" });
+    const viewport = { width: args.width ?? DESK.width, height: args.height ?? DESK.height };
+    const context = await openContext({ viewport, colorScheme: args.colorScheme ?? "light" });
     const page = await context.newPage();
     const faults = watch(page, stack.url);
-    const link = new URL((await (a.client ?? stack.client).createSignInLink()).url);
+    const link = new URL((await (args.client ?? stack.client).createSignInLink()).url);
     link.searchParams.set("to", path);
     await followSignInLink(page, link.href);
     return { page, faults };

@@ -30,59 +30,64 @@ export interface Agent {
   post(path: string, body: unknown): Promise<RawAnswer>;
   claim(body: Partial<Claim>): Promise<Claimed>;
   renew(held: readonly Fence[]): Promise<Renewed>;
-  /** @param a.next asks for as many runs with the report, from protocol 2 on. */
+  /** @param args.next asks for as many runs with the report, from protocol 2 on. */
   report(
     fence: Fence,
-    a: { control?: readonly Said[]; bulk?: readonly Said[]; from?: number; next?: { readonly free: number } },
+    args: {
+      control?: readonly Said[];
+      bulk?: readonly Said[];
+      from?: number;
+      next?: { readonly free: number };
+    },
   ): Promise<Reported>;
 }
 
-async function post(a: { url: string; token: string; body: unknown }): Promise<RawAnswer> {
-  const answer = await fetch(a.url, {
+async function post(args: { url: string; token: string; body: unknown }): Promise<RawAnswer> {
+  const answer = await fetch(args.url, {
     method: "POST",
-    headers: { authorization: `Bearer ${a.token}`, "content-type": "application/json" },
-    body: JSON.stringify(a.body),
+    headers: { authorization: `Bearer ${args.token}`, "content-type": "application/json" },
+    body: JSON.stringify(args.body),
     signal: AbortSignal.timeout(60_000),
   });
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 }
 
 /** Asks for a session, as this or any other release of a worker would. */
-export function askSession(a: {
+export function askSession(args: {
   url: string;
   key: string;
   workerId: string;
   protocols?: readonly number[];
 }): Promise<RawAnswer> {
   return post({
-    url: a.url + ROUTES.openSession.path,
-    token: a.key,
+    url: args.url + ROUTES.openSession.path,
+    token: args.key,
     body: {
-      workerId: a.workerId,
-      name: AGENT + a.workerId.slice(-4),
+      workerId: args.workerId,
+      name: AGENT + args.workerId.slice(-4),
       pool: "local",
       poolType: "process",
       process: uuidv7(Date.now()),
       capacity: 4,
       version: VERSION,
-      protocols: a.protocols ?? WORKER_PROTOCOLS,
+      protocols: args.protocols ?? WORKER_PROTOCOLS,
     },
   });
 }
 
 /** Opens a worker's session. The same id again is the same worker, come back. */
-export async function openAgent(a: {
+export async function openAgent(args: {
   url: string;
   key: string;
   workerId?: string;
   protocols?: readonly number[];
 }): Promise<Agent> {
-  const workerId = a.workerId ?? uuidv7(Date.now());
-  const asked = await askSession({ ...a, workerId });
+  const workerId = args.workerId ?? uuidv7(Date.now());
+  const asked = await askSession({ ...args, workerId });
   if (asked.status >= 400) throw new Error(`No session: ${JSON.stringify(asked.body)}`);
   const session = Session.parse(asked.body);
   let polls = 0;
-  const send = (path: string, body: unknown) => post({ url: a.url + path, token: session.token, body });
+  const send = (path: string, body: unknown) => post({ url: args.url + path, token: session.token, body });
   const numbered = (records: readonly Said[] = [], from = 1) =>
     records.map((record, index) => ({ ...record, seq: from + index }));
   const asking = () => {

@@ -96,9 +96,9 @@ export type DeploymentName = StepsName | LoadName;
 /** Deployments of which two attempts' processes never overlap. */
 export const STOPPING: readonly DeploymentName[] = ["stopping", "napping"];
 
-/** Deploys the flows. @param a.loads whether those for waits, limits and schedules as well, which need a limit `crew` */
-export async function deployFlows(stack: Stack, a: { loads: boolean }): Promise<void> {
-  const sets = a.loads ? "[...SETS.steps, ...SETS.loads]" : "SETS.steps";
+/** Deploys the flows. @param args.loads whether those for waits, limits and schedules as well, which need a limit `crew` */
+export async function deployFlows(stack: Stack, args: { loads: boolean }): Promise<void> {
+  const sets = args.loads ? "[...SETS.steps, ...SETS.loads]" : "SETS.steps";
   const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));
   const home = await stack.project({
     "flows/steps.ts": FLOWS,

@@ -48,13 +48,13 @@ if (values.list) {
 
 let [ran, broken] = [0, 0];
 
-function print(result: Result, a: { again: string; good: string }): void {
-  console.log(resultLine(result, a.good));
+function print(result: Result, args: { again: string; good: string }): void {
+  console.log(resultLine(result, args.good));
   ran += 1;
   if (result.faults.length === 0) return;
   broken += 1;
   for (const fault of result.faults) console.log(`    ${fault.replaceAll("\n", "\n    ")}`);
-  console.log(`    again: npm run chaos -- --seed ${seed} ${a.again}`);
+  console.log(`    again: npm run chaos -- --seed ${seed} ${args.again}`);
 }
 
 async function runMutations(ground: Ground): Promise<void> {

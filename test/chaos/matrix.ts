@@ -18,12 +18,12 @@ export interface Result {
 
 const breachText = ({ invariant, seen }: Breach) => `invariant ${invariant}: ${seen}`;
 
-/** Runs one case on a scene of its own, and checks everything afterwards. @param a.long whether it may last minutes */
+/** Runs one case on a scene of its own, and checks everything afterwards. @param args.long whether it may last minutes */
 export async function runCase(
   one: Case,
-  a: { seed: number; ground: Ground; long?: boolean },
+  args: { seed: number; ground: Ground; long?: boolean },
 ): Promise<Result> {
-  const random = seeded(seedOf(a.seed, one.name));
+  const random = seeded(seedOf(args.seed, one.name));
   const startedMs = performance.now();
   const nth = (most: number) => random.whole(1, most);
   const counts = { runs: 0, attempts: 0, executions: 0 };
@@ -32,12 +32,12 @@ export async function runCase(
     const controlEnv = one.controlEnv?.({ nth }) ?? {};
     await using scene = await Scene.open({
       random,
-      ground: a.ground,
+      ground: args.ground,
       controlEnv,
       embedded: one.embedded ?? false,
       travel: one.travel ?? null,
       loads: one.loads ?? false,
-      long: a.long ?? false,
+      long: args.long ?? false,
       workerEnv: one.workerEnv ?? {},
     });
     try {
@@ -61,7 +61,7 @@ export async function runCase(
     faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  return { name: one.name, seed: a.seed, ...counts, seconds, faults };
+  return { name: one.name, seed: args.seed, ...counts, seconds, faults };
 }
 
 const WORDS = 3_000;

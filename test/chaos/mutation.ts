@@ -81,12 +81,12 @@ export function mutated(name: MutationName): NodeJS.ProcessEnv {
 /** Runs the case that must notice, without what it notices the absence of. All is well when the invariant is broken. */
 export async function runMutation(
   name: keyof typeof NOTICES,
-  a: { seed: number; ground: Ground },
+  args: { seed: number; ground: Ground },
 ): Promise<Result> {
   const { by, invariant } = NOTICES[name];
   const found = CASES.find((one) => one.name === by);
   if (found === undefined) throw new Error(`There is no case ${by}.`);
-  const result = await runCase(without(name, found), a);
+  const result = await runCase(without(name, found), args);
   const noticed = result.faults.some((fault) => fault.startsWith(`invariant ${invariant}:`));
   return {
     ...result,

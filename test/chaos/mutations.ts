@@ -143,7 +143,7 @@ export const MUTATIONS = {
   /** What a process started is left behind. */
   leftovers: {
     file: "worker/src/attempts/supervise.ts",
-    from: "const left = await killLeftovers(deps, claimed, { process: a.process, exit });",
+    from: "const left = await killLeftovers(deps, claimed, { process: args.process, exit });",
     to: "const left: never[] = [];",
   },
 } as const;

@@ -59,10 +59,10 @@ interface Wire {
  * Starts a TCP proxy for HTTP/1.1 with keep-alive, where one request at a time is on a connection: a request is what the client
  * sent since the last byte of an answer.
  */
-export async function startProxy(a: { target: string; random: Random }): Promise<Link> {
+export async function startProxy(args: { target: string; random: Random }): Promise<Link> {
   const link: Wire = {
-    random: a.random,
-    target: targetOf(a.target),
+    random: args.random,
+    target: targetOf(args.target),
     sockets: new Set(),
     done: { cut: 0, swallow: 0, duplicate: 0, delay: 0 },
     faults: NO_FAULTS,

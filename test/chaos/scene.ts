@@ -234,15 +234,15 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Starts a worker that is started again, unarmed, whenever it is killed. */
-  async worker(a: { name?: string; settings?: object; env?: NodeJS.ProcessEnv } = {}): Promise<Keeper> {
-    const name = a.name ?? "worker";
-    const settings = { drainMs: 200, logLevel: "info", breakerFailures: 1000, ...a.settings };
+  async worker(args: { name?: string; settings?: object; env?: NodeJS.ProcessEnv } = {}): Promise<Keeper> {
+    const name = args.name ?? "worker";
+    const settings = { drainMs: 200, logLevel: "info", breakerFailures: 1000, ...args.settings };
     this.workerNames.add(name);
-    const first = await this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...a.env } });
+    const first = await this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...args.env } });
     const keeper = this.#keep({
       first,
       again: () =>
-        this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...a.env, ...DISARMED } }),
+        this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...args.env, ...DISARMED } }),
     });
     this.workers.set(name, keeper);
     return keeper;
@@ -331,9 +331,9 @@ export class Scene implements AsyncDisposable {
     await Promise.all([...this.workers.values()].map((keeper) => keeper.stop()));
   }
 
-  #keep(a: { first: TestProcess; again: () => Promise<TestProcess>; deathsMax?: number }): Keeper {
-    const { deathsMax = DEATHS_MAX } = a;
-    let current = a.first;
+  #keep(args: { first: TestProcess; again: () => Promise<TestProcess>; deathsMax?: number }): Keeper {
+    const { deathsMax = DEATHS_MAX } = args;
+    let current = args.first;
     let stopping = false;
     let deaths = 0;
     let away: number | Promise<unknown> = 0;
@@ -341,7 +341,7 @@ export class Scene implements AsyncDisposable {
       await current.exited;
       if (stopping || this.#stopped) return;
       await (typeof away === "number" ? pause(away) : away);
-      current = await a.again();
+      current = await args.again();
       deaths += 1;
       if (deaths > deathsMax)
         throw new Error(`it died ${deaths} times; at last it said: ${current.output()}`);

@@ -11,15 +11,15 @@ export function pageBlocks(path: string, section?: string): Block[] {
 }
 
 /** Writes a block that has a title into a project, with some of its text replaced for the test's own places. */
-export async function writeTitled(a: {
+export async function writeTitled(args: {
   home: string;
   block: Block;
   replace?: Readonly<Record<string, string>>;
 }): Promise<void> {
-  const title = wordOf(a.block, "title");
+  const title = wordOf(args.block, "title");
   if (title === undefined) return;
-  let { text } = a.block;
-  for (const [from, to] of Object.entries(a.replace ?? {})) text = text.replaceAll(from, to);
-  await mkdir(dirname(join(a.home, title)), { recursive: true });
-  await writeFile(join(a.home, title), text);
+  let { text } = args.block;
+  for (const [from, to] of Object.entries(args.replace ?? {})) text = text.replaceAll(from, to);
+  await mkdir(dirname(join(args.home, title)), { recursive: true });
+  await writeFile(join(args.home, title), text);
 }

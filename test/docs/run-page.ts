@@ -10,13 +10,14 @@ export function wordsOf(line: string): string[] {
   return [...words].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, one, other) => one ?? other));
 }
 
-async function runLine(line: string, a: { stack: Stack; home: string }): Promise<CliResult> {
+async function runLine(line: string, options: { stack: Stack; home: string }): Promise<CliResult> {
   const [program = "", ...args] = wordsOf(line);
-  if (program === "npx" && args[0] === "towpath") return a.stack.towpath(args.slice(1), { cwd: a.home });
-  if (program === "towpath") return a.stack.towpath(args, { cwd: a.home });
+  if (program === "npx" && args[0] === "towpath")
+    return options.stack.towpath(args.slice(1), { cwd: options.home });
+  if (program === "towpath") return options.stack.towpath(args, { cwd: options.home });
   if (program !== "node") throw new Error(`The page's line cannot be run: ${line}`);
   const env = { PATH: process.env.PATH };
-  await using script = startProcess({ command: process.execPath, args, cwd: a.home, env });
+  await using script = startProcess({ command: process.execPath, args, cwd: options.home, env });
   return { code: await script.exited, output: script.output() };
 }
 
@@ -28,19 +29,19 @@ async function runLine(line: string, a: { stack: Stack; home: string }): Promise
  */
 export async function runPage(
   path: string,
-  a: { stack: Stack; home: string },
+  args: { stack: Stack; home: string },
 ): Promise<{ files: number; lines: number }> {
   let [files, lines] = [0, 0];
   let last: string | null = "";
   for (const block of pageBlocks(path)) {
     // The worker of a test reads the registry of the test's own folder.
-    const registry = `ociLayout(${JSON.stringify(join(a.stack.folder, "registry"))})`;
+    const registry = `ociLayout(${JSON.stringify(join(args.stack.folder, "registry"))})`;
     if (wordOf(block, "title") !== undefined) files += 1;
-    await writeTitled({ home: a.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
+    await writeTitled({ home: args.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
     if (block.language === "sh") last = null;
     if (block.words.includes("run")) {
       for (const line of block.text.trim().split("\n")) {
-        const { code, output } = await runLine(line, a);
+        const { code, output } = await runLine(line, args);
         expect(code, `${line}\n${output}`).toBe(Number(wordOf(block, "exit") ?? 0));
         last = output;
         lines += 1;

@@ -79,8 +79,8 @@ function overlaps(notes: Awaited<ReturnType<typeof ledger>>): string[] {
   );
 }
 
-const run = (deployment: string, a: { ledger: string; name: string; go?: string }) =>
-  stack.run(deployment, a);
+const run = (deployment: string, args: { ledger: string; name: string; go?: string }) =>
+  stack.run(deployment, args);
 
 test("no device is ever of two runs, through kill -9 of a worker that has some and of a control plane", async () => {
   const path = join(stack.folder, "ledger");

@@ -25,8 +25,8 @@ function namedByPage(): string[] {
 }
 
 /** Seeds with another key and another state folder than the stack's own. */
-function seedAs(a: { key: string; state: string }) {
-  const connection = ["--url", stack.url, "--key", a.key, "--state", a.state];
+function seedAs(args: { key: string; state: string }) {
+  const connection = ["--url", stack.url, "--key", args.key, "--state", args.state];
   const command = [CLI, "demo", "seed", "--small", "--yes", ...connection];
   const { status, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
   return { code: status, output: stderr };

@@ -48,14 +48,17 @@ export async function openDoor(target: string): Promise<Door> {
   };
 }
 
-function forward(a: {
+function forward(args: {
   target: string;
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   change: (html: string) => string;
 }): void {
-  const { incoming, outgoing } = a;
-  const sent = request(`${a.target}${incoming.url}`, { method: incoming.method, headers: incoming.headers });
+  const { incoming, outgoing } = args;
+  const sent = request(`${args.target}${incoming.url}`, {
+    method: incoming.method,
+    headers: incoming.headers,
+  });
   sent.on("response", (answer) => {
     const { "content-length": _, ...headers } = answer.headers;
     outgoing.writeHead(answer.statusCode ?? 502, headers);
@@ -64,7 +67,7 @@ function forward(a: {
     if (answer.headers["content-type"]?.startsWith("text/html") !== true) return void answer.pipe(outgoing);
     const parts: Buffer[] = [];
     answer.on("data", (part: Buffer) => parts.push(part));
-    answer.on("end", () => outgoing.end(a.change(Buffer.concat(parts).toString())));
+    answer.on("end", () => outgoing.end(args.change(Buffer.concat(parts).toString())));
   });
   sent.on("error", () => outgoing.destroy());
   outgoing.on("close", () => sent.destroy());

@@ -57,9 +57,9 @@ let stack: Stack;
 let worker: TestProcess;
 let home: string;
 
-async function deploy(a: { broken?: boolean; bend?: string } = {}): Promise<void> {
-  await writeFile(join(home, "flows/sample.ts"), FLOW.replace("BROKEN", String(a.broken ?? false)));
-  await writeFile(join(home, "flows/lib/bend.ts"), a.bend ?? BEND);
+async function deploy(args: { broken?: boolean; bend?: string } = {}): Promise<void> {
+  await writeFile(join(home, "flows/sample.ts"), FLOW.replace("BROKEN", String(args.broken ?? false)));
+  await writeFile(join(home, "flows/lib/bend.ts"), args.bend ?? BEND);
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
 }

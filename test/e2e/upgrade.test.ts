@@ -22,8 +22,8 @@ class Load {
   #isOver = false;
   readonly #asking: Promise<unknown>;
 
-  constructor(a: { stack: Stack; url: string; token: string }) {
-    this.#asking = Promise.all(Array.from({ length: ASKERS }, () => this.#ask(a)));
+  constructor(args: { stack: Stack; url: string; token: string }) {
+    this.#asking = Promise.all(Array.from({ length: ASKERS }, () => this.#ask(args)));
     this.#asking.catch(() => this.#wake(true));
   }
 

@@ -80,7 +80,7 @@ async function work(agent: Agent): Promise<readonly Fence[]> {
   return held;
 }
 
-function knownTo(a: {
+function knownTo(args: {
   keyId: string;
   workspaceId: string;
   runIds: readonly string[];
@@ -91,12 +91,12 @@ function knownTo(a: {
   return {
     values: {
       ...Object.fromEntries(names.map((one) => [one, [NAME, "unknown"]])),
-      keyId: [a.keyId, unknown],
-      runId: [...a.runIds, unknown],
-      workspaceId: [a.workspaceId, unknown],
+      keyId: [args.keyId, unknown],
+      runId: [...args.runIds, unknown],
+      workspaceId: [args.workspaceId, unknown],
     },
     samples: { cron: CRONS, rrule: RULES, zone: ZONES, protocols: [[...WORKER_PROTOCOLS]] },
-    fences: [...a.fences, { attemptId: unknown, epoch: 1, nonce: "0".repeat(32) }],
+    fences: [...args.fences, { attemptId: unknown, epoch: 1, nonce: "0".repeat(32) }],
   };
 }
 

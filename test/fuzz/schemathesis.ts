@@ -83,7 +83,7 @@ const CHECKS = [
 ];
 
 /** Plays generated requests against a control plane, from an OpenAPI document in a file. */
-export async function playRequests(a: {
+export async function playRequests(options: {
   folder: string;
   document: string;
   url: string;
@@ -92,12 +92,12 @@ export async function playRequests(a: {
   examples: number;
   slowMs: number;
 }): Promise<Found> {
-  const report = `${a.document}.report.json`;
+  const report = `${options.document}.report.json`;
   const args = [
     "run",
-    a.document,
+    options.document,
     "--url",
-    a.url,
+    options.url,
     "--no-color",
     "--warnings",
     "off",
@@ -106,13 +106,13 @@ export async function playRequests(a: {
     "--checks",
     CHECKS.join(","),
     "--max-response-time",
-    String(a.slowMs / 1000),
+    String(options.slowMs / 1000),
     "--request-timeout",
     "30",
     "--max-examples",
-    String(a.examples),
+    String(options.examples),
     "--seed",
-    String(a.seed),
+    String(options.seed),
     "--generation-database",
     "none",
     "--suppress-health-check",
@@ -122,9 +122,9 @@ export async function playRequests(a: {
     "json",
     "--report-json-path",
     report,
-    ...(a.token === null ? [] : ["--header", `Authorization: Bearer ${a.token}`]),
+    ...(options.token === null ? [] : ["--header", `Authorization: Bearer ${options.token}`]),
   ];
-  await using program = startProcess({ command: PROGRAM, args, cwd: a.folder, env: cleanEnv({}) });
+  await using program = startProcess({ command: PROGRAM, args, cwd: options.folder, env: cleanEnv({}) });
   const code = await program.exited;
   const output = program.output();
   const parsed = existsSync(report)

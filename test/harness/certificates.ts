@@ -41,7 +41,7 @@ function pem(bytes: Uint8Array): string {
 }
 
 /** A certificate of RFC 5280, version 3, valid for a century around now. */
-function certificate(a: {
+function certificate(args: {
   serial: number;
   issuer: string;
   subject: string;
@@ -51,15 +51,15 @@ function certificate(a: {
 }): string {
   const signed = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
-    der(0x02, Buffer.from([a.serial])),
+    der(0x02, Buffer.from([args.serial])),
     ECDSA_SHA256,
-    nameOf(a.issuer),
+    nameOf(args.issuer),
     sequence(year(2000), year(2100)),
-    nameOf(a.subject),
-    a.key.export({ type: "spki", format: "der" }),
-    der(0xa3, sequence(a.extension)),
+    nameOf(args.subject),
+    args.key.export({ type: "spki", format: "der" }),
+    der(0xa3, sequence(args.extension)),
   );
-  const signature = sign("sha256", signed, a.signedBy);
+  const signature = sign("sha256", signed, args.signedBy);
   return pem(sequence(signed, ECDSA_SHA256, der(0x03, Buffer.concat([Buffer.from([0]), signature]))));
 }
 

@@ -29,19 +29,19 @@ async function adminClient(home: string): Promise<Client> {
 
 /**
  * Starts `towpath dev` in a project of these files. It watches once its output says `Watching`.
- * @param a.args further arguments, by the folder that its flows may write to
+ * @param args.args further arguments, by the folder that its flows may write to
  */
-export async function startDev(a: {
+export async function startDev(options: {
   files: Record<string, string>;
   args?: (folder: string) => readonly string[];
 }): Promise<Dev> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-dev-"));
   removeWithUs(folder);
-  const home = await writeProject(folder, a.files);
+  const home = await writeProject(folder, options.files);
   const state = ["--state", join(home, ".towpath")];
   const dev = startProcess({
     command: process.execPath,
-    args: [CLI, "dev", ...(a.args?.(folder) ?? []), ...state],
+    args: [CLI, "dev", ...(options.args?.(folder) ?? []), ...state],
     cwd: home,
     env: cleanEnv({}),
   });

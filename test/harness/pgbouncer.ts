@@ -37,14 +37,14 @@ export interface PgBouncer extends AsyncDisposable {
 
 /**
  * Starts a PgBouncer in transaction mode before the server of `url`.
- * @param a.connections how many connections it opens of one database at most
+ * @param args.connections how many connections it opens of one database at most
  */
-export async function startPgBouncer(a: {
+export async function startPgBouncer(options: {
   program: string;
   url: string;
   connections: number;
 }): Promise<PgBouncer> {
-  const { hostname, port, username, password } = new URL(a.url);
+  const { hostname, port, username, password } = new URL(options.url);
   const folder = await mkdtemp(join(tmpdir(), "towpath-pgbouncer-"));
   removeWithUs(folder);
   await chmod(folder, 0o755);
@@ -54,14 +54,14 @@ export async function startPgBouncer(a: {
     `* = host=${hostname} port=${port} user=${decodeURIComponent(username)} password=${decodeURIComponent(password)}`,
     "[pgbouncer]",
     `listen_addr = 127.0.0.1\nlisten_port = ${at}\nunix_socket_dir =\nauth_type = any`,
-    `pool_mode = transaction\ndefault_pool_size = ${a.connections}\nmax_client_conn = 500`,
+    `pool_mode = transaction\ndefault_pool_size = ${options.connections}\nmax_client_conn = 500`,
   ];
   const file = join(folder, "pgbouncer.ini");
   await writeFile(file, `${settings.join("\n")}\n`, { mode: 0o644 });
   // It refuses to run as root.
   const asUser = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   const env = { PATH: process.env.PATH };
-  const bouncer = startProcess({ command: a.program, args: [...asUser, file], env });
+  const bouncer = startProcess({ command: options.program, args: [...asUser, file], env });
   await bouncer.waitFor(/process up/);
   return {
     through(url) {

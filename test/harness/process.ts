@@ -31,18 +31,23 @@ function startOutput(child: ChildProcess) {
 
 /**
  * Starts a process with its output captured. It ends with this one, however this one ends.
- * @param a.group whether signals are for all that it starts as well, as those of a terminal are
+ * @param args.group whether signals are for all that it starts as well, as those of a terminal are
  */
-export function startProcess(a: {
+export function startProcess(options: {
   command: string;
   args: readonly string[];
   env: NodeJS.ProcessEnv;
   cwd?: string;
   group?: boolean;
 }): TestProcess {
-  const { group: detached = false } = a;
+  const { group: detached = false } = options;
   const stdio = ["ignore", "pipe", "pipe"] as const;
-  const child = spawn(a.command, a.args, { env: a.env, cwd: a.cwd, detached, stdio: [...stdio] });
+  const child = spawn(options.command, options.args, {
+    env: options.env,
+    cwd: options.cwd,
+    detached,
+    stdio: [...stdio],
+  });
   const output = startOutput(child);
   const isOver = child.pid === undefined ? () => {} : endWithUs(child.pid);
   child.once("exit", isOver);

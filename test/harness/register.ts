@@ -7,22 +7,22 @@ import type { Stack } from "./stack.ts";
 /** Registers the first version of a deployment whose code does not exist: agents stand in for its runs. */
 export async function registerDeployment(
   stack: Pick<Stack, "client" | "folder">,
-  a: { name: string; pool: string; limits?: SpecInput["limits"] },
+  args: { name: string; pool: string; limits?: SpecInput["limits"] },
 ): Promise<void> {
   const { workspace } = await stack.client.getMe();
   const spec: SpecInput = {
     format: SPEC_FORMAT,
     workspaceId: workspace.id,
-    deployment: a.name,
+    deployment: args.name,
     version: 1,
     floor: 1,
     issuedAt: "2026-01-01T00:00:00.000Z",
     expiresAt: null,
-    pools: [a.pool],
+    pools: [args.pool],
     code: { kind: "oci-layout", registry: "local", digest: `sha256:${"ab".repeat(32)}` },
     entry: { kind: "flow", module: "flow.ts", export: "flow" },
     parameters: { type: "object" },
-    limits: a.limits,
+    limits: args.limits,
   };
   const jwk = JSON.parse(await readFile(join(stack.folder, "keys/signing.jwk"), "utf8"));
   const signed = await new CompactSign(new TextEncoder().encode(JSON.stringify(spec)))

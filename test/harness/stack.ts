@@ -32,11 +32,11 @@ export interface Stack extends AsyncDisposable {
   readonly databaseUrl: string;
   readonly control: TestProcess;
   /** Starts the control plane again on the same database and port, after it was killed. */
-  restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
+  restartControl(args?: { env?: NodeJS.ProcessEnv }): Promise<void>;
   /** Starts another control plane, with both periodic jobs, on the same database. The same name again continues its state directory and port. */
-  startBeside(name: string, a?: { env?: NodeJS.ProcessEnv; root?: string }): Promise<Beside>;
+  startBeside(name: string, args?: { env?: NodeJS.ProcessEnv; root?: string }): Promise<Beside>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
-  startWorker(a?: {
+  startWorker(args?: {
     name?: string;
     settings?: object;
     env?: NodeJS.ProcessEnv;
@@ -45,7 +45,7 @@ export interface Stack extends AsyncDisposable {
   /** Writes a flow project; the folder sees this repository's packages. */
   project(files: Record<string, string>): Promise<string>;
   /** Runs the CLI to its end. */
-  towpath(args: readonly string[], a?: { cwd?: string }): Promise<CliResult>;
+  towpath(args: readonly string[], options?: { cwd?: string }): Promise<CliResult>;
   /** Starts a run and answers its id. */
   run(deployment: string, parameters?: Run["parameters"]): Promise<string>;
   /** Follows the run's stream until `until` holds of its detail, or it has ended. */
@@ -89,7 +89,7 @@ export function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), NO_COLOR: "1", ...more };
 }
 
-async function startControl(a: {
+async function startControl(options: {
   folder: string;
   /** Of the state directory. */
   name?: string;
@@ -98,18 +98,18 @@ async function startControl(a: {
   port: number;
   env: NodeJS.ProcessEnv;
 }) {
-  const stateDir = join(a.folder, a.name ?? "control");
+  const stateDir = join(options.folder, options.name ?? "control");
   const control = startProcess({
     command: process.execPath,
-    args: [join(a.root, CONTROL)],
-    cwd: a.folder,
+    args: [join(options.root, CONTROL)],
+    cwd: options.folder,
     env: cleanEnv({
-      ...(a.databaseUrl === null ? {} : { DATABASE_URL: a.databaseUrl }),
+      ...(options.databaseUrl === null ? {} : { DATABASE_URL: options.databaseUrl }),
       TOWPATH_STATE_DIR: stateDir,
-      TOWPATH_PORT: String(a.port),
+      TOWPATH_PORT: String(options.port),
       TOWPATH_BOOTSTRAP: "1",
       TOWPATH_CHECK_ANSWERS: "1",
-      ...a.env,
+      ...options.env,
     }),
   });
   await control.waitFor(/"msg":"listening"/);
@@ -157,17 +157,17 @@ export async function writeProject(
   return home;
 }
 
-function workerSettings(a: { folder: string; url: string; name: string }) {
+function workerSettings(args: { folder: string; url: string; name: string }) {
   return {
-    url: a.url,
-    key: { file: join(a.folder, "worker.key") },
+    url: args.url,
+    key: { file: join(args.folder, "worker.key") },
     pool: "local",
-    name: a.name,
+    name: args.name,
     capacity: 4,
-    stateDir: join(a.folder, a.name),
-    trustedKeys: [{ file: join(a.folder, "keys/signing.pub.jwk") }],
-    registries: { local: { kind: "oci-layout", path: join(a.folder, "registry") } },
-    store: { root: join(a.folder, "store") },
+    stateDir: join(args.folder, args.name),
+    trustedKeys: [{ file: join(args.folder, "keys/signing.pub.jwk") }],
+    registries: { local: { kind: "oci-layout", path: join(args.folder, "registry") } },
+    store: { root: join(args.folder, "store") },
   };
 }
 
@@ -218,15 +218,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         env: { ...env, ...a.env },
       });
     },
-    async startBeside(name, a = {}) {
+    async startBeside(name, args = {}) {
       const port = Number(new URL(besides.get(name)?.url ?? "http://any:0").port);
       const { control, url: at } = await startControl({
         folder,
         name,
         port,
-        root: a.root ?? root,
+        root: args.root ?? root,
         databaseUrl: database?.url ?? embeddedUrl(folder),
-        env: { ...env, TOWPATH_BOOTSTRAP: "0", ...a.env },
+        env: { ...env, TOWPATH_BOOTSTRAP: "0", ...args.env },
       });
       const beside = { url: at, client: createClient({ url: at, token }), process: control };
       besides.set(name, beside);

@@ -62,10 +62,10 @@ afterAll(() => testEnv.close());
 /** Where the poison is, so that it can be taken out. */
 let poisonedTable: string | null = null;
 
-async function poison(table: string, a: { on: "insert" | "update"; when: string }): Promise<void> {
+async function poison(table: string, args: { on: "insert" | "update"; when: string }): Promise<void> {
   poisonedTable = table;
   await testEnv.deps.database.sql.unsafe(
-    `create trigger poison before ${a.on} on ${table} for each row when (${a.when}) execute function poison()`,
+    `create trigger poison before ${args.on} on ${table} for each row when (${args.when}) execute function poison()`,
   );
 }
 
@@ -110,11 +110,11 @@ const reach = (state: string, a: readonly [Made, Made]) => async () => ({
 const cancelled = (one: Made) => cancelRun(testEnv.deps, one.tenancy.scope, { runId: one.id, reason: "" });
 
 /** Runs that a worker has taken, and started unless it is not to. */
-async function claimed(tenancy: Tenancy, a: { starts: boolean }) {
+async function claimed(tenancy: Tenancy, args: { starts: boolean }) {
   const run = await made(tenancy);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  if (a.starts) await fakeWorker.say(given, [said.started]);
+  if (args.starts) await fakeWorker.say(given, [said.started]);
   await testEnv.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
   return { ...run, attemptId: given.attemptId };
 }

@@ -58,18 +58,18 @@ async function answerAs(context: BrowserContext, state: ScreenState): Promise<vo
 /** A signed-in page. */
 async function openPage(
   camera: Camera,
-  a: { place: Place; size: keyof typeof SIZES; state: ScreenState },
+  args: { place: Place; size: keyof typeof SIZES; state: ScreenState },
 ): Promise<Page> {
   const context = await camera.browser.newContext({
-    viewport: SIZES[a.size],
+    viewport: SIZES[args.size],
     reducedMotion: "reduce",
     locale: "en-GB",
     timezoneId: "Europe/Lisbon",
   });
   const page = await context.newPage();
-  const { url } = await a.place.client.createSignInLink();
+  const { url } = await args.place.client.createSignInLink();
   await followSignInLink(page, url);
-  await answerAs(context, a.state);
+  await answerAs(context, args.state);
   return page;
 }
 
@@ -81,19 +81,19 @@ function readyOf(screen: Screen, state: ScreenState): string {
 }
 
 /** Waits until a screen shows its state. @throws Error naming the screen. */
-async function settle(page: Page, a: { screen: Screen; state: ScreenState }): Promise<void> {
-  const visible = page.locator(readyOf(a.screen, a.state)).filter({ visible: true });
+async function settle(page: Page, args: { screen: Screen; state: ScreenState }): Promise<void> {
+  const visible = page.locator(readyOf(args.screen, args.state)).filter({ visible: true });
   try {
     await visible.first().waitFor();
-    if (a.state === "full" || a.state === "empty") {
-      await a.screen.leads?.(page);
+    if (args.state === "full" || args.state === "empty") {
+      await args.screen.leads?.(page);
       await page.locator("[aria-label='Loading']").first().waitFor({ state: "detached" });
     }
   } catch (cause) {
-    throw new Error(`${a.screen.name} never showed its state "${a.state}"`, { cause });
+    throw new Error(`${args.screen.name} never showed its state "${args.state}"`, { cause });
   }
   await page.evaluate("document.fonts.ready");
-  if (a.screen.comesInParts && a.state === "full") await page.evaluate(UNCHANGED);
+  if (args.screen.comesInParts && args.state === "full") await page.evaluate(UNCHANGED);
 }
 
 /** Ends once what the screen says has been the same for a while: what comes in parts has come then. */
@@ -119,7 +119,7 @@ async function take(page: Page, path: string): Promise<void> {
 /** Takes pictures of screens in one state, in each theme. @returns the faults that the pages' consoles told. */
 export async function shoot(
   camera: Camera,
-  a: {
+  args: {
     place: Place;
     world: World;
     screens: readonly Screen[];
@@ -127,17 +127,17 @@ export async function shoot(
     size: keyof typeof SIZES;
   },
 ): Promise<string[]> {
-  const page = await openPage(camera, a);
+  const page = await openPage(camera, args);
   const faults: string[] = [];
-  const told = a.state === "full" || a.state === "empty";
+  const told = args.state === "full" || args.state === "empty";
   page.on("console", (message) => told && message.type() === "error" && faults.push(message.text()));
   page.on("pageerror", (error) => faults.push(error.message));
-  for (const screen of a.screens.filter((one) => statesOf(one).includes(a.state))) {
-    await page.goto(`${a.place.url}${screen.path(a.world)}`);
-    await settle(page, { screen, state: a.state }).catch((error: Error) => faults.push(error.message));
+  for (const screen of args.screens.filter((one) => statesOf(one).includes(args.state))) {
+    await page.goto(`${args.place.url}${screen.path(args.world)}`);
+    await settle(page, { screen, state: args.state }).catch((error: Error) => faults.push(error.message));
     for (const theme of THEMES) {
       await page.emulateMedia({ colorScheme: theme });
-      const state = a.size === "phone" ? "phone" : a.state;
+      const state = args.size === "phone" ? "phone" : args.state;
       await take(page, join(camera.folder, pictureOf(screen, { state, theme })));
     }
   }

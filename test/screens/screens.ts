@@ -295,8 +295,8 @@ export function routesIn(source: string): string[] {
 }
 
 /** Where the picture of a screen lies below the folder of pictures. */
-export function pictureOf(screen: Screen, a: { state: ScreenState | "phone"; theme: string }): string {
-  return join("screens", `${screen.name}-${a.state}-${a.theme}.webp`);
+export function pictureOf(screen: Screen, args: { state: ScreenState | "phone"; theme: string }): string {
+  return join("screens", `${screen.name}-${args.state}-${args.theme}.webp`);
 }
 
 /** Every picture that there should be: each state at a desk, and all of it on a phone. */

@@ -36,10 +36,10 @@ export interface Full extends Place, AsyncDisposable {
 }
 
 /** Fills a workspace with the demo and plays its workers. */
-export async function openFull(a: { small: boolean }): Promise<Full> {
+export async function openFull(options: { small: boolean }): Promise<Full> {
   const stack = await startStack({ database: "embedded" });
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
-  const more = a.small ? ["--small"] : [];
+  const more = options.small ? ["--small"] : [];
   const connection = ["--state", stack.folder, "--url", stack.url, "--key", token];
   const demo = startProcess({
     command: process.execPath,

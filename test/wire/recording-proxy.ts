@@ -34,19 +34,19 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
   };
 }
 
-async function forward(a: {
+async function forward(args: {
   target: string;
   requests: SentRequest[];
   incoming: IncomingMessage;
   outgoing: ServerResponse;
 }): Promise<void> {
-  const { incoming, outgoing } = a;
+  const { incoming, outgoing } = args;
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
   const body = Buffer.concat(chunks);
   const { method = "GET", url: path = "/", rawHeaders: headers } = incoming;
-  a.requests.push({ method, path, headers, body });
-  const onward = request(new URL(path, a.target), { method, headers: incoming.headers }, (answer) => {
+  args.requests.push({ method, path, headers, body });
+  const onward = request(new URL(path, args.target), { method, headers: incoming.headers }, (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(outgoing);
   });

@@ -107,9 +107,9 @@ export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
 /** Like `loadConfig`, for settings that are in hand. Relative paths start at `folder`. */
 export async function checkSettings(
   settings: WorkerSettings,
-  a: { folder: string; environment: Readonly<Record<string, string | undefined>> },
+  args: { folder: string; environment: Readonly<Record<string, string | undefined>> },
 ): Promise<WorkerConfig> {
-  return await resolveSettings(parseSettings({ ...settings }, a.environment), a);
+  return await resolveSettings(parseSettings({ ...settings }, args.environment), args);
 }
 
 function parseSettings(
@@ -151,41 +151,41 @@ function faultsOf(issue: z.core.$ZodIssue): string[] {
 
 async function resolveSettings(
   settings: z.output<typeof Settings>,
-  a: { folder: string; environment: Readonly<Record<string, string | undefined>>; toServe?: boolean },
+  args: { folder: string; environment: Readonly<Record<string, string | undefined>>; toServe?: boolean },
 ): Promise<WorkerConfig> {
   const faults: string[] = [];
-  const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
-  const store = storeConfig(settings.store, { ...a, at: "store", faults });
+  const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: args.folder, faults });
+  const store = storeConfig(settings.store, { ...args, at: "store", faults });
   const stores = Object.fromEntries(
     Object.entries(settings.stores).map(([name, one]) => [
       name,
-      storeConfig(one, { ...a, at: `stores.${name}`, faults }),
+      storeConfig(one, { ...args, at: `stores.${name}`, faults }),
     ]),
   );
-  const failpoints = readFailpoints(a.environment, faults);
+  const failpoints = readFailpoints(args.environment, faults);
   if (store.s3 !== null && settings.retainResultsMs !== undefined)
     faults.push(
       "retainResultsMs: only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` now and then.",
     );
-  if (a.toServe) await checkSources(settings, { ...a, faults });
+  if (args.toServe) await checkSources(settings, { ...args, faults });
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     ...settings,
-    key: secretSource(settings.key, a.folder),
-    stateDir: resolve(a.folder, settings.stateDir),
+    key: secretSource(settings.key, args.folder),
+    stateDir: resolve(args.folder, settings.stateDir),
     store,
     stores,
     trustedKeys,
-    registries: mapValues(settings.registries, (registry) => registryConfig(registry, a.folder)),
-    secrets: mapValues(settings.secrets, (source) => secretSource(source, a.folder)),
-    environment: a.environment,
+    registries: mapValues(settings.registries, (registry) => registryConfig(registry, args.folder)),
+    secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
+    environment: args.environment,
     failpoints,
   };
 }
 
 async function readTrustedKeys(
   keys: z.output<typeof Settings>["trustedKeys"],
-  a: { folder: string; faults: string[] },
+  args: { folder: string; faults: string[] },
 ): Promise<TrustedKey[]> {
   const read: TrustedKey[] = [];
   for (const [index, key] of keys.entries()) {
@@ -193,26 +193,26 @@ async function readTrustedKeys(
       read.push(key);
       continue;
     }
-    const path = resolve(a.folder, key.file);
+    const path = resolve(args.folder, key.file);
     try {
       read.push(TrustedKey.parse(JSON.parse(await readFile(path, "utf8"))));
     } catch (error) {
       const why = error instanceof z.ZodError ? error.issues.map((issue) => issue.message).join("; ") : "";
-      a.faults.push(
+      args.faults.push(
         `trustedKeys.${index}: ${path} does not hold an Ed25519 public JWK with a kid${why && ` (${why})`}.`,
       );
     }
   }
   const repeated = read.find((key, index) => read.findIndex(({ kid }) => kid === key.kid) !== index);
   if (repeated)
-    a.faults.push(`trustedKeys: two keys are called "${repeated.kid}"; give each a kid of its own.`);
+    args.faults.push(`trustedKeys: two keys are called "${repeated.kid}"; give each a kid of its own.`);
   return read;
 }
 
 /** What the worker cannot begin without must be there when it starts, and not only be named. */
 async function checkSources(
   settings: z.output<typeof Settings>,
-  a: {
+  args: {
     folder: string;
     environment: Readonly<Record<string, string | undefined>>;
     faults: string[];
@@ -224,8 +224,8 @@ async function checkSources(
     needed.push({ path: `registries.${name}.password`, source: registry.password });
   }
   for (const { path, source } of needed) {
-    const fault = await sourceFault(secretSource(source, a.folder), a.environment);
-    if (fault !== null) a.faults.push(`${path}: ${fault}.`);
+    const fault = await sourceFault(secretSource(source, args.folder), args.environment);
+    if (fault !== null) args.faults.push(`${path}: ${fault}.`);
   }
 }
 
@@ -266,7 +266,7 @@ const REGION = "us-east-1";
 
 function storeConfig(
   settings: z.output<typeof StoreShape>,
-  a: {
+  args: {
     folder: string;
     environment: Readonly<Record<string, string | undefined>>;
     /** Where in the settings it stands. */
@@ -278,39 +278,39 @@ function storeConfig(
   if (!root.startsWith("s3://")) {
     const [stray] = Object.keys(more);
     if (stray !== undefined)
-      a.faults.push(`${a.at}.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
-    return { root: storeRoot(root, a), s3: null };
+      args.faults.push(`${args.at}.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
+    return { root: storeRoot(root, args), s3: null };
   }
   if (!BUCKET.test(root))
-    a.faults.push(`${a.at}.root: write s3://bucket/prefix, with the bucket's name in lower case.`);
+    args.faults.push(`${args.at}.root: write s3://bucket/prefix, with the bucket's name in lower case.`);
   const source = (given: z.output<typeof SecretSourceShape> | undefined, env: string) =>
-    given === undefined ? { env } : secretSource(given, a.folder);
-  const token = a.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
+    given === undefined ? { env } : secretSource(given, args.folder);
+  const token = args.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
   return {
     root: root.replace(/\/+$/, ""),
     s3: {
       endpoint: more.endpoint ?? null,
-      region: more.region ?? a.environment.AWS_REGION ?? REGION,
+      region: more.region ?? args.environment.AWS_REGION ?? REGION,
       accessKeyId: source(more.accessKeyId, "AWS_ACCESS_KEY_ID"),
       secretAccessKey: source(more.secretAccessKey, "AWS_SECRET_ACCESS_KEY"),
-      sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, a.folder),
+      sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, args.folder),
     },
   };
 }
 
 const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/;
 
-function storeRoot(root: string, a: { folder: string; at: string; faults: string[] }): string {
+function storeRoot(root: string, args: { folder: string; at: string; faults: string[] }): string {
   const fault = storeRootFault(root);
   if (fault !== null) {
-    a.faults.push(`${a.at}.root: ${fault}`);
+    args.faults.push(`${args.at}.root: ${fault}`);
     return root;
   }
-  if (!root.includes("://")) return pathToFileURL(resolve(a.folder, root)).href;
+  if (!root.includes("://")) return pathToFileURL(resolve(args.folder, root)).href;
   try {
     return pathToFileURL(fileURLToPath(root)).href;
   } catch {
-    a.faults.push(`${a.at}.root: give a folder, as a path or a file: URL, or s3://bucket/prefix.`);
+    args.faults.push(`${args.at}.root: give a folder, as a path or a file: URL, or s3://bucket/prefix.`);
     return root;
   }
 }

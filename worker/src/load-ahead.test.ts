@@ -20,15 +20,15 @@ afterEach(async () => {
 /** A flow whose module notes each process that loads it, with the environment it finds; `top` are its module's own statements. */
 async function deployNoting(
   name: string,
-  a: { top?: string; body?: string; more?: Partial<SpecInput> } = {},
+  args: { top?: string; body?: string; more?: Partial<SpecInput> } = {},
 ) {
   const file = join(testEnv.dir, `loads-of-${name}`);
   const source = `import fs from "node:fs"; import { flow } from "./sdk.mjs";
     fs.appendFileSync(${JSON.stringify(file)}, JSON.stringify({ pid: process.pid, env: process.env }) + "\\n");
-    ${a.top ?? ""}
-    export const main = flow(async (gateway, context) => { await gateway.log("pid " + process.pid); ${a.body ?? ""} });`;
+    ${args.top ?? ""}
+    export const main = flow(async (gateway, context) => { await gateway.log("pid " + process.pid); ${args.body ?? ""} });`;
   const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
-  const deployed = await testEnv.deploy({ "flow.mjs": source }, { entry, deployment: name, ...a.more });
+  const deployed = await testEnv.deploy({ "flow.mjs": source }, { entry, deployment: name, ...args.more });
   const loads = async (): Promise<{ pid: number; env: Record<string, string> }[]> => {
     const text = existsSync(file) ? await readFile(file, "utf8") : "";
     return text

@@ -54,20 +54,20 @@ function openLog(config: WorkerConfig, format: LogFormat): Logger {
   return pino(options, { write: (line) => stdout.write(prettyLogLine(line, look)) });
 }
 
-async function serve(config: WorkerConfig, a: { file: string; format: LogFormat }): Promise<void> {
+async function serve(config: WorkerConfig, args: { file: string; format: LogFormat }): Promise<void> {
   armFailpoints(config.failpoints);
-  const log = openLog(config, a.format);
+  const log = openLog(config, args.format);
   try {
     for (const warning of await startWarnings(config)) log.warn(warning);
-    await serveUntilStopped(config, { file: a.file, log });
+    await serveUntilStopped(config, { file: args.file, log });
   } catch (err) {
     log.debug({ err }, "the worker ends");
     throw err;
   }
 }
 
-async function serveUntilStopped(config: WorkerConfig, a: { file: string; log: Logger }): Promise<void> {
-  const worker = await startWorker(config, { log: a.log });
+async function serveUntilStopped(config: WorkerConfig, args: { file: string; log: Logger }): Promise<void> {
+  const worker = await startWorker(config, { log: args.log });
   let signals = 0;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
@@ -83,19 +83,19 @@ async function serveUntilStopped(config: WorkerConfig, a: { file: string; log: L
   await worker.done;
   if (!refusal) return;
   const { error } = refusal;
-  throw error instanceof Problem ? new Refused(error, { config, file: a.file }) : error;
+  throw error instanceof Problem ? new Refused(error, { config, file: args.file }) : error;
 }
 
 /** The control plane will never take this worker as it is set up. */
 class Refused extends Error {
   readonly code: string;
 
-  constructor(problem: Problem, a: { config: WorkerConfig; file: string }) {
-    const { url, pool } = a.config;
+  constructor(problem: Problem, args: { config: WorkerConfig; file: string }) {
+    const { url, pool } = args.config;
     const next =
       problem.code === "unauthenticated" || problem.code === "forbidden"
-        ? ` An admin makes a key with: towpath key create NAME --worker --pool ${pool}; put it where "key" in ${a.file} points.`
-        : ` Look at ${a.file}; towpath doctor --config ${a.file} checks what it names.`;
+        ? ` An admin makes a key with: towpath key create NAME --worker --pool ${pool}; put it where "key" in ${args.file} points.`
+        : ` Look at ${args.file}; towpath doctor --config ${args.file} checks what it names.`;
     super(`The control plane at ${url} refuses this worker: ${problem.message}${next}`);
     this.code = problem.code;
   }

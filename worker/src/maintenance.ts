@@ -43,15 +43,15 @@ export function startMaintenance(
   };
 }
 
-async function tidy(deps: { clock: Clock }, a: Maintained): Promise<void> {
-  await a.reserve.restore();
+async function tidy(deps: { clock: Clock }, args: Maintained): Promise<void> {
+  await args.reserve.restore();
   await retainJournals(deps, {
-    root: a.paths.journals,
-    keep: a.attempts.names(),
-    policy: { maxAgeMs: a.config.retainJournalsMs },
+    root: args.paths.journals,
+    keep: args.attempts.names(),
+    policy: { maxAgeMs: args.config.retainJournalsMs },
   });
-  await pruneCodeCache(a.cache);
-  await retainOldResults(deps, a.config);
+  await pruneCodeCache(args.cache);
+  await retainOldResults(deps, args.config);
 }
 
 async function retainOldResults(deps: { clock: Clock }, config: Maintained["config"]): Promise<void> {

@@ -29,10 +29,10 @@ const journalOf = (attempt: FakeAttempt, file: string) =>
   join(testEnv.dir, "state", "journals", `${attempt.attemptId}.${attempt.epoch}`, file);
 
 /** A worker that was killed in the moment between the answer to its report of a start and the launch. */
-async function killedBeforeLaunch(a: { source: string }): Promise<FakeAttempt> {
+async function killedBeforeLaunch(args: { source: string }): Promise<FakeAttempt> {
   testEnv.plane.takesReports = false;
   const first = await workers.start(testEnv);
-  const attempt = testEnv.plane.submit(await testEnv.deployFlow(a.source));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow(args.source));
   const isConfirming = async () =>
     (await readFile(fileOf(attempt), "utf8").catch(() => "")).includes('"confirming"') &&
     existsSync(journalOf(attempt, "control.ack"));

@@ -212,12 +212,12 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
 }
 
 /** What this worker believes of signed specs, and what it checks their parameters with. */
-async function openTrust(config: WorkerConfig, a: { floors: string; clock: Clock }): Promise<Trust> {
+async function openTrust(config: WorkerConfig, args: { floors: string; clock: Clock }): Promise<Trust> {
   const { pool, registries } = config;
-  const floors = await openFloors(a.floors);
+  const floors = await openFloors(args.floors);
   const keys = await importTrustedKeys(config.trustedKeys);
   const checks = new CheckPool({ coolDownMs: 0 });
-  return { keys, pool, registries, floors, clock: a.clock, verified: new Map(), checks };
+  return { keys, pool, registries, floors, clock: args.clock, verified: new Map(), checks };
 }
 
 /** What this worker has for runs that need some: declared or detected. */
@@ -236,14 +236,14 @@ async function makeFolders(paths: StatePaths): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
-function introduction(config: WorkerConfig, a: { identity: WorkerIdentity; stock: Stock }) {
+function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; stock: Stock }) {
   return {
-    workerId: a.identity.workerId,
+    workerId: args.identity.workerId,
     name: config.name,
     pool: config.pool,
     poolType: "process" as const,
     capacity: config.capacity,
-    amounts: a.stock.amounts,
+    amounts: args.stock.amounts,
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],
     process: randomUUID(),

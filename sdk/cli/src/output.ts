@@ -66,16 +66,16 @@ export function printable(text: string): string {
 
 /** A table as lines: columns as wide as their content, numbers to the right. */
 export function tableLines(
-  a: { columns: readonly string[]; rows: readonly (readonly string[])[] },
+  args: { columns: readonly string[]; rows: readonly (readonly string[])[] },
   style: Style,
 ): string[] {
-  const widths = a.columns.map((title, index) =>
-    Math.max(widthOf(title), ...a.rows.map((row) => widthOf(row[index] ?? ""))),
+  const widths = args.columns.map((title, index) =>
+    Math.max(widthOf(title), ...args.rows.map((row) => widthOf(row[index] ?? ""))),
   );
-  const numeric = a.columns.map(
+  const numeric = args.columns.map(
     (_, index) =>
-      a.rows.length > 0 &&
-      a.rows.every((row) => /^-?[\d.,]*$/.test(stripVTControlCharacters(row[index] ?? ""))),
+      args.rows.length > 0 &&
+      args.rows.every((row) => /^-?[\d.,]*$/.test(stripVTControlCharacters(row[index] ?? ""))),
   );
   const format = (cells: readonly string[]) =>
     cells
@@ -85,7 +85,7 @@ export function tableLines(
       })
       .join("  ")
       .trimEnd();
-  return [style.dim(format(a.columns)), ...a.rows.map(format)];
+  return [style.dim(format(args.columns)), ...args.rows.map(format)];
 }
 
 /** Text in which what stands between backticks is a command to type: in colour, or still between backticks. */

@@ -54,13 +54,13 @@ const DEPTH_MAX = 12;
 
 /**
  * A value that a schema accepts, with the planted text wherever one is accepted.
- * @param a.turn Which of several alternatives is taken.
+ * @param args.turn Which of several alternatives is taken.
  */
-export function plantedValue(schema: z.ZodType, a: { turn: number; depth?: number }): unknown {
+export function plantedValue(schema: z.ZodType, args: { turn: number; depth?: number }): unknown {
   const definition = definitionOf(schema);
-  const depth = (a.depth ?? 0) + 1;
+  const depth = (args.depth ?? 0) + 1;
   const below = (inner: z.ZodType | undefined) =>
-    inner === undefined || depth > DEPTH_MAX ? null : plantedValue(inner, { turn: a.turn, depth });
+    inner === undefined || depth > DEPTH_MAX ? null : plantedValue(inner, { turn: args.turn, depth });
   const { options = [], items = [], values = [], entries = {} } = definition;
   switch (definition.type) {
     case "string":
@@ -69,13 +69,13 @@ export function plantedValue(schema: z.ZodType, a: { turn: number; depth?: numbe
     case "int":
       return firstOf(schema, NUMBERS);
     case "boolean":
-      return a.turn % 2 === 0;
+      return args.turn % 2 === 0;
     case "null":
       return null;
     case "literal":
       return values[0];
     case "enum":
-      return Object.values(entries)[a.turn % Object.values(entries).length];
+      return Object.values(entries)[args.turn % Object.values(entries).length];
     case "object":
       return objectOf(definition.shape ?? {}, below);
     case "array":
@@ -85,7 +85,7 @@ export function plantedValue(schema: z.ZodType, a: { turn: number; depth?: numbe
     case "record":
       return { [String(below(definition.keyType))]: below(definition.valueType) };
     case "union":
-      return below(options[a.turn % options.length]);
+      return below(options[args.turn % options.length]);
     case "lazy":
       return below(definition.getter?.());
     case "pipe":

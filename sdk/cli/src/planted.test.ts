@@ -56,16 +56,16 @@ function argumentsOf({ command, words }: Leaf): string[] {
 }
 
 /** Carries a command out in this process, on a terminal. @returns What it printed, and how often it asked. */
-async function carryOut(leaf: Leaf, a: { plane: Planting; json: boolean }) {
+async function carryOut(leaf: Leaf, args: { plane: Planting; json: boolean }) {
   await using folder = await folderWith();
-  await using plane = await servePlanted(a.plane);
+  await using plane = await servePlanted(args.plane);
   let printed = "";
   const write = (text: string) => {
     printed += text;
   };
   const streams = { stdout: { write, isTTY: true, columns: 200 }, stderr: { write } };
   const connection = ["--url", plane.url, "--key", "twp_api_x", "--state", folder.root];
-  const line = [...leaf.words, ...argumentsOf(leaf), ...connection, ...(a.json ? ["--json"] : [])];
+  const line = [...leaf.words, ...argumentsOf(leaf), ...connection, ...(args.json ? ["--json"] : [])];
   await towpath(carrier(streams, () => undefined))
     .exitOverride()
     .parseAsync(["node", "towpath", ...line]);

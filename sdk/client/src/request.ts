@@ -69,9 +69,9 @@ export function isAbortOf(signal: AbortSignal | undefined): boolean {
 
 async function tryOnce(
   target: Target,
-  a: { route: Route; input: LooseInput; options: CallOptions },
+  args: { route: Route; input: LooseInput; options: CallOptions },
 ): Promise<unknown> {
-  const { route, input, options } = a;
+  const { route, input, options } = args;
   const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   const headers = await headersOf(target, "application/json, application/problem+json");
@@ -95,14 +95,14 @@ async function tryOnce(
 /** Calls a route, repeating what is safe to repeat while the failure may pass. */
 export async function callRoute(
   target: Target,
-  a: { name: RouteName; route: Route; input: LooseInput; options: CallOptions },
+  args: { name: RouteName; route: Route; input: LooseInput; options: CallOptions },
 ): Promise<unknown> {
-  const options = { ...target.defaults, ...a.options };
+  const options = { ...target.defaults, ...args.options };
   const retries = options.retries ?? DEFAULT_RETRIES;
-  const isSafe = isRepeatable(a.name, a.route);
+  const isSafe = isRepeatable(args.name, args.route);
   for (let repetition = 0; ; repetition++) {
     try {
-      return await tryOnce(target, { route: a.route, input: a.input, options });
+      return await tryOnce(target, { route: args.route, input: args.input, options });
     } catch (failure) {
       const ms = pauseMs(failure, repetition);
       const repeats = isSafe || wasRefusedUnread(failure);

@@ -83,12 +83,12 @@ export interface RunDifference {
   readonly isCut: boolean;
 }
 
-async function readSide(client: Pick<Client, "getRun" | "listTaskRuns">, a: Side, options: CallOptions) {
-  const params = { runId: a.runId };
+async function readSide(client: Pick<Client, "getRun" | "listTaskRuns">, args: Side, options: CallOptions) {
+  const params = { runId: args.runId };
   const run = await client.getRun({ params }, options);
   const tasks: TaskRun[] = [];
   let next: string | null = "";
-  while (next !== null && tasks.length < a.tasksMax) {
+  while (next !== null && tasks.length < args.tasksMax) {
     const query = { limit: LIMITS.pageRows, ...(next === "" ? {} : { cursor: next }) };
     const page: { items: TaskRun[]; next: string | null } = await client.listTaskRuns(
       { params, query },
@@ -107,17 +107,17 @@ interface Side {
 
 /**
  * Reads two runs and pairs their task calls.
- * @param a.tasksMax of each run. @default COMPARED_TASKS_MAX
+ * @param args.tasksMax of each run. @default COMPARED_TASKS_MAX
  * @throws Problem `run-not-found`.
  */
 export async function compareRuns(
   client: Pick<Client, "getRun" | "listTaskRuns">,
-  a: { before: string; after: string; tasksMax?: number },
+  args: { before: string; after: string; tasksMax?: number },
   options: CallOptions = {},
 ): Promise<RunDifference> {
-  const { tasksMax = COMPARED_TASKS_MAX } = a;
-  const before = await readSide(client, { runId: a.before, tasksMax }, options);
-  const after = await readSide(client, { runId: a.after, tasksMax }, options);
+  const { tasksMax = COMPARED_TASKS_MAX } = args;
+  const before = await readSide(client, { runId: args.before, tasksMax }, options);
+  const after = await readSide(client, { runId: args.after, tasksMax }, options);
   return {
     before: before.run,
     after: after.run,

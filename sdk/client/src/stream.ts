@@ -59,15 +59,15 @@ function variantsOf(answer: unknown) {
 
 function readEvent(
   target: Target,
-  a: { route: Route; event: SseEvent; validate: boolean },
+  args: { route: Route; event: SseEvent; validate: boolean },
 ): LooseEvent | null {
-  const { route, event } = a;
+  const { route, event } = args;
   // A newer server may tell of more than this release knows.
   const known = variantsOf(route.answer).map((variant) => variant.shape.event.value);
   if (typeof route.answer === "string" || !known.includes(event.event)) return null;
   try {
     const value: unknown = { event: event.event, data: JSON.parse(event.data) };
-    return { ...trusted(a.validate ? route.answer.parse(value) : value), id: event.id };
+    return { ...trusted(args.validate ? route.answer.parse(value) : value), id: event.id };
   } catch (cause) {
     throw new UnexpectedAnswer(target.url, {
       status: 200,
@@ -84,14 +84,14 @@ function trusted(value: unknown): Omit<LooseEvent, "id"> {
 
 async function* connectOnce(
   target: Target,
-  a: { route: Route; path: string; cursor: Cursor; options: StreamOptions },
+  args: { route: Route; path: string; cursor: Cursor; options: StreamOptions },
 ): AsyncGenerator<LooseEvent> {
-  const { cursor, options } = a;
+  const { cursor, options } = args;
   const silence = watchSilence(options.idleMs ?? DEFAULT_IDLE_MS, options.signal);
   try {
     const headers = await headersOf(target, "text/event-stream, application/problem+json");
     if (cursor.lastEventId !== null) headers["last-event-id"] = cursor.lastEventId;
-    const response = await target.fetch(`${target.url}${a.path}`, { headers, signal: silence.signal });
+    const response = await target.fetch(`${target.url}${args.path}`, { headers, signal: silence.signal });
     const media = response.headers.get("content-type") ?? "";
     if (!response.ok) {
       const retryAfter = response.headers.get("retry-after");
@@ -107,7 +107,7 @@ async function* connectOnce(
       silence.heard();
       for (const event of parser.push(chunk)) {
         if (event.id !== "") cursor.lastEventId = event.id;
-        const read = readEvent(target, { route: a.route, event, validate: options.validate ?? true });
+        const read = readEvent(target, { route: args.route, event, validate: options.validate ?? true });
         if (read) yield read;
       }
       cursor.retryMs = parser.retryMs() ?? cursor.retryMs;
@@ -142,16 +142,16 @@ function isFinalFailure(failure: unknown): boolean {
  */
 export async function* streamRoute(
   target: Target,
-  a: { route: Route; input: LooseInput; options: StreamOptions },
+  args: { route: Route; input: LooseInput; options: StreamOptions },
 ): AsyncGenerator<LooseEvent, void, undefined> {
-  const { options } = a;
+  const { options } = args;
   const cursor: Cursor = { lastEventId: options.lastEventId ?? null, retryMs: null };
-  const path = pathOf(a.route, a.input);
+  const path = pathOf(args.route, args.input);
   const limit = options.reconnects ?? DEFAULT_RECONNECTS;
   for (let quiet = 0; quiet <= limit; quiet++) {
     let failure: unknown;
     try {
-      for await (const event of connectOnce(target, { route: a.route, path, cursor, options })) {
+      for await (const event of connectOnce(target, { route: args.route, path, cursor, options })) {
         quiet = 0;
         yield event;
         if (event.event === "end") return;

@@ -242,9 +242,9 @@ export class NotData extends TaskIdentityUnknown {
   override readonly name: string = "NotData";
   /** Such as `argument 1, field "pattern"`. */
   readonly place: string;
-  constructor(call: string, a: { place: string; found: string; next: string }) {
-    super(`${call} cannot be told apart by its input: ${a.place} is ${a.found}.`, a.next);
-    this.place = a.place;
+  constructor(call: string, args: { place: string; found: string; next: string }) {
+    super(`${call} cannot be told apart by its input: ${args.place} is ${args.found}.`, args.next);
+    this.place = args.place;
   }
 }
 

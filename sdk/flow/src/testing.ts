@@ -127,19 +127,19 @@ function factsOf(flow: string, due: Due | undefined): RunFacts {
 }
 
 function hostOf<Schema extends StandardSchema>(
-  a: Attempt<Schema, unknown>,
+  args: Attempt<Schema, unknown>,
   records: RecordDraft[],
   life: Life,
 ): Host {
-  const { secrets = {}, call, resources = [], clock, signal } = a.options;
-  const earlier = a.earlier.length > 0 ? async () => ({ items: [...a.earlier], next: null }) : null;
+  const { secrets = {}, call, resources = [], clock, signal } = args.options;
+  const earlier = args.earlier.length > 0 ? async () => ({ items: [...args.earlier], next: null }) : null;
   const hostClock = clock === "system" ? systemClock : fakeClock();
   const host: Host = {
-    facts: a.facts,
-    parameters: a.input ?? {},
+    facts: args.facts,
+    parameters: args.input ?? {},
     records: sinkInto(records, life),
-    store: storeFor(a.store, life),
-    resume: { origin: a.origin, codeVersions: {}, code: null, earlier, keeps: true },
+    store: storeFor(args.store, life),
+    resume: { origin: args.origin, codeVersions: {}, code: null, earlier, keeps: true },
     clock: hostClock,
     random: Math.random,
     secret: (name) => {
@@ -151,18 +151,18 @@ function hostOf<Schema extends StandardSchema>(
       return found ? { fake: found.value } : { overrides: undefined };
     },
     call: async (asked) => {
-      const noted = noteHandle(a.jobs, asked, a.facts.runId);
+      const noted = noteHandle(args.jobs, asked, args.facts.runId);
       if (noted !== null) return noted;
       if (call) return await call(asked.call);
       throw new OutsideOfRun("A call to the control plane", "Give testRun the option call.");
     },
-    waits: waitsFor(a.asked, {
-      answers: a.options.answers ?? {},
-      facts: a.facts,
+    waits: waitsFor(args.asked, {
+      answers: args.options.answers ?? {},
+      facts: args.facts,
       clock: hostClock,
       life,
-      jobs: a.jobs,
-      store: a.store,
+      jobs: args.jobs,
+      store: args.store,
     }),
     poolOf: null,
     task: null,
@@ -188,15 +188,15 @@ function resultOf<Result>(value: unknown): Awaited<Result> {
 }
 
 async function tested<Schema extends StandardSchema, Result>(
-  a: Attempt<Schema, Result>,
+  args: Attempt<Schema, Result>,
 ): Promise<TestedRun<Awaited<Result>, InputOf<Schema>>> {
-  const { killAfter, signal: _signal, ...inherited } = a.options;
+  const { killAfter, signal: _signal, ...inherited } = args.options;
   const records: RecordDraft[] = [];
   const life = new Life(killAfter);
-  const end = await endOf(a.flow, hostOf(a, records, life), life);
-  const held = [...a.earlier, ...checkpointsOf(records)];
-  const executions = executionsOf(a.executions, records);
-  const { facts } = a;
+  const end = await endOf(args.flow, hostOf(args, records, life), life);
+  const held = [...args.earlier, ...checkpointsOf(records)];
+  const executions = executionsOf(args.executions, records);
+  const { facts } = args;
   return {
     runId: facts.runId,
     attempt: facts.attempt,
@@ -206,20 +206,20 @@ async function tested<Schema extends StandardSchema, Result>(
     error: end.outcome === "failed" || end.outcome === "cancelled" ? end.error : undefined,
     ...toldBy(records),
     executions,
-    store: a.store,
+    store: args.store,
     async resume(options = {}) {
       if (end.outcome === "completed") throw new NothingToResume(killAfter);
-      const next = { ...facts, attempt: facts.attempt + 1, attemptId: localFacts(a.flow.name).attemptId };
+      const next = { ...facts, attempt: facts.attempt + 1, attemptId: localFacts(args.flow.name).attemptId };
       return await tested({
-        ...a,
+        ...args,
         options: { ...inherited, ...options },
         facts: next,
         earlier: held,
         executions,
       });
     },
-    async rerun(input = a.input, options = {}) {
-      const next = { ...facts, ...localFacts(a.flow.name), due: facts.due };
+    async rerun(input = args.input, options = {}) {
+      const next = { ...facts, ...localFacts(args.flow.name), due: facts.due };
       const earlier = held.map((one) => ({ ...one, own: false }));
       const own = {
         options: { ...inherited, ...options },
@@ -229,7 +229,7 @@ async function tested<Schema extends StandardSchema, Result>(
         asked: new Map(),
         jobs: new Map(),
       };
-      return await tested({ ...a, input, ...own });
+      return await tested({ ...args, input, ...own });
     },
   };
 }

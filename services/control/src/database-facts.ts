@@ -33,8 +33,8 @@ export function placeOf(url: string): string {
 /** SQLSTATE classes by which a server that was reached refuses us: wrong password, no such database or role. */
 const REFUSALS = ["28", "3D"];
 
-function unreachable(a: { url: string; variable: AddressVariable; cause: unknown }): StartError {
-  const { url, variable, cause } = a;
+function unreachable(args: { url: string; variable: AddressVariable; cause: unknown }): StartError {
+  const { url, variable, cause } = args;
   const state = sqlState(cause);
   if (state !== null && REFUSALS.includes(state.slice(0, 2)))
     return new StartError(
@@ -66,17 +66,17 @@ const READ_FACTS = `
  * for it and tells another than the one that then answers.
  * @throws StartError `database-unreachable` or `database-refused`.
  */
-export async function readFacts(a: { url: string; variable: AddressVariable }): Promise<DatabaseFacts> {
+export async function readFacts(args: { url: string; variable: AddressVariable }): Promise<DatabaseFacts> {
   const quiet = { max: 1, onnotice: () => {}, prepare: false, fetch_types: false };
-  const client = postgres(a.url, { ...quiet, connect_timeout: CONNECT_TIMEOUT_SECONDS });
+  const client = postgres(args.url, { ...quiet, connect_timeout: CONNECT_TIMEOUT_SECONDS });
   try {
     const rows = await client
       .unsafe<(DatabaseFacts & { pid: number })[]>(READ_FACTS)
       .catch((cause: unknown) => {
-        throw unreachable({ ...a, cause });
+        throw unreachable({ ...args, cause });
       });
     const [row] = rows;
-    if (row === undefined) throw unreachable({ ...a, cause: null });
+    if (row === undefined) throw unreachable({ ...args, cause: null });
     const { pid, ...facts } = row;
     return { ...facts, isPooled: rows.state.pid !== pid };
   } finally {
@@ -102,17 +102,17 @@ const LESS = "Lower TOWPATH_WORK_CONNECTIONS or TOWPATH_READ_CONNECTIONS";
 
 /**
  * Compares what this process may open with what the server allows, and prints both.
- * @param a.opens how many connections it opens of this address
+ * @param args.opens how many connections it opens of this address
  * @throws StartError `too-few-connections` if the server allows fewer than this process alone may open.
  */
-export function checkConnections(a: {
+export function checkConnections(args: {
   url: string;
   opens: number;
   facts: Pick<DatabaseFacts, "allowed" | "inUse">;
   log: Pick<Logger, "info" | "warn">;
 }): void {
-  const { opens, log, url } = a;
-  const { allowed, inUse } = a.facts;
+  const { opens, log, url } = args;
+  const { allowed, inUse } = args.facts;
   if (opens > allowed)
     throw new StartError(
       "too-few-connections",

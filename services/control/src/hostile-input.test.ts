@@ -127,10 +127,10 @@ interface Sampling {
 }
 
 /** A value that fits a JSON Schema, as far as this can tell. Where anything fits, a text that others look for. */
-function sample(schema: Json | undefined, a: Sampling): Json {
-  if (!isSchema(schema) || Array.isArray(schema) || a.depth > 12) return PLANTED;
-  const within = (one: Json | undefined) => sample(one, { ...a, depth: a.depth + 1 });
-  const { root, pick } = a;
+function sample(schema: Json | undefined, args: Sampling): Json {
+  if (!isSchema(schema) || Array.isArray(schema) || args.depth > 12) return PLANTED;
+  const within = (one: Json | undefined) => sample(one, { ...args, depth: args.depth + 1 });
+  const { root, pick } = args;
   const { $ref, const: only, enum: list, type, format, pattern } = schema;
   if (only !== undefined) return only;
   if (Array.isArray(list)) return list[0] ?? null;
@@ -191,8 +191,13 @@ function bodyText(document: Json): string {
 }
 
 /** Asks, and gives the request up soon where a route waits for changes. */
-async function statusOf(a: { route: Route; path: string; query?: string; body?: string }): Promise<number> {
-  const { route, path, query = "", body } = a;
+async function statusOf(args: {
+  route: Route;
+  path: string;
+  query?: string;
+  body?: string;
+}): Promise<number> {
+  const { route, path, query = "", body } = args;
   const init = { method: route.method, headers: { "content-type": "application/json" } };
   const headers = { ...init.headers, ...callersOf(route).right };
   const signal = AbortSignal.timeout(50);

@@ -46,8 +46,8 @@ async function migrateOrSay(url: string, log: Logger): Promise<void> {
 }
 
 /** @throws StartError unless both addresses lead to one database. */
-function checkSame(a: { variable: AddressVariable; facts: DatabaseFacts; main: DatabaseFacts }): void {
-  const { facts, main, variable } = a;
+function checkSame(args: { variable: AddressVariable; facts: DatabaseFacts; main: DatabaseFacts }): void {
+  const { facts, main, variable } = args;
   if (facts.system === main.system && facts.name === main.name) return;
   throw new StartError(
     "different-databases",
@@ -56,8 +56,8 @@ function checkSame(a: { variable: AddressVariable; facts: DatabaseFacts; main: D
 }
 
 /** @returns the address that leads to the database itself, and what is known of it. */
-async function findDirect(config: Config, a: { url: string; main: DatabaseFacts }) {
-  const { url, main } = a;
+async function findDirect(config: Config, args: { url: string; main: DatabaseFacts }) {
+  const { url, main } = args;
   const directUrl = config.databaseDirectUrl;
   if (directUrl === null && !main.isPooled) return { url, facts: main };
   if (directUrl === null)
@@ -77,8 +77,8 @@ async function findDirect(config: Config, a: { url: string; main: DatabaseFacts 
 }
 
 /** @returns the standby for people's reads; null if there is none, or none that can be reached: it is never needed. */
-async function findRead(config: Config, a: { main: DatabaseFacts; log: Logger }) {
-  const { main, log } = a;
+async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger }) {
+  const { main, log } = args;
   const url = config.databaseReadUrl;
   if (url === null) return null;
   const facts = await readFacts({ url, variable: "DATABASE_READ_URL" }).catch((error: unknown) => {
@@ -99,8 +99,8 @@ async function findRead(config: Config, a: { main: DatabaseFacts; log: Logger })
   return { url, facts };
 }
 
-async function openExternal(config: Config, a: { url: string; log: Logger }): Promise<DatabaseAddresses> {
-  const { url, log } = a;
+async function openExternal(config: Config, args: { url: string; log: Logger }): Promise<DatabaseAddresses> {
+  const { url, log } = args;
   const main = await readFacts({ url, variable: "DATABASE_URL" });
   await checkServerVersion(async () => main.version);
   const direct = await findDirect(config, { url, main });
@@ -120,15 +120,15 @@ async function openExternal(config: Config, a: { url: string; log: Logger }): Pr
 
 /**
  * Opens the database that the configuration names, or starts the embedded one, and brings it to this release.
- * @param a.onLost called once if the embedded database ends although nobody stopped it.
+ * @param args.onLost called once if the embedded database ends although nobody stopped it.
  * @returns Its addresses: secrets.
  * @throws StartError or PostgresStartError, with a sentence that says what to do.
  */
 export async function openPostgres(
   config: Config,
-  a: { log: Logger; closers: Closers; onLost: (reason: string) => void },
+  args: { log: Logger; closers: Closers; onLost: (reason: string) => void },
 ): Promise<DatabaseAddresses> {
-  const { log } = a;
+  const { log } = args;
   if (config.databaseUrl !== null) return openExternal(config, { url: config.databaseUrl, log });
   const connections = Math.max(EMBEDDED_CONNECTIONS, planConnections(config).total + EMBEDDED_SPARE);
   const server = await startEmbeddedPostgres({
@@ -136,11 +136,11 @@ export async function openPostgres(
     settings: { max_connections: String(connections) },
     log: (line) => log.debug({ line }, "postgres"),
     onExit: (exit) =>
-      a.onLost(
+      args.onLost(
         `The embedded database ended by itself (${exit.code ?? exit.signal}). Start the control plane again: what was acknowledged is there, and runs go on meanwhile.`,
       ),
   });
-  a.closers.push(() => server.stop());
+  args.closers.push(() => server.stop());
   await migrateOrSay(server.url, log);
   return { url: server.url, directUrl: server.url, isPooled: false, read: null };
 }

@@ -42,7 +42,7 @@ function holdersOf(
 }
 
 /** What these workers hold, a row each. */
-function selectHeld(from: Queryable, a: { workspaceId: string; workerIds: readonly string[] }) {
+function selectHeld(from: Queryable, args: { workspaceId: string; workerIds: readonly string[] }) {
   return from
     .select({
       workerId: attempt.workerId,
@@ -53,8 +53,8 @@ function selectHeld(from: Queryable, a: { workspaceId: string; workerIds: readon
     .from(attempt)
     .where(
       and(
-        eq(attempt.workspaceId, a.workspaceId),
-        inArray(attempt.workerId, [...a.workerIds]),
+        eq(attempt.workspaceId, args.workspaceId),
+        inArray(attempt.workerId, [...args.workerIds]),
         notInArray(attempt.state, [...NOT_HELD]),
       ),
     )
@@ -66,8 +66,8 @@ function selectHeld(from: Queryable, a: { workspaceId: string; workerIds: readon
  * reader stands here, where slices are composed. Only live attempts are looked at.
  */
 export const poolLoad: LoadReader = {
-  async ofPools(from, a) {
-    if (a.poolIds.length === 0) return new Map();
+  async ofPools(from, args) {
+    if (args.poolIds.length === 0) return new Map();
     const rows = await from
       .select({
         poolId: attempt.poolId,
@@ -77,8 +77,8 @@ export const poolLoad: LoadReader = {
       .from(attempt)
       .where(
         and(
-          eq(attempt.workspaceId, a.workspaceId),
-          inArray(attempt.poolId, [...a.poolIds]),
+          eq(attempt.workspaceId, args.workspaceId),
+          inArray(attempt.poolId, [...args.poolIds]),
           notInArray(attempt.state, [...FINAL_ATTEMPT_STATES]),
         ),
       )
@@ -86,7 +86,7 @@ export const poolLoad: LoadReader = {
     return new Map(rows.map(({ poolId, ready, running }) => [poolId, { ready, running }]));
   },
 
-  async ofQueues(from, a) {
+  async ofQueues(from, args) {
     const rows = await from
       .select({
         queue: run.queue,
@@ -96,8 +96,8 @@ export const poolLoad: LoadReader = {
       .from(run)
       .where(
         and(
-          eq(run.workspaceId, a.workspaceId),
-          eq(run.poolId, a.poolId),
+          eq(run.workspaceId, args.workspaceId),
+          eq(run.poolId, args.poolId),
           isNotNull(run.queue),
           inArray(run.state, ["ready", ...HELD_STATES]),
         ),
@@ -106,11 +106,11 @@ export const poolLoad: LoadReader = {
     return new Map(rows.flatMap(({ queue, ...load }) => (queue === null ? [] : [[queue, load]])));
   },
 
-  async ofWorkers(from, a) {
-    if (a.workerIds.length === 0) return new Map();
-    const rows = await selectHeld(from, a);
+  async ofWorkers(from, args) {
+    if (args.workerIds.length === 0) return new Map();
+    const rows = await selectHeld(from, args);
     const runIds = rows.flatMap(({ first }) => first.map(({ runId }) => runId));
-    const facts = await readRunFacts(from, { workspaceId: a.workspaceId, runIds });
+    const facts = await readRunFacts(from, { workspaceId: args.workspaceId, runIds });
     return new Map(
       rows.flatMap(({ workerId, held, needs, first }) =>
         workerId === null

@@ -41,9 +41,9 @@ interface Place {
 async function openPlace(): Promise<Place> {
   const tenant = await createTenant(deps);
   const { secret } = await tenant.key("admin");
-  const postWith = async (a: { key: string; path: string; body: unknown }) => {
-    const headers = { ...bearer(a.key), "content-type": "application/json" };
-    return app.request(a.path, { method: "POST", headers, body: JSON.stringify(a.body) });
+  const postWith = async (args: { key: string; path: string; body: unknown }) => {
+    const headers = { ...bearer(args.key), "content-type": "application/json" };
+    return app.request(args.path, { method: "POST", headers, body: JSON.stringify(args.body) });
   };
   let workerKey: ReturnType<Tenant["workerKey"]> | null = null;
   const place: Place = {

@@ -39,8 +39,8 @@ const from = (remoteAddress: string, headers: Record<string, string> = {}) => ({
   incoming: { headers, socket: { remoteAddress, destroy() {} } },
 });
 
-function ask(app: Hono, a: { headers: Record<string, string>; address: string; path?: string }) {
-  const { headers, address, path = "/api/me" } = a;
+function ask(app: Hono, args: { headers: Record<string, string>; address: string; path?: string }) {
+  const { headers, address, path = "/api/me" } = args;
   return app.request(path, { headers }, from(address, headers));
 }
 

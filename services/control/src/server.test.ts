@@ -41,8 +41,12 @@ async function adminHeaders() {
   return { authorization: `Bearer ${key}`, "content-type": "application/json" };
 }
 
-async function post(url: string, a: { headers: Record<string, string>; body: unknown }): Promise<unknown> {
-  const response = await fetch(url, { method: "POST", headers: a.headers, body: JSON.stringify(a.body) });
+async function post(url: string, args: { headers: Record<string, string>; body: unknown }): Promise<unknown> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: args.headers,
+    body: JSON.stringify(args.body),
+  });
   expect(response.status).toBeLessThan(300);
   return response.json();
 }

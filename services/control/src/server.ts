@@ -61,14 +61,14 @@ async function openClock(database: Database, closers: Closers): Promise<Clock> {
 
 async function openDeps(
   config: Config,
-  a: { options: ServerOptions; log: Logger; closers: Closers; onLost: (reason: string) => void },
+  args: { options: ServerOptions; log: Logger; closers: Closers; onLost: (reason: string) => void },
 ): Promise<Deps> {
-  const { closers, log } = a;
+  const { closers, log } = args;
   await openStateDir(config.stateDir);
   const { workConnections, readConnections } = config;
-  const database = openDatabase(await openPostgres(config, a), { workConnections, readConnections, log });
+  const database = openDatabase(await openPostgres(config, args), { workConnections, readConnections, log });
   closers.push(() => database.close());
-  const clock = a.options.clock ?? (await openClock(database, closers));
+  const clock = args.options.clock ?? (await openClock(database, closers));
   const sessionSecret = await openInstallation({ database, clock });
   const incarnations = new Incarnations({ database, clock, log });
   const wakes = await openWakes({ sql: database.sql, log });
@@ -77,19 +77,19 @@ async function openDeps(
 }
 
 /** Serves HTTP until it is closed. */
-async function serve(deps: Deps, a: { closers: Closers; shutdown: AbortSignal }): Promise<string> {
+async function serve(deps: Deps, args: { closers: Closers; shutdown: AbortSignal }): Promise<string> {
   const { config } = deps;
   const app = createApp({
     deps,
     slices: SLICES,
     identify: identifyWith(deps),
-    shutdown: a.shutdown,
-    pages: [probes(deps, a.shutdown), signInPage(deps), dashboard(config.dashboardDir)],
+    shutdown: args.shutdown,
+    pages: [probes(deps, args.shutdown), signInPage(deps), dashboard(config.dashboardDir)],
   });
   const listening = await listen(app, config);
-  a.closers.push(() => listening.close());
+  args.closers.push(() => listening.close());
   await writeServerFile(config.stateDir, listening.url);
-  a.closers.push(() => removeServerFile(config.stateDir));
+  args.closers.push(() => removeServerFile(config.stateDir));
   return listening.url;
 }
 

@@ -9,10 +9,10 @@ interface Times {
 }
 
 /** From the request until its answer, and until agents have been given the first and the last of its runs. */
-async function round(arena: Arena, a: { runs: number; agents: number }): Promise<Times> {
+async function round(arena: Arena, args: { runs: number; agents: number }): Promise<Times> {
   const lane = await arena.lane();
-  const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
-  let left = a.runs;
+  const agents = await Promise.all(Array.from({ length: args.agents }, () => lane.agent()));
+  let left = args.runs;
   const claimed: number[] = [];
   const serve = async (agent: Awaited<ReturnType<typeof lane.agent>>) => {
     while (left > 0) {
@@ -24,7 +24,7 @@ async function round(arena: Arena, a: { runs: number; agents: number }): Promise
       await agent.end(assignments);
     }
   };
-  const ids = Array.from({ length: a.runs }, () => uuidv7(Date.now())).sort();
+  const ids = Array.from({ length: args.runs }, () => uuidv7(Date.now())).sort();
   const body: CreateRuns = { deployment: lane.name, runs: ids.map((id, n) => ({ id, parameters: { n } })) };
   const serving = agents.map(serve);
   const startMs = performance.now();

@@ -33,10 +33,10 @@ async function openPage(browser: Browser, full: Full): Promise<Page> {
 }
 
 /** Turns the wheel over a place, and tells how the page kept up. */
-async function scroll(page: Page, a: { over: string; turns: number }): Promise<Smoothness> {
-  await page.locator(a.over).first().hover();
+async function scroll(page: Page, args: { over: string; turns: number }): Promise<Smoothness> {
+  await page.locator(args.over).first().hover();
   await page.evaluate(WATCH);
-  for (let turn = 0; turn < a.turns; turn++) {
+  for (let turn = 0; turn < args.turns; turn++) {
     await page.mouse.wheel(0, WHEEL.pixels);
     await page.waitForTimeout(WHEEL.everyMs);
   }

@@ -20,11 +20,11 @@ export class Arrival {
 /** Long enough that whoever was given something waits again, milliseconds. */
 const SETTLE_MS = 15;
 
-async function idle(agent: Agent, a: { arrival: Arrival; stopping: () => boolean }): Promise<void> {
-  while (!a.stopping()) {
+async function idle(agent: Agent, args: { arrival: Arrival; stopping: () => boolean }): Promise<void> {
+  while (!args.stopping()) {
     const { assignments } = await agent.claim({ waitMs: 25_000 });
     if (assignments.length === 0) continue;
-    a.arrival.arrive();
+    args.arrival.arrive();
     await agent.start(assignments);
     await agent.end(assignments);
   }
@@ -33,13 +33,13 @@ async function idle(agent: Agent, a: { arrival: Arrival; stopping: () => boolean
 /** How long each of so many runs took from asking for it until somebody had it, milliseconds. */
 export async function sample(
   count: number,
-  a: { arrival: Arrival; enqueue: () => Promise<void> },
+  args: { arrival: Arrival; enqueue: () => Promise<void> },
 ): Promise<number[]> {
   const took: number[] = [];
   for (let index = 0; index < count; index++) {
-    const arrived = a.arrival.expect();
+    const arrived = args.arrival.expect();
     const startMs = performance.now();
-    await a.enqueue();
+    await args.enqueue();
     took.push((await arrived) - startMs);
     await pause(SETTLE_MS);
   }
@@ -49,11 +49,11 @@ export async function sample(
 /** Agents of a lane that wait, each until it has something. @returns what ends them */
 export async function openIdle(
   lane: Lane,
-  a: { agents: number; arrival: Arrival },
+  args: { agents: number; arrival: Arrival },
 ): Promise<() => Promise<void>> {
-  const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
+  const agents = await Promise.all(Array.from({ length: args.agents }, () => lane.agent()));
   let stopped = false;
-  const idling = agents.map((agent) => idle(agent, { arrival: a.arrival, stopping: () => stopped }));
+  const idling = agents.map((agent) => idle(agent, { arrival: args.arrival, stopping: () => stopped }));
   // Whatever ends the row early ends the server under the polls too: that is not the failure to tell.
   for (const one of idling) one.catch(() => {});
   return async () => {

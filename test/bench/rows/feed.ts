@@ -74,30 +74,30 @@ async function committed(arena: Arena, runId: string): Promise<Seen> {
 /** Changes a run time and again, and tells how long each reader took to see each. */
 async function measure(
   arena: Arena,
-  a: { watched: Watched; prefix: string; changes: number; seen: () => Promise<readonly Seen[]> },
+  args: { watched: Watched; prefix: string; changes: number; seen: () => Promise<readonly Seen[]> },
 ): Promise<number[]> {
-  const names = Array.from({ length: a.changes }, (_, index) => `${a.prefix}-${index}`);
+  const names = Array.from({ length: args.changes }, (_, index) => `${args.prefix}-${index}`);
   for (const name of names) {
-    await a.watched.change(name);
+    await args.watched.change(name);
     await pause(CHANGE_EVERY_MS);
   }
   const last = names.at(-1) ?? "";
   const untilMs = nowMs() + SEEN_MAX_MS;
-  let seen = await a.seen();
+  let seen = await args.seen();
   while (!seen.every((one) => one[last] !== undefined)) {
     if (nowMs() > untilMs) throw new Error("A change was not seen by all.");
     await pause(CHANGE_EVERY_MS);
-    seen = await a.seen();
+    seen = await args.seen();
   }
-  const at = await committed(arena, a.watched.runId);
+  const at = await committed(arena, args.watched.runId);
   return seen.flatMap((one) => names.map((name) => (one[name] ?? Number.NaN) - (at[name] ?? Number.NaN)));
 }
 
 /** Clients with a stream each: what the server does where nothing is shared. */
-async function clientTimes(arena: Arena, a: { readers: number; changes: number }): Promise<number[]> {
+async function clientTimes(arena: Arena, args: { readers: number; changes: number }): Promise<number[]> {
   const watched = await openRun(arena);
   const stop = new AbortController();
-  const seen: Record<string, number>[] = Array.from({ length: a.readers }, () => ({}));
+  const seen: Record<string, number>[] = Array.from({ length: args.readers }, () => ({}));
   const opened = seen.map(async (one, index) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const query = { runs: watched.runId, log: "end" as const };
@@ -113,7 +113,7 @@ async function clientTimes(arena: Arena, a: { readers: number; changes: number }
     await promise;
   });
   await Promise.all(opened);
-  const times = await measure(arena, { watched, prefix: "client", ...a, seen: async () => seen });
+  const times = await measure(arena, { watched, prefix: "client", ...args, seen: async () => seen });
   stop.abort();
   return times;
 }
@@ -121,17 +121,17 @@ async function clientTimes(arena: Arena, a: { readers: number; changes: number }
 /** Opens tabs of one browser on a run, of which the last is looked at. */
 async function openTabs(
   arena: Arena,
-  a: { readers: number; runId: string; context: BrowserContext },
+  args: { readers: number; runId: string; context: BrowserContext },
 ): Promise<Page[]> {
-  await a.context.addInitScript(WATCH);
+  await args.context.addInitScript(WATCH);
   // The driver makes every tab say that it is looked at; of a person's tabs one is.
-  await a.context.addInitScript(BEHIND);
+  await args.context.addInitScript(BEHIND);
   const { url } = await arena.stack.client.createSignInLink();
-  await followSignInLink(await a.context.newPage(), url);
+  await followSignInLink(await args.context.newPage(), url);
   const tabs: Page[] = [];
-  for (let index = 1; index <= a.readers; index++) {
-    const tab = await a.context.newPage();
-    await tab.goto(`${arena.stack.url}/runs/${a.runId}${index === a.readers ? "#front" : ""}`);
+  for (let index = 1; index <= args.readers; index++) {
+    const tab = await args.context.newPage();
+    await tab.goto(`${arena.stack.url}/runs/${args.runId}${index === args.readers ? "#front" : ""}`);
     await tab.getByRole("heading", { level: 1 }).waitFor();
     tabs.push(tab);
   }
@@ -139,11 +139,11 @@ async function openTabs(
 }
 
 /** When tabs saw a run's tasks, of which `first` were there before those of this prefix. */
-const seenBy = (tabs: readonly Page[], a: { prefix: string; first: number }) => () =>
+const seenBy = (tabs: readonly Page[], args: { prefix: string; first: number }) => () =>
   Promise.all(
     tabs.map(async (tab): Promise<Seen> => {
-      const counted = (await tab.evaluate<number[]>("window.__seen")).slice(a.first + 1);
-      return Object.fromEntries(counted.map((ms, index) => [`${a.prefix}-${index}`, ms]));
+      const counted = (await tab.evaluate<number[]>("window.__seen")).slice(args.first + 1);
+      return Object.fromEntries(counted.map((ms, index) => [`${args.prefix}-${index}`, ms]));
     }),
   );
 
@@ -155,18 +155,18 @@ async function draws(tab: Page, count: number): Promise<void> {
 /** Tabs of one browser, which share a stream: as a person's, and each looked at in a window of its own. */
 async function tabTimes(
   arena: Arena,
-  a: { readers: number; changes: number; context: BrowserContext },
+  args: { readers: number; changes: number; context: BrowserContext },
 ): Promise<{ tabs: number[]; windows: number[] }> {
   const watched = await openRun(arena);
   await watched.change("first");
-  const tabs = await openTabs(arena, { ...a, runId: watched.runId });
+  const tabs = await openTabs(arena, { ...args, runId: watched.runId });
   const times = async (prefix: string, some: readonly Page[], first: number) => {
     await Promise.all(some.map((tab) => draws(tab, first)));
-    return measure(arena, { watched, prefix, ...a, seen: seenBy(some, { prefix, first }) });
+    return measure(arena, { watched, prefix, ...args, seen: seenBy(some, { prefix, first }) });
   };
   const behind = await times("tab", tabs.slice(-1), 1);
   await Promise.all(tabs.map((tab) => tab.evaluate(RAISE)));
-  return { tabs: behind, windows: await times("window", tabs, 1 + a.changes) };
+  return { tabs: behind, windows: await times("window", tabs, 1 + args.changes) };
 }
 
 const figures = (who: string, times: readonly number[]): Figures => ({

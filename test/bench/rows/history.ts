@@ -3,15 +3,18 @@ import { type Arena, type Lane, sized } from "../arena.ts";
 import { median, type Row } from "../figures.ts";
 import { seedHistory, seedReady } from "../seed.ts";
 
-async function claimTimes(arena: Arena, a: { lane: Lane; agent: Agent; samples: number }): Promise<number[]> {
-  await seedReady(arena, a.lane, a.samples);
+async function claimTimes(
+  arena: Arena,
+  args: { lane: Lane; agent: Agent; samples: number },
+): Promise<number[]> {
+  await seedReady(arena, args.lane, args.samples);
   const took: number[] = [];
-  for (let index = 0; index < a.samples; index++) {
+  for (let index = 0; index < args.samples; index++) {
     const startMs = performance.now();
-    const { assignments } = await a.agent.claim({ waitMs: 1_000 });
+    const { assignments } = await args.agent.claim({ waitMs: 1_000 });
     took.push(performance.now() - startMs);
-    await a.agent.start(assignments);
-    await a.agent.end(assignments);
+    await args.agent.start(assignments);
+    await args.agent.end(assignments);
   }
   return took;
 }

@@ -19,10 +19,10 @@ async function usedBy(pid: number): Promise<{ worker: number; poller: number }> 
 }
 
 /** Waits for a run, however long a busy machine takes. */
-async function reaches({ stack }: Arena, a: { runId: string; state: RunState }): Promise<void> {
-  const { runId } = a;
+async function reaches({ stack }: Arena, args: { runId: string; state: RunState }): Promise<void> {
+  const { runId } = args;
   let run = await stack.client.getRun({ params: { runId } });
-  for (; run.state !== a.state; run = await stack.client.getRun({ params: { runId } })) {
+  for (; run.state !== args.state; run = await stack.client.getRun({ params: { runId } })) {
     if (isFinalRunState(run.state)) throw new Error(`The run is ${run.state}: ${run.error?.message}`);
     await pause(100);
   }

@@ -21,15 +21,15 @@ interface Times {
   readonly claimed: number[];
 }
 
-async function serve(agent: Agent, a: { rest: { runs: number }; times: Times }): Promise<void> {
-  while (a.rest.runs > 0) {
+async function serve(agent: Agent, args: { rest: { runs: number }; times: Times }): Promise<void> {
+  while (args.rest.runs > 0) {
     const { assignments } = await agent.claim({ waitMs: 250 });
-    for (const _ of assignments) a.times.claimed.push(performance.now());
+    for (const _ of assignments) args.times.claimed.push(performance.now());
     if (assignments.length === 0) continue;
     await agent.start(assignments);
-    for (const _ of assignments) a.times.endsSent.push(performance.now());
+    for (const _ of assignments) args.times.endsSent.push(performance.now());
     await agent.end(assignments);
-    a.rest.runs -= assignments.length;
+    args.rest.runs -= assignments.length;
   }
 }
 

@@ -21,17 +21,17 @@ function lineOf(n: number, last: number): LogLine {
 /** Has an agent report a log. @returns how long that took, milliseconds */
 async function write(
   agent: Agent,
-  a: { fence: Parameters<Agent["log"]>[0]; lines: number },
+  args: { fence: Parameters<Agent["log"]>[0]; lines: number },
 ): Promise<number> {
   const startMs = performance.now();
-  const chunk = Math.min(LIMITS.logLines, a.lines / RECORDS);
-  for (let first = 0, seq = 1; first < a.lines; first += chunk * RECORDS, seq += RECORDS) {
+  const chunk = Math.min(LIMITS.logLines, args.lines / RECORDS);
+  for (let first = 0, seq = 1; first < args.lines; first += chunk * RECORDS, seq += RECORDS) {
     const records = Array.from({ length: RECORDS }, (_, record) => {
       const firstLine = first + record * chunk;
-      const lines = Array.from({ length: chunk }, (_, line) => lineOf(firstLine + line, a.lines));
+      const lines = Array.from({ length: chunk }, (_, line) => lineOf(firstLine + line, args.lines));
       return { seq: seq + record, type: "log" as const, firstLine, lines };
     });
-    await agent.log(a.fence, records);
+    await agent.log(args.fence, records);
   }
   return performance.now() - startMs;
 }

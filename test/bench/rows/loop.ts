@@ -79,17 +79,17 @@ async function addRounds({ sql }: Arena, { runId }: Once, rounds: number): Promi
 }
 
 /** From the end of the latest wait until the loop's next task begins, milliseconds. */
-async function resumed(arena: Arena, a: { rounds: number; times: number }): Promise<number> {
+async function resumed(arena: Arena, args: { rounds: number; times: number }): Promise<number> {
   const took: number[] = [];
-  for (let time = 0; time < a.times; time++) {
+  for (let time = 0; time < args.times; time++) {
     const once = await suspendedOnce(arena);
-    await addRounds(arena, once, a.rounds);
+    await addRounds(arena, once, args.rounds);
     const startMs = nowMs();
     await arena.sql`update wait set satisfy_at = now() where run_id = ${once.runId} and state = 'open'`;
     const atMs = await until(async () => {
       const lines = (await readFile(once.file, "utf8")).trim().split("\n");
       return lines.length > 1 ? Number(lines[1]) : null;
-    }, `Round ${a.rounds}`);
+    }, `Round ${args.rounds}`);
     took.push(atMs - startMs);
     await arena.stack.client.cancelRun({ params: { runId: once.runId }, body: {} });
   }

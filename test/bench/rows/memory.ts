@@ -27,9 +27,9 @@ async function peakOf(pid: number): Promise<number> {
 }
 
 /** One run in a process of its own, through a worker of its own. */
-async function peaksOf(arena: Arena, a: { form: string; count: number }): Promise<Peaks> {
+async function peaksOf(arena: Arena, args: { form: string; count: number }): Promise<Peaks> {
   const { stack } = arena;
-  const name = `memory-${a.form}-${a.count}`;
+  const name = `memory-${args.form}-${args.count}`;
   await using worker = await startFlowWorker(stack, name);
   // A run before, so that what is measured is not what a worker reads and compiles for its first.
   const before = await stack.waitForRun(await stack.run("tasks", { count: 1 }));
@@ -37,7 +37,7 @@ async function peaksOf(arena: Arena, a: { form: string; count: number }): Promis
   await forgetPeak(worker.pid);
   await forgetPeak(stack.control.pid);
   const file = join(stack.folder, `${name}.peak`);
-  const run = await stack.waitForRun(await stack.run("mapped", { ...a, file }));
+  const run = await stack.waitForRun(await stack.run("mapped", { ...args, file }));
   if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
   const flow = Number(await readFile(file, "utf8")) / MIB;
   const peaks = { flow, worker: await peakOf(worker.pid), control: await peakOf(stack.control.pid) };

@@ -13,8 +13,8 @@ interface Taken {
 }
 
 /** What one run's attempt has brought in, from its start until its last record was stored. */
-async function taken(arena: Arena, a: { flow: string; count: number }): Promise<Taken> {
-  const runId = await arena.stack.run(a.flow, { count: a.count });
+async function taken(arena: Arena, args: { flow: string; count: number }): Promise<Taken> {
+  const runId = await arena.stack.run(args.flow, { count: args.count });
   const run = await arena.stack.waitForRun(runId);
   if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
   for (let look = 0; look < LOOKS_MAX; look++) {

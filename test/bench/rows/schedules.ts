@@ -8,11 +8,11 @@ const PER_LANE = 50;
 const EACH_MS = 60;
 const DAY_MS = 24 * 3600_000;
 
-async function setSchedules(arena: Arena, a: { lane: Lane; count: number; dueMs: number }): Promise<void> {
-  const timing = { kind: "interval", everyMs: DAY_MS, anchor: new Date(a.dueMs).toISOString() } as const;
-  for (let index = 0; index < a.count; index++)
+async function setSchedules(arena: Arena, args: { lane: Lane; count: number; dueMs: number }): Promise<void> {
+  const timing = { kind: "interval", everyMs: DAY_MS, anchor: new Date(args.dueMs).toISOString() } as const;
+  for (let index = 0; index < args.count; index++)
     await arena.stack.client.setSchedule({
-      params: { name: a.lane.name },
+      params: { name: args.lane.name },
       body: { name: `s${index}`, timing },
     });
 }

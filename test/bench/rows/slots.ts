@@ -73,14 +73,14 @@ export async function dispatchSlotsRow(arena: Arena): Promise<Row> {
 
 async function compare(
   arena: Arena,
-  a: { agents: number; free: number; runs: number; rounds: number },
+  args: { agents: number; free: number; runs: number; rounds: number },
 ): Promise<Pick<Row, "ours" | "peers" | "ratio">> {
-  const lanes = await openLanes(arena, a.agents * a.free);
-  const open = (lane: Lane) => Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
+  const lanes = await openLanes(arena, args.agents * args.free);
+  const open = (lane: Lane) => Promise.all(Array.from({ length: args.agents }, () => lane.agent()));
   const [plain, limited] = [await open(lanes.plain), await open(lanes.limited)];
-  const { runs, free } = a;
+  const { runs, free } = args;
   const [bare, full]: [Round[], Round[]] = [[], []];
-  for (let round = 0; round < a.rounds; round++) {
+  for (let round = 0; round < args.rounds; round++) {
     await lanes.plain.enqueueMany(runs);
     bare.push(await perRun(arena, { runs, work: () => ourRate({ agents: plain, runs, free }) }));
     await lanes.limited.enqueueMany(runs);

@@ -9,12 +9,15 @@ import { startFlowWorker } from "../project.ts";
 const DBOS = fileURLToPath(new URL("../dbos.ts", import.meta.url));
 
 /** Steps per second of one run, as the flow itself took the time. */
-async function ourRate(arena: Arena, a: { count: number; durable: boolean; file: string }): Promise<number> {
-  const runId = await arena.stack.run("steps", a);
+async function ourRate(
+  arena: Arena,
+  args: { count: number; durable: boolean; file: string },
+): Promise<number> {
+  const runId = await arena.stack.run("steps", args);
   const run = await arena.stack.waitForRun(runId);
   if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
-  const [began = 0, ended = 0] = (await readFile(a.file, "utf8")).trim().split(" ").map(Number);
-  return (a.count * 1000) / (ended - began);
+  const [began = 0, ended = 0] = (await readFile(args.file, "utf8")).trim().split(" ").map(Number);
+  return (args.count * 1000) / (ended - began);
 }
 
 /** Steps per second of the peer, in a process of its own that is ended before ours goes on. */

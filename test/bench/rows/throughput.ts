@@ -11,14 +11,14 @@ interface Rest {
 }
 
 /** Claims, starts and ends until nothing is left, and asks for the next with each end. Its last poll waits in vain, shortly. */
-async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () => void }): Promise<void> {
-  while (a.rest.runs > 0) {
-    let { assignments } = await agent.claim({ free: a.free, waitMs: 250 });
+async function drain(agent: Agent, args: { free: number; rest: Rest; onEmpty: () => void }): Promise<void> {
+  while (args.rest.runs > 0) {
+    let { assignments } = await agent.claim({ free: args.free, waitMs: 250 });
     while (assignments.length > 0) {
       await agent.start(assignments);
-      const next = await agent.endAndClaim(assignments, a.free);
-      a.rest.runs -= assignments.length;
-      if (a.rest.runs === 0) a.onEmpty();
+      const next = await agent.endAndClaim(assignments, args.free);
+      args.rest.runs -= assignments.length;
+      if (args.rest.runs === 0) args.onEmpty();
       assignments = next.assignments;
     }
   }
@@ -28,11 +28,14 @@ async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () =>
 export type Round = Readonly<Record<"rate" | "control" | "postgres" | "bench", number>>;
 
 /** Measures the processor time that `work` takes, for each of `runs`. */
-export async function perRun(arena: Arena, a: { runs: number; work: () => Promise<number> }): Promise<Round> {
+export async function perRun(
+  arena: Arena,
+  args: { runs: number; work: () => Promise<number> },
+): Promise<Round> {
   const before = await arena.processors();
-  const rate = await a.work();
+  const rate = await args.work();
   const after = await arena.processors();
-  const each = (who: keyof Processors) => (after[who] - before[who]) / a.runs;
+  const each = (who: keyof Processors) => (after[who] - before[who]) / args.runs;
   return { rate, control: each("control"), postgres: each("postgres"), bench: each("bench") };
 }
 
@@ -48,52 +51,55 @@ export function figuresOf(rounds: readonly Round[]): Figures {
 }
 
 /** Runs per second from the first claim to the last end's acknowledgement. */
-export async function ourRate(a: { agents: Agent[]; runs: number; free: number }): Promise<number> {
+export async function ourRate(args: { agents: Agent[]; runs: number; free: number }): Promise<number> {
   const startMs = performance.now();
   let tookMs = Number.NaN;
-  const rest: Rest = { runs: a.runs };
+  const rest: Rest = { runs: args.runs };
   const onEmpty = () => {
     tookMs = performance.now() - startMs;
   };
-  await Promise.all(a.agents.map((agent) => drain(agent, { free: a.free, rest, onEmpty })));
-  return (a.runs / tookMs) * 1000;
+  await Promise.all(args.agents.map((agent) => drain(agent, { free: args.free, rest, onEmpty })));
+  return (args.runs / tookMs) * 1000;
 }
 
 const LOOK_MS = 5;
 
-async function theirRate(peer: Peer, a: { jobs: number; concurrency?: number }): Promise<number> {
-  await peer.addMany(a.jobs);
+async function theirRate(peer: Peer, args: { jobs: number; concurrency?: number }): Promise<number> {
+  await peer.addMany(args.jobs);
   let [startMs, started] = [0, 0];
   const onStart = () => {
     started += 1;
     if (started === 1) startMs = performance.now();
   };
-  const { concurrency } = a;
+  const { concurrency } = args;
   await using runner = await peer.start(onStart, concurrency === undefined ? {} : { concurrency });
-  while (runner.ended() < a.jobs) await pause(LOOK_MS);
-  return (a.jobs / (performance.now() - startMs)) * 1000;
+  while (runner.ended() < args.jobs) await pause(LOOK_MS);
+  return (args.jobs / (performance.now() - startMs)) * 1000;
 }
 
 async function compare(
   arena: Arena,
-  a: { agents: number; free: number; runs: number; jobs: number; rounds: number },
+  args: { agents: number; free: number; runs: number; jobs: number; rounds: number },
 ): Promise<Pick<Row, "ours" | "peers" | "ratio">> {
   const lane = await arena.lane();
   await using peer = await openPeer(arena.peerUrl);
-  const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
+  const agents = await Promise.all(Array.from({ length: args.agents }, () => lane.agent()));
   const [ours, theirs, wide]: [Round[], number[], number[]] = [[], [], []];
-  for (let round = 0; round < a.rounds; round++) {
-    await seedReady(arena, lane, a.runs);
+  for (let round = 0; round < args.rounds; round++) {
+    await seedReady(arena, lane, args.runs);
     ours.push(
-      await perRun(arena, { runs: a.runs, work: () => ourRate({ agents, runs: a.runs, free: a.free }) }),
+      await perRun(arena, {
+        runs: args.runs,
+        work: () => ourRate({ agents, runs: args.runs, free: args.free }),
+      }),
     );
-    theirs.push(await theirRate(peer, { jobs: a.jobs }));
-    wide.push(await theirRate(peer, { jobs: a.jobs, concurrency: a.agents }));
+    theirs.push(await theirRate(peer, { jobs: args.jobs }));
+    wide.push(await theirRate(peer, { jobs: args.jobs, concurrency: args.agents }));
   }
   const [mine, other] = [median(ours.map(({ rate }) => rate)), median(theirs)];
   const peers: Row["peers"] = {
     "graphile-worker": { rate: other },
-    [`graphile-worker, concurrency: ${a.agents}`]: { rate: median(wide) },
+    [`graphile-worker, concurrency: ${args.agents}`]: { rate: median(wide) },
   };
   return { ours: figuresOf(ours), peers, ratio: mine / other };
 }

@@ -55,13 +55,13 @@ function reconnect(agents: number): Case {
 }
 
 /** A new session, a renewal, a poll that disowns nothing, and the end. */
-async function comeBack(scene: Scene, a: { agent: Agent; fence: Fence; key: string }): Promise<void> {
-  const again = await openAgent({ url: scene.stack.url, key: a.key, workerId: a.agent.workerId });
-  const { leases } = await again.renew([a.fence]);
+async function comeBack(scene: Scene, args: { agent: Agent; fence: Fence; key: string }): Promise<void> {
+  const again = await openAgent({ url: scene.stack.url, key: args.key, workerId: args.agent.workerId });
+  const { leases } = await again.renew([args.fence]);
   if (leases[0]?.status !== "renewed") throw new Error(`A lease was ${leases[0]?.status} after a return.`);
-  const { commands } = await again.claim({ free: 0, held: [a.fence], waitMs: 0 });
+  const { commands } = await again.claim({ free: 0, held: [args.fence], waitMs: 0 });
   if (commands.length > 0) throw new Error("A worker that came back was told to stop.");
-  await again.report(a.fence, { control: [ENDED], from: 2 });
+  await again.report(args.fence, { control: [ENDED], from: 2 });
 }
 
 const [OLDEST] = WORKER_PROTOCOLS;
@@ -101,8 +101,8 @@ async function workThrough(
 }
 
 /** Two runs, one after the other: where the protocol has it, the second comes with the answer to the first one's end. */
-async function workAs(scene: Scene, a: { key: string; offered: readonly number[] }): Promise<void> {
-  const agent = await openAgent({ url: scene.stack.url, key: a.key, protocols: a.offered });
+async function workAs(scene: Scene, args: { key: string; offered: readonly number[] }): Promise<void> {
+  const agent = await openAgent({ url: scene.stack.url, key: args.key, protocols: args.offered });
   const rides = agent.session.protocol >= NEXT_PROTOCOL;
   await scene.create("once", 2);
   // What comes with a report is what is ready by then: nothing is waited for.
@@ -112,10 +112,10 @@ async function workAs(scene: Scene, a: { key: string; offered: readonly number[]
     return row?.ready === 2;
   });
   const [first] = (await agent.claim({})).assignments;
-  if (first === undefined) throw new Error(`An agent of ${a.offered.join()} got no run.`);
+  if (first === undefined) throw new Error(`An agent of ${args.offered.join()} got no run.`);
   const ridden = await workThrough(agent, first, rides ? { free: 1 } : undefined);
   const second = rides ? ridden : (await agent.claim({})).assignments[0];
-  if (second === undefined) throw new Error(`An agent of ${a.offered.join()} got no second run.`);
+  if (second === undefined) throw new Error(`An agent of ${args.offered.join()} got no second run.`);
   await workThrough(agent, second);
 }
 

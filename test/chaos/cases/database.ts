@@ -64,9 +64,9 @@ const databaseKilled: Case = {
 type Place = (typeof PLACES)[number];
 
 /** Something strikes while the control plane stands at a named place, which then goes on. */
-function struckAt(place: Place, a: { name: string; strike: (scene: Scene) => Promise<void> }): Case {
+function struckAt(place: Place, args: { name: string; strike: (scene: Scene) => Promise<void> }): Case {
   return {
-    name: `${a.name}@${place}`,
+    name: `${args.name}@${place}`,
     embedded: true,
     controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
     async act(scene) {
@@ -75,7 +75,7 @@ function struckAt(place: Place, a: { name: string; strike: (scene: Scene) => Pro
       await scene.worker({ settings: { capacity: 2 } });
       const created = scene.create("once", 4, { steps: 6 });
       await scene.untilStill(armed);
-      await a.strike(scene);
+      await args.strike(scene);
       armed.kill("SIGCONT");
       if (scene.databaseKilled) await untilBack(scene, 0);
       await created;

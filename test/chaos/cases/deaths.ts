@@ -31,11 +31,14 @@ const flowKilled: Case = {
 /** A process that has done that many steps and has neither ended nor died, as far as the ledger and the system know. */
 function alive(
   lines: readonly LedgerLine[],
-  a: { steps: number; not: ReadonlySet<number> },
+  args: { steps: number; not: ReadonlySet<number> },
 ): number | undefined {
   return executionsOf(lines).find(
     (one) =>
-      !one.ended && !a.not.has(one.pid) && one.steps.length >= a.steps && existsSync(`/proc/${one.pid}`),
+      !one.ended &&
+      !args.not.has(one.pid) &&
+      one.steps.length >= args.steps &&
+      existsSync(`/proc/${one.pid}`),
   )?.pid;
 }
 
@@ -213,13 +216,13 @@ function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
 /** Kills the flow of a run while its worker stands still, with all that the worker has started. */
 async function killFlowOf(
   scene: Scene,
-  a: { run: CreatedRun | undefined; armed: TestProcess },
+  args: { run: CreatedRun | undefined; armed: TestProcess },
 ): Promise<void> {
   const executions = executionsOf(await scene.ledger());
-  const flow = executions.find(({ run, ended }) => run === a.run?.id && !ended);
+  const flow = executions.find(({ run, ended }) => run === args.run?.id && !ended);
   if (flow === undefined || !existsSync(`/proc/${flow.pid}`)) throw new Error("There is no flow to kill.");
-  for (const pid of childrenOf(a.armed.pid)) killIfThere(pid);
-  a.armed.kill("SIGCONT");
+  for (const pid of childrenOf(args.armed.pid)) killIfThere(pid);
+  args.armed.kill("SIGCONT");
 }
 
 /** At a claim a flow of what is claimed does not exist yet: one that runs already dies, and the runner that is to be the next. */

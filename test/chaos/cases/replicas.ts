@@ -13,8 +13,8 @@ const CREATE_EVERY_MS = 300;
 const EVERY_MS = 2_000;
 
 /** Creates runs as long as it is asked to, and cancels some of them. */
-async function keepCreating(scene: Scene, a: { readonly over: boolean }): Promise<void> {
-  while (!a.over) {
+async function keepCreating(scene: Scene, args: { readonly over: boolean }): Promise<void> {
+  while (!args.over) {
     const [row] = await scene.sql<
       { open: number }[]
     >`select count(*)::int as open from run where ended_at is null`;

@@ -37,11 +37,11 @@ async function untilState(scene: Scene, run: CreatedRun, state: string): Promise
 async function createOne(
   scene: Scene,
   deployment: DeploymentName,
-  a: { steps: number; begins?: boolean },
+  args: { steps: number; begins?: boolean },
 ): Promise<CreatedRun> {
-  const [run] = await scene.create(deployment, 1, { steps: a.steps });
+  const [run] = await scene.create(deployment, 1, { steps: args.steps });
   if (run === undefined) throw new Error("No run was made.");
-  if (a.begins !== false) await untilStep(scene, run);
+  if (args.begins !== false) await untilStep(scene, run);
   return run;
 }
 

@@ -142,14 +142,14 @@ function repeated(attemptId: string, read: readonly (string | null)[]): Breach[]
   return twice.map((text) => ({ invariant: 7, seen: `attempt ${attemptId} has "${text}" twice` }));
 }
 
-function compare(journal: ClaimJournal, a: { base: number; read: readonly (string | null)[] }): Breach[] {
+function compare(journal: ClaimJournal, args: { base: number; read: readonly (string | null)[] }): Breach[] {
   const wrong = journal.bulk
     .filter((record) => record.seq <= journal.bulkAcked && Array.isArray(record.lines))
     .flatMap((record) => {
       const lines = Array.isArray(record.lines) ? (record.lines as readonly LogLine[]) : [];
       return lines.flatMap((line, index) => {
-        const place = a.base + (record.firstLine ?? 0) + index;
-        const found = a.read[place];
+        const place = args.base + (record.firstLine ?? 0) + index;
+        const found = args.read[place];
         // Null is an explicit gap.
         return found === null || found === line.text ? [] : [{ place, text: line.text, found }];
       });

@@ -39,13 +39,13 @@ export async function openFolder(prefix: string): Promise<string> {
 }
 
 /** Serves the data directory below `dir`. It resolves when the server takes writes: for a standby, when it was promoted. */
-export async function startCluster(a: {
+export async function startCluster(args: {
   dir: string;
   port?: number;
   settings?: Readonly<Record<string, string>>;
 }): Promise<Cluster> {
-  const settings = { ...SETTINGS, ...a.settings };
-  const server = await startEmbeddedPostgres({ ...a, settings, log: () => {} });
+  const settings = { ...SETTINGS, ...args.settings };
+  const server = await startEmbeddedPostgres({ ...args, settings, log: () => {} });
   const isOver = endWithUs(server.pid, "INT");
   const sql = connect(server.url);
   return {

@@ -26,17 +26,17 @@ export interface Travel {
 }
 
 /** Opens a database of one case's own, on a copy of the template. */
-export async function openTravelDatabase(a: {
+export async function openTravelDatabase(args: {
   kind: KindName;
   random: Random;
   template: string;
 }): Promise<TravelDatabase> {
   const folder = await openFolder("towpath-travel-");
-  const kind = KINDS[a.kind]({ folder, random: a.random });
+  const kind = KINDS[args.kind]({ folder, random: args.random });
   const home = join(folder, "primary");
-  await copyCluster(a.template, home);
+  await copyCluster(args.template, home);
   let current = await startCluster({ dir: home, settings: kind.settings });
-  const front = await startProxy({ target: current.url, random: a.random });
+  const front = await startProxy({ target: current.url, random: args.random });
   const { port } = new URL(front.url);
   return {
     url: Object.assign(new URL(current.url), { port }).href,

@@ -13,16 +13,16 @@ import { codeRequest, type Prepared } from "./prepare.ts";
 export function aheadVersion(
   deps: Pick<AttemptDeps, "cache" | "config">,
   claimed: Pick<ClaimedAttempt, "taken">,
-  a: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
+  args: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
 ): AheadVersion | null {
-  const { spec } = a.prepared;
+  const { spec } = args.prepared;
   const { entry, deployment, version, expiresAt, code } = spec;
   if (!spec.loadAhead || entry.kind !== "flow") return null;
   if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
     deployment,
     version,
-    key: createHash("sha256").update(a.assignment.spec).digest("base64url"),
+    key: createHash("sha256").update(args.assignment.spec).digest("base64url"),
     expiresAtMs: expiresAt === null ? null : Date.parse(expiresAt),
     code: { env: aheadEnvironment(spec), module: entry.module, exportName: entry.export },
     bring: async (signal) => await fetchCode(deps.cache, await codeRequest(deps, code), signal),

@@ -23,16 +23,16 @@ export class ArtifactKeys {
     this.#max = max;
   }
 
-  /** @param a.seq the flow's number of the record. @returns null if there is room for it. */
-  refuse(artifact: ShownArtifact, a: { seq: number }): Refused | null {
+  /** @param args.seq the flow's number of the record. @returns null if there is room for it. */
+  refuse(artifact: ShownArtifact, args: { seq: number }): Refused | null {
     if (this.#keys.has(artifact.key)) return null;
     if (this.#keys.size < this.#max) {
       this.#keys.add(artifact.key);
       return null;
     }
     const detail = `An attempt shows at most ${this.#max} artifacts; use a key again, or show the rest in a table.`;
-    this.#toldAt ??= a.seq;
-    if (this.#toldAt !== a.seq) return { detail, line: null };
+    this.#toldAt ??= args.seq;
+    if (this.#toldAt !== args.seq) return { detail, line: null };
     const text = `The artifact "${artifact.key}" and further new ones are not shown. ${detail}`;
     return { detail, line: { at: artifact.at, level: "warn", stream: "worker", text } };
   }

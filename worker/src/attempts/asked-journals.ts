@@ -32,13 +32,13 @@ export class AskedJournal implements Reporting {
   readonly #answered: (answer: AttemptAnswer, sentAtMs: number) => Promise<void>;
 
   constructor(
-    a: { name: string; fence: Fence; acked: Acked; askedAtMs: number },
+    args: { name: string; fence: Fence; acked: Acked; askedAtMs: number },
     answered: (answer: AttemptAnswer, sentAtMs: number) => Promise<void>,
   ) {
-    this.name = a.name;
-    this.fence = a.fence;
-    this.#acked = a.acked;
-    this.#askedAtMs = a.askedAtMs;
+    this.name = args.name;
+    this.fence = args.fence;
+    this.#acked = args.acked;
+    this.#askedAtMs = args.askedAtMs;
     this.#answered = answered;
   }
 

@@ -26,7 +26,7 @@ export interface AttemptFolder {
 export async function makeFolder(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
+  args: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<AttemptFolder> {
   const { files } = claimed;
   const [preallocated, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files.dir)]);
@@ -35,18 +35,18 @@ export async function makeFolder(
     format: 1,
     boot: readBootId(),
     phase: "preparing",
-    assignment: a.assignment,
-    workspaceId: a.prepared.workspaceId,
-    spec: a.prepared.spec,
+    assignment: args.assignment,
+    workspaceId: args.prepared.workspaceId,
+    spec: args.prepared.spec,
     socket,
-    process: processOf(a.runner),
+    process: processOf(args.runner),
     launchedAtMs: null,
     stop: null,
     declined: null,
     outcome: null,
     cleanedUp: false,
     gpus: [...(claimed.taken?.gpus ?? [])],
-    secrets: secretDigests(a.prepared.secrets, claimed.fence.nonce),
+    secrets: secretDigests(args.prepared.secrets, claimed.fence.nonce),
   };
   claimed.file = file;
   await claimed.move("confirm", (said) =>
@@ -59,12 +59,12 @@ export async function makeFolder(
 /** Puts the rest into the folder, which only a launch needs. */
 export async function fillFolder(
   claimed: ClaimedAttempt,
-  a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
+  args: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<void> {
-  const parameters = JSON.stringify(parametersOf(a.assignment, a.prepared.spec));
+  const parameters = JSON.stringify(parametersOf(args.assignment, args.prepared.spec));
   await Promise.all([
     writeFile(claimed.files.parametersFile, parameters, OWNER_ONLY),
-    moveOutput(claimed, a.runner),
+    moveOutput(claimed, args.runner),
   ]);
 }
 

@@ -279,7 +279,7 @@ export class ClaimedAttempt implements Reporting {
    * Journals the end without a process, and goes over to reporting it.
    * A start that was reported cannot be taken back, so then it fails.
    */
-  async closeWith(a: {
+  async closeWith(args: {
     outcome: "refused" | "cancelled" | "failed";
     cause: NonNullable<AttemptAnswer["outcome"]>["cause"];
     error: RunError;
@@ -289,9 +289,9 @@ export class ClaimedAttempt implements Reporting {
     await spool.control({
       type: "ended",
       at: instant(this.#deps.clock),
-      outcome: started && a.outcome === "refused" ? "failed" : a.outcome,
-      cause: a.cause,
-      error: a.error,
+      outcome: started && args.outcome === "refused" ? "failed" : args.outcome,
+      cause: args.cause,
+      error: args.error,
       exitCode: null,
       lastBulkSeq: spool.lastBulkSeq,
     });

@@ -12,24 +12,24 @@ export const OWNER_FILE = "fence.json";
  * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
  * renamed, and stays as a late report.
  */
-async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
-  const before = await readFence(a.dir).catch(() => null);
-  if (before === null || before.nonce === a.fence.nonce) return;
+async function setAsideOfAnother(args: { dir: string; fence: Fence }): Promise<void> {
+  const before = await readFence(args.dir).catch(() => null);
+  if (before === null || before.nonce === args.fence.nonce) return;
   const suffix = createHash("sha256").update(before.nonce).digest("hex").slice(0, 12);
-  await rename(a.dir, `${a.dir}.${suffix}`);
+  await rename(args.dir, `${args.dir}.${suffix}`);
 }
 
 /**
  * Makes a claim's journal folder, or finds it where an earlier process of this worker left it.
  * @returns Whether there was none.
  */
-export async function makeJournalDir(a: { dir: string; fence: Fence }): Promise<boolean> {
+export async function makeJournalDir(args: { dir: string; fence: Fence }): Promise<boolean> {
   try {
-    await mkdir(a.dir, { mode: 0o700 });
+    await mkdir(args.dir, { mode: 0o700 });
     return true;
   } catch {
-    await setAsideOfAnother(a);
-    await mkdir(a.dir, { recursive: true, mode: 0o700 });
+    await setAsideOfAnother(args);
+    await mkdir(args.dir, { recursive: true, mode: 0o700 });
     return false;
   }
 }
@@ -37,8 +37,8 @@ export async function makeJournalDir(a: { dir: string; fence: Fence }): Promise<
 const Owner = Fence.partial().extend({ runId: z.string().optional() });
 
 /** Writes down whose journal is in a folder: for as long as the journal itself lasts, which does not wait for the disk either. */
-export async function writeOwner(dir: string, a: JournalOwner): Promise<void> {
-  await replaceFile(join(dir, OWNER_FILE), ownerText(a));
+export async function writeOwner(dir: string, args: JournalOwner): Promise<void> {
+  await replaceFile(join(dir, OWNER_FILE), ownerText(args));
 }
 
 /** Whose a journal is. */

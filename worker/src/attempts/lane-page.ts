@@ -29,17 +29,17 @@ export async function positionAt(journal: Journal, seq: number): Promise<Positio
 /** Like `readPending`, for records that were acknowledged before: those only the file still has. */
 export async function readAfter(
   dir: string,
-  a: { lane: JournalLane; afterSeq: number; budget: PageBudget },
+  args: { lane: JournalLane; afterSeq: number; budget: PageBudget },
 ): Promise<LanePage> {
   const records: NumberedRecord[] = [];
   let bytes = 0;
-  const reading = await readJournal({ dir, lane: a.lane });
+  const reading = await readJournal({ dir, lane: args.lane });
   for await (const { seq, payload } of reading.records) {
-    if (seq <= a.afterSeq) continue;
+    if (seq <= args.afterSeq) continue;
     bytes += payload.length;
-    if (records.length > 0 && bytes > a.budget.bytes) break;
+    if (records.length > 0 && bytes > args.budget.bytes) break;
     records.push({ ...decodeEntry(payload).record, seq });
-    if (records.length >= a.budget.records) break;
+    if (records.length >= args.budget.records) break;
   }
   return { records, bytes };
 }

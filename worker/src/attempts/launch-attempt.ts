@@ -69,8 +69,8 @@ interface GatewayGround {
 }
 
 /** Opens the gateway of an attempt, at the same place as before if it had one. Its socket's folder is there. */
-export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): Promise<Launched> {
-  const { claimed, file, prepared, token } = a;
+export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround): Promise<Launched> {
+  const { claimed, file, prepared, token } = args;
   const running: Running = {
     claimed,
     file,

@@ -15,12 +15,12 @@ const NAMED_MAX = 10;
 export async function killLeftovers(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { process: HeldProcess; exit: ExitStatus },
+  args: { process: HeldProcess; exit: ExitStatus },
 ): Promise<readonly ProcessRow[]> {
-  const { identity, mark } = a.process;
+  const { identity, mark } = args.process;
   const killed = new Map<number, ProcessRow>();
   const note = (row: ProcessRow) => killed.set(row.pid, row);
-  const leaderJustEnded = a.exit.code !== null || a.exit.signal !== null;
+  const leaderJustEnded = args.exit.code !== null || args.exit.signal !== null;
   const options: KillGroupOptions = { orphanMarker: mark, leaderJustEnded, onOrphan: note };
   try {
     await killGroup(identity, "SIGKILL", options);
@@ -40,9 +40,9 @@ export async function killLeftovers(
 export async function tellOfEnd(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { ending: Ending; pid: number; left: readonly ProcessRow[] },
+  args: { ending: Ending; pid: number; left: readonly ProcessRow[] },
 ): Promise<void> {
-  const { ending, pid, left } = a;
+  const { ending, pid, left } = args;
   if (claimed.stop === "abandoned") return;
   try {
     if (ending.error?.name === "ProcessEnded")

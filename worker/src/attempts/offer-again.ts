@@ -49,15 +49,15 @@ export function offerAgain(deps: AttemptDeps, taker: OfferTaker, signal: AbortSi
 async function finish(
   deps: AttemptDeps,
   taker: OfferTaker,
-  a: { journals: Promise<string[]>; first: Promise<string[]>; signal: AbortSignal },
+  args: { journals: Promise<string[]>; first: Promise<string[]>; signal: AbortSignal },
 ): Promise<void> {
   const stuck = new StuckOffers(deps, taker);
   const until = async (isSo: () => boolean) => {
-    while (!a.signal.aborted && !(await taker.until(isSo, LOOK_MS)));
+    while (!args.signal.aborted && !(await taker.until(isSo, LOOK_MS)));
   };
-  let left = await a.first;
-  deps.log.info({ journals: (await a.journals).length }, "asking how far the control plane has come");
-  while (left.length > 0 && !a.signal.aborted) {
+  let left = await args.first;
+  deps.log.info({ journals: (await args.journals).length }, "asking how far the control plane has come");
+  while (left.length > 0 && !args.signal.aborted) {
     await until(() => hasRoom(taker, stuck.waits()));
     left = await askNext(deps, taker, left);
   }
@@ -119,13 +119,13 @@ async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly str
 async function settle(
   deps: AttemptDeps,
   taker: OfferTaker,
-  a: { asked: AskedJournal; answer: AttemptAnswer; sentAtMs: number },
+  args: { asked: AskedJournal; answer: AttemptAnswer; sentAtMs: number },
 ): Promise<void> {
-  const { asked, answer } = a;
+  const { asked, answer } = args;
   const { name } = asked;
   if (taker.asked.get(name) !== asked) return;
   try {
-    if (asked.isBehind(answer) && !taker.has(name)) await reopen(deps, taker, a);
+    if (asked.isBehind(answer) && !taker.has(name)) await reopen(deps, taker, args);
   } catch (error) {
     deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
   }
@@ -141,9 +141,9 @@ async function settle(
 async function reopen(
   deps: AttemptDeps,
   taker: OfferTaker,
-  a: { asked: AskedJournal; answer: AttemptAnswer; sentAtMs: number },
+  args: { asked: AskedJournal; answer: AttemptAnswer; sentAtMs: number },
 ): Promise<void> {
-  const { fence } = a.asked;
+  const { fence } = args.asked;
   const leaseEndsAtMs = deps.bootClock.nowMs();
   const claimed = new ClaimedAttempt(deps, {
     fence,
@@ -155,5 +155,5 @@ async function reopen(
   await claimed.spool();
   taker.add(claimed);
   // It has been asked already: this is the answer.
-  await claimed.reported(a.answer, a.sentAtMs);
+  await claimed.reported(args.answer, args.sentAtMs);
 }

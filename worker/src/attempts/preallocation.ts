@@ -105,23 +105,23 @@ export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promi
  */
 export async function placeFolder(
   preallocated: PreallocatedFolder,
-  a: { to: string; text: string },
+  args: { to: string; text: string },
 ): Promise<void> {
   const isForPowerCuts = readBootId() === UNKNOWN_BOOT;
   try {
-    await preallocated.file.writeFile(a.text);
+    await preallocated.file.writeFile(args.text);
     if (isForPowerCuts) await preallocated.file.sync();
   } finally {
     // Nobody waits for that: what was written is with the system.
     void preallocated.file.close().catch(() => {});
   }
   try {
-    await rename(preallocated.dir, a.to);
+    await rename(preallocated.dir, args.to);
   } catch {
-    await removeIfAny(a.to);
-    await rename(preallocated.dir, a.to);
+    await removeIfAny(args.to);
+    await rename(preallocated.dir, args.to);
   }
-  if (isForPowerCuts) await syncFolder(join(a.to, ".."));
+  if (isForPowerCuts) await syncFolder(join(args.to, ".."));
 }
 
 /**
@@ -130,17 +130,17 @@ export async function placeFolder(
  */
 export async function placeJournal(
   preallocated: PreallocatedJournal,
-  a: { to: string; owner: string },
+  args: { to: string; owner: string },
 ): Promise<boolean> {
   try {
-    await preallocated.owner.writeFile(a.owner);
-    await rename(preallocated.dir, a.to);
+    await preallocated.owner.writeFile(args.owner);
+    await rename(preallocated.dir, args.to);
   } catch {
     await closeJournal(preallocated).catch(() => {});
     await removeIfAny(preallocated.dir).catch(() => {});
     return false;
   }
   void preallocated.owner.close().catch(() => {});
-  for (const lane of preallocated.lanes) lane.movedTo(a.to);
+  for (const lane of preallocated.lanes) lane.movedTo(args.to);
   return true;
 }

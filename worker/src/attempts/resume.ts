@@ -106,20 +106,23 @@ async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase
   return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
 }
 
-function newClaimed(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): ClaimedAttempt {
-  const { assignment, stop } = a.file;
+function newClaimed(deps: AttemptDeps, args: { file: AttemptFile; phase: Phase }): ClaimedAttempt {
+  const { assignment, stop } = args.file;
   const claimed = new ClaimedAttempt(deps, {
     fence: assignment,
     assignment,
-    phase: a.phase,
+    phase: args.phase,
     leaseMs: assignment.leaseMs,
     leaseEndsAtMs: deps.bootClock.nowMs() + RESUME_LEASE_MS,
   });
-  if (a.phase !== "preparing") {
-    claimed.file = a.file;
-    claimed.taken = { needs: needsOf(computeOf(a.file.spec, a.file.assignment.trigger)), gpus: a.file.gpus };
+  if (args.phase !== "preparing") {
+    claimed.file = args.file;
+    claimed.taken = {
+      needs: needsOf(computeOf(args.file.spec, args.file.assignment.trigger)),
+      gpus: args.file.gpus,
+    };
   }
-  claimed.stop = a.phase === "preparing" ? null : stop;
+  claimed.stop = args.phase === "preparing" ? null : stop;
   return claimed;
 }
 

@@ -174,10 +174,10 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
 
 async function close(
   claimed: ClaimedAttempt,
-  a: { outcome: "refused" | "cancelled" | "failed"; cause: Cause; message: string },
+  args: { outcome: "refused" | "cancelled" | "failed"; cause: Cause; message: string },
 ): Promise<void> {
-  const error = { name: "NotStarted", message: a.message };
-  await claimed.closeWith({ outcome: a.outcome, cause: a.cause, error });
+  const error = { name: "NotStarted", message: args.message };
+  await claimed.closeWith({ outcome: args.outcome, cause: args.cause, error });
 }
 
 /**

@@ -20,15 +20,15 @@ async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: Place) 
   return isPlaced ? preallocated.lanes : null;
 }
 
-async function lanesOf(deps: LaneDeps, a: Place) {
-  const { dir, fence } = a;
-  const isNew = await makeJournalDir(a);
-  const runId = a.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
+async function lanesOf(deps: LaneDeps, args: Place) {
+  const { dir, fence } = args;
+  const isNew = await makeJournalDir(args);
+  const runId = args.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
   // Files of their own, so all at once: this stands between a claim and the start of its flow.
   return await openLanes(deps, { dir, isNew, meanwhile: () => writeOwner(dir, { fence, runId }) });
 }
 
 /** The two lanes of a claim's journal: made ahead, new, or those that an earlier process of this worker left. */
-export async function openSpoolLanes(deps: SpoolDeps, a: Place) {
-  return (await preallocatedLanes(deps, a)) ?? (await lanesOf(deps, a));
+export async function openSpoolLanes(deps: SpoolDeps, args: Place) {
+  return (await preallocatedLanes(deps, args)) ?? (await lanesOf(deps, args));
 }

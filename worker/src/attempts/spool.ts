@@ -66,7 +66,7 @@ export class Spool {
   /** How much of what the flow wrote the control plane has. */
   readonly stored = new StoredMarks();
 
-  private constructor(a: {
+  private constructor(args: {
     control: Journal;
     bulk: Journal;
     position: Position;
@@ -74,15 +74,15 @@ export class Spool {
     dir: string;
     types: ReadonlyMap<string, number>;
   }) {
-    this.#control = a.control;
-    this.#bulk = a.bulk;
-    this.#position = a.position;
-    this.#flowTaken = a.flowTaken;
-    this.#dir = a.dir;
-    this.#started = a.types.get("started");
-    this.#terminal = terminalOf(a.types);
-    this.stored.acknowledged(a.control.acknowledgedSeq);
-    this.stored.taken({ flow: a.position.flow, control: a.control.lastSeq });
+    this.#control = args.control;
+    this.#bulk = args.bulk;
+    this.#position = args.position;
+    this.#flowTaken = args.flowTaken;
+    this.#dir = args.dir;
+    this.#started = args.types.get("started");
+    this.#terminal = terminalOf(args.types);
+    this.stored.acknowledged(args.control.acknowledgedSeq);
+    this.stored.taken({ flow: args.position.flow, control: args.control.lastSeq });
     this.#found = null;
     if (LANES.some((lane) => this.#last(lane) > 0)) this.ask();
   }
@@ -94,10 +94,10 @@ export class Spool {
    */
   static async open(
     deps: SpoolDeps,
-    a: { dir: string; fence: Fence; runId?: string | undefined },
+    args: { dir: string; fence: Fence; runId?: string | undefined },
   ): Promise<Spool> {
-    const { dir } = a;
-    const [control, bulk] = await openSpoolLanes(deps, a);
+    const { dir } = args;
+    const [control, bulk] = await openSpoolLanes(deps, args);
     const controlHistory = await historyOf(dir, control);
     const bulkHistory = throughAcknowledged(await historyOf(dir, bulk), bulk);
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
@@ -197,16 +197,20 @@ export class Spool {
   }
 
   /** Journals lines of an output file, with how far it has been read. Lines that find no room become a gap. */
-  async output(a: { stream: OutputStream; lines: readonly LogLine[]; throughBytes: number }): Promise<void> {
-    this.#position = { ...this.#position, [a.stream]: a.throughBytes };
-    await this.#appendBulk(a.lines.map((line) => ({ flow: undefined, item: line })));
+  async output(args: {
+    stream: OutputStream;
+    lines: readonly LogLine[];
+    throughBytes: number;
+  }): Promise<void> {
+    this.#position = { ...this.#position, [args.stream]: args.throughBytes };
+    await this.#appendBulk(args.lines.map((line) => ({ flow: undefined, item: line })));
   }
 
   /** Journals that lines of an output file were passed over, with how far it has been read. */
-  async skipped(a: { stream: OutputStream; lines: number; throughBytes: number }): Promise<void> {
+  async skipped(args: { stream: OutputStream; lines: number; throughBytes: number }): Promise<void> {
     const firstLine = this.#position.line;
-    this.#position = { ...this.#position, [a.stream]: a.throughBytes, line: firstLine + a.lines };
-    this.#owe({ firstLine, lines: a.lines, reason: "fast" });
+    this.#position = { ...this.#position, [args.stream]: args.throughBytes, line: firstLine + args.lines };
+    this.#owe({ firstLine, lines: args.lines, reason: "fast" });
     await this.#appendBulk([]);
   }
 
@@ -272,8 +276,8 @@ export class Spool {
    * Whether the control plane has more of this claim than its journal ever had: the state directory is older than what was reported
    * from it. Nothing can be numbered then. A journal that was found reports nothing before the first answer, so that this comes first.
    */
-  isBehind(a: Readonly<Record<JournalLane, number>>): boolean {
-    return LANES.some((lane) => a[lane] > (this.#found?.[lane] ?? this.#last(lane)));
+  isBehind(args: Readonly<Record<JournalLane, number>>): boolean {
+    return LANES.some((lane) => args[lane] > (this.#found?.[lane] ?? this.#last(lane)));
   }
 
   /** Reports nothing more before the control plane has said how far it has come. */
@@ -290,11 +294,11 @@ export class Spool {
    * Notes what the control plane has; says whether that was changes. Where it has less than it had, its database went back: what it has
    * forgotten is sent again.
    */
-  async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
+  async acknowledge(args: { control: number; bulk: number }): Promise<boolean> {
     // Both at once: whoever waits for what is sent again must not find one lane looked at, and the other not yet.
     const changes = await Promise.all([
-      this.#acknowledgeLane(this.#control, a.control),
-      this.#acknowledgeLane(this.#bulk, a.bulk),
+      this.#acknowledgeLane(this.#control, args.control),
+      this.#acknowledgeLane(this.#bulk, args.bulk),
     ]);
     return changes.includes(true);
   }

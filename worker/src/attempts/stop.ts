@@ -22,19 +22,19 @@ export interface StopOptions {
 export function requestStop(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { reason: StopReason } & StopOptions,
+  args: { reason: StopReason } & StopOptions,
 ): void {
   if (!isBusy(claimed.phase)) return;
   const first = claimed.stop === null;
-  if (!first && a.reason !== "abandoned" && a.now !== true) return;
-  if (first || a.reason === "abandoned") claimed.stop = a.reason;
-  claimed.cancelReason ||= a.words ?? "";
+  if (!first && args.reason !== "abandoned" && args.now !== true) return;
+  if (first || args.reason === "abandoned") claimed.stop = args.reason;
+  claimed.cancelReason ||= args.words ?? "";
   deps.log.info({ attempt: claimed.name, reason: claimed.stop }, "stopping an attempt");
-  claimed.stopping.abort(new Error(STOPS[a.reason].sentence));
+  claimed.stopping.abort(new Error(STOPS[args.reason].sentence));
   if (!claimed.process) return;
   if (first) startEscalation(deps, claimed);
-  else if (a.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
-  if (first && a.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
+  else if (args.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
+  if (first && args.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
 }
 
 /** Begins to stop the process of an attempt that has a reason to stop. */
@@ -56,24 +56,24 @@ export function startEscalation(deps: AttemptDeps, claimed: ClaimedAttempt): voi
 async function escalate(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { process: HeldProcess; stop: StopReason },
+  args: { process: HeldProcess; stop: StopReason },
 ): Promise<void> {
   // The disk is never waited for: a process must end in time although its worker's disk is full or slow.
   const written = [noteReason(deps, claimed)];
   const record = (stage: Stage) => written.push(recordStage(deps, claimed, stage));
   const graceMs = claimed.file?.spec.killGraceMs ?? 0;
-  const hurried = a.stop === "lost" || a.stop === "abandoned" || a.stop === "secrets-changed";
+  const hurried = args.stop === "lost" || args.stop === "abandoned" || args.stop === "secrets-changed";
   if (!hurried) {
-    const { cause, sentence } = STOPS[a.stop];
+    const { cause, sentence } = STOPS[args.stop];
     claimed.board.cancel({ reason: claimed.cancelReason || sentence, cause });
     record("asked");
-    if (claimed.board.listening() && (await endsWithin(deps, a.process, graceMs))) return;
+    if (claimed.board.listening() && (await endsWithin(deps, args.process, graceMs))) return;
   }
-  await signal(deps, claimed, { process: a.process, signal: "SIGTERM" });
+  await signal(deps, claimed, { process: args.process, signal: "SIGTERM" });
   record("terminated");
   // Under a lost lease the whole grace belongs to the control plane's patience; be gone well before it ends.
-  if (await endsWithin(deps, a.process, hurried ? graceMs / 2 : graceMs)) return;
-  await signal(deps, claimed, { process: a.process, signal: "SIGKILL" });
+  if (await endsWithin(deps, args.process, hurried ? graceMs / 2 : graceMs)) return;
+  await signal(deps, claimed, { process: args.process, signal: "SIGKILL" });
   record("killed");
   await Promise.all(written);
 }
@@ -104,12 +104,15 @@ async function endsWithin(deps: AttemptDeps, process: HeldProcess, ms: number): 
 async function signal(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  a: { process: HeldProcess; signal: NodeJS.Signals },
+  args: { process: HeldProcess; signal: NodeJS.Signals },
 ): Promise<void> {
   try {
-    await killGroup(a.process.identity, a.signal, { orphanMarker: a.process.mark });
+    await killGroup(args.process.identity, args.signal, { orphanMarker: args.process.mark });
   } catch (error) {
-    deps.log.error({ attempt: claimed.name, signal: a.signal, error: String(error) }, "a signal was refused");
+    deps.log.error(
+      { attempt: claimed.name, signal: args.signal, error: String(error) },
+      "a signal was refused",
+    );
   }
 }
 

@@ -34,11 +34,13 @@ export class StoredMarks {
   }
 
   /** Whether everything up to a number is stored, once it is, or as it is when the wait is over. */
-  async until(seq: number, a: { waitMs?: number; signal: AbortSignal }): Promise<boolean> {
+  async until(seq: number, args: { waitMs?: number; signal: AbortSignal }): Promise<boolean> {
     if (this.#stored >= seq) return true;
     const { promise, resolve } = Promise.withResolvers<void>();
     const over =
-      a.waitMs === undefined ? a.signal : AbortSignal.any([a.signal, AbortSignal.timeout(a.waitMs)]);
+      args.waitMs === undefined
+        ? args.signal
+        : AbortSignal.any([args.signal, AbortSignal.timeout(args.waitMs)]);
     const waiter: Waiter = { seq, wake: resolve };
     this.#waiting.add(waiter);
     if (over.aborted) resolve();

@@ -18,9 +18,9 @@ function openStuck(...owed: Owed[]) {
       },
     },
   );
-  const waitsAfter = (a: { answeredMs?: number; ms: number }) => {
-    state.answeredMs += a.answeredMs ?? 0;
-    state.atMs += a.ms;
+  const waitsAfter = (args: { answeredMs?: number; ms: number }) => {
+    state.answeredMs += args.answeredMs ?? 0;
+    state.atMs += args.ms;
     return stuck.waits();
   };
   return { waitsAfter, logged };

@@ -41,7 +41,7 @@ const CommandExitFile = z.object({
 export async function supervise(
   deps: AttemptDeps,
   running: Running,
-  a: { process: HeldProcess; gateway: Gateway },
+  args: { process: HeldProcess; gateway: Gateway },
 ): Promise<void> {
   const { claimed } = running;
   const over = new AbortController();
@@ -49,13 +49,13 @@ export async function supervise(
   const tails = streams.map((stream) => tailOutput(deps, running, stream));
   watchTimeout(deps, running, over.signal);
   watchLease(deps, running, over.signal);
-  const exit = await a.process.exited;
+  const exit = await args.process.exited;
   over.abort();
-  const left = await killLeftovers(deps, claimed, { process: a.process, exit });
+  const left = await killLeftovers(deps, claimed, { process: args.process, exit });
   await finishTails(deps, running, tails);
-  await a.gateway.close();
+  await args.gateway.close();
   const ending = endingOf(deps, running, exit);
-  await tellOfEnd(deps, claimed, { ending: await ending(), pid: a.process.identity.pid, left });
+  await tellOfEnd(deps, claimed, { ending: await ending(), pid: args.process.identity.pid, left });
   await cleanUp(deps, running, await ending());
   await conclude(deps, running, ending);
 }
@@ -156,9 +156,9 @@ function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): 
 
 function outputLine(
   { prepared }: Running,
-  a: { at: string; stream: OutputStream; line: OutputLine },
+  args: { at: string; stream: OutputStream; line: OutputLine },
 ): LogLine {
-  const { at, stream, line } = a;
+  const { at, stream, line } = args;
   const level = stream === "stderr" ? "warn" : "info";
   if (!line.truncated) return cleanLine(prepared.redactor, { at, level, stream, text: line.text });
   // The end of what was kept may be half a secret, which no redaction would know.

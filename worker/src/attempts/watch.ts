@@ -74,18 +74,18 @@ export async function untilCleanUpIsOver(
 /** Waits until a moment on the boot-time clock, which may move while it waits; false when the signal aborts first. */
 async function sleepUntil(
   deps: AttemptDeps,
-  a: { endsAtMs: () => number; signal: AbortSignal },
+  args: { endsAtMs: () => number; signal: AbortSignal },
 ): Promise<boolean> {
   for (let leftMs = remaining(); leftMs > 0; leftMs = remaining()) {
     try {
-      await deps.sleep(Math.min(leftMs, SLEEP_MOST_MS), a.signal);
+      await deps.sleep(Math.min(leftMs, SLEEP_MOST_MS), args.signal);
     } catch {
       return false;
     }
   }
-  return !a.signal.aborted;
+  return !args.signal.aborted;
 
   function remaining(): number {
-    return a.endsAtMs() - deps.bootClock.nowMs();
+    return args.endsAtMs() - deps.bootClock.nowMs();
   }
 }

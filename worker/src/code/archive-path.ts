@@ -36,12 +36,12 @@ export function parseEntryPath(
  */
 export function checkLinkTarget(
   target: string,
-  a: { parent: PathComponents; limits: Pick<CodeLimits, "pathDepth" | "pathBytes"> },
+  args: { parent: PathComponents; limits: Pick<CodeLimits, "pathDepth" | "pathBytes"> },
 ): void {
-  const components = splitPath(target, a.limits);
+  const components = splitPath(target, args.limits);
   const climbs = components.findIndex((component) => component !== "..");
   const leading = climbs === -1 ? components.length : climbs;
-  if (leading > a.parent.length) throw unsafe(`The link target ${quote(target)} leads out of the tree.`);
+  if (leading > args.parent.length) throw unsafe(`The link target ${quote(target)} leads out of the tree.`);
   const odd = components.slice(leading).find((component) => component === "" || component === "..");
   if (odd !== undefined) throw unsafe(`The link target ${quote(target)} turns back on its way.`);
 }

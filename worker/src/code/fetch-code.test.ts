@@ -48,9 +48,9 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
 });
 
-function fetchDigest(digest: string, a: { from?: CodeCache; signal?: AbortSignal } = {}) {
+function fetchDigest(digest: string, args: { from?: CodeCache; signal?: AbortSignal } = {}) {
   const source = { kind: "oci-layout", path: layout.dir } as const;
-  return fetchCode(a.from ?? cache, { source, digest }, a.signal ?? never);
+  return fetchCode(args.from ?? cache, { source, digest }, args.signal ?? never);
 }
 
 const putFile = (content: string) => layout.putCode([{ name: "f", content }]);
@@ -230,9 +230,9 @@ test("what a killed process left half made is removed, what a living one makes i
 
 describe("pruning", () => {
   const HOUR_MS = 3_600_000;
-  async function fetchOld(content: string, a: { ageMs: number }) {
+  async function fetchOld(content: string, args: { ageMs: number }) {
     const code = await fetchDigest(await putFile(content));
-    const usedAt = (wallClock.nowMs() - a.ageMs) / 1_000;
+    const usedAt = (wallClock.nowMs() - args.ageMs) / 1_000;
     await utimes(code.dir, usedAt, usedAt);
     return { ...code, key: code.dir.split("/").at(-1) ?? "" };
   }

@@ -61,52 +61,52 @@ interface KeyedRequest {
   readonly request: CodeRequest;
 }
 
-async function joinFetch(cache: CodeCache, a: KeyedRequest & { signal: AbortSignal }): Promise<void> {
-  const fetching = cache.fetching.get(a.key) ?? startFetch(cache, a);
+async function joinFetch(cache: CodeCache, args: KeyedRequest & { signal: AbortSignal }): Promise<void> {
+  const fetching = cache.fetching.get(args.key) ?? startFetch(cache, args);
   fetching.waiting += 1;
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const giveUp = () => reject(a.signal.reason);
-  a.signal.addEventListener("abort", giveUp, { once: true });
-  if (a.signal.aborted) giveUp();
+  const giveUp = () => reject(args.signal.reason);
+  args.signal.addEventListener("abort", giveUp, { once: true });
+  if (args.signal.aborted) giveUp();
   try {
     await Promise.race([fetching.done, givenUp]);
   } finally {
-    a.signal.removeEventListener("abort", giveUp);
+    args.signal.removeEventListener("abort", giveUp);
     fetching.waiting -= 1;
-    if (fetching.waiting === 0) endFetch(cache, { key: a.key, fetching });
+    if (fetching.waiting === 0) endFetch(cache, { key: args.key, fetching });
   }
 }
 
-function startFetch(cache: CodeCache, a: KeyedRequest): Fetching {
+function startFetch(cache: CodeCache, args: KeyedRequest): Fetching {
   const abort = new AbortController();
-  const done = fetchTree(cache, { ...a, signal: abort.signal });
+  const done = fetchTree(cache, { ...args, signal: abort.signal });
   // Everyone may have given up by the time it fails.
   done.catch(() => {});
   const fetching = { done, abort, waiting: 0 };
-  cache.fetching.set(a.key, fetching);
+  cache.fetching.set(args.key, fetching);
   return fetching;
 }
 
-function endFetch(cache: CodeCache, a: { key: string; fetching: Fetching }): void {
-  if (cache.fetching.get(a.key) === a.fetching) cache.fetching.delete(a.key);
-  a.fetching.abort.abort();
+function endFetch(cache: CodeCache, args: { key: string; fetching: Fetching }): void {
+  if (cache.fetching.get(args.key) === args.fetching) cache.fetching.delete(args.key);
+  args.fetching.abort.abort();
 }
 
-async function fetchTree(cache: CodeCache, a: KeyedRequest & { signal: AbortSignal }): Promise<void> {
+async function fetchTree(cache: CodeCache, args: KeyedRequest & { signal: AbortSignal }): Promise<void> {
   const timeout = AbortSignal.timeout(cache.limits.timeMs);
-  const signal = AbortSignal.any([a.signal, timeout]);
+  const signal = AbortSignal.any([args.signal, timeout]);
   let workspace: string | undefined;
   try {
     workspace = await makeWorkspace(cache);
     const place = { treeDir: join(workspace, "tree"), scratchDir: join(workspace, "scratch"), signal };
     await mkdir(place.treeDir, { mode: OPEN_DIRECTORY_MODE });
     await mkdir(place.scratchDir, { mode: 0o700 });
-    await fetchFrom(cache, { ...a, place: { ...place, limits: cache.limits } });
+    await fetchFrom(cache, { ...args, place: { ...place, limits: cache.limits } });
     signal.throwIfAborted();
     await sealTree(place.treeDir);
-    await publishTree(cache, { from: place.treeDir, key: a.key });
+    await publishTree(cache, { from: place.treeDir, key: args.key });
   } catch (error) {
-    if (timeout.aborted && !a.signal.aborted) {
+    if (timeout.aborted && !args.signal.aborted) {
       throw new CodeError("timeout", `Fetching the code took longer than ${cache.limits.timeMs} ms.`, {
         cause: error,
       });
@@ -117,11 +117,11 @@ async function fetchTree(cache: CodeCache, a: KeyedRequest & { signal: AbortSign
   }
 }
 
-async function fetchFrom(cache: CodeCache, a: { request: CodeRequest; place: FetchPlace }): Promise<void> {
-  const { source } = a.request;
-  const hex = parseDigest(a.request);
-  if (source.kind === "git") return await fetchFromGit(a.place, { source, commit: hex, git: cache.git });
-  return await fetchFromLayout(a.place, { layoutDir: source.path, hex });
+async function fetchFrom(cache: CodeCache, args: { request: CodeRequest; place: FetchPlace }): Promise<void> {
+  const { source } = args.request;
+  const hex = parseDigest(args.request);
+  if (source.kind === "git") return await fetchFromGit(args.place, { source, commit: hex, git: cache.git });
+  return await fetchFromLayout(args.place, { layoutDir: source.path, hex });
 }
 
 /** Puts a sealed tree under its final name. If another process was first, its tree, made from the same digest, stays. */

@@ -31,10 +31,10 @@ afterAll(() => removeTree(root));
 
 /** A cache of its own. */
 export async function openCache(
-  a: { limits?: Partial<CodeLimits>; git?: GitOptions } = {},
+  args: { limits?: Partial<CodeLimits>; git?: GitOptions } = {},
 ): Promise<CodeCache> {
   const path = process.env.PATH ?? "";
-  const { limits = {}, git: options = {} } = a;
+  const { limits = {}, git: options = {} } = args;
   return await openCodeCache({
     dir: join(root, `cache-${made++}`),
     limits,

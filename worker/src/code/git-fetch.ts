@@ -57,12 +57,12 @@ const SHA1_HEX_LENGTH = 40;
  */
 export async function fetchFromGit(
   place: FetchPlace,
-  a: { source: GitSource; commit: string; git: GitOptions },
+  options: { source: GitSource; commit: string; git: GitOptions },
 ): Promise<void> {
-  const source = checkGitSource(a.source);
+  const source = checkGitSource(options.source);
   const repository = join(place.scratchDir, "repository.git");
-  const run = (args: readonly string[]) => runGit(a.git, gitCall(place, { source, args }));
-  const objectFormat = a.commit.length === SHA1_HEX_LENGTH ? "sha1" : "sha256";
+  const run = (args: readonly string[]) => runGit(options.git, gitCall(place, { source, args }));
+  const objectFormat = options.commit.length === SHA1_HEX_LENGTH ? "sha1" : "sha256";
   mustSucceed(
     await run([
       "init",
@@ -76,16 +76,16 @@ export async function fetchFromGit(
     source,
   );
   const inRepository = (args: readonly string[]) => run([`--git-dir=${repository}`, ...args]);
-  await fetchCommit(inRepository, { source, commit: a.commit }).catch(async (error: unknown) => {
+  await fetchCommit(inRepository, { source, commit: options.commit }).catch(async (error: unknown) => {
     await refuseIfCapped(repository, { maxFileBytes: place.limits.packedBytes, error });
     throw error;
   });
-  await checkCommit(inRepository, a.commit);
+  await checkCommit(inRepository, options.commit);
   await mkdir(join(repository, "info"), { recursive: true });
   await writeFile(join(repository, "info", "attributes"), ATTRIBUTES);
   const tree = new TreeWriter(place.treeDir, place.limits);
-  const args = [`--git-dir=${repository}`, "archive", "--format=tar", a.commit];
-  const archived = await streamGit(a.git, gitCall(place, { source, args }), (bytes) =>
+  const args = [`--git-dir=${repository}`, "archive", "--format=tar", options.commit];
+  const archived = await streamGit(options.git, gitCall(place, { source, args }), (bytes) =>
     readTar(tree, { bytes, signal: place.signal }),
   );
   mustSucceed(archived, source);
@@ -96,26 +96,26 @@ type RunInRepository = (args: readonly string[]) => Promise<GitResult>;
 
 async function fetchCommit(
   run: RunInRepository,
-  a: { source: CheckedGitSource; commit: string },
+  args: { source: CheckedGitSource; commit: string },
 ): Promise<void> {
-  const one = await run([...FETCH, "--depth=1", "--", a.source.url, a.commit]);
+  const one = await run([...FETCH, "--depth=1", "--", args.source.url, args.commit]);
   if (one.exitCode === 0) return;
-  if (!refusesCommit(one)) throw gitFailure(one, a.source);
+  if (!refusesCommit(one)) throw gitFailure(one, args.source);
   // Older servers hand out only what a branch or a tag points at, so those are fetched whole.
-  mustSucceed(await run([...FETCH, "--", a.source.url, ...ALL_REFS]), a.source);
+  mustSucceed(await run([...FETCH, "--", args.source.url, ...ALL_REFS]), args.source);
 }
 
 /** A pack that stopped growing at the limit tells why git failed; killed by SIGXFSZ, git itself says nothing of use. */
 async function refuseIfCapped(
   repository: string,
-  a: { maxFileBytes: number; error: unknown },
+  args: { maxFileBytes: number; error: unknown },
 ): Promise<void> {
   const packs = join(repository, "objects", "pack");
   for (const name of await readdir(packs)) {
     const { size } = await stat(join(packs, name));
-    if (size <= a.maxFileBytes - ULIMIT_BLOCK_BYTES) continue;
-    const what = `The repository's pack is larger than ${a.maxFileBytes} bytes.`;
-    throw new CodeError("too-large", what, { cause: a.error });
+    if (size <= args.maxFileBytes - ULIMIT_BLOCK_BYTES) continue;
+    const what = `The repository's pack is larger than ${args.maxFileBytes} bytes.`;
+    throw new CodeError("too-large", what, { cause: args.error });
   }
 }
 
@@ -136,12 +136,15 @@ async function checkCommit(run: RunInRepository, commit: string): Promise<void> 
   }
 }
 
-function gitCall(place: FetchPlace, a: { source: CheckedGitSource; args: readonly string[] }): GitCall {
-  const config = [...CONFIG, `protocol.${a.source.protocol}.allow=always`].flatMap((entry) => ["-c", entry]);
+function gitCall(place: FetchPlace, options: { source: CheckedGitSource; args: readonly string[] }): GitCall {
+  const config = [...CONFIG, `protocol.${options.source.protocol}.allow=always`].flatMap((entry) => [
+    "-c",
+    entry,
+  ]);
   return {
-    args: [...config, ...a.args],
+    args: [...config, ...options.args],
     cwd: place.scratchDir,
-    env: headerEnv(a.source.headers),
+    env: headerEnv(options.source.headers),
     maxFileBytes: place.limits.packedBytes,
     signal: place.signal,
   };

@@ -53,14 +53,17 @@ export class GitServer {
   }
 }
 
-function answer(options: GitServerOptions, a: { request: IncomingMessage; response: ServerResponse }): void {
+function answer(
+  options: GitServerOptions,
+  args: { request: IncomingMessage; response: ServerResponse },
+): void {
   const expected = options.credentials && `Basic ${Buffer.from(options.credentials).toString("base64")}`;
-  if (expected && a.request.headers.authorization !== expected) {
-    a.response.writeHead(401, { "www-authenticate": 'Basic realm="test"' }).end();
+  if (expected && args.request.headers.authorization !== expected) {
+    args.response.writeHead(401, { "www-authenticate": 'Basic realm="test"' }).end();
     return;
   }
-  const url = new URL(a.request.url ?? "/", "http://localhost");
-  const { headers } = a.request;
+  const url = new URL(args.request.url ?? "/", "http://localhost");
+  const { headers } = args.request;
   const protocol = headers["git-protocol"];
   const backend = spawn("git", ["http-backend"], {
     env: {
@@ -69,7 +72,7 @@ function answer(options: GitServerOptions, a: { request: IncomingMessage; respon
       GIT_HTTP_EXPORT_ALL: "1",
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: a.request.method,
+      REQUEST_METHOD: args.request.method,
       CONTENT_TYPE: headers["content-type"] ?? "",
       HTTP_CONTENT_ENCODING: headers["content-encoding"] ?? "",
       REMOTE_USER: "tester",
@@ -77,24 +80,24 @@ function answer(options: GitServerOptions, a: { request: IncomingMessage; respon
     },
     stdio: ["pipe", "pipe", "ignore"],
   });
-  a.request.pipe(backend.stdin);
+  args.request.pipe(backend.stdin);
   backend.stdin.on("error", () => {});
   let head = Buffer.alloc(0);
   let isBody = false;
   backend.stdout.on("data", (chunk: Buffer) => {
-    if (isBody) return void a.response.write(chunk);
+    if (isBody) return void args.response.write(chunk);
     head = Buffer.concat([head, chunk]);
     const end = head.indexOf("\r\n\r\n");
     if (end === -1) return;
     isBody = true;
     for (const line of head.subarray(0, end).toString().split("\r\n")) {
       const [name = "", value = ""] = line.split(": ", 2);
-      if (name.toLowerCase() === "status") a.response.statusCode = Number.parseInt(value, 10);
-      else a.response.setHeader(name, value);
+      if (name.toLowerCase() === "status") args.response.statusCode = Number.parseInt(value, 10);
+      else args.response.setHeader(name, value);
     }
-    a.response.write(head.subarray(end + 4));
+    args.response.write(head.subarray(end + 4));
   });
-  backend.on("close", () => a.response.end());
+  backend.on("close", () => args.response.end());
 }
 
 /** Runs git for a test's own repository; answers what it printed. */

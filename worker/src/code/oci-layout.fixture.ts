@@ -27,22 +27,22 @@ export async function packTar(entries: readonly TestEntry[]): Promise<Buffer> {
 }
 
 /** One 512-byte tar header with a right checksum, for what no writer would write. */
-export function rawHeader(a: {
+export function rawHeader(args: {
   name: Buffer | string;
   typeflag: string;
   size?: number;
   linkname?: string;
 }): Buffer {
   const header = Buffer.alloc(512);
-  Buffer.from(a.name).copy(header, 0, 0, 100);
+  Buffer.from(args.name).copy(header, 0, 0, 100);
   header.write("0000644\0", 100);
   header.write("0000000\0", 108);
   header.write("0000000\0", 116);
-  header.write(`${(a.size ?? 0).toString(8).padStart(11, "0")}\0`, 124);
+  header.write(`${(args.size ?? 0).toString(8).padStart(11, "0")}\0`, 124);
   header.write("00000000000\0", 136);
   header.write("        ", 148);
-  header.write(a.typeflag, 156);
-  header.write(a.linkname ?? "", 157, 100);
+  header.write(args.typeflag, 156);
+  header.write(args.linkname ?? "", 157, 100);
   header.write("ustar\x0000", 257, "latin1");
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);

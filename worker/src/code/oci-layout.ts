@@ -38,15 +38,15 @@ export interface FetchPlace {
  */
 export async function fetchFromLayout(
   place: FetchPlace,
-  a: { layoutDir: string; hex: string },
+  args: { layoutDir: string; hex: string },
 ): Promise<void> {
-  const manifest = await readManifest(a, place.limits);
+  const manifest = await readManifest(args, place.limits);
   const packedBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
   if (packedBytes > place.limits.packedBytes) {
     throw new CodeError("too-large", `The code's layers are larger than ${place.limits.packedBytes} bytes.`);
   }
   const tree = new TreeWriter(place.treeDir, place.limits);
-  for (const layer of manifest.layers) await addLayer(tree, { layer, place, layoutDir: a.layoutDir });
+  for (const layer of manifest.layers) await addLayer(tree, { layer, place, layoutDir: args.layoutDir });
   await tree.finish();
 }
 
@@ -65,8 +65,8 @@ function manifestSchema(limits: CodeLimits) {
   });
 }
 
-async function readManifest(a: { layoutDir: string; hex: string }, limits: CodeLimits): Promise<Manifest> {
-  const handle = await openBlob(a);
+async function readManifest(args: { layoutDir: string; hex: string }, limits: CodeLimits): Promise<Manifest> {
+  const handle = await openBlob(args);
   try {
     const { size } = await handle.stat();
     if (size > limits.manifestBytes) {
@@ -74,7 +74,7 @@ async function readManifest(a: { layoutDir: string; hex: string }, limits: CodeL
     }
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, 0);
     const bytes = buffer.subarray(0, bytesRead);
-    if (createHash("sha256").update(bytes).digest("hex") !== a.hex) throw mismatch(a.hex);
+    if (createHash("sha256").update(bytes).digest("hex") !== args.hex) throw mismatch(args.hex);
     return parseManifest(bytes, limits);
   } finally {
     await handle.close();
@@ -98,12 +98,12 @@ function parseManifest(bytes: Buffer, limits: CodeLimits): Manifest {
 
 async function addLayer(
   tree: TreeWriter,
-  a: { layer: Manifest["layers"][number]; place: FetchPlace; layoutDir: string },
+  args: { layer: Manifest["layers"][number]; place: FetchPlace; layoutDir: string },
 ): Promise<void> {
-  const { layer, place } = a;
+  const { layer, place } = args;
   const hex = layer.digest.slice("sha256:".length);
   const copyPath = join(place.scratchDir, hex);
-  const blob = await openBlob({ layoutDir: a.layoutDir, hex });
+  const blob = await openBlob({ layoutDir: args.layoutDir, hex });
   try {
     await copyChecked(blob, { copyPath, hex, sizeBytes: layer.size, signal: place.signal });
   } finally {
@@ -122,16 +122,16 @@ async function addLayer(
 
 async function copyChecked(
   blob: FileHandle,
-  a: { copyPath: string; hex: string; sizeBytes: number; signal: AbortSignal },
+  args: { copyPath: string; hex: string; sizeBytes: number; signal: AbortSignal },
 ): Promise<void> {
   const { size } = await blob.stat();
-  if (size !== a.sizeBytes) throw mismatch(a.hex);
+  if (size !== args.sizeBytes) throw mismatch(args.hex);
   const hash = createHash("sha256");
-  const copy = await open(a.copyPath, "wx", OWNER_ONLY);
+  const copy = await open(args.copyPath, "wx", OWNER_ONLY);
   try {
     // One byte more than announced would do to see that the blob is still growing.
-    for (let at = 0; at <= a.sizeBytes; ) {
-      a.signal.throwIfAborted();
+    for (let at = 0; at <= args.sizeBytes; ) {
+      args.signal.throwIfAborted();
       const { buffer, bytesRead } = await blob.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, at);
       if (bytesRead === 0) break;
       const chunk = buffer.subarray(0, bytesRead);
@@ -142,39 +142,39 @@ async function copyChecked(
   } finally {
     await copy.close();
   }
-  if (hash.digest("hex") !== a.hex) throw mismatch(a.hex);
+  if (hash.digest("hex") !== args.hex) throw mismatch(args.hex);
 }
 
-async function openBlob(a: { layoutDir: string; hex: string }): Promise<FileHandle> {
-  const path = join(a.layoutDir, "blobs", "sha256", a.hex);
+async function openBlob(args: { layoutDir: string; hex: string }): Promise<FileHandle> {
+  const path = join(args.layoutDir, "blobs", "sha256", args.hex);
   try {
     // Without O_NONBLOCK a fifo put in the place of a blob would hold the open for ever.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await handle.stat()).isFile()) return handle;
     await handle.close();
   } catch (error) {
-    throw await asLayoutError(error, a);
+    throw await asLayoutError(error, args);
   }
-  throw new CodeError("bad-manifest", `The blob sha256:${a.hex} is no regular file.`);
+  throw new CodeError("bad-manifest", `The blob sha256:${args.hex} is no regular file.`);
 }
 
-async function asLayoutError(error: unknown, a: { layoutDir: string; hex: string }): Promise<unknown> {
+async function asLayoutError(error: unknown, args: { layoutDir: string; hex: string }): Promise<unknown> {
   const code = systemCode(error);
   if (code === "EACCES" || code === "EPERM") {
     return new CodeError("unauthorized", "The worker may not read the OCI layout.", {
-      output: a.layoutDir,
+      output: args.layoutDir,
       cause: error,
     });
   }
-  if (code === "ENOENT" && (await isThere(a.layoutDir))) {
-    return new CodeError("not-found", `The OCI layout has no blob sha256:${a.hex}.`, {
-      output: a.layoutDir,
+  if (code === "ENOENT" && (await isThere(args.layoutDir))) {
+    return new CodeError("not-found", `The OCI layout has no blob sha256:${args.hex}.`, {
+      output: args.layoutDir,
       cause: error,
     });
   }
   if (code === undefined) return error;
   return new CodeError("registry-unreachable", "The OCI layout cannot be read.", {
-    output: a.layoutDir,
+    output: args.layoutDir,
     cause: error,
   });
 }

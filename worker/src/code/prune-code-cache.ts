@@ -27,10 +27,10 @@ const DEFAULT_MAX_IDLE_MS = 30 * DAY_MS;
  */
 export async function pruneCodeCache(
   cache: CodeCache,
-  a: { inUse?: Iterable<string>; policy?: PrunePolicy } = {},
+  args: { inUse?: Iterable<string>; policy?: PrunePolicy } = {},
 ): Promise<string[]> {
-  const { maxBytes = DEFAULT_MAX_BYTES, maxIdleMs = DEFAULT_MAX_IDLE_MS } = a.policy ?? {};
-  const kept = new Set([...(a.inUse ?? [])].map((dir) => resolve(dir)));
+  const { maxBytes = DEFAULT_MAX_BYTES, maxIdleMs = DEFAULT_MAX_IDLE_MS } = args.policy ?? {};
+  const kept = new Set([...(args.inUse ?? [])].map((dir) => resolve(dir)));
   const held = await heldKeys(cache.dir);
   const trees = await measureTrees(cache);
   let bytes = trees.reduce((sum, tree) => sum + tree.sizeBytes, 0);

@@ -10,17 +10,17 @@ import type { TreeWriter } from "./tree-writer.ts";
  */
 export async function readTar(
   tree: TreeWriter,
-  a: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
+  args: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
 ): Promise<void> {
   const parser = extract();
-  const feeding = feed(parser, a);
+  const feeding = feed(parser, args);
   // Its failure also ends the loop below, which is where it is reported from.
   feeding.catch(() => {});
   try {
     for await (const entry of parser) await tree.add(entry.header, bytesOf(entry));
     await feeding;
   } catch (error) {
-    a.signal.throwIfAborted();
+    args.signal.throwIfAborted();
     throw asArchiveError(error);
   } finally {
     parser.destroy();
@@ -29,11 +29,11 @@ export async function readTar(
 
 async function feed(
   parser: Extract,
-  a: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
+  args: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
 ): Promise<void> {
   try {
-    for await (const chunk of a.bytes) {
-      a.signal.throwIfAborted();
+    for await (const chunk of args.bytes) {
+      args.signal.throwIfAborted();
       if (parser.destroyed) return;
       if (!parser.write(chunk)) await drained(parser);
     }
@@ -66,19 +66,19 @@ async function drained(parser: Extract): Promise<void> {
  */
 export async function* gunzip(
   packed: NodeJS.ReadableStream,
-  a: { packedBytes: number; limits: CodeLimits },
+  args: { packedBytes: number; limits: CodeLimits },
 ): AsyncGenerator<Uint8Array> {
   const unpacker = createGunzip();
   packed.on("error", (error) => unpacker.destroy(error));
   let bytes = 0;
   // Headers and padding come on top of the files, at most 1.5 KiB for each entry but for long names.
-  const mostBytes = a.limits.totalBytes + a.limits.entries * (2_048 + 2 * a.limits.pathBytes);
+  const mostBytes = args.limits.totalBytes + args.limits.entries * (2_048 + 2 * args.limits.pathBytes);
   for await (const chunk of packed.pipe(unpacker)) {
     bytes += chunk.length;
-    if (bytes > RATIO_FLOOR_BYTES && bytes > a.packedBytes * a.limits.compressionRatio) {
+    if (bytes > RATIO_FLOOR_BYTES && bytes > args.packedBytes * args.limits.compressionRatio) {
       throw new CodeError(
         "too-large",
-        `The archive unpacks to more than ${a.limits.compressionRatio} times its size.`,
+        `The archive unpacks to more than ${args.limits.compressionRatio} times its size.`,
       );
     }
     if (bytes > mostBytes)

@@ -22,9 +22,9 @@ export function sealsDir(cacheDir: string): string {
  * @returns Where the note lies. It is kept under the root's inode, so that of two processes that fetch the same tree each
  * has its own.
  */
-export async function writeSeal(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
-  const path = await sealPath(a);
-  await writeFile(path, await printOf(a.treeDir), { mode: 0o600 });
+export async function writeSeal(args: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  const path = await sealPath(args);
+  await writeFile(path, await printOf(args.treeDir), { mode: 0o600 });
   return path;
 }
 
@@ -32,14 +32,18 @@ export async function writeSeal(a: { cacheDir: string; key: string; treeDir: str
 export type TreeState = "intact" | "changed" | "missing";
 
 /** How a tree is now. */
-export async function treeState(a: { cacheDir: string; key: string; treeDir: string }): Promise<TreeState> {
+export async function treeState(args: {
+  cacheDir: string;
+  key: string;
+  treeDir: string;
+}): Promise<TreeState> {
   try {
-    const [noted, found] = await Promise.all([readSeal(a), printOf(a.treeDir)]);
+    const [noted, found] = await Promise.all([readSeal(args), printOf(args.treeDir)]);
     return noted === found ? "intact" : "changed";
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
     // Else it has no seal, or something in it vanished just now.
-    return isMissing(error, a.treeDir) ? "missing" : "changed";
+    return isMissing(error, args.treeDir) ? "missing" : "changed";
   }
 }
 
@@ -55,13 +59,13 @@ export async function removeSeals(cacheDir: string, isGone: (key: string) => boo
   }
 }
 
-async function readSeal(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
-  return await readFile(await sealPath(a), "utf8");
+async function readSeal(args: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  return await readFile(await sealPath(args), "utf8");
 }
 
-async function sealPath(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
-  const { ino } = await lstat(a.treeDir, { bigint: true });
-  return join(sealsDir(a.cacheDir), `${a.key}~${ino}`);
+async function sealPath(args: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  const { ino } = await lstat(args.treeDir, { bigint: true });
+  return join(sealsDir(args.cacheDir), `${args.key}~${ino}`);
 }
 
 /** A digest of what the system says of every entry below a directory. */

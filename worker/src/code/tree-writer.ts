@@ -74,9 +74,9 @@ export class TreeWriter {
 
   async #addFile(
     path: PathComponents,
-    a: { header: ArchiveEntry; content: AsyncIterable<Uint8Array> },
+    args: { header: ArchiveEntry; content: AsyncIterable<Uint8Array> },
   ): Promise<void> {
-    const { size, mode, name } = a.header;
+    const { size, mode, name } = args.header;
     if (!(size <= this.#limits.fileBytes)) {
       throw new CodeError(
         "too-large",
@@ -95,7 +95,7 @@ export class TreeWriter {
       open(join(this.#root, joined), CREATE_ONLY, 0o600),
     );
     try {
-      await writeAll(handle, a.content, size);
+      await writeAll(handle, args.content, size);
       // The archive's mode says one thing worth keeping: whether the file can be executed. Set-uid and the rest go.
       await handle.chmod(mode & ANY_EXECUTE_BIT ? EXECUTABLE_MODE : FILE_MODE);
     } finally {

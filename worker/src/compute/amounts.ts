@@ -92,20 +92,20 @@ export function take(stock: Stock, taken: readonly Taken[], compute: ComputeNeed
   return { needs, gpus: chosen(freeGpus(stock, taken), { count, kind }) };
 }
 
-function chosen(free: readonly Gpu[], a: { count: number; kind: string | null }): string[] {
-  const able = free.filter(({ kind }) => a.kind === null || kind === a.kind);
+function chosen(free: readonly Gpu[], args: { count: number; kind: string | null }): string[] {
+  const able = free.filter(({ kind }) => args.kind === null || kind === args.kind);
   const ofKind = Map.groupBy(able, ({ kind }) => kind);
   const most = able.toSorted(
     (one, other) => (ofKind.get(other.kind)?.length ?? 0) - (ofKind.get(one.kind)?.length ?? 0),
   );
-  return most.slice(0, a.count).map(({ id }) => id);
+  return most.slice(0, args.count).map(({ id }) => id);
 }
 
-function tooMuch({ amounts }: Stock, a: { needs: Amounts; free: Amounts }): string {
-  const lacks = lacking(a.free, a.needs);
+function tooMuch({ amounts }: Stock, args: { needs: Amounts; free: Amounts }): string {
+  const lacks = lacking(args.free, args.needs);
   const only = (some: Amounts) => Object.fromEntries(lacks.map((name) => [name, some[name] ?? 0]));
-  const has = covers(amounts, a.needs)
-    ? `${amountsText(only(a.free))} free`
+  const has = covers(amounts, args.needs)
+    ? `${amountsText(only(args.free))} free`
     : `${amountsText(only(amounts))} in all`;
-  return `It needs ${amountsText(only(a.needs))}; this worker has ${has}.`;
+  return `It needs ${amountsText(only(args.needs))}; this worker has ${has}.`;
 }

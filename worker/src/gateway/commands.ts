@@ -15,7 +15,7 @@ export interface CommandBoard {
   /** Says which waits of the flow are over by now. @returns whether that is changes */
   answers(paths: readonly string[]): boolean;
   /** The state, once its revision is another than the one given; or as it is when the wait is over. */
-  waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
+  waitFor(args: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   /** Notes that a process has asked for its context: it speaks the protocol, and will listen in a moment. */
   greeted(): void;
   /** Whether anybody is waiting, or was lately: only then is asking worth a grace. */

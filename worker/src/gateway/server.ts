@@ -33,12 +33,12 @@ export interface GatewayHost {
   context(): Context;
   /** Takes lines of NDJSON; answers once they are in the journal. */
   records(lines: readonly string[]): Promise<RecordsAnswer>;
-  commands(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
+  commands(args: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   call(call: FlowCall, signal: AbortSignal): Promise<Called>;
   /** A page of what earlier attempts have left. */
   checkpoints(after: string | null, signal: AbortSignal): Promise<CheckpointPage>;
   /** Whether the control plane has everything up to a record, once it has, or when the wait is over, if it has an end. */
-  stored(a: { seq: number; waitMs?: number; signal: AbortSignal }): Promise<boolean>;
+  stored(args: { seq: number; waitMs?: number; signal: AbortSignal }): Promise<boolean>;
 }
 
 /** A gateway that is listening. */
@@ -105,55 +105,55 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
-async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
+async function answer(deps: { log: Logger }, args: Exchange): Promise<void> {
   try {
-    if (!isAuthorized(a)) throw new Problem("unauthenticated", "The attempt's token is needed.");
-    if (a.request.method === "POST" && a.request.url === "/stream") return await stream(deps, a);
-    const body = await dispatch(a);
+    if (!isAuthorized(args)) throw new Problem("unauthenticated", "The attempt's token is needed.");
+    if (args.request.method === "POST" && args.request.url === "/stream") return await stream(deps, args);
+    const body = await dispatch(args);
     // A connection that is kept would hold up a gateway that closes.
-    if (a.closing.aborted) a.response.setHeader("connection", "close");
-    sendJson(a.response, 200, body);
+    if (args.closing.aborted) args.response.setHeader("connection", "close");
+    sendJson(args.response, 200, body);
   } catch (error) {
     // What was under way was given up because nobody waits for its answer any more.
-    if (a.response.destroyed) return;
-    const body = problemBody(deps, a, error);
-    sendJson(a.response, body.status, body);
+    if (args.response.destroyed) return;
+    const body = problemBody(deps, args, error);
+    sendJson(args.response, body.status, body);
   }
 }
 
-function problemBody(deps: { log: Logger }, a: Exchange, error: unknown) {
-  const problem = error instanceof Problem ? error : failure(deps, a, error);
+function problemBody(deps: { log: Logger }, args: Exchange, error: unknown) {
+  const problem = error instanceof Problem ? error : failure(deps, args, error);
   const { code, detail, status, retryable, faults } = problem;
   return { code, title: problem.message, status, detail, retryable, faults };
 }
 
 /** Answers each batch of a stream as if it were a request of its own. */
-async function stream(deps: { log: Logger }, a: Exchange): Promise<void> {
-  const { host } = a.options;
-  const signal = gone(a);
-  await streamRecords(a, {
+async function stream(deps: { log: Logger }, args: Exchange): Promise<void> {
+  const { host } = args.options;
+  const signal = gone(args);
+  await streamRecords(args, {
     take: async (lines) => {
       try {
         checkCount(lines);
         return await host.records(lines);
       } catch (error) {
-        return problemBody(deps, a, error);
+        return problemBody(deps, args, error);
       }
     },
     untilStored: (seq) => host.stored({ seq, signal }),
   });
 }
 
-function failure(deps: { log: Logger }, a: Exchange, error: unknown): Problem {
-  if (a.closing.aborted) return new Problem("unavailable", "The gateway is closing.");
+function failure(deps: { log: Logger }, args: Exchange, error: unknown): Problem {
+  if (args.closing.aborted) return new Problem("unavailable", "The gateway is closing.");
   deps.log.error({ error: error instanceof Error ? error.message : String(error) }, "the gateway failed");
   return new Problem("unavailable", "The worker could not answer; try again.");
 }
 
-function isAuthorized(a: Exchange): boolean {
-  const given = /^Bearer (\S+)$/.exec(a.request.headers.authorization ?? "")?.[1] ?? "";
+function isAuthorized(args: Exchange): boolean {
+  const given = /^Bearer (\S+)$/.exec(args.request.headers.authorization ?? "")?.[1] ?? "";
   // Hashes have one length, so the comparison takes the same time whatever was given.
-  return timingSafeEqual(hash(given), a.tokenHash);
+  return timingSafeEqual(hash(given), args.tokenHash);
 }
 
 function hash(text: string): Buffer {
@@ -172,42 +172,45 @@ const StoredQuery = z.object({
   waitMs: z.coerce.number().int().min(0).default(0),
 });
 
-async function dispatch(a: Exchange): Promise<unknown> {
-  const { host } = a.options;
-  const url = new URL(a.request.url ?? "/", "http://gateway");
-  switch (`${a.request.method} ${url.pathname}`) {
+async function dispatch(args: Exchange): Promise<unknown> {
+  const { host } = args.options;
+  const url = new URL(args.request.url ?? "/", "http://gateway");
+  switch (`${args.request.method} ${url.pathname}`) {
     case "GET /context":
       return host.context();
     case "POST /records":
-      return await host.records(linesOf(await readText(a, RECORDS_BYTES)));
+      return await host.records(linesOf(await readText(args, RECORDS_BYTES)));
     case "GET /commands": {
       const query = parse(CommandsQuery, Object.fromEntries(url.searchParams));
       const waitMs = Math.min(query.waitMs, COMMANDS_WAIT_MS);
-      return await host.commands({ revision: query.revision, waitMs, signal: gone(a) });
+      return await host.commands({ revision: query.revision, waitMs, signal: gone(args) });
     }
     case "GET /checkpoints": {
       const { after } = parse(CheckpointsQuery, Object.fromEntries(url.searchParams));
-      return await host.checkpoints(after, gone(a));
+      return await host.checkpoints(after, gone(args));
     }
     case "GET /stored": {
       const { seq, waitMs } = parse(StoredQuery, Object.fromEntries(url.searchParams));
-      const wait = { waitMs: Math.min(waitMs, COMMANDS_WAIT_MS), signal: gone(a) };
+      const wait = { waitMs: Math.min(waitMs, COMMANDS_WAIT_MS), signal: gone(args) };
       return { stored: await host.stored({ seq, ...wait }) };
     }
     case "POST /calls": {
-      const body = parse(FlowCall, parseJson(await readText(a, LIMITS.bodyBytes)));
-      return await host.call(body, gone(a));
+      const body = parse(FlowCall, parseJson(await readText(args, LIMITS.bodyBytes)));
+      return await host.call(body, gone(args));
     }
     default:
-      throw new Problem("not-found", `There is no ${a.request.method} ${url.pathname} in the run protocol.`);
+      throw new Problem(
+        "not-found",
+        `There is no ${args.request.method} ${url.pathname} in the run protocol.`,
+      );
   }
 }
 
 /** Aborts when the process hangs up or the gateway closes. */
-function gone(a: Exchange): AbortSignal {
+function gone(args: Exchange): AbortSignal {
   const hungUp = new AbortController();
-  a.response.once("close", () => hungUp.abort());
-  return AbortSignal.any([hungUp.signal, a.closing]);
+  args.response.once("close", () => hungUp.abort());
+  return AbortSignal.any([hungUp.signal, args.closing]);
 }
 
 function linesOf(text: string): string[] {
@@ -222,17 +225,17 @@ function checkCount({ length }: readonly string[]): void {
 }
 
 /** What waits for its turn is not read, so that its sender waits too. */
-async function readText(a: Exchange, mostBytes: number): Promise<string> {
+async function readText(args: Exchange, mostBytes: number): Promise<string> {
   const tooLarge = () => new Problem("payload-too-large", `The body is over ${mostBytes} bytes long.`);
-  if (Number(a.request.headers["content-length"] ?? 0) > mostBytes) {
+  if (Number(args.request.headers["content-length"] ?? 0) > mostBytes) {
     // Answered unread, which a client can hear; the rest of the body goes with the connection.
-    a.response.setHeader("connection", "close");
+    args.response.setHeader("connection", "close");
     throw tooLarge();
   }
-  return await a.bodies.pass(async () => {
+  return await args.bodies.pass(async () => {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
-    for await (const chunk of a.request) {
+    for await (const chunk of args.request) {
       const part = Buffer.from(chunk);
       bytes += part.length;
       if (bytes > mostBytes) throw tooLarge();

@@ -33,12 +33,12 @@ interface Stream {
  * `{"stored":N}` the same line once the control plane has all of them up to N. Read no faster than it is taken. Ends when
  * either side hangs up.
  */
-export async function streamRecords(a: Stream, taker: StreamTaker): Promise<void> {
-  const { request, response, streams } = a;
+export async function streamRecords(args: Stream, taker: StreamTaker): Promise<void> {
+  const { request, response, streams } = args;
   streams.current?.destroy();
   streams.current = request;
   const end = () => response.end(() => request.destroy());
-  a.closing.addEventListener("abort", end, { once: true });
+  args.closing.addEventListener("abort", end, { once: true });
   const told = new BatchedWrites(response);
   response.writeHead(200, { "content-type": NDJSON });
   response.flushHeaders();
@@ -56,7 +56,7 @@ export async function streamRecords(a: Stream, taker: StreamTaker): Promise<void
   } catch {
     // It hung up, or said too much at once: what it had sent whole is in the journal, and it sends the rest again.
   } finally {
-    a.closing.removeEventListener("abort", end);
+    args.closing.removeEventListener("abort", end);
     if (streams.current === request) streams.current = null;
     end();
   }

@@ -29,15 +29,15 @@ export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
 
 /**
  * Kills the processes found under a prefix, and those that they start meanwhile, until none is left.
- * @param a.except Marks that are to live.
- * @param a.onKill Told of each process that is killed.
+ * @param args.except Marks that are to live.
+ * @param args.onKill Told of each process that is killed.
  * @returns Those that still lived at the end: none, unless the system refused or they fork without rest.
  */
 export async function killMarked(
   prefix: string,
-  a: { except?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
+  args: { except?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
 ): Promise<MarkedProcess[]> {
-  const { except, sleep = realSleep, onKill } = a;
+  const { except, sleep = realSleep, onKill } = args;
   let left: MarkedProcess[] = [];
   for (let round = 0; round < ROUNDS_MAX; round++) {
     left = (await findMarked(prefix)).filter(({ mark }) => !except?.has(mark));

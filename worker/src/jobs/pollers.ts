@@ -130,20 +130,20 @@ export class Pollers {
 
   async #start(
     spec: Spec,
-    a: { codeDir: string; ground: JobGround; secrets: ReadonlyMap<string, string> },
+    args: { codeDir: string; ground: JobGround; secrets: ReadonlyMap<string, string> },
   ): Promise<Poller> {
     const { runner } = await this.#deps.runners.take();
     const { entry } = spec;
     if (entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
     // It is given no device: whoever asks how a job stands computes nothing.
-    const env = { ...signedEnvironment({ spec, secrets: a.secrets }), CUDA_VISIBLE_DEVICES: "" };
+    const env = { ...signedEnvironment({ spec, secrets: args.secrets }), CUDA_VISIBLE_DEVICES: "" };
     await runner.assign({
       kind: "jobs",
-      cwd: a.codeDir,
+      cwd: args.codeDir,
       env,
       module: entry.module,
       exportName: entry.export,
-      ground: a.ground,
+      ground: args.ground,
       takenFile: `${runner.dir}/taken`,
     });
     return new Poller(runner);

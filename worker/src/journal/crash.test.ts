@@ -16,15 +16,17 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Lets the appender report this many appends, kills it, and answers the last number it reported. */
-async function appendUntilKilled(a: { dir: string; mode: string; reports: number }): Promise<number> {
-  const child = spawn(process.execPath, [APPENDER, a.dir, a.mode], { stdio: ["ignore", "pipe", "inherit"] });
+async function appendUntilKilled(args: { dir: string; mode: string; reports: number }): Promise<number> {
+  const child = spawn(process.execPath, [APPENDER, args.dir, args.mode], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const exited = once(child, "exit");
   let [reported, seen] = [0, 0];
   for await (const line of createInterface({ input: child.stdout })) {
     reported = Number(line);
     seen += 1;
     // Lines that were in the pipe when it died were reported too, so reading goes on to the end.
-    if (seen === a.reports) child.kill("SIGKILL");
+    if (seen === args.reports) child.kill("SIGKILL");
   }
   expect(await exited).toEqual([null, "SIGKILL"]);
   return reported;

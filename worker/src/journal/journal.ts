@@ -151,18 +151,18 @@ class LaneJournal implements Journal {
   #pumping: Promise<void> | undefined;
   #closed = false;
 
-  constructor(a: {
+  constructor(args: {
     lane: JournalLane;
     limits: JournalLimits;
     recovery: LaneRecovery;
     acks: AckFile;
     writer: LaneWriter;
   }) {
-    this.lane = a.lane;
-    this.recovery = a.recovery;
-    this.#limits = a.limits;
-    this.#acks = a.acks;
-    this.#writer = a.writer;
+    this.lane = args.lane;
+    this.recovery = args.recovery;
+    this.#limits = args.limits;
+    this.#acks = args.acks;
+    this.#writer = args.writer;
   }
 
   get lastSeq(): number {

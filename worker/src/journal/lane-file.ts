@@ -99,18 +99,18 @@ export class LaneFile {
  */
 export async function openLaneFile(
   path: string,
-  a: { fsync: boolean; isNew?: boolean },
+  args: { fsync: boolean; isNew?: boolean },
 ): Promise<[LaneFile, LaneRecovery]> {
-  if (a.isNew && !a.fsync) return [await beginLaneFile(path, 0), emptyRecovery()];
+  if (args.isNew && !args.fsync) return [await beginLaneFile(path, 0), emptyRecovery()];
   const handle = await openExisting(path);
-  if (!handle) return [await createLaneFile(path, { ...a, reclaimedThroughSeq: 0 }), emptyRecovery()];
+  if (!handle) return [await createLaneFile(path, { ...args, reclaimedThroughSeq: 0 }), emptyRecovery()];
   const { size } = await handle.stat();
   const header = await readFileHeader(handle);
   if (!header) {
     await handle.close();
     const damagedCopy = `${path}.damaged`;
     await rename(path, damagedCopy);
-    const file = await createLaneFile(path, { ...a, reclaimedThroughSeq: 0 });
+    const file = await createLaneFile(path, { ...args, reclaimedThroughSeq: 0 });
     return [file, { records: 0, droppedBytes: size, damagedCopy }];
   }
   const file = new LaneFile(handle, header);
@@ -131,10 +131,10 @@ export async function openLaneFile(
 /** Begins an empty lane file; it appears under its name only once its header is whole. */
 async function createLaneFile(
   path: string,
-  a: { fsync: boolean; reclaimedThroughSeq: number },
+  args: { fsync: boolean; reclaimedThroughSeq: number },
 ): Promise<LaneFile> {
-  const draft = await draftLaneFile(path, a.reclaimedThroughSeq);
-  await publishLaneFile(path, draft, a);
+  const draft = await draftLaneFile(path, args.reclaimedThroughSeq);
+  await publishLaneFile(path, draft, args);
   return draft;
 }
 
@@ -159,10 +159,14 @@ async function beginLaneFile(path: string, reclaimedThroughSeq: number): Promise
 }
 
 /** Puts a draft in the place of the lane's file, atomically. */
-export async function publishLaneFile(path: string, draft: LaneFile, a: { fsync: boolean }): Promise<void> {
-  if (a.fsync) await draft.handle.sync();
+export async function publishLaneFile(
+  path: string,
+  draft: LaneFile,
+  args: { fsync: boolean },
+): Promise<void> {
+  if (args.fsync) await draft.handle.sync();
   await rename(draftPath(path), path);
-  if (a.fsync) await syncDirectory(dirname(path));
+  if (args.fsync) await syncDirectory(dirname(path));
 }
 
 /** Throws a draft away. */

@@ -204,11 +204,11 @@ function planBatch(file: LaneFile, batch: readonly WaitingRecords[], deps: LaneW
 
 function countFitting(
   records: WaitingRecords,
-  a: { offset: number; limits: JournalLimits; lane: JournalLane; reserve: Reserve | undefined },
+  args: { offset: number; limits: JournalLimits; lane: JournalLane; reserve: Reserve | undefined },
 ): number {
   // With the reserve spent, the little space there is belongs to the control lanes, and to what says what was lost.
-  if (a.lane === "bulk" && a.reserve && !a.reserve.held && !records.essential) return 0;
-  let room = a.limits.maxBytes + (records.essential ? a.limits.essentialBytes : 0) - a.offset;
+  if (args.lane === "bulk" && args.reserve && !args.reserve.held && !records.essential) return 0;
+  let room = args.limits.maxBytes + (records.essential ? args.limits.essentialBytes : 0) - args.offset;
   const fits = records.payloads.findIndex((payload) => {
     room -= RECORD_HEADER_BYTES + payload.length;
     return room < 0;
@@ -216,28 +216,28 @@ function countFitting(
   return fits === -1 ? records.payloads.length : fits;
 }
 
-function keptResult(records: WaitingRecords, a: { kept: number; firstSeq: number }): AppendResult {
-  if (a.kept === 0) return dropAll(records);
-  const rest = records.payloads.slice(a.kept);
+function keptResult(records: WaitingRecords, args: { kept: number; firstSeq: number }): AppendResult {
+  if (args.kept === 0) return dropAll(records);
+  const rest = records.payloads.slice(args.kept);
   return {
-    firstSeq: a.firstSeq,
-    lastSeq: a.firstSeq + a.kept - 1,
+    firstSeq: args.firstSeq,
+    lastSeq: args.firstSeq + args.kept - 1,
     dropped: rest.length,
     droppedBytes: sumBytes(rest),
   };
 }
 
-async function copyRecords(from: LaneFile, a: { after: number; to: LaneFile }): Promise<void> {
+async function copyRecords(from: LaneFile, args: { after: number; to: LaneFile }): Promise<void> {
   let parts: Uint8Array[] = [];
-  let [bytes, offset] = [0, a.to.endOffset];
+  let [bytes, offset] = [0, args.to.endOffset];
   const flush = async () => {
-    await writeFully(a.to.handle, Buffer.concat(parts), offset - bytes);
+    await writeFully(args.to.handle, Buffer.concat(parts), offset - bytes);
     [parts, bytes] = [[], 0];
   };
-  for await (const { seq, payload } of from.readAfter(a.after)) {
+  for await (const { seq, payload } of from.readAfter(args.after)) {
     const length = RECORD_HEADER_BYTES + payload.length;
-    parts.push(encodeRecordHeader(a.to.header.salt, seq, payload), payload);
-    a.to.noteRecord({ seq, offset, nextOffset: offset + length });
+    parts.push(encodeRecordHeader(args.to.header.salt, seq, payload), payload);
+    args.to.noteRecord({ seq, offset, nextOffset: offset + length });
     offset += length;
     bytes += length;
     if (bytes >= COPY_BATCH_BYTES) await flush();

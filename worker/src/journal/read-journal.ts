@@ -22,8 +22,8 @@ export interface JournalReading {
  * This is how everything that left for an attempt is shown afterwards.
  * @throws JournalError `damaged` when the file is no journal; the system's ENOENT when there is none.
  */
-export async function readJournal(a: { dir: string; lane: JournalLane }): Promise<JournalReading> {
-  const path = journalPath(a.dir, a.lane);
+export async function readJournal(args: { dir: string; lane: JournalLane }): Promise<JournalReading> {
+  const path = journalPath(args.dir, args.lane);
   const handle = await open(path, "r");
   const header = await readFileHeader(handle);
   if (!header) {
@@ -31,7 +31,7 @@ export async function readJournal(a: { dir: string; lane: JournalLane }): Promis
     throw new JournalError("damaged", `${path} does not begin like a journal.`);
   }
   const { salt, reclaimedThroughSeq } = header;
-  const acknowledgedSeq = Math.max(reclaimedThroughSeq, await readAcknowledged(ackPath(a.dir, a.lane)));
+  const acknowledgedSeq = Math.max(reclaimedThroughSeq, await readAcknowledged(ackPath(args.dir, args.lane)));
   async function* records(): AsyncGenerator<JournalRecord> {
     try {
       for await (const { seq, payload } of scanRecords(handle, { salt, afterSeq: reclaimedThroughSeq })) {

@@ -23,12 +23,12 @@ export interface Reserve {
 }
 
 /** Opens the reserve at this path, allocating it if the disk has room; with too little room it opens as not held. */
-export async function openReserve(a: {
+export async function openReserve(args: {
   path: string;
   /** Space to keep. @default 16 MiB */
   sizeBytes?: number;
 }): Promise<Reserve> {
-  const reserve = new FileReserve(a.path, a.sizeBytes ?? DEFAULT_RESERVE_BYTES);
+  const reserve = new FileReserve(args.path, args.sizeBytes ?? DEFAULT_RESERVE_BYTES);
   await reserve.restore();
   return reserve;
 }

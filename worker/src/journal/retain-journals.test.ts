@@ -12,11 +12,11 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-async function writeJournal(name: string, a: { ageMs: number; sizeBytes: number }): Promise<void> {
+async function writeJournal(name: string, args: { ageMs: number; sizeBytes: number }): Promise<void> {
   await mkdir(join(root, name));
   const path = join(root, name, "bulk.journal");
-  await writeFile(path, Buffer.alloc(a.sizeBytes));
-  await utimes(path, new Date(NOW_MS - a.ageMs), new Date(NOW_MS - a.ageMs));
+  await writeFile(path, Buffer.alloc(args.sizeBytes));
+  await utimes(path, new Date(NOW_MS - args.ageMs), new Date(NOW_MS - args.ageMs));
 }
 
 test("journals past their age go, active ones stay however old", async () => {

@@ -22,10 +22,10 @@ const DEFAULT_MAX_BYTES = 1024 ** 3;
  */
 export async function retainJournals(
   deps: { clock: Clock },
-  a: { root: string; keep: ReadonlySet<string>; policy?: RetainPolicy },
+  args: { root: string; keep: ReadonlySet<string>; policy?: RetainPolicy },
 ): Promise<string[]> {
-  const { maxAgeMs = DEFAULT_MAX_AGE_MS, maxBytes = DEFAULT_MAX_BYTES } = a.policy ?? {};
-  const journals = await measureJournals(a.root, a.keep);
+  const { maxAgeMs = DEFAULT_MAX_AGE_MS, maxBytes = DEFAULT_MAX_BYTES } = args.policy ?? {};
+  const journals = await measureJournals(args.root, args.keep);
   journals.sort((left, right) => right.writtenAtMs - left.writtenAtMs);
   const oldestMs = deps.clock.nowMs() - maxAgeMs;
   const removed: string[] = [];
@@ -34,7 +34,7 @@ export async function retainJournals(
     keptBytes += journal.sizeBytes;
     if (journal.writtenAtMs >= oldestMs && keptBytes <= maxBytes) continue;
     keptBytes -= journal.sizeBytes;
-    await rm(join(a.root, journal.name), { recursive: true, force: true });
+    await rm(join(args.root, journal.name), { recursive: true, force: true });
     removed.push(journal.name);
   }
   return removed;

@@ -37,13 +37,13 @@ export interface AttemptEnvironment {
  * What is added to the allowed environment for one attempt: the signed variables, secrets that ask for one, and where the
  * gateway and its GPUs are. Later ones win, so a spec cannot redirect the gateway, nor take another's device.
  */
-export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
-  const added = { ...signedEnvironment(a), ...deviceEnvironment(a.gpus) };
-  added[GATEWAY_ENV.socket] = a.gateway.socket;
-  added[GATEWAY_ENV.tokenFile] = a.gateway.tokenFile;
-  added[GATEWAY_ENV.runId] = a.gateway.runId;
-  added[GATEWAY_ENV.parametersFile] = a.gateway.parametersFile;
-  added[GATEWAY_ENV.workDir] = a.gateway.workDir;
+export function attemptEnvironment(args: AttemptEnvironment): Record<string, string> {
+  const added = { ...signedEnvironment(args), ...deviceEnvironment(args.gpus) };
+  added[GATEWAY_ENV.socket] = args.gateway.socket;
+  added[GATEWAY_ENV.tokenFile] = args.gateway.tokenFile;
+  added[GATEWAY_ENV.runId] = args.gateway.runId;
+  added[GATEWAY_ENV.parametersFile] = args.gateway.parametersFile;
+  added[GATEWAY_ENV.workDir] = args.gateway.workDir;
   return added;
 }
 
@@ -58,10 +58,12 @@ function deviceEnvironment(gpus: readonly string[]): Record<string, string> {
 }
 
 /** What is added for the code of a version, whatever it is to do: the signed variables, and secrets that ask for one. */
-export function signedEnvironment(a: Omit<AttemptEnvironment, "gateway" | "gpus">): Record<string, string> {
-  const added: Record<string, string> = { ...DEFAULT_ENV, ...a.spec.env };
-  for (const { name, env } of a.spec.secrets) {
-    const value = a.secrets.get(name);
+export function signedEnvironment(
+  args: Omit<AttemptEnvironment, "gateway" | "gpus">,
+): Record<string, string> {
+  const added: Record<string, string> = { ...DEFAULT_ENV, ...args.spec.env };
+  for (const { name, env } of args.spec.secrets) {
+    const value = args.secrets.get(name);
     if (env !== null && value !== undefined) added[env] = value;
   }
   return added;

@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { cutToBytes, markCut } from "./cut.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
 
-function split(bytes: Uint8Array, a: { cuts: readonly number[]; mostBytes: number }) {
-  const splitter = new LineSplitter(a.mostBytes);
+function split(bytes: Uint8Array, args: { cuts: readonly number[]; mostBytes: number }) {
+  const splitter = new LineSplitter(args.mostBytes);
   const lines: OutputLine[] = [];
   let from = 0;
-  for (const cut of [...a.cuts].map((at) => at % (bytes.length + 1)).sort((x, y) => x - y)) {
+  for (const cut of [...args.cuts].map((at) => at % (bytes.length + 1)).sort((x, y) => x - y)) {
     lines.push(...splitter.push(bytes.subarray(from, cut)));
     from = cut;
   }

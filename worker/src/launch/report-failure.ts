@@ -54,14 +54,14 @@ interface Ask {
   readonly body: string;
 }
 
-async function ask(a: Ask): Promise<string> {
+async function ask(args: Ask): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const sent = request(
     {
-      socketPath: a.socket,
-      path: a.path,
-      method: a.method,
-      headers: { authorization: `Bearer ${a.token}`, "content-type": "application/x-ndjson" },
+      socketPath: args.socket,
+      path: args.path,
+      method: args.method,
+      headers: { authorization: `Bearer ${args.token}`, "content-type": "application/x-ndjson" },
     },
     (response) => {
       const chunks: Buffer[] = [];
@@ -75,6 +75,6 @@ async function ask(a: Ask): Promise<string> {
     },
   );
   sent.on("error", reject);
-  sent.end(a.body);
+  sent.end(args.body);
   return await promise;
 }

@@ -127,16 +127,16 @@ function scopeOf(runnersDir: string): string {
   return createHash("sha256").update(runnersDir).digest("hex").slice(0, 16);
 }
 
-async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): Promise<ChildProcess> {
-  await mkdir(a.dir, { recursive: true, mode: 0o700 });
-  const stdout = await open(join(a.dir, "stdout"), "a", 0o600);
-  const stderr = await open(join(a.dir, "stderr"), "a", 0o600);
+async function startProcess(deps: RunnerDeps, args: { id: string; dir: string }): Promise<ChildProcess> {
+  await mkdir(args.dir, { recursive: true, mode: 0o700 });
+  const stdout = await open(join(args.dir, "stdout"), "a", 0o600);
+  const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
     const child = spawn(process.execPath, [...RUNNER_FLAGS, RUNNER_FILE, deps.compileCacheDir], {
       // Not its own folder, which goes once its output files have moved on.
       cwd: deps.runnersDir,
       detached: true,
-      env: { ...deps.environment, [RUNNER_MARK]: a.id },
+      env: { ...deps.environment, [RUNNER_MARK]: args.id },
       stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
     });
     await new Promise<void>((resolve, reject) => {

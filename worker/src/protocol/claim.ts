@@ -260,9 +260,9 @@ function offerOf(source: ClaimSource): Offer {
 
 function bodyOf(
   source: ClaimSource,
-  a: { seq: number; heard: number; free: number; draining: boolean },
+  args: { seq: number; heard: number; free: number; draining: boolean },
 ): NextClaim {
-  const { seq, heard, free, draining } = a;
+  const { seq, heard, free, draining } = args;
   const [paused, amounts, reconciled] = [source.paused(), source.amounts(), source.reconciled()];
   return {
     free,
@@ -279,10 +279,10 @@ function bodyOf(
 async function exchange(
   deps: LoopDeps,
   source: ClaimSource,
-  a: { body: () => Claim; signal: AbortSignal },
+  args: { body: () => Claim; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
-    const { answer, sentAtMs } = await ask(deps, a);
+    const { answer, sentAtMs } = await ask(deps, args);
     const changes = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
     return { kind: "answered", idle: quick && !changes, brought: answer.assignments.length > 0 };

@@ -181,16 +181,16 @@ async function rest(
  */
 async function shrink(
   deps: LoopDeps,
-  a: { batch: Batch; size: Size; stalled: StalledReports<Reporting>; why: string },
+  args: { batch: Batch; size: Size; stalled: StalledReports<Reporting>; why: string },
 ): Promise<Reporting | null> {
-  const { batch, size, stalled } = a;
+  const { batch, size, stalled } = args;
   const [first, ...others] = batch.parts;
   if (first === undefined || others.length > 0 || batch.records > 1) {
     size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
     return null;
   }
   if (batch.records === 1) {
-    await giveUp(deps, batch, a.why);
+    await giveUp(deps, batch, args.why);
     return null;
   }
   stalled.answered(first.attempt, { progressed: false });
@@ -275,11 +275,11 @@ type SendResult =
 async function send(
   deps: LoopDeps,
   source: ReportSource,
-  a: { batch: Batch; ride: Ride | null; stalled: StalledReports<Reporting>; signal: AbortSignal },
+  args: { batch: Batch; ride: Ride | null; stalled: StalledReports<Reporting>; signal: AbortSignal },
 ): Promise<SendResult> {
-  const { ride } = a;
+  const { ride } = args;
   try {
-    const attempts = a.batch.parts.map(({ attempt, page }) => ({
+    const attempts = args.batch.parts.map(({ attempt, page }) => ({
       ...attempt.fence,
       control: page.control,
       bulk: page.bulk,
@@ -288,16 +288,16 @@ async function send(
     failpoint("report");
     source.sending();
     const body = { attempts, ...(ride === null ? {} : { next: ride.next }) };
-    const { answer, sentAtMs } = await deps.connection.call("report", body, { signal: a.signal });
+    const { answer, sentAtMs } = await deps.connection.call("report", body, { signal: args.signal });
     failpoint("acknowledge");
-    if (ends(a.batch)) failpoint("end");
+    if (ends(args.batch)) failpoint("end");
     ride?.over(answer.next ?? null, sentAtMs);
     const answers = new Map(answer.attempts.map((one) => [one.attemptId, one]));
     let progressed = false;
-    for (const { attempt } of a.batch.parts) {
+    for (const { attempt } of args.batch.parts) {
       const own = answers.get(attempt.fence.attemptId);
       const took = own !== undefined && (await attempt.reported(own, sentAtMs));
-      a.stalled.answered(attempt, { progressed: took });
+      args.stalled.answered(attempt, { progressed: took });
       if (took) progressed = true;
     }
     source.answered(answer);

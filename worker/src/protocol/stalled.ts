@@ -33,8 +33,8 @@ export class StalledReports<Key extends object> {
   }
 
   /** A report of one was answered. */
-  answered(key: Key, a: { progressed: boolean }): void {
-    if (a.progressed) {
+  answered(key: Key, args: { progressed: boolean }): void {
+    if (args.progressed) {
       this.#stalled.delete(key);
       return;
     }

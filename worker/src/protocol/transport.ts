@@ -93,8 +93,8 @@ export function createTransport(
   };
 }
 
-function newPool(origin: string, a: { verb: Verb; proxy: ProxySettings | null }): Dispatcher {
-  const { connections, timeoutMs } = VERBS[a.verb];
+function newPool(origin: string, args: { verb: Verb; proxy: ProxySettings | null }): Dispatcher {
+  const { connections, timeoutMs } = VERBS[args.verb];
   const options = {
     connections,
     connect: { timeout: Math.min(timeoutMs, 10_000) },
@@ -102,7 +102,9 @@ function newPool(origin: string, a: { verb: Verb; proxy: ProxySettings | null })
     bodyTimeout: timeoutMs,
     keepAliveTimeout: 60_000,
   };
-  return a.proxy === null ? new Pool(origin, options) : new EnvHttpProxyAgent({ ...options, ...a.proxy });
+  return args.proxy === null
+    ? new Pool(origin, options)
+    : new EnvHttpProxyAgent({ ...options, ...args.proxy });
 }
 
 /** The status of an answer to a worker whose protocol is not spoken. */
@@ -128,16 +130,16 @@ interface RawRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function exchange(pool: Dispatcher, a: RawRequest): Promise<Reply> {
-  const { timeoutMs, answerBytes } = VERBS[a.verb];
-  const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(a.signal ? [a.signal] : [])]);
+async function exchange(pool: Dispatcher, args: RawRequest): Promise<Reply> {
+  const { timeoutMs, answerBytes } = VERBS[args.verb];
+  const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(args.signal ? [args.signal] : [])]);
   try {
     const response = await pool.request({
-      origin: a.origin,
-      path: a.path,
-      method: ROUTES[a.verb].method,
-      headers: { "content-type": "application/json", authorization: `Bearer ${a.credential}` },
-      body: JSON.stringify(a.body),
+      origin: args.origin,
+      path: args.path,
+      method: ROUTES[args.verb].method,
+      headers: { "content-type": "application/json", authorization: `Bearer ${args.credential}` },
+      body: JSON.stringify(args.body),
       signal,
     });
     const text = await readBody(response.body, answerBytes);
@@ -145,10 +147,10 @@ async function exchange(pool: Dispatcher, a: RawRequest): Promise<Reply> {
     const retryAfterMs = retryAfterOf(typeof asked === "string" ? asked : null);
     return { status: response.statusCode, text, retryAfterMs };
   } catch (error) {
-    if (a.signal?.aborted) throw a.signal.reason;
+    if (args.signal?.aborted) throw args.signal.reason;
     if (error instanceof ProtocolError) throw error;
-    const through = a.via === null ? "" : ` through the proxy ${a.via}`;
-    const where = `The control plane at ${a.origin} did not answer${through}`;
+    const through = args.via === null ? "" : ` through the proxy ${args.via}`;
+    const where = `The control plane at ${args.origin} did not answer${through}`;
     throw new Unreachable(`${where}: ${sayNetworkError(error)}.`, { cause: error });
   }
 }

@@ -55,26 +55,28 @@ export async function readWorkerKey(config: {
 
 /**
  * Reads one secret. A file's last line ending is not part of it, since editors add one.
- * @param a.name What to call it in a message, such as `the worker's key`.
+ * @param args.name What to call it in a message, such as `the worker's key`.
  * @throws SecretUnavailable when the variable or file is missing, empty or too long.
  */
 export async function readSecret(
   providers: Pick<SecretProviders, "environment">,
-  a: { name: string; source: SecretSource },
+  args: { name: string; source: SecretSource },
 ): Promise<string> {
   const value =
-    "env" in a.source ? providers.environment[a.source.env] : await readSecretFile(a.name, a.source.file);
-  const where = "env" in a.source ? `the variable ${a.source.env}` : `the file ${a.source.file}`;
+    "env" in args.source
+      ? providers.environment[args.source.env]
+      : await readSecretFile(args.name, args.source.file);
+  const where = "env" in args.source ? `the variable ${args.source.env}` : `the file ${args.source.file}`;
   if (value === undefined || value === "") {
     throw new SecretUnavailable(
-      a.name,
-      `${upper(a.name)} is not there: set ${where} for the worker's process.`,
+      args.name,
+      `${upper(args.name)} is not there: set ${where} for the worker's process.`,
     );
   }
   if (Buffer.byteLength(value) > SECRET_MAX_BYTES) {
     throw new SecretUnavailable(
-      a.name,
-      `${upper(a.name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`,
+      args.name,
+      `${upper(args.name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`,
     );
   }
   return value;

@@ -165,17 +165,17 @@ function findersOfShort(parts: readonly Part[]): Finder[] {
   return finders;
 }
 
-function patternFinder(a: {
+function patternFinder(args: {
   names: readonly string[];
   sources: readonly string[];
   mostChars: number;
 }): Finder {
-  const pattern = new RegExp(a.sources.join("|"), "g");
+  const pattern = new RegExp(args.sources.join("|"), "g");
   return {
-    mostChars: a.mostChars,
+    mostChars: args.mostChars,
     replace: (text, mark) =>
       text.replace(pattern, (_, ...groups: unknown[]) =>
-        mark(a.names[groups.findIndex((group) => group !== undefined)] ?? ""),
+        mark(args.names[groups.findIndex((group) => group !== undefined)] ?? ""),
       ),
   };
 }
@@ -184,13 +184,16 @@ function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
-function redact(text: string, a: { finders: readonly Finder[]; marks: ReadonlyMap<string, string> }): string {
+function redact(
+  text: string,
+  args: { finders: readonly Finder[]; marks: ReadonlyMap<string, string> },
+): string {
   let clean = text;
   // A mark and what stands beside it may read as another secret, so this goes on until nothing is found. Once only bare
   // marks are put in, each round takes at least one character away that is no asterisk, so it ends.
   for (let round = 0; ; round++) {
-    const mark = (name: string) => (round < NAMED_ROUNDS ? (a.marks.get(name) ?? BARE_MARK) : BARE_MARK);
-    const next = a.finders.reduce((before, { replace }) => replace(before, mark), clean);
+    const mark = (name: string) => (round < NAMED_ROUNDS ? (args.marks.get(name) ?? BARE_MARK) : BARE_MARK);
+    const next = args.finders.reduce((before, { replace }) => replace(before, mark), clean);
     if (next === clean) return clean;
     clean = next;
   }

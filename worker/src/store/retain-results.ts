@@ -31,17 +31,17 @@ async function isWrittenSince(dir: string, sinceMs: number, budget: { files: num
 /**
  * Removes from a store in a folder what runs have kept of which nothing was written for a time. A run goes as a whole; one that
  * is resumed later runs its tasks again.
- * @param a.root The store's folder.
+ * @param args.root The store's folder.
  * @returns The runs whose values are gone.
  */
 export async function retainResults(
   deps: { clock: Clock },
-  a: { root: string; maxAgeMs: number },
+  args: { root: string; maxAgeMs: number },
 ): Promise<string[]> {
-  const sinceMs = deps.clock.nowMs() - a.maxAgeMs;
+  const sinceMs = deps.clock.nowMs() - args.maxAgeMs;
   const removed: string[] = [];
-  for (const entry of await listOrNothing(join(a.root, "runs"))) {
-    const dir = join(a.root, "runs", entry.name);
+  for (const entry of await listOrNothing(join(args.root, "runs"))) {
+    const dir = join(args.root, "runs", entry.name);
     const isOld = entry.isDirectory() && (await stat(dir)).mtimeMs < sinceMs;
     if (!isOld || (await isWrittenSince(dir, sinceMs, { files: FILES_MAX }))) continue;
     await rm(dir, { recursive: true, force: true });

@@ -17,9 +17,9 @@ const BUSY: readonly NoAnswer[] = ["slow-machine", "busy", "busy-owner"];
  */
 export async function checkInTime(
   checks: CheckPool,
-  a: { schema: JsonObject; parameters: JsonObject },
+  args: { schema: JsonObject; parameters: JsonObject },
 ): Promise<readonly Fault[]> {
-  const request = { owner: OWNER, schema: a.schema, values: [a.parameters], root: "parameters" };
+  const request = { owner: OWNER, schema: args.schema, values: [args.parameters], root: "parameters" };
   for (let tried = 1; ; tried += 1) {
     const [outcome] = await checks.check(request);
     if (outcome === undefined) return [];

@@ -12,7 +12,7 @@ export interface Floors {
   /** The oldest version of a deployment that may still run. */
   current(workspaceId: string, deployment: string): number;
   /** Remembers a verified spec's floor, on disk when it resolves. A lower one changes nothing. */
-  raise(a: { workspaceId: string; deployment: string; floor: number }): Promise<void>;
+  raise(args: { workspaceId: string; deployment: string; floor: number }): Promise<void>;
 }
 
 /**

@@ -51,10 +51,10 @@ export async function importTrustedKeys(
  */
 export async function verifyAssignment(
   trust: Trust,
-  a: { assignment: Assignment; workspaceId: string },
+  args: { assignment: Assignment; workspaceId: string },
 ): Promise<Spec> {
-  const spec = await verifyVersion(trust, { ...a.assignment, workspaceId: a.workspaceId });
-  await checkRunParameters(spec, { assignment: a.assignment, checks: trust.checks });
+  const spec = await verifyVersion(trust, { ...args.assignment, workspaceId: args.workspaceId });
+  await checkRunParameters(spec, { assignment: args.assignment, checks: trust.checks });
   return spec;
 }
 

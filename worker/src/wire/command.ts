@@ -14,8 +14,8 @@ export interface WireCommand {
 /**
  * `main.ts wire --find`: prints a JSON list of the runs in the journals whose ids end with this text.
  */
-export async function printRuns(output: WireOutput, a: { stateDir: string; end: string }): Promise<void> {
-  const found = await runsEndingWith(statePaths(a.stateDir).journals, a.end);
+export async function printRuns(output: WireOutput, args: { stateDir: string; end: string }): Promise<void> {
+  const found = await runsEndingWith(statePaths(args.stateDir).journals, args.end);
   await write(output, `${JSON.stringify(found)}\n`);
 }
 

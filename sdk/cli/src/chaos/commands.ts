@@ -149,9 +149,9 @@ function notesOf(alone: Round, second: Round, tasks: readonly TaskVerdict[]): st
 async function judge(
   invocation: Invocation,
   command: ChaosCommand,
-  a: { subject: Subject; folder: string; seed: number },
+  args: { subject: Subject; folder: string; seed: number },
 ): Promise<Report> {
-  const { subject, folder, seed } = a;
+  const { subject, folder, seed } = args;
   const random = seeded(seed);
   const round = (name: string, completions: number | null) =>
     runRound(invocation, subject, { folder: join(folder, name), completions, kills: command.kills, random });

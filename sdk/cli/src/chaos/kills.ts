@@ -19,8 +19,8 @@ export function seeded(seed: number): () => number {
  * between a task's effects and the record of its completion: the worst moment there is.
  * @returns null when nothing is left to kill at.
  */
-export function nextKill(random: () => number, a: { left: number; kills: number }): Kill | null {
-  if (a.left <= 0 || a.kills <= 0) return null;
-  const among = Math.ceil(a.left / a.kills);
+export function nextKill(random: () => number, args: { left: number; kills: number }): Kill | null {
+  if (args.left <= 0 || args.kills <= 0) return null;
+  const among = Math.ceil(args.left / args.kills);
   return { completed: 1 + Math.floor(random() * among), held: random() < 0.5 };
 }

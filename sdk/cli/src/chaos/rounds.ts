@@ -100,27 +100,27 @@ function checkAnswered(journal: string, subject: Subject, waits: readonly string
 
 /**
  * Runs a flow to its end in processes of its own, each but the last of which is killed (`SIGKILL`) on the way or suspended.
- * @param a.completions How many tasks complete in an undisturbed run; null for that run itself.
+ * @param args.completions How many tasks complete in an undisturbed run; null for that run itself.
  * @throws Failure when a process ends in another way than it was told to, and when it waits for what nothing answers.
  */
 export async function runRound(
   invocation: Invocation,
   subject: Subject,
-  a: { folder: string; completions: number | null; kills: number; random: () => number },
+  args: { folder: string; completions: number | null; kills: number; random: () => number },
 ): Promise<Round> {
-  await mkdir(a.folder, { recursive: true, mode: 0o700 });
-  const journal = join(a.folder, "journal.ndjson");
-  const store = pathToFileURL(join(a.folder, "store")).href;
+  await mkdir(args.folder, { recursive: true, mode: 0o700 });
+  const journal = join(args.folder, "journal.ndjson");
+  const store = pathToFileURL(join(args.folder, "store")).href;
   const { parameters, scheduledAt, answers, env: _env, ...place } = subject;
   const runId = uuidv7(invocation.clock.nowMs());
   const kills: Kill[] = [];
   for (let attempt = 1; ; attempt++) {
     const { completed } = judgeRun(readJournal(journal));
-    const left = (a.completions ?? 0) - completed;
-    const kill = nextKill(a.random, { left, kills: a.kills - kills.length });
+    const left = (args.completions ?? 0) - completed;
+    const kill = nextKill(args.random, { left, kills: args.kills - kills.length });
     const facts = { runId, scheduledAt, attempt };
     const file: AttemptFile = { ...place, attempt: { facts, parameters, journal, store, answers, kill } };
-    const path = join(a.folder, `attempt-${attempt}.json`);
+    const path = join(args.folder, `attempt-${attempt}.json`);
     await writeFile(path, JSON.stringify(file), { mode: 0o600 });
     const ended = await runChild(invocation, subject, path);
     checkEnd(ended, kill);

@@ -83,18 +83,18 @@ async function mayFill(invocation: Invocation, content: string): Promise<boolean
   return (await confirm({ message, initialValue: false })) === true;
 }
 
-/** Runs the program to its end. @param a.onSeeded called once all is there; the program may stay afterwards. */
+/** Runs the program to its end. @param args.onSeeded called once all is there; the program may stay afterwards. */
 async function runProgram(
   invocation: Invocation,
-  a: {
+  options: {
     folder: StateFolder;
     args: readonly string[];
     onSeeded: (seeded: z.infer<typeof Seeded>) => void;
   },
 ): Promise<void> {
-  const child = spawn(process.execPath, programArguments("demo", ...a.args), {
+  const child = spawn(process.execPath, programArguments("demo", ...options.args), {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...invocation.config.environment, TOWPATH_STATE_DIR: a.folder.control },
+    env: { ...invocation.config.environment, TOWPATH_STATE_DIR: options.folder.control },
   });
   // At a terminal Ctrl-C reaches the child as well; we stay until it has let go.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
@@ -106,7 +106,7 @@ async function runProgram(
     if ("told" in event) invocation.output.line(`  ${invocation.output.style.green("✓")} ${event.told}`);
     else if ("seeded" in event) {
       isSeeded = true;
-      a.onSeeded(event.seeded);
+      options.onSeeded(event.seeded);
     } else fault = event.fault.message;
   }
   if (isSeeded) return;

@@ -93,12 +93,18 @@ export async function loginOf(
  */
 export async function pushCode(
   project: Project,
-  a: { tree: CodeTree; environment: Readonly<Record<string, string | undefined>>; dryRun: boolean },
+  args: { tree: CodeTree; environment: Readonly<Record<string, string | undefined>>; dryRun: boolean },
 ): Promise<{ digest: string }> {
   const { registry, name } = project;
   if (registry.kind === "oci-layout")
-    return a.dryRun ? imageOf(a.tree) : pushToLayout(a.tree, { path: registry.path, project: name });
+    return args.dryRun ? imageOf(args.tree) : pushToLayout(args.tree, { path: registry.path, project: name });
   const { url } = registry;
-  const login = await loginOf(registry, a.environment);
-  return pushToGit(a.tree, { url, login, project: name, environment: a.environment, dryRun: a.dryRun });
+  const login = await loginOf(registry, args.environment);
+  return pushToGit(args.tree, {
+    url,
+    login,
+    project: name,
+    environment: args.environment,
+    dryRun: args.dryRun,
+  });
 }

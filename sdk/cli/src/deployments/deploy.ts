@@ -60,24 +60,24 @@ async function latestOf(client: Client, name: string): Promise<Deployment | null
  * the signature is ours and it says itself to be that version of that deployment.
  */
 async function registered(
-  a: Registration,
+  args: Registration,
   { name, latest }: { name: string; latest: DeploymentVersion | undefined },
 ): Promise<Spec | null> {
-  if (latest?.keyId !== a.key.kid) return null;
+  if (latest?.keyId !== args.key.kid) return null;
   const { version } = latest;
-  const { spec: jws } = await a.client.getSpec({ params: { name, version } });
-  const spec = await readSigned(jws, a.key);
-  const { workspaceId } = a.ground;
+  const { spec: jws } = await args.client.getSpec({ params: { name, version } });
+  const spec = await readSigned(jws, args.key);
+  const { workspaceId } = args.ground;
   const isIt = spec?.workspaceId === workspaceId && spec.deployment === name && spec.version === version;
   return isIt ? spec : null;
 }
 
-async function registerOnce(a: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
+async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
   const name = deployment.settings.deployment;
-  const latest = (await latestOf(a.client, name))?.latest;
+  const latest = (await latestOf(args.client, name))?.latest;
   const version = (latest?.version ?? 0) + 1;
-  const spec = buildSpec(deployment, { ...a.ground, version, issuedAt: a.nowIso() });
-  const before = await registered(a, { name, latest });
+  const spec = buildSpec(deployment, { ...args.ground, version, issuedAt: args.nowIso() });
+  const before = await registered(args, { name, latest });
   const changed = before && differences(before, spec);
   const { digest } = spec.code;
   if (latest && before && saysTheSame(before, spec))
@@ -89,16 +89,16 @@ async function registerOnce(a: Registration, deployment: ProjectDeployment): Pro
       keyId: latest.keyId,
       changed,
     };
-  const outcome = { deployment: name, version, digest, keyId: a.key.kid, changed };
-  if (a.plan) return { ...outcome, status: "planned" };
-  await a.client.registerVersion({ body: { spec: await signSpec(spec, a.key) } });
+  const outcome = { deployment: name, version, digest, keyId: args.key.kid, changed };
+  if (args.plan) return { ...outcome, status: "planned" };
+  await args.client.registerVersion({ body: { spec: await signSpec(spec, args.key) } });
   return { ...outcome, status: "registered" };
 }
 
-async function register(a: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
+async function register(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
   for (let conflict = 1; ; conflict++) {
     try {
-      return await registerOnce(a, deployment);
+      return await registerOnce(args, deployment);
     } catch (failure) {
       const isRace = failure instanceof Problem && failure.code === "version-conflict";
       if (!isRace || conflict >= CONFLICTS_MAX) throw failure;
@@ -124,11 +124,11 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
 /** Checks, before anything is pushed or registered, that the pools are there. @throws Failure that names what wants it. */
 async function checkPools(
   client: Client,
-  a: { deployments: readonly ProjectDeployment[] } & Pick<SpecGround, "remote" | "pools">,
+  args: { deployments: readonly ProjectDeployment[] } & Pick<SpecGround, "remote" | "pools">,
 ): Promise<void> {
   const wanted = new Map(
-    a.deployments.flatMap((one) => {
-      const remote = Object.values(remoteTasksOf(one, a)).flatMap(({ pools }) => pools);
+    args.deployments.flatMap((one) => {
+      const remote = Object.values(remoteTasksOf(one, args)).flatMap(({ pools }) => pools);
       return [...one.settings.pools, ...remote].map((pool) => [pool, one.settings.deployment] as const);
     }),
   );
@@ -145,13 +145,13 @@ async function checkPools(
 
 /** Registers one deployment after another. @throws Failure that also says which were registered before it. */
 async function registerAll(
-  a: Registration,
+  args: Registration,
   deployments: readonly ProjectDeployment[],
 ): Promise<readonly DeployOutcome[]> {
   const outcomes: DeployOutcome[] = [];
   for (const deployment of deployments) {
     try {
-      outcomes.push(await register(a, deployment));
+      outcomes.push(await register(args, deployment));
     } catch (thrown) {
       const done = outcomes.filter(({ status }) => status === "registered");
       if (done.length === 0) throw thrown;

@@ -57,11 +57,11 @@ export function withoutPassword(url: string): string {
 }
 
 /** The commit as a stream for `git fast-import`: its own quoting, no shell, no file on disk. */
-function* importStream(tree: CodeTree, a: { ref: string; parent: string | null; project: string }) {
-  const message = `Code of ${a.project}\n`;
-  yield `commit ${a.ref}\nauthor ${IDENTITY}\ncommitter ${IDENTITY}\n`;
+function* importStream(tree: CodeTree, args: { ref: string; parent: string | null; project: string }) {
+  const message = `Code of ${args.project}\n`;
+  yield `commit ${args.ref}\nauthor ${IDENTITY}\ncommitter ${IDENTITY}\n`;
   yield `data ${Buffer.byteLength(message)}\n${message}`;
-  if (a.parent !== null) yield `from ${a.parent}\n`;
+  if (args.parent !== null) yield `from ${args.parent}\n`;
   yield "deleteall\n";
   for (const { path, bytes, executable } of tree) {
     // Git's C-style quoting: only these can end or change a quoted path.

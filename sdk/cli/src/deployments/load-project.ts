@@ -96,9 +96,9 @@ function stageOf(
 
 async function deploymentOf(
   root: string,
-  a: { config: ProjectConfig; deployment: Deployment; stage: Stage | null },
+  args: { config: ProjectConfig; deployment: Deployment; stage: Stage | null },
 ): Promise<ProjectDeployment> {
-  const { config, deployment, stage } = a;
+  const { config, deployment, stage } = args;
   const pool = stage?.pool ?? config.pool;
   const plain = await settingsOf(deployment, { pool, store: stage?.store ?? config.store }).catch(
     (cause: unknown) => {
@@ -112,10 +112,10 @@ async function deploymentOf(
 }
 
 /** A folder of the state folder in use when the path says `.towpath/…`, else relative to the project. */
-function layoutPath(root: string, a: { path: string; folder: StateFolder }): string {
-  if (isAbsolute(a.path)) return a.path;
-  const inState = relative(STATE_FOLDER_NAME, a.path);
-  return inState.startsWith("..") ? resolve(root, a.path) : join(a.folder.root, inState);
+function layoutPath(root: string, args: { path: string; folder: StateFolder }): string {
+  if (isAbsolute(args.path)) return args.path;
+  const inState = relative(STATE_FOLDER_NAME, args.path);
+  return inState.startsWith("..") ? resolve(root, args.path) : join(args.folder.root, inState);
 }
 
 /** A repository in a folder, as the address that workers take; any other address as it is. */
@@ -125,31 +125,31 @@ function gitUrl(root: string, url: string): string {
     : url;
 }
 
-function registryOf(root: string, a: { config: ProjectConfig; folder: StateFolder }): Registry {
-  const { registry } = a.config;
+function registryOf(root: string, args: { config: ProjectConfig; folder: StateFolder }): Registry {
+  const { registry } = args.config;
   if (registry.kind === "git") return { ...registry, url: gitUrl(root, registry.url) };
-  return { ...registry, path: layoutPath(root, { path: registry.path, folder: a.folder }) };
+  return { ...registry, path: layoutPath(root, { path: registry.path, folder: args.folder }) };
 }
 
 /**
  * Loads a project from its `towpath.config.ts`, which Node runs as it is.
- * @param a.folder The state folder in use: where `.towpath/…` paths of the configuration lead.
- * @param a.stage The stage to deploy for, if any.
+ * @param args.folder The state folder in use: where `.towpath/…` paths of the configuration lead.
+ * @param args.stage The stage to deploy for, if any.
  * @throws Failure that names the field or file.
  */
 export async function loadProject(
   folderOfProject: string,
-  a: { folder: StateFolder; stage?: string | undefined },
+  args: { folder: StateFolder; stage?: string | undefined },
 ): Promise<Project> {
   const root = await realpath(folderOfProject).catch((cause: unknown) => {
     throw faulty(`There is no folder ${folderOfProject}.`, { next: ["check --project DIR"], cause });
   });
   const config = await importConfig(root);
-  const stage = stageOf(config, a.stage);
+  const stage = stageOf(config, args.stage);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
     deployments.push(await deploymentOf(root, { config, deployment, stage }));
-  const registry = registryOf(root, { config, folder: a.folder });
+  const registry = registryOf(root, { config, folder: args.folder });
   return {
     root,
     name: config.project,

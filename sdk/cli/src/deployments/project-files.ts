@@ -81,10 +81,13 @@ async function unignoredFiles(
  */
 export async function readProjectFiles(
   root: string,
-  a: { patterns?: readonly string[] | undefined; environment: Readonly<Record<string, string | undefined>> },
+  args: {
+    patterns?: readonly string[] | undefined;
+    environment: Readonly<Record<string, string | undefined>>;
+  },
 ): Promise<ProjectFiles> {
-  const unignored = await unignoredFiles(root, a.environment);
-  const walk: Walk = { root, patterns: a.patterns, unignored, files: [], links: [], totalBytes: 0 };
+  const unignored = await unignoredFiles(root, args.environment);
+  const walk: Walk = { root, patterns: args.patterns, unignored, files: [], links: [], totalBytes: 0 };
   await walkFolder(walk, "", 0);
   return { files: walk.files, links: walk.links };
 }

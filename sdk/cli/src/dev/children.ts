@@ -43,12 +43,12 @@ async function openLog(path: string) {
   }
 }
 
-async function endedFailure(spec: ChildSpec, a: { how: string; from: number }): Promise<Failure> {
-  const lines = await lastLines(spec.log, { from: a.from, count: TAIL_LINES });
+async function endedFailure(spec: ChildSpec, args: { how: string; from: number }): Promise<Failure> {
+  const lines = await lastLines(spec.log, { from: args.from, count: TAIL_LINES });
   const fatal = lines.map(fatalIn).find((one) => one !== null);
   const whole = `its whole log is ${spec.log}`;
   if (fatal) return new Failure(fatal.message, { exit: "failed", code: fatal.code, next: [whole] });
-  return new Failure(`The ${spec.name} stopped by itself (${a.how}).`, {
+  return new Failure(`The ${spec.name} stopped by itself (${args.how}).`, {
     exit: "failed",
     code: "child-ended",
     next: [...lines.map((line) => `it said: ${saidBy(line)}`), whole],

@@ -14,19 +14,19 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** Starts the control plane on a port of this machine. */
 export function startControl(
   invocation: Invocation,
-  a: { folder: StateFolder; port: number },
+  options: { folder: StateFolder; port: number },
 ): Promise<Child> {
   const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...rest } = invocation.config.environment;
   return startChild({
     name: "control plane",
     args: programArguments("control"),
     cwd: invocation.cwd,
-    log: a.folder.controlLog,
+    log: options.folder.controlLog,
     environment: {
       ...rest,
-      TOWPATH_STATE_DIR: a.folder.control,
+      TOWPATH_STATE_DIR: options.folder.control,
       TOWPATH_HOST: "127.0.0.1",
-      TOWPATH_PORT: String(a.port),
+      TOWPATH_PORT: String(options.port),
       TOWPATH_BOOTSTRAP: "1",
     },
   });
@@ -42,17 +42,17 @@ async function isReady(folder: StateFolder, pid: number): Promise<string | null>
   return answer?.ok ? server.url : null;
 }
 
-async function untilReady(a: { folder: StateFolder; pid: number; signal: AbortSignal }): Promise<string> {
+async function untilReady(args: { folder: StateFolder; pid: number; signal: AbortSignal }): Promise<string> {
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
-    a.signal.throwIfAborted();
-    const url = await isReady(a.folder, a.pid);
+    args.signal.throwIfAborted();
+    const url = await isReady(args.folder, args.pid);
     if (url !== null) return url;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new Failure("The control plane is not ready after three minutes.", {
     exit: "failed",
     code: "not-ready",
-    next: [`its log says more: ${a.folder.controlLog}`],
+    next: [`its log says more: ${args.folder.controlLog}`],
   });
 }
 
@@ -62,13 +62,13 @@ async function untilReady(a: { folder: StateFolder; pid: number; signal: AbortSi
  */
 export async function connectControl(
   child: Child,
-  a: { folder: StateFolder; signal: AbortSignal },
+  args: { folder: StateFolder; signal: AbortSignal },
 ): Promise<{ url: string; client: Client }> {
-  const ready = untilReady({ ...a, pid: child.identity.pid });
+  const ready = untilReady({ ...args, pid: child.identity.pid });
   const url = await child.whileAlive(ready);
-  const token = await readAdminKey(a.folder);
+  const token = await readAdminKey(args.folder);
   if (!token)
-    throw new Failure(`There is no admin key in ${a.folder.adminKeyFile}.`, {
+    throw new Failure(`There is no admin key in ${args.folder.adminKeyFile}.`, {
       exit: "configuration",
       code: "no-admin-key",
       next: [

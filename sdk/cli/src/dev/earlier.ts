@@ -32,13 +32,16 @@ async function isHealthy(url: string): Promise<boolean> {
   return answer?.ok === true;
 }
 
-function alreadyRunning(folder: StateFolder, a: { pid: number; url: string | null; what: string }): Failure {
-  return new Failure(`${a.what} is already running on ${folder.root} (process ${a.pid}).`, {
+function alreadyRunning(
+  folder: StateFolder,
+  args: { pid: number; url: string | null; what: string },
+): Failure {
+  return new Failure(`${args.what} is already running on ${folder.root} (process ${args.pid}).`, {
     exit: "configuration",
     code: "already-running",
     next: [
-      ...(a.url === null ? [] : [`use it: \`towpath run NAME --watch\`; it serves ${a.url}`]),
-      `stop it with Ctrl-C in its terminal, or \`kill ${a.pid}\``,
+      ...(args.url === null ? [] : [`use it: \`towpath run NAME --watch\`; it serves ${args.url}`]),
+      `stop it with Ctrl-C in its terminal, or \`kill ${args.pid}\``,
       "or start another beside it with --state DIR",
     ],
   });

@@ -11,12 +11,12 @@ import { watchSources } from "./watch.ts";
 
 async function printWhere(
   invocation: Invocation,
-  a: { stack: Stack; command: DevCommand; runId: string | null },
+  args: { stack: Stack; command: DevCommand; runId: string | null },
 ): Promise<void> {
   const { output } = invocation;
   const { style } = output;
-  const { project, client } = a.stack;
-  const page = a.runId === null ? "/" : `/runs/${a.runId}`;
+  const { project, client } = args.stack;
+  const page = args.runId === null ? "/" : `/runs/${args.runId}`;
   const { link } = await signInLink(client, page);
   const [first] = project.deployments;
   const name = first?.settings.deployment ?? "NAME";
@@ -24,11 +24,11 @@ async function printWhere(
   output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
   output.line(style.dim("      signs one browser in, once, within ten minutes"));
   output.line(`${style.bold("Type")}  ${style.typed(`towpath run ${name} --watch`)}`);
-  if (a.runId !== null) output.line(`      ${style.typed(`towpath runs show ${a.runId}`)}`);
+  if (args.runId !== null) output.line(`      ${style.typed(`towpath runs show ${args.runId}`)}`);
   output.line(`      ${style.typed("towpath open")}  ${style.dim("another link")}`);
   output.line(`      ${style.typed("towpath doctor")}`);
   output.line();
-  const { run, rerun } = a.command;
+  const { run, rerun } = args.command;
   const then = run !== undefined && rerun ? `; a save runs ${run} again` : "";
   output.line(style.dim(`Watching ${basename(project.root)}${then}. Ctrl-C stops everything.`));
 }
@@ -79,19 +79,19 @@ const AHEAD_AFTER_MS = 1_500;
  */
 export async function keepUp(
   invocation: Invocation,
-  a: { stack: Stack; command: DevCommand; signal: AbortSignal },
+  args: { stack: Stack; command: DevCommand; signal: AbortSignal },
 ): Promise<void> {
   const { output } = invocation;
-  const { stack, command } = a;
+  const { stack, command } = args;
   const over = new AbortController();
-  const signal = AbortSignal.any([a.signal, over.signal]);
+  const signal = AbortSignal.any([args.signal, over.signal]);
   const redeployer = openRedeployer(invocation, {
     root: stack.project.root,
     state: stack.folder.root,
     stage: stack.project.stage?.name,
   });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
-  const reruns = openReruns(invocation, { stack, given: command.given, signal: a.signal });
+  const reruns = openReruns(invocation, { stack, given: command.given, signal: args.signal });
   // Starting the next deploy ahead would take from the run what a person waits for.
   const prepareBeside = (followed: Promise<void>) => {
     const ended = followed.catch(() => undefined);
@@ -117,17 +117,17 @@ export async function keepUp(
     await first;
     await printWhere(invocation, { stack, command, runId: reruns.latest() });
     told.resolve();
-    await untilOver(a);
+    await untilOver(args);
   } finally {
     over.abort();
   }
 }
 
 /** @returns When it is interrupted. @throws Failure when a program of ours ends before. */
-function untilOver(a: { stack: Stack; signal: AbortSignal }): Promise<void> {
+function untilOver(args: { stack: Stack; signal: AbortSignal }): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
-    if (a.signal.aborted) resolve();
-    a.signal.addEventListener("abort", () => resolve(), { once: true });
+    if (args.signal.aborted) resolve();
+    args.signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  return a.stack.children.reduce((promise, child) => child.whileAlive(promise), interrupted);
+  return args.stack.children.reduce((promise, child) => child.whileAlive(promise), interrupted);
 }

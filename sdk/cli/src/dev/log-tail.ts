@@ -41,12 +41,12 @@ export function saidBy(line: string): string {
 }
 
 /** The last lines that a program wrote since a point in its log. */
-export async function lastLines(path: string, a: { from: number; count: number }): Promise<string[]> {
+export async function lastLines(path: string, args: { from: number; count: number }): Promise<string[]> {
   const file = await open(path).catch(() => null);
   if (file === null) return [];
   try {
     const { size } = await file.stat();
-    const start = Math.max(a.from, size - TAIL_BYTES);
+    const start = Math.max(args.from, size - TAIL_BYTES);
     const { buffer, bytesRead } = await file.read({
       buffer: Buffer.alloc(Math.max(0, size - start)),
       position: start,
@@ -54,7 +54,7 @@ export async function lastLines(path: string, a: { from: number; count: number }
     const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
     return lines
       .filter((line) => line.trim() !== "")
-      .slice(-a.count)
+      .slice(-args.count)
       .map(saidBy);
   } finally {
     await file.close();

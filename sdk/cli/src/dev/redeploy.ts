@@ -32,10 +32,19 @@ interface Standby {
   readonly ended: Promise<Redeploy>;
 }
 
-function standBy(invocation: Invocation, a: Deployed): Standby {
+function standBy(invocation: Invocation, options: Deployed): Standby {
   const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...environment } = invocation.config.environment;
-  const stage = a.stage === undefined ? [] : ["--stage", a.stage];
-  const args = ["deploy", "--when-told", "--project", a.root, "--state", a.state, "--json", ...stage];
+  const stage = options.stage === undefined ? [] : ["--stage", options.stage];
+  const args = [
+    "deploy",
+    "--when-told",
+    "--project",
+    options.root,
+    "--state",
+    options.state,
+    "--json",
+    ...stage,
+  ];
   const child = spawn(process.execPath, programArguments("cli", ...args), {
     cwd: invocation.cwd,
     env: environment,
@@ -65,11 +74,11 @@ function standBy(invocation: Invocation, a: Deployed): Standby {
  * of ours loaded: that is most of what a deploy costs. Measured on two busy cores, from saving to the first line of the new
  * run: 1.1 to 1.7 s without, 0.5 to 0.8 s with it.
  */
-export function openRedeployer(invocation: Invocation, a: Deployed): Redeployer {
+export function openRedeployer(invocation: Invocation, args: Deployed): Redeployer {
   let next: Standby | undefined;
   let isClosed = false;
   const prepare = () => {
-    if (!isClosed && (next === undefined || next.child.exitCode !== null)) next = standBy(invocation, a);
+    if (!isClosed && (next === undefined || next.child.exitCode !== null)) next = standBy(invocation, args);
   };
   return {
     prepare,

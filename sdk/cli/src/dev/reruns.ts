@@ -29,19 +29,19 @@ interface Going {
 /** Makes the runs of one `towpath dev`. */
 export function openReruns(
   invocation: Invocation,
-  a: { stack: Stack; given: readonly string[]; signal: AbortSignal },
+  args: { stack: Stack; given: readonly string[]; signal: AbortSignal },
 ): Reruns {
   const { output } = invocation;
   let going: Going | undefined;
   let latest: string | null = null;
   const start = (deployment: string): Going => {
     const stopping = new AbortController();
-    const signal = AbortSignal.any([a.signal, stopping.signal]);
+    const signal = AbortSignal.any([args.signal, stopping.signal]);
     const onCreated = (runId: string) => {
       mine.runId = runId;
       latest = runId;
     };
-    const followed = runOnce(invocation, { ...a, deployment, signal, onCreated })
+    const followed = runOnce(invocation, { ...args, deployment, signal, onCreated })
       .then(() => undefined)
       .catch((failure: unknown) => {
         if (!stopping.signal.aborted) throw failure;
@@ -57,7 +57,7 @@ export function openReruns(
     first: (deployment) => start(deployment).followed,
     begin: (deployment) =>
       start(deployment).followed.catch((failure: unknown) => {
-        if (a.signal.aborted) return;
+        if (args.signal.aborted) return;
         for (const line of failureLines(toFailure(failure), output.style)) output.note(line);
       }),
     async stop() {
@@ -67,7 +67,7 @@ export function openReruns(
       latest = null;
       await old.followed.catch(() => undefined);
       if (old.runId === undefined) return;
-      const cancelled = await a.stack.client
+      const cancelled = await args.stack.client
         .cancelRun({ params: { runId: old.runId }, body: { reason: "saved again" } })
         .catch((failure: unknown) => toFailure(failure));
       // It may have ended while we asked; then there is nothing left to stop.

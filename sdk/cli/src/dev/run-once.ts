@@ -8,7 +8,7 @@ import type { Stack } from "./stack.ts";
 /** Runs what `--run` names and follows it. @returns The exit code of its outcome. */
 export async function runOnce(
   invocation: Invocation,
-  a: {
+  args: {
     stack: Stack;
     deployment: string;
     given: readonly string[];
@@ -17,12 +17,12 @@ export async function runOnce(
   },
 ): Promise<number> {
   const { output } = invocation;
-  const request = { deployment: a.deployment, given: a.given, tags: ["dev"] };
-  const run = await createRun(invocation, a.stack.client, request);
-  a.onCreated?.(run.id);
+  const request = { deployment: args.deployment, given: args.given, tags: ["dev"] };
+  const run = await createRun(invocation, args.stack.client, request);
+  args.onCreated?.(run.id);
   output.line();
   output.line(`${output.style.bold(run.deployment)} ${output.style.dim(run.id)}`);
-  const following = followRun(invocation, { client: a.stack.client, runId: run.id, signal: a.signal });
-  const ended = await a.stack.children.reduce((promise, child) => child.whileAlive(promise), following);
+  const following = followRun(invocation, { client: args.stack.client, runId: run.id, signal: args.signal });
+  const ended = await args.stack.children.reduce((promise, child) => child.whileAlive(promise), following);
   return EXIT[exitOfState(ended.state)];
 }

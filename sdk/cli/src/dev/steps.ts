@@ -11,7 +11,7 @@ const FRAME_MS = 120;
  */
 export async function step<T>(
   invocation: Invocation,
-  a: { doing: string; done: string; describe?: (result: T) => string },
+  args: { doing: string; done: string; describe?: (result: T) => string },
   work: Promise<T>,
 ): Promise<T> {
   const { output, clock } = invocation;
@@ -19,15 +19,15 @@ export async function step<T>(
   const began = clock.nowMs();
   const screen = output.live ? openScreen(output) : null;
   let frame = 0;
-  const draw = () => screen?.foot([`${style.cyan(SPINNER[frame++ % SPINNER.length] ?? "")} ${a.doing}`]);
+  const draw = () => screen?.foot([`${style.cyan(SPINNER[frame++ % SPINNER.length] ?? "")} ${args.doing}`]);
   draw();
   const timer = setInterval(draw, FRAME_MS);
   try {
     const result = await work;
     screen?.close();
     const took = style.dim(formatDuration(clock.nowMs() - began));
-    const more = a.describe === undefined ? "" : `  ${a.describe(result)}`;
-    output.line(`${style.green("✓")} ${a.done.padEnd(14)}${more}  ${took}`);
+    const more = args.describe === undefined ? "" : `  ${args.describe(result)}`;
+    output.line(`${style.green("✓")} ${args.done.padEnd(14)}${more}  ${took}`);
     return result;
   } finally {
     clearInterval(timer);

@@ -51,18 +51,18 @@ export function untilInterrupted(clock: Clock): Interruption {
 /** Stops what was started, last first: the worker, then the control plane with its database. */
 export async function closeInOrder(
   invocation: Invocation,
-  a: { children: readonly Child[]; folder: StateFolder; interruption: Interruption },
+  args: { children: readonly Child[]; folder: StateFolder; interruption: Interruption },
 ): Promise<void> {
   const { output } = invocation;
-  a.interruption.onImpatience(() => {
-    for (const child of a.children) child.kill();
+  args.interruption.onImpatience(() => {
+    for (const child of args.children) child.kill();
     output.note("killed; the next start takes up what was left");
     process.exit(EXIT.interrupted);
   });
-  const isTold = a.interruption.signal.aborted && a.children.length > 0;
+  const isTold = args.interruption.signal.aborted && args.children.length > 0;
   if (isTold) output.note(output.style.dim("stopping … (Ctrl-C again kills)"));
-  for (const child of [...a.children].reverse()) await child.stop(PATIENCE_MS);
-  await rm(a.folder.devFile, { force: true });
+  for (const child of [...args.children].reverse()) await child.stop(PATIENCE_MS);
+  await rm(args.folder.devFile, { force: true });
   if (isTold) output.note(output.style.dim("stopped"));
-  a.interruption.release();
+  args.interruption.release();
 }

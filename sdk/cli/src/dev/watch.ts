@@ -33,44 +33,44 @@ interface Watched {
  * Watches one folder and those in it. Folders are watched instead of files: a file that is saved by renaming another
  * over it is a new one, of which a watch of the old would never hear.
  */
-async function watchFolder(a: Watched, folder: string): Promise<void> {
-  if (a.folders.has(folder) || a.folders.size >= FOLDERS_MAX) return;
-  const path = join(a.root, folder);
+async function watchFolder(args: Watched, folder: string): Promise<void> {
+  if (args.folders.has(folder) || args.folders.size >= FOLDERS_MAX) return;
+  const path = join(args.root, folder);
   try {
-    const watcher = watch(path, (_, name) => name !== null && a.touch(join(folder, name)));
-    a.folders.set(folder, watcher);
+    const watcher = watch(path, (_, name) => name !== null && args.touch(join(folder, name)));
+    args.folders.set(folder, watcher);
     // A folder that vanishes while it is watched is no reason to stop everything.
-    watcher.on("error", () => forget(a, folder));
+    watcher.on("error", () => forget(args, folder));
     for (const entry of await readdir(path, { withFileTypes: true })) {
       const inside = join(folder, entry.name);
       if (!isSource(inside)) continue;
-      if (entry.isDirectory()) await watchFolder(a, inside);
-      else a.files.add(inside);
+      if (entry.isDirectory()) await watchFolder(args, inside);
+      else args.files.add(inside);
     }
   } catch {
-    forget(a, folder);
+    forget(args, folder);
   }
 }
 
-function forget(a: Watched, folder: string): void {
-  a.folders.get(folder)?.close();
-  a.folders.delete(folder);
+function forget(args: Watched, folder: string): void {
+  args.folders.get(folder)?.close();
+  args.folders.delete(folder);
 }
 
 /** What a touched path comes to: the files that changed. One that came and went meanwhile was never a source. */
-async function settle(a: Watched, path: string): Promise<readonly string[]> {
-  const found = await stat(join(a.root, path)).catch(() => null);
+async function settle(args: Watched, path: string): Promise<readonly string[]> {
+  const found = await stat(join(args.root, path)).catch(() => null);
   if (found?.isDirectory()) {
-    if (a.folders.has(path)) return [];
-    const before = new Set(a.files);
-    await watchFolder(a, path);
-    return [...a.files].filter((file) => !before.has(file));
+    if (args.folders.has(path)) return [];
+    const before = new Set(args.files);
+    await watchFolder(args, path);
+    return [...args.files].filter((file) => !before.has(file));
   }
-  if (found !== null) a.files.add(path);
+  if (found !== null) args.files.add(path);
   else {
-    forget(a, path);
-    const inside = [...a.files].filter((file) => file === path || file.startsWith(`${path}/`));
-    for (const file of inside) a.files.delete(file);
+    forget(args, path);
+    const inside = [...args.files].filter((file) => file === path || file.startsWith(`${path}/`));
+    for (const file of inside) args.files.delete(file);
     return inside;
   }
   return [path];
@@ -83,14 +83,14 @@ async function settle(a: Watched, path: string): Promise<readonly string[]> {
  */
 export async function watchSources(
   root: string,
-  a: { signal: AbortSignal; onChange: (paths: readonly string[]) => Promise<void> },
+  args: { signal: AbortSignal; onChange: (paths: readonly string[]) => Promise<void> },
 ): Promise<void> {
   const touched = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let busy = false;
   const schedule = () => {
     clearTimeout(timer);
-    if (!a.signal.aborted) timer = setTimeout(() => void flush(), QUIET_MS);
+    if (!args.signal.aborted) timer = setTimeout(() => void flush(), QUIET_MS);
   };
   const touch = (path: string) => {
     if (!isSource(path)) return;
@@ -99,13 +99,13 @@ export async function watchSources(
   };
   const watched: Watched = { root, folders: new Map(), files: new Set(), touch };
   const flush = async () => {
-    if (busy || a.signal.aborted) return;
+    if (busy || args.signal.aborted) return;
     busy = true;
     const paths = [...touched];
     touched.clear();
     const changed = new Set<string>();
     for (const path of paths) for (const file of await settle(watched, path)) changed.add(file);
-    if (changed.size > 0 && !a.signal.aborted) await a.onChange([...changed]);
+    if (changed.size > 0 && !args.signal.aborted) await args.onChange([...changed]);
     busy = false;
     if (touched.size > 0) schedule();
   };
@@ -113,7 +113,7 @@ export async function watchSources(
     clearTimeout(timer);
     for (const folder of [...watched.folders.keys()]) forget(watched, folder);
   };
-  a.signal.addEventListener("abort", close, { once: true });
+  args.signal.addEventListener("abort", close, { once: true });
   await watchFolder(watched, "");
-  if (a.signal.aborted) close();
+  if (args.signal.aborted) close();
 }

@@ -18,9 +18,9 @@ const LOCAL_POOL = "local";
 /** Makes the local pool and starts a worker on it. */
 export async function startLocalWorker(
   invocation: Invocation,
-  a: { folder: StateFolder; client: Client; url: string; project: Project },
+  options: { folder: StateFolder; client: Client; url: string; project: Project },
 ): Promise<Child> {
-  const { folder, client, url, project } = a;
+  const { folder, client, url, project } = options;
   await client.createPool({ body: { name: LOCAL_POOL } });
   const projects = [project];
   const worker = await writeWorkerConfig({ folder, client, url, pool: LOCAL_POOL, projects });
@@ -41,10 +41,10 @@ async function isOnline(client: Client, sinceMs: number): Promise<boolean> {
   return items.some((worker) => worker.online && Date.parse(worker.lastSeenAt) >= sinceMs);
 }
 
-async function untilOnline(a: { client: Client; sinceMs: number; signal: AbortSignal }): Promise<void> {
+async function untilOnline(args: { client: Client; sinceMs: number; signal: AbortSignal }): Promise<void> {
   for (let waited = 0; waited < ONLINE_MS; waited += POLL_MS) {
-    a.signal.throwIfAborted();
-    if (await isOnline(a.client, a.sinceMs)) return;
+    args.signal.throwIfAborted();
+    if (await isOnline(args.client, args.sinceMs)) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   throw new Failure("The worker has not reached the control plane within a minute.", {
@@ -54,10 +54,10 @@ async function untilOnline(a: { client: Client; sinceMs: number; signal: AbortSi
   });
 }
 
-/** Waits until the worker polls for work. @param a.sinceMs The server's time before the worker was started. */
+/** Waits until the worker polls for work. @param args.sinceMs The server's time before the worker was started. */
 export function awaitWorker(
   child: Child,
-  a: { client: Client; sinceMs: number; signal: AbortSignal },
+  args: { client: Client; sinceMs: number; signal: AbortSignal },
 ): Promise<void> {
-  return child.whileAlive(untilOnline(a));
+  return child.whileAlive(untilOnline(args));
 }

@@ -78,22 +78,22 @@ export async function faultOfServer(url: string, invocation: Invocation): Promis
 /** Something else answered: another program, or a proxy in between. */
 function strangerFault(
   url: string,
-  a: { answer: Response; environment: Readonly<Record<string, string | undefined>> },
+  args: { answer: Response; environment: Readonly<Record<string, string | undefined>> },
 ): ReachFault {
-  const proxy = proxyFor(url, a.environment);
-  const kind = a.answer.headers.get("content-type") ?? "nothing";
-  if (a.answer.status === 503)
+  const proxy = proxyFor(url, args.environment);
+  const kind = args.answer.headers.get("content-type") ?? "nothing";
+  if (args.answer.status === 503)
     return {
       what: "it answers that it cannot serve now (503)",
       fix: "its log says why; is its database up?",
     };
   return proxy === null
     ? {
-        what: `something else answers there (${a.answer.status}, ${kind})`,
+        what: `something else answers there (${args.answer.status}, ${kind})`,
         fix: "check the address: it is no Towpath control plane",
       }
     : {
-        what: `the proxy ${proxy} or something behind it answers instead (${a.answer.status}, ${kind})`,
+        what: `the proxy ${proxy} or something behind it answers instead (${args.answer.status}, ${kind})`,
         fix: `have the proxy let ${new URL(url).host} pass, or add it to NO_PROXY`,
       };
 }

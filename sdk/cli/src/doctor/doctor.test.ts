@@ -116,13 +116,13 @@ async function serve(plane: Plane, tls?: { key: string; cert: string }): Promise
 }
 
 /** Runs the command in a folder of its own and tells its findings by name. */
-async function doctor(a: { url?: string; cwd: string; env?: Record<string, string>; args?: string[] }) {
-  const address = a.url === undefined ? [] : ["--url", a.url, "--key", "twp_api_x"];
+async function doctor(options: { url?: string; cwd: string; env?: Record<string, string>; args?: string[] }) {
+  const address = options.url === undefined ? [] : ["--url", options.url, "--key", "twp_api_x"];
   const child = startProcess({
     command: process.execPath,
-    args: [MAIN, "doctor", "--json", ...address, ...(a.args ?? [])],
-    cwd: a.cwd,
-    env: { PATH: process.env.PATH, XDG_CONFIG_HOME: a.cwd, ...a.env },
+    args: [MAIN, "doctor", "--json", ...address, ...(options.args ?? [])],
+    cwd: options.cwd,
+    env: { PATH: process.env.PATH, XDG_CONFIG_HOME: options.cwd, ...options.env },
   });
   const code = await child.exited;
   const text = child.output();

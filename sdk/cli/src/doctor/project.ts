@@ -22,14 +22,14 @@ const TITLE = "code registry";
 /**
  * Whether the project in this folder loads, its pools have workers, and its code registry can be reached; nothing in
  * another folder.
- * @param a.client Null when no control plane can be asked for its pools.
+ * @param args.client Null when no control plane can be asked for its pools.
  */
 export async function checkProject(
   invocation: Invocation,
-  a: { folder: StateFolder; client: Client | null },
+  args: { folder: StateFolder; client: Client | null },
 ): Promise<Check[]> {
   const { cwd } = invocation;
-  const { folder, client } = a;
+  const { folder, client } = args;
   if (!existsSync(join(cwd, CONFIG_FILE))) return [];
   try {
     const project = await loadProject(cwd, { folder });

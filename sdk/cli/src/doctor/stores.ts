@@ -78,13 +78,13 @@ async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
 /** Whether flows can keep values in each store that a worker's configuration names: folders and buckets. */
 export async function checkStores(
   ground: StoreGround,
-  a: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },
+  args: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },
 ): Promise<Check[]> {
-  const named = Object.entries(a.stores).map(([name, settings]) => ({
+  const named = Object.entries(args.stores).map(([name, settings]) => ({
     title: `store ${name}`,
     at: `stores.${name}`,
     settings,
   }));
-  const all = [{ title: "store", at: "store", settings: a.store }, ...named];
+  const all = [{ title: "store", at: "store", settings: args.store }, ...named];
   return await Promise.all(all.map((looked) => checkStore(ground, looked)));
 }

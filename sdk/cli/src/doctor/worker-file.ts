@@ -46,44 +46,44 @@ interface Looked {
 }
 
 /** The value that a source leads to, or null. */
-async function secretIn(a: Looked, source: Source): Promise<string | null> {
-  const { environment } = a.invocation.config;
+async function secretIn(args: Looked, source: Source): Promise<string | null> {
+  const { environment } = args.invocation.config;
   if ("env" in source) return environment[source.env] || null;
-  return readFile(a.at(source.file), "utf8").catch(() => null);
+  return readFile(args.at(source.file), "utf8").catch(() => null);
 }
 
-function placeOf(a: Looked, source: Source): string {
-  return "env" in source ? `the variable ${source.env}` : a.at(source.file);
+function placeOf(args: Looked, source: Source): string {
+  return "env" in source ? `the variable ${source.env}` : args.at(source.file);
 }
 
 /** The server answers, and knows the key. A worker's key may not read, which is what tells it from an unknown one. */
-async function checkKey(a: Looked): Promise<Check[]> {
-  const { url, key } = a.config;
-  const from = placeOf(a, key);
-  const fault = await faultOfServer(url.replace(/\/+$/, ""), a.invocation);
+async function checkKey(args: Looked): Promise<Check[]> {
+  const { url, key } = args.config;
+  const from = placeOf(args, key);
+  const fault = await faultOfServer(url.replace(/\/+$/, ""), args.invocation);
   const server = fault ? bad("server", `${url}: ${fault.what}`, fault.fix) : good("server", url);
-  const secret = (await secretIn(a, key))?.trim();
+  const secret = (await secretIn(args, key))?.trim();
   if (!secret)
     return [server, bad("key", `${from} has no key that this user can read`, "put the worker's key there")];
   if (!secret.startsWith("twp_wkr_"))
-    return [server, bad("key", `what ${from} holds is no worker key`, makeKey(a))];
+    return [server, bad("key", `what ${from} holds is no worker key`, makeKey(args))];
   if (!server.ok) return [server, good("key", `${from} (not compared: no server)`)];
-  const token = createClient({ url, token: secret, fetch: networkFetch(a.invocation.config.environment) });
+  const token = createClient({ url, token: secret, fetch: networkFetch(args.invocation.config.environment) });
   const answer = await token.getMe({}, { retries: 0 }).then(() => null, toFailure);
   return answer?.code === "unauthenticated"
-    ? [server, bad("key", `the server does not know the key in ${from}`, makeKey(a))]
+    ? [server, bad("key", `the server does not know the key in ${from}`, makeKey(args))]
     : [server, good("key", `${from}, known to the server`)];
 }
 
-function makeKey(a: Looked): string {
-  return `an admin makes one: \`towpath key create NAME --worker --pool ${a.config.pool}\``;
+function makeKey(args: Looked): string {
+  return `an admin makes one: \`towpath key create NAME --worker --pool ${args.config.pool}\``;
 }
 
-async function checkTrusted(a: Looked): Promise<Check> {
+async function checkTrusted(args: Looked): Promise<Check> {
   const kids: string[] = [];
-  for (const key of a.config.trustedKeys) {
+  for (const key of args.config.trustedKeys) {
     const jwk =
-      "file" in key ? await readJsonFile(a.at(String(key.file)), z.looseObject({ kid: z.string() })) : key;
+      "file" in key ? await readJsonFile(args.at(String(key.file)), z.looseObject({ kid: z.string() })) : key;
     if (jwk === null)
       return bad("trusted keys", `${String(key.file)} holds no public key`, "copy signing.pub.jwk there");
     if ("d" in jwk)
@@ -116,7 +116,7 @@ function hasLogin(url: string): boolean {
 }
 
 async function checkGitRegistry(
-  a: Looked,
+  args: Looked,
   { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
 ): Promise<Check> {
   const { url, username = "", password: source } = registry;
@@ -128,10 +128,10 @@ async function checkGitRegistry(
       "move it to the registry's username and password",
     );
   // An editor ends a file with a line's end, which is no part of the password.
-  const password = source && (await secretIn(a, source))?.replace(/\r?\n$/, "");
+  const password = source && (await secretIn(args, source))?.replace(/\r?\n$/, "");
   if (source !== undefined && !password)
-    return bad(title, `its password in ${placeOf(a, source)} cannot be read`, "put it there");
-  const { cwd, config } = a.invocation;
+    return bad(title, `its password in ${placeOf(args, source)} cannot be read`, "put it there");
+  const { cwd, config } = args.invocation;
   const login = password || username ? { username, password: password ?? "" } : undefined;
   const environment = { ...config.environment, ...AS_THE_WORKER };
   const fault = await gitFault({ url, login, cwd, environment });
@@ -144,22 +144,22 @@ async function checkGitRegistry(
     : bad(title, fault, fix);
 }
 
-async function checkRegistry(a: Looked, name: string, registry: Registry): Promise<Check> {
+async function checkRegistry(args: Looked, name: string, registry: Registry): Promise<Check> {
   const title = `registry ${name}`;
-  if (registry.kind === "git") return checkGitRegistry(a, { title, registry });
-  const path = a.at(registry.path);
+  if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
+  const path = args.at(registry.path);
   return (await isReadable(path))
     ? good(title, path)
     : bad(title, `${path} cannot be read`, "check the path and who may read it");
 }
 
-async function checkSecrets(a: Looked): Promise<Check[]> {
+async function checkSecrets(args: Looked): Promise<Check[]> {
   const checks: Check[] = [];
-  for (const [name, source] of Object.entries(a.config.secrets))
+  for (const [name, source] of Object.entries(args.config.secrets))
     checks.push(
-      (await secretIn(a, source)) === null
-        ? bad(`secret ${name}`, `${placeOf(a, source)} is not there`, "set it where the worker runs")
-        : good(`secret ${name}`, placeOf(a, source)),
+      (await secretIn(args, source)) === null
+        ? bad(`secret ${name}`, `${placeOf(args, source)} is not there`, "set it where the worker runs")
+        : good(`secret ${name}`, placeOf(args, source)),
     );
   return checks;
 }

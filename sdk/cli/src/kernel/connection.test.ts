@@ -76,9 +76,9 @@ type Place = (typeof PLACES)[number];
 const [HERE, ELSEWHERE] = ["https://here.example", "https://elsewhere.example"];
 
 /** Finds a connection where the address comes from one place and a key from another, which may name an address as well. */
-async function connectWith(a: { url: Place; key: Place; beside?: string | undefined }) {
-  const urlOf = (place: Place) => (place === a.url ? HERE : place === a.key ? a.beside : undefined);
-  const keyOf = (place: Place) => (place === a.key ? `key-of-${place}` : undefined);
+async function connectWith(args: { url: Place; key: Place; beside?: string | undefined }) {
+  const urlOf = (place: Place) => (place === args.url ? HERE : place === args.key ? args.beside : undefined);
+  const keyOf = (place: Place) => (place === args.key ? `key-of-${place}` : undefined);
   const [folderUrl, folderKey] = [urlOf("folder"), keyOf("folder")];
   await using folder = await folderWith({
     ".towpath/none": "",

@@ -162,10 +162,13 @@ function keyAmong(sources: readonly Source[], place: Place): Source | null {
 }
 
 /** The folder's key file, if the folder keeps a key for this address and the person's own file has another. */
-function unusedKeyFile(sources: readonly Source[], a: { holder: Source; url: string }): string | undefined {
+function unusedKeyFile(
+  sources: readonly Source[],
+  args: { holder: Source; url: string },
+): string | undefined {
   const folder = sources.find(({ kind, key }) => kind === "folder" && key !== undefined);
-  if (a.holder.kind !== "user" || folder?.key === a.holder.key) return undefined;
-  return folder !== undefined && names(folder, a.url) ? folder.from.key : undefined;
+  if (args.holder.kind !== "user" || folder?.key === args.holder.key) return undefined;
+  return folder !== undefined && names(folder, args.url) ? folder.from.key : undefined;
 }
 
 /**

@@ -30,12 +30,12 @@ export function programEnvironment({ config, globals }: Invocation): Invocation[
 /** Runs a program of ours in the foreground, handing on the signals that reach only us. @returns Our exit code. */
 export function inForeground(
   name: Parameters<typeof programArguments>[0],
-  a: { args: readonly string[]; environment: Invocation["config"]["environment"] },
+  options: { args: readonly string[]; environment: Invocation["config"]["environment"] },
 ): Promise<number> {
   return new Promise((settle, reject) => {
-    const child = spawn(process.execPath, programArguments(name, ...a.args), {
+    const child = spawn(process.execPath, programArguments(name, ...options.args), {
       stdio: "inherit",
-      env: a.environment,
+      env: options.environment,
     });
     // At a terminal Ctrl-C reaches the child as well; a second copy would look like the second, impatient one.
     const pass = (signal: NodeJS.Signals) => {

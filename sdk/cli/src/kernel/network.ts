@@ -42,11 +42,14 @@ function codeOf(chain: readonly Error[]): string | null {
 }
 
 /** Explains why no answer came from an address; null when nothing more than that is known. */
-export function reachFault(url: string, a: { error: unknown; environment: Environment }): ReachFault | null {
-  const chain = chainOf(a.error);
+export function reachFault(
+  url: string,
+  args: { error: unknown; environment: Environment },
+): ReachFault | null {
+  const chain = chainOf(args.error);
   const code = codeOf(chain);
   const certificate = certificateFault(code);
-  const proxy = proxyFor(url, a.environment);
+  const proxy = proxyFor(url, args.environment);
   if (certificate) {
     const between = proxy === null ? "" : `; it may be that of the proxy ${proxy}`;
     return { what: certificate.what + between, fix: `${certificate.fix}, for workers too` };

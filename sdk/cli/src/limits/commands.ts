@@ -70,25 +70,25 @@ export async function listLimits(invocation: Invocation): Promise<void> {
 /** Limits of this name, of any kind unless one is named. @throws Failure unless there is just one. */
 async function findLimit(
   client: Client,
-  a: { name: string; kind?: Limit["kind"] | undefined },
+  args: { name: string; kind?: Limit["kind"] | undefined },
 ): Promise<Limit> {
   const { items } = await client.listLimits({ query: { limit: LIMITS.pageRows } });
-  const found = items.filter((one) => one.name === a.name && (a.kind ?? one.kind) === one.kind);
+  const found = items.filter((one) => one.name === args.name && (args.kind ?? one.kind) === one.kind);
   const [only, ...others] = found;
   if (only !== undefined && others.length === 0) return only;
   if (only !== undefined) {
     const kinds = found.map((one) => `--kind ${one.kind}`).join(" or ");
-    throw new Failure(`${found.length} limits are called "${a.name}".`, {
+    throw new Failure(`${found.length} limits are called "${args.name}".`, {
       exit: "usage",
       next: [`say which: ${kinds}`],
     });
   }
   const near = closest(
-    a.name,
+    args.name,
     items.map((one) => one.name),
   );
   const next = near === null ? "`towpath limit ls` lists them" : `did you mean "${near}"?`;
-  throw new Failure(`There is no limit "${a.name}".`, {
+  throw new Failure(`There is no limit "${args.name}".`, {
     exit: "notFound",
     code: "limit-not-found",
     next: [next],

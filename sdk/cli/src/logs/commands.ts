@@ -92,12 +92,12 @@ async function readTail(log: Log, count: number): Promise<Tail> {
 }
 
 /** `towpath logs RUN`. @returns The exit code: when following, that of the outcome. */
-export async function printLogs(invocation: Invocation, a: LogRequest): Promise<number> {
+export async function printLogs(invocation: Invocation, args: LogRequest): Promise<number> {
   const client = await invocation.client();
-  const params = { runId: await findRunId(client, a.id) };
-  const log = { client, params, query: queryOf(a) };
+  const params = { runId: await findRunId(client, args.id) };
+  const log = { client, params, query: queryOf(args) };
   let attempts = (await client.getRun({ params })).attempts > 1;
-  const tail = a.tail === undefined ? null : await readTail(log, a.tail);
+  const tail = args.tail === undefined ? null : await readTail(log, args.tail);
   printEntries(invocation, tail?.entries ?? [], attempts);
   let after = tail?.next ?? START;
   const readOn = async () => {
@@ -110,7 +110,7 @@ export async function printLogs(invocation: Invocation, a: LogRequest): Promise<
       printEntries(invocation, page.value, attempts);
     }
   };
-  if (!a.follow) {
+  if (!args.follow) {
     if (tail === null) await readOn();
     return EXIT.ok;
   }

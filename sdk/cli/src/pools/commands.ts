@@ -46,12 +46,12 @@ export async function createPool(invocation: Invocation, name: string): Promise<
 /** `towpath queue set POOL QUEUE` */
 export async function setQueue(
   invocation: Invocation,
-  a: { pool: string; queue: string; priority: number },
+  args: { pool: string; queue: string; priority: number },
 ): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const body = { queue: a.queue, priority: a.priority };
-  const queue = await client.setQueue({ params: { name: a.pool }, body });
+  const body = { queue: args.queue, priority: args.priority };
+  const queue = await client.setQueue({ params: { name: args.pool }, body });
   output.data(queue);
   const name = output.style.bold(`${queue.pool}/${queue.name}`);
   output.line(`${output.style.green("✓")} queue ${name} of priority ${queue.priority}`);
@@ -81,9 +81,12 @@ export async function listQueues(invocation: Invocation, pool: string): Promise<
 }
 
 /** `towpath queue rm POOL QUEUE` */
-export async function deleteQueue(invocation: Invocation, a: { pool: string; queue: string }): Promise<void> {
+export async function deleteQueue(
+  invocation: Invocation,
+  args: { pool: string; queue: string },
+): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  await client.deleteQueue({ params: { name: a.pool, queue: a.queue } });
-  output.line(`${output.style.green("✓")} queue ${a.pool}/${a.queue} is deleted`);
+  await client.deleteQueue({ params: { name: args.pool, queue: args.queue } });
+  output.line(`${output.style.green("✓")} queue ${args.pool}/${args.queue} is deleted`);
 }

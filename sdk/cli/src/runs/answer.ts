@@ -36,8 +36,8 @@ export function howToAnswer({ schema }: Question, run: string): string[] {
   return [`\`towpath answer ${run} -p name=value\`, with`, ...lines.map((line) => `  ${line}`)];
 }
 
-function chosen(questions: readonly Question[], a: AnswerRequest): Question {
-  const { question } = a;
+function chosen(questions: readonly Question[], args: AnswerRequest): Question {
+  const { question } = args;
   const meant =
     question === undefined
       ? questions
@@ -53,43 +53,44 @@ function chosen(questions: readonly Question[], a: AnswerRequest): Question {
   );
 }
 
-async function answerOf(question: Question, a: AnswerRequest): Promise<Json> {
+async function answerOf(question: Question, args: AnswerRequest): Promise<Json> {
   const message = `The answer does not suit the question "${question.title}".`;
-  if (a.value === undefined)
-    return await parseParameters("", { schema: question.schema, given: a.given, message });
+  if (args.value === undefined)
+    return await parseParameters("", { schema: question.schema, given: args.given, message });
   const { $defs, ...own } = question.schema;
   const schema = { type: "object", properties: { answer: own }, ...($defs === undefined ? {} : { $defs }) };
-  const value = own.type === "boolean" ? (WORDS[a.value.toLowerCase()] ?? a.value) : a.value;
+  const value = own.type === "boolean" ? (WORDS[args.value.toLowerCase()] ?? args.value) : args.value;
   const { answer = null } = await parseParameters("", { schema, given: [`answer=${value}`], message });
   return answer;
 }
 
 /** `towpath answer RUN`: says what a run asks, or answers it. */
-export async function answerRun(invocation: Invocation, a: AnswerRequest): Promise<void> {
+export async function answerRun(invocation: Invocation, args: AnswerRequest): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const runId = await findRunId(client, a.id);
+  const runId = await findRunId(client, args.id);
   const questions = (await listOpenWaits(client, runId)).filter(isQuestion);
   if (questions.length === 0)
     throw new Failure("The run asks nothing now.", {
       exit: "invalidInput",
-      next: [`\`towpath why ${a.id}\` says what it waits for`],
+      next: [`\`towpath why ${args.id}\` says what it waits for`],
     });
-  if (a.value === undefined && a.given.length === 0) return show(invocation, { questions, run: a.id });
-  const question = chosen(questions, a);
+  if (args.value === undefined && args.given.length === 0)
+    return show(invocation, { questions, run: args.id });
+  const question = chosen(questions, args);
   const params = { runId, waitId: question.id };
-  const answered = await client.answerWait({ params, body: { answer: await answerOf(question, a) } });
+  const answered = await client.answerWait({ params, body: { answer: await answerOf(question, args) } });
   output.data(answered);
   output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"`);
   output.next(`\`towpath logs ${runId} -f\` follows the run`);
 }
 
-function show({ output }: Invocation, a: { questions: readonly Question[]; run: string }): void {
+function show({ output }: Invocation, args: { questions: readonly Question[]; run: string }): void {
   const { style } = output;
-  output.data({ items: a.questions });
-  for (const question of a.questions) {
+  output.data({ items: args.questions });
+  for (const question of args.questions) {
     const until = question.deadlineAt === null ? "" : style.dim(` until ${question.deadlineAt}`);
     output.line(`${style.bold(printable(question.title ?? ""))}${until}`);
-    for (const line of howToAnswer(question, a.run)) output.line(`  ${line}`);
+    for (const line of howToAnswer(question, args.run)) output.line(`  ${line}`);
   }
 }

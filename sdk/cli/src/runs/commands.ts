@@ -147,12 +147,12 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
 }
 
 /** `towpath runs cancel RUN` */
-export async function cancelRun(invocation: Invocation, a: { id: string; reason: string }): Promise<void> {
+export async function cancelRun(invocation: Invocation, args: { id: string; reason: string }): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const params = { runId: await findRunId(client, a.id) };
+  const params = { runId: await findRunId(client, args.id) };
   try {
-    const one = await client.cancelRun({ params, body: { reason: a.reason } });
+    const one = await client.cancelRun({ params, body: { reason: args.reason } });
     output.data(one);
     output.line(`${describeState(one, output.style)} ${one.id}`);
     if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` shows it end`);

@@ -135,17 +135,17 @@ const isTooLarge = (error: unknown) =>
 /** Creates a run for each line. Sends halves where the control plane, or a proxy before it, refuses all in one request. */
 export async function createBatch(
   invocation: Pick<Invocation, "clock">,
-  a: { client: Client; request: ManyRequest; lines: readonly Line[] },
+  args: { client: Client; request: ManyRequest; lines: readonly Line[] },
 ): Promise<CreatedRun[]> {
-  const { client, request, lines } = a;
+  const { client, request, lines } = args;
   try {
     const { items } = await client.createRuns({ body: await bodyOf(invocation, request, lines) });
     return items;
   } catch (error) {
     if (!isTooLarge(error) || lines.length < 2) throw error;
     const half = Math.ceil(lines.length / 2);
-    const first = await createBatch(invocation, { ...a, lines: lines.slice(0, half) });
-    return [...first, ...(await createBatch(invocation, { ...a, lines: lines.slice(half) }))];
+    const first = await createBatch(invocation, { ...args, lines: lines.slice(0, half) });
+    return [...first, ...(await createBatch(invocation, { ...args, lines: lines.slice(half) }))];
   }
 }
 

@@ -29,17 +29,17 @@ export function progressLine(title: string, body: BodyOf<"progress">, style: Sty
 }
 
 /** A task's line. A running one says how long it has been at it. */
-export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?: string }): string {
-  const { style } = a;
+export function taskLine(task: TaskRun, args: { style: Style; nowMs: number; mark?: string }): string {
+  const { style } = args;
   const { label, depth } = callLabel(task);
   const running = task.endedAt === null && task.startedAt !== null;
   const took = running
-    ? formatDuration(Math.max(0, a.nowMs - Date.parse(task.startedAt ?? "")))
+    ? formatDuration(Math.max(0, args.nowMs - Date.parse(task.startedAt ?? "")))
     : durationBetween(task.startedAt, task.endedAt);
   const reused = task.reused ? style.dim(`  reused ${task.state === "failed" ? "failure" : "result"}`) : "";
   const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
   const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
-  const mark = a.mark ?? markOf(task.state, style);
+  const mark = args.mark ?? markOf(task.state, style);
   return `${"  ".repeat(depth)}${mark} ${label}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
 }
 
@@ -48,9 +48,9 @@ const TIME_WIDTH = 13;
 const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;
 
 /** A log entry: its lines stand below one another, so that none of them passes for an entry of its own. */
-export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean }): string {
-  const { style } = a;
-  const attempt = a.attempts ? style.dim(`#${entry.attempt} `) : "";
+export function logLine(entry: LogEntry, args: { style: Style; attempts: boolean }): string {
+  const { style } = args;
+  const attempt = args.attempts ? style.dim(`#${entry.attempt} `) : "";
   if (entry.kind === "gap")
     return `${attempt}${style.yellow(`⋯ ${entry.count} lines are missing: ${printable(entry.reason)}`)}`;
   const time = style.dim(entry.at.slice(11, 23));

@@ -35,12 +35,12 @@ function payloadOf({ payload, given }: EventRequest): Json {
 }
 
 /** `towpath event NAME`: tells of something that happened. */
-export async function sendEvent(invocation: Invocation, a: EventRequest): Promise<void> {
+export async function sendEvent(invocation: Invocation, args: EventRequest): Promise<void> {
   const { output, clock } = invocation;
   const client = await invocation.client();
-  const body = { id: a.id ?? uuidv7(clock.nowMs()), name: a.name, payload: payloadOf(a) };
-  const sent = await client.sendEvent({ body: a.key === undefined ? body : { ...body, key: a.key } });
+  const body = { id: args.id ?? uuidv7(clock.nowMs()), name: args.name, payload: payloadOf(args) };
+  const sent = await client.sendEvent({ body: args.key === undefined ? body : { ...body, key: args.key } });
   output.data(sent);
   const runs = sent.satisfied === 1 ? "1 run waited for it" : `${sent.satisfied} runs waited for it`;
-  output.line(`${output.style.green("✓")} event ${a.name} ${output.style.dim(sent.id)}: ${runs}`);
+  output.line(`${output.style.green("✓")} event ${args.name} ${output.style.dim(sent.id)}: ${runs}`);
 }

@@ -36,30 +36,30 @@ interface Lasting {
 }
 
 /** Lines that an event adds for good, whether on a terminal or in a pipe. */
-function lastingLines(event: StreamedEvent, a: Lasting): string[] {
+function lastingLines(event: StreamedEvent, args: Lasting): string[] {
   if (event.event === "begin")
     return [
-      a.style.dim(
+      args.style.dim(
         "The control plane no longer has what was shown last. The run is shown from its beginning:",
       ),
     ];
-  if (event.event === "log") return event.data.map((entry) => logLine(entry, a));
-  if (event.event === "task" && isOver(event.data)) return a.tell(event.data, taskLine(event.data, a));
+  if (event.event === "log") return event.data.map((entry) => logLine(entry, args));
+  if (event.event === "task" && isOver(event.data)) return args.tell(event.data, taskLine(event.data, args));
   return [];
 }
 
-function footLines(view: RunView, a: { style: Style; nowMs: number; frame: number }): string[] {
-  const { style } = a;
-  const mark = style.cyan(SPINNER[a.frame % SPINNER.length] ?? "");
+function footLines(view: RunView, args: { style: Style; nowMs: number; frame: number }): string[] {
+  const { style } = args;
+  const mark = style.cyan(SPINNER[args.frame % SPINNER.length] ?? "");
   const running = [...view.tasks.values()].filter((task) => !isOver(task));
   const progress = progressOf(view).filter(({ body }) => body.total === null || body.done < body.total);
   const lines = [
-    ...running.map((task) => taskLine(task, task.state === "running" ? { ...a, mark } : a)),
+    ...running.map((task) => taskLine(task, task.state === "running" ? { ...args, mark } : args)),
     ...progress.map(({ title, body }) => `  ${progressLine(title, body, style)}`),
   ];
   if (lines.length > 0 || view.run === null) return lines;
   const { state, createdAt } = view.run;
-  const since = formatDuration(Math.max(0, a.nowMs - Date.parse(createdAt)));
+  const since = formatDuration(Math.max(0, args.nowMs - Date.parse(createdAt)));
   return isFinalRunState(state) ? [] : [`${mark} ${state} ${style.dim(since)}`];
 }
 
@@ -154,12 +154,12 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
  */
 export async function followRun(
   invocation: Invocation,
-  a: { client: Client; runId: string; signal?: AbortSignal | undefined },
+  args: { client: Client; runId: string; signal?: AbortSignal | undefined },
 ): Promise<Run> {
-  const { client, signal } = a;
-  const params = { runId: a.runId };
+  const { client, signal } = args;
+  const params = { runId: args.runId };
   const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
-  const about = { client, runId: a.runId, style: invocation.output.style };
+  const about = { client, runId: args.runId, style: invocation.output.style };
   const [releasesOf, waitsOf] = [releaseNotes(about), waitNotes(about)];
   let view = EMPTY_VIEW;
   try {

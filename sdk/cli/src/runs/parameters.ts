@@ -53,8 +53,8 @@ const SHAPES: Readonly<Record<string, string>> = {
   null: "null",
 };
 
-function typedValue(name: string, a: { text: string; types: readonly string[] }): { value: Json } | Fault {
-  const { text, types } = a;
+function typedValue(name: string, args: { text: string; types: readonly string[] }): { value: Json } | Fault {
+  const { text, types } = args;
   const parsed = parsedJson(text);
   if (types.length === 0) return { value: parsed ?? text };
   if (parsed !== undefined && typeof parsed !== "string" && fits(parsed, types)) return { value: parsed };
@@ -88,13 +88,13 @@ export function parameterLines(schema: Schema): string[] {
 
 function invalidParameters(
   deployment: string,
-  a: { faults: readonly Fault[]; schema: Schema; message: string | undefined },
+  args: { faults: readonly Fault[]; schema: Schema; message: string | undefined },
 ): Failure {
-  const lines = parameterLines(a.schema);
-  return new Failure(a.message ?? `The parameters do not suit the deployment "${deployment}".`, {
+  const lines = parameterLines(args.schema);
+  return new Failure(args.message ?? `The parameters do not suit the deployment "${deployment}".`, {
     exit: "invalidInput",
     code: "invalid-parameters",
-    faults: a.faults,
+    faults: args.faults,
     next: lines.length === 0 ? [`\`towpath run ${deployment}\` takes no parameters`] : lines,
   });
 }
@@ -114,30 +114,30 @@ async function schemaFaults(schema: Schema, parameters: { [key: string]: Json })
 /**
  * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
  * it says text. Values of no known type are JSON if they read as JSON, else text.
- * @param a.base Parameters that those override.
- * @param a.message What a refusal says. @default that they do not suit the deployment
+ * @param args.base Parameters that those override.
+ * @param args.message What a refusal says. @default that they do not suit the deployment
  * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
  */
 export async function parseParameters(
   deployment: string,
-  a: {
+  args: {
     schema: Schema;
     given: readonly string[];
     base?: { readonly [key: string]: Json };
     message?: string;
   },
 ): Promise<{ [key: string]: Json }> {
-  const { schema } = a;
+  const { schema } = args;
   const properties = isSchema(schema.properties) ? schema.properties : {};
   const values = new Map<string, Json>();
   const faults: Fault[] = [];
-  for (const { name, text } of a.given.map(splitParameter)) {
+  for (const { name, text } of args.given.map(splitParameter)) {
     const typed = typedValue(name, { text, types: typesOf(properties[name], schema) });
     if ("value" in typed) values.set(name, typed.value);
     else faults.push(typed);
   }
-  const parameters = { ...a.base, ...Object.fromEntries(values) };
+  const parameters = { ...args.base, ...Object.fromEntries(values) };
   const all = faults.length > 0 ? faults : await schemaFaults(schema, parameters);
-  if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema, message: a.message });
+  if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema, message: args.message });
   return parameters;
 }

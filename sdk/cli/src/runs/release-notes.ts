@@ -13,7 +13,7 @@ export function releaseReasonOf(run: Pick<Run, "attemptList">): string | null {
  * every offer.
  * @returns For an event of the run's stream, the lines to show.
  */
-export function releaseNotes(a: {
+export function releaseNotes(args: {
   readonly client: Client;
   readonly runId: string;
   readonly style: Style;
@@ -23,13 +23,13 @@ export function releaseNotes(a: {
     if (event.event !== "run" || event.data.startedAt !== null || isFinalRunState(event.data.state))
       return [];
     // The stream tells states alone. A fault in asking for more is no reason to stop following.
-    const run = await a.client.getRun({ params: { runId: a.runId } }).catch(() => null);
+    const run = await args.client.getRun({ params: { runId: args.runId } }).catch(() => null);
     const reason = run && releaseReasonOf(run);
     if (!reason || reason === told) return [];
     told = reason;
     return [
-      a.style.yellow(`! a worker gave the run back: ${printable(reason)}`),
-      `${a.style.dim("→")} ${withCommands("mend that on the worker's side; it is offered again by itself. `towpath doctor` checks the chain", a.style)}`,
+      args.style.yellow(`! a worker gave the run back: ${printable(reason)}`),
+      `${args.style.dim("→")} ${withCommands("mend that on the worker's side; it is offered again by itself. `towpath doctor` checks the chain", args.style)}`,
     ];
   };
 }

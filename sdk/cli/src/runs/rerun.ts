@@ -27,14 +27,14 @@ const STEPS_MAX = 20;
 const grouped = (count: number) => count.toLocaleString("en-US");
 
 /** A plan as one line: what is taken over, what runs, and why. */
-export function planLine(plan: RerunPlan, a: { isChanged: boolean; style: Style }): string {
-  const { style } = a;
+export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Style }): string {
+  const { style } = args;
   const shown = plan.reasons.slice(0, REASONS_MAX).map(({ reason }) => printable(reason));
   const more = plan.reasons.length - shown.length;
   const all = [
     ...shown,
     ...(more > 0 ? [`${more} more reasons`] : []),
-    ...(a.isChanged ? ["the parameters changed, so whatever takes another input runs too"] : []),
+    ...(args.isChanged ? ["the parameters changed, so whatever takes another input runs too"] : []),
   ];
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
   return `reuse ${style.bold(grouped(plan.reuse))} · run ${style.bold(grouped(plan.run))}${why}`;
@@ -69,9 +69,9 @@ export function planSteps(plan: RerunPlan, style: Style): string[] {
 /** The parameters of the new run, if they are to be others. */
 async function parametersOf(
   client: Client,
-  a: { source: Run; request: RerunRequest },
+  args: { source: Run; request: RerunRequest },
 ): Promise<{ [key: string]: Json } | undefined> {
-  const { source, request } = a;
+  const { source, request } = args;
   if (request.given.length === 0) return undefined;
   const { parameters, latest } = await client.getDeployment({ params: { name: source.deployment } });
   // The schema of an older version is not at hand: the control plane checks against it.
@@ -80,21 +80,21 @@ async function parametersOf(
 }
 
 /** A refusal as the command that was typed would have it. */
-function saidBetter(failure: unknown, a: { id: string }): unknown {
+function saidBetter(failure: unknown, args: { id: string }): unknown {
   if (!(failure instanceof Problem)) return failure;
   if (failure.code === "version-below-floor")
     return new Failure(failure.detail, {
       exit: "invalidInput",
       code: failure.code,
       cause: failure,
-      next: [`\`towpath rerun ${a.id}\` runs the latest version`],
+      next: [`\`towpath rerun ${args.id}\` runs the latest version`],
     });
   if (failure.code !== "run-transition-not-allowed") return failure;
   return new Failure(failure.detail, {
     exit: "invalidInput",
     code: failure.code,
     cause: failure,
-    next: [`\`towpath logs ${a.id} -f\` follows it to its end`],
+    next: [`\`towpath logs ${args.id} -f\` follows it to its end`],
   });
 }
 

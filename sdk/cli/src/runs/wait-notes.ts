@@ -5,7 +5,7 @@ import { printable, type Style, withCommands } from "../output.ts";
  * Tells, while a run is followed, what it waits for whenever it is suspended, so that whoever watches can answer.
  * @returns For an event of the run's stream, the lines to show.
  */
-export function waitNotes(a: {
+export function waitNotes(args: {
   readonly client: Client;
   readonly runId: string;
   readonly style: Style;
@@ -13,8 +13,10 @@ export function waitNotes(a: {
   return async (event) => {
     if (event.event !== "run" || event.data.state !== "suspended") return [];
     // A fault in asking for more is no reason to stop following.
-    const why = await a.client.getRunWhy({ params: { runId: a.runId } }).catch(() => null);
+    const why = await args.client.getRunWhy({ params: { runId: args.runId } }).catch(() => null);
     if (why?.state !== "suspended") return [];
-    return why.reasons.map(({ text }) => `${a.style.dim("→")} ${withCommands(printable(text), a.style)}`);
+    return why.reasons.map(
+      ({ text }) => `${args.style.dim("→")} ${withCommands(printable(text), args.style)}`,
+    );
   };
 }

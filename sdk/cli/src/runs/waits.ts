@@ -17,14 +17,14 @@ const whatRuns = ({ deployment, run }: ListedWait) =>
   run?.name == null ? deployment : `${deployment} ${printable(run.name)}`;
 
 /** `towpath waits`: what the runs of the workspace wait for; unless all is asked for, what they ask people. */
-export async function listWaits(invocation: Invocation, a: WaitsQuery): Promise<void> {
+export async function listWaits(invocation: Invocation, args: WaitsQuery): Promise<void> {
   const { output } = invocation;
-  const { deployment, all, limit, cursor } = a;
+  const { deployment, all, limit, cursor } = args;
   const client = await invocation.client();
   const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit, cursor };
   const page = await client.listAllWaits({ query: narrowed });
   output.data(page);
-  if (page.items.length === 0) return output.next(none(a));
+  if (page.items.length === 0) return output.next(none(args));
   if (all) showAll(invocation, page.items);
   else showQuestions(invocation, page.items);
   if (page.next === null) return;

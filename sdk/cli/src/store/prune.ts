@@ -57,9 +57,9 @@ function runOf(text: string | undefined): string | undefined {
 }
 
 /** Runs of which nothing was written since then. One run that is named goes whatever its age, if no age is given. */
-function beforeOf(a: PruneOptions, nowMs: number): number {
-  if (a.olderThan !== undefined) return nowMs - ageOf(a.olderThan);
-  if (a.run !== undefined) return Number.MAX_SAFE_INTEGER;
+function beforeOf(args: PruneOptions, nowMs: number): number {
+  if (args.olderThan !== undefined) return nowMs - ageOf(args.olderThan);
+  if (args.run !== undefined) return Number.MAX_SAFE_INTEGER;
   throw new Failure("Which runs? Nothing says so.", {
     exit: "usage",
     next: ["give an age, `--older-than 30d`, or a run, `--run RUN`, or both"],
@@ -120,11 +120,11 @@ async function deleteRefsAlone(invocation: Invocation, options: PruneOptions): P
 /** Whom to tell, if anybody: nobody for a count, or where only the store is meant. */
 async function listener(
   invocation: Invocation,
-  a: PruneOptions,
+  args: PruneOptions,
   workerUrl: string | undefined,
 ): Promise<Listener> {
-  if (a.dryRun) return { connection: null, why: null };
-  if (a.only === "store") return { connection: null, why: "only the store was meant" };
+  if (args.dryRun) return { connection: null, why: null };
+  if (args.only === "store") return { connection: null, why: "only the store was meant" };
   return await listenerOf(invocation, workerUrl);
 }
 

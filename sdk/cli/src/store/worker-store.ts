@@ -93,16 +93,17 @@ export async function storeOf(ground: StoreGround, store: StoreSettings): Promis
 
 /**
  * A store that a worker's configuration names, with its credentials, and the address of the worker's control plane.
- * @param a.store The store's name. Undefined: the one without.
+ * @param args.store The store's name. Undefined: the one without.
  */
 export async function workerStore(
   invocation: Invocation,
-  a: { config: string | undefined; pool: string | undefined; store?: string | undefined },
+  args: { config: string | undefined; pool: string | undefined; store?: string | undefined },
 ): Promise<{ store: Context["store"]; url: string | undefined }> {
-  const local = async () => localWorker(await invocation.folder(), a.pool ?? "local").configFile;
-  const file = a.config === undefined ? await local() : resolve(invocation.cwd, a.config);
+  const local = async () => localWorker(await invocation.folder(), args.pool ?? "local").configFile;
+  const file = args.config === undefined ? await local() : resolve(invocation.cwd, args.config);
   const { store: unnamed, stores, url } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
-  const store = a.store === undefined ? unnamed : (stores[a.store] ?? noStore(a.store, Object.keys(stores)));
+  const store =
+    args.store === undefined ? unnamed : (stores[args.store] ?? noStore(args.store, Object.keys(stores)));
   const ground = { environment: invocation.config.environment, folder: dirname(file) };
   return { store: await storeOf(ground, store), url };
 }

@@ -49,11 +49,13 @@ async function isKnown(client: Client, secret: string): Promise<boolean> {
   return false;
 }
 
-async function ensureKey(a: { client: Client; pool: string; worker: LocalWorker }): Promise<void> {
-  const kept = (await readOwnFile(a.worker.keyFile))?.trim();
-  if (kept && (await isKnown(a.client, kept))) return;
-  const created = await a.client.createKey({ body: { kind: "worker", name: "local-worker", pool: a.pool } });
-  await writeWhole(a.worker.keyFile, `${created.secret}\n`, 0o600);
+async function ensureKey(args: { client: Client; pool: string; worker: LocalWorker }): Promise<void> {
+  const kept = (await readOwnFile(args.worker.keyFile))?.trim();
+  if (kept && (await isKnown(args.client, kept))) return;
+  const created = await args.client.createKey({
+    body: { kind: "worker", name: "local-worker", pool: args.pool },
+  });
+  await writeWhole(args.worker.keyFile, `${created.secret}\n`, 0o600);
 }
 
 /** The variable that a secret is read from on a laptop: `warehouse-password` is `WAREHOUSE_PASSWORD`. */
@@ -80,18 +82,18 @@ function storesOf(folder: StateFolder, projects: readonly Project[]): Record<str
  * Writes the configuration of a worker on this machine, with a key of its own (made once), trusting the state folder's
  * signing key. Secrets that the projects name are read from variables of the worker's environment.
  */
-export async function writeWorkerConfig(a: {
+export async function writeWorkerConfig(args: {
   readonly folder: StateFolder;
   readonly client: Client;
   readonly url: string;
   readonly pool: string;
   readonly projects: readonly Project[];
 }): Promise<LocalWorker> {
-  const { folder, url, pool } = a;
+  const { folder, url, pool } = args;
   const worker = localWorker(folder, pool);
   await mkdir(folder.store, { recursive: true });
-  await ensureKey({ client: a.client, pool, worker });
-  const secrets = a.projects
+  await ensureKey({ client: args.client, pool, worker });
+  const secrets = args.projects
     .flatMap(({ deployments }) => deployments.flatMap(({ settings }) => settings.secrets ?? []))
     .map(({ name }) => [name, { env: secretVariable(name) }] as const);
   const config = {
@@ -103,9 +105,9 @@ export async function writeWorkerConfig(a: {
     warm: 1,
     stateDir: worker.stateDir,
     trustedKeys: [{ file: folder.signingPublicFile }],
-    registries: registriesOf(folder, a.projects),
+    registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href },
-    stores: storesOf(folder, a.projects),
+    stores: storesOf(folder, args.projects),
     secrets: Object.fromEntries(secrets),
     drainMs: LOCAL_DRAIN_MS,
   };

@@ -85,17 +85,17 @@ function notHere(runId: string): Failure {
 /** The id of a run, from all of it or its end: this worker's journals say whose it is. */
 async function journaledRun(
   invocation: Invocation,
-  a: { run: string; config: readonly string[] },
+  args: { run: string; config: readonly string[] },
 ): Promise<string> {
-  const typed = typedRun(a.run);
+  const typed = typedRun(args.run);
   if ("id" in typed) return typed.id;
-  const { printed } = await askWorker(invocation, [...a.config, "--find", typed.part], "pipe");
+  const { printed } = await askWorker(invocation, [...args.config, "--find", typed.part], "pipe");
   const found = z.array(z.string()).parse(JSON.parse(printed));
   const only = onlyRun(
-    a.run,
+    args.run,
     found.map((id) => ({ id })),
   );
-  if (only === null) throw notHere(a.run);
+  if (only === null) throw notHere(args.run);
   return only;
 }
 

@@ -175,14 +175,14 @@ export interface HasAmounts {
  */
 export function neverHeld(
   needs: Amounts,
-  a: { readonly pool: string; readonly workers: readonly HasAmounts[] },
+  args: { readonly pool: string; readonly workers: readonly HasAmounts[] },
 ): string | null {
-  if (a.workers.some(({ total }) => covers(total, needs))) return null;
-  const most = (name: string) => Math.max(0, ...a.workers.map(({ total }) => total[name] ?? 0));
+  if (args.workers.some(({ total }) => covers(total, needs))) return null;
+  const most = (name: string) => Math.max(0, ...args.workers.map(({ total }) => total[name] ?? 0));
   const tooFew = shownAmounts(needs).filter(
     ([name, amount]) => lacking({ [name]: most(name) }, { [name]: amount }).length > 0,
   );
-  const who = `the workers of pool "${a.pool}"`;
+  const who = `the workers of pool "${args.pool}"`;
   if (tooFew.length === 0)
     return `needs ${amountsText(needs)} on one worker; ${who} have each of it, but none has all`;
   const has = tooFew.map(([name]) =>

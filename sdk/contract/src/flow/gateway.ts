@@ -75,7 +75,7 @@ export interface RunEnding {
   /** Runs the hook and nothing else. Resolves once the gateway holds all that it told; a hook that fails is a warning there. */
   readonly run: (
     address: GatewayAddress,
-    a: { readonly context: unknown; readonly ending: FlowEnding },
+    args: { readonly context: unknown; readonly ending: FlowEnding },
   ) => Promise<void>;
 }
 

@@ -36,8 +36,12 @@ const CERTAINTY = 1e-7;
  * Compares scores with what happened; `late` holds 0 or 1 and is as long as `scores`.
  * @throws FlightsProblem `bad-split` if all flights are late or none is: nothing can be told apart then.
  */
-export function evaluateScores(a: { scores: Float32Array; late: Uint8Array; baseRate: number }): Evaluation {
-  const { scores, late, baseRate } = a;
+export function evaluateScores(args: {
+  scores: Float32Array;
+  late: Uint8Array;
+  baseRate: number;
+}): Evaluation {
+  const { scores, late, baseRate } = args;
   const order = orderByScore(scores);
   return {
     rows: scores.length,
@@ -54,13 +58,13 @@ export function evaluateScores(a: { scores: Float32Array; late: Uint8Array; base
  * Area under the ROC curve from ranks (Mann and Whitney's U): tied scores share their mean rank, so a constant score gives exactly 0.5.
  * @throws FlightsProblem `bad-split` if there is only one kind of outcome.
  */
-export function areaUnderCurve(a: {
+export function areaUnderCurve(args: {
   scores: ArrayLike<number>;
   late: Uint8Array;
   order?: Uint32Array;
 }): number {
-  const { scores, late } = a;
-  const order = a.order ?? orderByScore(scores);
+  const { scores, late } = args;
+  const order = args.order ?? orderByScore(scores);
   let [lates, rankSum, start] = [0, 0, 0];
   while (start < order.length) {
     let end = start + 1;
@@ -95,16 +99,16 @@ function meanLogLoss(late: Uint8Array, probabilityOf: (row: number) => number): 
   return sum / late.length;
 }
 
-function calibrate(a: { scores: Float32Array; late: Uint8Array; order: Uint32Array }): CalibrationBin[] {
+function calibrate(args: { scores: Float32Array; late: Uint8Array; order: Uint32Array }): CalibrationBin[] {
   const bins: CalibrationBin[] = [];
   for (let bin = 0; bin < CALIBRATION_BINS; bin++) {
-    const from = Math.floor((bin * a.order.length) / CALIBRATION_BINS);
-    const own = a.order.subarray(from, Math.floor(((bin + 1) * a.order.length) / CALIBRATION_BINS));
+    const from = Math.floor((bin * args.order.length) / CALIBRATION_BINS);
+    const own = args.order.subarray(from, Math.floor(((bin + 1) * args.order.length) / CALIBRATION_BINS));
     if (own.length === 0) continue;
     let [foretold, observed] = [0, 0];
     for (const row of own) {
-      foretold += at(a.scores, row);
-      observed += at(a.late, row);
+      foretold += at(args.scores, row);
+      observed += at(args.late, row);
     }
     bins.push({ rows: own.length, foretold: foretold / own.length, observed: observed / own.length });
   }

@@ -52,12 +52,12 @@ export const DENSE_FIELDS = [
 ] as const satisfies readonly DenseField[];
 
 /** The codes of every flight, for so many airports and so many routes known from training. */
-export function categoricalFields(a: { airports: number; routes: number }): readonly CategoricalField[] {
+export function categoricalFields(args: { airports: number; routes: number }): readonly CategoricalField[] {
   return [
     { name: "weekday-hour", reads: ["calendar", "timetable"], levels: 7 * HOUR_LEVELS },
-    { name: "origin-hour", reads: ["origin", "timetable"], levels: a.airports * HOUR_LEVELS },
-    { name: "destination-hour", reads: ["destination", "timetable"], levels: a.airports * HOUR_LEVELS },
+    { name: "origin-hour", reads: ["origin", "timetable"], levels: args.airports * HOUR_LEVELS },
+    { name: "destination-hour", reads: ["destination", "timetable"], levels: args.airports * HOUR_LEVELS },
     // Level 0 is a route that the training period does not know.
-    { name: "route", reads: ["origin", "destination"], levels: a.routes + 1 },
+    { name: "route", reads: ["origin", "destination"], levels: args.routes + 1 },
   ];
 }

@@ -179,15 +179,15 @@ function fillDense({ flights, features, planned, memory }: Building, row: number
 }
 
 /** Adds to the memory what landed during one service day, whenever it had left. */
-function learnDay(building: Building, a: { from: number; to: number; day: number }): void {
+function learnDay(building: Building, args: { from: number; to: number; day: number }): void {
   const { network, origin, destination, route } = building.memory;
   for (const { yesterday } of [network, origin, destination]) fade(yesterday, 0);
   for (const { recent } of [network, origin, destination, route]) fade(recent, RECENT_KEEP_PER_DAY);
   const { airborne } = building.memory;
   building.memory.airborne = [];
   for (const row of airborne) learnFlight(building, row);
-  const dayEndsAtMin = (a.day + 1) * DAY_MIN + SERVICE_DAY_STARTS_AT_MIN;
-  for (let row = a.from; row < a.to; row++) {
+  const dayEndsAtMin = (args.day + 1) * DAY_MIN + SERVICE_DAY_STARTS_AT_MIN;
+  for (let row = args.from; row < args.to; row++) {
     if (landedAtMin(building.flights, row) <= dayEndsAtMin) learnFlight(building, row);
     else building.memory.airborne.push(row);
   }

@@ -67,8 +67,8 @@ interface Examined {
 /** The examination: a model that leaks or does not beat the base rate fails the run here. */
 const evaluate = task(
   { name: "evaluate" },
-  async (a: { flights: Flights; features: Features; split: Split; model: Model }): Promise<Examined> => {
-    const { flights, features, split, model } = a;
+  async (args: { flights: Flights; features: Features; split: Split; model: Model }): Promise<Examined> => {
+    const { flights, features, split, model } = args;
     const scores = scoreRows(model, features, { from: split.heldOutFrom, to: split.rows });
     const late = features.late.subarray(split.heldOutFrom);
     const evaluation = evaluateScores({ scores, late, baseRate: model.trained.lateShare });

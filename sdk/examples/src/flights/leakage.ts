@@ -33,13 +33,13 @@ const MAX_SAMPLE = 50_000;
  * @throws FlightsProblem `leaked-feature` naming each suspect and why.
  */
 export function requireNoLeak(
-  a: { flights: Flights; features: Features; split: Split; modelAuc?: number },
+  args: { flights: Flights; features: Features; split: Split; modelAuc?: number },
   limits: LeakageLimits = {},
 ): FeatureSuspicion[] {
   const { maxFeatureAuc = 0.75, maxDelayCorrelation = 0.5, maxModelAuc = 0.9 } = limits;
-  const suspicions = [...suspectDense(a), ...suspectCategorical(a)];
+  const suspicions = [...suspectDense(args), ...suspectCategorical(args)];
   const findings = [
-    ...findForbiddenSources([...a.features.denseFields, ...a.features.categoricalFields]),
+    ...findForbiddenSources([...args.features.denseFields, ...args.features.categoricalFields]),
     ...suspicions
       .filter((s) => !(s.auc <= maxFeatureAuc))
       .map((s) => `${s.name} alone reaches an AUC of ${s.auc.toFixed(3)}, more than ${maxFeatureAuc}`),
@@ -48,9 +48,9 @@ export function requireNoLeak(
         (s) => s.delayCorrelation !== undefined && !(Math.abs(s.delayCorrelation) <= maxDelayCorrelation),
       )
       .map((s) => `${s.name} follows the delay with a correlation of ${s.delayCorrelation?.toFixed(3)}`),
-    ...(a.modelAuc !== undefined && !(a.modelAuc <= maxModelAuc)
+    ...(args.modelAuc !== undefined && !(args.modelAuc <= maxModelAuc)
       ? [
-          `the model reaches an AUC of ${a.modelAuc.toFixed(3)}, more than ${maxModelAuc}: too good for a forecast`,
+          `the model reaches an AUC of ${args.modelAuc.toFixed(3)}, more than ${maxModelAuc}: too good for a forecast`,
         ]
       : []),
   ];

@@ -39,15 +39,15 @@ export async function showCalibration(evaluation: Evaluation): Promise<void> {
 }
 
 /** Shows in a few sentences what was learnt from what, and where the model is. */
-export async function showSummary(a: {
+export async function showSummary(args: {
   report: DataReport;
   evaluation: Evaluation;
   suspicions: readonly FeatureSuspicion[];
   split: Split;
   model: RefTo<Model>;
 }): Promise<void> {
-  const { report, evaluation, split } = a;
-  const best = [...a.suspicions].sort((one, other) => other.auc - one.auc).slice(0, TOLD);
+  const { report, evaluation, split } = args;
+  const best = [...args.suspicions].sort((one, other) => other.auc - one.auc).slice(0, TOLD);
   await artifact.markdown({
     key: "summary",
     title: "Late arrivals",
@@ -61,7 +61,7 @@ export async function showSummary(a: {
       "",
       `What tells most by itself: ${best.map((one) => `${one.name} (${one.auc.toFixed(3)})`).join(", ")}.`,
       "",
-      `The model: ${a.model.uri} (${a.model.sizeBytes.toLocaleString("en-US")} bytes).`,
+      `The model: ${args.model.uri} (${args.model.sizeBytes.toLocaleString("en-US")} bytes).`,
     ].join("\n"),
   });
 }

@@ -91,15 +91,15 @@ function groupOf(flights: Flights, row: number): number {
 /** As many slots for each group as it had flights on its busiest day. */
 function layOutSlots(
   flights: Flights,
-  a: { ordinals: Uint16Array; untilRow: number; groups: number },
+  args: { ordinals: Uint16Array; untilRow: number; groups: number },
 ): Int32Array {
-  const firstSlot = new Int32Array(a.groups + 1);
-  for (let row = 0; row < a.untilRow; row++) {
+  const firstSlot = new Int32Array(args.groups + 1);
+  for (let row = 0; row < args.untilRow; row++) {
     const group = groupOf(flights, row);
-    const needed = Math.min(uint16At(a.ordinals, row) + 1, MAX_DAILY_FLIGHTS);
+    const needed = Math.min(uint16At(args.ordinals, row) + 1, MAX_DAILY_FLIGHTS);
     if (needed > int32At(firstSlot, group + 1)) firstSlot[group + 1] = needed;
   }
-  for (let group = 0; group < a.groups; group++)
+  for (let group = 0; group < args.groups; group++)
     firstSlot[group + 1] = int32At(firstSlot, group + 1) + int32At(firstSlot, group);
   return firstSlot;
 }

@@ -161,11 +161,11 @@ function flowOf(root: Part, process: () => Process) {
 }
 
 /** Runs until the process dies or the flow ends. @returns the flow's value, or null if it was killed */
-async function attempt(root: Part, a: { ground: Ground; dieAt: number; ordinal: number }) {
-  const process = new Process(a.ground, a.dieAt);
+async function attempt(root: Part, args: { ground: Ground; dieAt: number; ordinal: number }) {
+  const process = new Process(args.ground, args.dieAt);
   const random = flowOf(root, () => process);
   const runnable = { ...random, dueInput: null };
-  const end = await runFlowIn(runnable, hostOf(process, a.ground, a.ordinal)).catch(() => null);
+  const end = await runFlowIn(runnable, hostOf(process, args.ground, args.ordinal)).catch(() => null);
   const isOver = end?.outcome === "completed" && !process.isDead;
   return { process, value: isOver ? end.value : null };
 }

@@ -7,7 +7,7 @@ import { OpenSet } from "./open-set.ts";
 import type { ActiveRun } from "./scope.ts";
 
 /** What a run in this process begins with: nothing is open yet. */
-export function activeRun(a: {
+export function activeRun(args: {
   readonly flow: string;
   readonly host: Host;
   readonly checkpoints: Checkpoints;
@@ -21,12 +21,12 @@ export function activeRun(a: {
     cleanups: new OpenSet<Promise<unknown>>(),
   };
   return {
-    ...a,
+    ...args,
     ...sets,
     resources: new Map<object, Promise<unknown>>(),
     endings: new Endings(),
     failures: new Failures(),
-    waits: new Waits(a.host, sets),
+    waits: new Waits(args.host, sets),
     whenSuspended: new OpenSet<() => Promise<void>>(),
   };
 }

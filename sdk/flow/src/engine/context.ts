@@ -91,10 +91,10 @@ function asJson(value: RunParameters): Record<string, never> {
 
 async function startRun(
   scope: Scope,
-  a: { readonly deployment: string; readonly parameters: RunParameters } & ChildOptions,
+  args: { readonly deployment: string; readonly parameters: RunParameters } & ChildOptions,
 ): Promise<CalledRun> {
-  const { deployment, key, onParentEnd = "abandon" } = a;
-  const wire = asJson(a.parameters);
+  const { deployment, key, onParentEnd = "abandon" } = args;
+  const wire = asJson(args.parameters);
   const callKey =
     key === undefined
       ? ({ kind: "hash", hash: hashInput({ what: `ctx.startRun "${deployment}"` }, [wire]) } as const)

@@ -24,20 +24,20 @@ interface Ended {
 /** Starts the fixture by plain `node`; `onOut` sees its output so far. */
 async function start(
   argv: readonly string[],
-  a: {
+  args: {
     env?: Record<string, string>;
     onOut?: (out: string, kill: (signal: NodeJS.Signals) => void) => void;
   } = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [FIXTURE, ...argv], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? "", ...a.env },
+    env: { PATH: process.env.PATH ?? "", ...args.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [out, err] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     out += text;
-    a.onOut?.(out, (signal) => child.kill(signal));
+    args.onOut?.(out, (signal) => child.kill(signal));
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     err += text;

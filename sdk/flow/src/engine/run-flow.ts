@@ -173,11 +173,15 @@ function errorOfEnd(fatal: { readonly error: unknown } | null, thrown: unknown):
 }
 
 /** Truth beats intent: a function that still completes after it was asked to stop has completed. */
-async function afterAbort(a: { body: Promise<unknown>; run: ActiveRun; reason: unknown }): Promise<unknown> {
-  if (!(a.reason instanceof Cancelled)) throw a.reason;
-  if (await settledWithin(a.body, SETTLE_MS)) return await a.body;
-  await settleRest(a.body, a.run);
-  throw a.reason;
+async function afterAbort(args: {
+  body: Promise<unknown>;
+  run: ActiveRun;
+  reason: unknown;
+}): Promise<unknown> {
+  if (!(args.reason instanceof Cancelled)) throw args.reason;
+  if (await settledWithin(args.body, SETTLE_MS)) return await args.body;
+  await settleRest(args.body, args.run);
+  throw args.reason;
 }
 
 /**

@@ -46,9 +46,9 @@ function localResume(origin: string): Resume {
 /** What stands around a flow that runs without a worker. */
 export function localHost(
   flow: string,
-  a: Pick<Host, "parameters" | "records" | "cancelled"> & { readonly facts?: RunFacts },
+  args: Pick<Host, "parameters" | "records" | "cancelled"> & { readonly facts?: RunFacts },
 ): Host {
-  const { parameters, records, cancelled, facts = localFacts(flow) } = a;
+  const { parameters, records, cancelled, facts = localFacts(flow) } = args;
   const store = fileStore(pathToFileURL(resolve(STORE_FOLDER)).href);
   const jobs: OwnJobs = new Map();
   return {

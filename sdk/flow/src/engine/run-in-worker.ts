@@ -37,12 +37,12 @@ export async function runInWorker(
 export async function runEndingInWorker(
   flow: RunnableFlow,
   address: GatewayAddress,
-  a: { readonly context: unknown; readonly ending: FlowEnding },
+  args: { readonly context: unknown; readonly ending: FlowEnding },
 ): Promise<void> {
   const { openGatewaySession } = await loadGateway();
-  const session = await openGatewaySession(address, a.context);
+  const session = await openGatewaySession(address, args.context);
   try {
-    await runEndingIn(flow, session.host, a.ending);
+    await runEndingIn(flow, session.host, args.ending);
   } finally {
     session.close();
   }

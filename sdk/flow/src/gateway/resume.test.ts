@@ -56,14 +56,14 @@ test("a result of the run that this one is a rerun of is told, as this run's own
 });
 
 describe("a failure of an earlier attempt that is thrown again", () => {
-  const declining = (a: { strict: boolean }) => {
+  const declining = (args: { strict: boolean }) => {
     const charge = task({ name: "charge" }, async (n: number) => {
       throw new Error(`declined: ${n}`);
     });
     return flow({ name: "body" }, async () => {
       const ends = await charge.map([1, 2, 3]).allSettled();
       const [, second] = ends;
-      if (a.strict && second?.status === "rejected") throw second.reason;
+      if (args.strict && second?.status === "rejected") throw second.reason;
     });
   };
 

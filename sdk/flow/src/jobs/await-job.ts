@@ -80,13 +80,13 @@ function reported({ codeVersion, inputHash }: ResultFacts) {
 
 type Moved = Pick<TaskDraft, "move" | "tries"> & Partial<TaskDraft>;
 
-function draftOf(a: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): TaskDraft {
-  const { clock } = a.scope.run.host;
-  return { type: "task", at: instant(clock), path: a.path, name: a.job.name, ...moved };
+function draftOf(args: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): TaskDraft {
+  const { clock } = args.scope.run.host;
+  return { type: "task", at: instant(clock), path: args.path, name: args.job.name, ...moved };
 }
 
-async function post(a: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): Promise<void> {
-  await a.scope.run.host.records.post(draftOf(a, moved));
+async function post(args: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): Promise<void> {
+  await args.scope.run.host.records.post(draftOf(args, moved));
 }
 
 /** The job of this call that counts: one that failed before the run was last retried makes room for the next. */

@@ -73,25 +73,27 @@ async function removeIn(
  * run counts as old by the newest of what it has kept, and goes as a whole. What is gone is missed by nobody but a resume or
  * rerun, which then runs those tasks again.
  */
-export async function pruneStore(objects: Objects, a: PruneRequest): Promise<Pruned> {
-  const folder = a.runId === undefined ? RUNS_FOLDER : `${RUNS_FOLDER}/${safePart(a.runId)}`;
-  const found = [...(await runFolders(objects, folder))].filter(([, { newestMs }]) => newestMs < a.beforeMs);
-  const released = await a.release?.(found.map(([run]) => runIdOf(run)));
+export async function pruneStore(objects: Objects, args: PruneRequest): Promise<Pruned> {
+  const folder = args.runId === undefined ? RUNS_FOLDER : `${RUNS_FOLDER}/${safePart(args.runId)}`;
+  const found = [...(await runFolders(objects, folder))].filter(
+    ([, { newestMs }]) => newestMs < args.beforeMs,
+  );
+  const released = await args.release?.(found.map(([run]) => runIdOf(run)));
   const old = released === undefined ? found : found.filter(([run]) => released.has(runIdOf(run)));
   let [count, bytes] = [0, 0];
   for (const [run, found] of old) {
     count += found.objects;
     bytes += found.sizeBytes;
     // Once more by age: a run may have been resumed meanwhile.
-    if (!a.dryRun) await removeIn(objects, run, (modifiedAtMs) => modifiedAtMs < a.beforeMs);
+    if (!args.dryRun) await removeIn(objects, run, (modifiedAtMs) => modifiedAtMs < args.beforeMs);
   }
-  if (a.runId === undefined) {
+  if (args.runId === undefined) {
     for await (const one of objects.list(CACHE_FOLDER)) {
-      if (one.modifiedAtMs >= a.beforeMs) continue;
+      if (one.modifiedAtMs >= args.beforeMs) continue;
       count += 1;
       bytes += one.sizeBytes;
     }
-    if (!a.dryRun) await removeIn(objects, CACHE_FOLDER, (modifiedAtMs) => modifiedAtMs < a.beforeMs);
+    if (!args.dryRun) await removeIn(objects, CACHE_FOLDER, (modifiedAtMs) => modifiedAtMs < args.beforeMs);
   }
   return { runs: old.length, objects: count, sizeBytes: bytes };
 }

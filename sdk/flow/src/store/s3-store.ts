@@ -202,9 +202,9 @@ export function s3Objects(root: string, access: S3Access): Objects {
   };
 }
 
-function listed(entry: string, a: { inside: string; isUrl: boolean }): ListedObject {
+function listed(entry: string, args: { inside: string; isUrl: boolean }): ListedObject {
   return {
-    path: keyIn(entry, a.isUrl).slice(a.inside.length),
+    path: keyIn(entry, args.isUrl).slice(args.inside.length),
     sizeBytes: Number(textIn(entry, "Size")),
     modifiedAtMs: Date.parse(textIn(entry, "LastModified")),
   };

@@ -86,11 +86,11 @@ export interface Suspend {
 
 async function checked<Schema extends StandardSchema>(
   schema: Schema | undefined,
-  a: { readonly what: string; readonly answer: unknown },
+  args: { readonly what: string; readonly answer: unknown },
 ): Promise<OutputOf<Schema>> {
-  if (schema === undefined) return a.answer;
-  const outcome = await schema["~standard"].validate(a.answer);
-  if (outcome.issues) throw new InvalidAnswer(a.what, faultsOf("answer", outcome.issues));
+  if (schema === undefined) return args.answer;
+  const outcome = await schema["~standard"].validate(args.answer);
+  if (outcome.issues) throw new InvalidAnswer(args.what, faultsOf("answer", outcome.issues));
   return outcome.value;
 }
 

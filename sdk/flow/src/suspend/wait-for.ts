@@ -52,11 +52,11 @@ export function outsideOfTasks(what: string): Scope {
  */
 export async function placed<Result>(
   scope: Scope,
-  a: { readonly kind: AskedWait["kind"]; readonly key: string; readonly id?: string | undefined },
+  args: { readonly kind: AskedWait["kind"]; readonly key: string; readonly id?: string | undefined },
   work: (place: PlacedWait) => Promise<Result>,
 ): Promise<Result> {
-  const key = a.id === undefined ? a.key : `${a.key}\n${a.id}`;
-  const { path, settled } = scope.calls.name(a.kind, { kind: "given", key }, "wait");
+  const key = args.id === undefined ? args.key : `${args.key}\n${args.id}`;
+  const { path, settled } = scope.calls.name(args.kind, { kind: "given", key }, "wait");
   const until = async (wait: AskedWait) => {
     const answer = await scope.run.waits.until({ path, call: { kind: "wait", wait } }, scope.signal);
     if (answer.state === "expired") throw new WaitExpired(path);

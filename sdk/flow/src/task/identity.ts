@@ -85,9 +85,9 @@ const WAIT_NEXT: Readonly<Record<string, string>> = { event: ID_NEXT, input: ID_
 /** What is called: a task, a flow as a part of the run, a value that every attempt is to see alike, something to wait for, or another run. */
 export type CallKind = keyof typeof CALL_KINDS;
 
-function segmentOf(a: { kind: CallKind; name: string; key: CallKey }): string {
-  const { name, key } = a;
-  const head = CALL_KINDS[a.kind].head + escaped(name);
+function segmentOf(args: { kind: CallKind; name: string; key: CallKey }): string {
+  const { name, key } = args;
+  const head = CALL_KINDS[args.kind].head + escaped(name);
   if (key.kind === "given") return `${head}:${shortKey(key.key)}`;
   return key.kind === "hash" ? `${head}:${key.hash}` : head;
 }
@@ -176,13 +176,13 @@ export class CallLedger {
     return (ranBeside || this.#open > 0) && !isInBranch(before);
   }
 
-  #opened(a: { segment: string; key: CallKey; before: Numbered | undefined } | null): () => void {
-    const call = a === null ? null : new Numbered({ open: this.#open, begun: this.#begun });
+  #opened(args: { segment: string; key: CallKey; before: Numbered | undefined } | null): () => void {
+    const call = args === null ? null : new Numbered({ open: this.#open, begun: this.#begun });
     this.#open += 1;
     this.#begun += 1;
-    if (a !== null && call !== null) {
-      this.#numbered.set(a.segment, call);
-      noteInBranch(call, a.before);
+    if (args !== null && call !== null) {
+      this.#numbered.set(args.segment, call);
+      noteInBranch(call, args.before);
     }
     let isOpen = true;
     return () => {

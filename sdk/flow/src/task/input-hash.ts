@@ -93,8 +93,8 @@ function feedBytes(digest: Digest, name: string, { buffer, byteOffset, byteLengt
   digest.bytes(name, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-function feedData(digest: Digest, value: object, a: { data: Data; at: Place }): void {
-  const { data, at } = a;
+function feedData(digest: Digest, value: object, args: { data: Data; at: Place }): void {
+  const { data, at } = args;
   switch (data.kind) {
     case "array":
       feedItems(digest, value, { tag: "a", items: data.value, at });

@@ -72,14 +72,14 @@ function iteratorOf<Item>(items: Items<Item>): Iterator<Item> | AsyncIterator<It
  * The items of a map call with their paths, taken one at a time from whatever they come from.
  * @throws InvalidDefinition beyond ITEMS_MAX.
  */
-export async function* placedItems<Item>(a: {
+export async function* placedItems<Item>(args: {
   readonly name: string;
   readonly mapPath: string;
   readonly items: Items<Item>;
   readonly key: KeyOfItem<Item> | undefined;
 }): AsyncGenerator<Placed<Item>, void, void> {
-  const namer = new Namer(a.mapPath, a.key);
-  const iterator = iteratorOf(a.items);
+  const namer = new Namer(args.mapPath, args.key);
+  const iterator = iteratorOf(args.items);
   let isOver = false;
   try {
     for (let index = 0; ; index++) {
@@ -89,7 +89,7 @@ export async function* placedItems<Item>(a: {
       const { value } = step;
       if (index >= ITEMS_MAX)
         throw new InvalidDefinition(
-          `task "${a.name}": map takes at most ${ITEMS_MAX} items; give each call a batch.`,
+          `task "${args.name}": map takes at most ${ITEMS_MAX} items; give each call a batch.`,
         );
       yield { item: value, index, path: namer.pathOf(value, index) };
     }

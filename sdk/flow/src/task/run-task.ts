@@ -227,16 +227,16 @@ function thrownAgain({ name, message, stack }: RunError): Error {
  */
 export async function takeEarlier<Result>(
   call: TaskCall<Result>,
-  a: { readonly checkpoint: TaskCheckpoint; readonly cache: TaskCache },
+  args: { readonly checkpoint: TaskCheckpoint; readonly cache: TaskCache },
 ): Promise<{ readonly result: Awaited<Result> } | null> {
   if (call.scope.anew === true) return null;
-  await throwEarlier(call, a.checkpoint);
-  const own = await a.checkpoint.earlier();
+  await throwEarlier(call, args.checkpoint);
+  const own = await args.checkpoint.earlier();
   if (own?.isTold === true) return { result: sameResult(call, own.value) };
-  const earlier = own ?? (await a.cache.find());
+  const earlier = own ?? (await args.cache.find());
   if (earlier === null) return null;
   const { records } = call.scope.run.host;
-  await records.post({ ...draft(call, "reuse", 0), ...a.checkpoint.facts, result: earlier.ref });
+  await records.post({ ...draft(call, "reuse", 0), ...args.checkpoint.facts, result: earlier.ref });
   return { result: sameResult(call, earlier.value) };
 }
 
@@ -285,11 +285,11 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
 
 /**
  * Reports that a call has failed, or was cancelled, and tells its hook.
- * @param a.isTold Whether the hook has been told where the task ran.
+ * @param args.isTold Whether the hook has been told where the task ran.
  */
 export async function reportEnd(
   call: TaskCall<unknown>,
-  a: { tries: number; facts: ReportedFacts; isTold?: boolean },
+  args: { tries: number; facts: ReportedFacts; isTold?: boolean },
   error: unknown,
 ): Promise<void> {
   const { run } = call.scope;
@@ -297,12 +297,12 @@ export async function reportEnd(
   if (move === "fail") run.failures.note(call.path, error);
   // What fails while it is being stopped has no end of its own: without these facts a later attempt calls it again.
   const isStopping = call.scope.signal.aborted || run.signal.aborted;
-  const facts = isStopping && move === "fail" ? {} : a.facts;
-  const end = { ...draft(call, move, a.tries), ...facts, error: describeError(error) };
+  const facts = isStopping && move === "fail" ? {} : args.facts;
+  const end = { ...draft(call, move, args.tries), ...facts, error: describeError(error) };
   // Held before the flow hears of it, as a result: what it does then must not outlive the reason.
   if (isStopping) await run.host.records.post(end);
   else await postEnd(call, end);
   const { onFailure } = call.options;
-  if (move === "fail" && onFailure && a.isTold !== true)
-    await tell(call, "onFailure", () => onFailure(error, { tries: a.tries }));
+  if (move === "fail" && onFailure && args.isTold !== true)
+    await tell(call, "onFailure", () => onFailure(error, { tries: args.tries }));
 }

@@ -142,12 +142,12 @@ class SlotLine {
   /** Outside of a worker nothing is limited. */
   async #send(
     asked: readonly Waiting[],
-    a: { signal: AbortSignal; waitMs: number },
+    args: { signal: AbortSignal; waitMs: number },
   ): Promise<readonly string[]> {
     const requests = asked.map(({ key, limits }) => ({ key, limits: usesOf(limits) }));
     try {
-      const call = { kind: "take-slots", requests, waitMs: a.waitMs } as const;
-      const { granted } = await this.#run.host.call({ path: PATH, call }, a.signal);
+      const call = { kind: "take-slots", requests, waitMs: args.waitMs } as const;
+      const { granted } = await this.#run.host.call({ path: PATH, call }, args.signal);
       return granted ?? [];
     } catch (error) {
       if (error instanceof OutsideOfRun) return requests.map((one) => one.key);

@@ -25,7 +25,7 @@ export interface TryLimits {
   /** Has a function run where the try's own code does, so that listeners of its signal are still in the run. */
   readonly around: (signal: AbortSignal, run: () => void) => void;
   /** Told when its time is up: the process still comes round. */
-  readonly onUp?: (a: { readonly wasAborted: boolean }) => void;
+  readonly onUp?: (args: { readonly wasAborted: boolean }) => void;
   /** Told when a function did not end although its time, and the time to settle after it, was up. */
   readonly onLeft?: () => void;
 }
@@ -36,9 +36,9 @@ const endingGraceMs = new WeakMap<TaskTimeout, number>();
 /** How long a try gets to settle that was asked to stop: for its clean-up, or what one whose time is up gets. */
 function graceMs(
   { timeoutGraceMs = TIMEOUT_GRACE_MS }: TryLimits,
-  a: { reason: unknown; up: unknown },
+  args: { reason: unknown; up: unknown },
 ): number {
-  const { reason, up } = a;
+  const { reason, up } = args;
   if (reason instanceof Cancelled) return CLEANUP_MS;
   if (!(reason instanceof TaskTimeout)) return 0;
   if (reason === up) return timeoutGraceMs;
@@ -54,10 +54,10 @@ function graceMs(
 async function settle(
   limits: TryLimits,
   work: Promise<unknown>,
-  a: { reason: unknown; up: unknown },
+  args: { reason: unknown; up: unknown },
 ): Promise<void> {
-  const ms = graceMs(limits, a);
-  const endsRun = limits.endsRun === true && a.reason === a.up;
+  const ms = graceMs(limits, args);
+  const endsRun = limits.endsRun === true && args.reason === args.up;
   if (ms === 0 && !endsRun) return;
   if (await settledWithin(work, ms)) return;
   if (endsRun) throw new TaskTimeout(limits.task, limits.timeoutMs ?? 0, ms);

@@ -27,16 +27,16 @@ const askedFile = (journal: string) => `${journal}.asked`;
  */
 export function answeredLater(
   own: WaitHost,
-  a: {
+  args: {
     readonly journal: string;
     readonly attempt: number;
     readonly answers: { readonly [name: string]: Json };
   },
 ): WaitHost {
-  const asked = new Map(readAsked(a.journal).map((line) => [line.path, line]));
+  const asked = new Map(readAsked(args.journal).map((line) => [line.path, line]));
   const note = (path: string, wait: AskedWait): AskedLine => {
-    const line = { path, attempt: a.attempt, kind: wait.kind, name: nameOf(wait) };
-    appendFileSync(askedFile(a.journal), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    const line = { path, attempt: args.attempt, kind: wait.kind, name: nameOf(wait) };
+    appendFileSync(askedFile(args.journal), `${JSON.stringify(line)}\n`, { mode: 0o600 });
     asked.set(path, line);
     return line;
   };
@@ -51,8 +51,8 @@ export function answeredLater(
       }
       const line = asked.get(call.path) ?? note(call.path, wait);
       const isTime = wait.kind === "for" || wait.kind === "until";
-      if (line.attempt === a.attempt) return isTime ? await own.ask(call, signal) : answered(wait, {});
-      return isTime ? { ...answered(wait, {}), state: "satisfied" } : answered(wait, a.answers);
+      if (line.attempt === args.attempt) return isTime ? await own.ask(call, signal) : answered(wait, {});
+      return isTime ? { ...answered(wait, {}), state: "satisfied" } : answered(wait, args.answers);
     },
   };
 }

@@ -56,10 +56,10 @@ type AskedForJob = Extract<AskedWait, { kind: "job" }>;
  * the one that submitted it, until it has ended.
  */
 async function jobAnswered(
-  a: { path: string; wait: AskedForJob; signal: AbortSignal },
+  args: { path: string; wait: AskedForJob; signal: AbortSignal },
   ground: OwnGround & { jobs: OwnJobs; answers: Answers },
 ): Promise<CalledWait> {
-  const { path, wait, signal } = a;
+  const { path, wait, signal } = args;
   const one = await ownJob(ground.jobs, ground, path);
   const isKnown = one.handle !== null || one.outcome !== null;
   if (isKnown && Object.hasOwn(ground.answers, wait.job)) {
@@ -89,24 +89,26 @@ class NeverEnds extends TowpathError {
 /** What a flow waits for in a test. Where the clock is not real, all the time that an earlier attempt waited for has passed. */
 export function waitsFor(
   asked: Map<string, AskedTime>,
-  a: OwnGround & { answers: Answers; jobs: OwnJobs; life: Life },
+  args: OwnGround & { answers: Answers; jobs: OwnJobs; life: Life },
 ): WaitHost {
-  const { attempt } = a.facts;
+  const { attempt } = args.facts;
   const timed = (path: string, wait: Extract<AskedWait, { kind: "for" | "until" }>): CalledWait => {
-    const nowMs = a.clock.nowMs();
+    const nowMs = args.clock.nowMs();
     const first = { endMs: wait.kind === "for" ? nowMs + wait.ms : Date.parse(wait.at), attempt };
     const known = asked.get(path) ?? first;
     asked.set(path, known);
-    const isOver = known.endMs <= nowMs || (a.clock !== systemClock && known.attempt < attempt);
+    const isOver = known.endMs <= nowMs || (args.clock !== systemClock && known.attempt < attempt);
     return isOver ? { ...OPEN, state: "satisfied" } : { ...OPEN, inMs: known.endMs - nowMs };
   };
   return {
     heard: new Hearing(),
     suspends: true,
     ask: ({ path, call: { wait } }, signal) =>
-      a.life.use(async () => {
-        if (wait.kind === "job") return await jobAnswered({ path, wait, signal }, a);
-        return wait.kind === "for" || wait.kind === "until" ? timed(path, wait) : answered(wait, a.answers);
+      args.life.use(async () => {
+        if (wait.kind === "job") return await jobAnswered({ path, wait, signal }, args);
+        return wait.kind === "for" || wait.kind === "until"
+          ? timed(path, wait)
+          : answered(wait, args.answers);
       }),
   };
 }

@@ -146,19 +146,19 @@ async function callThenClose(scope: Scope, fn: () => Promise<unknown>): Promise<
 async function runHere(
   port: Port,
   message: RunMessage,
-  a: { fn: AnyFunction | null; scope: Scope },
+  options: { fn: AnyFunction | null; scope: Scope },
 ): Promise<void> {
   const { id, args } = message;
   try {
-    if (a.fn === null)
+    if (options.fn === null)
       throw new NotInThread("A task was called that is not declared at the top of its module", {
         next: "Move its declaration there: a thread imports the module to find it.",
       });
-    const { fn } = a;
+    const { fn } = options;
     port.tell({
       kind: "done",
       id,
-      value: await callThenClose(a.scope, async () => await fn(...(args as never[]))),
+      value: await callThenClose(options.scope, async () => await fn(...(args as never[]))),
     });
   } catch (error) {
     port.tell({ kind: "failed", id, error: toWireError(error) });

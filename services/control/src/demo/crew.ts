@@ -39,19 +39,19 @@ export class Hand {
   /** Opens a session with the key of the demo's workers. */
   static async open(
     deps: Deps,
-    a: { key: Scope; nowMs: number; hand: (typeof WORKERS)[number] },
+    args: { key: Scope; nowMs: number; hand: (typeof WORKERS)[number] },
   ): Promise<Hand> {
-    const { name, pool, capacity, amounts, goneMs = 0 } = a.hand;
+    const { name, pool, capacity, amounts, goneMs = 0 } = args.hand;
     const workerId = randomUUID();
     const input = { workerId, name, pool, poolType: "process" as const, capacity, amounts };
     // It was last seen when it opened its session.
-    const session = await openSession(at(deps, a.nowMs - goneMs), {
-      scope: a.key,
+    const session = await openSession(at(deps, args.nowMs - goneMs), {
+      scope: args.key,
       keyPool: null,
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },
     });
-    const { workspaceId } = a.key;
-    return new Hand(deps, { workspaceId, workerId, poolId: session.poolId, generation: 1 }, a.hand);
+    const { workspaceId } = args.key;
+    return new Hand(deps, { workspaceId, workerId, poolId: session.poolId, generation: 1 }, args.hand);
   }
 
   /** What it holds. */
@@ -77,12 +77,12 @@ export class Hand {
 
   async #poll(
     deps: Deps,
-    a: { free: number; waitMs: number },
+    args: { free: number; waitMs: number },
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Claimed> {
     this.#polls += 1;
     const held = this.#held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const poll = { ...a, held, draining: false, seq: this.#polls, heard: this.#polls - 1 };
+    const poll = { ...args, held, draining: false, seq: this.#polls, heard: this.#polls - 1 };
     const dispatchers = deps === this.#deps ? this.#dispatchers : new Dispatchers();
     const claimed = await claim(deps, {
       worker: this.worker,
@@ -97,34 +97,37 @@ export class Hand {
   /** Reports records of an attempt, as they were made at some time. @default now */
   async say(
     fence: Assignment,
-    a: { control: readonly Said[]; bulk?: readonly Said[]; ms?: number },
+    args: { control: readonly Said[]; bulk?: readonly Said[]; ms?: number },
   ): Promise<void> {
     const { attemptId, epoch, nonce } = fence;
-    const { control, bulk = [] } = a;
+    const { control, bulk = [] } = args;
     const sent = this.#sent.get(attemptId) ?? { control: 0, bulk: 0 };
     this.#sent.set(attemptId, { control: sent.control + control.length, bulk: sent.bulk + bulk.length });
     const numbered = (records: readonly Said[], from: number) =>
       records.map((record, index) => ({ seq: from + index + 1, ...record }));
     const lanes = { control: numbered(control, sent.control), bulk: numbered(bulk, sent.bulk) };
-    const deps = a.ms === undefined ? this.#deps : at(this.#deps, a.ms);
+    const deps = args.ms === undefined ? this.#deps : at(this.#deps, args.ms);
     await report(deps, this.worker, { attempts: [{ attemptId, epoch, nonce, ...lanes }] });
   }
 
   /** Reports the end of an attempt, and lets go of it. */
-  async end(fence: Assignment, a: { outcome: string; ms?: number; [fact: string]: unknown }): Promise<void> {
-    const { ms = this.#deps.clock.nowMs(), ...facts } = a;
+  async end(
+    fence: Assignment,
+    args: { outcome: string; ms?: number; [fact: string]: unknown },
+  ): Promise<void> {
+    const { ms = this.#deps.clock.nowMs(), ...facts } = args;
     const lastBulkSeq = this.#sent.get(fence.attemptId)?.bulk ?? 0;
     const at = new Date(ms).toISOString();
     const ended = { type: "ended", at, cause: null, exitCode: 0, ...facts, lastBulkSeq };
-    await this.say(fence, { control: [ended], ...(a.ms === undefined ? {} : { ms }) });
+    await this.say(fence, { control: [ended], ...(args.ms === undefined ? {} : { ms }) });
     this.#held.splice(this.#held.indexOf(fence), 1);
   }
 
   /** Asks for a wait of a running attempt, as `suspend` does in a flow. */
-  async ask(ms: number, fence: Assignment, a: { path: string; wait: AskedWait }): Promise<void> {
+  async ask(ms: number, fence: Assignment, args: { path: string; wait: AskedWait }): Promise<void> {
     const { attemptId, epoch, nonce, runId } = fence;
-    const callId = await derivedId(runId, a.path);
-    const asked = { kind: "wait" as const, path: a.path, wait: a.wait };
+    const callId = await derivedId(runId, args.path);
+    const asked = { kind: "wait" as const, path: args.path, wait: args.wait };
     await call(at(this.#deps, ms), this.worker, { attemptId, epoch, nonce, callId, call: asked });
   }
 }

@@ -41,11 +41,11 @@ function recordsOf(played: Played, failure: Failure) {
 /** Makes runs that failed lately, with the verbs that make real ones. */
 export async function makeFailing(
   ground: Ground,
-  a: { flows: readonly DemoFlow[]; hands: readonly Hand[]; poolOf: (hand: Hand) => string },
+  args: { flows: readonly DemoFlow[]; hands: readonly Hand[]; poolOf: (hand: Hand) => string },
 ): Promise<void> {
   for (const { failure, ...open } of FAILED) {
-    const flow = a.flows.find(({ name }) => name === open.flow);
-    const hand = a.hands.find((one) => a.poolOf(one) === flow?.pool);
+    const flow = args.flows.find(({ name }) => name === open.flow);
+    const hand = args.hands.find((one) => args.poolOf(one) === flow?.pool);
     if (flow === undefined || hand === undefined) continue;
     const askedMs = ground.nowMs - open.minutesAgo * MINUTE_MS;
     await ask(at(ground.deps, askedMs), ground, { open });

@@ -63,8 +63,8 @@ function schemaOf(flow: DemoFlow): SpecInput["parameters"] {
   return { type: "object", properties, additionalProperties: false };
 }
 
-function specOf(ground: Ground, a: { flow: DemoFlow; version: number; atMs: number }): SpecInput {
-  const { flow, version } = a;
+function specOf(ground: Ground, args: { flow: DemoFlow; version: number; atMs: number }): SpecInput {
+  const { flow, version } = args;
   const random = Random.of(ground.seed, `${flow.name} ${version}`);
   return {
     format: SPEC_FORMAT,
@@ -72,7 +72,7 @@ function specOf(ground: Ground, a: { flow: DemoFlow; version: number; atMs: numb
     deployment: flow.name,
     version,
     floor: 1,
-    issuedAt: new Date(a.atMs).toISOString(),
+    issuedAt: new Date(args.atMs).toISOString(),
     expiresAt: null,
     pools: [flow.pool],
     code: { kind: "git", registry: "flows", digest: random.hex(40) },

@@ -44,8 +44,8 @@ function isWarehouseAway(atMs: number, nowMs: number): boolean {
   });
 }
 
-function failureOf(flow: DemoFlow, random: Random, a: { atMs: number; nowMs: number }): Failure | null {
-  if (flow.usesWarehouse && isWarehouseAway(a.atMs, a.nowMs)) return warehouseAway;
+function failureOf(flow: DemoFlow, random: Random, args: { atMs: number; nowMs: number }): Failure | null {
+  if (flow.usesWarehouse && isWarehouseAway(args.atMs, args.nowMs)) return warehouseAway;
   const drawn = random.next() * 1000;
   let below = 0;
   for (const failure of flow.failures) {
@@ -106,7 +106,7 @@ export class Player {
     return this.#random.chance(0.66) ? [failure, null] : [failure, failure];
   }
 
-  #attempt(a: {
+  #attempt(args: {
     runId: string;
     ordinal: number;
     fromMs: number;
@@ -115,21 +115,21 @@ export class Player {
   }) {
     const random = this.#random;
     const worker = random.pick(this.#context.workers);
-    const startMs = a.fromMs + START_MS;
-    const usual = random.about(this.#flow.medianMs, this.#flow.spread) * load(a.fromMs);
-    const whole = play(this.#flow, random, { startMs, durationMs: usual, failure: a.failure });
-    const played = a.cancelled ? cutShort(whole, startMs, 0.2 + random.next() * 0.6) : whole;
-    const state = a.cancelled ? ("cancelled" as const) : stateOf(a.failure);
+    const startMs = args.fromMs + START_MS;
+    const usual = random.about(this.#flow.medianMs, this.#flow.spread) * load(args.fromMs);
+    const whole = play(this.#flow, random, { startMs, durationMs: usual, failure: args.failure });
+    const played = args.cancelled ? cutShort(whole, startMs, 0.2 + random.next() * 0.6) : whole;
+    const state = args.cancelled ? ("cancelled" as const) : stateOf(args.failure);
     const attempt: EndedAttempt = {
-      id: random.id(a.fromMs),
-      ordinal: a.ordinal,
+      id: random.id(args.fromMs),
+      ordinal: args.ordinal,
       state,
-      cause: a.cancelled ? "user" : causeOf(a.failure),
+      cause: args.cancelled ? "user" : causeOf(args.failure),
       workerId: worker.id,
       workerName: worker.name,
-      exitCode: exitOf(a.failure, a.cancelled),
-      createdAt: new Date(a.fromMs),
-      claimedAt: new Date(a.fromMs + 2),
+      exitCode: exitOf(args.failure, args.cancelled),
+      createdAt: new Date(args.fromMs),
+      claimedAt: new Date(args.fromMs + 2),
       startedAt: new Date(startMs),
       endedAt: new Date(played.endMs),
       tasks: played.tasks,
@@ -137,29 +137,29 @@ export class Player {
     return { attempt, played };
   }
 
-  #whole(a: {
+  #whole(args: {
     id: string;
     asked: PlannedRun;
     attempts: readonly { attempt: EndedAttempt; played: Played }[];
     cancelled: boolean;
     failure: Failure | null;
   }): EndedRun {
-    const { trigger, createdMs } = a.asked;
-    const attempts = a.attempts.map(({ attempt }) => attempt);
+    const { trigger, createdMs } = args.asked;
+    const attempts = args.attempts.map(({ attempt }) => attempt);
     const [first] = attempts;
     const last = attempts.at(-1);
     const dueMs = isDue(trigger) ? Date.parse(trigger.dueAt) : createdMs;
     return {
-      id: a.id,
+      id: args.id,
       version: this.#versionAt(createdMs),
       trigger,
       tags: this.#flow.tags,
-      state: a.cancelled ? "cancelled" : stateOf(a.failure),
-      cause: a.cancelled ? "user" : causeOf(a.failure),
+      state: args.cancelled ? "cancelled" : stateOf(args.failure),
+      cause: args.cancelled ? "user" : causeOf(args.failure),
       priority: this.#flow.schedule?.priority ?? 0,
       parameters: this.#flow.parameters?.(this.#random, dueMs) ?? {},
-      error: a.cancelled ? null : (a.attempts.at(-1)?.played.error ?? null),
-      cancelReason: a.cancelled ? this.#random.pick(["superseded", "wrong parameters", ""]) : null,
+      error: args.cancelled ? null : (args.attempts.at(-1)?.played.error ?? null),
+      cancelReason: args.cancelled ? this.#random.pick(["superseded", "wrong parameters", ""]) : null,
       createdAt: new Date(createdMs),
       scheduledAt: new Date(dueMs),
       startedAt: first?.startedAt ?? new Date(createdMs),

@@ -44,7 +44,7 @@ const PICTURE_FAILURES: readonly Failure[] = [
 ];
 
 /** The attempt of a run that is made by hand, and the run around it. */
-function runOf(a: {
+function runOf(args: {
   id: string;
   attempt: EndedAttempt;
   context: DemoContext;
@@ -52,18 +52,18 @@ function runOf(a: {
   parameters: EndedRun["parameters"];
   name: string;
 }): EndedRun {
-  const { attempt } = a;
-  const version = a.context.versions.at(-1);
+  const { attempt } = args;
+  const version = args.context.versions.at(-1);
   if (version === undefined) throw new RangeError("the flow has no version");
-  const failed = a.state === "failed";
+  const failed = args.state === "failed";
   return {
-    id: a.id,
+    id: args.id,
     version,
-    trigger: { kind: "person", name: a.name },
+    trigger: { kind: "person", name: args.name },
     tags: [],
     priority: 0,
-    parameters: a.parameters,
-    state: a.state,
+    parameters: args.parameters,
+    state: args.state,
     cause: failed ? "error" : null,
     cancelReason: null,
     error: attempt.tasks.findLast((task) => task.error !== null)?.error ?? null,
@@ -75,7 +75,7 @@ function runOf(a: {
   };
 }
 
-function attemptOf(a: {
+function attemptOf(args: {
   random: Random;
   context: DemoContext;
   startMs: number;
@@ -84,33 +84,33 @@ function attemptOf(a: {
   tasks: readonly EndedTask[];
   lines: number;
 }): EndedAttempt {
-  const worker = a.random.pick(a.context.workers);
+  const worker = args.random.pick(args.context.workers);
   return {
-    id: a.random.id(a.startMs),
+    id: args.random.id(args.startMs),
     ordinal: 1,
-    state: a.state,
-    cause: a.state === "failed" ? "error" : null,
+    state: args.state,
+    cause: args.state === "failed" ? "error" : null,
     workerId: worker.id,
     workerName: worker.name,
-    exitCode: a.state === "failed" ? 1 : 0,
-    lines: a.lines,
-    createdAt: new Date(a.startMs - 140),
-    claimedAt: new Date(a.startMs - 90),
-    startedAt: new Date(a.startMs),
-    endedAt: new Date(a.endMs),
-    tasks: a.tasks,
+    exitCode: args.state === "failed" ? 1 : 0,
+    lines: args.lines,
+    createdAt: new Date(args.startMs - 140),
+    claimedAt: new Date(args.startMs - 90),
+    startedAt: new Date(args.startMs),
+    endedAt: new Date(args.endMs),
+    tasks: args.tasks,
   };
 }
 
 /** One call for each product, sixteen at a time. */
 function mapped(
   random: Random,
-  a: { count: number; startMs: number },
+  args: { count: number; startMs: number },
 ): { tasks: EndedTask[]; endMs: number } {
-  const free = Array.from({ length: 16 }, () => a.startMs + 1_500);
-  const tasks = Array.from({ length: a.count }, (_, index): EndedTask => {
+  const free = Array.from({ length: 16 }, () => args.startMs + 1_500);
+  const tasks = Array.from({ length: args.count }, (_, index): EndedTask => {
     const lane = free.indexOf(Math.min(...free));
-    const beginMs = free[lane] ?? a.startMs;
+    const beginMs = free[lane] ?? args.startMs;
     const endMs = beginMs + random.about(1_700, 0.5);
     free[lane] = endMs + 3;
     const drawn = random.next() * 1_000;
@@ -129,7 +129,7 @@ function mapped(
       state: failure ? "failed" : "completed",
       tries: failure ? 3 : 1,
       error: failure ? errorOf(failure, random) : null,
-      createdAt: new Date(a.startMs + 1_400),
+      createdAt: new Date(args.startMs + 1_400),
       startedAt: new Date(beginMs),
       endedAt: new Date(endMs),
     };
@@ -141,9 +141,9 @@ function mapped(
     state: "completed",
     tries: 1,
     error: null,
-    createdAt: new Date(a.startMs),
-    startedAt: new Date(a.startMs + 5),
-    endedAt: new Date(a.startMs + 1_390),
+    createdAt: new Date(args.startMs),
+    startedAt: new Date(args.startMs + 5),
+    endedAt: new Date(args.startMs + 1_390),
   };
   return { tasks: [listed, ...tasks], endMs: Math.max(...free) + 40 };
 }
@@ -184,9 +184,9 @@ export async function makeWideRun(ground: Ground, context: DemoContext): Promise
 const VERBS = ["read", "parsed", "joined", "sessionised", "wrote", "skipped", "merged"] as const;
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 
-function clickLine(random: Random, a: { index: number; atMs: number; count: number }): LogLine {
-  const day = DAYS[Math.floor((a.index / a.count) * DAYS.length)] ?? "sun";
-  const at = new Date(a.atMs).toISOString();
+function clickLine(random: Random, args: { index: number; atMs: number; count: number }): LogLine {
+  const day = DAYS[Math.floor((args.index / args.count) * DAYS.length)] ?? "sun";
+  const at = new Date(args.atMs).toISOString();
   const own = { at, stream: "log" as const, task: `replay-day:${day}` };
   const drawn = random.next();
   if (drawn < 0.0004)
@@ -202,7 +202,7 @@ function clickLine(random: Random, a: { index: number; atMs: number; count: numb
       ...own,
       stream: "stdout",
       level: "info",
-      text: `\u001b[32m✓\u001b[0m checkpoint ${a.index} of \u001b[1m${day}\u001b[0m`,
+      text: `\u001b[32m✓\u001b[0m checkpoint ${args.index} of \u001b[1m${day}\u001b[0m`,
     };
   const level = drawn < 0.3 ? "debug" : "info";
   return {
@@ -267,8 +267,8 @@ export async function makeLongLog(ground: Ground, context: DemoContext): Promise
   return id;
 }
 
-function summaryOf(a: { attempt: EndedAttempt; id: string; extent: number }) {
-  const text = `**Week 46 is replayed.** 7 days, ${a.extent.toLocaleString("en")} lines of log, no part missing.\n\n| day | parts |\n|---|---|\n${DAYS.map((day) => `| ${day} | ${Math.round(a.extent / 7).toLocaleString("en")} |`).join("\n")}`;
+function summaryOf(args: { attempt: EndedAttempt; id: string; extent: number }) {
+  const text = `**Week 46 is replayed.** 7 days, ${args.extent.toLocaleString("en")} lines of log, no part missing.\n\n| day | parts |\n|---|---|\n${DAYS.map((day) => `| ${day} | ${Math.round(args.extent / 7).toLocaleString("en")} |`).join("\n")}`;
   const shown = { key: "summary", title: "Summary", task: null, body: { kind: "markdown" as const, text } };
-  return { attemptId: a.attempt.id, runId: a.id, at: a.attempt.endedAt, ...shown };
+  return { attemptId: args.attempt.id, runId: args.id, at: args.attempt.endedAt, ...shown };
 }

@@ -109,12 +109,12 @@ const LATER: readonly (Open & { readonly inMinutes: number })[] = [
 ];
 
 /** What a flow that has done so many of its stages has reported: the next one goes on. */
-function recordsOf(flow: DemoFlow, a: { fromMs: number; nowMs: number; done: number; random: Random }) {
-  const control: Said[] = [{ type: "started", at: new Date(a.fromMs).toISOString(), launcher: "warm" }];
+function recordsOf(flow: DemoFlow, args: { fromMs: number; nowMs: number; done: number; random: Random }) {
+  const control: Said[] = [{ type: "started", at: new Date(args.fromMs).toISOString(), launcher: "warm" }];
   const lines: { at: string; level: string; stream: string; text: string; task: string }[] = [];
-  const step = (a.nowMs - a.fromMs) / (a.done + 1);
-  for (const [index, stage] of flow.stages.slice(0, a.done + 1).entries()) {
-    const beginMs = a.fromMs + index * step;
+  const step = (args.nowMs - args.fromMs) / (args.done + 1);
+  for (const [index, stage] of flow.stages.slice(0, args.done + 1).entries()) {
+    const beginMs = args.fromMs + index * step;
     for (const [place, item] of (stage.items ?? [undefined]).entries()) {
       const path = pathOf(stage, item);
       const task = (move: string, ms: number) => ({
@@ -133,15 +133,15 @@ function recordsOf(flow: DemoFlow, a: { fromMs: number; nowMs: number; done: num
         text: `${stage.task} begins${item ? ` with ${item}` : ""}`,
         task: path,
       });
-      const isOver = index < a.done || (place < 2 && (stage.items?.length ?? 0) > 3);
-      if (isOver) control.push(task("complete", beginMs + step * (0.3 + a.random.next() * 0.6)));
+      const isOver = index < args.done || (place < 2 && (stage.items?.length ?? 0) > 3);
+      if (isOver) control.push(task("complete", beginMs + step * (0.3 + args.random.next() * 0.6)));
     }
   }
   return { control, bulk: [{ type: "log", firstLine: 0, lines }] };
 }
 
-async function hold(ground: Ground, a: { open: Open; flow: DemoFlow; hand: Hand }): Promise<void> {
-  const { open, flow, hand } = a;
+async function hold(ground: Ground, args: { open: Open; flow: DemoFlow; hand: Hand }): Promise<void> {
+  const { open, flow, hand } = args;
   const askedMs = ground.nowMs - open.minutesAgo * MINUTE_MS;
   await ask(at(ground.deps, askedMs), ground, { open });
   const fence = await hand.take(askedMs + 60);
@@ -172,12 +172,12 @@ async function hold(ground: Ground, a: { open: Open; flow: DemoFlow; hand: Hand 
 /** Makes the runs that have not ended, with the verbs that make real ones. */
 export async function makeLive(
   ground: Ground,
-  a: { flows: readonly DemoFlow[]; hands: readonly Hand[]; poolOf: (hand: Hand) => string },
+  args: { flows: readonly DemoFlow[]; hands: readonly Hand[]; poolOf: (hand: Hand) => string },
 ): Promise<void> {
-  const flowOf = new Map(a.flows.map((flow) => [flow.name, flow]));
+  const flowOf = new Map(args.flows.map((flow) => [flow.name, flow]));
   for (const [index, open] of HELD.entries()) {
     const flow = flowOf.get(open.flow);
-    const able = a.hands.filter((hand) => a.poolOf(hand) === flow?.pool);
+    const able = args.hands.filter((hand) => args.poolOf(hand) === flow?.pool);
     const hand = able[index % able.length];
     if (flow !== undefined && hand !== undefined) await hold(ground, { open, flow, hand });
   }

@@ -22,21 +22,21 @@ export interface Open {
 export async function ask(
   deps: Deps,
   ground: Ground,
-  a: { open: Open; scheduledAt?: string },
+  args: { open: Open; scheduledAt?: string },
 ): Promise<string> {
   const { workspaceId, nowMs } = ground;
-  const atMs = nowMs - a.open.minutesAgo * MINUTE_MS;
+  const atMs = nowMs - args.open.minutesAgo * MINUTE_MS;
   const id = Random.of(
     ground.seed,
-    `${a.open.flow} ${a.open.minutesAgo} ${JSON.stringify(a.open.parameters)}`,
+    `${args.open.flow} ${args.open.minutesAgo} ${JSON.stringify(args.open.parameters)}`,
   ).id(atMs);
-  const trigger: Trigger = { kind: "person", name: a.open.by };
+  const trigger: Trigger = { kind: "person", name: args.open.by };
   const request = {
     id,
-    deployment: a.open.flow,
-    parameters: a.open.parameters ?? {},
-    tags: a.open.tags ?? [],
-    scheduledAt: a.scheduledAt,
+    deployment: args.open.flow,
+    parameters: args.open.parameters ?? {},
+    tags: args.open.tags ?? [],
+    scheduledAt: args.scheduledAt,
   };
   return inTransaction(deps, (tx) => createIn(tx, deps, { workspaceId, request, trigger }));
 }

@@ -32,13 +32,13 @@ interface Decided {
 }
 
 /** The instants of a flow's schedule that lie behind us. */
-function instantsOfFlow(flow: DemoFlow, a: { fromMs: number; nowMs: number }): Decided[] {
+function instantsOfFlow(flow: DemoFlow, args: { fromMs: number; nowMs: number }): Decided[] {
   if (flow.schedule === undefined) return [];
   const settings = ScheduleSettings.parse(flow.schedule);
   const decided: Decided[] = [];
-  let before = a.fromMs;
-  for (const atMs of instantsAfter(instantsOf(settings), a.fromMs)) {
-    if (atMs > a.nowMs) break;
+  let before = args.fromMs;
+  for (const atMs of instantsAfter(instantsOf(settings), args.fromMs)) {
+    if (atMs > args.nowMs) break;
     const dueAt = new Date(atMs).toISOString();
     const intervalStart = new Date(before).toISOString();
     decided.push({ atMs, trigger: { kind: "schedule", schedule: settings.name, dueAt, intervalStart } });
@@ -78,10 +78,10 @@ function servedUntilMs(flow: DemoFlow, nowMs: number): number {
 }
 
 /** The scheduled runs: where the one before had not ended, the schedule's own rule says what becomes of an instant. */
-function scheduledPast(flow: DemoFlow, player: Player, a: { fromMs: number; nowMs: number }): Past {
-  const untilMs = servedUntilMs(flow, a.nowMs);
-  const instants = instantsOfFlow(flow, a);
-  const missed = missedOf(instants, a.nowMs);
+function scheduledPast(flow: DemoFlow, player: Player, args: { fromMs: number; nowMs: number }): Past {
+  const untilMs = servedUntilMs(flow, args.nowMs);
+  const instants = instantsOfFlow(flow, args);
+  const missed = missedOf(instants, args.nowMs);
   const past: Past = { runs: [], decided: [...missed.stretch] };
   let busyUntilMs = 0;
   for (const { atMs, trigger } of instants) {
@@ -110,17 +110,17 @@ function scheduledPast(flow: DemoFlow, player: Player, a: { fromMs: number; nowM
 function askedPast(
   flow: DemoFlow,
   player: Player,
-  a: { failed: readonly EndedRun[]; fromMs: number; nowMs: number },
+  args: { failed: readonly EndedRun[]; fromMs: number; nowMs: number },
 ): EndedRun[] {
   const { random } = player;
-  const count = Math.round(((a.nowMs - a.fromMs) / DAY_MS) * (flow.byHand ?? 0));
+  const count = Math.round(((args.nowMs - args.fromMs) / DAY_MS) * (flow.byHand ?? 0));
   const byHand = Array.from({ length: count }, () =>
     player.run({
-      createdMs: a.fromMs + random.next() * (a.nowMs - a.fromMs),
+      createdMs: args.fromMs + random.next() * (args.nowMs - args.fromMs),
       trigger: { kind: "person", name: random.pick(PEOPLE) },
     }),
   );
-  const again = a.failed
+  const again = args.failed
     .filter(() => random.chance(RERUN_SHARE))
     .map((run) =>
       player.run({
@@ -142,18 +142,19 @@ function askedPast(
 function withLogs(
   flow: DemoFlow,
   runs: readonly EndedRun[],
-  a: { random: Random; nowMs: number },
+  args: { random: Random; nowMs: number },
 ): { runs: EndedRun[]; logs: EndedLog[] } {
-  const perDay = runs.length / Math.max(1, (a.nowMs - (runs[0]?.createdAt.getTime() ?? a.nowMs)) / DAY_MS);
+  const perDay =
+    runs.length / Math.max(1, (args.nowMs - (runs[0]?.createdAt.getTime() ?? args.nowMs)) / DAY_MS);
   const oneIn = perDay > SELDOM.aboveADay ? SELDOM.oneIn : 1;
   const logs: EndedLog[] = [];
   const told = runs.map((run, index) => {
-    const ageMs = a.nowMs - run.endedAt.getTime();
+    const ageMs = args.nowMs - run.endedAt.getTime();
     const isTold =
       run.state === "completed" ? ageMs < LOGS_MS.completed && index % oneIn === 0 : ageMs < LOGS_MS.other;
     if (!isTold) return run;
     const attempts = run.attempts.map((attempt) => {
-      const made = logOf(flow, attempt, a.random);
+      const made = logOf(flow, attempt, args.random);
       logs.push(made.log);
       return made.attempt;
     });
@@ -163,10 +164,13 @@ function withLogs(
 }
 
 /** Makes what a flow has run and what its schedule has decided. @returns How many runs. */
-export async function makePast(ground: Ground, a: { flow: DemoFlow; context: DemoContext }): Promise<number> {
+export async function makePast(
+  ground: Ground,
+  args: { flow: DemoFlow; context: DemoContext },
+): Promise<number> {
   const { deps, workspaceId, nowMs, extent, seed } = ground;
-  const { flow } = a;
-  const player = new Player(flow, a.context, seed);
+  const { flow } = args;
+  const player = new Player(flow, args.context, seed);
   const span = { fromMs: nowMs - extent.days * DAY_MS, nowMs };
   const { runs: scheduled, decided } = scheduledPast(flow, player, span);
   const failed = scheduled.filter((run) => run.state !== "completed");
@@ -188,10 +192,10 @@ export async function makePast(ground: Ground, a: { flow: DemoFlow; context: Dem
 /** Makes a backfill that is over and one that goes on. @returns How many runs. */
 export async function makeBackfills(
   ground: Ground,
-  a: { flow: DemoFlow; context: DemoContext },
+  args: { flow: DemoFlow; context: DemoContext },
 ): Promise<number> {
   const { deps, workspaceId, nowMs } = ground;
-  const player = new Player(a.flow, a.context, ground.seed + 1);
+  const player = new Player(args.flow, args.context, ground.seed + 1);
   let made = 0;
   for (const one of [
     { daysAgo: 11, instants: 64, done: 64, createdBy: "grace" },
@@ -200,7 +204,7 @@ export async function makeBackfills(
     const id = idNow(ground);
     const createdMs = nowMs - one.daysAgo * DAY_MS;
     const range = { fromMs: createdMs - 40 * DAY_MS, nowMs: createdMs - 25 * DAY_MS };
-    const instants = instantsOfFlow(a.flow, range).slice(0, one.instants);
+    const instants = instantsOfFlow(args.flow, range).slice(0, one.instants);
     let nextMs = createdMs + 400;
     const runs = instants.slice(0, one.done).flatMap(({ trigger }) => {
       if (trigger.kind !== "schedule") return [];
@@ -219,8 +223,8 @@ export async function makeBackfills(
     const isOver = runs.length === instants.length;
     await importBackfill(deps, id, {
       workspaceId,
-      deployment: a.flow.name,
-      name: a.flow.schedule?.name ?? "",
+      deployment: args.flow.name,
+      name: args.flow.schedule?.name ?? "",
       from: new Date(instants[0]?.atMs ?? 0),
       to: new Date((instants.at(-1)?.atMs ?? 0) + 1),
       concurrency: 1,

@@ -25,36 +25,40 @@ export interface Theatre {
 type Playing = Map<string, AbortController>;
 
 /** Keeps the workers of the demo alive: they poll, run what comes as their flows would, and stop what is cancelled. */
-export async function keepUp(a: Theatre): Promise<void> {
-  await Promise.all(a.hands.map((hand) => serve(hand, a)));
+export async function keepUp(args: Theatre): Promise<void> {
+  await Promise.all(args.hands.map((hand) => serve(hand, args)));
 }
 
-async function serve(hand: Hand, a: Theatre): Promise<void> {
+async function serve(hand: Hand, args: Theatre): Promise<void> {
   const playing: Playing = new Map();
-  while (!a.signal.aborted) {
+  while (!args.signal.aborted) {
     try {
-      const { assignments, commands } = await hand.listen(POLL_MS, a.signal);
-      for (const assignment of assignments) void begin(hand, assignment, { ...a, playing });
+      const { assignments, commands } = await hand.listen(POLL_MS, args.signal);
+      for (const assignment of assignments) void begin(hand, assignment, { ...args, playing });
       for (const command of commands)
         if (command.kind === "cancel") await stop(hand, command.attemptId, playing);
     } catch {
       // The control plane is away, or the run was lost to somebody else: the next poll tells.
-      await delay(REST_MS, undefined, { signal: a.signal }).catch(() => undefined);
+      await delay(REST_MS, undefined, { signal: args.signal }).catch(() => undefined);
     }
   }
 }
 
-async function begin(hand: Hand, fence: Assignment, a: Theatre & { playing: Playing }): Promise<void> {
-  const flow = a.flows.find((one) => one.name === fence.deployment);
+async function begin(hand: Hand, fence: Assignment, args: Theatre & { playing: Playing }): Promise<void> {
+  const flow = args.flows.find((one) => one.name === fence.deployment);
   if (flow === undefined) return;
   const stopped = new AbortController();
-  a.playing.set(fence.attemptId, stopped);
+  args.playing.set(fence.attemptId, stopped);
   try {
-    await playRun(hand, fence, { flow, deps: a.deps, signal: AbortSignal.any([stopped.signal, a.signal]) });
+    await playRun(hand, fence, {
+      flow,
+      deps: args.deps,
+      signal: AbortSignal.any([stopped.signal, args.signal]),
+    });
   } catch {
     if (stopped.signal.aborted) await hand.end(fence, { outcome: "cancelled", cause: "user", exitCode: 143 });
   }
-  a.playing.delete(fence.attemptId);
+  args.playing.delete(fence.attemptId);
 }
 
 async function stop(hand: Hand, attemptId: string, playing: Playing): Promise<void> {
@@ -67,9 +71,9 @@ async function stop(hand: Hand, attemptId: string, playing: Playing): Promise<vo
 async function playRun(
   hand: Hand,
   fence: Assignment,
-  a: { flow: DemoFlow; deps: Deps; signal: AbortSignal },
+  args: { flow: DemoFlow; deps: Deps; signal: AbortSignal },
 ): Promise<void> {
-  const { flow, deps, signal } = a;
+  const { flow, deps, signal } = args;
   const random = new Random(Number.parseInt(fence.runId.slice(-8), 16));
   const wholeMs = Math.min(RUN_MS_MAX, random.about(flow.medianMs, flow.spread));
   const weights = flow.stages.reduce((sum, { weight }) => sum + weight, 0);

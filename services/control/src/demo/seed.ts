@@ -71,7 +71,7 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
 
 async function finish(
   ground: Ground,
-  a: {
+  args: {
     flows: readonly DemoFlow[];
     contexts: ReadonlyMap<string, DemoContext>;
     hands: readonly Hand[];
@@ -80,21 +80,21 @@ async function finish(
   },
 ): Promise<Seeded> {
   const townOf = (name: string): DemoContext => {
-    const context = a.contexts.get(name);
+    const context = args.contexts.get(name);
     if (context === undefined) throw new RangeError(`there is no flow ${name}`);
     return context;
   };
   const wideRun = await makeWideRun(ground, townOf("index-catalogue"));
-  a.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);
+  args.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);
   const longLog = await makeLongLog(ground, townOf("replay-clickstream"));
-  a.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
+  args.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
   await settleImport(ground.deps);
-  const hands = a.hands.filter((hand) => hand.isThere);
-  await makeFailing(ground, { flows: a.flows, hands, poolOf });
-  await makeLive(ground, { flows: a.flows, hands, poolOf });
+  const hands = args.hands.filter((hand) => hand.isThere);
+  await makeFailing(ground, { flows: args.flows, hands, poolOf });
+  await makeLive(ground, { flows: args.flows, hands, poolOf });
   for (const hand of hands) await hand.greet();
-  a.tell("runs that go on, wait and sleep");
+  args.tell("runs that go on, wait and sleep");
   await makeNotifiers(ground);
-  a.tell("notifiers, and what they were told");
-  return { runs: a.runs + 2, wideRun, longLog, hands };
+  args.tell("notifiers, and what they were told");
+  return { runs: args.runs + 2, wideRun, longLog, hands };
 }

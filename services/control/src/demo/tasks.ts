@@ -42,13 +42,13 @@ export function pathOf(stage: Stage, item: string | undefined): string {
 }
 
 /** Plays the stages of a flow one after the other, the calls of each side by side, up to the one that fails. */
-export function play(flow: DemoFlow, random: Random, a: Play): Played {
+export function play(flow: DemoFlow, random: Random, args: Play): Played {
   const weights = flow.stages.reduce((sum, stage) => sum + stage.weight, 0);
   const tasks: EndedTask[] = [];
-  let atMs = a.startMs + 20;
+  let atMs = args.startMs + 20;
   for (const stage of flow.stages) {
-    const tookMs = Math.max(5, (a.durationMs * stage.weight) / weights);
-    const failing = a.failure?.task === stage.task ? a.failure : null;
+    const tookMs = Math.max(5, (args.durationMs * stage.weight) / weights);
+    const failing = args.failure?.task === stage.task ? args.failure : null;
     const error = failing && errorOf(failing, random);
     tasks.push(...callsOf({ stage, random, atMs, tookMs, error, first: tasks.length + 1 }));
     atMs += tookMs;
@@ -58,7 +58,7 @@ export function play(flow: DemoFlow, random: Random, a: Play): Played {
 }
 
 /** The calls of one stage; the last of them is the one that fails, if one does. */
-function callsOf(a: {
+function callsOf(args: {
   stage: Stage;
   random: Random;
   atMs: number;
@@ -66,21 +66,21 @@ function callsOf(a: {
   error: RunError | null;
   first: number;
 }): EndedTask[] {
-  const items = a.stage.items ?? [undefined];
+  const items = args.stage.items ?? [undefined];
   return items.map((item, index) => {
     const isLast = index === items.length - 1;
-    const share = isLast ? 1 : 0.35 + a.random.next() * 0.6;
-    const error = isLast ? a.error : null;
+    const share = isLast ? 1 : 0.35 + args.random.next() * 0.6;
+    const error = isLast ? args.error : null;
     return {
-      path: pathOf(a.stage, item),
-      name: a.stage.task,
-      ord: a.first + index,
+      path: pathOf(args.stage, item),
+      name: args.stage.task,
+      ord: args.first + index,
       error,
       state: error === null ? ("completed" as const) : ("failed" as const),
       tries: error === null ? 1 : 2,
-      createdAt: new Date(a.atMs),
-      startedAt: new Date(a.atMs + 4 + index),
-      endedAt: new Date(a.atMs + Math.max(6 + index, a.tookMs * share)),
+      createdAt: new Date(args.atMs),
+      startedAt: new Date(args.atMs + 4 + index),
+      endedAt: new Date(args.atMs + Math.max(6 + index, args.tookMs * share)),
     };
   });
 }

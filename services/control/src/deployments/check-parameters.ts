@@ -23,9 +23,9 @@ interface ParameterCheck {
  */
 export async function checkRunParameters(
   deps: Pick<Deps, "database">,
-  a: ParameterCheck & { parameters: Parameters },
+  args: ParameterCheck & { parameters: Parameters },
 ): Promise<void> {
-  const [problem = null] = await parameterProblems(deps, { ...a, all: [a.parameters] });
+  const [problem = null] = await parameterProblems(deps, { ...args, all: [args.parameters] });
   if (problem !== null) throw problem;
 }
 
@@ -35,10 +35,10 @@ export async function checkRunParameters(
  */
 export async function parameterProblems(
   deps: Pick<Deps, "database">,
-  a: ParameterCheck & { all: readonly Parameters[] },
+  args: ParameterCheck & { all: readonly Parameters[] },
 ): Promise<(Problem | null)[]> {
-  const { workspaceId, tx, version } = a;
-  const all = await asJson(a.all);
+  const { workspaceId, tx, version } = args;
+  const all = await asJson(args.all);
   const problems = all.map(sizeProblem);
   const isChecked = (_: unknown, index: number) => problems[index] === null;
   const checked = await checkWithin(deps.database, {
@@ -46,7 +46,7 @@ export async function parameterProblems(
     tx,
     schema: version.spec.parameters,
     root: "parameters",
-    values: a.all.filter(isChecked),
+    values: args.all.filter(isChecked),
     texts: all.filter(isChecked),
   });
   const answers = checked.values();
@@ -95,16 +95,16 @@ function saidOf({ message, suggestion }: Fault): string {
  */
 export async function checkAnswer(
   deps: Pick<Deps, "database">,
-  a: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
+  args: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
 ): Promise<void> {
-  const { workspaceId, schema } = a;
+  const { workspaceId, schema } = args;
   const [checked = []] = await checkWithin(deps.database, {
     workspaceId,
     tx: null,
     schema,
     root: "answer",
-    values: [a.answer],
-    texts: [JSON.stringify(a.answer)],
+    values: [args.answer],
+    texts: [JSON.stringify(args.answer)],
   });
   if (checked instanceof Problem) throw checked;
   const [first] = checked;

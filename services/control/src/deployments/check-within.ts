@@ -34,13 +34,13 @@ export interface CheckWithin {
  */
 export async function checkWithin(
   database: Database,
-  a: CheckWithin,
+  args: CheckWithin,
 ): Promise<(readonly Fault[] | Problem)[]> {
   const pool = poolFor(database);
-  const { workspaceId: owner, tx } = a;
-  const make = () => pool.inThreads({ ...a, owner });
-  const outcomes = pool.here(a) ?? (await (tx === null ? make() : outside(tx, keyOf(a), make)));
-  return outcomes.map((outcome) => answerOf(outcome, a.root));
+  const { workspaceId: owner, tx } = args;
+  const make = () => pool.inThreads({ ...args, owner });
+  const outcomes = pool.here(args) ?? (await (tx === null ? make() : outside(tx, keyOf(args), make)));
+  return outcomes.map((outcome) => answerOf(outcome, args.root));
 }
 
 function keyOf({ schema, texts, root }: CheckWithin): string {

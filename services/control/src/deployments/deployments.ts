@@ -38,12 +38,12 @@ export interface PinnedVersion {
 /** The problem that no deployment has this name, with the name that was probably meant. */
 async function deploymentNotFound(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<Problem> {
-  const near = closest(a.name, await store.selectNames(from, a.workspaceId));
+  const near = closest(args.name, await store.selectNames(from, args.workspaceId));
   const suggestion = near === null ? "register it with `towpath deploy`" : `did you mean "${near}"?`;
-  return new Problem("deployment-not-found", `There is no deployment "${a.name}"; ${suggestion}`, {
-    faults: [{ path: "deployment", message: `no deployment "${a.name}"`, suggestion }],
+  return new Problem("deployment-not-found", `There is no deployment "${args.name}"; ${suggestion}`, {
+    faults: [{ path: "deployment", message: `no deployment "${args.name}"`, suggestion }],
   });
 }
 
@@ -74,20 +74,20 @@ function shown(row: store.DeploymentRow): Deployment {
 /** Deployments by name. */
 export async function listDeployments(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope } & PageInput,
+  args: { scope: Scope } & PageInput,
 ): Promise<{ items: Deployment[]; next: string | null }> {
-  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
-  const which = { workspaceId: a.scope.workspaceId, after, limit: a.limit };
+  const after = readCursor(args.cursor, z.tuple([Name]))?.[0] ?? null;
+  const which = { workspaceId: args.scope.workspaceId, after, limit: args.limit };
   const rows = await store.selectDeployments(deps.database.reads, which);
-  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.name] });
+  return pageOf(rows, { limit: args.limit, item: shown, key: (row) => [row.name] });
 }
 
 async function deploymentNamed(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<store.DeploymentRow> {
-  const row = await store.selectDeployment(from, a);
-  if (row === null) throw await deploymentNotFound(from, a);
+  const row = await store.selectDeployment(from, args);
+  if (row === null) throw await deploymentNotFound(from, args);
   return row;
 }
 
@@ -97,9 +97,9 @@ async function deploymentNamed(
  */
 export async function getDeployment(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<Deployment> {
-  return shown(await deploymentNamed(from, a));
+  return shown(await deploymentNamed(from, args));
 }
 
 /**
@@ -108,18 +108,18 @@ export async function getDeployment(
  */
 export async function listVersions(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; name: string } & PageInput,
+  args: { scope: Scope; name: string } & PageInput,
 ): Promise<{ items: DeploymentVersion[]; next: string | null }> {
-  const before = readCursor(a.cursor, z.tuple([z.int32()]))?.[0] ?? null;
-  const { workspaceId } = a.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
+  const before = readCursor(args.cursor, z.tuple([z.int32()]))?.[0] ?? null;
+  const { workspaceId } = args.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
   const rows = await store.selectVersions(deps.database.reads, {
     workspaceId,
     deploymentId: id,
     before,
-    limit: a.limit,
+    limit: args.limit,
   });
-  return pageOf(rows, { limit: a.limit, item: shownVersion, key: (row) => [row.version] });
+  return pageOf(rows, { limit: args.limit, item: shownVersion, key: (row) => [row.version] });
 }
 
 /**
@@ -128,19 +128,19 @@ export async function listVersions(
  */
 export async function getVersionDetail(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; name: string; version: number; since?: number | undefined },
+  args: { scope: Scope; name: string; version: number; since?: number | undefined },
 ): Promise<VersionDetail> {
-  const { workspaceId } = a.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
+  const { workspaceId } = args.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
   const versionNumbered = async (version: number) => {
     const which = { workspaceId, deploymentId: id, version };
     const row = await store.selectVersion(deps.database.reads, which);
     if (row === null)
-      throw new Problem("deployment-not-found", `Deployment "${a.name}" has no version ${version}.`);
+      throw new Problem("deployment-not-found", `Deployment "${args.name}" has no version ${version}.`);
     return row;
   };
-  const shown = await versionNumbered(a.version);
-  const since = a.since ?? (a.version === 1 ? null : a.version - 1);
+  const shown = await versionNumbered(args.version);
+  const since = args.since ?? (args.version === 1 ? null : args.version - 1);
   const before = since === null ? null : await versionNumbered(since);
   return {
     version: shownVersion(shown),
@@ -156,14 +156,14 @@ export async function getVersionDetail(
  */
 export async function getSpec(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; name: string; version: number },
+  args: { scope: Scope; name: string; version: number },
 ): Promise<SignedVersion> {
-  const { workspaceId } = a.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
-  const which = { workspaceId, deploymentId: id, version: a.version };
+  const { workspaceId } = args.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
+  const which = { workspaceId, deploymentId: id, version: args.version };
   const spec = await store.selectSigned(deps.database.reads, which);
   if (spec !== null) return { spec };
-  throw new Problem("deployment-not-found", `Deployment "${a.name}" has no version ${a.version}.`);
+  throw new Problem("deployment-not-found", `Deployment "${args.name}" has no version ${args.version}.`);
 }
 
 /**
@@ -172,10 +172,10 @@ export async function getSpec(
  */
 export async function getLatestVersion(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<PinnedVersion> {
-  const row = await store.selectLatestPinned(from, a);
-  if (row === null) throw await deploymentNotFound(from, a);
+  const row = await store.selectLatestPinned(from, args);
+  if (row === null) throw await deploymentNotFound(from, args);
   return row;
 }
 
@@ -185,9 +185,9 @@ export async function getLatestVersion(
  */
 export async function getVersion(
   from: Queryable,
-  a: { workspaceId: string; versionId: string },
+  args: { workspaceId: string; versionId: string },
 ): Promise<PinnedVersion> {
-  const row = await store.selectPinned(from, a);
-  if (row === null) throw new Problem("deployment-not-found", `There is no version ${a.versionId}.`);
+  const row = await store.selectPinned(from, args);
+  if (row === null) throw new Problem("deployment-not-found", `There is no version ${args.versionId}.`);
   return row;
 }

@@ -12,25 +12,25 @@ interface DeploymentName {
   readonly name: string;
 }
 
-const keyOf = (a: DeploymentName) => `${a.workspaceId} ${a.name}`;
+const keyOf = (args: DeploymentName) => `${args.workspaceId} ${args.name}`;
 
 /**
  * The version that was a deployment's latest when it was last read. Versions never change, only which one is the latest:
  * whoever pins it must check that in the same statement, and call `forgetLatest` if it is no longer so.
  * @throws Problem `deployment-not-found`, as `getLatestVersion`.
  */
-export async function likelyLatestVersion(database: Database, a: DeploymentName): Promise<PinnedVersion> {
+export async function likelyLatestVersion(database: Database, args: DeploymentName): Promise<PinnedVersion> {
   const known = knownOf.get(database) ?? new Map<string, PinnedVersion>();
   knownOf.set(database, known);
-  const found = known.get(keyOf(a));
+  const found = known.get(keyOf(args));
   if (found !== undefined) return found;
-  const read = await getLatestVersion(database.db, a);
+  const read = await getLatestVersion(database.db, args);
   if (known.size >= DEPLOYMENTS_MAX) known.clear();
-  known.set(keyOf(a), read);
+  known.set(keyOf(args), read);
   return read;
 }
 
 /** Makes the next call of `likelyLatestVersion` read anew. */
-export function forgetLatest(database: Database, a: DeploymentName): void {
-  knownOf.get(database)?.delete(keyOf(a));
+export function forgetLatest(database: Database, args: DeploymentName): void {
+  knownOf.get(database)?.delete(keyOf(args));
 }

@@ -32,13 +32,13 @@ function decode(part: string, path: string): unknown {
 }
 
 /** What the shape alone cannot say. */
-function meaningFaults(spec: Spec, a: { workspaceId: string; nowMs: number }): Fault[] {
+function meaningFaults(spec: Spec, args: { workspaceId: string; nowMs: number }): Fault[] {
   const faults: Fault[] = [];
-  if (spec.workspaceId !== a.workspaceId)
+  if (spec.workspaceId !== args.workspaceId)
     faults.push({ path: "workspaceId", message: "is not the workspace of the key that registers it" });
   if (spec.floor > spec.version)
     faults.push({ path: "floor", message: "is above the version, so that no worker would run it" });
-  if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= a.nowMs)
+  if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= args.nowMs)
     faults.push({ path: "expiresAt", message: "has passed, so that no worker would run it" });
   if (new Set(spec.pools).size < spec.pools.length)
     faults.push({ path: "pools", message: "names a pool twice" });
@@ -49,7 +49,7 @@ function meaningFaults(spec: Spec, a: { workspaceId: string; nowMs: number }): F
  * Reads a compact JWS whose payload is a spec. Its signature is not checked here: workers do, against their own keys.
  * @throws Problem `invalid-spec` with a fault per field.
  */
-export function readSpec(jws: string, a: { workspaceId: string; nowMs: number }): ReadSpec {
+export function readSpec(jws: string, args: { workspaceId: string; nowMs: number }): ReadSpec {
   const [head = "", body = ""] = jws.split(".");
   const header = Header.safeParse(decode(head, "header"));
   if (!header.success)
@@ -64,7 +64,7 @@ export function readSpec(jws: string, a: { workspaceId: string; nowMs: number })
   if (unstorable !== null) throw refused([unstorable]);
   const spec = Spec.safeParse(payload);
   if (!spec.success) throw refused(faultsOf(Spec, spec.error, "spec"));
-  const faults = meaningFaults(spec.data, a);
+  const faults = meaningFaults(spec.data, args);
   if (faults.length > 0) throw refused(faults);
   return { jws, keyId: header.data.kid, spec: spec.data };
 }

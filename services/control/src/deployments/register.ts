@@ -18,9 +18,9 @@ export type OnRegistered = (tx: Tx, deps: Deps, registered: Registered) => Promi
 
 async function write(
   deps: Deps,
-  a: { tx: Tx; scope: Scope; read: ReadSpec; onRegistered: readonly OnRegistered[] },
+  args: { tx: Tx; scope: Scope; read: ReadSpec; onRegistered: readonly OnRegistered[] },
 ): Promise<void> {
-  const { tx, scope, read } = a;
+  const { tx, scope, read } = args;
   const { workspaceId } = scope;
   const { spec } = read;
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
@@ -52,7 +52,7 @@ async function write(
     registeredBy: scope.actor.name,
     clock: deps.clock,
   });
-  for (const act of a.onRegistered) await act(tx, deps, { workspaceId, deploymentId: locked.id, spec });
+  for (const act of args.onRegistered) await act(tx, deps, { workspaceId, deploymentId: locked.id, spec });
   await writeChanges(tx, [
     { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
   ]);
@@ -61,17 +61,17 @@ async function write(
 /**
  * Registers the next version of a deployment from a signed spec, one at a time per deployment.
  * The same signed spec again changes nothing and answers the deployment as it is.
- * @param a.onRegistered What is done in the same transaction with a version that is new.
+ * @param args.onRegistered What is done in the same transaction with a version that is new.
  * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
  */
 export async function registerVersion(
   deps: Deps,
-  a: { scope: Scope; jws: string; onRegistered?: readonly OnRegistered[] },
+  args: { scope: Scope; jws: string; onRegistered?: readonly OnRegistered[] },
 ): Promise<Deployment> {
-  const { workspaceId } = a.scope;
-  const read = readSpec(a.jws, { workspaceId, nowMs: deps.clock.nowMs() });
+  const { workspaceId } = args.scope;
+  const read = readSpec(args.jws, { workspaceId, nowMs: deps.clock.nowMs() });
   return inTransaction(deps, async (tx) => {
-    await write(deps, { tx, scope: a.scope, read, onRegistered: a.onRegistered ?? [] });
+    await write(deps, { tx, scope: args.scope, read, onRegistered: args.onRegistered ?? [] });
     return getDeployment(tx, { workspaceId, name: read.spec.deployment });
   });
 }

@@ -68,8 +68,8 @@ function requiredFault(required: Json | undefined): string | null {
   return whole ? null : "must be a list of names";
 }
 
-function ownFaults(root: JsonObject, a: { schema: JsonObject; path: string }): Fault[] {
-  const { schema, path } = a;
+function ownFaults(root: JsonObject, args: { schema: JsonObject; path: string }): Fault[] {
+  const { schema, path } = args;
   const patterns = isObject(schema.patternProperties) ? Object.keys(schema.patternProperties) : [];
   const checks: [string, string | null][] = [
     ["type", typeFault(schema.type)],
@@ -82,28 +82,28 @@ function ownFaults(root: JsonObject, a: { schema: JsonObject; path: string }): F
   return checks.flatMap(([key, message]) => (message === null ? [] : [{ path: `${path}.${key}`, message }]));
 }
 
-function inner(a: { schema: JsonObject; path: string }): { places: Place[]; faults: Fault[] } {
+function inner(args: { schema: JsonObject; path: string }): { places: Place[]; faults: Fault[] } {
   const places: Place[] = [];
   const faults: Fault[] = [];
   for (const key of ONE) {
-    const value = a.schema[key];
-    if (value !== undefined) places.push({ schema: value, path: `${a.path}.${key}` });
+    const value = args.schema[key];
+    if (value !== undefined) places.push({ schema: value, path: `${args.path}.${key}` });
   }
   for (const key of LIST) {
-    const value = a.schema[key];
+    const value = args.schema[key];
     if (Array.isArray(value))
-      places.push(...value.map((schema, index) => ({ schema, path: `${a.path}.${key}.${index}` })));
+      places.push(...value.map((schema, index) => ({ schema, path: `${args.path}.${key}.${index}` })));
     else if (value !== undefined)
-      faults.push({ path: `${a.path}.${key}`, message: "must be a list of schemas" });
+      faults.push({ path: `${args.path}.${key}`, message: "must be a list of schemas" });
   }
   for (const key of NAMED) {
-    const value = a.schema[key];
+    const value = args.schema[key];
     if (isObject(value))
       places.push(
-        ...Object.entries(value).map(([name, schema]) => ({ schema, path: `${a.path}.${key}.${name}` })),
+        ...Object.entries(value).map(([name, schema]) => ({ schema, path: `${args.path}.${key}.${name}` })),
       );
     else if (value !== undefined)
-      faults.push({ path: `${a.path}.${key}`, message: "must be an object of schemas" });
+      faults.push({ path: `${args.path}.${key}`, message: "must be an object of schemas" });
   }
   return { places, faults };
 }

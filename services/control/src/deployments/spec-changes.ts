@@ -21,10 +21,10 @@ function isSame(one: Json | undefined, other: Json | undefined): boolean {
   return one === other;
 }
 
-function change(field: string, a: { before: Json | undefined; after: Json | undefined }): SpecChange {
+function change(field: string, args: { before: Json | undefined; after: Json | undefined }): SpecChange {
   const withheld = field.startsWith(`${ENV}.`);
   const told = (value: Json | undefined) => (withheld && value !== undefined ? null : value);
-  const [before, after] = [told(a.before), told(a.after)];
+  const [before, after] = [told(args.before), told(args.after)];
   return {
     field,
     withheld,
@@ -34,11 +34,11 @@ function change(field: string, a: { before: Json | undefined; after: Json | unde
 }
 
 /** Compares what both have as objects by their fields; all else as a whole. */
-function compare(path: string, a: { before: Json | undefined; after: Json | undefined }): SpecChange[] {
-  const { before, after } = a;
+function compare(path: string, args: { before: Json | undefined; after: Json | undefined }): SpecChange[] {
+  const { before, after } = args;
   if (isSame(before, after)) return [];
   const inside = path === ENV || (isObject(before) && isObject(after));
-  if (!inside) return [change(path, a)];
+  if (!inside) return [change(path, args)];
   const [old, now] = [isObject(before) ? before : {}, isObject(after) ? after : {}];
   const keys = [...new Set([...Object.keys(now), ...Object.keys(old)])];
   return keys.flatMap((key) =>

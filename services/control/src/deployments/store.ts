@@ -61,10 +61,10 @@ export type DeploymentRow = Awaited<ReturnType<typeof latestOf>>[number];
 /** One deployment by name. */
 export async function selectDeployment(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<DeploymentRow | null> {
   const [row] = await latestOf(from).where(
-    and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)),
+    and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)),
   );
   return row ?? null;
 }
@@ -72,36 +72,36 @@ export async function selectDeployment(
 /** Deployments by name, one more than a page. */
 export function selectDeployments(
   from: Queryable,
-  a: { workspaceId: string; after: string | null; limit: number },
+  args: { workspaceId: string; after: string | null; limit: number },
 ): Promise<DeploymentRow[]> {
   return latestOf(from)
     .where(
       and(
-        eq(deployment.workspaceId, a.workspaceId),
-        a.after === null ? undefined : gt(deployment.name, a.after),
+        eq(deployment.workspaceId, args.workspaceId),
+        args.after === null ? undefined : gt(deployment.name, args.after),
       ),
     )
     .orderBy(asc(deployment.name))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** Versions of a deployment, newest first, one more than a page. */
 export function selectVersions(
   from: Queryable,
-  a: { workspaceId: string; deploymentId: string; before: number | null; limit: number },
+  args: { workspaceId: string; deploymentId: string; before: number | null; limit: number },
 ): Promise<VersionRow[]> {
   return from
     .select(versionColumns)
     .from(deploymentVersion)
     .where(
       and(
-        eq(deploymentVersion.workspaceId, a.workspaceId),
-        eq(deploymentVersion.deploymentId, a.deploymentId),
-        a.before === null ? undefined : lt(deploymentVersion.version, a.before),
+        eq(deploymentVersion.workspaceId, args.workspaceId),
+        eq(deploymentVersion.deploymentId, args.deploymentId),
+        args.before === null ? undefined : lt(deploymentVersion.version, args.before),
       ),
     )
     .orderBy(desc(deploymentVersion.version))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** Some names of deployments, for suggestions. */
@@ -116,42 +116,44 @@ export async function selectNames(from: Queryable, workspaceId: string): Promise
 }
 
 /** The latest version of a deployment with all that a run pins. */
-export async function selectLatestPinned(from: Queryable, a: { workspaceId: string; name: string }) {
+export async function selectLatestPinned(from: Queryable, args: { workspaceId: string; name: string }) {
   const [row] = await from
     .select(pinnedColumns)
     .from(deployment)
     .innerJoin(deploymentVersion, isLatest)
     .innerJoin(pool, eq(pool.id, deploymentVersion.poolId))
-    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)))
+    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)))
     .prepare("select_latest_pinned")
     .execute();
   return row ?? null;
 }
 
 /** One version by its id with all that a run pins. */
-export async function selectPinned(from: Queryable, a: { workspaceId: string; versionId: string }) {
+export async function selectPinned(from: Queryable, args: { workspaceId: string; versionId: string }) {
   const [row] = await from
     .select(pinnedColumns)
     .from(deploymentVersion)
     .innerJoin(deployment, eq(deployment.id, deploymentVersion.deploymentId))
     .innerJoin(pool, eq(pool.id, deploymentVersion.poolId))
-    .where(and(eq(deploymentVersion.workspaceId, a.workspaceId), eq(deploymentVersion.id, a.versionId)));
+    .where(
+      and(eq(deploymentVersion.workspaceId, args.workspaceId), eq(deploymentVersion.id, args.versionId)),
+    );
   return row ?? null;
 }
 
 /** One version of a deployment with its spec. */
 export async function selectVersion(
   from: Queryable,
-  a: { workspaceId: string; deploymentId: string; version: number },
+  args: { workspaceId: string; deploymentId: string; version: number },
 ) {
   const [row] = await from
     .select({ ...versionColumns, spec: deploymentVersion.spec })
     .from(deploymentVersion)
     .where(
       and(
-        eq(deploymentVersion.workspaceId, a.workspaceId),
-        eq(deploymentVersion.deploymentId, a.deploymentId),
-        eq(deploymentVersion.version, a.version),
+        eq(deploymentVersion.workspaceId, args.workspaceId),
+        eq(deploymentVersion.deploymentId, args.deploymentId),
+        eq(deploymentVersion.version, args.version),
       ),
     );
   return row ?? null;
@@ -163,18 +165,18 @@ export async function selectVersion(
  */
 export async function lockDeployment(
   tx: Tx,
-  a: { id: string; workspaceId: string; name: string },
+  args: { id: string; workspaceId: string; name: string },
 ): Promise<{ id: string; latestVersion: number } | null> {
   const inserted = await tx
     .insert(deployment)
-    .values({ ...a, latestVersion: 1 })
+    .values({ ...args, latestVersion: 1 })
     .onConflictDoNothing()
     .returning({ id: deployment.id });
-  if (inserted.length > 0) return { id: a.id, latestVersion: 0 };
+  if (inserted.length > 0) return { id: args.id, latestVersion: 0 };
   const [row] = await tx
     .select({ id: deployment.id, latestVersion: deployment.latestVersion })
     .from(deployment)
-    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)))
+    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)))
     .for("update");
   return row ?? null;
 }
@@ -182,16 +184,16 @@ export async function lockDeployment(
 /** The signed spec of one version, or null. */
 export async function selectSigned(
   from: Queryable,
-  a: { workspaceId: string; deploymentId: string; version: number },
+  args: { workspaceId: string; deploymentId: string; version: number },
 ): Promise<string | null> {
   const [row] = await from
     .select({ specJws: deploymentVersion.specJws })
     .from(deploymentVersion)
     .where(
       and(
-        eq(deploymentVersion.workspaceId, a.workspaceId),
-        eq(deploymentVersion.deploymentId, a.deploymentId),
-        eq(deploymentVersion.version, a.version),
+        eq(deploymentVersion.workspaceId, args.workspaceId),
+        eq(deploymentVersion.deploymentId, args.deploymentId),
+        eq(deploymentVersion.version, args.version),
       ),
     );
   return row?.specJws ?? null;
@@ -210,8 +212,8 @@ export interface NewVersion {
 }
 
 /** Writes the next version. The caller holds the deployment's lock. */
-export async function insertVersion(tx: Tx, a: NewVersion & { clock: Clock }): Promise<void> {
-  const { clock, ...row } = a;
+export async function insertVersion(tx: Tx, args: NewVersion & { clock: Clock }): Promise<void> {
+  const { clock, ...row } = args;
   await tx
     .insert(deploymentVersion)
     .values({ ...row, version: row.spec.version, registeredAt: sql`${now(clock)}` });
@@ -235,20 +237,23 @@ export interface SupersededVersion extends Record<string, unknown> {
 export async function selectSuperseded(
   from: Queryable,
   clock: Clock,
-  a: { agoMs: number; limit: number },
+  args: { agoMs: number; limit: number },
 ): Promise<SupersededVersion[]> {
   return from.execute<SupersededVersion>(sql`
     select v.workspace_id as "workspaceId", v.id as "versionId", d.name as deployment
     from deployment d join deployment_version v on v.deployment_id = d.id and v.version < d.latest_version
     where exists (select 1 from deployment_version n where n.deployment_id = d.id and n.version > v.version
-      and n.registered_at < ${now(clock)} - make_interval(secs => ${a.agoMs / 1000}))
-    order by random() limit ${a.limit}`);
+      and n.registered_at < ${now(clock)} - make_interval(secs => ${args.agoMs / 1000}))
+    order by random() limit ${args.limit}`);
 }
 
 /** Deletes a version that is not the latest of its deployment. */
-export async function deleteVersionRow(tx: Tx, a: { workspaceId: string; versionId: string }): Promise<void> {
+export async function deleteVersionRow(
+  tx: Tx,
+  args: { workspaceId: string; versionId: string },
+): Promise<void> {
   await tx.execute(sql`
     delete from deployment_version v using deployment d
-    where v.workspace_id = ${a.workspaceId} and v.id = ${a.versionId} and d.id = v.deployment_id
+    where v.workspace_id = ${args.workspaceId} and v.id = ${args.versionId} and d.id = v.deployment_id
       and v.version < d.latest_version`);
 }

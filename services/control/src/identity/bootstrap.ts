@@ -19,12 +19,12 @@ const BOOTSTRAP_LOCK = 7_281_947_022;
  */
 export function createWorkspace(
   deps: Pick<Deps, "database" | "clock" | "wakes">,
-  a: { organization: string; workspace: string },
+  args: { organization: string; workspace: string },
 ): Promise<string> {
   return inTransaction(deps, async (tx) => {
     const at = deps.clock.nowMs();
     const workspaceId = uuidv7(at);
-    await insertWorkspace(tx, { ...a, organizationId: uuidv7(at), workspaceId });
+    await insertWorkspace(tx, { ...args, organizationId: uuidv7(at), workspaceId });
     return workspaceId;
   });
 }

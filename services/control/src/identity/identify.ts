@@ -34,19 +34,19 @@ async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
   await touchKey(deps.database.db, { keyId: key.id, clock: deps.clock });
 }
 
-function scopeOf(a: {
+function scopeOf(args: {
   kind: "key" | "session";
   key: Pick<KeyRow, "id" | "name" | "role" | "workspaceId">;
   session?: { id: string; ageMs: number };
 }): Scope {
-  const { key } = a;
+  const { key } = args;
   return {
     workspaceId: key.workspaceId,
     actor: {
-      kind: a.kind,
+      kind: args.kind,
       id: key.id,
       name: key.name,
-      ...(a.session === undefined ? {} : { session: a.session }),
+      ...(args.session === undefined ? {} : { session: args.session }),
     },
     role: key.role,
     permissions: key.role === null ? [] : ROLES[key.role],
@@ -99,9 +99,9 @@ export function checkOrigin(deps: Deps, c: Context): void {
  */
 export function sessionCookie(
   deps: Deps,
-  a: { c: Context; origins: Origins },
+  args: { c: Context; origins: Origins },
 ): { name: string; secure: boolean } {
-  const secure = deps.config.publicUrl?.startsWith("https:") || a.origins.isOverTls(a.c);
+  const secure = deps.config.publicUrl?.startsWith("https:") || args.origins.isOverTls(args.c);
   return { name: secure ? SESSION_COOKIES.overTls : SESSION_COOKIES.plain, secure };
 }
 

@@ -47,10 +47,10 @@ const DEFAULT_ROLE = "developer";
  */
 export async function createKey(
   deps: Pick<Deps, "database" | "clock" | "wakes" | "config">,
-  a: { scope: Scope; input: CreateKey },
+  args: { scope: Scope; input: CreateKey },
 ): Promise<CreatedKey> {
-  const { input } = a;
-  const { session } = a.scope.actor;
+  const { input } = args;
+  const { session } = args.scope.actor;
   if (session !== undefined && session.ageMs > FRESH_SIGN_IN_MS)
     throw new Problem(
       "sign-in-needed",
@@ -58,7 +58,7 @@ export async function createKey(
     );
   const secret = newSecret();
   const id = uuidv7(deps.clock.nowMs());
-  const { workspaceId } = a.scope;
+  const { workspaceId } = args.scope;
   const row = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId, kind: "key", entityId: id }]);
     const inserted = await insertKey(tx, {
@@ -81,15 +81,15 @@ export async function createKey(
 /** Keys of the workspace, newest first. */
 export async function listKeys(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; limit: number; cursor?: string | undefined },
+  args: { scope: Scope; limit: number; cursor?: string | undefined },
 ): Promise<{ items: Key[]; next: string | null }> {
-  const before = readCursor(a.cursor, z.tuple([z.uuid()]))?.[0] ?? null;
+  const before = readCursor(args.cursor, z.tuple([z.uuid()]))?.[0] ?? null;
   const rows = await selectKeys(deps.database.reads, {
-    workspaceId: a.scope.workspaceId,
+    workspaceId: args.scope.workspaceId,
     before,
-    limit: a.limit,
+    limit: args.limit,
   });
-  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.id] });
+  return pageOf(rows, { limit: args.limit, item: shown, key: (row) => [row.id] });
 }
 
 /**
@@ -100,25 +100,26 @@ export async function listKeys(
  */
 export async function revokeKey(
   deps: Pick<Deps, "database" | "clock" | "wakes">,
-  a: { scope: Scope; keyId: string },
+  args: { scope: Scope; keyId: string },
 ): Promise<void> {
-  const { workspaceId } = a.scope;
+  const { workspaceId } = args.scope;
   const revoked = await inTransaction(deps, async (tx) => {
-    const first = await revokeKeyRow(tx, { workspaceId, keyId: a.keyId, clock: deps.clock });
-    if (first === true) await writeChanges(tx, [{ workspaceId, kind: "key", entityId: a.keyId }]);
+    const first = await revokeKeyRow(tx, { workspaceId, keyId: args.keyId, clock: deps.clock });
+    if (first === true) await writeChanges(tx, [{ workspaceId, kind: "key", entityId: args.keyId }]);
     return first;
   });
-  if (revoked === null) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
+  if (revoked === null)
+    throw new Problem("key-not-found", `There is no key ${args.keyId} in this workspace.`);
   // Also for a key that was revoked before: the first wake-up may have been lost.
-  deps.wakes.publish("key", [a.keyId]);
+  deps.wakes.publish("key", [args.keyId]);
 }
 
 /** Who is calling, where, and what serves them. */
 export async function describeCaller(
   deps: Pick<Deps, "database" | "clock">,
-  a: { scope: Scope },
+  args: { scope: Scope },
 ): Promise<Me> {
-  const { scope } = a;
+  const { scope } = args;
   const found = await describeWorkspace(deps.database.reads, {
     workspaceId: scope.workspaceId,
     clock: deps.clock,

@@ -32,13 +32,13 @@ const LINK_IS_OVER = page(html`<h1>This link does not sign you in</h1>
 
 type Whom = NonNullable<Awaited<ReturnType<typeof lookAtLink>>>;
 
-function form(a: SignInLink & { whom: Whom }): Html {
-  const { workspace, key, role } = a.whom;
+function form(args: SignInLink & { whom: Whom }): Html {
+  const { workspace, key, role } = args.whom;
   return page(html`<h1>Sign in to Towpath</h1>
 <p>This link signs this browser in to the workspace <strong>${workspace}</strong> with the key <strong>${key}</strong> (${role}). It
 works once. Go on only if you expect it: a link from somebody else shows you their workspace.</p>
-<form method="post" action="/sign-in"><input type="hidden" name="token" value="${a.token}">
-<input type="hidden" name="to" value="${a.to}"><button>Sign this browser in</button></form>`);
+<form method="post" action="/sign-in"><input type="hidden" name="token" value="${args.token}">
+<input type="hidden" name="to" value="${args.to}"><button>Sign this browser in</button></form>`);
 }
 
 /** What a link asks for. */
@@ -58,8 +58,8 @@ export function forgetCookies(deps: Deps, c: Context, except?: string): void {
   }
 }
 
-async function signIn(deps: Deps, c: Context, a: SignInLink): Promise<Response> {
-  const session = await redeemSignIn(deps, { token: a.token });
+async function signIn(deps: Deps, c: Context, args: SignInLink): Promise<Response> {
+  const session = await redeemSignIn(deps, { token: args.token });
   if (session === null) return c.html(LINK_IS_OVER, 403);
   const { name, secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });
   forgetCookies(deps, c, name);
@@ -70,7 +70,7 @@ async function signIn(deps: Deps, c: Context, a: SignInLink): Promise<Response> 
     maxAge: SESSION_SECONDS,
     secure,
   });
-  return c.redirect(safePath(a.to), 303);
+  return c.redirect(safePath(args.to), 303);
 }
 
 /**

@@ -11,36 +11,36 @@ const FORGET_MAX = 1_000;
 
 /**
  * Makes a link that signs one browser in, once, within ten minutes, with the rights of the caller's key.
- * @param a.baseUrl where the caller reached us, without a trailing slash.
+ * @param args.baseUrl where the caller reached us, without a trailing slash.
  */
 export async function createSignInLink(
   deps: Pick<Deps, "database" | "clock">,
-  a: { scope: Scope; baseUrl: string },
+  args: { scope: Scope; baseUrl: string },
 ): Promise<SignInLink> {
   const token = newSecret();
   const expiresAt = await insertLink(deps.database.db, {
     tokenHash: hashSecret(token),
-    workspaceId: a.scope.workspaceId,
-    keyId: a.scope.actor.id,
+    workspaceId: args.scope.workspaceId,
+    keyId: args.scope.actor.id,
     seconds: LINK_SECONDS,
     clock: deps.clock,
   });
   if (expiresAt === null) throw new Problem("internal", "The link was not stored.");
-  return { url: `${a.baseUrl}/sign-in?token=${token}`, expiresAt: expiresAt.toISOString() };
+  return { url: `${args.baseUrl}/sign-in?token=${token}`, expiresAt: expiresAt.toISOString() };
 }
 
 /** Whom a link would sign in; null if it is not good. Looking does not use it up. */
-export function lookAtLink(deps: Pick<Deps, "database" | "clock">, a: { token: string }) {
-  return describeLink(deps.database.db, { tokenHash: hashSecret(a.token), clock: deps.clock });
+export function lookAtLink(deps: Pick<Deps, "database" | "clock">, args: { token: string }) {
+  return describeLink(deps.database.db, { tokenHash: hashSecret(args.token), clock: deps.clock });
 }
 
 /** Uses a link up and opens a browser's session. @returns the session's token, or null when the link is not good. */
 export function redeemSignIn(
   deps: Pick<Deps, "database" | "clock" | "wakes">,
-  a: { token: string },
+  args: { token: string },
 ): Promise<string | null> {
   return inTransaction(deps, async (tx) => {
-    const link = await useLink(tx, { tokenHash: hashSecret(a.token), clock: deps.clock });
+    const link = await useLink(tx, { tokenHash: hashSecret(args.token), clock: deps.clock });
     if (link === null) return null;
     const token = newSecret();
     await insertSession(tx, {

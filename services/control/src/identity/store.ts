@@ -32,30 +32,30 @@ export async function findKey(from: Queryable, keyId: string): Promise<KeyRow | 
 /** Keys of a workspace, newest first, one more than a page. */
 export function selectKeys(
   from: Queryable,
-  a: { workspaceId: string; before: string | null; limit: number },
+  args: { workspaceId: string; before: string | null; limit: number },
 ): Promise<KeyRow[]> {
   return from
     .select()
     .from(accessKey)
     .where(
       and(
-        eq(accessKey.workspaceId, a.workspaceId),
-        a.before === null ? undefined : lt(accessKey.id, a.before),
+        eq(accessKey.workspaceId, args.workspaceId),
+        args.before === null ? undefined : lt(accessKey.id, args.before),
       ),
     )
     .orderBy(desc(accessKey.id))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** Revokes a key that is not revoked yet. @returns whether this call did; null: there is no such key. */
 export async function revokeKeyRow(
   to: Queryable,
-  a: { workspaceId: string; keyId: string; clock: Clock },
+  args: { workspaceId: string; keyId: string; clock: Clock },
 ): Promise<boolean | null> {
-  const isThis = and(eq(accessKey.workspaceId, a.workspaceId), eq(accessKey.id, a.keyId));
+  const isThis = and(eq(accessKey.workspaceId, args.workspaceId), eq(accessKey.id, args.keyId));
   const revoked = await to
     .update(accessKey)
-    .set({ revokedAt: sql`${now(a.clock)}` })
+    .set({ revokedAt: sql`${now(args.clock)}` })
     .where(and(isThis, isNull(accessKey.revokedAt)))
     .returning({ id: accessKey.id });
   if (revoked.length > 0) return true;
@@ -64,45 +64,45 @@ export async function revokeKeyRow(
 }
 
 /** Notes that a key was used, at most once a minute. */
-export async function touchKey(to: Queryable, a: { keyId: string; clock: Clock }): Promise<void> {
+export async function touchKey(to: Queryable, args: { keyId: string; clock: Clock }): Promise<void> {
   await to
     .update(accessKey)
-    .set({ lastUsedAt: sql`${now(a.clock)}` })
+    .set({ lastUsedAt: sql`${now(args.clock)}` })
     .where(
       and(
-        eq(accessKey.id, a.keyId),
+        eq(accessKey.id, args.keyId),
         or(
           isNull(accessKey.lastUsedAt),
-          lt(accessKey.lastUsedAt, sql`${now(a.clock)} - make_interval(secs => ${LAST_USED_SECONDS})`),
+          lt(accessKey.lastUsedAt, sql`${now(args.clock)} - make_interval(secs => ${LAST_USED_SECONDS})`),
         ),
       ),
     );
 }
 
 /** The names of a workspace and its organization, and the database's time. */
-export async function describeWorkspace(from: Queryable, a: { workspaceId: string; clock: Clock }) {
+export async function describeWorkspace(from: Queryable, args: { workspaceId: string; clock: Clock }) {
   const [row] = await from
     .select({
       organization: { id: organization.id, name: organization.name },
       workspace: { id: workspace.id, name: workspace.name },
-      at: sql<string>`${now(a.clock)}::text`,
+      at: sql<string>`${now(args.clock)}::text`,
     })
     .from(workspace)
     .innerJoin(organization, eq(organization.id, workspace.organizationId))
-    .where(eq(workspace.id, a.workspaceId));
+    .where(eq(workspace.id, args.workspaceId));
   return row ?? null;
 }
 
 /** The workspace of this name in the organization of this name. */
 export async function findWorkspace(
   from: Queryable,
-  a: { organization: string; workspace: string },
+  args: { organization: string; workspace: string },
 ): Promise<string | null> {
   const [row] = await from
     .select({ id: workspace.id })
     .from(workspace)
     .innerJoin(organization, eq(organization.id, workspace.organizationId))
-    .where(and(eq(organization.name, a.organization), eq(workspace.name, a.workspace)))
+    .where(and(eq(organization.name, args.organization), eq(workspace.name, args.workspace)))
     .limit(1);
   return row?.id ?? null;
 }
@@ -116,26 +116,26 @@ export async function hasOrganization(from: Queryable): Promise<boolean> {
 /** Writes a workspace with an organization of its own. */
 export async function insertWorkspace(
   tx: Tx,
-  a: { organizationId: string; organization: string; workspaceId: string; workspace: string },
+  args: { organizationId: string; organization: string; workspaceId: string; workspace: string },
 ): Promise<void> {
-  await tx.insert(organization).values({ id: a.organizationId, name: a.organization });
+  await tx.insert(organization).values({ id: args.organizationId, name: args.organization });
   await tx
     .insert(workspace)
-    .values({ id: a.workspaceId, organizationId: a.organizationId, name: a.workspace });
+    .values({ id: args.workspaceId, organizationId: args.organizationId, name: args.workspace });
 }
 
 /** Writes a sign-in link that lasts `seconds`. @returns when it ends. */
 export async function insertLink(
   to: Queryable,
-  a: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
+  args: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
 ): Promise<Date | null> {
   const [row] = await to
     .insert(signInLink)
     .values({
-      tokenHash: a.tokenHash,
-      workspaceId: a.workspaceId,
-      keyId: a.keyId,
-      expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
+      tokenHash: args.tokenHash,
+      workspaceId: args.workspaceId,
+      keyId: args.keyId,
+      expiresAt: sql`${now(args.clock)} + make_interval(secs => ${args.seconds})`,
     })
     .returning({ expiresAt: signInLink.expiresAt });
   return row?.expiresAt ?? null;
@@ -144,17 +144,17 @@ export async function insertLink(
 /** Uses a link up. Of any number of callers, one gets it. */
 export async function useLink(
   tx: Tx,
-  a: { tokenHash: Uint8Array; clock: Clock },
+  args: { tokenHash: Uint8Array; clock: Clock },
 ): Promise<{ workspaceId: string; keyId: string } | null> {
   const [row] = await tx
     .update(signInLink)
-    .set({ usedAt: sql`${now(a.clock)}` })
+    .set({ usedAt: sql`${now(args.clock)}` })
     .from(accessKey)
     .where(
       and(
-        eq(signInLink.tokenHash, a.tokenHash),
+        eq(signInLink.tokenHash, args.tokenHash),
         isNull(signInLink.usedAt),
-        gt(signInLink.expiresAt, sql`${now(a.clock)}`),
+        gt(signInLink.expiresAt, sql`${now(args.clock)}`),
         eq(accessKey.id, signInLink.keyId),
         isNull(accessKey.revokedAt),
       ),
@@ -166,14 +166,14 @@ export async function useLink(
 /** Writes a browser's session that lasts `seconds`. */
 export async function insertSession(
   to: Queryable,
-  a: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
+  args: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
 ): Promise<void> {
   await to.insert(browserSession).values({
-    tokenHash: a.tokenHash,
-    workspaceId: a.workspaceId,
-    keyId: a.keyId,
-    createdAt: sql`${now(a.clock)}`,
-    expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
+    tokenHash: args.tokenHash,
+    workspaceId: args.workspaceId,
+    keyId: args.keyId,
+    createdAt: sql`${now(args.clock)}`,
+    expiresAt: sql`${now(args.clock)} + make_interval(secs => ${args.seconds})`,
   });
 }
 
@@ -194,7 +194,7 @@ export interface SessionRow {
 /** The sessions that last, of a workspace or of one key in it, newest first. */
 export function selectSessions(
   from: Queryable,
-  a: { workspaceId: string; keyId: string | null; limit: number; clock: Clock },
+  args: { workspaceId: string; keyId: string | null; limit: number; clock: Clock },
 ) {
   return from
     .select({
@@ -208,28 +208,28 @@ export function selectSessions(
     .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
     .where(
       and(
-        eq(browserSession.workspaceId, a.workspaceId),
-        a.keyId === null ? undefined : eq(browserSession.keyId, a.keyId),
-        gt(browserSession.expiresAt, sql`${now(a.clock)}`),
+        eq(browserSession.workspaceId, args.workspaceId),
+        args.keyId === null ? undefined : eq(browserSession.keyId, args.keyId),
+        gt(browserSession.expiresAt, sql`${now(args.clock)}`),
         isNull(accessKey.revokedAt),
       ),
     )
     .orderBy(desc(browserSession.createdAt))
-    .limit(a.limit);
+    .limit(args.limit);
 }
 
 /** Deletes a session of a workspace, or of one key in it. @returns whether there was one. */
 export async function deleteSession(
   to: Queryable,
-  a: { workspaceId: string; keyId: string | null; sessionId: string },
+  args: { workspaceId: string; keyId: string | null; sessionId: string },
 ): Promise<boolean> {
   const gone = await to
     .delete(browserSession)
     .where(
       and(
-        eq(browserSession.workspaceId, a.workspaceId),
-        a.keyId === null ? undefined : eq(browserSession.keyId, a.keyId),
-        eq(SESSION_ID, a.sessionId),
+        eq(browserSession.workspaceId, args.workspaceId),
+        args.keyId === null ? undefined : eq(browserSession.keyId, args.keyId),
+        eq(SESSION_ID, args.sessionId),
       ),
     )
     .returning({ keyId: browserSession.keyId });
@@ -239,7 +239,7 @@ export async function deleteSession(
 /** Whom a link would sign in, without using it up; null if it is not good. */
 export async function describeLink(
   from: Queryable,
-  a: { tokenHash: Uint8Array; clock: Clock },
+  args: { tokenHash: Uint8Array; clock: Clock },
 ): Promise<{ workspace: string; key: string; role: Role | null } | null> {
   const [row] = await from
     .select({ workspace: workspace.name, key: accessKey.name, role: accessKey.role })
@@ -248,9 +248,9 @@ export async function describeLink(
     .innerJoin(workspace, eq(workspace.id, signInLink.workspaceId))
     .where(
       and(
-        eq(signInLink.tokenHash, a.tokenHash),
+        eq(signInLink.tokenHash, args.tokenHash),
         isNull(signInLink.usedAt),
-        gt(signInLink.expiresAt, sql`${now(a.clock)}`),
+        gt(signInLink.expiresAt, sql`${now(args.clock)}`),
         isNull(accessKey.revokedAt),
       ),
     );
@@ -260,24 +260,24 @@ export async function describeLink(
 /** The key that a session acts as, if the session lasts and the key does, and how long the session still lasts. */
 export async function findSession(
   from: Queryable,
-  a: { tokenHash: Uint8Array; clock: Clock },
+  args: { tokenHash: Uint8Array; clock: Clock },
 ): Promise<SessionRow | null> {
   const [row] = await from
     .select({
       sessionId: SESSION_ID,
-      ageMs: sql<number>`extract(epoch from ${now(a.clock)} - ${browserSession.createdAt})::float8 * 1000`,
+      ageMs: sql<number>`extract(epoch from ${now(args.clock)} - ${browserSession.createdAt})::float8 * 1000`,
       keyId: accessKey.id,
       workspaceId: browserSession.workspaceId,
       name: accessKey.name,
       role: accessKey.role,
-      lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(a.clock)})::float8 * 1000`,
+      lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(args.clock)})::float8 * 1000`,
     })
     .from(browserSession)
     .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
     .where(
       and(
-        eq(browserSession.tokenHash, a.tokenHash),
-        gt(browserSession.expiresAt, sql`${now(a.clock)}`),
+        eq(browserSession.tokenHash, args.tokenHash),
+        gt(browserSession.expiresAt, sql`${now(args.clock)}`),
         isNull(accessKey.revokedAt),
       ),
     );
@@ -285,14 +285,14 @@ export async function findSession(
 }
 
 /** Deletes sign-in links and sessions that are over, at most `limit` of each. @returns how many. */
-export async function deleteOver(to: Queryable, a: { limit: number; clock: Clock }): Promise<number> {
+export async function deleteOver(to: Queryable, args: { limit: number; clock: Clock }): Promise<number> {
   const [row] = await to.execute<{ count: number }>(sql`
     with links as (
       delete from sign_in_link where token_hash = any(array(
-        select token_hash from sign_in_link where expires_at < ${now(a.clock)} limit ${a.limit})) returning 1
+        select token_hash from sign_in_link where expires_at < ${now(args.clock)} limit ${args.limit})) returning 1
     ), sessions as (
       delete from browser_session where token_hash = any(array(
-        select token_hash from browser_session where expires_at < ${now(a.clock)} limit ${a.limit})) returning 1
+        select token_hash from browser_session where expires_at < ${now(args.clock)} limit ${args.limit})) returning 1
     )
     select ((select count(*) from links) + (select count(*) from sessions))::int as count`);
   return row?.count ?? 0;

@@ -13,12 +13,12 @@ class TransactionLost extends Error {
 }
 
 /** Refuses the statements of a transaction once its connection has gone. */
-function guard(scope: TransactionSql, a: { isLost: () => boolean; failed: (error: unknown) => void }) {
+function guard(scope: TransactionSql, args: { isLost: () => boolean; failed: (error: unknown) => void }) {
   const send = scope.unsafe;
   const unsafe = (...statement: Parameters<typeof send>) => {
-    if (a.isLost()) throw new TransactionLost();
+    if (args.isLost()) throw new TransactionLost();
     const query = send(...statement);
-    query.catch(a.failed);
+    query.catch(args.failed);
     return query;
   };
   return Object.assign(scope, { unsafe });

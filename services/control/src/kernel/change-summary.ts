@@ -22,7 +22,7 @@ export interface ChangeSummary {
  */
 export async function readChangeSummary(
   from: Queryable,
-  a: { workspaceId: string; after: number },
+  args: { workspaceId: string; after: number },
 ): Promise<ChangeSummary> {
   const [row] = await prepared<{
     count: number;
@@ -33,7 +33,7 @@ export async function readChangeSummary(
     from,
     sql`with part as materialized (
         select position, kind, run_id from change
-          where workspace_id = ${a.workspaceId} and position is not null and position > ${a.after}
+          where workspace_id = ${args.workspaceId} and position is not null and position > ${args.after}
           order by position limit ${SUMMARY_CHANGES_MAX}
       )
       select count(*)::int as count, max(position)::text as last, json_agg(distinct kind) as kinds,
@@ -41,7 +41,7 @@ export async function readChangeSummary(
       from part`,
   );
   return {
-    position: row?.last == null ? a.after : Number(row.last),
+    position: row?.last == null ? args.after : Number(row.last),
     kinds: row?.kinds ?? [],
     runs: row?.runs ?? [],
     full: row?.count === SUMMARY_CHANGES_MAX,

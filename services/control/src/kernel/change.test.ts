@@ -26,17 +26,21 @@ afterAll(async () => {
 });
 
 /** Follows the feed by position, as a stream does: on a wake, and now and then by itself. */
-async function follow(a: { workspaceId: string; from: number; count: number }): Promise<Change[]> {
+async function follow(args: { workspaceId: string; from: number; count: number }): Promise<Change[]> {
   const seen: Change[] = [];
-  let after = a.from;
+  let after = args.from;
   let wake = () => {};
-  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => wake());
-  while (seen.length < a.count) {
+  const unsubscribe = deps.wakes.subscribe("change", args.workspaceId, () => wake());
+  while (seen.length < args.count) {
     const woken = new Promise<void>((resolve) => {
       wake = resolve;
       setTimeout(resolve, 500).unref();
     });
-    const page = await readChanges(deps.database.reads, { workspaceId: a.workspaceId, after, limit: PAGE });
+    const page = await readChanges(deps.database.reads, {
+      workspaceId: args.workspaceId,
+      after,
+      limit: PAGE,
+    });
     seen.push(...page);
     after = seen.at(-1)?.position ?? after;
     if (page.length === 0) await woken;

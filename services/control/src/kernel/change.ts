@@ -84,20 +84,20 @@ export async function readPosition(from: Queryable): Promise<number> {
  */
 export async function readChanges(
   from: Queryable,
-  a: { workspaceId: string; runId?: string; after: number; limit: number },
+  args: { workspaceId: string; runId?: string; after: number; limit: number },
 ): Promise<Change[]> {
   const rows = await from
     .select()
     .from(change)
     .where(
       and(
-        eq(change.workspaceId, a.workspaceId),
-        a.runId === undefined ? undefined : eq(change.runId, a.runId),
+        eq(change.workspaceId, args.workspaceId),
+        args.runId === undefined ? undefined : eq(change.runId, args.runId),
         isNotNull(change.position),
-        gt(change.position, a.after),
+        gt(change.position, args.after),
       ),
     )
     .orderBy(asc(change.position))
-    .limit(Math.min(a.limit, CHANGES_MAX));
+    .limit(Math.min(args.limit, CHANGES_MAX));
   return rows.flatMap((row) => (row.position === null ? [] : [{ ...row, position: row.position }]));
 }

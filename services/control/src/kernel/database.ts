@@ -110,17 +110,20 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
 }
 
 /** Lets people's reads take turns, and go to the replica where that has what they may see. @returns the pool for drizzle */
-function shareReads(primary: Sql, a: { replica: Sql | null; gate: ReadReplica | null; places: number }): Sql {
-  const turns = new ReadTurns(a.places);
+function shareReads(
+  primary: Sql,
+  args: { replica: Sql | null; gate: ReadReplica | null; places: number },
+): Sql {
+  const turns = new ReadTurns(args.places);
   const here = primary.unsafe;
-  const there = a.replica?.unsafe;
+  const there = args.replica?.unsafe;
   return withCarriedStatements(primary, (send) =>
     turns.during(async () => {
-      if (there === undefined || a.gate === null || !(await a.gate.isCurrent())) return send(here);
+      if (there === undefined || args.gate === null || !(await args.gate.isCurrent())) return send(here);
       try {
-        return await a.gate.limited(send(there));
+        return await args.gate.limited(send(there));
       } catch (error) {
-        if (!a.gate.mayPass(error)) throw error;
+        if (!args.gate.mayPass(error)) throw error;
         return send(here);
       }
     }),

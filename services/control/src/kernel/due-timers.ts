@@ -28,7 +28,7 @@ export interface Watched {
  */
 export async function keepDueTimers(
   deps: Deps,
-  a: { watched: readonly Watched[]; signal: AbortSignal },
+  args: { watched: readonly Watched[]; signal: AbortSignal },
 ): Promise<void> {
   const { leaseMs, claimLeaseMs } = deps.config;
   const lookMs = Math.min(LOOK_MAX_MS, leaseMs, claimLeaseMs);
@@ -39,14 +39,14 @@ export async function keepDueTimers(
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
   };
-  while (!a.signal.aborted) {
-    const next = await look(deps, a.watched);
+  while (!args.signal.aborted) {
+    const next = await look(deps, args.watched);
     clear();
-    for (const [index, one] of a.watched.entries()) {
+    for (const [index, one] of args.watched.entries()) {
       const ms = next[index] ?? null;
       if (ms !== null && ms < lookMs) timers.set(one, setTimeout(one.wake, Math.max(0, Math.ceil(ms))));
     }
-    await wakeUp.wait(lookMs, a.signal);
+    await wakeUp.wait(lookMs, args.signal);
   }
   clear();
   unsubscribe();

@@ -29,8 +29,8 @@ async function since(config = leases): Promise<number> {
 }
 
 /** What another process of the control plane would write. */
-async function other(process: string, a: { fromMs: number; toMs: number }): Promise<void> {
-  const [from, to] = [a.fromMs, a.toMs].map((ms) => new Date(ms).toISOString());
+async function other(process: string, args: { fromMs: number; toMs: number }): Promise<void> {
+  const [from, to] = [args.fromMs, args.toMs].map((ms) => new Date(ms).toISOString());
   await deps.database.db.execute(sql`
     insert into presence (process, recovered_at, heartbeat_at) values (${process}, ${from}, ${to})
     on conflict (process) do update set recovered_at = ${from}, heartbeat_at = ${to}`);

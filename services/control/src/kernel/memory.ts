@@ -17,11 +17,11 @@ export class Memory<V> {
   readonly #known = new Map<string, Remembered<V>>();
   readonly #reads = new Map<string, Promise<V | null>>();
 
-  /** @param a.most How many are remembered at most; the oldest goes first. */
-  constructor(a: { clock: Clock; forMs: number; most: number }) {
-    this.#clock = a.clock;
-    this.#forMs = a.forMs;
-    this.#most = a.most;
+  /** @param args.most How many are remembered at most; the oldest goes first. */
+  constructor(args: { clock: Clock; forMs: number; most: number }) {
+    this.#clock = args.clock;
+    this.#forMs = args.forMs;
+    this.#most = args.most;
   }
 
   /** What was last read, while it is believed. */

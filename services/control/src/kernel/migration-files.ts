@@ -33,13 +33,13 @@ function kindOf(text: string): MigrationKind {
 }
 
 /** Reads one migration. A line `-- migration: concurrent` or `-- migration: batches` in it says how it is carried out. */
-export function readMigration(a: { tag: string; when: number; text: string }): Migration {
-  const statements = a.text.split(BREAKPOINT).map((statement) => statement.trim());
+export function readMigration(args: { tag: string; when: number; text: string }): Migration {
+  const statements = args.text.split(BREAKPOINT).map((statement) => statement.trim());
   return {
-    tag: a.tag,
-    when: a.when,
-    kind: kindOf(a.text),
-    hash: createHash("sha256").update(a.text).digest("hex"),
+    tag: args.tag,
+    when: args.when,
+    kind: kindOf(args.text),
+    hash: createHash("sha256").update(args.text).digest("hex"),
     statements: statements.filter((statement) => statement !== ""),
   };
 }

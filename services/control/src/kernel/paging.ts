@@ -37,10 +37,10 @@ export function readCursor<Key extends z.ZodType>(
  */
 export function pageOf<Row, Item>(
   rows: readonly Row[],
-  a: { limit: number; item: (row: Row) => Item; key: (row: Row) => readonly (string | number)[] },
+  args: { limit: number; item: (row: Row) => Item; key: (row: Row) => readonly (string | number)[] },
 ): { items: Item[]; next: string | null } {
-  const kept = rows.slice(0, a.limit);
+  const kept = rows.slice(0, args.limit);
   const last = kept.at(-1);
-  const next = rows.length > a.limit && last !== undefined ? cursorOf(a.key(last)) : null;
-  return { items: kept.map(a.item), next };
+  const next = rows.length > args.limit && last !== undefined ? cursorOf(args.key(last)) : null;
+  return { items: kept.map(args.item), next };
 }

@@ -21,9 +21,9 @@ function jittered(ms: number): number {
 
 async function loop(
   deps: Deps,
-  a: { periodicJob: PeriodicJob; wakeUp: WakeUp; signal: AbortSignal },
+  args: { periodicJob: PeriodicJob; wakeUp: WakeUp; signal: AbortSignal },
 ): Promise<void> {
-  const { periodicJob, wakeUp, signal } = a;
+  const { periodicJob, wakeUp, signal } = args;
   const everyMs =
     typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
   let failures = 0;

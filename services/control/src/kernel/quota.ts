@@ -21,22 +21,22 @@ export interface Counted {
 export async function keepQuota(
   tx: Tx,
   deps: { readonly config: Pick<Config, "quotas"> },
-  a: Counted,
+  args: Counted,
 ): Promise<void> {
-  const { most: usual, of, next } = QUOTAS[a.quota];
-  const replaced = deps.config.quotas.get(a.quota);
+  const { most: usual, of, next } = QUOTAS[args.quota];
+  const replaced = deps.config.quotas.get(args.quota);
   const most = replaced === undefined ? usual : replaced;
   if (most === null) return;
   await tx.execute(
-    sql`select pg_advisory_xact_lock(hashtextextended(${`quota ${a.quota} ${a.workspaceId}`}, 0))`,
+    sql`select pg_advisory_xact_lock(hashtextextended(${`quota ${args.quota} ${args.workspaceId}`}, 0))`,
   );
   const [row] = await tx.execute<{ count: number }>(sql`
     select count(*)::int as count from (
-      select 1 from ${a.table} where workspace_id = ${a.workspaceId} and ${a.where ?? sql`true`} limit ${most + 1}
+      select 1 from ${args.table} where workspace_id = ${args.workspaceId} and ${args.where ?? sql`true`} limit ${most + 1}
     ) as counted`);
   if ((row?.count ?? 0) <= most) return;
   throw new Problem(
     "quota-exceeded",
-    `The workspace has as many ${of} as it may: ${most} (quota "${a.quota}"). ${next} The operator can raise the quota with TOWPATH_QUOTAS.`,
+    `The workspace has as many ${of} as it may: ${most} (quota "${args.quota}"). ${next} The operator can raise the quota with TOWPATH_QUOTAS.`,
   );
 }

@@ -106,22 +106,22 @@ export class ReadReplica {
   #isBehind = false;
   #probe: Promise<boolean> | null = null;
 
-  /** @param a.readLimitMs How long the control plane waits for a read that it sent to the replica. */
-  constructor(a: {
+  /** @param args.readLimitMs How long the control plane waits for a read that it sent to the replica. */
+  constructor(args: {
     primary: Sql;
     replica: Sql;
     readLimitMs: number;
     log?: Pick<Logger, "info" | "warn"> | undefined;
   }) {
-    this.#log = a.log;
-    this.#readLimitMs = a.readLimitMs;
+    this.#log = args.log;
+    this.#readLimitMs = args.readLimitMs;
     // What nobody was promised may not be on disk yet, and is not waited for.
     this.#askPrimary = shared(async () => {
-      const [row] = await a.primary.unsafe<Wanted[]>(READ_WANTED, [], { prepare: true });
+      const [row] = await args.primary.unsafe<Wanted[]>(READ_WANTED, [], { prepare: true });
       return row ?? { flushed: "0/0", incarnation: null };
     });
     this.#askReplica = shared(async () => {
-      const [row] = await a.replica.unsafe<Standing[]>(READ_STANDING);
+      const [row] = await args.replica.unsafe<Standing[]>(READ_STANDING);
       return row ?? { lsn: null, lagMs: null, incarnation: null };
     });
   }

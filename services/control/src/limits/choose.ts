@@ -63,18 +63,18 @@ interface Cell {
  * free slots of all its limits are kept for it. Of two that want the same, the earlier in the one order gets it, also
  * from the later one: the earliest of all is never waited for by itself, so that keeping slots cannot deadlock.
  */
-export function choose(a: {
+export function choose(args: {
   lines: readonly Line[];
   limits: ReadonlyMap<string, LimitState>;
   nowMs: number;
 }): Choice {
-  const cells = new Map<string, Cell>([...a.limits].map(([id, state]) => [id, { ...state }]));
+  const cells = new Map<string, Cell>([...args.limits].map(([id, state]) => [id, { ...state }]));
   const granted: { line: Line; request: Request }[] = [];
   const stuck: { line: Line; request: Request }[] = [];
   const passed = new Set<Request>();
   const reserved = new Map<string, Request>();
   const lacking = new Map<string, readonly string[]>();
-  const cursors = new Map(a.lines.map((line) => [line, 0]));
+  const cursors = new Map(args.lines.map((line) => [line, 0]));
   for (let next = earliest(cursors); next !== null; next = earliest(cursors)) {
     const { line, request } = next;
     const lacks = lackOf(cells, line, request);
@@ -82,7 +82,7 @@ export function choose(a: {
       cursors.delete(line);
       stuck.push(next);
       lacking.set(line.id, lacks);
-      if (isOut(request, a.nowMs) && keep(cells, line, request))
+      if (isOut(request, args.nowMs) && keep(cells, line, request))
         for (const id of line.needs.keys()) reserved.set(id, request);
       continue;
     }

@@ -47,7 +47,7 @@ export interface RunFacts {
  */
 export type RunFactsReader = (
   from: Queryable,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ) => Promise<ReadonlyMap<string, RunFacts>>;
 
 /**
@@ -67,21 +67,21 @@ export type AdoptRuns = (
 ) => Promise<void>;
 
 /** Tells readers of the feed that limits are otherwise now, and the periodic job that lines are to be looked at. */
-export async function announce(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
-  await writeChanges(tx, [{ workspaceId: a.workspaceId, kind: "limit", entityId: a.id }]);
+export async function announce(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
+  await writeChanges(tx, [{ workspaceId: args.workspaceId, kind: "limit", entityId: args.id }]);
   afterCommit(tx, "limits", ({ wakes }) => wakes.publish("change", [DUE]));
 }
 
 /** The problem that there is no such named limit, with the one that was probably meant. */
 async function limitNotFound(
   from: Queryable,
-  a: { workspaceId: string; name: string; path: string },
+  args: { workspaceId: string; name: string; path: string },
 ): Promise<Problem> {
-  const near = closest(a.name, await store.selectNames(from, a.workspaceId));
+  const near = closest(args.name, await store.selectNames(from, args.workspaceId));
   const suggestion =
-    near === null ? `make it with \`towpath limit set ${a.name} SLOTS\`` : `did you mean "${near}"?`;
-  return new Problem("limit-not-found", `There is no limit "${a.name}"; ${suggestion}`, {
-    faults: [{ path: a.path, message: `no limit "${a.name}"`, suggestion }],
+    near === null ? `make it with \`towpath limit set ${args.name} SLOTS\`` : `did you mean "${near}"?`;
+  return new Problem("limit-not-found", `There is no limit "${args.name}"; ${suggestion}`, {
+    faults: [{ path: args.path, message: `no limit "${args.name}"`, suggestion }],
   });
 }
 
@@ -91,14 +91,14 @@ async function limitNotFound(
  */
 export async function namedLimits(
   from: Queryable,
-  a: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[] },
 ): Promise<Map<string, string>> {
-  if (a.names.length === 0) return new Map();
-  const found = await store.selectNamed(from, a);
+  if (args.names.length === 0) return new Map();
+  const found = await store.selectNamed(from, args);
   const ids = new Map(found.map((row) => [row.name, row.id]));
-  for (const [index, name] of a.names.entries())
+  for (const [index, name] of args.names.entries())
     if (!ids.has(name))
-      throw await limitNotFound(from, { workspaceId: a.workspaceId, name, path: `limits.${index}` });
+      throw await limitNotFound(from, { workspaceId: args.workspaceId, name, path: `limits.${index}` });
   return ids;
 }
 
@@ -106,16 +106,16 @@ export async function namedLimits(
 export async function writeLimit(
   tx: Tx,
   deps: Deps,
-  a: store.LimitSetting,
+  args: store.LimitSetting,
   adopt?: AdoptRuns,
 ): Promise<store.LimitRow> {
-  const written = await store.upsertLimit(tx, deps.clock, a);
+  const written = await store.upsertLimit(tx, deps.clock, args);
   if (written === null) throw new Problem("unavailable", "The limit has just changed; try again.");
-  const { workspaceId } = a;
+  const { workspaceId } = args;
   if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
   if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
   if (written.isNew)
-    await refreshLines(tx, deps.clock, { workspaceId, which: { kind: a.kind, name: a.name } });
+    await refreshLines(tx, deps.clock, { workspaceId, which: { kind: args.kind, name: args.name } });
   else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });
   return written.row;
 }
@@ -123,9 +123,9 @@ export async function writeLimit(
 /** What it is that a limit of this kind is called after must be there. */
 async function checkName(
   from: Queryable,
-  a: Pick<store.LimitNamed, "workspaceId" | "kind" | "name">,
+  args: Pick<store.LimitNamed, "workspaceId" | "kind" | "name">,
 ): Promise<void> {
-  const { workspaceId, kind, name } = a;
+  const { workspaceId, kind, name } = args;
   const parts = name.split("/");
   if (parts.length !== (kind === "queue" ? 2 : 1)) {
     const message =
@@ -146,29 +146,29 @@ async function checkName(
  */
 export async function setLimit(
   deps: Deps,
-  a: {
+  args: {
     scope: Scope;
     input: z.output<typeof SetLimit>;
     facts: RunFactsReader;
     adopt?: AdoptRuns;
   },
 ): Promise<Limit> {
-  const { workspaceId } = a.scope;
+  const { workspaceId } = args.scope;
   const row = await inTransaction(deps, async (tx) => {
-    await checkName(tx, { workspaceId, ...a.input });
+    await checkName(tx, { workspaceId, ...args.input });
     await lockLines(tx, workspaceId);
-    const setting = { ...a.input, workspaceId, source: "person" as const };
-    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) }, a.adopt);
+    const setting = { ...args.input, workspaceId, source: "person" as const };
+    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) }, args.adopt);
     await announce(tx, written);
     return written;
   });
-  return one(await describe(deps, { from: deps.database.db, rows: [row], facts: a.facts }));
+  return one(await describe(deps, { from: deps.database.db, rows: [row], facts: args.facts }));
 }
 
 /** Limits by kind and name, each with who has slots of it and who waits. */
 export async function listLimits(
   deps: Deps,
-  a: {
+  args: {
     scope: Scope;
     facts: RunFactsReader;
     limit: number;
@@ -177,16 +177,16 @@ export async function listLimits(
     name?: string | undefined;
   },
 ): Promise<{ items: Limit[]; next: string | null }> {
-  const after = readCursor(a.cursor, z.tuple([z.enum(LIMIT_KINDS), LimitName]));
+  const after = readCursor(args.cursor, z.tuple([z.enum(LIMIT_KINDS), LimitName]));
   const rows = await store.selectLimits(deps.database.reads, {
-    workspaceId: a.scope.workspaceId,
-    kind: a.kind,
-    name: a.name,
+    workspaceId: args.scope.workspaceId,
+    kind: args.kind,
+    name: args.name,
     after,
-    limit: a.limit,
+    limit: args.limit,
   });
-  const page = pageOf(rows, { limit: a.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
-  const items = await describe(deps, { from: deps.database.reads, rows: page.items, facts: a.facts });
+  const page = pageOf(rows, { limit: args.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
+  const items = await describe(deps, { from: deps.database.reads, rows: page.items, facts: args.facts });
   return { items, next: page.next };
 }
 
@@ -196,22 +196,22 @@ export async function listLimits(
  */
 export async function getLimit(
   deps: Deps,
-  a: { scope: Scope; limitId: string; facts: RunFactsReader },
+  args: { scope: Scope; limitId: string; facts: RunFactsReader },
 ): Promise<Limit> {
   const from = deps.database.reads;
-  const row = await store.selectLimitById(from, { workspaceId: a.scope.workspaceId, id: a.limitId });
-  if (row === null) throw new Problem("limit-not-found", `There is no limit ${a.limitId}.`);
-  return one(await describe(deps, { from, rows: [row], facts: a.facts }));
+  const row = await store.selectLimitById(from, { workspaceId: args.scope.workspaceId, id: args.limitId });
+  if (row === null) throw new Problem("limit-not-found", `There is no limit ${args.limitId}.`);
+  return one(await describe(deps, { from, rows: [row], facts: args.facts }));
 }
 
 /** Deletes a limit: whoever waits for it alone goes at once. Repeating it changes nothing. */
-export async function deleteLimit(deps: Deps, a: { scope: Scope; limitId: string }): Promise<void> {
-  const { workspaceId } = a.scope;
+export async function deleteLimit(deps: Deps, args: { scope: Scope; limitId: string }): Promise<void> {
+  const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
     await lockLines(tx, workspaceId);
-    await markLines(tx, deps.clock, { workspaceId, limitId: a.limitId });
-    await store.deleteLimitRow(tx, { workspaceId, id: a.limitId });
-    await announce(tx, { workspaceId, id: a.limitId });
+    await markLines(tx, deps.clock, { workspaceId, limitId: args.limitId });
+    await store.deleteLimitRow(tx, { workspaceId, id: args.limitId });
+    await announce(tx, { workspaceId, id: args.limitId });
   });
 }
 
@@ -223,24 +223,24 @@ function one(described: readonly Limit[]): Limit {
 
 async function describe(
   deps: Pick<Deps, "clock">,
-  a: { from: Queryable; rows: readonly store.LimitRow[]; facts: RunFactsReader },
+  args: { from: Queryable; rows: readonly store.LimitRow[]; facts: RunFactsReader },
 ): Promise<Limit[]> {
-  const [first] = a.rows;
+  const [first] = args.rows;
   if (first === undefined) return [];
   const { workspaceId } = first;
-  const which = { workspaceId, limitIds: a.rows.map((row) => row.id) };
-  const holders = await store.listHolders(a.from, deps.clock, { ...which, each: HOLDERS_SHOWN });
-  const waiters = await store.listWaiters(a.from, { ...which, each: HOLDERS_SHOWN });
-  const waiting = await store.countWaiting(a.from, { ...which, most: WAITING_MAX });
-  const rates = a.rows.filter((row) => row.perMs !== null).map((row) => row.id);
+  const which = { workspaceId, limitIds: args.rows.map((row) => row.id) };
+  const holders = await store.listHolders(args.from, deps.clock, { ...which, each: HOLDERS_SHOWN });
+  const waiters = await store.listWaiters(args.from, { ...which, each: HOLDERS_SHOWN });
+  const waiting = await store.countWaiting(args.from, { ...which, most: WAITING_MAX });
+  const rates = args.rows.filter((row) => row.perMs !== null).map((row) => row.id);
   const tokens =
     rates.length === 0
       ? new Map<string, number>()
-      : await store.countTokens(a.from, deps.clock, { workspaceId, limitIds: rates });
+      : await store.countTokens(args.from, deps.clock, { workspaceId, limitIds: rates });
   const runIds = [...new Set([...holders, ...waiters].map((row) => row.runId))];
-  const facts = await a.facts(a.from, { workspaceId, runIds });
+  const facts = await args.facts(args.from, { workspaceId, runIds });
   const told = { holders, waiters, waiting, tokens, facts };
-  return a.rows.map((row) => limitOf(row, told));
+  return args.rows.map((row) => limitOf(row, told));
 }
 
 interface LimitState {

@@ -24,10 +24,10 @@ function runKey({ deploymentId, pool, queue }: RunKind): string {
 export async function linesOfRuns(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; kinds: readonly RunKind[] },
+  args: { workspaceId: string; kinds: readonly RunKind[] },
 ): Promise<string[]> {
-  const { workspaceId } = a;
-  const wanted = new Map(a.kinds.map((kind) => [runKey(kind), kind]));
+  const { workspaceId } = args;
+  const wanted = new Map(args.kinds.map((kind) => [runKey(kind), kind]));
   const keys = [...wanted.keys()];
   let found = await findLines(tx, { workspaceId, keys });
   if (found.size < wanted.size) {
@@ -39,17 +39,17 @@ export async function linesOfRuns(
     await refreshLines(tx, deps.clock, { workspaceId, which: { keys } });
     found = await findLines(tx, { workspaceId, keys });
   }
-  return a.kinds.map((kind) => found.get(runKey(kind)) ?? "");
+  return args.kinds.map((kind) => found.get(runKey(kind)) ?? "");
 }
 
 /** The line of task runs that need just these slots, by limit. Before any limit's lock is taken. */
 export async function lineOfTasks(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; needs: ReadonlyMap<string, number> },
+  args: { workspaceId: string; needs: ReadonlyMap<string, number> },
 ): Promise<string> {
-  const { workspaceId } = a;
-  const key = `task ${[...a.needs]
+  const { workspaceId } = args;
+  const key = `task ${[...args.needs]
     .map(([id, amount]) => `${id}:${amount}`)
     .sort()
     .join(" ")}`;
@@ -58,7 +58,7 @@ export async function lineOfTasks(
   await lockLines(tx, workspaceId);
   await insertLines(tx, { workspaceId, lines: [{ id: uuidv7(deps.clock.nowMs()), key, runs: null }] });
   const lineId = (await findLines(tx, { workspaceId, keys: [key] })).get(key) ?? "";
-  await insertNeeds(tx, { lineId, needs: a.needs });
+  await insertNeeds(tx, { lineId, needs: args.needs });
   return lineId;
 }
 
@@ -70,11 +70,11 @@ export async function lineOfTasks(
 export async function enterBehind(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; entering: readonly Entering[] },
+  args: { workspaceId: string; entering: readonly Entering[] },
 ): Promise<Entering[]> {
-  const { workspaceId } = a;
-  const patient = a.entering.filter((one) => one.refuseOn === null);
-  if (patient.length === 0) return [...a.entering];
+  const { workspaceId } = args;
+  const patient = args.entering.filter((one) => one.refuseOn === null);
+  if (patient.length === 0) return [...args.entering];
   const lineIds = [...new Set(patient.map((one) => one.lineId))];
   const long = await longLines(tx, { workspaceId, lineIds });
   const behind = patient.filter((one) => long.has(one.lineId));
@@ -82,5 +82,5 @@ export async function enterBehind(
     const rows = behind.map(({ refuseOn: _, ...one }) => ({ ...one, id: uuidv7(deps.clock.nowMs()) }));
     await insertBehind(tx, deps.clock, { workspaceId, behind: rows });
   }
-  return a.entering.filter((one) => !behind.includes(one));
+  return args.entering.filter((one) => !behind.includes(one));
 }

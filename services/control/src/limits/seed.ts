@@ -14,8 +14,8 @@ export function seedLimits(adopt: AdoptRuns): OnRegistered {
   return (tx, deps, registered) => seed(tx, deps, { registered, adopt });
 }
 
-async function seed(tx: Tx, deps: Deps, a: { registered: Registered; adopt: AdoptRuns }): Promise<void> {
-  const { registered } = a;
+async function seed(tx: Tx, deps: Deps, args: { registered: Registered; adopt: AdoptRuns }): Promise<void> {
+  const { registered } = args;
   const { workspaceId, deploymentId, spec } = registered;
   const named = { workspaceId, kind: "deployment" as const, name: spec.deployment };
   const there = await selectLimit(tx, named);
@@ -27,7 +27,7 @@ async function seed(tx: Tx, deps: Deps, a: { registered: Registered; adopt: Adop
     if (spec.concurrency !== null) {
       const { limit: slots, collision } = spec.concurrency;
       const id = uuidv7(deps.clock.nowMs());
-      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" }, a.adopt);
+      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" }, args.adopt);
     } else if (there !== null) {
       await deleteLimitRow(tx, there);
     }

@@ -70,22 +70,22 @@ interface CandidateLine extends Line {
  * over a look is noted, which `linesToLook` finds. Takes the locks of limits in the order of their ids: at the end of a
  * transaction, after all others.
  */
-export async function takeStep(tx: Tx, deps: Deps, a: Step): Promise<Stepped> {
-  const { workspaceId } = a;
-  const locked = await lockLimits(tx, a);
+export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped> {
+  const { workspaceId } = args;
+  const locked = await lockLimits(tx, args);
   const limitIds = locked.map((one) => one.id);
   const touched = locked.filter((one) => one.touched).map((one) => one.id);
-  await takeBack(tx, deps.clock, { ...a, limitIds });
-  if (touched.length === 0 && a.lineIds.length === 0) return { granted: [], refused: [] };
+  await takeBack(tx, deps.clock, { ...args, limitIds });
+  if (touched.length === 0 && args.lineIds.length === 0) return { granted: [], refused: [] };
   const [{ nowMs, limits }, read] = await Promise.all([
     readLimits(tx, deps.clock, { workspaceId, limitIds }),
-    readLines(tx, { workspaceId, limitIds: touched, lineIds: a.lineIds }),
+    readLines(tx, { workspaceId, limitIds: touched, lineIds: args.lineIds }),
   ]);
-  const { lines, unlocked } = candidates(deps, a, { read, limitIds, nowMs });
+  const { lines, unlocked } = candidates(deps, args, { read, limitIds, nowMs });
   const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
   const choice = choose({ lines, limits: states, nowMs });
-  const going = await held(choice, a);
-  const outcome = outcomeOf(deps, { step: a, lines, choice, going, limits, nowMs, unlocked });
+  const going = await held(choice, args);
+  const outcome = outcomeOf(deps, { step: args, lines, choice, going, limits, nowMs, unlocked });
   if (isSomething(outcome)) await saveStep(tx, deps.clock, outcome.write);
   if (outcome.write.looks.some((one) => one.atMs !== null))
     afterCommit(tx, "lines to look at", ({ wakes }) => wakes.publish("change", [DUE]));
@@ -100,19 +100,19 @@ function stateOf({ free, reserved }: LimitNow): LimitState {
 function candidates(
   deps: Deps,
   step: Step,
-  a: { read: readonly LineNow[]; limitIds: readonly string[]; nowMs: number },
+  args: { read: readonly LineNow[]; limitIds: readonly string[]; nowMs: number },
 ): { lines: CandidateLine[]; unlocked: string[] } {
-  const known = new Set(a.limitIds);
+  const known = new Set(args.limitIds);
   const lines: CandidateLine[] = [];
   const unlocked: string[] = [];
-  for (const one of a.read) {
+  for (const one of args.read) {
     const entering = step.entering
       .filter((request) => request.lineId === one.id)
       .map(
         (request): Candidate => ({
           ...request,
           id: uuidv7(deps.clock.nowMs()),
-          dueMs: request.dueMs ?? a.nowMs,
+          dueMs: request.dueMs ?? args.nowMs,
           passedMs: null,
           isNew: true,
         }),
@@ -153,20 +153,20 @@ interface Decided {
   readonly unlocked: readonly string[];
 }
 
-function outcomeOf(deps: Deps, a: Decided): Stepped & { write: StepOutcome } {
-  const perMs = new Map(a.limits.map((one) => [one.id, one.perMs]));
-  const passed = new Set(a.choice.passed.map((one) => one.id));
-  const wentIds = new Set(a.going.map(({ request }) => request.id));
-  const granted = a.going.map(({ request, line }) => {
+function outcomeOf(deps: Deps, args: Decided): Stepped & { write: StepOutcome } {
+  const perMs = new Map(args.limits.map((one) => [one.id, one.perMs]));
+  const passed = new Set(args.choice.passed.map((one) => one.id));
+  const wentIds = new Set(args.going.map(({ request }) => request.id));
+  const granted = args.going.map(({ request, line }) => {
     const attemptId = request.attemptId ?? uuidv7(deps.clock.nowMs());
     return { request, line, attemptId };
   });
-  const refused = a.step.entering.filter((one) => isRefused(a, one, wentIds));
-  const entered = a.step.entering
+  const refused = args.step.entering.filter((one) => isRefused(args, one, wentIds));
+  const entered = args.step.entering
     .filter((one) => !refused.includes(one))
-    .flatMap((one) => enteredOf(deps, a, { one, wentIds, passed }));
+    .flatMap((one) => enteredOf(deps, args, { one, wentIds, passed }));
   const write: StepOutcome = {
-    workspaceId: a.step.workspaceId,
+    workspaceId: args.step.workspaceId,
     slots: granted.flatMap(({ request, line, attemptId }) =>
       [...line.needs].map(([limitId, amount]) => ({
         attemptId,
@@ -177,11 +177,11 @@ function outcomeOf(deps: Deps, a: Decided): Stepped & { write: StepOutcome } {
         perMs: perMs.get(limitId) ?? null,
       })),
     ),
-    granted: a.going.filter(({ request }) => !request.isNew).map(({ request }) => request.id),
+    granted: args.going.filter(({ request }) => !request.isNew).map(({ request }) => request.id),
     passed: [...passed].filter((id) => !entered.some((one) => one.id === id)),
     entered,
-    reserved: reservations(a, wentIds),
-    looks: looksOf(a, wentIds),
+    reserved: reservations(args, wentIds),
+    looks: looksOf(args, wentIds),
   };
   return {
     write,
@@ -195,18 +195,18 @@ function outcomeOf(deps: Deps, a: Decided): Stepped & { write: StepOutcome } {
 }
 
 /** Somebody who enters as `choose` saw it: not if more waits before it than one step looks at. */
-function seenAs(a: Decided, one: Entering): Candidate | undefined {
-  const line = a.lines.find(({ id }) => id === one.lineId);
+function seenAs(args: Decided, one: Entering): Candidate | undefined {
+  const line = args.lines.find(({ id }) => id === one.lineId);
   return line?.requests.find(
     (request) => request.isNew && request.runId === one.runId && request.path === one.path,
   );
 }
 
-function isRefused(a: Decided, one: Entering, wentIds: ReadonlySet<string>): boolean {
+function isRefused(args: Decided, one: Entering, wentIds: ReadonlySet<string>): boolean {
   if (one.refuseOn === null) return false;
-  const seen = seenAs(a, one);
+  const seen = seenAs(args, one);
   if (seen !== undefined && wentIds.has(seen.id)) return false;
-  return a.choice.lacking.get(one.lineId)?.includes(one.refuseOn) ?? seen === undefined;
+  return args.choice.lacking.get(one.lineId)?.includes(one.refuseOn) ?? seen === undefined;
 }
 
 /** The row of somebody who enters and cannot go. Its id is the one that `choose` knew it by, if it saw it. */
@@ -226,9 +226,9 @@ function enteredOf(
 }
 
 /** What is kept for whom that was not before, and what is no longer kept for those who went. */
-function reservations(a: Decided, wentIds: ReadonlySet<string>): { limitId: string; by: string | null }[] {
-  return a.limits.flatMap(({ id, reserved }): { limitId: string; by: string | null }[] => {
-    const by = a.choice.reserved.get(id);
+function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: string; by: string | null }[] {
+  return args.limits.flatMap(({ id, reserved }): { limitId: string; by: string | null }[] => {
+    const by = args.choice.reserved.get(id);
     if (by !== undefined) return by.id === reserved?.id ? [] : [{ limitId: id, by: by.id }];
     return reserved !== null && wentIds.has(reserved.id) ? [{ limitId: id, by: null }] : [];
   });
@@ -238,19 +238,19 @@ function reservations(a: Decided, wentIds: ReadonlySet<string>): { limitId: stri
  * When each line that was looked at must be looked at next: at once if there was more than one step does, soon if a run
  * was held by somebody, when a token returns if its first lacks tokens; else something of its limits returns first.
  */
-function looksOf(a: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
-  const tokens = new Map(a.limits.map((one) => [one.id, one.returnsMs]));
+function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
+  const tokens = new Map(args.limits.map((one) => [one.id, one.returnsMs]));
   const lookAt = (line: CandidateLine): number | null => {
-    const chosen = a.choice.granted.filter((one) => one.line === line);
-    if (chosen.some(({ request }) => !wentIds.has(request.id))) return a.nowMs + AGAIN_MS;
-    if (chosen.length === line.requests.length && chosen.length >= STEP_MAX) return a.nowMs;
-    const returns = (a.choice.lacking.get(line.id) ?? []).flatMap((id) => tokens.get(id) ?? []);
+    const chosen = args.choice.granted.filter((one) => one.line === line);
+    if (chosen.some(({ request }) => !wentIds.has(request.id))) return args.nowMs + AGAIN_MS;
+    if (chosen.length === line.requests.length && chosen.length >= STEP_MAX) return args.nowMs;
+    const returns = (args.choice.lacking.get(line.id) ?? []).flatMap((id) => tokens.get(id) ?? []);
     return returns.length === 0 ? null : Math.min(...returns);
   };
-  const looks = a.lines.map((line) => ({ lineId: line.id, atMs: lookAt(line), wasMs: line.lookMs }));
+  const looks = args.lines.map((line) => ({ lineId: line.id, atMs: lookAt(line), wasMs: line.lookMs }));
   return [
     ...looks.filter((one) => one.atMs !== one.wasMs).map(({ lineId, atMs }) => ({ lineId, atMs })),
-    ...a.unlocked.map((lineId) => ({ lineId, atMs: a.nowMs })),
+    ...args.unlocked.map((lineId) => ({ lineId, atMs: args.nowMs })),
   ];
 }
 

@@ -65,10 +65,10 @@ interface Turn {
 export async function applyReports(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; reports: readonly WorkerReport[] },
+  args: { workspaceId: string; reports: readonly WorkerReport[] },
 ): Promise<Reported[]> {
-  const { workspaceId } = a;
-  const turns = a.reports.map(({ worker, attempts }) =>
+  const { workspaceId } = args;
+  const turns = args.reports.map(({ worker, attempts }) =>
     attempts.map((report): Turn => ({ worker, report, answer: null })),
   );
   const attemptIds = [...new Set(turns.flat().map(({ report }) => report.attemptId))];
@@ -108,11 +108,11 @@ export async function applyReports(
 /** What attempts show already, of those that show something in this report. */
 async function readShown(
   tx: Tx,
-  a: { workspaceId: string; turns: readonly Turn[] },
+  args: { workspaceId: string; turns: readonly Turn[] },
 ): Promise<Map<string, Set<string>>> {
-  const showing = a.turns.filter(({ report: { bulk } }) => bulk.some(({ type }) => type === "artifact"));
+  const showing = args.turns.filter(({ report: { bulk } }) => bulk.some(({ type }) => type === "artifact"));
   const shown = new Map(showing.map(({ report: { attemptId } }) => [attemptId, new Set<string>()]));
-  const { workspaceId } = a;
+  const { workspaceId } = args;
   const found = await listArtifactKeys(tx, { workspaceId, attemptIds: [...shown.keys()] });
   for (const { attemptId, key } of found) shown.get(attemptId)?.add(key);
   return shown;
@@ -134,35 +134,41 @@ function roundsOf(turns: readonly Turn[]): Turn[][] {
 async function applyRound(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; known: Map<string, ReportedAttempt>; round: readonly Turn[]; gathered: Gathered },
+  args: {
+    workspaceId: string;
+    known: Map<string, ReportedAttempt>;
+    round: readonly Turn[];
+    gathered: Gathered;
+  },
 ): Promise<void> {
   const current: { turn: Turn; found: ReportedAttempt; bulk: BulkResult }[] = [];
-  for (const turn of a.round) {
+  for (const turn of args.round) {
     const { report: one, worker } = turn;
-    const found = await currentOf(tx, deps, { turn, found: a.known.get(one.attemptId) });
+    const found = await currentOf(tx, deps, { turn, found: args.known.get(one.attemptId) });
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
-      answerLate(a.gathered, turn, found);
-      if (found === undefined && wentBackLately(deps)) sayUnknown(deps, a.gathered, turn);
+      answerLate(args.gathered, turn, found);
+      if (found === undefined && wentBackLately(deps)) sayUnknown(deps, args.gathered, turn);
     } else {
-      if (found.row !== a.known.get(one.attemptId)?.row || isBehind(found.row, one)) a.gathered.offered += 1;
-      const shown = a.gathered.shown.get(one.attemptId) ?? new Set();
+      if (found.row !== args.known.get(one.attemptId)?.row || isBehind(found.row, one))
+        args.gathered.offered += 1;
+      const shown = args.gathered.shown.get(one.attemptId) ?? new Set();
       current.push({ turn, found, bulk: readBulk(found.row, { records: one.bulk, shown }) });
     }
   }
   const results = await applyControls(tx, deps, {
-    workspaceId: a.workspaceId,
+    workspaceId: args.workspaceId,
     turns: current.map(({ turn, found }) => ({ held: found.row, records: turn.report.control })),
   });
   for (const [index, { turn, found, bulk }] of current.entries()) {
     const { held, stored, rejected } = results[index] ?? { held: found.row, stored: null, rejected: [] };
     const row: AttemptRow = { ...held, bulkAcked: bulk.bulkAcked, nextLine: bulk.nextLine };
-    a.known.set(row.id, { ...found, row });
-    gatherBulk(a.gathered, row, bulk);
+    args.known.set(row.id, { ...found, row });
+    gatherBulk(args.gathered, row, bulk);
     if (bulk.chunks.length > 0) wakeAfterCommit(tx, "run", row.runId);
     const { controlAcked, bulkAcked, nextLine, cancelStage } = row;
     const progress = { attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage };
-    if (stored !== null && isStored(stored, progress)) a.gathered.progress.delete(row.id);
-    else a.gathered.progress.set(row.id, { ...progress, archived: found.archived });
+    if (stored !== null && isStored(stored, progress)) args.gathered.progress.delete(row.id);
+    else args.gathered.progress.set(row.id, { ...progress, archived: found.archived });
     turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
   }
 }

@@ -39,13 +39,13 @@ function standIn(lane: Lane, record: LooseRecord): LooseRecord {
 /**
  * Stores one attempt's records though some of them make the database refuse the rest: halves what fails until the ones
  * at fault stand alone, and rejects those. In order, bulk first, each part in a transaction of its own.
- * @param a.store stores these records; called at most TRIES_MAX times.
+ * @param args.store stores these records; called at most TRIES_MAX times.
  * @returns the last answer, with the rejections of all of them; null if nothing could be stored.
  * @throws what `store` throws, once it is not about records.
  */
 export async function bisect(
   lanes: Lanes,
-  a: { store: (lanes: Lanes) => Promise<Reported> },
+  args: { store: (lanes: Lanes) => Promise<Reported> },
 ): Promise<Reported | null> {
   const answers: Reported[] = [];
   // The parts that are still to be stored, the next one last.
@@ -59,7 +59,7 @@ export async function bisect(
     const { lane, records } = part;
     if (records.length === 0) continue;
     try {
-      answers.push(await a.store({ control: [], bulk: [], [lane]: records }));
+      answers.push(await args.store({ control: [], bulk: [], [lane]: records }));
     } catch (error) {
       const [first] = records;
       if (!isOfRecords(error) || part.stoodIn || first === undefined) throw error;

@@ -22,22 +22,22 @@ function textOf(entry: LogEntry, manyAttempts: boolean): string {
 export async function downloadLogs(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: LogFileQuery & { runId: string },
+  args: LogFileQuery & { runId: string },
 ): Promise<TextFile> {
-  const { attempts } = await existingRun(deps.database.reads, { ...scope, runId: a.runId });
-  const manyAttempts = attempts > 1 && a.attempt === undefined;
-  return { name: `run-${shortId(a.runId)}.log`, parts: partsOf(deps, scope, { ...a, manyAttempts }) };
+  const { attempts } = await existingRun(deps.database.reads, { ...scope, runId: args.runId });
+  const manyAttempts = attempts > 1 && args.attempt === undefined;
+  return { name: `run-${shortId(args.runId)}.log`, parts: partsOf(deps, scope, { ...args, manyAttempts }) };
 }
 
 async function* partsOf(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: LogFileQuery & { runId: string; manyAttempts: boolean },
+  args: LogFileQuery & { runId: string; manyAttempts: boolean },
 ): AsyncGenerator<string> {
   let after = "0:0";
   for (;;) {
-    const page = await getLogs(deps, scope, { ...a, after, limit: PART_LINES });
-    if (page.entries.length > 0) yield page.entries.map((entry) => textOf(entry, a.manyAttempts)).join("");
+    const page = await getLogs(deps, scope, { ...args, after, limit: PART_LINES });
+    if (page.entries.length > 0) yield page.entries.map((entry) => textOf(entry, args.manyAttempts)).join("");
     if (page.end || page.next === after) return;
     after = page.next;
   }

@@ -30,10 +30,10 @@ function textOf(error: RunError): string {
 export async function getRunFailure(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: { runId: string },
+  args: { runId: string },
 ): Promise<RunFailure> {
   const from = deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   const run = await existingRun(from, name);
   const attempt = { ...name, attempt: run.attempts };
   const { error } = run;
@@ -67,8 +67,8 @@ interface FailurePlace {
 }
 
 /** The last entries before a failure: those of its call, or whatever was written last. */
-async function linesBeside(from: Queryable, a: FailurePlace): Promise<LogEntry[]> {
-  const { workspaceId, source, at } = a;
+async function linesBeside(from: Queryable, args: FailurePlace): Promise<LogEntry[]> {
+  const { workspaceId, source, at } = args;
   const log = { workspaceId, attemptId: source.attemptId };
   const extent = await readExtent(from, log);
   if (extent === null) return [];
@@ -82,7 +82,7 @@ async function linesBeside(from: Queryable, a: FailurePlace): Promise<LogEntry[]
     after: { attempt: ordinal, line },
     limit,
   });
-  const own = entries.filter((entry) => entry.kind === "line" && entry.task === a.path);
+  const own = entries.filter((entry) => entry.kind === "line" && entry.task === args.path);
   if (own.length > 0) return own.slice(-LINES);
   return entries.filter((entry) => at === null || entry.kind === "gap" || entry.at <= at).slice(-LINES);
 }

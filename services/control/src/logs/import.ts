@@ -37,18 +37,21 @@ function chunksOf({ attemptId, lines, firstLine = 0 }: EndedLog) {
  * Takes over the logs of attempts that have ended, in one transaction, as if each stretch had come with its last line. The
  * attempts say how many lines they have.
  */
-export function importLogs(deps: Deps, a: { workspaceId: string; logs: readonly EndedLog[] }): Promise<void> {
-  const chunks = a.logs.flatMap(chunksOf);
-  return inTransaction(deps, (tx) => insertChunks(tx, deps.clock, { workspaceId: a.workspaceId, chunks }));
+export function importLogs(
+  deps: Deps,
+  args: { workspaceId: string; logs: readonly EndedLog[] },
+): Promise<void> {
+  const chunks = args.logs.flatMap(chunksOf);
+  return inTransaction(deps, (tx) => insertChunks(tx, deps.clock, { workspaceId: args.workspaceId, chunks }));
 }
 
 /** Takes over what attempts that have ended show. */
 export function importArtifacts(
   deps: Deps,
-  a: { workspaceId: string; artifacts: readonly EndedArtifact[] },
+  args: { workspaceId: string; artifacts: readonly EndedArtifact[] },
 ): Promise<void> {
-  const artifacts = a.artifacts.map((one) => ({ ...one, attempt: 1, at: one.at.toISOString() }));
-  return inTransaction(deps, (tx) => saveArtifacts(tx, { workspaceId: a.workspaceId, artifacts }));
+  const artifacts = args.artifacts.map((one) => ({ ...one, attempt: 1, at: one.at.toISOString() }));
+  return inTransaction(deps, (tx) => saveArtifacts(tx, { workspaceId: args.workspaceId, artifacts }));
 }
 
 /** Makes the partitions of logs for months that have passed. */

@@ -57,26 +57,26 @@ export class LineStretch {
   readonly #base: number;
   nextLine: number;
 
-  /** @param a.base where line 0 of this claim stands: lines of earlier claims come before it. */
-  constructor(a: { base: number; nextLine: number }) {
-    this.#base = a.base;
-    this.nextLine = a.nextLine;
+  /** @param args.base where line 0 of this claim stands: lines of earlier claims come before it. */
+  constructor(args: { base: number; nextLine: number }) {
+    this.#base = args.base;
+    this.nextLine = args.nextLine;
   }
 
   /** @returns Whether the numbers are possible at all. */
-  add(a: {
+  add(args: {
     firstLine: number;
     count: number;
     lines: readonly LogLine[] | null;
     reason: string | null;
   }): boolean {
-    const first = this.#base + a.firstLine;
-    const end = first + a.count;
+    const first = this.#base + args.firstLine;
+    const end = first + args.count;
     if (end > LINE_MAX) return false;
     if (end <= this.nextLine) return true;
     if (first > this.nextLine) this.#skipTo(first);
     const cut = this.nextLine - first;
-    this.#push({ lineCount: a.count - cut, lines: a.lines?.slice(cut) ?? null, reason: a.reason });
+    this.#push({ lineCount: args.count - cut, lines: args.lines?.slice(cut) ?? null, reason: args.reason });
     return true;
   }
 
@@ -98,20 +98,20 @@ export class LineStretch {
 /**
  * Reads the bulk records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
  * round, and a malformed record is rejected by itself and leaves a gap. Decides only; nothing is written.
- * @param a.shown keys of the attempt's artifacts so far. Those of new ones are added.
+ * @param args.shown keys of the attempt's artifacts so far. Those of new ones are added.
  */
 export function readBulk(
   row: AttemptRow,
-  a: { records: readonly LooseRecord[]; shown: Set<string> },
+  args: { records: readonly LooseRecord[]; shown: Set<string> },
 ): BulkResult {
   const stretch = new LineStretch({ base: row.lineBase, nextLine: row.nextLine });
   const artifacts = new Map<string, NewArtifact>();
   const rejected: Rejection[] = [];
   let { bulkAcked } = row;
-  for (const loose of nextInSequence(a.records, bulkAcked)) {
+  for (const loose of nextInSequence(args.records, bulkAcked)) {
     bulkAcked = loose.seq;
     const after = refusedAfterEnd(row, loose.seq);
-    const fault = after ?? take(loose, { stretch, artifacts, shown: a.shown });
+    const fault = after ?? take(loose, { stretch, artifacts, shown: args.shown });
     if (fault === null) continue;
     rejected.push(rejection({ lane: "bulk", seq: loose.seq, ...fault }));
     if (after === null) leaveGap(loose, stretch);

@@ -26,18 +26,18 @@ export function recordsOfLog(pieces: readonly LogPiece[]): Said[] {
  * the last has completed unless it is left open. The tenancy's spec must retry runs that fail.
  */
 export async function runWithLogs(
-  a: { testEnv: TestEnv; tenancy: Tenancy; open?: boolean },
+  args: { testEnv: TestEnv; tenancy: Tenancy; open?: boolean },
   logs: readonly (readonly LogPiece[])[],
 ): Promise<string> {
-  const { id } = await createRun(a.testEnv.deps, a.tenancy.scope, a.tenancy.request());
-  const fakeWorker = new FakeWorker(a.testEnv, await a.tenancy.worker());
+  const { id } = await createRun(args.testEnv.deps, args.tenancy.scope, args.tenancy.request());
+  const fakeWorker = new FakeWorker(args.testEnv, await args.tenancy.worker());
   for (const [index, pieces] of logs.entries()) {
     const given = await fakeWorker.take();
     await fakeWorker.say(given, [said.started]);
     for (const [at, record] of recordsOfLog(pieces).entries())
       await fakeWorker.say(given, [], { bulk: [record], bulkFrom: at + 1 });
     const isLast = index === logs.length - 1;
-    if (isLast && a.open) continue;
+    if (isLast && args.open) continue;
     const lastBulkSeq = pieces.length;
     const end = isLast
       ? said.ended("completed", { lastBulkSeq })

@@ -46,16 +46,16 @@ export function chosen(sources: readonly LogSource[], attempt: number | undefine
  * limit, even nothing, and go on nevertheless.
  * @throws Problem `run-not-found`.
  */
-export async function getLogs(deps: Deps, scope: InWorkspace, a: LogRequest): Promise<LogPage> {
+export async function getLogs(deps: Deps, scope: InWorkspace, args: LogRequest): Promise<LogPage> {
   const from = deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   // The run first: if it has ended by now, then all that it wrote is among what is read after.
   const ended = hasEnded(await existingRun(from, name));
-  const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
+  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
   const { workspaceId } = scope;
-  const after = parseLogCursor(a.after);
-  const { limit, text, task } = a;
-  const levels = a.levels ?? null;
+  const after = parseLogCursor(args.after);
+  const { limit, text, task } = args;
+  const levels = args.levels ?? null;
   const isNarrowed = levels !== null || text !== undefined || task !== undefined;
   const page = isNarrowed
     ? await readNarrowed(from, {
@@ -77,24 +77,24 @@ export async function getLogs(deps: Deps, scope: InWorkspace, a: LogRequest): Pr
  */
 export async function readLog(
   from: Queryable,
-  a: { workspaceId: string; sources: readonly LogSource[]; after: LogCursor; limit: number },
+  args: { workspaceId: string; sources: readonly LogSource[]; after: LogCursor; limit: number },
 ): Promise<{ entries: Entry[]; next: LogCursor; exhausted: boolean }> {
   const entries: Entry[] = [];
-  let next = a.after;
-  for (const source of a.sources) {
+  let next = args.after;
+  for (const source of args.sources) {
     if (source.ordinal < next.attempt) continue;
     if (source.ordinal > next.attempt) next = { attempt: source.ordinal, line: 0 };
-    while (next.line < source.nextLine && entries.length < a.limit) {
-      const limit = a.limit - entries.length;
+    while (next.line < source.nextLine && entries.length < args.limit) {
+      const limit = args.limit - entries.length;
       const { attemptId } = source;
       const chunks = await listChunks(from, {
-        workspaceId: a.workspaceId,
+        workspaceId: args.workspaceId,
         attemptId,
         line: next.line,
         limit,
       });
       if (chunks.length === 0) next = skip(entries, { next, line: source.nextLine });
-      for (const chunk of chunks) next = append(entries, { chunk, next, limit: a.limit });
+      for (const chunk of chunks) next = append(entries, { chunk, next, limit: args.limit });
     }
     if (!source.closed || next.line < source.nextLine) return { entries, next, exhausted: false };
   }
@@ -124,32 +124,32 @@ function isOf(line: { readonly task?: string | undefined }, task: string): boole
 /** Reads those entries after a cursor that have a level, a text, a task. Of what has none, nothing is read. */
 async function readNarrowed(
   from: Queryable,
-  a: Narrowed,
+  args: Narrowed,
 ): Promise<{ entries: Entry[]; next: LogCursor; exhausted: boolean }> {
   const entries: Entry[] = [];
-  let next = a.after;
+  let next = args.after;
   let spans = 0;
-  for (const source of a.sources) {
+  for (const source of args.sources) {
     if (source.ordinal < next.attempt) continue;
     if (source.ordinal > next.attempt) next = { attempt: source.ordinal, line: 0 };
-    while (next.line < source.nextLine && entries.length < a.limit && spans < SPANS_MAX) {
+    while (next.line < source.nextLine && entries.length < args.limit && spans < SPANS_MAX) {
       const { line } = next;
       const to = Math.min(line + SPAN_LINES, source.nextLine);
       const chunks = await listChunks(from, {
-        workspaceId: a.workspaceId,
+        workspaceId: args.workspaceId,
         attemptId: source.attemptId,
         line,
         to,
-        limit: a.limit,
-        bits: bitsOf(a.levels),
-        text: a.text,
-        task: a.task,
+        limit: args.limit,
+        bits: bitsOf(args.levels),
+        text: args.text,
+        task: args.task,
       });
       if (chunks.length === 0) {
         next = { ...next, line: to };
         spans += 1;
       }
-      for (const chunk of chunks) next = appendWanted(entries, { ...a, chunk, next });
+      for (const chunk of chunks) next = appendWanted(entries, { ...args, chunk, next });
     }
     if (!source.closed || next.line < source.nextLine) return { entries, next, exhausted: false };
   }
@@ -157,19 +157,19 @@ async function readNarrowed(
 }
 
 /** Appends those entries of a chunk from the cursor on that are wanted, up to the limit, and moves the cursor past them. */
-function appendWanted(entries: Entry[], a: Narrowed & { chunk: ChunkRow; next: LogCursor }): LogCursor {
-  const { chunk, text, task } = a;
-  const { attempt } = a.next;
-  if (entries.length >= a.limit) return a.next;
+function appendWanted(entries: Entry[], args: Narrowed & { chunk: ChunkRow; next: LogCursor }): LogCursor {
+  const { chunk, text, task } = args;
+  const { attempt } = args.next;
+  if (entries.length >= args.limit) return args.next;
   if (chunk.kind === "gap")
-    return append(entries, { ...a, next: { attempt, line: Math.max(a.next.line, chunk.firstLine) } });
+    return append(entries, { ...args, next: { attempt, line: Math.max(args.next.line, chunk.firstLine) } });
   const lines = chunk.lines ?? [];
-  for (let line = Math.max(a.next.line, chunk.firstLine); line < chunk.firstLine + lines.length; line++) {
-    if (entries.length >= a.limit) return { attempt, line };
+  for (let line = Math.max(args.next.line, chunk.firstLine); line < chunk.firstLine + lines.length; line++) {
+    if (entries.length >= args.limit) return { attempt, line };
     const found = lines[line - chunk.firstLine];
     const isWanted =
       found &&
-      isShown(found, a.levels) &&
+      isShown(found, args.levels) &&
       (text === undefined || searchedText(found).includes(text)) &&
       (task === undefined || isOf(found, task));
     if (isWanted) entries.push({ kind: "line", attempt, line, ...found });
@@ -178,28 +178,28 @@ function appendWanted(entries: Entry[], a: Narrowed & { chunk: ChunkRow; next: L
 }
 
 /** Says that lines up to one are gone: they were stored once, and are past their retention. */
-function skip(entries: Entry[], a: { next: LogCursor; line: number }): LogCursor {
-  const { attempt, line } = a.next;
-  entries.push({ kind: "gap", attempt, line, count: a.line - line, reason: "no longer kept" });
-  return { attempt, line: a.line };
+function skip(entries: Entry[], args: { next: LogCursor; line: number }): LogCursor {
+  const { attempt, line } = args.next;
+  entries.push({ kind: "gap", attempt, line, count: args.line - line, reason: "no longer kept" });
+  return { attempt, line: args.line };
 }
 
 /** Appends what a chunk holds from the cursor on, up to the limit, and moves the cursor past it. */
-function append(entries: Entry[], a: { chunk: ChunkRow; next: LogCursor; limit: number }): LogCursor {
-  const { chunk } = a;
-  if (entries.length < a.limit && chunk.firstLine > a.next.line) {
-    return append(entries, { ...a, next: skip(entries, { next: a.next, line: chunk.firstLine }) });
+function append(entries: Entry[], args: { chunk: ChunkRow; next: LogCursor; limit: number }): LogCursor {
+  const { chunk } = args;
+  if (entries.length < args.limit && chunk.firstLine > args.next.line) {
+    return append(entries, { ...args, next: skip(entries, { next: args.next, line: chunk.firstLine }) });
   }
-  const { attempt } = a.next;
+  const { attempt } = args.next;
   const end = chunk.firstLine + chunk.lineCount;
-  let { line } = a.next;
+  let { line } = args.next;
   if (chunk.kind === "gap") {
-    if (entries.length >= a.limit || end <= line) return a.next;
+    if (entries.length >= args.limit || end <= line) return args.next;
     entries.push({ kind: "gap", attempt, line, count: end - line, reason: chunk.reason ?? "" });
     return { attempt, line: end };
   }
   const lines = chunk.lines ?? [];
-  for (; line < end && entries.length < a.limit; line++) {
+  for (; line < end && entries.length < args.limit; line++) {
     const found = lines[line - chunk.firstLine];
     if (found !== undefined) entries.push({ kind: "line", attempt, line, ...found });
   }
@@ -213,12 +213,12 @@ function append(entries: Entry[], a: { chunk: ChunkRow; next: LogCursor; limit: 
 export async function listArtifacts(
   deps: Deps,
   scope: InWorkspace,
-  a: { runId: string; limit: number; cursor?: string | undefined },
+  args: { runId: string; limit: number; cursor?: string | undefined },
 ): Promise<{ items: Artifact[]; next: string | null }> {
   const from = deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   await existingRun(from, name);
-  const after = readCursor(a.cursor, z.tuple([z.string().max(200)]))?.[0] ?? "";
-  const found = await listArtifactRows(from, { ...name, after, limit: a.limit + 1 });
-  return pageOf(found, { limit: a.limit, item: artifactOf, key: (row) => [row.key] });
+  const after = readCursor(args.cursor, z.tuple([z.string().max(200)]))?.[0] ?? "";
+  const found = await listArtifactRows(from, { ...name, after, limit: args.limit + 1 });
+  return pageOf(found, { limit: args.limit, item: artifactOf, key: (row) => [row.key] });
 }

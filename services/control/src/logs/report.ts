@@ -76,10 +76,10 @@ async function reportOne(deps: Deps, one: WorkerReport): Promise<Reported> {
  */
 export async function reportTogether(
   deps: Deps,
-  a: { workspaceId: string; reports: readonly WorkerReport[] },
+  args: { workspaceId: string; reports: readonly WorkerReport[] },
 ): Promise<Reported[]> {
-  const { workspaceId, reports } = a;
-  const calls = await storeAlone(deps, a);
+  const { workspaceId, reports } = args;
+  const calls = await storeAlone(deps, args);
   if (calls !== null) return [{ attempts: [calls], commands: [] }];
   const plain = plainOf(reports);
   const moved = await applyPlain(deps, { workspaceId, records: [...plain.values()] });

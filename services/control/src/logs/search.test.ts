@@ -18,18 +18,18 @@ afterAll(() => testEnv.close());
 
 const signal = new AbortController().signal;
 
-function search(a: Pick<SearchRequest, "runId" | "text"> & Partial<SearchRequest>) {
-  return searchLogs(testEnv.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...a });
+function search(args: Pick<SearchRequest, "runId" | "text"> & Partial<SearchRequest>) {
+  return searchLogs(testEnv.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...args });
 }
 
 const infos = (...texts: string[]): LogPiece => texts.map((text) => ["info", text]);
 
 /** Every line that has the text, by reading the whole log through the route that narrows it. */
-async function read(a: { runId: string; text: string }): Promise<string[]> {
+async function read(args: { runId: string; text: string }): Promise<string[]> {
   const found: string[] = [];
   let after = "0:0";
   for (;;) {
-    const page = await getLogs(testEnv.deps, tenancy.scope, { ...a, after, limit: 3 });
+    const page = await getLogs(testEnv.deps, tenancy.scope, { ...args, after, limit: 3 });
     found.push(...page.entries.map((entry) => `${entry.attempt}:${entry.line}`));
     if (page.next === after) return found;
     after = page.next;

@@ -51,26 +51,26 @@ interface Found extends FoundChunk {
 export async function searchLogs(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: SearchRequest,
+  args: SearchRequest,
 ): Promise<LogFinds> {
   const from = deps.database.reads;
   const { workspaceId } = scope;
-  const name = { workspaceId, runId: a.runId };
+  const name = { workspaceId, runId: args.runId };
   await existingRun(from, name);
-  const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
-  const stretches = await cut(from, { workspaceId, sources, levels: a.levels ?? null });
-  const text = searchable(a.text);
-  const { found, searched, whole } = await lookThrough(from, { ...a, text, stretches });
-  return { ...(await around(from, { found, text, line: parseLogCursor(a.from) })), searched, whole };
+  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
+  const stretches = await cut(from, { workspaceId, sources, levels: args.levels ?? null });
+  const text = searchable(args.text);
+  const { found, searched, whole } = await lookThrough(from, { ...args, text, stretches });
+  return { ...(await around(from, { found, text, line: parseLogCursor(args.from) })), searched, whole };
 }
 
 async function cut(
   from: Queryable,
-  a: { workspaceId: string; sources: readonly LogSource[]; levels: Searched["levels"] },
+  args: { workspaceId: string; sources: readonly LogSource[]; levels: Searched["levels"] },
 ): Promise<Stretch[]> {
   const stretches: Stretch[] = [];
-  for (const { attemptId, ordinal, nextLine } of a.sources) {
-    const searched = { workspaceId: a.workspaceId, attemptId, levels: a.levels };
+  for (const { attemptId, ordinal, nextLine } of args.sources) {
+    const searched = { workspaceId: args.workspaceId, attemptId, levels: args.levels };
     const slices = await listSlices(from, { ...searched, nextLine });
     stretches.push(...slices.map((slice) => ({ ...slice, ordinal, searched })));
   }
@@ -80,32 +80,32 @@ async function cut(
 /** Searches as many stretches, from the first on, as there is time for. */
 async function lookThrough(
   from: Queryable,
-  a: Pick<SearchRequest, "turns" | "signal" | "timeMs"> & { text: string; stretches: readonly Stretch[] },
+  args: Pick<SearchRequest, "turns" | "signal" | "timeMs"> & { text: string; stretches: readonly Stretch[] },
 ): Promise<{ found: Found[]; searched: number; whole: boolean }> {
-  const untilMs = performance.now() + (a.timeMs ?? SEARCH_MS);
+  const untilMs = performance.now() + (args.timeMs ?? SEARCH_MS);
   const chunks: (FoundChunk[] | undefined)[] = [];
   let next = 0;
   const walk = async () => {
-    while (next < a.stretches.length && performance.now() < untilMs && !a.signal.aborted) {
+    while (next < args.stretches.length && performance.now() < untilMs && !args.signal.aborted) {
       const index = next++;
-      const stretch = a.stretches[index];
+      const stretch = args.stretches[index];
       if (stretch === undefined) return;
-      chunks[index] = await a.turns.take(() =>
-        searchSlice(from, { ...stretch.searched, text: a.text, slice: stretch }),
+      chunks[index] = await args.turns.take(() =>
+        searchSlice(from, { ...stretch.searched, text: args.text, slice: stretch }),
       );
     }
   };
   await Promise.all(Array.from({ length: SEARCHES_AT_ONCE }, walk));
   const found: Found[] = [];
   let [before, searched] = [0, 0];
-  for (const [index, stretch] of a.stretches.entries()) {
+  for (const [index, stretch] of args.stretches.entries()) {
     for (const chunk of chunks[index] ?? []) {
       found.push({ ...chunk, stretch, before });
       before += chunk.lines;
     }
     if (chunks[index] !== undefined) searched += stretch.to - stretch.from;
   }
-  return { found, searched, whole: next >= a.stretches.length };
+  return { found, searched, whole: next >= args.stretches.length };
 }
 
 const isBefore = (a: LogCursor, b: LogCursor) =>
@@ -114,25 +114,25 @@ const isBefore = (a: LogCursor, b: LogCursor) =>
 /** The finds around a line, with the numbers that they have among all. */
 async function around(
   from: Queryable,
-  a: { found: readonly Found[]; text: string; line: LogCursor },
+  args: { found: readonly Found[]; text: string; line: LogCursor },
 ): Promise<Pick<LogFinds, "lines" | "at" | "first" | "finds">> {
-  const last = a.found.at(-1);
+  const last = args.found.at(-1);
   const lines = last === undefined ? 0 : last.before + last.lines;
   // The chunk that may hold the line, and with it those whose finds could be listed.
   const near = Math.max(
     0,
-    a.found.findLastIndex(
-      ({ stretch, firstLine }) => !isBefore(a.line, { attempt: stretch.ordinal, line: firstLine }),
+    args.found.findLastIndex(
+      ({ stretch, firstLine }) => !isBefore(args.line, { attempt: stretch.ordinal, line: firstLine }),
     ),
   );
-  const center = a.found[near]?.before ?? 0;
-  const until = center + (a.found[near]?.lines ?? 0) + FINDS_MAX;
-  const listed = a.found.filter(
+  const center = args.found[near]?.before ?? 0;
+  const until = center + (args.found[near]?.lines ?? 0) + FINDS_MAX;
+  const listed = args.found.filter(
     (chunk) => chunk.before + chunk.lines > center - LISTED_BEFORE && chunk.before < until,
   );
-  const places = await placesOf(from, { chunks: listed, text: a.text });
+  const places = await placesOf(from, { chunks: listed, text: args.text });
   const start = listed[0]?.before ?? 0;
-  const after = places.findIndex((place) => !isBefore(place, a.line));
+  const after = places.findIndex((place) => !isBefore(place, args.line));
   const at = after === -1 ? start + places.length : start + after;
   const cutOff = Math.max(0, Math.min(at - start - LISTED_BEFORE, places.length - FINDS_MAX));
   const finds = places.slice(cutOff, cutOff + FINDS_MAX).map(formatLogCursor);
@@ -142,16 +142,16 @@ async function around(
 /** The lines of chunks that have the text, in order, attempt by attempt. */
 async function placesOf(
   from: Queryable,
-  a: { chunks: readonly Found[]; text: string },
+  args: { chunks: readonly Found[]; text: string },
 ): Promise<LogCursor[]> {
   const places: LogCursor[] = [];
-  for (const [ordinal, chunks] of Map.groupBy(a.chunks, ({ stretch }) => stretch.ordinal)) {
+  for (const [ordinal, chunks] of Map.groupBy(args.chunks, ({ stretch }) => stretch.ordinal)) {
     const [one] = chunks;
     if (one === undefined) continue;
     const { searched } = one.stretch;
     const lines = await listFinds(from, {
       ...searched,
-      text: a.text,
+      text: args.text,
       chunks: chunks.map(({ firstLine }) => firstLine),
     });
     places.push(...lines.map((line) => ({ attempt: ordinal, line })));

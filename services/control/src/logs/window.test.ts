@@ -28,10 +28,10 @@ const logs = fc.array(fc.array(piece, { maxLength: 8 }), { minLength: 1, maxLeng
 
 const isShown = (
   entry: LogEntry,
-  a: { attempt?: number | undefined; levels?: readonly LogLevel[] | undefined },
+  args: { attempt?: number | undefined; levels?: readonly LogLevel[] | undefined },
 ) =>
-  (a.attempt === undefined || entry.attempt === a.attempt) &&
-  (entry.kind === "gap" || a.levels === undefined || a.levels.includes(entry.level));
+  (args.attempt === undefined || entry.attempt === args.attempt) &&
+  (entry.kind === "gap" || args.levels === undefined || args.levels.includes(entry.level));
 
 /** All entries of a log, by the route that reads it from the first to the last. */
 async function everything(runId: string): Promise<LogEntry[]> {

@@ -38,25 +38,31 @@ export interface WindowRequest extends LogFilter {
 export async function getLogWindow(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: WindowRequest,
+  args: WindowRequest,
 ): Promise<LogWindow> {
   const from = deps.database.reads;
   const { workspaceId } = scope;
-  const name = { workspaceId, runId: a.runId };
+  const name = { workspaceId, runId: args.runId };
   const ended = hasEnded(await existingRun(from, name));
-  const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
-  const parts = await readParts(from, { workspaceId, sources, levels: a.levels ?? null });
+  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
+  const parts = await readParts(from, { workspaceId, sources, levels: args.levels ?? null });
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  const at = a.at === undefined ? null : await rowOfLine(from, { parts, line: parseLogCursor(a.at) });
-  const first = firstRow({ ...a, rows, at });
-  const entries = await readRows(from, { parts, first, limit: a.limit });
+  const at = args.at === undefined ? null : await rowOfLine(from, { parts, line: parseLogCursor(args.at) });
+  const first = firstRow({ ...args, rows, at });
+  const entries = await readRows(from, { parts, first, limit: args.limit });
   const isClosed = ended && sources.every((source) => source.closed);
   return { rows, first, entries, at, levels: levelsOf(parts), end: isClosed };
 }
 
-function firstRow(a: { row?: number | undefined; at: number | null; rows: number; limit: number }): number {
-  const wanted = a.at === null ? (a.row ?? a.rows - a.limit) : a.at - Math.floor(a.limit * SHARE_BEFORE);
-  return Math.max(0, Math.min(wanted, a.rows));
+function firstRow(args: {
+  row?: number | undefined;
+  at: number | null;
+  rows: number;
+  limit: number;
+}): number {
+  const wanted =
+    args.at === null ? (args.row ?? args.rows - args.limit) : args.at - Math.floor(args.limit * SHARE_BEFORE);
+  return Math.max(0, Math.min(wanted, args.rows));
 }
 
 function levelsOf(parts: readonly Part[]): Record<LogLevel, number> {
@@ -69,12 +75,12 @@ function levelsOf(parts: readonly Part[]): Record<LogLevel, number> {
 
 async function readParts(
   from: Queryable,
-  a: { workspaceId: string; sources: readonly LogSource[]; levels: Levels },
+  args: { workspaceId: string; sources: readonly LogSource[]; levels: Levels },
 ): Promise<Part[]> {
-  const { workspaceId, levels } = a;
+  const { workspaceId, levels } = args;
   const parts: Part[] = [];
   let start = 0;
-  for (const source of a.sources) {
+  for (const source of args.sources) {
     const extent = await readExtent(from, { workspaceId, attemptId: source.attemptId });
     const rows = leadRows({ extent, source }) + shownRows(extent, levels);
     parts.push({ workspaceId, levels, source, extent, start, rows });
@@ -126,10 +132,13 @@ function chunkRows(part: Part, chunk: ChunkRow): ChunkRows {
 }
 
 /** The row of a line among those of all parts; of the next that is shown if it is hidden, or gone. */
-async function rowOfLine(from: Queryable, a: { parts: readonly Part[]; line: LogCursor }): Promise<number> {
-  const part = a.parts.find(({ source }) => source.ordinal >= a.line.attempt);
-  if (part === undefined) return a.parts.reduce((sum, one) => sum + one.rows, 0);
-  const line = part.source.ordinal > a.line.attempt ? 0 : a.line.line;
+async function rowOfLine(
+  from: Queryable,
+  args: { parts: readonly Part[]; line: LogCursor },
+): Promise<number> {
+  const part = args.parts.find(({ source }) => source.ordinal >= args.line.attempt);
+  if (part === undefined) return args.parts.reduce((sum, one) => sum + one.rows, 0);
+  const line = part.source.ordinal > args.line.attempt ? 0 : args.line.line;
   if (line < keptFrom(part)) return part.start;
   const { workspaceId, source } = part;
   const [chunk] = await listChunks(from, { workspaceId, attemptId: source.attemptId, line, limit: 1 });
@@ -141,13 +150,13 @@ async function rowOfLine(from: Queryable, a: { parts: readonly Part[]; line: Log
 
 async function readRows(
   from: Queryable,
-  a: { parts: readonly Part[]; first: number; limit: number },
+  args: { parts: readonly Part[]; first: number; limit: number },
 ): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
-  for (const part of a.parts) {
-    const row = Math.max(0, a.first + entries.length - part.start);
+  for (const part of args.parts) {
+    const row = Math.max(0, args.first + entries.length - part.start);
     if (row >= part.rows) continue;
-    const limit = a.limit - entries.length;
+    const limit = args.limit - entries.length;
     if (limit === 0) break;
     entries.push(...(await readPart(from, { part, row, limit })));
   }
@@ -155,23 +164,26 @@ async function readRows(
 }
 
 /** Entries of one attempt from a row on. */
-async function readPart(from: Queryable, a: { part: Part; row: number; limit: number }): Promise<LogEntry[]> {
-  const { part, limit } = a;
+async function readPart(
+  from: Queryable,
+  args: { part: Part; row: number; limit: number },
+): Promise<LogEntry[]> {
+  const { part, limit } = args;
   const { workspaceId, levels, source } = part;
   const { attemptId, ordinal } = source;
   const entries: LogEntry[] = [];
   const lead = leadRows(part);
   const firstLine = keptFrom(part);
   const nextLine = part.extent?.nextLine ?? firstLine;
-  if (lead > 0 && a.row === 0)
+  if (lead > 0 && args.row === 0)
     entries.push({ kind: "gap", attempt: ordinal, line: 0, count: firstLine, reason: "no longer kept" });
   const log = { workspaceId, attemptId, levels };
-  let line = await findRow(from, { ...log, row: Math.max(0, a.row - lead), firstLine, nextLine });
+  let line = await findRow(from, { ...log, row: Math.max(0, args.row - lead), firstLine, nextLine });
   while (line !== null && entries.length < limit) {
     const chunks = await listChunks(from, { ...log, line, bits: bitsOf(levels), limit: CHUNKS_MAX });
     for (const chunk of chunks) {
       const { row, entries: shown } = chunkRows(part, chunk);
-      entries.push(...shown.slice(Math.max(0, a.row - row)));
+      entries.push(...shown.slice(Math.max(0, args.row - row)));
       if (entries.length >= limit) break;
     }
     const last = chunks.at(-1);

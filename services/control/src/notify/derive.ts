@@ -32,10 +32,10 @@ function urlOf({ config }: Pick<Deps, "config">, runId: string): string {
 /** What a notifier is told of a run, or of nothing but that it is heard. */
 export function noticeOf(
   deps: Pick<Deps, "config">,
-  a: { id: string; event: Delivery["event"]; at: Date; workspace: string; run: RunSummary | null },
+  args: { id: string; event: Delivery["event"]; at: Date; workspace: string; run: RunSummary | null },
 ): Notice {
-  const { id, event, workspace, run } = a;
-  const at = a.at.toISOString();
+  const { id, event, workspace, run } = args;
+  const at = args.at.toISOString();
   if (run === null) return { id, event, at, workspace, run };
   const { name, deployment, version, state, cause, scheduledAt, startedAt, endedAt } = run;
   const told = { id: run.id, name, deployment, version, state, cause, scheduledAt, startedAt, endedAt };
@@ -52,13 +52,13 @@ interface RunNotice {
 async function enqueue(
   tx: Tx,
   deps: Deps,
-  a: { workspace: string; told: readonly RunNotice[] },
+  args: { workspace: string; told: readonly RunNotice[] },
 ): Promise<void> {
   const at = await store.readNow(tx, deps.clock);
-  const rows = a.told.flatMap(({ run, event, notifiers }) =>
+  const rows = args.told.flatMap(({ run, event, notifiers }) =>
     notifiers.map((to) => {
       const id = uuidv7(deps.clock.nowMs());
-      const notice = noticeOf(deps, { id, event, at, workspace: a.workspace, run });
+      const notice = noticeOf(deps, { id, event, at, workspace: args.workspace, run });
       return {
         id,
         workspaceId: to.workspaceId,
@@ -76,9 +76,12 @@ async function enqueue(
 }
 
 /** A run as it stands; null if it is gone. */
-async function summaryOf(deps: Deps, a: { workspaceId: string; runId: string }): Promise<RunSummary | null> {
+async function summaryOf(
+  deps: Deps,
+  args: { workspaceId: string; runId: string },
+): Promise<RunSummary | null> {
   try {
-    return await getRunSummary(deps, a, { runId: a.runId });
+    return await getRunSummary(deps, args, { runId: args.runId });
   } catch (error) {
     if (error instanceof Problem && error.code === "run-not-found") return null;
     throw error;
@@ -137,8 +140,8 @@ async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): 
 }
 
 /** Tells of the next endings of one workspace, unless another process does. @returns how many there were */
-async function tellShare(deps: Deps, a: { workspaceId: string; last: number }): Promise<number> {
-  const { workspaceId, last } = a;
+async function tellShare(deps: Deps, args: { workspaceId: string; last: number }): Promise<number> {
+  const { workspaceId, last } = args;
   return inTransaction(deps, async (tx) => {
     const after = await feed.lockProgress(tx, workspaceId);
     if (after === null || after >= last) return 0;

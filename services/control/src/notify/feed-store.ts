@@ -19,11 +19,11 @@ const readTo = (
 const IS_ENDING = sql`kind = 'run' and data ->> 'state' = any(${textArray(FINAL_RUN_STATES)}::text[])`;
 
 /** Workspaces with notifiers in whose part of the feed something has come. Index change_workspace. */
-export async function selectBehind(from: Queryable, a: { last: number }): Promise<string[]> {
+export async function selectBehind(from: Queryable, args: { last: number }): Promise<string[]> {
   const found = await from.execute<{ id: string }>(sql`
     select h.workspace_id as id from (select distinct workspace_id from notifier) h
     where exists (select 1 from change c where c.workspace_id = h.workspace_id
-      and c.position > ${readTo(sql`h.workspace_id`)} and c.position <= ${a.last})`);
+      and c.position > ${readTo(sql`h.workspace_id`)} and c.position <= ${args.last})`);
   return found.map(({ id }) => id);
 }
 
@@ -39,18 +39,18 @@ export async function lockProgress(tx: Tx, workspaceId: string): Promise<number 
 }
 
 /** Notes how far the feed was read for a workspace. */
-export async function moveProgress(tx: Tx, a: { workspaceId: string; position: number }): Promise<void> {
+export async function moveProgress(tx: Tx, args: { workspaceId: string; position: number }): Promise<void> {
   await tx.execute(
-    sql`update notifier_progress set position = ${a.position} where workspace_id = ${a.workspaceId}`,
+    sql`update notifier_progress set position = ${args.position} where workspace_id = ${args.workspaceId}`,
   );
 }
 
 /** Notes that the feed was read for all up to the place where the workspace stands that is furthest behind. */
-export async function moveFeed(to: Queryable, a: { last: number }): Promise<void> {
+export async function moveFeed(to: Queryable, args: { last: number }): Promise<void> {
   await to.execute(sql`update notifier_feed f set position = greatest(f.position, (
-    select least(${a.last}::bigint, min(case when exists (select 1 from change c where c.workspace_id = h.workspace_id
-        and c.position > ${readTo(sql`h.workspace_id`)} and c.position <= ${a.last})
-      then ${readTo(sql`h.workspace_id`)} else ${a.last}::bigint end))
+    select least(${args.last}::bigint, min(case when exists (select 1 from change c where c.workspace_id = h.workspace_id
+        and c.position > ${readTo(sql`h.workspace_id`)} and c.position <= ${args.last})
+      then ${readTo(sql`h.workspace_id`)} else ${args.last}::bigint end))
     from (select distinct workspace_id from notifier) h))`);
 }
 
@@ -70,14 +70,14 @@ export interface PlacedRow extends EndedRow {
 /** Runs of a workspace that ended between two positions, in their order. Index change_workspace. */
 export async function selectEnded(
   tx: Tx,
-  a: { workspaceId: string; after: number; upTo: number; limit: number },
+  args: { workspaceId: string; after: number; upTo: number; limit: number },
 ): Promise<PlacedRow[]> {
   const found = await tx.execute<Omit<EndedRow, "changedAt"> & { changedAt: string; position: string }>(sql`
     select workspace_id as "workspaceId", run_id as "runId", data ->> 'state' as state, created_at as "changedAt",
       position::text as position
     from change
-    where workspace_id = ${a.workspaceId} and position > ${a.after} and position <= ${a.upTo} and ${IS_ENDING}
-    order by position limit ${a.limit}`);
+    where workspace_id = ${args.workspaceId} and position > ${args.after} and position <= ${args.upTo} and ${IS_ENDING}
+    order by position limit ${args.limit}`);
   return found.map((row) => ({
     ...row,
     changedAt: new Date(row.changedAt),

@@ -23,10 +23,10 @@ export interface ToldBefore {
  */
 export async function importNotifier(
   deps: Deps,
-  a: { scope: Scope; notifier: z.output<typeof CreateNotifier>; told: readonly ToldBefore[] },
+  args: { scope: Scope; notifier: z.output<typeof CreateNotifier>; told: readonly ToldBefore[] },
 ): Promise<void> {
-  const { workspaceId, actor } = a.scope;
-  const { events, ...settings } = a.notifier;
+  const { workspaceId, actor } = args.scope;
+  const { events, ...settings } = args.notifier;
   const row: store.NotifierRow = {
     ...settings,
     workspaceId,
@@ -42,7 +42,7 @@ export async function importNotifier(
     if (!(await store.insertNotifier(tx, row))) return;
     await store.insertDeliveries(
       tx,
-      a.told.map(({ at, run, ...facts }) => {
+      args.told.map(({ at, run, ...facts }) => {
         const id = uuidv7(at.getTime());
         const notice = noticeOf(deps, { id, event: facts.event, at, workspace, run });
         const whose = { id, workspaceId, notifierId: row.id, runId: run?.id ?? null };

@@ -63,15 +63,15 @@ function notifierOf(row: store.NotifierRow, latest: store.DeliveryRow | undefine
   };
 }
 
-async function notifierNamed(deps: Deps, a: { scope: Scope; name: string }): Promise<store.NotifierRow> {
+async function notifierNamed(deps: Deps, args: { scope: Scope; name: string }): Promise<store.NotifierRow> {
   const row = await store.selectNotifier(deps.database.db, {
-    workspaceId: a.scope.workspaceId,
-    name: a.name,
+    workspaceId: args.scope.workspaceId,
+    name: args.name,
   });
   if (row === null)
     throw new Problem(
       "notifier-not-found",
-      `There is no notifier "${a.name}". \`towpath notify ls\` lists them.`,
+      `There is no notifier "${args.name}". \`towpath notify ls\` lists them.`,
     );
   return row;
 }
@@ -82,10 +82,10 @@ async function notifierNamed(deps: Deps, a: { scope: Scope; name: string }): Pro
  */
 export async function createNotifier(
   deps: Deps,
-  a: { scope: Scope; input: z.output<typeof CreateNotifier> },
+  args: { scope: Scope; input: z.output<typeof CreateNotifier> },
 ): Promise<CreatedNotifier> {
-  const { workspaceId, actor } = a.scope;
-  const { url, deployment, events, ...settings } = a.input;
+  const { workspaceId, actor } = args.scope;
+  const { url, deployment, events, ...settings } = args.input;
   const refusal = refusalOf(url, deps.config.notifyPrivate);
   if (refusal !== null)
     throw new Problem("notifier-refused", `url: ${refusal}.`, {
@@ -118,26 +118,26 @@ export async function createNotifier(
 /** Notifiers by name. */
 export async function listNotifiers(
   deps: Deps,
-  a: { scope: Scope } & PageInput,
+  args: { scope: Scope } & PageInput,
 ): Promise<{ items: Notifier[]; next: string | null }> {
-  const { workspaceId } = a.scope;
+  const { workspaceId } = args.scope;
   const from = deps.database.reads;
-  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
-  const rows = await store.selectNotifiers(from, { workspaceId, after, limit: a.limit });
+  const after = readCursor(args.cursor, z.tuple([Name]))?.[0] ?? null;
+  const rows = await store.selectNotifiers(from, { workspaceId, after, limit: args.limit });
   const latest = await store.selectLatest(from, { workspaceId, notifierIds: rows.map(({ id }) => id) });
   const byNotifier = new Map(latest.map((row) => [row.notifierId, row]));
   return pageOf(rows, {
-    limit: a.limit,
+    limit: args.limit,
     item: (row) => notifierOf(row, byNotifier.get(row.id)),
     key: (row) => [row.name],
   });
 }
 
 /** Deletes a notifier with what it was still to be told. Repeating it changes nothing. */
-export async function deleteNotifier(deps: Deps, a: { scope: Scope; name: string }): Promise<void> {
-  const { workspaceId } = a.scope;
+export async function deleteNotifier(deps: Deps, args: { scope: Scope; name: string }): Promise<void> {
+  const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
-    const id = await store.deleteNotifierRow(tx, { workspaceId, name: a.name });
+    const id = await store.deleteNotifierRow(tx, { workspaceId, name: args.name });
     if (id !== null) await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: id }]);
   });
 }
@@ -146,9 +146,9 @@ export async function deleteNotifier(deps: Deps, a: { scope: Scope; name: string
  * Sends a test at once. It waits for another try like any delivery if it fails.
  * @throws Problem `notifier-not-found`; `too-many-requests` at TESTS_MAX within a minute.
  */
-export async function testNotifier(deps: Deps, a: { scope: Scope; name: string }): Promise<Delivery> {
-  const { workspaceId } = a.scope;
-  const row = await notifierNamed(deps, a);
+export async function testNotifier(deps: Deps, args: { scope: Scope; name: string }): Promise<Delivery> {
+  const { workspaceId } = args.scope;
+  const row = await notifierNamed(deps, args);
   const at = await store.readNow(deps.database.db, deps.clock);
   const list = { workspaceId, notifierId: row.id, before: null };
   const recent = await store.selectDeliveries(deps.database.db, { ...list, limit: TESTS_MAX });
@@ -185,19 +185,21 @@ export async function testNotifier(deps: Deps, a: { scope: Scope; name: string }
  */
 export async function listDeliveries(
   deps: Deps,
-  a: { scope: Scope; notifier?: string | undefined } & PageInput,
+  args: { scope: Scope; notifier?: string | undefined } & PageInput,
 ): Promise<{ items: Delivery[]; next: string | null }> {
   const named =
-    a.notifier === undefined ? null : await notifierNamed(deps, { scope: a.scope, name: a.notifier });
-  const before = readCursor(a.cursor, z.tuple([z.iso.datetime(), Id]));
+    args.notifier === undefined
+      ? null
+      : await notifierNamed(deps, { scope: args.scope, name: args.notifier });
+  const before = readCursor(args.cursor, z.tuple([z.iso.datetime(), Id]));
   const rows = await store.selectDeliveries(deps.database.reads, {
-    workspaceId: a.scope.workspaceId,
+    workspaceId: args.scope.workspaceId,
     notifierId: named?.id ?? null,
     before,
-    limit: a.limit,
+    limit: args.limit,
   });
   return pageOf(rows, {
-    limit: a.limit,
+    limit: args.limit,
     item: deliveryOf,
     key: (row) => [row.createdAt.toISOString(), row.id],
   });

@@ -48,22 +48,22 @@ export function refusalOf(text: string, mayBePrivate: boolean): string | null {
  * Sends one body once. Redirects are not followed: they would lead to an address that nobody judged. Through a proxy, the
  * name is judged here as far as it is known here; what the proxy takes it for is the proxy's to judge. Never throws.
  */
-export async function post(a: Posting): Promise<Posted> {
+export async function post(args: Posting): Promise<Posted> {
   const failed = (failure: string) => ({ status: null, failure });
-  const refusal = refusalOf(a.url, a.mayBePrivate);
+  const refusal = refusalOf(args.url, args.mayBePrivate);
   if (refusal !== null) return failed(refusal);
   const signal = AbortSignal.timeout(TRY_MS);
   try {
-    if (a.proxy === null) return await exchange(a, { signal, way: direct(a) });
-    if (!a.mayBePrivate) await refuseKnownPrivate(hostOf(new URL(a.url)));
-    return await exchange(a, { signal, way: await throughProxy(a.url, { proxy: a.proxy, signal }) });
+    if (args.proxy === null) return await exchange(args, { signal, way: direct(args) });
+    if (!args.mayBePrivate) await refuseKnownPrivate(hostOf(new URL(args.url)));
+    return await exchange(args, { signal, way: await throughProxy(args.url, { proxy: args.proxy, signal }) });
   } catch (error) {
     return failed(sentenceOf(error));
   }
 }
 
-function direct(a: Posting): Way {
-  return { options: { agent: false, ...(a.mayBePrivate ? {} : { lookup: lookupPublic }) }, headers: {} };
+function direct(args: Posting): Way {
+  return { options: { agent: false, ...(args.mayBePrivate ? {} : { lookup: lookupPublic }) }, headers: {} };
 }
 
 function exchange(a: Posting, b: { signal: AbortSignal; way: Way }): Promise<Posted> {

@@ -19,11 +19,11 @@ async function listening<S extends Server>(server: S) {
   };
 }
 
-const posting = (a: { url: string; proxy: string; mayBePrivate?: boolean }) => ({
+const posting = (args: { url: string; proxy: string; mayBePrivate?: boolean }) => ({
   headers: { "webhook-id": "1" },
   body: "{}",
   mayBePrivate: false,
-  ...a,
+  ...args,
 });
 
 test("an https notice goes through a tunnel of the proxy, to the host whose certificate is checked", async () => {

@@ -20,15 +20,15 @@ function placeOf(proxy: URL): RequestOptions {
 }
 
 /** Asks a proxy for a tunnel to a host (CONNECT, RFC 9110). @throws ProxyFault. */
-function openTunnel(target: URL, a: { proxy: URL; signal: AbortSignal }): Promise<Socket> {
+function openTunnel(target: URL, args: { proxy: URL; signal: AbortSignal }): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const authority = `${target.hostname}:${target.port || DEFAULT_PORTS[target.protocol]}`;
   const asked = request({
-    ...placeOf(a.proxy),
+    ...placeOf(args.proxy),
     method: "CONNECT",
     path: authority,
-    headers: { host: authority, ...loginOf(a.proxy) },
-    signal: a.signal,
+    headers: { host: authority, ...loginOf(args.proxy) },
+    signal: args.signal,
   });
   asked.on("connect", ({ statusCode }, socket) => {
     if (statusCode === 200) return resolve(socket);
@@ -41,7 +41,7 @@ function openTunnel(target: URL, a: { proxy: URL; signal: AbortSignal }): Promis
     reject(new ProxyFault(`the proxy answered ${answer.statusCode}`));
   });
   asked.on("error", (cause) =>
-    reject(a.signal.aborted ? cause : new ProxyFault("the proxy cannot be reached", { cause })),
+    reject(args.signal.aborted ? cause : new ProxyFault("the proxy cannot be reached", { cause })),
   );
   asked.end();
   return promise;
@@ -57,8 +57,8 @@ export interface Way {
  * How a request goes through a proxy: https ones in a tunnel, whose far end proves to be the host that was meant.
  * @throws ProxyFault.
  */
-export async function throughProxy(url: string, a: { proxy: string; signal: AbortSignal }): Promise<Way> {
-  const [target, proxy] = [new URL(url), URL.parse(a.proxy)];
+export async function throughProxy(url: string, args: { proxy: string; signal: AbortSignal }): Promise<Way> {
+  const [target, proxy] = [new URL(url), URL.parse(args.proxy)];
   if (proxy?.protocol !== "http:")
     throw new ProxyFault("HTTPS_PROXY or HTTP_PROXY is not the http:// address of a proxy");
   if (target.protocol === "http:")
@@ -66,7 +66,7 @@ export async function throughProxy(url: string, a: { proxy: string; signal: Abor
       options: { ...placeOf(proxy), path: target.href },
       headers: { host: target.host, ...loginOf(proxy) },
     };
-  const socket = await openTunnel(target, { proxy, signal: a.signal });
+  const socket = await openTunnel(target, { proxy, signal: args.signal });
   const host = target.hostname.replace(/^\[|\]$/g, "");
   const name = isIP(host) === 0 ? { servername: host } : {};
   return {

@@ -39,37 +39,37 @@ export async function insertNotifier(tx: Tx, row: NotifierRow): Promise<boolean>
 /** One notifier by its name. */
 export async function selectNotifier(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<NotifierRow | null> {
   const [row] = await from
     .select()
     .from(notifier)
-    .where(and(eq(notifier.workspaceId, a.workspaceId), eq(notifier.name, a.name)));
+    .where(and(eq(notifier.workspaceId, args.workspaceId), eq(notifier.name, args.name)));
   return row ?? null;
 }
 
 /** Notifiers by name, one more than a page. */
 export function selectNotifiers(
   from: Queryable,
-  a: { workspaceId: string; after: string | null; limit: number },
+  args: { workspaceId: string; after: string | null; limit: number },
 ): Promise<NotifierRow[]> {
-  const after = a.after === null ? undefined : gt(notifier.name, a.after);
+  const after = args.after === null ? undefined : gt(notifier.name, args.after);
   return from
     .select()
     .from(notifier)
-    .where(and(eq(notifier.workspaceId, a.workspaceId), after))
+    .where(and(eq(notifier.workspaceId, args.workspaceId), after))
     .orderBy(asc(notifier.name))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** Deletes a notifier with its deliveries. */
 export async function deleteNotifierRow(
   tx: Tx,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<string | null> {
   const [gone] = await tx
     .delete(notifier)
-    .where(and(eq(notifier.workspaceId, a.workspaceId), eq(notifier.name, a.name)))
+    .where(and(eq(notifier.workspaceId, args.workspaceId), eq(notifier.name, args.name)))
     .returning({ id: notifier.id });
   return gone?.id ?? null;
 }
@@ -94,30 +94,30 @@ function deliveryOf(raw: RawDelivery): DeliveryRow {
 /** Deliveries of a workspace or of one notifier, newest first, one more than a page. */
 export async function selectDeliveries(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     notifierId: string | null;
     before: readonly [string, string] | null;
     limit: number;
   },
 ): Promise<DeliveryRow[]> {
-  const [at, id] = a.before ?? [null, null];
+  const [at, id] = args.before ?? [null, null];
   const found = await from.execute<RawDelivery>(sql`
     select ${COLUMNS} from notifier_delivery d join notifier h on h.id = d.notifier_id
-    where d.workspace_id = ${a.workspaceId} and (${a.notifierId}::uuid is null or d.notifier_id = ${a.notifierId}::uuid)
+    where d.workspace_id = ${args.workspaceId} and (${args.notifierId}::uuid is null or d.notifier_id = ${args.notifierId}::uuid)
       and (${at}::timestamptz is null or (d.created_at, d.id) < (${at}::timestamptz, ${id}::uuid))
-    order by d.created_at desc, d.id desc limit ${a.limit + 1}`);
+    order by d.created_at desc, d.id desc limit ${args.limit + 1}`);
   return found.map(deliveryOf);
 }
 
 /** The latest delivery of each of these notifiers. */
 export async function selectLatest(
   from: Queryable,
-  a: { workspaceId: string; notifierIds: readonly string[] },
+  args: { workspaceId: string; notifierIds: readonly string[] },
 ): Promise<DeliveryRow[]> {
   const found = await from.execute<RawDelivery>(sql`
-    select ${COLUMNS} from unnest(${textArray(a.notifierIds)}::uuid[]) as one (id)
-      join notifier h on h.id = one.id and h.workspace_id = ${a.workspaceId}
+    select ${COLUMNS} from unnest(${textArray(args.notifierIds)}::uuid[]) as one (id)
+      join notifier h on h.id = one.id and h.workspace_id = ${args.workspaceId}
       cross join lateral (select * from notifier_delivery where notifier_id = h.id order by created_at desc, id desc limit 1) d`);
   return found.map(deliveryOf);
 }
@@ -166,18 +166,21 @@ export async function selectWorkspaceNames(
 /** Notes that a deployment's latest run failed. */
 export async function setFailing(
   tx: Tx,
-  a: { workspaceId: string; deployment: string; runId: string },
+  args: { workspaceId: string; deployment: string; runId: string },
 ): Promise<void> {
   await tx.execute(sql`
     insert into notifier_standing (workspace_id, deployment, failed_run_id)
-    values (${a.workspaceId}, ${a.deployment}, ${a.runId})
+    values (${args.workspaceId}, ${args.deployment}, ${args.runId})
     on conflict (workspace_id, deployment) do update set failed_run_id = excluded.failed_run_id`);
 }
 
 /** Notes that a deployment's latest run succeeded. @returns whether the one before had failed. */
-export async function setWorking(tx: Tx, a: { workspaceId: string; deployment: string }): Promise<boolean> {
+export async function setWorking(
+  tx: Tx,
+  args: { workspaceId: string; deployment: string },
+): Promise<boolean> {
   const gone = await tx.execute(sql`
-    delete from notifier_standing where workspace_id = ${a.workspaceId} and deployment = ${a.deployment} returning 1`);
+    delete from notifier_standing where workspace_id = ${args.workspaceId} and deployment = ${args.deployment} returning 1`);
   return gone.length > 0;
 }
 
@@ -228,8 +231,8 @@ export interface Taking {
  * whoever took it may die before it says what became of it. Steps over index notifier_delivery_waiting from workspace to
  * workspace, so that what it costs depends on the number of workspaces that have some, not on how many they have.
  */
-export async function takeDue(to: Queryable, clock: Clock, a: Taking): Promise<DueRow[]> {
-  const [busy, counts] = [[...a.underWay.keys()], [...a.underWay.values()]];
+export async function takeDue(to: Queryable, clock: Clock, args: Taking): Promise<DueRow[]> {
+  const [busy, counts] = [[...args.underWay.keys()], [...args.underWay.values()]];
   const waiting = sql`select workspace_id from notifier_delivery where next_at is not null`;
   return to.execute<DueRow>(sql`
     with recursive w (id) as (
@@ -243,28 +246,28 @@ export async function takeDue(to: Queryable, clock: Clock, a: Taking): Promise<D
           select due.id, due.next_at, row_number() over (order by due.next_at) + coalesce(b.count, 0) as nth from (
             select d.id, d.next_at from notifier_delivery d
             where d.workspace_id = w.id and d.next_at <= ${now(clock)}
-            order by d.next_at limit greatest(0, ${a.share}::int - coalesce(b.count, 0))) due) one
-      where w.id is not null order by one.nth, one.next_at limit ${a.limit})
-    ${take(clock, { leaseMs: a.leaseMs, ids: sql`select id from picked`, due: sql`next_at <= ${now(clock)}` })}`);
+            order by d.next_at limit greatest(0, ${args.share}::int - coalesce(b.count, 0))) due) one
+      where w.id is not null order by one.nth, one.next_at limit ${args.limit})
+    ${take(clock, { leaseMs: args.leaseMs, ids: sql`select id from picked`, due: sql`next_at <= ${now(clock)}` })}`);
 }
 
 /** Takes one delivery, due or not. */
 export async function takeOne(
   to: Queryable,
   clock: Clock,
-  a: { leaseMs: number; id: string },
+  args: { leaseMs: number; id: string },
 ): Promise<DueRow | null> {
-  const ids = sql`select ${a.id}::uuid`;
-  const [row] = await to.execute<DueRow>(take(clock, { ids, leaseMs: a.leaseMs, due: sql`true` }));
+  const ids = sql`select ${args.id}::uuid`;
+  const [row] = await to.execute<DueRow>(take(clock, { ids, leaseMs: args.leaseMs, due: sql`true` }));
   return row ?? null;
 }
 
-function take(clock: Clock, a: { ids: SQL; due: SQL; leaseMs: number }): SQL {
-  return sql`update notifier_delivery d set tries = d.tries + 1, next_at = ${now(clock)} + make_interval(secs => ${a.leaseMs / 1000}::float8)
+function take(clock: Clock, args: { ids: SQL; due: SQL; leaseMs: number }): SQL {
+  return sql`update notifier_delivery d set tries = d.tries + 1, next_at = ${now(clock)} + make_interval(secs => ${args.leaseMs / 1000}::float8)
     from notifier h
     where h.id = d.notifier_id and d.id = any(array(
       select id from notifier_delivery
-      where id in (${a.ids}) and next_at is not null and ${a.due} for update skip locked))
+      where id in (${args.ids}) and next_at is not null and ${args.due} for update skip locked))
     returning d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", d.tries, d.notice, h.kind, h.url, h.secret`;
 }
 
@@ -281,25 +284,25 @@ export interface Outcome {
 }
 
 /** Notes what became of a try, unless another one has begun since. */
-export async function markTried(tx: Tx, clock: Clock, a: Outcome): Promise<void> {
-  const seconds = a.againMs === null ? null : a.againMs / 1000;
+export async function markTried(tx: Tx, clock: Clock, args: Outcome): Promise<void> {
+  const seconds = args.againMs === null ? null : args.againMs / 1000;
   await tx.execute(sql`
-    update notifier_delivery set state = ${a.state}, status = ${a.status}, failure = ${a.failure},
+    update notifier_delivery set state = ${args.state}, status = ${args.status}, failure = ${args.failure},
       next_at = ${now(clock)} + make_interval(secs => ${seconds}::float8)
-    where id = ${a.id} and tries = ${a.tries} and state = 'waiting'`);
+    where id = ${args.id} and tries = ${args.tries} and state = 'waiting'`);
 }
 
 /** Forgets deliveries that are over and older than this. @returns how many. */
 export async function forgetDeliveries(
   to: Queryable,
   clock: Clock,
-  a: { olderThanMs: number; limit: number },
+  args: { olderThanMs: number; limit: number },
 ): Promise<number> {
   const gone = await to.execute(sql`
     delete from notifier_delivery where id = any(array(
       select id from notifier_delivery
-      where next_at is null and created_at < ${now(clock)} - make_interval(secs => ${a.olderThanMs / 1000}::float8)
-      limit ${a.limit})) returning 1`);
+      where next_at is null and created_at < ${now(clock)} - make_interval(secs => ${args.olderThanMs / 1000}::float8)
+      limit ${args.limit})) returning 1`);
   return gone.length;
 }
 

@@ -8,8 +8,8 @@ const ONLINE = sql`make_interval(secs => ${workerOnlineMs / 1_000})`;
 const KNOWS_TOO_LITTLE = sql`coalesce(i.since - i.known_until > ${ONLINE}, true)`;
 
 /** Workers (`w`) of a pool that were online by the last sign of life before the database went back (`i`), and have not offered again yet. */
-function notReconciled(a: { workspaceId: string; poolId: string }): SQL {
-  return sql`worker w where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
+function notReconciled(args: { workspaceId: string; poolId: string }): SQL {
+  return sql`worker w where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
     and not w.draining and w.first_seen_at < i.since and w.last_seen_at > i.known_until - ${ONLINE} and w.reconciled is distinct from i.id`;
 }
 
@@ -19,11 +19,11 @@ function notReconciled(a: { workspaceId: string; poolId: string }): SQL {
  */
 export async function areAwaited(
   from: Queryable,
-  a: { workspaceId: string; poolId: string; incarnation: string },
+  args: { workspaceId: string; poolId: string; incarnation: string },
 ): Promise<boolean> {
   const [row] = await from.execute<{ awaited: boolean }>(sql`
-    select ${KNOWS_TOO_LITTLE} or exists (select from ${notReconciled(a)}) as awaited
-    from incarnation i where i.id = ${a.incarnation}`);
+    select ${KNOWS_TOO_LITTLE} or exists (select from ${notReconciled(args)}) as awaited
+    from incarnation i where i.id = ${args.incarnation}`);
   return row?.awaited ?? false;
 }
 
@@ -58,16 +58,16 @@ interface PoolAndWorker {
 export async function readStartGate(
   from: Queryable,
   deps: Pick<Deps, "clock" | "config">,
-  a: PoolAndWorker,
+  args: PoolAndWorker,
 ): Promise<StartGate | null> {
-  return (await readAwaitedGate(from, deps, a)) ?? (await readOfferingGate(from, deps, a));
+  return (await readAwaitedGate(from, deps, args)) ?? (await readOfferingGate(from, deps, args));
 }
 
 /** Nothing of the pool is given to anybody: workers that were online have not offered again yet, and the grace is not over. */
 async function readAwaitedGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
-  a: PoolAndWorker,
+  args: PoolAndWorker,
 ): Promise<StartGate | null> {
   const grace = graceMs(config);
   const [row] = await from.execute<{
@@ -81,8 +81,8 @@ async function readAwaitedGate(
       coalesce(to_json(o.names), '[]') as names, o.count, o.held
     from ${newestIncarnation} i cross join lateral (
       select (array_agg(w.name order by w.name, w.id))[1:${NAMED_MAX}] as names, count(*)::int as count,
-        coalesce(bool_or(w.id = ${a.workerId}::uuid), false) as held
-      from ${notReconciled(a)}) o
+        coalesce(bool_or(w.id = ${args.workerId}::uuid), false) as held
+      from ${notReconciled(args)}) o
     where ${now(clock)} < i.since + make_interval(secs => ${grace / 1_000}::float8) and (${KNOWS_TOO_LITTLE} or o.count > 0)`);
   if (row === undefined) return null;
   const workers = row.unsure ? [] : row.names;
@@ -99,7 +99,7 @@ async function readAwaitedGate(
 async function readOfferingGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
-  a: PoolAndWorker,
+  args: PoolAndWorker,
 ): Promise<StartGate | null> {
   const seconds = graceMs(config) / 1_000;
   const [row] = await from.execute<{
@@ -115,14 +115,14 @@ async function readOfferingGate(
         w.offering_since is not null
           and ${now(clock)} < greatest(w.offering_since, i.since) + make_interval(secs => ${seconds}::float8) as offers
       from ${newestIncarnation} i cross join worker w
-      where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId} and not w.draining
+      where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId} and not w.draining
         and w.last_seen_at > ${now(clock)} - ${ONLINE}
     )
     select extract(epoch from min(since))::float8 * 1000 as "sinceMs", extract(epoch from min(until))::float8 * 1000 as "untilMs",
       to_json((array_agg(name order by name, id))[1:${NAMED_MAX}]) as names, count(*)::int as count,
-      coalesce(bool_or(id = ${a.workerId}::uuid), false) as held
+      coalesce(bool_or(id = ${args.workerId}::uuid), false) as held
     from online where offers
-    having count(*) = (select count(*) from online) or bool_or(id = ${a.workerId}::uuid)`);
+    having count(*) = (select count(*) from online) or bool_or(id = ${args.workerId}::uuid)`);
   if (row === undefined || row.count === 0) return null;
   return {
     since: dateOf(row.sinceMs),

@@ -24,16 +24,16 @@ export interface WorkerLoad {
 export interface LoadReader {
   ofPools(
     from: Queryable,
-    a: { workspaceId: string; poolIds: readonly string[] },
+    args: { workspaceId: string; poolIds: readonly string[] },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
   /** Of one pool, by the names of queues; those with no run are missing. */
   ofQueues(
     from: Queryable,
-    a: { workspaceId: string; poolId: string },
+    args: { workspaceId: string; poolId: string },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
   /** How many attempts each worker holds, what these need, and which they are. */
   ofWorkers(
     from: Queryable,
-    a: { workspaceId: string; workerIds: readonly string[] },
+    args: { workspaceId: string; workerIds: readonly string[] },
   ): Promise<ReadonlyMap<string, WorkerLoad>>;
 }

@@ -36,14 +36,14 @@ export interface PoolIdentity {
 /** The problem that no pool has this name, with the name that was probably meant. */
 export async function poolNotFound(
   from: Queryable,
-  a: { workspaceId: string; name: string; path?: string },
+  args: { workspaceId: string; name: string; path?: string },
 ): Promise<Problem> {
-  const names = await store.selectPoolNames(from, a.workspaceId);
-  const near = closest(a.name, names);
+  const names = await store.selectPoolNames(from, args.workspaceId);
+  const near = closest(args.name, names);
   const suggestion =
-    near === null ? `make it with \`towpath pool create ${a.name}\`` : `did you mean "${near}"?`;
-  return new Problem("pool-not-found", `There is no work pool "${a.name}"; ${suggestion}`, {
-    faults: [{ path: a.path ?? "name", message: `no work pool "${a.name}"`, suggestion }],
+    near === null ? `make it with \`towpath pool create ${args.name}\`` : `did you mean "${near}"?`;
+  return new Problem("pool-not-found", `There is no work pool "${args.name}"; ${suggestion}`, {
+    faults: [{ path: args.path ?? "name", message: `no work pool "${args.name}"`, suggestion }],
   });
 }
 
@@ -77,9 +77,9 @@ async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
  * Makes a work pool. Repeating it with the same settings answers the same pool.
  * @throws Problem `pool-exists` when one of this name has other settings; `quota-exceeded`.
  */
-export async function createPool(deps: PoolDeps, a: { scope: Scope; input: CreatePool }): Promise<Pool> {
-  const { workspaceId } = a.scope;
-  const wanted = { workspaceId, name: a.input.name, type: a.input.type ?? ("process" as const) };
+export async function createPool(deps: PoolDeps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
+  const { workspaceId } = args.scope;
+  const wanted = { workspaceId, name: args.input.name, type: args.input.type ?? ("process" as const) };
   const row = await inTransaction(deps, async (tx) => {
     const id = uuidv7(deps.clock.nowMs());
     await store.insertPool(tx, { ...wanted, id });
@@ -98,20 +98,20 @@ export async function createPool(deps: PoolDeps, a: { scope: Scope; input: Creat
 /** Work pools by name. */
 export async function listPools(
   deps: PoolDeps,
-  a: { scope: Scope } & PageInput,
+  args: { scope: Scope } & PageInput,
 ): Promise<{ items: Pool[]; next: string | null }> {
-  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
-  const which = { workspaceId: a.scope.workspaceId, after, limit: a.limit };
+  const after = readCursor(args.cursor, z.tuple([Name]))?.[0] ?? null;
+  const which = { workspaceId: args.scope.workspaceId, after, limit: args.limit };
   const page = pageOf(await store.selectPools(deps.database.reads, which), {
-    limit: a.limit,
+    limit: args.limit,
     item: (row) => row,
     key: (row) => [row.name],
   });
   return { items: await describe(deps, page.items), next: page.next };
 }
 
-async function poolNamed(deps: PoolDeps, a: { scope: Scope; name: string }): Promise<store.PoolRow> {
-  const which = { workspaceId: a.scope.workspaceId, name: a.name };
+async function poolNamed(deps: PoolDeps, args: { scope: Scope; name: string }): Promise<store.PoolRow> {
+  const which = { workspaceId: args.scope.workspaceId, name: args.name };
   const row = await store.selectPool(deps.database.reads, which);
   if (row === null) throw await poolNotFound(deps.database.reads, which);
   return row;
@@ -121,8 +121,8 @@ async function poolNamed(deps: PoolDeps, a: { scope: Scope; name: string }): Pro
  * One work pool.
  * @throws Problem `pool-not-found`.
  */
-export async function getPool(deps: PoolDeps, a: { scope: Scope; name: string }): Promise<Pool> {
-  return describeOne(deps, await poolNamed(deps, a));
+export async function getPool(deps: PoolDeps, args: { scope: Scope; name: string }): Promise<Pool> {
+  return describeOne(deps, await poolNamed(deps, args));
 }
 
 function pauseOf({ pausedUntilMs, pauseReason }: store.WorkerRow): Worker["paused"] {
@@ -137,22 +137,22 @@ function pauseOf({ pausedUntilMs, pauseReason }: store.WorkerRow): Worker["pause
  */
 export async function listWorkers(
   deps: PoolDeps,
-  a: { scope: Scope; name: string } & PageInput,
+  args: { scope: Scope; name: string } & PageInput,
 ): Promise<{ items: Worker[]; next: string | null }> {
-  const before = readCursor(a.cursor, z.tuple([z.iso.datetime(), Id]));
-  const found = await poolNamed(deps, a);
-  const { workspaceId } = a.scope;
+  const before = readCursor(args.cursor, z.tuple([z.iso.datetime(), Id]));
+  const found = await poolNamed(deps, args);
+  const { workspaceId } = args.scope;
   const rows = await store.selectWorkers(deps.database.reads, {
     workspaceId,
     poolId: found.id,
     before,
-    limit: a.limit,
+    limit: args.limit,
     clock: deps.clock,
   });
   const workerIds = rows.map((row) => row.id);
   const load = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
   return pageOf(rows, {
-    limit: a.limit,
+    limit: args.limit,
     item: (row) => ({
       id: row.id,
       name: row.name,
@@ -180,15 +180,15 @@ export async function listWorkers(
  */
 export async function getPools(
   from: Queryable,
-  a: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[] },
 ): Promise<PoolIdentity[]> {
-  const rows = await store.selectPoolsNamed(from, a);
+  const rows = await store.selectPoolsNamed(from, args);
   const byName = new Map(rows.map((row) => [row.name, row]));
   const found: PoolIdentity[] = [];
-  for (const [index, name] of a.names.entries()) {
+  for (const [index, name] of args.names.entries()) {
     const row = byName.get(name);
     if (row === undefined)
-      throw await poolNotFound(from, { workspaceId: a.workspaceId, name, path: `pools.${index}` });
+      throw await poolNotFound(from, { workspaceId: args.workspaceId, name, path: `pools.${index}` });
     found.push({ id: row.id, name: row.name });
   }
   return found;

@@ -8,12 +8,12 @@ export type QueueRow = typeof queue.$inferSelect;
 /** The queues of a pool, the highest priority first. */
 export function selectQueues(
   from: Queryable,
-  a: { workspaceId: string; poolId: string },
+  args: { workspaceId: string; poolId: string },
 ): Promise<QueueRow[]> {
   return from
     .select()
     .from(queue)
-    .where(and(eq(queue.workspaceId, a.workspaceId), eq(queue.poolId, a.poolId)))
+    .where(and(eq(queue.workspaceId, args.workspaceId), eq(queue.poolId, args.poolId)))
     .orderBy(desc(queue.priority), asc(queue.name));
 }
 
@@ -34,9 +34,11 @@ export async function upsertQueue(
 /** Deletes a queue. */
 export async function deleteQueueRow(
   from: Queryable,
-  a: { workspaceId: string; poolId: string; name: string },
+  args: { workspaceId: string; poolId: string; name: string },
 ): Promise<void> {
   await from
     .delete(queue)
-    .where(and(eq(queue.workspaceId, a.workspaceId), eq(queue.poolId, a.poolId), eq(queue.name, a.name)));
+    .where(
+      and(eq(queue.workspaceId, args.workspaceId), eq(queue.poolId, args.poolId), eq(queue.name, args.name)),
+    );
 }

@@ -63,9 +63,9 @@ const hello = (more: object = {}) => ({
   ...more,
 });
 
-async function open(tenant: Tenant, a: { keyPool?: string; body?: object; secret?: string } = {}) {
-  const secret = a.secret ?? (await tenant.workerKey(a.keyPool)).secret;
-  return app.request("/api/worker/session", post(hello(a.body), bearer(secret)));
+async function open(tenant: Tenant, args: { keyPool?: string; body?: object; secret?: string } = {}) {
+  const secret = args.secret ?? (await tenant.workerKey(args.keyPool)).secret;
+  return app.request("/api/worker/session", post(hello(args.body), bearer(secret)));
 }
 
 describe("pools", () => {

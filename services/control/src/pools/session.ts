@@ -40,11 +40,11 @@ function negotiate({ protocols: offered, version }: Pick<OpenSession, "protocols
 }
 
 /** The pool that this key may serve and the worker asks for. */
-async function poolFor(deps: Deps, a: { scope: Scope; keyPool: string | null; input: OpenSession }) {
-  const { input, keyPool } = a;
+async function poolFor(deps: Deps, args: { scope: Scope; keyPool: string | null; input: OpenSession }) {
+  const { input, keyPool } = args;
   if (keyPool !== null && keyPool !== input.pool)
     throw new Problem("forbidden", `This key is for the work pool "${keyPool}", not "${input.pool}".`);
-  const which = { workspaceId: a.scope.workspaceId, name: input.pool };
+  const which = { workspaceId: args.scope.workspaceId, name: input.pool };
   const row = await selectPool(deps.database.db, which);
   if (row === null) throw await poolNotFound(deps.database.db, { ...which, path: "pool" });
   if (row.type !== input.poolType)
@@ -91,12 +91,12 @@ export class FullWorkspaces {
   /** @throws Problem `quota-exceeded` for a worker that a full workspace does not know. */
   async refuse(
     deps: Pick<Deps, "database" | "clock">,
-    a: { workspaceId: string; workerId: string },
+    args: { workspaceId: string; workerId: string },
   ): Promise<void> {
-    const full = this.#full.get(a.workspaceId);
+    const full = this.#full.get(args.workspaceId);
     if (full === undefined) return;
-    if (deps.clock.nowMs() >= full.untilMs) this.#full.delete(a.workspaceId);
-    else if (!(await isKnownWorker(deps.database.db, a))) throw full.problem;
+    if (deps.clock.nowMs() >= full.untilMs) this.#full.delete(args.workspaceId);
+    else if (!(await isKnownWorker(deps.database.db, args))) throw full.problem;
   }
 
   /** Remembers the workspace if the error says that it is full. */
@@ -113,12 +113,12 @@ export class FullWorkspaces {
  */
 export async function openSession(
   deps: Deps,
-  a: { scope: Scope; keyPool: string | null; input: OpenSession; full?: FullWorkspaces },
+  args: { scope: Scope; keyPool: string | null; input: OpenSession; full?: FullWorkspaces },
 ): Promise<Session> {
-  const { scope, input } = a;
+  const { scope, input } = args;
   const protocol = negotiate(input);
-  const row = await poolFor(deps, a);
-  const { full = new FullWorkspaces() } = a;
+  const row = await poolFor(deps, args);
+  const { full = new FullWorkspaces() } = args;
   await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
@@ -134,7 +134,7 @@ export async function openSession(
       stores,
       protocol,
       process,
-      keyPool: a.keyPool,
+      keyPool: args.keyPool,
       clock: deps.clock,
     });
     if (noted?.isNew) await keepRoom(tx, deps, scope.workspaceId);
@@ -168,11 +168,11 @@ export type Noted = Pick<NotedWorker, "name" | "offeringMs"> | Problem | null;
 export async function noteWorkers(
   deps: Pick<Deps, "clock">,
   to: Queryable,
-  a: { workspaceId: string; polls: readonly SeenPoll[] },
+  args: { workspaceId: string; polls: readonly SeenPoll[] },
 ): Promise<Noted[]> {
-  const noted = await updateSeen(to, { ...a, clock: deps.clock });
+  const noted = await updateSeen(to, { ...args, clock: deps.clock });
   const byId = new Map(noted.map((worker) => [worker.id, worker]));
-  return a.polls.map(({ workerId, generation }) => {
+  return args.polls.map(({ workerId, generation }) => {
     const worker = byId.get(workerId);
     if (worker?.latest) return { name: worker.name, offeringMs: worker.offeringMs };
     return worker?.generation === generation ? null : sessionOver();

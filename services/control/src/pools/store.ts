@@ -29,37 +29,42 @@ export async function insertPool(
 /** One pool by its name. */
 export async function selectPool(
   from: Queryable,
-  a: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string },
 ): Promise<PoolRow | null> {
   const [row] = await from
     .select()
     .from(pool)
-    .where(and(eq(pool.workspaceId, a.workspaceId), eq(pool.name, a.name)));
+    .where(and(eq(pool.workspaceId, args.workspaceId), eq(pool.name, args.name)));
   return row ?? null;
 }
 
 /** Pools of these names. */
 export function selectPoolsNamed(
   from: Queryable,
-  a: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[] },
 ): Promise<PoolRow[]> {
   return from
     .select()
     .from(pool)
-    .where(and(eq(pool.workspaceId, a.workspaceId), inArray(pool.name, [...a.names])));
+    .where(and(eq(pool.workspaceId, args.workspaceId), inArray(pool.name, [...args.names])));
 }
 
 /** Pools by name, one more than a page. */
 export function selectPools(
   from: Queryable,
-  a: { workspaceId: string; after: string | null; limit: number },
+  args: { workspaceId: string; after: string | null; limit: number },
 ): Promise<PoolRow[]> {
   return from
     .select()
     .from(pool)
-    .where(and(eq(pool.workspaceId, a.workspaceId), a.after === null ? undefined : gt(pool.name, a.after)))
+    .where(
+      and(
+        eq(pool.workspaceId, args.workspaceId),
+        args.after === null ? undefined : gt(pool.name, args.after),
+      ),
+    )
     .orderBy(asc(pool.name))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** Some names of pools, for suggestions. */
@@ -76,18 +81,22 @@ export async function selectPoolNames(from: Queryable, workspaceId: string): Pro
 /** How many workers of each of these pools are online, and how many of them pause. */
 export async function countOnline(
   from: Queryable,
-  a: { workspaceId: string; poolIds: readonly string[]; clock: Clock },
+  args: { workspaceId: string; poolIds: readonly string[]; clock: Clock },
 ): Promise<Map<string, { online: number; paused: number }>> {
-  if (a.poolIds.length === 0) return new Map();
+  if (args.poolIds.length === 0) return new Map();
   const rows = await from
     .select({
       poolId: worker.poolId,
       online: sql<number>`count(*)::int`,
-      paused: sql<number>`count(*) filter (where ${worker.pausedUntil} > ${now(a.clock)})::int`,
+      paused: sql<number>`count(*) filter (where ${worker.pausedUntil} > ${now(args.clock)})::int`,
     })
     .from(worker)
     .where(
-      and(eq(worker.workspaceId, a.workspaceId), inArray(worker.poolId, [...a.poolIds]), online(a.clock)),
+      and(
+        eq(worker.workspaceId, args.workspaceId),
+        inArray(worker.poolId, [...args.poolIds]),
+        online(args.clock),
+      ),
     )
     .groupBy(worker.poolId);
   return new Map(rows.map(({ poolId, ...counts }) => [poolId, counts]));
@@ -114,7 +123,7 @@ export interface WorkerRow extends Record<string, unknown> {
 /** Workers of a pool, last seen first, one more than a page. Uses index worker_pool. */
 export async function selectWorkers(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     poolId: string;
     before: readonly [string, string] | null;
@@ -122,19 +131,19 @@ export async function selectWorkers(
     clock: Clock;
   },
 ): Promise<WorkerRow[]> {
-  const [lastSeen, id] = a.before ?? [null, null];
+  const [lastSeen, id] = args.before ?? [null, null];
   const rows = await from.execute<WorkerRow>(sql`
-    select id, name, version, capacity, amounts, stores, draining, ${online(a.clock)} as online,
-      case when paused_until > ${now(a.clock)} then extract(epoch from paused_until)::float8 * 1000 end
+    select id, name, version, capacity, amounts, stores, draining, ${online(args.clock)} as online,
+      case when paused_until > ${now(args.clock)} then extract(epoch from paused_until)::float8 * 1000 end
         as "pausedUntilMs", pause_reason as "pauseReason",
       extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
       extract(epoch from last_seen_at)::float8 * 1000 as "lastSeenMs",
       to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "lastSeen"
     from worker
-    where workspace_id = ${a.workspaceId} and pool_id = ${a.poolId}
+    where workspace_id = ${args.workspaceId} and pool_id = ${args.poolId}
       and (${lastSeen}::timestamptz is null or (last_seen_at, id) < (${lastSeen}::timestamptz, ${id}::uuid))
     order by last_seen_at desc, id desc
-    limit ${a.limit + 1}`);
+    limit ${args.limit + 1}`);
   return [...rows];
 }
 
@@ -161,13 +170,13 @@ export interface SeenWorker {
  */
 export async function upsertWorker(
   to: Queryable,
-  a: SeenWorker & { keyPool: string | null; clock: Clock },
+  args: SeenWorker & { keyPool: string | null; clock: Clock },
 ): Promise<{ generation: number; isNew: boolean } | null> {
   const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
     insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, first_seen_at,
       last_seen_at, process, generation)
-    values (${a.workspaceId}, ${a.id}, ${a.poolId}, ${a.keyId}, ${a.name}, ${a.version}, ${a.protocol},
-      ${a.capacity}, ${JSON.stringify(a.amounts)}::text::jsonb, ${JSON.stringify(a.stores)}::text::jsonb, ${now(a.clock)}, ${now(a.clock)}, ${a.process}, 1)
+    values (${args.workspaceId}, ${args.id}, ${args.poolId}, ${args.keyId}, ${args.name}, ${args.version}, ${args.protocol},
+      ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
@@ -177,7 +186,7 @@ export async function upsertWorker(
       poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end,
       offering_since = case when w.process = excluded.process then w.offering_since end
     where w.pool_id = excluded.pool_id or w.key_id = excluded.key_id
-      or (${a.keyPool}::text is null
+      or (${args.keyPool}::text is null
         and exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null))
     returning generation::text as generation, xmax = 0 as "isNew"`);
   return row === undefined ? null : { generation: Number(row.generation), isNew: row.isNew };
@@ -192,14 +201,14 @@ export function seenLately(clock: Clock): SQL {
 /** Deletes workers of a workspace that opened a session minutes ago and have never polled. @returns how many. */
 export async function deleteNeverPolled(
   tx: Tx,
-  a: { workspaceId: string; limit: number; clock: Clock },
+  args: { workspaceId: string; limit: number; clock: Clock },
 ): Promise<number> {
   const gone = await tx.execute(sql`
     delete from worker w using (
-      select id from worker where workspace_id = ${a.workspaceId} and generation = 1 and poll_seq = 0
-        and last_seen_at < ${now(a.clock)} - interval '5 minutes'
-      limit ${a.limit} for update skip locked) idle
-    where w.workspace_id = ${a.workspaceId} and w.id = idle.id
+      select id from worker where workspace_id = ${args.workspaceId} and generation = 1 and poll_seq = 0
+        and last_seen_at < ${now(args.clock)} - interval '5 minutes'
+      limit ${args.limit} for update skip locked) idle
+    where w.workspace_id = ${args.workspaceId} and w.id = idle.id
     returning 1`);
   return gone.length;
 }
@@ -207,12 +216,12 @@ export async function deleteNeverPolled(
 /** Whether a workspace knows a worker. */
 export async function isKnownWorker(
   from: Queryable,
-  a: { workspaceId: string; workerId: string },
+  args: { workspaceId: string; workerId: string },
 ): Promise<boolean> {
   const found = await from
     .select({ id: worker.id })
     .from(worker)
-    .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
+    .where(and(eq(worker.workspaceId, args.workspaceId), eq(worker.id, args.workerId)));
   return found.length > 0;
 }
 
@@ -248,10 +257,10 @@ export interface NotedWorker {
  */
 export async function updateSeen(
   to: Queryable,
-  a: { workspaceId: string; polls: readonly SeenPoll[]; clock: Clock },
+  args: { workspaceId: string; polls: readonly SeenPoll[]; clock: Clock },
 ): Promise<NotedWorker[]> {
-  const ids = `{${a.polls.map((poll) => poll.workerId).join()}}`;
-  const came = a.polls.map(({ paused, ...poll }) => ({
+  const ids = `{${args.polls.map((poll) => poll.workerId).join()}}`;
+  const came = args.polls.map(({ paused, ...poll }) => ({
     ...poll,
     reason: paused?.reason ?? null,
     pausedSeconds: paused === null ? null : paused.forMs / 1000,
@@ -262,32 +271,32 @@ export async function updateSeen(
         select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
           seq bigint, draining boolean, "pausedSeconds" float8, reason text, reconciled uuid, offering boolean)
       ), locked as materialized (
-        select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
+        select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${args.workspaceId} and w.id = any(${ids}::uuid[])
         order by w.id for update
       ), noted as (
-        update worker w set last_seen_at = ${now(a.clock)}, draining = c.draining, poll_seq = c.seq,
-          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled),
-          offering_since = case when c.offering then coalesce(w.offering_since, ${now(a.clock)}) end
-        from came c where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from locked))
+        update worker w set last_seen_at = ${now(args.clock)}, draining = c.draining, poll_seq = c.seq,
+          paused_until = ${now(args.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled),
+          offering_since = case when c.offering then coalesce(w.offering_since, ${now(args.clock)}) end
+        from came c where w.workspace_id = ${args.workspaceId} and w.id = any(array(select id from locked))
           and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
         returning w.id, w.offering_since
       )
       select w.id, w.name, w.generation::float8 as generation, n.id is not null as latest,
-        extract(epoch from ${now(a.clock)} - n.offering_since)::float8 * 1000 as "offeringMs"
+        extract(epoch from ${now(args.clock)} - n.offering_since)::float8 * 1000 as "offeringMs"
       from worker w left join noted n on n.id = w.id
-      where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])`,
+      where w.workspace_id = ${args.workspaceId} and w.id = any(${ids}::uuid[])`,
   );
 }
 
 /** Deletes workers that were last seen longer ago than this, at most `limit`. @returns how many. */
 export async function deleteUnseen(
   to: Queryable,
-  a: { unseenMs: number; limit: number; clock: Clock },
+  args: { unseenMs: number; limit: number; clock: Clock },
 ): Promise<number> {
   const gone = await to.execute(sql`
     delete from worker where (workspace_id, id) in (
       select workspace_id, id from worker
-      where last_seen_at < ${now(a.clock)} - make_interval(secs => ${a.unseenMs / 1000}) limit ${a.limit})
+      where last_seen_at < ${now(args.clock)} - make_interval(secs => ${args.unseenMs / 1000}) limit ${args.limit})
     returning 1`);
   return gone.length;
 }

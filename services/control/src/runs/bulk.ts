@@ -47,10 +47,10 @@ async function each<Item, Answer>(
 export async function cancelRuns(
   deps: Deps,
   scope: Scope,
-  a: { runIds: readonly string[]; reason: string },
+  args: { runIds: readonly string[]; reason: string },
 ): Promise<CancelOutcomes> {
-  const items = await each([...new Set(a.runIds)], async (runId) => {
-    const { answer, problem } = await settled(() => cancelRun(deps, scope, { runId, reason: a.reason }));
+  const items = await each([...new Set(args.runIds)], async (runId) => {
+    const { answer, problem } = await settled(() => cancelRun(deps, scope, { runId, reason: args.reason }));
     return { runId, state: answer?.state ?? null, problem };
   });
   return { items };
@@ -68,9 +68,9 @@ function shownPlan(plan: RerunPlan | null, budget: Budget): RerunPlans["items"][
 export async function planReruns(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: Omit<Again, "runId"> & { runIds: readonly string[] },
+  args: Omit<Again, "runId"> & { runIds: readonly string[] },
 ): Promise<RerunPlans> {
-  const { runIds, ...how } = a;
+  const { runIds, ...how } = args;
   const budget: Budget = { rows: PLANNED_ROWS_MAX };
   const items = await each([...new Set(runIds)], async (runId) => {
     const { answer, problem } = await settled(() => planRerun(deps, scope, { runId, ...how, budget }));
@@ -83,9 +83,9 @@ export async function planReruns(
 export async function rerunRuns(
   deps: Deps,
   scope: Scope,
-  a: Omit<Again, "runId"> & { runs: readonly { runId: string; id: string }[] },
+  args: Omit<Again, "runId"> & { runs: readonly { runId: string; id: string }[] },
 ): Promise<RerunOutcomes> {
-  const { runs, ...how } = a;
+  const { runs, ...how } = args;
   const items = await each(runs, async ({ runId, id }) => {
     const { answer, problem } = await settled(() => rerunRun(deps, scope, { runId, id, ...how }));
     return { runId, id: answer?.id ?? null, problem };
@@ -97,9 +97,9 @@ export async function rerunRuns(
 export async function deleteCheckpoints(
   deps: Deps,
   { workspaceId }: Pick<Scope, "workspaceId">,
-  a: { runIds: readonly string[] },
+  args: { runIds: readonly string[] },
 ): Promise<DeletedCheckpoints> {
-  const items = await each([...new Set(a.runIds)], async (runId) => {
+  const items = await each([...new Set(args.runIds)], async (runId) => {
     const { answer, problem } = await settled(() => deleteCheckpointsOf(deps, { workspaceId, runId }));
     return { runId, refs: answer ?? 0, problem };
   });

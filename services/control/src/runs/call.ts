@@ -91,50 +91,50 @@ async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<Att
 async function startRun(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; callId: string } & Extract<FlowCall["call"], { kind: "start-run" }>,
+  args: { held: AttemptRow; callId: string } & Extract<FlowCall["call"], { kind: "start-run" }>,
 ): Promise<string> {
-  const { workspaceId, runId } = a.held;
-  const known = await findKnownRun(tx, { workspaceId, runId: a.callId });
-  if (known !== null) return sameChild(known, a);
+  const { workspaceId, runId } = args.held;
+  const known = await findKnownRun(tx, { workspaceId, runId: args.callId });
+  if (known !== null) return sameChild(known, args);
   const parent = await lockRun(tx, { workspaceId, runId });
-  if (parent === null || a.held.state !== "running") {
+  if (parent === null || args.held.state !== "running") {
     throw new Problem("forbidden", "The run is being stopped; it may start no other.");
   }
   const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
-  if (!spec.mayStart.includes(a.deployment)) {
+  if (!spec.mayStart.includes(args.deployment)) {
     throw new Problem(
       "forbidden",
-      `The signed spec of "${parent.deployment}" does not let it start "${a.deployment}": add it to mayStart and deploy again.`,
+      `The signed spec of "${parent.deployment}" does not let it start "${args.deployment}": add it to mayStart and deploy again.`,
     );
   }
   await markDependents(tx, { workspaceId, runIds: [runId] });
   const child = await createIn(tx, deps, {
     workspaceId,
     request: {
-      id: a.callId,
-      deployment: a.deployment,
-      parameters: a.parameters,
+      id: args.callId,
+      deployment: args.deployment,
+      parameters: args.parameters,
       priority: parent.priority,
       tags: [],
     },
-    trigger: { kind: "run", runId, path: a.path },
+    trigger: { kind: "run", runId, path: args.path },
   });
-  const onParentEnd = a.onParentEnd ?? "abandon";
+  const onParentEnd = args.onParentEnd ?? "abandon";
   await saveParent(tx, { workspaceId, runId: child, parentId: runId, onParentEnd });
   return child;
 }
 
 /** The run of this call, unless the id stands for something that this flow did not start. */
-function sameChild(known: KnownRun, a: { held: AttemptRow; deployment: string }): string {
-  if (known.startedBy === a.held.runId && known.deployment === a.deployment) return known.id;
+function sameChild(known: KnownRun, args: { held: AttemptRow; deployment: string }): string {
+  if (known.startedBy === args.held.runId && known.deployment === args.deployment) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }
 
 /** @throws Problem `run-not-found`, also for a run that no run has started and whose history is gone. */
-async function knownRun(from: Queryable, a: { workspaceId: string; runId: string }): Promise<KnownRun> {
-  const known = await findKnownRun(from, a);
+async function knownRun(from: Queryable, args: { workspaceId: string; runId: string }): Promise<KnownRun> {
+  const known = await findKnownRun(from, args);
   if (known !== null) return known;
-  throw new Problem("run-not-found", `There is no run ${a.runId}, or its history was deleted.`);
+  throw new Problem("run-not-found", `There is no run ${args.runId}, or its history was deleted.`);
 }
 
 function calledOf(row: KnownRun): CalledRun {

@@ -62,25 +62,25 @@ export function attemptMove(attemptId: string, by: AttemptTransition): Move<Atte
  */
 async function transitionRuns(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[]; by: RunTransition; to?: RunState; set?: RunSet },
+  args: { workspaceId: string; runIds: readonly string[]; by: RunTransition; to?: RunState; set?: RunSet },
 ): Promise<RunRow[]> {
-  const first = a.runIds[0];
+  const first = args.runIds[0];
   if (first === undefined) return [];
-  const { from, to } = runMove(first, a.by, a.to);
+  const { from, to } = runMove(first, args.by, args.to);
   const moved = await tx
     .update(run)
-    .set({ ...a.set, state: to })
+    .set({ ...args.set, state: to })
     .where(
       and(
-        eq(run.workspaceId, a.workspaceId),
-        sql`${run.id} = any(${textArray(a.runIds)}::uuid[])`,
+        eq(run.workspaceId, args.workspaceId),
+        sql`${run.id} = any(${textArray(args.runIds)}::uuid[])`,
         inArray(run.state, [...from]),
       ),
     )
     .returning()
     .prepare("transition_run")
     .execute();
-  if (moved.length < a.runIds.length) throw notAllowed("run", missingOf(a.runIds, moved), a.by);
+  if (moved.length < args.runIds.length) throw notAllowed("run", missingOf(args.runIds, moved), args.by);
   await writeChanges(tx, moved.map(runChange));
   return moved;
 }
@@ -88,11 +88,11 @@ async function transitionRuns(
 /** Moves one run, as `transitionRuns`. */
 export async function transitionRun(
   tx: Tx,
-  a: { workspaceId: string; runId: string; by: RunTransition; to?: RunState; set?: RunSet },
+  args: { workspaceId: string; runId: string; by: RunTransition; to?: RunState; set?: RunSet },
 ): Promise<RunRow> {
-  const { runId, ...rest } = a;
+  const { runId, ...rest } = args;
   const [moved] = await transitionRuns(tx, { ...rest, runIds: [runId] });
-  if (!moved) throw notAllowed("run", runId, a.by);
+  if (!moved) throw notAllowed("run", runId, args.by);
   return moved;
 }
 
@@ -103,36 +103,37 @@ export async function transitionRun(
  */
 async function transitionAttempts(
   tx: Tx,
-  a: { workspaceId: string; attemptIds: readonly string[]; by: AttemptTransition; set?: AttemptSet },
+  args: { workspaceId: string; attemptIds: readonly string[]; by: AttemptTransition; set?: AttemptSet },
 ): Promise<AttemptRow[]> {
-  const first = a.attemptIds[0];
+  const first = args.attemptIds[0];
   if (first === undefined) return [];
-  const { from, to } = attemptMove(first, a.by);
+  const { from, to } = attemptMove(first, args.by);
   const moved = await tx
     .update(attempt)
-    .set({ ...a.set, state: to })
+    .set({ ...args.set, state: to })
     .where(
       and(
-        eq(attempt.workspaceId, a.workspaceId),
-        sql`${attempt.id} = any(${textArray(a.attemptIds)}::uuid[])`,
+        eq(attempt.workspaceId, args.workspaceId),
+        sql`${attempt.id} = any(${textArray(args.attemptIds)}::uuid[])`,
         inArray(attempt.state, [...from]),
       ),
     )
     .returning()
     .prepare("transition_attempt")
     .execute();
-  if (moved.length < a.attemptIds.length) throw notAllowed("attempt", missingOf(a.attemptIds, moved), a.by);
+  if (moved.length < args.attemptIds.length)
+    throw notAllowed("attempt", missingOf(args.attemptIds, moved), args.by);
   return moved;
 }
 
 /** Moves one attempt, as `transitionAttempts`. */
 export async function transitionAttempt(
   tx: Tx,
-  a: { workspaceId: string; attemptId: string; by: AttemptTransition; set?: AttemptSet },
+  args: { workspaceId: string; attemptId: string; by: AttemptTransition; set?: AttemptSet },
 ): Promise<AttemptRow> {
-  const { attemptId, ...rest } = a;
+  const { attemptId, ...rest } = args;
   const [moved] = await transitionAttempts(tx, { ...rest, attemptIds: [attemptId] });
-  if (!moved) throw notAllowed("attempt", attemptId, a.by);
+  if (!moved) throw notAllowed("attempt", attemptId, args.by);
   return moved;
 }
 

@@ -107,16 +107,16 @@ function endsBy({ startedAt, endedAt, runTimeoutMs }: RunRow): string | null {
 }
 
 /** A run with its attempts. Whether there are troubles with it is not known here. */
-export function runOf(a: {
+export function runOf(args: {
   row: RunRow;
   attempts: readonly AttemptRow[];
   late: readonly LateReportRow[];
   why: string | null;
   facts: LabelFacts;
 }): Run {
-  const { row } = a;
+  const { row } = args;
   return {
-    ...runSummaryOf(row, a.facts),
+    ...runSummaryOf(row, args.facts),
     parameters: row.parameters,
     error: row.error,
     result: row.result,
@@ -125,11 +125,11 @@ export function runOf(a: {
     endsBy: endsBy(row),
     checkpointsDeletedAt: iso(row.checkpointsDeletedAt),
     needs: readNeeds(row.needs),
-    why: a.why,
-    attemptList: a.attempts.map((attempt) =>
+    why: args.why,
+    attemptList: args.attempts.map((attempt) =>
       attemptOf(
         attempt,
-        a.late.filter((one) => one.attemptId === attempt.id),
+        args.late.filter((one) => one.attemptId === attempt.id),
       ),
     ),
     troubles: [],

@@ -96,24 +96,25 @@ export interface Fitted extends Decision {
 /** Applies the overlap policy to a decision. Runs of one round overlap each other as those of earlier rounds do. */
 export function fitOverlap(
   decision: Decision,
-  a: { overlap: ScheduleSettings["overlap"]; live: boolean; cursorMs: number },
+  args: { overlap: ScheduleSettings["overlap"]; live: boolean; cursorMs: number },
 ): Fitted {
   const [first, ...rest] = decision.runs;
-  if (a.overlap === "allow" || first === undefined) return { ...decision, waits: false };
-  if (a.overlap === "skip") {
-    const over = a.live ? decision.runs : rest;
+  if (args.overlap === "allow" || first === undefined) return { ...decision, waits: false };
+  if (args.overlap === "skip") {
+    const over = args.live ? decision.runs : rest;
     const skipped = over.map((at) => ({ fromMs: at, untilMs: at, reason: "overlap" as const }));
     return {
-      runs: a.live ? [] : [first],
+      runs: args.live ? [] : [first],
       skipped: [...decision.skipped, ...skipped],
       cursorMs: decision.cursorMs,
       waits: false,
     };
   }
-  if (a.overlap === "cancel-running" && !a.live) return newestOf(decision);
+  if (args.overlap === "cancel-running" && !args.live) return newestOf(decision);
   const skipped = decision.skipped;
   // The stretch that was skipped before the instant that waits is decided now, the instant itself later.
-  if (a.live) return { runs: [], skipped, cursorMs: skipped.at(-1)?.untilMs ?? a.cursorMs, waits: true };
+  if (args.live)
+    return { runs: [], skipped, cursorMs: skipped.at(-1)?.untilMs ?? args.cursorMs, waits: true };
   const more = rest.length > 0;
   return { runs: [first], skipped, cursorMs: more ? first : decision.cursorMs, waits: more };
 }
@@ -134,8 +135,8 @@ function newestOf(decision: Decision): Fitted {
  * Leaves nothing of a decision to wait for: instants up to now that would wait for the schedule's previous run, or for another
  * round, are skipped. For a rule that ends now.
  */
-export function fitLast(fitted: Fitted, a: { recurrence: Recurrence; nowMs: number }): Fitted {
-  const [first, last] = [a.recurrence.next(fitted.cursorMs), latest(a.recurrence, a.nowMs)];
+export function fitLast(fitted: Fitted, args: { recurrence: Recurrence; nowMs: number }): Fitted {
+  const [first, last] = [args.recurrence.next(fitted.cursorMs), latest(args.recurrence, args.nowMs)];
   const rest =
     first === null || last === null || first > last
       ? []
@@ -146,5 +147,5 @@ export function fitLast(fitted: Fitted, a: { recurrence: Recurrence; nowMs: numb
             reason: fitted.waits ? ("overlap" as const) : ("catch-up" as const),
           },
         ];
-  return { ...fitted, skipped: [...fitted.skipped, ...rest], cursorMs: a.nowMs, waits: false };
+  return { ...fitted, skipped: [...fitted.skipped, ...rest], cursorMs: args.nowMs, waits: false };
 }

@@ -27,10 +27,10 @@ function undecidedOf({
 }
 
 /** Records the instants of a schedule that were due and not decided as skipped, as one stretch. */
-export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Promise<void> {
-  const rest = undecidedOf(a);
+export async function skipRest(tx: Tx, args: Ending & { reason: SkipReason }): Promise<void> {
+  const rest = undecidedOf(args);
   if (rest === null) return;
-  const { workspaceId, id: scheduleId } = a.row;
+  const { workspaceId, id: scheduleId } = args.row;
   const { firstMs, lastMs } = rest;
   await store.insertInstants(tx, [
     {
@@ -39,8 +39,8 @@ export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Prom
       at: dateOf(firstMs),
       until: lastMs === firstMs ? null : dateOf(lastMs),
       runId: null,
-      skipped: a.reason,
-      decidedAt: dateOf(a.nowMs),
+      skipped: args.reason,
+      decidedAt: dateOf(args.nowMs),
     },
   ]);
 }
@@ -50,23 +50,23 @@ export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Prom
  * another round, or for the schedule's previous run, is recorded as skipped; so is all of it if it cannot be decided, since that must not
  * keep people from changing the rule.
  */
-export async function endRule(tx: Tx, deps: Deps, a: Ending): Promise<void> {
-  const { row } = a;
-  if (row.paused) return skipRest(tx, { ...a, reason: "paused" });
-  if (row.fault !== null) return skipRest(tx, { ...a, reason: "catch-up" });
-  const error = await undoneIfFailed(tx, (part) => decideRest(part, deps, a));
+export async function endRule(tx: Tx, deps: Deps, args: Ending): Promise<void> {
+  const { row } = args;
+  if (row.paused) return skipRest(tx, { ...args, reason: "paused" });
+  if (row.fault !== null) return skipRest(tx, { ...args, reason: "catch-up" });
+  const error = await undoneIfFailed(tx, (part) => decideRest(part, deps, args));
   if (error === null) return;
   const { workspaceId: workspace, id: schedule } = row;
   deps.log.error(
     { err: error, workspace, schedule },
     "what was due by a rule that ends could not be decided",
   );
-  await skipRest(tx, { ...a, reason: "catch-up" });
+  await skipRest(tx, { ...args, reason: "catch-up" });
 }
 
-async function decideRest(tx: Tx, deps: Deps, a: Ending): Promise<void> {
-  const { row, nowMs } = a;
-  const rest = undecidedOf(a);
+async function decideRest(tx: Tx, deps: Deps, args: Ending): Promise<void> {
+  const { row, nowMs } = args;
+  const rest = undecidedOf(args);
   if (rest === null) return;
   const { recurrence } = rest;
   const { settings, waits } = row;

@@ -24,11 +24,11 @@ const BATCH = 5_000;
  */
 export function importDecided(
   deps: Deps,
-  a: ScheduleName & { readonly decided: readonly DecidedInstant[] },
+  args: ScheduleName & { readonly decided: readonly DecidedInstant[] },
 ): Promise<void> {
   return inTransaction(deps, async (tx) => {
-    const { workspaceId, id } = await scheduleNamed(tx, a);
-    const rows = a.decided.map(({ at, until = null, runId, skipped }) => ({
+    const { workspaceId, id } = await scheduleNamed(tx, args);
+    const rows = args.decided.map(({ at, until = null, runId, skipped }) => ({
       workspaceId,
       scheduleId: id,
       at,
@@ -39,7 +39,7 @@ export function importDecided(
     }));
     for (let from = 0; from < rows.length; from += BATCH)
       await insertAll(tx, scheduleInstant, rows.slice(from, from + BATCH));
-    const last = a.decided.findLast((one) => one.runId !== null);
+    const last = args.decided.findLast((one) => one.runId !== null);
     if (last !== undefined) await updateSchedule(tx, { workspaceId, id, set: { lastRunId: last.runId } });
   });
 }
@@ -61,32 +61,32 @@ export interface EarlierBackfill extends ScheduleName {
  * Takes over a backfill with its runs. One that is `running` goes on where it stands.
  * @throws Problem `schedule-not-found`.
  */
-export function importBackfill(deps: Deps, id: string, a: EarlierBackfill): Promise<void> {
+export function importBackfill(deps: Deps, id: string, args: EarlierBackfill): Promise<void> {
   return inTransaction(deps, async (tx) => {
-    const { workspaceId, deployment, settings } = await scheduleNamed(tx, a);
+    const { workspaceId, deployment, settings } = await scheduleNamed(tx, args);
     await insertBackfill(tx, {
       id,
       workspaceId,
       deployment,
-      schedule: a.name,
+      schedule: args.name,
       settings,
       parameters: settings.parameters,
-      from: a.from,
-      to: a.to,
+      from: args.from,
+      to: args.to,
       order: "oldest",
-      concurrency: a.concurrency,
-      state: a.state,
-      instants: a.instants,
-      created: a.runs.length,
-      cursorAt: a.runs.at(-1)?.at ?? null,
-      createdBy: a.createdBy,
-      createdAt: a.createdAt,
-      endedAt: a.endedAt,
+      concurrency: args.concurrency,
+      state: args.state,
+      instants: args.instants,
+      created: args.runs.length,
+      cursorAt: args.runs.at(-1)?.at ?? null,
+      createdBy: args.createdBy,
+      createdAt: args.createdAt,
+      endedAt: args.endedAt,
     });
     await insertAll(
       tx,
       backfillRun,
-      a.runs.map((run) => ({ ...run, backfillId: id, workspaceId })),
+      args.runs.map((run) => ({ ...run, backfillId: id, workspaceId })),
     );
   });
 }

@@ -156,13 +156,13 @@ class Spoken {
   }
 }
 
-async function apply(one: Step, a: { spoken: Spoken; fakeWorker: FakeWorker }): Promise<void> {
-  const { spoken } = a;
+async function apply(one: Step, args: { spoken: Spoken; fakeWorker: FakeWorker }): Promise<void> {
+  const { spoken } = args;
   const nightly = { scope: spoken.tenancy.scope, ...NIGHTLY };
   const isThere = spoken.ruleNow(NIGHTLY.schedule) !== null;
   if (one.do === "pass") testEnv.clock.advance(one.minutes * MINUTE);
   else if (one.do === "decide") await decide();
-  else if (one.do === "end") await end(a.fakeWorker, one.runs);
+  else if (one.do === "end") await end(args.fakeWorker, one.runs);
   else if (one.do === "set") await spoken.set(one);
   else if (one.do === "edit") await spoken.edit(one.rule);
   else if (one.do === "deploy") await spoken.deploy(one.rule);

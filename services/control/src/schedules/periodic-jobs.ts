@@ -37,13 +37,13 @@ function jitterOf(row: Undecided, atMs: number): number {
   return (hash >>> 0) % (jitterMs + 1);
 }
 
-function instantRow(row: Undecided, a: { atMs: number; untilMs?: number; nowMs: number }) {
+function instantRow(row: Undecided, args: { atMs: number; untilMs?: number; nowMs: number }) {
   return {
     workspaceId: row.workspaceId,
     scheduleId: row.id,
-    at: dateOf(a.atMs),
-    until: a.untilMs === undefined || a.untilMs === a.atMs ? null : dateOf(a.untilMs),
-    decidedAt: dateOf(a.nowMs),
+    at: dateOf(args.atMs),
+    until: args.untilMs === undefined || args.untilMs === args.atMs ? null : dateOf(args.untilMs),
+    decidedAt: dateOf(args.nowMs),
   };
 }
 
@@ -95,10 +95,10 @@ function wantedOf(deps: Deps, { row, instants, fitted }: Decided, nowMs: number)
   }));
 }
 
-async function skip(tx: Tx, deps: Deps, a: Wanted & { code: string }): Promise<void> {
-  const { row, at } = a;
-  const skipped = SKIPPED_FOR[a.code];
-  if (skipped === undefined) throw new TypeError(`A schedule's run was refused: ${a.code}`);
+async function skip(tx: Tx, deps: Deps, args: Wanted & { code: string }): Promise<void> {
+  const { row, at } = args;
+  const skipped = SKIPPED_FOR[args.code];
+  if (skipped === undefined) throw new TypeError(`A schedule's run was refused: ${args.code}`);
   deps.log.warn({ schedule: row.id, at, reason: skipped }, "a schedule's run could not be asked for");
   await store.markSkipped(tx, { workspaceId: row.workspaceId, scheduleId: row.id, at, skipped });
 }
@@ -107,12 +107,12 @@ async function skip(tx: Tx, deps: Deps, a: Wanted & { code: string }): Promise<v
 async function createOf(
   tx: Tx,
   deps: Deps,
-  a: { wanted: readonly Wanted[]; nowMs: number },
+  args: { wanted: readonly Wanted[]; nowMs: number },
 ): Promise<Wanted[]> {
-  const [{ row } = { row: null }] = a.wanted;
+  const [{ row } = { row: null }] = args.wanted;
   if (row === null) return [];
   const { workspaceId, deployment } = row;
-  const asked = a.wanted.map((one) => askedOf(one, a.nowMs));
+  const asked = args.wanted.map((one) => askedOf(one, args.nowMs));
   const codes = await createManyIn(tx, deps, { workspaceId, deployment, asked }).then(
     (items) => items.map(({ problem }) => problem?.code ?? null),
     (error: unknown) => {
@@ -122,7 +122,7 @@ async function createOf(
     },
   );
   const created: Wanted[] = [];
-  for (const [index, one] of a.wanted.entries()) {
+  for (const [index, one] of args.wanted.entries()) {
     const code = codes[index] ?? null;
     if (code === null) created.push(one);
     else await skip(tx, deps, { ...one, code });
@@ -137,10 +137,10 @@ async function createOf(
 async function createRuns(
   tx: Tx,
   deps: Deps,
-  a: { decided: readonly Decided[]; nowMs: number },
+  args: { decided: readonly Decided[]; nowMs: number },
 ): Promise<Map<string, string>> {
-  const { nowMs } = a;
-  const wanted = a.decided.flatMap((one) => wantedOf(deps, one, nowMs));
+  const { nowMs } = args;
+  const wanted = args.decided.flatMap((one) => wantedOf(deps, one, nowMs));
   const undecided = new Set(
     (await store.insertInstants(tx, wanted.map(instantOf))).map(({ runId }) => runId),
   );
@@ -169,14 +169,14 @@ function skipsOf({ row, fitted }: Decided, nowMs: number): store.InstantRow[] {
 export async function decideAll(
   tx: Tx,
   deps: Deps,
-  a: { decided: readonly Decided[]; nowMs: number },
+  args: { decided: readonly Decided[]; nowMs: number },
 ): Promise<void> {
-  const { decided: all, nowMs } = a;
+  const { decided: all, nowMs } = args;
   await store.insertInstants(
     tx,
     all.flatMap((one) => skipsOf(one, nowMs)),
   );
-  const last = await createRuns(tx, deps, a);
+  const last = await createRuns(tx, deps, args);
   for (const { row, fitted } of all) {
     const { live, lastRunId, workspaceId } = row;
     if (!live || !fitted.waits || row.settings.overlap !== "cancel-running" || lastRunId === null) continue;

@@ -250,19 +250,19 @@ describe("is refused, with the next step", () => {
 });
 
 describe("what a version says of schedules", () => {
-  async function deployed(a: Setting, version: number, schedules: Partial<ScheduleSettingsInput>[]) {
-    const whole = specOf(a.scope.workspaceId, {
+  async function deployed(args: Setting, version: number, schedules: Partial<ScheduleSettingsInput>[]) {
+    const whole = specOf(args.scope.workspaceId, {
       deployment: "flow",
       version,
       parameters: { type: "object" },
       schedules: schedules.map((one) => ({ name: "nightly", timing: hourly, ...one })),
     });
     await registerVersion(testEnv.deps, {
-      scope: a.scope,
+      scope: args.scope,
       jws: await sign(whole),
       onRegistered: [seedSchedules],
     });
-    const { items } = await listSchedules(testEnv.deps, { scope: a.scope, limit: 10 });
+    const { items } = await listSchedules(testEnv.deps, { scope: args.scope, limit: 10 });
     return items.map(({ name, tags, source }) => ({ name, tags, source }));
   }
 

@@ -52,25 +52,29 @@ function shown(row: store.ScheduleRow): Schedule {
 }
 
 /** The problem that a deployment has no such schedule, with the name that was probably meant. */
-async function scheduleNotFound(from: Queryable, a: store.ScheduleName): Promise<Problem> {
-  const all = await store.selectSchedules(from, { ...a, after: null, limit: SCHEDULES_MAX });
+async function scheduleNotFound(from: Queryable, args: store.ScheduleName): Promise<Problem> {
+  const all = await store.selectSchedules(from, { ...args, after: null, limit: SCHEDULES_MAX });
   const near = closest(
-    a.name,
+    args.name,
     all.map((row) => row.name),
   );
   const suggestion = near === null ? "make it with `towpath schedule set`" : `did you mean "${near}"?`;
-  return new Problem("schedule-not-found", `"${a.deployment}" has no schedule "${a.name}"; ${suggestion}`, {
-    faults: [{ path: "schedule", message: `no schedule "${a.name}"`, suggestion }],
-  });
+  return new Problem(
+    "schedule-not-found",
+    `"${args.deployment}" has no schedule "${args.name}"; ${suggestion}`,
+    {
+      faults: [{ path: "schedule", message: `no schedule "${args.name}"`, suggestion }],
+    },
+  );
 }
 
 /**
  * The row of a schedule.
  * @throws Problem `schedule-not-found`.
  */
-export async function scheduleNamed(from: Queryable, a: store.ScheduleName): Promise<store.ScheduleRow> {
-  const row = await store.selectSchedule(from, a);
-  if (row === null) throw await scheduleNotFound(from, a);
+export async function scheduleNamed(from: Queryable, args: store.ScheduleName): Promise<store.ScheduleRow> {
+  const row = await store.selectSchedule(from, args);
+  if (row === null) throw await scheduleNotFound(from, args);
   return row;
 }
 
@@ -119,10 +123,10 @@ const ruleOf = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, st
 export async function changeSettings(
   tx: Tx,
   deps: Deps,
-  a: { row: store.ScheduleRow; wanted: Pick<Wanted, "settings" | "source">; nowMs: number },
+  args: { row: store.ScheduleRow; wanted: Pick<Wanted, "settings" | "source">; nowMs: number },
 ): Promise<store.ScheduleRow | null> {
-  const { row, nowMs } = a;
-  const { settings, source } = a.wanted;
+  const { row, nowMs } = args;
+  const { settings, source } = args.wanted;
   const { workspaceId, id } = row;
   const isSame = isDeepStrictEqual(ruleOf(row.settings), ruleOf(settings)) && row.fault === null;
   const begun = isSame ? {} : fromNow(settings, nowMs);
@@ -138,10 +142,10 @@ export async function changeSettings(
  */
 export async function setSchedule(
   deps: Deps,
-  a: { scope: Scope; deployment: string; settings: ScheduleSettings },
+  args: { scope: Scope; deployment: string; settings: ScheduleSettings },
 ): Promise<Schedule> {
-  const { workspaceId } = a.scope;
-  const { deployment, settings } = a;
+  const { workspaceId } = args.scope;
+  const { deployment, settings } = args;
   return inTransaction(deps, async (tx) => {
     const version = await getLatestVersion(tx, { workspaceId, name: deployment });
     if (!version.spec.dueInput)
@@ -174,17 +178,17 @@ async function insert(tx: Tx, row: store.ScheduleRow, count: number): Promise<st
 /** Schedules by deployment and name. */
 export async function listSchedules(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; deployment?: string | undefined } & PageInput,
+  args: { scope: Scope; deployment?: string | undefined } & PageInput,
 ): Promise<{ items: Schedule[]; next: string | null }> {
-  const after = readCursor(a.cursor, z.tuple([Name, Name]));
+  const after = readCursor(args.cursor, z.tuple([Name, Name]));
   const rows = await store.selectSchedules(deps.database.reads, {
-    workspaceId: a.scope.workspaceId,
-    deployment: a.deployment ?? null,
+    workspaceId: args.scope.workspaceId,
+    deployment: args.deployment ?? null,
     after,
-    limit: a.limit,
+    limit: args.limit,
   });
-  const page = pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.deployment, row.name] });
-  return { ...page, items: await withTroubles(deps, { scope: a.scope, items: page.items }) };
+  const page = pageOf(rows, { limit: args.limit, item: shown, key: (row) => [row.deployment, row.name] });
+  return { ...page, items: await withTroubles(deps, { scope: args.scope, items: page.items }) };
 }
 
 /** Which schedule a caller names. */
@@ -195,19 +199,19 @@ interface Named {
   readonly schedule: string;
 }
 
-const nameOf = (a: Named): store.ScheduleName => ({
-  workspaceId: a.scope.workspaceId,
-  deployment: a.name,
-  name: a.schedule,
+const nameOf = (args: Named): store.ScheduleName => ({
+  workspaceId: args.scope.workspaceId,
+  deployment: args.name,
+  name: args.schedule,
 });
 
 /**
  * One schedule.
  * @throws Problem `schedule-not-found`.
  */
-export async function getSchedule(deps: Pick<Deps, "database">, a: Named): Promise<Schedule> {
-  const schedule = shown(await scheduleNamed(deps.database.reads, nameOf(a)));
-  const [told] = await withTroubles(deps, { scope: a.scope, items: [schedule] });
+export async function getSchedule(deps: Pick<Deps, "database">, args: Named): Promise<Schedule> {
+  const schedule = shown(await scheduleNamed(deps.database.reads, nameOf(args)));
+  const [told] = await withTroubles(deps, { scope: args.scope, items: [schedule] });
   return told ?? schedule;
 }
 
@@ -225,9 +229,9 @@ async function withTroubles(
  * Deletes a schedule. Its runs stay, and what was decided stays for as long as history is kept. Instants that were due and not
  * decided are recorded as skipped.
  */
-export async function deleteSchedule(deps: Deps, a: Named): Promise<void> {
+export async function deleteSchedule(deps: Deps, args: Named): Promise<void> {
   await inTransaction(deps, async (tx) => {
-    const row = await store.lockSchedule(tx, nameOf(a));
+    const row = await store.lockSchedule(tx, nameOf(args));
     if (row === null) return;
     await skipRest(tx, { row, nowMs: await store.readNowMs(tx, deps.clock), reason: "paused" });
     await store.deleteSchedules(tx, { workspaceId: row.workspaceId, ids: [row.id] });
@@ -237,12 +241,12 @@ export async function deleteSchedule(deps: Deps, a: Named): Promise<void> {
 
 async function change(
   deps: Deps,
-  a: Named,
+  args: Named,
   set: (row: store.ScheduleRow, tx: Tx, nowMs: number) => Promise<Partial<store.ScheduleRow> | null>,
 ): Promise<Schedule> {
   return inTransaction(deps, async (tx) => {
-    const row = await store.lockSchedule(tx, nameOf(a));
-    if (row === null) throw await scheduleNotFound(tx, nameOf(a));
+    const row = await store.lockSchedule(tx, nameOf(args));
+    if (row === null) throw await scheduleNotFound(tx, nameOf(args));
     const nowMs = await store.readNowMs(tx, deps.clock);
     const changes = await set(row, tx, nowMs);
     if (changes === null) return shown(row);
@@ -258,8 +262,8 @@ async function change(
  * Decides no further instants until it is resumed. Those that were due and not decided are recorded as skipped.
  * @throws Problem `schedule-not-found`.
  */
-export function pauseSchedule(deps: Deps, a: Named): Promise<Schedule> {
-  return change(deps, a, async (row, tx, nowMs) => {
+export function pauseSchedule(deps: Deps, args: Named): Promise<Schedule> {
+  return change(deps, args, async (row, tx, nowMs) => {
     if (row.paused) return null;
     await skipRest(tx, { row, nowMs, reason: "paused" });
     return { paused: true, nextAt: null, waits: false, cursorAt: dateOf(nowMs) };
@@ -270,8 +274,8 @@ export function pauseSchedule(deps: Deps, a: Named): Promise<Schedule> {
  * Goes on with the next instant; those of the pause are recorded as skipped.
  * @throws Problem `schedule-not-found`; `invalid-schedule` if its rule cannot be computed.
  */
-export function resumeSchedule(deps: Deps, a: Named): Promise<Schedule> {
-  return change(deps, a, async (row, tx, nowMs) => {
+export function resumeSchedule(deps: Deps, args: Named): Promise<Schedule> {
+  return change(deps, args, async (row, tx, nowMs) => {
     if (!row.paused) return null;
     const begun = fromNow(row.settings, nowMs);
     await skipRest(tx, { row, nowMs, reason: "paused" });
@@ -285,16 +289,16 @@ export function resumeSchedule(deps: Deps, a: Named): Promise<Schedule> {
  */
 export async function listUpcoming(
   deps: Pick<Deps, "database" | "clock">,
-  a: Named & { limit: number; after?: string | undefined },
+  args: Named & { limit: number; after?: string | undefined },
 ): Promise<{ items: UpcomingInstant[] }> {
-  const { settings } = await scheduleNamed(deps.database.reads, nameOf(a));
+  const { settings } = await scheduleNamed(deps.database.reads, nameOf(args));
   const nowMs = await store.readNowMs(deps.database.reads, deps.clock);
   const instants = instantsOf(settings);
-  const afterMs = a.after === undefined ? nowMs : Date.parse(a.after);
+  const afterMs = args.after === undefined ? nowMs : Date.parse(args.after);
   const items: UpcomingInstant[] = [];
   let before: number | null = null;
   for (const at of instantsAfter(instants, afterMs)) {
-    if (items.length >= a.limit) break;
+    if (items.length >= args.limit) break;
     const startMs: number = before ?? instants.previous(at) ?? at;
     items.push({ at: dateOf(at).toISOString(), intervalStart: dateOf(startMs).toISOString() });
     before = at;
@@ -308,18 +312,18 @@ export async function listUpcoming(
  */
 export async function listInstants(
   deps: Pick<Deps, "database">,
-  a: Named & PageInput,
+  args: Named & PageInput,
 ): Promise<{ items: ScheduleInstant[]; next: string | null }> {
-  const before = readCursor(a.cursor, z.tuple([Instant]))?.[0] ?? null;
-  const { workspaceId, id: scheduleId } = await scheduleNamed(deps.database.reads, nameOf(a));
+  const before = readCursor(args.cursor, z.tuple([Instant]))?.[0] ?? null;
+  const { workspaceId, id: scheduleId } = await scheduleNamed(deps.database.reads, nameOf(args));
   const rows = await store.selectInstants(deps.database.reads, {
     workspaceId,
     scheduleId,
     before: before === null ? null : new Date(before),
-    limit: a.limit,
+    limit: args.limit,
   });
   return pageOf(rows, {
-    limit: a.limit,
+    limit: args.limit,
     item: (row) => ({
       at: row.at.toISOString(),
       until: iso(row.until),

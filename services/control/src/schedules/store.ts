@@ -18,11 +18,11 @@ export interface ScheduleName {
   readonly name: string;
 }
 
-const named = (a: ScheduleName) =>
+const named = (args: ScheduleName) =>
   and(
-    eq(schedule.workspaceId, a.workspaceId),
-    eq(schedule.deployment, a.deployment),
-    eq(schedule.name, a.name),
+    eq(schedule.workspaceId, args.workspaceId),
+    eq(schedule.deployment, args.deployment),
+    eq(schedule.name, args.name),
   );
 
 /** The time by the clock that decides, in whole milliseconds. */
@@ -34,28 +34,28 @@ export async function readNowMs(from: Queryable, clock: Clock): Promise<number> 
 }
 
 /** One schedule, or null. */
-export async function selectSchedule(from: Queryable, a: ScheduleName): Promise<ScheduleRow | null> {
-  const [row] = await from.select().from(schedule).where(named(a));
+export async function selectSchedule(from: Queryable, args: ScheduleName): Promise<ScheduleRow | null> {
+  const [row] = await from.select().from(schedule).where(named(args));
   return row ?? null;
 }
 
 /** One schedule, locked. */
-export async function lockSchedule(tx: Tx, a: ScheduleName): Promise<ScheduleRow | null> {
-  const [row] = await tx.select().from(schedule).where(named(a)).for("update");
+export async function lockSchedule(tx: Tx, args: ScheduleName): Promise<ScheduleRow | null> {
+  const [row] = await tx.select().from(schedule).where(named(args)).for("update");
   return row ?? null;
 }
 
 /** Schedules by deployment and name, one more than a page. Index schedule_named. */
 export function selectSchedules(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     deployment: string | null;
     after: readonly [string, string] | null;
     limit: number;
   },
 ): Promise<ScheduleRow[]> {
-  const [deployment, name] = a.after ?? ["", ""];
+  const [deployment, name] = args.after ?? ["", ""];
   const after = or(
     gt(schedule.deployment, deployment),
     and(eq(schedule.deployment, deployment), gt(schedule.name, name)),
@@ -65,24 +65,24 @@ export function selectSchedules(
     .from(schedule)
     .where(
       and(
-        eq(schedule.workspaceId, a.workspaceId),
-        a.deployment === null ? undefined : eq(schedule.deployment, a.deployment),
-        a.after === null ? undefined : after,
+        eq(schedule.workspaceId, args.workspaceId),
+        args.deployment === null ? undefined : eq(schedule.deployment, args.deployment),
+        args.after === null ? undefined : after,
       ),
     )
     .orderBy(asc(schedule.deployment), asc(schedule.name))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** The schedules of one deployment, locked. */
 export function lockSchedulesOf(
   tx: Tx,
-  a: { workspaceId: string; deploymentId: string },
+  args: { workspaceId: string; deploymentId: string },
 ): Promise<ScheduleRow[]> {
   return tx
     .select()
     .from(schedule)
-    .where(and(eq(schedule.workspaceId, a.workspaceId), eq(schedule.deploymentId, a.deploymentId)))
+    .where(and(eq(schedule.workspaceId, args.workspaceId), eq(schedule.deploymentId, args.deploymentId)))
     .orderBy(asc(schedule.name))
     .for("update");
 }
@@ -96,12 +96,12 @@ export async function insertSchedule(tx: Tx, row: ScheduleRow): Promise<boolean>
 /** Changes a schedule that the caller has locked. */
 export async function updateSchedule(
   tx: Tx,
-  a: { workspaceId: string; id: string; set: Partial<ScheduleRow> },
+  args: { workspaceId: string; id: string; set: Partial<ScheduleRow> },
 ): Promise<ScheduleRow | null> {
   const [row] = await tx
     .update(schedule)
-    .set(a.set)
-    .where(and(eq(schedule.workspaceId, a.workspaceId), eq(schedule.id, a.id)))
+    .set(args.set)
+    .where(and(eq(schedule.workspaceId, args.workspaceId), eq(schedule.id, args.id)))
     .returning();
   return row ?? null;
 }
@@ -123,12 +123,12 @@ export async function moveSchedules(tx: Tx, standings: readonly Standing[]): Pro
 /** Deletes schedules; what was decided stays for as long as history is kept. */
 export async function deleteSchedules(
   tx: Tx,
-  a: { workspaceId: string; ids: readonly string[] },
+  args: { workspaceId: string; ids: readonly string[] },
 ): Promise<void> {
-  if (a.ids.length === 0) return;
+  if (args.ids.length === 0) return;
   await tx
     .delete(schedule)
-    .where(and(eq(schedule.workspaceId, a.workspaceId), inArray(schedule.id, [...a.ids])));
+    .where(and(eq(schedule.workspaceId, args.workspaceId), inArray(schedule.id, [...args.ids])));
 }
 
 /** Whether the schedule's previous run has not ended. What is no longer in the live table has. */
@@ -209,16 +209,16 @@ export async function insertInstants(tx: Tx, rows: readonly InstantRow[]): Promi
 /** Records that a run could not be asked for after all. */
 export async function markSkipped(
   tx: Tx,
-  a: Pick<InstantRow, "workspaceId" | "scheduleId" | "at" | "skipped">,
+  args: Pick<InstantRow, "workspaceId" | "scheduleId" | "at" | "skipped">,
 ): Promise<void> {
   await tx
     .update(scheduleInstant)
-    .set({ runId: null, skipped: a.skipped })
+    .set({ runId: null, skipped: args.skipped })
     .where(
       and(
-        eq(scheduleInstant.workspaceId, a.workspaceId),
-        eq(scheduleInstant.scheduleId, a.scheduleId),
-        eq(scheduleInstant.at, a.at),
+        eq(scheduleInstant.workspaceId, args.workspaceId),
+        eq(scheduleInstant.scheduleId, args.scheduleId),
+        eq(scheduleInstant.at, args.at),
       ),
     );
 }
@@ -226,32 +226,32 @@ export async function markSkipped(
 /** What was decided at instants of a schedule, latest first, one more than a page. */
 export function selectInstants(
   from: Queryable,
-  a: { workspaceId: string; scheduleId: string; before: Date | null; limit: number },
+  args: { workspaceId: string; scheduleId: string; before: Date | null; limit: number },
 ): Promise<InstantRow[]> {
   return from
     .select()
     .from(scheduleInstant)
     .where(
       and(
-        eq(scheduleInstant.workspaceId, a.workspaceId),
-        eq(scheduleInstant.scheduleId, a.scheduleId),
-        a.before === null ? undefined : lt(scheduleInstant.at, a.before),
+        eq(scheduleInstant.workspaceId, args.workspaceId),
+        eq(scheduleInstant.scheduleId, args.scheduleId),
+        args.before === null ? undefined : lt(scheduleInstant.at, args.before),
       ),
     )
     .orderBy(desc(scheduleInstant.at))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /**
  * Forgets what was decided before a month, so many at most, unless its run has not ended or not before that month. Index
  * schedule_instant_decided.
  */
-export async function forgetInstants(to: Queryable, a: { before: Month; limit: number }): Promise<number> {
-  const run = { workspaceId: sql`i.workspace_id`, runId: sql`i.run_id`, since: a.before };
+export async function forgetInstants(to: Queryable, args: { before: Month; limit: number }): Promise<number> {
+  const run = { workspaceId: sql`i.workspace_id`, runId: sql`i.run_id`, since: args.before };
   const gone = await to.execute(sql`
     delete from schedule_instant where ctid = any(array(
       select i.ctid from schedule_instant i
-      where i.decided_at < ${new Date(a.before.startMs).toISOString()}::timestamptz and not ${isRunKept(run)}
-      order by i.decided_at limit ${a.limit})) returning 1`);
+      where i.decided_at < ${new Date(args.before.startMs).toISOString()}::timestamptz and not ${isRunKept(run)}
+      order by i.decided_at limit ${args.limit})) returning 1`);
   return gone.length;
 }

@@ -14,9 +14,9 @@ const FIGURES: readonly { name: string; states: string; shape: RunState }[] = [
 ];
 
 /** How many runs stand in these states. */
-function countOf(overview: Overview, a: { states: string; ended: boolean }): number {
-  const wanted = a.states.split(",");
-  const rows = a.ended ? overview.activity : overview.live;
+function countOf(overview: Overview, args: { states: string; ended: boolean }): number {
+  const wanted = args.states.split(",");
+  const rows = args.ended ? overview.activity : overview.live;
   return rows.reduce((sum, row) => sum + (wanted.includes(row.state) ? row.runs : 0), 0);
 }
 

@@ -40,8 +40,8 @@ function Rows({ log, scrolling, look, pointed }: Lines) {
 }
 
 /** The lines of a log. Scrolling up leaves the end, scrolling down to it follows it again. */
-export function LogLines(a: Lines) {
-  const { log, scrolling, live } = a;
+export function LogLines(args: Lines) {
+  const { log, scrolling, live } = args;
   return (
     <div
       ref={scrolling.box}
@@ -57,7 +57,7 @@ export function LogLines(a: Lines) {
       {log.rows === 0 && !log.isLoading && (
         <p className="px-3 py-2 text-faint">{live ? "Nothing yet." : "There is nothing here."}</p>
       )}
-      <Rows {...a} />
+      <Rows {...args} />
     </div>
   );
 }

@@ -26,9 +26,9 @@ export class LogScroller {
   #barPx = 0;
   #aim: Aim;
 
-  constructor(a: { rowPx: number; aim: Aim }) {
-    this.#heights = new RowHeights(a.rowPx);
-    this.#aim = a.aim;
+  constructor(args: { rowPx: number; aim: Aim }) {
+    this.#heights = new RowHeights(args.rowPx);
+    this.#aim = args.aim;
   }
 
   get isFollowing(): boolean {

@@ -54,16 +54,20 @@ function statusOf(finds: LogFinds | undefined, at: number | null): string {
 
 /**
  * Searches a log on the server. The finds around one line are known; past them others are asked for.
- * @param a.seen the line at the top of what the reader sees, where the first find is looked for
+ * @param args.seen the line at the top of what the reader sees, where the first find is looked for
  */
-export function useLogSearch(a: { part: LogPart; live: boolean; seen: () => string | undefined }): LogSearch {
+export function useLogSearch(args: {
+  part: LogPart;
+  live: boolean;
+  seen: () => string | undefined;
+}): LogSearch {
   const [search, setSearch] = useState(NONE);
   const text = useSettled(search.text, TYPING_MS);
   const isTyping = text !== search.text;
-  const { data, isFetching } = useFinds(a.part, {
+  const { data, isFetching } = useFinds(args.part, {
     text,
     from: search.from,
-    live: a.live,
+    live: args.live,
     isOn: text !== "" && !isTyping,
   });
   const finds = text === "" ? undefined : data;
@@ -80,7 +84,7 @@ export function useLogSearch(a: { part: LogPart; live: boolean; seen: () => stri
     place: placeOf(search.at),
     status: statusOf(finds, search.at),
     isSearching: isFetching || isTyping,
-    onText: (next) => setSearch(next === "" ? NONE : { text: next, from: a.seen() ?? "0:0", at: null }),
+    onText: (next) => setSearch(next === "" ? NONE : { text: next, from: args.seen() ?? "0:0", at: null }),
     go,
   };
 }

@@ -62,9 +62,9 @@ export interface LogShown {
 const NOTHING_SEEN = { first: 0, end: 0 };
 
 /** The log that is shown and where in it the reader is. */
-function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
-  const { part, line, live, task, grownTo } = a;
-  const look = JSON.stringify([a.wraps, queryOf(part)]);
+function useView(args: LogShown & { part: LogPart; wraps: boolean }) {
+  const { part, line, live, task, grownTo } = args;
+  const look = JSON.stringify([args.wraps, queryOf(part)]);
   const [seen, setSeen] = useState({ first: 0, end: 0 });
   const whole = useLog({ part, grownTo, seen: task === undefined ? seen : NOTHING_SEEN });
   const ofTask = useTaskLog({ part, task, grownTo });
@@ -92,13 +92,13 @@ function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
 }
 
 /** A run's log. Follows its end until the reader scrolls up; `f` follows again. */
-export function LogView(a: LogShown) {
-  const { runId, attempt, live, task } = a;
+export function LogView(args: LogShown) {
+  const { runId, attempt, live, task } = args;
   const field = useRef<HTMLInputElement>(null);
   const [hidden, setHidden] = useState<ReadonlySet<LogLevel>>(new Set());
   const [wraps, setWraps] = useWraps();
   const part = { runId, attempt, hidden };
-  const { log, scrolling, search, pointed, hold, changes } = useView({ ...a, part, wraps });
+  const { log, scrolling, search, pointed, hold, changes } = useView({ ...args, part, wraps });
   const isFollowing = scrolling.scroller.isFollowing;
   const follow = () => scrolling.aimAt("end");
   useKeys({ f: follow, w: () => setWraps(!wraps) });
@@ -120,7 +120,7 @@ export function LogView(a: LogShown) {
         )}
         <LevelChips {...{ log, hidden }} onToggle={toggle} />
         {task !== undefined && (
-          <button type="button" className="chip min-w-0" title="Show the whole log" onClick={a.onWhole}>
+          <button type="button" className="chip min-w-0" title="Show the whole log" onClick={args.onWhole}>
             <span className="truncate">only {taskLabel(task)}</span> <Icon name="close" size={12} />
           </button>
         )}

@@ -69,14 +69,14 @@ export interface Log {
 
 /**
  * Reads a log as far as it is looked at: its end, and whole pages of rows, which never change once they are full.
- * @param a.grownTo how far the log goes, as the stream tells: whatever it says, another word is changes
+ * @param args.grownTo how far the log goes, as the stream tells: whatever it says, another word is changes
  */
-export function useLog(a: {
+export function useLog(args: {
   part: LogPart;
   grownTo: string | null;
   seen: { readonly first: number; readonly end: number };
 }): Log {
-  const { part, grownTo, seen } = a;
+  const { part, grownTo, seen } = args;
   const { runId } = part;
   const query = queryOf(part);
   const end = useEnd(part, grownTo);
@@ -136,14 +136,14 @@ export function useRowOf(part: LogPart, place: string | undefined): number | nul
 }
 
 /** Where a text is in a log, around a line. Live logs are searched again now and then. */
-export function useFinds(part: LogPart, a: { text: string; from: string; live: boolean; isOn: boolean }) {
+export function useFinds(part: LogPart, args: { text: string; from: string; live: boolean; isOn: boolean }) {
   const { runId } = part;
-  const query = { ...queryOf(part), text: a.text, from: a.from };
+  const query = { ...queryOf(part), text: args.text, from: args.from };
   return useQuery({
-    enabled: a.isOn,
+    enabled: args.isOn,
     queryKey: ["log-finds", runId, query],
     queryFn: ({ signal }) => client.searchLogs({ params: { runId }, query }, { signal }),
-    refetchInterval: a.live ? AGAIN_MS : (false as const),
+    refetchInterval: args.live ? AGAIN_MS : (false as const),
     placeholderData: keepPreviousData,
   });
 }

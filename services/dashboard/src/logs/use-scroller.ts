@@ -21,11 +21,11 @@ function* heightsIn(box: HTMLElement): Generator<readonly [number, number]> {
 
 /**
  * Joins a scroller and its box on the page: measures what was drawn, and draws anew when that, the box or the reader moves.
- * @param a.look whatever makes rows of other heights, as a text: another one, and what was measured is forgotten
+ * @param args.look whatever makes rows of other heights, as a text: another one, and what was measured is forgotten
  */
-export function useScroller(a: { rows: number; follows: boolean; look: string }): Scrolling {
-  const { rows, look } = a;
-  const [scroller] = useState(() => new LogScroller({ rowPx: ROW_PX, aim: a.follows ? "end" : null }));
+export function useScroller(args: { rows: number; follows: boolean; look: string }): Scrolling {
+  const { rows, look } = args;
+  const [scroller] = useState(() => new LogScroller({ rowPx: ROW_PX, aim: args.follows ? "end" : null }));
   const [, draw] = useReducer((count: number) => count + 1, 0);
   const box = useRef<HTMLDivElement>(null);
   const isLed = useRef(false);

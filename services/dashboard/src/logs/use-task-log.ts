@@ -13,11 +13,11 @@ const START = "0:0";
 /**
  * The lines of one task call and of those that it made, from the first on, and what comes while it is looked at. They stand
  * anywhere in the log, so they are read one after the other, unlike rows.
- * @param a.task its path; undefined: nothing is read
+ * @param args.task its path; undefined: nothing is read
  */
-export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo: string | null }): Log {
-  const { task, grownTo } = a;
-  const { runId, attempt } = a.part;
+export function useTaskLog(args: { part: LogPart; task: string | undefined; grownTo: string | null }): Log {
+  const { task, grownTo } = args;
+  const { runId, attempt } = args.part;
   const [entries, setEntries] = useState<readonly LogEntry[] | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
   const [isCut, setCut] = useState(false);

@@ -27,11 +27,11 @@ export interface Day {
 }
 
 /** The span of a view: whole days of the zone, weeks for days. */
-export function spanOf(view: View, a: { nowMs: number; zone: string }): { fromMs: number; toMs: number } {
+export function spanOf(view: View, args: { nowMs: number; zone: string }): { fromMs: number; toMs: number } {
   const { before, from } = view === "hours" ? HOURS_VIEW : DAYS_VIEW;
-  const first = midnightBefore(a.nowMs - before * 24 * HOUR_MS, a.zone);
-  const fromMs = view === "hours" ? first : mondayBefore(first, a.zone);
-  return { fromMs, toMs: midnightBefore(a.nowMs + from * 24 * HOUR_MS, a.zone) };
+  const first = midnightBefore(args.nowMs - before * 24 * HOUR_MS, args.zone);
+  const fromMs = view === "hours" ? first : mondayBefore(first, args.zone);
+  return { fromMs, toMs: midnightBefore(args.nowMs + from * 24 * HOUR_MS, args.zone) };
 }
 
 /** The last time at or before an instant when the clocks of a zone showed the first hour of a day. */

@@ -197,7 +197,7 @@ function poolUsesIn(nodes: readonly AnyNode[], imported: ReadonlyMap<string, Imp
 }
 
 function statementOf(
-  a: { code: string; draft: Draft },
+  args: { code: string; draft: Draft },
   { declares, nodes }: { declares: readonly string[]; nodes: readonly AnyNode[] },
 ): Statement {
   const uses = new Set<string>();
@@ -207,22 +207,23 @@ function statementOf(
     walk(node, (part) => {
       if (part.type === "Identifier") uses.add(part.name);
       if (part.type === "ImportExpression") loads.push(textOf(part.source) ?? "");
-      const made = makingOf(part, a.draft.imported)?.task;
+      const made = makingOf(part, args.draft.imported)?.task;
       if (made) tasks.push(made);
     });
-  const text = nodes.map((node) => a.code.slice(node.start, node.end)).join("\n");
-  return { declares, text, uses, loads, tasks, pools: poolUsesIn(nodes, a.draft.imported), holds: null };
+  const text = nodes.map((node) => args.code.slice(node.start, node.end)).join("\n");
+  return { declares, text, uses, loads, tasks, pools: poolUsesIn(nodes, args.draft.imported), holds: null };
 }
 
 /** A variable that is a task says what its function says: how often it is retried does not change its result. */
-function variable(a: { code: string; draft: Draft }, declarator: AnyNode): Statement {
-  if (declarator.type !== "VariableDeclarator") return statementOf(a, { declares: [], nodes: [declarator] });
+function variable(args: { code: string; draft: Draft }, declarator: AnyNode): Statement {
+  if (declarator.type !== "VariableDeclarator")
+    return statementOf(args, { declares: [], nodes: [declarator] });
   const declares = bound(declarator.id);
-  const making = declarator.init ? makingOf(declarator.init, a.draft.imported) : null;
+  const making = declarator.init ? makingOf(declarator.init, args.draft.imported) : null;
   const holds = declarator.init ? textOf(declarator.init) : null;
-  if (making === null) return { ...statementOf(a, { declares, nodes: [declarator] }), holds };
-  const does = statementOf(a, { declares, nodes: making.does });
-  const use = declarator.init ? poolUseOf(declarator.init, a.draft.imported) : null;
+  if (making === null) return { ...statementOf(args, { declares, nodes: [declarator] }), holds };
+  const does = statementOf(args, { declares, nodes: making.does });
+  const use = declarator.init ? poolUseOf(declarator.init, args.draft.imported) : null;
   return {
     ...does,
     tasks: [...(making.task === null ? [] : [making.task]), ...does.tasks],
@@ -230,12 +231,17 @@ function variable(a: { code: string; draft: Draft }, declarator: AnyNode): State
   };
 }
 
-function declaration(a: { code: string; draft: Draft }, node: AnyNode): string[] {
-  const { statements } = a.draft;
+function declaration(args: { code: string; draft: Draft }, node: AnyNode): string[] {
+  const { statements } = args.draft;
   const made =
     node.type === "VariableDeclaration"
-      ? node.declarations.map((one) => variable(a, one))
-      : [statementOf(a, { declares: "id" in node && isNode(node.id) ? bound(node.id) : [], nodes: [node] })];
+      ? node.declarations.map((one) => variable(args, one))
+      : [
+          statementOf(args, {
+            declares: "id" in node && isNode(node.id) ? bound(node.id) : [],
+            nodes: [node],
+          }),
+        ];
   statements.push(...made);
   return made.flatMap(({ declares }) => declares);
 }
@@ -257,25 +263,25 @@ function readImport(draft: Draft, node: Extract<Body, { type: "ImportDeclaration
 }
 
 function readExport(
-  a: { code: string; draft: Draft },
+  args: { code: string; draft: Draft },
   node: Extract<Body, { type: "ExportNamedDeclaration" }>,
 ) {
-  const { exported } = a.draft;
-  if (node.declaration) for (const name of declaration(a, node.declaration)) exported.set(name, name);
+  const { exported } = args.draft;
+  if (node.declaration) for (const name of declaration(args, node.declaration)) exported.set(name, name);
   for (const { local, exported: to } of node.specifiers) {
     const from = node.source ? String(node.source.value) : null;
     exported.set(keyOf(to), from === null ? keyOf(local) : { from, name: keyOf(local) });
   }
 }
 
-function readStatement(a: { code: string; draft: Draft }, node: Body): void {
-  const { draft } = a;
+function readStatement(args: { code: string; draft: Draft }, node: Body): void {
+  const { draft } = args;
   switch (node.type) {
     case "ImportDeclaration":
       readImport(draft, node);
       break;
     case "ExportNamedDeclaration":
-      readExport(a, node);
+      readExport(args, node);
       break;
     case "ExportAllDeclaration":
       if (node.exported)
@@ -285,12 +291,12 @@ function readStatement(a: { code: string; draft: Draft }, node: Body): void {
     case "ExportDefaultDeclaration": {
       const [name = DEFAULT] =
         "id" in node.declaration && node.declaration.id ? bound(node.declaration.id) : [];
-      draft.statements.push(statementOf(a, { declares: [name], nodes: [node.declaration] }));
+      draft.statements.push(statementOf(args, { declares: [name], nodes: [node.declaration] }));
       draft.exported.set("default", name);
       break;
     }
     default:
-      declaration(a, node);
+      declaration(args, node);
   }
 }
 

@@ -122,16 +122,16 @@ export class CheckPool {
    * What comes of some values, in their order. Null if that can only be told by a thread. Steps and time bound it, and no pattern
    * is matched, so one step takes as long as the text or object that it reads.
    */
-  here(a: Omit<CheckRequest, "owner">): Outcome[] | null {
-    const compiled = compiledOf(a.schema);
+  here(args: Omit<CheckRequest, "owner">): Outcome[] | null {
+    const compiled = compiledOf(args.schema);
     const outcomes: Outcome[] = [];
     // An ordinary check takes some dozens.
-    const steps = Math.min(HERE_STEPS, HERE_STEPS_ALL / Math.max(1, a.values.length));
+    const steps = Math.min(HERE_STEPS, HERE_STEPS_ALL / Math.max(1, args.values.length));
     if (steps < 10) return null;
     const endMs = performance.now() + this.#hereMs;
     const isOver = () => performance.now() >= endMs;
-    for (const value of a.values) {
-      const checked = checkValue(compiled, { value, root: a.root, steps, patterns: false, isOver });
+    for (const value of args.values) {
+      const checked = checkValue(compiled, { value, root: args.root, steps, patterns: false, isOver });
       if (checked.givenUp !== null) return null;
       outcomes.push({ faults: checked.faults });
     }
@@ -139,8 +139,8 @@ export class CheckPool {
   }
 
   /** What comes of some values, in their order. */
-  async check(a: CheckRequest): Promise<Outcome[]> {
-    return this.here(a) ?? (await this.inThreads(a));
+  async check(args: CheckRequest): Promise<Outcome[]> {
+    return this.here(args) ?? (await this.inThreads(args));
   }
 
   /** Ends all threads; what waits gets no answer. */
@@ -151,14 +151,14 @@ export class CheckPool {
   }
 
   /** What comes of some values, in their order, told by threads. */
-  async inThreads(a: CheckRequest): Promise<Outcome[]> {
-    const schema = textOf(a.schema);
-    const texts = a.texts ?? a.values.map((value) => JSON.stringify(value));
+  async inThreads(args: CheckRequest): Promise<Outcome[]> {
+    const schema = textOf(args.schema);
+    const texts = args.texts ?? args.values.map((value) => JSON.stringify(value));
     const outcomes: Outcome[] = [];
     for (let from = 0; from < texts.length; from += VALUES_AT_ONCE) {
       const values = texts.slice(from, from + VALUES_AT_ONCE);
-      const refused = this.#refusal(a.owner);
-      if (refused === null) outcomes.push(...(await this.#enter({ ...a, schema, values })));
+      const refused = this.#refusal(args.owner);
+      if (refused === null) outcomes.push(...(await this.#enter({ ...args, schema, values })));
       else outcomes.push(...values.map(() => ({ noAnswer: refused })));
     }
     return outcomes;
@@ -173,8 +173,8 @@ export class CheckPool {
     return this.#waitingCount >= WAITING_MAX ? "busy" : null;
   }
 
-  #enter(a: Pick<Job, "owner" | "schema" | "root" | "values">): Promise<Outcome[]> {
-    const { owner, schema, root, values } = a;
+  #enter(args: Pick<Job, "owner" | "schema" | "root" | "values">): Promise<Outcome[]> {
+    const { owner, schema, root, values } = args;
     return new Promise((resolve, reject) => {
       const settle = { resolve, reject };
       this.#wait({ owner, schema, root, values, outcomes: [], settle, timer: undefined });
@@ -198,12 +198,12 @@ export class CheckPool {
     finish(job, "busy");
   }
 
-  #takeFrom(owner: string, a: { line: Job[]; index: number }): Job | undefined {
-    const [job] = a.line.splice(a.index, 1);
+  #takeFrom(owner: string, args: { line: Job[]; index: number }): Job | undefined {
+    const [job] = args.line.splice(args.index, 1);
     this.#waitingCount -= 1;
     this.#waiting.delete(owner);
     // To the end: the other owners come first now.
-    if (a.line.length > 0) this.#waiting.set(owner, a.line);
+    if (args.line.length > 0) this.#waiting.set(owner, args.line);
     clearTimeout(job?.timer);
     return job;
   }

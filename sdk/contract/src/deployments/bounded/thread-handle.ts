@@ -37,9 +37,9 @@ export class CheckThread {
   #idle: NodeJS.Timeout | undefined;
   readonly #memoryMb: number;
 
-  /** @param a.memoryMb Its heap. */
-  constructor(a: { memoryMb: number }) {
-    this.#memoryMb = a.memoryMb;
+  /** @param args.memoryMb Its heap. */
+  constructor(args: { memoryMb: number }) {
+    this.#memoryMb = args.memoryMb;
   }
 
   /** @returns What came of the first values; or why the thread was ended. */

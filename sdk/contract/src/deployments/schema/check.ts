@@ -11,12 +11,12 @@ export type Checked =
 /**
  * Checks a value against a JSON Schema (2020-12) by interpreting it, so that a hostile one cannot run code. Counts its steps,
  * and gives up once they are used up. Stops at 20 faults. Never quotes the value in a message.
- * @param a.root What the paths of faults begin with.
+ * @param args.root What the paths of faults begin with.
  */
-export function checkValue(compiled: Compiled, a: Allowance & { value: Json; root: string }): Checked {
-  const walk = new Walk(compiled, a);
+export function checkValue(compiled: Compiled, args: Allowance & { value: Json; root: string }): Checked {
+  const walk = new Walk(compiled, args);
   try {
-    check(walk, compiled.root, { value: a.value, place: null, quiet: false, seen: null });
+    check(walk, compiled.root, { value: args.value, place: null, quiet: false, seen: null });
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     if (error.why !== "faults") return { faults: null, givenUp: error.why };

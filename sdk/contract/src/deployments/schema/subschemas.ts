@@ -68,14 +68,14 @@ function checkKeywords(walk: Walk, schema: JsonObject, outer: At): boolean {
 function firstFault<T extends Json>(
   rules: readonly (readonly [
     string,
-    (value: T, limit: Json, a: { walk: Walk; schema: JsonObject }) => string | null,
+    (value: T, limit: Json, args: { walk: Walk; schema: JsonObject }) => string | null,
   ])[],
   value: T,
-  a: { walk: Walk; schema: JsonObject },
+  args: { walk: Walk; schema: JsonObject },
 ): string | null {
   for (const [keyword, rule] of rules) {
-    const limit = a.schema[keyword];
-    const fault = limit === undefined ? null : rule(value, limit, a);
+    const limit = args.schema[keyword];
+    const fault = limit === undefined ? null : rule(value, limit, args);
     if (fault !== null) return fault;
   }
   return null;
@@ -126,7 +126,7 @@ function fitsToo(walk: Walk, schema: Json, at: At): boolean {
 const probed = (at: At): At => ({ ...at, quiet: true });
 
 /** A keyword whose value is schemas: they are applied to the value, or to what is in it. */
-type Apply = (walk: Walk, given: Json, a: { schema: JsonObject; at: At }) => boolean;
+type Apply = (walk: Walk, given: Json, args: { schema: JsonObject; at: At }) => boolean;
 
 const reference: Apply = (walk, given, { at }) => {
   if (typeof given !== "string") return true;
@@ -145,12 +145,12 @@ const allOf: Apply = (walk, given, { at }) => {
 };
 
 /** How many of some schemas a value fits; no more are counted than matter. */
-function fitting(walk: Walk, given: readonly Json[], a: { at: At; atMost: number }): number {
+function fitting(walk: Walk, given: readonly Json[], args: { at: At; atMost: number }): number {
   let count = 0;
   for (const schema of given) {
-    if (fitsToo(walk, schema, probed(a.at))) count += 1;
+    if (fitsToo(walk, schema, probed(args.at))) count += 1;
     // What all of them have looked at counts.
-    if (count >= a.atMost && a.at.seen === null) break;
+    if (count >= args.atMost && args.at.seen === null) break;
   }
   return count;
 }
@@ -226,8 +226,8 @@ const required: Apply = (walk, given, { at }) => {
 };
 
 /** A field or item of a value, checked by a schema of its own. */
-function inside(walk: Walk, schema: Json, a: { at: At; key: string | number; value: Json }): boolean {
-  const { at, key, value } = a;
+function inside(walk: Walk, schema: Json, args: { at: At; key: string | number; value: Json }): boolean {
+  const { at, key, value } = args;
   if (typeof key === "string") at.seen?.keys.add(key);
   else at.seen?.items.add(key);
   return check(walk, schema, { value, place: { key, up: at.place }, quiet: at.quiet, seen: null });
@@ -266,8 +266,8 @@ function* others(walk: Walk, schema: JsonObject, value: JsonObject): Generator<s
   }
 }
 
-function unknown(walk: Walk, a: { schema: JsonObject; at: At; key: string }): false {
-  const { schema, at, key } = a;
+function unknown(walk: Walk, args: { schema: JsonObject; at: At; key: string }): false {
+  const { schema, at, key } = args;
   if (at.quiet) return false;
   const known = isObject(schema.properties) ? Object.keys(schema.properties) : [];
   // As much as comparing the names takes.

@@ -3,7 +3,7 @@ import type { Json } from "../../kernel/names.ts";
 import { isObject, type JsonObject, type Walk } from "./walk.ts";
 
 /** Says what is wrong with a value, or null. */
-type Rule<T> = (value: T, limit: Json, a: { walk: Walk; schema: JsonObject }) => string | null;
+type Rule<T> = (value: T, limit: Json, args: { walk: Walk; schema: JsonObject }) => string | null;
 
 type NamedRule<T> = readonly [keyword: string, rule: Rule<T>];
 
@@ -130,9 +130,9 @@ export function holds(list: readonly Json[], value: Json, walk: Walk): boolean {
   return plain.has(value);
 }
 
-function hasBefore(list: readonly Json[], a: { one: Json; index: number; walk: Walk }): boolean {
-  for (let before = 0; before < a.index; before++)
-    if (isEqual(a.one, list[before] ?? null, a.walk)) return true;
+function hasBefore(list: readonly Json[], args: { one: Json; index: number; walk: Walk }): boolean {
+  for (let before = 0; before < args.index; before++)
+    if (isEqual(args.one, list[before] ?? null, args.walk)) return true;
   return false;
 }
 

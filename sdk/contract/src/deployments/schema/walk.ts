@@ -155,12 +155,12 @@ export class Walk {
   #spent = 0;
   #depth = 0;
 
-  constructor(compiled: Compiled, a: Allowance & { root: string }) {
+  constructor(compiled: Compiled, args: Allowance & { root: string }) {
     this.compiled = compiled;
-    this.#root = a.root;
-    this.#patterns = a.patterns;
-    this.#steps = a.steps;
-    this.#isOver = a.isOver;
+    this.#root = args.root;
+    this.#patterns = args.patterns;
+    this.#steps = args.steps;
+    this.#isOver = args.isOver;
   }
 
   get faults(): Fault[] {

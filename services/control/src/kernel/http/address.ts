@@ -58,9 +58,9 @@ export interface Origins {
  * proxies: of the first the last address that is not such a proxy's. Anybody else could write anything there, so a hop that is
  * no address ends the search: the address of the connection counts then.
  */
-export function readOrigins(a: { readonly trustedProxies: readonly string[] }): Origins {
-  const trusted = addressList(a.trustedProxies);
-  const isTrusted = (address: string) => a.trustedProxies.length > 0 && isIn(trusted, address);
+export function readOrigins(args: { readonly trustedProxies: readonly string[] }): Origins {
+  const trusted = addressList(args.trustedProxies);
+  const isTrusted = (address: string) => args.trustedProxies.length > 0 && isIn(trusted, address);
   const remoteOf = (c: Context) => plain(remoteAddressOf(c) ?? "");
   return {
     addressOf(c) {

@@ -18,14 +18,14 @@ export interface Admission {
  */
 export function watchAdmission(
   deps: Pick<Deps, "wakes">,
-  a: { admitted: Admitted; ask: () => Promise<Admitted> },
+  args: { admitted: Admitted; ask: () => Promise<Admitted> },
 ): Admission {
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let isOver = false;
-  const { keyId, sessionId } = a.admitted;
+  const { keyId, sessionId } = args.admitted;
   const ask = () => {
-    a.ask().then(
+    args.ask().then(
       ({ lastsMs }) => wait(lastsMs),
       () => over.abort(),
     );
@@ -41,7 +41,7 @@ export function watchAdmission(
     // Those who remember keys and sessions hear of it in the same turn, and must have forgotten by the time they are asked.
     id === null ? () => {} : deps.wakes.subscribe(topic, id, () => queueMicrotask(ask));
   const unsubscribe = [watch("key", keyId), watch("session", sessionId)];
-  wait(a.admitted.lastsMs);
+  wait(args.admitted.lastsMs);
   const stop = () => {
     isOver = true;
     clearTimeout(timer);

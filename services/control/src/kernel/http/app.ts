@@ -52,7 +52,7 @@ function isHum(route: Route | undefined): boolean {
   return route === undefined || route.permission === "worker";
 }
 
-function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }): void {
+function logRequest(deps: Deps, c: Context, args: { id: string; startMs: number }): void {
   const route: Route | undefined = c.get("route");
   const problem: Problem | undefined = c.get("problem");
   const status = c.res.status;
@@ -62,8 +62,8 @@ function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }):
       method: c.req.method,
       route: route?.path ?? "-",
       status,
-      ms: Math.round(performance.now() - a.startMs),
-      request: a.id,
+      ms: Math.round(performance.now() - args.startMs),
+      request: args.id,
       ...(problem ? { code: problem.code } : {}),
       ...(status >= 500 && problem?.cause !== undefined ? { err: problem.cause } : {}),
     },
@@ -100,9 +100,9 @@ async function dress(c: Context, next: () => Promise<void>): Promise<void> {
  * Checks an answer where that is asked for, and shapes it. One of JSON goes past the framework, with its headers in a plain object,
  * which node takes as they are: gathering and sorting eight of them took a fifteenth of what the control plane does for a run.
  */
-function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Response {
-  const { c, route, answer } = a;
-  if (typeof route.answer === "string" || route.status === 204) return shapeOther(a);
+function shape(deps: Deps, args: { c: Context; route: Route; answer: unknown }): Response {
+  const { c, route, answer } = args;
+  if (typeof route.answer === "string" || route.status === 204) return shapeOther(args);
   if (deps.config.checkAnswers) {
     const checked = route.answer.safeParse(answer);
     if (!checked.success) {
@@ -127,9 +127,9 @@ function handlerFor(handler: LooseHandler, { scope }: Admitted): LooseHandler {
   return (request) => readingFor(scope.workspaceId, () => handler(request));
 }
 
-function serve(parts: AppParts, a: { route: Route; gate: Gate; bodies: LargeBodies } & Registered) {
+function serve(parts: AppParts, args: { route: Route; gate: Gate; bodies: LargeBodies } & Registered) {
   const { identify } = parts;
-  const { route, handler, gate, bodies, checkAddress } = a;
+  const { route, handler, gate, bodies, checkAddress } = args;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
     const ask = async () => grant(await identify(c, atOnce), route.permission);
@@ -154,8 +154,8 @@ interface LetIn extends Registered {
 }
 
 /** Reads a request, has it handled and shapes the answer. */
-async function answerTo({ deps, shutdown }: AppParts, a: LetIn): Promise<Response> {
-  const { c, route, handler, checkAddress, admitted, ask, readMs } = a;
+async function answerTo({ deps, shutdown }: AppParts, args: LetIn): Promise<Response> {
+  const { c, route, handler, checkAddress, admitted, ask, readMs } = args;
   const address = readAddress(c, route);
   await checkAddress?.({ deps, ...address });
   const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, { ...address, readMs })) };
@@ -192,16 +192,21 @@ async function stamped(deps: Deps, { route, answer }: { route: Route; answer: un
 /** Answers with events, which end with the right to read them. */
 async function answerStream(
   deps: Deps,
-  a: { c: Context; admission: Admission; left: AbortSignal; open: (signal: AbortSignal) => Promise<unknown> },
+  args: {
+    c: Context;
+    admission: Admission;
+    left: AbortSignal;
+    open: (signal: AbortSignal) => Promise<unknown>;
+  },
 ): Promise<Response> {
-  const { admission } = a;
-  const signal = AbortSignal.any([a.left, admission.over]);
-  a.left.addEventListener("abort", admission.stop, { once: true });
+  const { admission } = args;
+  const signal = AbortSignal.any([args.left, admission.over]);
+  args.left.addEventListener("abort", admission.stop, { once: true });
   try {
-    const events = whileRead(asEvents(await a.open(signal)), admission.stop);
+    const events = whileRead(asEvents(await args.open(signal)), admission.stop);
     const { body, headers } = streamAnswer(events, { signal, log: deps.log });
-    setHeaders(a.c, a.c.get("headers"));
-    return a.c.newResponse(body, { status: 200, headers });
+    setHeaders(args.c, args.c.get("headers"));
+    return args.c.newResponse(body, { status: 200, headers });
   } catch (error) {
     admission.stop();
     throw error;

@@ -59,12 +59,12 @@ const REMEMBERED_MAX = 500;
 /** Files of a build as browsers want them: hashed ones are compressed once, and remembered. */
 function buildFiles(root: string) {
   const compressed = new Map<string, Uint8Array<ArrayBuffer>>();
-  return async (path: string, a: { gzip: boolean }) => {
-    const known = a.gzip ? compressed.get(path) : undefined;
+  return async (path: string, args: { gzip: boolean }) => {
+    const known = args.gzip ? compressed.get(path) : undefined;
     if (known !== undefined) return { body: known, encoding: "gzip" };
     const file = fileOf(root, path);
     const body = file === null ? null : await readIfFile(file);
-    if (body === null || !a.gzip) return body && { body, encoding: null };
+    if (body === null || !args.gzip) return body && { body, encoding: null };
     const small = new Uint8Array(await promisify(gzip)(body));
     if (compressed.size < REMEMBERED_MAX) compressed.set(path, small);
     return { body: small, encoding: "gzip" };

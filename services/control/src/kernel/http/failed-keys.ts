@@ -11,7 +11,7 @@ export interface FailedKeys {
    * @throws Problem `too-many-requests` in place of `unauthenticated` or a `ForeignToken`, and when too many wait for a turn;
    * else what the check throws.
    */
-  watch<T>(a: { address: () => string; check: (turn: Turn) => Promise<T> }): Promise<T>;
+  watch<T>(args: { address: () => string; check: (turn: Turn) => Promise<T> }): Promise<T>;
 }
 
 /** The most addresses that are remembered. */

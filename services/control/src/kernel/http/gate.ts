@@ -22,7 +22,7 @@ export interface Gate {
    * key alone.
    * @throws Problem `too-many-requests`, `unauthenticated`, `session-expired` or `forbidden`.
    */
-  letIn(a: { c: Context; route: Route }): Promise<Admitted>;
+  letIn(args: { c: Context; route: Route }): Promise<Admitted>;
   /**
    * Counts a request for a page, by its address: a page needs no key.
    * @throws Problem `too-many-requests`.
@@ -52,12 +52,15 @@ function grantOrRefusal(caller: Caller, permission: Permission): Admitted | Prob
 }
 
 /** Opens the gate of one process: what it counts, it counts alone. */
-export function openGate(a: { config: Pick<Config, "rates" | "trustedProxies">; identify: Identify }): Gate {
-  const origins = readOrigins(a.config);
-  const limiter = createRateLimiter({ overrides: a.config.rates });
+export function openGate(args: {
+  config: Pick<Config, "rates" | "trustedProxies">;
+  identify: Identify;
+}): Gate {
+  const origins = readOrigins(args.config);
+  const limiter = createRateLimiter({ overrides: args.config.rates });
   const failedKeys = watchFailedKeys();
-  const count = (c: Context, a: { rate: RateClass; subjects: Subjects; cost: number }) => {
-    const { rate, subjects, cost } = a;
+  const count = (c: Context, args: { rate: RateClass; subjects: Subjects; cost: number }) => {
+    const { rate, subjects, cost } = args;
     const taken = limiter.take(rate, subjects, cost);
     // A worker has no use for what it has left, and its calls are many.
     if (rate !== "worker" || taken.refusal !== null)
@@ -68,8 +71,8 @@ export function openGate(a: { config: Pick<Config, "rates" | "trustedProxies">; 
     count(c, { rate, subjects: { address: origins.addressOf(c) }, cost: 1 });
   const whoCalls = (c: Context): Promise<Caller> =>
     hasCredentials(c)
-      ? failedKeys.watch({ address: () => origins.addressOf(c), check: (turn) => a.identify(c, turn) })
-      : a.identify(c, atOnce);
+      ? failedKeys.watch({ address: () => origins.addressOf(c), check: (turn) => args.identify(c, turn) })
+      : args.identify(c, atOnce);
   return {
     letInToPage: (c) => countAddress(c, "public"),
     async letIn({ c, route }) {

@@ -45,7 +45,7 @@ export interface LargeBodies {
    * @throws Problem `too-many-requests` if too many of the workspace wait already, or its turn does not come soon; what
    * `serve` throws.
    */
-  during<T>(a: LargeRequest, serve: () => Promise<T>): Promise<T>;
+  during<T>(args: LargeRequest, serve: () => Promise<T>): Promise<T>;
 }
 
 function busy(what: string): Problem {
@@ -54,7 +54,7 @@ function busy(what: string): Problem {
   });
 }
 
-/** Makes the turns of one process. @param a.waitMs How long a request waits for its turn. */
+/** Makes the turns of one process. @param args.waitMs How long a request waits for its turn. */
 export function openLargeBodies({ waitMs = WAIT_MS }: { waitMs?: number } = {}): LargeBodies {
   const known = new Map<string, Turns>();
   return {

@@ -70,9 +70,9 @@ const wholeMs = (bucket: Bucket) => Math.max(WINDOW_MS, bucket.tokenMs);
 const costMs = (bucket: Bucket, cost: number) => Math.min(cost * bucket.tokenMs, wholeMs(bucket));
 
 /** How long until a bucket holds so many tokens, milliseconds; 0 or less if it does. */
-function waitMs(bucket: Bucket, a: { key: string; nowMs: number; cost: number }): number {
-  const fullAtMs = Math.max(bucket.fullAtMs.get(a.key) ?? 0, a.nowMs);
-  return fullAtMs + costMs(bucket, a.cost) - a.nowMs - wholeMs(bucket);
+function waitMs(bucket: Bucket, args: { key: string; nowMs: number; cost: number }): number {
+  const fullAtMs = Math.max(bucket.fullAtMs.get(args.key) ?? 0, args.nowMs);
+  return fullAtMs + costMs(bucket, args.cost) - args.nowMs - wholeMs(bucket);
 }
 
 function refusal(bucket: Bucket, afterMs: number): Problem {
@@ -92,10 +92,12 @@ function refusal(bucket: Bucket, afterMs: number): Problem {
 /**
  * Makes a limiter. Tokens come back steadily and a full bucket holds those of one window, so a burst passes and a steady flood
  * is held to its rate. One number is kept for each subject.
- * @param a.nowMs A clock that never goes back. @default the process's
+ * @param args.nowMs A clock that never goes back. @default the process's
  */
-export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => number } = {}): RateLimiter {
-  const { overrides = new Map(), nowMs: clock = () => performance.now() } = a;
+export function createRateLimiter(
+  args: { overrides?: RateOverrides; nowMs?: () => number } = {},
+): RateLimiter {
+  const { overrides = new Map(), nowMs: clock = () => performance.now() } = args;
   const all = Object.fromEntries(
     (Object.keys(RATE_LIMITS) as RateClass[]).map((rate) => [rate, bucketsOf(rate, overrides)]),
   );

@@ -29,7 +29,7 @@ export function eventText(event: StreamEvent): string {
  */
 export function streamAnswer(
   events: AsyncIterable<StreamEvent>,
-  a: { signal: AbortSignal; log: Logger; keepAliveMs?: number },
+  args: { signal: AbortSignal; log: Logger; keepAliveMs?: number },
 ): Response {
   const encoder = new TextEncoder();
   const iterator = events[Symbol.asyncIterator]();
@@ -47,7 +47,7 @@ export function streamAnswer(
       async pull(controller) {
         try {
           next ??= iterator.next();
-          const won = await soonest(next, { signal: a.signal, ms: a.keepAliveMs ?? KEEP_ALIVE_MS });
+          const won = await soonest(next, { signal: args.signal, ms: args.keepAliveMs ?? KEEP_ALIVE_MS });
           if (ended) return;
           if (won === "aborted" || (won !== "silent" && won.done === true)) {
             end();
@@ -59,7 +59,7 @@ export function streamAnswer(
             controller.enqueue(encoder.encode(eventText(won.value)));
           }
         } catch (error) {
-          if (!a.signal.aborted) a.log.error({ err: error }, "a stream of events failed");
+          if (!args.signal.aborted) args.log.error({ err: error }, "a stream of events failed");
           if (!ended) controller.close();
           end();
         }
@@ -74,18 +74,18 @@ export function streamAnswer(
 /** The next event, or that it stayed silent for `ms`, or that the signal fired. Leaves neither timer nor listener. */
 function soonest<T>(
   next: Promise<T>,
-  a: { signal: AbortSignal; ms: number },
+  args: { signal: AbortSignal; ms: number },
 ): Promise<T | "silent" | "aborted"> {
   return new Promise((resolve, reject) => {
     const settle = (act: () => void) => {
       clearTimeout(timer);
-      a.signal.removeEventListener("abort", onAbort);
+      args.signal.removeEventListener("abort", onAbort);
       act();
     };
     const onAbort = () => settle(() => resolve("aborted"));
-    const timer = setTimeout(() => settle(() => resolve("silent")), a.ms);
-    a.signal.addEventListener("abort", onAbort, { once: true });
-    if (a.signal.aborted) onAbort();
+    const timer = setTimeout(() => settle(() => resolve("silent")), args.ms);
+    args.signal.addEventListener("abort", onAbort, { once: true });
+    if (args.signal.aborted) onAbort();
     next.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error)),

@@ -10,9 +10,9 @@ export class Turns {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(a: { atOnce: number; waitingMost: number }) {
-    this.#atOnce = a.atOnce;
-    this.#waitingMost = a.waitingMost;
+  constructor(args: { atOnce: number; waitingMost: number }) {
+    this.#atOnce = args.atOnce;
+    this.#waitingMost = args.waitingMost;
   }
 
   /** Whether nothing goes on or waits. */
@@ -68,10 +68,10 @@ export class SharedTurns {
   readonly #waiting = new Map<string, (() => void)[]>();
   #running = 0;
 
-  /** @param a.waitingMost How many of one owner may wait. */
-  constructor(a: { atOnce: number; waitingMost: number }) {
-    this.#atOnce = a.atOnce;
-    this.#waitingMost = a.waitingMost;
+  /** @param args.waitingMost How many of one owner may wait. */
+  constructor(args: { atOnce: number; waitingMost: number }) {
+    this.#atOnce = args.atOnce;
+    this.#waitingMost = args.waitingMost;
   }
 
   /** Whether one more of an owner would neither go on at once nor may wait. */

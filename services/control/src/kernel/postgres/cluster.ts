@@ -37,15 +37,19 @@ export async function prepareCluster(placement: Placement): Promise<Cluster> {
   return { dataDir, password };
 }
 
-async function initialise(a: { placement: Placement; dataDir: string; password: string }): Promise<void> {
-  const { placement, dataDir } = a;
+async function initialise(options: {
+  placement: Placement;
+  dataDir: string;
+  password: string;
+}): Promise<void> {
+  const { placement, dataDir } = options;
   const partial = `${dataDir}.partial`;
   const passwordFile = join(placement.root, "initial-password");
   await rm(partial, { recursive: true, force: true });
   await rm(passwordFile, { force: true });
   await mkdir(partial, { mode: 0o700 });
   await giveFiles(partial, placement.runAs);
-  await writeFile(passwordFile, `${a.password}\n`, { mode: 0o600 });
+  await writeFile(passwordFile, `${options.password}\n`, { mode: 0o600 });
   await giveFile(passwordFile, placement);
   try {
     const args = initdbArguments(partial, passwordFile);

@@ -24,29 +24,30 @@ const MACHINE_STATE_DIR = "/var/lib";
  * directory of the machine whose name is kept in `dir`.
  * @throws PostgresStartError `directory-not-writable`, `no-unprivileged-user` or `unsupported-platform`.
  */
-export async function placeServer(a: {
+export async function placeServer(args: {
   dir: string;
   log: (line: string) => void;
   /** @default true */
   allowNamespace?: boolean;
 }): Promise<Placement> {
-  await makeWritable(a.dir);
+  await makeWritable(args.dir);
   const binaries = await findBinaries();
-  if (process.getuid?.() !== 0) return withReadableBinaries(a.dir, binaries, { kind: "self" });
+  if (process.getuid?.() !== 0) return withReadableBinaries(args.dir, binaries, { kind: "self" });
   const account = await findUnprivilegedAccount();
   if (account === undefined) throw noAccount();
   const asAccount: RunAs = { kind: "account", ...account };
-  const moved = await readLocation(a.dir);
+  const moved = await readLocation(args.dir);
   if (moved === undefined) {
     // Everything private in here has a mode of its own; the account must only be able to pass through.
-    await chmod(a.dir, 0o711);
-    if (await canEnter(asAccount, a.dir)) return withReadableBinaries(a.dir, binaries, asAccount);
+    await chmod(args.dir, 0o711);
+    if (await canEnter(asAccount, args.dir)) return withReadableBinaries(args.dir, binaries, asAccount);
     const inNamespace: RunAs = { kind: "namespace", ...account };
-    const works = a.allowNamespace !== false && (await canExecute(inNamespace, binaries.postgres));
-    if (works && (await canEnter(inNamespace, a.dir))) return { root: a.dir, binaries, runAs: inNamespace };
+    const works = args.allowNamespace !== false && (await canExecute(inNamespace, binaries.postgres));
+    if (works && (await canEnter(inNamespace, args.dir)))
+      return { root: args.dir, binaries, runAs: inNamespace };
   }
-  const root = moved ?? (await makeMachineDirectory(a.dir, asAccount));
-  a.log(`other users cannot enter ${a.dir}, so the database is kept in ${root}`);
+  const root = moved ?? (await makeMachineDirectory(args.dir, asAccount));
+  args.log(`other users cannot enter ${args.dir}, so the database is kept in ${root}`);
   return withReadableBinaries(root, binaries, asAccount);
 }
 

@@ -72,12 +72,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-async function startWithFreePort(a: {
+async function startWithFreePort(args: {
   options: EmbeddedPostgresOptions;
   placement: Placement;
   dataDir: string;
 }): Promise<{ server: ServerProcess; port: number }> {
-  const { options, placement, dataDir } = a;
+  const { options, placement, dataDir } = args;
   const { unrelatedPid } = await stopEarlierServer(dataDir, options.log);
   for (let tryNumber = 1; ; tryNumber += 1) {
     const port = await choosePort(placement.root, options.port);

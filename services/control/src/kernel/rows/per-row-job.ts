@@ -69,9 +69,9 @@ const sound =
     isSound(name, columns);
 
 const only =
-  (a: { workspaceId: string; ids: readonly string[] }): Which["among"] =>
+  (args: { workspaceId: string; ids: readonly string[] }): Which["among"] =>
   ({ workspaceId, id }) =>
-    sql`${workspaceId} = ${a.workspaceId} and ${id} = any(${textArray(a.ids)}::uuid[])`;
+    sql`${workspaceId} = ${args.workspaceId} and ${id} = any(${textArray(args.ids)}::uuid[])`;
 
 /**
  * Sets a row aside that could not be handled, and tells the operator. Throws the error on if the database is away: that is
@@ -147,17 +147,17 @@ async function claimed(tx: Tx, job: string, rows: readonly RowName[]): Promise<s
 async function handleClaimed<Row extends WorkRow>(
   tx: Tx,
   deps: Deps,
-  a: { work: RowWork<Row>; rows: readonly RowName[] },
+  args: { work: RowWork<Row>; rows: readonly RowName[] },
 ): Promise<number> {
-  return handleDue(tx, deps, { ...a, ids: await claimed(tx, a.work.name, a.rows) });
+  return handleDue(tx, deps, { ...args, ids: await claimed(tx, args.work.name, args.rows) });
 }
 
 async function handleDue<Row extends WorkRow>(
   tx: Tx,
   deps: Deps,
-  a: { work: RowWork<Row>; rows: readonly RowName[]; ids: readonly string[] },
+  args: { work: RowWork<Row>; rows: readonly RowName[]; ids: readonly string[] },
 ): Promise<number> {
-  const { work, rows, ids } = a;
+  const { work, rows, ids } = args;
   const workspaceId = rows[0]?.workspaceId ?? "";
   const mine =
     ids.length === 0
@@ -185,14 +185,14 @@ async function claimedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>)
 
 async function eachClaimed<Row extends WorkRow>(
   deps: Deps,
-  a: { work: RowWork<Row>; rows: readonly Row[] },
+  args: { work: RowWork<Row>; rows: readonly Row[] },
 ): Promise<number> {
   let handled = 0;
-  for (const row of a.rows) {
+  for (const row of args.rows) {
     try {
-      handled += await inTransaction(deps, (tx) => handleClaimed(tx, deps, { work: a.work, rows: [row] }));
+      handled += await inTransaction(deps, (tx) => handleClaimed(tx, deps, { work: args.work, rows: [row] }));
     } catch (error) {
-      await poisoned(deps, named(a.work.name, row), error);
+      await poisoned(deps, named(args.work.name, row), error);
     }
   }
   return handled;
@@ -262,8 +262,8 @@ export function retryPeriodicJob(periodicJobs: readonly PeriodicJob[]): Periodic
   };
 }
 
-async function retryOne(deps: Deps, a: { row: Poisoned; by: Retried | undefined }): Promise<void> {
-  const { row, by } = a;
+async function retryOne(deps: Deps, args: { row: Poisoned; by: Retried | undefined }): Promise<void> {
+  const { row, by } = args;
   try {
     await inTransaction(deps, async (tx) => {
       if ((await claimed(tx, `retry ${row.job}`, [row])).length === 0) return;

@@ -51,15 +51,15 @@ function messageOf(error: unknown): string {
 export async function setAside(
   to: Queryable,
   clock: Clock,
-  a: { row: Poisoned; error: unknown },
+  args: { row: Poisoned; error: unknown },
 ): Promise<{ failures: number; notBefore: string }> {
-  const { job, workspaceId, id, subjectId } = a.row;
+  const { job, workspaceId, id, subjectId } = args.row;
   const pause = (failures: SQL) => sql`make_interval(secs =>
     least(${LONGEST_PAUSE_SECONDS}, ${FIRST_PAUSE_SECONDS} * 2 ^ least(${failures} - 1, ${DOUBLINGS_MAX})) * (0.75 + random() / 4))`;
   const [kept] = await prepared<{ failures: number; notBefore: string }>(
     to,
     sql`insert into poisoned_row as p (job, workspace_id, row_id, subject_id, failures, message, since, not_before)
-      values (${job}, ${workspaceId}, ${id}, ${subjectId}, 1, ${messageOf(a.error)}, ${now(clock)}, ${now(clock)} + ${pause(sql`1`)})
+      values (${job}, ${workspaceId}, ${id}, ${subjectId}, 1, ${messageOf(args.error)}, ${now(clock)}, ${now(clock)} + ${pause(sql`1`)})
       on conflict (job, workspace_id, row_id) do update set failures = p.failures + 1, message = excluded.message,
         not_before = ${now(clock)} + ${pause(sql`p.failures + 1`)}
       returning failures, not_before as "notBefore"`,
@@ -68,19 +68,19 @@ export async function setAside(
 }
 
 /** Takes a row up again: it was handled, or is gone. */
-export async function takeUp(to: Queryable, a: { job: string } & RowName): Promise<void> {
+export async function takeUp(to: Queryable, args: { job: string } & RowName): Promise<void> {
   await prepared(
     to,
-    sql`delete from poisoned_row where job = ${a.job} and workspace_id = ${a.workspaceId} and row_id = ${a.id}`,
+    sql`delete from poisoned_row where job = ${args.job} and workspace_id = ${args.workspaceId} and row_id = ${args.id}`,
   );
 }
 
 /** Leaves a row alone for the first pause once more, since somebody else works on it now. It has not failed again. */
-export async function postpone(to: Queryable, clock: Clock, a: { job: string } & RowName): Promise<void> {
+export async function postpone(to: Queryable, clock: Clock, args: { job: string } & RowName): Promise<void> {
   await prepared(
     to,
     sql`update poisoned_row set not_before = ${now(clock)} + make_interval(secs => ${FIRST_PAUSE_SECONDS})
-      where job = ${a.job} and workspace_id = ${a.workspaceId} and row_id = ${a.id}`,
+      where job = ${args.job} and workspace_id = ${args.workspaceId} and row_id = ${args.id}`,
   );
 }
 
@@ -94,26 +94,26 @@ export function untilRetry(clock: Clock, jobs: readonly string[]): SQL {
 export function listRetries(
   from: Queryable,
   clock: Clock,
-  a: { jobs: readonly string[]; limit: number },
+  args: { jobs: readonly string[]; limit: number },
 ): Promise<Poisoned[]> {
   return prepared<Poisoned>(
     from,
     sql`select job, workspace_id as "workspaceId", row_id as id, subject_id as "subjectId" from poisoned_row
-      where not_before <= ${now(clock)} and job = any(${textArray(a.jobs)}::text[]) order by not_before limit ${a.limit}`,
+      where not_before <= ${now(clock)} and job = any(${textArray(args.jobs)}::text[]) order by not_before limit ${args.limit}`,
   );
 }
 
 /** What could not be done about runs, schedules, backfills or notifiers of a workspace, by their ids. Index poisoned_row_subject. */
 export async function readTroubles(
   from: Queryable,
-  a: { workspaceId: string; subjectIds: readonly string[] },
+  args: { workspaceId: string; subjectIds: readonly string[] },
 ): Promise<Map<string, Trouble[]>> {
-  if (a.subjectIds.length === 0) return new Map();
+  if (args.subjectIds.length === 0) return new Map();
   const found = await prepared<Trouble & { subjectId: string }>(
     from,
     sql`select subject_id as "subjectId", job, failures, message, since, not_before as "retryAt" from poisoned_row
-      where workspace_id = ${a.workspaceId} and subject_id = any(array(
-        select value::uuid from json_array_elements_text(${JSON.stringify(a.subjectIds)}::json)))
+      where workspace_id = ${args.workspaceId} and subject_id = any(array(
+        select value::uuid from json_array_elements_text(${JSON.stringify(args.subjectIds)}::json)))
       order by since, job`,
   );
   const troubles = new Map<string, Trouble[]>();

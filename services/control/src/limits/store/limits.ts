@@ -13,40 +13,44 @@ export interface LimitNamed {
   readonly name: string;
 }
 
-const named = (a: LimitNamed) =>
-  and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.kind, a.kind), eq(slotLimit.name, a.name));
+const named = (args: LimitNamed) =>
+  and(
+    eq(slotLimit.workspaceId, args.workspaceId),
+    eq(slotLimit.kind, args.kind),
+    eq(slotLimit.name, args.name),
+  );
 
 /** One limit by its name, or null. */
-export async function selectLimit(from: Queryable, a: LimitNamed): Promise<LimitRow | null> {
-  const [row] = await from.select().from(slotLimit).where(named(a));
+export async function selectLimit(from: Queryable, args: LimitNamed): Promise<LimitRow | null> {
+  const [row] = await from.select().from(slotLimit).where(named(args));
   return row ?? null;
 }
 
 /** One limit by its id, or null. */
 export async function selectLimitById(
   from: Queryable,
-  a: { workspaceId: string; id: string },
+  args: { workspaceId: string; id: string },
 ): Promise<LimitRow | null> {
   const [row] = await from
     .select()
     .from(slotLimit)
-    .where(and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.id, a.id)));
+    .where(and(eq(slotLimit.workspaceId, args.workspaceId), eq(slotLimit.id, args.id)));
   return row ?? null;
 }
 
 /** Named limits of these names. */
 export function selectNamed(
   from: Queryable,
-  a: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[] },
 ): Promise<LimitRow[]> {
   return from
     .select()
     .from(slotLimit)
     .where(
       and(
-        eq(slotLimit.workspaceId, a.workspaceId),
+        eq(slotLimit.workspaceId, args.workspaceId),
         eq(slotLimit.kind, "named"),
-        inArray(slotLimit.name, [...a.names]),
+        inArray(slotLimit.name, [...args.names]),
       ),
     );
 }
@@ -68,7 +72,7 @@ export async function selectNames(from: Queryable, workspaceId: string): Promise
 /** Limits by kind and name, one more than a page. */
 export function selectLimits(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     kind?: Limit["kind"] | undefined;
     name?: string | undefined;
@@ -76,20 +80,20 @@ export function selectLimits(
     limit: number;
   },
 ): Promise<LimitRow[]> {
-  const [kind, name] = a.after ?? ["", ""];
+  const [kind, name] = args.after ?? ["", ""];
   return from
     .select()
     .from(slotLimit)
     .where(
       and(
-        eq(slotLimit.workspaceId, a.workspaceId),
-        a.kind === undefined ? undefined : eq(slotLimit.kind, a.kind),
-        a.name === undefined ? undefined : eq(slotLimit.name, a.name),
+        eq(slotLimit.workspaceId, args.workspaceId),
+        args.kind === undefined ? undefined : eq(slotLimit.kind, args.kind),
+        args.name === undefined ? undefined : eq(slotLimit.name, args.name),
         or(gt(sql`${slotLimit.kind}`, kind), and(eq(sql`${slotLimit.kind}`, kind), gt(slotLimit.name, name))),
       ),
     )
     .orderBy(asc(slotLimit.kind), asc(slotLimit.name))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** What a limit is set to. */
@@ -99,54 +103,60 @@ export type LimitSetting = LimitNamed & Pick<LimitRow, "id" | "slots" | "perMs" 
 export async function upsertLimit(
   tx: Tx,
   clock: Clock,
-  a: LimitSetting,
+  args: LimitSetting,
 ): Promise<{ row: LimitRow; isNew: boolean } | null> {
   const at = now(clock);
-  const { slots, perMs, collision, source } = a;
+  const { slots, perMs, collision, source } = args;
   const [row] = await tx
     .insert(slotLimit)
-    .values({ ...a, createdAt: at, updatedAt: at })
+    .values({ ...args, createdAt: at, updatedAt: at })
     .onConflictDoUpdate({
       target: [slotLimit.workspaceId, slotLimit.kind, slotLimit.name],
       set: { slots, perMs, collision, source, updatedAt: at },
     })
     .returning();
-  return row === undefined ? null : { row, isNew: row.id === a.id };
+  return row === undefined ? null : { row, isNew: row.id === args.id };
 }
 
 /** Deletes a limit and the slots that are taken of it. Lines and deployments that need it no longer do. */
-export async function deleteLimitRow(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
-  const which = and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.id, a.id));
+export async function deleteLimitRow(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
+  const which = and(eq(slotLimit.workspaceId, args.workspaceId), eq(slotLimit.id, args.id));
   await tx.select({ id: slotLimit.id }).from(slotLimit).where(which).for("update");
-  await prepared(tx, sql`delete from slot where workspace_id = ${a.workspaceId} and limit_id = ${a.id}`);
+  await prepared(
+    tx,
+    sql`delete from slot where workspace_id = ${args.workspaceId} and limit_id = ${args.id}`,
+  );
   await tx.delete(slotLimit).where(which);
 }
 
 /** Says which named limits the runs of a deployment take. */
 export async function saveUses(
   tx: Tx,
-  a: { workspaceId: string; deploymentId: string; uses: readonly { limitId: string; amount: number }[] },
+  args: { workspaceId: string; deploymentId: string; uses: readonly { limitId: string; amount: number }[] },
 ): Promise<void> {
-  const { workspaceId, deploymentId } = a;
+  const { workspaceId, deploymentId } = args;
   await tx
     .delete(deploymentLimit)
     .where(and(eq(deploymentLimit.workspaceId, workspaceId), eq(deploymentLimit.deploymentId, deploymentId)));
-  if (a.uses.length === 0) return;
+  if (args.uses.length === 0) return;
   await tx
     .insert(deploymentLimit)
-    .values(a.uses.map(({ limitId, amount }) => ({ workspaceId, deploymentId, limitId, amount })));
+    .values(args.uses.map(({ limitId, amount }) => ({ workspaceId, deploymentId, limitId, amount })));
 }
 
 /** Whether a deployment has named limits. */
 export async function hasUses(
   from: Queryable,
-  a: { workspaceId: string; deploymentId: string },
+  args: { workspaceId: string; deploymentId: string },
 ): Promise<boolean> {
   const found = await from
     .select({ limitId: deploymentLimit.limitId })
     .from(deploymentLimit)
     .where(
-      and(eq(deploymentLimit.workspaceId, a.workspaceId), eq(deploymentLimit.deploymentId, a.deploymentId)),
+      and(
+        eq(deploymentLimit.workspaceId, args.workspaceId),
+        eq(deploymentLimit.deploymentId, args.deploymentId),
+      ),
     )
     .limit(1);
   return found.length > 0;
@@ -166,15 +176,15 @@ export interface HolderRow {
 export function listHolders(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; limitIds: readonly string[]; each: number },
+  args: { workspaceId: string; limitIds: readonly string[]; each: number },
 ): Promise<HolderRow[]> {
   return prepared<HolderRow>(
     from,
-    sql`select h.* from unnest(${textArray(a.limitIds)}::uuid[]) as l (id), lateral (
+    sql`select h.* from unnest(${textArray(args.limitIds)}::uuid[]) as l (id), lateral (
         select s.limit_id as "limitId", s.run_id as "runId", s.attempt_id as "attemptId", s.path, s.amount,
           greatest(0, extract(epoch from ${now(clock)} - s.taken_at) * 1000)::float8 as "forMs"
-        from slot s where s.limit_id = l.id and s.workspace_id = ${a.workspaceId} and s.returns_at is null
-        order by s.taken_at, s.attempt_id limit ${a.each}) h`,
+        from slot s where s.limit_id = l.id and s.workspace_id = ${args.workspaceId} and s.returns_at is null
+        order by s.taken_at, s.attempt_id limit ${args.each}) h`,
   );
 }
 
@@ -192,18 +202,18 @@ export interface WaiterRow {
 /** The first who wait for these limits, in order. Indexes slot_line_limit_of, slot_wait_order. */
 export function listWaiters(
   from: Queryable,
-  a: { workspaceId: string; limitIds: readonly string[]; each: number },
+  args: { workspaceId: string; limitIds: readonly string[]; each: number },
 ): Promise<WaiterRow[]> {
   return prepared<WaiterRow>(
     from,
-    sql`select w.* from unnest(${textArray(a.limitIds)}::uuid[]) as l (id), lateral (
+    sql`select w.* from unnest(${textArray(args.limitIds)}::uuid[]) as l (id), lateral (
         select l.id as "limitId", w.run_id as "runId", w.attempt_id as "attemptId", w.path, m.amount, w.priority,
           extract(epoch from w.due_at)::float8 * 1000 as "dueMs"
         from slot_line_limit m, lateral (
-          select * from slot_wait w where w.line_id = m.line_id and w.workspace_id = ${a.workspaceId}
-          order by w.priority desc, w.due_at, w.run_id, w.path limit ${a.each}) w
+          select * from slot_wait w where w.line_id = m.line_id and w.workspace_id = ${args.workspaceId}
+          order by w.priority desc, w.due_at, w.run_id, w.path limit ${args.each}) w
         where m.limit_id = l.id
-        order by w.priority desc, w.due_at, w.run_id, w.path limit ${a.each}) w`,
+        order by w.priority desc, w.due_at, w.run_id, w.path limit ${args.each}) w`,
   );
 }
 
@@ -211,12 +221,12 @@ export function listWaiters(
 export async function countTokens(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; limitIds: readonly string[] },
+  args: { workspaceId: string; limitIds: readonly string[] },
 ): Promise<Map<string, number>> {
   const counted = await prepared<{ id: string; count: number }>(
     from,
     sql`select s.limit_id as id, sum(s.amount)::int as count from slot s
-      where s.workspace_id = ${a.workspaceId} and s.limit_id = any(${textArray(a.limitIds)}::uuid[])
+      where s.workspace_id = ${args.workspaceId} and s.limit_id = any(${textArray(args.limitIds)}::uuid[])
         and s.returns_at > ${now(clock)}
       group by s.limit_id`,
   );
@@ -226,14 +236,14 @@ export async function countTokens(
 /** How many wait for each of these limits, each counted up to `most`. */
 export async function countWaiting(
   from: Queryable,
-  a: { workspaceId: string; limitIds: readonly string[]; most: number },
+  args: { workspaceId: string; limitIds: readonly string[]; most: number },
 ): Promise<Map<string, number>> {
   const counted = await prepared<{ id: string; count: number }>(
     from,
     sql`select l.id, (select count(*)::int from (
         select 1 from slot_line_limit m join slot_wait w on w.line_id = m.line_id
-        where m.limit_id = l.id and w.workspace_id = ${a.workspaceId} limit ${a.most}) c) as count
-      from unnest(${textArray(a.limitIds)}::uuid[]) as l (id)`,
+        where m.limit_id = l.id and w.workspace_id = ${args.workspaceId} limit ${args.most}) c) as count
+      from unnest(${textArray(args.limitIds)}::uuid[]) as l (id)`,
   );
   return new Map(counted.map((one) => [one.id, one.count]));
 }

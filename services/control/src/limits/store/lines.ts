@@ -38,12 +38,12 @@ export interface RunKindColumns {
  * Whether any limit holds for such a run, as an SQL condition: what most runs are asked, in the statements that make
  * them ready. Unique index of slot_limit, primary key of deployment_limit.
  */
-export function isLimited(a: RunKindColumns): SQL {
+export function isLimited(args: RunKindColumns): SQL {
   const called = (kind: string, name: SQL) =>
-    sql`exists (select 1 from slot_limit l where l.workspace_id = ${a.workspaceId} and l.kind = ${sql.raw(`'${kind}'`)} and l.name = ${name})`;
-  return sql`(${called("deployment", a.deployment)} or ${called("pool", a.pool)}
-    or ${called("queue", sql`${a.pool} || '/' || ${a.queue}`)}
-    or exists (select 1 from deployment_limit d where d.deployment_id = ${a.deploymentId}))`;
+    sql`exists (select 1 from slot_limit l where l.workspace_id = ${args.workspaceId} and l.kind = ${sql.raw(`'${kind}'`)} and l.name = ${name})`;
+  return sql`(${called("deployment", args.deployment)} or ${called("pool", args.pool)}
+    or ${called("queue", sql`${args.pool} || '/' || ${args.queue}`)}
+    or exists (select 1 from deployment_limit d where d.deployment_id = ${args.deploymentId}))`;
 }
 
 /**
@@ -60,11 +60,11 @@ export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
 /** Lines that are there, by key. Held until the end of the transaction, so that nobody forgets one that is being entered. */
 export async function findLines(
   from: Queryable,
-  a: { workspaceId: string; keys: readonly string[] },
+  args: { workspaceId: string; keys: readonly string[] },
 ): Promise<Map<string, string>> {
   const found = await prepared<{ id: string; key: string }>(
     from,
-    sql`select id, key from slot_line where workspace_id = ${a.workspaceId} and key = any(${textArray(a.keys)}::text[])
+    sql`select id, key from slot_line where workspace_id = ${args.workspaceId} and key = any(${textArray(args.keys)}::text[])
       order by id for key share`,
   );
   return new Map(found.map((one) => [one.key, one.id]));
@@ -73,13 +73,13 @@ export async function findLines(
 /** Writes lines. The caller holds `lockLines`. */
 export async function insertLines(
   tx: Tx,
-  a: { workspaceId: string; lines: readonly WantedLine[] },
+  args: { workspaceId: string; lines: readonly WantedLine[] },
 ): Promise<void> {
-  const rows = JSON.stringify(a.lines.map(({ id, key, runs }) => ({ id, key, ...runs })));
+  const rows = JSON.stringify(args.lines.map(({ id, key, runs }) => ({ id, key, ...runs })));
   await prepared(
     tx,
     sql`insert into slot_line (id, workspace_id, key, deployment_id, deployment, pool, queue)
-      select id, ${a.workspaceId}, key, "deploymentId", deployment, pool, queue
+      select id, ${args.workspaceId}, key, "deploymentId", deployment, pool, queue
       from json_to_recordset(${rows}::json)
         as n (id uuid, key text, "deploymentId" uuid, deployment text, pool text, queue text)
       on conflict (workspace_id, key) do nothing`,
@@ -89,13 +89,13 @@ export async function insertLines(
 /** Says what a line of task runs needs: it never changes. */
 export async function insertNeeds(
   tx: Tx,
-  a: { lineId: string; needs: ReadonlyMap<string, number> },
+  args: { lineId: string; needs: ReadonlyMap<string, number> },
 ): Promise<void> {
-  const rows = JSON.stringify([...a.needs].map(([limitId, amount]) => ({ limitId, amount })));
+  const rows = JSON.stringify([...args.needs].map(([limitId, amount]) => ({ limitId, amount })));
   await prepared(
     tx,
     sql`insert into slot_line_limit (line_id, limit_id, amount)
-      select ${a.lineId}, "limitId", amount from json_to_recordset(${rows}::json) as n ("limitId" uuid, amount int)
+      select ${args.lineId}, "limitId", amount from json_to_recordset(${rows}::json) as n ("limitId" uuid, amount int)
       on conflict do nothing`,
   );
 }
@@ -125,9 +125,9 @@ function concerned(which: Concerned): SQL {
 export async function refreshLines(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; which: Concerned },
+  args: { workspaceId: string; which: Concerned },
 ): Promise<void> {
-  const which = concerned(a.which);
+  const which = concerned(args.which);
   await prepared(
     tx,
     sql`with wanted as materialized (
@@ -135,18 +135,18 @@ export async function refreshLines(
         from slot_line n join slot_limit l on l.workspace_id = n.workspace_id
           and (l.kind = 'deployment' and l.name = n.deployment or l.kind = 'pool' and l.name = n.pool
             or l.kind = 'queue' and l.name = n.pool || '/' || n.queue)
-        where n.workspace_id = ${a.workspaceId} and n.deployment_id is not null and ${which}
+        where n.workspace_id = ${args.workspaceId} and n.deployment_id is not null and ${which}
         union all
         select n.id, d.limit_id, d.amount
         from slot_line n join deployment_limit d on d.deployment_id = n.deployment_id
-        where n.workspace_id = ${a.workspaceId} and ${which}
+        where n.workspace_id = ${args.workspaceId} and ${which}
       ), gone as (
         delete from slot_line_limit m using slot_line n
-        where n.id = m.line_id and n.workspace_id = ${a.workspaceId} and n.deployment_id is not null and ${which}
+        where n.id = m.line_id and n.workspace_id = ${args.workspaceId} and n.deployment_id is not null and ${which}
           and not exists (select 1 from wanted w where w.line_id = m.line_id and w.limit_id = m.limit_id)
       ), looked as (
         update slot_line n set look_at = ${now(clock)}
-        where n.workspace_id = ${a.workspaceId} and ${which}
+        where n.workspace_id = ${args.workspaceId} and ${which}
           and exists (select 1 from slot_wait w where w.line_id = n.id)
       )
       insert into slot_line_limit (line_id, limit_id, amount) select line_id, limit_id, amount from wanted
@@ -159,13 +159,13 @@ export async function refreshLines(
 export async function markLines(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; limitId: string },
+  args: { workspaceId: string; limitId: string },
 ): Promise<void> {
   await prepared(
     tx,
     sql`update slot_line n set look_at = ${now(clock)}
-      where n.workspace_id = ${a.workspaceId}
-        and n.id in (select line_id from slot_line_limit where limit_id = ${a.limitId})
+      where n.workspace_id = ${args.workspaceId}
+        and n.id in (select line_id from slot_line_limit where limit_id = ${args.limitId})
         and exists (select 1 from slot_wait w where w.line_id = n.id)`,
   );
 }
@@ -179,12 +179,12 @@ const BEHIND_MIN = 10;
  */
 export async function longLines(
   from: Queryable,
-  a: { workspaceId: string; lineIds: readonly string[] },
+  args: { workspaceId: string; lineIds: readonly string[] },
 ): Promise<Set<string>> {
   const found = await prepared<{ id: string }>(
     from,
     sql`select n.id from slot_line n
-      where n.workspace_id = ${a.workspaceId} and n.id = any(${textArray(a.lineIds)}::uuid[])
+      where n.workspace_id = ${args.workspaceId} and n.id = any(${textArray(args.lineIds)}::uuid[])
         and exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
           where m.line_id = n.id and l.slots - l.taken < m.amount)
         and (select count(*) from (select 1 from slot_wait w where w.line_id = n.id limit ${BEHIND_MIN}) c) = ${BEHIND_MIN}`,
@@ -210,18 +210,18 @@ export interface Behind {
 export async function insertBehind(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; behind: readonly Behind[] },
+  args: { workspaceId: string; behind: readonly Behind[] },
 ): Promise<void> {
   await prepared(
     tx,
     sql`with behind as materialized (
-        select * from json_to_recordset(${JSON.stringify(a.behind)}::json) as b (id uuid, "lineId" uuid, "runId" uuid,
+        select * from json_to_recordset(${JSON.stringify(args.behind)}::json) as b (id uuid, "lineId" uuid, "runId" uuid,
           "attemptId" uuid, path text, priority int, "dueMs" float8)
       ), noted as (
-        insert into slot_look (workspace_id, line_id) select distinct ${a.workspaceId}::uuid, "lineId" from behind
+        insert into slot_look (workspace_id, line_id) select distinct ${args.workspaceId}::uuid, "lineId" from behind
       )
       insert into slot_wait (id, workspace_id, line_id, run_id, attempt_id, path, priority, due_at, since)
-      select id, ${a.workspaceId}, "lineId", "runId", "attemptId", path, priority,
+      select id, ${args.workspaceId}, "lineId", "runId", "attemptId", path, priority,
         coalesce(to_timestamp("dueMs" / 1000), ${now(clock)}), ${now(clock)} from behind`,
   );
 }

@@ -19,7 +19,7 @@ export interface StepScope {
 }
 
 const uuids = (ids: readonly string[]) => sql`${textArray(ids)}::uuid[]`;
-const backJson = (a: StepScope) => JSON.stringify(a.givenBack);
+const backJson = (args: StepScope) => JSON.stringify(args.givenBack);
 const BACK = sql.raw(`as b ("attemptId" uuid, path text)`);
 
 /**
@@ -28,21 +28,21 @@ const BACK = sql.raw(`as b ("attemptId" uuid, path text)`);
  * takes it after those of attempts and of its own runs.
  * @returns each limit, and whether it is one of the first two sorts.
  */
-export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; touched: boolean }[]> {
+export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string; touched: boolean }[]> {
   return prepared<{ id: string; touched: boolean }>(
     tx,
     sql`with back as materialized (
-        select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(a)}::json) ${BACK}
+        select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(args)}::json) ${BACK}
       ), lines as materialized (
-        select unnest(${uuids(a.lineIds)}) as id
-        union select line_id from slot_wait w where w.attempt_id = any(${uuids(a.ended)}) and w.workspace_id = ${a.workspaceId}
+        select unnest(${uuids(args.lineIds)}) as id
+        union select line_id from slot_wait w where w.attempt_id = any(${uuids(args.ended)}) and w.workspace_id = ${args.workspaceId}
         union select line_id from slot_wait w join back on w.attempt_id = back.attempt_id and w.path = back.path
-          where w.workspace_id = ${a.workspaceId}
-        union select line_id from slot_wait w where w.workspace_id = ${a.workspaceId} and w.run_id = any(${uuids(a.left)})
+          where w.workspace_id = ${args.workspaceId}
+        union select line_id from slot_wait w where w.workspace_id = ${args.workspaceId} and w.run_id = any(${uuids(args.left)})
       ), touched as materialized (
-        select limit_id from slot s where s.attempt_id = any(${uuids(a.ended)}) and s.workspace_id = ${a.workspaceId}
+        select limit_id from slot s where s.attempt_id = any(${uuids(args.ended)}) and s.workspace_id = ${args.workspaceId}
         union select s.limit_id from slot s join back on s.attempt_id = back.attempt_id and s.path = back.path
-          where s.workspace_id = ${a.workspaceId}
+          where s.workspace_id = ${args.workspaceId}
         union select m.limit_id from slot_line_limit m join lines on m.line_id = lines.id
       ), near as materialized (
         select distinct m.line_id from slot_line_limit m
@@ -53,7 +53,7 @@ export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; to
         union select m.limit_id from slot_line_limit m where m.line_id in (select line_id from near)
       )
       select l.id, l.id in (select limit_id from touched) as touched from slot_limit l
-      where l.workspace_id = ${a.workspaceId} and l.id in (select limit_id from ids)
+      where l.workspace_id = ${args.workspaceId} and l.id in (select limit_id from ids)
       order by l.id for update`,
   );
 }
@@ -67,32 +67,32 @@ export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; to
 export async function takeBack(
   tx: Tx,
   clock: Clock,
-  a: StepScope & { limitIds: readonly string[] },
+  args: StepScope & { limitIds: readonly string[] },
 ): Promise<void> {
   await prepared(
     tx,
     sql`with back as materialized (
-        select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(a)}::json) ${BACK}
+        select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(args)}::json) ${BACK}
       ), gone as (
-        delete from slot where workspace_id = ${a.workspaceId} and ctid = any(array(
-          select s.ctid from slot s where s.returns_at is null and s.attempt_id = any(${uuids(a.ended)})
+        delete from slot where workspace_id = ${args.workspaceId} and ctid = any(array(
+          select s.ctid from slot s where s.returns_at is null and s.attempt_id = any(${uuids(args.ended)})
           union select s.ctid from back join slot s on s.attempt_id = back.attempt_id and s.path = back.path
             where s.returns_at is null
-          union select s.ctid from slot s where s.limit_id = any(${uuids(a.limitIds)}) and s.returns_at <= ${now(clock)}))
+          union select s.ctid from slot s where s.limit_id = any(${uuids(args.limitIds)}) and s.returns_at <= ${now(clock)}))
         returning limit_id, amount
       ), left_lines as (
-        delete from slot_wait where workspace_id = ${a.workspaceId} and id = any(array(
-          select w.id from slot_wait w where w.attempt_id = any(${uuids(a.ended)})
+        delete from slot_wait where workspace_id = ${args.workspaceId} and id = any(array(
+          select w.id from slot_wait w where w.attempt_id = any(${uuids(args.ended)})
           union select w.id from back join slot_wait w on w.attempt_id = back.attempt_id and w.path = back.path
-          union select w.id from slot_wait w where w.workspace_id = ${a.workspaceId} and w.run_id = any(${uuids(a.left)})))
+          union select w.id from slot_wait w where w.workspace_id = ${args.workspaceId} and w.run_id = any(${uuids(args.left)})))
         returning id
       ), looked as (
-        delete from slot_look k where k.workspace_id = ${a.workspaceId} and k.line_id = any(${uuids(a.lineIds)})
+        delete from slot_look k where k.workspace_id = ${args.workspaceId} and k.line_id = any(${uuids(args.lineIds)})
       ), sums as (select limit_id, sum(amount)::int as amount from gone group by limit_id)
       update slot_limit l set
         taken = l.taken - coalesce((select amount from sums where sums.limit_id = l.id), 0),
         reserved_by = case when l.reserved_by in (select id from left_lines) then null else l.reserved_by end
-      where l.id = any(${uuids(a.limitIds)}) and l.workspace_id = ${a.workspaceId}
+      where l.id = any(${uuids(args.limitIds)}) and l.workspace_id = ${args.workspaceId}
         and (l.id in (select limit_id from sums) or l.reserved_by in (select id from left_lines))`,
   );
 }
@@ -113,7 +113,7 @@ const ms = (column: string) => sql.raw(`extract(epoch from ${column})::float8 * 
 export async function readLimits(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; limitIds: readonly string[] },
+  args: { workspaceId: string; limitIds: readonly string[] },
 ): Promise<{ nowMs: number; limits: LimitNow[] }> {
   const raws = await prepared<LimitNow & { nowMs: number }>(
     tx,
@@ -125,7 +125,7 @@ export async function readLimits(
             'path', w.path, 'passedMs', ${ms("w.passed_at")}, 'amount', m.amount)
           from slot_wait w join slot_line_limit m on m.line_id = w.line_id and m.limit_id = l.id
           where w.id = l.reserved_by and w.workspace_id = l.workspace_id) as reserved
-      from slot_limit l where l.workspace_id = ${a.workspaceId} and l.id = any(${uuids(a.limitIds)})`,
+      from slot_limit l where l.workspace_id = ${args.workspaceId} and l.id = any(${uuids(args.limitIds)})`,
   );
   return { nowMs: raws[0]?.nowMs ?? clock.nowMs(), limits: raws };
 }
@@ -148,14 +148,14 @@ export interface LineNow {
  */
 export function readLines(
   tx: Tx,
-  a: { workspaceId: string; limitIds: readonly string[]; lineIds: readonly string[] },
+  args: { workspaceId: string; limitIds: readonly string[]; lineIds: readonly string[] },
 ): Promise<LineNow[]> {
   return prepared<LineNow>(
     tx,
     sql`with near as materialized (
-        select distinct m.line_id as id from slot_line_limit m where m.limit_id = any(${uuids(a.limitIds)})
+        select distinct m.line_id as id from slot_line_limit m where m.limit_id = any(${uuids(args.limitIds)})
           and exists (select 1 from slot_wait w where w.line_id = m.line_id)
-        union select unnest(${uuids(a.lineIds)})
+        union select unnest(${uuids(args.lineIds)})
       ), capped as materialized (
         select n.id, greatest(1, least(${STEP_MAX}, (select min((l.slots - l.taken) / m.amount)
           from slot_line_limit m join slot_limit l on l.id = m.limit_id where m.line_id = n.id))) as cap
@@ -168,7 +168,7 @@ export function readLines(
             'runId', w.run_id, 'path', w.path, 'passedMs', ${ms("w.passed_at")}, 'attemptId', w.attempt_id))
           from (select * from slot_wait w where w.line_id = n.id
             order by w.priority desc, w.due_at, w.run_id, w.path limit n.cap) w), '[]') as waits
-      from capped n join slot_line l on l.id = n.id and l.workspace_id = ${a.workspaceId}`,
+      from capped n join slot_line l on l.id = n.id and l.workspace_id = ${args.workspaceId}`,
   );
 }
 
@@ -203,41 +203,41 @@ export interface StepOutcome {
 }
 
 /** Writes what a step has decided, in one statement. The caller holds the limits' locks. */
-export async function saveStep(tx: Tx, clock: Clock, a: StepOutcome): Promise<void> {
+export async function saveStep(tx: Tx, clock: Clock, args: StepOutcome): Promise<void> {
   const json = (rows: readonly object[]) => sql`json_to_recordset(${JSON.stringify(rows)}::json)`;
   const at = now(clock);
   await prepared(
     tx,
     sql`with went as (
-        delete from slot_wait where id = any(${uuids(a.granted)}) and workspace_id = ${a.workspaceId}
+        delete from slot_wait where id = any(${uuids(args.granted)}) and workspace_id = ${args.workspaceId}
       ), passed as (
-        update slot_wait set passed_at = ${at} where id = any(${uuids(a.passed)}) and workspace_id = ${a.workspaceId}
+        update slot_wait set passed_at = ${at} where id = any(${uuids(args.passed)}) and workspace_id = ${args.workspaceId}
       ), entered as (
         insert into slot_wait (id, workspace_id, line_id, run_id, attempt_id, path, priority, due_at, since, passed_at)
-        select id, ${a.workspaceId}, "lineId", "runId", "attemptId", path, priority,
+        select id, ${args.workspaceId}, "lineId", "runId", "attemptId", path, priority,
           to_timestamp("dueMs" / 1000), ${at}, case when e.passed then ${at} end
-        from ${json(a.entered)} as e (id uuid, "lineId" uuid, "runId" uuid, "attemptId" uuid, path text,
+        from ${json(args.entered)} as e (id uuid, "lineId" uuid, "runId" uuid, "attemptId" uuid, path text,
           priority int, "dueMs" float8, passed boolean)
       ), looked as (
         update slot_line l set look_at = to_timestamp(k."atMs" / 1000)
-        from ${json(a.looks)} as k ("lineId" uuid, "atMs" float8)
-        where l.id = k."lineId" and l.workspace_id = ${a.workspaceId}
+        from ${json(args.looks)} as k ("lineId" uuid, "atMs" float8)
+        where l.id = k."lineId" and l.workspace_id = ${args.workspaceId}
           and l.look_at is distinct from to_timestamp(k."atMs" / 1000)
       ), taken as (
         insert into slot (attempt_id, path, limit_id, workspace_id, run_id, amount, taken_at, returns_at)
-        select "attemptId", path, "limitId", ${a.workspaceId}, "runId", amount, ${at},
+        select "attemptId", path, "limitId", ${args.workspaceId}, "runId", amount, ${at},
           ${at} + make_interval(secs => "perMs" / 1000)
-        from ${json(a.slots)} as s ("attemptId" uuid, path text, "limitId" uuid, "runId" uuid, amount int, "perMs" float8)
+        from ${json(args.slots)} as s ("attemptId" uuid, path text, "limitId" uuid, "runId" uuid, amount int, "perMs" float8)
         returning limit_id, amount
       ), sums as (
         select limit_id, sum(amount)::int as amount from taken group by limit_id
       ), kept as materialized (
-        select * from ${json(a.reserved)} as r ("limitId" uuid, by uuid)
+        select * from ${json(args.reserved)} as r ("limitId" uuid, by uuid)
       )
       update slot_limit l set taken = l.taken + coalesce((select amount from sums where sums.limit_id = l.id), 0),
         reserved_by = case when l.id in (select "limitId" from kept)
           then (select by from kept where "limitId" = l.id) else l.reserved_by end
-      where l.workspace_id = ${a.workspaceId}
+      where l.workspace_id = ${args.workspaceId}
         and l.id in (select limit_id from sums union select "limitId" from kept)`,
   );
 }

@@ -5,14 +5,14 @@ import { prepared, type Queryable, type Tx, textArray } from "../../kernel/index
 /** Gives those who wait the places in their lines that these priorities give them. Unique index of slot_wait. */
 export async function movePlaces(
   tx: Tx,
-  a: { workspaceId: string; places: readonly { runId: string; priority: number }[] },
+  args: { workspaceId: string; places: readonly { runId: string; priority: number }[] },
 ): Promise<void> {
-  if (a.places.length === 0) return;
+  if (args.places.length === 0) return;
   await prepared(
     tx,
     sql`update slot_wait w set priority = p.priority
-      from json_to_recordset(${JSON.stringify(a.places)}::json) as p ("runId" uuid, priority integer)
-      where w.workspace_id = ${a.workspaceId} and w.run_id = p."runId" and w.priority <> p.priority`,
+      from json_to_recordset(${JSON.stringify(args.places)}::json) as p ("runId" uuid, priority integer)
+      where w.workspace_id = ${args.workspaceId} and w.run_id = p."runId" and w.priority <> p.priority`,
   );
 }
 
@@ -45,7 +45,7 @@ const WAITS_MAX = 64;
  * What a run and its task runs wait for, those limits first that lack slots. Unique index of slot_wait, slot_line_limit_of,
  * slot_wait_order.
  */
-export function listWaits(from: Queryable, a: { workspaceId: string; runId: string }): Promise<WaitRow[]> {
+export function listWaits(from: Queryable, args: { workspaceId: string; runId: string }): Promise<WaitRow[]> {
   const line = sql`from slot_line_limit o join slot_wait v on v.line_id = o.line_id
     where o.limit_id = l.id and v.workspace_id = l.workspace_id`;
   const before = sql`(v.priority > w.priority
@@ -63,7 +63,7 @@ export function listWaits(from: Queryable, a: { workspaceId: string; runId: stri
         select v.run_id, o.amount from slot_wait v
           join slot_line_limit o on o.line_id = v.line_id and o.limit_id = l.id
         where v.id = l.reserved_by and v.id <> w.id and ${before}) k on true
-      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and l.workspace_id = w.workspace_id
+      where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} and l.workspace_id = w.workspace_id
       order by l.slots - l.taken - coalesce(k.amount, 0) >= m.amount, l.kind, l.name limit ${WAITS_MAX}`,
   );
 }
@@ -71,12 +71,12 @@ export function listWaits(from: Queryable, a: { workspaceId: string; runId: stri
 /** Which tries of an attempt's tasks have their slots. A try that took only tokens has them as long as they are out. */
 export async function heldKeys(
   from: Queryable,
-  a: { workspaceId: string; attemptId: string; keys: readonly string[] },
+  args: { workspaceId: string; attemptId: string; keys: readonly string[] },
 ): Promise<string[]> {
   const found = await prepared<{ path: string }>(
     from,
-    sql`select distinct path from slot where workspace_id = ${a.workspaceId} and attempt_id = ${a.attemptId}
-      and path = any(${textArray(a.keys)}::text[])`,
+    sql`select distinct path from slot where workspace_id = ${args.workspaceId} and attempt_id = ${args.attemptId}
+      and path = any(${textArray(args.keys)}::text[])`,
   );
   return found.map((one) => one.path);
 }
@@ -84,12 +84,12 @@ export async function heldKeys(
 /** Which tries of an attempt's tasks wait for their slots. */
 export async function waitingKeys(
   from: Queryable,
-  a: { workspaceId: string; attemptId: string; keys: readonly string[] },
+  args: { workspaceId: string; attemptId: string; keys: readonly string[] },
 ): Promise<string[]> {
   const found = await prepared<{ path: string }>(
     from,
-    sql`select path from slot_wait where workspace_id = ${a.workspaceId} and attempt_id = ${a.attemptId}
-      and path = any(${textArray(a.keys)}::text[])`,
+    sql`select path from slot_wait where workspace_id = ${args.workspaceId} and attempt_id = ${args.attemptId}
+      and path = any(${textArray(args.keys)}::text[])`,
   );
   return found.map((one) => one.path);
 }
@@ -108,7 +108,7 @@ export interface SlotEdge extends Pick<Limit, "kind" | "name"> {
 /** Whose slots these runs lack, at most `limit` of them. Tokens are nobody's: they return by themselves. */
 export function listSlotEdges(
   from: Queryable,
-  a: { workspaceId: string; runIds: readonly string[]; limit: number },
+  args: { workspaceId: string; runIds: readonly string[]; limit: number },
 ): Promise<SlotEdge[]> {
   return prepared<SlotEdge>(
     from,
@@ -116,8 +116,8 @@ export function listSlotEdges(
         l.taken + m.amount as enough
       from slot_wait w join slot_line_limit m on m.line_id = w.line_id join slot_limit l on l.id = m.limit_id
         join slot s on s.limit_id = l.id
-      where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
+      where w.workspace_id = ${args.workspaceId} and w.run_id = any(${textArray(args.runIds)}::uuid[])
         and l.workspace_id = w.workspace_id and l.slots - l.taken < m.amount and l.per_ms is null
-      limit ${a.limit}`,
+      limit ${args.limit}`,
   );
 }

@@ -59,21 +59,21 @@ export interface Batch {
  */
 async function readBatch(
   deps: Deps,
-  a: { workspaceId: string; runId: string; place: Place; log: LogMode },
+  args: { workspaceId: string; runId: string; place: Place; log: LogMode },
 ): Promise<Batch> {
   const from = deps.database.reads;
-  const name = { workspaceId: a.workspaceId, runId: a.runId };
+  const name = { workspaceId: args.workspaceId, runId: args.runId };
   const row = await existingRun(from, name);
   const sources = await listLogSources(from, deps.clock, name);
   const unstamped = hasEnded(row) && (await hasUnstamped(from, name));
-  const changes = await readChanges(from, { ...name, after: a.place.position, limit: CHANGES_MAX });
+  const changes = await readChanges(from, { ...name, after: args.place.position, limit: CHANGES_MAX });
   const log =
-    a.log === "end"
+    args.log === "end"
       ? endOf(sources)
       : await readLog(from, {
-          workspaceId: a.workspaceId,
+          workspaceId: args.workspaceId,
           sources,
-          after: a.place.log,
+          after: args.place.log,
           limit: ENTRIES_MAX,
         });
   const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
@@ -82,10 +82,10 @@ async function readBatch(
     artifacts: await readArtifacts(from, { ...name, changes }),
     entries: log.entries,
     end:
-      a.log === "end" && !isSame(log.next, a.place.log)
+      args.log === "end" && !isSame(log.next, args.place.log)
         ? { attempt: log.next.attempt, lines: log.next.line }
         : null,
-    next: { position: changes.at(-1)?.position ?? a.place.position, log: log.next },
+    next: { position: changes.at(-1)?.position ?? args.place.position, log: log.next },
     full,
     ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
   };
@@ -103,14 +103,14 @@ const isSame = (a: LogCursor, b: LogCursor) => a.attempt === b.attempt && a.line
 /** The feed names artifacts that changed; each is read once, however often it did. */
 async function readArtifacts(
   from: Queryable,
-  a: { workspaceId: string; runId: string; changes: readonly Change[] },
+  args: { workspaceId: string; runId: string; changes: readonly Change[] },
 ): Promise<Map<number, Artifact>> {
   const last = new Map<string, { position: number; attemptId: string; key: string }>();
-  for (const { kind, entityId, data, position } of a.changes) {
+  for (const { kind, entityId, data, position } of args.changes) {
     if (kind !== "artifact" || entityId === null || typeof data.key !== "string") continue;
     last.set(`${entityId} ${data.key}`, { position, attemptId: entityId, key: data.key });
   }
-  const found = await findArtifactRows(from, { ...a, names: [...last.values()] });
+  const found = await findArtifactRows(from, { ...args, names: [...last.values()] });
   return new Map(
     found.flatMap((row) => {
       const named = last.get(`${row.attemptId} ${row.key}`);
@@ -150,22 +150,24 @@ export class Batches {
   }
 
   /** What comes after a place; whoever asks while it is being read gets the same answer. */
-  read(deps: Deps, a: { workspaceId: string; runId: string; place: Place; log: LogMode }): Promise<Batch> {
-    const { position, log } = a.place;
-    const key = [a.workspaceId, a.runId, a.log, position, log.attempt, log.line].join(" ");
+  read(deps: Deps, args: { workspaceId: string; runId: string; place: Place; log: LogMode }): Promise<Batch> {
+    const { position, log } = args.place;
+    const key = [args.workspaceId, args.runId, args.log, position, log.attempt, log.line].join(" ");
     const reading = this.#reading.get(key);
     if (reading !== undefined) return reading;
-    const started = readBatch(deps, a).finally(() => this.#reading.delete(key));
+    const started = readBatch(deps, args).finally(() => this.#reading.delete(key));
     this.#reading.set(key, started);
     return started;
   }
 
   /** A workspace's changes after a position; whoever asks while they are being read gets the same answer. */
-  changes(deps: Deps, a: { workspaceId: string; after: number }): Promise<ChangeSummary> {
-    const key = `${a.workspaceId} ${a.after}`;
+  changes(deps: Deps, args: { workspaceId: string; after: number }): Promise<ChangeSummary> {
+    const key = `${args.workspaceId} ${args.after}`;
     const reading = this.#readingChanges.get(key);
     if (reading !== undefined) return reading;
-    const started = readChangeSummary(deps.database.reads, a).finally(() => this.#readingChanges.delete(key));
+    const started = readChangeSummary(deps.database.reads, args).finally(() =>
+      this.#readingChanges.delete(key),
+    );
     this.#readingChanges.set(key, started);
     return started;
   }

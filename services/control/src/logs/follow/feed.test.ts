@@ -42,9 +42,9 @@ interface StreamRequest {
 type SentEvent = FeedEvent & { readonly id: string | undefined };
 
 /** Opens a stream; `until` reads on to the first event that is wanted. */
-async function open(a: StreamRequest = {}) {
+async function open(args: StreamRequest = {}) {
   const stopped = new AbortController();
-  const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = a;
+  const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = args;
   const asked = { runs, lastEventId, batches, signal: stopped.signal, ...rest };
   const events = await followWorkspace(testEnv.deps, tenancy.scope, asked);
   const iterator = events[Symbol.asyncIterator]();

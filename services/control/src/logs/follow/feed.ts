@@ -46,13 +46,13 @@ interface Reading extends Feeding {
 export async function followWorkspace(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: Feeding,
+  args: Feeding,
 ): Promise<AsyncIterable<StreamEvent>> {
-  a.batches.admit(scope.workspaceId);
+  args.batches.admit(scope.workspaceId);
   return feed(deps, {
-    ...a,
+    ...args,
     workspaceId: scope.workspaceId,
-    untilMs: performance.now() + (a.connectionMs ?? CONNECTION_MS),
+    untilMs: performance.now() + (args.connectionMs ?? CONNECTION_MS),
   });
 }
 
@@ -87,24 +87,27 @@ async function resumed(deps: Deps, { lastEventId, incarnation }: Reading): Promi
   return position !== null && (await reachesBackTo(deps.database.reads, position)) ? position : null;
 }
 
-async function* changesOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
+async function* changesOf(deps: Deps, args: Reading): AsyncGenerator<StreamEvent> {
   const wakeUp = new WakeUp();
-  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => wakeUp.wake());
+  const unsubscribe = deps.wakes.subscribe("change", args.workspaceId, () => wakeUp.wake());
   try {
-    const from = await resumed(deps, a);
+    const from = await resumed(deps, args);
     let position = from ?? (await readPosition(deps.database.reads));
-    yield eventOf(changesIdOf(position, a.incarnation), { event: "open", data: { resumed: from !== null } });
-    while (!a.signal.aborted && performance.now() < a.untilMs) {
-      const changes = await a.batches.changes(deps, { workspaceId: a.workspaceId, after: position });
+    yield eventOf(changesIdOf(position, args.incarnation), {
+      event: "open",
+      data: { resumed: from !== null },
+    });
+    while (!args.signal.aborted && performance.now() < args.untilMs) {
+      const changes = await args.batches.changes(deps, { workspaceId: args.workspaceId, after: position });
       if (changes.position > position) {
         position = changes.position;
         const runs = changes.runs.slice(0, CHANGED_RUNS_MAX);
         const data = { kinds: [...changes.kinds], runs, more: runs.length < changes.runs.length };
-        yield eventOf(changesIdOf(position, a.incarnation), { event: "news", data });
+        yield eventOf(changesIdOf(position, args.incarnation), { event: "news", data });
       }
       if (changes.full) continue;
-      await wakeUp.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
-      await delay(REST_MS, undefined, { signal: a.signal }).catch(() => {});
+      await wakeUp.wait(Math.min(LOOK_MS, Math.max(0, args.untilMs - performance.now())), args.signal);
+      await delay(REST_MS, undefined, { signal: args.signal }).catch(() => {});
     }
   } finally {
     unsubscribe();
@@ -114,24 +117,24 @@ async function* changesOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
 /** A run's events with its name, until it has ended or cannot be followed. */
 async function* followed(
   deps: Deps,
-  a: Reading & { runId: string; place: string | null },
+  args: Reading & { runId: string; place: string | null },
 ): AsyncGenerator<StreamEvent> {
-  const { runId } = a;
+  const { runId } = args;
   try {
-    const place = isOf(a.incarnation, a.lastEventId) ? placeOf(a.place) : null;
+    const place = isOf(args.incarnation, args.lastEventId) ? placeOf(args.place) : null;
     const goesOn = place !== null && (await reachesBackTo(deps.database.reads, place.position));
-    const lastEventId = goesOn ? a.place : null;
-    const log = a.log ?? "lines";
+    const lastEventId = goesOn ? args.place : null;
+    const log = args.log ?? "lines";
     const following = {
       log,
       runId,
       lastEventId,
-      signal: a.signal,
-      batches: a.batches,
+      signal: args.signal,
+      batches: args.batches,
       connectionMs: CONNECTION_MS,
     };
     let begins = !goesOn;
-    for await (const { id = null, ...told } of await followRun(deps, a, following)) {
+    for await (const { id = null, ...told } of await followRun(deps, args, following)) {
       begins ||= told.event === "begin";
       if (told.event === "begin") continue;
       // In the words of every release: which database it is of, the id of the stream says.

@@ -36,11 +36,11 @@ export interface Following {
 export async function followRun(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: Following,
+  args: Following,
 ): Promise<AsyncIterable<StreamEvent>> {
-  a.batches.admit(scope.workspaceId);
-  const summary = await getRunSummary(deps, scope, { runId: a.runId });
-  return events(deps, { ...a, workspaceId: scope.workspaceId, summary });
+  args.batches.admit(scope.workspaceId);
+  const summary = await getRunSummary(deps, scope, { runId: args.runId });
+  return events(deps, { ...args, workspaceId: scope.workspaceId, summary });
 }
 
 async function* events(
@@ -102,9 +102,9 @@ async function resumed(deps: Deps, lastEventId: string | null): Promise<Place | 
 /** A change as an event: a run's changes completes what never changes of it. Other changes of the feed is not a follower's. */
 function eventOf(
   change: Change,
-  a: { summary: RunSummary; artifact: Artifact | undefined },
+  args: { summary: RunSummary; artifact: Artifact | undefined },
 ): StreamEvent | null {
-  if (change.kind === "run") return { event: "run", data: { ...a.summary, labels: [], ...change.data } };
+  if (change.kind === "run") return { event: "run", data: { ...args.summary, labels: [], ...change.data } };
   if (change.kind === "task") return { event: "task", data: change.data };
-  return a.artifact === undefined ? null : { event: "artifact", data: a.artifact };
+  return args.artifact === undefined ? null : { event: "artifact", data: args.artifact };
 }

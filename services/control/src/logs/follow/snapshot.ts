@@ -14,11 +14,11 @@ const PAGES_MAX = 100;
  */
 export async function* readSnapshot(
   deps: Deps,
-  a: { workspaceId: string; runId: string; summary: (deps: Deps) => Promise<RunSummary> },
+  args: { workspaceId: string; runId: string; summary: (deps: Deps) => Promise<RunSummary> },
 ): AsyncGenerator<RunEvent> {
-  yield { event: "run", data: await a.summary(deps) };
-  const scope = { workspaceId: a.workspaceId };
-  const pages = { runId: a.runId, limit: PAGE_ROWS };
+  yield { event: "run", data: await args.summary(deps) };
+  const scope = { workspaceId: args.workspaceId };
+  const pages = { runId: args.runId, limit: PAGE_ROWS };
   for await (const data of items((cursor) => listTaskRuns(deps, scope, { ...pages, cursor }))) {
     yield { event: "task", data };
   }

@@ -21,7 +21,7 @@ const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
  */
 export async function listChunks(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     attemptId: string;
     line: number;
@@ -32,11 +32,11 @@ export async function listChunks(
     to?: number;
   },
 ): Promise<ChunkRow[]> {
-  const where = sql`l.attempt_id = ${a.attemptId} and l.workspace_id = ${a.workspaceId}`;
-  const has = a.text === undefined ? sql`` : sql`and strpos(l.plain, ${a.text}) > 0`;
-  const begins = `"task":${JSON.stringify(a.task ?? "").slice(0, -1)}`;
-  const of = a.task === undefined ? sql`` : sql`and strpos(l.lines::text, ${begins}) > 0`;
-  const upTo = a.to === undefined ? sql`` : sql`and l.first_line < ${a.to}`;
+  const where = sql`l.attempt_id = ${args.attemptId} and l.workspace_id = ${args.workspaceId}`;
+  const has = args.text === undefined ? sql`` : sql`and strpos(l.plain, ${args.text}) > 0`;
+  const begins = `"task":${JSON.stringify(args.task ?? "").slice(0, -1)}`;
+  const of = args.task === undefined ? sql`` : sql`and strpos(l.lines::text, ${begins}) > 0`;
+  const upTo = args.to === undefined ? sql`` : sql`and l.first_line < ${args.to}`;
   const raws = await rows<RawRow>(
     from,
     sql`select * from (
@@ -44,9 +44,9 @@ export async function listChunks(
         from (
           select * from log_chunk l
           where ${where} and l.first_line >= coalesce((
-            select max(l.first_line) from log_chunk l where ${where} and l.first_line <= ${a.line}), 0)
-            and l.first_line + l.line_count > ${a.line} and l.levels & ${a.bits ?? ANY_BITS}::smallint <> 0 ${has} ${of} ${upTo}
-          order by l.first_line limit ${a.limit}
+            select max(l.first_line) from log_chunk l where ${where} and l.first_line <= ${args.line}), 0)
+            and l.first_line + l.line_count > ${args.line} and l.levels & ${args.bits ?? ANY_BITS}::smallint <> 0 ${has} ${of} ${upTo}
+          order by l.first_line limit ${args.limit}
         ) l
       ) c where c.bytes_before < ${CHUNK_BYTES_MAX} order by c.first_line`,
   );
@@ -56,13 +56,13 @@ export async function listChunks(
 /** The artifacts of a run: under each key the one of the latest attempt, by key. Index artifact_run. */
 export async function listArtifactRows(
   from: Queryable,
-  a: { workspaceId: string; runId: string; after: string; limit: number },
+  args: { workspaceId: string; runId: string; after: string; limit: number },
 ): Promise<(typeof artifact.$inferSelect)[]> {
   const raws = await rows<RawRow>(
     from,
     sql`select distinct on (a.key) ${columns(artifact, "a")} from artifact a
-      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId} and a.key > ${a.after}
-      order by a.key, a.attempt desc limit ${a.limit}`,
+      where a.workspace_id = ${args.workspaceId} and a.run_id = ${args.runId} and a.key > ${args.after}
+      order by a.key, a.attempt desc limit ${args.limit}`,
   );
   return raws.map((raw) => rowOf(artifact, raw));
 }
@@ -70,16 +70,16 @@ export async function listArtifactRows(
 /** Artifacts of a run by their names; those that are not there are missing. Primary key. */
 export async function findArtifactRows(
   from: Queryable,
-  a: { workspaceId: string; runId: string; names: readonly { attemptId: string; key: string }[] },
+  args: { workspaceId: string; runId: string; names: readonly { attemptId: string; key: string }[] },
 ): Promise<(typeof artifact.$inferSelect)[]> {
-  if (a.names.length === 0) return [];
+  if (args.names.length === 0) return [];
   const raws = await rows<RawRow>(
     from,
     sql`select ${columns(artifact, "a")} from artifact a
-      join unnest(${textArray(a.names.map((one) => one.attemptId))}::uuid[],
-        ${textArray(a.names.map((one) => one.key))}::text[]) as n (attempt_id, key)
+      join unnest(${textArray(args.names.map((one) => one.attemptId))}::uuid[],
+        ${textArray(args.names.map((one) => one.key))}::text[]) as n (attempt_id, key)
         on a.attempt_id = n.attempt_id and a.key = n.key
-      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId}`,
+      where a.workspace_id = ${args.workspaceId} and a.run_id = ${args.runId}`,
   );
   return raws.map((raw) => rowOf(artifact, raw));
 }
@@ -87,12 +87,12 @@ export async function findArtifactRows(
 /** Whether changes of a run has been committed that has no position yet. Index change_unstamped. */
 export async function hasUnstamped(
   from: Queryable,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<boolean> {
   const [found] = await rows<{ unstamped: boolean }>(
     from,
     sql`select exists (select 1 from change
-      where position is null and workspace_id = ${a.workspaceId} and run_id = ${a.runId}) as unstamped`,
+      where position is null and workspace_id = ${args.workspaceId} and run_id = ${args.runId}) as unstamped`,
   );
   return found?.unstamped ?? false;
 }

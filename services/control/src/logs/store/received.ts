@@ -23,8 +23,8 @@ const size = (...columns: SQL[]): SQL =>
     columns.map((column) => sql`coalesce(octet_length(${column}::text), 0)`),
     sql` + `,
   )}), 0)::float8`;
-const ofRun = (a: RunName): SQL => sql`workspace_id = ${a.workspaceId} and run_id = ${a.runId}`;
-const archivedAt = (a: RunName): SQL => sql`(select ended_at from run_key where ${ofRun(a)})`;
+const ofRun = (args: RunName): SQL => sql`workspace_id = ${args.workspaceId} and run_id = ${args.runId}`;
+const archivedAt = (args: RunName): SQL => sql`(select ended_at from run_key where ${ofRun(args)})`;
 
 async function one(from: Queryable, query: SQL): Promise<Kept> {
   const [found] = await rows<Kept>(from, query);
@@ -32,9 +32,9 @@ async function one(from: Queryable, query: SQL): Promise<Kept> {
 }
 
 /** Task calls of a run, or values kept beside them. Indexes task_run_order, task_run_history_order. */
-export function tasksKept(from: Queryable, a: RunName & { kind: "task" | "kept" }): Promise<Kept> {
+export function tasksKept(from: Queryable, args: RunName & { kind: "task" | "kept" }): Promise<Kept> {
   const told = sql`path, name, error, result, code_version, input_hash, created_at, started_at, ended_at`;
-  const where = sql`${ofRun(a)} and kind = ${a.kind}`;
+  const where = sql`${ofRun(args)} and kind = ${args.kind}`;
   return one(
     from,
     sql`select count(*)::int as records,
@@ -44,39 +44,39 @@ export function tasksKept(from: Queryable, a: RunName & { kind: "task" | "kept" 
         json_build_object('codeVersion', count(code_version), 'inputHash', count(input_hash), 'error', count(error),
           'error.stack', count(error ->> 'stack'), 'result', count(result)) as having
       from (select ${told} from task_run where ${where}
-        union all select ${told} from task_run_history where ${where} and run_ended_at = ${archivedAt(a)}) t`,
+        union all select ${told} from task_run_history where ${where} and run_ended_at = ${archivedAt(args)}) t`,
   );
 }
 
 /** Lines of a run's log, or the gaps in it, by its attempts. Primary key of the chunks' partitions. */
-export function linesKept(from: Queryable, a: RunName & { kind: "line" | "gap" }): Promise<Kept> {
-  const lines = a.kind === "line" ? sql`coalesce(sum(line_count), 0)` : sql`count(*)`;
+export function linesKept(from: Queryable, args: RunName & { kind: "line" | "gap" }): Promise<Kept> {
+  const lines = args.kind === "line" ? sql`coalesce(sum(line_count), 0)` : sql`count(*)`;
   return one(
     from,
     sql`select ${lines}::int as records, coalesce(sum(size_bytes), 0)::float8 as bytes,
         ${instant(sql`min(received_at)`)} as "firstAt", ${instant(sql`max(received_at)`)} as "lastAt",
         '{}'::json as having
-      from log_chunk where workspace_id = ${a.workspaceId} and kind = ${a.kind} and attempt_id = any(array(
-        select id from attempt where ${ofRun(a)}
-        union all select id from attempt_history where ${ofRun(a)} and run_ended_at = ${archivedAt(a)}))`,
+      from log_chunk where workspace_id = ${args.workspaceId} and kind = ${args.kind} and attempt_id = any(array(
+        select id from attempt where ${ofRun(args)}
+        union all select id from attempt_history where ${ofRun(args)} and run_ended_at = ${archivedAt(args)}))`,
   );
 }
 
 /** Artifacts of a run: the latest body under each key. Index artifact_run. */
-export function artifactsKept(from: Queryable, a: RunName): Promise<Kept> {
+export function artifactsKept(from: Queryable, args: RunName): Promise<Kept> {
   return one(
     from,
     sql`select count(*)::int as records, ${size(sql`key`, sql`title`, sql`task`, sql`body`)} as bytes,
         ${instant(sql`min(updated_at)`)} as "firstAt", ${instant(sql`max(updated_at)`)} as "lastAt",
         json_build_object('task', count(task)) as having
-      from artifact where ${ofRun(a)}`,
+      from artifact where ${ofRun(args)}`,
   );
 }
 
 /** Ends of a run's attempts, with what the run keeps of the last. */
-export function endsKept(from: Queryable, a: RunName): Promise<Kept> {
+export function endsKept(from: Queryable, args: RunName): Promise<Kept> {
   const told = sql`cause, exit_code, last_bulk_seq, ended_at`;
-  const end = sql`${ofRun(a)} and last_bulk_seq is not null`;
+  const end = sql`${ofRun(args)} and last_bulk_seq is not null`;
   return one(
     from,
     sql`select count(*)::int as records, ${size(sql`r.error`, sql`r.result`)} as bytes,
@@ -85,27 +85,27 @@ export function endsKept(from: Queryable, a: RunName): Promise<Kept> {
           'error', count(r.error), 'error.stack', count(r.error ->> 'stack'), 'result', count(r.result)) as having
       from (select ${told}, row_number() over (order by ended_at desc) as nth from (
           select ${told} from attempt where ${end}
-          union all select ${told} from attempt_history where ${end} and run_ended_at = ${archivedAt(a)}) e) t
+          union all select ${told} from attempt_history where ${end} and run_ended_at = ${archivedAt(args)}) e) t
         left join lateral (
-          select error, result from run where workspace_id = ${a.workspaceId} and id = ${a.runId}
+          select error, result from run where workspace_id = ${args.workspaceId} and id = ${args.runId}
           union all select error, result from run_history
-            where workspace_id = ${a.workspaceId} and id = ${a.runId} and ended_at = ${archivedAt(a)}) r on t.nth = 1`,
+            where workspace_id = ${args.workspaceId} and id = ${args.runId} and ended_at = ${archivedAt(args)}) r on t.nth = 1`,
   );
 }
 
 /** How far the reports of a run's attempts have come, and by whom. */
 export async function reportsOf(
   from: Queryable,
-  a: RunName,
+  args: RunName,
 ): Promise<{ control: number; bulk: number; late: number; workers: string[] }> {
   const told = sql`id, control_acked, bulk_acked, worker_name`;
   const [found] = await rows<{ control: number; bulk: number; late: number; workers: string[] }>(
     from,
-    sql`with attempts as materialized (select ${told} from attempt where ${ofRun(a)}
-        union all select ${told} from attempt_history where ${ofRun(a)} and run_ended_at = ${archivedAt(a)})
+    sql`with attempts as materialized (select ${told} from attempt where ${ofRun(args)}
+        union all select ${told} from attempt_history where ${ofRun(args)} and run_ended_at = ${archivedAt(args)})
       select coalesce(sum(control_acked), 0)::float8 as control, coalesce(sum(bulk_acked), 0)::float8 as bulk,
         (select coalesce(sum(records), 0)::float8 from late_report
-          where workspace_id = ${a.workspaceId} and attempt_id = any(array(select id from attempts))) as late,
+          where workspace_id = ${args.workspaceId} and attempt_id = any(array(select id from attempts))) as late,
         coalesce(json_agg(distinct worker_name) filter (where worker_name is not null), '[]') as workers
       from attempts`,
   );

@@ -11,9 +11,9 @@ export const FORGET_MAX = 1_000;
  * runs keep theirs. Steps from attempt to attempt, so that long logs which stay cost one probe. Primary key.
  * @returns How many chunks, at most FORGET_MAX.
  */
-export async function forgetLines(db: Queryable, a: { table: string; before: Month }): Promise<number> {
-  const table = sql.identifier(a.table);
-  const next = sql`l.attempt_id < ${idFloor(a.before.startMs)}::uuid order by l.attempt_id limit 1`;
+export async function forgetLines(db: Queryable, args: { table: string; before: Month }): Promise<number> {
+  const table = sql.identifier(args.table);
+  const next = sql`l.attempt_id < ${idFloor(args.before.startMs)}::uuid order by l.attempt_id limit 1`;
   const gone = await rows(
     db,
     sql`with recursive seen as (
@@ -26,7 +26,7 @@ export async function forgetLines(db: Queryable, a: { table: string; before: Mon
         select c.ctid from seen s
           cross join lateral (
             select l.ctid from ${table} l where l.attempt_id = s.attempt_id limit ${FORGET_MAX}) c
-        where not ${isAttemptKept({ attemptId: sql`s.attempt_id`, since: a.before })}
+        where not ${isAttemptKept({ attemptId: sql`s.attempt_id`, since: args.before })}
         limit ${FORGET_MAX}))
       returning 1`,
   );

@@ -23,7 +23,7 @@ function rowsUpTo(levels: Levels): SQL {
   return sql`(${sql.join([...shown, sql`l.gap_total`], sql` + `)})`;
 }
 
-const whereOf = (a: Log) => sql`l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}`;
+const whereOf = (args: Log) => sql`l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}`;
 
 /** How much of an attempt's log is there. */
 export interface LogExtent {
@@ -36,8 +36,8 @@ export interface LogExtent {
 }
 
 /** How much of an attempt's log is there; null when nothing is. Both ends of the primary key. */
-export async function readExtent(from: Queryable, a: Log): Promise<LogExtent | null> {
-  const where = whereOf(a);
+export async function readExtent(from: Queryable, args: Log): Promise<LogExtent | null> {
+  const where = whereOf(args);
   const [found] = await rows<Record<LogLevel | "firstLine" | "nextLine" | "gaps", string>>(
     from,
     sql`select l.debug_total::text as debug, l.info_total::text as info, l.warn_total::text as warn,
@@ -58,18 +58,18 @@ export async function readExtent(from: Queryable, a: Log): Promise<LogExtent | n
  */
 export async function findRow(
   from: Queryable,
-  a: Log & { levels: Levels; row: number; firstLine: number; nextLine: number },
+  args: Log & { levels: Levels; row: number; firstLine: number; nextLine: number },
 ): Promise<number | null> {
   const [found] = await rows<{ line: string | null }>(
     from,
     sql`with recursive probe as (
-        select ${a.firstLine}::bigint as low, ${a.nextLine}::bigint as high, null::bigint as line
+        select ${args.firstLine}::bigint as low, ${args.nextLine}::bigint as high, null::bigint as line
         union all
         select case when c.past then p.low else greatest(c.next_line, (p.low + p.high) / 2 + 1) end,
           case when c.past then c.first_line else p.high end, case when c.past then c.first_line else p.line end
         from probe p cross join lateral (
-          select l.first_line, l.first_line + l.line_count as next_line, ${rowsUpTo(a.levels)} > ${a.row}::bigint as past
-          from log_chunk l where ${whereOf(a)} and l.first_line <= (p.low + p.high) / 2
+          select l.first_line, l.first_line + l.line_count as next_line, ${rowsUpTo(args.levels)} > ${args.row}::bigint as past
+          from log_chunk l where ${whereOf(args)} and l.first_line <= (p.low + p.high) / 2
           order by l.first_line desc limit 1) c
         where p.low < p.high
       ) select min(line)::text as line from probe`,
@@ -83,22 +83,22 @@ export async function findRow(
  */
 export async function findChunkAt(
   from: Queryable,
-  a: Log & { at: string; firstLine: number; nextLine: number },
+  args: Log & { at: string; firstLine: number; nextLine: number },
 ): Promise<number> {
   const [found] = await rows<{ line: string }>(
     from,
     sql`with recursive probe as (
-        select ${a.firstLine}::bigint as low, ${a.nextLine}::bigint as high
+        select ${args.firstLine}::bigint as low, ${args.nextLine}::bigint as high
         union all
         select case when c.later then p.low else greatest(c.next_line, (p.low + p.high) / 2 + 1) end,
           case when c.later then c.first_line else p.high end
         from probe p cross join lateral (
           select l.first_line, l.first_line + l.line_count as next_line,
-            coalesce((l.lines -> 0 -> 'at')::text, '') > ${JSON.stringify(a.at)} as later
-          from log_chunk l where ${whereOf(a)} and l.first_line <= (p.low + p.high) / 2
+            coalesce((l.lines -> 0 -> 'at')::text, '') > ${JSON.stringify(args.at)} as later
+          from log_chunk l where ${whereOf(args)} and l.first_line <= (p.low + p.high) / 2
           order by l.first_line desc limit 1) c
         where p.low < p.high
       ) select max(low)::text as line from probe`,
   );
-  return Number(found?.line ?? a.nextLine);
+  return Number(found?.line ?? args.nextLine);
 }

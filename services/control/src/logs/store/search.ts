@@ -20,18 +20,18 @@ export interface Slice {
 const SLICE_BYTES = 12 * 1024 * 1024;
 
 /** Cuts an attempt's log into slices of about the same size, without reading lines. One walk over its chunks. */
-export async function listSlices(from: Queryable, a: Searched & { nextLine: number }): Promise<Slice[]> {
+export async function listSlices(from: Queryable, args: Searched & { nextLine: number }): Promise<Slice[]> {
   const found = await rows<{ line: string }>(
     from,
     sql`select min(s.first_line)::text as line from (
         select l.first_line, sum(l.size_bytes) over (order by l.first_line) / ${SLICE_BYTES}::bigint as slice
         from log_chunk l
-        where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
-          and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and l.plain is not null
+        where l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}
+          and l.levels & ${bitsOf(args.levels)}::smallint <> 0 and l.plain is not null
       ) s group by s.slice order by min(s.first_line)`,
   );
   const starts = found.map(({ line }) => Number(line));
-  return starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? a.nextLine }));
+  return starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? args.nextLine }));
 }
 
 /** Whether a line is of the levels that are shown. Not asked where all are: it is a third of a common text's cost. */
@@ -52,17 +52,17 @@ export interface FoundChunk {
  */
 export async function searchSlice(
   from: Queryable,
-  a: Searched & { text: string; slice: Slice },
+  args: Searched & { text: string; slice: Slice },
 ): Promise<FoundChunk[]> {
   const found = await rows<{ line: string; lines: number }>(
     from,
     sql`select l.first_line::text as line, c.lines
       from log_chunk l cross join lateral (
         select count(*)::int as lines from string_to_table(l.plain, chr(10)) t
-        where strpos(t, ${a.text}) > 0 ${ofLevels(a.levels, sql`t`)}) c
-      where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
-        and l.first_line >= ${a.slice.from} and l.first_line < ${a.slice.to}
-        and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and strpos(l.plain, ${a.text}) > 0 and c.lines > 0
+        where strpos(t, ${args.text}) > 0 ${ofLevels(args.levels, sql`t`)}) c
+      where l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}
+        and l.first_line >= ${args.slice.from} and l.first_line < ${args.slice.to}
+        and l.levels & ${bitsOf(args.levels)}::smallint <> 0 and strpos(l.plain, ${args.text}) > 0 and c.lines > 0
       order by l.first_line`,
   );
   return found.map(({ line, lines }) => ({ firstLine: Number(line), lines }));
@@ -71,15 +71,15 @@ export async function searchSlice(
 /** The numbers of the lines of some chunks that have a text, in order. Primary key. */
 export async function listFinds(
   from: Queryable,
-  a: Searched & { text: string; chunks: readonly number[] },
+  args: Searched & { text: string; chunks: readonly number[] },
 ): Promise<number[]> {
   const found = await rows<{ line: string }>(
     from,
     sql`select (l.first_line + t.ord - 1)::text as line
       from log_chunk l, unnest(string_to_array(l.plain, chr(10))) with ordinality as t (line, ord)
-      where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
-        and l.first_line = any(${numberArray(a.chunks)}::bigint[])
-        and strpos(t.line, ${a.text}) > 0 ${ofLevels(a.levels, sql`t.line`)}
+      where l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}
+        and l.first_line = any(${numberArray(args.chunks)}::bigint[])
+        and strpos(t.line, ${args.text}) > 0 ${ofLevels(args.levels, sql`t.line`)}
       order by l.first_line, t.ord`,
   );
   return found.map(({ line }) => Number(line));

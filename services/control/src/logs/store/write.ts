@@ -12,33 +12,33 @@ import { summarise } from "../levels.ts";
 export async function insertChunks(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; chunks: readonly (NewChunk & { attemptId: string })[] },
+  args: { workspaceId: string; chunks: readonly (NewChunk & { attemptId: string })[] },
 ): Promise<void> {
-  if (a.chunks.length === 0) return;
-  const lines = a.chunks.map((chunk) => (chunk.lines === null ? null : JSON.stringify(chunk.lines)));
-  const sums = a.chunks.map((chunk) => summarise(chunk.lines));
+  if (args.chunks.length === 0) return;
+  const lines = args.chunks.map((chunk) => (chunk.lines === null ? null : JSON.stringify(chunk.lines)));
+  const sums = args.chunks.map((chunk) => summarise(chunk.lines));
   const counted = (place: number) => numberArray(sums.map((sum) => sum.counts[place] ?? 0));
   await rows(
     tx,
     sql`insert into log_chunk (attempt_id, first_line, line_count, workspace_id, kind, lines, reason, size_bytes,
         received_at, levels, plain, debug_total, info_total, warn_total, error_total, gap_total)
-      select c.attempt_id, c.first_line, c.line_count, ${a.workspaceId}::uuid,
+      select c.attempt_id, c.first_line, c.line_count, ${args.workspaceId}::uuid,
         case when c.lines is null then 'gap' else 'line' end, c.lines::json, c.reason,
         coalesce(octet_length(c.lines), 0), coalesce(c.received_at, ${now(clock)}), c.levels, c.plain,
         coalesce(p.debug_total, 0) + sum(c.debug) over upto, coalesce(p.info_total, 0) + sum(c.info) over upto,
         coalesce(p.warn_total, 0) + sum(c.warn) over upto, coalesce(p.error_total, 0) + sum(c.error) over upto,
         coalesce(p.gap_total, 0) + sum(c.gap) over upto
-      from unnest(${textArray(a.chunks.map((chunk) => chunk.attemptId))}::uuid[],
-        ${numberArray(a.chunks.map((chunk) => chunk.firstLine))}::bigint[],
-        ${numberArray(a.chunks.map((chunk) => chunk.lineCount))}::bigint[],
-        ${textArray(lines)}::text[], ${textArray(a.chunks.map((chunk) => chunk.reason))}::text[],
+      from unnest(${textArray(args.chunks.map((chunk) => chunk.attemptId))}::uuid[],
+        ${numberArray(args.chunks.map((chunk) => chunk.firstLine))}::bigint[],
+        ${numberArray(args.chunks.map((chunk) => chunk.lineCount))}::bigint[],
+        ${textArray(lines)}::text[], ${textArray(args.chunks.map((chunk) => chunk.reason))}::text[],
         ${numberArray(sums.map((sum) => sum.bits))}::smallint[], ${textArray(sums.map((sum) => sum.plain))}::text[],
         ${counted(0)}::bigint[], ${counted(1)}::bigint[], ${counted(2)}::bigint[], ${counted(3)}::bigint[],
         ${counted(4)}::bigint[],
-        ${textArray(a.chunks.map((chunk) => chunk.receivedAt?.toISOString() ?? null))}::timestamptz[])
+        ${textArray(args.chunks.map((chunk) => chunk.receivedAt?.toISOString() ?? null))}::timestamptz[])
         as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap, received_at)
       left join lateral (
-        select * from log_chunk l where l.workspace_id = ${a.workspaceId}::uuid and l.attempt_id = c.attempt_id
+        select * from log_chunk l where l.workspace_id = ${args.workspaceId}::uuid and l.attempt_id = c.attempt_id
         order by l.first_line desc limit 1) p on true
       window upto as (partition by c.attempt_id order by c.first_line)
       on conflict do nothing`,
@@ -55,29 +55,29 @@ export interface OwnedArtifact extends NewArtifact {
 /** Keys of the artifacts that attempts show. The caller holds the attempts' locks. Primary key. */
 export async function listArtifactKeys(
   tx: Tx,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<{ attemptId: string; key: string }[]> {
-  if (a.attemptIds.length === 0) return [];
+  if (args.attemptIds.length === 0) return [];
   return rows<{ attemptId: string; key: string }>(
     tx,
     sql`select attempt_id as "attemptId", key from artifact
-      where workspace_id = ${a.workspaceId} and attempt_id = any(${textArray(a.attemptIds)}::uuid[])`,
+      where workspace_id = ${args.workspaceId} and attempt_id = any(${textArray(args.attemptIds)}::uuid[])`,
   );
 }
 
 /** Stores the latest bodies of artifacts. */
 export async function saveArtifacts(
   tx: Tx,
-  a: { workspaceId: string; artifacts: readonly OwnedArtifact[] },
+  args: { workspaceId: string; artifacts: readonly OwnedArtifact[] },
 ): Promise<void> {
-  if (a.artifacts.length === 0) return;
-  const of = (pick: (one: OwnedArtifact) => string | null) => textArray(a.artifacts.map(pick));
+  if (args.artifacts.length === 0) return;
+  const of = (pick: (one: OwnedArtifact) => string | null) => textArray(args.artifacts.map(pick));
   await rows(
     tx,
     sql`insert into artifact (workspace_id, run_id, attempt_id, attempt, key, title, task, body, updated_at)
-      select ${a.workspaceId}::uuid, n.run_id, n.attempt_id, n.attempt, n.key, n.title, n.task, n.body, n.updated_at
+      select ${args.workspaceId}::uuid, n.run_id, n.attempt_id, n.attempt, n.key, n.title, n.task, n.body, n.updated_at
       from unnest(${of((one) => one.runId)}::uuid[], ${of((one) => one.attemptId)}::uuid[],
-        ${numberArray(a.artifacts.map((one) => one.attempt))}::integer[], ${of((one) => one.key)}::text[],
+        ${numberArray(args.artifacts.map((one) => one.attempt))}::integer[], ${of((one) => one.key)}::text[],
         ${of((one) => one.title)}::text[], ${of((one) => one.task)}::text[],
         ${of((one) => JSON.stringify(one.body))}::json[], ${of((one) => one.at)}::timestamptz[])
         as n (run_id, attempt_id, attempt, key, title, task, body, updated_at)

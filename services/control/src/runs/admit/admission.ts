@@ -76,9 +76,9 @@ export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | 
 export function enterTask(
   tx: Tx,
   deps: Deps,
-  a: Omit<Entering, "refuseOn"> & { readonly workspaceId: string; readonly attemptId: string },
+  args: Omit<Entering, "refuseOn"> & { readonly workspaceId: string; readonly attemptId: string },
 ): void {
-  const { workspaceId, ...entering } = a;
+  const { workspaceId, ...entering } = args;
   ask(tx, deps, workspaceId).tasks.push({ ...entering, refuseOn: null });
 }
 
@@ -86,9 +86,9 @@ export function enterTask(
 export function giveBack(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; attemptId: string; path: string },
+  args: { workspaceId: string; attemptId: string; path: string },
 ): void {
-  const { workspaceId, ...task } = a;
+  const { workspaceId, ...task } = args;
   ask(tx, deps, workspaceId).givenBack.push(task);
 }
 
@@ -102,44 +102,48 @@ async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, AdmissionRequ
     await settleOne(tx, deps, { workspaceId, ...one });
 }
 
-async function settleOne(tx: Tx, deps: Deps, a: AdmissionRequest & { workspaceId: string }): Promise<void> {
-  const { workspaceId } = a;
-  const runs = await dueRuns(tx, a);
-  const asked = [...(await entries(tx, deps, { workspaceId, runs })), ...a.tasks];
+async function settleOne(
+  tx: Tx,
+  deps: Deps,
+  args: AdmissionRequest & { workspaceId: string },
+): Promise<void> {
+  const { workspaceId } = args;
+  const runs = await dueRuns(tx, args);
+  const asked = [...(await entries(tx, deps, { workspaceId, runs })), ...args.tasks];
   const entering = await enterBehind(tx, deps, { workspaceId, entering: asked });
-  if (entering.length === 0 && asked.length > 0 && isOnlyEntering(a))
+  if (entering.length === 0 && asked.length > 0 && isOnlyEntering(args))
     return moveOn(tx, deps, { workspaceId, runs, stepped: { granted: [], refused: [] } });
   const stepped = await takeStep(tx, deps, {
     workspaceId,
-    ended: [...a.ended],
-    left: [...a.left],
-    givenBack: a.givenBack,
+    ended: [...args.ended],
+    left: [...args.left],
+    givenBack: args.givenBack,
     entering,
-    lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
+    lineIds: [...new Set([...args.lineIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
   await moveOn(tx, deps, { workspaceId, runs, stepped });
 }
 
-function isOnlyEntering(a: AdmissionRequest): boolean {
-  return a.ended.size + a.left.size + a.lineIds.size + a.givenBack.length === 0;
+function isOnlyEntering(args: AdmissionRequest): boolean {
+  return args.ended.size + args.left.size + args.lineIds.size + args.givenBack.length === 0;
 }
 
-async function dueRuns(tx: Tx, a: AdmissionRequest & { workspaceId: string }): Promise<EnteringRun[]> {
-  const known = [...a.due.values()].filter((run) => run !== null);
-  const runIds = [...a.due].filter(([, run]) => run === null).map(([id]) => id);
+async function dueRuns(tx: Tx, args: AdmissionRequest & { workspaceId: string }): Promise<EnteringRun[]> {
+  const known = [...args.due.values()].filter((run) => run !== null);
+  const runIds = [...args.due].filter(([, run]) => run === null).map(([id]) => id);
   if (runIds.length === 0) return known;
-  return [...known, ...(await readEntering(tx, { workspaceId: a.workspaceId, runIds }))];
+  return [...known, ...(await readEntering(tx, { workspaceId: args.workspaceId, runIds }))];
 }
 
 async function entries(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runs: readonly EnteringRun[] },
+  args: { workspaceId: string; runs: readonly EnteringRun[] },
 ): Promise<Entering[]> {
-  if (a.runs.length === 0) return [];
-  const lineIds = await linesOfRuns(tx, deps, { workspaceId: a.workspaceId, kinds: a.runs });
-  return a.runs.map((run, index) => ({
+  if (args.runs.length === 0) return [];
+  const lineIds = await linesOfRuns(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
+  return args.runs.map((run, index) => ({
     lineId: lineIds[index] ?? "",
     runId: run.id,
     attemptId: null,
@@ -153,21 +157,21 @@ async function entries(
 async function moveOn(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runs: readonly EnteringRun[]; stepped: Stepped },
+  args: { workspaceId: string; runs: readonly EnteringRun[]; stepped: Stepped },
 ): Promise<void> {
-  const { workspaceId } = a;
-  const { granted, refused } = a.stepped;
+  const { workspaceId } = args;
+  const { granted, refused } = args.stepped;
   const admitted = granted.filter((one) => one.path === "");
   const went = new Set(admitted.map((one) => one.runId));
   const gone = new Set(refused.map((one) => one.runId));
-  const runIds = a.runs.filter(({ id }) => !went.has(id) && !gone.has(id)).map(({ id }) => id);
+  const runIds = args.runs.filter(({ id }) => !went.has(id) && !gone.has(id)).map(({ id }) => id);
   if (admitted.length > 0) {
     const ready = await admitRuns(tx, deps.clock, { workspaceId, admitted });
     for (const { poolId } of ready) wakeAfterCommit(tx, "pool", poolId);
   }
   if (runIds.length > 0) await blockRuns(tx, { workspaceId, runIds });
   if (gone.size > 0) {
-    const theirs = a.runs.filter(({ id }) => gone.has(id));
+    const theirs = args.runs.filter(({ id }) => gone.has(id));
     const cancelled = await refuseRuns(tx, deps.clock, {
       workspaceId,
       refused: theirs.map((run) => ({ runId: run.id, reason: refusalOf(run) })),

@@ -30,14 +30,14 @@ const LOOK_MS = 2_000;
 export async function takeSlots(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; requests: Take["requests"] },
+  args: { held: AttemptRow; requests: Take["requests"] },
 ): Promise<void> {
-  const { workspaceId, id: attemptId, runId, priority } = a.held;
-  if (a.held.state !== "running")
+  const { workspaceId, id: attemptId, runId, priority } = args.held;
+  if (args.held.state !== "running")
     throw new Problem("forbidden", "The run is being stopped; its tasks take no slots.");
-  const which = { workspaceId, attemptId, keys: a.requests.map((one) => heldAs(one.key)) };
+  const which = { workspaceId, attemptId, keys: args.requests.map((one) => heldAs(one.key)) };
   const known = new Set([...(await heldKeys(tx, which)), ...(await waitingKeys(tx, which))]);
-  const fresh = a.requests.filter((one) => !known.has(heldAs(one.key)));
+  const fresh = args.requests.filter((one) => !known.has(heldAs(one.key)));
   if (fresh.length === 0) return;
   const names = [...new Set(fresh.flatMap((one) => one.limits.map((use) => use.name)))];
   const ids = await namedLimits(tx, { workspaceId, names });
@@ -53,9 +53,9 @@ export async function takeSlots(
 }
 
 /** Gives back what tries of tasks have, or takes them out of their lines. The caller holds the attempt's lock. */
-export function giveSlotsBack(tx: Tx, deps: Deps, a: { held: AttemptRow; keys: readonly string[] }): void {
-  const { workspaceId, id: attemptId } = a.held;
-  for (const key of a.keys) giveBack(tx, deps, { workspaceId, attemptId, path: heldAs(key) });
+export function giveSlotsBack(tx: Tx, deps: Deps, args: { held: AttemptRow; keys: readonly string[] }): void {
+  const { workspaceId, id: attemptId } = args.held;
+  for (const key of args.keys) giveBack(tx, deps, { workspaceId, attemptId, path: heldAs(key) });
 }
 
 /**
@@ -64,23 +64,23 @@ export function giveSlotsBack(tx: Tx, deps: Deps, a: { held: AttemptRow; keys: r
  */
 export async function awaitSlots(
   deps: Deps,
-  a: { workspaceId: string; attemptId: string; take: Take; signal: AbortSignal },
+  args: { workspaceId: string; attemptId: string; take: Take; signal: AbortSignal },
 ): Promise<string[]> {
-  const keys = new Map(a.take.requests.map((one) => [heldAs(one.key), one.key]));
+  const keys = new Map(args.take.requests.map((one) => [heldAs(one.key), one.key]));
   const look = async () => {
-    const held = await heldKeys(deps.database.db, { ...a, keys: [...keys.keys()] });
+    const held = await heldKeys(deps.database.db, { ...args, keys: [...keys.keys()] });
     return held.flatMap((key) => keys.get(key) ?? []);
   };
   // Before the first look: a grant between that and the subscription would not be heard.
   const wakeUp = new WakeUp();
-  const leave = deps.wakes.subscribe("pool", a.attemptId, () => wakeUp.wake());
-  const ends = performance.now() + a.take.waitMs;
+  const leave = deps.wakes.subscribe("pool", args.attemptId, () => wakeUp.wake());
+  const ends = performance.now() + args.take.waitMs;
   try {
     for (;;) {
       const granted = await look();
       const leftMs = ends - performance.now();
-      if (granted.length > 0 || leftMs <= 0 || a.signal.aborted) return granted;
-      await wakeUp.wait(Math.min(leftMs, LOOK_MS), a.signal);
+      if (granted.length > 0 || leftMs <= 0 || args.signal.aborted) return granted;
+      await wakeUp.wait(Math.min(leftMs, LOOK_MS), args.signal);
     }
   } finally {
     leave();

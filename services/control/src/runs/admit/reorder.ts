@@ -8,8 +8,8 @@ import { listInQueue, reorderReady } from "../store/reorder.ts";
  */
 export async function reorderQueue(
   tx: Tx,
-  a: { workspaceId: string; poolId: string; queue: string },
+  args: { workspaceId: string; poolId: string; queue: string },
 ): Promise<void> {
-  await reorderReady(tx, a);
-  await movePlaces(tx, { workspaceId: a.workspaceId, places: await listInQueue(tx, a) });
+  await reorderReady(tx, args);
+  await movePlaces(tx, { workspaceId: args.workspaceId, places: await listInQueue(tx, args) });
 }

@@ -19,10 +19,10 @@ afterEach(() => armFailpoints([]));
 afterAll(() => testEnv.close());
 
 /** A worker whose poll waits, with all that its beginning asked of the database behind it. */
-async function waitingFakeWorker(a: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
-  const tenancy = a.tenancy ?? (await openTenancy(testEnv));
+async function waitingFakeWorker(args: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
+  const tenancy = args.tenancy ?? (await openTenancy(testEnv));
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
-  const { tenancy: _, ...over } = { free: 1, ...a };
+  const { tenancy: _, ...over } = { free: 1, ...args };
   const polled = fakeWorker.poll({ ...over, waitMs: 25_000 });
   await expect.poll(() => fakeWorker.dispatchers.areWaiting(fakeWorker.worker.poolId)).toBe(true);
   await fakeWorker.dispatchers.idle();

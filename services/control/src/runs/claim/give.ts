@@ -36,7 +36,7 @@ export interface Given {
  */
 export async function giveMatched(
   deps: Deps,
-  a: {
+  args: {
     pool: { workspaceId: string; poolId: string };
     waiters: readonly Waiter[];
     places: number;
@@ -44,22 +44,22 @@ export async function giveMatched(
     claimLeaseMs: number;
   },
 ): Promise<Given> {
-  const { workspaceId } = a.pool;
+  const { workspaceId } = args.pool;
   return await inTransaction(deps, async (tx) => {
-    const each = Math.min(a.places, OF_LINE_MAX);
-    const ready = await listReady(tx, deps.clock, { ...a.pool, each, after: a.after });
+    const each = Math.min(args.places, OF_LINE_MAX);
+    const ready = await listReady(tx, deps.clock, { ...args.pool, each, after: args.after });
     const mixed = ready.some((one) => one.needs !== NO_NEEDS);
     const after = nextLines(ready);
-    if (ready.length === 0) return { claimed: [], more: a.after !== "", mixed: a.after !== "", after };
-    const workerIds = a.waiters.map(({ worker }) => worker.workerId);
+    if (ready.length === 0) return { claimed: [], more: args.after !== "", mixed: args.after !== "", after };
+    const workerIds = args.waiters.map(({ worker }) => worker.workerId);
     await lockWorkers(tx, { workspaceId, workerIds });
-    const workers = await listWorkersNow(tx, deps.clock, { ...a.pool, waiting: workerIds });
-    const waiting = new Map(a.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
+    const workers = await listWorkersNow(tx, deps.clock, { ...args.pool, waiting: workerIds });
+    const waiting = new Map(args.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
     const capacities = workers.filter((one) => one.takes).map((one) => capacityOf(one, waiting.get(one.id)));
     const { given } = match({ lines: linesOf(ready), capacities });
     const chosen = given.flatMap((one) => placeOf(one, waiting));
     if (chosen.length === 0) return { claimed: [], more: after !== "", mixed, after };
-    const { claimLeaseMs } = a;
+    const { claimLeaseMs } = args;
     const claimed = await claimChosen(tx, deps.clock, { workspaceId, chosen, claimLeaseMs });
     return { claimed, more: claimed.length > 0 || after !== "", mixed, after };
   });

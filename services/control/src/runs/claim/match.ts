@@ -59,14 +59,14 @@ interface Cell {
  * kept for what no worker could ever hold. At most one has something kept on a worker, and nobody who waits has taken anything
  * yet: keeping cannot deadlock.
  */
-export function match(a: { lines: readonly NeedsLine[]; capacities: readonly WorkerCapacity[] }): {
+export function match(args: { lines: readonly NeedsLine[]; capacities: readonly WorkerCapacity[] }): {
   given: Match[];
   kept: Kept[];
 } {
-  const cells = a.capacities.map(
+  const cells = args.capacities.map(
     (capacity): Cell => ({ capacity, places: capacity.places, free: capacity.free, keptFor: null }),
   );
-  const cursors = new Map(a.lines.map((line) => [line, 0]));
+  const cursors = new Map(args.lines.map((line) => [line, 0]));
   const given: Match[] = [];
   for (let next = earliest(cursors); next !== null; next = earliest(cursors)) {
     const { line, ready } = next;

@@ -80,15 +80,15 @@ export function dispatchersOf(register: Register): Dispatchers {
  * poll of the same worker takes the place of the older one, in whatever order they arrive. An answer that is lost costs nothing: what it held is
  * delivered again at the next poll.
  */
-export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
-  const { worker, poll } = a;
-  const dispatcher = a.dispatchers.of(deps, worker);
+export async function claim(deps: Deps, args: Arriving): Promise<Claimed> {
+  const { worker, poll } = args;
+  const dispatcher = args.dispatchers.of(deps, worker);
   const { draining, seq } = poll;
   // Before the database is asked what the worker holds: the older poll is given nothing more that this one would miss.
   dispatcher.supersede(worker, seq);
-  const told = await arrive(deps, a);
+  const told = await arrive(deps, args);
   if ("answer" in told) return told.answer;
-  if (a.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
+  if (args.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
   const { name, offeringMs } = told;
   const { pollCache } = dispatcher;
   if (told.unsettled) pollCache.forget(worker);
@@ -101,7 +101,7 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
     free,
     amounts: poll.amounts ?? null,
     held: poll.held,
-    signal: a.signal,
+    signal: args.signal,
     brief: poll.brief ?? false,
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
     onAnswer: (claimed) => pollCache.answered(worker, claimed),
@@ -146,14 +146,14 @@ interface Heard {
 }
 
 /** Notes a poll where that is needed, and settles what its worker holds. @returns an answer, if there is something to tell. */
-async function arrive(deps: Deps, a: Arriving): Promise<Heard | { answer: Claimed }> {
-  const { worker, poll } = a;
-  const dispatcher = a.dispatchers.of(deps, worker);
+async function arrive(deps: Deps, args: Arriving): Promise<Heard | { answer: Claimed }> {
+  const { worker, poll } = args;
+  const dispatcher = args.dispatchers.of(deps, worker);
   const { pollCache } = dispatcher;
   if (pollCache.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
-  const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
+  const arrived = (await unnoted(dispatcher, args)) ?? (await noted(dispatcher, args));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
-  if (a.signal?.aborted) return { answer: NOTHING };
+  if (args.signal?.aborted) return { answer: NOTHING };
   const { assignments, commands, urgent, unsettled } = await settleHeld(deps, worker, {
     poll,
     held: arrived.held,

@@ -31,14 +31,14 @@ export interface Changes {
 /**
  * Brings what a worker says it holds and what the database says together: started attempts that it does not know are
  * lost at once, unconfirmed ones are delivered again, and it is told what is no longer its own.
- * @param a.held what the database says, read after the poll had come.
+ * @param args.held what the database says, read after the poll had come.
  */
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  a: { poll: Naming & Reconciling & { seq: number; heard: number }; held: readonly HeldAttempt[] },
+  args: { poll: Naming & Reconciling & { seq: number; heard: number }; held: readonly HeldAttempt[] },
 ): Promise<Changes> {
-  const { poll, held } = a;
+  const { poll, held } = args;
   const offered = poll.held;
   const named = namedBy(poll);
   const unknown = held.filter((row) => !named.some((fence) => sameFence(row, fence)));

@@ -33,7 +33,7 @@ type PollName = Pick<Waiter, "worker" | "seq">;
 
 /** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
 export function openWaiter(
-  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held" | "brief"> & {
+  args: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held" | "brief"> & {
     waitMs: number;
     signal: AbortSignal | null;
     /** Called with the answer before anybody else hears of it. */
@@ -46,22 +46,22 @@ export function openWaiter(
     if (answered) return;
     answered = true;
     clearTimeout(timer);
-    a.signal?.removeEventListener("abort", leave);
-    a.onAnswer(claimed);
+    args.signal?.removeEventListener("abort", leave);
+    args.onAnswer(claimed);
     resolve(claimed);
   };
   const leave = () => end(NOTHING);
-  const timer = setTimeout(leave, a.waitMs);
-  a.signal?.addEventListener("abort", leave, { once: true });
-  if (a.signal?.aborted) leave();
+  const timer = setTimeout(leave, args.waitMs);
+  args.signal?.addEventListener("abort", leave, { once: true });
+  if (args.signal?.aborted) leave();
   const waiter: Waiter = {
-    worker: a.worker,
-    name: a.name,
-    seq: a.seq,
-    free: a.free,
-    held: a.held,
-    amounts: a.amounts,
-    brief: a.brief,
+    worker: args.worker,
+    name: args.name,
+    seq: args.seq,
+    free: args.free,
+    held: args.held,
+    amounts: args.amounts,
+    brief: args.brief,
     get answered() {
       return answered;
     },

@@ -14,11 +14,11 @@ const CANCELLED_MAX = 200;
 export async function enterAnew(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<void> {
-  if (a.runIds.length === 0) return;
-  const { workspaceId } = a;
-  const runs = await readEntering(tx, a);
+  if (args.runIds.length === 0) return;
+  const { workspaceId } = args;
+  const runs = await readEntering(tx, args);
   const colliding = runs.filter((run) => run.isNew && run.collision === "cancel-running");
   for (const [limitId, entering] of Map.groupBy(colliding, (run) => run.limitId ?? ""))
     await makeRoom(tx, deps, { workspaceId, limitId, entering });
@@ -28,9 +28,9 @@ export async function enterAnew(
 async function makeRoom(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; limitId: string; entering: readonly EnteringRun[] },
+  args: { workspaceId: string; limitId: string; entering: readonly EnteringRun[] },
 ): Promise<void> {
-  const { workspaceId, limitId, entering } = a;
+  const { workspaceId, limitId, entering } = args;
   const except = entering.map((run) => run.id);
   const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
   const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });

@@ -95,15 +95,15 @@ async function settleTaken(
 async function checked(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; version: PinnedVersion; asked: readonly KnownRequest[] },
+  args: { workspaceId: string; version: PinnedVersion; asked: readonly KnownRequest[] },
 ): Promise<KnownRequest[]> {
-  const { workspaceId, version } = a;
+  const { workspaceId, version } = args;
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
   const isChecked = ({ trigger, outcome }: KnownRequest) =>
     outcome === null && !(isDue(trigger) && version.spec.dueInput);
-  const all = a.asked.filter(isChecked).map(({ request }) => request.parameters);
+  const all = args.asked.filter(isChecked).map(({ request }) => request.parameters);
   const problems = (await parameterProblems(deps, { workspaceId, tx, version, all })).values();
-  return a.asked.map((one) => {
+  return args.asked.map((one) => {
     const problem = isChecked(one) ? (problems.next().value ?? null) : null;
     return problem === null ? one : { ...one, outcome: refused(one.request.id, problem) };
   });
@@ -136,13 +136,13 @@ export async function createRuns(deps: Deps, scope: Scope, requests: Requests): 
 export async function createManyIn(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneRequest[] },
+  args: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneRequest[] },
 ): Promise<CreatedRun[]> {
-  const { workspaceId, queue } = a;
-  const version = await getLatestVersion(tx, { workspaceId, name: a.deployment });
+  const { workspaceId, queue } = args;
+  const version = await getLatestVersion(tx, { workspaceId, name: args.deployment });
   const pool = { id: version.poolId, name: version.pool };
   if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
-  const asked = await settleTaken(tx, workspaceId, askedOf(a.asked));
+  const asked = await settleTaken(tx, workspaceId, askedOf(args.asked));
   return await insertChecked(tx, deps, {
     workspaceId,
     version,
@@ -158,9 +158,9 @@ interface Checked {
   readonly asked: readonly KnownRequest[];
 }
 
-async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun[]> {
-  const { workspaceId, version, queue } = a;
-  const open = a.asked.filter(({ outcome }) => outcome === null);
+async function insertChecked(tx: Tx, deps: Deps, args: Checked): Promise<CreatedRun[]> {
+  const { workspaceId, version, queue } = args;
+  const open = args.asked.filter(({ outcome }) => outcome === null);
   // Of attempts that are due together the one with the smaller id goes first: they rise with the requests.
   const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
   const created = await insertRuns(tx, deps.clock, {
@@ -185,7 +185,7 @@ async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun
   if (created.some(({ ready }) => !ready)) wakeAfterCommit(tx, "change", DUE);
   if (created.length > 0) afterCommit(tx, "changes of runs", wakeSequencer);
   const isNew = new Set(created.map(({ id }) => id));
-  const made = a.asked.map((one): KnownRequest => {
+  const made = args.asked.map((one): KnownRequest => {
     const { id } = one.request;
     return isNew.has(id) && one.outcome === null
       ? { ...one, outcome: { id, outcome: "created", problem: null } }

@@ -108,15 +108,16 @@ interface CreateRequest {
  */
 async function createAtOnce(
   deps: Deps,
-  a: CreateRequest,
+  args: CreateRequest,
   waiting: Waiting | undefined,
 ): Promise<Made | null> {
-  const name = { workspaceId: a.workspaceId, name: a.request.deployment };
+  const name = { workspaceId: args.workspaceId, name: args.request.deployment };
   // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
   const read = () => likelyLatestVersion(deps.database, name);
-  const version = await pinned(deps, { ...a, tx: null }, read).catch(onlyProblems);
-  const kept = version === null || a.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
-  const made = version && (await insertKept(deps, { ...a, version }, kept ?? null));
+  const version = await pinned(deps, { ...args, tx: null }, read).catch(onlyProblems);
+  const kept =
+    version === null || args.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
+  const made = version && (await insertKept(deps, { ...args, version }, kept ?? null));
   if (made === null) {
     forgetLatest(deps.database, name);
     return null;
@@ -134,10 +135,10 @@ async function createAtOnce(
  */
 async function insertKept(
   deps: Deps,
-  a: CreateRequest & { version: PinnedVersion },
+  args: CreateRequest & { version: PinnedVersion },
   kept: KeptPlace | null,
 ): Promise<MadeRun | null> {
-  const run = newRun(deps, { ...a, onlyIfPlain: true, place: kept?.place ?? null });
+  const run = newRun(deps, { ...args, onlyIfPlain: true, place: kept?.place ?? null });
   let made: MadeRun | null;
   try {
     made = await insertRun(deps.database.db, deps.clock, run);
@@ -158,8 +159,8 @@ async function insertKept(
  * key, then id), so that racing repeats wait for each other instead of locking each other out.
  * @returns The id of the run, which an idempotency key may have given to an earlier request.
  */
-export async function createIn(tx: Tx, deps: Deps, a: CreateRequest): Promise<string> {
-  const { workspaceId, request } = a;
+export async function createIn(tx: Tx, deps: Deps, args: CreateRequest): Promise<string> {
+  const { workspaceId, request } = args;
   const print = fingerprintOf(request);
   const known = await findRunKey(tx, { workspaceId, runId: request.id });
   if (known !== null) return sameRequest(request.id, known.fingerprint, print);
@@ -171,20 +172,20 @@ export async function createIn(tx: Tx, deps: Deps, a: CreateRequest): Promise<st
       return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
     }
   }
-  const { versionId } = a;
-  const version = await pinned(deps, { ...a, tx }, () =>
+  const { versionId } = args;
+  const version = await pinned(deps, { ...args, tx }, () =>
     versionId === undefined
       ? getLatestVersion(tx, { workspaceId, name: request.deployment })
       : getVersion(tx, { workspaceId, versionId }),
   );
-  const pool = a.task?.pool ?? { id: version.poolId, name: version.pool };
+  const pool = args.task?.pool ?? { id: version.poolId, name: version.pool };
   const { queue } = request;
   if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
   const made = await insertRun(
     tx,
     deps.clock,
     newRun(deps, {
-      ...a,
+      ...args,
       version: { ...version, poolId: pool.id, pool: pool.name },
       onlyIfPlain: false,
       place: null,
@@ -202,10 +203,10 @@ export async function createIn(tx: Tx, deps: Deps, a: CreateRequest): Promise<st
   return request.id;
 }
 
-function newRun(deps: Deps, a: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
-  const { request, version, onlyIfPlain, place } = a;
+function newRun(deps: Deps, args: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
+  const { request, version, onlyIfPlain, place } = args;
   return {
-    workspaceId: a.workspaceId,
+    workspaceId: args.workspaceId,
     id: request.id,
     fingerprint: fingerprintOf(request),
     deployment: request.deployment,
@@ -213,16 +214,16 @@ function newRun(deps: Deps, a: CreateRequest & Pick<NewRun, "version" | "onlyIfP
     onlyIfPlain,
     place,
     claimLeaseMs: deps.config.claimLeaseMs,
-    task: a.task?.name ?? null,
-    queue: a.task === undefined ? queueOf(request, version) : null,
-    trigger: a.trigger,
+    task: args.task?.name ?? null,
+    queue: args.task === undefined ? queueOf(request, version) : null,
+    trigger: args.trigger,
     priority: request.priority ?? version.spec.priority,
     tags: request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
-    expireAfterMs: a.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
+    expireAfterMs: args.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
     // A run that is one task of another ends with that one.
-    runTimeoutMs: a.task === undefined ? version.spec.runTimeoutMs : null,
+    runTimeoutMs: args.task === undefined ? version.spec.runTimeoutMs : null,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };
@@ -245,14 +246,14 @@ export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVers
 /** The version to pin, if the parameters satisfy it. */
 async function pinned(
   deps: Deps,
-  a: CreateRequest & { tx: Tx | null },
+  args: CreateRequest & { tx: Tx | null },
   read: () => Promise<PinnedVersion>,
 ): Promise<PinnedVersion> {
-  const { workspaceId, tx } = a;
-  const { parameters } = a.request;
+  const { workspaceId, tx } = args;
+  const { parameters } = args.request;
   const version = await read();
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
-  if (a.task !== undefined || (isDue(a.trigger) && version.spec.dueInput)) return version;
+  if (args.task !== undefined || (isDue(args.trigger) && version.spec.dueInput)) return version;
   await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   return version;
 }

@@ -4,7 +4,7 @@ import { saveRunName } from "../store/names.ts";
 /** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no changes. */
 export async function nameRun(
   tx: Tx,
-  a: { workspaceId: string; runId: string; name: string },
+  args: { workspaceId: string; runId: string; name: string },
 ): Promise<void> {
-  if (await saveRunName(tx, a)) afterCommit(tx, "changes of runs", wakeSequencer);
+  if (await saveRunName(tx, args)) afterCommit(tx, "changes of runs", wakeSequencer);
 }

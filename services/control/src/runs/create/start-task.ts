@@ -26,15 +26,15 @@ export interface StartingTask extends AskedTask {
  * @returns The id of the run.
  * @throws Problem `forbidden` if the signed spec does not allow it, or the parent is being stopped; `pool-not-found`.
  */
-export async function startTask(tx: Tx, deps: Deps, a: StartingTask): Promise<string> {
-  const { workspaceId, runId } = a.held;
+export async function startTask(tx: Tx, deps: Deps, args: StartingTask): Promise<string> {
+  const { workspaceId, runId } = args.held;
   const parent = await lockRun(tx, { workspaceId, runId });
-  if (parent === null || a.held.state !== "running")
+  if (parent === null || args.held.state !== "running")
     throw new Problem("forbidden", "The run is being stopped; it may start no task.");
-  const known = await earlierChild(tx, { parent, callId: a.callId });
-  if (known !== null) return sameTask(known, a);
+  const known = await earlierChild(tx, { parent, callId: args.callId });
+  if (known !== null) return sameTask(known, args);
   const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
-  const { task, pool: name } = a;
+  const { task, pool: name } = args;
   if (!remoteTaskIn(spec, task.name)?.pools.includes(name))
     throw new Problem(
       "forbidden",
@@ -44,15 +44,15 @@ export async function startTask(tx: Tx, deps: Deps, a: StartingTask): Promise<st
   if (pool === undefined) throw new Problem("pool-not-found", `There is no work pool "${name}".`);
   await markDependents(tx, { workspaceId, runIds: [runId] });
   const { deployment, priority, versionId } = parent;
-  const id = await childId(a.callId, parent.retries);
+  const id = await childId(args.callId, parent.retries);
   const child = await createIn(tx, deps, {
     workspaceId,
     versionId,
     task: { name: task.name, pool },
     request: { id, deployment, parameters: {}, priority, tags: [] },
-    trigger: { kind: "run", runId, path: a.path, task },
+    trigger: { kind: "run", runId, path: args.path, task },
   });
-  const onParentEnd = a.onParentEnd ?? "cancel";
+  const onParentEnd = args.onParentEnd ?? "cancel";
   await saveParent(tx, { workspaceId, runId: child, parentId: runId, onParentEnd });
   return child;
 }
@@ -63,17 +63,17 @@ async function childId(callId: string, retries: number): Promise<string> {
 }
 
 /** The latest run of a call that counts: under way, completed, or ended otherwise since the parent was last retried. */
-async function earlierChild(tx: Tx, a: { parent: RunRow; callId: string }): Promise<KnownRun | null> {
-  const { workspaceId, retries } = a.parent;
+async function earlierChild(tx: Tx, args: { parent: RunRow; callId: string }): Promise<KnownRun | null> {
+  const { workspaceId, retries } = args.parent;
   for (let before = retries; before >= 0; before--) {
-    const row = await findKnownRun(tx, { workspaceId, runId: await childId(a.callId, before) });
+    const row = await findKnownRun(tx, { workspaceId, runId: await childId(args.callId, before) });
     if (row === null) continue;
     return before === retries || !hasEnded(row) || row.state === "completed" ? row : null;
   }
   return null;
 }
 
-function sameTask(known: KnownRun, a: StartingTask): string {
-  if (known.startedBy === a.held.runId && known.task === a.task.name) return known.id;
+function sameTask(known: KnownRun, args: StartingTask): string {
+  if (known.startedBy === args.held.runId && known.task === args.task.name) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }

@@ -32,15 +32,15 @@ const TRIES_MAX = 5;
 export async function cancelRun(
   deps: Deps,
   scope: Scope,
-  a: { runId: string; reason: string },
+  args: { runId: string; reason: string },
 ): Promise<Run> {
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   for (let tried = 1; ; tried++) {
-    const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: a.reason }));
+    const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: args.reason }));
     if (settled) break;
-    if (tried >= TRIES_MAX) throw changesTooFast(a.runId);
+    if (tried >= TRIES_MAX) throw changesTooFast(args.runId);
   }
-  return getRun(deps, scope, { runId: a.runId, from: deps.database.db });
+  return getRun(deps, scope, { runId: args.runId, from: deps.database.db });
 }
 
 /**
@@ -50,12 +50,12 @@ export async function cancelRun(
 export async function cancelIn(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runId: string; reason: string },
+  args: { workspaceId: string; runId: string; reason: string },
 ): Promise<boolean> {
-  const held = await lockActiveAttempt(tx, a);
-  const live = await lockRun(tx, a);
+  const held = await lockActiveAttempt(tx, args);
+  const live = await lockRun(tx, args);
   if (live === null) {
-    refuseUnlessAsked(await existingRun(tx, a));
+    refuseUnlessAsked(await existingRun(tx, args));
     return true;
   }
   if (isFinalRunState(live.state)) {
@@ -64,23 +64,23 @@ export async function cancelIn(
   }
   if (live.state === "cancelling") return true;
   const waits = runCan(live.state, "cancel");
-  if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return false;
-  const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(a.reason) };
+  if ((await findActiveAttemptId(tx, args)) !== (held?.id ?? null)) return false;
+  const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(args.reason) };
   if (waits && held !== null) returnSlots(tx, deps, held);
   if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {
     await transitionAttempt(tx, {
-      workspaceId: a.workspaceId,
+      workspaceId: args.workspaceId,
       attemptId: held.id,
       by: waits ? "cancel" : "interrupt",
       set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
     });
   }
-  const name = { workspaceId: a.workspaceId, runIds: [a.runId] };
-  const ends = waits && !(live.hasDependents && (await cancelJobs(tx, deps, name)).has(a.runId));
+  const name = { workspaceId: args.workspaceId, runIds: [args.runId] };
+  const ends = waits && !(live.hasDependents && (await cancelJobs(tx, deps, name)).has(args.runId));
   const row = await transitionRun(tx, {
-    workspaceId: a.workspaceId,
-    runId: a.runId,
+    workspaceId: args.workspaceId,
+    runId: args.runId,
     ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
     set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
   });
@@ -97,10 +97,10 @@ export async function cancelIn(
 export async function cancelWithin(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runId: string; reason: string },
+  args: { workspaceId: string; runId: string; reason: string },
 ): Promise<boolean> {
   for (let tried = 1; tried <= TRIES_MAX; tried++)
-    if (await undoUnless(tx, () => cancelIn(tx, deps, a).catch(trueIfEnded))) return true;
+    if (await undoUnless(tx, () => cancelIn(tx, deps, args).catch(trueIfEnded))) return true;
   return false;
 }
 
@@ -113,9 +113,9 @@ function trueIfEnded(failure: unknown): true {
 export async function mustCancel(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runId: string; reason: string },
+  args: { workspaceId: string; runId: string; reason: string },
 ): Promise<void> {
-  if (!(await cancelWithin(tx, deps, a))) throw changesTooFast(a.runId);
+  if (!(await cancelWithin(tx, deps, args))) throw changesTooFast(args.runId);
 }
 
 function changesTooFast(runId: string): Problem {

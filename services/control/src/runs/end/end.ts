@@ -74,17 +74,17 @@ type Decided = HeldEnding & {
 export async function endAttempts(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; endings: readonly HeldEnding[] },
+  args: { workspaceId: string; endings: readonly HeldEnding[] },
 ): Promise<Map<string, AttemptRow>> {
-  const { workspaceId } = a;
-  if (a.endings.length === 0) return new Map();
+  const { workspaceId } = args;
+  if (args.endings.length === 0) return new Map();
   const policies = await lockRunPolicies(tx, {
     workspaceId,
-    runIds: a.endings.map(({ held }) => held.runId),
+    runIds: args.endings.map(({ held }) => held.runId),
   });
   const policyOf = new Map(policies.map((one) => [one.runId, one]));
-  const waitsOf = await suspendedOn(tx, a);
-  const decided = a.endings.flatMap((ending): Decided[] => {
+  const waitsOf = await suspendedOn(tx, args);
+  const decided = args.endings.flatMap((ending): Decided[] => {
     const { held, ended } = ending;
     const policy = policyOf.get(held.runId);
     const decision =
@@ -128,10 +128,10 @@ export async function endAttempts(
 /** How the waits stand that suspensions name. Asked under the locks of the runs, under which alone waits settle. */
 async function suspendedOn(
   tx: Tx,
-  a: { workspaceId: string; endings: readonly HeldEnding[] },
+  args: { workspaceId: string; endings: readonly HeldEnding[] },
 ): Promise<Map<string, { settled: number; open: number }>> {
-  const { workspaceId } = a;
-  const suspending = a.endings.filter(({ ended }) => ended.outcome === "suspended");
+  const { workspaceId } = args;
+  const suspending = args.endings.filter(({ ended }) => ended.outcome === "suspended");
   const [cut, whole] = [
     suspending.filter(({ ended }) => ended.moreWaits),
     suspending.filter(({ ended }) => !ended.moreWaits),
@@ -159,17 +159,17 @@ async function suspendedOn(
  */
 async function addForgotten(
   tx: Tx,
-  a: {
+  args: {
     lacking: readonly HeldEnding[];
     waits: Map<string, { runId: string; settled: number; open: number }>;
   },
 ): Promise<void> {
   const wentBack = await wentBackAt(tx);
   if (wentBack === null) return;
-  for (const { held } of a.lacking) {
+  for (const { held } of args.lacking) {
     if (held.createdAt >= wentBack) continue;
-    const { settled, open } = a.waits.get(held.runId) ?? { settled: 0, open: 0 };
-    a.waits.set(held.runId, { runId: held.runId, settled: settled + 1, open });
+    const { settled, open } = args.waits.get(held.runId) ?? { settled: 0, open: 0 };
+    args.waits.set(held.runId, { runId: held.runId, settled: settled + 1, open });
   }
 }
 
@@ -218,16 +218,16 @@ function failureOf({ held, ended: { outcome, failedBy }, decision }: Decided): F
 async function settleTasks(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; decided: readonly Decided[] },
+  args: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<void> {
-  const started = a.decided.filter(({ held }) => held.startedAt !== null);
+  const started = args.decided.filter(({ held }) => held.startedAt !== null);
   for (const [by, group] of Map.groupBy(started, ({ decision }) => decision.tasks)) {
     const move = TASK_RUN_TRANSITIONS[by];
     const from: readonly TaskRunState[] = move.from;
     const [to] = move.to;
     const attemptIds = group.map(({ held }) => held.id);
     const settled = await settleTaskRuns(tx, deps.clock, {
-      workspaceId: a.workspaceId,
+      workspaceId: args.workspaceId,
       attemptIds,
       from,
       to,
@@ -254,35 +254,35 @@ function runEndOf({ held, ended, decision }: Decided): RunEnd {
 async function keptByJobs(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; decided: readonly Decided[] },
+  args: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<Set<string>> {
-  const settling = a.decided.filter((one) => one.hasDependents && one.decision.run.by === "settle");
+  const settling = args.decided.filter((one) => one.hasDependents && one.decision.run.by === "settle");
   const runIds = settling.map(({ held }) => held.runId);
-  return cancelJobs(tx, deps, { workspaceId: a.workspaceId, runIds });
+  return cancelJobs(tx, deps, { workspaceId: args.workspaceId, runIds });
 }
 
 async function moveRuns(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; decided: readonly Decided[] },
+  args: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<void> {
-  const stay = await keptByJobs(tx, deps, a);
-  const ends = a.decided.filter(({ held }) => !stay.has(held.runId)).map(runEndOf);
-  const moved = await saveRunEnds(tx, deps.clock, { workspaceId: a.workspaceId, ends });
-  const missing = a.decided.find(
+  const stay = await keptByJobs(tx, deps, args);
+  const ends = args.decided.filter(({ held }) => !stay.has(held.runId)).map(runEndOf);
+  const moved = await saveRunEnds(tx, deps.clock, { workspaceId: args.workspaceId, ends });
+  const missing = args.decided.find(
     ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
   );
   if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.decision.run.by);
   afterCommit(tx, "changes of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
-  const limited = new Set(a.decided.filter((one) => one.limited).map(({ held }) => held.runId));
+  const limited = new Set(args.decided.filter((one) => one.limited).map(({ held }) => held.runId));
   for (const row of moved) {
     if (!atOnce.has(row.id)) continue;
     if (limited.has(row.id)) enterLine(tx, deps, row);
     else await admit(tx, deps, row);
   }
   const resumed = new Set(
-    a.decided.filter((one) => one.decision.suspends?.resumes).map(({ held }) => held.runId),
+    args.decided.filter((one) => one.decision.suspends?.resumes).map(({ held }) => held.runId),
   );
   const goingOn = moved.filter((row) => resumed.has(row.id));
   await resumeRuns(

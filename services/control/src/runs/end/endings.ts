@@ -59,14 +59,14 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | running | failed; or cancelled though nobody asked, and the database has not forgotten it | failed |
  * | running | lost | crashed |
  */
-export function decideEnding(a: Ending): Decision | null {
-  if (a.state === "cancelling") return a.outcome === "completed" ? completed() : settled(a);
-  if (a.state === "claimed") return a.outcome === "refused" ? refused(a, "refuse") : null;
-  if (a.state !== "running") return null;
-  if (a.outcome === "completed") return completed();
-  if (a.outcome === "refused") return refused(a, "fail");
-  if (a.outcome === "suspended" && a.waits) return suspended(a.waits);
-  return a.outcome === "lost" ? lost(a) : failed(a);
+export function decideEnding(args: Ending): Decision | null {
+  if (args.state === "cancelling") return args.outcome === "completed" ? completed() : settled(args);
+  if (args.state === "claimed") return args.outcome === "refused" ? refused(args, "refuse") : null;
+  if (args.state !== "running") return null;
+  if (args.outcome === "completed") return completed();
+  if (args.outcome === "refused") return refused(args, "fail");
+  if (args.outcome === "suspended" && args.waits) return suspended(args.waits);
+  return args.outcome === "lost" ? lost(args) : failed(args);
 }
 
 function completed(): Decision {
@@ -88,22 +88,22 @@ function suspended({ settled }: NonNullable<Ending["waits"]>): Decision {
   };
 }
 
-function settled(a: Ending): Decision {
+function settled(args: Ending): Decision {
   return {
-    attempt: { by: "settle", cause: a.outcome === "lost" ? "lost" : "user" },
+    attempt: { by: "settle", cause: args.outcome === "lost" ? "lost" : "user" },
     run: { by: "settle", to: "cancelled", cause: "user" },
-    tasks: a.outcome === "lost" ? "lose" : "cancel",
+    tasks: args.outcome === "lost" ? "lose" : "cancel",
     again: null,
   };
 }
 
-function refused(a: Ending, by: "refuse" | "fail"): Decision {
-  const cause = a.cause === "invalid-parameters" ? a.cause : "refused";
+function refused(args: Ending, by: "refuse" | "fail"): Decision {
+  const cause = args.cause === "invalid-parameters" ? args.cause : "refused";
   return { attempt: { by, cause }, run: { by, to: "failed", cause }, tasks: "cancel", again: null };
 }
 
-function lost(a: Ending): Decision {
-  const again = retryOf(a, "lost");
+function lost(args: Ending): Decision {
+  const again = retryOf(args, "lost");
   return {
     attempt: { by: "lose", cause: "lost" },
     run: again ? { by: "lose", to: "scheduled", cause: null } : { by: "lose", to: "crashed", cause: "lost" },
@@ -112,9 +112,9 @@ function lost(a: Ending): Decision {
   };
 }
 
-function failed(a: Ending): Decision {
-  const cause = failureCause(a);
-  const again = retryOf(a, cause);
+function failed(args: Ending): Decision {
+  const cause = failureCause(args);
+  const again = retryOf(args, cause);
   return {
     attempt: { by: "fail", cause },
     run: again ? { by: "retry", to: "scheduled", cause: null } : { by: "fail", to: "failed", cause },
@@ -124,13 +124,13 @@ function failed(a: Ending): Decision {
 }
 
 /** A worker cannot know that a person cancelled a run that the control plane was never asked to cancel. */
-function failureCause(a: Ending): Cause {
-  return a.outcome !== "failed" || a.cause === null || a.cause === "user" ? "error" : a.cause;
+function failureCause(args: Ending): Cause {
+  return args.outcome !== "failed" || args.cause === null || args.cause === "user" ? "error" : args.cause;
 }
 
-function retryOf(a: Ending, cause: Cause): Decision["again"] {
+function retryOf(args: Ending, cause: Cause): Decision["again"] {
   if (LAST_CAUSES.includes(cause)) return null;
   if (FREE_CAUSES.includes(cause)) return { delayMs: 0, spends: false };
-  if (!a.retry.causes.includes(cause) || a.spent >= a.retry.limit) return null;
-  return { delayMs: a.retry.delayMs, spends: true };
+  if (!args.retry.causes.includes(cause) || args.spent >= args.retry.limit) return null;
+  return { delayMs: args.retry.delayMs, spends: true };
 }

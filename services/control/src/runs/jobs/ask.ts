@@ -10,26 +10,26 @@ type AskedJob = Extract<AskedWait, { kind: "job" }>;
 export async function intendJob(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; jobId: string; asked: AskedJob },
+  args: { held: AttemptRow; jobId: string; asked: AskedJob },
 ): Promise<void> {
-  const { workspaceId, runId, id: attemptId } = a.held;
+  const { workspaceId, runId, id: attemptId } = args.held;
   const run = await findRun(tx, { workspaceId, runId });
   if (run === null) throw new Problem("run-not-found", `There is no run ${runId}.`);
-  await insertJob(tx, deps.clock, { id: a.jobId, attemptId, run, asked: a.asked });
+  await insertJob(tx, deps.clock, { id: args.jobId, attemptId, run, asked: args.asked });
 }
 
 /** What a flow is told of a job that it has asked for. */
 export async function calledJob(
   tx: Tx,
-  a: { held: AttemptRow; jobId: string; asked: AskedJob },
+  args: { held: AttemptRow; jobId: string; asked: AskedJob },
 ): Promise<CalledJob> {
-  const { workspaceId, runId } = a.held;
-  const row = await findJob(tx, { workspaceId, jobId: a.jobId });
+  const { workspaceId, runId } = args.held;
+  const row = await findJob(tx, { workspaceId, jobId: args.jobId });
   const run = await findRun(tx, { workspaceId, runId });
-  if (row === null || run === null) throw noJob(a.jobId);
-  const { callback: hash } = a.asked;
+  if (row === null || run === null) throw noJob(args.jobId);
+  const { callback: hash } = args.asked;
   const isNew = hash !== undefined && row.handle === null && !row.callbacks.includes(hash);
-  if (isNew) await addCallback(tx, { workspaceId, jobId: a.jobId, hash });
+  if (isNew) await addCallback(tx, { workspaceId, jobId: args.jobId, hash });
   return {
     handle: row.handle,
     intendedBy: row.intendedBy,
@@ -42,10 +42,10 @@ export async function calledJob(
 export async function recordHandle(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; jobId: string; handle: Ref },
+  args: { held: AttemptRow; jobId: string; handle: Ref },
 ): Promise<void> {
-  const { workspaceId, runId } = a.held;
-  const { jobId, handle } = a;
+  const { workspaceId, runId } = args.held;
+  const { jobId, handle } = args;
   const saved = await saveHandle(tx, deps.clock, { workspaceId, runId, jobId, handle });
   if (saved === null && (await findJob(tx, { workspaceId, jobId })) === null) throw noJob(jobId);
 }

@@ -14,10 +14,10 @@ const CALLER = "callback";
  * so, once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
  * @throws Problem `wait-not-found`, also for a wrong token.
  */
-export async function callBack(deps: Deps, a: Callback & { said: CallBack }): Promise<CalledBack> {
-  const { workspaceId, jobId } = a;
-  const { runId } = await calledJob(deps, a);
-  const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(a.said), lease: null }];
+export async function callBack(deps: Deps, args: Callback & { said: CallBack }): Promise<CalledBack> {
+  const { workspaceId, jobId } = args;
+  const { runId } = await calledJob(deps, args);
+  const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(args.said), lease: null }];
   await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: CALLER }));
   const wait = await findWaitNow(deps.database.db, deps.clock, { workspaceId, runId, waitId: jobId });
   if (wait === null || wait.state === "open") throw noSuch();
@@ -31,9 +31,9 @@ interface Callback {
   readonly token: string;
 }
 
-async function calledJob(deps: Pick<Deps, "database">, a: Callback): Promise<{ runId: string }> {
-  const row = await findJob(deps.database.db, a);
-  if (row === null || !isOneOf(a.token, row.callbacks)) throw noSuch();
+async function calledJob(deps: Pick<Deps, "database">, args: Callback): Promise<{ runId: string }> {
+  const row = await findJob(deps.database.db, args);
+  if (row === null || !isOneOf(args.token, row.callbacks)) throw noSuch();
   return row;
 }
 
@@ -41,8 +41,8 @@ async function calledJob(deps: Pick<Deps, "database">, a: Callback): Promise<{ r
  * Lets only those who know a job's token go on to send a body.
  * @throws Problem `wait-not-found`.
  */
-export async function checkCallback(deps: Pick<Deps, "database">, a: Callback): Promise<void> {
-  await calledJob(deps, a);
+export async function checkCallback(deps: Pick<Deps, "database">, args: Callback): Promise<void> {
+  await calledJob(deps, args);
 }
 
 function noSuch(): Problem {

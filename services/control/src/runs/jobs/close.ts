@@ -12,8 +12,8 @@ type Closing = { readonly workspaceId: string } & (
  * Has external jobs cancelled that nobody waits for any more, where they can be; the workers that tend them are told. The
  * caller holds the locks of their runs.
  */
-export async function closeOpenJobs(tx: Tx, deps: Deps, a: Closing): Promise<void> {
-  const closed = await closeJobs(tx, deps.clock, a);
+export async function closeOpenJobs(tx: Tx, deps: Deps, args: Closing): Promise<void> {
+  const closed = await closeJobs(tx, deps.clock, args);
   const pools = closed.filter((row) => row.state === "cancelling").map((row) => row.poolId);
   for (const poolId of new Set(pools)) wakeAfterCommit(tx, "job", poolId);
 }
@@ -25,9 +25,9 @@ export async function closeOpenJobs(tx: Tx, deps: Deps, a: Closing): Promise<voi
 export async function cancelJobs(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<Set<string>> {
-  if (a.runIds.length === 0) return new Set();
-  await closeOpenJobs(tx, deps, a);
-  return keptOpen(tx, a);
+  if (args.runIds.length === 0) return new Set();
+  await closeOpenJobs(tx, deps, args);
+  return keptOpen(tx, args);
 }

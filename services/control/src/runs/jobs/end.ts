@@ -28,9 +28,9 @@ export interface JobOver {
 export async function endJobs(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; over: readonly JobOver[]; answeredBy: string },
+  args: { workspaceId: string; over: readonly JobOver[]; answeredBy: string },
 ): Promise<JobRow[]> {
-  const { workspaceId, over } = a;
+  const { workspaceId, over } = args;
   const runIds = [...new Set(over.map((one) => one.runId))];
   const runs = await lockWaiting(tx, { workspaceId, runIds });
   const ends = over.map(({ jobId, lease, by, outcome }) => {
@@ -47,7 +47,7 @@ export async function endJobs(
       workspaceId,
       waitId: jobId,
       answer,
-      answeredBy: a.answeredBy,
+      answeredBy: args.answeredBy,
       eventId: null,
     });
   }
@@ -61,10 +61,10 @@ export async function endJobs(
 async function settleRuns(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; runs: readonly WaitingRun[] },
+  args: { workspaceId: string; runs: readonly WaitingRun[] },
 ): Promise<void> {
-  const { workspaceId } = a;
-  const waiting = a.runs.filter((one) => one.state === "cancelling").map((one) => one.id);
+  const { workspaceId } = args;
+  const waiting = args.runs.filter((one) => one.state === "cancelling").map((one) => one.id);
   if (waiting.length === 0) return;
   const kept = await keptOpen(tx, { workspaceId, runIds: waiting });
   for (const runId of waiting) {

@@ -43,9 +43,9 @@ const asked = {
 type Flow = Awaited<ReturnType<typeof startedIn>>;
 
 /** A run whose flow has submitted a job and is suspended on it. */
-async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
-  const flow = await startedIn(testEnv, a.tenancy);
-  await flow.ask(AT, a.wait ?? asked);
+async function waiting(args: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
+  const flow = await startedIn(testEnv, args.tenancy);
+  await flow.ask(AT, args.wait ?? asked);
   await handle(flow);
   await flow.suspend([AT]);
   const jobId = await derivedId(flow.id, AT);

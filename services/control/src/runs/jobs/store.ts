@@ -18,22 +18,22 @@ const jobsOf = (raws: readonly RawRow[]): JobRow[] => raws.map((raw) => rowOf(jo
 /** The job under the id of a wait. Primary key. */
 export async function findJob(
   from: Queryable,
-  a: { workspaceId: string; jobId: string },
+  args: { workspaceId: string; jobId: string },
 ): Promise<JobRow | null> {
   const [raw] = await rows<RawRow>(
     from,
-    sql`select ${columns(job, "j")} from job j where j.workspace_id = ${a.workspaceId} and j.id = ${a.jobId}`,
+    sql`select ${columns(job, "j")} from job j where j.workspace_id = ${args.workspaceId} and j.id = ${args.jobId}`,
   );
   return raw === undefined ? null : rowOf(job, raw);
 }
 
 /** Every job of a run, the first wanted first. Index job_of_run. */
-export async function listJobsOfRun(from: Queryable, a: RunName & { limit: number }): Promise<JobRow[]> {
+export async function listJobsOfRun(from: Queryable, args: RunName & { limit: number }): Promise<JobRow[]> {
   return jobsOf(
     await rows<RawRow>(
       from,
-      sql`select ${columns(job, "j")} from job j where j.workspace_id = ${a.workspaceId} and j.run_id = ${a.runId}
-        order by j.created_at, j.id limit ${a.limit}`,
+      sql`select ${columns(job, "j")} from job j where j.workspace_id = ${args.workspaceId} and j.run_id = ${args.runId}
+        order by j.created_at, j.id limit ${args.limit}`,
     ),
   );
 }
@@ -42,16 +42,16 @@ export async function listJobsOfRun(from: Queryable, a: RunName & { limit: numbe
 export async function insertJob(
   tx: Tx,
   clock: Clock,
-  a: { id: string; attemptId: string; run: RunRow; asked: Extract<AskedWait, { kind: "job" }> },
+  args: { id: string; attemptId: string; run: RunRow; asked: Extract<AskedWait, { kind: "job" }> },
 ): Promise<void> {
-  const { id, asked, run } = a;
+  const { id, asked, run } = args;
   const callbacks = asked.callback === undefined ? [] : [asked.callback];
   await rows(
     tx,
     sql`insert into job (workspace_id, id, run_id, pool_id, deployment, version_id, version, name, state, intended_by,
         retries, poll_every_ms, cancels, callbacks, created_at)
       values (${run.workspaceId}, ${id}, ${run.id}, ${run.poolId}, ${run.deployment}, ${run.versionId}, ${run.version},
-        ${asked.job}, 'intended', ${a.attemptId}, ${run.retries}, ${asked.pollEveryMs}, ${asked.cancels},
+        ${asked.job}, 'intended', ${args.attemptId}, ${run.retries}, ${asked.pollEveryMs}, ${asked.cancels},
         ${textArray(callbacks)}::text[], date_trunc('milliseconds', ${now(clock)}))
       on conflict do nothing`,
   );
@@ -60,13 +60,13 @@ export async function insertJob(
 /** Lets one more token end a job whose handle is not known: an earlier attempt may have submitted it with another. */
 export async function addCallback(
   tx: Tx,
-  a: { workspaceId: string; jobId: string; hash: string },
+  args: { workspaceId: string; jobId: string; hash: string },
 ): Promise<void> {
   await rows(
     tx,
-    sql`update job set callbacks = callbacks || ${a.hash}::text
-      where workspace_id = ${a.workspaceId} and id = ${a.jobId} and handle is null
-        and not ${a.hash} = any(callbacks) and cardinality(callbacks) < ${LIMITS.jobCallbacks}`,
+    sql`update job set callbacks = callbacks || ${args.hash}::text
+      where workspace_id = ${args.workspaceId} and id = ${args.jobId} and handle is null
+        and not ${args.hash} = any(callbacks) and cardinality(callbacks) < ${LIMITS.jobCallbacks}`,
   );
 }
 
@@ -74,14 +74,14 @@ export async function addCallback(
 export async function saveHandle(
   tx: Tx,
   clock: Clock,
-  a: RunName & { jobId: string; handle: Ref },
+  args: RunName & { jobId: string; handle: Ref },
 ): Promise<JobRow | null> {
   const { from, to } = JOB_TRANSITIONS.submit;
   const [raw] = await rows<RawRow>(
     tx,
-    sql`update job j set handle = ${JSON.stringify(a.handle)}::json, submitted_at = ${now(clock)},
+    sql`update job j set handle = ${JSON.stringify(args.handle)}::json, submitted_at = ${now(clock)},
         state = case when j.state = any(${textArray(from)}::text[]) then ${to[0]} else j.state end
-      where j.workspace_id = ${a.workspaceId} and j.id = ${a.jobId} and j.run_id = ${a.runId} and j.handle is null
+      where j.workspace_id = ${args.workspaceId} and j.id = ${args.jobId} and j.run_id = ${args.runId} and j.handle is null
       returning ${columns(job, "j")}`,
   );
   return raw === undefined ? null : rowOf(job, raw);
@@ -94,20 +94,20 @@ export async function saveHandle(
 export async function closeJobs(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string } & ({ runIds: readonly string[] } | { jobIds: readonly string[] }),
+  args: { workspaceId: string } & ({ runIds: readonly string[] } | { jobIds: readonly string[] }),
 ): Promise<JobRow[]> {
   const { from, to } = JOB_TRANSITIONS.cancel;
   const which =
-    "runIds" in a
-      ? sql`j.run_id = any(${textArray(a.runIds)}::uuid[])`
-      : sql`j.id = any(${textArray(a.jobIds)}::uuid[])`;
+    "runIds" in args
+      ? sql`j.run_id = any(${textArray(args.runIds)}::uuid[])`
+      : sql`j.id = any(${textArray(args.jobIds)}::uuid[])`;
   return jobsOf(
     await rows<RawRow>(
       tx,
       sql`update job j set state = case when j.cancels then ${to[0]} else ${JOB_TRANSITIONS.leave.to[0]} end,
           ended_at = case when j.cancels then null else ${now(clock)} end,
           cancel_until = case when j.cancels then ${after(clock, DEFAULTS.jobCancelMs)} end
-        where j.workspace_id = ${a.workspaceId} and ${which} and j.state = any(${textArray(from)}::text[])
+        where j.workspace_id = ${args.workspaceId} and ${which} and j.state = any(${textArray(from)}::text[])
         returning ${columns(job, "j")}`,
     ),
   );
@@ -116,12 +116,12 @@ export async function closeJobs(
 /** Of these runs, those that a job of theirs which is being cancelled keeps from ending. Index job_of_run. */
 export async function keptOpen(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<Set<string>> {
   const kept = await rows<{ runId: string }>(
     tx,
-    sql`select distinct run_id as "runId" from job where workspace_id = ${a.workspaceId}
-      and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'cancelling'`,
+    sql`select distinct run_id as "runId" from job where workspace_id = ${args.workspaceId}
+      and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'cancelling'`,
   );
   return new Set(kept.map((one) => one.runId));
 }
@@ -139,16 +139,16 @@ export interface JobEnd {
 export async function saveJobEnds(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; ends: readonly JobEnd[] },
+  args: { workspaceId: string; ends: readonly JobEnd[] },
 ): Promise<JobRow[]> {
   return jobsOf(
     await rows<RawRow>(
       tx,
       sql`update job j set state = e."to", failed = e.failed, stumble = null, ended_at = ${now(clock)},
           lease = null, worker_id = null, lease_expires_at = null
-        from json_to_recordset(${JSON.stringify(a.ends)}::json)
+        from json_to_recordset(${JSON.stringify(args.ends)}::json)
           as e (id uuid, lease uuid, "from" text[], "to" text, failed boolean)
-        where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
+        where j.workspace_id = ${args.workspaceId} and j.id = any(${textArray(args.ends.map((end) => end.id))}::uuid[])
           and j.id = e.id and j.state = any(e."from") and (e.lease is null or j.lease = e.lease)
         returning ${columns(job, "j")}`,
     ),

@@ -18,17 +18,17 @@ export interface PolledJob {
 export async function savePolls(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; polls: readonly PolledJob[]; leaseMs: number },
+  args: { workspaceId: string; polls: readonly PolledJob[]; leaseMs: number },
 ): Promise<void> {
   await rows(
     from,
     sql`update job j set says = coalesce(p.says, j.says), stumble = p.stumble,
         polled_at = case when p.says is null then j.polled_at
           else ${now(clock)} - make_interval(secs => p."agoMs" / 1000.0) end,
-        lease_expires_at = ${after(clock, a.leaseMs)}
-      from json_to_recordset(${JSON.stringify(a.polls)}::json)
+        lease_expires_at = ${after(clock, args.leaseMs)}
+      from json_to_recordset(${JSON.stringify(args.polls)}::json)
         as p ("jobId" uuid, lease uuid, says text, stumble text, "agoMs" float8)
-      where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.polls.map((one) => one.jobId))}::uuid[])
+      where j.workspace_id = ${args.workspaceId} and j.id = any(${textArray(args.polls.map((one) => one.jobId))}::uuid[])
         and j.id = p."jobId" and j.lease = p.lease`,
   );
 }
@@ -37,9 +37,9 @@ export async function savePolls(
 export async function renewJobs(
   from: Queryable,
   clock: Clock,
-  a: { worker: WorkerScope; held: readonly { jobId: string; lease: string }[]; leaseMs: number },
+  args: { worker: WorkerScope; held: readonly { jobId: string; lease: string }[]; leaseMs: number },
 ): Promise<Pick<JobRow, "id" | "state">[]> {
-  const { worker, held, leaseMs } = a;
+  const { worker, held, leaseMs } = args;
   const named = sql`json_to_recordset(${JSON.stringify(held)}::json) as h ("jobId" uuid, lease uuid)`;
   const ids = textArray(held.map((one) => one.jobId));
   const mine = sql`j.workspace_id = ${worker.workspaceId} and j.id = any(${ids}::uuid[]) and j.id = h."jobId" and j.lease = h.lease`;
@@ -58,21 +58,21 @@ export async function renewJobs(
 export async function takeJobs(
   from: Queryable,
   clock: Clock,
-  a: { worker: WorkerScope; free: number; held: readonly { jobId: string }[]; leaseMs: number },
+  args: { worker: WorkerScope; free: number; held: readonly { jobId: string }[]; leaseMs: number },
 ): Promise<JobRow[]> {
-  const { worker } = a;
+  const { worker } = args;
   const raws = await rows<RawRow>(
     from,
     sql`update job j set lease = gen_random_uuid(), worker_id = ${worker.workerId},
-        lease_expires_at = ${after(clock, a.leaseMs)}
+        lease_expires_at = ${after(clock, args.leaseMs)}
       where j.workspace_id = ${worker.workspaceId} and j.id = any(array(
         select o.id from job o
         where o.workspace_id = ${worker.workspaceId} and o.pool_id = ${worker.poolId}
           and o.state in ('intended', 'submitted', 'cancelling')
           and (o.state = 'cancelling' or o.state = 'submitted' and o.poll_every_ms is not null)
           and (o.lease_expires_at is null or o.lease_expires_at <= ${now(clock)}
-            or o.worker_id = ${worker.workerId} and o.id <> all(${textArray(a.held.map((one) => one.jobId))}::uuid[]))
-        order by o.id limit ${a.free} for update skip locked))
+            or o.worker_id = ${worker.workerId} and o.id <> all(${textArray(args.held.map((one) => one.jobId))}::uuid[]))
+        order by o.id limit ${args.free} for update skip locked))
       returning ${columns(job, "j")}`,
   );
   return raws.map((raw) => rowOf(job, raw));
@@ -81,25 +81,25 @@ export async function takeJobs(
 /** Lets other workers tend jobs that one gives back. Primary key. */
 export async function releaseJobs(
   from: Queryable,
-  a: { workspaceId: string; released: readonly { jobId: string; lease: string }[] },
+  args: { workspaceId: string; released: readonly { jobId: string; lease: string }[] },
 ): Promise<void> {
   await rows(
     from,
     sql`update job j set lease = null, worker_id = null, lease_expires_at = null
-      from json_to_recordset(${JSON.stringify(a.released)}::json) as h ("jobId" uuid, lease uuid)
-      where j.workspace_id = ${a.workspaceId} and j.id = h."jobId" and j.lease = h.lease`,
+      from json_to_recordset(${JSON.stringify(args.released)}::json) as h ("jobId" uuid, lease uuid)
+      where j.workspace_id = ${args.workspaceId} and j.id = h."jobId" and j.lease = h.lease`,
   );
 }
 
 /** Jobs by their ids. Primary key. */
 export async function findJobs(
   from: Queryable,
-  a: { workspaceId: string; jobIds: readonly string[] },
+  args: { workspaceId: string; jobIds: readonly string[] },
 ): Promise<JobRow[]> {
   const raws = await rows<RawRow>(
     from,
     sql`select ${columns(job, "j")} from job j
-      where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.jobIds)}::uuid[])`,
+      where j.workspace_id = ${args.workspaceId} and j.id = any(${textArray(args.jobIds)}::uuid[])`,
   );
   return raws.map((raw) => rowOf(job, raw));
 }
@@ -131,11 +131,11 @@ export async function untilJobsFree(
 /** The signed specs of versions. Primary key. */
 export function listSpecs(
   from: Queryable,
-  a: { workspaceId: string; versionIds: readonly string[] },
+  args: { workspaceId: string; versionIds: readonly string[] },
 ): Promise<{ versionId: string; spec: string }[]> {
   return rows(
     from,
     sql`select v.id as "versionId", v.spec_jws as spec from deployment_version v
-      where v.workspace_id = ${a.workspaceId} and v.id = any(${textArray(a.versionIds)}::uuid[])`,
+      where v.workspace_id = ${args.workspaceId} and v.id = any(${textArray(args.versionIds)}::uuid[])`,
   );
 }

@@ -37,9 +37,9 @@ function stumbleText({ stumble }: JobRow): string {
 /** What keeps a run from ending that is to be cancelled and has no process: jobs which are to be cancelled first. */
 export async function cancellingReasons(
   from: Queryable,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<WaitReason[]> {
-  const jobs = await listJobsOfRun(from, { ...a, limit: LIMITS.waits });
+  const jobs = await listJobsOfRun(from, { ...args, limit: LIMITS.waits });
   return jobs
     .filter((row) => row.state === "cancelling")
     .map((row) => {

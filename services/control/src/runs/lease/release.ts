@@ -17,9 +17,9 @@ const BACK_OFF_MAX_SECONDS = 60;
 export async function releaseAttempt(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; reason: string },
+  args: { held: AttemptRow; reason: string },
 ): Promise<AttemptRow> {
-  const { workspaceId, id, runId, controlAcked } = a.held;
+  const { workspaceId, id, runId, controlAcked } = args.held;
   const released = await transitionAttempt(tx, {
     workspaceId,
     attemptId: id,
@@ -27,7 +27,7 @@ export async function releaseAttempt(
     set: {
       leaseExpiresAt: null,
       releases: sql`${attempt.releases} + 1`,
-      releaseReason: a.reason,
+      releaseReason: args.reason,
       notBefore: sql`${now(deps.clock)} + make_interval(secs => least(power(2, least(${attempt.releases}, 10)), ${BACK_OFF_MAX_SECONDS}))`,
     },
   });

@@ -18,19 +18,19 @@ export interface HeldStart {
 export async function startAttempts(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; starts: readonly HeldStart[] },
+  args: { workspaceId: string; starts: readonly HeldStart[] },
 ): Promise<Map<string, AttemptRow>> {
-  const [first] = a.starts;
+  const [first] = args.starts;
   if (first === undefined) return new Map();
   const started = await saveStarts(tx, deps.clock, {
-    workspaceId: a.workspaceId,
-    starts: a.starts.map(({ held, seq }) => ({ attemptId: held.id, seq })),
+    workspaceId: args.workspaceId,
+    starts: args.starts.map(({ held, seq }) => ({ attemptId: held.id, seq })),
     attempt: attemptMove(first.held.id, "start"),
     run: runMove(first.held.runId, "start"),
     leaseMs: deps.config.leaseMs,
   });
   const rows = new Map(started.map(({ row }) => [row.id, row]));
-  const missing = a.starts.find(({ held }) => !rows.has(held.id));
+  const missing = args.starts.find(({ held }) => !rows.has(held.id));
   if (missing !== undefined) throw notAllowed("attempt", missing.held.id, "start");
   const stuck = started.find(({ runMoved }) => !runMoved);
   if (stuck !== undefined) throw notAllowed("run", stuck.row.runId, "start");

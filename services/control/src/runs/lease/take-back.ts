@@ -17,9 +17,9 @@ const FORGOTTEN_MAX = 1_000;
 export async function takeBack(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; worker: WorkerScope; fence: FenceOf },
+  args: { held: AttemptRow; worker: WorkerScope; fence: FenceOf },
 ): Promise<AttemptRow | null> {
-  const { held, worker, fence } = a;
+  const { held, worker, fence } = args;
   const isOpen = held.startedAt === null && (held.state === "ready" || held.state === "claimed");
   if (!isOpen || held.poolId !== worker.poolId || !NONCE.test(fence.nonce)) return null;
   if (fence.epoch <= held.epoch || fence.epoch > held.epoch + FORGOTTEN_MAX) return null;

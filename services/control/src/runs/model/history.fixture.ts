@@ -59,9 +59,9 @@ export class History implements Remembered {
 
   private constructor(
     planes: readonly TestEnv[],
-    a: { tenancy: Tenancy; fakeWorkers: readonly FakeWorker[]; yard: Yard },
+    args: { tenancy: Tenancy; fakeWorkers: readonly FakeWorker[]; yard: Yard },
   ) {
-    const { tenancy, fakeWorkers, yard } = a;
+    const { tenancy, fakeWorkers, yard } = args;
     this.#planes = planes;
     this.#tenancy = tenancy;
     this.#fakeWorkers = fakeWorkers;
@@ -72,8 +72,8 @@ export class History implements Remembered {
   }
 
   /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
-  static async open(planes: readonly TestEnv[], a: { tenancy: Tenancy; yard: Yard }): Promise<History> {
-    const { tenancy, yard } = a;
+  static async open(planes: readonly TestEnv[], args: { tenancy: Tenancy; yard: Yard }): Promise<History> {
+    const { tenancy, yard } = args;
     const dispatchers = planes.map(() => new Dispatchers());
     const workers = await Promise.all(
       Array.from({ length: WORKERS }, () => tenancy.worker("worker", yard.amounts)),
@@ -151,12 +151,12 @@ export class History implements Remembered {
   }
 
   /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
-  async #poll(a: { worker: number; forget: boolean; lost: boolean }): Promise<void> {
-    const mine = this.#claims[a.worker] ?? [];
-    if (a.forget) mine.length = 0;
+  async #poll(args: { worker: number; forget: boolean; lost: boolean }): Promise<void> {
+    const mine = this.#claims[args.worker] ?? [];
+    if (args.forget) mine.length = 0;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const heard = await this.#fakeWorkers[a.worker]?.look({ free: 2, held });
-    this.#hear(mine, heard, a);
+    const heard = await this.#fakeWorkers[args.worker]?.look({ free: 2, held });
+    this.#hear(mine, heard, args);
   }
 
   /** A run is asked for while a worker waits at the same control plane, which gives it away where it makes it. */
@@ -176,17 +176,17 @@ export class History implements Remembered {
   }
 
   /** A worker takes what an answer tells it, unless the answer is lost. */
-  #hear(mine: Claim[], heard: Claimed | undefined, a: { lost: boolean }): void {
+  #hear(mine: Claim[], heard: Claimed | undefined, args: { lost: boolean }): void {
     for (const { runId, attemptId, ordinal, epoch, nonce } of heard?.assignments ?? []) {
       const place = `${attemptId} ${epoch}`;
       expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);
       expect(this.nonces.get(place) ?? nonce).toBe(nonce);
       this.nonces.set(place, nonce);
       this.#newest.set(attemptId, epoch);
-      if (!a.lost) mine.push({ runId, attemptId, ordinal, epoch, nonce, seq: 1 });
+      if (!args.lost) mine.push({ runId, attemptId, ordinal, epoch, nonce, seq: 1 });
     }
     for (const command of heard?.commands ?? []) {
-      if (command.kind !== "abandon" || a.lost) continue;
+      if (command.kind !== "abandon" || args.lost) continue;
       const index = mine.findIndex((claim) => claim.attemptId === command.attemptId);
       if (index >= 0) mine.splice(index, 1);
     }
@@ -281,13 +281,13 @@ export class History implements Remembered {
   }
 
   /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
-  async #mustChangeNothing(fakeWorker: FakeWorker, a: { fence: Claim; seq: number }): Promise<void> {
+  async #mustChangeNothing(fakeWorker: FakeWorker, args: { fence: Claim; seq: number }): Promise<void> {
     const before = await readStates(fakeWorker.testEnv, this.#tenancy);
     for (const record of [said.started, said.ended("completed")]) {
-      const answer = await fakeWorker.say(a.fence, [record], { from: a.seq });
+      const answer = await fakeWorker.say(args.fence, [record], { from: args.seq });
       expect(answer.status).toBe("stale");
     }
-    const { leases } = await renew(fakeWorker.testEnv.deps, fakeWorker.worker, { held: [a.fence] });
+    const { leases } = await renew(fakeWorker.testEnv.deps, fakeWorker.worker, { held: [args.fence] });
     expect(leases).toMatchObject([{ status: "gone" }]);
     expect(await readStates(fakeWorker.testEnv, this.#tenancy)).toEqual(before);
   }

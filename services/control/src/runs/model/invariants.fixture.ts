@@ -58,20 +58,20 @@ export async function readStates(testEnv: TestEnv, tenancy: Tenancy): Promise<St
 /** Whether a table of states leads from one to the other, in any number of moves. */
 function reachable<State extends string>(
   table: Record<string, Transition<State>>,
-  a: { from: State; to: State },
+  args: { from: State; to: State },
 ): boolean {
-  const seen = new Set<State>([a.from]);
+  const seen = new Set<State>([args.from]);
   for (const state of seen)
     for (const move of Object.values(table))
       if (move.from.includes(state)) for (const next of move.to) seen.add(next);
-  return seen.has(a.to);
+  return seen.has(args.to);
 }
 
 /** Checks one step: what was before it, and what is after it. */
-export function checkStep(known: Remembered, a: { before: States; after: States }): void {
-  checkRuns(known, a);
-  checkClaims(known, a);
-  checkJobs(a);
+export function checkStep(known: Remembered, args: { before: States; after: States }): void {
+  checkRuns(known, args);
+  checkClaims(known, args);
+  checkJobs(args);
 }
 
 /** Only moves of the table happen, and what a job is known by stays. */

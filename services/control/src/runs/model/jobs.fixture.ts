@@ -70,13 +70,13 @@ export class Jobs {
   }
 
   /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
-  async tend(fakeWorker: FakeWorker, a: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
+  async tend(fakeWorker: FakeWorker, args: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
     const { worker, testEnv } = fakeWorker;
     const mine = this.#leases.get(worker.workerId) ?? new Map<string, string>();
     this.#leases.set(worker.workerId, mine);
-    if (a.forget) mine.clear();
+    if (args.forget) mine.clear();
     const held = [...mine].map(([jobId, lease]) => ({ jobId, lease, cancel: false }));
-    const changes = held.flatMap((one) => changesOf(a.says, one));
+    const changes = held.flatMap((one) => changesOf(args.says, one));
     const before = await this.#leasesNow(testEnv);
     const states = await this.#statesNow(testEnv);
     const body = { free: 5, held, news: changes, waitMs: 0 };
@@ -84,21 +84,21 @@ export class Jobs {
     const after = await this.#statesNow(testEnv);
     for (const { jobId, lease } of changes)
       if (before.get(jobId) !== lease) expect(after.get(jobId)).toBe(states.get(jobId));
-    if (a.lost) return;
-    if (["completed", "failed", "cancelled", "released"].includes(a.says)) mine.clear();
+    if (args.lost) return;
+    if (["completed", "failed", "cancelled", "released"].includes(args.says)) mine.clear();
     for (const jobId of told.gone) mine.delete(jobId);
     for (const { jobId, lease } of told.jobs) mine.set(jobId, lease);
   }
 
   /** A backend says how a run's job ended. A token that it was not given says nothing. */
-  async callBack(testEnv: TestEnv, a: { runId: string; right: boolean }): Promise<void> {
+  async callBack(testEnv: TestEnv, args: { runId: string; right: boolean }): Promise<void> {
     const { workspaceId } = this.#tenancy.scope;
-    const name = { workspaceId, jobId: await derivedId(a.runId, "job") };
+    const name = { workspaceId, jobId: await derivedId(args.runId, "job") };
     const said = { outcome: "completed", result: "called" } as const;
-    const token = a.right ? TOKEN : "another token";
+    const token = args.right ? TOKEN : "another token";
     const done = await callBack(testEnv.deps, { ...name, token, said }).catch(problemOf);
     if (done instanceof Problem) expect(done.code).toBe("wait-not-found");
-    else expect(a.right).toBe(true);
+    else expect(args.right).toBe(true);
   }
 
   /** What holds of jobs after every step. */

@@ -33,13 +33,13 @@ export class Requests {
    */
   async create(
     testEnv: TestEnv,
-    a: { run: number; twin: boolean },
+    args: { run: number; twin: boolean },
     dispatchers?: Dispatchers,
   ): Promise<void> {
-    const request = this.#requests[a.run];
+    const request = this.#requests[args.run];
     if (request === undefined) return;
     const keyed = request.idempotencyKey !== undefined;
-    const id = keyed && a.twin ? uuidv7(testEnv.clock.nowMs()) : request.id;
+    const id = keyed && args.twin ? uuidv7(testEnv.clock.nowMs()) : request.id;
     const made = await createRun(testEnv.deps, this.#tenancy.scope, { ...request, id }, dispatchers);
     if (keyed) this.#keyed ??= made.id;
     expect(made.id).toBe(keyed ? this.#keyed : id);

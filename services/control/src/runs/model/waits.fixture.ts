@@ -94,12 +94,12 @@ export class Waits {
   }
 
   /** Somebody answers a question: whoever is told that it counted is the only one. */
-  async answer(testEnv: TestEnv, a: { runId: string; path: WaitPath }): Promise<void> {
-    const waitId = await derivedId(a.runId, a.path);
+  async answer(testEnv: TestEnv, args: { runId: string; path: WaitPath }): Promise<void> {
+    const waitId = await derivedId(args.runId, args.path);
     this.#answers += 1;
     const answer = this.#answers;
     const done = await answerWait(testEnv.deps, this.#tenancy.scope, {
-      runId: a.runId,
+      runId: args.runId,
       waitId,
       answer,
     }).catch(problemOf);

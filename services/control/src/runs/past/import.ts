@@ -158,29 +158,29 @@ function fingerprintOfRun(run: EndedRun): Uint8Array {
  */
 export function importEnded(
   deps: Deps,
-  a: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
+  args: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
-  return inTransaction(deps, (tx) => write(tx, a));
+  return inTransaction(deps, (tx) => write(tx, args));
 }
 
 async function write(
   tx: Tx,
-  a: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
+  args: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
-  const { workspaceId } = a;
-  const pairs = a.runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
+  const { workspaceId } = args;
+  const pairs = args.runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
   await insertEnded(tx, {
     runs: pairs.map(({ row }) => row),
     attempts: pairs.flatMap(({ run, row }) => run.attempts.map((one) => rowOfAttempt(row, one))),
     tasks: pairs.flatMap(({ run, row }) => run.attempts.flatMap((one) => rowsOfTasks(row, one))),
-    keys: a.runs.map((run) => ({
+    keys: args.runs.map((run) => ({
       workspaceId,
       runId: run.id,
       fingerprint: fingerprintOfRun(run),
       endedAt: run.endedAt,
     })),
   });
-  const recent = a.runs.filter((run) => run.endedAt >= a.changesSince);
+  const recent = args.runs.filter((run) => run.endedAt >= args.changesSince);
   await writeChanges(
     tx,
     recent.map((run) => runChange({ ...run, workspaceId, name: null, attempts: run.attempts.length })),

@@ -10,11 +10,11 @@ const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 export async function listLatestRuns(
   deps: Pick<Deps, "database">,
   { workspaceId }: Pick<Scope, "workspaceId">,
-  a: { deployments: readonly string[]; each: number },
+  args: { deployments: readonly string[]; each: number },
 ): Promise<LatestRuns> {
-  const deployments = [...new Set(a.deployments)];
+  const deployments = [...new Set(args.deployments)];
   const [found, usual] = await Promise.all([
-    selectLatestRuns(deps.database.reads, { workspaceId, each: a.each, deployments }),
+    selectLatestRuns(deps.database.reads, { workspaceId, each: args.each, deployments }),
     selectUsual(deps.database.reads, { workspaceId, deployments }),
   ]);
   const items = [...Map.groupBy(found, (row) => row.deployment)].map(([deployment, rows]) => ({
@@ -41,13 +41,13 @@ const shown = ({ runId, worker, at }: VersionRunRow) => ({ runId, worker, at });
 export async function getVersionTrust(
   deps: Pick<Deps, "database">,
   scope: Scope,
-  a: { name: string; version: number },
+  args: { name: string; version: number },
 ): Promise<VersionTrust> {
-  const { version } = await getVersionDetail(deps, { scope, ...a });
+  const { version } = await getVersionDetail(deps, { scope, ...args });
   const runs = await selectVersionRuns(deps.database.reads, {
     workspaceId: scope.workspaceId,
-    deployment: a.name,
-    version: a.version,
+    deployment: args.name,
+    version: args.version,
     since: version.registeredAt,
   });
   const started = runs.find((one) => !one.refused);

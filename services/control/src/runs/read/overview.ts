@@ -6,8 +6,8 @@ import { readRestoreNotice } from "../store/restore-notice.ts";
 const HOUR_MS = 3_600_000;
 
 /** How the workspace stands: what has not ended, and what has become of what was created in the last hours. */
-export async function getOverview(deps: Deps, scope: Scope, a: { hours: number }): Promise<Overview> {
-  const spanMs = a.hours * HOUR_MS;
+export async function getOverview(deps: Deps, scope: Scope, args: { hours: number }): Promise<Overview> {
+  const spanMs = args.hours * HOUR_MS;
   const stretchMs = spanMs / OVERVIEW_STRETCHES;
   const { workspaceId } = scope;
   const [{ at, counts }, restored] = await Promise.all([

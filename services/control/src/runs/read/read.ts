@@ -39,10 +39,10 @@ type Tenant = Pick<Scope, "workspaceId">;
 /** A run's row, or Problem `run-not-found`, which is also the answer for another workspace's run. */
 export async function existingRun(
   from: Queryable,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<RunRow> {
-  const row = await findRun(from, a);
-  if (row === null) throw new Problem("run-not-found", `There is no run ${a.runId}.`);
+  const row = await findRun(from, args);
+  if (row === null) throw new Problem("run-not-found", `There is no run ${args.runId}.`);
   return row;
 }
 
@@ -57,9 +57,9 @@ interface LiveRun {
 
 async function readLive(
   deps: Pick<Deps, "clock" | "config">,
-  a: { from: Queryable; row: RunRow; attempts: readonly AttemptRow[] },
+  args: { from: Queryable; row: RunRow; attempts: readonly AttemptRow[] },
 ): Promise<LiveRun> {
-  const { from, row, attempts } = a;
+  const { from, row, attempts } = args;
   const { workspaceId, poolId, attemptId } = row;
   const current = attempts.find((one) => one.id === attemptId) ?? null;
   const facts = await readWaitFacts(from, deps.clock, { workspaceId, poolId, attemptId });
@@ -99,10 +99,10 @@ async function readLive(
 export async function getRun(
   deps: Deps,
   scope: Tenant,
-  a: { runId: string; from?: Queryable },
+  args: { runId: string; from?: Queryable },
 ): Promise<Run> {
-  const from = a.from ?? deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const from = args.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   const row = await existingRun(from, name);
   const attempts = await listAttempts(from, name);
   const late = await lateOf(from, { workspaceId: name.workspaceId, attempts });
@@ -125,10 +125,10 @@ export async function getRun(
 export async function getRunWhy(
   deps: Deps,
   scope: Tenant,
-  a: { runId: string; from?: Queryable },
+  args: { runId: string; from?: Queryable },
 ): Promise<RunWhy> {
-  const from = a.from ?? deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const from = args.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   const row = await existingRun(from, name);
   if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [], cycleText: null };
   const attempts = await listAttempts(from, name);
@@ -139,10 +139,10 @@ export async function getRunWhy(
 /** What came late for these attempts. Nothing does for one that nobody has claimed yet. */
 async function lateOf(
   from: Queryable,
-  a: { workspaceId: string; attempts: readonly AttemptRow[] },
+  args: { workspaceId: string; attempts: readonly AttemptRow[] },
 ): Promise<LateReportRow[]> {
-  const attemptIds = a.attempts.filter((one) => one.epoch > 0).map((one) => one.id);
-  return attemptIds.length === 0 ? [] : listLate(from, { workspaceId: a.workspaceId, attemptIds });
+  const attemptIds = args.attempts.filter((one) => one.epoch > 0).map((one) => one.id);
+  return attemptIds.length === 0 ? [] : listLate(from, { workspaceId: args.workspaceId, attemptIds });
 }
 
 /** What a list of runs is narrowed by, parsed by the contract. */
@@ -180,9 +180,9 @@ export async function listRuns(
 export async function getRunSummary(
   deps: Deps,
   scope: Tenant,
-  a: { runId: string; from?: Queryable },
+  args: { runId: string; from?: Queryable },
 ): Promise<RunSummary> {
-  return RunSummary.parse(await getRun(deps, scope, a));
+  return RunSummary.parse(await getRun(deps, scope, args));
 }
 
 /**
@@ -192,12 +192,12 @@ export async function getRunSummary(
 export async function listTaskRuns(
   deps: Deps,
   scope: Tenant,
-  a: { runId: string; limit: number; cursor?: string | undefined; from?: Queryable },
+  args: { runId: string; limit: number; cursor?: string | undefined; from?: Queryable },
 ): Promise<{ items: TaskRun[]; next: string | null }> {
-  const from = a.from ?? deps.database.reads;
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const from = args.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: args.runId };
   await existingRun(from, name);
-  const [attempt, ord] = readCursor(a.cursor, z.tuple([z.int32(), z.int()])) ?? [0, 0];
-  const found = await listTaskRunRows(from, { ...name, limit: a.limit + 1, after: { attempt, ord } });
-  return pageOf(found, { limit: a.limit, item: taskRunOf, key: (row) => [row.attempt, row.ord] });
+  const [attempt, ord] = readCursor(args.cursor, z.tuple([z.int32(), z.int()])) ?? [0, 0];
+  const found = await listTaskRunRows(from, { ...name, limit: args.limit + 1, after: { attempt, ord } });
+  return pageOf(found, { limit: args.limit, item: taskRunOf, key: (row) => [row.attempt, row.ord] });
 }

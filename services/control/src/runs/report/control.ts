@@ -34,15 +34,15 @@ type EndedRecord = Extract<ControlRecord, { type: "ended" }>;
  * Applies the control records of attempts, each in order: what was acknowledged is ignored, a hole in the sequence ends
  * an attempt's round, a malformed record or an illegal move is rejected by itself. Starts and ends, which every run has,
  * go together: one statement for all that stand next, however many workers reported them.
- * @param a.turns name each attempt once.
+ * @param args.turns name each attempt once.
  * @returns what each turn came to, in their order.
  */
 export async function applyControls(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; turns: readonly ControlTurn[] },
+  args: { workspaceId: string; turns: readonly ControlTurn[] },
 ): Promise<ControlResult[]> {
-  const lanes = a.turns.map((turn) => new ControlLane(turn));
+  const lanes = args.turns.map((turn) => new ControlLane(turn));
   let going = lanes;
   while (going.length > 0) {
     const starts: { lane: ControlLane; record: Started }[] = [];
@@ -52,7 +52,7 @@ export async function applyControls(
       if (record?.type === "started") starts.push({ lane, record });
       if (record?.type === "ended") ends.push({ lane, record });
     }
-    const { workspaceId } = a;
+    const { workspaceId } = args;
     await sideBySide([start(tx, deps, { workspaceId, starts }), end(tx, deps, { workspaceId, ends })]);
     going = [...starts, ...ends].map(({ lane }) => lane);
   }
@@ -168,15 +168,15 @@ function isOfTask(record: ControlRecord): record is TaskRecord {
 async function start(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; starts: readonly { lane: ControlLane; record: Started }[] },
+  args: { workspaceId: string; starts: readonly { lane: ControlLane; record: Started }[] },
 ): Promise<void> {
-  const able = a.starts.filter(
+  const able = args.starts.filter(
     ({ lane: { held } }) => held.startedAt === null && attemptCan(held.state, "start"),
   );
   const starts = able.map(({ lane, record }) => ({ held: lane.held, seq: record.seq }));
-  const started = await startAttempts(tx, deps, { workspaceId: a.workspaceId, starts });
+  const started = await startAttempts(tx, deps, { workspaceId: args.workspaceId, starts });
   if (able.length > 0) failpoint("start");
-  for (const { lane } of a.starts) {
+  for (const { lane } of args.starts) {
     const row = started.get(lane.held.id);
     if (row !== undefined) lane.settleStored(row);
     else lane.settle(lane.held.startedAt !== null ? lane.held : refusalOf(lane.held, "start"));
@@ -187,18 +187,18 @@ async function start(
 async function end(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; ends: readonly { lane: ControlLane; record: EndedRecord }[] },
+  args: { workspaceId: string; ends: readonly { lane: ControlLane; record: EndedRecord }[] },
 ): Promise<void> {
-  const open = a.ends.filter(({ lane }) => lane.held.endedAt === null);
+  const open = args.ends.filter(({ lane }) => lane.held.endedAt === null);
   for (const { lane, record } of open)
     if (record.outcome === "cancelled") lane.held = await repeatCancel(tx, deps, lane.held);
   const endings = open.map(({ lane, record }) => {
     const { type: _type, at: _at, ...ended } = record;
     return { held: lane.held, ended };
   });
-  const ended = await endAttempts(tx, deps, { workspaceId: a.workspaceId, endings });
+  const ended = await endAttempts(tx, deps, { workspaceId: args.workspaceId, endings });
   if (ended.size > 0) failpoint("end");
-  for (const { lane, record } of a.ends) {
+  for (const { lane, record } of args.ends) {
     const { held } = lane;
     const row = ended.get(held.id);
     if (row !== undefined) lane.settleStored(row);

@@ -42,9 +42,9 @@ export function plainRecord(report: AttemptReport, workerId: string): PlainRecor
  */
 export async function applyPlain(
   deps: Deps,
-  a: { workspaceId: string; records: readonly PlainRecord[] },
+  args: { workspaceId: string; records: readonly PlainRecord[] },
 ): Promise<Map<string, Answer>> {
-  const { workspaceId, records } = a;
+  const { workspaceId, records } = args;
   if (records.length === 0) return new Map();
   // What strikes here finds nothing committed, as before the end of a transaction.
   if (records.some(({ starts }) => starts)) failpoint("start");

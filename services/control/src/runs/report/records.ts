@@ -28,8 +28,8 @@ export function nextInSequence<Item extends { readonly seq: number }>(
 }
 
 /** The answer to a record that will never be accepted. */
-export function rejection(a: Rejection): Rejection {
-  return { ...a, detail: a.detail.slice(0, DETAIL_MAX_CHARS) };
+export function rejection(args: Rejection): Rejection {
+  return { ...args, detail: args.detail.slice(0, DETAIL_MAX_CHARS) };
 }
 
 /** A record as the contract reads it, or its faults by field, which never quote what was sent. */

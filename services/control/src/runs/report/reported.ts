@@ -15,13 +15,13 @@ export interface ReportedAttempt {
 /** Locks the attempts that a report names, in the order of their ids, archived ones too. Unknown ids are missing. */
 export async function lockReported(
   tx: Tx,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<Map<string, ReportedAttempt>> {
-  const live = await lockAttempts(tx, a);
+  const live = await lockAttempts(tx, args);
   const found = new Map<string, ReportedAttempt>(live.map((row) => [row.id, { row, archived: false }]));
-  const missing = a.attemptIds.filter((id) => !found.has(id));
+  const missing = args.attemptIds.filter((id) => !found.has(id));
   if (missing.length === 0) return found;
-  for (const row of await findArchived(tx, { workspaceId: a.workspaceId, attemptIds: missing })) {
+  for (const row of await findArchived(tx, { workspaceId: args.workspaceId, attemptIds: missing })) {
     found.set(row.id, { row, archived: true });
   }
   return found;
@@ -41,13 +41,13 @@ export function isCurrent(row: AttemptRow, fence: FenceOf & { workerId: string }
 export async function saveReported(
   tx: Tx,
   deps: Deps,
-  a: {
+  args: {
     workspaceId: string;
     progress: readonly (Progress & { archived: boolean })[];
     late: readonly (Late & { workerId: string })[];
   },
 ): Promise<void> {
-  const { workspaceId } = a;
+  const { workspaceId } = args;
   const { leaseMs, claimLeaseMs } = deps.config;
   for (const archived of [false, true]) {
     await saveProgress(tx, deps.clock, {
@@ -55,19 +55,19 @@ export async function saveReported(
       leaseMs,
       claimLeaseMs,
       table: archived ? "attempt_history" : "attempt",
-      progress: a.progress.filter((one) => one.archived === archived),
+      progress: args.progress.filter((one) => one.archived === archived),
     });
   }
-  for (const late of a.late) await noteLate(tx, deps.clock, { ...late, workspaceId });
+  for (const late of args.late) await noteLate(tx, deps.clock, { ...late, workspaceId });
 }
 
 /** What the worker must stop among the attempts that it reported on. */
 export async function commandsFor(
   tx: Tx,
-  a: { workspaceId: string; attempts: readonly AttemptRow[] },
+  args: { workspaceId: string; attempts: readonly AttemptRow[] },
 ): Promise<Command[]> {
-  const attemptIds = a.attempts.filter((row) => row.state === "cancelling").map((row) => row.id);
+  const attemptIds = args.attempts.filter((row) => row.state === "cancelling").map((row) => row.id);
   if (attemptIds.length === 0) return [];
-  const found = await listCancelling(tx, { workspaceId: a.workspaceId, attemptIds });
+  const found = await listCancelling(tx, { workspaceId: args.workspaceId, attemptIds });
   return found.map((row) => ({ kind: "cancel", ...row }));
 }

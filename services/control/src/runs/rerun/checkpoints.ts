@@ -54,11 +54,11 @@ interface Source {
 export async function listCheckpoints(
   deps: Deps,
   worker: WorkerScope,
-  a: z.infer<typeof Fence> & { after: string | null },
+  args: z.infer<typeof Fence> & { after: string | null },
 ): Promise<CheckpointPage> {
   const { db } = deps.database;
-  const held = await heldUnder(deps, worker, a);
-  const from = readCursor(a.after ?? undefined, Cursor) ?? ([0, 0, 0] as const);
+  const held = await heldUnder(deps, worker, args);
+  const from = readCursor(args.after ?? undefined, Cursor) ?? ([0, 0, 0] as const);
   if (from[0] === "waits") return { items: [], ...(await waitsAfter(db, held, from[1])) };
   const page = await checkpointsAfter(db, held, from);
   return page.next === null ? { ...page, ...(await waitsAfter(db, held, FIRST_ID)) } : page;
@@ -106,11 +106,11 @@ async function checkpointsAfter(
  */
 async function latestOf(
   from: Queryable,
-  a: { rows: readonly TaskRunRow[]; runs: readonly Source[] },
+  args: { rows: readonly TaskRunRow[]; runs: readonly Source[] },
 ): Promise<TaskRunRow[]> {
   const left: TaskRunRow[] = [];
-  for (const { runId, before } of a.runs) {
-    const own = a.rows.filter((row) => row.runId === runId);
+  for (const { runId, before } of args.runs) {
+    const own = args.rows.filter((row) => row.runId === runId);
     const [first] = own;
     // What only a first attempt has left, nothing has taken the place of.
     if (first === undefined || before <= SECOND_ATTEMPT) {
@@ -159,14 +159,14 @@ function goneOrigin({ trigger }: RunRow, earlier: readonly RunRow[]): string | n
  */
 async function refuseWithoutOwn(
   from: Queryable,
-  a: RunName & { before: number; gone: string },
+  args: RunName & { before: number; gone: string },
 ): Promise<void> {
-  const { gone, ...mine } = a;
+  const { gone, ...mine } = args;
   const own = await listCheckpointRows(from, { ...mine, limit: 1, after: { attempt: 0, ord: 0 } });
   if (own.length > 0) return;
   throw new Problem(
     "run-not-found",
-    `The history of run ${gone} was deleted, whose results run ${a.runId} is to reuse. Rerun run ${a.runId} as a whole.`,
+    `The history of run ${gone} was deleted, whose results run ${args.runId} is to reuse. Rerun run ${args.runId} as a whole.`,
   );
 }
 

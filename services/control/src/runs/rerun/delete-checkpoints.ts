@@ -11,13 +11,13 @@ import { hasEnded } from "../wire.ts";
  * @returns How many refs there were.
  * @throws Problem `run-not-found`; `run-transition-not-allowed` before it has ended: it may go on from them.
  */
-export async function deleteCheckpointsOf(deps: Deps, a: RunName): Promise<number> {
+export async function deleteCheckpointsOf(deps: Deps, args: RunName): Promise<number> {
   return inTransaction(deps, async (tx) => {
-    const row = (await lockRun(tx, a)) ?? (await existingRun(tx, a));
-    if (hasEnded(row)) return deleteRefs(tx, deps.clock, a);
+    const row = (await lockRun(tx, args)) ?? (await existingRun(tx, args));
+    if (hasEnded(row)) return deleteRefs(tx, deps.clock, args);
     throw new Problem(
       "run-transition-not-allowed",
-      `Run ${a.runId} is ${row.state}: it may go on from its checkpoints. Delete them once it has ended, or cancel it first.`,
+      `Run ${args.runId} is ${row.state}: it may go on from its checkpoints. Delete them once it has ended, or cancel it first.`,
     );
   });
 }

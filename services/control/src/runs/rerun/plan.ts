@@ -44,8 +44,8 @@ export class PlanDraft {
   readonly #known = new Map<string, Known>();
 
   /**
-   * @param a.deleted Whether what it left is no longer known.
-   * @param a.stands Whether it is a failure that is thrown again.
+   * @param args.deleted Whether what it left is no longer known.
+   * @param args.stands Whether it is a failure that is thrown again.
    */
   add(row: TaskRunRow, { deleted, stands }: { deleted: boolean; stands: boolean }): void {
     const before = this.#known.get(row.path) ?? { kept: null, deleted: false };
@@ -56,12 +56,12 @@ export class PlanDraft {
   }
 
   /** What a rerun would do under a spec. */
-  steps(a: {
+  steps(args: {
     spec: Pick<Spec, "code" | "tasks">;
     fromFailure: boolean;
   }): Pick<RerunPlan, "reuse" | "run" | "reasons" | "tasks"> {
     const reasonOf = new Map(
-      [...this.#known].map(([path, known]) => [path, a.fromFailure ? hindrance(known, a.spec) : WHOLE]),
+      [...this.#known].map(([path, known]) => [path, args.fromFailure ? hindrance(known, args.spec) : WHOLE]),
     );
     const reused = new Set([...reasonOf].flatMap(([path, reason]) => (reason === null ? [path] : [])));
     const steps = [...this.#known.values()]

@@ -36,22 +36,22 @@ export interface Budget {
 export async function rerunRun(
   deps: Deps,
   scope: Scope,
-  a: Again & { id: string; parameters?: { [key: string]: Json } | undefined },
+  args: Again & { id: string; parameters?: { [key: string]: Json } | undefined },
 ): Promise<Run> {
   const { workspaceId } = scope;
-  const source = await endedRun(deps.database.db, { workspaceId, runId: a.runId });
-  const { versionId } = await versionOf(deps.database.db, source, a);
+  const source = await endedRun(deps.database.db, { workspaceId, runId: args.runId });
+  const { versionId } = await versionOf(deps.database.db, source, args);
   const trigger: Trigger = {
     kind: "rerun",
     name: scope.actor.name,
     runId: source.id,
-    fromFailure: a.fromFailure,
-    origin: a.fromFailure ? originOf(source) : a.id,
+    fromFailure: args.fromFailure,
+    origin: args.fromFailure ? originOf(source) : args.id,
   };
   const request = {
-    id: a.id,
+    id: args.id,
     deployment: source.deployment,
-    parameters: a.parameters ?? source.parameters,
+    parameters: args.parameters ?? source.parameters,
     priority: source.priority,
     queue: source.queue ?? undefined,
     tags: source.tags,
@@ -64,19 +64,19 @@ export async function rerunRun(
 
 /**
  * Says what a rerun would take over and what it would run, as far as that is known before it runs.
- * @param a.budget task runs that may be looked at, of which this takes its part. Missing: those of the whole chain.
+ * @param args.budget task runs that may be looked at, of which this takes its part. Missing: those of the whole chain.
  * @throws Problem as `rerunRun`.
  */
 export async function planRerun(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: Again & { budget?: Budget },
+  args: Again & { budget?: Budget },
 ): Promise<RerunPlan> {
   const from = deps.database.reads;
-  const source = await endedRun(from, { workspaceId: scope.workspaceId, runId: a.runId });
-  const version = await versionOf(from, source, a);
+  const source = await endedRun(from, { workspaceId: scope.workspaceId, runId: args.runId });
+  const version = await versionOf(from, source, args);
   const draft = new PlanDraft();
-  const budget = a.budget ?? { rows: Number.POSITIVE_INFINITY };
+  const budget = args.budget ?? { rows: Number.POSITIVE_INFINITY };
   const chain = [...(await lineageOf(from, source)), source];
   const gone = chain.filter((run) => run.checkpointsDeletedAt !== null).map(({ id }) => id);
   for (const run of chain) await addTasks(from, { draft, run, gone, budget });
@@ -85,21 +85,21 @@ export async function planRerun(
     deployment: source.deployment,
     versionBefore: source.version,
     version: version.version,
-    ...draft.steps({ spec: { code, tasks }, fromFailure: a.fromFailure }),
+    ...draft.steps({ spec: { code, tasks }, fromFailure: args.fromFailure }),
   };
 }
 
-async function endedRun(from: Queryable, a: { workspaceId: string; runId: string }): Promise<RunRow> {
-  const source = await existingRun(from, a);
+async function endedRun(from: Queryable, args: { workspaceId: string; runId: string }): Promise<RunRow> {
+  const source = await existingRun(from, args);
   if (source.task !== null)
     throw new Problem(
       "run-transition-not-allowed",
-      `Run ${a.runId} is only the task "${source.task}" of run ${source.parentId}; run that one again.`,
+      `Run ${args.runId} is only the task "${source.task}" of run ${source.parentId}; run that one again.`,
     );
   if (hasEnded(source)) return source;
   throw new Problem(
     "run-transition-not-allowed",
-    `Run ${a.runId} is ${source.state}; it can be run again once it has ended.`,
+    `Run ${args.runId} is ${source.state}; it can be run again once it has ended.`,
   );
 }
 
@@ -107,11 +107,11 @@ async function endedRun(from: Queryable, a: { workspaceId: string; runId: string
 async function versionOf(
   from: Queryable,
   source: RunRow,
-  a: { sameVersion: boolean },
+  args: { sameVersion: boolean },
 ): Promise<PinnedVersion> {
   const { workspaceId, deployment: name, versionId } = source;
   const latest = await getLatestVersion(from, { workspaceId, name });
-  if (!a.sameVersion || latest.versionId === versionId) return latest;
+  if (!args.sameVersion || latest.versionId === versionId) return latest;
   if (source.version >= latest.spec.floor) return getVersion(from, { workspaceId, versionId });
   throw new Problem(
     "version-below-floor",
@@ -121,9 +121,9 @@ async function versionOf(
 
 async function addTasks(
   from: Queryable,
-  a: { draft: PlanDraft; run: RunRow; gone: readonly string[]; budget: Budget },
+  args: { draft: PlanDraft; run: RunRow; gone: readonly string[]; budget: Budget },
 ): Promise<void> {
-  const { draft, run, gone, budget } = a;
+  const { draft, run, gone, budget } = args;
   const name = { workspaceId: run.workspaceId, runId: run.id };
   let after = { attempt: 0, ord: 0 };
   for (let seen = 0; seen < PLAN_ROWS_MAX && budget.rows > 0; ) {

@@ -34,7 +34,7 @@ export interface EnteringRun {
 /** What lines need to know of runs, whose locks the caller holds. Primary key of run. */
 export function readEntering(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<EnteringRun[]> {
   return rows<EnteringRun>(
     tx,
@@ -43,18 +43,18 @@ export function readEntering(
         case when r.attempts = 0 then l.collision end as collision
       from run r left join slot_limit l
         on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = ${limitedAs.deployment}
-      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])`,
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])`,
   );
 }
 
 /** Locks runs that wait for slots, without waiting for whoever holds them. */
 export async function holdBlocked(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<Set<string>> {
   const held = await rows<{ id: string }>(
     tx,
-    sql`select id from run where workspace_id = ${a.workspaceId} and id = any(${textArray(a.runIds)}::uuid[])
+    sql`select id from run where workspace_id = ${args.workspaceId} and id = any(${textArray(args.runIds)}::uuid[])
         and state = any(${textArray(RUN_TRANSITIONS.admit.from)}::text[])
       for update skip locked`,
   );
@@ -76,16 +76,16 @@ const TO_READY: readonly RunState[] = [
 export async function admitRuns(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; admitted: readonly { runId: string; attemptId: string }[] },
+  args: { workspaceId: string; admitted: readonly { runId: string; attemptId: string }[] },
 ): Promise<{ id: string; poolId: string }[]> {
   const [ready] = RUN_TRANSITIONS.admit.to;
   const moved = await rows<{ id: string; poolId: string }>(
     tx,
     sql`with given as materialized (
-        select * from json_to_recordset(${JSON.stringify(a.admitted)}::json) as g ("runId" uuid, "attemptId" uuid)
+        select * from json_to_recordset(${JSON.stringify(args.admitted)}::json) as g ("runId" uuid, "attemptId" uuid)
       ), moved as (
         update run m set state = ${ready}, attempt_id = g."attemptId", attempts = m.attempts + 1
-        from given g where m.workspace_id = ${a.workspaceId} and m.id = g."runId"
+        from given g where m.workspace_id = ${args.workspaceId} and m.id = g."runId"
           and m.state = any(${textArray(TO_READY)}::text[])
         returning m.*
       ), made as (
@@ -104,15 +104,15 @@ export async function admitRuns(
 /** Blocks runs that have entered their lines, and writes the changes of it. The caller holds the runs' locks. */
 export async function blockRuns(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<void> {
   const from: readonly RunState[] = [...RUN_TRANSITIONS.due.from, ...RUN_TRANSITIONS.resume.from];
   const blocked: RunState = "blocked";
   await rows(
     tx,
     sql`with moved as (
-        update run m set state = ${blocked} where m.workspace_id = ${a.workspaceId}
-          and m.id = any(${textArray(a.runIds)}::uuid[]) and m.state = any(${textArray(from)}::text[])
+        update run m set state = ${blocked} where m.workspace_id = ${args.workspaceId}
+          and m.id = any(${textArray(args.runIds)}::uuid[]) and m.state = any(${textArray(from)}::text[])
         returning m.*
       ), changes as (${insertRunChanges(sql`moved`)})
       select 1 from moved`,
@@ -123,7 +123,7 @@ export async function blockRuns(
 export async function refuseRuns(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; refused: readonly { runId: string; reason: string }[] },
+  args: { workspaceId: string; refused: readonly { runId: string; reason: string }[] },
 ): Promise<RunRow[]> {
   const to: RunState = "cancelled";
   const raws = await rows<RawRow>(
@@ -131,8 +131,8 @@ export async function refuseRuns(
     sql`with moved as (
         update run m set state = ${to}, cause = 'user', cancel_requested_at = ${now(clock)}, ended_at = ${now(clock)},
           cancel_reason = f.reason
-        from json_to_recordset(${JSON.stringify(a.refused)}::json) as f ("runId" uuid, reason text)
-        where m.workspace_id = ${a.workspaceId} and m.id = f."runId"
+        from json_to_recordset(${JSON.stringify(args.refused)}::json) as f ("runId" uuid, reason text)
+        where m.workspace_id = ${args.workspaceId} and m.id = f."runId"
           and m.state = any(${textArray(RUN_TRANSITIONS.cancel.from)}::text[])
         returning m.*
       ), changes as (${insertRunChanges(sql`moved`)})
@@ -147,18 +147,18 @@ export async function refuseRuns(
  */
 export async function listDisplaced(
   tx: Tx,
-  a: { workspaceId: string; limitId: string; except: readonly string[]; room: number; limit: number },
+  args: { workspaceId: string; limitId: string; except: readonly string[]; room: number; limit: number },
 ): Promise<string[]> {
   const found = await rows<{ id: string }>(
     tx,
     sql`select d.id from (select r.id, r.due_at from run r
-      where r.workspace_id = ${a.workspaceId} and r.state <> 'cancelling' and not r.id = any(${textArray(a.except)}::uuid[])
+      where r.workspace_id = ${args.workspaceId} and r.state <> 'cancelling' and not r.id = any(${textArray(args.except)}::uuid[])
         and r.id = any(array(
-          select s.run_id from slot s where s.limit_id = ${a.limitId} and s.workspace_id = ${a.workspaceId} and s.path = ''
+          select s.run_id from slot s where s.limit_id = ${args.limitId} and s.workspace_id = ${args.workspaceId} and s.path = ''
           union select w.run_id from slot_line_limit m join slot_wait w on w.line_id = m.line_id
-            where m.limit_id = ${a.limitId} and w.workspace_id = ${a.workspaceId} and w.path = ''))
-      order by r.due_at desc, r.id desc offset ${a.room}) d
-      order by d.due_at, d.id limit ${a.limit}`,
+            where m.limit_id = ${args.limitId} and w.workspace_id = ${args.workspaceId} and w.path = ''))
+      order by r.due_at desc, r.id desc offset ${args.room}) d
+      order by d.due_at, d.id limit ${args.limit}`,
   );
   return found.map((one) => one.id);
 }

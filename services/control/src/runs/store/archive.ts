@@ -17,9 +17,9 @@ const ofPicked = (alias: string, runId: string): SQL => {
 };
 
 /** Milliseconds until the first run that ended is to be archived, or null. Index run_ended. */
-export function untilArchived(clock: Clock, a: { afterMs: number; among: Which["among"] }): SQL {
-  return sql`select extract(epoch from r.ended_at - ${now(clock)}) * 1000 + ${a.afterMs}::float8
-    from run r where r.ended_at is not null and ${a.among(runColumns)} order by r.ended_at limit 1`;
+export function untilArchived(clock: Clock, args: { afterMs: number; among: Which["among"] }): SQL {
+  return sql`select extract(epoch from r.ended_at - ${now(clock)}) * 1000 + ${args.afterMs}::float8
+    from run r where r.ended_at is not null and ${args.among(runColumns)} order by r.ended_at limit 1`;
 }
 
 /** A run that is to move. */
@@ -32,13 +32,13 @@ export interface EndedRun {
 export function lockEnded(
   from: Queryable,
   clock: Clock,
-  a: Which & { afterMs: number },
+  args: Which & { afterMs: number },
 ): Promise<EndedRun[]> {
   return rows<EndedRun>(
     from,
     sql`select r.workspace_id as "workspaceId", r.id from run r
-      where r.ended_at < ${now(clock)} - make_interval(secs => ${a.afterMs / 1000}) and ${a.among(runColumns)}
-      order by r.ended_at limit ${a.limit} ${lockedOf(a, sql`r`)}`,
+      where r.ended_at < ${now(clock)} - make_interval(secs => ${args.afterMs / 1000}) and ${args.among(runColumns)}
+      order by r.ended_at limit ${args.limit} ${lockedOf(args, sql`r`)}`,
   );
 }
 

@@ -13,20 +13,20 @@ const UNLISTED = ["parameters", "error", "result"] as const;
  */
 export async function selectLatestRuns(
   from: Queryable,
-  a: { workspaceId: string; deployments: readonly string[]; each: number },
+  args: { workspaceId: string; deployments: readonly string[]; each: number },
 ): Promise<RunSummaryRow[]> {
   const listed = columns(run, "r", UNLISTED);
-  const newest = sql`order by r.created_at desc, r.id desc limit ${a.each}`;
+  const newest = sql`order by r.created_at desc, r.id desc limit ${args.each}`;
   const raws = await rows<RawRow>(
     from,
-    sql`select r.* from unnest(${textArray(a.deployments)}::text[]) as d (name), lateral (
+    sql`select r.* from unnest(${textArray(args.deployments)}::text[]) as d (name), lateral (
         select r.* from (
           (select ${listed} from run r
-            where r.workspace_id = ${a.workspaceId} and r.deployment = d.name ${newest})
+            where r.workspace_id = ${args.workspaceId} and r.deployment = d.name ${newest})
           union all
           (select h.* from unnest(${textArray(FINAL_RUN_STATES)}::text[]) as s (state), lateral (
             select ${listed} from run_history r
-              where r.workspace_id = ${a.workspaceId} and r.deployment = d.name and r.state = s.state ${newest}) h)
+              where r.workspace_id = ${args.workspaceId} and r.deployment = d.name and r.state = s.state ${newest}) h)
         ) r ${newest}
       ) r order by r.deployment, r.created_at desc, r.id desc`,
   );
@@ -51,11 +51,11 @@ const LOOKED_AT_MAX = 200;
  */
 export async function selectVersionRuns(
   from: Queryable,
-  a: { workspaceId: string; deployment: string; version: number; since: string },
+  args: { workspaceId: string; deployment: string; version: number; since: string },
 ): Promise<VersionRunRow[]> {
   const told = sql`r.id, r.version, r.state, r.cause, r.error, r.attempt_id, r.created_at, r.started_at, r.ended_at`;
-  const first = sql`r.workspace_id = ${a.workspaceId} and r.deployment = ${a.deployment}
-    and r.created_at >= ${a.since}::timestamptz`;
+  const first = sql`r.workspace_id = ${args.workspaceId} and r.deployment = ${args.deployment}
+    and r.created_at >= ${args.since}::timestamptz`;
   const oldest = sql`order by r.created_at, r.id limit ${LOOKED_AT_MAX}`;
   return rows(
     from,
@@ -70,7 +70,7 @@ export async function selectVersionRuns(
         (select h.* from unnest(${textArray(FINAL_RUN_STATES)}::text[]) as s (state), lateral (
           select ${told} from run_history r where ${first} and r.state = s.state ${oldest}) h)
       ) r
-      where r.version = ${a.version} and (r.started_at is not null or r.cause = 'refused')
+      where r.version = ${args.version} and (r.started_at is not null or r.cause = 'refused')
       order by coalesce(r.started_at, r.ended_at), r.id`,
   );
 }

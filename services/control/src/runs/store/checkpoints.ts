@@ -10,12 +10,12 @@ import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 /** A live attempt by its id, without a lock. Primary key. */
 export async function findAttempt(
   from: Queryable,
-  a: { workspaceId: string; attemptId: string },
+  args: { workspaceId: string; attemptId: string },
 ): Promise<AttemptRow | null> {
   const [raw] = await rows<RawRow>(
     from,
     sql`select ${columns(attempt, "a")} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.id = ${a.attemptId}`,
+      where a.workspace_id = ${args.workspaceId} and a.id = ${args.attemptId}`,
   );
   return raw === undefined ? null : rowOf(attempt, raw);
 }
@@ -23,9 +23,9 @@ export async function findAttempt(
 /** The states of attempts by their ids, live and archived. Primary keys. */
 export async function listAttemptStates(
   from: Queryable,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<Map<string, AttemptState>> {
-  const where = sql`workspace_id = ${a.workspaceId} and id = any(${textArray(a.attemptIds)}::uuid[])`;
+  const where = sql`workspace_id = ${args.workspaceId} and id = any(${textArray(args.attemptIds)}::uuid[])`;
   const found = await rows<{ id: string; state: AttemptState }>(
     from,
     sql`select id, state from attempt where ${where} union all select id, state from attempt_history where ${where}`,
@@ -46,18 +46,18 @@ const isLeft = (alias: string): SQL => {
  */
 export async function listCheckpointRows(
   from: Queryable,
-  a: RunName & { before: number; limit: number; after: { attempt: number; ord: number } },
+  args: RunName & { before: number; limit: number; after: { attempt: number; ord: number } },
 ): Promise<TaskRunRow[]> {
-  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and ${isLeft("t")}
-    and t.attempt < ${a.before} and (t.attempt, t.ord) > (${a.after.attempt}::integer, ${a.after.ord}::bigint)`;
+  const where = sql`t.workspace_id = ${args.workspaceId} and t.run_id = ${args.runId} and ${isLeft("t")}
+    and t.attempt < ${args.before} and (t.attempt, t.ord) > (${args.after.attempt}::integer, ${args.after.ord}::bigint)`;
   const raws = await rows<RawRow>(
     from,
     sql`(select ${columns(taskRun, "t")} from task_run t where ${where}
-        order by t.attempt, t.ord limit ${a.limit})
+        order by t.attempt, t.ord limit ${args.limit})
       union all
-      (select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(a)}
-        order by t.attempt, t.ord limit ${a.limit})
-      order by attempt, ord limit ${a.limit}`,
+      (select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(args)}
+        order by t.attempt, t.ord limit ${args.limit})
+      order by attempt, ord limit ${args.limit}`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));
 }
@@ -69,13 +69,13 @@ export async function listCheckpointRows(
  */
 export async function listLatestAttempts(
   from: Queryable,
-  a: RunName & { before: number; pathKeys: readonly Uint8Array[] },
+  args: RunName & { before: number; pathKeys: readonly Uint8Array[] },
 ): Promise<Map<string, number>> {
-  const hex = a.pathKeys.map((key) => Buffer.from(key).toString("hex"));
+  const hex = args.pathKeys.map((key) => Buffer.from(key).toString("hex"));
   const found = await rows<{ key: string; attempt: number }>(
     from,
     sql`select encode(l.path_key, 'hex') as key, max(l.attempt) as attempt from task_run l
-      where l.workspace_id = ${a.workspaceId} and l.run_id = ${a.runId} and l.attempt > 1 and l.attempt < ${a.before}
+      where l.workspace_id = ${args.workspaceId} and l.run_id = ${args.runId} and l.attempt > 1 and l.attempt < ${args.before}
         and l.path_key = any(array(select decode(key, 'hex') from unnest(${textArray(hex)}::text[]) as keys (key)))
         and ${isLeft("l")}
       group by l.path_key`,
@@ -88,9 +88,9 @@ export async function listLatestAttempts(
  * is live, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run, run_history and run_key.
  * @returns How many refs there were.
  */
-export async function deleteRefs(tx: Tx, clock: Clock, a: RunName): Promise<number> {
-  const mine = sql`workspace_id = ${a.workspaceId} and run_id = ${a.runId}`;
-  const self = sql`workspace_id = ${a.workspaceId} and id = ${a.runId}`;
+export async function deleteRefs(tx: Tx, clock: Clock, args: RunName): Promise<number> {
+  const mine = sql`workspace_id = ${args.workspaceId} and run_id = ${args.runId}`;
+  const self = sql`workspace_id = ${args.workspaceId} and id = ${args.runId}`;
   const mark = sql`set result = null, checkpoints_deleted_at = coalesce(checkpoints_deleted_at, ${now(clock)})`;
   const [deleted] = await rows<{ count: number }>(
     tx,
@@ -98,13 +98,13 @@ export async function deleteRefs(tx: Tx, clock: Clock, a: RunName): Promise<numb
         update task_run set result = null where ${mine} and kind = 'task' and result is not null returning 1
       ), past as (
         update task_run_history set result = null
-        where ${mine} and run_ended_at = ${archivedAt(a)} and kind = 'task' and result is not null returning 1
+        where ${mine} and run_ended_at = ${archivedAt(args)} and kind = 'task' and result is not null returning 1
       ), live_kept as (delete from task_run where ${mine} and kind = 'kept' returning 1
       ), past_kept as (
-        delete from task_run_history where ${mine} and run_ended_at = ${archivedAt(a)} and kind = 'kept' returning 1
+        delete from task_run_history where ${mine} and run_ended_at = ${archivedAt(args)} and kind = 'kept' returning 1
       ), child as (update run_key set outcome = ${outcomeWithoutResult} where ${mine} and outcome is not null
       ), live_run as (update run ${mark} where ${self}
-      ), past_run as (update run_history ${mark} where ${self} and ended_at = ${archivedAt(a)})
+      ), past_run as (update run_history ${mark} where ${self} and ended_at = ${archivedAt(args)})
       select (select count(*) from live)::int + (select count(*) from past)::int
         + (select count(*) from live_kept)::int + (select count(*) from past_kept)::int as count`,
   );
@@ -118,13 +118,13 @@ export const DELETE_REFS_BATCH = 100;
 export function listWithRefs(
   from: Queryable,
   clock: Clock,
-  a: Which & { retentionMs: number },
+  args: Which & { retentionMs: number },
 ): Promise<{ workspaceId: string; id: string }[]> {
   return rows(
     from,
     sql`select r.workspace_id as "workspaceId", r.id from run_history r
-      where r.checkpoints_deleted_at is null and r.ended_at < ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000})
-        and ${a.among(runColumns)}
-      order by r.ended_at limit ${a.limit}`,
+      where r.checkpoints_deleted_at is null and r.ended_at < ${now(clock)} - make_interval(secs => ${args.retentionMs / 1000})
+        and ${args.among(runColumns)}
+      order by r.ended_at limit ${args.limit}`,
   );
 }

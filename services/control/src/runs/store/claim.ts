@@ -122,46 +122,46 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
 export async function claimAttempts(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
+  args: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
 ): Promise<AssignedAttempt[] | "mixed"> {
-  const workers = textArray(a.places.map((place) => place.workerId));
-  const names = textArray(a.places.map((place) => place.workerName));
-  const generations = numberArray(a.places.map((place) => place.told.generation));
-  const seqs = numberArray(a.places.map((place) => place.told.seq));
+  const workers = textArray(args.places.map((place) => place.workerId));
+  const names = textArray(args.places.map((place) => place.workerName));
+  const generations = numberArray(args.places.map((place) => place.told.generation));
+  const seqs = numberArray(args.places.map((place) => place.told.seq));
   const at = now(clock);
   const raws = await rows<ClaimRow>(
     from,
     sql`with mixed as materialized (
-        select exists (select 1 from attempt where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
+        select exists (select 1 from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
           and needs > '') as yes, ${UNHURRIED} as unhurried
       ), standing as materialized (
         select array_agg(p.worker_id order by p.ord) as workers, array_agg(p.name order by p.ord) as names,
           array_agg(p.generation order by p.ord) as generations, array_agg(p.seq order by p.ord) as seqs
         from unnest(${workers}::uuid[], ${names}::text[], ${generations}::bigint[], ${seqs}::bigint[])
           with ordinality as p (worker_id, name, generation, seq, ord)
-        join worker w on w.workspace_id = ${a.workspaceId} and w.id = any(${workers}::uuid[]) and w.id = p.worker_id
+        join worker w on w.workspace_id = ${args.workspaceId} and w.id = any(${workers}::uuid[]) and w.id = p.worker_id
           and w.generation = p.generation and w.poll_seq <= p.seq
       ), picked as materialized (
         select id, run_id from attempt
-        where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
+        where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
           and needs = '' and not (select yes from mixed) and (not_before is null or not_before <= ${at})
         order by priority desc, scheduled_at, id
         limit coalesce((select cardinality(workers) from standing), 0) for update skip locked
       ), free as materialized (
         select array(
           select r.id from run r
-          where r.workspace_id = ${a.workspaceId} and r.state = 'ready' and r.id = any(array(select run_id from picked))
+          where r.workspace_id = ${args.workspaceId} and r.state = 'ready' and r.id = any(array(select run_id from picked))
           for update skip locked
         ) as ids
       ), chosen as materialized (
         select array(select id from picked where run_id = any((select ids from free)::uuid[])) as ids
       ), claimed as (
-        update attempt c set ${claimedBy(clock, a.claimLeaseMs, NTH_PLACE)}
+        update attempt c set ${claimedBy(clock, args.claimLeaseMs, NTH_PLACE)}
         where c.id = any((select ids from chosen)::uuid[])
         returning ${CLAIMED}
       ), moved as (
         update run m set state = 'claimed'
-        where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
+        where m.workspace_id = ${args.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), changes as (${insertRunChanges(sql`moved`)})
       select m.yes as mixed, ${assignedColumns(clock)}
@@ -185,38 +185,38 @@ function isAssigned(raw: ClaimRow): raw is ClaimRow & RawAssigned {
 export async function claimChosen(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; chosen: readonly ChosenPlace[]; claimLeaseMs: number },
+  args: { workspaceId: string; chosen: readonly ChosenPlace[]; claimLeaseMs: number },
 ): Promise<AssignedAttempt[]> {
-  const ids = textArray(a.chosen.map((place) => place.attemptId));
+  const ids = textArray(args.chosen.map((place) => place.attemptId));
   const raws = await rows<RawAssigned>(
     tx,
     sql`with place as materialized (
-        select * from unnest(${ids}::uuid[], ${textArray(a.chosen.map((place) => place.workerId))}::uuid[],
-          ${textArray(a.chosen.map((place) => place.workerName))}::text[],
-          ${numberArray(a.chosen.map((place) => place.told.generation))}::bigint[],
-          ${numberArray(a.chosen.map((place) => place.told.seq))}::bigint[])
+        select * from unnest(${ids}::uuid[], ${textArray(args.chosen.map((place) => place.workerId))}::uuid[],
+          ${textArray(args.chosen.map((place) => place.workerName))}::text[],
+          ${numberArray(args.chosen.map((place) => place.told.generation))}::bigint[],
+          ${numberArray(args.chosen.map((place) => place.told.seq))}::bigint[])
           as p (attempt_id, worker_id, worker_name, generation, seq)
       ), picked as materialized (
         select array(
           select id from attempt
-          where id = any(${ids}::uuid[]) and workspace_id = ${a.workspaceId} and state = 'ready' order by id for update skip locked
+          where id = any(${ids}::uuid[]) and workspace_id = ${args.workspaceId} and state = 'ready' order by id for update skip locked
         ) as ids, ${UNHURRIED} as unhurried
       ), free as materialized (
         select array(
           select r.id from run r
-          where r.workspace_id = ${a.workspaceId} and r.state = 'ready'
+          where r.workspace_id = ${args.workspaceId} and r.state = 'ready'
             and r.id = any(array(select run_id from attempt where id = any((select ids from picked)::uuid[])))
           for update skip locked
         ) as ids
       ), claimed as (
-        update attempt c set ${claimedBy(clock, a.claimLeaseMs, OF_PLACE)}
+        update attempt c set ${claimedBy(clock, args.claimLeaseMs, OF_PLACE)}
         from place p
         where c.id = p.attempt_id and c.id = any((select ids from picked)::uuid[])
           and c.run_id = any((select ids from free)::uuid[])
         returning ${CLAIMED}
       ), moved as (
         update run m set state = 'claimed'
-        where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
+        where m.workspace_id = ${args.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), changes as (${insertRunChanges(sql`moved`)})
       select ${assignedColumns(clock)}
@@ -229,7 +229,7 @@ export async function claimChosen(
 export async function redeliverAttempts(
   tx: Tx,
   clock: Clock,
-  a: {
+  args: {
     workspaceId: string;
     workerId: string;
     attemptIds: readonly string[];
@@ -237,17 +237,17 @@ export async function redeliverAttempts(
     told: PollNumber;
   },
 ): Promise<AssignedAttempt[]> {
-  const { generation, seq } = a.told;
+  const { generation, seq } = args.told;
   const raws = await rows<RawAssigned>(
     tx,
     sql`with a as (
-        update attempt c set lease_expires_at = ${after(clock, a.claimLeaseMs)},
+        update attempt c set lease_expires_at = ${after(clock, args.claimLeaseMs)},
           told_generation = greatest(c.told_generation, ${generation}::bigint),
           told_seq = case when c.told_generation > ${generation}::bigint then c.told_seq
             when c.told_generation = ${generation}::bigint then greatest(c.told_seq, ${seq}::bigint)
             else ${seq}::bigint end
-        where c.id = any(${textArray(a.attemptIds)}::uuid[]) and c.workspace_id = ${a.workspaceId}
-          and c.worker_id = ${a.workerId} and c.state = 'claimed'
+        where c.id = any(${textArray(args.attemptIds)}::uuid[]) and c.workspace_id = ${args.workspaceId}
+          and c.worker_id = ${args.workerId} and c.state = 'claimed'
         returning ${CLAIMED}, c.workspace_id
       )
       select ${assignedColumns(clock)}

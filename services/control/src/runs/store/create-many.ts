@@ -44,7 +44,7 @@ function itemOf(one: OneOfMany): object {
 export async function insertRuns(
   tx: Tx,
   clock: Clock,
-  a: {
+  args: {
     readonly workspaceId: string;
     readonly deployment: string;
     readonly version: PinnedVersion;
@@ -53,24 +53,24 @@ export async function insertRuns(
     readonly runs: readonly OneOfMany[];
   },
 ): Promise<{ id: string; ready: boolean }[]> {
-  const { version } = a;
+  const { version } = args;
   const limited = isLimited({
-    workspaceId: sql`${a.workspaceId}::uuid`,
+    workspaceId: sql`${args.workspaceId}::uuid`,
     deploymentId: sql`${version.deploymentId}::uuid`,
-    deployment: sql`${a.deployment}::text`,
+    deployment: sql`${args.deployment}::text`,
     pool: sql`${version.pool}::text`,
-    queue: sql`${a.queue}::text`,
+    queue: sql`${args.queue}::text`,
   });
   const made = await rows<{ id: string; ready: boolean }>(
     tx,
     sql`with l as materialized (select ${limited} as limited, date_trunc('milliseconds', ${now(clock)}) as now),
       i as materialized (
-        select * from json_to_recordset(${JSON.stringify(a.runs.map(itemOf))}::json) as i (id uuid, fingerprint text,
+        select * from json_to_recordset(${JSON.stringify(args.runs.map(itemOf))}::json) as i (id uuid, fingerprint text,
           trigger json, priority integer, tags text[], parameters json, attempt_id uuid, scheduled_at timestamptz,
           expire_after_ms bigint)
       ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
-        select ${a.workspaceId}::uuid, id, decode(fingerprint, 'hex') from i order by id
+        select ${args.workspaceId}::uuid, id, decode(fingerprint, 'hex') from i order by id
         on conflict do nothing returning run_id
       ), t as (
         select i.*, l.now, coalesce(i.scheduled_at, l.now) as due, coalesce(i.scheduled_at, l.now) <= l.now and not l.limited as goes
@@ -79,10 +79,10 @@ export async function insertRuns(
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
           expires_at, needs, run_timeout_ms)
-        select ${a.workspaceId}::uuid, id, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
-          ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
-          ${a.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
-          ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
+        select ${args.workspaceId}::uuid, id, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
+          ${version.poolId}::uuid, ${args.deployment}, ${version.version}::integer, ${version.pool},
+          ${args.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
+          ${args.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
           due + make_interval(secs => expire_after_ms / 1000.0), ${needsText(version.spec.compute)},
           ${version.spec.runTimeoutMs}::bigint
         from t order by id returning *
@@ -102,12 +102,12 @@ export async function insertRuns(
 /** What was asked for under ids that are taken, by id. */
 export async function findRunKeys(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<Map<string, Uint8Array>> {
   const found = await rows<{ runId: string; fingerprint: Uint8Array }>(
     tx,
     sql`select run_id as "runId", fingerprint from run_key
-      where workspace_id = ${a.workspaceId} and run_id = any(${textArray(a.runIds)}::uuid[])`,
+      where workspace_id = ${args.workspaceId} and run_id = any(${textArray(args.runIds)}::uuid[])`,
   );
   return new Map(found.map(({ runId, fingerprint }) => [runId, fingerprint]));
 }

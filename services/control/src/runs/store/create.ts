@@ -14,11 +14,11 @@ import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 /** What was asked for under a run id that is taken, or null. */
 export async function findRunKey(
   from: Queryable,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<{ fingerprint: Uint8Array } | null> {
   const [found] = await rows<{ fingerprint: Uint8Array }>(
     from,
-    sql`select fingerprint from run_key where workspace_id = ${a.workspaceId} and run_id = ${a.runId}`,
+    sql`select fingerprint from run_key where workspace_id = ${args.workspaceId} and run_id = ${args.runId}`,
   );
   return found ?? null;
 }
@@ -29,19 +29,19 @@ export async function findRunKey(
  */
 export async function takeIdempotencyKey(
   tx: Tx,
-  a: { workspaceId: string; key: string; runId: string },
+  args: { workspaceId: string; key: string; runId: string },
 ): Promise<string> {
   const taken = await rows(
     tx,
     sql`insert into idempotency_key (workspace_id, key, run_id)
-      values (${a.workspaceId}, ${a.key}, ${a.runId}) on conflict do nothing returning run_id`,
+      values (${args.workspaceId}, ${args.key}, ${args.runId}) on conflict do nothing returning run_id`,
   );
-  if (taken.length > 0) return a.runId;
+  if (taken.length > 0) return args.runId;
   const [holder] = await rows<{ runId: string }>(
     tx,
-    sql`select run_id as "runId" from idempotency_key where workspace_id = ${a.workspaceId} and key = ${a.key}`,
+    sql`select run_id as "runId" from idempotency_key where workspace_id = ${args.workspaceId} and key = ${args.key}`,
   );
-  return holder?.runId ?? a.runId;
+  return holder?.runId ?? args.runId;
 }
 
 /** A run that is about to exist. */
@@ -95,16 +95,16 @@ export interface MadeRun {
  * `reachDisk`.
  * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
  */
-export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<MadeRun | null> {
-  const { version, place } = a;
-  const isTask = a.task !== null;
-  const needs = needsText(computeOf(version.spec, a.trigger));
+export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Promise<MadeRun | null> {
+  const { version, place } = args;
+  const isTask = args.task !== null;
+  const needs = needsText(computeOf(version.spec, args.trigger));
   const limited = isLimited({
-    workspaceId: sql`${a.workspaceId}::uuid`,
+    workspaceId: sql`${args.workspaceId}::uuid`,
     deploymentId: sql`${isTask ? NO_DEPLOYMENT : version.deploymentId}::uuid`,
-    deployment: sql`${isTask ? "" : a.deployment}::text`,
+    deployment: sql`${isTask ? "" : args.deployment}::text`,
     pool: sql`${version.pool}::text`,
-    queue: sql`${a.queue}::text`,
+    queue: sql`${args.queue}::text`,
   });
   const [raw] = await rows<RawMade>(
     to,
@@ -112,20 +112,20 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
         select ${limited} as limited, case when ${place !== null}::boolean then ${UNHURRIED} end as unhurried
       ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
-        select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.fingerprint}::bytea
-        where not ${a.onlyIfPlain}::boolean or not (select limited from l) and exists (select 1 from deployment d
-          where d.workspace_id = ${a.workspaceId} and d.id = ${version.deploymentId}::uuid
+        select ${args.workspaceId}::uuid, ${args.id}::uuid, ${args.fingerprint}::bytea
+        where not ${args.onlyIfPlain}::boolean or not (select limited from l) and exists (select 1 from deployment d
+          where d.workspace_id = ${args.workspaceId} and d.id = ${version.deploymentId}::uuid
             and d.latest_version = ${version.version}::integer)
         on conflict do nothing returning run_id
       ), n as (
-        select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
+        select now, coalesce(${args.scheduledAt}::timestamptz, now) as due
         from (select date_trunc('milliseconds', ${now(clock)}) as now from key) k
       ), place as (
         select w.id from worker w
-        where w.workspace_id = ${a.workspaceId} and w.id = ${place?.workerId ?? null}::uuid
+        where w.workspace_id = ${args.workspaceId} and w.id = ${place?.workerId ?? null}::uuid
           and w.generation = ${place?.told.generation ?? null}::bigint and w.poll_seq <= ${place?.told.seq ?? null}::bigint
           and ${needs}::text = '' and not exists (select 1 from attempt o
-            where o.workspace_id = ${a.workspaceId} and o.pool_id = ${version.poolId}::uuid and o.state = 'ready')
+            where o.workspace_id = ${args.workspaceId} and o.pool_id = ${version.poolId}::uuid and o.state = 'ready')
       ), t as (
         select now, due, due <= now and not limited as goes, due <= now and limited as waits,
           due <= now and not limited and exists (select 1 from place) as given from n, l
@@ -133,14 +133,14 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
           expires_at, needs, task, run_timeout_ms)
-        select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
-          ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
-          ${a.queue}, case when given then 'claimed' when goes then 'ready' else 'scheduled' end,
-          ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
-          ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
-          case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needs},
-          ${a.task}::text, ${a.runTimeoutMs}::bigint
+        select ${args.workspaceId}::uuid, ${args.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
+          ${version.poolId}::uuid, ${args.deployment}, ${version.version}::integer, ${version.pool},
+          ${args.queue}, case when given then 'claimed' when goes then 'ready' else 'scheduled' end,
+          ${JSON.stringify(args.trigger)}::json, ${args.priority}::integer, ${textArray(args.tags)}::text[],
+          ${JSON.stringify(args.parameters)}::json, ${args.lostAfterMs}::bigint,
+          case when goes then ${args.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
+          due + make_interval(secs => ${args.expireAfterMs === null ? null : args.expireAfterMs / 1000}::float8), ${needs},
+          ${args.task}::text, ${args.runTimeoutMs}::bigint
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
@@ -149,7 +149,7 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
           r.lost_after_ms, r.created_at, r.needs, coalesce(g.epoch, 0), g.nonce, g.worker_id, g.worker_name, g.generation, g.seq, g.lease, g.at
         from made r cross join t left join (select 1 as epoch, gen_random_uuid()::text as nonce, ${place?.workerId ?? null}::uuid as worker_id,
           ${place?.workerName ?? null}::text as worker_name, ${place?.told.generation ?? null}::bigint as generation,
-          ${place?.told.seq ?? null}::bigint as seq, now + make_interval(secs => ${a.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
+          ${place?.told.seq ?? null}::bigint as seq, now + make_interval(secs => ${args.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
         where r.attempt_id is not null
         returning epoch, nonce
       ), changes as (${insertRunChanges(sql`made`)})
@@ -158,7 +158,7 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
   if (raw === undefined) return null;
   const row = rowOf(run, raw);
   if (row.attemptId !== null) failpoint("admit");
-  return { row, waits: raw.waits, given: givenOf(a, row, raw) };
+  return { row, waits: raw.waits, given: givenOf(args, row, raw) };
 }
 
 interface RawMade extends RawRow {

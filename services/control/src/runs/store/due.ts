@@ -54,12 +54,12 @@ export function lockDue(from: Queryable, clock: Clock, which: Which): Promise<Du
 /** Moves locked runs from any of `from` to ready, each pointing at its next attempt. One statement for all. */
 export async function makeReady(
   tx: Tx,
-  a: {
+  args: {
     runs: readonly { workspaceId: string; id: string; attemptId: string }[];
     from: readonly RunState[];
   },
 ): Promise<RunRow[]> {
-  const due = a.runs;
+  const due = args.runs;
   if (due.length === 0) return [];
   const [ready] = RUN_TRANSITIONS.due.to;
   const raws = await rows<RawRow>(
@@ -69,7 +69,7 @@ export async function makeReady(
         ${textArray(due.map((one) => one.id))}::uuid[],
         ${textArray(due.map((one) => one.attemptId))}::uuid[]) as d (workspace_id, id, attempt_id)
       where r.workspace_id = d.workspace_id and r.id = d.id
-        and r.state = any(${textArray(a.from)}::text[])
+        and r.state = any(${textArray(args.from)}::text[])
       returning ${columns(run, "r")}`,
   );
   return raws.map((raw) => rowOf(run, raw));

@@ -37,9 +37,9 @@ const SELECT = sql.raw(
  */
 export async function selectSpans(
   from: Queryable,
-  a: Omit<RunFilter, "order" | "after">,
+  args: Omit<RunFilter, "order" | "after">,
 ): Promise<RunSpan[]> {
-  const newest = { ...a, order: "newest", after: null } as const;
+  const newest = { ...args, order: "newest", after: null } as const;
   const found = await listed(from, newest, { select: SELECT, live: sql`r.started_at is not null` });
   const raws = await rowsPlannedAnew<RawSpan>(
     from,

@@ -25,15 +25,15 @@ export interface AttemptEnd {
 export async function saveAttemptEnds(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; ends: readonly AttemptEnd[] },
+  args: { workspaceId: string; ends: readonly AttemptEnd[] },
 ): Promise<AttemptRow[]> {
   const raws = await rows<RawRow>(
     tx,
     sql`update attempt t set state = e."to", cause = e.cause, exit_code = e."exitCode", last_bulk_seq = e."lastBulkSeq",
         control_acked = coalesce(e.seq, t.control_acked), lease_expires_at = null, ended_at = greatest(${now(clock)}, t.started_at)
-      from json_to_recordset(${JSON.stringify(a.ends)}::json)
+      from json_to_recordset(${JSON.stringify(args.ends)}::json)
         as e (id uuid, "from" text[], "to" text, cause text, "exitCode" bigint, "lastBulkSeq" bigint, seq bigint)
-      where t.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[]) and t.id = e.id and t.workspace_id = ${a.workspaceId} and t.state = any(e."from")
+      where t.id = any(${textArray(args.ends.map((end) => end.id))}::uuid[]) and t.id = e.id and t.workspace_id = ${args.workspaceId} and t.state = any(e."from")
       returning ${columns(attempt, "t")}`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
@@ -61,7 +61,7 @@ export interface RunEnd {
 export async function saveRunEnds(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; ends: readonly RunEnd[] },
+  args: { workspaceId: string; ends: readonly RunEnd[] },
 ): Promise<RunRow[]> {
   const raws = await rows<RawRow>(
     tx,
@@ -71,9 +71,9 @@ export async function saveRunEnds(
         due_at = case when e."againMs" is null then r.due_at
           else ${now(clock)} + make_interval(secs => e."againMs" / 1000.0) end,
         retries = r.retries + e.spends::int
-      from json_to_recordset(${JSON.stringify(a.ends)}::json) as e (id uuid, "from" text[], "to" text, cause text,
+      from json_to_recordset(${JSON.stringify(args.ends)}::json) as e (id uuid, "from" text[], "to" text, cause text,
         error json, result json, ends boolean, "againMs" bigint, spends boolean)
-      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.ends.map((end) => end.id))}::uuid[])
         and r.id = e.id and r.state = any(e."from")
       returning r.*
       ), changes as (${insertRunChanges(sql`moved`)})

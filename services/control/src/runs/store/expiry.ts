@@ -49,11 +49,11 @@ export function listExpired(from: Queryable, clock: Clock, which: Which): Promis
 export async function isGivenUp(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; runId: string; why: GivenUp },
+  args: { workspaceId: string; runId: string; why: GivenUp },
 ): Promise<boolean> {
   const found = await rows(
     tx,
-    sql`select 1 from run where workspace_id = ${a.workspaceId} and id = ${a.runId} and ${GIVEN_UP[a.why]} <= ${now(clock)}`,
+    sql`select 1 from run where workspace_id = ${args.workspaceId} and id = ${args.runId} and ${GIVEN_UP[args.why]} <= ${now(clock)}`,
   );
   return found.length > 0;
 }

@@ -10,12 +10,12 @@ const VARYING = `"[^"]{0,200}"|'[^']{0,200}'|[0-9a-f]{8,}|[0-9]+`;
 const COMPARED_CHARS = 500;
 
 /** The failed calls of an attempt, live or archived. Indexes task_run_order, task_run_history_order. */
-function failedOf(a: RunName & { attempt: number }): SQL {
-  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and t.attempt = ${a.attempt}
+function failedOf(args: RunName & { attempt: number }): SQL {
+  const where = sql`t.workspace_id = ${args.workspaceId} and t.run_id = ${args.runId} and t.attempt = ${args.attempt}
     and t.kind = 'task' and t.state = 'failed' and t.error is not null`;
   return sql`select ${columns(taskRun, "t")} from task_run t where ${where}
     union all
-    select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(a)}`;
+    select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(args)}`;
 }
 
 /** Failed calls of one task that are alike. */
@@ -29,11 +29,11 @@ export interface FailedGroup {
 /** The failed calls of an attempt in groups of those that are alike, the largest first. */
 export async function listFailedGroups(
   from: Queryable,
-  a: RunName & { attempt: number },
+  args: RunName & { attempt: number },
 ): Promise<FailedGroup[]> {
   const raws = await rows<RawRow & { calls: number; failed_calls: number }>(
     from,
-    sql`with failed as materialized (${failedOf(a)}), alike as (
+    sql`with failed as materialized (${failedOf(args)}), alike as (
         select min(ord) as ord, count(*)::int as calls, sum(count(*)) over ()::int as failed_calls
         from failed
         group by name, error ->> 'name',
@@ -55,13 +55,13 @@ export async function listFailedGroups(
  */
 export async function findFailedTask(
   from: Queryable,
-  a: RunName & { attempt: number; message: string; text: string },
+  args: RunName & { attempt: number; message: string; text: string },
 ): Promise<TaskRunRow | null> {
   const [raw] = await rows<RawRow>(
     from,
-    sql`select t.* from (${failedOf(a)}) t
-      where t.error ->> 'message' <> '' and strpos(${a.text}, t.error ->> 'message') > 0
-      order by t.error ->> 'message' = ${a.message} desc,
+    sql`select t.* from (${failedOf(args)}) t
+      where t.error ->> 'message' <> '' and strpos(${args.text}, t.error ->> 'message') > 0
+      order by t.error ->> 'message' = ${args.message} desc,
         length(t.path) - length(replace(t.path, '/', '')) desc, t.ended_at, t.ord limit 1`,
   );
   return raw === undefined ? null : rowOf(taskRun, raw);
@@ -78,13 +78,13 @@ type Neighbour = Pick<RunRow, "id" | "version" | "state"> & { created_at: string
 /** The last run of a deployment before one that completed, and the first after it that did not. Index run_history_deployment, run_newest. */
 export async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours> {
   const { workspaceId, deployment, createdAt } = run;
-  const oneOf = async (states: SQL, a: { between: SQL; order: SQL }) => {
+  const oneOf = async (states: SQL, args: { between: SQL; order: SQL }) => {
     const of = (table: SQL) => sql`(select r.id, r.version, r.state, r.created_at, r.ended_at from ${table} r
-      where r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and ${states} and ${a.between}
-        and r.id <> ${run.id} order by r.created_at ${a.order} limit 1)`;
+      where r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and ${states} and ${args.between}
+        and r.id <> ${run.id} order by r.created_at ${args.order} limit 1)`;
     const [found] = await rows<Neighbour>(
       from,
-      sql`select * from (${of(sql`run`)} union all ${of(sql`run_history`)}) r order by r.created_at ${a.order} limit 1`,
+      sql`select * from (${of(sql`run`)} union all ${of(sql`run_history`)}) r order by r.created_at ${args.order} limit 1`,
     );
     return found;
   };

@@ -20,15 +20,15 @@ function knownOf(row: RunRow): KnownRun {
 }
 
 /** A run, live or archived; or a child whose history is gone while its parent has not ended. Primary key of run_key. */
-export async function findKnownRun(from: Queryable, a: RunName): Promise<KnownRun | null> {
-  const row = await findRun(from, a);
+export async function findKnownRun(from: Queryable, args: RunName): Promise<KnownRun | null> {
+  const row = await findRun(from, args);
   if (row !== null) return knownOf(row);
   const [kept] = await rows<{ startedBy: string; outcome: ChildOutcome }>(
     from,
     sql`select parent_id as "startedBy", outcome from run_key
-      where workspace_id = ${a.workspaceId} and run_id = ${a.runId} and parent_id is not null and outcome is not null`,
+      where workspace_id = ${args.workspaceId} and run_id = ${args.runId} and parent_id is not null and outcome is not null`,
   );
-  return kept === undefined ? null : { id: a.runId, startedBy: kept.startedBy, ...kept.outcome };
+  return kept === undefined ? null : { id: args.runId, startedBy: kept.startedBy, ...kept.outcome };
 }
 
 /** How a run ended, for its parent, as SQL over an alias of run or run_history. */

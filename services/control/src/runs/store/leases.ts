@@ -47,12 +47,12 @@ const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId
 /** Every attempt that these workers hold. Index attempt_held. */
 export function listHeld(
   from: Queryable,
-  a: { workspaceId: string; workerIds: readonly string[] },
+  args: { workspaceId: string; workerIds: readonly string[] },
 ): Promise<HeldAttempt[]> {
   return rows<HeldAttempt>(
     from,
     sql`select ${HELD} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.worker_id = any(${textArray(a.workerIds)}::uuid[])
+      where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
         and a.lease_expires_at is not null`,
   );
 }
@@ -60,12 +60,12 @@ export function listHeld(
 /** Attempts of waiting workers that may mean something for them to hear. Indexes attempt_held, wait_untold. */
 export function listChanges(
   from: Queryable,
-  a: { workspaceId: string; workerIds: readonly string[] },
+  args: { workspaceId: string; workerIds: readonly string[] },
 ): Promise<HeldAttempt[]> {
   return rows<HeldAttempt>(
     from,
     sql`select ${HELD} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.worker_id = any(${textArray(a.workerIds)}::uuid[])
+      where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
         and a.lease_expires_at is not null and (a.state in ('claimed', 'cancelling')
           or exists (select 1 from wait w where w.asked_by = a.id and w.state <> 'open'))`,
   );
@@ -78,7 +78,7 @@ export function listChanges(
 export function renewLeases(
   tx: Tx,
   clock: Clock,
-  a: {
+  args: {
     workspaceId: string;
     workerId: string;
     fences: readonly FenceOf[];
@@ -89,17 +89,17 @@ export function renewLeases(
   return rows<HeldAttempt>(
     tx,
     sql`with offered as materialized (
-        select * from json_to_recordset(${JSON.stringify(a.fences)}::json)
+        select * from json_to_recordset(${JSON.stringify(args.fences)}::json)
           as f ("attemptId" uuid, epoch bigint, nonce text)
       ), held as materialized (
         select h.id from attempt h
-        where h.id = any(array(select "attemptId" from offered)) and h.workspace_id = ${a.workspaceId}
-          and h.worker_id = ${a.workerId} and h.lease_expires_at is not null
+        where h.id = any(array(select "attemptId" from offered)) and h.workspace_id = ${args.workspaceId}
+          and h.worker_id = ${args.workerId} and h.lease_expires_at is not null
           and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)
         order by h.id for update
       )
       update attempt a set lease_expires_at = greatest(a.lease_expires_at,
-        case a.state when 'claimed' then ${after(clock, a.claimLeaseMs)} else ${after(clock, a.leaseMs)} end)
+        case a.state when 'claimed' then ${after(clock, args.claimLeaseMs)} else ${after(clock, args.leaseMs)} end)
       where a.id = any(array(select id from held)) and a.lease_expires_at is not null
       returning ${HELD}`,
   );
@@ -135,7 +135,7 @@ function offeredAgain(clock: Clock, config: Config): SQL {
 export async function lockLost(
   from: Queryable,
   clock: Clock,
-  a: Which & { config: Config },
+  args: Which & { config: Config },
 ): Promise<LapsedRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
@@ -143,10 +143,10 @@ export async function lockLost(
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is not null
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
-        and ${reachableSince(clock, a.config)} + make_interval(secs => greatest(a.lost_after_ms, ${a.config.leaseMs}) / 1000.0) < ${at}
-        and ${offeredAgain(clock, a.config)}
-        and ${a.among(attemptColumns)}
-      order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
+        and ${reachableSince(clock, args.config)} + make_interval(secs => greatest(a.lost_after_ms, ${args.config.leaseMs}) / 1000.0) < ${at}
+        and ${offeredAgain(clock, args.config)}
+        and ${args.among(attemptColumns)}
+      order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
   );
   return lapsedOf(raws);
 }
@@ -155,17 +155,17 @@ export async function lockLost(
 export async function lockLapsed(
   from: Queryable,
   clock: Clock,
-  a: Which & { config: Config },
+  args: Which & { config: Config },
 ): Promise<LapsedRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     from,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is null
-        and ${reachableSince(clock, a.config)} + make_interval(secs => ${a.config.claimLeaseMs / 1000}::float8) < ${at}
-        and ${offeredAgain(clock, a.config)}
-        and ${a.among(attemptColumns)}
-      order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
+        and ${reachableSince(clock, args.config)} + make_interval(secs => ${args.config.claimLeaseMs / 1000}::float8) < ${at}
+        and ${offeredAgain(clock, args.config)}
+        and ${args.among(attemptColumns)}
+      order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
   );
   return lapsedOf(raws);
 }

@@ -68,50 +68,50 @@ function and(conditions: readonly (SQL | undefined)[]): SQL {
 }
 
 /** What holds of every run of the list, but for its state and deployment. */
-function always(a: RunFilter): SQL {
+function always(args: RunFilter): SQL {
   return and([
-    sql`r.workspace_id = ${a.workspaceId}`,
-    a.pool === undefined ? undefined : sql`r.pool = ${a.pool}`,
-    a.parent === undefined ? undefined : sql`r.parent_id = ${a.parent}::uuid`,
-    a.tag === undefined ? undefined : sql`r.tags @> ${textArray([a.tag])}::text[] and r.tags <> '{}'`,
-    a.cause === undefined ? undefined : sql`r.cause = ${a.cause}`,
-    a.from === undefined ? undefined : sql`r.created_at >= ${a.from}::timestamptz`,
-    a.to === undefined ? undefined : sql`r.created_at < ${a.to}::timestamptz`,
-    a.after === null
+    sql`r.workspace_id = ${args.workspaceId}`,
+    args.pool === undefined ? undefined : sql`r.pool = ${args.pool}`,
+    args.parent === undefined ? undefined : sql`r.parent_id = ${args.parent}::uuid`,
+    args.tag === undefined ? undefined : sql`r.tags @> ${textArray([args.tag])}::text[] and r.tags <> '{}'`,
+    args.cause === undefined ? undefined : sql`r.cause = ${args.cause}`,
+    args.from === undefined ? undefined : sql`r.created_at >= ${args.from}::timestamptz`,
+    args.to === undefined ? undefined : sql`r.created_at < ${args.to}::timestamptz`,
+    args.after === null
       ? undefined
-      : sql`(r.created_at, r.id) ${a.order === "oldest" ? sql`>` : sql`<`} (${a.after.createdAt}::timestamptz, ${a.after.id}::uuid)`,
+      : sql`(r.created_at, r.id) ${args.order === "oldest" ? sql`>` : sql`<`} (${args.after.createdAt}::timestamptz, ${args.after.id}::uuid)`,
   ]);
 }
 
 /** The first `limit` runs of a list, as `r`: either way a walk of the same indexes. */
-function inOrder(a: RunFilter, limit: number): SQL {
-  const way = a.order === "oldest" ? sql`asc` : sql`desc`;
+function inOrder(args: RunFilter, limit: number): SQL {
+  const way = args.order === "oldest" ? sql`asc` : sql`desc`;
   return sql`order by r.created_at ${way}, r.id ${way} limit ${limit}`;
 }
 
-const ofDeployment = (a: RunFilter): SQL | undefined =>
-  a.deployment === undefined ? undefined : sql`r.deployment = ${a.deployment}`;
+const ofDeployment = (args: RunFilter): SQL | undefined =>
+  args.deployment === undefined ? undefined : sql`r.deployment = ${args.deployment}`;
 
 /** The deployments that are meant, by index deployment_name; as many as tell that there are too many. */
-async function meaningOf(from: Queryable, a: RunFilter): Promise<Meaning | null> {
-  if (a.text === undefined)
-    return a.deployment === undefined ? null : { names: [a.deployment], idEnd: null, runName: null };
-  const text = a.text.toLowerCase();
+async function meaningOf(from: Queryable, args: RunFilter): Promise<Meaning | null> {
+  if (args.text === undefined)
+    return args.deployment === undefined ? null : { names: [args.deployment], idEnd: null, runName: null };
+  const text = args.text.toLowerCase();
   const named = await rows<{ name: string }>(
     from,
-    sql`select name from deployment where workspace_id = ${a.workspaceId} and position(${text} in name) > 0
-      and (${a.deployment ?? null}::text is null or name = ${a.deployment ?? null}) order by name`,
+    sql`select name from deployment where workspace_id = ${args.workspaceId} and position(${text} in name) > 0
+      and (${args.deployment ?? null}::text is null or name = ${args.deployment ?? null}) order by name`,
   );
   const idEnd = ID_END.test(text) ? text.slice(-ID_END_CHARS) : null;
   const runName = text.length < RUN_NAME_CHARS_MIN ? null : text;
   return { names: named.map((one) => one.name), idEnd, runName };
 }
 
-function liveConditions(a: RunFilter, meaning: Meaning | null): SQL {
+function liveConditions(args: RunFilter, meaning: Meaning | null): SQL {
   return and([
-    always(a),
-    ofDeployment(a),
-    a.state === undefined ? undefined : sql`r.state = any(${textArray(a.state)}::text[])`,
+    always(args),
+    ofDeployment(args),
+    args.state === undefined ? undefined : sql`r.state = any(${textArray(args.state)}::text[])`,
     meaning === null ? undefined : meant(meaning),
   ]);
 }
@@ -125,12 +125,12 @@ function meant({ names, idEnd, runName }: Meaning): SQL {
   return sql`(${sql.join(ways, sql` or `)})`;
 }
 
-const finalStatesOf = (a: RunFilter) =>
-  FINAL_RUN_STATES.filter((state) => a.state === undefined || a.state.includes(state));
+const finalStatesOf = (args: RunFilter) =>
+  FINAL_RUN_STATES.filter((state) => args.state === undefined || args.state.includes(state));
 
 /** What holds of every archived run of the list, but for what a text means. */
-const ended = (a: RunFilter): SQL =>
-  and([always(a), ofDeployment(a), sql`r.state = any(${textArray(finalStatesOf(a))}::text[])`]);
+const ended = (args: RunFilter): SQL =>
+  and([always(args), ofDeployment(args), sql`r.state = any(${textArray(finalStatesOf(args))}::text[])`]);
 
 /** Where one part of a list is read, as `r`, and what holds of its rows. */
 interface Part {
@@ -139,52 +139,52 @@ interface Part {
 }
 
 /** The first archived runs of the list that a name may be looked for in, one after another; by which index, the plan decides. */
-function firstArchived(a: RunFilter): SQL {
-  return sql`(select r.* from run_history r where ${ended(a)} ${inOrder(a, FIRST_NAMED_MAX)}) r`;
+function firstArchived(args: RunFilter): SQL {
+  return sql`(select r.* from run_history r where ${ended(args)} ${inOrder(args, FIRST_NAMED_MAX)}) r`;
 }
 
 /**
  * Whether enough of the first runs of the list have this name to fill a page. The estimate of the index on names is far too
  * low for parts that many names have: it would fetch and sort half of history for one page.
  */
-async function isCommonName(from: Queryable, a: RunFilter, runName: string): Promise<boolean> {
+async function isCommonName(from: Queryable, args: RunFilter, runName: string): Promise<boolean> {
   const [found] = await rowsPlannedAnew<{ runs: number }>(
     from,
     sql`select count(*)::int as runs from (
-      select 1 from ${firstArchived(a)} where ${isNamed(runName)} limit ${a.limit}) named`,
+      select 1 from ${firstArchived(args)} where ${isNamed(runName)} limit ${args.limit}) named`,
   );
-  return (found?.runs ?? 0) >= a.limit;
+  return (found?.runs ?? 0) >= args.limit;
 }
 
 /**
  * The same over history, as alternatives that exclude each other: each is a stretch of one index in the order of the
  * list, so that none is read further than the page.
  */
-async function historyParts(from: Queryable, a: RunFilter, meaning: Meaning | null): Promise<Part[]> {
-  const states = finalStatesOf(a);
+async function historyParts(from: Queryable, args: RunFilter, meaning: Meaning | null): Promise<Part[]> {
+  const states = finalStatesOf(args);
   const everyState = states.length === FINAL_RUN_STATES.length;
-  const byState = states.map((state) => and([always(a), sql`r.state = ${state}`]));
+  const byState = states.map((state) => and([always(args), sql`r.state = ${state}`]));
   const archived = (where: SQL): Part => ({ source: sql`run_history r`, where });
   if (states.length === 0) return [];
-  if (meaning === null) return (everyState ? [always(a)] : byState).map(archived);
+  if (meaning === null) return (everyState ? [always(args)] : byState).map(archived);
   const { names, idEnd } = meaning;
-  const every = ended(a);
+  const every = ended(args);
   const byId = idEnd === null ? [] : [and([every, hasEnd(idEnd), sql`not (${inNames(names)})`])];
   const byDeployment =
     names.length > NAMES_MAX
       ? [and([every, inNames(names)])]
       : names.flatMap((name) => byState.map((state) => and([state, sql`r.deployment = ${name}`])));
-  return [...(await nameParts(from, a, meaning)), ...[...byId, ...byDeployment].map(archived)];
+  return [...(await nameParts(from, args, meaning)), ...[...byId, ...byDeployment].map(archived)];
 }
 
 /** Archived runs that are meant by their own names alone. */
-async function nameParts(from: Queryable, a: RunFilter, meaning: Meaning): Promise<Part[]> {
+async function nameParts(from: Queryable, args: RunFilter, meaning: Meaning): Promise<Part[]> {
   const { runName, names, idEnd } = meaning;
   if (runName === null) return [];
   const otherwise = meant({ names, idEnd, runName: null });
-  if (await isCommonName(from, a, runName))
-    return [{ source: firstArchived(a), where: sql`${isNamed(runName)} and not ${otherwise}` }];
-  const where = and([ended(a), isNamedByIndex(runName), sql`not ${otherwise}`]);
+  if (await isCommonName(from, args, runName))
+    return [{ source: firstArchived(args), where: sql`${isNamed(runName)} and not ${otherwise}` }];
+  const where = and([ended(args), isNamedByIndex(runName), sql`not ${otherwise}`]);
   return [{ source: sql`run_history r`, where }];
 }
 
@@ -195,12 +195,12 @@ async function nameParts(from: Queryable, a: RunFilter, meaning: Meaning): Promi
  * with 1,000,000 archived runs in 13 partitions, medians on a busy machine: 9 ms unnarrowed, 5 to 55 ms for every filter, parts of names, the rarest state, pool and
  * tag among them (`node test/bench/main.ts --quick --only list`).
  */
-export async function listRunRows(from: Queryable, clock: Clock, a: RunFilter): Promise<ListedRun[]> {
+export async function listRunRows(from: Queryable, clock: Clock, args: RunFilter): Promise<ListedRun[]> {
   const raws = await rowsPlannedAnew<RawRow & { now: string; leased_until: string | null }>(
     from,
     sql`select r.*, ${now(clock)} as now,
         (select a.lease_expires_at from attempt a where a.id = r.attempt_id) as leased_until
-      from ${await listed(from, a, { select: columns(run, "r", UNLISTED) })} ${inOrder(a, a.limit)}`,
+      from ${await listed(from, args, { select: columns(run, "r", UNLISTED) })} ${inOrder(args, args.limit)}`,
   );
   return raws.map((raw) => ({
     row: rowOf(run, raw, UNLISTED),
@@ -212,13 +212,13 @@ export async function listRunRows(from: Queryable, clock: Clock, a: RunFilter): 
 /** The first `limit` runs of a list, as `r`: what `select` says of each, and only those live ones that `live` holds of. */
 export async function listed(
   from: Queryable,
-  a: RunFilter,
+  args: RunFilter,
   { select, live = sql`true` }: { select: SQL; live?: SQL },
 ): Promise<SQL> {
-  const meaning = await meaningOf(from, a);
-  const ordered = inOrder(a, a.limit);
-  const there: Part = { source: sql`run r`, where: sql`${liveConditions(a, meaning)} and ${live}` };
-  const parts = [there, ...(await historyParts(from, a, meaning))].map(
+  const meaning = await meaningOf(from, args);
+  const ordered = inOrder(args, args.limit);
+  const there: Part = { source: sql`run r`, where: sql`${liveConditions(args, meaning)} and ${live}` };
+  const parts = [there, ...(await historyParts(from, args, meaning))].map(
     ({ source, where }) => sql`(select ${select} from ${source} where ${where} ${ordered})`,
   );
   return sql`(select * from (${sql.join(parts, sql` union all `)}) r ${ordered}) r`;

@@ -25,16 +25,16 @@ export interface ReadyRow {
 export function listReady(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; poolId: string; each: number; after: string },
+  args: { workspaceId: string; poolId: string; each: number; after: string },
 ): Promise<ReadyRow[]> {
   const at = now(clock);
   return rows<ReadyRow>(
     from,
     sql`with recursive line (needs) as (
-        (select needs from attempt where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
-          and needs > ${a.after} order by needs limit 1)
+        (select needs from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
+          and needs > ${args.after} order by needs limit 1)
         union all
-        select (select n.needs from attempt n where n.pool_id = ${a.poolId} and n.workspace_id = ${a.workspaceId} and n.state = 'ready'
+        select (select n.needs from attempt n where n.pool_id = ${args.poolId} and n.workspace_id = ${args.workspaceId} and n.state = 'ready'
           and n.needs > line.needs order by n.needs limit 1) from line where line.needs is not null
       ), looked as (
         (select needs from line where needs is not null limit ${LINES_MAX}) union all select '' collate "C"
@@ -43,9 +43,9 @@ export function listReady(
         extract(epoch from ${at} - f.created_at)::float8 * 1000 as "waitedMs"
       from looked l cross join lateral (
         select id, run_id, priority, scheduled_at, created_at from attempt
-        where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready' and needs = l.needs
+        where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready' and needs = l.needs
           and (not_before is null or not_before <= ${at})
-        order by priority desc, scheduled_at, id limit ${a.each}
+        order by priority desc, scheduled_at, id limit ${args.each}
       ) f`,
   );
 }
@@ -85,11 +85,11 @@ export interface WorkerNow {
  */
 export async function lockWorkers(
   tx: Tx,
-  a: { workspaceId: string; workerIds: readonly string[] },
+  args: { workspaceId: string; workerIds: readonly string[] },
 ): Promise<void> {
   await rows(
     tx,
-    sql`select 1 from worker where workspace_id = ${a.workspaceId} and id = any(${textArray(a.workerIds)}::uuid[])
+    sql`select 1 from worker where workspace_id = ${args.workspaceId} and id = any(${textArray(args.workerIds)}::uuid[])
       order by id for no key update`,
   );
 }
@@ -101,7 +101,7 @@ export async function lockWorkers(
 export function listWorkersNow(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; poolId: string; waiting: readonly string[] },
+  args: { workspaceId: string; poolId: string; waiting: readonly string[] },
 ): Promise<WorkerNow[]> {
   const at = now(clock);
   return rows<WorkerNow>(
@@ -115,9 +115,9 @@ export function listWorkersNow(
             'forMs', extract(epoch from ${at} - h.claimed_at)::float8 * 1000)) filter (where h.needs <> '') as holds
         from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
       ) h
-      where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
+      where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
         and (w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
-          or w.id = any(${textArray(a.waiting)}::uuid[]))
+          or w.id = any(${textArray(args.waiting)}::uuid[]))
       order by w.last_seen_at desc limit ${WORKERS_MAX}`,
   );
 }
@@ -128,16 +128,16 @@ const LINE_COUNTED = 1_000;
 /** Where something ready stands among all that is ready and needs the same, from 1, and how many they are, counted up to 1000. Index attempt_ready. */
 export async function readPlace(
   from: Queryable,
-  a: { workspaceId: string; attemptId: string },
+  args: { workspaceId: string; attemptId: string },
 ): Promise<{ position: number; waiting: number }> {
   const [found] = await rows<{ position: number; waiting: number }>(
     from,
     sql`with mine as materialized (
         select pool_id, needs, priority, scheduled_at, id from attempt
-        where id = ${a.attemptId} and workspace_id = ${a.workspaceId}
+        where id = ${args.attemptId} and workspace_id = ${args.workspaceId}
       ), line as materialized (
         select o.priority, o.scheduled_at, o.id from attempt o
-        where o.pool_id = (select pool_id from mine) and o.workspace_id = ${a.workspaceId} and o.state = 'ready'
+        where o.pool_id = (select pool_id from mine) and o.workspace_id = ${args.workspaceId} and o.state = 'ready'
           and o.needs = (select needs from mine)
         order by o.priority desc, o.scheduled_at, o.id limit ${LINE_COUNTED}
       )

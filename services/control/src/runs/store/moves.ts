@@ -16,12 +16,12 @@ export function after(clock: Clock, ms: number): SQL<Date> {
  */
 export async function lockAttempts(
   tx: Tx,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<AttemptRow[]> {
   const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(attempt, "a")} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.id = any(${textArray(a.attemptIds)}::uuid[])
+      where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
       order by a.id for update`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
@@ -30,12 +30,12 @@ export async function lockAttempts(
 /** Locks the attempt of a run that has not ended, if there is one. Index attempt_one_active. */
 export async function lockActiveAttempt(
   tx: Tx,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<AttemptRow | null> {
   const [raw] = await rows<RawRow>(
     tx,
     sql`select ${columns(attempt, "a")} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId} and a.ended_at is null for update`,
+      where a.workspace_id = ${args.workspaceId} and a.run_id = ${args.runId} and a.ended_at is null for update`,
   );
   return raw === undefined ? null : rowOf(attempt, raw);
 }
@@ -43,22 +43,22 @@ export async function lockActiveAttempt(
 /** The attempt of a run that has not ended, without a lock. Index attempt_one_active. */
 export async function findActiveAttemptId(
   tx: Tx,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<string | null> {
   const [found] = await rows<{ id: string }>(
     tx,
     sql`select id from attempt
-      where workspace_id = ${a.workspaceId} and run_id = ${a.runId} and ended_at is null`,
+      where workspace_id = ${args.workspaceId} and run_id = ${args.runId} and ended_at is null`,
   );
   return found?.id ?? null;
 }
 
 /** Locks a live run. */
-export async function lockRun(tx: Tx, a: { workspaceId: string; runId: string }): Promise<RunRow | null> {
+export async function lockRun(tx: Tx, args: { workspaceId: string; runId: string }): Promise<RunRow | null> {
   const [raw] = await rows<RawRow>(
     tx,
     sql`select ${columns(run, "r")} from run r
-      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId} for update`,
+      where r.workspace_id = ${args.workspaceId} and r.id = ${args.runId} for update`,
   );
   return raw === undefined ? null : rowOf(run, raw);
 }
@@ -81,7 +81,7 @@ export interface RunPolicy {
  */
 export async function lockRunPolicies(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<RunPolicy[]> {
   return rows<RunPolicy>(
     tx,
@@ -89,7 +89,7 @@ export async function lockRunPolicies(
           else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
             'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
       from run r join deployment_version v on v.id = r.version_id
-      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
       order by r.id for update of r`,
   );
 }
@@ -98,13 +98,18 @@ export async function lockRunPolicies(
 export async function settleTaskRuns(
   tx: Tx,
   clock: Clock,
-  a: { attemptIds: readonly string[]; workspaceId: string; from: readonly TaskRunState[]; to: TaskRunState },
+  args: {
+    attemptIds: readonly string[];
+    workspaceId: string;
+    from: readonly TaskRunState[];
+    to: TaskRunState;
+  },
 ): Promise<TaskRunRow[]> {
   const raws = await rows<RawRow>(
     tx,
-    sql`update task_run t set state = ${a.to}, ended_at = ${now(clock)}
-      where t.attempt_id = any(${textArray(a.attemptIds)}::uuid[]) and t.workspace_id = ${a.workspaceId}
-        and t.ended_at is null and t.state = any(${textArray(a.from)}::text[])
+    sql`update task_run t set state = ${args.to}, ended_at = ${now(clock)}
+      where t.attempt_id = any(${textArray(args.attemptIds)}::uuid[]) and t.workspace_id = ${args.workspaceId}
+        and t.ended_at is null and t.state = any(${textArray(args.from)}::text[])
       returning ${columns(taskRun, "t")}`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));
@@ -126,7 +131,7 @@ export interface Progress {
 export async function saveProgress(
   tx: Tx,
   clock: Clock,
-  a: {
+  args: {
     workspaceId: string;
     leaseMs: number;
     claimLeaseMs: number;
@@ -134,20 +139,20 @@ export async function saveProgress(
     progress: readonly Progress[];
   },
 ): Promise<void> {
-  if (a.progress.length === 0) return;
+  if (args.progress.length === 0) return;
   const of = (key: "controlAcked" | "bulkAcked" | "nextLine") =>
-    numberArray(a.progress.map((one) => one[key]));
+    numberArray(args.progress.map((one) => one[key]));
   await rows(
     tx,
-    sql`update ${sql.identifier(a.table)} t set control_acked = p.control_acked, bulk_acked = p.bulk_acked,
+    sql`update ${sql.identifier(args.table)} t set control_acked = p.control_acked, bulk_acked = p.bulk_acked,
         next_line = p.next_line, cancel_stage = p.cancel_stage,
         lease_expires_at = case when t.lease_expires_at is null then null
-          when t.state = 'claimed' then greatest(t.lease_expires_at, ${after(clock, a.claimLeaseMs)})
-          else greatest(t.lease_expires_at, ${after(clock, a.leaseMs)}) end
-      from unnest(${textArray(a.progress.map((one) => one.attemptId))}::uuid[], ${of("controlAcked")}::bigint[],
+          when t.state = 'claimed' then greatest(t.lease_expires_at, ${after(clock, args.claimLeaseMs)})
+          else greatest(t.lease_expires_at, ${after(clock, args.leaseMs)}) end
+      from unnest(${textArray(args.progress.map((one) => one.attemptId))}::uuid[], ${of("controlAcked")}::bigint[],
         ${of("bulkAcked")}::bigint[], ${of("nextLine")}::bigint[],
-        ${textArray(a.progress.map((one) => one.cancelStage))}::text[])
+        ${textArray(args.progress.map((one) => one.cancelStage))}::text[])
         as p (id, control_acked, bulk_acked, next_line, cancel_stage)
-      where t.id = p.id and t.workspace_id = ${a.workspaceId}`,
+      where t.id = p.id and t.workspace_id = ${args.workspaceId}`,
   );
 }

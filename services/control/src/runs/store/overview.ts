@@ -17,24 +17,24 @@ interface Counted {
 export async function countRuns(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; spanMs: number; stretchMs: number },
+  args: { workspaceId: string; spanMs: number; stretchMs: number },
 ): Promise<{ at: Date; counts: Counted[] }> {
   const at = now(clock);
-  const since = sql`(${at} - make_interval(secs => ${a.spanMs / 1000}::float8))`;
+  const since = sql`(${at} - make_interval(secs => ${args.spanMs / 1000}::float8))`;
   const found = await rows<{ at: string; since: string | null; state: RunState; runs: number }>(
     from,
     sql`with ended as (
         select created_at, state from run
-          where workspace_id = ${a.workspaceId} and ended_at is not null and created_at >= ${since}
+          where workspace_id = ${args.workspaceId} and ended_at is not null and created_at >= ${since}
         union all
         select created_at, state from run_history
-          where workspace_id = ${a.workspaceId} and state = any(${textArray(FINAL_RUN_STATES)}::text[]) and created_at >= ${since}
+          where workspace_id = ${args.workspaceId} and state = any(${textArray(FINAL_RUN_STATES)}::text[]) and created_at >= ${since}
       )
       select ${at} as at, since, state, runs from (
         select null::timestamptz as since, state, count(*)::int as runs from run
-          where workspace_id = ${a.workspaceId} and ended_at is null group by state
+          where workspace_id = ${args.workspaceId} and ended_at is null group by state
         union all
-        select date_bin(make_interval(secs => ${a.stretchMs / 1000}::float8), created_at, ${since}) as since, state, count(*)::int
+        select date_bin(make_interval(secs => ${args.stretchMs / 1000}::float8), created_at, ${since}) as since, state, count(*)::int
           from ended group by 1, 2
         union all select null, '', 0
       ) counted order by since nulls first`,

@@ -21,16 +21,16 @@ const PLAIN = /^[0-9A-Za-z_:.-]+$/;
  * Makes a partition if it is missing. DDL takes no parameters, hence the check of what is spliced in.
  * @returns Whether it was made.
  */
-export async function makePartition(db: Queryable, a: Partition): Promise<boolean> {
-  if (![a.name, a.parent, a.from, a.to].every((part) => PLAIN.test(part))) return false;
+export async function makePartition(db: Queryable, args: Partition): Promise<boolean> {
+  if (![args.name, args.parent, args.from, args.to].every((part) => PLAIN.test(part))) return false;
   const [found] = await db.execute<{ there: boolean }>(
-    sql`select to_regclass(${a.name}) is not null as there`,
+    sql`select to_regclass(${args.name}) is not null as there`,
   );
   if (found?.there) return false;
   try {
     await db.execute(
-      sql`create table ${sql.identifier(a.name)} partition of ${sql.identifier(a.parent)}
-        for values from (${sql.raw(`'${a.from}'`)}) to (${sql.raw(`'${a.to}'`)})`,
+      sql`create table ${sql.identifier(args.name)} partition of ${sql.identifier(args.parent)}
+        for values from (${sql.raw(`'${args.from}'`)}) to (${sql.raw(`'${args.to}'`)})`,
     );
     return true;
   } catch (error) {
@@ -49,10 +49,14 @@ const NOT_NOW_STATES = ["55P03", "42P01", "40P01"];
  * The month before which everything has been kept long enough, by the database's clock: no process whose own clock is
  * wrong may decide what is thrown away.
  */
-export async function keptSince(from: Queryable, clock: Clock, a: { retentionMs: number }): Promise<Month> {
+export async function keptSince(
+  from: Queryable,
+  clock: Clock,
+  args: { retentionMs: number },
+): Promise<Month> {
   const [found] = await rows<{ cutoffMs: number }>(
     from,
-    sql`select extract(epoch from ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000}))::float8 * 1000
+    sql`select extract(epoch from ${now(clock)} - make_interval(secs => ${args.retentionMs / 1000}))::float8 * 1000
       as "cutoffMs"`,
   );
   return monthOf(found?.cutoffMs ?? 0);
@@ -67,14 +71,14 @@ export interface MonthPartition {
 /** The partitions of whole months before one, oldest first. */
 export async function listPartitions(
   from: Queryable,
-  a: { parent: string; before: Month },
+  args: { parent: string; before: Month },
 ): Promise<MonthPartition[]> {
   const found = await from.execute<{ name: string; startMs: number }>(
     sql`select c.relname as name,
         extract(epoch from to_date(right(c.relname, 7), 'YYYY"m"MM')::timestamp)::float8 * 1000 as "startMs"
       from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = to_regclass(${a.parent}) and c.relname ~ ${`^${a.parent}_y[0-9]{4}m[0-9]{2}$`}
-        and c.relname < ${`${a.parent}_${a.before.name}`}
+      where i.inhparent = to_regclass(${args.parent}) and c.relname ~ ${`^${args.parent}_y[0-9]{4}m[0-9]{2}$`}
+        and c.relname < ${`${args.parent}_${args.before.name}`}
       order by 1`,
   );
   return found.map(({ name, startMs }) => ({ name, month: monthOf(startMs) }));
@@ -86,10 +90,10 @@ export async function listPartitions(
  */
 export async function dropPartitions(
   db: Database["db"],
-  a: { parent: string; before: Month },
+  args: { parent: string; before: Month },
 ): Promise<boolean> {
   let done = true;
-  for (const { name } of await listPartitions(db, a)) done = (await dropPartition(db, name)) && done;
+  for (const { name } of await listPartitions(db, args)) done = (await dropPartition(db, name)) && done;
   return done;
 }
 

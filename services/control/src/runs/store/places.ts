@@ -14,13 +14,13 @@ export interface ReadyRun {
 export function listReadyRuns(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<ReadyRun[]> {
   return rows<ReadyRun>(
     from,
     sql`select r.id as "runId", r.pool_id as "poolId", r.pool, r.needs
       from run r join attempt t on t.workspace_id = r.workspace_id and t.id = r.attempt_id
-      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[]) and r.state = 'ready'
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[]) and r.state = 'ready'
         and (t.not_before is null or t.not_before <= ${now(clock)})`,
   );
 }
@@ -35,13 +35,13 @@ export interface TakenPlace {
 /** Who has the places of these workers, at most `limit` of them. Index attempt_held. */
 export function listTakenPlaces(
   from: Queryable,
-  a: { workspaceId: string; workerIds: readonly string[]; limit: number },
+  args: { workspaceId: string; workerIds: readonly string[]; limit: number },
 ): Promise<TakenPlace[]> {
   return rows<TakenPlace>(
     from,
     sql`select h.worker_id as "workerId", h.run_id as "runId", h.needs from attempt h
-      where h.worker_id = any(${textArray(a.workerIds)}::uuid[]) and h.workspace_id = ${a.workspaceId}
+      where h.worker_id = any(${textArray(args.workerIds)}::uuid[]) and h.workspace_id = ${args.workspaceId}
         and h.lease_expires_at is not null
-      limit ${a.limit}`,
+      limit ${args.limit}`,
   );
 }

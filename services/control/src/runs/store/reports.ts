@@ -6,12 +6,12 @@ import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 /** Attempts of archived runs, by id. Primary key of each partition of attempt_history. */
 export async function findArchived(
   from: Queryable,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<AttemptRow[]> {
   const raws = await rows<RawRow>(
     from,
     sql`select ${columns(attempt, "a")} from attempt_history a
-      where a.workspace_id = ${a.workspaceId} and a.id = any(${textArray(a.attemptIds)}::uuid[])
+      where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
       order by a.id for update`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
@@ -32,15 +32,15 @@ const KINDS_MAX = 20;
 export async function noteLate(
   tx: Tx,
   clock: Clock,
-  a: Late & { workspaceId: string; workerId: string },
+  args: Late & { workspaceId: string; workerId: string },
 ): Promise<void> {
   const at = now(clock);
   await rows(
     tx,
     sql`insert into late_report as l (workspace_id, attempt_id, worker_id, epoch, reports, records, kinds,
         first_received_at, last_received_at)
-      values (${a.workspaceId}, ${a.attemptId}, ${a.workerId}, ${a.epoch}, 1, ${a.records},
-        ${textArray(a.kinds.slice(0, KINDS_MAX))}::text[], ${at}, ${at})
+      values (${args.workspaceId}, ${args.attemptId}, ${args.workerId}, ${args.epoch}, 1, ${args.records},
+        ${textArray(args.kinds.slice(0, KINDS_MAX))}::text[], ${at}, ${at})
       on conflict (workspace_id, attempt_id, worker_id, epoch) do update set reports = l.reports + 1,
         records = l.records + excluded.records, last_received_at = excluded.last_received_at`,
   );
@@ -52,12 +52,12 @@ const LATE_MAX = 100;
 /** Reports on attempts that came late, by attempt and claim. Primary key. At most LATE_MAX. */
 export async function listLate(
   from: Queryable,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<LateReportRow[]> {
   const raws = await rows<RawRow>(
     from,
     sql`select ${columns(lateReport, "l")} from late_report l
-      where l.workspace_id = ${a.workspaceId} and l.attempt_id = any(${textArray(a.attemptIds)}::uuid[])
+      where l.workspace_id = ${args.workspaceId} and l.attempt_id = any(${textArray(args.attemptIds)}::uuid[])
       order by l.attempt_id, l.epoch, l.first_received_at limit ${LATE_MAX}`,
   );
   return raws.map((raw) => rowOf(lateReport, raw));
@@ -80,12 +80,12 @@ const LOG_TAIL_SECONDS = 30;
 export async function listLogSources(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<LogSource[]> {
   const source = sql`id as "attemptId", ordinal, next_line::text as "nextLine", ended_at is not null and
     (last_bulk_seq is null or bulk_acked >= last_bulk_seq
       or ended_at < ${now(clock)} - make_interval(secs => ${LOG_TAIL_SECONDS})) as closed`;
-  const where = sql`workspace_id = ${a.workspaceId} and run_id = ${a.runId}`;
+  const where = sql`workspace_id = ${args.workspaceId} and run_id = ${args.runId}`;
   const found = await rows<LogSource & { nextLine: string }>(
     from,
     sql`select ${source} from attempt where ${where}
@@ -100,13 +100,13 @@ export async function listLogSources(
 /** Attempts among these that must be stopped, and why. */
 export async function listCancelling(
   from: Queryable,
-  a: { workspaceId: string; attemptIds: readonly string[] },
+  args: { workspaceId: string; attemptIds: readonly string[] },
 ): Promise<{ attemptId: string; reason: string }[]> {
   return rows(
     from,
     sql`select a.id as "attemptId", coalesce(r.cancel_reason, '') as reason
       from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
-      where a.workspace_id = ${a.workspaceId} and a.id = any(${textArray(a.attemptIds)}::uuid[])
+      where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
         and a.state = 'cancelling'`,
   );
 }

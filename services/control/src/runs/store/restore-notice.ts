@@ -16,14 +16,18 @@ interface Found {
 }
 
 /** Counts what a restore took back, if there was one lately. Primary keys. */
-export async function noteRestore(tx: Tx, clock: Clock, a: Found & { workspaceId: string }): Promise<void> {
-  const { offered = 0, unknownAttempts = [], unknownOutcomes = 0 } = a;
+export async function noteRestore(
+  tx: Tx,
+  clock: Clock,
+  args: Found & { workspaceId: string },
+): Promise<void> {
+  const { offered = 0, unknownAttempts = [], unknownOutcomes = 0 } = args;
   if (offered + unknownAttempts.length + unknownOutcomes === 0) return;
   const unknown = sql`${textArray(unknownAttempts)}::uuid[]`;
   await rows(
     tx,
     sql`insert into restore_notice as n (workspace_id, incarnation, offered, unknown_attempts, unknown_outcomes)
-      select ${a.workspaceId}, i.number, ${offered}, (${unknown})[1:${UNKNOWN_MAX}], ${unknownOutcomes} from ${newestIncarnation} i
+      select ${args.workspaceId}, i.number, ${offered}, (${unknown})[1:${UNKNOWN_MAX}], ${unknownOutcomes} from ${newestIncarnation} i
       where i.since > ${now(clock)} - make_interval(secs => ${TOLD_SECONDS})
       on conflict (workspace_id, incarnation) do update set offered = n.offered + excluded.offered,
         unknown_attempts = (n.unknown_attempts || array(
@@ -39,7 +43,7 @@ export async function noteRestore(tx: Tx, clock: Clock, a: Found & { workspaceId
 export async function readRestoreNotice(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string },
+  args: { workspaceId: string },
 ): Promise<RestoreNotice | null> {
   const [found] = await rows<{ at: string | null } & Omit<RestoreNotice, "at">>(
     from,
@@ -47,7 +51,7 @@ export async function readRestoreNotice(
         select i.number, i.since, n.offered, cardinality(n.unknown_attempts) as unknown_attempts, n.unknown_outcomes,
           n.offered > 0 or n.unknown_attempts <> '{}' as lost
         from restore_notice n join incarnation i on i.number = n.incarnation
-        where n.workspace_id = ${a.workspaceId} and i.since > ${now(clock)} - make_interval(secs => ${TOLD_SECONDS})
+        where n.workspace_id = ${args.workspaceId} and i.since > ${now(clock)} - make_interval(secs => ${TOLD_SECONDS})
       )
       select max(since) filter (where lost) as at, sum(offered)::int as offered,
         sum(unknown_attempts)::int as "unknownAttempts", sum(unknown_outcomes)::int as "unknownOutcomes"

@@ -11,29 +11,32 @@ export const FORGET_MAX = 1_000;
 export const startOf = (month: Month): SQL => sql`${new Date(month.startMs).toISOString()}::timestamptz`;
 
 /** Whether a run has not ended, or not before a month, as SQL over its id. Primary key of run_key. */
-export function isRunKept(a: { workspaceId: SQL; runId: SQL; since: Month }): SQL {
-  return sql`exists (select 1 from run_key k where k.workspace_id = ${a.workspaceId} and k.run_id = ${a.runId}
-    and (k.ended_at is null or k.ended_at >= ${startOf(a.since)}))`;
+export function isRunKept(args: { workspaceId: SQL; runId: SQL; since: Month }): SQL {
+  return sql`exists (select 1 from run_key k where k.workspace_id = ${args.workspaceId} and k.run_id = ${args.runId}
+    and (k.ended_at is null or k.ended_at >= ${startOf(args.since)}))`;
 }
 
 /** As `isRunKept`, of the run of an attempt. Primary keys of attempt and attempt_history. */
-export function isAttemptKept(a: { attemptId: SQL; since: Month }): SQL {
-  return sql`(exists (select 1 from attempt k where k.id = ${a.attemptId})
+export function isAttemptKept(args: { attemptId: SQL; since: Month }): SQL {
+  return sql`(exists (select 1 from attempt k where k.id = ${args.attemptId})
     or exists (select 1 from attempt_history k
-      where k.id = ${a.attemptId} and k.run_ended_at >= ${startOf(a.since)}))`;
+      where k.id = ${args.attemptId} and k.run_ended_at >= ${startOf(args.since)}))`;
 }
 
 /**
  * Whether some attempt of a month is of a run that has not ended, or not before another month. Primary keys of attempt and
  * attempt_history.
  */
-export async function keepsAttemptOf(from: Queryable, a: { month: Month; since: Month }): Promise<boolean> {
-  const isOfMonth = sql`k.id >= ${idFloor(a.month.startMs)}::uuid and k.id < ${idFloor(a.month.endMs)}::uuid`;
+export async function keepsAttemptOf(
+  from: Queryable,
+  args: { month: Month; since: Month },
+): Promise<boolean> {
+  const isOfMonth = sql`k.id >= ${idFloor(args.month.startMs)}::uuid and k.id < ${idFloor(args.month.endMs)}::uuid`;
   const [found] = await rows<{ kept: boolean }>(
     from,
     sql`select exists (select 1 from attempt k where ${isOfMonth})
       or exists (select 1 from attempt_history k
-        where ${isOfMonth} and k.run_ended_at >= ${startOf(a.since)}) as kept`,
+        where ${isOfMonth} and k.run_ended_at >= ${startOf(args.since)}) as kept`,
   );
   return found?.kept ?? true;
 }
@@ -100,15 +103,15 @@ const OVER_AT = { wait: "settled_at", job: "ended_at" } as const;
  */
 export async function forgetTraces(
   db: Queryable,
-  a: { table: keyof typeof OVER_AT; before: Month },
+  args: { table: keyof typeof OVER_AT; before: Month },
 ): Promise<number> {
-  const table = sql.identifier(a.table);
+  const table = sql.identifier(args.table);
   const gone = await rows(
     db,
     sql`delete from ${table} where ctid = any(array(
         select o.ctid from ${table} o
-        where o.${sql.identifier(OVER_AT[a.table])} < ${startOf(a.before)}
-          and not ${isRunKept({ workspaceId: sql`o.workspace_id`, runId: sql`o.run_id`, since: a.before })}
+        where o.${sql.identifier(OVER_AT[args.table])} < ${startOf(args.before)}
+          and not ${isRunKept({ workspaceId: sql`o.workspace_id`, runId: sql`o.run_id`, since: args.before })}
         limit ${FORGET_MAX}))
       returning 1`,
   );
@@ -138,15 +141,15 @@ export async function forgetLate(db: Queryable, before: Month): Promise<number> 
  */
 export async function isVersionNeeded(
   from: Queryable,
-  a: { workspaceId: string; versionId: string; deployment: string },
+  args: { workspaceId: string; versionId: string; deployment: string },
 ): Promise<boolean> {
   const [found] = await rows<{ needed: boolean }>(
     from,
-    sql`select exists (select 1 from run r where r.workspace_id = ${a.workspaceId} and r.version_id = ${a.versionId})
-      or exists (select 1 from job j where j.workspace_id = ${a.workspaceId} and j.version_id = ${a.versionId}
+    sql`select exists (select 1 from run r where r.workspace_id = ${args.workspaceId} and r.version_id = ${args.versionId})
+      or exists (select 1 from job j where j.workspace_id = ${args.workspaceId} and j.version_id = ${args.versionId}
         and j.ended_at is null)
-      or exists (select 1 from run_history h where h.workspace_id = ${a.workspaceId} and h.deployment = ${a.deployment}
-        and h.version_id = ${a.versionId}) as needed`,
+      or exists (select 1 from run_history h where h.workspace_id = ${args.workspaceId} and h.deployment = ${args.deployment}
+        and h.version_id = ${args.versionId}) as needed`,
   );
   return found?.needed !== false;
 }

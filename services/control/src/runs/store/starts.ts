@@ -25,7 +25,7 @@ interface Guard<State> {
 export async function saveStarts(
   tx: Tx,
   clock: Clock,
-  a: {
+  args: {
     workspaceId: string;
     starts: readonly AttemptStart[];
     attempt: Guard<AttemptState>;
@@ -33,20 +33,20 @@ export async function saveStarts(
     leaseMs: number;
   },
 ): Promise<{ row: AttemptRow; runMoved: boolean }[]> {
-  const ids = textArray(a.starts.map((start) => start.attemptId));
-  const seqs = numberArray(a.starts.map((start) => start.seq));
+  const ids = textArray(args.starts.map((start) => start.attemptId));
+  const seqs = numberArray(args.starts.map((start) => start.seq));
   const raws = await rows<RawRow & { run_moved: boolean }>(
     tx,
     sql`with started as (
-        update attempt s set state = ${a.attempt.to}, started_at = ${now(clock)}, lease_expires_at = ${after(clock, a.leaseMs)},
+        update attempt s set state = ${args.attempt.to}, started_at = ${now(clock)}, lease_expires_at = ${after(clock, args.leaseMs)},
           control_acked = (${seqs}::bigint[])[array_position(${ids}::uuid[], s.id)]
-        where s.workspace_id = ${a.workspaceId} and s.id = any(${ids}::uuid[])
-          and s.state = any(${textArray(a.attempt.from)}::text[])
+        where s.workspace_id = ${args.workspaceId} and s.id = any(${ids}::uuid[])
+          and s.state = any(${textArray(args.attempt.from)}::text[])
         returning s.*
       ), moved as (
-        update run m set state = ${a.run.to}, started_at = coalesce(m.started_at, ${now(clock)})
-        where m.workspace_id = ${a.workspaceId} and m.id = any(array(select run_id from started))
-          and m.state = any(${textArray(a.run.from)}::text[])
+        update run m set state = ${args.run.to}, started_at = coalesce(m.started_at, ${now(clock)})
+        where m.workspace_id = ${args.workspaceId} and m.id = any(array(select run_id from started))
+          and m.state = any(${textArray(args.run.from)}::text[])
         returning m.*
       ), changes as (${insertRunChanges(sql`moved`)})
       select ${columns(attempt, "t")}, t.run_id = any(array(select id from moved)) as run_moved from started t`,

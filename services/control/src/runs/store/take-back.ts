@@ -12,14 +12,14 @@ import { columns, type RawRow, rowOf, rows } from "./rows.ts";
 export async function takeBackAttempt(
   tx: Tx,
   clock: Clock,
-  a: { held: AttemptRow; worker: WorkerScope; fence: FenceOf; claimLeaseMs: number },
+  args: { held: AttemptRow; worker: WorkerScope; fence: FenceOf; claimLeaseMs: number },
 ): Promise<AttemptRow | null> {
-  const { held, worker, fence } = a;
+  const { held, worker, fence } = args;
   const [raw] = await rows<RawRow>(
     tx,
     sql`update attempt c set state = 'claimed', epoch = ${fence.epoch}, nonce = ${fence.nonce}, worker_id = ${worker.workerId},
         worker_name = (select w.name from worker w where w.workspace_id = ${held.workspaceId} and w.id = ${worker.workerId}),
-        told_generation = ${worker.generation}, told_seq = 0, lease_expires_at = ${after(clock, a.claimLeaseMs)},
+        told_generation = ${worker.generation}, told_seq = 0, lease_expires_at = ${after(clock, args.claimLeaseMs)},
         claimed_at = ${now(clock)}, not_before = null, control_acked = 0, bulk_acked = 0, line_base = c.next_line
       where c.workspace_id = ${held.workspaceId} and c.id = ${held.id} and c.state in ('ready', 'claimed')
         and c.started_at is null and c.epoch < ${fence.epoch}

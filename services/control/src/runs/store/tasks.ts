@@ -9,13 +9,13 @@ import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 /** Task runs of an attempt by the keys of their paths. Primary key. */
 export async function findTaskRuns(
   tx: Tx,
-  a: { attemptId: string; pathKeys: readonly Uint8Array[] },
+  args: { attemptId: string; pathKeys: readonly Uint8Array[] },
 ): Promise<TaskRunRow[]> {
   const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(taskRun, "t")} from task_run t
-      where t.attempt_id = ${a.attemptId} and t.path_key = any(array(
-        select decode(hex, 'hex') from unnest(${textArray(a.pathKeys.map(hex))}::text[]) as keys (hex)))`,
+      where t.attempt_id = ${args.attemptId} and t.path_key = any(array(
+        select decode(hex, 'hex') from unnest(${textArray(args.pathKeys.map(hex))}::text[]) as keys (hex)))`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));
 }
@@ -50,17 +50,17 @@ export interface FailedAttempt {
  */
 export async function noteFatal(
   tx: Tx,
-  a: { workspaceId: string; failed: readonly FailedAttempt[] },
+  args: { workspaceId: string; failed: readonly FailedAttempt[] },
 ): Promise<void> {
-  if (a.failed.length === 0) return;
+  if (args.failed.length === 0) return;
   await rows(
     tx,
     sql`update task_run t set fatal = f."failedBy" is null
           or t.path in (select json_array_elements_text(f."failedBy"))
           or coalesce(nullif(regexp_replace(t.path, '[^/]*$', ''), ''), '/') in (select json_array_elements_text(f."failedBy"))
-      from json_to_recordset(${JSON.stringify(a.failed)}::json) as f ("attemptId" uuid, "failedBy" json)
-      where t.attempt_id = any(${textArray(a.failed.map(({ attemptId }) => attemptId))}::uuid[])
-        and t.workspace_id = ${a.workspaceId} and t.attempt_id = f."attemptId"
+      from json_to_recordset(${JSON.stringify(args.failed)}::json) as f ("attemptId" uuid, "failedBy" json)
+      where t.attempt_id = any(${textArray(args.failed.map(({ attemptId }) => attemptId))}::uuid[])
+        and t.workspace_id = ${args.workspaceId} and t.attempt_id = f."attemptId"
         and t.state = 'failed' and t.code_version is not null and t.fatal is not true`,
   );
 }
@@ -74,7 +74,7 @@ export async function noteFatal(
 export async function storeCalls(
   from: Queryable,
   clock: Clock,
-  a: {
+  args: {
     workspaceId: string;
     leaseMs: number;
     fence: FenceOf & { readonly workerId: string };
@@ -83,8 +83,8 @@ export async function storeCalls(
     lastSeq: number;
   },
 ): Promise<number | null> {
-  const { attemptId, epoch, nonce, workerId } = a.fence;
-  const stored = a.rows.map((row) => ({ ...row, pathKey: hex(row.pathKey), changes: taskRunOf(row) }));
+  const { attemptId, epoch, nonce, workerId } = args.fence;
+  const stored = args.rows.map((row) => ({ ...row, pathKey: hex(row.pathKey), changes: taskRunOf(row) }));
   const [moved] = await rows<{ bulkAcked: string }>(
     from,
     sql`with calls as materialized (
@@ -94,21 +94,21 @@ export async function storeCalls(
           "endedAt" timestamptz, changes jsonb)),
       held as materialized (
         select a.id, a.run_id, a.ordinal from attempt a
-        where a.workspace_id = ${a.workspaceId} and a.id = ${attemptId} and a.epoch = ${epoch} and a.nonce = ${nonce}
-          and a.worker_id = ${workerId} and a.state = 'running' and a.control_acked = ${a.firstSeq - 1}
+        where a.workspace_id = ${args.workspaceId} and a.id = ${attemptId} and a.epoch = ${epoch} and a.nonce = ${nonce}
+          and a.worker_id = ${workerId} and a.state = 'running' and a.control_acked = ${args.firstSeq - 1}
           and not exists (select from task_run t where t.attempt_id = ${attemptId}
             and t.path_key = any(array(select path_key from calls)))
         for update),
       kept as (
         insert into task_run (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries, try_list,
           kind, code_version, input_hash, fatal, error, result, created_at, started_at, ended_at)
-        select h.id, c.path_key, ${a.workspaceId}::uuid, h.run_id, h.ordinal, c.ord, c.path, c.name, c.state, c.tries, c."tryList",
+        select h.id, c.path_key, ${args.workspaceId}::uuid, h.run_id, h.ordinal, c.ord, c.path, c.name, c.state, c.tries, c."tryList",
           c.kind, c."codeVersion", c."inputHash", c.fatal, c.error, c.result, c."createdAt", c."startedAt", c."endedAt"
         from held h cross join calls c),
       told as (
         insert into change (workspace_id, kind, run_id, entity_id, data)
-        select ${a.workspaceId}::uuid, 'task', h.run_id, h.id, c.changes from held h cross join calls c)
-      update attempt t set control_acked = ${a.lastSeq}, lease_expires_at = greatest(t.lease_expires_at, ${after(clock, a.leaseMs)})
+        select ${args.workspaceId}::uuid, 'task', h.run_id, h.id, c.changes from held h cross join calls c)
+      update attempt t set control_acked = ${args.lastSeq}, lease_expires_at = greatest(t.lease_expires_at, ${after(clock, args.leaseMs)})
       from held h where t.id = h.id returning t.bulk_acked as "bulkAcked"`,
   );
   return moved === undefined ? null : Number(moved.bulkAcked);

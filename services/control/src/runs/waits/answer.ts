@@ -19,48 +19,48 @@ export interface Answering {
  * @throws Problem `wait-not-found`; `wait-settled` naming who answered; `forbidden` for a role that may not answer;
  * `invalid-answer` with faults.
  */
-export async function answerWait(deps: Deps, scope: Scope, a: Answering): Promise<Wait> {
+export async function answerWait(deps: Deps, scope: Scope, args: Answering): Promise<Wait> {
   const { workspaceId } = scope;
-  const name = { workspaceId, runId: a.runId, waitId: a.waitId };
-  const asked = questionOf(await findWaitNow(deps.database.db, deps.clock, name), a);
+  const name = { workspaceId, runId: args.runId, waitId: args.waitId };
+  const asked = questionOf(await findWaitNow(deps.database.db, deps.clock, name), args);
   if (!mayAnswer(scope.role, asked.who)) {
     throw new Problem("forbidden", `This question is for the role "${asked.who}" or above.`);
   }
-  await checkAnswer(deps, { workspaceId, schema: asked.schema, answer: a.answer });
+  await checkAnswer(deps, { workspaceId, schema: asked.schema, answer: args.answer });
   return inTransaction(deps, async (tx) => {
-    await lockWaiting(tx, { workspaceId, runIds: [a.runId] });
-    questionOf(await lockWait(tx, deps.clock, name), a);
-    return settle(tx, deps, { ...a, workspaceId, answeredBy: scope.actor.name });
+    await lockWaiting(tx, { workspaceId, runIds: [args.runId] });
+    questionOf(await lockWait(tx, deps.clock, name), args);
+    return settle(tx, deps, { ...args, workspaceId, answeredBy: scope.actor.name });
   });
 }
 
 async function settle(
   tx: Tx,
   deps: Deps,
-  a: Answering & { workspaceId: string; answeredBy: string },
+  args: Answering & { workspaceId: string; answeredBy: string },
 ): Promise<Wait> {
-  const { workspaceId, runId, waitId } = a;
+  const { workspaceId, runId, waitId } = args;
   await noteAnswer(tx, deps.clock, {
     workspaceId,
     waitId,
-    answer: cleanJson(a.answer),
-    answeredBy: a.answeredBy,
+    answer: cleanJson(args.answer),
+    answeredBy: args.answeredBy,
     eventId: null,
   });
   const [row] = await settleWaits(tx, deps, { workspaceId, waits: [{ id: waitId, runId, by: "satisfy" }] });
-  if (row === undefined) throw noWait(a);
+  if (row === undefined) throw noWait(args);
   return waitOf(row);
 }
 
-function noWait(a: Answering): Problem {
-  return new Problem("wait-not-found", `Run ${a.runId} has asked nothing under the id ${a.waitId}.`);
+function noWait(args: Answering): Problem {
+  return new Problem("wait-not-found", `Run ${args.runId} has asked nothing under the id ${args.waitId}.`);
 }
 
 function questionOf(
   row: WaitNow | null,
-  a: Answering,
+  args: Answering,
 ): WaitNow & { readonly who: NonNullable<WaitNow["who"]>; readonly schema: NonNullable<WaitNow["schema"]> } {
-  if (row === null || row.who === null || row.schema === null) throw noWait(a);
+  if (row === null || row.who === null || row.schema === null) throw noWait(args);
   if (row.state === "satisfied")
     throw new Problem("wait-settled", `${row.answeredBy ?? "Somebody"} has answered it already.`);
   if (row.state === "cancelled") throw new Problem("wait-settled", "The run has ended.");

@@ -30,8 +30,8 @@ export interface Asking {
 }
 
 /** Comes before all other locks of the transaction that asks. */
-export async function lockForAsking(tx: Tx, a: { workspaceId: string; asked: AskedWait }): Promise<void> {
-  const { asked, workspaceId } = a;
+export async function lockForAsking(tx: Tx, args: { workspaceId: string; asked: AskedWait }): Promise<void> {
+  const { asked, workspaceId } = args;
   if (asked.kind === "event") await lockEvents(tx, { workspaceId, name: asked.name, as: "asker" });
 }
 
@@ -40,16 +40,16 @@ export async function lockForAsking(tx: Tx, a: { workspaceId: string; asked: Ask
  * asked for then. What has come by now settles it at once, and the attempt is told of what settles later.
  * @throws Problem `forbidden` if the run is being stopped; `too-many-waits`; `run-not-found` for another run.
  */
-export async function askWait(tx: Tx, deps: Deps, a: Asking): Promise<WaitNow> {
-  const { workspaceId, runId } = a.held;
-  const name = { workspaceId, runId, waitId: a.callId };
-  if ((await findWaitNow(tx, deps.clock, name)) === null) await make(tx, deps, a);
+export async function askWait(tx: Tx, deps: Deps, args: Asking): Promise<WaitNow> {
+  const { workspaceId, runId } = args.held;
+  const name = { workspaceId, runId, waitId: args.callId };
+  if ((await findWaitNow(tx, deps.clock, name)) === null) await make(tx, deps, args);
   const known = await findWaitNow(tx, deps.clock, name);
   const by = known && dueBy(known);
-  if (by) await settleWaits(tx, deps, { workspaceId, waits: [{ id: a.callId, runId, by }] });
+  if (by) await settleWaits(tx, deps, { workspaceId, waits: [{ id: args.callId, runId, by }] });
   const row = await lockWait(tx, deps.clock, name);
-  if (row === null) throw new Problem("wait-not-found", `There is no wait ${a.callId}; ask again.`);
-  const attemptId = row.state === "open" ? a.held.id : null;
+  if (row === null) throw new Problem("wait-not-found", `There is no wait ${args.callId}; ask again.`);
+  const attemptId = row.state === "open" ? args.held.id : null;
   if (row.askedBy !== attemptId) await saveAsker(tx, { workspaceId, waitId: row.id, attemptId });
   return row;
 }
@@ -61,8 +61,8 @@ function dueBy({ state, inMs, leftMs }: WaitNow): "satisfy" | "expire" | null {
   return leftMs !== null && leftMs <= 0 ? "expire" : null;
 }
 
-async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
-  const { held, callId, path, asked } = a;
+async function make(tx: Tx, deps: Deps, args: Asking): Promise<void> {
+  const { held, callId, path, asked } = args;
   const { workspaceId, runId } = held;
   if (held.state !== "running")
     throw new Problem("forbidden", "The run is being stopped; it may wait for nothing more.");

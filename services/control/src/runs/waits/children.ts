@@ -14,12 +14,12 @@ const isOrphan = (
 /** Notes whose child a run is. Its creation is in the same transaction. */
 export async function saveParent(
   tx: Tx,
-  a: { workspaceId: string; runId: string; parentId: string; onParentEnd: "cancel" | "abandon" },
+  args: { workspaceId: string; runId: string; parentId: string; onParentEnd: "cancel" | "abandon" },
 ): Promise<void> {
   await rows(
     tx,
-    sql`update run set parent_id = ${a.parentId}, on_parent_end = ${a.onParentEnd}
-      where workspace_id = ${a.workspaceId} and id = ${a.runId}`,
+    sql`update run set parent_id = ${args.parentId}, on_parent_end = ${args.onParentEnd}
+      where workspace_id = ${args.workspaceId} and id = ${args.runId}`,
   );
 }
 
@@ -27,13 +27,13 @@ export async function saveParent(
 export async function noteOrphans(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<boolean> {
   const noted = await rows(
     tx,
     sql`insert into orphaning (workspace_id, parent_id, since)
-      select ${a.workspaceId}::uuid, p.id, ${now(clock)} from unnest(${textArray(a.runIds)}::uuid[]) as p (id)
-      where exists (select 1 from run c where ${isOrphan(sql`${a.workspaceId}`, sql`p.id`)})
+      select ${args.workspaceId}::uuid, p.id, ${now(clock)} from unnest(${textArray(args.runIds)}::uuid[]) as p (id)
+      where exists (select 1 from run c where ${isOrphan(sql`${args.workspaceId}`, sql`p.id`)})
       on conflict do nothing returning 1`,
   );
   return noted.length > 0;

@@ -40,13 +40,13 @@ const eventOf = (name: string, deadlineMs?: number) =>
 /** Has `act` begun while another transaction holds the locks of all waits, and ended once those are free. */
 async function whileWaitsAreHeld<T>(
   flow: Flow,
-  a: { statements: number; act: () => Promise<T> },
+  args: { statements: number; act: () => Promise<T> },
 ): Promise<T> {
   const { workspaceId } = flow.tenancy.scope;
   const acting = await testEnv.deps.database.db.transaction(async (tx) => {
     await tx.execute(sql`select 1 from wait where workspace_id = ${workspaceId} for update`);
-    const begun = { done: a.act() };
-    await untilBlocked(testEnv, a.statements);
+    const begun = { done: args.act() };
+    await untilBlocked(testEnv, args.statements);
     return begun;
   });
   return acting.done;

@@ -13,12 +13,12 @@ import { LOCK_ORDER } from "./store.ts";
  */
 export async function lockEvents(
   tx: Tx,
-  a: { workspaceId: string; name: string; as: "sender" | "asker" },
+  args: { workspaceId: string; name: string; as: "sender" | "asker" },
 ): Promise<void> {
-  const key = `event ${a.workspaceId} ${a.name}`;
+  const key = `event ${args.workspaceId} ${args.name}`;
   await rows(
     tx,
-    a.as === "sender"
+    args.as === "sender"
       ? sql`select pg_advisory_xact_lock_shared(hashtextextended(${key}, 0))`
       : sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`,
   );
@@ -28,11 +28,11 @@ export async function lockEvents(
 export type NewEvent = Pick<EventRow, "workspaceId" | "id" | "name" | "key" | "payload" | "sentBy">;
 
 /** Keeps an event. Waits for a racing transaction that took its id first. @returns whether it is new */
-export async function insertEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<boolean> {
+export async function insertEvent(tx: Tx, clock: Clock, args: NewEvent): Promise<boolean> {
   const made = await rows(
     tx,
     sql`insert into event (workspace_id, id, name, key, payload, sent_by, received_at)
-      values (${a.workspaceId}, ${a.id}, ${a.name}, ${a.key}, ${JSON.stringify(a.payload)}::json, ${a.sentBy}, ${now(clock)})
+      values (${args.workspaceId}, ${args.id}, ${args.name}, ${args.key}, ${JSON.stringify(args.payload)}::json, ${args.sentBy}, ${now(clock)})
       on conflict do nothing returning 1`,
   );
   return made.length > 0;
@@ -41,11 +41,11 @@ export async function insertEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<bo
 /** An event by its id. Primary key. */
 export async function findEvent(
   from: Queryable,
-  a: { workspaceId: string; id: string },
+  args: { workspaceId: string; id: string },
 ): Promise<EventRow | null> {
   const [raw] = await rows<RawRow>(
     from,
-    sql`select ${columns(event, "e")} from event e where e.workspace_id = ${a.workspaceId} and e.id = ${a.id}`,
+    sql`select ${columns(event, "e")} from event e where e.workspace_id = ${args.workspaceId} and e.id = ${args.id}`,
   );
   return raw === undefined ? null : rowOf(event, raw);
 }
@@ -53,11 +53,11 @@ export async function findEvent(
 /** Notes how many waits an event satisfied when it came. */
 export async function saveSatisfied(
   tx: Tx,
-  a: { workspaceId: string; id: string; satisfied: number },
+  args: { workspaceId: string; id: string; satisfied: number },
 ): Promise<void> {
   await rows(
     tx,
-    sql`update event set satisfied = ${a.satisfied} where workspace_id = ${a.workspaceId} and id = ${a.id}`,
+    sql`update event set satisfied = ${args.satisfied} where workspace_id = ${args.workspaceId} and id = ${args.id}`,
   );
 }
 
@@ -67,21 +67,21 @@ export async function saveSatisfied(
  * locked first, so that of two events at once each gets a wait of its own. Index wait_event.
  * @returns how many
  */
-export async function offerEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<number> {
+export async function offerEvent(tx: Tx, clock: Clock, args: NewEvent): Promise<number> {
   const [offered] = await rows<{ count: number }>(
     tx,
     sql`with eligible as (
         select w.id, w.run_id, w.created_at, w.path from wait w
-        where w.workspace_id = ${a.workspaceId} and w.event_name = ${a.name} and w.state = 'open'
-          and w.satisfy_at is null and (w.event_key is null or w.event_key = ${a.key})
+        where w.workspace_id = ${args.workspaceId} and w.event_name = ${args.name} and w.state = 'open'
+          and w.satisfy_at is null and (w.event_key is null or w.event_key = ${args.key})
           and (w.deadline_at is null or w.deadline_at > ${now(clock)})
         order by ${LOCK_ORDER} for update
       ), first as (
         select distinct on (w.run_id) w.id from eligible w order by ${LOCK_ORDER}
       ), offered as (
-        update wait w set satisfy_at = ${now(clock)}, event_id = ${a.id}, answer = ${JSON.stringify(a.payload)}::json,
-          answered_by = ${a.sentBy}
-        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from first))
+        update wait w set satisfy_at = ${now(clock)}, event_id = ${args.id}, answer = ${JSON.stringify(args.payload)}::json,
+          answered_by = ${args.sentBy}
+        where w.workspace_id = ${args.workspaceId} and w.id = any(array(select id from first))
         returning 1
       )
       select count(*)::int as count from offered`,
@@ -96,15 +96,16 @@ export async function offerEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<num
 export async function findEventFor(
   tx: Tx,
   clock: Clock,
-  a: RunName & { name: string; key: string | null; lookBackMs: number | null; runCreatedAt: string },
+  args: RunName & { name: string; key: string | null; lookBackMs: number | null; runCreatedAt: string },
 ): Promise<Pick<EventRow, "id" | "payload" | "sentBy"> | null> {
-  const since = a.lookBackMs === null ? sql`${a.runCreatedAt}::timestamptz` : after(clock, -a.lookBackMs);
+  const since =
+    args.lookBackMs === null ? sql`${args.runCreatedAt}::timestamptz` : after(clock, -args.lookBackMs);
   const [raw] = await rows<RawRow>(
     tx,
     sql`select ${columns(event, "e")} from event e
-      where e.workspace_id = ${a.workspaceId} and e.name = ${a.name} and e.received_at >= ${since}
-        and (${a.key}::text is null or e.key = ${a.key})
-        and not exists (select 1 from wait w where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId}
+      where e.workspace_id = ${args.workspaceId} and e.name = ${args.name} and e.received_at >= ${since}
+        and (${args.key}::text is null or e.key = ${args.key})
+        and not exists (select 1 from wait w where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId}
           and w.event_id = e.id and w.state <> 'expired')
       order by e.received_at, e.id limit 1`,
   );
@@ -112,11 +113,11 @@ export async function findEventFor(
 }
 
 /** Forgets events that are older than any look-back. Index event_received. @returns how many */
-export async function forgetEvents(from: Queryable, clock: Clock, a: { keptMs: number }): Promise<number> {
+export async function forgetEvents(from: Queryable, clock: Clock, args: { keptMs: number }): Promise<number> {
   const gone = await rows(
     from,
     sql`delete from event where ctid = any(array(
-        select ctid from event where received_at < ${after(clock, -a.keptMs)} limit ${FORGET_MAX}))
+        select ctid from event where received_at < ${after(clock, -args.keptMs)} limit ${FORGET_MAX}))
       returning 1`,
   );
   return gone.length;

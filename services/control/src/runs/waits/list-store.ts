@@ -25,14 +25,14 @@ export interface ListedWaitRow {
   readonly run: { readonly name: string | null; readonly state: RunState } | null;
 }
 
-function conditionsOf(a: WaitFilter): SQL {
+function conditionsOf(args: WaitFilter): SQL {
   // Written out, so that the index of open ones is seen to fit.
-  const isOpen = a.states.length === 1 && a.states[0] === "open";
-  const state = isOpen ? sql`w.state = 'open'` : sql`w.state = any(${textArray(a.states)}::text[])`;
-  const deployment = a.deployment === undefined ? sql`` : sql`and w.deployment = ${a.deployment}`;
-  if (a.after === null) return sql`${state} ${deployment}`;
-  const { createdAt, id } = a.after;
-  const past = a.order === "oldest" ? sql`>` : sql`<`;
+  const isOpen = args.states.length === 1 && args.states[0] === "open";
+  const state = isOpen ? sql`w.state = 'open'` : sql`w.state = any(${textArray(args.states)}::text[])`;
+  const deployment = args.deployment === undefined ? sql`` : sql`and w.deployment = ${args.deployment}`;
+  if (args.after === null) return sql`${state} ${deployment}`;
+  const { createdAt, id } = args.after;
+  const past = args.order === "oldest" ? sql`>` : sql`<`;
   return sql`${state} ${deployment} and (w.created_at, w.id) ${past} (${createdAt}::timestamptz, ${id}::uuid)`;
 }
 
@@ -41,21 +41,21 @@ function conditionsOf(a: WaitFilter): SQL {
  * merged. Index wait_open for open ones, wait_of_deployment or wait_listed for others. The run of an archived one is looked
  * up in the one partition that holds it.
  */
-export async function listWorkspaceWaits(from: Queryable, a: WaitFilter): Promise<ListedWaitRow[]> {
-  if (a.kinds.length === 0) return [];
-  const raws = await rowsPlannedAnew<RawRow & { run: ListedWaitRow["run"] }>(from, workspaceWaits(a));
+export async function listWorkspaceWaits(from: Queryable, args: WaitFilter): Promise<ListedWaitRow[]> {
+  if (args.kinds.length === 0) return [];
+  const raws = await rowsPlannedAnew<RawRow & { run: ListedWaitRow["run"] }>(from, workspaceWaits(args));
   return raws.map(({ run, ...row }) => ({ wait: rowOf(wait, row, UNLISTED), run }));
 }
 
 /** The statement of `listWorkspaceWaits`, for whoever asks how it is planned. */
-export function workspaceWaits(a: WaitFilter): SQL {
-  const order = a.order === "oldest" ? sql`asc` : sql`desc`;
-  const ordered = sql`order by w.created_at ${order}, w.id ${order} limit ${a.limit}`;
+export function workspaceWaits(args: WaitFilter): SQL {
+  const order = args.order === "oldest" ? sql`asc` : sql`desc`;
+  const ordered = sql`order by w.created_at ${order}, w.id ${order} limit ${args.limit}`;
   const listed = columns(wait, "w", UNLISTED);
-  const where = conditionsOf(a);
-  const parts = a.kinds.map(
+  const where = conditionsOf(args);
+  const parts = args.kinds.map(
     (kind) => sql`(select ${listed} from wait w
-      where w.workspace_id = ${a.workspaceId} and w.kind = ${kind} and ${where} ${ordered})`,
+      where w.workspace_id = ${args.workspaceId} and w.kind = ${kind} and ${where} ${ordered})`,
   );
   return sql`select w.*, r.run
     from (select ${listed} from (${sql.join(parts, sql` union all `)}) w ${ordered}) w

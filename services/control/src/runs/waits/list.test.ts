@@ -30,8 +30,8 @@ async function told(tenancy: Tenancy, query: Query = {}): Promise<string[]> {
 const asks = (title: string) => ({ ...question, title });
 
 /** A run of a deployment that asks a question, and waits an hour besides. */
-async function asked(tenancy: Tenancy, a: { title: string; deployment?: string }) {
-  const { title, deployment = "flow" } = a;
+async function asked(tenancy: Tenancy, args: { title: string; deployment?: string }) {
+  const { title, deployment = "flow" } = args;
   const flow = await startedIn(testEnv, tenancy, { deployment });
   await flow.ask("ok", asks(title));
   testEnv.clock.advance(1_000);

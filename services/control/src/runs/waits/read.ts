@@ -14,12 +14,12 @@ import { waitOf } from "./wire.ts";
 export async function listWaits(
   deps: Pick<Deps, "database">,
   scope: { readonly workspaceId: string },
-  a: { runId: string; limit?: number; cursor?: string | undefined; state?: WaitState[] | undefined },
+  args: { runId: string; limit?: number; cursor?: string | undefined; state?: WaitState[] | undefined },
 ): Promise<{ items: Wait[]; next: string | null }> {
   const { workspaceId } = scope;
   const { reads } = deps.database;
-  const { runId, limit = runWaitsMax, state } = a;
-  const after = readCursor(a.cursor, z.tuple([Instant, z.string()]));
+  const { runId, limit = runWaitsMax, state } = args;
+  const after = readCursor(args.cursor, z.tuple([Instant, z.string()]));
   await existingRun(reads, { workspaceId, runId });
   const found = await listWaitRows(reads, {
     workspaceId,

@@ -26,11 +26,14 @@ interface Over {
  * number of racing callers one settles a wait.
  * @returns those that this call has settled
  */
-export async function settleWaits(tx: Tx, deps: Deps, a: Over): Promise<WaitRow[]> {
-  const { workspaceId } = a;
-  const runs = await lockWaiting(tx, { workspaceId, runIds: [...new Set(a.waits.map((one) => one.runId))] });
+export async function settleWaits(tx: Tx, deps: Deps, args: Over): Promise<WaitRow[]> {
+  const { workspaceId } = args;
+  const runs = await lockWaiting(tx, {
+    workspaceId,
+    runIds: [...new Set(args.waits.map((one) => one.runId))],
+  });
   const settled: WaitRow[] = [];
-  for (const [to, group] of Map.groupBy(a.waits, ({ by }): WaitState => WAIT_TRANSITIONS[by].to[0])) {
+  for (const [to, group] of Map.groupBy(args.waits, ({ by }): WaitState => WAIT_TRANSITIONS[by].to[0])) {
     const waitIds = group.map((one) => one.id);
     settled.push(...(await settleRows(tx, deps.clock, { workspaceId, waitIds, to })));
   }

@@ -21,23 +21,23 @@ const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw))
 /** What a run waits for and has waited for, in order, behind a place of it. Null states: all. Unique index of wait. */
 export async function listWaitRows(
   from: Queryable,
-  a: RunName & {
+  args: RunName & {
     states: readonly WaitState[] | null;
     after: { readonly createdAt: string; readonly path: string } | null;
     limit: number;
   },
 ): Promise<WaitRow[]> {
-  const state = a.states === null ? sql`` : sql`and w.state = any(${textArray(a.states)}::text[])`;
+  const state = args.states === null ? sql`` : sql`and w.state = any(${textArray(args.states)}::text[])`;
   const after =
-    a.after === null
+    args.after === null
       ? sql``
-      : sql`and (w.created_at, w.path) > (${a.after.createdAt}::timestamptz, ${a.after.path})`;
+      : sql`and (w.created_at, w.path) > (${args.after.createdAt}::timestamptz, ${args.after.path})`;
   return waitsOf(
     await rows<RawRow>(
       from,
       sql`select ${columns(wait, "w")} from wait w
-        where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} ${state} ${after}
-        order by w.created_at, w.path limit ${a.limit}`,
+        where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} ${state} ${after}
+        order by w.created_at, w.path limit ${args.limit}`,
     ),
   );
 }
@@ -53,8 +53,8 @@ export interface NewWait extends RunName {
  * Makes a wait, open, unless its id is taken: repeating a call finds what the first one made. The caller holds the lock of
  * the run's attempt, so that nobody else asks for the same path.
  */
-export async function insertWait(tx: Tx, clock: Clock, a: NewWait): Promise<void> {
-  const { asked } = a;
+export async function insertWait(tx: Tx, clock: Clock, args: NewWait): Promise<void> {
+  const { asked } = args;
   const event = asked.kind === "event" ? asked : null;
   const input = asked.kind === "input" ? asked : null;
   const deadlineMs = "deadlineMs" in asked ? (asked.deadlineMs ?? null) : null;
@@ -62,7 +62,7 @@ export async function insertWait(tx: Tx, clock: Clock, a: NewWait): Promise<void
     tx,
     sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, deadline_at, event_name,
         event_key, title, schema, who, child_run_id, created_at)
-      select r.workspace_id, ${a.id}::uuid, r.id, r.deployment, ${a.path}, ${asked.kind}, 'open',
+      select r.workspace_id, ${args.id}::uuid, r.id, r.deployment, ${args.path}, ${asked.kind}, 'open',
         coalesce(${asked.kind === "until" ? asked.at : null}::timestamptz,
           n.now + make_interval(secs => ${asked.kind === "for" ? asked.ms / 1000 : null}::float8)),
         n.now + make_interval(secs => ${deadlineMs === null ? null : deadlineMs / 1000}::float8),
@@ -70,7 +70,7 @@ export async function insertWait(tx: Tx, clock: Clock, a: NewWait): Promise<void
         ${input === null ? null : JSON.stringify(input.schema)}::json, ${input?.who ?? null},
         ${asked.kind === "run" ? asked.runId : null}::uuid, n.now
       from run r, (select date_trunc('milliseconds', ${now(clock)}) as now) n
-      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId}
+      where r.workspace_id = ${args.workspaceId} and r.id = ${args.runId}
       on conflict do nothing`,
   );
 }
@@ -84,14 +84,14 @@ export interface WaitNow extends WaitRow {
 async function waitNow(
   from: Queryable,
   clock: Clock,
-  a: RunName & { waitId: string; lock: SQL },
+  args: RunName & { waitId: string; lock: SQL },
 ): Promise<WaitNow | null> {
   const until = (column: SQL) => sql`extract(epoch from ${column} - ${now(clock)})::float8 * 1000`;
   const [raw] = await rows<RawRow & { in_ms: number | null; left_ms: number | null }>(
     from,
     sql`select ${columns(wait, "w")}, ${until(sql`w.satisfy_at`)} as in_ms, ${until(sql`w.deadline_at`)} as left_ms
       from wait w
-      where w.workspace_id = ${a.workspaceId} and w.id = ${a.waitId} and w.run_id = ${a.runId} ${a.lock}`,
+      where w.workspace_id = ${args.workspaceId} and w.id = ${args.waitId} and w.run_id = ${args.runId} ${args.lock}`,
   );
   return raw === undefined ? null : { ...rowOf(wait, raw), inMs: raw.in_ms, leftMs: raw.left_ms };
 }
@@ -100,14 +100,14 @@ async function waitNow(
 export function findWaitNow(
   from: Queryable,
   clock: Clock,
-  a: RunName & { waitId: string },
+  args: RunName & { waitId: string },
 ): Promise<WaitNow | null> {
-  return waitNow(from, clock, { ...a, lock: sql`` });
+  return waitNow(from, clock, { ...args, lock: sql`` });
 }
 
 /** As `findWaitNow`, locked. Whoever wants the lock of its run too takes that one first. */
-export function lockWait(tx: Tx, clock: Clock, a: RunName & { waitId: string }): Promise<WaitNow | null> {
-  return waitNow(tx, clock, { ...a, lock: sql`for update` });
+export function lockWait(tx: Tx, clock: Clock, args: RunName & { waitId: string }): Promise<WaitNow | null> {
+  return waitNow(tx, clock, { ...args, lock: sql`for update` });
 }
 
 /**
@@ -116,26 +116,26 @@ export function lockWait(tx: Tx, clock: Clock, a: RunName & { waitId: string }):
  */
 export function listOverWaits(
   from: Queryable,
-  a: RunName & { after: string; limit: number },
+  args: RunName & { after: string; limit: number },
 ): Promise<OverWait[]> {
   return rows<OverWait>(
     from,
     sql`select w.id as "waitId", w.state, case w.state when 'satisfied' then w.answer end as answer,
         case w.state when 'satisfied' then w.answered_by end as "answeredBy"
       from wait w
-      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.id > ${a.after}::uuid
+      where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} and w.id > ${args.after}::uuid
         and w.state in ('satisfied', 'expired') and w.kind in ('for', 'until', 'event', 'input')
         and (w.answer is null or length(w.answer::text) <= ${overWaitChars})
-      order by w.id limit ${a.limit}`,
+      order by w.id limit ${args.limit}`,
   );
 }
 
 /** How many waits a run has had, counted up to `max`. */
-export async function countWaits(tx: Tx, a: RunName & { max: number }): Promise<number> {
+export async function countWaits(tx: Tx, args: RunName & { max: number }): Promise<number> {
   const [found] = await rows<{ count: number }>(
     tx,
     sql`select count(*)::int as count from (
-      select 1 from wait where workspace_id = ${a.workspaceId} and run_id = ${a.runId} limit ${a.max}) counted`,
+      select 1 from wait where workspace_id = ${args.workspaceId} and run_id = ${args.runId} limit ${args.max}) counted`,
   );
   return found?.count ?? 0;
 }
@@ -143,11 +143,11 @@ export async function countWaits(tx: Tx, a: RunName & { max: number }): Promise<
 /** Notes which attempt has asked for a wait and does not know its answer; null once it does. */
 export async function saveAsker(
   tx: Tx,
-  a: { workspaceId: string; waitId: string; attemptId: string | null },
+  args: { workspaceId: string; waitId: string; attemptId: string | null },
 ): Promise<void> {
   await rows(
     tx,
-    sql`update wait set asked_by = ${a.attemptId}::uuid where workspace_id = ${a.workspaceId} and id = ${a.waitId}`,
+    sql`update wait set asked_by = ${args.attemptId}::uuid where workspace_id = ${args.workspaceId} and id = ${args.waitId}`,
   );
 }
 
@@ -159,19 +159,19 @@ export async function saveAsker(
 export async function settleRows(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; waitIds: readonly string[]; to: WaitState },
+  args: { workspaceId: string; waitIds: readonly string[]; to: WaitState },
 ): Promise<WaitRow[]> {
-  const still = a.to === "expired" ? sql`and not coalesce(w.satisfy_at <= w.deadline_at, false)` : sql``;
+  const still = args.to === "expired" ? sql`and not coalesce(w.satisfy_at <= w.deadline_at, false)` : sql``;
   return waitsOf(
     await rows<RawRow>(
       tx,
       sql`with mine as (
           select w.id from wait w
-          where w.workspace_id = ${a.workspaceId} and w.id = any(${textArray(a.waitIds)}::uuid[])
+          where w.workspace_id = ${args.workspaceId} and w.id = any(${textArray(args.waitIds)}::uuid[])
           order by ${LOCK_ORDER} for update
         )
-        update wait w set state = ${a.to}, settled_at = ${now(clock)}
-        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from mine)) and w.state = 'open' ${still}
+        update wait w set state = ${args.to}, settled_at = ${now(clock)}
+        where w.workspace_id = ${args.workspaceId} and w.id = any(array(select id from mine)) and w.state = 'open' ${still}
         returning ${columns(wait, "w")}`,
     ),
   );
@@ -181,13 +181,13 @@ export async function settleRows(
 export async function noteAnswer(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; waitId: string; answer: Json; answeredBy: string; eventId: string | null },
+  args: { workspaceId: string; waitId: string; answer: Json; answeredBy: string; eventId: string | null },
 ): Promise<void> {
   await rows(
     tx,
-    sql`update wait set satisfy_at = ${now(clock)}, answer = ${JSON.stringify(a.answer)}::json,
-        answered_by = ${a.answeredBy}, event_id = ${a.eventId}::uuid
-      where workspace_id = ${a.workspaceId} and id = ${a.waitId} and state = 'open'`,
+    sql`update wait set satisfy_at = ${now(clock)}, answer = ${JSON.stringify(args.answer)}::json,
+        answered_by = ${args.answeredBy}, event_id = ${args.eventId}::uuid
+      where workspace_id = ${args.workspaceId} and id = ${args.waitId} and state = 'open'`,
   );
 }
 
@@ -195,12 +195,12 @@ export async function noteAnswer(
 export function cancelWaits(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<{ workspaceId: string; runId: string }[]> {
   return rows(
     tx,
     sql`update wait set state = 'cancelled', settled_at = ${now(clock)}
-      where workspace_id = ${a.workspaceId} and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'
+      where workspace_id = ${args.workspaceId} and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
       returning workspace_id as "workspaceId", run_id as "runId"`,
   );
 }
@@ -212,12 +212,12 @@ export function cancelWaits(
 export async function noteEnds(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<boolean> {
   const noted = await rows(
     tx,
     sql`update wait set satisfy_at = ${now(clock)}
-      where workspace_id = ${a.workspaceId} and child_run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'
+      where workspace_id = ${args.workspaceId} and child_run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
         and satisfy_at is null
       returning 1`,
   );
@@ -237,13 +237,13 @@ const counts = sql`w.run_id as "runId", count(*) filter (where w.state in ('sati
 /** How many waits that these attempts have asked for are over and not told, and how many are open. Unique index of wait. */
 export function countAskedFor(
   tx: Tx,
-  a: { workspaceId: string; asked: readonly { runId: string; attemptId: string }[] },
+  args: { workspaceId: string; asked: readonly { runId: string; attemptId: string }[] },
 ): Promise<Counted[]> {
   return rows(
     tx,
     sql`select ${counts}
-      from json_to_recordset(${JSON.stringify(a.asked)}::json) as n ("runId" uuid, "attemptId" uuid)
-        join wait w on w.workspace_id = ${a.workspaceId} and w.run_id = n."runId" and w.asked_by = n."attemptId"
+      from json_to_recordset(${JSON.stringify(args.asked)}::json) as n ("runId" uuid, "attemptId" uuid)
+        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.asked_by = n."attemptId"
       group by w.run_id`,
   );
 }
@@ -251,13 +251,13 @@ export function countAskedFor(
 /** How many of the named waits of runs are over, and how many are not. Unique index of wait. */
 export function countSuspendedOn(
   tx: Tx,
-  a: { workspaceId: string; named: readonly { runId: string; path: string }[] },
+  args: { workspaceId: string; named: readonly { runId: string; path: string }[] },
 ): Promise<Counted[]> {
   return rows(
     tx,
     sql`select ${counts}
-      from json_to_recordset(${JSON.stringify(a.named)}::json) as n ("runId" uuid, path text)
-        join wait w on w.workspace_id = ${a.workspaceId} and w.run_id = n."runId" and w.path = n.path
+      from json_to_recordset(${JSON.stringify(args.named)}::json) as n ("runId" uuid, path text)
+        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.path = n.path
       group by w.run_id`,
   );
 }
@@ -314,14 +314,14 @@ export interface WaitingRun {
 /** Locks live runs in the order of their ids, with what is needed to let them go on. Primary key, attempt_one_active. */
 export function lockWaiting(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<WaitingRun[]> {
   return rows<WaitingRun>(
     tx,
     sql`select r.workspace_id as "workspaceId", r.id, r.state, r.created_at as "createdAt", ${runIsLimited} as limited,
         (select a.worker_id from attempt a where a.workspace_id = r.workspace_id and a.run_id = r.id
           and a.lease_expires_at is not null and a.ended_at is null) as "workerId"
-      from run r where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
+      from run r where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
       order by r.id for update of r`,
   );
 }
@@ -329,11 +329,11 @@ export function lockWaiting(
 /** Notes that the ends of runs concern others. The caller holds their locks. */
 export async function markDependents(
   tx: Tx,
-  a: { workspaceId: string; runIds: readonly string[] },
+  args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<void> {
   await rows(
     tx,
     sql`update run set tied = true
-      where workspace_id = ${a.workspaceId} and id = any(${textArray(a.runIds)}::uuid[]) and not tied`,
+      where workspace_id = ${args.workspaceId} and id = any(${textArray(args.runIds)}::uuid[]) and not tied`,
   );
 }

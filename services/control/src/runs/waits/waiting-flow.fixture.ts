@@ -30,8 +30,11 @@ export async function startedIn(testEnv: TestEnv, tenancy?: Tenancy, over: Parti
 
 type Given = Awaited<ReturnType<FakeWorker["take"]>>;
 
-function flowOf(testEnv: TestEnv, a: { tenancy: Tenancy; fakeWorker: FakeWorker; id: string; given: Given }) {
-  const { tenancy, fakeWorker, id, given } = a;
+function flowOf(
+  testEnv: TestEnv,
+  args: { tenancy: Tenancy; fakeWorker: FakeWorker; id: string; given: Given },
+) {
+  const { tenancy, fakeWorker, id, given } = args;
   const { attemptId, epoch, nonce } = given;
   return {
     tenancy,

@@ -23,20 +23,20 @@ interface OtherRun {
 /** What a suspended run waits for, and what would bring it back, the first asked first. */
 export async function waitReasons(
   from: Queryable,
-  a: { workspaceId: string; runId: string; now: Date },
+  args: { workspaceId: string; runId: string; now: Date },
 ): Promise<WaitReason[]> {
   const raws = await rows<RawRow & { other: OtherRun | null }>(
     from,
     sql`select ${columns(wait, "w")}, case when r.id is not null then
         json_build_object('deployment', r.deployment, 'state', r.state, 'task', r.task, 'pool', r.pool) end as other
       from wait w left join run r on r.workspace_id = w.workspace_id and r.id = w.child_run_id
-      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.state = 'open'
+      where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} and w.state = 'open'
       order by w.created_at, w.path limit ${TOLD_MAX}`,
   );
   const waits = raws.map(({ other, ...raw }) => ({ ...rowOf(wait, raw), other }));
   const asked = waits.some((one) => one.kind === "job");
-  const jobs = asked ? await listJobsOfRun(from, { ...a, limit: LIMITS.waits }) : [];
-  return waits.map((one) => reasonOf({ ...one, job: jobs.find((row) => row.id === one.id) }, a.now));
+  const jobs = asked ? await listJobsOfRun(from, { ...args, limit: LIMITS.waits }) : [];
+  return waits.map((one) => reasonOf({ ...one, job: jobs.find((row) => row.id === one.id) }, args.now));
 }
 
 function reasonOf(open: Open, now: Date): WaitReason {
@@ -93,16 +93,16 @@ export interface EndEdge {
  */
 export function listEndEdges(
   from: Queryable,
-  a: { workspaceId: string; runIds: readonly string[]; limit: number },
+  args: { workspaceId: string; runIds: readonly string[]; limit: number },
 ): Promise<EndEdge[]> {
   return rows<EndEdge>(
     from,
     sql`select w.run_id as waiter, w.child_run_id as holder, r.state = 'suspended' as suspended
       from wait w join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
-      where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
+      where w.workspace_id = ${args.workspaceId} and w.run_id = any(${textArray(args.runIds)}::uuid[])
         and w.state = 'open' and w.kind = 'run' and r.state in ('suspended', 'running')
         and not exists (select 1 from wait o where o.workspace_id = w.workspace_id and o.run_id = w.run_id
           and o.state = 'open' and (o.kind <> 'run' or o.deadline_at is not null))
-      limit ${a.limit}`,
+      limit ${args.limit}`,
   );
 }

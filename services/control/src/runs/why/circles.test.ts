@@ -21,17 +21,17 @@ type Fence = Awaited<ReturnType<Harbour["start"]>>;
 const CIRCLE = "one of 2 runs that wait for each other in a circle, of which none goes on by itself";
 
 /** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
-async function openLoop(a: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
+async function openLoop(args: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
   const harbour = await openHarbour(testEnv);
   const { scope } = harbour.tenancy;
   await setQueue(
     { ...testEnv.deps, load: poolLoad },
     { scope, name: "local", input: { queue: "slow", priority: 0 }, reorder: reorderQueue },
   );
-  await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...a.spec });
+  await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...args.spec });
   const { workspaceId } = scope;
-  await testEnv.deps.database.sql`update worker set capacity = ${a.places ?? 100},
-    amounts = ${JSON.stringify(a.amounts ?? {})}::text::jsonb where workspace_id = ${workspaceId}`;
+  await testEnv.deps.database.sql`update worker set capacity = ${args.places ?? 100},
+    amounts = ${JSON.stringify(args.amounts ?? {})}::text::jsonb where workspace_id = ${workspaceId}`;
   return harbour;
 }
 

@@ -53,24 +53,24 @@ export async function computeReason(from: Queryable, clock: Clock, row: RunRow):
 
 async function sentence(
   from: Queryable,
-  a: Waiting & { ready: readonly ReadyRow[] },
+  args: Waiting & { ready: readonly ReadyRow[] },
 ): Promise<string | null> {
   // Without places nothing is given, and all that would be kept is.
-  const capacities = a.workers.map((one) => ({ ...capacityOf(one, undefined), places: 0 }));
-  const { kept } = match({ lines: linesOf(a.ready), capacities });
-  const able = capacities.filter(({ total }) => covers(total, a.needs));
-  const mine = kept.find((one) => one.attemptId === a.attemptId);
+  const capacities = args.workers.map((one) => ({ ...capacityOf(one, undefined), places: 0 }));
+  const { kept } = match({ lines: linesOf(args.ready), capacities });
+  const able = capacities.filter(({ total }) => covers(total, args.needs));
+  const mine = kept.find((one) => one.attemptId === args.attemptId);
   const keptFor = new Map(kept.map((one) => [one.workerId, one.attemptId]));
-  const open = able.filter(({ workerId }) => (keptFor.get(workerId) ?? a.attemptId) === a.attemptId);
-  const nearest = able.find(({ workerId }) => workerId === mine?.workerId) ?? leastLacking(able, a.needs);
-  if (nearest === undefined || open.some(({ free }) => covers(free, a.needs))) return null;
-  const worker = a.workers.find((one) => one.id === nearest.workerId);
-  const other = a.ready.find((one) => one.attemptId === keptFor.get(nearest.workerId));
-  const isFree = covers(nearest.free, a.needs);
+  const open = able.filter(({ workerId }) => (keptFor.get(workerId) ?? args.attemptId) === args.attemptId);
+  const nearest = able.find(({ workerId }) => workerId === mine?.workerId) ?? leastLacking(able, args.needs);
+  if (nearest === undefined || open.some(({ free }) => covers(free, args.needs))) return null;
+  const worker = args.workers.find((one) => one.id === nearest.workerId);
+  const other = args.ready.find((one) => one.attemptId === keptFor.get(nearest.workerId));
+  const isFree = covers(nearest.free, args.needs);
   const parts = [
-    `${await placeText(from, a)} ${amountsText(a.needs)} on one worker`,
-    isFree ? null : `${worker?.name ?? "?"} comes nearest, with ${freeText(nearest, a.needs)} free`,
-    worker === undefined ? null : await holdersText(from, { ...a, worker, nearest }),
+    `${await placeText(from, args)} ${amountsText(args.needs)} on one worker`,
+    isFree ? null : `${worker?.name ?? "?"} comes nearest, with ${freeText(nearest, args.needs)} free`,
+    worker === undefined ? null : await holdersText(from, { ...args, worker, nearest }),
     mine === undefined ? null : "what becomes free there is kept for it",
     other === undefined || mine !== undefined
       ? null
@@ -79,8 +79,8 @@ async function sentence(
   return `${parts.filter((part) => part !== null).join("; ")}.`;
 }
 
-async function placeText(from: Queryable, a: Waiting): Promise<string> {
-  const { position, waiting } = await readPlace(from, a);
+async function placeText(from: Queryable, args: Waiting): Promise<string> {
+  const { position, waiting } = await readPlace(from, args);
   return position === 1 ? "First in line for" : `Number ${position} of ${waiting} in line for`;
 }
 
@@ -105,17 +105,17 @@ function freeText({ free, total }: WorkerCapacity, needs: Amounts): string {
 /** Who holds most of what is missing there, for how long, and how long that usually takes. */
 async function holdersText(
   from: Queryable,
-  a: Waiting & { worker: WorkerNow; nearest: WorkerCapacity },
+  args: Waiting & { worker: WorkerNow; nearest: WorkerCapacity },
 ): Promise<string | null> {
-  const lacks = lacking(a.nearest.free, a.needs);
+  const lacks = lacking(args.nearest.free, args.needs);
   const part = ({ needs }: Holding) =>
-    lacks.reduce((sum, name) => sum + (readNeeds(needs)[name] ?? 0) / (a.nearest.total[name] ?? 1), 0);
-  const holders = a.worker.holds
+    lacks.reduce((sum, name) => sum + (readNeeds(needs)[name] ?? 0) / (args.nearest.total[name] ?? 1), 0);
+  const holders = args.worker.holds
     .filter((one) => part(one) > 0)
     .toSorted((one, other) => part(other) - part(one));
   const [most] = holders;
   if (most === undefined) return null;
-  const facts = (await readRunFacts(from, { workspaceId: a.workspaceId, runIds: [most.runId] })).get(
+  const facts = (await readRunFacts(from, { workspaceId: args.workspaceId, runIds: [most.runId] })).get(
     most.runId,
   );
   const usual = facts?.usualMs == null ? "" : `, usually ${durationText(facts.usualMs)}`;

@@ -39,19 +39,19 @@ function walk(runId: string, next: (node: string) => Edge | undefined): Edge[] {
 export async function findCircle(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<Pick<RunWhy, "cycle" | "cycleText">> {
-  const circle = circleOf(a.runId, await readEdges(from, clock, a));
+  const circle = circleOf(args.runId, await readEdges(from, clock, args));
   if (circle.length === 0) return { cycle: [], cycleText: null };
   const cycle = circle.map((edge) => edge.waiter);
-  const facts = await readRunFacts(from, { workspaceId: a.workspaceId, runIds: cycle });
+  const facts = await readRunFacts(from, { workspaceId: args.workspaceId, runIds: cycle });
   const called = (runId: string) => `run ${runId} (${facts.get(runId)?.deployment ?? "?"})`;
-  return { cycle, cycleText: circleText(a.runId, { circle, called }) };
+  return { cycle, cycleText: circleText(args.runId, { circle, called }) };
 }
 
 /**
  * A circle in words: who waits for whom and why, and what lets them go.
- * @param a.called What a run is called where it is the subject.
+ * @param args.called What a run is called where it is the subject.
  */
 export function circleText(
   runId: string,

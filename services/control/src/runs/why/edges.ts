@@ -37,12 +37,12 @@ interface RunIds {
 export async function readEdges(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<Edge[]> {
-  const { workspaceId } = a;
+  const { workspaceId } = args;
   const seen = new Set<string>();
   const edges: Edge[] = [];
-  let next = [a.runId];
+  let next = [args.runId];
   for (let round = 0; round < ROUNDS_MAX && next.length > 0; round++) {
     for (const id of next) seen.add(id);
     const found = await edgesOf(from, clock, { workspaceId, runIds: next });
@@ -57,12 +57,12 @@ export async function readEdges(
   return edges;
 }
 
-async function edgesOf(from: Queryable, clock: Clock, a: RunIds): Promise<Edge[] | null> {
-  const slots = await listSlotEdges(from, { ...a, limit: EDGES_MAX });
-  const ends = await listEndEdges(from, { ...a, limit: EDGES_MAX });
+async function edgesOf(from: Queryable, clock: Clock, args: RunIds): Promise<Edge[] | null> {
+  const slots = await listSlotEdges(from, { ...args, limit: EDGES_MAX });
+  const ends = await listEndEdges(from, { ...args, limit: EDGES_MAX });
   const places: Edge[] = [];
-  for (const run of await listReadyRuns(from, clock, a)) {
-    const mine = await placeEdges(from, clock, { ...run, workspaceId: a.workspaceId });
+  for (const run of await listReadyRuns(from, clock, args)) {
+    const mine = await placeEdges(from, clock, { ...run, workspaceId: args.workspaceId });
     if (mine === null) return null;
     places.push(...mine);
   }
@@ -113,14 +113,14 @@ async function placeEdges(
   return others.map((one) => placeEdge(run, { holder: one.runId, needs }));
 }
 
-function placeEdge({ runId, pool }: ReadyRun, a: { holder: string; needs: Amounts }): Edge {
-  const wants = amountsText(a.needs);
+function placeEdge({ runId, pool }: ReadyRun, args: { holder: string; needs: Amounts }): Edge {
+  const wants = amountsText(args.needs);
   const place = wants === "" ? `a place in pool "${pool}"` : `a place with ${wants} in pool "${pool}"`;
   return {
     waiter: runId,
-    holder: a.holder,
+    holder: args.holder,
     on: `place for ${runId}`,
-    text: ` waits for ${place}, where run ${a.holder} has what it lacks`,
+    text: ` waits for ${place}, where run ${args.holder} has what it lacks`,
     remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
     sure: true,
   };

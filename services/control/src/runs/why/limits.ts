@@ -13,11 +13,11 @@ import { readRunFacts } from "../store/facts.ts";
 export async function limitReasons(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; runId: string },
+  args: { workspaceId: string; runId: string },
 ): Promise<WaitReason[]> {
-  const waits = await listWaits(from, a);
+  const waits = await listWaits(from, args);
   if (waits.length === 0) return [];
-  const { workspaceId } = a;
+  const { workspaceId } = args;
   const limitIds = [...new Set(waits.map((one) => one.id))];
   const holders = await listHolders(from, clock, { workspaceId, limitIds, each: HOLDERS_SHOWN });
   const runIds = [...new Set(holders.map((one) => one.runId))];

@@ -5,15 +5,15 @@ import type { ReasonText } from "./why.ts";
 /** Why a run is not started yet since the database went back, or null if that is not why. */
 export function gateReason(
   gate: StartGate | null,
-  a: { run: RunRow; current: AttemptRow | null; now: Date },
+  args: { run: RunRow; current: AttemptRow | null; now: Date },
 ): ReasonText | null {
-  if (gate === null || (a.run.state === "claimed" && !gate.holderAwaited)) return null;
+  if (gate === null || (args.run.state === "claimed" && !gate.holderAwaited)) return null;
   const happened = `The control plane's database was restarted or restored at ${gate.since.toISOString()}.`;
-  const left = `${Math.max(1, Math.ceil((gate.until.getTime() - a.now.getTime()) / 1_000))} s more`;
+  const left = `${Math.max(1, Math.ceil((gate.until.getTime() - args.now.getTime()) / 1_000))} s more`;
   const waits =
-    a.run.state === "claimed"
-      ? claimedText(a.current?.workerName ?? "?", left)
-      : readyText(gate, a.run, left);
+    args.run.state === "claimed"
+      ? claimedText(args.current?.workerName ?? "?", left)
+      : readyText(gate, args.run, left);
   return { kind: "contact", text: `${happened} ${waits}`, until: gate.until };
 }
 

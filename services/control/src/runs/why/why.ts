@@ -25,9 +25,9 @@ export type ReasonText = Pick<WaitReason, "kind" | "text"> & { readonly until?: 
  * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
  * is in `waiting.limits`.
  */
-export function reasonsOf(a: Waiting): WaitReason[] {
-  const told = [...a.limits, ...toldOf(a).map(reason)];
-  return told.length > 0 || a.run.state !== "blocked" ? told : [reason(ABOUT_TO_GO)];
+export function reasonsOf(args: Waiting): WaitReason[] {
+  const told = [...args.limits, ...toldOf(args).map(reason)];
+  return told.length > 0 || args.run.state !== "blocked" ? told : [reason(ABOUT_TO_GO)];
 }
 
 /** The reasons in one string for people; null if there is none. */
@@ -47,21 +47,21 @@ function reason({ kind, text, until }: ReasonText): WaitReason {
   return { kind, text, until: until?.toISOString() ?? null, limit: null };
 }
 
-function toldOf(a: Waiting): ReasonText[] {
-  const { run, current } = a;
+function toldOf(args: Waiting): ReasonText[] {
+  const { run, current } = args;
   switch (run.state) {
     case "scheduled":
-      return [scheduled(a)];
+      return [scheduled(args)];
     case "ready":
-      return ready(a);
+      return ready(args);
     case "claimed":
-      return [a.gate ?? { kind: "start", text: takenBy(current?.workerName ?? "?") }];
+      return [args.gate ?? { kind: "start", text: takenBy(current?.workerName ?? "?") }];
     case "cancelling":
       // Without a process it is its jobs that keep it from ending.
       if (current === null || current.endedAt !== null) return [];
-      return [{ kind: "stop", text: cancelling(a) }];
+      return [{ kind: "stop", text: cancelling(args) }];
     case "running":
-      return disconnected(a);
+      return disconnected(args);
     default:
       return [];
   }
@@ -90,22 +90,22 @@ function scheduled({ run, previous }: Waiting): ReasonText {
   return { kind: "retry", text, until };
 }
 
-function ready(a: Waiting): ReasonText[] {
-  const { run, facts, current } = a;
-  const back = givenBack(a);
+function ready(args: Waiting): ReasonText[] {
+  const { run, facts, current } = args;
+  const back = givenBack(args);
   const until = current?.notBefore ?? undefined;
   const told: ReasonText[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
   // Workers that are waited for have not polled yet: they are not missing.
-  if (a.gate !== null) return [a.gate, ...told];
+  if (args.gate !== null) return [args.gate, ...told];
   if (facts.workersOnline === 0) {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
     const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;
     return [{ kind: "worker", text }, ...told];
   }
   if (told.length > 0) return told;
-  const pause = allPause(a);
+  const pause = allPause(args);
   if (pause !== null) return [{ kind: "pause", text: pause, until: facts.pausedUntil ?? undefined }];
-  return [a.compute ?? { kind: "place", text: waits(a) }];
+  return [args.compute ?? { kind: "place", text: waits(args) }];
 }
 
 /** Null unless every worker that could take it pauses. */

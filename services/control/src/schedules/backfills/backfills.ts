@@ -105,10 +105,10 @@ function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolea
 async function rowOf(
   tx: Tx,
   deps: Deps,
-  a: { scope: Scope; deployment: string; request: CreateBackfill },
+  args: { scope: Scope; deployment: string; request: CreateBackfill },
 ): Promise<store.BackfillRow> {
-  const { workspaceId, actor } = a.scope;
-  const { deployment, request } = a;
+  const { workspaceId, actor } = args.scope;
+  const { deployment, request } = args;
   const { settings } = await scheduleNamed(tx, { workspaceId, deployment, name: request.schedule });
   const version = await getLatestVersion(tx, { workspaceId, name: deployment });
   const parameters = request.parameters ?? settings.parameters;
@@ -140,11 +140,11 @@ async function rowOf(
  */
 export async function createBackfill(
   deps: Deps,
-  a: { scope: Scope; deployment: string; request: CreateBackfill },
+  args: { scope: Scope; deployment: string; request: CreateBackfill },
 ): Promise<Backfill> {
   return inTransaction(deps, async (tx) => {
-    const row = await rowOf(tx, deps, a);
-    if (a.request.dryRun) return shown(row, undefined, true);
+    const row = await rowOf(tx, deps, args);
+    if (args.request.dryRun) return shown(row, undefined, true);
     if (await store.insertBackfill(tx, row)) {
       afterCommit(tx, "backfills", ({ wakes }) => wakes.publish("change", [DUE]));
       return shown(row, undefined);
@@ -159,17 +159,17 @@ export async function createBackfill(
 /** Backfills, newest first. */
 export async function listBackfills(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; deployment?: string | undefined } & PageInput,
+  args: { scope: Scope; deployment?: string | undefined } & PageInput,
 ): Promise<{ items: Backfill[]; next: string | null }> {
-  const before = readCursor(a.cursor, z.tuple([Instant, Id]));
+  const before = readCursor(args.cursor, z.tuple([Instant, Id]));
   const rows = await store.selectBackfills(deps.database.reads, {
-    workspaceId: a.scope.workspaceId,
-    deployment: a.deployment ?? null,
+    workspaceId: args.scope.workspaceId,
+    deployment: args.deployment ?? null,
     before,
-    limit: a.limit,
+    limit: args.limit,
   });
   const page = pageOf(rows, {
-    limit: a.limit,
+    limit: args.limit,
     item: (row) => row,
     key: (row) => [row.createdAt.toISOString(), row.id],
   });
@@ -180,12 +180,15 @@ export async function listBackfills(
  * Asks for no further runs of a backfill, and that those which have not ended end. Repeating it changes nothing.
  * @throws Problem `backfill-not-found`.
  */
-export async function cancelBackfill(deps: Deps, a: { scope: Scope; backfillId: string }): Promise<Backfill> {
-  const { workspaceId } = a.scope;
-  const name = { workspaceId, id: a.backfillId };
+export async function cancelBackfill(
+  deps: Deps,
+  args: { scope: Scope; backfillId: string },
+): Promise<Backfill> {
+  const { workspaceId } = args.scope;
+  const name = { workspaceId, id: args.backfillId };
   const row = await inTransaction(deps, async (tx) => {
     const held = await store.lockBackfill(tx, name);
-    if (held === null) throw new Problem("backfill-not-found", `There is no backfill ${a.backfillId}.`);
+    if (held === null) throw new Problem("backfill-not-found", `There is no backfill ${args.backfillId}.`);
     if (held.state !== "running") return held;
     await store.noteEnds(tx, name);
     for (const runId of await store.selectOpen(tx, name))

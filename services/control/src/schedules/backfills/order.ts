@@ -3,12 +3,12 @@ import type { BackfillRow } from "./store.ts";
 
 /** The instants of a backfill in its order, after the last one that was given a run, Unix times in milliseconds. */
 export function* inOrder(
-  a: Pick<BackfillRow, "settings" | "from" | "to" | "order">,
+  args: Pick<BackfillRow, "settings" | "from" | "to" | "order">,
   after: Date | null,
 ): Generator<number> {
-  const instants = instantsOf(a.settings);
-  const [fromMs, toMs] = [a.from.getTime(), a.to.getTime()];
-  if (a.order === "oldest") {
+  const instants = instantsOf(args.settings);
+  const [fromMs, toMs] = [args.from.getTime(), args.to.getTime()];
+  if (args.order === "oldest") {
     let at = instants.next(after?.getTime() ?? fromMs - 1);
     for (; at !== null && at < toMs; at = instants.next(at)) yield at;
     return;

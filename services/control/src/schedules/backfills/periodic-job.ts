@@ -16,8 +16,8 @@ import * as store from "./store.ts";
 /** The most runs that one round asks for of one backfill. */
 const ROUND_RUNS_MAX = 100;
 
-async function createAt(tx: Tx, deps: Deps, a: { row: store.BackfillRow; atMs: number }): Promise<void> {
-  const { row, atMs } = a;
+async function createAt(tx: Tx, deps: Deps, args: { row: store.BackfillRow; atMs: number }): Promise<void> {
+  const { row, atMs } = args;
   const { workspaceId, deployment, parameters, settings } = row;
   const runId = uuidv7(deps.clock.nowMs());
   const trigger: Trigger = {

@@ -31,24 +31,24 @@ export async function insertBackfill(tx: Tx, row: BackfillRow): Promise<boolean>
 /** One backfill, or null. */
 export async function selectBackfill(
   from: Queryable,
-  a: { workspaceId: string; id: string },
+  args: { workspaceId: string; id: string },
 ): Promise<BackfillRow | null> {
   const [row] = await from
     .select()
     .from(backfill)
-    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)));
+    .where(and(eq(backfill.workspaceId, args.workspaceId), eq(backfill.id, args.id)));
   return row ?? null;
 }
 
 /** One backfill, locked. */
 export async function lockBackfill(
   tx: Tx,
-  a: { workspaceId: string; id: string },
+  args: { workspaceId: string; id: string },
 ): Promise<BackfillRow | null> {
   const [row] = await tx
     .select()
     .from(backfill)
-    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)))
+    .where(and(eq(backfill.workspaceId, args.workspaceId), eq(backfill.id, args.id)))
     .for("update");
   return row ?? null;
 }
@@ -56,14 +56,14 @@ export async function lockBackfill(
 /** Backfills, newest first, one more than a page. Index backfill_newest. */
 export function selectBackfills(
   from: Queryable,
-  a: {
+  args: {
     workspaceId: string;
     deployment: string | null;
     before: readonly [string, string] | null;
     limit: number;
   },
 ): Promise<BackfillRow[]> {
-  const [at, id] = a.before ?? [null, ""];
+  const [at, id] = args.before ?? [null, ""];
   const createdAt = at === null ? null : new Date(at);
   const before =
     createdAt === null
@@ -74,21 +74,21 @@ export function selectBackfills(
     .from(backfill)
     .where(
       and(
-        eq(backfill.workspaceId, a.workspaceId),
-        a.deployment === null ? undefined : eq(backfill.deployment, a.deployment),
+        eq(backfill.workspaceId, args.workspaceId),
+        args.deployment === null ? undefined : eq(backfill.deployment, args.deployment),
         before,
       ),
     )
     .orderBy(desc(backfill.createdAt), desc(backfill.id))
-    .limit(a.limit + 1);
+    .limit(args.limit + 1);
 }
 
 /** How far backfills are, by id. */
 export async function readProgress(
   from: Queryable,
-  a: { workspaceId: string; ids: readonly string[] },
+  args: { workspaceId: string; ids: readonly string[] },
 ): Promise<Map<string, Progress>> {
-  if (a.ids.length === 0) return new Map();
+  if (args.ids.length === 0) return new Map();
   const rows = await from
     .select({
       id: backfillRun.backfillId,
@@ -96,7 +96,9 @@ export async function readProgress(
       failed: sql<number>`(count(*) filter (where not ${backfillRun.completed}))::int`,
     })
     .from(backfillRun)
-    .where(and(eq(backfillRun.workspaceId, a.workspaceId), sql`${backfillRun.backfillId} in ${[...a.ids]}`))
+    .where(
+      and(eq(backfillRun.workspaceId, args.workspaceId), sql`${backfillRun.backfillId} in ${[...args.ids]}`),
+    )
     .groupBy(backfillRun.backfillId);
   return new Map(rows.map(({ id, ended, failed }) => [id, { ended, failed }]));
 }
@@ -137,7 +139,7 @@ export async function lockMovable(from: Queryable, which: Which): Promise<Backfi
  * Notes which runs of a backfill have ended, wherever they are kept by now. One that is nowhere was forgotten long after
  * it had ended; whether it completed nobody knows, so it does not count as completed.
  */
-export async function noteEnds(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
+export async function noteEnds(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
   await tx.execute(sql`
     update backfill_run br set completed = coalesce(e.state, 'forgotten') = 'completed'
     from (
@@ -145,21 +147,24 @@ export async function noteEnds(tx: Tx, a: { workspaceId: string; id: string }): 
       from backfill_run o
       left join run r on r.workspace_id = o.workspace_id and r.id = o.run_id
       left join run_history h on r.id is null and h.workspace_id = o.workspace_id and h.id = o.run_id
-      where o.backfill_id = ${a.id} and o.workspace_id = ${a.workspaceId} and o.completed is null
+      where o.backfill_id = ${args.id} and o.workspace_id = ${args.workspaceId} and o.completed is null
         and (r.id is null or r.ended_at is not null)
     ) e
-    where br.backfill_id = ${a.id} and br.workspace_id = ${a.workspaceId} and br.at = e.at`);
+    where br.backfill_id = ${args.id} and br.workspace_id = ${args.workspaceId} and br.at = e.at`);
 }
 
 /** The runs of a backfill that have not ended as far as it knows. */
-export async function selectOpen(from: Queryable, a: { workspaceId: string; id: string }): Promise<string[]> {
+export async function selectOpen(
+  from: Queryable,
+  args: { workspaceId: string; id: string },
+): Promise<string[]> {
   const rows = await from
     .select({ runId: backfillRun.runId })
     .from(backfillRun)
     .where(
       and(
-        eq(backfillRun.workspaceId, a.workspaceId),
-        eq(backfillRun.backfillId, a.id),
+        eq(backfillRun.workspaceId, args.workspaceId),
+        eq(backfillRun.backfillId, args.id),
         isNull(backfillRun.completed),
       ),
     );
@@ -174,12 +179,12 @@ export async function insertBackfillRun(tx: Tx, row: typeof backfillRun.$inferIn
 /** Changes a backfill that the caller has locked. */
 export async function updateBackfill(
   tx: Tx,
-  a: { workspaceId: string; id: string; set: Partial<BackfillRow> },
+  args: { workspaceId: string; id: string; set: Partial<BackfillRow> },
 ): Promise<void> {
   await tx
     .update(backfill)
-    .set(a.set)
-    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)));
+    .set(args.set)
+    .where(and(eq(backfill.workspaceId, args.workspaceId), eq(backfill.id, args.id)));
 }
 
 /**
@@ -188,11 +193,11 @@ export async function updateBackfill(
  */
 export async function forgetBackfills(
   tx: Tx,
-  a: { clock: Clock; retentionMs: number; limit: number },
+  args: { clock: Clock; retentionMs: number; limit: number },
 ): Promise<number> {
   const old = await tx.execute<{ id: string }>(sql`
-    select id from backfill where ended_at < ${now(a.clock)} - make_interval(secs => ${a.retentionMs / 1000})
-    order by ended_at limit ${a.limit} for update skip locked`);
+    select id from backfill where ended_at < ${now(args.clock)} - make_interval(secs => ${args.retentionMs / 1000})
+    order by ended_at limit ${args.limit} for update skip locked`);
   const ids = textArray(old.map(({ id }) => id));
   await tx.execute(sql`delete from backfill_run where backfill_id = any(${ids}::uuid[])`);
   await tx.execute(sql`delete from backfill where id = any(${ids}::uuid[])`);

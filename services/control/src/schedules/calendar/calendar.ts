@@ -41,10 +41,10 @@ class Hours {
 }
 
 /** Counts instants to come. @returns until when, if there are too many. */
-function addDue(hours: Hours, row: ScheduleRow, a: { fromMs: number; toMs: number }): string | null {
+function addDue(hours: Hours, row: ScheduleRow, args: { fromMs: number; toMs: number }): string | null {
   let count = 0;
-  for (const ms of instantsAfter(instantsOf(row.settings), a.fromMs)) {
-    if (ms >= a.toMs) return null;
+  for (const ms of instantsAfter(instantsOf(row.settings), args.fromMs)) {
+    if (ms >= args.toMs) return null;
     if (count >= CALENDAR_DUE_MAX) return dateOf(ms).toISOString();
     hours.add(ms, "due", 1);
     count++;
@@ -58,14 +58,14 @@ function addDue(hours: Hours, row: ScheduleRow, a: { fromMs: number; toMs: numbe
  */
 export async function getCalendar(
   deps: Pick<Deps, "database" | "clock">,
-  a: { scope: Scope; name: string; schedule: string; from: string; to: string },
+  args: { scope: Scope; name: string; schedule: string; from: string; to: string },
 ): Promise<Calendar> {
   const { reads } = deps.database;
-  const { workspaceId } = a.scope;
-  const row = await scheduleNamed(reads, { workspaceId, deployment: a.name, name: a.schedule });
+  const { workspaceId } = args.scope;
+  const row = await scheduleNamed(reads, { workspaceId, deployment: args.name, name: args.schedule });
   const { timing } = row.settings;
   const zone = timing.kind === "interval" ? "UTC" : timing.zone;
-  const span = { workspaceId, scheduleId: row.id, deployment: a.name, from: a.from, to: a.to };
+  const span = { workspaceId, scheduleId: row.id, deployment: args.name, from: args.from, to: args.to };
   const [nowMs, counts, stretches] = await Promise.all([
     readNowMs(reads, deps.clock),
     countInstants(reads, span),
@@ -73,8 +73,8 @@ export async function getCalendar(
   ]);
   const hours = new Hours(zone);
   for (const { atMs, outcome, count } of counts) hours.add(atMs, outcome, count);
-  const fromMs = Math.max(nowMs, Date.parse(a.from) - 1);
-  const dueUntil = row.paused ? null : addDue(hours, row, { fromMs, toMs: Date.parse(a.to) });
+  const fromMs = Math.max(nowMs, Date.parse(args.from) - 1);
+  const dueUntil = row.paused ? null : addDue(hours, row, { fromMs, toMs: Date.parse(args.to) });
   return {
     now: dateOf(nowMs).toISOString(),
     zone,

@@ -28,18 +28,18 @@ export interface InstantSpan {
  * history by run_history_deployment, or each by its key when there are few. 6,500 instants of two
  * weeks beside 101,000 archived runs took 80 to 120 ms over HTTP, 60,000 of twelve weeks half a second (Postgres 18, 2 busy cores).
  */
-export async function countInstants(from: Queryable, a: InstantSpan): Promise<QuarterCount[]> {
+export async function countInstants(from: Queryable, args: InstantSpan): Promise<QuarterCount[]> {
   const rows = await from.execute<{ at_ms: string; outcome: Outcome; count: number }>(sql`
     with i as materialized (
       select at, run_id from schedule_instant
-      where schedule_id = ${a.scheduleId} and workspace_id = ${a.workspaceId}
-        and at >= ${a.from}::timestamptz and at < ${a.to}::timestamptz
+      where schedule_id = ${args.scheduleId} and workspace_id = ${args.workspaceId}
+        and at >= ${args.from}::timestamptz and at < ${args.to}::timestamptz
     ), ended as (
       select h.id, h.state from run_history h
-      where h.workspace_id = ${a.workspaceId} and h.deployment = ${a.deployment}
-        and h.created_at >= ${a.from}::timestamptz and h.ended_at >= ${a.from}::timestamptz
+      where h.workspace_id = ${args.workspaceId} and h.deployment = ${args.deployment}
+        and h.created_at >= ${args.from}::timestamptz and h.ended_at >= ${args.from}::timestamptz
       union all
-      select r.id, r.state from run r where r.workspace_id = ${a.workspaceId} and r.deployment = ${a.deployment}
+      select r.id, r.state from run r where r.workspace_id = ${args.workspaceId} and r.deployment = ${args.deployment}
     )
     select extract(epoch from date_bin('15 minutes', i.at, 'epoch'))::bigint * 1000 as at_ms,
       case when i.run_id is null then 'skipped'
@@ -53,19 +53,22 @@ export async function countInstants(from: Queryable, a: InstantSpan): Promise<Qu
 }
 
 /** Stretches of instants that were skipped as one and reach into a span, at most so many. */
-export function selectStretches(from: Queryable, a: InstantSpan & { limit: number }): Promise<InstantRow[]> {
+export function selectStretches(
+  from: Queryable,
+  args: InstantSpan & { limit: number },
+): Promise<InstantRow[]> {
   return from
     .select()
     .from(scheduleInstant)
     .where(
       and(
-        eq(scheduleInstant.workspaceId, a.workspaceId),
-        eq(scheduleInstant.scheduleId, a.scheduleId),
+        eq(scheduleInstant.workspaceId, args.workspaceId),
+        eq(scheduleInstant.scheduleId, args.scheduleId),
         isNotNull(scheduleInstant.until),
-        gte(scheduleInstant.until, new Date(a.from)),
-        lt(scheduleInstant.at, new Date(a.to)),
+        gte(scheduleInstant.until, new Date(args.from)),
+        lt(scheduleInstant.at, new Date(args.to)),
       ),
     )
     .orderBy(scheduleInstant.at)
-    .limit(a.limit);
+    .limit(args.limit);
 }

@@ -65,10 +65,10 @@ export function changesIn(zone: string, year: number): number[] {
 }
 
 /** The values that a field of a cron expression allows. */
-function allowed(field: string, a: { min: number; max: number }): ReadonlySet<number> {
+function allowed(field: string, args: { min: number; max: number }): ReadonlySet<number> {
   const values = field.split(",").flatMap((part) => {
     const [range = "*", step = "1"] = part.split("/");
-    const [first = a.min, last = range === "*" ? a.max : first] =
+    const [first = args.min, last = range === "*" ? args.max : first] =
       range === "*" ? [] : range.split("-").map(Number);
     const all = [];
     for (let value = first; value <= last; value += Number(step)) all.push(value);

@@ -165,10 +165,10 @@ export class Hub {
     this.#told.set(runId, kept);
   }
 
-  #refuse(a: { runId: string; code: string; detail: string }): void {
-    this.#tellFollowers({ type: "refused", ...a });
-    const told = this.#told.get(a.runId);
-    if (told !== undefined) Object.assign(told, { ended: true, refusal: a });
+  #refuse(args: { runId: string; code: string; detail: string }): void {
+    this.#tellFollowers({ type: "refused", ...args });
+    const told = this.#told.get(args.runId);
+    if (told !== undefined) Object.assign(told, { ended: true, refusal: args });
   }
 
   #tellFollowers(message: Extract<FromHub, { runId: string }>): void {
@@ -177,8 +177,8 @@ export class Hub {
 }
 
 /** Tells a tab all that has been told of a run. */
-function tellAll(tab: Tab, a: { runId: string; told: RunSoFar }): void {
-  const { runId, told } = a;
+function tellAll(tab: Tab, args: { runId: string; told: RunSoFar }): void {
+  const { runId, told } = args;
   if (told.refusal !== null) tab.post({ type: "refused", runId, ...told.refusal });
   else tab.post({ type: "run", runId, begins: true, events: told.events() });
 }

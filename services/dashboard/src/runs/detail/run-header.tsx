@@ -99,8 +99,8 @@ function Duration({ run }: { run: RunSummary }) {
   );
 }
 
-function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
-  const { run, detail, ordinal } = a;
+function factsOf(args: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
+  const { run, detail, ordinal } = args;
   const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
   return [
     ["Duration", <Duration key="duration" run={run} />],
@@ -128,7 +128,7 @@ function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNo
       ? [
           [
             "Attempt",
-            <AttemptPicker key="attempt" run={detail} {...{ ordinal }} onAttempt={a.onAttempt} />,
+            <AttemptPicker key="attempt" run={detail} {...{ ordinal }} onAttempt={args.onAttempt} />,
           ] as const,
         ]
       : []),
@@ -143,13 +143,13 @@ function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNo
 }
 
 /** What a run is, how it stands, and what can be done about it. Stays on the screen. */
-export function RunHeader(a: {
+export function RunHeader(args: {
   run: RunSummary;
   detail: Run | undefined;
   ordinal: number | null;
   onAttempt: (ordinal: number) => void;
 }) {
-  const { run } = a;
+  const { run } = args;
   return (
     <header
       data-run-header
@@ -175,7 +175,7 @@ export function RunHeader(a: {
         </div>
       </div>
       <div className="max-md:py-3">
-        <Facts facts={factsOf(a)} />
+        <Facts facts={factsOf(args)} />
       </div>
     </header>
   );

@@ -41,12 +41,12 @@ function useRunDetail(runId: string, state: Run["state"] | undefined) {
 }
 
 /** The task calls of one attempt, and what it took over of earlier ones; of the latest unless the reader has chosen another. */
-function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: number | null }) {
+function useTasks(stream: RunStream, args: { detail: Run | undefined; ordinal: number | null }) {
   return useMemo(() => {
     const all = [...stream.tasks.values()];
-    const until = a.detail?.attemptList.findIndex((attempt) => attempt.ordinal === a.ordinal) ?? -1;
-    return until === -1 ? all : tasksOfAttempt(all, a.detail?.attemptList.slice(0, until + 1) ?? []);
-  }, [stream.tasks, a.detail, a.ordinal]);
+    const until = args.detail?.attemptList.findIndex((attempt) => attempt.ordinal === args.ordinal) ?? -1;
+    return until === -1 ? all : tasksOfAttempt(all, args.detail?.attemptList.slice(0, until + 1) ?? []);
+  }, [stream.tasks, args.detail, args.ordinal]);
 }
 
 /**

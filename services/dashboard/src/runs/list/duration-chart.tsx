@@ -31,10 +31,10 @@ function useDurations(search: RunSearch) {
 /** Keeps a chart in a box as its points, the theme and the room change. */
 function usePlot(
   box: RefObject<HTMLDivElement | null>,
-  a: { points: readonly DurationPoint[]; events: DurationPlotEvents },
+  args: { points: readonly DurationPoint[]; events: DurationPlotEvents },
 ) {
-  const latest = useRef(a);
-  latest.current = a;
+  const latest = useRef(args);
+  latest.current = args;
   const [plot, setPlot] = useState<DurationPlot | null>(null);
   const theme = useTheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours.
@@ -55,7 +55,7 @@ function usePlot(
     };
   }, [box, theme]);
   // Changes of runs move the points; a stretch that is being marked stays.
-  useEffect(() => plot?.setPoints(a.points), [plot, a.points]);
+  useEffect(() => plot?.setPoints(args.points), [plot, args.points]);
   return plot;
 }
 

@@ -5,15 +5,15 @@ import { columnsOf, nearestTo, pointsOf, SERIES, type TimedRun } from "./duratio
 const at = (second: number) => new Date(second * 1000).toISOString();
 
 /** A run that was created at a second, began at the next and ended after `took` more, if it did. */
-function run(id: string, a: { second: number; state: TimedRun["state"]; took?: number }): TimedRun {
+function run(id: string, args: { second: number; state: TimedRun["state"]; took?: number }): TimedRun {
   return {
     id,
     deployment: "nightly",
     name: null,
-    state: a.state,
-    createdAt: at(a.second),
-    startedAt: at(a.second + 1),
-    endedAt: a.took === undefined ? null : at(a.second + 1 + a.took),
+    state: args.state,
+    createdAt: at(args.second),
+    startedAt: at(args.second + 1),
+    endedAt: args.took === undefined ? null : at(args.second + 1 + args.took),
   };
 }
 

@@ -24,16 +24,16 @@ export interface DurationPoint {
 
 /**
  * Points of runs, the oldest first. What the list knows of a run is newer than what the chart was told of it.
- * @param a.now until when those that have not ended have taken, milliseconds since 1970
+ * @param args.now until when those that have not ended have taken, milliseconds since 1970
  */
-export function pointsOf(a: {
+export function pointsOf(args: {
   timed: readonly TimedRun[];
   listed: readonly RunSummary[];
   now: number;
 }): DurationPoint[] {
-  const all = new Map<string, TimedRun>([...a.timed, ...a.listed].map((run) => [run.id, run]));
+  const all = new Map<string, TimedRun>([...args.timed, ...args.listed].map((run) => [run.id, run]));
   return [...all.values()]
-    .flatMap((run) => pointOf(run, a.now))
+    .flatMap((run) => pointOf(run, args.now))
     .sort((one, other) => one.createdMs - other.createdMs);
 }
 

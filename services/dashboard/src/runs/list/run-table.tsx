@@ -147,8 +147,8 @@ function useToggle(selected: Selection, onSelect: ((selected: Selection) => void
 }
 
 /** Rows by the window's scrolling; asks for more once the last is near. */
-function useRows(a: { count: number; more: boolean; onEnd: () => void }) {
-  const { count, more, onEnd } = a;
+function useRows(args: { count: number; more: boolean; onEnd: () => void }) {
+  const { count, more, onEnd } = args;
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   useLayoutEffect(() => setTop(box.current?.offsetTop ?? 0), []);

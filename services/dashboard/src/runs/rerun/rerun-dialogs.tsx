@@ -21,8 +21,8 @@ interface How {
 function useRerun(run: RunSummary) {
   const navigate = useNavigate();
   return useMutation({
-    mutationFn: async (a: How & { parameters?: () => { [key: string]: Json } }) => {
-      const { parameters, ...how } = a;
+    mutationFn: async (args: How & { parameters?: () => { [key: string]: Json } }) => {
+      const { parameters, ...how } = args;
       const body = { id: uuidv7(nowMs()), ...how, ...(parameters && { parameters: parameters() }) };
       return client.rerunRun({ params: { runId: run.id }, body });
     },

@@ -26,9 +26,9 @@ export function placesOf({
 /** The box that an arrow key leads to from another: along the arrows up and down, else to the nearest beside it. */
 export function neighbourOf(
   graph: Pick<Graph, "edges">,
-  a: { places: ReadonlyMap<string, { x: number; y: number }>; id: string; key: string },
+  args: { places: ReadonlyMap<string, { x: number; y: number }>; id: string; key: string },
 ): string | undefined {
-  const { places, id, key } = a;
+  const { places, id, key } = args;
   if (key === "ArrowDown") return graph.edges.find((edge) => edge.from === id)?.to;
   if (key === "ArrowUp") return graph.edges.find((edge) => edge.to === id)?.from;
   const here = places.get(id);

@@ -37,12 +37,12 @@ function takenText({ tasks }: GraphNode, now: number): string {
   return duration(span.toMs - span.fromMs);
 }
 
-function labelOf({ name, tasks, counts }: GraphNode, a: { took: string; isCritical: boolean }): string {
+function labelOf({ name, tasks, counts }: GraphNode, args: { took: string; isCritical: boolean }): string {
   const states = counts
     .map(([state, count]) => (tasks.length === 1 ? state : `${count} ${state}`))
     .join(", ");
   const many = tasks.length === 1 ? "" : `, ${tasks.length} calls`;
-  return `${name}${many}: ${states}${a.took && `, ${a.took}`}${a.isCritical ? ", on the critical path" : ""}`;
+  return `${name}${many}: ${states}${args.took && `, ${args.took}`}${args.isCritical ? ", on the critical path" : ""}`;
 }
 
 /** A call of the graph, or many of one task with how many are in which state. */

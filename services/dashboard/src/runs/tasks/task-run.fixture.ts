@@ -9,25 +9,25 @@ export const momentMs = (seconds: number): number => BASE_MS + seconds * 1_000;
 /** A call under a path that was made and began, and ended unless `to` is null, at these seconds. */
 export function callOf(
   path: string,
-  a: { from: number; to: number | null; made?: number; order?: number } & Partial<
+  args: { from: number; to: number | null; made?: number; order?: number } & Partial<
     Pick<TaskRun, "name" | "state" | "reused">
   >,
 ): TaskRun {
   return {
     attemptId: "a",
     path,
-    name: a.name ?? path.split(/[/:#]/)[0] ?? path,
+    name: args.name ?? path.split(/[/:#]/)[0] ?? path,
     tries: 1,
     tryList: [],
-    state: a.state ?? (a.to === null ? "running" : "completed"),
-    reused: a.reused ?? false,
-    order: a.order ?? a.from,
+    state: args.state ?? (args.to === null ? "running" : "completed"),
+    reused: args.reused ?? false,
+    order: args.order ?? args.from,
     codeVersion: null,
     inputHash: null,
     error: null,
     result: null,
-    createdAt: at(a.made ?? a.from),
-    startedAt: at(a.from),
-    endedAt: a.to === null ? null : at(a.to),
+    createdAt: at(args.made ?? args.from),
+    startedAt: at(args.from),
+    endedAt: args.to === null ? null : at(args.to),
   };
 }

@@ -69,23 +69,23 @@ export function groupsOf(nodes: readonly TaskNode[]): { name: string; nodes: Tas
 /** The rows of a tree of calls in order of appearance. Of the groups in `open` each call has a row of its own. */
 export function rowsOf(roots: readonly TaskNode[], open: ReadonlySet<string>): Row[] {
   const rows: Row[] = [];
-  const addCall = (node: TaskNode, a: { depth: number; item: string | null }) => {
-    rows.push({ kind: "call", id: node.task.path, task: node.task, ...a });
-    add(node.children, { depth: a.depth + 1, place: node.task.path });
+  const addCall = (node: TaskNode, args: { depth: number; item: string | null }) => {
+    rows.push({ kind: "call", id: node.task.path, task: node.task, ...args });
+    add(node.children, { depth: args.depth + 1, place: node.task.path });
   };
-  const add = (nodes: readonly TaskNode[], a: { depth: number; place: string }) => {
+  const add = (nodes: readonly TaskNode[], args: { depth: number; place: string }) => {
     for (const { name, nodes: calls } of groupsOf(nodes)) {
       const [only] = calls;
       if (calls.length === 1 && only) {
-        addCall(only, { depth: a.depth, item: null });
+        addCall(only, { depth: args.depth, item: null });
         continue;
       }
-      const id = `${a.place}//${name}`;
+      const id = `${args.place}//${name}`;
       const tasks = calls.map((node) => node.task);
       const isOpen = open.has(id);
-      rows.push({ kind: "group", id, name, depth: a.depth, tasks, counts: countsOf(tasks), open: isOpen });
+      rows.push({ kind: "group", id, name, depth: args.depth, tasks, counts: countsOf(tasks), open: isOpen });
       if (isOpen)
-        for (const node of calls) addCall(node, { depth: a.depth + 1, item: itemOf(node.task.path) });
+        for (const node of calls) addCall(node, { depth: args.depth + 1, item: itemOf(node.task.path) });
     }
   };
   add(roots, { depth: 0, place: "" });
@@ -110,17 +110,17 @@ export function groupsAround(roots: readonly TaskNode[], path: string): string[]
 }
 
 /** Stretches of time in which at least one of these calls ran, those that a screen could not tell apart together. */
-export function busySpans(tasks: readonly TaskRun[], a: { now: number; gapMs: number }): Span[] {
+export function busySpans(tasks: readonly TaskRun[], args: { now: number; gapMs: number }): Span[] {
   const spans = tasks
     .flatMap(({ startedAt, endedAt }) => {
       if (startedAt === null) return [];
-      return [{ fromMs: Date.parse(startedAt), toMs: endedAt === null ? a.now : Date.parse(endedAt) }];
+      return [{ fromMs: Date.parse(startedAt), toMs: endedAt === null ? args.now : Date.parse(endedAt) }];
     })
     .sort((one, other) => one.fromMs - other.fromMs);
   const merged: { fromMs: number; toMs: number }[] = [];
   for (const span of spans) {
     const last = merged.at(-1);
-    if (last === undefined || span.fromMs > last.toMs + a.gapMs) merged.push({ ...span });
+    if (last === undefined || span.fromMs > last.toMs + args.gapMs) merged.push({ ...span });
     else last.toMs = Math.max(last.toMs, span.toMs);
   }
   return merged;

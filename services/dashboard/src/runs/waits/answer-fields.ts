@@ -30,8 +30,8 @@ function textOf(kind: Field["kind"], value: Json): string {
   return typeof value === "string" && kind === "text" ? value : JSON.stringify(value);
 }
 
-function fieldOf(name: string, a: { schema: Schema; required: boolean }): Field {
-  const { schema, required } = a;
+function fieldOf(name: string, args: { schema: Schema; required: boolean }): Field {
+  const { schema, required } = args;
   const { description, default: standard } = schema;
   const kind = kindOf(schema);
   return {

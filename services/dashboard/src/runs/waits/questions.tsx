@@ -7,17 +7,17 @@ import { Panel } from "../../kernel/panel.tsx";
 import { QuestionForm } from "./question-form.tsx";
 
 /** What a run waits for, open ones alone. */
-function useOpenWaits(runId: string, a: { state: string; isOver: boolean }): readonly Wait[] {
+function useOpenWaits(runId: string, args: { state: string; isOver: boolean }): readonly Wait[] {
   const { data } = useQuery({
-    enabled: !a.isOver,
-    queryKey: ["waits", runId, a.state],
+    enabled: !args.isOver,
+    queryKey: ["waits", runId, args.state],
     queryFn: ({ signal }) => listOpenWaits(client, runId, { signal }),
     // A form keeps what was typed while its run goes from running to suspended: what the run asked when it was last suspended
     // is not shown again meanwhile.
     gcTime: 0,
     placeholderData: (before, query) => (query?.queryKey[1] === runId ? before : undefined),
   });
-  return a.isOver ? [] : (data ?? []);
+  return args.isOver ? [] : (data ?? []);
 }
 
 /** What a run asks people, each with a form made of its schema. Nothing while it asks nothing. */
