@@ -40,7 +40,7 @@ function isGone(pid: number): boolean {
   }
 }
 
-test("A flow that throws fails with its error, whatever it throws", async () => {
+test("A flow that throws anything fails with its error", async () => {
   const thrown = await runToEnd("throws", { what: "error" });
   expect(thrown.run).toMatchObject({ state: "failed", cause: "error", error: { name: "RangeError" } });
   expect(thrown.run.error?.message).toBe("no such column");
@@ -51,7 +51,7 @@ test("A flow that throws fails with its error, whatever it throws", async () => 
   expect(`${rejected.run.error?.message} ${rejected.run.error?.stack}`).toContain("nobody waits for this");
 });
 
-test("A flow that ends its own process fails, the message asks about process.exit, and its last lines are kept", async () => {
+test("A flow that ends its own process fails; the message asks about process.exit, and the last lines are kept", async () => {
   const zero = await runToEnd("exits", { code: 0 });
   expect(zero.run).toMatchObject({ state: "failed", cause: "error" });
   expect(zero.run.error?.message).toContain("process.exit");
@@ -70,7 +70,7 @@ describe("A flow that hangs", () => {
     },
   };
 
-  test("waiting for nothing is ended by its time limit", async () => {
+  test("without CPU use is ended by its time limit", async () => {
     const { run } = await runToEnd("hangs", { busy: false });
     expect(run).toMatchObject(outOfTime);
   });
@@ -81,7 +81,7 @@ describe("A flow that hangs", () => {
   });
 });
 
-test("A line of 50 MB is cut with a mark, the lines around it stay, and the worker lives on", async () => {
+test("A line of 50 MB is cut and marked, the lines around it are kept, and the worker goes on", async () => {
   const { runId, run } = await runToEnd("floods", { megabytes: 50 });
   expect(run.state).toBe("completed");
   const texts = await textsOf(runId);
@@ -103,7 +103,7 @@ test("Invalid UTF-8 and NUL are shown as U+FFFD and lose no line", async () => {
   expect(await textsOf(runId)).toEqual(["a\ufffd\ufffdb", "nul\ufffdhere", "logged \ufffd\ufffd", "last"]);
 });
 
-test("A child that outlives its flow, in a session of its own, is ended with it", async () => {
+test("A child process that outlives its flow, in its own session, is ended with the flow", async () => {
   const folder = await mkdtemp(join(stack.folder, "work-"));
   const { run } = await runToEnd("forks", { folder });
   expect(run.state).toBe("completed");
@@ -112,7 +112,7 @@ test("A child that outlives its flow, in a session of its own, is ended with it"
   expect(isGone(pid)).toBe(true);
 });
 
-test("Malformed lines of NDJSON are rejected one by one, and the records around them count", async () => {
+test("Malformed NDJSON lines are rejected one by one; the records around them are accepted", async () => {
   const folder = await mkdtemp(join(stack.folder, "work-"));
   const { runId, run } = await runToEnd("malformed", { folder });
   expect(run.state).toBe("completed");
@@ -123,7 +123,7 @@ test("Malformed lines of NDJSON are rejected one by one, and the records around 
   expect(texts).toEqual(expect.arrayContaining(["first", "last"]));
 });
 
-test("A flow that opens many connections and sends bodies without end does not take the worker with it", async () => {
+test("A flow that opens many connections and sends endless bodies does not bring the worker down", async () => {
   const { runId, run } = await runToEnd("hammers");
   expect(run.state).toBe("completed");
   expect(await textsOf(runId)).toContain("still here");
@@ -131,7 +131,7 @@ test("A flow that opens many connections and sends bodies without end does not t
   expect(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(600 * 1024);
 });
 
-/** What the API refuses, sent as it stands. */
+/** Bodies that the API refuses. */
 async function refusal(body: string | object) {
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
   const answer = await fetch(`${stack.url}/api/runs`, {
@@ -145,7 +145,7 @@ async function refusal(body: string | object) {
 
 const asked = (more: object) => ({ id: crypto.randomUUID(), deployment: "exits", parameters: {}, ...more });
 
-/** Each with the code, the field that it names, and the next step that it tells. */
+/** Each case with the error's code, the field that it names, and the next step that it gives. */
 const REFUSED: Readonly<
   Record<string, { body: string | object; code: string; field: string; next: RegExp }>
 > = {
@@ -225,14 +225,14 @@ describe("Refused before a run is created, with the field and the next step, is"
     });
   });
 
-  test("and nothing of it has left a run", async () => {
+  test("and no run was created", async () => {
     const { items } = await stack.client.listRuns({ query: { deployment: "exits", limit: 50 } });
     expect(items.every(({ state }) => state === "failed")).toBe(true);
     expect(items.length).toBeLessThanOrEqual(2);
   });
 });
 
-test("A secret leaves in no shape: escaped, encoded, in an error that is cut, in a task's key", async () => {
+test("A secret never leaves: not escaped, not encoded, not in a cut error, not in a task's key", async () => {
   const { runId, run } = await runToEnd("leaks");
   expect(run).toMatchObject({ state: "failed", cause: "error" });
   const tasks = await stack.client.listTaskRuns({ params: { runId } });

@@ -1,18 +1,18 @@
 import { once } from "node:events";
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 
-/** One address before several servers, as a load balancer is. */
+/** A load balancer: one address in front of several servers. */
 export interface HttpBalancer extends AsyncDisposable {
   readonly url: string;
-  /** Where requests go, in turn. Change it at any time: requests that are under way go on. */
+  /** The servers, used in turn. It can change at any time; requests under way continue. */
   targets: readonly string[];
-  /** Every request that was not answered, or with a status of 500 and more. */
+  /** Every request that got no answer, or an answer with status 500 or more. */
   readonly failures: readonly string[];
-  /** Requests that each target has answered. */
+  /** How many requests each server answered. */
   readonly answered: ReadonlyMap<string, number>;
 }
 
-/** Starts one. Each request has a connection of its own behind it, so none meets a connection that its server is closing. */
+/** Starts one. Each request has its own connection to the server, so none meets a connection that the server closes. */
 export async function startHttpBalancer(): Promise<HttpBalancer> {
   const failures: string[] = [];
   const answered = new Map<string, number>();
@@ -32,7 +32,7 @@ export async function startHttpBalancer(): Promise<HttpBalancer> {
       answer.pipe(to);
     });
     onward.on("error", (error) => {
-      // Whoever asked has gone: nobody misses the answer.
+      // The client has gone, so nobody misses the answer.
       if (!from.destroyed && !to.destroyed) failures.push(`${what}: ${error.message}`);
       to.destroy();
     });

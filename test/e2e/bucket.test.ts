@@ -29,7 +29,7 @@ export default defineConfig({
 const program = findVersitygw();
 
 describe.skipIf(program === undefined)("with a bucket for a store", () => {
-  test("a run resumes from it, and its credentials go nowhere but there", async () => {
+  test("a run resumes from the bucket, and the bucket's credentials go nowhere else", async () => {
     await using s3 = await startS3(program ?? "");
     await using stack = await startStack();
     const { endpoint, region, accessKeyId, secretAccessKey } = s3.access;
@@ -46,7 +46,7 @@ describe.skipIf(program === undefined)("with a bucket for a store", () => {
     expect(run).toMatchObject({ state: "completed", attempts: 2 });
     expect(run.result?.uri).toMatch(/^s3:\/\/values\/of\/tests\/runs\//);
     const { items } = await stack.client.listTaskRuns({ params: { runId: run.id }, query: { limit: 50 } });
-    // The second attempt takes the results of the first from the bucket: it calls none of these tasks again.
+    // The second attempt reads the results of the first from the bucket, so it calls none of these tasks.
     const loads = items.filter(({ name }) => name === "load");
     const inFirst = items.find(({ name, state }) => name === "fragile" && state === "failed")?.attemptId;
     expect(loads.map(({ attemptId }) => attemptId)).toEqual(Array(5).fill(inFirst));

@@ -9,10 +9,10 @@ import { deployHeld, letGo } from "./fixture.ts";
 
 const HOUR_MS = 3_600_000;
 
-/** What two answers to "what time is it?" may differ by: how long the questions themselves take on a busy machine. */
+/** How far two answers to "what time is it?" may differ: the time that the requests take on a busy machine. */
 const NEAR_MS = 30_000;
 
-/** Loaded before the program, it puts the host's clock forward, as far as JavaScript can see it. */
+/** Loaded before the program: sets the host's clock forward, as JavaScript sees it. */
 const AHEAD = `
 const Real = Date;
 globalThis.Date = class extends Real {
@@ -35,8 +35,8 @@ afterAll(() => stack?.[Symbol.asyncDispose]());
 const places = () => [stack, ahead] as const;
 const both = () => [places(), [ahead, stack] as const];
 
-test("both say the same time, though the clock of one host is an hour ahead", async () => {
-  // Its own lines carry its host's time: the clock is ahead indeed.
+test("two control planes agree on the time although one host's clock is an hour ahead", async () => {
+  // Its own log lines carry the host's time, which proves that the clock is ahead.
   const [, printed] = ahead.process.output().match(/"time":(\d+)/) ?? [];
   expect(Math.abs(Number(printed) - Date.now() - HOUR_MS)).toBeLessThan(NEAR_MS * 4);
   for (const { client } of places()) {
@@ -63,7 +63,7 @@ async function openSession(at: Client): Promise<string> {
   return session.token;
 }
 
-test("a worker's session that one opened is good at the other, and lasts as long", async () => {
+test("a worker's session from one is valid at the other, with the same expiry", async () => {
   for (const [opens, uses] of both()) {
     const token = await openSession(opens.client);
     await createClient({ url: uses.url, token }).renew({ body: { held: [] } }, { retries: 0 });
@@ -73,7 +73,7 @@ test("a worker's session that one opened is good at the other, and lasts as long
   }
 });
 
-test("a sign-in link of one is good at the other, and so is the browser's session", async () => {
+test("a sign-in link from one works at the other, and so does the browser's session", async () => {
   for (const [makes, redeems] of both()) {
     const link = new URL((await makes.client.createSignInLink({})).url);
     const body = new URLSearchParams({ token: link.searchParams.get("token") ?? "", to: "/" });
@@ -90,7 +90,7 @@ test("a sign-in link of one is good at the other, and so is the browser's sessio
   }
 });
 
-test("what both make in turn is listed in the order in which it was made", async () => {
+test("runs that both create in turn are listed in order of creation", async () => {
   const names = ["one", "two", "three", "four"];
   for (const [index, name] of names.entries())
     await (places()[index % 2] ?? stack).client.createKey({ body: { kind: "api", name, role: "viewer" } });
@@ -98,7 +98,7 @@ test("what both make in turn is listed in the order in which it was made", async
   expect(items.map(({ name }) => name).filter((name) => names.includes(name))).toEqual([...names].reverse());
 });
 
-test("a run that one creates is claimed once at the other, and its lease runs out for neither", async () => {
+test("a run that one creates is claimed once at the other, and its lease does not expire at either", async () => {
   await using worker = await stack.startWorker({ name: "ahead-only", settings: { url: ahead.url } });
   const folder = await mkdtemp(join(stack.folder, "work-"));
   await letGo(folder);

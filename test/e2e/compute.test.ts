@@ -7,7 +7,7 @@ import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 let stack: Stack;
 let sample: TestProcess;
 
-/** Writes down when it has a device and when it lets go of it, and holds it until a file is there. */
+/** Writes down when it gets and releases a device, and holds the device until a file appears. */
 const FLOW = `
 import { access, appendFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -54,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-/** What the flows wrote down, in order; a line at a time is appended, so that none is torn. */
+/** The flows' notes, in order. Each note is appended in one write. */
 async function ledger(path: string) {
   const text = existsSync(path) ? await readFile(path, "utf8") : "";
   return text
@@ -66,7 +66,7 @@ async function ledger(path: string) {
     });
 }
 
-/** Whether at any time two had the same device. */
+/** Whether two runs ever had the same device at the same time. */
 function overlaps(notes: Awaited<ReturnType<typeof ledger>>): string[] {
   const held = new Map<string, string>();
   return notes.flatMap(({ what, name, devices }) =>
@@ -82,7 +82,7 @@ function overlaps(notes: Awaited<ReturnType<typeof ledger>>): string[] {
 const run = (deployment: string, args: { ledger: string; name: string; go?: string }) =>
   stack.run(deployment, args);
 
-test("no device is ever of two runs, through kill -9 of a worker that has some and of a control plane", async () => {
+test("no two runs share a device, through kill -9 of a worker with devices and of a control plane", async () => {
   const path = join(stack.folder, "ledger");
   const go = join(stack.folder, "go");
   const [held, free] = [
@@ -99,7 +99,7 @@ test("no device is ever of two runs, through kill -9 of a worker that has some a
     Array.from({ length: 12 }, (_, index) => run("one", { ledger: path, name: `r${index}` })),
   );
   const big = await run("all", { ledger: path, name: "big" });
-  // Both die while claims, starts and ends of these are under way.
+  // Both die while claims, starts and ends of these runs are under way.
   stack.control.kill("SIGKILL");
   await stack.control.exited;
   sample.kill("SIGKILL");
@@ -108,7 +108,7 @@ test("no device is ever of two runs, through kill -9 of a worker that has some a
   sample = await startWorker("sample");
   for (const id of ids) expect(await stack.waitForRun(id)).toMatchObject({ state: "completed" });
 
-  // The process that outlived its worker has its device still: what needs all of them waits, and says for whom.
+  // The process that outlived its worker still has its device: a run that needs all devices waits, and says for which run.
   const why = await stack.client.getRunWhy({ params: { runId: big } });
   expect(why.reasons.map((one) => one.text).join()).toContain(held);
   await writeFile(go, "");
@@ -128,7 +128,7 @@ test("no device is ever of two runs, through kill -9 of a worker that has some a
   expect(taken).toEqual({});
 });
 
-test("what no worker could ever hold says so where it is deployed, run and looked at", async () => {
+test("a request that no worker can ever satisfy is reported at deploy, at run, and on the run", async () => {
   const path = join(stack.folder, "never");
   const id = await run("vast", { ledger: path, name: "vast" });
   const text = 'needs 9 × a100; the workers of pool "local" have at most 3';
@@ -138,7 +138,7 @@ test("what no worker could ever hold says so where it is deployed, run and looke
   expect(asked.output).toContain(text);
   const listed = await stack.towpath(["worker", "ls", "local"]);
   expect(listed.output).toContain("0 of 3 a100");
-  // It keeps nothing from what fits.
+  // It reserves nothing that other runs could use.
   const small = await run("one", { ledger: path, name: "small" });
   expect(await stack.waitForRun(small)).toMatchObject({ state: "completed" });
 });

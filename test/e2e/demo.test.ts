@@ -16,7 +16,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 const CLI = fileURLToPath(new URL("../../sdk/cli/src/main.ts", import.meta.url));
 const seed = (...args: string[]) => stack.towpath(["demo", "seed", "--small", ...args]);
 
-/** The deployments that the page on the demo tells to look at. */
+/** The deployments that the demo's page names. */
 function namedByPage(): string[] {
   const page = readFileSync(new URL("../../docs/how-to/demo.md", import.meta.url), "utf8");
   const named = [...page.matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)].map(([, name = ""]) => name);
@@ -24,7 +24,7 @@ function namedByPage(): string[] {
   return named;
 }
 
-/** Seeds with another key and another state folder than the stack's own. */
+/** Seeds with another key and another state folder than the stack's. */
 function seedAs(args: { key: string; state: string }) {
   const connection = ["--url", stack.url, "--key", args.key, "--state", args.state];
   const command = [CLI, "demo", "seed", "--small", "--yes", ...connection];
@@ -32,7 +32,7 @@ function seedAs(args: { key: string; state: string }) {
   return { code: status, output: stderr };
 }
 
-test("a control plane whose folder is not ours is not filled", async () => {
+test("the demo refuses a control plane whose state folder is not on this machine", async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), "towpath-elsewhere-"));
   const { secret: key } = await stack.client.createKey({
     body: { kind: "api", name: "boss", role: "admin" },
@@ -44,7 +44,7 @@ test("a control plane whose folder is not ours is not filled", async () => {
   await rm(elsewhere, { recursive: true });
 });
 
-test("a key that may only read fills nothing", async () => {
+test("the demo refuses a read-only key", async () => {
   const made = await stack.client.createKey({ body: { kind: "api", name: "reader", role: "viewer" } });
   expect(seedAs({ key: made.secret, state: stack.folder })).toMatchObject({
     code: 77,
@@ -52,7 +52,7 @@ test("a key that may only read fills nothing", async () => {
   });
 });
 
-test("an empty workspace is filled while its control plane runs, and then the demo is there", async () => {
+test("the demo fills an empty workspace while its control plane runs", async () => {
   expect(await seed()).toMatchObject({ code: 0, output: expect.stringMatching(/runs in \d+ s/) });
   const { items } = await stack.client.listDeployments({ query: { limit: 200 } });
   expect(items).toHaveLength(14);
@@ -62,7 +62,7 @@ test("an empty workspace is filled while its control plane runs, and then the de
   expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already in this workspace") });
 }, 120_000);
 
-test("a question of the demo can be answered, and its run waits for a worker again", async () => {
+test("a person can answer a question of the demo; its run then waits for a worker", async () => {
   const { items } = await stack.client.listRuns({
     query: { state: "suspended", deployment: "quarterly-close", limit: 10 },
   });

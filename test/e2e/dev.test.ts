@@ -10,7 +10,7 @@ import { greet } from "./flows/greet.ts";
 export default defineConfig({ project: "dev", pool: "local", registry: ociLayout(".towpath/registry"), deployments: [deployment(greet)] });
 `;
 
-/** A flow that notes its words in a ledger, and then waits as long as a file is there. */
+/** A flow that appends its words to a file, then waits until a second file is gone. */
 const greeting = (words: string) => `
 import { appendFileSync, existsSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -36,7 +36,7 @@ beforeAll(async () => {
 });
 afterAll(() => dev?.[Symbol.asyncDispose]());
 
-/** What runs have said, in order. */
+/** The words of all runs, in order. */
 const ledger = () => readFile(join(dev.folder, "ledger"), "utf8").catch(() => "");
 const said = (words: string) => expect.poll(ledger, { timeout: LIMIT_MS }).toBe(words);
 /** States of the runs, oldest first. */
@@ -62,7 +62,7 @@ test("a save is signed with the local key, deployed, and run with its new code",
   expect(await states()).toEqual(["completed", "completed"]);
 });
 
-test("a save with a fault in it deploys and runs nothing, and the next one does", {
+test("a save with a syntax error deploys and runs nothing; the next save does", {
   timeout: 180_000,
 }, async () => {
   await dev.save(FLOW, "export const greet = ;");
@@ -72,7 +72,9 @@ test("a save with a fault in it deploys and runs nothing, and the next one does"
   await dev.process.waitFor(/deployed greet v3[\s\S]*completed greet/, LIMIT_MS);
 });
 
-test("a save while a run goes on cancels that one and runs the new code", { timeout: 180_000 }, async () => {
+test("a save during a run cancels that run and starts one with the new code", {
+  timeout: 180_000,
+}, async () => {
   await holding();
   await dev.save(FLOW, greeting("held"));
   await said("hello goodbye again held ");
@@ -85,11 +87,11 @@ test("a save while a run goes on cancels that one and runs the new code", { time
   expect(dev.process.output()).toContain("its code was saved again");
 });
 
-test("Ctrl-C stops all of it", async () => {
+test("Ctrl-C stops everything that dev started", async () => {
   expect(await dev.stop()).toBe(0);
 });
 
-test("a save counts while the first run still goes on", { timeout: 240_000 }, async () => {
+test("a save counts while the first run is still under way", { timeout: 240_000 }, async () => {
   await using first = await startDev({
     files: { [FLOW]: greeting("endless"), "towpath.config.ts": CONFIG },
     args: (folder) => ["--run", "greet", "-p", `folder=${folder}`],

@@ -1,20 +1,20 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What stands before a control plane: it counts the streams that are open through it, and can be shut. */
+/** A proxy in front of a control plane. It counts open streams, and a test can close it. */
 export interface Door extends AsyncDisposable {
   readonly url: string;
-  /** The streams that are open now. */
+  /** The open streams. */
   readonly streams: ReadonlySet<ServerResponse>;
-  /** Everything that was asked, as `METHOD path`. */
+  /** Every request, as `METHOD path`. */
   readonly asked: readonly string[];
-  /** Lets requests through; or cuts them off, those that are open too; or passes them on as somebody's who is signed out. */
+  /** Passes requests on; or cuts them off, open streams too; or passes them on with an expired session cookie. */
   set(mode: "open" | "cut" | "signed-out"): void;
-  /** Changes the page on its way from now on. */
+  /** Changes the HTML page on its way, from now on. */
   rewrite(change: (html: string) => string): void;
 }
 
-/** Opens a door before the server at `target`. */
+/** Starts a proxy in front of the server at `target`. */
 export async function openDoor(target: string): Promise<Door> {
   const streams = new Set<ServerResponse>();
   const asked: string[] = [];

@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-/** What a completed run has told of its parameters and its instant. */
+/** The parameters and the due instant that a completed run printed. */
 async function toldBy(runId: string): Promise<unknown> {
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed" });
   const { entries } = await stack.client.getLogs({ params: { runId }, query: {} });
@@ -63,14 +63,14 @@ async function toldBy(runId: string): Promise<unknown> {
   return JSON.parse(line);
 }
 
-/** The runs of a deployment that a schedule or a backfill asked for, once there is one. */
+/** The runs of a deployment that a schedule or a backfill created, once there is one. */
 async function runsOf(deployment: string): Promise<string[]> {
   const listed = () => stack.client.listRuns({ query: { deployment } });
   await expect.poll(async () => (await listed()).items.length, SEEN).toBeGreaterThan(0);
   return (await listed()).items.map((run) => run.id);
 }
 
-test("a run that its schedule started knows its instant and data interval, and has the schedule's parameters", async () => {
+test("a scheduled run knows its instant and data interval, and has the schedule's parameters", async () => {
   const runId = (await runsOf("stock")).at(-1) ?? "";
   const paused = await stack.towpath(["schedule", "pause", "stock", "often"]);
   expect(paused.code, paused.output).toBe(0);
@@ -84,8 +84,8 @@ test("a run that its schedule started knows its instant and data interval, and h
   });
 });
 
-test("a backfilled run knows the same, and makes its parameters of them and the schedule's on the worker", async () => {
-  // The night on which clocks in Berlin went forward: its interval has 23 hours.
+test("a backfilled run knows its instant too; the worker computes its parameters from it and from the schedule's", async () => {
+  // The night on which Berlin's clocks went forward: this interval has 23 hours.
   const [from, at, to] = ["2025-03-29T02:00:00.000Z", "2025-03-30T01:00:00.000Z", "2025-03-31T00:00:00.000Z"];
   const range = ["--from", "2025-03-30T00:00:00Z", "--to", to];
   const asked = await stack.towpath(["backfill", "run", "orders", "nightly", ...range]);
@@ -100,7 +100,7 @@ test("a backfilled run knows the same, and makes its parameters of them and the 
   expect(trigger).toMatchObject({ kind: "backfill", dueAt: at, intervalStart: from });
 });
 
-test("a run that a person asked for is for no instant", async () => {
+test("a manual run has no instant", async () => {
   expect(await toldBy(await stack.run("stock", { table: "returns" }))).toEqual({
     parameters: { table: "returns" },
     due: null,

@@ -7,13 +7,13 @@ import { removeWithUs } from "../harness/guard.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The release before: the last state whose migrations end at the baseline of `test/house/migrations.ts`. */
+/** The previous release: the last commit whose migrations end at the baseline of `test/house/migrations.ts`. */
 const EARLIER = "9d7d3f7727121b2b5d71696ccf15269b15172bee";
 
 const git = (...args: string[]) =>
   execFileSync("git", args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
 
-/** Packages of others are this tree's; links to the workspace's own are relative, so they lead into the tree they stand in. */
+/** Installed packages come from this tree. Links to the workspace's own packages are relative, so they lead into the tree that holds them. */
 async function linkPackages(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { withFileTypes: true })) {
@@ -25,9 +25,9 @@ async function linkPackages(from: string, to: string): Promise<void> {
 }
 
 /**
- * Lays out the sources of the release before in a folder of their own, ready to run. Null if the history does not reach
- * back so far, so that its tests can be skipped, which is said.
- * @throws Error under CI, where nothing may be skipped.
+ * Writes the sources of the previous release into a folder, ready to run. Null if the git history does not reach back that far: the
+ * tests are then skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  */
 export async function layOutEarlierRelease(): Promise<(AsyncDisposable & { readonly root: string }) | null> {
   try {

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
 
 /**
- * A flow that says who it is, then waits in its second task until a file appears: a test holds it exactly there.
- * It appends to a ledger, so that a second execution of anything is seen.
+ * A flow that writes its pid, then waits in its second task until a file appears.
+ * It appends each step to a file, so that a test sees a second execution.
  */
 const HELD_FLOW = `
 import { appendFile, access, writeFile } from "node:fs/promises";
@@ -68,8 +68,8 @@ export default defineConfig({
 `;
 
 /**
- * Deploys a project; `REGISTRY` in its configuration stands for where the stack's workers look for code.
- * @returns its folder. @throws Error with what the CLI told.
+ * Deploys a project. `REGISTRY` in its configuration stands for the folder where the stack's workers look for code.
+ * @returns its folder. @throws Error with the CLI's output.
  */
 export async function deployProject(stack: Stack, files: Record<string, string>): Promise<string> {
   const config = files["towpath.config.ts"] ?? "";
@@ -80,7 +80,7 @@ export async function deployProject(stack: Stack, files: Record<string, string>)
   return home;
 }
 
-/** Deploys the held flow, one that throws, and a plain command that fails with exit code 3. */
+/** Deploys the waiting flow, a flow that throws, and a plain command that fails with exit code 3. */
 export async function deployHeld(stack: Stack): Promise<string> {
   return deployProject(stack, { "flows/held.ts": HELD_FLOW, "towpath.config.ts": CONFIG });
 }
@@ -88,7 +88,7 @@ export async function deployHeld(stack: Stack): Promise<string> {
 /** A folder that a flow and its test share. */
 export const workFolder = (stack: Stack) => mkdtemp(join(stack.folder, "work-"));
 
-/** Starts the held flow, and is done when it holds. */
+/** Starts the waiting flow and resolves once it waits. */
 export async function startHeld(stack: Stack): Promise<{ readonly runId: string; readonly work: string }> {
   const work = await workFolder(stack);
   const runId = await stack.run("held", { folder: work });
@@ -98,7 +98,7 @@ export async function startHeld(stack: Stack): Promise<{ readonly runId: string;
 
 const SIGNAL_MAX_MS = 60_000;
 
-/** The pid of the process that holds, once it does. */
+/** The pid of the waiting process, once it waits. */
 export async function heldPid(folder: string): Promise<number> {
   const deadline = performance.now() + SIGNAL_MAX_MS;
   const file = join(folder, "holding");
@@ -109,12 +109,12 @@ export async function heldPid(folder: string): Promise<number> {
   return Number(await readFile(file, "utf8"));
 }
 
-/** Lets the holding flow go on. */
+/** Lets the waiting flow continue. */
 export async function letGo(folder: string): Promise<void> {
   await writeFile(join(folder, "go"), "");
 }
 
-/** What was executed, a line each: `first PID`, `hold PID`. */
+/** The executed steps, a line each: `first PID`, `hold PID`. */
 export async function ledger(folder: string): Promise<string[]> {
   return (await readFile(join(folder, "ledger"), "utf8")).trim().split("\n");
 }

@@ -80,7 +80,7 @@ async function linesOf(runId: string, attempt?: number): Promise<string[]> {
   return entries.flatMap((entry) => ("text" in entry ? [entry.text] : []));
 }
 
-test("onCrash is run by a process of its own for each attempt whose process was killed, and nothing else of the flow is", async () => {
+test("after a crash, onCrash runs in a process of its own, once per attempt, and no other code of the flow runs", async () => {
   const folder = await newFolder();
   const run = await stack.waitForRun(await stack.run("dies", { folder }));
   expect(run).toMatchObject({ state: "failed", cause: "killed", attempts: 2 });
@@ -94,7 +94,7 @@ test("onCrash is run by a process of its own for each attempt whose process was 
   ]);
 });
 
-test("a hook that fails after a crash is a warning, and how the run ended stays as it was", async () => {
+test("a hook that fails after a crash is a warning and does not change the run's outcome", async () => {
   const run = await stack.waitForRun(await stack.run("leaves"));
   expect(run).toMatchObject({ state: "failed", cause: "error", error: { name: "ProcessEnded" } });
   const lines = await linesOf(run.id);
@@ -102,7 +102,7 @@ test("a hook that fails after a crash is a warning, and how the run ended stays 
   expect(lines.join("\n")).toContain("nobody answers the page");
 });
 
-test("a flow that does not hear that it is cancelled is killed, and its onCancellation run after it", async () => {
+test("a flow that ignores its cancellation is killed, and its onCancellation then runs", async () => {
   const folder = await newFolder();
   const id = await stack.run("deaf", { folder });
   await heldPid(folder);
@@ -115,7 +115,7 @@ test("a flow that does not hear that it is cancelled is killed, and its onCancel
   ]);
 });
 
-test("without such a hook no process is begun", async () => {
+test("a flow without hooks starts no process after a crash", async () => {
   const run = await stack.waitForRun(await stack.run("silent"));
   expect(run).toMatchObject({ state: "failed", cause: "error" });
   expect(await linesOf(run.id)).toEqual([expect.stringMatching(/^The process ended with code \d+\./)]);

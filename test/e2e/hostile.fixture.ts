@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
 
-/** Flows that misbehave, each in its own way. */
+/** Flows that misbehave, each in a different way. */
 const FLOWS = `
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync, writeSync } from "node:fs";

@@ -11,7 +11,7 @@ import {
 } from "../harness/index.ts";
 import { deployJobs } from "./jobs.fixture.ts";
 
-/** Short leases, so that a worker that has gone is given up within seconds. */
+/** Short leases, so that the control plane gives up a dead worker within seconds. */
 const LEASES = {
   TOWPATH_LEASE_MS: "2000",
   TOWPATH_CLAIM_LEASE_MS: "2500",
@@ -48,17 +48,17 @@ const attemptsOf = async (runId: string) =>
     ({ worker, state }) => `${worker?.name} ${state}`,
   );
 
-/** A worker on a machine of its own: it shares no state with any other. */
+/** A worker on another machine: it shares no state with any other. */
 async function startMachine(env: NodeJS.ProcessEnv = {}): Promise<{ name: string; worker: TestProcess }> {
   workers += 1;
   const name = `machine-${workers}`;
   return { name, worker: await stack.startWorker({ name, env }) };
 }
 
-/** Waits until the flow stands still where it was told to. */
+/** Waits until the flow stops at the named point. */
 const standing = () => expect.poll(() => existsSync(join(folder, "died")), WITHIN).toBe(true);
 
-/** The machine is gone for good, with everything that runs on it. */
+/** Removes the machine for good, with everything that runs on it. */
 async function lose({ worker }: { worker: TestProcess }): Promise<void> {
   worker.kill("SIGKILL");
   await worker.exited;
@@ -66,7 +66,7 @@ async function lose({ worker }: { worker: TestProcess }): Promise<void> {
   if (existsSync(`/proc/${flowPid}`)) process.kill(flowPid, "SIGKILL");
 }
 
-/** What must hold once another machine has taken over: the one job that was ever submitted is the one that it ended with. */
+/** What must hold after the takeover: one job was submitted, and the run ended with its result. */
 async function endsOn(heir: { name: string; worker: TestProcess }, runId: string) {
   await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
   cluster.finish("SUCCEEDED");
@@ -80,7 +80,7 @@ async function endsOn(heir: { name: string; worker: TestProcess }, runId: string
   await heir.worker.exited;
 }
 
-describe("one job is submitted when the machine that ran the flow is lost, and another takes over", () => {
+describe("one job is submitted when the machine of the flow is lost and another takes over", () => {
   test.each([["before-intent"], ["before-submit"], ["before-handle"]])("%s", async (place) => {
     const first = await startMachine();
     const runId = await start(`${place}:stand`);
@@ -114,8 +114,8 @@ describe("one job is submitted when the machine that ran the flow is lost, and a
   });
 });
 
-describe("a job whose run is suspended is polled by another machine when the one that polled it is lost", () => {
-  test("while it goes on", async () => {
+describe("when the machine that polls a suspended run's job is lost, another machine polls it", () => {
+  test("while the job runs", async () => {
     const first = await startMachine();
     const runId = await start();
     await stack.waitForRun(runId, (run) => run.state === "suspended");
@@ -127,7 +127,7 @@ describe("a job whose run is suspended is polled by another machine when the one
     await endsOn(heir, runId);
   });
 
-  test("between the poll that sees its end and the word of it", async () => {
+  test("between the poll that sees the job's end and the report", async () => {
     const first = await startMachine({ TOWPATH_FAILPOINTS: "polled:kill:1" });
     const runId = await start();
     await stack.waitForRun(runId, (run) => run.state === "suspended");

@@ -1,9 +1,7 @@
 import { join } from "node:path";
 import type { BatchCluster, Stack } from "../harness/index.ts";
 
-/**
- * Submits a job to a cluster and returns what it came to. Where it is told to, once, it dies or stands still.
- */
+/** Submits a job to a cluster and returns the job's result. A test can make it die or stop once, at a named point. */
 const FLOW = `
 import { access, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";

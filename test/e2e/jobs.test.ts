@@ -38,14 +38,14 @@ const suspended = (runId: string) => stack.waitForRun(runId, (run) => run.state 
 const jobOf = async (runId: string) =>
   (await stack.client.listWaits({ params: { runId } })).items.find((one) => one.kind === "job")?.job;
 
-/** Waits until the cluster has been asked, then lets its jobs succeed, and for the run's end. */
+/** Waits until the cluster has been asked, lets its jobs succeed, and waits for the run's end. */
 async function succeeds(runId: string) {
   await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
   cluster.finish("SUCCEEDED");
   return await stack.waitForRun(runId);
 }
 
-/** Has the worker die at a place, and starts another in its state directory. */
+/** Makes the worker die at a named point, then starts another one with its state folder. */
 async function withDyingWorker(failpoint: string, act: () => Promise<string>): Promise<string> {
   worker.kill("SIGTERM");
   await worker.exited;
@@ -57,7 +57,7 @@ async function withDyingWorker(failpoint: string, act: () => Promise<string>): P
 }
 
 describe("a run that waits for an external job", () => {
-  test("has no process meanwhile; why says when it was last asked about; it goes on with its result", async () => {
+  test("has no process meanwhile; why says when the job was last polled; the run continues with its result", async () => {
     const runId = await start("trains");
     expect(await suspended(runId)).toMatchObject({ attempts: 1 });
     await expect.poll(() => jobOf(runId), WITHIN).toMatchObject({ state: "submitted", says: "RUNNING" });
@@ -69,7 +69,7 @@ describe("a run that waits for an external job", () => {
     expect(items.find((one) => one.name === "train")).toMatchObject({ state: "completed" });
   });
 
-  test("submits another when it is retried after the job has failed", async () => {
+  test("submits another job when a retry follows a failed job", async () => {
     const runId = await start("trains");
     await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
     cluster.finish("FAILED");
@@ -80,7 +80,7 @@ describe("a run that waits for an external job", () => {
     expect(new Set(submitted().map((job) => job.key)).size).toBe(2);
   });
 
-  test("goes on when its backend calls back, which nobody without the token can", async () => {
+  test("continues when its backend calls back, which needs the token", async () => {
     const runId = await start("calls");
     await suspended(runId);
     const url = submitted()[0]?.callbackUrl ?? "";
@@ -108,7 +108,7 @@ describe("exactly one job is submitted when a flow's process is killed", () => {
     expect(submitted()).toHaveLength(1);
   });
 
-  test("after its handle is recorded, before the run is suspended", async () => {
+  test("after the handle is recorded, before the run is suspended", async () => {
     const runId = await start("trains", "after-handle");
     await expect.poll(async () => (await jobOf(runId))?.state, WITHIN).toBe("submitted");
     await writeFile(join(folder, "now"), "");
@@ -127,7 +127,7 @@ describe("exactly one job is submitted when the worker is killed", () => {
     expect(submitted()).toHaveLength(1);
   });
 
-  test("polled: between the poll that sees its end and the word of it", async () => {
+  test("polled: between the poll that sees the job's end and the report", async () => {
     const runId = await withDyingWorker("polled", async () => {
       const started = await start("trains");
       await suspended(started);
@@ -139,7 +139,7 @@ describe("exactly one job is submitted when the worker is killed", () => {
   });
 });
 
-test("a worker that stops gives its jobs to another, whose poller goes on", async () => {
+test("a worker that stops hands its jobs to another worker, which polls them", async () => {
   const runId = await start("trains");
   await suspended(runId);
   await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
@@ -151,7 +151,7 @@ test("a worker that stops gives its jobs to another, whose poller goes on", asyn
   expect(await succeeds(runId)).toMatchObject({ state: "completed" });
 });
 
-test("a run that is cancelled ends once its job was cancelled, and not before", async () => {
+test("a cancelled run ends after its job was cancelled, and not before", async () => {
   const runId = await start("trains");
   await suspended(runId);
   cluster.refuseCancels(true);

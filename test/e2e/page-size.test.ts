@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 
 const BUILT = resolve(import.meta.dirname, "../../services/dashboard/dist");
-/** What the list of runs may weigh when it is first opened, font and styles included, bytes as they travel. */
+/** The most bytes that opening the list of runs may transfer, with fonts and styles, compressed. */
 const FIRST_LOAD_BYTES_MAX = 250_000;
 
 interface Chunk {
@@ -14,7 +14,7 @@ interface Chunk {
   readonly assets?: readonly string[];
 }
 
-/** Every file that opening these modules fetches. */
+/** Every file that the browser fetches for these modules. */
 function filesOf(manifest: Record<string, Chunk>, names: readonly string[]): Set<string> {
   const files = new Set<string>();
   const open = (name: string) => {

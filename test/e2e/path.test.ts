@@ -23,7 +23,7 @@ async function allLogs(runId: string) {
   return page.entries.flatMap((entry) => (entry.kind === "line" ? [entry] : []));
 }
 
-/** Every text that the database holds, in one string. */
+/** All text in the database, as one string. */
 async function databaseText(): Promise<string> {
   const sql = postgres(stack.databaseUrl, { max: 1 });
   try {
@@ -40,7 +40,7 @@ async function databaseText(): Promise<string> {
   }
 }
 
-test("A flow is deployed, claimed, verified, run, followed and finished, and what it computed stays on its side", async () => {
+test("A flow is deployed, claimed, verified, run, followed and finished; its values stay on the worker's side", async () => {
   const work = await folder();
   const runId = await stack.run("held", { folder: work });
   await heldPid(work);
@@ -74,7 +74,7 @@ test("A flow is deployed, claimed, verified, run, followed and finished, and wha
   expect(stored).not.toContain("never leaves");
 });
 
-test("A plain command gets its parameters in a file, its output is the log, its exit code the outcome", async () => {
+test("A plain command gets its parameters in a file; its output is the log, its exit code the outcome", async () => {
   const runId = await stack.run("plain", {});
   const run = await stack.waitForRun(runId);
   expect(run).toMatchObject({ state: "failed", cause: "error" });
@@ -86,7 +86,7 @@ test("A plain command gets its parameters in a file, its output is the log, its 
   );
 });
 
-test("What to do about a failed run is said in the same words by the API and the command line", async () => {
+test("The API and the CLI give the same advice about a failed run", async () => {
   const runId = await stack.run("plain", {});
   await stack.waitForRun(runId);
   const advice = "Mend what the error names and `towpath deploy`, then rerun from failure";
@@ -100,7 +100,7 @@ test("What to do about a failed run is said in the same words by the API and the
     expect((await stack.towpath(told)).output).toContain(advice);
 });
 
-test("A flow that throws fails with its own error, and a stack that points at the lines its author wrote", async () => {
+test("A flow that throws fails with its own error, and the stack points at the author's lines", async () => {
   const run = await stack.waitForRun(await stack.run("thrower"));
   expect(run).toMatchObject({
     state: "failed",
@@ -110,7 +110,7 @@ test("A flow that throws fails with its own error, and a stack that points at th
   expect(run.error?.stack).toMatch(/^ +at .*\bflows\/held\.ts:\d+:\d+\)?$/m);
 });
 
-test("A run asked for twice with one id is one run", async () => {
+test("Two requests with one run id make one run", async () => {
   const work = await folder();
   await letGo(work);
   const id = await stack.run("held", { folder: work });
@@ -120,7 +120,7 @@ test("A run asked for twice with one id is one run", async () => {
 });
 
 describe("kill -9", () => {
-  test("of the flow's process ends the run as failed, killed", async () => {
+  test("of the flow's process ends the run as failed with cause killed", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
     const pid = await heldPid(work);
@@ -128,7 +128,7 @@ describe("kill -9", () => {
       const { items } = await stack.client.listTaskRuns({ params: { runId } });
       return items.map(({ state }) => state);
     };
-    // A beginning that nobody waits for is told a moment later.
+    // The worker reports a start a moment later if nobody waits for it.
     await expect.poll(states, { timeout: 30_000 }).toEqual(["completed", "running"]);
     process.kill(pid, "SIGKILL");
     const run = await stack.waitForRun(runId);
@@ -136,7 +136,7 @@ describe("kill -9", () => {
     expect(await states()).toEqual(["completed", "crashed"]);
   });
 
-  test("of the worker: started again, it goes on with the same process, and nothing runs twice", async () => {
+  test("of the worker: after a restart it continues with the same process, and nothing runs twice", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
     const pid = await heldPid(work);
@@ -150,7 +150,7 @@ describe("kill -9", () => {
     expect((await allLogs(runId)).map((line) => line.text)).toContain("after the hold");
   });
 
-  test("of the worker while the flow ends without it: the outcome is reported when it is back", async () => {
+  test("of the worker while the flow ends: the worker reports the outcome when it is back", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
     const pid = await heldPid(work);
@@ -162,7 +162,7 @@ describe("kill -9", () => {
     expect(run).toMatchObject({ state: "failed", cause: "killed", attempts: 1 });
   });
 
-  test("of the control plane: the flow goes on, and the run is whole once it is back", async () => {
+  test("of the control plane: the flow continues, and the run is complete once the control plane is back", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
     const pid = await heldPid(work);
@@ -176,7 +176,7 @@ describe("kill -9", () => {
   });
 });
 
-test("A file of parameters is a run for each line, and the lines that do not suit are told by their number", async () => {
+test("A file of parameters makes one run per line; invalid lines are reported by their number", async () => {
   const work = await folder();
   await letGo(work);
   const from = join(work, "days.ndjson");
@@ -201,7 +201,7 @@ test("A file of parameters is a run for each line, and the lines that do not sui
   expect(await stack.towpath(["run", "held", "--from", from, "--watch"])).toMatchObject({ code: 64 });
 });
 
-test("A file asked for again under its key creates what is missing alone, and a changed line is refused", async () => {
+test("The same file under the same key creates only the missing runs; a changed line is refused", async () => {
   const work = await folder();
   await letGo(work);
   const from = join(work, "days.ndjson");
@@ -220,7 +220,7 @@ test("A file asked for again under its key creates what is missing alone, and a 
   expect(changed).toMatchObject({ code: 65, output: expect.stringMatching(/line 1: .*different request/) });
 });
 
-test("A cancelled run ends, and its process with it", async () => {
+test("A cancelled run ends, and so does its process", async () => {
   const work = await folder();
   const runId = await stack.run("held", { folder: work });
   const pid = await heldPid(work);
@@ -230,7 +230,7 @@ test("A cancelled run ends, and its process with it", async () => {
   expect(() => execFileSync("ps", ["-o", "pid=", "-p", String(pid)])).toThrow();
 });
 
-test("A worker that is told to stop gives its run back without spending a retry; another finishes it", async () => {
+test("A worker that stops gives its run back without using a retry; another worker finishes it", async () => {
   const work = await folder();
   await using leaving = await stack.startWorker({ name: "leaving", settings: { drainMs: 100, capacity: 1 } });
   worker.kill("SIGTERM");

@@ -12,7 +12,7 @@ import {
 import { deployHeld, heldPid, letGo } from "./fixture.ts";
 
 const program = findPgBouncer();
-/** Fewer connections to the server than one control plane opens of the pooler. */
+/** Fewer server connections than one control plane opens to the pooler. */
 const CONNECTIONS = 5;
 
 describe.skipIf(program === undefined)("two control planes behind PgBouncer in transaction mode", () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
-/** Trains in another pool: every step leaves a line in a ledger, with the process that did it. */
+/** Trains in another pool. Each step appends a line with its pid to a file. */
 const FLOW = `
 import { access, appendFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -67,7 +67,7 @@ export default defineConfig({
 });
 `;
 
-/** Each waits for several processes to start, one after another. */
+/** Each test waits for several processes to start, one after another. */
 vi.setConfig({ testTimeout: 180_000 });
 
 let stack: Stack;
@@ -101,7 +101,7 @@ const newFolder = () => mkdtemp(join(stack.folder, "work-"));
 const stepsIn = async (folder: string) => (await readFile(join(folder, "ledger"), "utf8")).trim().split("\n");
 const childrenOf = async (parent: string) => (await stack.client.listRuns({ query: { parent } })).items;
 
-test("a task in another pool is a child; its parent has no process meanwhile, and a worker that dies costs one attempt", async () => {
+test("a task in another pool is a child run; its parent has no process meanwhile, and a dead worker costs one attempt", async () => {
   const folder = await newFolder();
   const runId = await stack.run("parent", { folder, hold: true });
   await stack.waitForRun(runId, (run) => run.state === "suspended");
@@ -145,7 +145,7 @@ test("a task in another pool is a child; its parent has no process meanwhile, an
   await gpu.exited;
 });
 
-test("a map over a task in another pool runs each item there, and a rerun reuses what came of them", async () => {
+test("a map over a task in another pool runs each item there, and a rerun reuses the results", async () => {
   const folder = await newFolder();
   const gpu = await startGpu();
   const runId = await stack.run("many", { folder });
@@ -162,7 +162,7 @@ test("a map over a task in another pool runs each item there, and a rerun reuses
   await gpu.exited;
 });
 
-test("what the task throws there is thrown here, with its name, its stack and the run as its cause", async () => {
+test("an error thrown in the other pool is thrown here, with its name, its stack and the child run as its cause", async () => {
   const gpu = await startGpu();
   const runId = await stack.run("fails");
   const run = await stack.waitForRun(runId);
@@ -177,7 +177,7 @@ test("what the task throws there is thrown here, with its name, its stack and th
   await gpu.exited;
 });
 
-test("a parent that is cancelled takes its task with it", async () => {
+test("cancelling a parent cancels its task in the other pool", async () => {
   const folder = await newFolder();
   const runId = await stack.run("parent", { folder, hold: true });
   await stack.waitForRun(runId, (run) => run.state === "suspended");
@@ -186,7 +186,7 @@ test("a parent that is cancelled takes its task with it", async () => {
   await expect.poll(stateOfChild, { timeout: 30_000 }).toBe("cancelled");
 });
 
-test("doctor tells whether the workers of both pools reach one store", async () => {
+test("doctor says whether the workers of both pools reach one store", async () => {
   const doctor = async () => (await stack.towpath(["doctor"], { cwd: home })).output;
   const told = (text: string | RegExp) =>
     expect.poll(doctor, { timeout: 60_000, interval: 500 }).toMatch(text);
@@ -202,7 +202,7 @@ test("doctor tells whether the workers of both pools reach one store", async () 
   await gpu.exited;
 });
 
-test("a stage chooses a store by name, and a worker that has none of that name says so", async () => {
+test("a stage selects a store by name; a worker without that store says so", async () => {
   const deployed = await stack.towpath(["deploy", "--project", home, "--stage", "trial"]);
   expect(deployed.code, deployed.output).toBe(0);
   const folder = await newFolder();

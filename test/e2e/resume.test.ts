@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { heldPid, ledger, letGo } from "./fixture.ts";
 
-/** A flow whose every step leaves a line in a ledger, and that waits in the middle until a test lets it go. */
+/** A flow that appends each step to a file and waits in the middle until the test lets it continue. */
 const FLOW = `
 import { access, appendFile, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -78,14 +78,14 @@ afterAll(() => stack?.[Symbol.asyncDispose]());
 
 const newFolder = () => mkdtemp(join(stack.folder, "work-"));
 
-/** The process that holds, which this kills. */
+/** Kills the waiting process. */
 async function killHolding(folder: string): Promise<void> {
   const pid = await heldPid(folder);
   await rm(join(folder, "holding"));
   process.kill(pid, "SIGKILL");
 }
 
-/** Lets a second process hold, then go on to the end. */
+/** Waits for the second process, then lets it run to the end. */
 async function finish(folder: string, runId: string) {
   await heldPid(folder);
   await letGo(folder);
@@ -96,14 +96,14 @@ async function stepsOf(folder: string): Promise<string[]> {
   return (await ledger(folder)).filter((line) => !line.startsWith("from "));
 }
 
-/** What a run left when its process was killed in `hold`: everything before ran once, and the time is the same. */
+/** What must hold after the process was killed in `hold`: earlier tasks ran once, and `now` is the same. */
 async function expectResumed(folder: string, runId: string): Promise<void> {
   const steps = await stepsOf(folder);
   expect(steps.slice(0, 3).sort()).toEqual(["load 1", "load 2", "load 3"]);
   expect(steps.slice(3)).toEqual(["hold after 0", "hold after 1", "summarise"]);
   expect(new Set((await ledger(folder)).filter((line) => line.startsWith("from "))).size).toBe(1);
   const { items } = await stack.client.listTaskRuns({ params: { runId }, query: { limit: 200 } });
-  // Each result is stored once, by the attempt that completed it.
+  // The attempt that completed a task stored its result, and no other attempt did.
   expect(items.map(({ name, reused }) => [name, reused])).toEqual(
     ["load", "load", "load", "hold", "hold", "summarise"].map((name) => [name, false]),
   );
@@ -118,7 +118,7 @@ async function expectResumed(folder: string, runId: string): Promise<void> {
   ]);
 }
 
-test("a run whose process is killed is retried by itself, and goes on where it was", async () => {
+test("a run whose process is killed is retried, and continues where it was", async () => {
   const folder = await newFolder();
   const runId = await stack.run("sample", { folder });
   await killHolding(folder);
@@ -126,7 +126,7 @@ test("a run whose process is killed is retried by itself, and goes on where it w
   await expectResumed(folder, runId);
 });
 
-test("killed together with its worker, it goes on from there in the worker's next process", async () => {
+test("a run that is killed together with its worker continues in the worker's next process", async () => {
   const folder = await newFolder();
   const runId = await stack.run("sample", { folder });
   const pid = await heldPid(folder);
@@ -139,7 +139,7 @@ test("killed together with its worker, it goes on from there in the worker's nex
   await expectResumed(folder, runId);
 });
 
-test("a rerun from the failure takes over what holds, after a fix of one task, and says so before", async () => {
+test("a rerun from the failure, after a fix of one task, reuses what is still valid, and its plan says so", async () => {
   await deploy({ broken: true });
   const folder = await newFolder();
   await letGo(folder);
@@ -179,7 +179,7 @@ test("an exact replay runs the old version with its old parameters", async () =>
   expect(await stepsOf(folder)).toHaveLength(10);
 });
 
-test("what a run left is deleted on both sides by one command, and a rerun's plan says so", async () => {
+test("one command deletes a run's kept values on both sides, and a rerun's plan says so", async () => {
   await deploy({ broken: true });
   const folder = await newFolder();
   await letGo(folder);

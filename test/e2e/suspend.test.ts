@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
-/** Trains, asks people, and publishes: every step leaves a line in a ledger. */
+/** Trains, asks people, and publishes. It appends each step to a file. */
 const FLOW = `
 import { access, appendFile, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -87,7 +87,7 @@ const stepsIn = async (folder: string) =>
   (await readFile(join(folder, "ledger"), "utf8")).trim().split("\n").sort();
 const suspended = (runId: string) => stack.waitForRun(runId, (run) => run.state === "suspended");
 
-test("a run asks and has no process meanwhile; kill -9 of everything changes nothing; the answer brings it back", async () => {
+test("a suspended run has no process; kill -9 of everything changes nothing; the answer resumes it", async () => {
   const folder = await newFolder();
   const runId = await stack.run("approval", { folder });
   expect(await suspended(runId)).toMatchObject({ state: "suspended", attempts: 1 });
@@ -133,7 +133,7 @@ test("a parent waits for an event, then for its child, which waits for an answer
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 3 });
 });
 
-test("a flow that has a task at work hears of an answer in the process that it has", async () => {
+test("a flow with a task under way gets an answer in the same process", async () => {
   const folder = await newFolder();
   const runId = await stack.run("busy", { folder });
   const questions = async () => (await stack.client.listWaits({ params: { runId } })).items.length;
@@ -146,7 +146,7 @@ test("a flow that has a task at work hears of an answer in the process that it h
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 1 });
 });
 
-test("whoever follows a run is told what it waits for", async () => {
+test("followers of a run see what it waits for", async () => {
   const folder = await newFolder();
   const watched = stack.towpath(["run", "approval", "-p", `folder=${folder}`, "--watch"]);
   const isAsking = async () => {
@@ -161,7 +161,7 @@ test("whoever follows a run is told what it waits for", async () => {
   expect(output).toContain('It asks "Publish?"');
 });
 
-test("a time that passes brings a run back by itself", async () => {
+test("a run that waits for a time resumes by itself", async () => {
   const folder = await newFolder();
   const runId = await stack.run("naps", { folder });
   expect((await suspended(runId)).state).toBe("suspended");

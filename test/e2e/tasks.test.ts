@@ -110,14 +110,14 @@ const linesOf = async (runId: string) => {
   return entries.flatMap((entry) => ("text" in entry ? [entry.text] : []));
 };
 
-test("a task that blocks its process fails the run with the cause timeout and the line it was stuck in", async () => {
+test("a task that blocks its process fails the run with cause timeout and the blocking line", async () => {
   const run = await stack.waitForRun(await stack.run("blocks"));
   expect(run).toMatchObject({ state: "failed", cause: "timeout", error: { name: "TaskTimeout" } });
   expect(run.error?.stack).toMatch(/at .*flows\.ts:7/);
   expect(await tasksOf(run.id)).toMatchObject([{ name: "stuck", state: "failed" }]);
 });
 
-test("a task that ignores that its time is up ends its attempt where it says so, and the next one goes on from what was completed", async () => {
+test("a task that ignores its time limit ends its attempt with a message; the next attempt reuses completed tasks", async () => {
   const run = await stack.waitForRun(await stack.run("ignores"));
   expect(run, JSON.stringify(run.error)).toMatchObject({ state: "completed", attempts: 2 });
   const result = await readFile(fileURLToPath(run.result?.uri ?? ""), "utf8");
@@ -130,7 +130,7 @@ test("a task that ignores that its time is up ends its attempt where it says so,
   ]);
 });
 
-test("tasks of a deployed bundle run in threads, which their time ends", async () => {
+test("tasks of a deployed bundle run in threads, and their time limit ends the thread", async () => {
   const run = await stack.waitForRun(await stack.run("threads"));
   expect(run, JSON.stringify(run.error)).toMatchObject({ state: "completed" });
   expect(await linesOf(run.id)).toEqual(expect.arrayContaining(["spinning in a thread", "TaskTimeout"]));
@@ -141,7 +141,7 @@ test("tasks of a deployed bundle run in threads, which their time ends", async (
   ]);
 });
 
-test("a cached task shows as reused in the second run, below the flow that called it; both runs have their name", async () => {
+test("the second run shows a cached task as reused, below the flow that called it; both runs have their name", async () => {
   const first = await stack.waitForRun(await stack.run("outer"));
   const second = await stack.waitForRun(await stack.run("outer"));
   expect([first, second]).toMatchObject([
@@ -169,7 +169,7 @@ test("a cancelled run tears down, runs its hook and closes its resources before 
   ]);
 });
 
-test("an error keeps its causes on its way", async () => {
+test("an error keeps its chain of causes from the task to the API", async () => {
   const run = await stack.waitForRun(await stack.run("nested"));
   expect(run.error).toMatchObject({ name: "Error", message: "page 3" });
   expect(run.error?.stack).toMatch(
@@ -177,17 +177,17 @@ test("an error keeps its causes on its way", async () => {
   );
 });
 
-/** What a run that maps so many items has come to, and the memory of its process. */
+/** The outcome of a run that maps this many items, and the peak memory of its process. */
 async function mapped(count: number): Promise<{ sum: number; peakBytes: number; newBytes: number }> {
   const run = await stack.waitForRun(await stack.run("mapped", { count }));
   if (run.result === null) throw new Error(`The run is ${run.state}: ${run.error?.message}`);
   return JSON.parse(await readFile(fileURLToPath(run.result.uri), "utf8"));
 }
 
-test("a process that maps 10,000 items for a worker takes hardly more memory than one that maps 500", async () => {
+test("a process that maps 10,000 items needs hardly more memory than one that maps 500", async () => {
   const [few, many] = [await mapped(500), await mapped(10_000)];
   expect(many.sum).toBe(10_000 * 9_999);
   expect(many.peakBytes / few.peakBytes).toBeLessThan(1.2);
-  // In a process that lives long V8 would let what is new take 96 MiB.
+  // In a long-lived process V8 would let the young generation grow to 96 MiB.
   expect(many.newBytes).toBeLessThanOrEqual(24 * 1024 * 1024);
 });

@@ -23,7 +23,7 @@ async function runHeld() {
   return { run, executed };
 }
 
-test("A spec that was changed in the control plane's database is refused, and nothing of it is run", async () => {
+test("The worker refuses a spec that was changed in the control plane's database, and runs nothing of it", async () => {
   const sql = postgres(stack.databaseUrl, { max: 1 });
   const versions = await sql<{ id: string; spec_jws: string }[]>`select id, spec_jws from deployment_version`;
   try {
@@ -49,7 +49,7 @@ test("A spec that was changed in the control plane's database is refused, and no
   }
 });
 
-test("A worker that trusts another key refuses what the first one runs", async () => {
+test("A worker that trusts another key refuses what the first worker runs", async () => {
   const { publicKey } = await generateKeyPair("EdDSA", { extractable: true });
   const stranger = { ...(await exportJWK(publicKey)), kid: "somebody-else" };
   {
@@ -66,7 +66,7 @@ test("A worker that trusts another key refuses what the first one runs", async (
   await worker.exited;
 });
 
-test("A worker without the registry that the spec names refuses it and says which", async () => {
+test("A worker without the spec's registry refuses the run and names the registry", async () => {
   await using worker = await stack.startWorker({ name: "elsewhere", settings: { registries: {} } });
   const { run } = await runHeld();
   expect(run).toMatchObject({ state: "failed", cause: "refused" });

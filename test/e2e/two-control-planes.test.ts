@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Beside, type Stack, startStack } from "../harness/index.ts";
 import { deployHeld, heldPid, ledger, letGo } from "./fixture.ts";
 
-/** Within what time a revoked key is refused in a process that did not hear of it, and a worker's open session, milliseconds. */
+/** How soon a process that missed the notification refuses a revoked key and the sessions opened with it, milliseconds. */
 const KEY_BOUND_MS = 5_000;
 const SESSION_BOUND_MS = 30_000;
 
@@ -28,7 +28,7 @@ async function createHeld(client: Client, folder: string): Promise<string> {
   return id;
 }
 
-/** Follows a run at one control plane until it has ended. */
+/** Follows a run at one control plane until it ends. */
 async function followToEnd(client: Client, runId: string): Promise<Run> {
   const options = { signal: AbortSignal.timeout(60_000), reconnects: 100 };
   for await (const event of client.streamRun({ params: { runId } }, options))
@@ -39,7 +39,7 @@ async function followToEnd(client: Client, runId: string): Promise<Run> {
   return client.getRun({ params: { runId } });
 }
 
-/** How long after `sinceMs` the last question was asked that was still answered; asks until one is refused. */
+/** Sends requests until one is refused. @returns milliseconds from `sinceMs` to the last request that succeeded */
 async function lastAnsweredMs(sinceMs: number, ask: () => Promise<unknown>): Promise<number> {
   let answeredMs = 0;
   for (;;) {
@@ -54,7 +54,7 @@ async function lastAnsweredMs(sinceMs: number, ask: () => Promise<unknown>): Pro
   }
 }
 
-test("What is asked of one control plane is claimed at the other, and followed at either", async () => {
+test("A run that one control plane creates is claimed at the other and followed at both", async () => {
   for (const [asked, claims] of [
     [stack.client, other.url],
     [other.client, stack.url],
@@ -75,7 +75,7 @@ test("What is asked of one control plane is claimed at the other, and followed a
   }
 });
 
-test("A run created at both at once with one id is one run, and is executed once", async () => {
+test("Two simultaneous requests with one run id, one at each, make one run with one execution", async () => {
   await using worker = await stack.startWorker({ name: "one", settings: { url: other.url } });
   const folder = await workFolder();
   await letGo(folder);
@@ -88,7 +88,7 @@ test("A run created at both at once with one id is one run, and is executed once
   await worker.exited;
 });
 
-test("A key that is revoked at one is refused at the other, with the sessions that its worker opened there", async () => {
+test("A key revoked at one is refused at the other, as are the sessions that its worker opened there", async () => {
   const person = await stack.client.createKey({ body: { kind: "api", name: "leaver", role: "operator" } });
   const machine = await stack.client.createKey({ body: { kind: "worker", name: "stolen", pool: "local" } });
   const leaver = createClient({ url: other.url, token: person.secret });
@@ -114,7 +114,7 @@ test("A key that is revoked at one is refused at the other, with the sessions th
   expect(await lastAnsweredMs(revokedMs, renew)).toBeLessThan(SESSION_BOUND_MS);
 });
 
-test("kill -9 of one leaves the other going on, and what a worker of the dead one held is whole once it is back", async () => {
+test("kill -9 of one does not stop the other; runs of the dead one's workers are complete once it is back", async () => {
   await using there = await stack.startWorker({ name: "there", settings: { url: other.url } });
   const [held, whole] = [await workFolder(), await workFolder()];
   const heldRun = await createHeld(other.client, held);

@@ -12,10 +12,10 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 
 const earlier = await layOutEarlierRelease();
 
-/** How many people, or programs, ask at once. */
+/** How many clients send requests at once. */
 const ASKERS = 2;
 
-/** Starts runs one after the other and reads what people read, through one address. No request is tried again. */
+/** Creates runs one after the other and reads pages, through one address. It never repeats a request. */
 class Load {
   readonly runs: Run[] = [];
   readonly #waiting = new Set<{ count: number; done: () => void }>();

@@ -24,7 +24,7 @@ async function start(): Promise<{ id: string; folder: string }> {
   return { id, folder };
 }
 
-/** Asks for a run until it is so; the database is away for a moment while it goes back. */
+/** Polls a run until `until` is true. The database is away for a moment while it goes back. */
 async function until(id: string, isSo: (run: Run) => boolean): Promise<Run> {
   for (;;) {
     const run = await stack.client.getRun({ params: { runId: id } }).catch(() => null);
@@ -33,7 +33,7 @@ async function until(id: string, isSo: (run: Run) => boolean): Promise<Run> {
   }
 }
 
-test("What has ended, runs or begins when the database goes back ends as if it had not, each once", async () => {
+test("runs that had ended, were running or were starting when the database went back end as usual, once each", async () => {
   const [ended, running, forgotten] = [await start(), await start(), await start()];
   for (const { folder } of [ended, running]) await heldPid(folder);
   const copy = await database.snapshot();

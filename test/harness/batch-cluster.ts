@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What a batch cluster knows of a job. */
+/** One job of the batch cluster. */
 export interface ClusterJob {
   readonly id: string;
-  /** What its submitter calls it. */
+  /** The name that its submitter gave it. */
   readonly key: string;
   readonly callbackUrl: string | null;
   status: "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
@@ -13,16 +13,16 @@ export interface ClusterJob {
 }
 
 /**
- * A batch cluster with an HTTP API and a ledger of what was submitted to it: the backend of external jobs in tests. It does
- * not tell keys apart, so that whoever submits one twice has two jobs.
+ * A batch cluster with an HTTP API and a list of all submitted jobs: the backend of external jobs in tests.
+ * It ignores idempotency keys, so a second submission makes a second job.
  */
 export interface BatchCluster extends AsyncDisposable {
   readonly url: string;
-  /** Every job that was ever submitted, in order. */
+  /** Every submitted job, oldest first. */
   readonly jobs: readonly ClusterJob[];
-  /** Ends every job that runs. */
+  /** Ends all running jobs. */
   finish(status: "SUCCEEDED" | "FAILED"): void;
-  /** Jobs that it was asked to cancel, although it refuses to while this is on. */
+  /** Jobs that somebody asked to cancel. The cluster refuses to cancel while this is on. */
   refuseCancels(refuse: boolean): void;
   readonly cancels: number;
 }
@@ -33,7 +33,7 @@ async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>
   return chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString("utf8"));
 }
 
-/** Starts a cluster on a port of its own. */
+/** Starts a cluster on a free port. */
 export async function startBatchCluster(): Promise<BatchCluster> {
   const jobs: ClusterJob[] = [];
   const state = { refuses: false, cancels: 0 };

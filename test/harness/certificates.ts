@@ -1,14 +1,14 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { isIP } from "node:net";
 
-/** A certificate authority of a test's own, and a server's certificate that it issued; PEM texts. */
+/** A certificate authority for one test, and a server certificate that it issued. All PEM. */
 export interface TestCertificates {
   readonly authority: string;
   readonly certificate: string;
   readonly key: string;
 }
 
-/** DER (X.690): a tag, a length, what is inside. */
+/** One DER value (X.690): tag, length, content. */
 function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const inside = Buffer.concat(parts);
   const { length } = inside;
@@ -40,7 +40,7 @@ function pem(bytes: Uint8Array): string {
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
-/** A certificate of RFC 5280, version 3, valid for a century around now. */
+/** An X.509 version 3 certificate (RFC 5280) that is valid for a century around now. */
 function certificate(args: {
   serial: number;
   issuer: string;
@@ -63,7 +63,7 @@ function certificate(args: {
   return pem(sequence(signed, ECDSA_SHA256, der(0x03, Buffer.concat([Buffer.from([0]), signature]))));
 }
 
-/** Makes an authority and a certificate for hosts, names or IPv4 addresses, which nobody else trusts. */
+/** Makes an authority and a certificate for host names or IPv4 addresses. Nothing else trusts the authority. */
 export function makeCertificates(hosts: readonly string[]): TestCertificates {
   const [authority, server] = [0, 0].map(() => generateKeyPairSync("ec", { namedCurve: "P-256" }));
   if (!authority || !server) throw new Error("no keys");

@@ -2,7 +2,7 @@ import { accessSync, constants } from "node:fs";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** What lets Chromium run headless as root in a container and keeps it off the network on its own behalf. */
+/** Lets Chromium run headless as root in a container, without network access of its own. */
 export const CHROMIUM_ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -14,8 +14,8 @@ export const CHROMIUM_ARGUMENTS = [
 ] as const;
 
 /**
- * Finds the browser that the browser tests drive; undefined when the machine has none, so that they can be skipped.
- * @throws Error under CI, where nothing may be skipped.
+ * Finds the browser for the browser tests. Undefined if there is none: the tests are then skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  * @example
  * const chromium = findChromium();
  * test.skipIf(chromium === undefined)("the run's page shows its state", …)

@@ -2,16 +2,16 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 
-/** A proxy that tunnels by CONNECT, as in companies' networks. */
+/** An HTTP proxy with CONNECT, as company networks have it. */
 export interface ConnectProxy extends AsyncDisposable {
   readonly url: string;
-  /** What was asked for, as `host:port`. */
+  /** The targets that clients asked for, as `host:port`. */
   readonly asked: readonly string[];
 }
 
 /**
- * Starts a proxy on the loopback.
- * @param resolve Which port of this machine stands for a `host:port`; null refuses it with 403.
+ * Starts a proxy on the loopback address.
+ * @param resolve maps `host:port` to a local port; null makes the proxy answer 403
  */
 export async function startConnectProxy(resolve: (target: string) => number | null): Promise<ConnectProxy> {
   const asked: string[] = [];

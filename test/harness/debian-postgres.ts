@@ -5,9 +5,9 @@ const HOME = "/usr/lib/postgresql";
 const OLDEST = 15;
 
 /**
- * Finds the programs of a whole Postgres (`pg_basebackup`, `pg_ctl`, `psql`), as Debian's packages install them; undefined when the
- * machine has none, so that tests that need them can be skipped, which is said.
- * @throws Error under CI, where nothing may be skipped.
+ * Finds the programs of a full Postgres (`pg_basebackup`, `pg_ctl`, `psql`), as Debian installs them. Undefined if there are none: the
+ * tests that need them are then skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  */
 export function findPostgresPrograms(): string | undefined {
   const versions = existsSync(HOME) ? readdirSync(HOME).map(Number) : [];

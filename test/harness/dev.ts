@@ -6,18 +6,18 @@ import { endThoseOf, removeWithUs } from "./guard.ts";
 import { startProcess, type TestProcess } from "./process.ts";
 import { CLI, cleanEnv, writeProject } from "./stack.ts";
 
-/** `towpath dev` in a project folder of its own, with all that it starts. */
+/** `towpath dev` in a new project folder, with everything that it starts. */
 export interface Dev extends AsyncDisposable {
-  /** For what flows write: nobody watches it. */
+  /** A folder for the files that flows write. `dev` does not watch it. */
   readonly folder: string;
-  /** The project that is watched. */
+  /** The watched project folder. */
   readonly home: string;
   readonly process: TestProcess;
-  /** Speaks as admin to the control plane that it has started. */
+  /** An admin client of the control plane that `dev` started. */
   client(): Promise<Client>;
-  /** Saves a file of the project. */
+  /** Saves a file in the project. */
   save(path: string, text: string): Promise<void>;
-  /** Ends it as Ctrl-C does. @returns Its exit code. */
+  /** Ends `dev` as Ctrl-C does. @returns Its exit code. */
   stop(): Promise<number | NodeJS.Signals>;
 }
 
@@ -28,8 +28,8 @@ async function adminClient(home: string): Promise<Client> {
 }
 
 /**
- * Starts `towpath dev` in a project of these files. It watches once its output says `Watching`.
- * @param args.args further arguments, by the folder that its flows may write to
+ * Starts `towpath dev` in a project of these files. It watches once it has printed `Watching`.
+ * @param args.args more arguments, made from the folder that flows may write to
  */
 export async function startDev(options: {
   files: Record<string, string>;

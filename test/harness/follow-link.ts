@@ -4,6 +4,6 @@ import type { Page } from "playwright-core";
 export async function followSignInLink(page: Page, url: string): Promise<void> {
   await page.goto(url);
   await page.getByRole("button", { name: "Sign this browser in" }).click();
-  // The answer leads on to the page that was asked for.
+  // The answer redirects to the page that the person asked for.
   await page.waitForURL((at) => at.pathname !== "/sign-in");
 }

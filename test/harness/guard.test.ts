@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startProcess } from "./process.ts";
 
-/** Starts a process of its own as tests do and one that nobody waits for, says their numbers, and waits. */
+/** Starts one process as tests do and one detached process, prints both pids, and waits. */
 const STARTER = `
   const { spawn } = await import("node:child_process");
   const { startProcess } = await import(process.argv[1]);

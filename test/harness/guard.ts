@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 
-/** How long what is ended has until it is killed, seconds. */
+/** Seconds between the signal and SIGKILL. */
 const PATIENCE_SECONDS = 5;
 
 /**
- * Reads what to end and what to remove, and does so at the end of its input: when whoever wrote it has gone, however it
- * went. A signal that is meant for everybody at a terminal must not take it before that.
+ * Reads from its input which processes to end and which folders to remove, and does it when the input closes. The input closes when
+ * the test process ends, even by SIGKILL. Ctrl-C at a terminal must not end the guard before that.
  */
 const SCRIPT = `
 trap '' INT TERM HUP
@@ -39,7 +39,7 @@ let guard: ChildProcess | null = null;
 function tell(line: string): void {
   if (guard === null) {
     guard = spawn("sh", ["-c", SCRIPT], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    // It waits for our end, and must not put it off.
+    // The guard waits for this process to end, so it must not keep the process alive.
     guard.unref();
     if (guard.stdin !== null && "unref" in guard.stdin && typeof guard.stdin.unref === "function") {
       guard.stdin.unref();
@@ -50,8 +50,8 @@ function tell(line: string): void {
 }
 
 /**
- * Lets a process not outlive this one: should this one be killed, it gets the signal, and SIGKILL if it does not go.
- * @returns to be called once it has ended by itself: its number may then be another's
+ * Ends a process when this one ends, even by SIGKILL: first with the signal, then with SIGKILL.
+ * @returns Call it once the process has ended by itself, since its pid may then belong to another process.
  */
 export function endWithUs(pid: number, signal: "TERM" | "INT" = "TERM"): () => void {
   tell(`process ${pid} ${signal}`);
@@ -59,8 +59,8 @@ export function endWithUs(pid: number, signal: "TERM" | "INT" = "TERM"): () => v
 }
 
 /**
- * Lets a folder not outlive this process, nor those that end with it, nor any process that names it in its command line: a
- * worker that was killed leaves its runners to the next one, which will not come. Its path must not hold spaces.
+ * Removes a folder when this process ends, and kills every process that names the folder in its command line. A killed worker leaves
+ * its runners for the next worker, and in a test there is none. The path must not hold spaces.
  */
 export function removeWithUs(folder: string): void {
   tell(`folder ${folder}`);
@@ -75,7 +75,7 @@ export async function endThoseOf(folder: string): Promise<void> {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It has gone by itself meanwhile.
+      // It has ended meanwhile.
     }
   }
 }

@@ -16,8 +16,8 @@ function isExecutable(path: string): boolean {
 }
 
 /**
- * Finds PgBouncer; undefined when the machine has none, so that its tests can be skipped, which is said.
- * @throws Error under CI, where nothing may be skipped.
+ * Finds PgBouncer. Undefined if it is not installed: its tests are then skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  */
 export function findPgBouncer(): string | undefined {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"];
@@ -29,15 +29,15 @@ export function findPgBouncer(): string | undefined {
   return undefined;
 }
 
-/** A PgBouncer in transaction mode before one server. */
+/** A PgBouncer in transaction mode in front of one server. */
 export interface PgBouncer extends AsyncDisposable {
-  /** The same database, through the pooler. */
+  /** The connection string of the same database through the pooler. */
   through(url: string): string;
 }
 
 /**
- * Starts a PgBouncer in transaction mode before the server of `url`.
- * @param args.connections how many connections it opens of one database at most
+ * Starts a PgBouncer in transaction mode in front of the server of `url`.
+ * @param args.connections the most server connections per database
  */
 export async function startPgBouncer(options: {
   program: string;
@@ -58,7 +58,7 @@ export async function startPgBouncer(options: {
   ];
   const file = join(folder, "pgbouncer.ini");
   await writeFile(file, `${settings.join("\n")}\n`, { mode: 0o644 });
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const asUser = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   const env = { PATH: process.env.PATH };
   const bouncer = startProcess({ command: options.program, args: [...asUser, file], env });

@@ -7,12 +7,12 @@ import { endWithUs, removeWithUs } from "./guard.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** The test server's connection string; its databases are made by createTestDatabase. */
+    /** The test server's connection string. createTestDatabase makes its databases. */
     postgresUrl: string;
   }
 }
 
-/** A crash of the machine may lose a test's data: nothing is waited for on disk. */
+/** Test data may be lost in a crash of the machine, so the server never waits for the disk. */
 const FAST_SETTINGS = {
   fsync: "off",
   synchronous_commit: "off",
@@ -23,9 +23,8 @@ const FAST_SETTINGS = {
 const KEPT_LINES = 50;
 
 /**
- * Starts one Postgres for the whole test run in a temporary directory; returns what takes it away again, which is also
- * done if the run is killed.
- * The server's last lines are printed only if it ends before the tests do.
+ * Starts one Postgres for the whole test run in a temporary folder. The function that it returns removes it; the guard does so if the
+ * test run is killed. The server's last log lines are printed only if it ends before the tests do.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-test-postgres-"));

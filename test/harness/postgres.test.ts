@@ -2,7 +2,7 @@ import postgres from "postgres";
 import { expect, test } from "vitest";
 import { createEmptyDatabase, createTestDatabase } from "./postgres.ts";
 
-test("each test database is its own and is gone after it is dropped", async () => {
+test("each test database is separate, and drop removes it", async () => {
   const [first, second] = await Promise.all([createEmptyDatabase(), createEmptyDatabase()]);
   const sql = postgres(first.url, { max: 1 });
   const other = postgres(second.url, { max: 1 });
@@ -15,7 +15,7 @@ test("each test database is its own and is gone after it is dropped", async () =
   await expect(postgres(first.url, { max: 1 })`select 1`).rejects.toMatchObject({ code: "3D000" });
 });
 
-test("a test database comes migrated, however many files ask for the template at once", async () => {
+test("a test database is migrated, even if many files ask for the template at once", async () => {
   const databases = await Promise.all(Array.from({ length: 4 }, () => createTestDatabase()));
   for (const database of databases) {
     const sql = postgres(database.url, { max: 1 });

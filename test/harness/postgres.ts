@@ -6,24 +6,24 @@ import "./postgres-setup.ts";
 
 const TEMPLATE = "towpath_template";
 
-/** Any number that no other advisory lock on the test server uses: one process builds the template, others wait. */
+/** The key of the advisory lock under which one process builds the template while others wait. */
 const TEMPLATE_LOCK = 7_206_001;
 
-/** A migrated database of a test file's own. */
+/** A migrated database for one test file. */
 export interface TestDatabase extends AsyncDisposable {
   url: string;
   name: string;
   /**
-   * Copies the database as it is, closing whatever is connected to it. Going back puts the copy in its place, under the same name: what was
-   * written since is gone.
+   * Copies the database and closes all its connections. Going back replaces the database by the copy under the same name:
+   * later writes are lost.
    */
   snapshot(): Promise<{ goBack(): Promise<void> }>;
-  /** Drops the database, closing whatever is still connected to it. Idempotent. */
+  /** Drops the database and closes its connections. Idempotent. */
   drop(): Promise<void>;
 }
 
 /**
- * Makes a database for one test file by cloning a migrated template.
+ * Makes a database for one test file: a clone of a migrated template.
  * Works under `vitest` with this project's configuration, which starts the server.
  * @example
  * const database = await createTestDatabase();
@@ -34,7 +34,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase(TEMPLATE);
 }
 
-/** Makes an empty database without any table, for tests of the migrations themselves. */
+/** Makes a database without tables, for tests of the migrations. */
 export function createEmptyDatabase(): Promise<TestDatabase> {
   return createDatabase("template0");
 }
@@ -51,7 +51,7 @@ async function createDatabase(template: string): Promise<TestDatabase> {
 async function snapshot(name: string): Promise<{ goBack(): Promise<void> }> {
   const copy = `${name}_${randomBytes(4).toString("hex")}`;
   await withAdmin(async (admin) => {
-    // A template must have no connections, and those who are cut off come back at once.
+    // A template must have no connections, and clients that are cut off connect again at once.
     await admin`alter database ${admin(name)} allow_connections false`;
     await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
     await admin`create database ${admin(copy)} template ${admin(name)}`;
@@ -65,7 +65,7 @@ async function snapshot(name: string): Promise<{ goBack(): Promise<void> }> {
   return { goBack };
 }
 
-/** Built by the first test file that needs it, so that runs without a database do not wait for migrations. */
+/** The first test file that needs the template builds it: a run without database tests does not pay for migrations. */
 async function ensureTemplate(): Promise<void> {
   await withAdmin(async (admin) => {
     await admin`select pg_advisory_lock(${TEMPLATE_LOCK})`;
@@ -79,7 +79,7 @@ async function ensureTemplate(): Promise<void> {
   });
 }
 
-/** One connection for one piece of work; ending it also frees its advisory lock. */
+/** Opens one connection for one piece of work. Closing it also frees its advisory lock. */
 async function withAdmin<T>(work: (admin: postgres.Sql) => Promise<T>): Promise<T> {
   const admin = postgres(inject("postgresUrl"), { max: 1, onnotice: () => undefined });
   try {

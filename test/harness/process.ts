@@ -2,15 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { endWithUs } from "./guard.ts";
 
-/** The most output kept of one process, characters. */
+/** The most output to keep per process, characters. */
 const OUTPUT_MAX = 4_000_000;
 
-/** A real process under test: what it printed so far, and waits on signals that it gives. */
+/** A process under test: its output so far, and ways to wait for it. */
 export interface TestProcess extends AsyncDisposable {
   readonly pid: number;
-  /** Everything it has printed on both streams. */
+  /** Its output on stdout and stderr, in one text. */
   output(): string;
-  /** Resolves with the first match in its output; fails when the process ends first, or after `withinMs`. */
+  /** Resolves with the first match in its output. Rejects if the process ends first, or after `withinMs`. */
   waitFor(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray>;
   /** Resolves with its exit code, or with the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
@@ -30,8 +30,8 @@ function startOutput(child: ChildProcess) {
 }
 
 /**
- * Starts a process with its output captured. It ends with this one, however this one ends.
- * @param args.group whether signals are for all that it starts as well, as those of a terminal are
+ * Starts a process and captures its output. The process ends when this one ends, even by SIGKILL.
+ * @param args.group sends signals to the whole process group, as a terminal does
  */
 export function startProcess(options: {
   command: string;

@@ -4,7 +4,7 @@ import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
 import { CompactSign, importJWK } from "jose";
 import type { Stack } from "./stack.ts";
 
-/** Registers the first version of a deployment whose code does not exist: agents stand in for its runs. */
+/** Registers version 1 of a deployment without code. Fake agents execute its runs. */
 export async function registerDeployment(
   stack: Pick<Stack, "client" | "folder">,
   args: { name: string; pool: string; limits?: SpecInput["limits"] },

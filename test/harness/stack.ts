@@ -14,61 +14,61 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const CONTROL = "services/control/src/main.ts";
 const WORKER = "worker/src/main.ts";
 const COMMAND = "sdk/cli/src/main.ts";
-/** The command-line interface. */
+/** The source of the `towpath` command. */
 export const CLI = join(ROOT, COMMAND);
 
-/** A run of the command-line interface that has ended. */
+/** A finished run of the `towpath` command. */
 export interface CliResult {
   readonly code: number | NodeJS.Signals;
   readonly output: string;
 }
 
-/** Real processes around a database of their own: a control plane, workers, the CLI, and a state folder laid out as `towpath dev` does. */
+/** Real processes around one database: a control plane, workers, the CLI, and a state folder as `towpath dev` lays it out. */
 export interface Stack extends AsyncDisposable {
   readonly folder: string;
   readonly url: string;
   readonly client: Client;
-  /** An embedded database may change its address when it starts again. */
+  /** The database's address. An embedded database may get another one when it restarts. */
   readonly databaseUrl: string;
   readonly control: TestProcess;
-  /** Starts the control plane again on the same database and port, after it was killed. */
+  /** Restarts the control plane on the same database and port after it was killed. */
   restartControl(args?: { env?: NodeJS.ProcessEnv }): Promise<void>;
-  /** Starts another control plane, with both periodic jobs, on the same database. The same name again continues its state directory and port. */
+  /** Starts another control plane on the same database. Using a name again continues its state folder and port. */
   startBeside(name: string, args?: { env?: NodeJS.ProcessEnv; root?: string }): Promise<Beside>;
-  /** Starts a worker on pool `local`. The same name again continues its state directory. */
+  /** Starts a worker on the pool `local`. Using a name again continues its state folder. */
   startWorker(args?: {
     name?: string;
     settings?: object;
     env?: NodeJS.ProcessEnv;
     root?: string;
   }): Promise<TestProcess>;
-  /** Writes a flow project; the folder sees this repository's packages. */
+  /** Writes a flow project that can import this repository's packages. */
   project(files: Record<string, string>): Promise<string>;
-  /** Runs the CLI to its end. */
+  /** Runs a `towpath` command and waits for its end. */
   towpath(args: readonly string[], options?: { cwd?: string }): Promise<CliResult>;
-  /** Starts a run and answers its id. */
+  /** Creates a run and returns its id. */
   run(deployment: string, parameters?: Run["parameters"]): Promise<string>;
-  /** Follows the run's stream until `until` holds of its detail, or it has ended. */
+  /** Follows the run's stream until `until` is true of it, or until it ends. */
   waitForRun(runId: string, until?: (run: Run) => boolean): Promise<Run>;
 }
 
-/** One more control plane on a stack's database. */
+/** Another control plane on a stack's database. */
 export interface Beside {
   readonly url: string;
-  /** Speaks to this one with the stack's admin key. */
+  /** A client of this control plane with the stack's admin key. */
   readonly client: Client;
   readonly process: TestProcess;
 }
 
-/** What a stack may be started with. */
+/** Options of a stack. */
 export interface StackOptions {
-  /** Environment of the control plane beside what the harness sets. */
+  /** More environment variables for the control plane. */
   readonly controlEnv?: NodeJS.ProcessEnv;
-  /** The database to stand on. @default a clone of the test server's migrated template */
+  /** The database. @default a clone of the test server's migrated template */
   readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
-  /** Leaves the workspace as its first reader finds it: without the pool `local` and the worker's key. @default false */
+  /** Leaves the workspace as a new user finds it: without the pool `local` and the worker's key. @default false */
   readonly bare?: boolean;
-  /** The source tree whose programs and packages are used, unless a call names another. @default this repository */
+  /** The source tree whose programs and packages are used unless a call names another. @default this repository */
   readonly root?: string;
 }
 
@@ -81,7 +81,7 @@ async function writeKeys(folder: string): Promise<void> {
   await writeFile(join(folder, "keys/signing.pub.jwk"), JSON.stringify({ ...open, kid }));
 }
 
-/** This process's environment without what tests or a Towpath in use have put there. */
+/** This process's environment without the variables of the tests or of an installed Towpath. */
 export function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(TOWPATH_|DATABASE_URL|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name),
@@ -91,7 +91,7 @@ export function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 async function startControl(options: {
   folder: string;
-  /** Of the state directory. */
+  /** Name of the state folder below `folder`. */
   name?: string;
   root: string;
   databaseUrl: string | null;
@@ -117,7 +117,7 @@ async function startControl(options: {
   return { control, url };
 }
 
-/** How long a test waits for a run, and how many broken connections it bears meanwhile. */
+/** How long a test waits for a run, and how many broken connections it tolerates meanwhile. */
 const WAIT_MAX_MS = 120_000;
 const RECONNECTS_MAX = 1_000;
 
@@ -131,7 +131,7 @@ async function waitForRun(client: Client, runId: string, until: (run: Run) => bo
   return client.getRun({ params: { runId } });
 }
 
-/** Ends processes in good order, and for good when they do not. */
+/** Ends processes by a signal, then by SIGKILL. */
 async function stopAll(processes: readonly TestProcess[]): Promise<void> {
   for (const running of processes) running.kill("SIGTERM");
   const patience = AbortSignal.timeout(STOP_MAX_MS);
@@ -142,7 +142,7 @@ async function stopAll(processes: readonly TestProcess[]): Promise<void> {
 
 const STOP_MAX_MS = 10_000;
 
-/** Writes a flow project into a folder of its own below this one; it sees this repository's packages. @returns Its path. */
+/** Writes a flow project into a new folder below this one, so that it can import this repository's packages. @returns Its path. */
 export async function writeProject(
   folder: string,
   files: Record<string, string>,
@@ -171,7 +171,7 @@ function workerSettings(args: { folder: string; url: string; name: string }) {
   };
 }
 
-/** Where the control plane's embedded database listens. */
+/** The address of the control plane's embedded database. */
 function embeddedUrl(folder: string): string {
   const dir = join(folder, "control/postgres");
   const location = join(dir, "location");
@@ -180,7 +180,7 @@ function embeddedUrl(folder: string): string {
   return `postgres://towpath:${read("password")}@127.0.0.1:${read("port")}/postgres`;
 }
 
-/** Starts a control plane on a database of its own, without workers. */
+/** Starts a control plane on a new database, without workers. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const database =
     options.database === "embedded" ? null : (options.database ?? (await createTestDatabase()));

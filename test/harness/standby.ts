@@ -8,17 +8,17 @@ import {
 } from "../../services/control/src/kernel/postgres/start.ts";
 import { endWithUs, removeWithUs } from "./guard.ts";
 
-/** Nothing waits for the disk, and a standby needs what was written while it was away. */
+/** No `fsync`, and enough WAL for a standby that was away. */
 const SETTINGS = { fsync: "off", full_page_writes: "off", wal_keep_size: "256MB" } as const;
 
-/** Files of an embedded database that belong to the place where it stands. */
+/** Files of a data folder that must not be copied to another server. */
 const OF_THE_PLACE = ["location", "port", "postmaster.pid", "postmaster.opts"];
 
-/** A server and a standby that follows it by streaming replication, asynchronously. */
+/** A primary server, and a standby that follows it by asynchronous streaming replication. */
 export interface Replicated extends AsyncDisposable {
   readonly primary: { readonly url: string };
   readonly standby: { readonly url: string; stop(): Promise<void> };
-  /** The standby goes on receiving, and applies nothing until it is let go. */
+  /** Pauses replay: the standby still receives changes, but does not apply them. */
   holdStandby(isHeld: boolean): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ async function start(dir: string, settings: Readonly<Record<string, string>>): P
   return server;
 }
 
-/** Starts both. The standby is a copy of the primary that was stopped for it. */
+/** Starts both servers. The standby is a copy of the primary, made while the primary was stopped. */
 export async function startReplicated(): Promise<Replicated> {
   const [home, copy] = [await makeFolder(), await makeFolder()];
   const first = await start(home, {});

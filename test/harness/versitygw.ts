@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { freePort } from "./free-port.ts";
 import { startProcess } from "./process.ts";
 
-/** Where the bootstrap puts the server that it installs for the tests. */
+/** Where the bootstrap installs the server for the tests. */
 const INSTALLED = fileURLToPath(
   new URL("../../node_modules/.cache/towpath-tests/versitygw", import.meta.url),
 );
@@ -21,9 +21,8 @@ function isExecutable(path: string): boolean {
 }
 
 /**
- * Finds versitygw, a server that speaks S3 over a folder; undefined when the machine has none, so that its tests can be
- * skipped, which is said.
- * @throws Error under CI, where nothing may be skipped.
+ * Finds versitygw, a server that speaks S3 over a folder. Undefined if it is not installed: the tests that need it are then skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  */
 export function findVersitygw(): string | undefined {
   const places = [
@@ -51,7 +50,7 @@ export interface S3Server extends AsyncDisposable {
   };
 }
 
-/** Starts a server on a folder of its own, with the bucket `values`. */
+/** Starts a server on a new folder, with the bucket `values`. */
 export async function startS3(program: string): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-s3-"));
   await mkdir(join(folder, "buckets/values"), { recursive: true });
