@@ -41,12 +41,12 @@ export function createClient(options: ClientOptions): Client {
       ...(validate === undefined ? {} : { validate }),
     },
   };
-  return fromTable((name, route) =>
+  return fromTable((route) =>
     route.stream === true
       ? (input: LooseInput = {}, stream: StreamOptions = {}) =>
           streamRoute(target, { route, input, options: { ...withValidate(target), ...stream } })
       : (input: LooseInput = {}, call: CallOptions = {}) =>
-          callRoute(target, { name, route, input, options: call }),
+          callRoute(target, { route, input, options: call }),
   );
 }
 
@@ -55,7 +55,7 @@ function withValidate(target: Target): StreamOptions {
 }
 
 /** Builds a client by one rule for every row, which is what the mapped type says of it. */
-function fromTable(methodOf: (name: RouteName, route: Route) => unknown): Client {
+function fromTable(methodOf: (route: Route) => unknown): Client {
   const rows = Object.entries(ROUTES) as [RouteName, Route][];
-  return Object.fromEntries(rows.map(([name, route]) => [name, methodOf(name, route)])) as Client;
+  return Object.fromEntries(rows.map(([name, route]) => [name, methodOf(route)])) as Client;
 }

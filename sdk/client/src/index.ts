@@ -1,6 +1,5 @@
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
-export { isRepeatable } from "./repeat.ts";
 export type { CallOptions, InputOf } from "./request.ts";
 export { type SseEvent, type SseParser, SseTooLarge, sseParser } from "./sse.ts";
 export type { StreamedEvent, StreamOptions } from "./stream.ts";

@@ -1,34 +1,12 @@
-import { type BackoffLimits, backoffMs, Problem, type Route, type RouteName } from "@towpath/contract";
+import { type BackoffLimits, backoffMs, Problem } from "@towpath/contract";
 import { ConnectionFailure, UnexpectedAnswer } from "./failure.ts";
 
-/**
- * POSTs that the contract promises to be the same request when repeated: by the run's id, by the state they ask for,
- * by equal settings, by the signed spec itself. The worker's verbs are absent: their callers have policies of their own.
- */
-const REPEATABLE_POSTS: readonly RouteName[] = [
-  "createRun",
-  "cancelRun",
-  "cancelRuns",
-  "rerunRuns",
-  "planReruns",
-  "createPool",
-  "registerVersion",
-];
-
-/** Statuses by which a proxy says that the server behind it may answer later. */
+/** Statuses by which a proxy says that its server may answer later. */
 const GATEWAY_STATUSES: readonly number[] = [429, 502, 503, 504];
 
 const BACKOFF: BackoffLimits = { firstMs: 200, mostMs: 5_000 };
 
-/** Whether a lost answer to this route may simply be asked for again. */
-export function isRepeatable(name: RouteName, route: Route): boolean {
-  return route.method !== "POST" || REPEATABLE_POSTS.includes(name);
-}
-
-/**
- * Whether the very same request may succeed later. A retryable conflict or expired session is not in it: those want
- * another request first.
- */
+/** Whether the same request may succeed later. Not after a conflict or an expired session: those need another request first. */
 export function mayPass(failure: unknown): boolean {
   if (failure instanceof ConnectionFailure) return true;
   if (failure instanceof UnexpectedAnswer) return GATEWAY_STATUSES.includes(failure.status);
@@ -36,18 +14,15 @@ export function mayPass(failure: unknown): boolean {
   return failure.retryable && (failure.status >= 500 || failure.status === 429);
 }
 
-/** The longest that `Retry-After` is waited for, milliseconds: beyond it the caller is told. */
+/** The longest `Retry-After` that a call waits for, milliseconds. If the server asks for more, the call fails at once. */
 const RETRY_AFTER_MAX_MS = 30_000;
 
-/** What the server asks to wait before the next request, milliseconds; 0 where it says nothing. */
+/** How long the server asks to wait before the next request, milliseconds. 0 if it does not ask. */
 function askedMs(failure: unknown): number {
   return failure instanceof Problem || failure instanceof UnexpectedAnswer ? (failure.retryAfterMs ?? 0) : 0;
 }
 
-/**
- * The pause after a failure that may pass: the back-off, or longer where the server asks for it. Null: it asks for longer than
- * anybody who waits for this call should be kept.
- */
+/** The pause after a failure that may pass: the back-off, or longer if the server asks for it. Null if it asks for too long. */
 export function pauseMs(failure: unknown, repetition: number): number | null {
   const asked = askedMs(failure);
   if (asked > RETRY_AFTER_MAX_MS) return null;
@@ -56,7 +31,7 @@ export function pauseMs(failure: unknown, repetition: number): number | null {
   return Math.max(ownMs, asked === 0 ? 0 : asked + backoffMs(0, BACKOFF, Math.random));
 }
 
-/** Whether a request was refused before anything was done about it, so that sending any request again is safe. */
+/** Whether the server refused a request before it did anything. Then any request may be sent again. */
 export function wasRefusedUnread(failure: unknown): boolean {
   return failure instanceof Problem && failure.code === "too-many-requests";
 }

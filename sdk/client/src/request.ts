@@ -1,7 +1,7 @@
-import type { BodyInput, ParamsOf, QueryInput, Route, RouteName } from "@towpath/contract";
+import type { BodyInput, ParamsOf, QueryInput, Route } from "@towpath/contract";
 import { readAnswer } from "./answer.ts";
 import { ConnectionFailure } from "./failure.ts";
-import { isRepeatable, mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
+import { mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
 
 type Nothing = Record<never, never>;
 type Part<Key extends string, Value> = [Value] extends [undefined]
@@ -95,17 +95,16 @@ async function tryOnce(
 /** Calls a route, repeating what is safe to repeat while the failure may pass. */
 export async function callRoute(
   target: Target,
-  args: { name: RouteName; route: Route; input: LooseInput; options: CallOptions },
+  args: { route: Route; input: LooseInput; options: CallOptions },
 ): Promise<unknown> {
   const options = { ...target.defaults, ...args.options };
   const retries = options.retries ?? DEFAULT_RETRIES;
-  const isSafe = isRepeatable(args.name, args.route);
   for (let repetition = 0; ; repetition++) {
     try {
       return await tryOnce(target, { route: args.route, input: args.input, options });
     } catch (failure) {
       const ms = pauseMs(failure, repetition);
-      const repeats = isSafe || wasRefusedUnread(failure);
+      const repeats = args.route.repeatable || wasRefusedUnread(failure);
       if (repetition >= retries || !repeats || !mayPass(failure) || ms === null) throw failure;
       await pause(ms, options.signal);
     }

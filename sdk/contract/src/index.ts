@@ -4,7 +4,6 @@ export * from "./deployments/parameters.ts";
 export * from "./deployments/spec.ts";
 export * from "./flow/protocol.ts";
 export * from "./identity/keys.ts";
-export * from "./kernel/backoff.ts";
 export * from "./kernel/certificates.ts";
 export * from "./kernel/fields.ts";
 export * from "./kernel/log-line.ts";

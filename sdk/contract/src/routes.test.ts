@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { openApi, problemsOf } from "./kernel/openapi.ts";
 import { RATE_CLASSES, RATE_LIMITS } from "./kernel/rates.ts";
 import type { Route } from "./kernel/routes.ts";
@@ -34,6 +35,22 @@ test.each(rows)("%s counts against a class of limit", (_, route: Route) => {
   const forWorkers = route.permission === "worker" || route.permission === "worker-key";
   expect(["worker", "session"].includes(route.rate)).toBe(forWorkers);
   expect(route.rate === "public").toBe(route.permission === "public");
+});
+
+test.each(rows)("%s says whether it may be repeated", (_, { method, permission, repeatable }: Route) => {
+  if (method !== "POST") expect(repeatable).toBe(true);
+  if (permission.startsWith("worker")) expect(repeatable).toBe(false);
+  expect(repeatable).toBeTypeOf("boolean");
+});
+
+test("A client may repeat every request that chooses the id of what it creates", () => {
+  const choosing = rows.filter(
+    ([, row]) => "body" in row && row.body instanceof z.ZodObject && "id" in row.body.shape,
+  );
+  expect(choosing.map(([name]) => name)).toEqual(
+    expect.arrayContaining(["createRun", "rerunRun", "createBackfill", "sendEvent"]),
+  );
+  for (const [, row] of choosing) expect(row.repeatable).toBe(true);
 });
 
 test("No class counts workers or keys by their address", () => {

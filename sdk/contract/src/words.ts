@@ -1,6 +1,7 @@
 /** The words that need no schema library: small enough for a flow process that must start in milliseconds. */
 export * from "./compute/amounts.ts";
 export * from "./flow/gateway.ts";
+export * from "./kernel/backoff.ts";
 export * from "./kernel/causes.ts";
 export * from "./kernel/duration.ts";
 export * from "./kernel/ids.ts";

@@ -19,6 +19,11 @@ export interface Route {
   readonly permission: Permission;
   /** The class of limit that its requests count against. */
   readonly rate: RateClass;
+  /**
+   * Whether a client may send the same request again when its answer was lost. True if a repetition changes nothing more. False
+   * for the worker's verbs, too: the worker decides about those itself.
+   */
+  readonly repeatable: boolean;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
