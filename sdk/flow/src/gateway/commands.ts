@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Backoff } from "@towpath/contract/words";
 import type { Clock } from "../clock.ts";
 import type { Hearing } from "../engine/hearing.ts";
+import { pauseFor } from "../engine/settle.ts";
 import { Cancelled } from "../problem.ts";
 import { readCommands } from "./answers.ts";
 import { GatewayAway, type GatewayHttp, isOk } from "./http.ts";
-import { Backoff } from "./retrying.ts";
+import { gatewayBackoff } from "./retrying.ts";
 
 /** How long a poll for commands waits on the worker's side. */
 const WAIT_MS = 25_000;
@@ -29,7 +31,7 @@ export interface Listening {
  * revisions anew, so after a broken connection the current state is asked for from the start.
  */
 export async function followCommands(listening: Listening): Promise<void> {
-  const backoff = new Backoff();
+  const backoff = gatewayBackoff();
   let revision = 0;
   // A turn later: the flow's first line need not wait for the first poll to be on its way.
   await nextTurn();
@@ -46,7 +48,7 @@ export async function followCommands(listening: Listening): Promise<void> {
 
 async function pauseQuietly(backoff: Backoff, signal: AbortSignal): Promise<void> {
   try {
-    await backoff.pause(signal);
+    await pauseFor(backoff.next(), signal);
   } catch {
     // The listening has ended, which the loop looks at next.
   }

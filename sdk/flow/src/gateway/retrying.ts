@@ -1,23 +1,10 @@
+import { type Backoff, createBackoff } from "@towpath/contract/words";
 import { pauseFor } from "../engine/settle.ts";
 import { type GatewayAnswer, GatewayAway, type GatewayHttp, type GatewayRequest, isBusy } from "./http.ts";
 
-const BACKOFF_FIRST_MS = 50;
-const BACKOFF_MAX_MS = 1000;
-
-/** Waits between repetitions: 50 ms, doubled up to a second, and back to 50 ms after a success. */
-export class Backoff {
-  #nextMs = BACKOFF_FIRST_MS;
-
-  reset(): void {
-    this.#nextMs = BACKOFF_FIRST_MS;
-  }
-
-  /** @throws The signal's reason when it aborts. */
-  async pause(signal: AbortSignal): Promise<void> {
-    const ms = this.#nextMs;
-    this.#nextMs = Math.min(ms * 2, BACKOFF_MAX_MS);
-    await pauseFor(ms, signal);
-  }
+/** Waits between repetitions of a request to the gateway. */
+export function gatewayBackoff(): Backoff {
+  return createBackoff(Math.random, { firstMs: 50, mostMs: 1_000 });
 }
 
 /**
@@ -28,7 +15,7 @@ export async function sendUntilAnswered(
   http: GatewayHttp,
   request: GatewayRequest & { readonly signal: AbortSignal },
 ): Promise<GatewayAnswer> {
-  const backoff = new Backoff();
+  const backoff = gatewayBackoff();
   while (true) {
     try {
       const answer = await http.send(request);
@@ -36,6 +23,6 @@ export async function sendUntilAnswered(
     } catch (error) {
       if (!(error instanceof GatewayAway)) throw error;
     }
-    await backoff.pause(request.signal);
+    await pauseFor(backoff.next(), request.signal);
   }
 }

@@ -1,10 +1,10 @@
 import { writeSync } from "node:fs";
 import type { LogDraft, RecordDraft, RecordSink } from "../engine/records.ts";
-import { untilAborted } from "../engine/settle.ts";
+import { pauseFor, untilAborted } from "../engine/settle.ts";
 import { readRecordsAnswer, readStored } from "./answers.ts";
 import { RecordBuffer } from "./buffer.ts";
 import { GatewayAway, type GatewayHttp, type GatewayRequest, isBusy, isOk, refusalOf } from "./http.ts";
-import { Backoff, sendUntilAnswered } from "./retrying.ts";
+import { gatewayBackoff, sendUntilAnswered } from "./retrying.ts";
 import { RecordStream } from "./stream.ts";
 
 const NDJSON = "application/x-ndjson";
@@ -47,7 +47,7 @@ export class RecordSender implements RecordSink {
   readonly #stream: RecordStream;
   #flushing = false;
   #gathering: NodeJS.Timeout | undefined;
-  readonly #backoff = new Backoff();
+  readonly #backoff = gatewayBackoff();
   /** How many records the next POST may hold: fewer after one that was too large. */
   #batchMax: number | undefined;
   #refused: { error: unknown } | null = null;
@@ -145,7 +145,7 @@ export class RecordSender implements RecordSink {
     try {
       do {
         if (await this.#sendOnce()) this.#backoff.reset();
-        else await this.#backoff.pause(this.#stop.signal);
+        else await pauseFor(this.#backoff.next(), this.#stop.signal);
       } while (this.#buffer.isUrgent);
     } catch (error) {
       this.#refuse(error);
@@ -184,14 +184,14 @@ export class RecordSender implements RecordSink {
   }
 
   async #untilStored(seq: number, signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff();
+    const backoff = gatewayBackoff();
     while (!this.#stream.isMissing) {
       const { aborted, release } = untilAborted(signal);
       try {
         return await Promise.race([this.#stream.untilStored(seq), aborted]);
       } catch (error) {
         if (!(error instanceof GatewayAway)) throw error;
-        await backoff.pause(signal);
+        await pauseFor(backoff.next(), signal);
       } finally {
         release();
       }

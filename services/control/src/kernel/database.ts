@@ -1,3 +1,4 @@
+import { backoffMs } from "@towpath/contract";
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
@@ -70,13 +71,8 @@ const WORK_PLANS = { plan_cache_mode: "force_generic_plan" } as const;
 const CONNECT_TIMEOUT_SECONDS = 10;
 /** How much later than the replica's own limit a read that is not answered goes to the primary, milliseconds. */
 const REPLICA_GRACE_MS = 1_000;
-/** The longest pause before a connection is tried again: whoever asks meanwhile waits for it. */
-const BACKOFF_MAX_SECONDS = 1;
-
-/** postgres.js waits up to 20 seconds by itself, in which a database that is back is not used. */
-function backoffSeconds(failures: number): number {
-  return (0.5 + Math.random() / 2) * Math.min(3 ** failures / 100, BACKOFF_MAX_SECONDS);
-}
+/** Short: requests wait until a lost connection is tried again. By default postgres.js waits up to 20 seconds. */
+const RECONNECT_BACKOFF = { firstMs: 15, mostMs: 1_000 } as const;
 
 /** What a pool of connections is for. */
 interface Pool {
@@ -96,7 +92,7 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
   const quiet = {
     onnotice: () => {},
     onclose,
-    backoff: backoffSeconds,
+    backoff: (failures: number) => backoffMs(failures, RECONNECT_BACKOFF, Math.random) / 1_000,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     // Its question about array types fails beside every statement when a connection is lost meanwhile, where nobody hears it,
     // and that ends the process. Arrays go as text instead, and come as JSON or through their column.

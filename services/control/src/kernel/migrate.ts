@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "@towpath/contract";
 import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
 import { type Migration, readMigrations } from "./migration-files.ts";
@@ -18,8 +19,7 @@ const LOCK_TRIES_MAX = 36_000;
 const LOCK_TIMEOUT_MS = 1_000;
 /** How often a migration is tried that does not get its locks, and the pauses between: about five minutes in all. */
 const TRIES_MAX = 60;
-const RETRY_BASE_MS = 100;
-const RETRY_MAX_MS = 5_000;
+const RETRY_BACKOFF = { firstMs: 200, mostMs: 5_000 } as const;
 /** A lock was not to be had in time, a deadlock, a serialization failure: the same may succeed later. */
 const RETRYABLE_STATES = ["55P03", "40P01", "40001"];
 
@@ -150,7 +150,7 @@ async function apply(ground: Ground, migration: Migration): Promise<void> {
         { migration: migration.tag, tried },
         "a migration waits for a table that is in use; it will be tried again",
       );
-      await delay(Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** tried) * (0.5 + Math.random() / 2));
+      await delay(backoffMs(tried - 1, RETRY_BACKOFF, Math.random));
     }
   }
 }

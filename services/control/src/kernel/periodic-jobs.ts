@@ -1,12 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { WakeUp } from "@towpath/contract";
+import { createBackoff, WakeUp } from "@towpath/contract";
 import type { Deps, PeriodicJob } from "./deps.ts";
 import { keepDueTimers, type Watched } from "./due-timers.ts";
 import { ANY_KEY } from "./wakes.ts";
 
-/** Rounds in a row that a periodic job may ask for before others get the event loop and a stop is looked at. */
-const BACKOFF_BASE_MS = 250;
-const BACKOFF_MAX_MS = 30_000;
+/** For a periodic job that fails. */
+const BACKOFF = { firstMs: 500, mostMs: 30_000 } as const;
 
 /** The periodic jobs that were started. */
 export interface RunningPeriodicJobs {
@@ -26,11 +25,13 @@ async function loop(
   const { periodicJob, wakeUp, signal } = args;
   const everyMs =
     typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
+  const backoff = createBackoff(Math.random, BACKOFF);
   let failures = 0;
   while (!signal.aborted) {
     try {
       const { worked } = await periodicJob.runOnce(deps);
       failures = 0;
+      backoff.reset();
       if (worked) continue;
       if (periodicJob.restMs !== undefined)
         await delay(periodicJob.restMs, undefined, { signal }).catch(() => {});
@@ -41,8 +42,7 @@ async function loop(
         { err: error, periodicJob: periodicJob.name, failures },
         "a periodic job failed; it will be tried again",
       );
-      const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
-      await delay(jittered(backoffMs), undefined, { signal }).catch(() => {});
+      await delay(backoff.next(), undefined, { signal }).catch(() => {});
     }
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "@towpath/contract";
 import { sql } from "#sql";
 import { isNobodysFault } from "./away.ts";
 import type { Tx } from "./database.ts";
@@ -10,7 +11,7 @@ export type TransactionDeps = Pick<Deps, "database" | "wakes">;
 
 /** How often a transaction that lost a race is tried in all. */
 const TRIES_MAX = 5;
-const RETRY_MS = 20;
+const RETRY_BACKOFF = { firstMs: 30, mostMs: 120 } as const;
 
 /** Serialization failure and deadlock: the same transaction may succeed when repeated. */
 const RETRYABLE_STATES = ["40001", "40P01"];
@@ -164,7 +165,7 @@ export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => 
         continue;
       }
       if (tried >= TRIES_MAX || !isRetryable(error)) throw error;
-      await delay(RETRY_MS * tried * (0.5 + Math.random()));
+      await delay(backoffMs(tried - 1, RETRY_BACKOFF, Math.random));
       tried += 1;
     }
   }

@@ -1,4 +1,4 @@
-import { FAILED_KEYS, Problem } from "@towpath/contract";
+import { doubledMs, FAILED_KEYS, Problem } from "@towpath/contract";
 import { atOnce, ForeignToken, type Turn } from "./caller.ts";
 import { SharedTurns } from "./turns.ts";
 
@@ -31,8 +31,8 @@ const tooMany = (afterMs: number) =>
   );
 
 function pauseMs(count: number): number {
-  const over = Math.min(count - FAILED_KEYS.free, 30);
-  return Math.min(FAILED_KEYS.firstPauseMs * 2 ** over, FAILED_KEYS.longestPauseMs);
+  const { free, firstPauseMs: firstMs, longestPauseMs: mostMs } = FAILED_KEYS;
+  return doubledMs(count - free, { firstMs, mostMs });
 }
 
 /** Whether a credential was never valid, or is so no more. */

@@ -1,10 +1,11 @@
 import type { RunEvent } from "@towpath/contract";
+import { backoffMs } from "@towpath/contract/words";
 import type { Ending, FedEvent, Opening } from "./connection.ts";
 import type { FromHub, Standing, ToHub } from "./messages.ts";
 import { RunSoFar } from "./run-so-far.ts";
 
-/** Pauses before the next try, milliseconds; the last one repeats. Half of each is chance. */
-const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000] as const;
+/** Before the next try to connect. */
+const BACKOFF = { firstMs: 250, mostMs: 4_000 } as const;
 
 /** How long the hub waits for more tabs to say what they follow before it opens another connection, milliseconds. */
 const GATHER_MS = 20;
@@ -97,11 +98,10 @@ export class Hub {
       if (this.#standing.state === "live" || signal.aborted) tries = 0;
       if (signal.aborted) continue;
       if (ending !== "ended") this.#stand(ending);
-      const ms = PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)] ?? 0;
-      tries += 1;
       // Who is signed out stays so until a tab says something.
       const waitMs =
-        ending === "signed-out" ? Number.POSITIVE_INFINITY : ms * (0.5 + this.#deps.random() / 2);
+        ending === "signed-out" ? Number.POSITIVE_INFINITY : backoffMs(tries, BACKOFF, this.#deps.random);
+      tries += 1;
       await this.#deps.pause(waitMs, signal);
     }
     this.#running = false;
