@@ -23,6 +23,7 @@ export const SLICES = [
   "runs",
   "schedules",
   "logs",
+  "worker",
   "notify",
   "assets",
   "automations",

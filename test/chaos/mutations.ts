@@ -70,13 +70,13 @@ export const MUTATIONS = {
   },
   /** Lines of a later claim are taken for those of an earlier one. */
   lines: {
-    file: "services/control/src/logs/lanes.ts",
+    file: "services/control/src/worker/report/bulk.ts",
     from: "new LineStretch({ base: row.lineBase, nextLine: row.nextLine })",
     to: "new LineStretch({ base: 0, nextLine: row.nextLine })",
   },
   /** Lines that never came leave no gap. */
   gaps: {
-    file: "services/control/src/logs/lanes.ts",
+    file: "services/control/src/worker/report/bulk.ts",
     from: "if (first > this.nextLine) this.#skipTo(first);",
     to: "",
   },

@@ -14,6 +14,7 @@ import { poolLoad } from "./pool-load.ts";
 import { poolsPeriodicJobs, poolsRoutes } from "./pools/index.ts";
 import { adoptRuns, readRunFacts, reorderQueue, runsPeriodicJobs, runsRoutes } from "./runs/index.ts";
 import { schedulesPeriodicJobs, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
+import { workerRoutes } from "./worker/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
@@ -24,6 +25,7 @@ export const SLICES: readonly SliceRoutes[] = [
   runsRoutes,
   schedulesRoutes,
   logsRoutes,
+  workerRoutes,
   notifyRoutes,
 ];
 

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { type AskedWait, type Assignment, type Claimed, derivedId } from "@towpath/contract";
 import type { Deps, Scope, WorkerScope } from "../kernel/index.ts";
-import { report } from "../logs/index.ts";
 import { openSession } from "../pools/index.ts";
-import { call, claim, Dispatchers } from "../runs/index.ts";
+import { call } from "../runs/index.ts";
+import { claim, Dispatchers, report } from "../worker/index.ts";
 import type { WORKERS } from "./catalog.ts";
 import { at } from "./ground.ts";
 

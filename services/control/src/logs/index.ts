@@ -1,5 +1,13 @@
 export { type EndedLog, importArtifacts, importLogs, preparePastLogs } from "./import.ts";
 export { logsPeriodicJobs } from "./periodic-jobs.ts";
 export { getLogs, listArtifacts } from "./read.ts";
-export { report } from "./report.ts";
 export { logsRoutes } from "./routes.ts";
+export {
+  insertChunks,
+  listArtifactKeys,
+  type NewArtifact,
+  type NewChunk,
+  type OwnedArtifact,
+  saveArtifacts,
+} from "./store/write.ts";
+export { artifactChange } from "./wire.ts";

@@ -1,14 +1,9 @@
-import { failpoint, type SliceRoutes } from "../kernel/index.ts";
+import type { SliceRoutes } from "../kernel/index.ts";
 import { cancelRuns, deleteCheckpoints, planReruns, rerunRuns } from "./bulk.ts";
-import { call } from "./call.ts";
-import { claim, dispatchersOf } from "./claim/poll.ts";
-import { WaitingPolls } from "./claim/waiting.ts";
-import { createRun } from "./create/create.ts";
 import { createRuns } from "./create/create-many.ts";
 import { cancelRun } from "./end/cancel.ts";
 import { callBack, checkCallback } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
-import { renew } from "./lease/renew.ts";
 import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
 import { listDurations } from "./read/durations.ts";
 import { getOverview } from "./read/overview.ts";
@@ -20,11 +15,8 @@ import { sendEvent } from "./waits/events.ts";
 import { listAllWaits } from "./waits/list.ts";
 import { listWaits } from "./waits/read.ts";
 
-/** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
+/** The routes of runs. Those that workers and their polls take part in are in the slice of workers. */
 export const runsRoutes: SliceRoutes = (register) => {
-  const dispatchers = dispatchersOf(register);
-  const waiting = new WaitingPolls();
-  register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
   register("listDurations", ({ deps, scope, query }) => listDurations(deps, scope, query));
@@ -61,14 +53,5 @@ export const runsRoutes: SliceRoutes = (register) => {
     ({ deps, params }) => checkCallback(deps, params),
   );
   register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));
-  register("claim", async ({ deps, scope, body, signal }) => {
-    const answer = await waiting.pass(scope.workspaceId, () =>
-      claim(deps, { worker: scope, poll: body, dispatchers, signal }),
-    );
-    if (answer.assignments.length > 0) failpoint("claim");
-    return answer;
-  });
-  register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
-  register("call", ({ deps, scope, body, signal }) => call(deps, scope, body, signal));
   register("listCheckpoints", ({ deps, scope, body }) => listCheckpoints(deps, scope, body));
 };

@@ -1,8 +1,28 @@
+import type { ArtifactBody, LogLine } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { numberArray, rows, textArray } from "../../runs/index.ts";
-import type { NewArtifact, NewChunk } from "../lanes.ts";
 import { summarise } from "../levels.ts";
+
+/** A stretch of an attempt's log that is about to be stored. */
+export interface NewChunk {
+  readonly firstLine: number;
+  readonly lineCount: number;
+  /** Null for a gap. */
+  readonly lines: readonly LogLine[] | null;
+  readonly reason: string | null;
+  /** When it came, if that was not now: of what is taken over. */
+  readonly receivedAt?: Date;
+}
+
+/** An artifact's latest body. */
+export interface NewArtifact {
+  readonly key: string;
+  readonly title: string;
+  readonly task: string | null;
+  readonly body: ArtifactBody;
+  readonly at: string;
+}
 
 /**
  * Stores chunks of lines: one statement for all attempts of a report. Each goes in as the JSON text that it is, so that

@@ -1,7 +1,7 @@
 import { SetLimit } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { armFailpoints, readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -9,7 +9,6 @@ import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
 import { claimAttempts } from "../store/claim.ts";
 import { readRunFacts } from "../store/facts.ts";
-import { Dispatchers } from "./poll.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

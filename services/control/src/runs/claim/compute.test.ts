@@ -2,14 +2,13 @@ import { type Amounts, type Assignment, sumOf } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
-import { Dispatchers } from "./poll.ts";
 
 let testEnv: TestEnv;
 /** Another control plane over the same database. */

@@ -1,7 +1,8 @@
 import { type Amounts, without } from "@towpath/contract";
-import { type Deps, inTransaction } from "../../kernel/index.ts";
+import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
 import { NO_NEEDS, readNeeds } from "../admit/needs.ts";
 import { type AssignedAttempt, claimChosen } from "../store/claim.ts";
+import type { FenceOf } from "../store/leases.ts";
 import {
   listReady,
   listWorkersNow,
@@ -11,7 +12,21 @@ import {
   type WorkerNow,
 } from "../store/match.ts";
 import { type Match, match, type NeedsLine, taking, type WorkerCapacity } from "./match.ts";
-import type { Waiter } from "./waiter.ts";
+
+/** A poll that waits for work, as far as it says what its worker can take. */
+export interface WaitingPoll {
+  readonly worker: WorkerScope;
+  /** The worker's name. */
+  readonly name: string;
+  /** The poll's number since the worker's start. */
+  readonly seq: number;
+  /** How many attempts it can take. */
+  readonly free: number;
+  /** What of its amounts it said is free. Null: all of them. */
+  readonly amounts: Amounts | null;
+  /** What the worker said it holds. */
+  readonly held: readonly FenceOf[];
+}
 
 /** The most of one line that one step gives away. */
 const OF_LINE_MAX = 100;
@@ -38,7 +53,7 @@ export async function giveMatched(
   deps: Deps,
   args: {
     pool: { workspaceId: string; poolId: string };
-    waiters: readonly Waiter[];
+    waiters: readonly WaitingPoll[];
     places: number;
     after: string;
     claimLeaseMs: number;
@@ -74,7 +89,7 @@ export function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
 }
 
 /** A worker as matching sees it. */
-export function capacityOf(worker: WorkerNow, waiter: Waiter | undefined): WorkerCapacity {
+export function capacityOf(worker: WorkerNow, waiter: WaitingPoll | undefined): WorkerCapacity {
   const { id: workerId, amounts: total } = worker;
   const places = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
   const hasPlace = places > 0 || worker.held < worker.capacity;
@@ -82,7 +97,7 @@ export function capacityOf(worker: WorkerNow, waiter: Waiter | undefined): Worke
 }
 
 /** Whether a worker has neither started anew nor polled elsewhere since this poll. */
-function stands(worker: WorkerNow, { worker: session, seq }: Waiter): boolean {
+function stands(worker: WorkerNow, { worker: session, seq }: WaitingPoll): boolean {
   return worker.generation === session.generation && worker.pollSeq <= seq;
 }
 
@@ -90,7 +105,7 @@ function stands(worker: WorkerNow, { worker: session, seq }: Waiter): boolean {
  * What is free on a worker: what it has without all that it holds, and no more than it says itself without what it did not know
  * of yet when it said so.
  */
-function freeOf(worker: WorkerNow, waiter: Waiter | undefined): Amounts {
+function freeOf(worker: WorkerNow, waiter: WaitingPoll | undefined): Amounts {
   const byRows = worker.holds.reduce<Amounts>(
     (free, one) => without(free, readNeeds(one.needs)),
     worker.amounts,
@@ -107,7 +122,7 @@ function freeOf(worker: WorkerNow, waiter: Waiter | undefined): Amounts {
   );
 }
 
-function placeOf({ attemptId, workerId }: Match, waiting: ReadonlyMap<string, Waiter>) {
+function placeOf({ attemptId, workerId }: Match, waiting: ReadonlyMap<string, WaitingPoll>) {
   const waiter = waiting.get(workerId);
   if (waiter === undefined) return [];
   const { worker, name: workerName, seq } = waiter;

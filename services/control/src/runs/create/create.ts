@@ -20,11 +20,9 @@ import {
 } from "../../kernel/index.ts";
 import { checkQueue, type PoolIdentity } from "../../pools/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
-import type { KeptPlace } from "../claim/places.ts";
-import type { Dispatchers } from "../claim/poll.ts";
 import { fingerprint } from "../read/fingerprint.ts";
 import { getRun } from "../read/read.ts";
-import type { Place } from "../store/claim.ts";
+import type { AssignedAttempt, Place } from "../store/claim.ts";
 import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "../store/create.ts";
 import type { RunRow } from "../table.ts";
 import { cleanInstant } from "../text.ts";
@@ -70,8 +68,22 @@ export async function createRun(
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
 
+/** A place of a waiting poll, kept for one run that is about to be made. One of the two is called, once. */
+export interface KeptPlace {
+  readonly place: Place;
+  /** The run was made, and given to this place or not: null. */
+  settle(given: AssignedAttempt | null): void;
+  /** Nobody knows whether the run was made, and given to this place. */
+  doubt(): void;
+}
+
 /** The polls that wait in this process. */
-type Waiting = Pick<Dispatchers, "areWaiting" | "keep">;
+export interface Waiting {
+  /** Whether a worker with a free place waits at a pool: a run that becomes ready there is taken at once. */
+  areWaiting(poolId: string): boolean;
+  /** Keeps a place of a poll that waits at a pool, for a run that is about to be made. Null: nobody waits. */
+  keep(poolId: string): KeptPlace | null;
+}
 
 /** A run that was just made, and the place that it was given to at once. Null: it waits in its line. */
 interface Made {

@@ -2,12 +2,11 @@ import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
-import { renew } from "./renew.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

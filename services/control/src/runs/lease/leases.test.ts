@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
 import { heartbeatPeriodicJob, retryPeriodicJob } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
-import { renew } from "./renew.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

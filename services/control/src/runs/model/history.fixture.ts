@@ -1,12 +1,10 @@
 import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
-import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, renew, type Said, said } from "../../fake-worker.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import { Dispatchers } from "../claim/poll.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
-import { renew } from "../lease/renew.ts";
 import { admitPeriodicJob, duePeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";

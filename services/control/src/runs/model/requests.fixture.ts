@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { expect } from "vitest";
+import type { Dispatchers } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import type { Dispatchers } from "../claim/poll.ts";
 import { createRun } from "../create/create.ts";
 import { RUNS } from "./steps.fixture.ts";
 

@@ -1,7 +1,6 @@
 import type { Command } from "@towpath/contract";
 import type { Deps, Tx } from "../../kernel/index.ts";
-import { sameFence } from "../claim/commands.ts";
-import type { FenceOf } from "../store/leases.ts";
+import { type FenceOf, sameFence } from "../store/leases.ts";
 import { lockAttempts, type Progress, saveProgress } from "../store/moves.ts";
 import { findArchived, type Late, listCancelling, noteLate } from "../store/reports.ts";
 import type { AttemptRow } from "../table.ts";

@@ -16,8 +16,8 @@ import {
   readCursor,
   type WorkerScope,
 } from "../../kernel/index.ts";
-import { sameFence } from "../claim/commands.ts";
 import { findAttempt, listCheckpointRows, listLatestAttempts } from "../store/checkpoints.ts";
+import { sameFence } from "../store/leases.ts";
 import { findRun, type RunName } from "../store/read.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";

@@ -23,6 +23,11 @@ export interface FenceOf {
   readonly nonce: string;
 }
 
+/** Whether two fences name the same claim of the same attempt. */
+export function sameFence(one: FenceOf, other: FenceOf): boolean {
+  return one.attemptId === other.attemptId && one.epoch === other.epoch && one.nonce === other.nonce;
+}
+
 /** An attempt that a worker holds, as far as commands and leases need it. */
 export interface HeldAttempt extends FenceOf {
   readonly workerId: string;

@@ -1,0 +1,53 @@
+import {
+  type Deps,
+  graceMs,
+  incarnationOf,
+  inTransaction,
+  type Tx,
+  type WorkerScope,
+} from "../../kernel/index.ts";
+import { endUnstarted } from "../end/end.ts";
+import { type HeldAttempt, sameFence } from "../store/leases.ts";
+import { lockAttempts } from "../store/moves.ts";
+import { loseAttempt } from "./lose.ts";
+
+/** To which incarnation of the database the worker of a poll has offered again what it knows. */
+export interface Reconciling {
+  readonly reconciled?: string | null | undefined;
+}
+
+/**
+ * Whether a poll's silence about an attempt means anything. After the database went back its worker may have ended the attempt, been
+ * acknowledged, and forgotten it: only one that has offered that again to this very database knows nothing more of it. A worker of
+ * an earlier release cannot say so, and gets a full grace instead.
+ */
+async function mayDisown(tx: Tx, deps: Deps, { reconciled }: Reconciling): Promise<boolean> {
+  const incarnation = await incarnationOf(tx, deps.clock);
+  if (incarnation === null) return false;
+  if (reconciled !== undefined) return reconciled === incarnation.id;
+  return incarnation.ageMs === null || incarnation.ageMs > graceMs(deps.config);
+}
+
+/** Ends attempts of which their worker says nothing more: those that started are lost. @returns Whether it could be decided. */
+export async function disown(
+  deps: Deps,
+  worker: WorkerScope,
+  { poll, missing }: { poll: Reconciling; missing: readonly HeldAttempt[] },
+): Promise<boolean> {
+  if (missing.length === 0) return true;
+  return await inTransaction(deps, async (tx) => {
+    if (!(await mayDisown(tx, deps, poll))) return false;
+    const locked = await lockAttempts(tx, {
+      workspaceId: worker.workspaceId,
+      attemptIds: missing.map((row) => row.attemptId),
+    });
+    for (const row of locked) {
+      // The fence may have moved on while we waited for the lock.
+      const fence = { attemptId: row.id, epoch: row.epoch, nonce: row.nonce ?? "" };
+      const still = row.leaseExpiresAt !== null && missing.some((one) => sameFence(one, fence));
+      if (still && row.startedAt === null) await endUnstarted(tx, deps, row);
+      else if (still) await loseAttempt(tx, deps, row);
+    }
+    return true;
+  });
+}

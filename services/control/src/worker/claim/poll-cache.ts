@@ -1,0 +1,135 @@
+import { Problem } from "@towpath/contract";
+import type { Clock, Deps, WorkerScope } from "../../kernel/index.ts";
+import { noteWorkers, type SeenPoll } from "../../pools/index.ts";
+import type { FenceOf } from "../../runs/index.ts";
+
+/** The most workers whose last polls are remembered. */
+const WORKERS_MAX = 10_000;
+/** How long that polls came may stay unwritten, milliseconds: a worker counts as online for longer. */
+const UNWRITTEN_MAX_MS = 10_000;
+
+/** A poll as far as it tells whether anything has happened since the one before. */
+interface Said {
+  readonly seq: number;
+  readonly held: readonly Pick<FenceOf, "attemptId">[];
+  readonly draining: boolean;
+  readonly paused?: unknown;
+  readonly reconciled?: string | null | undefined;
+}
+
+interface Last {
+  readonly generation: number;
+  readonly seq: number;
+  readonly name: string;
+  readonly reconciled: string | null | undefined;
+  /** Since when its worker says that it is offering again what it knows. Null: it does not say so. */
+  readonly offeringSinceMs: number | null;
+  /** What its worker may hold: what it said, and what it was told since, without what has ended here. */
+  readonly open: Set<string>;
+}
+
+/** Why a poll needs no note: the one before was heard here, and nothing came between them. */
+export interface Successor {
+  /** The worker's name. */
+  readonly name: string;
+  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  readonly offeringMs: number | null;
+  /** Whether its worker holds anything, so that the database is asked what it must be told about that. */
+  readonly holds: boolean;
+}
+
+/**
+ * The workers of a pool that poll here, and what they may hold. A poll that follows one which was heard here is not noted
+ * by itself: that it came is written with all others every ten seconds. If its worker holds nothing, and all that was given
+ * to it has ended here, then the database is not asked about it at all. 100 idle workers then cost a statement in ten seconds
+ * instead of eight in one, and workers with one place that is always busy a statement less for every run (`agents`). What is given
+ * to such a poll is fenced by the claim itself, which asks whether its worker still stands.
+ */
+export class PollCache {
+  readonly #clock: Clock;
+  readonly #last = new Map<string, Last>();
+  #unwritten = new Map<string, SeenPoll>();
+  #writtenAtMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#writtenAtMs = clock.nowMs();
+  }
+
+  /** Whether a later poll of the same start was heard here. */
+  isLate(worker: WorkerScope, poll: Said): boolean {
+    const last = this.#last.get(worker.workerId);
+    return last !== undefined && last.generation === worker.generation && poll.seq <= last.seq;
+  }
+
+  /** What is known of a poll that has just come. Null: it is to be noted. */
+  follows(worker: WorkerScope, poll: Said): Successor | null {
+    const last = this.#last.get(worker.workerId);
+    if (last === undefined || !isPlain(poll) || last.generation !== worker.generation) return null;
+    if (last.seq + 1 !== poll.seq || last.reconciled !== poll.reconciled) return null;
+    const { name, offeringSinceMs, open } = last;
+    const offeringMs = offeringSinceMs === null ? null : this.#clock.nowMs() - offeringSinceMs;
+    return { name, offeringMs, holds: poll.held.length + open.size > 0 };
+  }
+
+  /** A poll is not noted, since it `follows`: it is written with others. */
+  put(worker: WorkerScope, { seq, reconciled }: Said): void {
+    const { workerId, generation } = worker;
+    const said = { draining: false, paused: null, reconciled: null, offering: reconciled === null };
+    this.#unwritten.set(workerId, { workerId, generation, seq, ...said });
+  }
+
+  /** A poll is about to be noted: nothing is known of its worker until it was. */
+  forget({ workerId }: Pick<WorkerScope, "workerId">): void {
+    this.#last.delete(workerId);
+    this.#unwritten.delete(workerId);
+  }
+
+  /** Remembers a poll for which there was nothing to tell at once, so that it waits now. */
+  heard(worker: WorkerScope, poll: Said & Pick<Successor, "name" | "offeringMs">): void {
+    if (!isPlain(poll)) return;
+    if (this.#last.size >= WORKERS_MAX) this.#last.clear();
+    const { seq, name, held, reconciled, offeringMs } = poll;
+    const open = new Set(held.map(({ attemptId }) => attemptId));
+    const offeringSinceMs = offeringMs === null ? null : this.#clock.nowMs() - offeringMs;
+    const said = { generation: worker.generation, seq, name, reconciled, offeringSinceMs, open };
+    this.#last.set(worker.workerId, said);
+  }
+
+  /** The poll that was heard last, or one before it, is answered: its worker may hold what it brings. */
+  answered(
+    worker: WorkerScope,
+    { assignments }: { assignments: readonly Pick<FenceOf, "attemptId">[] },
+  ): void {
+    const last = this.#last.get(worker.workerId);
+    for (const { attemptId } of assignments) last?.open.add(attemptId);
+  }
+
+  /** Attempts of a worker whose ends were committed here. */
+  ended(worker: WorkerScope, attemptIds: readonly string[]): void {
+    const last = this.#last.get(worker.workerId);
+    for (const attemptId of attemptIds) last?.open.delete(attemptId);
+  }
+
+  /** Whether it is time to write who came. */
+  get isDue(): boolean {
+    return this.#unwritten.size > 0 && this.#clock.nowMs() - this.#writtenAtMs >= UNWRITTEN_MAX_MS;
+  }
+
+  /** Writes that they came. @returns the workers whose session is over, or who have polled elsewhere since. */
+  async write(deps: Deps, workspaceId: string): Promise<string[]> {
+    this.#writtenAtMs = this.#clock.nowMs();
+    if (this.#unwritten.size === 0) return [];
+    const polls = [...this.#unwritten.values()];
+    this.#unwritten = new Map();
+    const noted = await noteWorkers(deps, deps.database.db, { workspaceId, polls });
+    const gone = polls.filter((_, index) => noted[index] === null || noted[index] instanceof Problem);
+    for (const one of gone) this.forget(one);
+    return gone.map(({ workerId }) => workerId);
+  }
+}
+
+/** Whether a poll says nothing of its worker that is kept with it. */
+function isPlain({ draining, paused }: Said): boolean {
+  return !draining && paused === undefined;
+}

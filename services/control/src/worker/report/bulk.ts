@@ -1,0 +1,149 @@
+import { BulkRecord, LIMITS, type LogLine, type ProblemCode, type Rejection } from "@towpath/contract";
+import type { NewArtifact, NewChunk } from "../../logs/index.ts";
+import { cleanInstant, cleanJson } from "../../runs/index.ts";
+import type { AttemptRow } from "../../runs/table.ts";
+import { type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
+
+/** The highest number a line may have: what a cursor can say. */
+const LINE_MAX = 999_999_999_999;
+
+/** What the bulk lane of one attempt's report came to. */
+export interface BulkResult {
+  readonly chunks: readonly NewChunk[];
+  readonly artifacts: readonly NewArtifact[];
+  readonly bulkAcked: number;
+  readonly nextLine: number;
+  readonly rejected: readonly Rejection[];
+}
+
+/**
+ * The lines of an attempt as they come in: each number is stored once, in order, and what was skipped becomes a gap. So
+ * chunks that repeat, overlap or were cut anew never duplicate a line.
+ */
+export class LineStretch {
+  readonly chunks: NewChunk[] = [];
+  readonly #base: number;
+  nextLine: number;
+
+  /** @param args.base where line 0 of this claim stands: lines of earlier claims come before it. */
+  constructor(args: { base: number; nextLine: number }) {
+    this.#base = args.base;
+    this.nextLine = args.nextLine;
+  }
+
+  /** @returns Whether the numbers are possible at all. */
+  add(args: {
+    firstLine: number;
+    count: number;
+    lines: readonly LogLine[] | null;
+    reason: string | null;
+  }): boolean {
+    const first = this.#base + args.firstLine;
+    const end = first + args.count;
+    if (end > LINE_MAX) return false;
+    if (end <= this.nextLine) return true;
+    if (first > this.nextLine) this.#skipTo(first);
+    const cut = this.nextLine - first;
+    this.#push({ lineCount: args.count - cut, lines: args.lines?.slice(cut) ?? null, reason: args.reason });
+    return true;
+  }
+
+  /** Adds what comes next. Gaps that follow one another for one reason are one: a journal that is full says so again and again. */
+  #push(chunk: Omit<NewChunk, "firstLine">): void {
+    const firstLine = this.nextLine;
+    this.nextLine += chunk.lineCount;
+    const last = this.chunks.at(-1);
+    const isSameGap = last?.lines === null && chunk.lines === null && last.reason === chunk.reason;
+    if (!isSameGap) this.chunks.push({ firstLine, ...chunk });
+    else this.chunks.splice(-1, 1, { ...last, lineCount: last.lineCount + chunk.lineCount });
+  }
+
+  #skipTo(line: number): void {
+    this.#push({ lineCount: line - this.nextLine, lines: null, reason: "never reported" });
+  }
+}
+
+/**
+ * Reads the bulk records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
+ * round, and a malformed record is rejected by itself and leaves a gap. Decides only; nothing is written.
+ * @param args.shown keys of the attempt's artifacts so far. Those of new ones are added.
+ */
+export function readBulk(
+  row: AttemptRow,
+  args: { records: readonly LooseRecord[]; shown: Set<string> },
+): BulkResult {
+  const stretch = new LineStretch({ base: row.lineBase, nextLine: row.nextLine });
+  const artifacts = new Map<string, NewArtifact>();
+  const rejected: Rejection[] = [];
+  let { bulkAcked } = row;
+  for (const loose of nextInSequence(args.records, bulkAcked)) {
+    bulkAcked = loose.seq;
+    const after = refusedAfterEnd(row, loose.seq);
+    const fault = after ?? take(loose, { stretch, artifacts, shown: args.shown });
+    if (fault === null) continue;
+    rejected.push(rejection({ lane: "bulk", seq: loose.seq, ...fault }));
+    if (after === null) leaveGap(loose, stretch);
+  }
+  const { chunks, nextLine } = stretch;
+  return { chunks, artifacts: [...artifacts.values()], bulkAcked, nextLine, rejected };
+}
+
+/** Why a record is not taken. */
+interface Fault {
+  readonly code: ProblemCode;
+  readonly detail: string;
+}
+
+const malformed = (detail: string): Fault => ({ code: "bad-request", detail });
+
+function refusedAfterEnd(row: AttemptRow, seq: number): Fault | null {
+  if (row.endedAt === null || seq <= (row.lastBulkSeq ?? 0)) return null;
+  return malformed(`The attempt has ended; it announced ${row.lastBulkSeq ?? 0} as its last bulk record.`);
+}
+
+/** What the records of one lane are read into. */
+interface Taken {
+  readonly stretch: LineStretch;
+  readonly artifacts: Map<string, NewArtifact>;
+  readonly shown: Set<string>;
+}
+
+/** @returns What is wrong with the record, or null if it was taken. */
+function take(loose: LooseRecord, into: Taken): Fault | null {
+  const { record, fault } = readRecord(BulkRecord, loose);
+  if (record === null) return malformed(fault);
+  if (record.type === "artifact") return takeArtifact(record, into);
+  const { firstLine } = record;
+  const isGap = record.type === "gap";
+  const count = isGap ? record.lines : record.lines.length;
+  if (count === 0) return null;
+  const lines = isGap ? null : record.lines;
+  const reason = isGap ? cleanJson(record.reason) : null;
+  return into.stretch.add({ firstLine, count, lines, reason }) ? null : malformed("firstLine: out of range");
+}
+
+function takeArtifact(
+  record: Extract<BulkRecord, { type: "artifact" }>,
+  { artifacts, shown }: Taken,
+): Fault | null {
+  const clean = cleanJson(record);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
+  if (sizeBytes > LIMITS.artifactBytes)
+    return malformed(`body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`);
+  if (!shown.has(clean.key) && shown.size >= LIMITS.artifactKeys)
+    return {
+      code: "too-many-artifacts",
+      detail: `key: an attempt shows at most ${LIMITS.artifactKeys} artifacts; use a key again, or show the rest in a table.`,
+    };
+  shown.add(clean.key);
+  artifacts.set(clean.key, { ...clean, at: cleanInstant(clean.at).toISOString() });
+  return null;
+}
+
+/** A rejected record of lines still says which numbers it took; a gap stands in their place. */
+function leaveGap(loose: LooseRecord, stretch: LineStretch): void {
+  const { firstLine, lines } = loose;
+  const counted = typeof firstLine === "number" && Number.isSafeInteger(firstLine) && firstLine >= 0;
+  if (!counted || !Array.isArray(lines) || lines.length === 0) return;
+  stretch.add({ firstLine, count: lines.length, lines: null, reason: "the record was malformed" });
+}

@@ -1,0 +1,73 @@
+import { ControlRecord, type Reported } from "@towpath/contract";
+import { type Deps, failpoint, wakeSequencer } from "../../kernel/index.ts";
+import { cleanJson, type FenceOf, rowsAfter, storeCalls, type TaskRecord } from "../../runs/index.ts";
+import type { TaskRunRow } from "../../runs/table.ts";
+import { type LooseRecord, nextInSequence, readRecord } from "./records.ts";
+
+/** What one attempt's worker reports of it. */
+interface OwnReport {
+  readonly workspaceId: string;
+  readonly workerId: string;
+  readonly report: FenceOf & {
+    readonly control: readonly LooseRecord[];
+    readonly bulk: readonly LooseRecord[];
+  };
+}
+
+/** Calls of tasks of which nothing was told before, from their first record on: what a run of short steps reports. */
+interface NewCalls {
+  /** As they are after the records, but for the run, which only the attempt knows. */
+  readonly rows: readonly TaskRunRow[];
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+/** What an attempt reports, if that is new calls alone; else null. */
+function newCallsIn({ workspaceId, report: { attemptId, control, bulk } }: OwnReport): NewCalls | null {
+  const firstSeq = Math.min(...control.map(({ seq }) => seq));
+  const records = nextInSequence(control, firstSeq - 1).map(taskMoveOf);
+  const moves = records.filter((record) => record !== null);
+  if (bulk.length > 0 || moves.length === 0 || moves.length < control.length) return null;
+  const begun = new Set<string>();
+  for (const { path, move } of moves) {
+    if (!begun.has(path) && move !== "queue") return null;
+    begun.add(path);
+  }
+  const home = { id: attemptId, workspaceId, runId: attemptId, ordinal: 0 };
+  const { touched, refused } = rowsAfter(home, [], moves);
+  return refused.length > 0 ? null : { rows: touched, firstSeq, lastSeq: firstSeq + moves.length - 1 };
+}
+
+function taskMoveOf(loose: LooseRecord): Extract<TaskRecord, { type: "task" }> | null {
+  const { record } = readRecord(ControlRecord, loose);
+  return record?.type === "task" ? cleanJson(record) : null;
+}
+
+/**
+ * Stores what an attempt reports, if that is new calls of tasks alone, in one statement whose commit is its own: locks, reads and
+ * writes one after the other take seven round trips, and a flow that waits for its step to be stored waits for all of them.
+ * @returns null if it is something else, or not what the attempt tells next: nothing was stored.
+ */
+export async function storeNewCalls(
+  deps: Deps,
+  own: OwnReport,
+): Promise<Reported["attempts"][number] | null> {
+  const calls = newCallsIn(own);
+  if (calls === null) return null;
+  failpoint("report");
+  const { attemptId, epoch, nonce } = own.report;
+  const fence = { attemptId, epoch, nonce, workerId: own.workerId };
+  const { leaseMs } = deps.config;
+  const a = { ...calls, fence, workspaceId: own.workspaceId, leaseMs };
+  const bulkAcked = await storeCalls(deps.database.db, deps.clock, a);
+  if (bulkAcked === null) return null;
+  wakeSequencer(deps);
+  return {
+    attemptId,
+    status: "accepted",
+    controlAcked: calls.lastSeq,
+    bulkAcked,
+    rejected: [],
+    outcome: null,
+  };
+}

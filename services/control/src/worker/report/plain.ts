@@ -1,0 +1,68 @@
+import { ATTEMPT_TRANSITIONS, ControlRecord, isDue, type Reported, RUN_TRANSITIONS } from "@towpath/contract";
+import { type Deps, DUE, failpoint, wakeSequencer } from "../../kernel/index.ts";
+import { cleanJson, type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
+import { type LooseRecord, readRecord } from "./records.ts";
+
+/** What a worker reports of one attempt. */
+interface AttemptReport extends FenceOf {
+  readonly control: readonly LooseRecord[];
+  readonly bulk: readonly LooseRecord[];
+}
+
+type Answer = Reported["attempts"][number];
+
+const [STARTED] = ATTEMPT_TRANSITIONS.start.to;
+const [COMPLETED] = ATTEMPT_TRANSITIONS.complete.to;
+const ATTEMPT_WAY = { from: ATTEMPT_TRANSITIONS.start.from, started: STARTED, completed: COMPLETED } as const;
+const RUN_WAY = {
+  from: RUN_TRANSITIONS.start.from,
+  started: RUN_TRANSITIONS.start.to[0],
+  completed: RUN_TRANSITIONS.complete.to[0],
+} as const;
+
+/** What is plain in a report: one record, which says that its attempt starts or has completed. Null: there is more to it. */
+export function plainRecord(report: AttemptReport, workerId: string): PlainRecord | null {
+  const [loose, another] = report.control;
+  if (loose === undefined || another !== undefined || report.bulk.length > 0) return null;
+  const { attemptId, epoch, nonce } = report;
+  const { record } = readRecord(ControlRecord, loose);
+  const by = { attemptId, epoch, nonce, workerId, seq: loose.seq };
+  if (record?.type === "started")
+    return cleanJson({ ...by, starts: true, exitCode: null, lastBulkSeq: null, result: null });
+  if (record?.type !== "ended" || record.outcome !== "completed") return null;
+  const { exitCode, lastBulkSeq, result = null } = record;
+  return cleanJson({ ...by, starts: false, exitCode, lastBulkSeq, result });
+}
+
+/**
+ * Applies plain records of a workspace's attempts, each named once.
+ * @returns the answers, by attempt. Those that are missing were not so plain: nothing of them changed.
+ */
+export async function applyPlain(
+  deps: Deps,
+  args: { workspaceId: string; records: readonly PlainRecord[] },
+): Promise<Map<string, Answer>> {
+  const { workspaceId, records } = args;
+  if (records.length === 0) return new Map();
+  // What strikes here finds nothing committed, as before the end of a transaction.
+  if (records.some(({ starts }) => starts)) failpoint("start");
+  if (records.some(({ starts }) => !starts)) failpoint("end");
+  const { database, clock, config } = deps;
+  const ways = { attempt: ATTEMPT_WAY, run: RUN_WAY };
+  const moved = await savePlain(database.db, clock, {
+    workspaceId,
+    records,
+    ...ways,
+    leaseMs: config.leaseMs,
+  });
+  if (moved.length > 0) wakeSequencer(deps);
+  // A schedule or backfill may wait for just this end.
+  if (moved.some(({ ended }) => ended !== null && isDue(ended))) deps.wakes.publish("change", [DUE]);
+  const seqs = new Map(records.map(({ attemptId, seq }) => [attemptId, seq]));
+  return new Map(moved.map((one) => [one.id, answerOf(one, seqs.get(one.id) ?? 0)]));
+}
+
+function answerOf({ id, bulkAcked, ended }: PlainMoved, seq: number): Answer {
+  const outcome = ended === null ? null : { state: COMPLETED, cause: null };
+  return { attemptId: id, status: "accepted", rejected: [], controlAcked: seq, bulkAcked, outcome };
+}

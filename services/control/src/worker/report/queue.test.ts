@@ -1,0 +1,96 @@
+import type { Assignment } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { sql } from "#sql";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
+import { createRun, getRun } from "../../runs/index.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
+import { ReportLine } from "./queue.ts";
+
+let testEnv: TestEnv;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
+});
+afterAll(() => testEnv.close());
+
+/** Workers that hold an attempt each, and a way to report through one line. */
+async function fleet(count: number) {
+  const line = new ReportLine();
+  const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
+  for (let index = 0; index < count; index++) {
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker(`w${Math.random()}`));
+    holders.push({ fakeWorker, given: await fakeWorker.take() });
+  }
+  const say = async ({ fakeWorker, given }: (typeof holders)[number], seq: number, record: Said) => {
+    const { attemptId, epoch, nonce } = given;
+    const attempts = [{ attemptId, epoch, nonce, control: [{ seq, ...record }], bulk: [] }];
+    return line.report(testEnv.deps, fakeWorker.worker, { attempts });
+  };
+  const stateOf = async (runId: string) => (await getRun(testEnv.deps, tenancy.scope, { runId })).state;
+  return { holders, say, stateOf };
+}
+
+test("what many workers report at once is applied to each, in transactions that they share", async () => {
+  const { holders, say, stateOf } = await fleet(12);
+  const before = await transactions();
+  const started = await Promise.all(holders.map((one) => say(one, 1, said.started)));
+  expect((await transactions()) - before).toBeLessThan(holders.length);
+  for (const [index, answer] of started.entries()) {
+    const attemptId = holders[index]?.given.attemptId;
+    expect(answer).toMatchObject({
+      attempts: [{ attemptId, status: "accepted", controlAcked: 1 }],
+      commands: [],
+    });
+  }
+  const outcomes = ["completed", "failed"];
+  await Promise.all(holders.map((one, index) => say(one, 2, said.ended(outcomes[index % 2] ?? ""))));
+  const states = await Promise.all(holders.map(({ given }) => stateOf(given.runId)));
+  expect(states).toEqual(holders.map((_, index) => outcomes[index % 2]));
+});
+
+test("a stale fence, an illegal move and a repeated start among them concern nobody else", async () => {
+  const { holders, say, stateOf } = await fleet(4);
+  const [first, stale, early, repeated] = holders;
+  if (!first || !stale || !early || !repeated) throw new Error("a fleet of four");
+  const forged = { ...stale, given: { ...stale.given, epoch: 7 } };
+  const answers = await Promise.all([
+    say(first, 1, said.started),
+    say(forged, 1, said.started),
+    say(early, 1, said.ended("completed")),
+    say(repeated, 1, said.started),
+    say(repeated, 1, said.started),
+  ]);
+  expect(answers.map((answer) => answer.attempts[0])).toMatchObject([
+    { status: "accepted", controlAcked: 1, rejected: [] },
+    { status: "stale" },
+    { status: "accepted", rejected: [{ code: "run-transition-not-allowed" }] },
+    { status: "accepted", controlAcked: 1, rejected: [] },
+    { status: "accepted", controlAcked: 1, rejected: [] },
+  ]);
+  const states = await Promise.all(holders.map(({ given }) => stateOf(given.runId)));
+  expect(states).toEqual(["running", "claimed", "claimed", "running"]);
+});
+
+test("one that the database refuses fails alone", async () => {
+  const { holders, say, stateOf } = await fleet(3);
+  const [, poison] = holders;
+  // A fault that nobody foresaw: this attempt's run can no longer start.
+  await testEnv.deps.database.db.execute(
+    sql`update run set state = 'suspended' where id = ${poison?.given.runId ?? null}`,
+  );
+  const answers = await Promise.allSettled(holders.map((one) => say(one, 1, said.started)));
+  expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect(await stateOf(holders[2]?.given.runId ?? "")).toBe("running");
+});
+
+/** Transactions that have written attempts, as their rows tell. */
+async function transactions(): Promise<number> {
+  const [row] = await testEnv.deps.database.db.execute<{ count: number }>(
+    sql`select count(distinct xmin::text)::int as count from attempt where workspace_id = ${tenancy.scope.workspaceId}
+      and state = 'running'`,
+  );
+  return row?.count ?? 0;
+}

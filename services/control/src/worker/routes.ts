@@ -1,0 +1,53 @@
+import { failpoint, type SliceRoutes } from "../kernel/index.ts";
+import { call, createRun } from "../runs/index.ts";
+import { claimNext } from "./claim/next.ts";
+import { claim, Dispatchers } from "./claim/poll.ts";
+import { renew } from "./claim/renew.ts";
+import { WaitingPolls } from "./claim/waiting.ts";
+import { getReceived } from "./received.ts";
+import { ReportLine } from "./report/queue.ts";
+import type { LooseRecord } from "./report/records.ts";
+
+/** The routes of workers, whose polls wait at these dispatchers. A run is created here too, since one that is made may be given to a poll at once. */
+export function routesOf(dispatchers: Dispatchers): SliceRoutes {
+  const waiting = new WaitingPolls();
+  const reports = new ReportLine();
+  return (register) => {
+    register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
+    register("claim", async ({ deps, scope, body, signal }) => {
+      const answer = await waiting.pass(scope.workspaceId, () =>
+        claim(deps, { worker: scope, poll: body, dispatchers, signal }),
+      );
+      if (answer.assignments.length > 0) failpoint("claim");
+      return answer;
+    });
+    register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
+    register("call", ({ deps, scope, body, signal }) => call(deps, scope, body, signal));
+    register("report", async ({ deps, scope, body }) => {
+      const { attempts, next: asked } = body;
+      const ending = asked === undefined ? [] : attempts.filter(({ control }) => control.some(isEnd));
+      const [answer, next] = await Promise.all([
+        reports.report(deps, scope, body),
+        asked === undefined ? null : claimNext(deps, { worker: scope, next: asked, ending, dispatchers }),
+      ]);
+      const ended = answer.attempts.filter(
+        ({ status, outcome }) => status === "accepted" && outcome !== null,
+      );
+      dispatchers.ended(
+        scope,
+        ended.map(({ attemptId }) => attemptId),
+      );
+      failpoint("acknowledge");
+      return next === null ? answer : { ...answer, next };
+    });
+    register("getReceived", ({ deps, scope, params }) => getReceived(deps, scope, params));
+  };
+}
+
+/** The routes of workers. Each application that registers them has its own dispatchers, which end with their polls. */
+export const workerRoutes: SliceRoutes = (register) => routesOf(new Dispatchers())(register);
+
+/** Whether a control record says that its attempt has ended. */
+function isEnd({ type }: LooseRecord): boolean {
+  return type === "ended";
+}
