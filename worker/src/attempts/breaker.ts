@@ -1,9 +1,9 @@
-import { LIMITS } from "@towpath/contract";
+import { type BackoffLimits, doubledMs, LIMITS } from "@towpath/contract";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
 
 /** The first pause and the longest, milliseconds. */
-const PAUSE_MS = { first: 2_000, most: 300_000 } as const;
+const PAUSES: BackoffLimits = { firstMs: 2_000, mostMs: 300_000 };
 
 /** A pause, as the control plane is told of it. */
 export interface Paused {
@@ -48,7 +48,7 @@ export function createBreaker(
       failures += 1;
       lastReason = why.slice(0, LIMITS.messageChars);
       if (failures < failuresMax && pauses === 0) return;
-      const pauseMs = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** Math.min(pauses, 16));
+      const pauseMs = doubledMs(pauses, PAUSES);
       pauses += 1;
       openUntilMs = deps.clock.nowMs() + pauseMs;
       deps.log.error(

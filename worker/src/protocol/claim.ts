@@ -3,6 +3,7 @@ import {
   type Amounts,
   type Claim,
   type Claimed,
+  createBackoff,
   type Fence,
   LIMITS,
   NEXT_PROTOCOL,
@@ -10,7 +11,6 @@ import {
   Problem,
   WakeUp,
 } from "@towpath/contract";
-import { createBackoff } from "./backoff.ts";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { pause } from "./pause.ts";

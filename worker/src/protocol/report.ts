@@ -1,6 +1,13 @@
-import { type Fence, LIMITS, Problem, type ProblemCode, type Reported, WakeUp } from "@towpath/contract";
+import {
+  createBackoff,
+  type Fence,
+  LIMITS,
+  Problem,
+  type ProblemCode,
+  type Reported,
+  WakeUp,
+} from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
-import { createBackoff } from "./backoff.ts";
 import type { Ride } from "./claim.ts";
 import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";

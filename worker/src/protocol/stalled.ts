@@ -1,5 +1,5 @@
+import { type Backoff, createBackoff } from "@towpath/contract";
 import type { Clock } from "../host/index.ts";
-import { type Backoff, createBackoff } from "./backoff.ts";
 
 interface Stalled {
   readonly backoff: Backoff;

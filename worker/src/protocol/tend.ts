@@ -1,5 +1,4 @@
-import { type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
-import { createBackoff } from "./backoff.ts";
+import { createBackoff, type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { pause } from "./pause.ts";
 
