@@ -11,7 +11,7 @@ import {
 } from "@towpath/contract";
 import { VERSION } from "../../worker/src/version.ts";
 
-/** What the name of every agent begins with, and of no real worker. */
+/** The prefix of every agent's name. No real worker has it. */
 export const AGENT = "agent-";
 
 /** A record without its number. */
@@ -23,7 +23,7 @@ export interface RawAnswer {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** A worker as the protocol sees it: it runs nothing, and can be as wrong as it likes. */
+/** A worker as the protocol sees it. It runs nothing and can send anything. */
 export interface Agent {
   readonly workerId: string;
   readonly session: Session;
@@ -52,7 +52,7 @@ async function post(args: { url: string; token: string; body: unknown }): Promis
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 }
 
-/** Asks for a session, as this or any other release of a worker would. */
+/** Asks for a session, as a worker of any release does. */
 export function askSession(args: {
   url: string;
   key: string;
@@ -75,7 +75,7 @@ export function askSession(args: {
   });
 }
 
-/** Opens a worker's session. The same id again is the same worker, come back. */
+/** Opens a worker's session. The same id again is the same worker. */
 export async function openAgent(args: {
   url: string;
   key: string;

@@ -1,14 +1,14 @@
 import { connect, createServer, type Socket } from "node:net";
 
-/** One address before several servers. */
+/** A TCP balancer: one address in front of several servers. */
 export interface Balancer extends AsyncDisposable {
   readonly url: string;
-  /** Connections that each target has been given, in the order of the targets. */
+  /** How many connections each target has got, in the order of the targets. */
   readonly given: readonly number[];
 }
 
 /**
- * Starts a TCP balancer: each connection goes to the next target in turn, and to the one after it if nothing listens there. A
+ * Starts a TCP balancer. Each connection goes to the next target in turn, or to the one after it if nothing listens there. A
  * connection ends with its target.
  */
 export async function startBalancer(targets: readonly string[]): Promise<Balancer> {

@@ -2,8 +2,8 @@ import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
 
 /**
- * Flows that write down everything they do in a ledger on disk, which no fault of ours can take back: who began, every step, a
- * sign of life while they live, a child of their own, and the end.
+ * Flows that record everything they do in a file on disk, where no fault of the system can lose it: start, every step, heartbeats,
+ * a child process, and the end.
  */
 const FLOWS = `
 import { spawn } from "node:child_process";
@@ -82,21 +82,21 @@ export default defineConfig({
 });
 `;
 
-/** The deployments of every scene: retried and going on, retried and stopping, and never retried nor soon lost. */
+/** The deployments of every scene: retried under `continue`, retried under `stop`, and one that is never retried and is lost late. */
 export type StepsName = "going" | "stopping" | "once";
 
 /**
- * Those of scenes that ask for them: with slots of a limit, for schedules, with a question, and with a pause. Only the last one
- * is retried and stops; the others are never retried nor soon lost.
+ * Deployments for scenes that ask for them: with slots of a limit, for schedules, with a question, and with a sleep. Only the last
+ * one is retried, under `stop`. The others are never retried and are lost late.
  */
 export type LoadName = "limited" | "timed" | "asking" | "napping";
 
 export type DeploymentName = StepsName | LoadName;
 
-/** Deployments of which two attempts' processes never overlap. */
+/** Deployments whose attempts never have two processes at once. */
 export const STOPPING: readonly DeploymentName[] = ["stopping", "napping"];
 
-/** Deploys the flows. @param args.loads whether those for waits, limits and schedules as well, which need a limit `crew` */
+/** Deploys the flows. @param args.loads also deploys those for waits, limits and schedules, which need a limit `crew` */
 export async function deployFlows(stack: Stack, args: { loads: boolean }): Promise<void> {
   const sets = args.loads ? "[...SETS.steps, ...SETS.loads]" : "SETS.steps";
   const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));

@@ -8,20 +8,20 @@ import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgre
 import { endWithUs, removeWithUs } from "../harness/guard.ts";
 import { makeTemplate } from "./travel/cluster.ts";
 
-/** A database of one scene's own. */
+/** A database for one scene. */
 export interface GroundDatabase {
   readonly url: string;
   drop(): Promise<void>;
 }
 
-/** Where scenes get their databases. */
+/** Provides scenes with databases. */
 export interface Ground {
   database(): Promise<GroundDatabase>;
-  /** A migrated cluster to copy, for cases that need a server of their own. */
+  /** A migrated cluster to copy, for cases that need their own server. */
   template(): Promise<string>;
 }
 
-/** Makes the template of clusters when it is first asked for. */
+/** Makes the template of clusters on first use. */
 export function lazyTemplate(): () => Promise<string> {
   let made: Promise<string> | undefined;
   return () => {
@@ -30,7 +30,7 @@ export function lazyTemplate(): () => Promise<string> {
   };
 }
 
-/** A crash of the whole machine may lose everything here: nothing is waited for on disk. */
+/** Data may be lost in a crash of the machine, so the server never waits for the disk. */
 const SETTINGS = {
   fsync: "off",
   synchronous_commit: "off",
@@ -39,12 +39,12 @@ const SETTINGS = {
 } as const;
 const TEMPLATE = "chaos_template";
 
-/** A database server for the matrix, where each scene gets a clone of a migrated template. */
+/** The matrix's database server. Each scene gets a clone of a migrated template. */
 export async function openGround(): Promise<Ground & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-chaos-postgres-"));
   removeWithUs(dir);
   const server = await startEmbeddedPostgres({ dir, settings: SETTINGS, log: () => {} });
-  // A matrix that is killed leaves no server behind.
+  // The guard stops the server if the matrix is killed.
   const isOver = endWithUs(server.pid, "INT");
   const urlOf = (name: string) => Object.assign(new URL(server.url), { pathname: `/${name}` }).href;
   const asAdmin = async (work: (admin: postgres.Sql) => Promise<unknown>) => {

@@ -6,16 +6,16 @@ const Line = z.object({
   attempt: z.int(),
   attemptId: z.string(),
   pid: z.int(),
-  /** On the machine's monotonic clock, comparable between processes. */
+  /** Monotonic clock of the machine, comparable between processes. */
   atMs: z.number(),
   what: z.enum(["begin", "beat", "step", "child", "end"]),
   index: z.int().optional(),
   child: z.int().optional(),
 });
-/** One thing that a flow did. */
+/** One action of a flow. */
 export type LedgerLine = z.infer<typeof Line>;
 
-/** One process that ran an attempt's code, as the ledger saw it. */
+/** One process that ran an attempt's code, by the ledger. */
 export interface Execution {
   readonly run: string;
   readonly attempt: number;
@@ -28,7 +28,7 @@ export interface Execution {
   readonly children: readonly number[];
 }
 
-/** Everything that flows did, in the order of writing. A kill may tear the last line of a process, never another's. */
+/** All actions of all flows, in the order of writing. A kill may tear the last line of its process, never another one's. */
 export async function readLedger(path: string): Promise<LedgerLine[]> {
   const text = await readFile(path, "utf8").catch(() => "");
   return text.split("\n").flatMap((line) => {
@@ -40,7 +40,7 @@ export async function readLedger(path: string): Promise<LedgerLine[]> {
   });
 }
 
-/** Groups a ledger by the processes that wrote it. */
+/** Groups a ledger by process. */
 export function executionsOf(lines: readonly LedgerLine[]): Execution[] {
   const groups = Map.groupBy(lines, ({ attemptId, pid }) => `${attemptId} ${pid}`);
   return [...groups.values()].flatMap((group) => {

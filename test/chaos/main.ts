@@ -1,9 +1,9 @@
 /**
- * The matrix of faults: every case with real processes, then the invariants.
+ * Plays the matrix of faults: every case with real processes, then the invariants.
  * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
  *
- * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice; `--only` then names what
- * is taken out. `--long` does so after the cases, and plays `control-replicas` for ten minutes instead of one.
+ * `--mutations` breaks pieces of the product, one at a time, and plays the case or test that must notice; `--only` then names a
+ * mutation. `--long` plays the mutations after the cases, and `control-replicas` for ten minutes instead of one.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
@@ -30,7 +30,7 @@ const wanted = (name: string) =>
   values.only.some((only) => name === only || name.startsWith(`${only}-`) || name.startsWith(`${only}@`));
 const all = values.only.length === 0;
 const chosen = CASES.filter((one) => all || wanted(one.name));
-/** What is taken out: of which a case must notice, and of which a test. */
+/** The mutations that a case must notice, and those that a test must notice. */
 const taken = {
   byCase: (Object.keys(NOTICES) as (keyof typeof NOTICES)[]).filter((name) => all || wanted(name)),
   byTest: (Object.keys(TEST_NOTICES) as (keyof typeof TEST_NOTICES)[]).filter((name) => all || wanted(name)),

@@ -4,7 +4,7 @@ import { type Breach, checkInvariants } from "./invariants/index.ts";
 import { seeded, seedOf } from "./random.ts";
 import { Scene } from "./scene.ts";
 
-/** A case that has been run. */
+/** The outcome of one case. */
 export interface Result {
   readonly name: string;
   readonly seed: number;
@@ -12,13 +12,13 @@ export interface Result {
   readonly attempts: number;
   readonly executions: number;
   readonly seconds: number;
-  /** What does not hold; empty when all is well. */
+  /** Breaches; empty if everything holds. */
   readonly faults: readonly string[];
 }
 
 const breachText = ({ invariant, seen }: Breach) => `invariant ${invariant}: ${seen}`;
 
-/** Runs one case on a scene of its own, and checks everything afterwards. @param args.long whether it may last minutes */
+/** Plays one case on its own scene and checks everything afterwards. @param args.long whether it may last minutes */
 export async function runCase(
   one: Case,
   args: { seed: number; ground: Ground; long?: boolean },
@@ -66,7 +66,7 @@ export async function runCase(
 
 const WORDS = 3_000;
 
-/** The last that the processes said: what somebody who looks for the reason reads first. */
+/** The last output of each process: the first thing to read after a failure. */
 function lastWords(scene: Scene): string[] {
   const said = [...scene.workers].map(([name, keeper]) => [name, keeper.current().output()] as const);
   return [...said, ["control", scene.control.output()] as const].map(
@@ -81,7 +81,7 @@ export function headLine(): string {
   return rowLine(["case", "seed", "runs", "attempts", "executions", "seconds"], "verdict");
 }
 
-/** One row of the table; `good` is the verdict when nothing is wrong. */
+/** One row of the table. `good` is the verdict of a case without breaches. */
 export function resultLine(result: Result, good: string): string {
   const { name, seed, runs, attempts, executions, seconds, faults } = result;
   const cells = [name, seed, runs, attempts, executions, seconds.toFixed(1)].map(String);

@@ -1,4 +1,4 @@
-/** Loaded before a process under test: puts the mutation named by CHAOS_MUTATION into the sources as they are read. */
+/** Loaded before a process under test: applies the mutation named by CHAOS_MUTATION to the sources as Node reads them. */
 import { registerHooks } from "node:module";
 import { mutate } from "./mutations.ts";
 

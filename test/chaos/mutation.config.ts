@@ -5,7 +5,7 @@ import { mutate } from "./mutations.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const name = process.env.CHAOS_MUTATION ?? "";
 
-/** Runs one test file with a mutation in what it tests: it must fail. */
+/** Runs one test file with a mutation in the code under test: it must fail. */
 export default defineConfig({
   root: ROOT,
   plugins: [
@@ -16,7 +16,7 @@ export default defineConfig({
     },
   ],
   test: {
-    // A module with one mutation in it must not be kept for a run with another, or with none.
+    // A cached module with one mutation must not serve a run with another mutation, or with none.
     fsModuleCache: false,
     env: { TOWPATH_MODEL_HISTORIES: "150" },
     include: [process.env.CHAOS_TEST ?? ""],

@@ -11,7 +11,7 @@ const MUTATE = new URL("./mutate.ts", import.meta.url);
 const VITEST = "node_modules/vitest/vitest.mjs";
 const CONFIG = "test/chaos/mutation.config.ts";
 
-/** Which case notices what is missing, and by which invariant. */
+/** Which case notices a mutation, and by which invariant. */
 export const NOTICES = {
   fence: { by: "worker-pause-going", invariant: 3 },
   stop: { by: "link-down-stopping", invariant: 6 },
@@ -26,7 +26,7 @@ const CREATE = "services/control/src/runs/create/create.test.ts";
 const CHOOSE = "services/control/src/limits/choose.prop.test.ts";
 const COMPUTE = "services/control/src/runs/claim/compute.test.ts";
 
-/** Which test file must fail without what, and by what it is known that it is this which failed, and nothing before it. */
+/** Which test file must fail with a mutation, and the text in its output which proves that the mutation made it fail. */
 export const TEST_NOTICES = {
   fence: MODEL,
   plainFence: MODEL,
@@ -73,12 +73,12 @@ export const TEST_NOTICES = {
   },
 } as const satisfies Partial<Record<MutationName, { file: string; title: string }>>;
 
-/** The environment of a process that is to run without something. */
+/** Environment of a process that runs with a mutation. */
 export function mutated(name: MutationName): NodeJS.ProcessEnv {
   return { CHAOS_MUTATION: name, NODE_OPTIONS: `--import ${pathToFileURL(fileURLToPath(MUTATE)).href}` };
 }
 
-/** Runs the case that must notice, without what it notices the absence of. All is well when the invariant is broken. */
+/** Plays the case that must notice a mutation. It passes if the case reports the invariant as broken. */
 export async function runMutation(
   name: keyof typeof NOTICES,
   args: { seed: number; ground: Ground },
@@ -107,7 +107,7 @@ function without(name: MutationName, one: Case): Case {
   };
 }
 
-/** Whether a test fails without something, and what it printed. */
+/** Runs the test that must fail. @returns whether it failed, and its output */
 export async function testNotices(
   name: keyof typeof TEST_NOTICES,
 ): Promise<{ readonly noticed: boolean; readonly output: string }> {

@@ -5,21 +5,21 @@ import { MUTATIONS, mutate } from "./mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-test.each(Object.entries(MUTATIONS))("%s can still be taken out of the product", (name, { file }) => {
+test.each(Object.entries(MUTATIONS))("mutation %s still matches its source", (name, { file }) => {
   const path = new URL(file, ROOT).pathname;
   const source = readFileSync(path, "utf8");
   expect(mutate(name, { path, source })).not.toBe(source);
   expect(mutate(name, { path: "/another/file.ts", source })).toBe(source);
 });
 
-test("each has something that must notice, whose title is still there", () => {
+test("each mutation has a case or a test that must fail, and its title exists", () => {
   const noticed = [...Object.keys(NOTICES), ...Object.keys(TEST_NOTICES)];
   expect(new Set(noticed)).toEqual(new Set(Object.keys(MUTATIONS)));
   for (const { file, title } of Object.values(TEST_NOTICES))
     if (title !== "Property failed") expect(readFileSync(new URL(file, ROOT), "utf8")).toContain(title);
 });
 
-// The others take longer: `npm run chaos -- --mutations`.
+// The other mutations take longer: `npm run chaos -- --mutations`.
 test("without a task's identity, or the key of a schedule's instant, a test fails", {
   timeout: 300_000,
 }, async () => {

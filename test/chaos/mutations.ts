@@ -10,95 +10,95 @@ function without<Table extends string>(table: Table) {
 }
 
 /**
- * What is taken out of the product to see that the tests notice: pieces of source and what stands in their place.
- * Read by `mutate.ts`, in processes under test, and by `mutation.config.ts`, in tests that must notice.
+ * Pieces of the product's source and their broken replacements. A case or a test must notice each.
+ * `mutate.ts` applies them in processes under test, and `mutation.config.ts` in tests.
  */
 export const MUTATIONS = {
-  /** Reports count whatever their epoch and nonce. */
+  /** Reports are accepted with any epoch and nonce. */
   fence: {
     file: "services/control/src/runs/report/reported.ts",
     from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
     to: "const same = true;",
   },
-  /** Starts and completions count whatever their epoch and nonce, and whoever tells of them. */
+  /** Starts and completions are accepted with any epoch and nonce, from any worker. */
   plainFence: {
     file: "services/control/src/runs/store/plain.ts",
     from: 'and t.epoch = s.epoch and t.nonce = s.nonce and t.worker_id = s."workerId"',
     to: "",
   },
-  /** Leases are renewed whatever the epoch and nonce, as far as the database is concerned. */
+  /** Leases are renewed with any epoch and nonce, in the database's statement. */
   renewal: {
     file: "services/control/src/runs/store/leases.ts",
     from: 'and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)',
     to: "",
   },
-  /** A claim keeps the epoch and the nonce of the one before it. */
+  /** A claim keeps the epoch and the nonce of the previous claim. */
   claim: {
     file: "services/control/src/runs/store/claim.ts",
     from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
     to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
   },
-  /** A run that is suspended for something that has come already stays suspended. */
+  /** A run that is suspended for something that has already happened stays suspended. */
   overtaken: {
     file: "services/control/src/runs/end/endings.ts",
     from: "suspends: { resumes: settled > 0 },",
     to: "suspends: { resumes: settled > Number.MAX_SAFE_INTEGER },",
   },
-  /** What has settled lets no suspended run go on. */
+  /** A settled wait does not resume its run. */
   resume: {
     file: "services/control/src/runs/waits/resume.ts",
     from: 'runs.filter((one) => one.state === "suspended"),',
     to: "[],",
   },
-  /** Nothing keeps two runs from having one id. */
+  /** Two runs may have one id. */
   runKey: without("run_key"),
-  /** Nothing keeps two runs from having one idempotency key. */
+  /** Two runs may have one idempotency key. */
   idempotencyKey: without("idempotency_key"),
-  /** Nothing keeps an instant of a schedule from having two runs. */
+  /** An instant of a schedule may have two runs. */
   instant: without("schedule_instant"),
-  /** Equal calls of a task are not told apart. */
+  /** Equal calls of a task get one identity. */
   identity: {
     file: "sdk/flow/src/task/identity.ts",
     from: "const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;",
     to: "const ordinal = 1;",
   },
-  /** A run is made for a key that another run has. */
+  /** A run is created for a key that another run has. */
   keyHolder: {
     file: "services/control/src/runs/create/create.ts",
     from: "if (holder !== request.id) {",
     to: 'if (holder === "") {',
   },
-  /** Lines of a later claim are taken for those of an earlier one. */
+  /** Lines of a later claim count as lines of an earlier one. */
   lines: {
     file: "services/control/src/worker/report/bulk.ts",
     from: "new LineStretch({ base: row.lineBase, nextLine: row.nextLine })",
     to: "new LineStretch({ base: 0, nextLine: row.nextLine })",
   },
-  /** Lines that never came leave no gap. */
+  /** Lines that never arrived leave no gap. */
   gaps: {
     file: "services/control/src/worker/report/bulk.ts",
     from: "if (first > this.nextLine) this.#skipTo(first);",
     to: "",
   },
-  /** Attempts end without giving their slots back. */
+  /** Attempts end without returning their slots. */
   slots: {
     file: "services/control/src/runs/admit/admission.ts",
     from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
     to: "",
   },
-  /** What waits for a limit holds up all that comes behind it. */
+  /** A run that waits for a limit blocks the runs behind it. */
   overtaking: {
     file: "services/control/src/limits/choose.ts",
     from: "cursors.delete(line);\n      stuck.push(next);",
     to: "cursors.clear();\n      stuck.push(next);",
   },
-  /** Nothing is kept for who needs several limits. */
+  /** No slots are reserved for a run that needs several limits. */
   patience: {
     file: "services/control/src/limits/choose.ts",
     from: "return request.passedMs !== null && nowMs - request.passedMs >= PATIENCE_MS;",
     to: "return request.passedMs !== null && nowMs < 0;",
   },
-  /** Of two for whom slots are kept, each may take from the other. */
+  /** Two runs with reserved slots may take each other's. */
   keeping: {
     file: "services/control/src/limits/choose.ts",
     from: "if (earlier) return false;",
@@ -110,37 +110,37 @@ export const MUTATIONS = {
     from: "order by l.id for update",
     to: "order by random() for update",
   },
-  /** What waits for amounts holds up all that comes behind it. */
+  /** A run that waits for amounts blocks the runs behind it. */
   computeOvertaking: {
     file: "services/control/src/runs/claim/match.ts",
     from: "cursors.delete(line);\n      const isBig",
     to: "cursors.clear();\n      const isBig",
   },
-  /** Nothing is kept for what needs much of a worker. */
+  /** Nothing is reserved for a run that needs much of a worker. */
   computePatience: {
     file: "services/control/src/runs/claim/match.ts",
     from: "if (isBig && ready.waitedMs >= PATIENCE_MS)",
     to: "if (isBig && ready.waitedMs < 0)",
   },
-  /** Workers are given amounts that what they hold has taken. */
+  /** Workers are given amounts that are already in use. */
   amounts: {
     file: "services/control/src/runs/claim/give.ts",
     from: "(free, one) => without(free, readNeeds(one.needs)),",
     to: "(free) => free,",
   },
-  /** A device is given whoever has it. */
+  /** A device is given out although another run has it. */
   devices: {
     file: "worker/src/compute/amounts.ts",
     from: "return gpus.filter(({ id }) => !used.has(id));",
     to: "return used.size < 0 ? [] : [...gpus];",
   },
-  /** A process is not stopped when its lease has run out. */
+  /** A process is not stopped when its lease expires. */
   stop: {
     file: "worker/src/attempts/watch.ts",
     from: 'if (file.spec.onDisconnect !== "stop") return;',
     to: "return;",
   },
-  /** What a process started is left behind. */
+  /** Child processes of a process are left behind. */
   leftovers: {
     file: "worker/src/attempts/supervise.ts",
     from: "const left = await killLeftovers(deps, claimed, { process: args.process, exit });",
@@ -148,7 +148,7 @@ export const MUTATIONS = {
   },
 } as const;
 
-/** The name of something that is taken out. */
+/** The name of a mutation. */
 export type MutationName = keyof typeof MUTATIONS;
 
 function isMutation(name: string): name is MutationName {
@@ -156,8 +156,8 @@ function isMutation(name: string): name is MutationName {
 }
 
 /**
- * The source with the mutation in it, if it is of the file that the mutation is about; else as it is.
- * @throws Error when the piece is no longer there: a mutation that changes nothing proves nothing.
+ * Applies a mutation to a source, if it is the mutation's file. Other sources stay as they are.
+ * @throws Error if the piece is not in the source: a mutation that changes nothing proves nothing.
  */
 export function mutate(name: string, { path, source }: { path: string; source: string }): string {
   if (!isMutation(name)) throw new Error(`There is no mutation ${name}.`);

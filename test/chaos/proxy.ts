@@ -1,15 +1,15 @@
 import { connect, createServer, type Socket } from "node:net";
 import type { Random } from "./random.ts";
 
-/** How a link misbehaves: parts (0 to 1) of all requests. */
+/** How a link misbehaves: the share (0 to 1) of all requests for each fault. */
 export interface LinkFaults {
   /** The connection is cut while the request is on its way. */
   readonly cut: number;
   /** The request is delivered and answered; the answer is swallowed and the connection cut. */
   readonly swallow: number;
-  /** The request's bytes are sent a second time, on a connection of their own, after they were answered. */
+  /** The request is sent a second time, on another connection, after its answer. */
   readonly duplicate: number;
-  /** The request is held back for up to `delayMs`. */
+  /** The request is delayed by up to `delayMs`. */
   readonly delay: number;
   readonly delayMs: number;
 }
@@ -19,16 +19,16 @@ const NO_FAULTS: LinkFaults = { cut: 0, swallow: 0, duplicate: 0, delay: 0, dela
 /** A link between a worker and its control plane. */
 export interface Link extends AsyncDisposable {
   readonly url: string;
-  /** How many faults it has done, by kind. */
+  /** How many faults it has injected, by kind. */
   readonly done: Readonly<Record<"cut" | "swallow" | "duplicate" | "delay", number>>;
-  /** Misbehaves from now on; without arguments it is good again. */
+  /** Misbehaves from now on. Without arguments it works again. */
   misbehave(faults?: Partial<LinkFaults>): void;
   /** Cuts every connection and refuses new ones until `up`. */
   down(): void;
-  /** Lets connections stay and nothing pass, as a lost route does, until `up`, which cuts them. */
+  /** Keeps connections open but passes no data, as a lost route does, until `up`, which cuts them. */
   hang(): void;
   up(): void;
-  /** Leads new connections to another target. */
+  /** Sends new connections to another target. */
   moveTo(target: string): void;
 }
 
@@ -56,7 +56,7 @@ interface Wire {
 }
 
 /**
- * Starts a TCP proxy for HTTP/1.1 with keep-alive, where one request at a time is on a connection: a request is what the client
+ * Starts a TCP proxy for HTTP/1.1 with keep-alive and one request at a time per connection. A request is everything that the client
  * sent since the last byte of an answer.
  */
 export async function startProxy(args: { target: string; random: Random }): Promise<Link> {
@@ -112,7 +112,7 @@ function track(link: Wire, socket: Socket): Socket {
   return socket;
 }
 
-/** What is to happen to one request, decided when it begins. */
+/** What will happen to one request. It is decided when the request begins. */
 function decide(link: Wire): keyof Wire["done"] | null {
   for (const kind of ["cut", "swallow", "duplicate", "delay"] as const)
     if (link.random.chance(link.faults[kind])) return kind;
@@ -138,7 +138,7 @@ function carry(link: Wire, client: Socket): void {
     }
     if (fault === "cut") {
       count("cut");
-      // Half of it arrives: the other side must make nothing of it.
+      // Half of the request arrives. The server must ignore it.
       server.write(chunk.subarray(0, Math.floor(chunk.length / 2)));
       server.end();
       client.destroy();
@@ -169,7 +169,7 @@ function carry(link: Wire, client: Socket): void {
   server.on("close", () => client.destroy());
 }
 
-/** Sends a request again, and takes no interest in the answer. */
+/** Sends a request again and ignores the answer. */
 function repeat(link: Wire, request: Buffer): void {
   const again = track(link, connect(link.target));
   again.setTimeout(DUPLICATE_MAX_MS, () => again.destroy());

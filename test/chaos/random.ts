@@ -5,11 +5,11 @@ export interface Random {
   /** A whole number from `least` to `most`, both included. */
   whole(least: number, most: number): number;
   pick<Item>(items: readonly [Item, ...Item[]]): Item;
-  /** True in this part of all cases. */
+  /** True in this share of all cases. */
   chance(part: number): boolean;
 }
 
-/** Mulberry32: small, and the same everywhere. */
+/** Mulberry32: small, and the same on every platform. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {
@@ -27,7 +27,7 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A seed of a case's own, so that running it alone makes the same choices as running all. */
+/** A case's own seed: alone, it makes the same choices as in the whole matrix. */
 export function seedOf(seed: number, name: string): number {
   return [...name].reduce(
     (sum, letter) => Math.imul(sum ^ letter.charCodeAt(0), 16_777_619) >>> 0,

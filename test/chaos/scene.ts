@@ -14,10 +14,10 @@ import type { Random } from "./random.ts";
 import type { KindName } from "./travel/kinds.ts";
 import { openTravelDatabase, type Travel, type TravelDatabase } from "./travel/travel.ts";
 
-/** Short leases, so that what takes half a minute in production takes two seconds here. */
+/** Short leases: what takes half a minute in production takes two seconds here. */
 export const TIMES = { leaseMs: 2_000, claimLeaseMs: 2_500, renewMs: 400 } as const;
 
-/** The longest that runs may take to end once faults have stopped, milliseconds. */
+/** The longest time for runs to end after the faults, milliseconds. */
 const SETTLE_MS = 60_000;
 const LOOK_MS = 50;
 const CREATE_TRIES = 300;
@@ -27,9 +27,9 @@ export interface CreatedRun {
   readonly id: string;
   readonly deployment: DeploymentName;
   readonly idempotencyKey: string | null;
-  /** How many attempts it had when its cancellation was acknowledged; null when nobody cancelled it, or nobody knows of it. */
+  /** Its number of attempts when its cancellation was acknowledged. Null if it was not cancelled, or the database forgot it. */
   cancelledAt: number | null;
-  /** Whether its cancellation was acknowledged and then lost with the database: it may be cancelled all the same. */
+  /** Whether its cancellation was acknowledged and then lost with the database. It may still be cancelled. */
   cancelForgotten?: boolean;
 }
 
@@ -40,63 +40,63 @@ export interface Work {
   readonly lines?: number;
 }
 
-/** How a scene is set. */
+/** Options of a scene. */
 export interface SceneOptions {
   readonly random: Random;
   readonly ground: Ground;
-  /** The control plane keeps its own embedded database. */
+  /** Uses the control plane's embedded database. */
   readonly embedded?: boolean;
-  /** Whether the flows with waits, limits and for schedules are deployed as well. @default false */
+  /** Also deploys the flows with waits, limits and schedules. @default false */
   readonly loads?: boolean;
-  /** Whether what lasts a minute may last ten. @default false */
+  /** Plays ten minutes of what usually takes one. @default false */
   readonly long?: boolean;
   /** The way in which its database goes back in time. @default null */
   readonly travel?: KindName | null;
   readonly controlEnv?: NodeJS.ProcessEnv;
-  /** What every worker's environment holds besides. */
+  /** More environment variables for every worker. */
   readonly workerEnv?: NodeJS.ProcessEnv;
 }
 
-/** A keeper starts a process again when it is killed, as a service manager does. */
+/** Restarts a process when it is killed, as a service manager does. */
 interface Keeper {
   current(): TestProcess;
   readonly deaths: () => number;
-  /** Ends it in good order, for good. */
+  /** Ends it by a signal, for good. */
   stop(): Promise<void>;
   /** Kills it with -9, for good. */
   kill(): Promise<void>;
-  /** Kills it with -9, and starts it again after a while, or once something else is over. */
+  /** Kills it with -9, and restarts it after a while or once a promise settles. */
   away(until: number | Promise<unknown>): Promise<void>;
 }
 
-/** A process that dies more often than this dies of something else than our faults. */
+/** A process that dies more often than this dies of something other than the injected faults. */
 const DEATHS_MAX = 10;
 const LONG_DEATHS_MAX = 30;
 
 const DISARMED = { TOWPATH_FAILPOINTS: "" };
 
-/** More than any case has runs: each attempt takes a slot, so that whatever ends one has to give it back. */
+/** More than any case has runs. Each attempt takes a slot, and its end must give it back. */
 const SLOTS = 1_000;
 
-/** A stack with flows that keep a ledger, keepers that start again what a fault has killed, and a memory of what was promised. */
+/** A stack with flows that keep a ledger, supervisors that restart killed processes, and a record of every acknowledged request. */
 export class Scene implements AsyncDisposable {
   readonly stack: Stack;
   readonly random: Random;
   readonly runs: CreatedRun[] = [];
   readonly workers = new Map<string, Keeper>();
-  /** The control planes on the scene's database, the first one among them. */
+  /** The control planes on the scene's database, the first one included. */
   readonly replicas = new Map<string, Keeper>();
   readonly long: boolean;
-  /** Speaks with the control plane. */
+  /** A client of the control plane. */
   client: Client;
   readonly ledgerPath: string;
-  /** Names of workers that were ever started. */
+  /** Names of all workers that were started. */
   readonly workerNames = new Set<string>();
-  /** Whether a worker or its machine was paused: then two processes of one run may overlap, and we say so. */
+  /** Whether a worker or its machine was paused: two processes of one run may then overlap, as documented. */
   paused = false;
-  /** Whether the database was killed whole: then it may have forgotten what did not wait for the disk. */
+  /** Whether the whole database was killed: it may have lost commits that did not wait for the disk. */
   databaseKilled = false;
-  /** The journey that its database has made; null while it has made none. */
+  /** How its database went back in time; null if it did not. */
   travelled: Travel | null = null;
   readonly #journey: TravelDatabase | null;
   #beforePoint: string[] = [];
@@ -104,7 +104,7 @@ export class Scene implements AsyncDisposable {
   #control: Keeper | undefined;
   #sql: Sql | undefined;
   #stopped = false;
-  /** Why nothing more can be expected of this scene. */
+  /** Why this scene is over. */
   #broken: string | null = null;
 
   readonly #workerEnv: NodeJS.ProcessEnv;
@@ -159,7 +159,7 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  /** Reads the database as it is now. */
+  /** Reads the database now. */
   get sql(): Sql {
     this.#sql ??= postgres(this.stack.databaseUrl, { max: 2, onnotice: () => {} });
     return this.#sql;
@@ -169,7 +169,7 @@ export class Scene implements AsyncDisposable {
     return this.stack.control;
   }
 
-  /** Kills the control plane and starts it again after a while, or once something else is over. */
+  /** Kills the control plane, and restarts it after a while or once a promise settles. */
   async controlAway(until: number | Promise<unknown>): Promise<void> {
     await this.#control?.away(until);
   }
@@ -180,19 +180,19 @@ export class Scene implements AsyncDisposable {
     return this.#journey;
   }
 
-  /** Lets something live as long as the scene. */
+  /** Keeps something alive until the scene ends. */
   use<Thing extends AsyncDisposable>(thing: Thing): Thing {
     this.#used.push(thing);
     return thing;
   }
 
-  /** Marks the point that the database will go back to: what was acknowledged until now is in it. */
+  /** Marks the point that the database will go back to. It holds everything acknowledged before. */
   async markPoint(): Promise<void> {
     this.#beforePoint = this.runs.map(({ id }) => id);
     await this.journey.mark();
   }
 
-  /** Lets the database go back to the point that was marked, and remembers what cannot be known any more. */
+  /** Makes the database go back to the marked point, and records which facts are unknown from then on. */
   async goBack(meanwhile: () => void): Promise<void> {
     await this.forgetDatabase();
     this.travelled = await this.journey.goBack(meanwhile);
@@ -213,12 +213,12 @@ export class Scene implements AsyncDisposable {
     this.#sql = undefined;
   }
 
-  /** How often the control plane was started again. */
+  /** How often the control plane was restarted. */
   get controlDeaths(): number {
     return this.#control?.deaths() ?? 0;
   }
 
-  /** Starts one more control plane on the same database, which is started again when it is killed. @returns its address */
+  /** Starts another control plane on the same database, which is restarted when it is killed. @returns its address */
   async startReplica(name: string): Promise<string> {
     const { url, process: first } = await this.stack.startBeside(name);
     const again = async () => (await this.stack.startBeside(name)).process;
@@ -227,13 +227,13 @@ export class Scene implements AsyncDisposable {
     return url;
   }
 
-  /** Speaks with the control plane by way of another address from now on. */
+  /** Sends later requests to another address. */
   async speakThrough(url: string): Promise<void> {
     const token = (await readFile(join(this.stack.folder, "control/admin.key"), "utf8")).trim();
     this.client = createClient({ url, token });
   }
 
-  /** Starts a worker that is started again, unarmed, whenever it is killed. */
+  /** Starts a worker that is restarted whenever it is killed, then without failpoints. */
   async worker(args: { name?: string; settings?: object; env?: NodeJS.ProcessEnv } = {}): Promise<Keeper> {
     const name = args.name ?? "worker";
     const settings = { drainMs: 200, logLevel: "info", breakerFailures: 1000, ...args.settings };
@@ -248,7 +248,7 @@ export class Scene implements AsyncDisposable {
     return keeper;
   }
 
-  /** Creates runs; insists until each creation is acknowledged, as clients with a run id of their own may. */
+  /** Creates runs. Repeats each request until it is acknowledged, as clients that choose the run id may. */
   async create(deployment: DeploymentName, count: number, work: Work = {}): Promise<CreatedRun[]> {
     const made: CreatedRun[] = [];
     for (let index = 0; index < count; index++) made.push(await this.#createOne(deployment, work));
@@ -270,7 +270,7 @@ export class Scene implements AsyncDisposable {
     return run;
   }
 
-  /** Cancels a run; insists until that is acknowledged. A run that had ended before stays as it is. */
+  /** Cancels a run. Repeats the request until it is acknowledged. A run that had ended stays as it is. */
   async cancel(run: CreatedRun): Promise<void> {
     const answer = await insist(async () => {
       const before = await this.client.getRun({ params: { runId: run.id } });
@@ -284,17 +284,17 @@ export class Scene implements AsyncDisposable {
     return readLedger(this.ledgerPath);
   }
 
-  /** Waits until something holds of the ledger. */
+  /** Waits until a condition on the ledger is true. */
   async until(what: string, holds: (lines: readonly LedgerLine[]) => boolean): Promise<void> {
     await this.wait(what, async () => holds(await this.ledger()));
   }
 
-  /** Waits until as many executions have begun. */
+  /** Waits until this many executions have started. */
   begun(count: number): Promise<void> {
     return this.until(`${count} executions`, (lines) => executionsOf(lines).length >= count);
   }
 
-  /** Looks until something holds. */
+  /** Polls until a condition is true. */
   async wait(what: string, holds: () => Promise<boolean> | boolean, withinMs = SETTLE_MS): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!(await holds())) {
@@ -304,7 +304,7 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** Waits until a process stands still at a failpoint. It says so a moment before: continued then, it would stand still for good. */
+  /** Waits until a process is stopped at a failpoint. It says so just before it stops: a SIGCONT in between would be lost. */
   async untilStill(armed: TestProcess): Promise<void> {
     await armed.waitFor(/failpoint \w+:pause/);
     await this.wait("a process that stands still", () =>
@@ -312,7 +312,7 @@ export class Scene implements AsyncDisposable {
     );
   }
 
-  /** Waits until every run has ended; names those that did not. */
+  /** Waits until every run has ended. Names those that have not. */
   async settle(): Promise<string[]> {
     let open: string[] = [];
     const ended = async () => {
@@ -326,7 +326,7 @@ export class Scene implements AsyncDisposable {
     return open;
   }
 
-  /** Ends the workers in good order, so that their journals are at rest. */
+  /** Stops the workers by a signal, so that their journals no longer change. */
   async stopWorkers(): Promise<void> {
     await Promise.all([...this.workers.values()].map((keeper) => keeper.stop()));
   }

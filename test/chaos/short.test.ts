@@ -4,14 +4,14 @@ import { CASES } from "./cases/index.ts";
 import { type Ground, lazyTemplate } from "./ground.ts";
 import { runCase } from "./matrix.ts";
 
-/** The same choices in every run of the tests; `npm run chaos` makes new ones each time. */
+/** A fixed seed. `npm run chaos` draws a new one each time. */
 const SEED = 20;
 
 const ground: Ground = { database: createTestDatabase, template: lazyTemplate() };
 
 /**
- * One of each kind: an answer lost after its commit, a control plane and a worker killed, a link that is gone for too long, and a
- * database that goes back.
+ * One case of each kind: an answer lost after its commit, a killed control plane, a killed worker, a link that is down for too long,
+ * and a database that goes back.
  */
 const SHORT = [
   "control-drop@acknowledge",

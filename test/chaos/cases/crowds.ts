@@ -27,7 +27,7 @@ async function doOne(agent: Agent): Promise<Fence | null> {
   return given;
 }
 
-/** Many workers that hold a run each lose their connection with the control plane, and all come back in one moment. */
+/** Many workers with one run each lose their connection, and all come back in the same moment. */
 function reconnect(agents: number): Case {
   return {
     name: `reconnect-${agents}`,
@@ -54,7 +54,7 @@ function reconnect(agents: number): Case {
   };
 }
 
-/** A new session, a renewal, a poll that disowns nothing, and the end. */
+/** Opens a session, renews, polls without disowning anything, and ends the run. */
 async function comeBack(scene: Scene, args: { agent: Agent; fence: Fence; key: string }): Promise<void> {
   const again = await openAgent({ url: scene.stack.url, key: args.key, workerId: args.agent.workerId });
   const { leases } = await again.renew([args.fence]);
@@ -67,7 +67,7 @@ async function comeBack(scene: Scene, args: { agent: Agent; fence: Fence; key: s
 const [OLDEST] = WORKER_PROTOCOLS;
 const NEWEST = Math.max(...WORKER_PROTOCOLS);
 
-/** What workers of other releases offer, and the protocol that comes of it. */
+/** What workers of other releases offer, and the protocol that both sides then use. */
 const SHARED: readonly (readonly [offered: readonly number[], agreed: number])[] = [
   [[OLDEST], OLDEST],
   [WORKER_PROTOCOLS, NEWEST],
@@ -75,7 +75,7 @@ const SHARED: readonly (readonly [offered: readonly number[], agreed: number])[]
   [[NEWEST + 1, NEWEST], NEWEST],
 ];
 
-/** Lists without a protocol that both sides have, and the side that is to be updated. */
+/** Lists of protocols without a common one, and the side that must be updated. */
 const FOREIGN: readonly (readonly [offered: readonly number[], side: string])[] = [
   [[NEWEST + 1], "control plane"],
   [[0, NEWEST + 1], "control plane"],
@@ -84,7 +84,7 @@ const FOREIGN: readonly (readonly [offered: readonly number[], side: string])[] 
 
 const LINE = { at: AT, level: "info", stream: "log", text: "said by an agent" };
 
-/** Does a run to its end under an agent's protocol. @returns what came with the answer to its last report */
+/** Executes a run with an agent's protocol. @returns the assignments in the answer to its last report */
 async function workThrough(
   agent: Agent,
   fence: Fence,
@@ -100,12 +100,12 @@ async function workThrough(
   return answer.next?.assignments[0];
 }
 
-/** Two runs, one after the other: where the protocol has it, the second comes with the answer to the first one's end. */
+/** Executes two runs in turn. If the protocol allows it, the second comes with the answer to the first one's end. */
 async function workAs(scene: Scene, args: { key: string; offered: readonly number[] }): Promise<void> {
   const agent = await openAgent({ url: scene.stack.url, key: args.key, protocols: args.offered });
   const rides = agent.session.protocol >= NEXT_PROTOCOL;
   await scene.create("once", 2);
-  // What comes with a report is what is ready by then: nothing is waited for.
+  // An answer to a report carries only runs that are ready by then. The agent does not wait for more.
   await scene.wait("two runs that are ready", async () => {
     const [row] = await scene.sql<{ ready: number }[]>`
       select count(*)::int as ready from run where state = 'ready'`;
@@ -119,7 +119,7 @@ async function workAs(scene: Scene, args: { key: string; offered: readonly numbe
   await workThrough(agent, second);
 }
 
-/** Workers older and newer than the control plane: they agree on a protocol and work by it, or are told which side to update. */
+/** Workers older and newer than the control plane agree on a protocol, or learn which side to update. */
 const protocols: Case = {
   name: "protocols",
   async act(scene) {
@@ -138,7 +138,7 @@ const protocols: Case = {
       if (status !== 426 || body.code !== "protocol-unsupported" || !said.includes(`Update the ${side}`))
         throw new Error(`${offered.join()} was answered ${status}: ${said}`);
     }
-    // A real worker beside them.
+    // A real worker works beside them.
     await scene.worker();
     await scene.create("once", 2);
   },

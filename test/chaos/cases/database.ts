@@ -6,7 +6,7 @@ import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
 const PLACES = ["admit", "claim", "start", "report", "acknowledge", "end"] as const;
 
-/** One server process of the database dies: Postgres restarts all of them, and every connection breaks. */
+/** Kills one server process of the database: Postgres restarts all of them, and every connection breaks. */
 async function killBackend(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ pid: number }[]>`
     select pid from pg_stat_activity
@@ -16,26 +16,26 @@ async function killBackend(scene: Scene): Promise<void> {
 }
 
 /**
- * The postmaster dies with all its children in one moment: what their shared memory held and no file had yet is gone, and
- * nobody is told anything. The control plane ends with its database, and both come back.
+ * Kills the postmaster and all its children at once: data in shared memory that was not yet in a file is lost, and no client is
+ * told. The control plane ends with its database, and both come back.
  */
 async function killDatabase(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
   const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
   scene.databaseKilled = true;
-  // Who forks stands still, so that nobody is born between the look and the kills.
+  // The postmaster is stopped first, so that it starts no process between the list and the kills.
   process.kill(pid, "SIGSTOP");
   for (const child of childrenOf(pid)) process.kill(child, "SIGKILL");
   process.kill(pid, "SIGKILL");
 }
 
-/** Waits until a control plane whose database died has ended and is back on it. */
+/** Waits until a control plane whose database died has ended and is running again. */
 async function untilBack(scene: Scene, deathsBefore: number): Promise<void> {
   await scene.wait("the control plane's return", () => scene.controlDeaths > deathsBefore);
   await scene.forgetDatabase();
 }
 
-/** Something of the database dies while runs go on. */
+/** A part of the database dies while runs are under way. */
 const backendKilled: Case = {
   name: "database-backend-kill",
   embedded: true,
@@ -63,7 +63,7 @@ const databaseKilled: Case = {
 
 type Place = (typeof PLACES)[number];
 
-/** Something strikes while the control plane stands at a named place, which then goes on. */
+/** A fault strikes while the control plane is stopped at a failpoint. The control plane then continues. */
 function struckAt(place: Place, args: { name: string; strike: (scene: Scene) => Promise<void> }): Case {
   return {
     name: `${args.name}@${place}`,
@@ -71,7 +71,7 @@ function struckAt(place: Place, args: { name: string; strike: (scene: Scene) => 
     controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
     async act(scene) {
       const armed = scene.control;
-      // Fewer places than runs, so that there is a second claim.
+      // Fewer worker slots than runs, so that there is a second claim.
       await scene.worker({ settings: { capacity: 2 } });
       const created = scene.create("once", 4, { steps: 6 });
       await scene.untilStill(armed);
@@ -85,19 +85,19 @@ function struckAt(place: Place, args: { name: string; strike: (scene: Scene) => 
 }
 
 /**
- * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
- * what was not committed is gone, and everybody comes again.
+ * A server process of the database dies while the control plane is stopped at a failpoint, usually inside a transaction. Uncommitted
+ * writes are lost, and all clients repeat their requests.
  */
 const backendKilledAt = (place: Place) =>
   struckAt(place, { name: "database-backend-kill", strike: killBackend });
 
 /**
- * The whole database dies while the control plane stands at a named place. What it had committed without waiting for the disk,
- * such as a claim that it has answered already, may be gone as well: the same fence is never good for two workers all the same.
+ * The whole database dies while the control plane is stopped at a failpoint. Commits that did not wait for the disk may be lost too,
+ * for example a claim that was already answered. Even so, no two workers ever have the same valid fence.
  */
 const databaseKilledAt = (place: Place) => struckAt(place, { name: "database-kill", strike: killDatabase });
 
-/** The database dies while the control plane declares attempts lost: nobody is lost twice, and another worker finishes. */
+/** The database dies while the control plane declares attempts lost: each is lost once, and another worker finishes the run. */
 const databaseKilledAtLose: Case = {
   name: "database-kill@lose",
   embedded: true,
@@ -120,7 +120,7 @@ const databaseKilledAtLose: Case = {
   expect: allCompleted,
 };
 
-/** Databases that die, in part and as a whole. */
+/** Cases in which the database dies, in part or as a whole. */
 export const DATABASE_CASES: readonly Case[] = [
   backendKilled,
   ...PLACES.map(backendKilledAt),

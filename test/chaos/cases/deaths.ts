@@ -8,7 +8,7 @@ import { childrenOf } from "../processes.ts";
 import type { CreatedRun, Scene } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
-/** kill -9 of flows, each at a moment of its own. */
+/** kill -9 of several flows, each at a different moment. */
 const flowKilled: Case = {
   name: "flow-kill",
   async act(scene) {
@@ -28,7 +28,7 @@ const flowKilled: Case = {
   expect: allCompleted,
 };
 
-/** A process that has done that many steps and has neither ended nor died, as far as the ledger and the system know. */
+/** A process that has done this many steps and, by the ledger and the system, is still alive. */
 function alive(
   lines: readonly LedgerLine[],
   args: { steps: number; not: ReadonlySet<number> },
@@ -50,7 +50,7 @@ function killIfThere(pid: number): void {
   }
 }
 
-/** Worker and flow die at once, as when their machine's memory runs out. */
+/** Worker and flow die together, as when their machine runs out of memory. */
 const bothKilled: Case = {
   name: "worker-and-flow-kill",
   async act(scene) {
@@ -64,7 +64,7 @@ const bothKilled: Case = {
   expect: allCompleted,
 };
 
-/** The worker is killed again and again; the same processes go on. */
+/** The worker is killed repeatedly; the flows' processes continue. */
 const workerKilledOften: Case = {
   name: "worker-kill-often",
   async act(scene) {
@@ -80,7 +80,7 @@ const workerKilledOften: Case = {
   expect: allAtOnce,
 };
 
-/** A worker dies for good, with its disk: another one finishes its runs. */
+/** A worker dies for good, with its disk: another worker finishes its runs. */
 const workerGone: Case = {
   name: "worker-gone",
   async act(scene) {
@@ -95,7 +95,7 @@ const workerGone: Case = {
   expect: allCompleted,
 };
 
-/** The worker is killed while it writes: every journal ends in a record that is there in part, or in what is none. */
+/** The worker is killed while it writes: every journal ends with a torn record or with garbage. */
 const tornJournal: Case = {
   name: "journal-torn",
   async act(scene) {
@@ -122,8 +122,8 @@ const tornJournal: Case = {
 };
 
 /**
- * The disk has lost the end of every journal of logs, also of what was acknowledged; the processes live on. An attempt goes on
- * unless the worker died before it could note an acknowledgement: then it is let go, and another one runs.
+ * The disk loses the end of every journal of logs, including acknowledged records. The flows' processes live. An attempt continues,
+ * unless the worker died before it recorded an acknowledgement: then the worker gives the attempt up, and another one runs.
  */
 const lostJournal: Case = {
   name: "journal-lost-end",
@@ -147,7 +147,7 @@ const lostJournal: Case = {
   expect: allCompleted,
 };
 
-/** The worker's machine comes back from a backup: its state directory is older than what was reported from it. */
+/** The worker's machine is restored from a backup: its state folder is older than its reports. */
 const stateRestored: Case = {
   name: "state-restored",
   async act(scene) {
@@ -169,7 +169,7 @@ const stateRestored: Case = {
   expect: allCompleted,
 };
 
-/** A journal without room: logs are dropped and counted, and nothing else suffers. */
+/** A journal without space: log lines are dropped and counted, and nothing else is affected. */
 const fullJournal: Case = {
   name: "journal-full",
   async act(scene) {
@@ -183,7 +183,7 @@ const fullJournal: Case = {
   expect: allAtOnce,
 };
 
-/** How often a place is passed at most before the flows die. At the first ones there are runners, and no flow yet. */
+/** How often a failpoint is passed at most before the flows die. The first passes have runners but no flow. */
 const FLOW_PLACES = {
   start: [1, 2],
   launch: [1, 2],
@@ -192,7 +192,7 @@ const FLOW_PLACES = {
   acknowledge: [4, 9],
 } as const;
 
-/** Flows, or the runners that are to become them, die while their worker stands at a named place. */
+/** Flows, or the runners that are about to execute them, die while their worker is stopped at a failpoint. */
 function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
   return {
     name: `flow-kill@${place}`,
@@ -213,7 +213,7 @@ function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
   };
 }
 
-/** Kills the flow of a run while its worker stands still, with all that the worker has started. */
+/** Kills the flow of a run, with all child processes of the worker, while the worker is stopped. */
 async function killFlowOf(
   scene: Scene,
   args: { run: CreatedRun | undefined; armed: TestProcess },
@@ -225,7 +225,7 @@ async function killFlowOf(
   args.armed.kill("SIGCONT");
 }
 
-/** At a claim a flow of what is claimed does not exist yet: one that runs already dies, and the runner that is to be the next. */
+/** At a claim, the claimed run has no process yet: an already running flow dies, and the runner that would be next. */
 const flowKilledAtClaim: Case = {
   name: "flow-kill@claim",
   async act(scene) {
@@ -240,7 +240,7 @@ const flowKilledAtClaim: Case = {
   expect: allCompleted,
 };
 
-/** At an end the flow has ended by itself: another one dies meanwhile. */
+/** At an end, the flow has ended by itself: another flow dies meanwhile. */
 const flowKilledAtEnd: Case = {
   name: "flow-kill@end",
   async act(scene) {
@@ -254,7 +254,7 @@ const flowKilledAtEnd: Case = {
   expect: allCompleted,
 };
 
-/** Everything is killed at once. */
+/** All processes are killed at once. */
 const everythingKilled: Case = {
   name: "everything-kill",
   async act(scene: Scene) {
@@ -288,7 +288,7 @@ function wrongClock(hours: 1 | -1): Case {
   };
 }
 
-/** Processes that die, files that are torn, clocks that are wrong. */
+/** Cases about killed processes, torn files and wrong clocks. */
 export const DEATH_CASES: readonly Case[] = [
   flowKilled,
   bothKilled,

@@ -6,7 +6,7 @@ import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
 const RUNS = 5;
 
-/** How often a place is passed at most before it strikes: within what this many runs bring about for sure. */
+/** How often a failpoint is passed at most before it strikes. This many runs are sure to pass it as often. */
 const CONTROL_PLACES = { admit: 5, claim: 2, start: 2, report: 6, acknowledge: 6, end: 2 } as const;
 const WORKER_PLACES = {
   claim: 2,
@@ -18,7 +18,7 @@ const WORKER_PLACES = {
   end: 4,
 } as const;
 
-/** The same for a worker that stands still, early enough that it holds something. */
+/** The same for a worker that is paused, early enough that it still has attempts. */
 const PAUSED_WORKER_PLACES = { claim: 1, start: 2, launch: 2, journal: 5, acknowledge: 8, end: 1 } as const;
 const PAUSED_CONTROL_PLACES = ["admit", "claim", "start", "report", "acknowledge", "end"] as const;
 
@@ -26,10 +26,10 @@ function struck(output: string, what: string): void {
   if (!output.includes("failpoint ")) throw new Error(`The failpoint ${what} was never passed.`);
 }
 
-/** Fewer places than runs, so that there is more than one claim. */
+/** Fewer worker slots than runs, so that there is more than one claim. */
 const CAPACITY = { capacity: 2 };
 
-/** Two deployments, so that both policies are there, and one that is cancelled, before its start or after. */
+/** Two deployments, one for each policy, and a third run that is cancelled before or after its start. */
 async function traffic(scene: Scene): Promise<void> {
   const [victim] = await scene.create("stopping", 1, { steps: 60 });
   await scene.create("going", RUNS - 2);
@@ -81,7 +81,7 @@ const LOSING: Readonly<Record<"kill" | "drop" | "pause", (armed: TestProcess) =>
   },
 };
 
-/** A worker is gone for good, another one finishes; what is done to the control plane strikes while it declares the attempts lost. */
+/** A worker is gone for good and another one finishes. The fault hits the control plane while it declares the attempts lost. */
 function losing(action: keyof typeof LOSING): Case {
   return {
     name: `control-${action}@lose`,
@@ -103,7 +103,7 @@ function losing(action: keyof typeof LOSING): Case {
   };
 }
 
-/** A worker stands still for longer than its attempts are waited for, then goes on as if nothing had been. */
+/** A worker is paused until its attempts are lost, then continues. */
 function pausedWorker(deployment: "going" | "stopping"): Case {
   return {
     name: `worker-pause-${deployment}`,
@@ -122,7 +122,7 @@ function pausedWorker(deployment: "going" | "stopping"): Case {
   };
 }
 
-/** Past the lease and past lost: the control plane has declared an attempt lost, or given an unconfirmed one to another. */
+/** Longer than the lease and the time to be lost: the control plane has declared the attempt lost, or given an unconfirmed one to another worker. */
 async function untilGivenAway(scene: Scene): Promise<void> {
   await scene.wait("an attempt given away", async () => {
     const [row] = await scene.sql<{ gone: number }[]>`
@@ -131,7 +131,7 @@ async function untilGivenAway(scene: Scene): Promise<void> {
   });
 }
 
-/** A worker stands still at a named place until what it held is another's. */
+/** A worker is paused at a failpoint until another worker has its attempts. */
 function pausedWorkerAt(place: keyof typeof PAUSED_WORKER_PLACES): Case {
   return {
     name: `worker-pause@${place}`,
@@ -150,7 +150,7 @@ function pausedWorkerAt(place: keyof typeof PAUSED_WORKER_PLACES): Case {
   };
 }
 
-/** The control plane stands still at a named place for longer than a lease, and nobody is lost for it. */
+/** The control plane is paused at a failpoint for longer than a lease, and no attempt is lost for it. */
 function pausedControlAt(place: (typeof PAUSED_CONTROL_PLACES)[number]): Case {
   return {
     name: `control-pause@${place}`,
@@ -168,7 +168,7 @@ function pausedControlAt(place: (typeof PAUSED_CONTROL_PLACES)[number]): Case {
   };
 }
 
-/** The worker dies between writing the runner down and handing it its task: no code ran, so even what is never retried completes. */
+/** The worker dies between recording the runner and handing it the task. No user code ran, so even a deployment without retries completes. */
 const killedBeforeHandOver: Case = {
   name: "worker-kill@launch-once",
   async act(scene) {
@@ -187,7 +187,7 @@ function keysOf<Key extends string>(table: Readonly<Record<Key, unknown>>): Key[
 
 const controlPlaces = keysOf(CONTROL_PLACES);
 
-/** A kill, a pause or a lost answer at every named place. */
+/** Cases with a kill, a pause or a lost answer at every failpoint. */
 export const FAILPOINT_CASES: readonly Case[] = [
   ...controlPlaces.map((place) => controlCase(place, "kill")),
   ...controlPlaces.map((place) => controlCase(place, "drop")),
@@ -195,7 +195,7 @@ export const FAILPOINT_CASES: readonly Case[] = [
   ...keysOf(LOSING).map(losing),
   ...keysOf(WORKER_PLACES).map((place) => workerCase(place, "kill")),
   killedBeforeHandOver,
-  // At a start and a launch nothing is answered.
+  // A start and a launch have no answer that could be lost.
   ...(["claim", "journal", "report", "acknowledge", "end"] as const).map((place) =>
     workerCase(place, "drop"),
   ),

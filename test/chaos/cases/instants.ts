@@ -1,7 +1,7 @@
 import type { Scene } from "../scene.ts";
 
 /**
- * 8: every instant of the scene's one schedule is decided up to the last one, with one run, or with a reason why it has none.
+ * Invariant 8: every instant of the scene's schedule, up to the last one, has one run or a reason why it has none.
  * @returns What is wrong.
  */
 export async function instantsDecided(scene: Scene, everyMs: number): Promise<string[]> {

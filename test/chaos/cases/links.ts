@@ -4,7 +4,7 @@ import { type Link, startProxy } from "../proxy.ts";
 import { type Scene, TIMES } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
-/** A worker behind a proxy, and two runs of it that are under way. */
+/** A worker behind a proxy, with two runs under way. */
 async function workerBehind(
   scene: Scene,
   work: { deployment: "going" | "stopping" | "once"; steps: number },
@@ -24,7 +24,7 @@ async function untilLost(scene: Scene): Promise<void> {
   });
 }
 
-/** The link is away for longer than the lease and until attempts are lost; another worker takes them meanwhile. */
+/** The link is down until the attempts are lost. Another worker then takes the runs. */
 function linkDown(deployment: "going" | "stopping", how: "down" | "hang"): Case {
   return {
     name: `link-${how}-${deployment}`,
@@ -34,7 +34,7 @@ function linkDown(deployment: "going" | "stopping", how: "down" | "hang"): Case 
       await scene.worker({ name: "near" });
       await untilLost(scene);
       await scene.begun(4);
-      // The far worker comes back while its runs may still be going on elsewhere.
+      // The first worker comes back while its runs may still be under way elsewhere.
       proxy.up();
       await scene.settle();
     },
@@ -42,7 +42,7 @@ function linkDown(deployment: "going" | "stopping", how: "down" | "hang"): Case 
   };
 }
 
-/** The link is away for longer than a lease, not as long as it takes to be lost: nobody notices. */
+/** The link is down for longer than a lease, but not until attempts are lost: no run is affected. */
 const linkShort: Case = {
   name: "link-short",
   async act(scene) {
@@ -57,10 +57,10 @@ const linkShort: Case = {
 
 const LINK_FAULTS = ["delay", "cut", "duplicate", "swallow"] as const;
 
-/** How many runs more are made at most until the link has done everything. */
+/** The most runs to create until the link has produced every kind of fault. */
 const MORE_MAX = 20;
 
-/** A link that delays, cuts, repeats and swallows, for as long as there is work, and until it has done each. */
+/** A link that delays, cuts, repeats and swallows requests, until it has done each at least once. */
 const linkBad: Case = {
   name: "link-bad",
   async act(scene) {
@@ -83,12 +83,12 @@ const linkBad: Case = {
   expect: allCompleted,
 };
 
-/** What goes on while the control plane is away: lost late, and lost soon. */
+/** Runs under way while the control plane is down: one that is lost late and one that is lost soon. */
 const GOING_ON: readonly StepsName[] = ["once", "going"];
 
 /**
- * The control plane is away, for longer than a lease or not: confirmed work goes on, and nobody is lost for an absence that is
- * not theirs.
+ * The control plane is down, for longer than a lease or less. Confirmed attempts continue, and no attempt is lost because of the
+ * control plane's own absence.
  */
 function controlAway(seconds: number): Case {
   return {
@@ -103,7 +103,7 @@ function controlAway(seconds: number): Case {
   };
 }
 
-/** Links and absences. */
+/** Cases about broken links and an absent control plane. */
 export const LINK_CASES: readonly Case[] = [
   linkShort,
   linkDown("stopping", "down"),

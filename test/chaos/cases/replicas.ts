@@ -5,14 +5,14 @@ import { allAtOnce, type Case } from "./case.ts";
 import { instantsDecided } from "./instants.ts";
 
 const KILL_EVERY_MS = 10_000;
-/** How many are killed one after the other: a minute of it, or ten. */
+/** How many replicas are killed, one after the other: a minute of kills, or ten. */
 const KILLS = { plain: 6, long: 60 } as const;
-/** Runs that are open at once, as far as this load makes them. */
+/** How many runs are open at once. */
 const OPEN_MAX = 8;
 const CREATE_EVERY_MS = 300;
 const EVERY_MS = 2_000;
 
-/** Creates runs as long as it is asked to, and cancels some of them. */
+/** Creates runs until it is stopped, and cancels some of them. */
 async function keepCreating(scene: Scene, args: { readonly over: boolean }): Promise<void> {
   while (!args.over) {
     const [row] = await scene.sql<
@@ -26,7 +26,7 @@ async function keepCreating(scene: Scene, args: { readonly over: boolean }): Pro
   }
 }
 
-/** Kills one replica after the other, each of which comes back. */
+/** Kills one replica after the other. Each comes back. */
 async function killOften(scene: Scene): Promise<void> {
   const replicas = [...scene.replicas.values()];
   for (let kills = 0; kills < (scene.long ? KILLS.long : KILLS.plain); kills++) {
@@ -42,8 +42,8 @@ function neverUsed(balancer: Balancer): string[] {
 }
 
 /**
- * Three replicas behind one address, of which one is killed every ten seconds, while runs are created and cancelled, a schedule
- * is due and workers poll. Nobody notices more than a broken connection: every run is completed in its first attempt.
+ * Three replicas behind one address, one of which is killed every ten seconds. Meanwhile runs are created and cancelled, a schedule is
+ * due and workers poll. Clients see broken connections at most; every run completes in its first attempt.
  */
 const replicasKilled: Case = {
   name: "control-replicas",
@@ -80,5 +80,5 @@ const replicasKilled: Case = {
   expect: async (scene) => [...(await allAtOnce(scene)), ...(await instantsDecided(scene, EVERY_MS))],
 };
 
-/** Several control planes before one database. */
+/** Cases with several control planes on one database. */
 export const REPLICA_CASES: readonly Case[] = [replicasKilled];

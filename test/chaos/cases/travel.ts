@@ -7,15 +7,15 @@ import type { KindName } from "../travel/kinds.ts";
 import { allCompleted, type Case } from "./case.ts";
 import { instantsDecided } from "./instants.ts";
 
-/** What goes on around the restore point. */
+/** The work around the restore point. */
 interface Load {
-  /** What the database still knows after it went back. */
+  /** Work that the database still knows after it went back. */
   before(scene: Scene): Promise<void>;
-  /** What only workers, or nobody, knows after it went back. */
+  /** Work that the database has forgotten: at most workers know it. */
   after(scene: Scene): Promise<void>;
-  /** What people do once it is back. */
+  /** What people do once the database is back. */
   finish?(scene: Scene): Promise<void>;
-  /** What must hold besides. */
+  /** What must hold beside the invariants. */
   expect?(scene: Scene): Promise<string[]>;
 }
 
@@ -33,7 +33,7 @@ async function untilState(scene: Scene, run: CreatedRun, state: string): Promise
   );
 }
 
-/** One run, and its first step if it can begin. */
+/** Creates one run and waits for its first step, if it can start. */
 async function createOne(
   scene: Scene,
   deployment: DeploymentName,
@@ -52,8 +52,8 @@ function untilStep(scene: Scene, { id }: CreatedRun): Promise<void> {
 }
 
 /**
- * Runs that ended before the point, ended after it, go on throughout, were waiting for a worker at the point and ended after it,
- * and were created after it. One is cancelled after it, and one is followed by a reader of its stream.
+ * Runs that ended before the point, ended after it, are under way all the time, were waiting for a worker at the point and ended
+ * after it, or were created after it. One is cancelled after it, and a client follows another one's stream.
  */
 function runs(): Load {
   const made: Record<string, CreatedRun> = {};
@@ -63,7 +63,7 @@ function runs(): Load {
       made.over = await createOne(scene, "once", { steps: 2 });
       await untilState(scene, made.over, "completed");
       made.long = await createOne(scene, "once", { steps: 90 });
-      // A reader of its stream is told of its end all the same.
+      // The client must still learn of the run's end.
       told = scene.stack.waitForRun(made.long.id);
       told.catch(() => {});
       made.longer = await createOne(scene, "stopping", { steps: 90 });
@@ -94,7 +94,7 @@ function runs(): Load {
   };
 }
 
-/** Answers the question that a run asks, if it asks one. */
+/** Answers a run's question, if it has one. */
 async function answer(scene: Scene, { id }: CreatedRun): Promise<void> {
   const { client } = scene.stack;
   const { items } = await client.listWaits({ params: { runId: id } });
@@ -141,7 +141,7 @@ function waits(): Load {
   };
 }
 
-/** How often the scenes' schedules are due. */
+/** How often the scenes' schedules are due, milliseconds. */
 const EVERY_MS = 1_000;
 
 /** A schedule that has runs before the point, after it, and once the database is back. */
@@ -179,7 +179,7 @@ function schedules(): Load {
   };
 }
 
-/** Two slots for four runs: two held them at the point, the two others since. */
+/** Two slots for four runs: two runs had them at the point, the other two got them later. */
 function limits(): Load {
   let made: CreatedRun[] = [];
   return {
@@ -200,7 +200,7 @@ const DAY_MS = 24 * 3_600_000;
 const DAYS = 6;
 const day = (number: number) => new Date(Date.UTC(2026, 0, 1) + number * DAY_MS).toISOString();
 
-/** A backfill that has asked for some of its runs at the point, and one that was asked for since. */
+/** A backfill that had created some of its runs at the point, and one that was requested later. */
 function backfills(): Load {
   const asked = uuidv7(Date.now());
   const begin = (scene: Scene, id: string, days: number) =>
@@ -254,10 +254,10 @@ function backfills(): Load {
 
 const LOADS = { runs, waits, schedules, limits, backfills } as const satisfies Record<string, () => Load>;
 
-/** How workers see it: they stay connected, are cut off before and until after, or are killed and started again meanwhile. */
+/** How workers experience it: they stay connected, are disconnected throughout, or are killed and restarted meanwhile. */
 type Workers = "connected" | "away" | "restarting";
 
-/** Whether the control plane's process lives through it. */
+/** Whether the control plane's process survives. */
 type Control = "stays" | "restarts";
 
 interface Journey {
@@ -267,7 +267,7 @@ interface Journey {
   readonly control: Control;
 }
 
-/** How long a worker that is away stays away once the database is back: longer than a lease. */
+/** How long an absent worker stays away once the database is back: longer than a lease. */
 const AWAY_MS = TIMES.leaseMs * 1.5;
 
 async function strike(scene: Scene, { workers, control }: Journey, link: { down(): void; up(): void }) {
@@ -311,8 +311,8 @@ function journey(one: Journey): Case {
 }
 
 /**
- * Databases that go back in time. Each pair of a way to go back, of what goes on, and of what workers do meanwhile is in one
- * case at least.
+ * Databases that go back in time. At least one case covers each pair of a way to go back, a kind of work, and a state of the
+ * workers.
  */
 const JOURNEYS: readonly Journey[] = [
   { kind: "pitr", load: "runs", workers: "connected", control: "stays" },

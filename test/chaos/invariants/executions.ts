@@ -6,7 +6,7 @@ import { type Execution, executionsOf } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
 import type { Breach } from "./tables.ts";
 
-/** An attempt is executed by one process at most: a start that was not confirmed runs nothing. Counts under 2 (one lease). */
+/** At most one process executes an attempt: a start that was not confirmed runs nothing. Counts under invariant 2 (one lease). */
 export function onceEach(executions: readonly Execution[]): Breach[] {
   return [...Map.groupBy(executions, ({ attemptId }) => attemptId)]
     .filter(([, own]) => own.length > 1)
@@ -17,8 +17,8 @@ export function onceEach(executions: readonly Execution[]): Breach[] {
 }
 
 /**
- * A run is completed exactly if a process of its last attempt got to the end. Counts under 4. Agents run nothing, so that the
- * ledger knows nothing of what they end.
+ * A run is completed if and only if a process of its last attempt reached the end. Counts under invariant 4. Agents run nothing, so
+ * their runs are not in the ledger.
  */
 export async function completedRan(scene: Scene, executions: readonly Execution[]): Promise<Breach[]> {
   const rows = await scene.sql<{ id: string; attempts: number }[]>`
@@ -32,7 +32,7 @@ export async function completedRan(scene: Scene, executions: readonly Execution[
     .map(({ id }) => ({ invariant: 4, seen: `run ${id} is completed, and nothing of it got to its end` }));
 }
 
-/** 6: under `stop`, the processes of two attempts of a run never overlap, unless a host was paused. */
+/** Invariant 6: under `stop`, the processes of two attempts of a run never overlap, unless a host was paused. */
 export function noOverlap(scene: Scene, executions: readonly Execution[]): Breach[] {
   if (scene.paused) return [];
   const breaches: Breach[] = [];
@@ -49,10 +49,10 @@ export function noOverlap(scene: Scene, executions: readonly Execution[]): Breac
   return breaches;
 }
 
-/** How long a process that was told to die may take to be gone on a busy machine, milliseconds. */
+/** How long a killed process may take to disappear on a busy machine, milliseconds. */
 const GONE_MAX_MS = 10_000;
 
-/** 11: no process of an attempt, nor what it started, is left once the runs have ended. */
+/** Invariant 11: once the runs have ended, no process of an attempt is left, nor a child of one. */
 export async function noLeftovers(executions: readonly Execution[]): Promise<Breach[]> {
   const deadline = performance.now() + GONE_MAX_MS;
   for (;;) {
@@ -67,7 +67,7 @@ export async function noLeftovers(executions: readonly Execution[]): Promise<Bre
   }
 }
 
-/** Whether a process lives and carries a runner's mark: the number alone may be somebody else's by now. */
+/** Whether a process lives and carries a runner's mark: the pid alone may belong to another process by now. */
 function isOurs(pid: number): boolean {
   try {
     if (!existsSync(`/proc/${pid}`)) return false;
@@ -78,7 +78,7 @@ function isOurs(pid: number): boolean {
   }
 }
 
-/** All that executed, from the ledger. */
+/** All executions, from the ledger. */
 export async function readExecutions(scene: Scene): Promise<Execution[]> {
   return executionsOf(await scene.ledger());
 }

@@ -7,7 +7,7 @@ import type { Breach } from "./tables.ts";
 
 const PROBED_MAX = 6;
 
-/** What a write could change, as one text. Late reports are kept apart on purpose, and are not in it. */
+/** Everything that a write could change, as one text. Late reports are stored separately on purpose, and are not in it. */
 async function everything(scene: Scene): Promise<string> {
   const [row] = await scene.sql<{ all: string }[]>`
     select md5(concat(
@@ -18,7 +18,7 @@ async function everything(scene: Scene): Promise<string> {
   return row?.all ?? "";
 }
 
-/** 3: a write with a stale epoch or nonce changes nothing, and is told so. Writes some, and looks. */
+/** Invariant 3: a write with a stale epoch or nonce changes nothing, and is refused. Sends some and compares. */
 export async function staleChangesNothing(scene: Scene): Promise<Breach[]> {
   const rows = await scene.sql<{ id: string; epoch: number; nonce: string; worker_id: string }[]>`
     select id, epoch::int as epoch, nonce, worker_id from attempt
@@ -27,7 +27,7 @@ export async function staleChangesNothing(scene: Scene): Promise<Breach[]> {
   const before = await everything(scene);
   for (const row of rows) {
     const key = (await readFile(join(scene.stack.folder, "worker.key"), "utf8")).trim();
-    // As the very worker that held it: only epoch and nonce are wrong.
+    // Sent as the worker that had the attempt: only epoch and nonce are wrong.
     const agent = await openAgent({ url: scene.stack.url, key, workerId: row.worker_id });
     const stale: Fence[] = [
       { attemptId: row.id, epoch: row.epoch + 1, nonce: row.nonce },

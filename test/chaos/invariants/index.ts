@@ -16,19 +16,19 @@ import { cameBack } from "./travel.ts";
 
 export type { Breach } from "./tables.ts";
 
-/** What a scene came to. */
+/** The outcome of a scene. */
 export interface Findings {
   readonly breaches: readonly Breach[];
   readonly runs: number;
-  /** Processes that ran an attempt's code. */
+  /** How many processes ran an attempt's code. */
   readonly executions: number;
-  /** Attempts that were admitted. */
+  /** How many attempts were admitted. */
   readonly attempts: number;
 }
 
 /**
- * Checks a scene whose faults have stopped: waits for every run's end (5), brings the workers to rest, then compares tables,
- * journals and the ledger. 12 is a case of its own, whose worker has a wrong clock and is held to all of this.
+ * Checks a scene after its faults: waits until every run has ended (invariant 5), stops the workers, then compares tables, journals
+ * and the ledger. Invariant 12 is a case of its own: a worker with a wrong clock that must satisfy all the others.
  */
 export async function checkInvariants(scene: Scene): Promise<Findings> {
   const open = await scene.settle();

@@ -20,11 +20,11 @@ export interface ClaimJournal {
   readonly fence: Fence;
   readonly bulk: readonly Kept[];
   readonly bulkAcked: number;
-  /** Whether the control plane has acknowledged anything of it: its start at least. */
+  /** Whether the control plane acknowledged any record of it. */
   readonly confirmed: boolean;
 }
 
-/** Reads the journals of all claims of all workers. The workers must be at rest. */
+/** Reads the journals of all claims of all workers. The workers must have stopped. */
 export async function readJournals(scene: Scene): Promise<ClaimJournal[]> {
   const all: ClaimJournal[] = [];
   for (const worker of scene.workerNames) {
@@ -63,10 +63,10 @@ async function readAck(dir: string, lane: JournalLane): Promise<number> {
 }
 
 /**
- * 2: claims of one attempt have different epochs, nonces never repeat, and the database knows none older than a journal does.
- * The commit of a claim does not wait for the disk: where the database was killed whole, it may have forgotten one that it had
- * answered, and give that epoch away once more, with another nonce. What was confirmed is never forgotten. A database that went
- * back may also not know attempts that it made since.
+ * Invariant 2: claims of one attempt have different epochs, nonces never repeat, and no journal has a newer epoch than the database.
+ * The commit of a claim does not wait for the disk. After a kill of the whole database, an answered claim may be forgotten and its
+ * epoch used once more, with another nonce. A confirmed start is never forgotten. A database that went back may also not know
+ * attempts that it made later.
  */
 export async function fencesRise(scene: Scene, all: readonly ClaimJournal[]): Promise<Breach[]> {
   const rows = await scene.sql<{ id: string; epoch: number }[]>`select id, epoch::int as epoch from attempt`;
@@ -99,7 +99,7 @@ interface ChunkRow {
   readonly lines: readonly LogLine[] | null;
 }
 
-/** 7: an attempt's lines are numbered without hole or overlap, and hold what was acknowledged, or a gap in its place. */
+/** Invariant 7: an attempt's lines are numbered without hole or overlap; each acknowledged line is there, or an explicit gap is. */
 export async function linesKept(scene: Scene, journals: readonly ClaimJournal[]): Promise<Breach[]> {
   const breaches: Breach[] = [];
   const chunks = await scene.sql<ChunkRow[]>`
@@ -123,19 +123,19 @@ export async function linesKept(scene: Scene, journals: readonly ClaimJournal[])
     select id, state, epoch::int as epoch, line_base::int as line_base from attempt`;
   for (const journal of journals) {
     const row = bases.find(({ id }) => id === journal.fence.attemptId);
-    // Lines of an earlier claim were numbered from an earlier base, which the database no longer knows.
+    // An earlier claim numbered its lines from an earlier base, which the database no longer has.
     if (row?.epoch !== journal.fence.epoch) continue;
-    // Lost in the restored database before its worker was back: no report of it is taken any more.
+    // The restored database declared it lost before its worker was back, and takes no more reports of it.
     if (scene.travelled !== null && row.state === "crashed") continue;
     breaches.push(...compare(journal, { base: row.line_base, read: texts.get(row.id) ?? [] }));
   }
   return breaches;
 }
 
-/** What flows log, each line of theirs once. */
+/** The lines that flows log, once each. */
 const OWN_LINE = /^(line \d+|printed at the end) of /;
 
-/** A line that is there twice was read again from where it came, and numbered anew. */
+/** A line that appears twice: the worker read it again and gave it a new number. */
 function repeated(attemptId: string, read: readonly (string | null)[]): Breach[] {
   const own = read.filter((text) => text !== null && OWN_LINE.test(text));
   const twice = own.filter((text, index) => own.indexOf(text) !== index);

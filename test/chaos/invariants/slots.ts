@@ -2,7 +2,7 @@ import { SLOT_FAULTS } from "../../../services/control/src/slot-faults.fixture.t
 import type { Scene } from "../scene.ts";
 import type { Breach } from "./tables.ts";
 
-/** 9: slots in use are those of live attempts and their tasks, never negative, never leaked; and all were given back. */
+/** Invariant 9: used slots are those of live attempts and their tasks, never negative; in the end all are free. */
 export async function slotsKept(scene: Scene): Promise<Breach[]> {
   const faults = await scene.sql.unsafe<{ fault: string }[]>(SLOT_FAULTS);
   const left = await scene.sql<{ fault: string }[]>`

@@ -8,7 +8,7 @@ import {
 } from "@towpath/contract";
 import type { CreatedRun, Scene } from "../scene.ts";
 
-/** A breach of an invariant: its number, and what was seen. */
+/** A breach of an invariant: its number and a description. */
 export interface Breach {
   readonly invariant: number;
   readonly seen: string;
@@ -20,7 +20,7 @@ interface RunRow {
   readonly attempts: number;
   readonly copies: number;
   readonly keys: number;
-  /** Whether somebody asked for it, and not a schedule or a backfill. */
+  /** True if a person created it, false for a schedule or a backfill. */
   readonly asked: boolean;
 }
 
@@ -35,7 +35,7 @@ interface AttemptRow {
   readonly ended: boolean;
 }
 
-/** The database as far as invariants speak of it. */
+/** The parts of the database that invariants need. */
 export interface Tables {
   readonly runs: readonly RunRow[];
   readonly attempts: readonly AttemptRow[];
@@ -61,7 +61,7 @@ export async function readTables(scene: Scene): Promise<Tables> {
   return { runs, attempts, openTasks: tasks?.open ?? 0 };
 }
 
-/** 1: an acknowledged create exists exactly once, and asking again finds it. */
+/** Invariant 1: an acknowledged creation exists exactly once, and repeating it finds it. */
 export async function createdOnce(scene: Scene, tables: Tables): Promise<Breach[]> {
   const breaches: Breach[] = [];
   const known = new Map(tables.runs.map((row) => [row.id, row]));
@@ -91,7 +91,7 @@ export async function createdOnce(scene: Scene, tables: Tables): Promise<Breach[
   return breaches;
 }
 
-/** 1: a run that was lost with the database is gone whole; it may have been asked for again under its id. */
+/** Invariant 1: a run that was lost with the database is gone completely. Somebody may have created it again under its id. */
 async function halfThere(scene: Scene, { id, idempotencyKey }: CreatedRun): Promise<Breach[]> {
   const rows = await scene.sql<{ place: string }[]>`
     select 'run' as place from run where id = ${id}
@@ -105,7 +105,7 @@ async function halfThere(scene: Scene, { id, idempotencyKey }: CreatedRun): Prom
     : [{ invariant: 1, seen: `run ${id} was lost with the database, and is still in ${places}` }];
 }
 
-/** 2: one active attempt and lease at most; nonces never repeat. */
+/** Invariant 2: at most one active attempt and lease; nonces never repeat. */
 export function oneLease({ attempts }: Tables): Breach[] {
   const breaches: Breach[] = [];
   for (const [runId, own] of Map.groupBy(attempts, (row) => row.run_id)) {
@@ -122,7 +122,7 @@ export function oneLease({ attempts }: Tables): Breach[] {
   return breaches;
 }
 
-/** The ways in which an ended run's last attempt may have ended. A run may end before any attempt. */
+/** The possible states of an ended run's last attempt. A run may end before any attempt. */
 const LAST_ATTEMPT: Readonly<Record<string, readonly string[]>> = {
   completed: ["completed"],
   failed: ["failed"],
@@ -130,7 +130,7 @@ const LAST_ATTEMPT: Readonly<Record<string, readonly string[]>> = {
   cancelled: ["cancelled", "failed", "crashed"],
 };
 
-/** 4: only moves of the table, final states stay, and a run's state follows from its attempts. */
+/** Invariant 4: only moves of the transition table, final states stay, and a run's state follows from its attempts. */
 export async function lawfulMoves(scene: Scene, tables: Tables): Promise<Breach[]> {
   const breaches: Breach[] = [];
   const changes = await scene.sql<{ run_id: string; state: RunState }[]>`
@@ -173,7 +173,7 @@ function mayMove(from: RunState, to: RunState): boolean {
   });
 }
 
-/** 9: nothing is held once everything has ended: no lease, no open task of an ended attempt. */
+/** Invariant 9: nothing is left once everything has ended: no lease, no open task of an ended attempt. */
 export function nothingHeld({ attempts, openTasks, runs }: Tables): Breach[] {
   const allEnded = runs.every(({ state }) => isFinalRunState(state));
   const leased = attempts.filter((row) => row.leased && (row.ended || allEnded));
@@ -183,7 +183,7 @@ export function nothingHeld({ attempts, openTasks, runs }: Tables): Breach[] {
   ];
 }
 
-/** 10: after an acknowledged cancel no new attempt, and an end. */
+/** Invariant 10: after an acknowledged cancel the run gets no new attempt, and ends. */
 export function cancelHolds(scene: Scene, { runs }: Tables): Breach[] {
   return scene.runs.flatMap((run) => {
     const row = runs.find(({ id }) => id === run.id);

@@ -2,14 +2,14 @@ import type { Scene } from "../scene.ts";
 import { readHistory } from "../travel/history.ts";
 import type { Breach } from "./tables.ts";
 
-/** A worker that stopped what it had lost may say so too late for the control plane, which has found it lost or unknown by itself. */
+/** A worker may report the stop of a lost attempt too late: the control plane has by then declared it lost or unknown. */
 function isSameEnd(before: string, now: string | null): boolean {
   return before === now || (before.endsWith("/lost") && now?.startsWith("crashed") === true);
 }
 
 /**
- * 4 and 7 after a restore: what workers were told was stored of an attempt that the restored database knows is stored again,
- * its end as it was and its log at least as long.
+ * Invariants 4 and 7 after a restore: everything acknowledged to a worker, of an attempt that the restored database knows, is stored
+ * again. Its outcome is the same, and its log is at least as long.
  */
 export async function cameBack(scene: Scene): Promise<Breach[]> {
   if (scene.travelled === null) return [];

@@ -10,7 +10,7 @@ import { endWithUs, removeWithUs } from "../../harness/guard.ts";
 
 const run = promisify(execFile);
 
-/** Nothing waits for the disk: only the machine's own crash could tell. */
+/** The server never waits for the disk: only a crash of the machine could show that. */
 const SETTINGS = {
   fsync: "off",
   max_connections: "100",
@@ -19,18 +19,18 @@ const SETTINGS = {
   hot_standby: "on",
 } as const;
 
-/** A running database server with a data directory of its own. */
+/** A running database server with its own data folder. */
 export interface Cluster {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
   readonly dataDir: string;
-  /** A connection straight to it, past any proxy. */
+  /** A direct connection string, past any proxy. */
   readonly sql: Sql;
   stop(): Promise<void>;
 }
 
-/** Makes a folder that another account can pass through: the database may not run as root. */
+/** Makes a folder that another user may enter: Postgres refuses to run as root. */
 export async function openFolder(prefix: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), prefix));
   removeWithUs(folder);
@@ -38,7 +38,7 @@ export async function openFolder(prefix: string): Promise<string> {
   return folder;
 }
 
-/** Serves the data directory below `dir`. It resolves when the server takes writes: for a standby, when it was promoted. */
+/** Starts a server on the data folder below `dir`. Resolves when the server accepts writes; for a standby, after its promotion. */
 export async function startCluster(args: {
   dir: string;
   port?: number;
@@ -59,22 +59,22 @@ export async function startCluster(args: {
   };
 }
 
-/** A few connections for questions of our own. */
+/** A small pool for the checks' own queries. */
 export function connect(url: string): Sql {
   return postgres(url, { max: 2, onnotice: () => {}, connect_timeout: 5 });
 }
 
-/** Copies a data directory and its password below another folder; leaves out what belongs to a running server. */
+/** Copies a data folder and its password into another folder, without the files of a running server. */
 export async function copyCluster(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o711 });
-  // A server that runs meanwhile may remove a file under our hands: what it removes is not needed.
+  // A running server may remove a file during the copy. Such a file is not needed.
   await run("cp", ["-a", join(from, "data"), join(from, "password"), to]).catch((error: unknown) => {
     if (!String(error).includes("No such file")) throw error;
   });
   await rm(join(to, "data/postmaster.pid"), { force: true });
 }
 
-/** Makes a migrated cluster that does not run, of which each case gets a copy. */
+/** Makes a stopped, migrated cluster. Each case gets a copy. */
 export async function makeTemplate(): Promise<string> {
   const dir = await openFolder("towpath-travel-template-");
   const cluster = await startCluster({ dir });
@@ -83,7 +83,7 @@ export async function makeTemplate(): Promise<string> {
   return dir;
 }
 
-/** Puts a file into a data directory that belongs to whom the directory belongs to. */
+/** Writes a file into a data folder, owned by the folder's owner. */
 export async function writeInside(
   dir: string,
   name: "backup_label" | "recovery.signal" | "standby.signal",

@@ -1,24 +1,24 @@
 import type { Sql } from "postgres";
 
-/** What a database knows at one moment, as far as a journey must answer for it. */
+/** What a database holds at one moment, as far as the checks need it. */
 export interface History {
   readonly runs: ReadonlyMap<string, { readonly state: string; readonly cancelled: boolean }>;
   readonly attempts: ReadonlyMap<string, KnownAttempt>;
   readonly backfills: ReadonlySet<string>;
 }
 
-/** An attempt as one history knows it. */
+/** An attempt in one history. */
 export interface KnownAttempt {
   readonly id: string;
   readonly runId: string;
   readonly ordinal: number;
   readonly state: string;
-  /** How it ended, as it was acknowledged; null while it has not. */
+  /** Its acknowledged outcome; null while it has none. */
   readonly ended: string | null;
   readonly lines: number;
 }
 
-/** Reads what a database knows now. */
+/** Reads what a database holds now. */
 export async function readHistory(sql: Sql): Promise<History> {
   const runs = await sql<{ id: string; state: string; cancelled: boolean }[]>`
     select id, state, cancel_requested_at is not null as cancelled from run

@@ -10,22 +10,22 @@ import { type Cluster, connect, copyCluster, startCluster, writeInside } from ".
 
 /** A way for a database to go back in time. */
 export interface Kind {
-  /** Settings of the server that the journey begins on. */
+  /** Settings of the first server. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Takes what a restore begins with. */
+  /** Takes what a restore begins with, such as a base backup. */
   prepare(primary: Cluster): Promise<void>;
-  /** Marks the point that the database will go back to: what was committed before the call is in it. */
+  /** Marks the point that the database will go back to. It holds everything committed before the call. */
   mark(primary: Cluster): Promise<void>;
-  /** Makes whole what the restore needs while the old server still runs. */
+  /** Completes what the restore needs while the old server still runs. */
   secure(primary: Cluster): Promise<void>;
-  /** Starts a server that stands at the point. The old one has stopped. */
+  /** Starts a server in the state of the point. The old server has stopped. */
   restore(): Promise<Cluster>;
   close(): Promise<void>;
 }
 
-/** What a kind is made with. */
+/** Arguments for making a kind. */
 export interface KindOptions {
-  /** A folder of its own. */
+  /** A folder for its files. */
   readonly folder: string;
   readonly random: Random;
 }
@@ -41,13 +41,13 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   }
 }
 
-/** A base backup by the low-level API, below `to`. The server goes on. */
+/** Takes a base backup with the low-level API into `to`. The server continues. */
 async function backUp(primary: Cluster, to: string): Promise<void> {
   const session = await primary.sql.reserve();
   try {
     await session`select pg_backup_start('towpath', true)`;
     await copyCluster(join(primary.dataDir, ".."), to);
-    // Log written meanwhile comes from the archive, or over the stream.
+    // WAL written meanwhile comes from the archive, or over the stream.
     const wal = join(to, "data/pg_wal");
     for (const entry of await readdir(wal, { withFileTypes: true, recursive: true }))
       if (entry.isFile()) await rm(join(entry.parentPath, entry.name));
@@ -58,10 +58,10 @@ async function backUp(primary: Cluster, to: string): Promise<void> {
   }
 }
 
-/** What a recovery may be told to stop at. */
+/** The recovery targets. */
 const TARGETS = ["recovery_target_time", "recovery_target_lsn", "recovery_target_name"] as const;
 
-/** A base backup, archived log, and a recovery up to a time, a position or a named point. The timeline changes. */
+/** A base backup, archived WAL, and a recovery to a time, a position or a named point. The timeline changes. */
 function pointInTime({ folder, random }: KindOptions): Kind {
   const [archive, base] = [join(folder, "archive"), join(folder, "base")];
   let target: Record<string, string> = {};
@@ -101,10 +101,10 @@ function pointInTime({ folder, random }: KindOptions): Kind {
   };
 }
 
-/** Stops every process of a server between two instructions, as a snapshot of the volume below it sees it. */
+/** Stops every process of a server, so that a copy of its files is like a snapshot of the volume. */
 async function frozen(pid: number, work: () => Promise<void>): Promise<void> {
   const isStill = (one: number) => /^State:\s+[TZ]/m.test(readFileSync(`/proc/${one}/status`, "utf8"));
-  // Who forks stands still first, so that nobody is born afterwards.
+  // The postmaster is stopped first, so that it starts no process afterwards.
   process.kill(pid, "SIGSTOP");
   const children = childrenOf(pid);
   for (const child of children) process.kill(child, "SIGSTOP");
@@ -116,7 +116,7 @@ async function frozen(pid: number, work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** A copy of the data directory in one moment, put back later: neither the system identifier nor the timeline tells. */
+/** A snapshot of the data folder that is put back later: neither the system identifier nor the timeline changes. */
 function snapshot({ folder }: KindOptions): Kind {
   const copy = join(folder, "copy");
   return {
@@ -129,7 +129,7 @@ function snapshot({ folder }: KindOptions): Kind {
   };
 }
 
-/** A standby by asynchronous streaming, cut off for the last seconds and then promoted. The timeline changes. */
+/** An asynchronous streaming standby that is disconnected for the last seconds and then promoted. The timeline changes. */
 function standby({ folder, random }: KindOptions): Kind {
   const dir = join(folder, "standby");
   let [link, url, promoted]: [Link | null, string, Promise<Cluster> | null] = [null, "", null];
@@ -182,7 +182,7 @@ function standby({ folder, random }: KindOptions): Kind {
     },
     async close() {
       await link?.[Symbol.asyncDispose]();
-      // One that nobody has promoted is not a server that somebody else ends.
+      // If nobody promoted the standby, nobody else ends it.
       if (promoted === null) return;
       await ask("select pg_promote(false)");
       await (await promoted).stop();
@@ -196,5 +196,5 @@ export const KINDS = { pitr: pointInTime, snapshot, standby } as const satisfies
   (options: KindOptions) => Kind
 >;
 
-/** The name of such a way. */
+/** The name of a kind. */
 export type KindName = keyof typeof KINDS;

@@ -7,25 +7,25 @@ import { copyCluster, openFolder, startCluster } from "./cluster.ts";
 import { type History, readHistory } from "./history.ts";
 import { KINDS, type KindName } from "./kinds.ts";
 
-/** A database that can go back in time behind an address that stays. */
+/** A database that can go back in time behind a constant address. */
 export interface TravelDatabase extends GroundDatabase {
   /** Takes what a restore begins with, such as a base backup. */
   prepare(): Promise<void>;
   /** Marks the point to go back to. */
   mark(): Promise<void>;
-  /** Takes the database away, and brings it back as it was at the point. `meanwhile` is called while it is away. */
+  /** Takes the database away and brings it back in the state of the point. Calls `meanwhile` in between. */
   goBack(meanwhile?: () => void): Promise<Travel>;
 }
 
-/** A journey that was made. */
+/** How a database went back. */
 export interface Travel {
-  /** All that the database knows after it went back. */
+  /** What the database holds afterwards. */
   readonly past: History;
-  /** All that it knew before. */
+  /** What it held before. */
   readonly future: History;
 }
 
-/** Opens a database of one case's own, on a copy of the template. */
+/** Opens a database for one case, on a copy of the template. */
 export async function openTravelDatabase(args: {
   kind: KindName;
   random: Random;
