@@ -14,11 +14,16 @@ const withoutDescriptions: Plugin = {
     id.includes("/sdk/contract/src/") ? { code: code.replace(DESCRIPTIONS, ""), map: null } : null,
 };
 
-/** No page makes the calls of workers: without them in the table, their shapes need not be fetched by each browser. */
-const withoutWorkerRoutes: Plugin = {
-  name: "without-worker-routes",
-  load: (id) =>
-    id.endsWith("/contract/src/worker/routes.ts") ? "export const WORKER_ROUTES = {};" : undefined,
+/** Modules that no page uses, and what stands for them in the build: browsers need not fetch them. */
+const UNUSED: Readonly<Record<string, string>> = {
+  "/contract/src/worker/routes.ts": "export const WORKER_ROUTES = {};",
+  // Pages read the stream of events in their shared worker.
+  "/client/src/stream.ts": "export const streamRoute = undefined;",
+};
+
+const withoutUnused: Plugin = {
+  name: "towpath:without-unused",
+  load: (id) => Object.entries(UNUSED).find(([path]) => id.endsWith(path))?.[1],
 };
 
 /** What runs before the first paint is asked for by a name that holds its hash, like all else: a page waits for nothing then. */
@@ -41,7 +46,7 @@ const hashedTheme: Plugin = {
 };
 
 export default defineConfig({
-  plugins: [hashedTheme, withoutDescriptions, withoutWorkerRoutes, react(), tailwindcss()],
+  plugins: [hashedTheme, withoutDescriptions, withoutUnused, react(), tailwindcss()],
   // Inlined modules and data URLs would need exceptions in the content security policy.
   build: {
     target: "es2023",
