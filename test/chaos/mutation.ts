@@ -24,7 +24,7 @@ const MODEL = {
 } as const;
 const CREATE = "services/control/src/runs/create/create.test.ts";
 const CHOOSE = "services/control/src/limits/choose.prop.test.ts";
-const COMPUTE = "services/control/src/runs/claim/compute.test.ts";
+const COMPUTE = "services/control/src/runs/compute/compute.test.ts";
 
 /** Which test file must fail with a mutation, and the text in its output which proves that the mutation made it fail. */
 export const TEST_NOTICES = {

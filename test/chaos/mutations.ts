@@ -16,25 +16,25 @@ function without<Table extends string>(table: Table) {
 export const MUTATIONS = {
   /** Reports are accepted with any epoch and nonce. */
   fence: {
-    file: "services/control/src/runs/report/reported.ts",
+    file: "services/control/src/runs/lease/reported.ts",
     from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
     to: "const same = true;",
   },
   /** Starts and completions are accepted with any epoch and nonce, from any worker. */
   plainFence: {
-    file: "services/control/src/runs/store/plain.ts",
+    file: "services/control/src/runs/moves/plain.ts",
     from: 'and t.epoch = s.epoch and t.nonce = s.nonce and t.worker_id = s."workerId"',
     to: "",
   },
   /** Leases are renewed with any epoch and nonce, in the database's statement. */
   renewal: {
-    file: "services/control/src/runs/store/leases.ts",
+    file: "services/control/src/runs/lease/store.ts",
     from: 'and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)',
     to: "",
   },
   /** A claim keeps the epoch and the nonce of the previous claim. */
   claim: {
-    file: "services/control/src/runs/store/claim.ts",
+    file: "services/control/src/runs/moves/claim.ts",
     from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
     to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
   },
@@ -112,19 +112,19 @@ export const MUTATIONS = {
   },
   /** A run that waits for amounts blocks the runs behind it. */
   computeOvertaking: {
-    file: "services/control/src/runs/claim/match.ts",
+    file: "services/control/src/runs/compute/match.ts",
     from: "cursors.delete(line);\n      const isBig",
     to: "cursors.clear();\n      const isBig",
   },
   /** Nothing is reserved for a run that needs much of a worker. */
   computePatience: {
-    file: "services/control/src/runs/claim/match.ts",
+    file: "services/control/src/runs/compute/match.ts",
     from: "if (isBig && ready.waitedMs >= PATIENCE_MS)",
     to: "if (isBig && ready.waitedMs < 0)",
   },
   /** Workers are given amounts that are already in use. */
   amounts: {
-    file: "services/control/src/runs/claim/give.ts",
+    file: "services/control/src/runs/compute/give.ts",
     from: "(free, one) => without(free, readNeeds(one.needs)),",
     to: "(free) => free,",
   },

@@ -1,8 +1,14 @@
 import { SetLimit } from "@towpath/contract";
 import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import { getLimit, listLimits, setLimit } from "./limits/index.ts";
-import type { RunRequest } from "./runs/index.ts";
-import { admitPeriodicJob, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
+import {
+  admitPeriodicJob,
+  adoptRuns,
+  createRun,
+  getRun,
+  type RunRequest,
+  readRunFacts,
+} from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 

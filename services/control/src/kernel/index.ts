@@ -75,7 +75,19 @@ export { readTroubles } from "./rows/poison.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesPeriodicJob, sequencerPeriodicJob } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";
+export {
+  columnNames,
+  columns,
+  insertAll,
+  instantOf,
+  instantOrNull,
+  type RawRow,
+  rowOf,
+  rows,
+  rowsPlannedAnew,
+} from "./statements.ts";
 export { bytea, instant } from "./table.ts";
+export { cleanInstant, cleanJson, cleanText } from "./text.ts";
 export {
   afterCommit,
   beforeCommit,
@@ -86,4 +98,5 @@ export {
   undoUnless,
 } from "./transaction.ts";
 export { VERSION } from "./version.ts";
+export { wakeAfterCommit, wakeWorkerAfterCommit } from "./wake.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

@@ -1,6 +1,5 @@
 import type { LogLevel } from "@towpath/contract";
-import type { Said } from "../fake-worker.fixture.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import type { Tenancy, TestEnv } from "../test-env.fixture.ts";
 

@@ -5,12 +5,12 @@ import { type Deps, inTransaction, type Queryable, type Tx, type WorkerScope } f
 import { awaitSlots, giveSlotsBack, takeSlots } from "./admit/call-slots.ts";
 import { createIn } from "./create/create.ts";
 import { startTask } from "./create/start-task.ts";
+import { saveParent } from "./dependents/children.ts";
+import { findKnownRun, type KnownRun } from "./history/kept-children.ts";
 import { calledJob, recordHandle } from "./jobs/ask.ts";
-import { findKnownRun, type KnownRun } from "./store/kept-children.ts";
-import { lockAttempts, lockRun } from "./store/moves.ts";
+import { lockAttempts, lockRun } from "./moves/locks.ts";
 import type { AttemptRow } from "./table.ts";
 import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
-import { saveParent } from "./waits/children.ts";
 import { markDependents } from "./waits/store.ts";
 
 /** A flow's call, parsed by the contract. */

@@ -1,24 +1,23 @@
 import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
-import { type PeriodicJob, perRowJob, writeChanges } from "../kernel/index.ts";
+import { type PeriodicJob, perRowJob, wakeAfterCommit, writeChanges } from "../kernel/index.ts";
 import { type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admit/admission.ts";
 import { enterAnew } from "./create/collide.ts";
 import { expirePeriodicJob } from "./end/expire.ts";
+import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./history/archive.ts";
+import { forgetVersionsPeriodicJob } from "./history/forget-versions.ts";
+import { noteChildren } from "./history/kept-children.ts";
+import { comingMonths } from "./history/months.ts";
+import { dropPartitions, keptSince, makePartition } from "./history/partitions.ts";
+import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./history/retention.ts";
 import { jobsPeriodicJob } from "./jobs/periodic-job.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
-import { forgetVersionsPeriodicJob } from "./past/forget-versions.ts";
-import { comingMonths } from "./past/months.ts";
+import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./lease/store.ts";
+import { insertAttempts } from "./moves/create.ts";
+import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./moves/due.ts";
 import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
-import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./store/archive.ts";
-import { insertAttempts } from "./store/create.ts";
-import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./store/due.ts";
-import { noteChildren } from "./store/kept-children.ts";
-import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
-import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
-import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
 import { orphansPeriodicJob } from "./waits/orphans.ts";
 import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
-import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
 /** The history tables, which have one partition for each month. */

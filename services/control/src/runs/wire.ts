@@ -10,8 +10,8 @@ import {
   type TaskRun,
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
-import { readNeeds } from "./admit/needs.ts";
-import type { Place } from "./store/claim.ts";
+import { readNeeds } from "./compute/needs.ts";
+import type { Place } from "./moves/claim.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
 import { takenBy } from "./why/why.ts";
 

@@ -1,6 +1,5 @@
 import type { Backfill, ScheduleInstant } from "@towpath/contract";
-import { type Deps, inTransaction } from "../kernel/index.ts";
-import { insertAll } from "../runs/index.ts";
+import { type Deps, insertAll, inTransaction } from "../kernel/index.ts";
 import { insertBackfill } from "./backfills/store.ts";
 import { scheduleNamed } from "./schedules.ts";
 import { type ScheduleName, updateSchedule } from "./store.ts";

@@ -1,6 +1,5 @@
 import { type SQL, sql } from "#sql";
-import type { Queryable } from "../kernel/index.ts";
-import { rows } from "../runs/index.ts";
+import { type Queryable, rows } from "../kernel/index.ts";
 
 /** A run by its tenant and id. */
 interface RunName {

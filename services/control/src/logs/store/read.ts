@@ -1,6 +1,5 @@
 import { sql } from "#sql";
-import type { Queryable } from "../../kernel/index.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "../../runs/index.ts";
+import { columns, type Queryable, type RawRow, rowOf, rows, textArray } from "../../kernel/index.ts";
 import { bitsOf } from "../levels.ts";
 import { artifact, logChunk } from "../table.ts";
 

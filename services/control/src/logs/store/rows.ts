@@ -1,7 +1,6 @@
 import { LOG_LEVELS, type LogLevel } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import type { Queryable } from "../../kernel/index.ts";
-import { rows } from "../../runs/index.ts";
+import { type Queryable, rows } from "../../kernel/index.ts";
 import type { Levels } from "../levels.ts";
 
 /** An attempt's log by its tenant. */

@@ -1,6 +1,5 @@
 import { type SQL, sql } from "#sql";
-import type { Queryable } from "../../kernel/index.ts";
-import { numberArray, rows } from "../../runs/index.ts";
+import { numberArray, type Queryable, rows } from "../../kernel/index.ts";
 import { bitsOf, type Levels, marksOf } from "../levels.ts";
 
 /** What is searched: the lines of an attempt that are shown, as searches see them. */

@@ -1,7 +1,6 @@
 import type { ArtifactBody, LogLine } from "@towpath/contract";
 import { sql } from "#sql";
-import { type Clock, now, type Tx } from "../../kernel/index.ts";
-import { numberArray, rows, textArray } from "../../runs/index.ts";
+import { type Clock, now, numberArray, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { summarise } from "../levels.ts";
 
 /** A stretch of an attempt's log that is about to be stored. */

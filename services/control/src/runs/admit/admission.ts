@@ -1,16 +1,15 @@
-import { afterCommit, beforeCommit, type Deps, type Tx, wakeSequencer } from "../../kernel/index.ts";
-import { type Entering, enterBehind, linesOfRuns, type Stepped, takeStep } from "../../limits/index.ts";
 import {
-  admitRuns,
-  blockRuns,
-  type EnteringRun,
-  holdBlocked,
-  readEntering,
-  refuseRuns,
-} from "../store/admit.ts";
+  afterCommit,
+  beforeCommit,
+  type Deps,
+  type Tx,
+  wakeAfterCommit,
+  wakeSequencer,
+} from "../../kernel/index.ts";
+import { type Entering, enterBehind, linesOfRuns, type Stepped, takeStep } from "../../limits/index.ts";
+import { releaseDependents } from "../dependents/release.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { releaseDependents } from "../waits/dependents.ts";
-import { wakeAfterCommit } from "../wake.ts";
+import { admitRuns, blockRuns, type EnteringRun, holdBlocked, readEntering, refuseRuns } from "./store.ts";
 
 /** What a transaction asks of admission, of one workspace. */
 interface AdmissionRequest {

@@ -1,6 +1,6 @@
 import type { Tx } from "../../kernel/index.ts";
 import { movePlaces } from "../../limits/index.ts";
-import { listInQueue, reorderReady } from "../store/reorder.ts";
+import { listInQueue, reorderReady } from "./reorder-store.ts";
 
 /**
  * Gives runs that wait in a queue the place that its priority gives them now: those that wait for a worker, and those that wait

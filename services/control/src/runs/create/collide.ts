@@ -1,7 +1,7 @@
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { enterLine } from "../admit/admission.ts";
+import { type EnteringRun, listDisplaced, readEntering } from "../admit/store.ts";
 import { mustCancel } from "../end/cancel.ts";
-import { type EnteringRun, listDisplaced, readEntering } from "../store/admit.ts";
 
 /** The most runs that are cancelled for those which enter in one transaction. */
 const CANCELLED_MAX = 200;

@@ -12,17 +12,17 @@ import {
 import { getLatestVersion, type PinnedVersion, parameterProblems } from "../../deployments/index.ts";
 import {
   afterCommit,
+  cleanInstant,
   type Deps,
   DUE,
   inTransaction,
   type Scope,
   type Tx,
+  wakeAfterCommit,
   wakeSequencer,
 } from "../../kernel/index.ts";
 import { checkQueue } from "../../pools/index.ts";
-import { findRunKeys, insertRuns } from "../store/create-many.ts";
-import { cleanInstant } from "../text.ts";
-import { wakeAfterCommit } from "../wake.ts";
+import { findRunKeys, insertRuns } from "../moves/create-many.ts";
 import { fingerprintOf, queueOf, type RunRequest } from "./create.ts";
 
 /** Many requests, parsed by the contract. */

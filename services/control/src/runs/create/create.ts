@@ -10,23 +10,23 @@ import {
 } from "../../deployments/index.ts";
 import {
   afterCommit,
+  cleanInstant,
   type Deps,
   DUE,
   inTransaction,
   reachDisk,
   type Scope,
   type Tx,
+  wakeAfterCommit,
   wakeSequencer,
 } from "../../kernel/index.ts";
 import { checkQueue, type PoolIdentity } from "../../pools/index.ts";
-import { NO_NEEDS } from "../admit/needs.ts";
-import { fingerprint } from "../read/fingerprint.ts";
+import { NO_NEEDS } from "../compute/needs.ts";
+import type { AssignedAttempt, Place } from "../moves/claim.ts";
+import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "../moves/create.ts";
+import { fingerprint } from "../moves/fingerprint.ts";
 import { getRun } from "../read/read.ts";
-import type { AssignedAttempt, Place } from "../store/claim.ts";
-import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "../store/create.ts";
 import type { RunRow } from "../table.ts";
-import { cleanInstant } from "../text.ts";
-import { wakeAfterCommit } from "../wake.ts";
 import { awaitedRunOf } from "../wire.ts";
 import { enterAnew } from "./collide.ts";
 

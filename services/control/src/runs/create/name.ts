@@ -1,5 +1,5 @@
 import { afterCommit, type Tx, wakeSequencer } from "../../kernel/index.ts";
-import { saveRunName } from "../store/names.ts";
+import { saveRunName } from "./names-store.ts";
 
 /** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no changes. */
 export async function nameRun(

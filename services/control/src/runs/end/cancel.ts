@@ -1,5 +1,6 @@
 import { isFinalRunState, Problem, type Run } from "@towpath/contract";
 import {
+  cleanText,
   type Deps,
   flushChanges,
   inTransaction,
@@ -7,17 +8,16 @@ import {
   type Scope,
   type Tx,
   undoUnless,
+  wakeWorkerAfterCommit,
   wentBackAt,
 } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
-import { cancelJobs } from "../jobs/close.ts";
+import { cancelJobs } from "../dependents/close-jobs.ts";
+import { releaseDependents } from "../dependents/release.ts";
+import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
+import { notAllowed, runCan, transitionAttempt, transitionRun } from "../moves/state.ts";
 import { existingRun, getRun } from "../read/read.ts";
-import { notAllowed, runCan, transitionAttempt, transitionRun } from "../state.ts";
-import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { cleanText } from "../text.ts";
-import { releaseDependents } from "../waits/dependents.ts";
-import { wakeWorkerAfterCommit } from "../wake.ts";
 import { hasEnded } from "../wire.ts";
 
 /** How often a cancel looks again when the run's attempt changed while it waited for locks. */

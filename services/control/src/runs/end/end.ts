@@ -14,23 +14,23 @@ import {
   DUE,
   sideBySide,
   type Tx,
+  wakeAfterCommit,
   wakeSequencer,
   wentBackAt,
   writeChanges,
 } from "../../kernel/index.ts";
 import { enterLine, returnSlots } from "../admit/admission.ts";
-import { NO_NEEDS } from "../admit/needs.ts";
-import { cancelJobs } from "../jobs/close.ts";
-import { attemptMove, notAllowed, runMove, transitionRun } from "../state.ts";
-import { insertAttempts } from "../store/create.ts";
-import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../store/endings.ts";
-import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
-import { type FailedAttempt, noteFatal } from "../store/tasks.ts";
+import { NO_NEEDS } from "../compute/needs.ts";
+import { cancelJobs } from "../dependents/close-jobs.ts";
+import { releaseDependents } from "../dependents/release.ts";
+import { insertAttempts } from "../moves/create.ts";
+import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../moves/endings.ts";
+import { lockRunPolicies, settleTaskRuns } from "../moves/locks.ts";
+import { attemptMove, notAllowed, runMove, transitionRun } from "../moves/state.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
-import { releaseDependents } from "../waits/dependents.ts";
+import { type FailedAttempt, noteFatal } from "../tasks/store.ts";
 import { resumeRuns } from "../waits/resume.ts";
 import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
-import { wakeAfterCommit } from "../wake.ts";
 import { hasEnded, taskRunChange } from "../wire.ts";
 import { type Decision, decideEnding, type Outcome } from "./endings.ts";
 

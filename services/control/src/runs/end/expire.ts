@@ -1,11 +1,10 @@
 import { isDue } from "@towpath/contract";
-import { type Deps, DUE, now, perRowJob, type Tx } from "../../kernel/index.ts";
+import { type Deps, DUE, now, perRowJob, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
-import { runCan, transitionAttempt, transitionRun } from "../state.ts";
-import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
-import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
-import { releaseDependents } from "../waits/dependents.ts";
-import { wakeAfterCommit } from "../wake.ts";
+import { releaseDependents } from "../dependents/release.ts";
+import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
+import { runCan, transitionAttempt, transitionRun } from "../moves/state.ts";
+import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "./expiry.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
 export const expirePeriodicJob = perRowJob<ExpiredRun>({

@@ -1,6 +1,6 @@
 import { type AskedWait, type CalledJob, Problem, type Ref } from "@towpath/contract";
 import type { Deps, Tx } from "../../kernel/index.ts";
-import { findRun } from "../store/read.ts";
+import { findRun } from "../history/find.ts";
 import type { AttemptRow } from "../table.ts";
 import { addCallback, findJob, insertJob, saveHandle } from "./store.ts";
 

@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type CallBack, type CalledBack, type JobOutcome, Problem } from "@towpath/contract";
-import { type Deps, inTransaction } from "../../kernel/index.ts";
-import { cleanText } from "../text.ts";
+import { cleanText, type Deps, inTransaction } from "../../kernel/index.ts";
 import { findWaitNow } from "../waits/store.ts";
 import { endJobs } from "./end.ts";
 import { findJob } from "./store.ts";

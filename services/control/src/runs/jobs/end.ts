@@ -1,10 +1,9 @@
 import { JOB_TRANSITIONS, type JobOutcome, type JobTransition, type Json } from "@towpath/contract";
-import { type Deps, now, type Tx } from "../../kernel/index.ts";
-import { transitionRun } from "../state.ts";
-import { findActiveAttemptId } from "../store/moves.ts";
+import { cleanJson, type Deps, now, type Tx } from "../../kernel/index.ts";
+import { releaseDependents } from "../dependents/release.ts";
+import { findActiveAttemptId } from "../moves/locks.ts";
+import { transitionRun } from "../moves/state.ts";
 import type { JobRow } from "../table.ts";
-import { cleanJson } from "../text.ts";
-import { releaseDependents } from "../waits/dependents.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
 import { keptOpen, saveJobEnds } from "./store.ts";

@@ -7,10 +7,20 @@ import {
   type Ref,
 } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
-import { after } from "../store/moves.ts";
-import type { RunName } from "../store/read.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import {
+  type Clock,
+  columns,
+  now,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
+import type { RunName } from "../history/find.ts";
+import { after } from "../moves/locks.ts";
 import { type JobRow, job, type RunRow } from "../table.ts";
 
 const jobsOf = (raws: readonly RawRow[]): JobRow[] => raws.map((raw) => rowOf(job, raw));

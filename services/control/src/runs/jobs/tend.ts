@@ -1,7 +1,6 @@
 import { type TendedJob, type TendedJobs, type TendJobs, WakeUp } from "@towpath/contract";
-import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
+import { cleanText, type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
 import type { JobRow } from "../table.ts";
-import { cleanText } from "../text.ts";
 import { endJobs, type JobOver } from "./end.ts";
 import {
   findJobs,

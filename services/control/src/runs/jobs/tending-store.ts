@@ -1,7 +1,16 @@
 import { sql } from "#sql";
-import { type Clock, now, type Queryable, type WorkerScope } from "../../kernel/index.ts";
-import { after } from "../store/moves.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import {
+  type Clock,
+  columns,
+  now,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  textArray,
+  type WorkerScope,
+} from "../../kernel/index.ts";
+import { after } from "../moves/locks.ts";
 import { type JobRow, job } from "../table.ts";
 
 /** What a worker has found out about jobs that go on. */

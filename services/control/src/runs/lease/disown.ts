@@ -7,9 +7,9 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { endUnstarted } from "../end/end.ts";
-import { type HeldAttempt, sameFence } from "../store/leases.ts";
-import { lockAttempts } from "../store/moves.ts";
+import { lockAttempts } from "../moves/locks.ts";
 import { loseAttempt } from "./lose.ts";
+import { type HeldAttempt, sameFence } from "./store.ts";
 
 /** To which incarnation of the database the worker of a poll has offered again what it knows. */
 export interface Reconciling {

@@ -1,10 +1,9 @@
 import { OUTCOME_UNKNOWN, type RunError } from "@towpath/contract";
-import { type Deps, failpoint, type Tx, wentBackAt } from "../../kernel/index.ts";
+import { type Deps, failpoint, type Tx, wakeWorkerAfterCommit, wentBackAt } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end/end.ts";
-import { noteRestore } from "../store/restore-notice.ts";
 import type { AttemptRow } from "../table.ts";
-import { wakeWorkerAfterCommit } from "../wake.ts";
 import { releaseAttempt } from "./release.ts";
+import { noteRestore } from "./restore-notice.ts";
 
 /**
  * Declares a started attempt lost: its worker is silent, or came back without it. One of which nothing was heard since the database went back may

@@ -1,9 +1,8 @@
 import { sql } from "#sql";
-import { afterCommit, type Deps, now, type Tx } from "../../kernel/index.ts";
-import { NO_NEEDS } from "../admit/needs.ts";
-import { transitionAttempt, transitionRun } from "../state.ts";
+import { afterCommit, type Deps, now, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
+import { NO_NEEDS } from "../compute/needs.ts";
+import { transitionAttempt, transitionRun } from "../moves/state.ts";
 import { type AttemptRow, attempt } from "../table.ts";
-import { wakeAfterCommit } from "../wake.ts";
 
 /** The longest an attempt stays out of reach after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;

@@ -1,5 +1,5 @@
 import { type Deps, inTransaction } from "../../kernel/index.ts";
-import { type FenceOf, type HeldAttempt, renewLeases } from "../store/leases.ts";
+import { type FenceOf, type HeldAttempt, renewLeases } from "./store.ts";
 
 /** What nonces of ours look like. Others fence nothing, and may hold what the database cannot. */
 export const NONCE = /^[0-9a-f-]{36}$/;

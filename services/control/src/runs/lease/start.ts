@@ -1,6 +1,6 @@
 import { afterCommit, type Deps, type Tx, wakeSequencer } from "../../kernel/index.ts";
-import { attemptMove, notAllowed, runMove } from "../state.ts";
-import { saveStarts } from "../store/starts.ts";
+import { saveStarts } from "../moves/start.ts";
+import { attemptMove, notAllowed, runMove } from "../moves/state.ts";
 import type { AttemptRow } from "../table.ts";
 
 /** A claimed attempt that is to start, locked by the caller, and the sequence of the control record that says so. */

@@ -1,9 +1,9 @@
 import { type Deps, flushChanges, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
-import { transitionRun } from "../state.ts";
-import type { FenceOf } from "../store/leases.ts";
-import { takeBackAttempt } from "../store/take-back.ts";
+import { transitionRun } from "../moves/state.ts";
+import { takeBackAttempt } from "../moves/take-back.ts";
 import type { AttemptRow } from "../table.ts";
 import { NONCE } from "./renew.ts";
+import type { FenceOf } from "./store.ts";
 
 /** How many claims of one attempt a database may have forgotten: a worker must not bring the epoch to where no claim can count on. */
 const FORGOTTEN_MAX = 1_000;

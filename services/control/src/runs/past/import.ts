@@ -10,8 +10,8 @@ import {
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, type Deps, inTransaction, type Tx, writeChanges } from "../../kernel/index.ts";
 import { fingerprintOf } from "../create/create.ts";
+import { pathKey } from "../moves/fingerprint.ts";
 import { historyPartitionsPeriodicJob } from "../periodic-jobs.ts";
-import { pathKey } from "../read/fingerprint.ts";
 import { analyzeHistory, insertEnded } from "../store/import.ts";
 import type { attemptHistory, runHistory, taskRunHistory } from "../table.ts";
 import { runChange } from "../wire.ts";

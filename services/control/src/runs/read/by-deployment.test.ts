@@ -4,7 +4,7 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsPeriodicJobs } from "../periodic-jobs.ts";
-import { readRunFacts } from "../store/facts.ts";
+import { readRunFacts } from "../why/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 
 let testEnv: TestEnv;

@@ -1,8 +1,8 @@
 import type { LatestRuns, VersionTrust } from "@towpath/contract";
 import { getVersionDetail } from "../../deployments/index.ts";
 import type { Deps, Scope } from "../../kernel/index.ts";
-import { selectLatestRuns, selectVersionRuns, type VersionRunRow } from "../store/by-deployment.ts";
-import { selectUsual } from "../store/facts.ts";
+import { selectUsual } from "../why/facts.ts";
+import { selectLatestRuns, selectVersionRuns, type VersionRunRow } from "./by-deployment-store.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 

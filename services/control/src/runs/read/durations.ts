@@ -1,7 +1,7 @@
 import { DURATIONS_MAX, type DurationsQuery, type RunDurations } from "@towpath/contract";
 import type { z } from "zod";
 import type { Deps, Scope } from "../../kernel/index.ts";
-import { selectSpans } from "../store/durations.ts";
+import { selectSpans } from "./durations-store.ts";
 
 /**
  * How long the newest of the runs that filters find took, or have taken so far: those that have started among the newest 2,000

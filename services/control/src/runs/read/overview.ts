@@ -1,7 +1,7 @@
 import { OVERVIEW_STRETCHES, type Overview } from "@towpath/contract";
 import type { Deps, Scope } from "../../kernel/index.ts";
-import { countRuns } from "../store/overview.ts";
-import { readRestoreNotice } from "../store/restore-notice.ts";
+import { readRestoreNotice } from "../lease/restore-notice.ts";
+import { countRuns } from "./overview-store.ts";
 
 const HOUR_MS = 3_600_000;
 

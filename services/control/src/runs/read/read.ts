@@ -19,11 +19,10 @@ import {
   type Scope,
 } from "../../kernel/index.ts";
 import { readStartGate } from "../../pools/index.ts";
-import { NO_NEEDS } from "../admit/needs.ts";
+import { NO_NEEDS } from "../compute/needs.ts";
+import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "../history/find.ts";
 import { cancellingReasons } from "../jobs/why.ts";
-import { listRunRows } from "../store/list.ts";
-import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "../store/read.ts";
-import { listLate } from "../store/reports.ts";
+import { listLate } from "../lease/reports.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
 import { waitReasons } from "../waits/why.ts";
 import { computeReason } from "../why/compute.ts";
@@ -32,6 +31,7 @@ import { limitReasons } from "../why/limits.ts";
 import { gateReason } from "../why/start-gate.ts";
 import { reasonsOf, whyOf } from "../why/why.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "../wire.ts";
+import { listRunRows } from "./list.ts";
 
 /** Whose runs are read: any scope, a worker's included, is that of one workspace. */
 type Tenant = Pick<Scope, "workspaceId">;

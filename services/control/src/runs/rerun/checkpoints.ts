@@ -16,11 +16,11 @@ import {
   readCursor,
   type WorkerScope,
 } from "../../kernel/index.ts";
-import { findAttempt, listCheckpointRows, listLatestAttempts } from "../store/checkpoints.ts";
-import { sameFence } from "../store/leases.ts";
-import { findRun, type RunName } from "../store/read.ts";
+import { findRun, type RunName } from "../history/find.ts";
+import { sameFence } from "../lease/store.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
+import { findAttempt, listCheckpointRows, listLatestAttempts } from "./checkpoints-store.ts";
 import { lineageOf } from "./lineage.ts";
 import { standingIn } from "./standing.ts";
 

@@ -1,10 +1,10 @@
 import { Problem } from "@towpath/contract";
 import { type Deps, inTransaction, perRowJob } from "../../kernel/index.ts";
+import type { RunName } from "../history/find.ts";
+import { lockRun } from "../moves/locks.ts";
 import { existingRun } from "../read/read.ts";
-import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "../store/checkpoints.ts";
-import { lockRun } from "../store/moves.ts";
-import type { RunName } from "../store/read.ts";
 import { hasEnded } from "../wire.ts";
+import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "./checkpoints-store.ts";
 
 /**
  * Deletes the refs of what a run that has ended left in the store. Idempotent.

@@ -1,5 +1,5 @@
 import type { Queryable } from "../../kernel/index.ts";
-import { findRun } from "../store/read.ts";
+import { findRun } from "../history/find.ts";
 import type { RunRow } from "../table.ts";
 
 /** The longest chain of reruns that is followed back. */

@@ -2,8 +2,8 @@ import { type Json, Problem, type RerunPlan, type Run, type Trigger } from "@tow
 import { getLatestVersion, getVersion, type PinnedVersion } from "../../deployments/index.ts";
 import { type Deps, inTransaction, type Queryable, type Scope } from "../../kernel/index.ts";
 import { createIn } from "../create/create.ts";
+import { listTaskRunRows } from "../history/find.ts";
 import { existingRun, getRun } from "../read/read.ts";
-import { listTaskRunRows } from "../store/read.ts";
 import type { RunRow, TaskRunRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
 import { lineageOf, originOf } from "./lineage.ts";

@@ -1,7 +1,7 @@
 import { failureStands } from "@towpath/contract";
 import type { Queryable } from "../../kernel/index.ts";
-import { listAttemptStates } from "../store/checkpoints.ts";
 import type { TaskRunRow } from "../table.ts";
+import { listAttemptStates } from "./checkpoints-store.ts";
 
 /** Tells of some rows, of attempts that have ended, which are failures whose errors later attempts throw again. */
 export async function standingIn(

@@ -1,7 +1,6 @@
 import { sql } from "#sql";
-import type { Tx } from "../../kernel/index.ts";
+import { insertAll, type Tx } from "../../kernel/index.ts";
 import { attemptHistory, runHistory, runKey, taskRunHistory } from "../table.ts";
-import { insertAll } from "./rows.ts";
 
 /** Rows of runs that have ended, with all that belongs to them. */
 export interface EndedRows {

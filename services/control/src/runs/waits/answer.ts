@@ -1,7 +1,6 @@
 import { type Json, mayAnswer, Problem, type Wait } from "@towpath/contract";
 import { checkAnswer } from "../../deployments/index.ts";
-import { type Deps, inTransaction, type Scope, type Tx } from "../../kernel/index.ts";
-import { cleanJson } from "../text.ts";
+import { cleanJson, type Deps, inTransaction, type Scope, type Tx } from "../../kernel/index.ts";
 import { settleWaits } from "./resume.ts";
 import { findWaitNow, lockWait, lockWaiting, noteAnswer, type WaitNow } from "./store.ts";
 import { waitOf } from "./wire.ts";

@@ -1,7 +1,7 @@
 import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
 import { type Deps, type Tx, writeChanges } from "../../kernel/index.ts";
+import { findKnownRun } from "../history/kept-children.ts";
 import { intendJob } from "../jobs/ask.ts";
-import { findKnownRun } from "../store/kept-children.ts";
 import type { AttemptRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
 import { findEventFor, lockEvents } from "./events-store.ts";

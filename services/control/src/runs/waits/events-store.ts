@@ -1,9 +1,17 @@
 import { sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
-import { after } from "../store/moves.ts";
-import type { RunName } from "../store/read.ts";
-import { FORGET_MAX } from "../store/retention.ts";
-import { columns, type RawRow, rowOf, rows } from "../store/rows.ts";
+import {
+  type Clock,
+  columns,
+  now,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  type Tx,
+} from "../../kernel/index.ts";
+import type { RunName } from "../history/find.ts";
+import { FORGET_MAX } from "../history/retention.ts";
+import { after } from "../moves/locks.ts";
 import { type EventRow, event } from "../table.ts";
 import { LOCK_ORDER } from "./store.ts";
 

@@ -1,8 +1,6 @@
 import { type Json, Problem, type SentEvent } from "@towpath/contract";
-import { type Deps, DUE, inTransaction, type Scope } from "../../kernel/index.ts";
+import { cleanJson, type Deps, DUE, inTransaction, type Scope, wakeAfterCommit } from "../../kernel/index.ts";
 import type { EventRow } from "../table.ts";
-import { cleanJson } from "../text.ts";
-import { wakeAfterCommit } from "../wake.ts";
 import {
   findEvent,
   insertEvent,

@@ -1,7 +1,13 @@
 import type { RunState, WaitState } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import type { Queryable } from "../../kernel/index.ts";
-import { columns, type RawRow, rowOf, rowsPlannedAnew, textArray } from "../store/rows.ts";
+import {
+  columns,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rowsPlannedAnew,
+  textArray,
+} from "../../kernel/index.ts";
 import { type WaitRow, wait } from "../table.ts";
 
 /** Which waits of a workspace to list. */

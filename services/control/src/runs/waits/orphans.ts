@@ -1,6 +1,12 @@
 import { perRowJob } from "../../kernel/index.ts";
+import {
+  forgetOrphaning,
+  listOrphans,
+  ORPHANS_BATCH,
+  type Orphan,
+  untilOrphans,
+} from "../dependents/children.ts";
 import { cancelIn } from "../end/cancel.ts";
-import { forgetOrphaning, listOrphans, ORPHANS_BATCH, type Orphan, untilOrphans } from "./children.ts";
 
 /** What a run that is cancelled with its parent is told. */
 const REASON = "The run that started it has ended.";

@@ -1,6 +1,6 @@
 import { EVENTS_KEPT_MS } from "@towpath/contract";
 import { type PeriodicJob, perRowJob } from "../../kernel/index.ts";
-import { FORGET_MAX } from "../store/retention.ts";
+import { FORGET_MAX } from "../history/retention.ts";
 import { forgetEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
 import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.ts";

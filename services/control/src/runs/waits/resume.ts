@@ -1,11 +1,18 @@
 import { RUN_TRANSITIONS, uuidv7, WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
-import { afterCommit, type Deps, type Tx, wakeSequencer, writeChanges } from "../../kernel/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  type Tx,
+  wakeAfterCommit,
+  wakeSequencer,
+  wakeWorkerAfterCommit,
+  writeChanges,
+} from "../../kernel/index.ts";
 import { enterLine } from "../admit/admission.ts";
-import { closeOpenJobs } from "../jobs/close.ts";
-import { insertAttempts } from "../store/create.ts";
-import { makeReady } from "../store/due.ts";
+import { closeOpenJobs } from "../dependents/close-jobs.ts";
+import { insertAttempts } from "../moves/create.ts";
+import { makeReady } from "../moves/due.ts";
 import type { WaitRow } from "../table.ts";
-import { wakeAfterCommit, wakeWorkerAfterCommit } from "../wake.ts";
 import { runChange } from "../wire.ts";
 import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
 import { waitChanges } from "./wire.ts";

@@ -7,10 +7,20 @@ import {
   type WaitState,
 } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
-import { runIsLimited } from "../store/due.ts";
-import type { RunName } from "../store/read.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import {
+  type Clock,
+  columns,
+  now,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
+import type { RunName } from "../history/find.ts";
+import { runIsLimited } from "../moves/due.ts";
 import { type WaitRow, wait } from "../table.ts";
 
 /** In which order the locks of several waits are taken, so that no two transactions wait for each other. */

@@ -1,9 +1,8 @@
 import { LIMITS, type WaitReason } from "@towpath/contract";
 import { sql } from "#sql";
-import type { Queryable } from "../../kernel/index.ts";
+import { columns, type Queryable, type RawRow, rowOf, rows, textArray } from "../../kernel/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
 import { jobText } from "../jobs/why.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
 import { type JobRow, type WaitRow, wait } from "../table.ts";
 
 /** The most waits of one run that are told. */

@@ -9,10 +9,9 @@ import {
   shownAmounts,
 } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
-import { readNeeds } from "../admit/needs.ts";
-import { capacityOf, linesOf } from "../claim/give.ts";
-import { match, type WorkerCapacity } from "../claim/match.ts";
-import { readRunFacts } from "../store/facts.ts";
+import { capacityOf, linesOf } from "../compute/give.ts";
+import { match, type WorkerCapacity } from "../compute/match.ts";
+import { readNeeds } from "../compute/needs.ts";
 import {
   type Holding,
   listReady,
@@ -20,8 +19,9 @@ import {
   type ReadyRow,
   readPlace,
   type WorkerNow,
-} from "../store/match.ts";
+} from "../compute/store.ts";
 import type { RunRow } from "../table.ts";
+import { readRunFacts } from "./facts.ts";
 import type { ReasonText } from "./why.ts";
 
 interface Waiting {

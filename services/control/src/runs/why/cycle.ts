@@ -1,7 +1,7 @@
 import type { RunWhy } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
-import { readRunFacts } from "../store/facts.ts";
 import { type Edge, readEdges } from "./edges.ts";
+import { readRunFacts } from "./facts.ts";
 
 /**
  * The circle of runs that a run is part of: each waits for the next, the last for the first. What is waited for comes as soon

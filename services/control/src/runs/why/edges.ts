@@ -1,13 +1,13 @@
 import { type Amounts, amountsText, covers, lacking } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
 import { listSlotEdges, type SlotEdge } from "../../limits/index.ts";
-import { readNeeds } from "../admit/needs.ts";
-import { capacityOf } from "../claim/give.ts";
-import { listParents } from "../store/facts.ts";
-import { listWorkersNow } from "../store/match.ts";
-import { listReadyRuns, listTakenPlaces, type ReadyRun } from "../store/places.ts";
+import { capacityOf } from "../compute/give.ts";
+import { readNeeds } from "../compute/needs.ts";
+import { listWorkersNow } from "../compute/store.ts";
 import { type EndEdge, listEndEdges } from "../waits/why.ts";
+import { listParents } from "./facts.ts";
 import { calledText, setText } from "./limits.ts";
+import { listReadyRuns, listTakenPlaces, type ReadyRun } from "./slots.ts";
 
 /** That a run waits for another: for slots or a place that the other has, or for its end. */
 export interface Edge {

@@ -7,7 +7,7 @@ import {
 } from "@towpath/contract";
 import { type Clock, dateOf, type Queryable } from "../../kernel/index.ts";
 import { holderOf, listHolders, listWaits, type WaitRow } from "../../limits/index.ts";
-import { readRunFacts } from "../store/facts.ts";
+import { readRunFacts } from "./facts.ts";
 
 /** What a run, or its task runs, wait for that limits say, with who has the slots. */
 export async function limitReasons(

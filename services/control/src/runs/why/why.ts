@@ -1,5 +1,5 @@
 import type { WaitReason } from "@towpath/contract";
-import { AHEAD_MAX, type WaitFacts } from "../store/read.ts";
+import { AHEAD_MAX, type WaitFacts } from "../history/find.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 
 /** What the sentence about a waiting run is made of. */

@@ -1,6 +1,6 @@
 import type { Amounts, Claimed } from "@towpath/contract";
-import { type Deps, graceMs, type WorkerScope } from "../../kernel/index.ts";
-import { cleanJson, type FenceOf, type KeptPlace, sameFence } from "../../runs/index.ts";
+import { cleanJson, type Deps, graceMs, type WorkerScope } from "../../kernel/index.ts";
+import { type FenceOf, type KeptPlace, sameFence } from "../../runs/index.ts";
 import type { Arrived } from "./arrivals.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";

@@ -1,5 +1,13 @@
 import type { Rejection, Reported } from "@towpath/contract";
-import { type Deps, failpoint, type Tx, type WorkerScope, writeChanges } from "../../kernel/index.ts";
+import {
+  cleanJson,
+  type Deps,
+  failpoint,
+  type Tx,
+  type WorkerScope,
+  wakeAfterCommit,
+  writeChanges,
+} from "../../kernel/index.ts";
 import {
   artifactChange,
   insertChunks,
@@ -9,7 +17,6 @@ import {
   saveArtifacts,
 } from "../../logs/index.ts";
 import {
-  cleanJson,
   commandsFor,
   isCurrent,
   type Late,
@@ -19,7 +26,6 @@ import {
   type ReportedAttempt,
   saveReported,
   takeBack,
-  wakeAfterCommit,
 } from "../../runs/index.ts";
 import type { AttemptRow } from "../../runs/table.ts";
 import { type BulkResult, readBulk } from "./bulk.ts";

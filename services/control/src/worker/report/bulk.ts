@@ -1,6 +1,6 @@
 import { BulkRecord, LIMITS, type LogLine, type ProblemCode, type Rejection } from "@towpath/contract";
+import { cleanInstant, cleanJson } from "../../kernel/index.ts";
 import type { NewArtifact, NewChunk } from "../../logs/index.ts";
-import { cleanInstant, cleanJson } from "../../runs/index.ts";
 import type { AttemptRow } from "../../runs/table.ts";
 import { type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
 

@@ -1,6 +1,6 @@
 import { ControlRecord, type Reported } from "@towpath/contract";
-import { type Deps, failpoint, wakeSequencer } from "../../kernel/index.ts";
-import { cleanJson, type FenceOf, rowsAfter, storeCalls, type TaskRecord } from "../../runs/index.ts";
+import { cleanJson, type Deps, failpoint, wakeSequencer } from "../../kernel/index.ts";
+import { type FenceOf, rowsAfter, storeCalls, type TaskRecord } from "../../runs/index.ts";
 import type { TaskRunRow } from "../../runs/table.ts";
 import { type LooseRecord, nextInSequence, readRecord } from "./records.ts";
 

@@ -1,9 +1,8 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
-import { type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
+import { cleanJson, type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
 import {
   applyTaskRecords,
   attemptCan,
-  cleanJson,
   endAttempts,
   endUnstarted,
   nameRun,

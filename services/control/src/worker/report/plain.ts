@@ -1,6 +1,6 @@
 import { ATTEMPT_TRANSITIONS, ControlRecord, isDue, type Reported, RUN_TRANSITIONS } from "@towpath/contract";
-import { type Deps, DUE, failpoint, wakeSequencer } from "../../kernel/index.ts";
-import { cleanJson, type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
+import { cleanJson, type Deps, DUE, failpoint, wakeSequencer } from "../../kernel/index.ts";
+import { type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
 import { type LooseRecord, readRecord } from "./records.ts";
 
 /** What a worker reports of one attempt. */

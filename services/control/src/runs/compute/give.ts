@@ -1,0 +1,123 @@
+import { type Amounts, without } from "@towpath/contract";
+import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
+import type { FenceOf } from "../lease/store.ts";
+import { type AssignedAttempt, claimChosen } from "../moves/claim.ts";
+import { type Match, match, type NeedsLine, taking, type WorkerCapacity } from "./match.ts";
+import { NO_NEEDS, readNeeds } from "./needs.ts";
+import { listReady, listWorkersNow, lockWorkers, nextLines, type ReadyRow, type WorkerNow } from "./store.ts";
+
+/** A poll that waits for work, as far as it says what its worker can take. */
+export interface WaitingPoll {
+  readonly worker: WorkerScope;
+  /** The worker's name. */
+  readonly name: string;
+  /** The poll's number since the worker's start. */
+  readonly seq: number;
+  /** How many attempts it can take. */
+  readonly free: number;
+  /** What of its amounts it said is free. Null: all of them. */
+  readonly amounts: Amounts | null;
+  /** What the worker said it holds. */
+  readonly held: readonly FenceOf[];
+}
+
+/** The most of one line that one step gives away. */
+const OF_LINE_MAX = 100;
+
+/** A step of matching has been taken. */
+export interface Given {
+  readonly claimed: readonly AssignedAttempt[];
+  /** Whether another step may find more. */
+  readonly more: boolean;
+  /** Whether anything is ready that needs more than a place: then the next look must match too. */
+  readonly mixed: boolean;
+  /** Where the next step begins to look at lines. */
+  readonly after: string;
+}
+
+/**
+ * Gives what is ready in a pool to the polls that wait, where some of it needs more than a place: each to a worker that has all it
+ * needs free, by what the database says that it holds and by what the worker itself says.
+ *
+ * The rows of the workers are locked before what they hold is read, so that two control planes never give the same amounts
+ * away; whatever is not ready any more when it is claimed is left.
+ */
+export async function giveMatched(
+  deps: Deps,
+  args: {
+    pool: { workspaceId: string; poolId: string };
+    waiters: readonly WaitingPoll[];
+    places: number;
+    after: string;
+    claimLeaseMs: number;
+  },
+): Promise<Given> {
+  const { workspaceId } = args.pool;
+  return await inTransaction(deps, async (tx) => {
+    const each = Math.min(args.places, OF_LINE_MAX);
+    const ready = await listReady(tx, deps.clock, { ...args.pool, each, after: args.after });
+    const mixed = ready.some((one) => one.needs !== NO_NEEDS);
+    const after = nextLines(ready);
+    if (ready.length === 0) return { claimed: [], more: args.after !== "", mixed: args.after !== "", after };
+    const workerIds = args.waiters.map(({ worker }) => worker.workerId);
+    await lockWorkers(tx, { workspaceId, workerIds });
+    const workers = await listWorkersNow(tx, deps.clock, { ...args.pool, waiting: workerIds });
+    const waiting = new Map(args.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
+    const capacities = workers.filter((one) => one.takes).map((one) => capacityOf(one, waiting.get(one.id)));
+    const { given } = match({ lines: linesOf(ready), capacities });
+    const chosen = given.flatMap((one) => placeOf(one, waiting));
+    if (chosen.length === 0) return { claimed: [], more: after !== "", mixed, after };
+    const { claimLeaseMs } = args;
+    const claimed = await claimChosen(tx, deps.clock, { workspaceId, chosen, claimLeaseMs });
+    return { claimed, more: claimed.length > 0 || after !== "", mixed, after };
+  });
+}
+
+/** What is ready, in lines of equal needs. */
+export function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
+  return [...Map.groupBy(ready, (one) => one.needs)].map(([needs, of]) => ({
+    needs: readNeeds(needs),
+    ready: of,
+  }));
+}
+
+/** A worker as matching sees it. */
+export function capacityOf(worker: WorkerNow, waiter: WaitingPoll | undefined): WorkerCapacity {
+  const { id: workerId, amounts: total } = worker;
+  const places = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
+  const hasPlace = places > 0 || worker.held < worker.capacity;
+  return { workerId, places, hasPlace, total, free: freeOf(worker, waiter) };
+}
+
+/** Whether a worker has neither started anew nor polled elsewhere since this poll. */
+function stands(worker: WorkerNow, { worker: session, seq }: WaitingPoll): boolean {
+  return worker.generation === session.generation && worker.pollSeq <= seq;
+}
+
+/**
+ * What is free on a worker: what it has without all that it holds, and no more than it says itself without what it did not know
+ * of yet when it said so.
+ */
+function freeOf(worker: WorkerNow, waiter: WaitingPoll | undefined): Amounts {
+  const byRows = worker.holds.reduce<Amounts>(
+    (free, one) => without(free, readNeeds(one.needs)),
+    worker.amounts,
+  );
+  if (waiter === undefined) return byRows;
+  const known = new Set(waiter.held.map((fence) => fence.attemptId));
+  const untold = worker.holds.filter((one) => !known.has(one.attemptId));
+  const said = untold.reduce<Amounts>(
+    (free, one) => taking(free, readNeeds(one.needs)),
+    waiter.amounts ?? worker.amounts,
+  );
+  return Object.fromEntries(
+    Object.entries(byRows).map(([name, amount]) => [name, Math.min(amount, said[name] ?? 0)]),
+  );
+}
+
+function placeOf({ attemptId, workerId }: Match, waiting: ReadonlyMap<string, WaitingPoll>) {
+  const waiter = waiting.get(workerId);
+  if (waiter === undefined) return [];
+  const { worker, name: workerName, seq } = waiter;
+  return [{ attemptId, workerId, workerName, told: { generation: worker.generation, seq } }];
+}

@@ -1,0 +1,147 @@
+import { type Amounts, workerOnlineMs } from "@towpath/contract";
+import { sql } from "#sql";
+import { type Clock, now, type Queryable, rows, type Tx, textArray } from "../../kernel/index.ts";
+
+/** Lines of equal needs that one step of matching looks at; where a pool has more, the next step begins behind them. */
+const LINES_MAX = 200;
+/** Workers of a pool that one step looks at. */
+const WORKERS_MAX = 1_000;
+
+/** Something ready in a pool's line, and what it needs. */
+export interface ReadyRow {
+  readonly needs: string;
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly priority: number;
+  readonly dueMs: number;
+  readonly waitedMs: number;
+}
+
+/**
+ * The first of each line of equal needs in a pool, and of those that need nothing. Locks nothing: whoever is given one claims
+ * it. Index attempt_ready: a probe for each line, and its first rows; the statement that claims what needs nothing is not touched by any of it.
+ */
+export function listReady(
+  from: Queryable,
+  clock: Clock,
+  args: { workspaceId: string; poolId: string; each: number; after: string },
+): Promise<ReadyRow[]> {
+  const at = now(clock);
+  return rows<ReadyRow>(
+    from,
+    sql`with recursive line (needs) as (
+        (select needs from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
+          and needs > ${args.after} order by needs limit 1)
+        union all
+        select (select n.needs from attempt n where n.pool_id = ${args.poolId} and n.workspace_id = ${args.workspaceId} and n.state = 'ready'
+          and n.needs > line.needs order by n.needs limit 1) from line where line.needs is not null
+      ), looked as (
+        (select needs from line where needs is not null limit ${LINES_MAX}) union all select '' collate "C"
+      )
+      select l.needs, f.id as "attemptId", f.run_id as "runId", f.priority, extract(epoch from f.scheduled_at)::float8 * 1000 as "dueMs",
+        extract(epoch from ${at} - f.created_at)::float8 * 1000 as "waitedMs"
+      from looked l cross join lateral (
+        select id, run_id, priority, scheduled_at, created_at from attempt
+        where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready' and needs = l.needs
+          and (not_before is null or not_before <= ${at})
+        order by priority desc, scheduled_at, id limit ${args.each}
+      ) f`,
+  );
+}
+
+/** Where the next look at lines begins: behind the last of them, if there were too many for one. */
+export function nextLines(found: readonly Pick<ReadyRow, "needs">[]): string {
+  const lines = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
+  return lines.size < LINES_MAX ? "" : ([...lines].sort().at(-1) ?? "");
+}
+
+/** An attempt that a worker holds and that needs something. */
+export interface Holding {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly needs: string;
+  readonly forMs: number;
+}
+
+/** A worker of a pool as the database knows it, with the needs of what it holds. */
+export interface WorkerNow {
+  readonly id: string;
+  readonly name: string;
+  readonly generation: number;
+  readonly pollSeq: number;
+  readonly capacity: number;
+  readonly amounts: Amounts;
+  /** Whether it takes work at all: it neither drains nor pauses. */
+  readonly takes: boolean;
+  readonly held: number;
+  /** Of what it holds, what needs something. */
+  readonly holds: readonly Holding[];
+}
+
+/**
+ * Locks workers until the end of the transaction, in the order of their ids: what is given to them from now on, whichever
+ * process gives it, is seen by the statement after.
+ */
+export async function lockWorkers(
+  tx: Tx,
+  args: { workspaceId: string; workerIds: readonly string[] },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`select 1 from worker where workspace_id = ${args.workspaceId} and id = any(${textArray(args.workerIds)}::uuid[])
+      order by id for no key update`,
+  );
+}
+
+/**
+ * The workers of a pool that are online, or poll here, which need not have been written yet. What they hold is read from the attempts themselves, and counted nowhere else: an attempt
+ * that ends, is lost or is given back, however it does so, has given back its amounts. Indexes worker_pool, attempt_held.
+ */
+export function listWorkersNow(
+  from: Queryable,
+  clock: Clock,
+  args: { workspaceId: string; poolId: string; waiting: readonly string[] },
+): Promise<WorkerNow[]> {
+  const at = now(clock);
+  return rows<WorkerNow>(
+    from,
+    sql`select w.id, w.name, w.generation::float8 as generation, w.poll_seq::float8 as "pollSeq", w.capacity, w.amounts,
+        not w.draining and (w.paused_until is null or w.paused_until <= ${at}) as takes, h.held,
+        coalesce(h.holds, '[]') as holds
+      from worker w cross join lateral (
+        select count(*)::int as held,
+          json_agg(json_build_object('attemptId', h.id, 'runId', h.run_id, 'needs', h.needs,
+            'forMs', extract(epoch from ${at} - h.claimed_at)::float8 * 1000)) filter (where h.needs <> '') as holds
+        from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
+      ) h
+      where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
+        and (w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+          or w.id = any(${textArray(args.waiting)}::uuid[]))
+      order by w.last_seen_at desc limit ${WORKERS_MAX}`,
+  );
+}
+
+/** The most of a line that is counted. */
+const LINE_COUNTED = 1_000;
+
+/** Where something ready stands among all that is ready and needs the same, from 1, and how many they are, counted up to 1000. Index attempt_ready. */
+export async function readPlace(
+  from: Queryable,
+  args: { workspaceId: string; attemptId: string },
+): Promise<{ position: number; waiting: number }> {
+  const [found] = await rows<{ position: number; waiting: number }>(
+    from,
+    sql`with mine as materialized (
+        select pool_id, needs, priority, scheduled_at, id from attempt
+        where id = ${args.attemptId} and workspace_id = ${args.workspaceId}
+      ), line as materialized (
+        select o.priority, o.scheduled_at, o.id from attempt o
+        where o.pool_id = (select pool_id from mine) and o.workspace_id = ${args.workspaceId} and o.state = 'ready'
+          and o.needs = (select needs from mine)
+        order by o.priority desc, o.scheduled_at, o.id limit ${LINE_COUNTED}
+      )
+      select (select count(*)::int from line) as waiting, (select count(*)::int + 1 from line l, mine m
+        where l.priority > m.priority or l.priority = m.priority and (l.scheduled_at, l.id) < (m.scheduled_at, m.id)) as position`,
+  );
+  return found ?? { position: 1, waiting: 1 };
+}

@@ -1,0 +1,70 @@
+import { type SQL, sql } from "#sql";
+import { type Queryable, rows } from "../../kernel/index.ts";
+import type { ChildOutcome, RunRow } from "../table.ts";
+import { findRun, type RunName } from "./find.ts";
+import type { Month } from "./months.ts";
+import { FORGET_MAX, startOf } from "./retention.ts";
+
+/** A run as a flow that has started it sees it. */
+export interface KnownRun extends ChildOutcome {
+  readonly id: string;
+  /** The run that started it, if a run did. */
+  readonly startedBy: string | null;
+}
+
+function knownOf(row: RunRow): KnownRun {
+  const { id, deployment, task, state, cause, result, error, trigger } = row;
+  const startedBy = trigger.kind === "run" ? trigger.runId : null;
+  return { id, deployment, task, state, cause, result, error, startedBy };
+}
+
+/** A run, live or archived; or a child whose history is gone while its parent has not ended. Primary key of run_key. */
+export async function findKnownRun(from: Queryable, args: RunName): Promise<KnownRun | null> {
+  const row = await findRun(from, args);
+  if (row !== null) return knownOf(row);
+  const [kept] = await rows<{ startedBy: string; outcome: ChildOutcome }>(
+    from,
+    sql`select parent_id as "startedBy", outcome from run_key
+      where workspace_id = ${args.workspaceId} and run_id = ${args.runId} and parent_id is not null and outcome is not null`,
+  );
+  return kept === undefined ? null : { id: args.runId, startedBy: kept.startedBy, ...kept.outcome };
+}
+
+/** How a run ended, for its parent, as SQL over an alias of run or run_history. */
+export function outcomeOf(alias: string): SQL {
+  const r = sql.identifier(alias);
+  return sql`json_build_object('deployment', ${r}.deployment, 'task', ${r}.task, 'state', ${r}.state,
+    'cause', ${r}.cause, 'result', ${r}.result, 'error', ${r}.error)`;
+}
+
+/** What `run_key` keeps of how a child ended, as SQL, without the ref of its result. As json: jsonb refuses a NUL in a text. */
+export const outcomeWithoutResult: SQL = sql`json_build_object('deployment', outcome->'deployment',
+  'task', outcome->'task', 'state', outcome->'state', 'cause', outcome->'cause', 'result', null, 'error', outcome->'error')`;
+
+/**
+ * Notes in `run_key` how children of live runs ended whose history is to be forgotten: of those that a release archived
+ * which did not note it. Walks the live runs that have dependents. Indexes run_history_children, primary key of run_key.
+ * @returns How many, at most FORGET_MAX.
+ */
+export async function noteChildren(db: Queryable, before: Month): Promise<number> {
+  const noted = await rows(
+    db,
+    sql`with picked as materialized (
+        select h.* from run p
+          -- Looked up row by row, by the limits, whatever the planner thinks of the tables' sizes.
+          cross join lateral (select c.workspace_id, c.id, c.parent_id, ${outcomeOf("c")} as outcome from run_history c
+              cross join lateral (select 1 from run_key k where k.workspace_id = c.workspace_id and k.run_id = c.id
+                and k.outcome is null limit 1) unnoted
+            where c.workspace_id = p.workspace_id and c.parent_id = p.id and c.ended_at < ${startOf(before)}
+            limit ${FORGET_MAX}) h
+        where p.ended_at is null and p.tied
+        limit ${FORGET_MAX}
+      )
+      update run_key k set parent_id = p.parent_id, outcome = p.outcome from picked p
+      where k.workspace_id = p.workspace_id and k.run_id = p.id and k.outcome is null
+        and k.workspace_id = any(array(select distinct workspace_id from picked))
+        and k.run_id = any(array(select id from picked))
+      returning 1`,
+  );
+  return noted.length;
+}

@@ -1,0 +1,111 @@
+import { sql } from "#sql";
+import { type Clock, type Database, now, type Queryable, rows, sqlState } from "../../kernel/index.ts";
+import { type Month, monthOf } from "./months.ts";
+
+/** A partition that should be there: rows of `parent` from one bound to the next. */
+export interface Partition {
+  readonly parent: string;
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Another process made it first; or its range already has rows in the default partition, where they may stay. */
+const HARMLESS_STATES = ["42P07", "23505", "23514"];
+
+/** Only what our own code writes goes into the statement: names and bounds of digits, letters, `_`, `-` and `:`. */
+const PLAIN = /^[0-9A-Za-z_:.-]+$/;
+
+/**
+ * Makes a partition if it is missing. DDL takes no parameters, hence the check of what is spliced in.
+ * @returns Whether it was made.
+ */
+export async function makePartition(db: Queryable, args: Partition): Promise<boolean> {
+  if (![args.name, args.parent, args.from, args.to].every((part) => PLAIN.test(part))) return false;
+  const [found] = await db.execute<{ there: boolean }>(
+    sql`select to_regclass(${args.name}) is not null as there`,
+  );
+  if (found?.there) return false;
+  try {
+    await db.execute(
+      sql`create table ${sql.identifier(args.name)} partition of ${sql.identifier(args.parent)}
+        for values from (${sql.raw(`'${args.from}'`)}) to (${sql.raw(`'${args.to}'`)})`,
+    );
+    return true;
+  } catch (error) {
+    if (HARMLESS_STATES.includes(sqlState(error) ?? "")) return false;
+    throw error;
+  }
+}
+
+/** How long a drop waits for those who read; longer, and everybody else would wait behind it. */
+const DROP_WAIT = "2s";
+
+/** Somebody reads it now; another process dropped it first, or is about to. */
+const NOT_NOW_STATES = ["55P03", "42P01", "40P01"];
+
+/**
+ * The month before which everything has been kept long enough, by the database's clock: no process whose own clock is
+ * wrong may decide what is thrown away.
+ */
+export async function keptSince(
+  from: Queryable,
+  clock: Clock,
+  args: { retentionMs: number },
+): Promise<Month> {
+  const [found] = await rows<{ cutoffMs: number }>(
+    from,
+    sql`select extract(epoch from ${now(clock)} - make_interval(secs => ${args.retentionMs / 1000}))::float8 * 1000
+      as "cutoffMs"`,
+  );
+  return monthOf(found?.cutoffMs ?? 0);
+}
+
+/** A partition of a month. */
+export interface MonthPartition {
+  readonly name: string;
+  readonly month: Month;
+}
+
+/** The partitions of whole months before one, oldest first. */
+export async function listPartitions(
+  from: Queryable,
+  args: { parent: string; before: Month },
+): Promise<MonthPartition[]> {
+  const found = await from.execute<{ name: string; startMs: number }>(
+    sql`select c.relname as name,
+        extract(epoch from to_date(right(c.relname, 7), 'YYYY"m"MM')::timestamp)::float8 * 1000 as "startMs"
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = to_regclass(${args.parent}) and c.relname ~ ${`^${args.parent}_y[0-9]{4}m[0-9]{2}$`}
+        and c.relname < ${`${args.parent}_${args.before.name}`}
+      order by 1`,
+  );
+  return found.map(({ name, startMs }) => ({ name, month: monthOf(startMs) }));
+}
+
+/**
+ * Drops the partitions of whole months before one. A drop costs the same however many rows it holds.
+ * @returns Whether none is left; false when one is in use, which the next round tries again.
+ */
+export async function dropPartitions(
+  db: Database["db"],
+  args: { parent: string; before: Month },
+): Promise<boolean> {
+  let done = true;
+  for (const { name } of await listPartitions(db, args)) done = (await dropPartition(db, name)) && done;
+  return done;
+}
+
+/** Drops a partition. @returns Whether it is gone; false when it is in use. */
+export async function dropPartition(db: Database["db"], name: string): Promise<boolean> {
+  try {
+    await db.transaction(async (tx) => {
+      await tx.execute(sql`select set_config('lock_timeout', ${DROP_WAIT}, true)`);
+      await tx.execute(sql`drop table if exists ${sql.identifier(name)}`);
+    });
+    return true;
+  } catch (error) {
+    if (NOT_NOW_STATES.includes(sqlState(error) ?? "")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+import { idFloor } from "@towpath/contract";
+import { type SQL, sql } from "#sql";
+import { type Queryable, rows } from "../../kernel/index.ts";
+import type { Month } from "./months.ts";
+
+/** The most rows of each table that one round forgets. */
+export const FORGET_MAX = 1_000;
+
+/** The first instant of a month, as SQL. */
+export const startOf = (month: Month): SQL => sql`${new Date(month.startMs).toISOString()}::timestamptz`;
+
+/** Whether a run has not ended, or not before a month, as SQL over its id. Primary key of run_key. */
+export function isRunKept(args: { workspaceId: SQL; runId: SQL; since: Month }): SQL {
+  return sql`exists (select 1 from run_key k where k.workspace_id = ${args.workspaceId} and k.run_id = ${args.runId}
+    and (k.ended_at is null or k.ended_at >= ${startOf(args.since)}))`;
+}
+
+/** As `isRunKept`, of the run of an attempt. Primary keys of attempt and attempt_history. */
+export function isAttemptKept(args: { attemptId: SQL; since: Month }): SQL {
+  return sql`(exists (select 1 from attempt k where k.id = ${args.attemptId})
+    or exists (select 1 from attempt_history k
+      where k.id = ${args.attemptId} and k.run_ended_at >= ${startOf(args.since)}))`;
+}
+
+/**
+ * Whether some attempt of a month is of a run that has not ended, or not before another month. Primary keys of attempt and
+ * attempt_history.
+ */
+export async function keepsAttemptOf(
+  from: Queryable,
+  args: { month: Month; since: Month },
+): Promise<boolean> {
+  const isOfMonth = sql`k.id >= ${idFloor(args.month.startMs)}::uuid and k.id < ${idFloor(args.month.endMs)}::uuid`;
+  const [found] = await rows<{ kept: boolean }>(
+    from,
+    sql`select exists (select 1 from attempt k where ${isOfMonth})
+      or exists (select 1 from attempt_history k
+        where ${isOfMonth} and k.run_ended_at >= ${startOf(args.since)}) as kept`,
+  );
+  return found?.kept ?? true;
+}
+
+/** The default partitions, and the column that says to which month a row would belong. */
+const STRAY = [
+  { table: "run_history_default", column: "ended_at" },
+  { table: "attempt_history_default", column: "run_ended_at" },
+  { table: "task_run_history_default", column: "run_ended_at" },
+] as const;
+
+/**
+ * Forgets history that lies outside the partitions of months: what was archived while one was missing. Walks the default
+ * partitions, which are all but empty.
+ * @returns How many rows, at most FORGET_MAX of each table.
+ */
+export async function forgetStray(db: Queryable, before: Month): Promise<number> {
+  let count = 0;
+  for (const { table, column } of STRAY) {
+    const gone = await db.execute(
+      sql`delete from ${sql.identifier(table)} where ctid = any(array(
+          select ctid from ${sql.identifier(table)}
+          where ${sql.identifier(column)} < ${startOf(before)}
+          limit ${FORGET_MAX}))
+        returning 1`,
+    );
+    count += gone.length;
+  }
+  return count;
+}
+
+/**
+ * Forgets that the ids and idempotency keys of runs were taken whose history is gone, so that these tables do not grow
+ * for ever; of a run whose parent has not ended only then: its parent would start it again. Indexes run_key_ended, idempotency_key_run,
+ * primary key of run.
+ * @returns How many runs, at most FORGET_MAX.
+ */
+export async function forgetKeys(db: Queryable, before: Month): Promise<number> {
+  const [gone] = await rows<{ count: number }>(
+    db,
+    sql`with old as materialized (
+        select c.workspace_id, c.run_id from run_key c
+          -- Looked up row by row, by the limit: an anti-join may read all live runs.
+          left join lateral (select p.id from run p where p.workspace_id = c.workspace_id and p.id = c.parent_id
+            and p.ended_at is null limit 1) q on true
+        where c.ended_at < ${startOf(before)} and q.id is null
+        order by c.ended_at limit ${FORGET_MAX}
+      ), gone as (
+        delete from run_key k using old o where k.workspace_id = o.workspace_id and k.run_id = o.run_id returning 1
+      ), keys as (
+        delete from idempotency_key i using old o where i.workspace_id = o.workspace_id and i.run_id = o.run_id
+      )
+      select count(*)::int as count from gone`,
+  );
+  return gone?.count ?? 0;
+}
+
+/** Tables of what runs have had to do with, and the column that says when a row was over. */
+const OVER_AT = { wait: "settled_at", job: "ended_at" } as const;
+
+/**
+ * Forgets what runs that are gone had waited for, or had others do. Indexes wait_settled, job_over, primary key of run_key.
+ * @returns How many rows, at most FORGET_MAX.
+ */
+export async function forgetTraces(
+  db: Queryable,
+  args: { table: keyof typeof OVER_AT; before: Month },
+): Promise<number> {
+  const table = sql.identifier(args.table);
+  const gone = await rows(
+    db,
+    sql`delete from ${table} where ctid = any(array(
+        select o.ctid from ${table} o
+        where o.${sql.identifier(OVER_AT[args.table])} < ${startOf(args.before)}
+          and not ${isRunKept({ workspaceId: sql`o.workspace_id`, runId: sql`o.run_id`, since: args.before })}
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
+
+/**
+ * Forgets reports that came late, long ago, on attempts of runs that are gone. Index late_report_received.
+ * @returns How many, at most FORGET_MAX.
+ */
+export async function forgetLate(db: Queryable, before: Month): Promise<number> {
+  const gone = await rows(
+    db,
+    sql`delete from late_report where ctid = any(array(
+        select l.ctid from late_report l
+        where l.last_received_at < ${startOf(before)}
+          and not ${isAttemptKept({ attemptId: sql`l.attempt_id`, since: before })}
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
+
+/**
+ * Whether a run, live or in history, or an external job is of a version. Walks the live runs of a workspace, and those of
+ * the deployment in history. Index run_history_deployment.
+ */
+export async function isVersionNeeded(
+  from: Queryable,
+  args: { workspaceId: string; versionId: string; deployment: string },
+): Promise<boolean> {
+  const [found] = await rows<{ needed: boolean }>(
+    from,
+    sql`select exists (select 1 from run r where r.workspace_id = ${args.workspaceId} and r.version_id = ${args.versionId})
+      or exists (select 1 from job j where j.workspace_id = ${args.workspaceId} and j.version_id = ${args.versionId}
+        and j.ended_at is null)
+      or exists (select 1 from run_history h where h.workspace_id = ${args.workspaceId} and h.deployment = ${args.deployment}
+        and h.version_id = ${args.versionId}) as needed`,
+  );
+  return found?.needed !== false;
+}

@@ -1,0 +1,180 @@
+import type { AttemptState } from "@towpath/contract";
+import { type SQL, sql } from "#sql";
+import {
+  type Clock,
+  type Config,
+  columns,
+  graceMs,
+  lockedOf,
+  now,
+  type Queryable,
+  type RawRow,
+  reachableSince,
+  rowOf,
+  rows,
+  standsSince,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
+import { after } from "../moves/locks.ts";
+import { type AttemptRow, attempt } from "../table.ts";
+
+/** Which claim of which attempt is writing. */
+export interface FenceOf {
+  readonly attemptId: string;
+  readonly epoch: number;
+  readonly nonce: string;
+}
+
+/** Whether two fences name the same claim of the same attempt. */
+export function sameFence(one: FenceOf, other: FenceOf): boolean {
+  return one.attemptId === other.attemptId && one.epoch === other.epoch && one.nonce === other.nonce;
+}
+
+/** An attempt that a worker holds, as far as commands and leases need it. */
+export interface HeldAttempt extends FenceOf {
+  readonly workerId: string;
+  readonly state: AttemptState;
+  readonly started: boolean;
+  readonly cancelStage: string | null;
+  readonly cancelReason: string | null;
+  /** Paths of waits that the flow has asked for, that are over, and that it does not know to be over. Null: none. */
+  readonly answers: readonly string[] | null;
+  /** The latest poll whose answer told the worker of it. */
+  readonly toldGeneration: number;
+  readonly toldSeq: number;
+}
+
+const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.state,
+  coalesce(a.told_generation, 0)::float8 as "toldGeneration", coalesce(a.told_seq, 0)::float8 as "toldSeq",
+  a.started_at is not null as started, a.cancel_stage as "cancelStage",
+  (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
+    as "cancelReason",
+  (select json_agg(w.path) from wait w where w.asked_by = a.id and w.state <> 'open') as answers`;
+
+/** Every attempt that these workers hold. Index attempt_held. */
+export function listHeld(
+  from: Queryable,
+  args: { workspaceId: string; workerIds: readonly string[] },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    from,
+    sql`select ${HELD} from attempt a
+      where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
+        and a.lease_expires_at is not null`,
+  );
+}
+
+/** Attempts of waiting workers that may mean something for them to hear. Indexes attempt_held, wait_untold. */
+export function listChanges(
+  from: Queryable,
+  args: { workspaceId: string; workerIds: readonly string[] },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    from,
+    sql`select ${HELD} from attempt a
+      where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
+        and a.lease_expires_at is not null and (a.state in ('claimed', 'cancelling')
+          or exists (select 1 from wait w where w.asked_by = a.id and w.state <> 'open'))`,
+  );
+}
+
+/**
+ * Renews the leases of the fences that still hold, in one statement. Rows are locked in the order of their ids, as
+ * reports do. Index attempt_held or the primary key; 50 of a worker's 500 leases in 1.2 ms.
+ */
+export function renewLeases(
+  tx: Tx,
+  clock: Clock,
+  args: {
+    workspaceId: string;
+    workerId: string;
+    fences: readonly FenceOf[];
+    leaseMs: number;
+    claimLeaseMs: number;
+  },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    tx,
+    sql`with offered as materialized (
+        select * from json_to_recordset(${JSON.stringify(args.fences)}::json)
+          as f ("attemptId" uuid, epoch bigint, nonce text)
+      ), held as materialized (
+        select h.id from attempt h
+        where h.id = any(array(select "attemptId" from offered)) and h.workspace_id = ${args.workspaceId}
+          and h.worker_id = ${args.workerId} and h.lease_expires_at is not null
+          and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)
+        order by h.id for update
+      )
+      update attempt a set lease_expires_at = greatest(a.lease_expires_at,
+        case a.state when 'claimed' then ${after(clock, args.claimLeaseMs)} else ${after(clock, args.leaseMs)} end)
+      where a.id = any(array(select id from held)) and a.lease_expires_at is not null
+      returning ${HELD}`,
+  );
+}
+
+/** Milliseconds until the first lease ends; negative if one has. Null when nothing is held. Index attempt_lease. */
+export function untilLeaseEnds(clock: Clock): SQL {
+  return sql`select extract(epoch from min(lease_expires_at) - ${now(clock)}) * 1000
+    from attempt where lease_expires_at is not null`;
+}
+
+/** The most attempts that one round of a lease periodic job handles. */
+export const LEASE_BATCH = 100;
+
+/** An attempt whose lease is over, of a run that people look at. */
+export type LapsedRow = AttemptRow & { readonly subjectId: string };
+
+const lapsedOf = (raws: readonly RawRow[]): LapsedRow[] =>
+  raws.map((raw) => rowOf(attempt, raw)).map((row) => ({ ...row, subjectId: row.runId }));
+
+/** Which attempt, in statements over a row `a` of attempt. */
+const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as const;
+
+/** Whether workers have had a grace to offer again since the database went back, if it ever has. */
+function offeredAgain(clock: Clock, config: Config): SQL {
+  return sql`coalesce(${standsSince} + make_interval(secs => ${graceMs(config) / 1000}::float8), '-infinity') < ${now(clock)}`;
+}
+
+/**
+ * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
+ * for as long, and have had a grace to offer again, however short `lost_after_ms` is. Skips what somebody else holds. Index attempt_lease.
+ */
+export async function lockLost(
+  from: Queryable,
+  clock: Clock,
+  args: Which & { config: Config },
+): Promise<LapsedRow[]> {
+  const at = now(clock);
+  const raws = await rows<RawRow>(
+    from,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.lease_expires_at < ${at} and a.started_at is not null
+        and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
+        and ${reachableSince(clock, args.config)} + make_interval(secs => greatest(a.lost_after_ms, ${args.config.leaseMs}) / 1000.0) < ${at}
+        and ${offeredAgain(clock, args.config)}
+        and ${args.among(attemptColumns)}
+      order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
+  );
+  return lapsedOf(raws);
+}
+
+/** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
+export async function lockLapsed(
+  from: Queryable,
+  clock: Clock,
+  args: Which & { config: Config },
+): Promise<LapsedRow[]> {
+  const at = now(clock);
+  const raws = await rows<RawRow>(
+    from,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.lease_expires_at < ${at} and a.started_at is null
+        and ${reachableSince(clock, args.config)} + make_interval(secs => ${args.config.claimLeaseMs / 1000}::float8) < ${at}
+        and ${offeredAgain(clock, args.config)}
+        and ${args.among(attemptColumns)}
+      order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
+  );
+  return lapsedOf(raws);
+}

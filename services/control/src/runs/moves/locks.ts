@@ -1,0 +1,167 @@
+import type { Spec, TaskRunState } from "@towpath/contract";
+import { type SQL, sql } from "#sql";
+import {
+  type Clock,
+  columns,
+  now,
+  numberArray,
+  type RawRow,
+  rowOf,
+  rows,
+  type Tx,
+  textArray,
+} from "../../kernel/index.ts";
+import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
+import { runIsLimited } from "./due.ts";
+
+/** The deciding clock's instant plus a duration. */
+export function after(clock: Clock, ms: number): SQL<Date> {
+  return sql<Date>`${now(clock)} + make_interval(secs => ${ms / 1000})`;
+}
+
+/**
+ * Locks attempts of a workspace until the end of the transaction, in the order of their ids. Whoever needs both locks
+ * an attempt before its run.
+ */
+export async function lockAttempts(
+  tx: Tx,
+  args: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<AttemptRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
+      order by a.id for update`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}
+
+/** Locks the attempt of a run that has not ended, if there is one. Index attempt_one_active. */
+export async function lockActiveAttempt(
+  tx: Tx,
+  args: { workspaceId: string; runId: string },
+): Promise<AttemptRow | null> {
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.workspace_id = ${args.workspaceId} and a.run_id = ${args.runId} and a.ended_at is null for update`,
+  );
+  return raw === undefined ? null : rowOf(attempt, raw);
+}
+
+/** The attempt of a run that has not ended, without a lock. Index attempt_one_active. */
+export async function findActiveAttemptId(
+  tx: Tx,
+  args: { workspaceId: string; runId: string },
+): Promise<string | null> {
+  const [found] = await rows<{ id: string }>(
+    tx,
+    sql`select id from attempt
+      where workspace_id = ${args.workspaceId} and run_id = ${args.runId} and ended_at is null`,
+  );
+  return found?.id ?? null;
+}
+
+/** Locks a live run. */
+export async function lockRun(tx: Tx, args: { workspaceId: string; runId: string }): Promise<RunRow | null> {
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`select ${columns(run, "r")} from run r
+      where r.workspace_id = ${args.workspaceId} and r.id = ${args.runId} for update`,
+  );
+  return raw === undefined ? null : rowOf(run, raw);
+}
+
+/** What the ending of a run's attempt is decided by. */
+export interface RunPolicy {
+  readonly runId: string;
+  readonly retry: Spec["retry"];
+  readonly spent: number;
+  /** Whether its next attempt needs slots. */
+  readonly limited: boolean;
+  /** Whether its end concerns others, or it waits for something. */
+  readonly hasDependents: boolean;
+}
+
+/**
+ * Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. A run that is one task
+ * of another has that task's retries: what the task throws it has been tried again for in its process, so that only the loss
+ * of that is left.
+ */
+export async function lockRunPolicies(
+  tx: Tx,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<RunPolicy[]> {
+  return rows<RunPolicy>(
+    tx,
+    sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
+          else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
+            'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
+      from run r join deployment_version v on v.id = r.version_id
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
+      order by r.id for update of r`,
+  );
+}
+
+/** Ends the open task runs of attempts. Index task_run_open. */
+export async function settleTaskRuns(
+  tx: Tx,
+  clock: Clock,
+  args: {
+    attemptIds: readonly string[];
+    workspaceId: string;
+    from: readonly TaskRunState[];
+    to: TaskRunState;
+  },
+): Promise<TaskRunRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update task_run t set state = ${args.to}, ended_at = ${now(clock)}
+      where t.attempt_id = any(${textArray(args.attemptIds)}::uuid[]) and t.workspace_id = ${args.workspaceId}
+        and t.ended_at is null and t.state = any(${textArray(args.from)}::text[])
+      returning ${columns(taskRun, "t")}`,
+  );
+  return raws.map((raw) => rowOf(taskRun, raw));
+}
+
+/** What a report has moved on for one attempt, beside its state. */
+export interface Progress {
+  readonly attemptId: string;
+  readonly controlAcked: number;
+  readonly bulkAcked: number;
+  readonly nextLine: number;
+  readonly cancelStage: string | null;
+}
+
+/**
+ * Stores how far the reports of attempts have come, and renews the leases of those that are still held: whoever writes
+ * is there. The rows are locked by `lockAttempts`, or archived.
+ */
+export async function saveProgress(
+  tx: Tx,
+  clock: Clock,
+  args: {
+    workspaceId: string;
+    leaseMs: number;
+    claimLeaseMs: number;
+    table: "attempt" | "attempt_history";
+    progress: readonly Progress[];
+  },
+): Promise<void> {
+  if (args.progress.length === 0) return;
+  const of = (key: "controlAcked" | "bulkAcked" | "nextLine") =>
+    numberArray(args.progress.map((one) => one[key]));
+  await rows(
+    tx,
+    sql`update ${sql.identifier(args.table)} t set control_acked = p.control_acked, bulk_acked = p.bulk_acked,
+        next_line = p.next_line, cancel_stage = p.cancel_stage,
+        lease_expires_at = case when t.lease_expires_at is null then null
+          when t.state = 'claimed' then greatest(t.lease_expires_at, ${after(clock, args.claimLeaseMs)})
+          else greatest(t.lease_expires_at, ${after(clock, args.leaseMs)}) end
+      from unnest(${textArray(args.progress.map((one) => one.attemptId))}::uuid[], ${of("controlAcked")}::bigint[],
+        ${of("bulkAcked")}::bigint[], ${of("nextLine")}::bigint[],
+        ${textArray(args.progress.map((one) => one.cancelStage))}::text[])
+        as p (id, control_acked, bulk_acked, next_line, cancel_stage)
+      where t.id = p.id and t.workspace_id = ${args.workspaceId}`,
+  );
+}

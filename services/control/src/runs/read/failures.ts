@@ -1,0 +1,110 @@
+import { FAILURE_GROUPS_MAX, type RunState } from "@towpath/contract";
+import { type SQL, sql } from "#sql";
+import { columns, instantOrNull, type Queryable, type RawRow, rowOf, rows } from "../../kernel/index.ts";
+import { archivedAt, type RunName } from "../history/find.ts";
+import { type RunRow, type TaskRunRow, taskRun } from "../table.ts";
+
+/** What differs between failures that are alike: quoted values, ids and numbers. Of a message so much is compared. */
+const VARYING = `"[^"]{0,200}"|'[^']{0,200}'|[0-9a-f]{8,}|[0-9]+`;
+const COMPARED_CHARS = 500;
+
+/** The failed calls of an attempt, live or archived. Indexes task_run_order, task_run_history_order. */
+function failedOf(args: RunName & { attempt: number }): SQL {
+  const where = sql`t.workspace_id = ${args.workspaceId} and t.run_id = ${args.runId} and t.attempt = ${args.attempt}
+    and t.kind = 'task' and t.state = 'failed' and t.error is not null`;
+  return sql`select ${columns(taskRun, "t")} from task_run t where ${where}
+    union all
+    select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(args)}`;
+}
+
+/** Failed calls of one task that are alike. */
+export interface FailedGroup {
+  readonly calls: number;
+  /** How many failed in all groups, those that are not listed included. */
+  readonly failedCalls: number;
+  readonly first: TaskRunRow;
+}
+
+/** The failed calls of an attempt in groups of those that are alike, the largest first. */
+export async function listFailedGroups(
+  from: Queryable,
+  args: RunName & { attempt: number },
+): Promise<FailedGroup[]> {
+  const raws = await rows<RawRow & { calls: number; failed_calls: number }>(
+    from,
+    sql`with failed as materialized (${failedOf(args)}), alike as (
+        select min(ord) as ord, count(*)::int as calls, sum(count(*)) over ()::int as failed_calls
+        from failed
+        group by name, error ->> 'name',
+          regexp_replace(left(error ->> 'message', ${COMPARED_CHARS}), ${VARYING}, '…', 'gi')
+        order by count(*) desc, min(ord) limit ${FAILURE_GROUPS_MAX}
+      )
+      select t.*, g.calls, g.failed_calls from alike g join failed t on t.ord = g.ord order by g.calls desc, g.ord`,
+  );
+  return raws.map((raw) => ({
+    calls: raw.calls,
+    failedCalls: raw.failed_calls,
+    first: rowOf(taskRun, raw),
+  }));
+}
+
+/**
+ * The innermost failed call that a run's error tells of: its message is the error's own, or stands in the error's text as
+ * that of a cause does. Of several, the first to end.
+ */
+export async function findFailedTask(
+  from: Queryable,
+  args: RunName & { attempt: number; message: string; text: string },
+): Promise<TaskRunRow | null> {
+  const [raw] = await rows<RawRow>(
+    from,
+    sql`select t.* from (${failedOf(args)}) t
+      where t.error ->> 'message' <> '' and strpos(${args.text}, t.error ->> 'message') > 0
+      order by t.error ->> 'message' = ${args.message} desc,
+        length(t.path) - length(replace(t.path, '/', '')) desc, t.ended_at, t.ord limit 1`,
+  );
+  return raw === undefined ? null : rowOf(taskRun, raw);
+}
+
+/** How the runs of a deployment before one went. */
+export interface Neighbours {
+  readonly lastCompleted: { readonly id: string; readonly version: number; readonly endedAt: Date } | null;
+  readonly failingSince: { readonly id: string; readonly state: RunState; readonly createdAt: Date } | null;
+}
+
+type Neighbour = Pick<RunRow, "id" | "version" | "state"> & { created_at: string; ended_at: string };
+
+/** The last run of a deployment before one that completed, and the first after it that did not. Index run_history_deployment, run_newest. */
+export async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours> {
+  const { workspaceId, deployment, createdAt } = run;
+  const oneOf = async (states: SQL, args: { between: SQL; order: SQL }) => {
+    const of = (table: SQL) => sql`(select r.id, r.version, r.state, r.created_at, r.ended_at from ${table} r
+      where r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and ${states} and ${args.between}
+        and r.id <> ${run.id} order by r.created_at ${args.order} limit 1)`;
+    const [found] = await rows<Neighbour>(
+      from,
+      sql`select * from (${of(sql`run`)} union all ${of(sql`run_history`)}) r order by r.created_at ${args.order} limit 1`,
+    );
+    return found;
+  };
+  const at = createdAt.toISOString();
+  const good = await oneOf(sql`r.state = 'completed'`, {
+    between: sql`r.created_at <= ${at}`,
+    order: sql`desc`,
+  });
+  if (good === undefined) return { lastCompleted: null, failingSince: null };
+  const bad = await oneOf(sql`r.state in ('failed', 'crashed')`, {
+    between: sql`r.created_at <= ${at} and r.created_at > ${good.created_at}`,
+    order: sql`asc`,
+  });
+  return {
+    lastCompleted: { id: good.id, version: good.version, endedAt: instantOf(good.ended_at) },
+    failingSince:
+      bad === undefined ? null : { id: bad.id, state: bad.state, createdAt: instantOf(bad.created_at) },
+  };
+}
+
+/** An instant that is never null. */
+function instantOf(text: string): Date {
+  return instantOrNull(text) ?? new Date(0);
+}

@@ -1,0 +1,148 @@
+import {
+  type ControlRecord,
+  FINAL_TASK_RUN_STATES,
+  type TaskRunTransition,
+  type TaskTry,
+  tryListMax,
+} from "@towpath/contract";
+import { cleanInstant, type Tx, writeChanges } from "../../kernel/index.ts";
+import { pathKey } from "../moves/fingerprint.ts";
+import { taskRunAfter } from "../moves/state.ts";
+import type { AttemptRow, TaskRunRow } from "../table.ts";
+import { taskRunChange } from "../wire.ts";
+import { findTaskRuns, saveTaskRuns } from "./store.ts";
+
+/** A record about a task run, or about a value that was kept in one. */
+export type TaskRecord = Extract<ControlRecord, { type: "task" | "kept" }>;
+type TaskMove = Extract<ControlRecord, { type: "task" }>;
+type KeptRecord = Extract<ControlRecord, { type: "kept" }>;
+
+/** So much of the message of a try that failed is kept; that of the last is in the call's own error. */
+const TRY_ERROR_CHARS = 500;
+
+/**
+ * Applies the task records of one attempt in order, with one read and one write for all of them. The caller holds the
+ * attempt's lock, under which alone task runs are written, so that no row needs a guard of its own. A task run that is
+ * not there counts as pending: its `queue` may have been dropped or rejected.
+ * @returns The records whose move the table does not have. Nothing of them was applied.
+ */
+export async function applyTaskRecords(
+  tx: Tx,
+  held: AttemptRow,
+  records: readonly TaskRecord[],
+): Promise<TaskRecord[]> {
+  if (records.length === 0) return [];
+  const keyOf = new Map(records.map((record) => [record.path, pathKey(record.path)]));
+  const known = await findTaskRuns(tx, { attemptId: held.id, pathKeys: [...keyOf.values()] });
+  const { touched, refused } = rowsAfter(held, known, records);
+  await saveTaskRuns(tx, touched);
+  await writeChanges(tx, touched.filter((row) => row.kind === "task").map(taskRunChange));
+  return refused;
+}
+
+/** The attempt of task runs, as far as they tell it. */
+type Home = Pick<AttemptRow, "id" | "workspaceId" | "runId" | "ordinal">;
+
+/** What records in order make of task runs, and those whose move the table does not have. */
+export function rowsAfter<Record extends TaskRecord>(
+  held: Home,
+  known: readonly TaskRunRow[],
+  records: readonly Record[],
+): { touched: TaskRunRow[]; refused: Record[] } {
+  const now = new Map(known.map((row) => [row.path, row]));
+  const touched = new Map<string, TaskRunRow>();
+  const refused: Record[] = [];
+  for (const record of records) {
+    const next = after(held, now.get(record.path) ?? null, record);
+    if (next === null) {
+      refused.push(record);
+      continue;
+    }
+    now.set(record.path, next);
+    touched.set(record.path, next);
+  }
+  return { touched: [...touched.values()], refused };
+}
+
+/** What a record makes of a row, or null if it cannot. A path is a task's or a kept value's, never one after the other. */
+function after(held: Home, row: TaskRunRow | null, record: TaskRecord): TaskRunRow | null {
+  if (row !== null && row.kind !== record.type) return null;
+  if (record.type === "kept") return kept(row ?? pending(held, { ...record, name: "kept" }), record);
+  return row === null || record.move !== "queue" ? moved(row ?? pending(held, record), record) : null;
+}
+
+function kept(row: TaskRunRow, record: KeptRecord): TaskRunRow {
+  const at = cleanInstant(record.at);
+  return {
+    ...row,
+    kind: "kept",
+    state: "completed",
+    result: record.result ?? null,
+    startedAt: at,
+    endedAt: at,
+  };
+}
+
+function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "at">): TaskRunRow {
+  return {
+    attemptId: held.id,
+    pathKey: pathKey(record.path),
+    path: record.path,
+    name: record.name,
+    workspaceId: held.workspaceId,
+    runId: held.runId,
+    attempt: held.ordinal,
+    ord: record.seq,
+    state: "pending",
+    tries: 0,
+    error: null,
+    result: null,
+    startedAt: null,
+    endedAt: null,
+    kind: "task",
+    codeVersion: null,
+    inputHash: null,
+    fatal: null,
+    tryList: null,
+    createdAt: cleanInstant(record.at),
+  };
+}
+
+/** Where a record takes a task run, or null if the table has no such move. Times are the worker's: they are only shown. */
+function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
+  if (record.move === "queue") return { ...row, tries: record.tries };
+  const state = taskRunAfter(row.state, transitionOf(row, record.move));
+  if (state === null) return null;
+  const at = cleanInstant(record.at);
+  return {
+    ...row,
+    state,
+    tries: record.tries,
+    tryList: triesAfter(row, record, at),
+    codeVersion: record.codeVersion ?? row.codeVersion,
+    inputHash: record.inputHash ?? row.inputHash,
+    error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
+    result: record.result ?? row.result,
+    startedAt: row.startedAt ?? (state === "pending" ? null : at),
+    endedAt: FINAL_TASK_RUN_STATES.includes(state) ? at : null,
+  };
+}
+
+/** The tries with this move. A call that is tried once has its own times for that, and no list. */
+function triesAfter(row: TaskRunRow, record: TaskMove, at: Date): TaskTry[] | null {
+  if (row.startedAt === null) return null;
+  const instant = at.toISOString();
+  const error = record.error?.message.slice(0, TRY_ERROR_CHARS) ?? null;
+  const begun: TaskTry[] = row.tryList ?? [
+    { startedAt: row.startedAt.toISOString(), endedAt: null, error: null },
+  ];
+  if (record.move === "begin" && row.state === "retrying")
+    return [...begun, { startedAt: instant, endedAt: null, error: null }].slice(-tryListMax);
+  if (row.tryList === null && record.move !== "retry") return null;
+  return begun.map((one) => (one.endedAt === null ? { ...one, endedAt: instant, error } : one));
+}
+
+/** A task that completes without having begun took an earlier result. */
+function transitionOf(row: TaskRunRow, move: Exclude<TaskMove["move"], "queue">): TaskRunTransition {
+  return move === "complete" && row.state === "pending" ? "reuse" : move;
+}

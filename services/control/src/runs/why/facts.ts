@@ -1,0 +1,73 @@
+import { type SQL, sql } from "#sql";
+import { type Queryable, rows, textArray } from "../../kernel/index.ts";
+import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
+
+/** Of how many runs that completed the usual duration is the median. */
+const USUAL_OF = 20;
+
+/** How long the latest runs of a deployment took that completed, milliseconds, as a median; null where none has. */
+function usualOf(workspaceId: string, deployment: SQL): SQL {
+  const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
+  const latest = sql`r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and r.state = 'completed'
+    and r.task is null`;
+  return sql`(select round(percentile_cont(0.5) within group (order by ms))::float8 from (
+      (select ${took} as ms from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF})
+      union all
+      (select ${took} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF})
+    ) both_sides where ms is not null)`;
+}
+
+/** How long runs of these deployments usually take, by name; the indexes are those of `readRunFacts`. */
+export async function selectUsual(
+  from: Queryable,
+  args: { workspaceId: string; deployments: readonly string[] },
+): Promise<Map<string, number | null>> {
+  const found = await rows<{ name: string; usualMs: number | null }>(
+    from,
+    sql`select d.name, ${usualOf(args.workspaceId, sql`d.name`)} as "usualMs"
+      from unnest(${textArray(args.deployments)}::text[]) as d (name)`,
+  );
+  return new Map(found.map(({ name, usualMs }) => [name, usualMs]));
+}
+
+/**
+ * Reads which deployment runs belong to, which worker has them, and how long its runs usually take, for what shows limits. Indexes
+ * run_history_deployment, run_ended: of live runs only those that ended and are not archived yet are looked through.
+ */
+export const readRunFacts: RunFactsReader = async (from, args) => {
+  if (args.runIds.length === 0) return new Map();
+  const ids = textArray(args.runIds);
+  const found = await rows<RunFacts & { id: string }>(
+    from,
+    sql`with named as materialized (
+        select r.id, r.deployment, t.worker_name as worker from run r
+          left join attempt t on t.workspace_id = r.workspace_id and t.id = r.attempt_id and t.ended_at is null
+            and t.state <> 'ready'
+        where r.workspace_id = ${args.workspaceId} and r.id = any(${ids}::uuid[])
+        union all
+        select h.id, h.deployment, null from run_key k
+          join run_history h on h.workspace_id = k.workspace_id and h.id = k.run_id and h.ended_at = k.ended_at
+        where k.workspace_id = ${args.workspaceId} and k.run_id = any(${ids}::uuid[]) and k.ended_at is not null
+      ), usual as materialized (
+        select d.deployment, ${usualOf(args.workspaceId, sql`d.deployment`)} as ms
+        from (select distinct deployment from named) d
+      )
+      select n.id, n.deployment, n.worker, u.ms as "usualMs" from named n join usual u on u.deployment = n.deployment`,
+  );
+  return new Map(found.map(({ id, ...facts }) => [id, facts]));
+};
+
+/** Which of these runs were started by others of them that have not ended. */
+export async function listParents(
+  from: Queryable,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<Map<string, string>> {
+  const ids = textArray(args.runIds);
+  const found = await rows<{ id: string; parent: string }>(
+    from,
+    sql`select r.id, r.trigger ->> 'runId' as parent from run r
+      where r.workspace_id = ${args.workspaceId} and r.id = any(${ids}::uuid[]) and r.ended_at is null
+        and r.trigger ->> 'kind' = 'run' and r.trigger ->> 'runId' = any(${ids}::text[])`,
+  );
+  return new Map(found.map((one) => [one.id, one.parent]));
+}
