@@ -13,14 +13,14 @@ import { pageBlocks } from "./page-files.ts";
 
 const PAGE = "docs/how-to/backup-and-restore.md";
 
-/** The shell lines of a section, one text a block. */
+/** The shell lines of a section, one text per block. */
 function lines(section: string, count: number): string[] {
   const found = pageBlocks(PAGE, section).filter(({ language }) => language === "sh");
   expect(found, section).toHaveLength(count);
   return found.map(({ text }) => text);
 }
 
-/** A database server as the page knows it: its places are folders of a test's own, and its lines run as who owns it. */
+/** A database server as the page assumes it. Its paths are folders of the test, and its lines run as the server's user. */
 async function databaseServer(programs: string) {
   const folder = await mkdtemp(join(tmpdir(), "towpath-backup-"));
   await chmod(folder, 0o755);
@@ -80,7 +80,7 @@ import { waiting } from "./waiting.ts";
 export default defineConfig({ project: "gates", pool: "local", registry: ociLayout(REGISTRY, { name: "local" }), deployments: [deployment(waiting, {})] });
 `;
 
-/** A worker that runs a flow which ends once a file is there. */
+/** A worker whose flow ends once a file exists. */
 async function workAt(stack: Stack) {
   const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));
   const home = await stack.project({ "waiting.ts": FLOW, "towpath.config.ts": config });
@@ -96,7 +96,7 @@ async function workAt(stack: Stack) {
       await stack.waitForRun(id, ({ state }) => state === "running");
       return id;
     },
-    /** Lets a run end, and waits until that was acknowledged. */
+    /** Lets a run end, and waits until the control plane has acknowledged its outcome. */
     async end(id: string) {
       await writeFile(gates.get(id) ?? "", "");
       expect(await stack.waitForRun(id)).toMatchObject({ state: "completed", attempts: 1 });
@@ -104,7 +104,7 @@ async function workAt(stack: Stack) {
   };
 }
 
-/** Repeats a question while the database is away. */
+/** Repeats a request while the database is away. */
 async function patiently<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   return await expect
     .poll(() => ask().catch(() => null), { timeout: 60_000 })
@@ -167,7 +167,7 @@ test.skipIf(programs === undefined)(
     await work.end(kept);
 
     const [copy = "", putBack = ""] = lines("4. Put back a snapshot", 2);
-    // The standby is the first server now, under the port in its settings.
+    // The standby is now the primary, on the port in its settings.
     const here = { "/var/lib/postgresql/15/main": "/var/lib/postgresql/15/standby" };
     const begun = await work.begin();
     await server.run(copy, here);
@@ -181,7 +181,7 @@ test.skipIf(programs === undefined)(
 
     for (const line of lines("7. Check a restore", 1).join("").trim().split("\n")) {
       const checked = await stack.towpath(line.split(" ").slice(1));
-      // The database has lost attempts here that workers know, which doctor must say, and nothing else.
+      // The database has lost attempts that workers know. doctor must report that, and nothing else.
       const failed = checked.output.split("\n").filter((text) => text.includes("✗"));
       if (line === "towpath doctor")
         expect(failed, checked.output).toEqual([expect.stringMatching(/✗ restore .*does not have/)]);

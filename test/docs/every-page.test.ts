@@ -10,7 +10,7 @@ type Command = ReturnType<typeof towpath>["commands"][number];
 
 const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), "utf8");
-/** All but the reference of the commands, which is made of them. */
+/** All pages but the reference of commands, which is generated from the commands. */
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: fileURLToPath(root) })].filter(
   (path) => path !== "docs/reference/commands.md",
 );
@@ -22,7 +22,7 @@ function overhear(command: Command, say: (text: string) => void): void {
   for (const inner of command.commands) overhear(inner, say);
 }
 
-/** What the command line says of words that it cannot take; nothing when it would carry them out. */
+/** The CLI's error for words that it does not accept; nothing if it accepts them. */
 async function complaintOf(words: string[]): Promise<string> {
   let said = "";
   const command = towpath(async () => undefined);
@@ -37,7 +37,7 @@ async function complaintOf(words: string[]): Promise<string> {
   );
 }
 
-/** The commands of a page's shell blocks, and those that its text names. */
+/** The commands in a page's shell blocks and in its text. */
 function commandsOf(page: string): { line: string; whole: boolean }[] {
   const shell = blocksOf(page).filter(({ language }) => language === "sh");
   const lines = shell.flatMap(({ text }) => text.replaceAll("\\\n", " ").trim().split("\n"));
@@ -54,20 +54,20 @@ function commandsOf(page: string): { line: string; whole: boolean }[] {
   ];
 }
 
-/** Text names a command without what it needs to be carried out, and a number by a letter. */
+/** Text may name a command without its arguments, and a number by a letter. */
 async function faultOf({ line, whole }: { line: string; whole: boolean }): Promise<string> {
   const words = wordsOf(line).map((word) => (/^[A-Z]$/.test(word) ? "1" : word));
   const complaint = await complaintOf(words);
   return !whole && /missing required argument/.test(complaint) ? "" : complaint;
 }
 
-test.each(pages)("%s: every command and option that it names is one of ours", async (path) => {
+test.each(pages)("%s: every command and option on it exists", async (path) => {
   const commands = commandsOf(read(path));
   const faults = await Promise.all(commands.map(async (one) => [one.line, await faultOf(one)]));
   expect(faults.filter(([, fault]) => fault !== "")).toEqual([]);
 });
 
-test("commands are found on the pages, and those that there are not would be noticed", async () => {
+test("commands on pages are found, and a command that does not exist is noticed", async () => {
   expect(pages.flatMap((path) => commandsOf(read(path))).length).toBeGreaterThan(100);
   const [planted] = commandsOf("```sh\nA_B=1 npx towpath pool make x  # note\n```\n");
   expect(planted).toEqual({ line: "pool make x  ", whole: true });
@@ -77,7 +77,7 @@ test("commands are found on the pages, and those that there are not would be not
   expect(await faultOf({ line: "why", whole: false })).toBe("");
 });
 
-/** Variables of other programs, which a page says how to set or that ours leave to them. */
+/** Variables of other programs that pages mention. */
 const OTHERS = [
   "AWS_REGION",
   "AWS_ACCESS_KEY_ID",
@@ -89,7 +89,7 @@ const OTHERS = [
 
 const SET_UP = ["docs/how-to/worker-in-a-private-network.md", "docs/how-to/external-postgres.md"];
 
-test.each(SET_UP)("%s: every variable that it names is one of the reference", (path) => {
+test.each(SET_UP)("%s: every variable on it is in the reference", (path) => {
   const page = read(path);
   const reference = new Set(codeOf(read("docs/reference/configuration.md")));
   const own = [...page.matchAll(/"env": "(\w+)"/g)].map(([, name = ""]) => name);
@@ -106,7 +106,7 @@ function rowsOf(path: string, column: string): { names: string[]; row: string }[
   return rows.map((row) => ({ names: codeOf(row.split("|")[1] ?? ""), row }));
 }
 
-test("docs/how-to/external-postgres.md: the defaults of its variables are those of the reference", () => {
+test("docs/how-to/external-postgres.md gives the same defaults as the reference", () => {
   const reference = read("docs/reference/configuration.md").split("\n");
   const rows = rowsOf("docs/how-to/external-postgres.md", "variable");
   expect(rows.length).toBeGreaterThan(5);
@@ -116,7 +116,7 @@ test("docs/how-to/external-postgres.md: the defaults of its variables are those 
   }
 });
 
-test("docs/how-to/worker-in-a-private-network.md: a worker takes its configuration, and has the settings of its table", () => {
+test("docs/how-to/worker-in-a-private-network.md: its configuration is valid, and its table has the right settings", () => {
   const path = "docs/how-to/worker-in-a-private-network.md";
   const [json] = blocksOf(read(path)).filter(({ language }) => language === "json");
   const given = JSON.parse(json?.text ?? "");

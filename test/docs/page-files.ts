@@ -3,14 +3,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Block, blocksOf, wordOf } from "./blocks.ts";
 
-/** The fenced blocks of one of the repository's Markdown pages, or of its section with this title. */
+/** The fenced blocks of a Markdown page of the repository, or of its section with this title. */
 export function pageBlocks(path: string, section?: string): Block[] {
   const page = readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
   if (section === undefined) return blocksOf(page);
   return blocksOf(page.split(/^## /m).find((part) => part.startsWith(`${section}\n`)) ?? "");
 }
 
-/** Writes a block that has a title into a project, with some of its text replaced for the test's own places. */
+/** Writes a block with a title into a project, and replaces some of its text by the test's own paths. */
 export async function writeTitled(args: {
   home: string;
   block: Block;

@@ -18,7 +18,7 @@ async function weatherProject(): Promise<string> {
   return home;
 }
 
-test("The README's flow runs by plain node", async () => {
+test("The README's flow runs with plain node", async () => {
   const home = await weatherProject();
   await using run = startProcess({
     command: process.execPath,
@@ -31,7 +31,7 @@ test("The README's flow runs by plain node", async () => {
   expect(run.output()).toContain("Oslo");
 });
 
-test("Code kept in git as the page says is pushed, fetched by its commit, and run", async () => {
+test("Code kept in git, as the page describes, is pushed, fetched by its commit, and run", async () => {
   const bare = join(stack.folder, "flows.git");
   await mkdir(bare);
   execFileSync("git", ["init", "--quiet", "--bare", "--initial-branch=main", bare]);

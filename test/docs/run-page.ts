@@ -4,7 +4,7 @@ import { type CliResult, type Stack, startProcess } from "../harness/index.ts";
 import { wordOf } from "./blocks.ts";
 import { pageBlocks, writeTitled } from "./page-files.ts";
 
-/** The words of a shell line; quotes hold words together. */
+/** Splits a shell line into words. Quotes hold words together. */
 export function wordsOf(line: string): string[] {
   const words = line.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g);
   return [...words].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, one, other) => one ?? other));
@@ -22,10 +22,10 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
 }
 
 /**
- * Does what a page of the documentation says, from top to bottom, in a project folder: writes blocks that have a `title`, runs
- * the lines of those marked `run` with the command-line interface of this tree (`exit=1` where that is what they end with),
- * and looks for the text of `text` blocks in what the last line printed; what follows shell lines that are not run is left to other tests.
- * @returns How many files were written and lines run, so that a test sees that there were some.
+ * Follows a documentation page from top to bottom in a project folder: it writes blocks that have a `title`, runs the lines of blocks
+ * marked `run` with this tree's CLI (`exit=1` if that is the expected code), and looks for the text of `text` blocks in the last
+ * line's output. Output after shell lines that are not marked `run` is not checked here.
+ * @returns How many files it wrote and lines it ran, so that a test sees that there were some.
  */
 export async function runPage(
   path: string,
@@ -34,7 +34,7 @@ export async function runPage(
   let [files, lines] = [0, 0];
   let last: string | null = "";
   for (const block of pageBlocks(path)) {
-    // The worker of a test reads the registry of the test's own folder.
+    // The test's worker reads the registry in the test's own folder.
     const registry = `ociLayout(${JSON.stringify(join(args.stack.folder, "registry"))})`;
     if (wordOf(block, "title") !== undefined) files += 1;
     await writeTitled({ home: args.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });

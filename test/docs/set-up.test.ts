@@ -9,7 +9,7 @@ import { machine } from "./shell.ts";
 
 const PATIENTLY = { timeout: 180_000 };
 
-/** The blocks of a page or of a section in one language, of which there are as many as the test knows. */
+/** The blocks of a page or section in one language. The test says how many there are. */
 function blocks(page: string, language: string, count: number, section?: string): string[] {
   const found = pageBlocks(page, section).filter((block) => block.language === language);
   expect(found.map(({ text }) => text)).toHaveLength(count);
@@ -114,7 +114,7 @@ test(
   },
 );
 
-/** What each line of a `text` block looks like where it is printed: `…` is whatever stands there. */
+/** Matches a line of a `text` block with a printed line: `…` matches anything. */
 function looks(text: string): RegExp[] {
   const literal = text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const open = literal.replaceAll("…", ".*").replaceAll(/ {2,}/g, " +");
@@ -131,7 +131,7 @@ test(
     const [made = "", started = "", deployed = "", ran = ""] = blocks(page, "text", 4, section);
     await using stack = await startStack();
     const home = await stack.project({});
-    // The stack is what `dev` has started there.
+    // `dev` has started the stack there.
     await symlink(stack.folder, join(home, ".towpath"));
     const { here, start: inShell } = await machine(home, {
       "http://127.0.0.1:4200": stack.url,

@@ -5,11 +5,11 @@ import { startProcess, type TestProcess } from "../harness/index.ts";
 
 const CLI = fileURLToPath(new URL("../../sdk/cli/src/main.ts", import.meta.url));
 
-/** A machine as a page of the documentation knows it: its places are folders of a test's own. */
+/** A machine as a documentation page assumes it. Its absolute paths are folders of the test. */
 export interface Machine {
-  /** A page's text with its places replaced by the test's own. */
+  /** Replaces the page's paths by the test's folders. */
   here(text: string): string;
-  /** Runs lines in a shell that finds `towpath` and `npx`, the command-line interface of this tree. */
+  /** Runs lines in a shell that finds this tree's `towpath` and `npx`. */
   start(lines: string, env?: NodeJS.ProcessEnv): TestProcess;
 }
 
@@ -18,7 +18,7 @@ async function program(folder: string, name: string, line: string): Promise<void
   await chmod(join(folder, name), 0o755);
 }
 
-/** Sets a machine up in a folder. */
+/** Sets up a machine in a folder. */
 export async function machine(folder: string, places: Readonly<Record<string, string>>): Promise<Machine> {
   const programs = join(folder, "bin");
   await mkdir(programs, { recursive: true });

@@ -3,23 +3,23 @@ import { z } from "zod";
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** What generated requests name, so that some of them get past "not found". */
+/** Known values for generated requests, so that some requests find what they name. */
 export interface Known {
   /** The only values of a property or parameter, by its name. Schemathesis tries others where it breaks a schema on purpose. */
   readonly values: Readonly<Record<string, readonly unknown[]>>;
-  /** Values beside those that it draws, by the name of the property. */
+  /** More values beside the generated ones, by the name of the property. */
   readonly samples: Readonly<Record<string, readonly unknown[]>>;
-  /** Attempts, held by the worker or unknown. */
+  /** Attempts that the worker has, or that nobody knows. */
   readonly fences: readonly Fence[];
 }
 
 const isSchema = (value: unknown): value is Schema =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** A long poll would be slow on purpose: it does not wait. */
+/** A long poll would wait, which is slow on purpose: generated polls do not wait. */
 const NO_WAIT = { const: 0 };
 
-/** The records of a report: the contract leaves them open, since the server answers each by itself. */
+/** The records of a report. The contract leaves their shape open, since the server answers each record separately. */
 const RECORDS: Readonly<Record<string, z.ZodType>> = { control: ControlRecord, bulk: BulkRecord };
 
 function property(name: string, schema: unknown, known: Known): unknown {
@@ -34,7 +34,7 @@ function property(name: string, schema: unknown, known: Known): unknown {
   return samples === undefined ? narrowed(schema, known) : { anyOf: [{ enum: samples }, schema] };
 }
 
-/** An attempt's id, epoch and nonce are right only together. */
+/** An attempt's id, epoch and nonce are valid only together. */
 function withFences(schema: Schema, properties: Schema, { fences }: Known): Schema {
   if (!["attemptId", "epoch", "nonce"].every((name) => name in properties)) return { ...schema, properties };
   const anyOf = fences.map(({ attemptId, epoch, nonce }) => {
@@ -44,7 +44,7 @@ function withFences(schema: Schema, properties: Schema, { fences }: Known): Sche
   return { anyOf };
 }
 
-/** A JSON Schema with known values in place of what would find nothing. */
+/** A JSON Schema with known values in place of random ids. */
 function narrowed(schema: unknown, known: Known): unknown {
   if (Array.isArray(schema)) return schema.map((one) => narrowed(one, known));
   if (!isSchema(schema)) return schema;
@@ -65,10 +65,10 @@ interface Operation {
   readonly requestBody?: { readonly content: { readonly "application/json": { readonly schema: unknown } } };
 }
 
-/** `testNotifier` waits for the receiver. */
+/** `testNotifier` waits for the receiver, so it is left out. */
 const LEFT_OUT: ReadonlySet<string> = new Set(["testNotifier"]);
 
-/** The routes of a pass: without streams, which have no end. */
+/** The routes of a pass, without streams, which do not end. */
 export function routesOf(wanted: (route: Route, name: string) => boolean): Record<string, Route> {
   const all = Object.entries<Route>(ROUTES);
   return Object.fromEntries(
@@ -76,10 +76,10 @@ export function routesOf(wanted: (route: Route, name: string) => boolean): Recor
   );
 }
 
-/** The OpenAPI document of some routes, with known values wherever one is named. */
+/** The OpenAPI document of some routes, with known values where a request names something. */
 export function documentOf(routes: Readonly<Record<string, Route>>, known: Known): Schema {
   const document = openApi(routes, "0.0.0");
-  // Guaranteed by `openApi`: a path holds operations by method.
+  // `openApi` guarantees it: a path holds operations by method.
   const paths = document.paths as Record<string, Record<string, Operation>>;
   const operation = (one: Operation): Operation => ({
     ...one,

@@ -6,21 +6,21 @@ import { registerDeployment } from "../harness/register.ts";
 import { type Stack, startStack } from "../harness/stack.ts";
 import type { Known } from "./document.ts";
 
-/** A control plane with some data, and who may call it. */
+/** A control plane with some data, and the keys of its callers. */
 export interface Ground extends AsyncDisposable {
   readonly stack: Stack;
   readonly tokens: { readonly apiKey: string; readonly workerKey: string; readonly session: string };
-  /** Of a second worker, whose polls may disown what it holds: it holds nothing. */
+  /** The key of a second worker without attempts, whose polls have nothing to disown. */
   readonly idleSession: string;
   readonly known: Known;
 }
 
-/** Everything that people name has this name, so that any `name` of a request finds something. */
+/** The name of everything that people name, so that any `name` in a request finds something. */
 const NAME = "local";
 const RUNS = 12;
 const HELD = 4;
 
-/** A proxy that refuses: notifiers of generated addresses reach nobody. */
+/** A proxy that refuses all connections: notifiers with generated addresses reach nobody. */
 const NOWHERE = "http://127.0.0.1:9";
 
 const CONTROL_ENV = {
@@ -55,7 +55,7 @@ async function furnish({ client }: Stack): Promise<readonly string[]> {
 
 const at = () => new Date().toISOString();
 
-/** Starts runs and lets one fail, so that there are attempts, lines and outcomes to read. @returns the attempts still held */
+/** Starts runs and lets one fail, so that there are attempts, lines and outcomes to read. @returns the attempts that are still active */
 async function work(agent: Agent): Promise<readonly Fence[]> {
   const { assignments } = await agent.claim({ free: HELD });
   const fences = assignments.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));

@@ -1,5 +1,5 @@
 /**
- * Generated requests, made from the OpenAPI document, against a real control plane.
+ * Sends generated requests, made from the OpenAPI document, to a real control plane.
  * Usage: npm run fuzz -- [--seed N] [--examples N] [--only PASS]... [--slow-ms N]
  *
  * A failure is a status of 500 or more, an answer that the document does not describe, or one that takes longer than `--slow-ms`.
@@ -12,11 +12,11 @@ import { documentOf, routesOf } from "./document.ts";
 import { type Ground, openGround } from "./ground.ts";
 import { type Found, installSchemathesis, playRequests, SetUpError } from "./schemathesis.ts";
 
-/** Requests to each route that Schemathesis draws at random, beside those that it derives from the document's limits. */
+/** Random requests per route, beside those that Schemathesis derives from the document's limits. */
 const EXAMPLES = 20;
 const SLOW_MS = 1_000;
 
-/** Who calls, and which routes. */
+/** One pass: a caller and its routes. */
 interface Pass {
   readonly token: (ground: Ground) => string | null;
   readonly routes: (route: Route, name: string) => boolean;
@@ -37,9 +37,9 @@ const PASSES: Readonly<Record<string, Pass>> = {
     token: ({ tokens }) => tokens.session,
     routes: ({ permission }, name) => permission === "worker" && name !== "claim",
   },
-  // A poll that does not name an attempt disowns it. Another worker polls, so that the other routes find attempts.
+  // A poll disowns the attempts that it does not name. A second worker polls, so that other requests still find attempts.
   claim: { token: ({ idleSession }) => idleSession, routes: (_, name) => name === "claim" },
-  // It may revoke every key, the one that it calls with included.
+  // This pass may revoke every key, including its own.
   "revoke-key": { token: ({ tokens }) => tokens.apiKey, routes: (_, name) => name === "revokeKey" },
   "no-key": { token: () => null, routes: () => true },
 };

@@ -11,12 +11,12 @@ import { cleanEnv } from "../harness/stack.ts";
 const VERSION = "4.32.5";
 const HOME = fileURLToPath(new URL("../../.cache/fuzz/", import.meta.url));
 const PROGRAM = join(HOME, "bin/schemathesis");
-/** Written last: an installation that was broken off is made again. */
+/** Written last: an interrupted installation is repeated. */
 const STAMP = join(HOME, "installed");
 
 const run = promisify(execFile);
 
-/** What the fuzz needs cannot be had here; the message says what to do. */
+/** The fuzz test cannot be set up here. The message says what to do. */
 export class SetUpError extends Error {
   override readonly name = "SetUpError";
 }
@@ -31,7 +31,7 @@ async function step(command: string, args: readonly string[], advice: string): P
 }
 
 /**
- * Installs Schemathesis in an environment of its own in `.cache/fuzz`, once.
+ * Installs Schemathesis once, in its own Python environment in `.cache/fuzz`.
  * @throws SetUpError if Python is missing, or the package cannot be downloaded.
  */
 export async function installSchemathesis(): Promise<void> {
@@ -61,20 +61,20 @@ const Report = z.object({
   valid_rates: z.record(z.string(), z.record(z.string(), z.object({ accepted: z.int() }).nullable())),
 });
 
-/** What a pass found. */
+/** The outcome of a pass. */
 export interface Found {
   readonly operations: number;
   readonly requests: number;
-  /** How many were answered with success. */
+  /** How many requests succeeded. */
   readonly accepted: number;
-  /** Different failures. 0 and `ok` false: the pass itself broke. */
+  /** How many distinct failures. 0 with `ok` false means that the pass itself broke. */
   readonly failures: number;
   readonly ok: boolean;
-  /** What Schemathesis printed about failures and errors, with a request for each. */
+  /** Schemathesis's output about failures and errors, with an example request for each. */
   readonly text: string;
 }
 
-/** Answers have the documented status, media type and shape; none is a fault of the server, or slow. */
+/** Checks: answers have the documented status, media type and shape; none is a server error, or slow. */
 const CHECKS = [
   "not_a_server_error",
   "status_code_conformance",
@@ -82,7 +82,7 @@ const CHECKS = [
   "response_schema_conformance",
 ];
 
-/** Plays generated requests against a control plane, from an OpenAPI document in a file. */
+/** Sends generated requests to a control plane, from an OpenAPI document in a file. */
 export async function playRequests(options: {
   folder: string;
   document: string;

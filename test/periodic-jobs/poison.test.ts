@@ -59,7 +59,7 @@ afterEach(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Where the poison is, so that it can be taken out. */
+/** Where the poison row is, so that the test can repair it. */
 let poisonedTable: string | null = null;
 
 async function poison(table: string, args: { on: "insert" | "update"; when: string }): Promise<void> {
@@ -75,13 +75,13 @@ async function mend(): Promise<void> {
   poisonedTable = null;
 }
 
-/** A poison row and one behind it, each of a tenant of its own, that are due. */
+/** A poison row and a sound row behind it, each of its own tenant, both due. */
 interface Planted {
   /** The poison row. */
   readonly id: string;
-  /** What people look at for it; null: nothing. */
+  /** Where people see the poison row; null if nowhere. */
   readonly subjectId: string | null;
-  /** Whether the work of the poison row and of the one behind it is done. */
+  /** Whether the job has handled the poison row and the sound row. */
   done(): Promise<{ poison: boolean; sound: boolean }>;
 }
 
@@ -109,7 +109,7 @@ const reach = (state: string, a: readonly [Made, Made]) => async () => ({
 
 const cancelled = (one: Made) => cancelRun(testEnv.deps, one.tenancy.scope, { runId: one.id, reason: "" });
 
-/** Runs that a worker has taken, and started unless it is not to. */
+/** Runs that a worker has claimed and, by default, started. */
 async function claimed(tenancy: Tenancy, args: { starts: boolean }) {
   const run = await made(tenancy);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -165,7 +165,7 @@ async function failed(tenancy: Tenancy): Promise<Made> {
   return run;
 }
 
-/** Whether rows of a table are there for each of two ids. */
+/** Whether a table has a row for each of two ids. */
 const areIn = (table: string, column: string, ids: readonly [string, string]) => async () => {
   const found = await testEnv.deps.database.sql.unsafe<{ id: string }[]>(
     `select distinct ${column}::text as id from ${table} where ${column} in ('${ids[0]}', '${ids[1]}')`,
@@ -174,7 +174,7 @@ const areIn = (table: string, column: string, ids: readonly [string, string]) =>
   return { poison: known.has(ids[0]), sound: known.has(ids[1]) };
 };
 
-/** Plants a poison row in front of a sound one, by job. */
+/** Plants a poison row in front of a sound one, for each job. */
 const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   async due() {
     const at = new Date(testEnv.clock.nowMs() + 1_000).toISOString();
@@ -318,7 +318,7 @@ const setAside = (job: string) =>
   testEnv.deps.database.sql<SetAside[]>`
     select row_id as "rowId", subject_id as "subjectId", failures from poisoned_row where job = ${job}`;
 
-/** Milliseconds until a periodic job says that there is work. */
+/** Milliseconds until a periodic job says that it has work. */
 async function untilWork(periodicJob: PeriodicJob): Promise<number | null> {
   if (periodicJob.nextInMs === undefined) return null;
   const [row] = await testEnv.deps.database.db.execute<{ ms: number | null }>(periodicJob.nextInMs(deps));
@@ -326,11 +326,11 @@ async function untilWork(periodicJob: PeriodicJob): Promise<number | null> {
   return value === null || value === undefined ? null : Number(value);
 }
 
-/** A lease that is over is looked at until its grace is: their periodic jobs are asked again and again anyway. */
+/** The job checks an expired lease repeatedly until its grace is over, so it always says that it has work. */
 const ALWAYS_ASKED = ["lose", "lapse"];
 
-describe("a row that cannot be handled is set aside, shown and tried again, and nothing else waits for it", () => {
-  // What sends to addresses has its own rows for that.
+describe("a row that cannot be handled is set aside, shown and tried again, and does not delay other rows", () => {
+  // Jobs that send to addresses record failures in their own rows.
   const names = ALL_PERIODIC_JOBS.map(({ name }) => name).filter(
     (name) => !(name in ROWLESS) && name !== "notify-send",
   );
@@ -346,7 +346,7 @@ describe("a row that cannot be handled is set aside, shown and tried again, and 
     expect(await setAside(name)).toEqual([{ rowId: id, subjectId, failures: 1 }]);
     expect(logged).toEqual(expect.arrayContaining([expect.objectContaining({ periodicJob: name, row: id })]));
 
-    // Nobody tries it again before its time, nor says that there is work.
+    // Nobody tries it again before its time, and no job says that it has work.
     await periodicJob.runOnce(deps);
     expect(await setAside(name)).toMatchObject([{ failures: 1 }]);
     if (!ALWAYS_ASKED.includes(name)) expect((await untilWork(periodicJob)) ?? 1).toBeGreaterThan(0);
@@ -361,14 +361,14 @@ describe("a row that cannot be handled is set aside, shown and tried again, and 
     expect(await setAside(name)).toEqual([]);
   });
 
-  test("what says why no row can poison it is a job", () => {
+  test("every name in ROWLESS is a job", () => {
     const known = ALL_PERIODIC_JOBS.map(({ name }) => name);
     expect(Object.keys(ROWLESS).filter((name) => !known.includes(name))).toEqual([]);
     expect(Object.keys(PLANTS).filter((name) => !known.includes(name) || name in ROWLESS)).toEqual([]);
   });
 });
 
-test("a delivery that cannot be made up is a failed try, and others are sent", async () => {
+test("a delivery that cannot be built counts as a failed try, and other deliveries are sent", async () => {
   const runs = await both(async (tenancy) => {
     await notified(tenancy, { events: ["failure"], kind: "slack" });
     return failed(tenancy);
@@ -385,7 +385,7 @@ test("a delivery that cannot be made up is a failed try, and others are sent", a
   expect(await failureOf(runs[1])).toMatch(/nothing listens/);
 });
 
-test("a backfill whose parameters a newer version refuses says so, and other workspaces' backfills go on", async () => {
+test("a backfill whose parameters a newer version refuses says so, and other workspaces' backfills continue", async () => {
   const [refused, other] = await both(backfilled);
   await refused.tenancy.deploy("flow", {
     version: 2,

@@ -2,16 +2,16 @@ import { expect } from "vitest";
 import { exchange } from "./exchange.ts";
 import { ANYTHING, requestBytes, VECTOR_ATTEMPT, type Vector } from "./vector.ts";
 
-/** A gateway that serves one fresh attempt, in its own words for the ids and the token of the vectors. */
+/** A gateway with one new attempt, whose ids and token differ from those in the vectors. */
 export interface GatewayUnderTest {
   readonly socket: string;
-  /** What the vectors call so, and what it is called here. */
+  /** A value in the vectors, and the value here. */
   readonly names: ReadonlyMap<string, string>;
-  /** Has the attempt cancelled, with the vectors' reason. */
+  /** Cancels the attempt, with the vectors' reason. */
   cancel(): Promise<void>;
 }
 
-/** Sends a vector's requests in their order and compares every answer. */
+/** Sends a vector's requests in order and compares every answer. */
 export async function expectConformance(gateway: GatewayUnderTest, vector: Vector): Promise<void> {
   for (const [index, step] of vector.exchanges.entries()) {
     if ("cancel" in step) {
@@ -25,7 +25,7 @@ export async function expectConformance(gateway: GatewayUnderTest, vector: Vecto
   }
 }
 
-/** Only the head is translated, so that the length it tells stays true. */
+/** Replaces values in the head only, so that the content length stays right. */
 function translated({ names }: GatewayUnderTest, bytes: Buffer): Buffer {
   const end = bytes.indexOf("\r\n\r\n");
   let head = bytes.subarray(0, end).toString("utf8");
@@ -39,7 +39,7 @@ function untranslated({ names }: GatewayUnderTest, body: unknown): unknown {
   return JSON.parse(text);
 }
 
-/** The answer with "…" wherever the vector says that it may be anything. */
+/** The answer, with "…" wherever the vector allows any value. */
 function blanked(body: unknown, pattern: unknown): unknown {
   if (pattern === ANYTHING && body !== undefined && body !== "") return ANYTHING;
   if (Array.isArray(body) && Array.isArray(pattern))

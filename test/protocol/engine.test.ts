@@ -10,7 +10,7 @@ import { fromTypedJson } from "../../sdk/flow/src/store/typed-json.ts";
 import { CALL_KINDS, type CallKey, type CallKind, CallLedger } from "../../sdk/flow/src/task/identity.ts";
 import { hashInput } from "../../sdk/flow/src/task/input-hash.ts";
 
-/** What an engine in any language does alike, as files that it can be tested with. */
+/** The test vectors for engines in any language. */
 function vectors<Shape extends z.ZodType>(file: string, shape: Shape): z.infer<Shape> {
   const text = readFileSync(new URL(`./vectors/engine/${file}.json`, import.meta.url), "utf8");
   return shape.parse(JSON.parse(text));
@@ -38,7 +38,7 @@ describe("the hash of arguments", () => {
     expect(hashInput({ what: "t" }, args)).toBe(hash);
   });
 
-  test("is the same for two cases only where they say so", () => {
+  test("is equal for two cases only where the vectors say so", () => {
     const own = hashes.cases.filter(({ name }) => !/the same hash|as if absent/.test(name));
     expect(new Set(own.map(({ hash }) => hash)).size).toBe(own.length);
   });
@@ -136,7 +136,7 @@ const failures = vectors(
   }),
 );
 
-describe("what a run failed by", () => {
+describe("which call made a run fail", () => {
   test.each(failures.failedBy)("$name", ({ errors, failed, thrown, failedBy }) => {
     const made = new Map(
       Object.entries(errors).map(([name, { errors: parts }]) => [
@@ -155,7 +155,7 @@ describe("what a run failed by", () => {
   });
 });
 
-describe("what is told, before the outcome, of failures that were thrown again", () => {
+describe("failures that were rethrown and are reported before the outcome", () => {
   test.each(failures.untold)("$name", ({ thrownAgain, failedBy, tells }) => {
     const noted = new Failures();
     const end = {
@@ -170,7 +170,7 @@ describe("what is told, before the outcome, of failures that were thrown again",
   });
 });
 
-describe("a call of a later attempt", () => {
+describe("a call in a later attempt", () => {
   test.each(failures.calls)("$name", async ({ items, call, does }) => {
     const earlier = await EarlierResults.fetch(async () => ({ items, next: null }));
     const left = [earlier.takeFailure(call.path), earlier.takeResult(call.path)];

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 
-/** An answer as it came over the socket. */
+/** An answer as it arrived. */
 export interface RawAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -8,7 +8,7 @@ export interface RawAnswer {
 
 const ANSWER_MS = 30_000;
 
-/** Writes a request's bytes to a Unix socket as they are, and reads the one answer to them. */
+/** Writes a request's bytes to a Unix socket and reads the answer. */
 export async function exchange(socketPath: string, bytes: Buffer): Promise<RawAnswer> {
   const socket = connect(socketPath);
   socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error("The gateway did not answer.")));
@@ -26,7 +26,7 @@ export async function exchange(socketPath: string, bytes: Buffer): Promise<RawAn
   throw new Error(`The gateway closed the connection after ${received.length} bytes.`);
 }
 
-/** The answer, once it is whole: its length is told in advance, or it comes in chunks that end with an empty one. */
+/** The answer, once it is complete: by its content length, or by the empty chunk at the end. */
 function parseAnswer(received: Buffer): RawAnswer | null {
   const end = received.indexOf("\r\n\r\n");
   if (end < 0) return null;

@@ -4,7 +4,7 @@ import { GatewayFixture } from "../../sdk/flow/src/gateway/gateway.fixture.ts";
 import { expectConformance } from "./conform.ts";
 import { readVectors, VECTOR_ATTEMPT } from "./vector.ts";
 
-describe("the gateway that the SDK's tests speak to answers as the vectors say", () => {
+describe("the gateway of the SDK's tests answers as the vectors say", () => {
   test.each(readVectors())("$file: $title", async (vector) => {
     await using gateway = await GatewayFixture.start();
     gateway.deployment = VECTOR_ATTEMPT.deployment;

@@ -9,7 +9,7 @@ import { hasPython } from "./python.ts";
 const CLIENT = new URL("../../sdk/examples/python/minimal.py", import.meta.url);
 const LINES_MAX = 60;
 
-/** Dies in the midst of its first attempt; the next one goes on from what that one saved. */
+/** Dies during its first attempt. The next attempt continues from what the first one saved. */
 const COUNT = `
 import os, signal
 import minimal
@@ -73,7 +73,7 @@ describe.skipIf(!hasPython)("the least client of the run protocol", () => {
     expect((await readFile(CLIENT, "utf8")).trimEnd().split("\n").length).toBeLessThanOrEqual(LINES_MAX);
   });
 
-  test("logs, saves progress that the next attempt goes on from, and ends the run with its result", async () => {
+  test("logs, saves progress that the next attempt continues from, and ends the run with its result", async () => {
     const runId = await stack.run("count");
     const run = await stack.waitForRun(runId, ({ state }) => isFinalRunState(state));
     expect(run).toMatchObject({ state: "completed", attempts: 2, result: { codec: "json", sizeBytes: 1 } });
@@ -85,7 +85,7 @@ describe.skipIf(!hasPython)("the least client of the run protocol", () => {
     ]);
   });
 
-  test("ends a run as failed with its own words", async () => {
+  test("ends a run as failed with its own error message", async () => {
     const runId = await stack.run("give-up");
     expect(await stack.waitForRun(runId)).toMatchObject({
       state: "failed",

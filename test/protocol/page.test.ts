@@ -6,11 +6,11 @@ import { readVectors, requestBytes } from "./vector.ts";
 
 const page = readFileSync(PAGE, "utf8");
 
-test("the page of the run protocol shows exactly the vectors (npm run reference writes it)", () => {
+test("the run protocol's page shows exactly the vectors (npm run reference writes it)", () => {
   expect(withVectors(page, readVectors())).toBe(page);
 });
 
-test("a vector that is not shown, and one that is shown otherwise, would be noticed", () => {
+test("a missing vector and a changed vector on the page are noticed", () => {
   const vectors = readVectors();
   expect(withVectors(page, vectors.slice(1))).not.toBe(page);
   expect(
@@ -18,7 +18,7 @@ test("a vector that is not shown, and one that is shown otherwise, would be noti
   ).not.toBe(page);
 });
 
-test("the page names every variable of the environment and no other", () => {
+test("the page names exactly the environment variables that exist", () => {
   const named = new Set(page.match(/\bTOWPATH_[A-Z_]+/g));
   expect([...named].sort()).toEqual(Object.values(GATEWAY_ENV).sort());
 });
@@ -31,13 +31,13 @@ test("the page names every field that a process may send", () => {
   for (const field of new Set(fields)) expect(prose, field).toContain(`\`${field.replace("[]", "")}\``);
 });
 
-test("the page tells the limits that hold", () => {
+test("the page gives the right limits", () => {
   const text = page.replaceAll(",", "");
   for (const limit of [flowRecordsMax, LIMITS.recordBytes / 1024 / 1024, LIMITS.artifactBytes / 1024])
     expect(text).toMatch(new RegExp(`\\b${limit} (records|MiB|KiB)`));
 });
 
-test("every vector's request tells its own length truly", () => {
+test("every vector's request has the right content length", () => {
   for (const { file, exchanges } of readVectors()) {
     for (const step of exchanges) {
       if ("cancel" in step) continue;

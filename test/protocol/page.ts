@@ -7,7 +7,7 @@ const END = "<!-- /vectors -->";
 /** The page of the run protocol. */
 export const PAGE = new URL("../../docs/reference/run-protocol.md", import.meta.url);
 
-/** The page with exactly these vectors in it. @throws Error when it has no place for them. */
+/** The page with exactly these vectors in it. @throws Error if the page has no markers for them. */
 export function withVectors(page: string, vectors: readonly Vector[]): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`The page needs a place: ${BEGIN} … ${END}`);

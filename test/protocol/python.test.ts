@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { hasPython } from "./python.ts";
 
-/** Works until it is cancelled, then says what it heard. */
+/** Works until it is cancelled, then prints the reason. */
 const PATIENT = `
 import sys
 sys.dont_write_bytecode = True
@@ -55,7 +55,7 @@ async function deploy(): Promise<void> {
   expect(deployed.code, deployed.output).toBe(0);
 }
 
-/** All lines of a run that has ended, once the last of them is there. */
+/** All lines of an ended run, once the last one is there. */
 async function linesOf(runId: string) {
   const read = () => stack.client.getLogs({ params: { runId } });
   await expect.poll(async () => (await read()).end, { timeout: 30_000 }).toBe(true);
@@ -71,7 +71,7 @@ describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", 
   });
   afterAll(() => stack?.[Symbol.asyncDispose]());
 
-  test("is seen with its lines, its progress, its table, its tasks and its outcome; the value stays in the store", async () => {
+  test("reports lines, progress, a table, tasks and an outcome; the value stays in the store", async () => {
     const runId = await stack.run("weather", { epochs: 3 });
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({ state: "completed", cause: null });
@@ -106,7 +106,7 @@ describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", 
     });
   });
 
-  test("fails with its own words", async () => {
+  test("fails with its own error message", async () => {
     const runId = await stack.run("weather", { epochs: 2, learningRate: 10 });
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({
@@ -125,14 +125,14 @@ describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", 
     return runId;
   }
 
-  test("hears that it is to stop, and why", async () => {
+  test("learns that it must stop, and why", async () => {
     const runId = await waitingRun();
     await stack.client.cancelRun({ params: { runId }, body: { reason: "the weather changed" } });
     expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
     expect((await linesOf(runId)).map(({ text }) => text)).toContain("heard: the weather changed");
   });
 
-  test("goes on with a worker that was killed and is back, and loses nothing", async () => {
+  test("continues through a killed and restarted worker, and loses nothing", async () => {
     const runId = await waitingRun();
     worker.kill("SIGKILL");
     await worker.exited;

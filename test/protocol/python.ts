@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 
 /**
- * Whether there is a python3 to test the client with. Without it the tests are skipped, and say so.
- * @throws Error under CI, where nothing may be skipped.
+ * Whether python3 is installed. Without it the Python tests are skipped with a message.
+ * @throws Error in CI, where no test may be skipped.
  */
 export const hasPython: boolean = findPython();
 

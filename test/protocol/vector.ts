@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { z } from "zod";
 
-/** A body is text, or a short text with one piece in it many times. */
+/** A body: text, or a template in which one piece is repeated many times. */
 const Body = z.union([
   z.string(),
   z.strictObject({ before: z.string(), repeat: z.string(), times: z.int(), after: z.string() }),
@@ -22,15 +22,15 @@ const Step = z.union([
 
 const VectorFile = z.strictObject({ title: z.string(), exchanges: z.array(Step).min(1) });
 
-/** What a vector's requests say and what is to be answered, against an attempt that has sent nothing yet. */
+/** Requests and their expected answers, for an attempt that has sent nothing yet. */
 export type Vector = z.infer<typeof VectorFile> & { readonly file: string };
 /** One request of a vector. */
 export type VectorRequest = z.infer<typeof VectorRequest>;
 
-/** In an answer, stands for anything at all: words, and what differs from machine to machine. */
+/** Stands for any value in an answer: prose, and values that differ between machines. */
 export const ANYTHING = "…";
 
-/** The attempt that the vectors speak of. */
+/** The attempt in the vectors. */
 export const VECTOR_ATTEMPT = {
   token: "the-attempts-token",
   runId: "01900000-0000-7000-8000-000000000001",
@@ -53,7 +53,7 @@ export function readVectors(): Vector[] {
   });
 }
 
-/** A request's bytes as they go over the socket. */
+/** A request's bytes on the socket. */
 export function requestBytes(request: VectorRequest): Buffer {
   return Buffer.from(`${request.head.join("\r\n")}\r\n\r\n${bodyText(request)}`, "utf8");
 }

@@ -24,21 +24,21 @@ beforeAll(async () => {
       entry: { kind: "command", argv: ["sleep", "600"] },
       secrets: [{ name: SECRET[0], env: null }],
       mayStart: [...VECTOR_ATTEMPT.mayStart],
-      // A cancelled attempt's gateway is open until its process is gone.
+      // The gateway of a cancelled attempt stays open until its process has ended.
       killGraceMs: 60_000,
     },
   );
 });
 afterAll(() => testEnv?.close());
 
-/** A real worker's gateway for a fresh attempt whose process sends nothing of its own. */
+/** A real worker's gateway for a new attempt whose process sends nothing. */
 async function freshGateway(): Promise<GatewayUnderTest> {
   const { plane } = testEnv;
   const attempt = plane.submit({ ...submission, parameters: { ...VECTOR_ATTEMPT.parameters } });
   await plane.until("the attempt runs", () => attempt.state === "running");
   const folder = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`);
   const { socket } = AttemptFile.parse(JSON.parse(await readFile(join(folder, "attempt.json"), "utf8")));
-  // It opens while the start is being confirmed, so it may be a moment behind.
+  // The gateway opens while the start is being confirmed, so it may appear a moment later.
   await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
   const names = new Map<string, string>([
     [VECTOR_ATTEMPT.token, await readFile(join(folder, "token"), "utf8")],

@@ -9,7 +9,7 @@ import { type RecordingProxy, type SentRequest, startRecordingProxy } from "./re
 const SECRET = "hunter-2/öß correct horse battery";
 const ROW = "row-of-data-91c2e7";
 
-/** Says all that a flow can say, with the secret in every place where it may slip in. */
+/** Sends everything that a flow can send, with the secret in every field that could leak it. */
 const TALKATIVE = `
 import { artifact, ctx, flow, log, now, secret, task } from "towpath";
 import { z } from "zod";
@@ -84,7 +84,7 @@ beforeAll(async () => {
   const settings = { url: proxy.url, secrets };
   const worker = await stack.startWorker({ settings, env: { WAREHOUSE_PASSWORD: SECRET } });
   const states: string[] = [];
-  // One after the other, so that the second takes what the first has left in the cache.
+  // One after the other, so that the second run reads the first one's cache.
   for (const [flow, parameters] of [
     ["talkative", {}] as const,
     ["talkative", { fails: true }] as const,
@@ -103,7 +103,7 @@ afterAll(async () => {
   await stack?.[Symbol.asyncDispose]();
 });
 
-/** A body with its records taken out, since those have sections of their own. */
+/** A body without its records, since those have their own sections. */
 const Reports = z.object({
   attempts: z.array(
     z.looseObject({ control: z.array(z.json()).default([]), bulk: z.array(z.json()).default([]) }),
@@ -111,7 +111,7 @@ const Reports = z.object({
   next: z.json().optional(),
 });
 
-/** Fields of one request that DATA.md does not list, with where they were. */
+/** Fields of one request that DATA.md does not list, with their paths. */
 function unlisted({ path, body }: Pick<SentRequest, "path" | "body">): string[] {
   const value: unknown = JSON.parse(body.toString("utf8"));
   const outside = (title: string, part: unknown) => {
@@ -129,7 +129,7 @@ function unlisted({ path, body }: Pick<SentRequest, "path" | "body">): string[] 
   ];
 }
 
-/** Records of one lane that went by. */
+/** The recorded records of one lane. */
 function recordsOf(lane: "control" | "bulk"): unknown[] {
   return proxy.requests
     .filter(({ path }) => path === ROUTES.report.path)
@@ -143,12 +143,12 @@ function allOf({ method, path, headers, body }: SentRequest): string {
 }
 
 describe("the bytes that a real worker sent", () => {
-  test("hold calls, records and artifacts of every kind: the run said all that a flow can say", () => {
+  test("hold calls, records and artifacts of every kind: the run sent everything that a flow can send", () => {
     const paths = new Set(proxy.requests.map(({ path }) => path));
     const expected = Object.values(ROUTES)
       .filter((route) => route.permission === "worker" || route.permission === "worker-key")
       .map((route) => route.path);
-    // Leases are renewed after some seconds, which these runs may not last.
+    // Leases are renewed after some seconds. These runs may end earlier.
     expect([...paths, ROUTES.renew.path].sort()).toEqual(expect.arrayContaining(expected.sort()));
     const control = recordsOf("control").map((record) => ControlRecord.parse(record));
     expect(new Set(control.map(({ type }) => type))).toEqual(new Set(["started", "task", "kept", "ended"]));
@@ -165,7 +165,7 @@ describe("the bytes that a real worker sent", () => {
     expect([...new Set(proxy.requests.flatMap(unlisted))]).toEqual([]);
   });
 
-  test("have no other headers than those of HTTP itself, and the credential", () => {
+  test("have only HTTP's own headers and the credential", () => {
     const names = proxy.requests.flatMap(({ headers }) =>
       headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()),
     );
@@ -178,7 +178,7 @@ describe("the bytes that a real worker sent", () => {
     ]);
   });
 
-  test("hold the secret nowhere, in none of its spellings", () => {
+  test("hold the secret nowhere, in no spelling", () => {
     const spellings = [
       SECRET,
       JSON.stringify(SECRET).slice(1, -1),
@@ -199,7 +199,7 @@ describe("the bytes that a real worker sent", () => {
     expect(refs.length).toBeGreaterThan(0);
   });
 
-  test("would be noticed with a field more, wherever it is", () => {
+  test("are checked so that one more field anywhere is noticed", () => {
     const { path } = ROUTES.report;
     const record = { seq: 1, type: "started", at: "", launcher: "warm", hostname: "rack-7" };
     const bodyOf = (value: object) => Buffer.from(JSON.stringify(value));
@@ -215,7 +215,7 @@ describe("the bytes that a real worker sent", () => {
 });
 
 describe("towpath wire", () => {
-  test("counts what left for a run, and prints each record as it went by", async () => {
+  test("counts what left the worker for a run, and prints each record as it was sent", async () => {
     const [run = ""] = runs;
     const config = join(stack.folder, "worker.json");
     const counted = await stack.towpath(["wire", run.slice(-8), "--config", config, "--json"]);
@@ -232,7 +232,7 @@ describe("towpath wire", () => {
     expect(shown.output).toContain("opening a session: amounts, capacity");
   });
 
-  test("says so when this worker never had the run", async () => {
+  test("says so if this worker never had the run", async () => {
     const config = join(stack.folder, "worker.json");
     const none = "01900000-0000-7000-8000-000000000009";
     const answer = await stack.towpath(["wire", none, "--config", config]);

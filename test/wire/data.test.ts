@@ -14,7 +14,7 @@ test("DATA.md has a section for every route that a worker calls", () => {
   for (const path of paths) expect(listedUnder(path), path).not.toEqual([]);
 });
 
-test("A field that is not listed would be noticed", () => {
+test("an unlisted field is noticed", () => {
   expect(listedUnder("/api/worker/renew")).not.toContain("hostname");
   expect(fieldsOf(OpenSession.extend({ hostname: OpenSession.shape.name }))).toContain("hostname");
 });

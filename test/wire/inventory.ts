@@ -15,7 +15,7 @@ import type { z } from "zod";
 
 const page = readFileSync(new URL("../../DATA.md", import.meta.url), "utf8");
 
-/** The sections of DATA.md by a part of their titles, with the schema of what each lists. */
+/** The sections of DATA.md by a part of their titles, with the schema whose fields each lists. */
 export const SECTIONS: readonly [string, z.ZodType][] = [
   ["/api/worker/session", OpenSession],
   ["/api/worker/claim", Claim],

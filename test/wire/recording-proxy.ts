@@ -1,22 +1,22 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** One request as it went by. */
+/** One recorded request. */
 export interface SentRequest {
   readonly method: string;
   readonly path: string;
-  /** Names and values in turn, as they were written. */
+  /** Header names and values in turn, as they were written. */
   readonly headers: readonly string[];
   readonly body: Buffer;
 }
 
-/** An HTTP proxy that keeps every byte of every request. */
+/** An HTTP proxy that records every byte of every request. */
 export interface RecordingProxy extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly SentRequest[];
 }
 
-/** Starts a proxy before a server. What is asked long goes on asking for as long as its client stays. */
+/** Starts a proxy in front of a server. A long poll lasts as long as its client stays. */
 export async function startRecordingProxy(target: string): Promise<RecordingProxy> {
   const requests: SentRequest[] = [];
   const server = createServer((incoming, outgoing) => {
