@@ -1,6 +1,6 @@
 import { runInForeground } from "./child.mjs";
 
-/** The figures of Towpath beside another's; all arguments go to the bench. */
+/** Runs the bench with the given arguments. */
 export function bench({ root, node, args }) {
   return runInForeground(node.path, ["test/bench/main.ts", ...args], { cwd: root, env: node.env });
 }

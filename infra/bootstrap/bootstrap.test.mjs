@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const dir of scratches.splice(0)) await rm(dir, { recursive: true, force: true });
 });
 
-/** A checkout that holds the bootstrap and nothing to install. */
+/** A checkout that has the bootstrap and no packages to install. */
 async function makeCheckout() {
   const root = await mkdtemp(join(tmpdir(), "towpath-bootstrap-"));
   scratches.push(root);
@@ -40,7 +40,7 @@ function writeLock(root, packages) {
   return writeFile(join(root, "package-lock.json"), JSON.stringify(lock));
 }
 
-/** Something to install that needs no network. */
+/** A package that installs without a network. */
 async function addWorkspace(root, version) {
   const manifest = { name: "local", version };
   await mkdir(join(root, "local"), { recursive: true });
@@ -92,7 +92,7 @@ test.skipIf(FETCHED_NODES[`${process.platform}-${process.arch}`] === undefined)(
   },
 );
 
-/** A registry of one package, whose file is not the pinned one. */
+/** A registry with one package whose file does not match the pinned hash. */
 async function openTamperedRegistry({ packageName, version }) {
   const tarball = gzipSync(Buffer.alloc(1024));
   const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;

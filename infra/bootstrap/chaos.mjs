@@ -4,7 +4,7 @@ import { build } from "./turbo.mjs";
 
 /**
  * Runs the matrix of faults.
- * @returns {Promise<number>} 0 when every invariant holds in every case
+ * @returns {Promise<number>} 0 if every invariant holds in every case
  */
 export async function chaos({ root, node, args }) {
   await build({ root, node });

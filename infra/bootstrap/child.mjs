@@ -4,8 +4,8 @@ import { constants } from "node:os";
 const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
- * Runs a program to its end, keeping what it printed.
- * @returns {Promise<{ code: number, output: string }>} code 127 when the program does not exist
+ * Runs a program, waits for its end and captures its output.
+ * @returns {Promise<{ code: number, output: string }>} code 127 if the program does not exist
  */
 export function runQuietly(file, args, options = {}) {
   return new Promise((resolve) => {
@@ -27,11 +27,11 @@ export function runQuietly(file, args, options = {}) {
 }
 
 /**
- * Gives the terminal to a program until it ends, and passes on the signals that reach only us.
+ * Gives the terminal to a program until it ends.
  *
- * Ctrl-C at a terminal reaches the whole foreground group, the program included; sending it again would look like
- * the second, impatient one. Without a terminal a signal reaches this process alone and is passed on.
- * @returns {Promise<number>} its exit code, 128 + the number when a signal ended it
+ * Ctrl-C at a terminal reaches the whole foreground process group, the program included, so it is not sent again: the program would
+ * see a second Ctrl-C. Without a terminal a signal reaches only this process, which passes it on.
+ * @returns {Promise<number>} its exit code, or 128 + the number of the signal that ended it
  */
 export function runInForeground(file, args, options = {}) {
   return new Promise((resolve, reject) => {

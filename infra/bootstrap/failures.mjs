@@ -1,4 +1,4 @@
-/** The bootstrap cannot go on. The message is for the person at the terminal and says what to do. */
+/** The bootstrap cannot continue. The message is for the person at the terminal and says what to do. */
 export class BootstrapError extends Error {
   name = "BootstrapError";
 }
@@ -54,7 +54,7 @@ const CAUSES = [
 ];
 
 /**
- * Turns what npm said into one sentence that says what to do.
+ * Turns npm's output into one sentence that says what to do.
  * @param {string} log everything npm printed
  */
 export function explainNpmFailure(log) {
@@ -71,7 +71,7 @@ export function explainNpmFailure(log) {
   return "npm could not install the packages.";
 }
 
-/** The last lines of a log, indented, for showing under a failure: without what a terminal would obey. */
+/** The last lines of a log, indented for display under an error, without terminal control characters. */
 export function tailOf(log, { lines }) {
   const kept = log
     .trimEnd()

@@ -3,8 +3,8 @@ import { runInForeground } from "./child.mjs";
 import { build } from "./turbo.mjs";
 
 /**
- * Sends generated requests to a control plane, made from its OpenAPI document.
- * @returns {Promise<number>} 0 when every answer was one that the document allows
+ * Sends generated requests, made from the OpenAPI document, to a control plane.
+ * @returns {Promise<number>} 0 if the document allows every answer
  */
 export async function fuzz({ root, node, args }) {
   await build({ root, node });

@@ -8,10 +8,10 @@ import { ensureDiskSpace } from "./workspace.mjs";
 const NEEDED_MIB = 900;
 
 /**
- * Installs the packages that the lock file names, unless they are there.
+ * Installs the packages in the lock file, unless they are installed.
  *
- * A stamp in node_modules remembers what was installed for which Node and platform. Without it (an `npm install` by
- * hand) npm's own record of what is installed is compared with the lock.
+ * A stamp file in node_modules records the lock, the Node version and the platform of the last installation. Without a stamp (after an
+ * `npm install` by hand), npm's own record is compared with the lock.
  */
 export async function ensureInstalled({ root, node, screen }) {
   const lockText = await readFile(join(root, "package-lock.json"), "utf8").catch((cause) => {
@@ -45,8 +45,8 @@ export function stampOf({ lockText, nodeVersion, platform = `${process.platform}
 }
 
 /**
- * Whether an installation, as npm records it in node_modules/.package-lock.json, holds all that a lock file asks for
- * on this platform.
+ * Whether an installation, as npm records it in node_modules/.package-lock.json, has every package that the lock file asks for on
+ * this platform.
  */
 export function holdsLock(installed, lock, { platform = process.platform, arch = process.arch } = {}) {
   const packages = Object.entries(lock.packages ?? {}).filter(([path]) => path !== "");
@@ -55,7 +55,7 @@ export function holdsLock(installed, lock, { platform = process.platform, arch =
     if (present !== undefined) {
       return present.version === wanted.version && present.integrity === wanted.integrity;
     }
-    // Left out by npm on purpose: other platforms' binaries, and what only those need.
+    // npm leaves these out on purpose: binaries for other platforms, and packages that only those need.
     if (wanted.optional !== true) return false;
     const forHere = wanted.os?.includes(platform) && wanted.cpu?.includes(arch) && wanted.libc === undefined;
     return forHere !== true;

@@ -6,10 +6,9 @@ import { runNpm } from "./npm.mjs";
 import { ensureDiskSpace } from "./workspace.mjs";
 
 /**
- * The Node that is fetched where the machine's own cannot run TypeScript as it is: for each platform the npm package
- * that carries the binary, and the newest version of the 24 line that it was published in. The package `node` itself
- * only picks one of these, in an install script that recent npm does not run unasked. `integrity` is the SHA-512 of the package: a
- * registry that answers with anything else is refused.
+ * The Node to download if the machine's own cannot run TypeScript. For each platform: the npm package with the binary, in the newest
+ * version of Node 24 that it was published in. The npm package `node` is not used: it only picks one of these, in an install script
+ * that recent npm versions do not run. `integrity` is the SHA-512 of the package, and a download with another hash is refused.
  */
 export const FETCHED_NODES = {
   "linux-x64": {
@@ -43,7 +42,7 @@ const INSTALL_IT_YOURSELF =
 
 const NEEDED_MIB = 300;
 
-/** Whether a version of Node runs TypeScript files as they are: 22.18 and later, and of 23 only 23.6 and later. */
+/** Whether a Node version runs TypeScript files: 22.18 and later, except 23.0 to 23.5. */
 export function runsTypescript(version) {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major === 22) return minor >= 18;
@@ -52,9 +51,9 @@ export function runsTypescript(version) {
 }
 
 /**
- * Finds or fetches a Node that runs TypeScript.
- * @returns {Promise<{ path: string, version: string, env: NodeJS.ProcessEnv }>} where it is, and an environment in
- *   which it comes first on PATH
+ * Finds or downloads a Node that runs TypeScript.
+ * @returns {Promise<{ path: string, version: string, env: NodeJS.ProcessEnv }>} its path and version, and an environment whose PATH
+ * begins with it
  */
 export async function ensureNode({ root, screen, current = process.versions.node }) {
   if (runsTypescript(current)) return describe(process.execPath, current);
@@ -76,7 +75,7 @@ export async function ensureNode({ root, screen, current = process.versions.node
 }
 
 /**
- * Finds a Node that runs TypeScript: the one that runs this, else the one that was fetched before. Fetches nothing.
+ * Finds a Node that runs TypeScript: the current one, or one that was downloaded before. Downloads nothing.
  * @returns {Promise<{ path: string, version: string, env: NodeJS.ProcessEnv } | null>}
  */
 export async function findNode({ root, current = process.versions.node }) {
@@ -84,14 +83,14 @@ export async function findNode({ root, current = process.versions.node }) {
   const wanted = FETCHED_NODES[`${process.platform}-${process.arch}`];
   if (wanted === undefined) return null;
   const { prefix, path } = placesOf(root, wanted);
-  // It may have been fetched when another hash was pinned.
+  // The downloaded one may match a hash that was pinned earlier.
   if ((await installedIntegrity(prefix, wanted)) !== wanted.integrity) return null;
   return (await versionOf(path)) === wanted.version ? describe(path, wanted.version) : null;
 }
 
 /**
- * The hash that npm noted when it unpacked the package; undefined if npm noted none. Reads the note, not the bytes: it finds
- * a Node that was fetched for another pinned hash, not one that somebody changed on the disk.
+ * The hash that npm recorded when it unpacked the package; undefined if it recorded none. It detects a Node of another pinned hash,
+ * but not a changed file on the disk, since it does not read the binary.
  */
 async function installedIntegrity(prefix, { packageName }) {
   try {
@@ -123,7 +122,7 @@ function manifestOf({ packageName, version }) {
   return { name: "fetched-node", private: true, dependencies: { [packageName]: version } };
 }
 
-/** A lock without addresses: npm asks the registry that it is set up with, and compares what comes. */
+/** A lock without URLs: npm asks its configured registry and compares the hash. */
 function lockOf(wanted) {
   const { packageName, version, integrity } = wanted;
   return {

@@ -5,15 +5,15 @@ import { BootstrapError, explainNpmFailure, tailOf } from "./failures.mjs";
 
 const SHOWN_LINES = 12;
 
-/** Quiet, and impatient with a network that does not answer: a retry after a second, not after a minute. */
+/** Quiet, and with short retries if the network does not answer. */
 const FLAGS = [
   ...["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier", "--loglevel=warn"],
   ...["--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"],
 ];
 
 /**
- * Runs npm, keeping its output in a log that is shown only if it fails.
- * @throws BootstrapError with a sentence, the log's last lines and where the whole log is
+ * Runs npm. Its output goes to a log that is shown only after a failure.
+ * @throws BootstrapError with a sentence, the log's last lines and the log's path
  */
 export async function runNpm({ root, logName, args, cwd = root, env = process.env }) {
   const { code, output } = await runQuietly("npm", [...args, ...FLAGS], { cwd, env });

@@ -3,8 +3,8 @@ import { runInForeground } from "./child.mjs";
 import { build } from "./turbo.mjs";
 
 /**
- * Builds the package that is published.
- * @returns {Promise<number>} 0 when the tarball is there; its path has been printed
+ * Builds the published package and prints the tarball's path.
+ * @returns {Promise<number>} 0 on success
  */
 export async function pack({ root, node, screen, args }) {
   await screen.step("Building", () => build({ root, node }));

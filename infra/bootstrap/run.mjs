@@ -1,6 +1,6 @@
 /**
- * What `npm start` and `npm test` run: installs what is missing, then hands over. Node's built-ins alone.
- * This file is read by whatever Node the machine has, so it keeps to old syntax until the version is known.
+ * The program behind `npm start` and `npm test`: installs what is missing, then runs the command. It uses only Node's built-in modules.
+ * The machine's own Node reads this file, so it keeps to old syntax until the version is known.
  */
 const OLDEST = [20, 19];
 const [major, minor] = process.versions.node.split(".").map(Number);

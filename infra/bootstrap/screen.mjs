@@ -1,15 +1,15 @@
 const TICK_MS = 1_000;
 
 /**
- * What the person at the terminal sees: a line when a step begins to take time, a line when it is done.
- * On a terminal the seconds of a running step are shown; elsewhere every line is printed once.
+ * Progress at the terminal: one line when a step takes time, and one when it is done.
+ * A terminal also shows the seconds of a running step. Elsewhere every line is printed once.
  */
 export function createScreen({ out = process.stdout, now = () => performance.now() } = {}) {
   const live = out.isTTY === true;
   const paint = (code, text) => (live && !process.env.NO_COLOR ? `\x1b[${code}m${text}\x1b[0m` : text);
   const seconds = (since) => formatSeconds(now() - since);
 
-  /** Runs one step and tells how it went; a failure passes through. */
+  /** Runs one step and prints its outcome. An error passes through. */
   async function step(title, work) {
     const began = now();
     const show = () => out.write(`\r\x1b[2K  ${paint(36, "…")} ${title} ${paint(2, seconds(began))}`);

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { runInForeground } from "./child.mjs";
 import { build } from "./turbo.mjs";
 
-/** What `npm start` hands over to: the development server on the examples, with one run of the flights flow. */
+/** The arguments of `towpath dev` for `npm start`: the examples, with one run of the flights flow. */
 export const START_COMMAND = ["sdk/cli/src/main.ts", "dev", "--project", "sdk/examples", "--run", "flights"];
 
-/** Builds what needs building, then becomes `towpath dev`. */
+/** Builds what has changed, then runs `towpath dev`. */
 export async function start({ root, node, screen, args }) {
   const dashboard = join(root, "services", "dashboard", "dist", "index.html");
   if (existsSync(dashboard)) await build({ root, node });

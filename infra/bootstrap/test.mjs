@@ -4,7 +4,7 @@ import { runInForeground, runQuietly } from "./child.mjs";
 import { BootstrapError } from "./failures.mjs";
 import { build, runOrExplain, runTurbo } from "./turbo.mjs";
 
-/** What is checked before the tests, in this order; the first that fails ends it. */
+/** The checks that run before the tests, in this order. The first failure ends the run. */
 export const CHECKS = [
   { title: "Format", name: "format", bin: "biome", args: ["check", "--linter-enabled=false", "."] },
   { title: "Lint", name: "lint", bin: "biome", args: ["lint", "--error-on-warnings", "."] },
@@ -14,8 +14,8 @@ export const CHECKS = [
 ];
 
 /**
- * Runs every check and all tests but the long suites; with arguments, only the tests they name, of whichever kind.
- * @returns {Promise<number>} 0 when all is well
+ * Runs every check and all tests except the long suites. With arguments, runs only the named tests, long or not.
+ * @returns {Promise<number>} 0 if everything passes
  */
 export async function runChecks({ root, node, screen, args }) {
   await ensureGit({ root, node });
@@ -30,8 +30,8 @@ export async function runChecks({ root, node, screen, args }) {
 }
 
 /**
- * Runs the suites that take minutes: whole installations, and the dashboard in a browser.
- * @returns {Promise<number>} 0 when all is well
+ * Runs the long suites: whole installations, and the dashboard in a browser.
+ * @returns {Promise<number>} 0 if everything passes
  */
 export async function runLongTests({ root, node, args }) {
   await ensureGit({ root, node });
@@ -53,10 +53,10 @@ function runCheck({ root, node, check }) {
   return runOrExplain({ root, node, name, file: node.path, args: [check.script, ...args] });
 }
 
-/** The server that speaks S3 for the tests of stores in buckets: a real one, which Go's package registry has. */
+/** The S3 server for tests of stores in buckets, a Go module. */
 export const S3_SERVER = { name: "versitygw", from: "github.com/versity/versitygw/cmd/versitygw@v1.8.0" };
 
-/** Installs that server once, which takes Go a minute or two. Without Go its tests say loudly that they are skipped. */
+/** Installs that server once, which takes Go a minute or two. Without Go, its tests are skipped with a message. */
 async function installS3Server({ root, node, screen }) {
   const folder = join(root, "node_modules", ".cache", "towpath-tests");
   if (existsSync(join(folder, S3_SERVER.name))) return;
@@ -71,7 +71,7 @@ async function installS3Server({ root, node, screen }) {
   });
 }
 
-/** The house rules read the list of files from git, and the code registry's tests clone with it. */
+/** The house rules list files with git, and the tests of code in git clone with it. */
 async function ensureGit({ root, node }) {
   const { code } = await runQuietly("git", ["rev-parse", "--is-inside-work-tree"], {
     cwd: root,

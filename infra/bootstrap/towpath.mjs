@@ -1,9 +1,9 @@
-/** Runs the `towpath` command of this repository where the machine's own Node cannot run TypeScript. */
+/** Runs this repository's `towpath` command if the machine's Node cannot run TypeScript. */
 import { join, resolve } from "node:path";
 import { runInForeground } from "./child.mjs";
 import { findNode } from "./node-version.mjs";
 
-/** As in sysexits.h: the command is not set up. */
+/** EX_CONFIG in sysexits.h: the command is not set up. */
 const EXIT_CONFIGURATION = 78;
 
 const root = resolve(import.meta.dirname, "../..");

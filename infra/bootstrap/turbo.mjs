@@ -20,7 +20,7 @@ export async function runOrExplain({ root, node, name, file, args }) {
   );
 }
 
-/** Runs one task of every package that has it; what has not changed is not run again. */
+/** Runs one task in every package that has it. Unchanged packages are skipped. */
 export function runTurbo({ root, node, task }) {
   const args = ["run", task, "--concurrency=2", "--output-logs=errors-only", "--log-order=grouped"];
   return runOrExplain({ root, node, name: task, file: join(root, "node_modules", ".bin", "turbo"), args });

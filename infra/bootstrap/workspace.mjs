@@ -21,7 +21,7 @@ export async function ensureWorkspace(root) {
 
 /**
  * Makes sure that a download fits on the disk before it begins.
- * @throws BootstrapError when less than `neededMib` is free
+ * @throws BootstrapError if less than `neededMib` is free
  */
 export async function ensureDiskSpace(root, { neededMib, what }) {
   const { bavail, bsize } = await statfs(root);
@@ -33,7 +33,7 @@ export async function ensureDiskSpace(root, { neededMib, what }) {
   );
 }
 
-/** The sentence for a checkout that cannot be written to. */
+/** The error message for a checkout that cannot be written to. */
 export function writeFaultOf(root, cause) {
   if (cause?.code === "ENOSPC") {
     return `The disk that holds ${root} is full. Free some space, then run the same command again.`;

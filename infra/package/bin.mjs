@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /**
- * The `towpath` command of the published package: says which Node it needs where the machine's is older, since such a
- * Node stops at the command's own modules before a line of theirs has run.
- * Node's built-ins alone, in old syntax.
+ * The `towpath` command of the published package. It says which Node it needs if the machine's is too old, since an old Node stops
+ * at the command's own modules before it runs a line of them.
+ * It uses only Node's built-in modules and old syntax.
  */
 const NEEDED = [22, 18];
-/** As in sysexits.h: the command is not set up. */
+/** EX_CONFIG in sysexits.h: the command is not set up. */
 const EXIT_CONFIGURATION = 78;
 const found = process.versions.node.split(".").map(Number);
 
@@ -21,6 +21,6 @@ if (found[0] < NEEDED[0] || (found[0] === NEEDED[0] && found[1] < NEEDED[1])) {
   );
   process.exitCode = EXIT_CONFIGURATION;
 } else {
-  // It is beside this file in the package alone, where the build puts it.
+  // Only the package has this file, where the build puts it.
   await import(new URL("main.js", import.meta.url).href);
 }

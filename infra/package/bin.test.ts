@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const BIN = fileURLToPath(new URL("./bin.mjs", import.meta.url));
 
-/** Starts the command on a Node that takes itself for another release. */
+/** Starts the command on a Node that reports another version. */
 function startOn(version: string) {
   const disguise = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`;
   const loaded = `data:text/javascript,${encodeURIComponent(disguise)}`;
@@ -19,6 +19,6 @@ test.each(["20.20.2", "22.17.1"])("on Node %s the command says which one it need
 });
 
 test.each(["22.18.0", "24.0.0"])("on Node %s it goes on to its modules", (version) => {
-  // They stand beside it in the package, not here.
+  // In the package they stand next to it, but not here.
   expect(startOn(version).stderr).toMatch(/Cannot find module .*main\.js/);
 });

@@ -4,19 +4,19 @@ import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
 import { PackageFault } from "./fault.ts";
 import type { Manifest } from "./manifest.ts";
 
-/** Bundled packages of CommonJS call `require`, which an ES module does not have. */
+/** Bundled CommonJS packages call `require`, which an ES module does not have. */
 const REQUIRE = {
   js: 'import { createRequire as __towpathRequire } from "node:module";\nconst require = __towpathRequire(import.meta.url);',
 } as const;
 
-/** One bundle: what goes in, and below which folder of the package it comes out. */
+/** One bundle: its entries, and the folder of the package that holds the output. */
 interface Part {
   readonly folder: string;
   readonly entries: Readonly<Record<string, string>>;
   readonly options: BuildOptions;
 }
 
-/** The program of a checking thread, which stands beside every program that begins such threads. */
+/** The program of a checking thread. It stands beside every program that starts such threads. */
 const CHECK_THREAD = { "check-thread": "sdk/contract/src/deployments/bounded/thread.ts" };
 
 const PARTS: readonly Part[] = [
@@ -27,7 +27,7 @@ const PARTS: readonly Part[] = [
       config: "sdk/flow/src/config.ts",
       test: "sdk/flow/src/testing.ts",
     },
-    // The entries share one engine: what a run is called in is state of a module.
+    // The entries share one engine: the current run is state of a module.
     options: { splitting: true, chunkNames: "shared-[hash]", external: ["zod"] },
   },
   {
@@ -40,7 +40,7 @@ const PARTS: readonly Part[] = [
     entries: { main: "worker/src/main.ts", ...CHECK_THREAD },
     options: { banner: REQUIRE, keepNames: true },
   },
-  // By itself, and small: it is what stands between a claim and the first line of a flow.
+  // Bundled separately to stay small: it is loaded between a claim and the first line of a flow.
   { folder: "worker", entries: { runner: "worker/src/launch/runner.ts" }, options: {} },
   {
     folder: "control",
@@ -53,7 +53,7 @@ const PARTS: readonly Part[] = [
   },
 ];
 
-/** Modules that look for files beside themselves, and what they are in the package. */
+/** Modules that look for files next to themselves, and the paths of those files in the package. */
 function replacements(version: string): Readonly<Record<string, string>> {
   const ownVersion = `export const VERSION = ${JSON.stringify(version)};`;
   return {
@@ -81,7 +81,7 @@ function replace(root: string, modules: Readonly<Record<string, string>>, done: 
   };
 }
 
-/** The packages that a bundle leaves to be installed beside it. */
+/** Packages that no bundle contains: npm installs them next to it. */
 function externals(metafile: Metafile): string[] {
   const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
   return imports.flatMap(({ path, external }) => (external && !isBuiltin(path) ? [path] : []));
@@ -89,8 +89,8 @@ function externals(metafile: Metafile): string[] {
 
 /**
  * Bundles the SDK and every program into plain JavaScript, since Node strips no types below node_modules.
- * @returns The files of other packages that went in, relative to the root.
- * @throws PackageFault when a bundle imports a package that the manifest does not name.
+ * @returns The bundled files of other packages, relative to the root.
+ * @throws PackageFault if a bundle imports a package that the manifest does not name.
  */
 export async function bundlePrograms(args: {
   root: string;

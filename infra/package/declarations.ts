@@ -6,23 +6,23 @@ import { PackageFault } from "./fault.ts";
 
 const run = promisify(execFile);
 
-/** What is published with the types of all that it reaches: the SDK's entries, and the words that they speak. */
+/** The modules whose types are published, with everything that they import: the SDK's entries and the contract. */
 const ENTRIES: readonly (readonly string[])[] = [
   ["index", "config", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
-  // By themselves: what is reached through node_modules belongs to others for the compiler, which then emits nothing.
+  // Compiled separately: the compiler emits nothing for modules that it reaches through node_modules.
   ["index", "words"].map((name) => `sdk/contract/src/${name}.ts`),
 ];
 
-/** Packages of the workspace that do not exist outside of it, and where their declarations are among ours. */
+/** Packages that exist only in the workspace, and where their declarations are in the package. */
 const INTERNAL: Readonly<Record<string, string>> = {
   "@towpath/contract": "contract/src/index.js",
   "@towpath/contract/words": "contract/src/words.js",
 };
 
 /**
- * Rewrites a declaration's imports to what exists in the package.
- * @param path Of the declaration, below the folder of all of them.
- * @throws PackageFault when it imports a package of the workspace that is not published.
+ * Rewrites a declaration's imports to modules that exist in the package.
+ * @param path The declaration's path, below the folder of all declarations.
+ * @throws PackageFault if it imports a package of the workspace that is not published.
  */
 export function publishedImports(text: string, path: string): string {
   return text.replace(/((?:from|import)\s*\(?\s*")([^"]+)(")/g, (whole, before, name: string, after) => {
@@ -64,7 +64,7 @@ async function compile(root: string, args: { entries: readonly string[]; outDir:
   }
 }
 
-/** Writes the declarations of the SDK's entries, and of everything that they reach, into a folder. */
+/** Writes the declarations of the SDK's entries, and of everything that they import, into a folder. */
 export async function writeDeclarations(args: { root: string; types: string }): Promise<void> {
   await Promise.all(ENTRIES.map((entries) => compile(args.root, { entries, outDir: args.types })));
   for (const entry of await readdir(args.types, { recursive: true, withFileTypes: true })) {

@@ -1,4 +1,4 @@
-/** The package cannot be built from this checkout; the message says what to do. */
+/** The package cannot be built from this checkout. The message says what to do. */
 export class PackageFault extends Error {
   override readonly name = "PackageFault";
 }

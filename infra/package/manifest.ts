@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PackageFault } from "./fault.ts";
 
-/** What is read of a room's manifest. */
+/** The parts of a room's package.json that are read here. */
 interface RoomManifest {
   readonly name: string;
   readonly version: string;
@@ -21,7 +21,7 @@ export interface Manifest {
   readonly [field: string]: unknown;
 }
 
-/** Guaranteed by the workspace: npm has installed from these files. */
+/** npm has installed from these files, so their shape is right. */
 function roomManifest(root: string, room: string): RoomManifest {
   return JSON.parse(readFileSync(join(root, room, "package.json"), "utf8")) as RoomManifest;
 }
@@ -37,9 +37,9 @@ function entry(name: string, types: string) {
 }
 
 /**
- * The manifest to publish: the SDK's entries, the command, and the packages that no bundle can hold, in the versions
- * that the rooms are tested with. esbuild and the databases carry binaries. zod is shared with the project, whose
- * schemas it makes, so any later release of its line will do.
+ * The manifest to publish: the SDK's entries, the command, and the packages that no bundle can contain, in the tested versions.
+ * esbuild and the databases carry binaries. zod is shared with the user's project, whose schemas it makes, so any later release of
+ * its major version is accepted.
  */
 export function packageManifest(root: string): Manifest {
   const sdk = roomManifest(root, "sdk/flow");

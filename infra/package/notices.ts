@@ -11,18 +11,18 @@ interface ThirdParty {
 const IN_PACKAGE = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/;
 const LICENSE_FILE = /^(licen[cs]e|copying|notice)/i;
 
-/** Guaranteed by npm, which has installed from the file. */
+/** npm has installed from this file, so its shape is right. */
 function manifestOf(folder: string): ThirdParty {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as ThirdParty;
 }
 
-/** The folders of packages that files lie in. */
+/** The folders of the packages that these files belong to. */
 function foldersOf(root: string, inputs: Iterable<string>): string[] {
   const folders = [...inputs].flatMap((path) => IN_PACKAGE.exec(path)?.[0] ?? []);
   return folders.map((folder) => join(root, folder));
 }
 
-/** A room's dependencies and theirs: what a bundler that tells nothing of its inputs may have put in. */
+/** A room's dependencies and theirs. A bundler that does not list its inputs may have used any of them. */
 function dependenciesOf(root: string, room: string): string[] {
   const found = new Set<string>();
   const visit = (from: string) => {
@@ -49,7 +49,7 @@ function noticeOf(folder: string): string {
   return [`${name} ${version} (${license})`, ...texts].join("\n\n");
 }
 
-/** The licences of other people's code in the package, whose terms ask that they go with it. */
+/** The licences of other authors' code in the package. Their terms ask to ship them. */
 export function thirdPartyNotices(args: { root: string; inputs: Iterable<string> }): string {
   const folders = new Set([
     ...foldersOf(args.root, args.inputs),

@@ -1,5 +1,5 @@
 /**
- * Builds the package that is published: the SDK, the command, and the programs that it starts, in one tarball.
+ * Builds the published package, one tarball: the SDK, the command, and the programs that the command starts.
  * Usage: node infra/package/pack.ts [FOLDER]   (default: dist/)
  */
 import { execFile } from "node:child_process";
@@ -24,7 +24,7 @@ async function copyDashboard(control: string): Promise<void> {
   await cp(built, join(control, "dashboard"), { recursive: true, filter });
 }
 
-/** Lays the package out in a folder, as it will be installed. */
+/** Writes the package's files into a folder, as they will be installed. */
 async function layOut(folder: string, manifest: Manifest): Promise<void> {
   const dist = join(folder, "dist");
   const control = join(dist, "control");

@@ -6,7 +6,7 @@ type Command = ReturnType<typeof towpath>["commands"][number];
 const NOTE =
   "<!-- Written by `npm run reference` from sdk/cli. Edit the commands' declarations, not this page. -->";
 
-/** Commander ends what it says of defaults and choices itself; the description is what we wrote. */
+/** Commander appends defaults and choices to a description. This is the description without them. */
 function optionRows(command: Pick<Command, "options">): string[][] {
   return command.options
     .filter((option) => !option.hidden)
@@ -27,7 +27,7 @@ function usage(command: Command, path: string): string {
   return [path, ...args, ...options].join(" ");
 }
 
-/** Those that its help lists: what is hidden is started by other commands alone. */
+/** The commands in the help. Hidden ones are started only by other commands. */
 function shownOf(command: Pick<Command, "commands" | "createHelp">): readonly Command[] {
   const listed = new Set<unknown>(command.createHelp().visibleCommands(command as Command));
   return command.commands.filter((one) => listed.has(one));
@@ -48,7 +48,7 @@ function sections(command: Command, above: string): string[] {
   ];
 }
 
-/** A summary begins small and has no full stop, as commander shows it in a list. */
+/** A summary starts with a small letter and has no full stop, as commander lists it. */
 function sentence(text: string): string {
   const whole = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.:]$/.test(whole) ? whole : `${whole}.`;

@@ -7,7 +7,7 @@ import { type Page, table } from "./page.ts";
 const NOTE =
   "<!-- Written by `npm run reference` from the programs' own configuration. Edit what they read, not this page. -->";
 
-/** Defaults that say where and on which machine this page was written; their descriptions tell of them. */
+/** Defaults that depend on the machine which writes the page. The properties' descriptions explain them instead. */
 const OF_THIS_MACHINE = new Set(["TOWPATH_DASHBOARD_DIR", "name"]);
 
 interface Property {
@@ -15,7 +15,7 @@ interface Property {
   readonly default?: unknown;
 }
 
-/** A row for each property of a shape: its name, what it is for, and its default. */
+/** A row for each property of a schema: its name, its description, and its default. */
 function rowsOf(shape: z.ZodObject): string[][] {
   const json = z.toJSONSchema(shape, { io: "input", unrepresentable: "any" });
   const required = new Set(json.required);
@@ -44,7 +44,7 @@ function inWords(ms: number): string {
   return `${ms / size} ${unit}`;
 }
 
-/** What each program reads of its surroundings. */
+/** The environment variables of each program. */
 export function configurationPage(): Page {
   const text = [
     NOTE,

@@ -26,7 +26,7 @@ import {
 } from "@towpath/contract";
 import { type Page, table } from "./page.ts";
 
-/** What stands first in a page that is made of the contract. */
+/** The first lines of every page that is generated from the contract. */
 const NOTE = "<!-- Written by `npm run reference` from sdk/contract. Edit the contract, not this page. -->";
 
 /** The state diagram (Mermaid) of one table of moves. */
@@ -90,7 +90,7 @@ function routeSection([name, route]: [string, Route]): string {
   ].join("\n\n");
 }
 
-/** How many requests may come and how much may be stored. */
+/** The rate limits and quotas. */
 function limitsParts(): string[] {
   const classes = RATE_CLASSES.map((name) => {
     const { summary, perSecond }: RateLimit = RATE_LIMITS[name];
@@ -147,7 +147,7 @@ function problemsPage(): Page {
   return { path: "docs/reference/problems.md", text: `${text.join("\n\n")}\n` };
 }
 
-/** The pages of the reference that derive from the contract. */
+/** The reference pages that are generated from the contract. */
 export function contractPages(): Page[] {
   return [statesPage(), apiPage(), problemsPage()];
 }

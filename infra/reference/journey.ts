@@ -8,7 +8,7 @@ const BEGIN =
   "<!-- diagram: written by `npm run reference` from sdk/contract. Edit the contract, not this part. -->";
 const END = "<!-- /diagram -->";
 
-/** The explanation of how a run travels, as it is, with the diagram of a run's states. @throws Error when it has no place for it. */
+/** The explanation of how a run travels, with the diagram of a run's states in it. @throws Error if the page has no markers for it. */
 export function journeyPage(): Page {
   const page = readFileSync(new URL(`../../${PATH}`, import.meta.url), "utf8");
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];

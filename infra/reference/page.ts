@@ -1,10 +1,10 @@
-/** A page that is made of code, whole or in part: its path in the repository and its Markdown. */
+/** A page that is generated from code, whole or in part: its path in the repository and its Markdown. */
 export interface Page {
   readonly path: string;
   readonly text: string;
 }
 
-/** A table of Markdown. */
+/** A Markdown table. */
 export function table(columns: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(columns), line(columns.map(() => "---")), ...rows.map(line)].join("\n");

@@ -4,7 +4,7 @@ import { contractPages } from "./contract.ts";
 import { journeyPage } from "./journey.ts";
 import type { Page } from "./page.ts";
 
-/** All pages that are made of code, and those with a part that is. */
+/** All pages that are generated from code, whole or in part. */
 export function referencePages(): Page[] {
   return [...contractPages(), commandsPage(), configurationPage(), journeyPage()];
 }
