@@ -61,12 +61,12 @@ export function commandsPage(): Page {
   const text = [
     NOTE,
     "# Commands",
-    "What `towpath` takes. `towpath help COMMAND` says the same in a terminal. Which variables it reads: [configuration](configuration.md).",
-    "Every command has these options too:",
+    "All commands and options of `towpath`. `towpath help COMMAND` prints the same. For environment variables, see [configuration](configuration.md).",
+    "Every command also has these options:",
     table(["option", "", "default"], optionRows(root)),
     ...shownOf(root).flatMap((command) => sections(command, "towpath")),
     "## Exit codes",
-    "Below 64, the outcome of the run; from 64 on, what went wrong with the command itself.",
+    "Codes below 64 are the outcome of the run. Codes from 64 on are errors of the command itself.",
     table(["code", "meaning"], exits),
   ];
   return { path: "docs/reference/commands.md", text: `${text.join("\n\n")}\n` };

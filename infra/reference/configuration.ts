@@ -49,20 +49,20 @@ export function configurationPage(): Page {
   const text = [
     NOTE,
     "# Configuration",
-    "Times are in milliseconds where the name ends so. An empty variable counts as unset. A program that finds faults names all of them at once and does not start.",
+    "Settings whose name ends in `Ms` or `_MS` are in milliseconds. An empty variable counts as unset. If settings are wrong, the program lists all of them and does not start.",
     "## Control plane",
-    "From the environment of `towpath server start`.",
+    "Environment variables of `towpath server start`.",
     table(["variable", "meaning", "default"], rowsOf(Environment)),
     "## Worker",
-    "From the JSON file that `towpath worker start --config FILE` names. Relative paths start at the file's folder. How to write one: [a worker in a private network](../how-to/worker-in-a-private-network.md).",
+    "Settings in the JSON file of `towpath worker start --config FILE`. Paths are relative to the file's folder. For an example, see [set up a worker in a private network](../how-to/worker-in-a-private-network.md).",
     table(["setting", "meaning", "default"], rowsOf(Settings)),
-    "From its environment:",
+    "Environment variables:",
     table(
       ["variable", "meaning"],
       Object.entries(COMPUTE_VARIABLES).map(([name, meaning]) => [`\`${name}\``, meaning]),
     ),
     "## Every command",
-    "From the environment of `towpath`.",
+    "Environment variables of `towpath`.",
     table(
       ["variable", "meaning"],
       Object.entries(VARIABLES).map(([name, meaning]) => [`\`${name}\``, meaning]),
@@ -73,11 +73,11 @@ export function configurationPage(): Page {
       [
         [
           "`LOG_FORMAT`",
-          "How control plane and worker print their log: `pretty` for people, `json` for programs. Unset: `pretty` on a terminal, else `json`.",
+          "The log format of the control plane and the worker: `pretty` for people, `json` for programs. Unset: `pretty` on a terminal, otherwise `json`.",
         ],
         [
           "`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`",
-          "Proxies of worker and commands, and the hosts that are asked directly.",
+          "The proxies of the worker and the commands, and the hosts without a proxy.",
         ],
         ["`NODE_EXTRA_CA_CERTS`", "A PEM file of a certificate authority of your own."],
       ],

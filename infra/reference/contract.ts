@@ -68,7 +68,7 @@ function statesPage(): Page {
     NOTE,
     "# States and causes",
     "The server's guards, these diagrams and the buttons of the dashboard derive from the same tables. A final state never changes.",
-    "A move that nothing makes yet: `reassign` comes with launchers whose job outlives the worker. `expire` gives up what was not started in time, and a run whose time as a whole is up while no process holds it; one that a process holds is stopped by its worker, which is `fail`. A parent can be `cancelled` before its children are: they are cancelled after it. [Why](../decisions/0020-what-a-table-names-and-what-ends-what.md).",
+    "No code uses `reassign` yet; it is for launchers whose job outlives the worker. `expire` ends a run that did not start in time, or that reached `runTimeoutMs` without a process. If a process holds the run, its worker stops it, and the transition is `fail`. A parent can be `cancelled` before its children; these are cancelled afterwards. See [what each time limit ends](../decisions/0020-time-limits-and-ends.md).",
     machine("Run", RUN_STATES, RUN_TRANSITIONS),
     machine("Attempt", ATTEMPT_STATES, ATTEMPT_TRANSITIONS),
     machine("Task run", TASK_RUN_STATES, TASK_RUN_TRANSITIONS),
@@ -101,12 +101,12 @@ function limitsParts(): string[] {
   const { free, firstPauseMs, longestPauseMs } = FAILED_KEYS;
   return [
     "## Request limits",
-    `Every route counts against one limit. Beyond it a request is answered with 429, \`too-many-requests\` and \`Retry-After\`. The headers \`RateLimit-Policy\` and \`RateLimit\` say what is left (IETF draft: \`q\` requests in a window of \`w\` seconds, \`r\` left, all of them back in \`t\` seconds). A caller that was quiet may send as many requests at once as it may send in ${RATE_WINDOW_SECONDS} seconds. Each process of the control plane counts by itself, so several grant several times as much. A request counts as soon as its sender is known, so one that is refused counts too. A request with a body counts once for each MiB that the body has begun. Of one workspace, four requests with bodies of more than 1 MiB are served at once and 64 wait. Workers are counted one by one, and by key and workspace, never by their address. [\`TOWPATH_RATE_LIMITS\`](configuration.md) replaces the numbers.`,
-    table(["limit", "of what", "requests a second"], classes),
-    `After ${free} requests with a wrong key from one address, wrong keys from it are answered with 429. The pause begins with ${firstPauseMs / 1000} s and doubles, up to ${longestPauseMs / 60_000} minutes. A key that was used lately and a worker with a session are still served at once. Any other valid key from the same address waits for its turn to be checked. Behind a proxy, set [\`TOWPATH_TRUSTED_PROXIES\`](configuration.md): only the proxies that it names are believed about a client's address.`,
+    `Each route belongs to one limit. A request beyond the limit gets status 429, \`too-many-requests\` and \`Retry-After\`. The headers \`RateLimit-Policy\` and \`RateLimit\` follow the IETF draft: \`q\` requests in a window of \`w\` seconds, \`r\` left, all of them back in \`t\` seconds. After a quiet time, a caller may send the requests of ${RATE_WINDOW_SECONDS} seconds at once. Each process of the control plane counts separately, so N processes allow N times as much. Refused requests count too. A request counts once for each started MiB of its body. For each workspace, four requests with bodies of more than 1 MiB are served at once, and 64 wait. Workers count separately and by key and workspace, but not by address. [\`TOWPATH_RATE_LIMITS\`](configuration.md) replaces the numbers.`,
+    table(["limit", "requests", "requests a second"], classes),
+    `After ${free} requests with a wrong key from one address, further wrong keys from it get status 429. The delay starts at ${firstPauseMs / 1000} s and doubles, up to ${longestPauseMs / 60_000} minutes. Recently used keys and workers with a session are still served at once. Other valid keys from the same address wait until they are checked. Behind a proxy, set [\`TOWPATH_TRUSTED_PROXIES\`](configuration.md): only these proxies may state a client's address.`,
     "## Quotas",
-    "How much a workspace may store. The request that would go beyond is answered with `quota-exceeded`, which names the quota and what to do. [`TOWPATH_QUOTAS`](configuration.md) replaces the numbers.",
-    table(["quota", "of what", "at most"], quotas),
+    "Quotas limit what a workspace stores. A request beyond a quota fails with `quota-exceeded`, which names the quota and what to do. [`TOWPATH_QUOTAS`](configuration.md) replaces the numbers.",
+    table(["quota", "counts", "at most"], quotas),
   ];
 }
 
@@ -122,7 +122,7 @@ function apiPage(): Page {
   const text = [
     NOTE,
     "# HTTP API",
-    "JSON over HTTPS with `Authorization: Bearer KEY`. Shapes of bodies and answers: `GET /openapi.json` of a running control plane (OpenAPI 3.1). Lists answer `{ items, next }`; pass `next` as `cursor`. Failures are [problems](problems.md).",
+    "The API uses JSON over HTTPS with `Authorization: Bearer KEY`. For the shapes of bodies and answers, see `GET /openapi.json` of a running control plane (OpenAPI 3.1). A list returns `{ items, next }`; pass `next` as `cursor`. Failures are [problems](problems.md).",
     "## Roles",
     table(["role", ...PERMISSIONS.slice(1, 5)], roles),
     ...limitsParts(),
@@ -141,7 +141,7 @@ function problemsPage(): Page {
   const text = [
     NOTE,
     "# Problems",
-    "Every expected failure is `application/problem+json` (RFC 9457) with `code`, `detail`, `retryable`, and `faults` that name the fields of a malformed request.",
+    "Every expected failure is `application/problem+json` (RFC 9457) with `code`, `detail` and `retryable`. For a malformed request, `faults` names the fields.",
     table(["code", "status", "title", "the same request may succeed later"], rows),
   ];
   return { path: "docs/reference/problems.md", text: `${text.join("\n\n")}\n` };
