@@ -30,13 +30,13 @@ const counts = async () => {
 };
 const keyFile = () => join(stateDir, "admin.key");
 
-test("of several first boots at once, one makes the tenant", async () => {
+test("of several concurrent first boots one creates the tenant", async () => {
   const quiet = { ...deps, config: { ...deps.config, bootstrap: false } };
   await Promise.all(Array.from({ length: 6 }, () => bootstrap(quiet)));
   expect(await counts()).toEqual({ organizations: 1, workspaces: 1, keys: 0 });
 });
 
-test("an admin key is written for its owner alone, once", async () => {
+test("an admin key is written once, readable only by its owner", async () => {
   await bootstrap(deps);
   const text = await readFile(keyFile(), "utf8");
   expect(text).toMatch(/^twp_api_[0-9a-f]{32}_[\w-]{43}\n$/);
@@ -47,24 +47,21 @@ test("an admin key is written for its owner alone, once", async () => {
 });
 
 test.each([
-  ["lost", "the file was not there"],
-  ["of another database", "its key is not of this database"],
-  ["broken", "the file held no key"],
-])(
-  "a key file that is %s is written again, and the start says why and which keys still work",
-  async (how, why) => {
-    const before = await readFile(keyFile(), "utf8");
-    if (how === "lost") await rm(keyFile());
-    else if (how === "broken") await writeFile(keyFile(), "nothing");
-    else await writeFile(keyFile(), before.replace(/[0-9a-f]{32}/, "0".repeat(32)));
-    const keysBefore = Number((await counts())?.keys);
-    const lines: Record<string, unknown>[] = [];
-    const log = pino({ level: "info" }, { write: (line) => lines.push(JSON.parse(line)) });
-    await bootstrap({ ...deps, log });
-    expect(await readFile(keyFile(), "utf8")).not.toBe(before);
-    expect(lines).toMatchObject([{ level: 40, path: keyFile(), reason: why }]);
-    expect(lines[0]?.earlier).toHaveLength(keysBefore);
-    const secret = (await readFile(keyFile(), "utf8")).trim().slice(-43);
-    expect(JSON.stringify(lines)).not.toContain(secret);
-  },
-);
+  ["lost", "the file is missing"],
+  ["of another database", "its key does not belong to this database"],
+  ["broken", "the file holds no key"],
+])("a key file that is %s is written again; the log says why and which keys stay valid", async (how, why) => {
+  const before = await readFile(keyFile(), "utf8");
+  if (how === "lost") await rm(keyFile());
+  else if (how === "broken") await writeFile(keyFile(), "nothing");
+  else await writeFile(keyFile(), before.replace(/[0-9a-f]{32}/, "0".repeat(32)));
+  const keysBefore = Number((await counts())?.keys);
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: "info" }, { write: (line) => lines.push(JSON.parse(line)) });
+  await bootstrap({ ...deps, log });
+  expect(await readFile(keyFile(), "utf8")).not.toBe(before);
+  expect(lines).toMatchObject([{ level: 40, path: keyFile(), reason: why }]);
+  expect(lines[0]?.earlier).toHaveLength(keysBefore);
+  const secret = (await readFile(keyFile(), "utf8")).trim().slice(-43);
+  expect(JSON.stringify(lines)).not.toContain(secret);
+});

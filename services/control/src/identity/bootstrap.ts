@@ -7,14 +7,14 @@ import { createKey, listKeys } from "./keys.ts";
 import { isSecret, parseKey } from "./secrets.ts";
 import { findKey, findWorkspace, hasOrganization, insertWorkspace } from "./store.ts";
 
-/** Names of the tenant that the first boot makes. */
+/** The names of the tenant that the first boot creates. */
 const FIRST = { organization: "local", workspace: "default" };
 
-/** Any number that no other advisory lock uses: one process makes the first tenant. */
+/** An arbitrary number that no other advisory lock uses. It lets one process create the first tenant. */
 const BOOTSTRAP_LOCK = 7_281_947_022;
 
 /**
- * Makes a workspace with an organization of its own.
+ * Creates a workspace with an organization of its own.
  * @returns the workspace's id.
  */
 export function createWorkspace(
@@ -40,18 +40,19 @@ async function firstWorkspace(deps: Pick<Deps, "database" | "clock" | "wakes">):
   });
 }
 
-/** Why the file holds no key that opens this database, or null when it does. */
+/** Why the file holds no valid key of this database, or null if it holds one. */
 async function faultOfKeyFile(deps: Pick<Deps, "database">, path: string): Promise<string | null> {
   const text = await readFile(path, "utf8").catch(() => null);
-  if (text === null) return "the file was not there";
+  if (text === null) return "the file is missing";
   const parts = parseKey(text.trim());
-  if (parts === null) return "the file held no key";
+  if (parts === null) return "the file holds no key";
   const key = await findKey(deps.database.db, parts.id);
-  if (key === null || !isSecret(parts.secret, key.secretHash)) return "its key is not of this database";
-  return key.revokedAt === null ? null : "its key was revoked";
+  if (key === null || !isSecret(parts.secret, key.secretHash))
+    return "its key does not belong to this database";
+  return key.revokedAt === null ? null : "its key is revoked";
 }
 
-/** The admin keys that work, as `towpath key ls` shows them: newest first, of as many keys as one page holds. */
+/** The valid admin keys on the first page of `towpath key ls`, newest first. */
 async function workingAdminKeys(deps: Pick<Deps, "database">, workspaceId: string) {
   const { items } = await listKeys(deps, { scope: systemScope(workspaceId), limit: LIMITS.pageRows });
   return items.filter((key) => key.role === "admin" && key.revokedAt === null);
@@ -65,9 +66,8 @@ async function writeSecretFile(path: string, text: string): Promise<void> {
 }
 
 /**
- * Makes the first organization and workspace when there are none. With `config.bootstrap`, also sees to it that
- * `admin.key` in the state directory holds a key that works, making another when the file was lost or does not fit
- * this database.
+ * Creates the first organization and workspace if there are none. With `config.bootstrap` it also writes a new
+ * `admin.key` to the state directory if the file is missing or holds no valid key of this database.
  */
 export async function bootstrap(
   deps: Pick<Deps, "database" | "clock" | "wakes" | "config" | "log">,
@@ -89,6 +89,6 @@ export async function bootstrap(
   const names = earlier.map(({ id, name }) => `${name} ${id}`);
   deps.log.warn(
     { ...wrote, reason, earlier: names },
-    "wrote another admin key; the earlier ones still work until towpath key revoke ends them",
+    "wrote another admin key; the earlier keys stay valid until you revoke them with towpath key revoke",
   );
 }

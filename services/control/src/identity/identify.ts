@@ -19,12 +19,12 @@ import { sessionReader } from "./session-memory.ts";
 import { findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 
-/** How stale `last_used_at` may be before it is written again, milliseconds. */
+/** The longest time for which `last_used_at` may be out of date, milliseconds. */
 const LAST_USED_MS = 60_000;
 
 const nobody = (detail: string) => new Problem("unauthenticated", detail);
 
-/** Rows whose use was noted, so that of many calls with one that was read the first does. */
+/** Rows whose use is already recorded. Many calls share one cached row, and only the first call writes. */
 const noted = new WeakSet<KeyRow>();
 
 async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
@@ -69,8 +69,7 @@ async function byKey(deps: Deps, { text, keys, turn }: ByKey): Promise<Caller> {
     return last !== undefined && isIts(last) ? find() : turn(find);
   };
   const key = parts === null ? null : (keys.get(parts.id) ?? (await read(parts.id)));
-  if (key === null || !isIts(key))
-    throw nobody("The key is not known here. Make one with `towpath key create`.");
+  if (key === null || !isIts(key)) throw nobody("The key is unknown. Create one with `towpath key create`.");
   if (key.revokedAt !== null) throw nobody(`The key "${key.name}" was revoked.`);
   await noteUse(deps, key);
   const scope = scopeOf({ kind: "key", key });
@@ -80,8 +79,8 @@ async function byKey(deps: Deps, { text, keys, turn }: ByKey): Promise<Caller> {
 }
 
 /**
- * A browser sends its cookie with whatever any page asks of it; only our own pages may change something. The page's
- * origin must be the public address, or the address that this very request was sent to.
+ * Rejects a change that another site makes the browser send: a browser adds its cookie to every request to us. The
+ * page's origin must be the public address, or the address of this request.
  * @throws Problem `forbidden`.
  */
 export function checkOrigin(deps: Deps, c: Context): void {
@@ -90,13 +89,11 @@ export function checkOrigin(deps: Deps, c: Context): void {
   const host = c.req.header("host") ?? "";
   const own = [`http://${host}`, `https://${host}`];
   if (deps.config.publicUrl !== null) own.push(new URL(deps.config.publicUrl).origin);
-  if (!own.includes(origin)) throw new Problem("forbidden", "This page may not act for a signed-in browser.");
+  if (!own.includes(origin))
+    throw new Problem("forbidden", "Pages of another origin may not act for a signed-in browser.");
 }
 
-/**
- * The cookie of a signed-in browser. Over TLS its prefix and `Secure` tie it to this very host, so that no neighbour can plant
- * one; one without the prefix is not believed there, and a sign-in replaces it.
- */
+/** Reads the session cookie. Over TLS only the `__Host-` cookie counts, because a neighbouring host cannot set it. */
 export function sessionCookie(
   deps: Deps,
   args: { c: Context; origins: Origins },
@@ -106,15 +103,15 @@ export function sessionCookie(
 }
 
 function bySession(session: SessionRow | null): Caller {
-  if (session === null) throw nobody("This browser is signed out; open a new sign-in link.");
+  if (session === null) throw nobody("This browser is signed out. Open a new sign-in link.");
   const { keyId, lastsMs, sessionId, ageMs, ...key } = session;
   const acts = { key: { ...key, id: keyId }, session: { id: sessionId, ageMs } };
   return { kind: "person", scope: scopeOf({ kind: "session", ...acts }), lastsMs };
 }
 
 /**
- * Makes what tells the application who is calling: a key or a worker's session token in `authorization`, or a signed-in
- * browser's cookie. A header decides alone; a wrong one never falls back to the cookie.
+ * Makes the function that identifies a caller by a key or a worker's session token in `authorization`, or by a
+ * browser's cookie. If the header is present, the cookie is ignored.
  */
 export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
@@ -128,11 +125,11 @@ export function identifyWith(deps: Deps): Identify {
       if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");
       if (token.startsWith("twp_")) return byKey(deps, { text: token, keys, turn });
       if (token.split(".").length === 3) return { kind: "worker", ...(await checkWorkerToken(token)) };
-      throw nobody("What was sent is neither a key nor a worker's session.");
+      throw nobody("The credential is neither a key nor a worker's session token.");
     }
     const cookie = getCookie(c, sessionCookie(deps, { c, origins }).name);
     if (cookie === undefined) throw nobody("Send a key as `authorization: Bearer KEY`.");
-    // Before anything is asked of the database.
+    // The origin is checked before any database query.
     checkOrigin(deps, c);
     return bySession(await readSession(cookie, turn));
   };

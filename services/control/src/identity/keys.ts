@@ -37,13 +37,13 @@ function shown(row: KeyRow): Key {
   };
 }
 
-/** A role that is given when a caller names none. */
+/** The role of a new key whose request names none. */
 const DEFAULT_ROLE = "developer";
 
 /**
- * Makes a key. The answer is the only place where its secret is ever seen.
- * A worker key may name a pool that does not exist yet: it is compared when the worker comes.
- * @throws Problem `quota-exceeded`; `sign-in-needed` for a browser that signed in a while ago.
+ * Creates a key. Only this answer ever holds its secret.
+ * A worker key may name a pool that does not exist yet: the name is compared when the worker connects.
+ * @throws Problem `quota-exceeded`; `sign-in-needed` if the browser signed in too long ago.
  */
 export async function createKey(
   deps: Pick<Deps, "database" | "clock" | "wakes" | "config">,
@@ -54,7 +54,7 @@ export async function createKey(
   if (session !== undefined && session.ageMs > FRESH_SIGN_IN_MS)
     throw new Problem(
       "sign-in-needed",
-      `A key outlives this browser's session, so it is made within ${FRESH_SIGN_IN_MS / 60_000} minutes of signing in. Sign out, sign in again, and make it then; or run \`towpath key create NAME\`.`,
+      `You can create a key only within ${FRESH_SIGN_IN_MS / 60_000} minutes of signing in. Sign out and sign in again, or run \`towpath key create NAME\`.`,
     );
   const secret = newSecret();
   const id = uuidv7(deps.clock.nowMs());
@@ -93,9 +93,8 @@ export async function listKeys(
 }
 
 /**
- * Revokes a key, and all processes forget what they remember of it. One that does not hear of it knows within five
- * seconds (KEY_MEMORY_MS), for sessions that a worker has open within half a minute; browsers are signed out at once.
- * Idempotent.
+ * Revokes a key. Every process drops it from its cache at once and signs its browsers out. If the wake-up is lost,
+ * calls with the key fail after five seconds (KEY_MEMORY_MS), and workers' sessions after half a minute. Idempotent.
  * @throws Problem `key-not-found`.
  */
 export async function revokeKey(
@@ -110,11 +109,11 @@ export async function revokeKey(
   });
   if (revoked === null)
     throw new Problem("key-not-found", `There is no key ${args.keyId} in this workspace.`);
-  // Also for a key that was revoked before: the first wake-up may have been lost.
+  // Also for a key that is revoked already: the first wake-up may have been lost.
   deps.wakes.publish("key", [args.keyId]);
 }
 
-/** Who is calling, where, and what serves them. */
+/** Describes the caller, the workspace and this server. */
 export async function describeCaller(
   deps: Pick<Deps, "database" | "clock">,
   args: { scope: Scope },
@@ -125,7 +124,7 @@ export async function describeCaller(
     clock: deps.clock,
   });
   if (found === null || scope.role === null)
-    throw new Problem("unauthenticated", "The key's workspace is gone.");
+    throw new Problem("unauthenticated", "The key's workspace no longer exists.");
   return {
     organization: found.organization,
     workspace: found.workspace,

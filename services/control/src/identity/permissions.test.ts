@@ -38,7 +38,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Who the table of routes lets in, said once more without the code under test. */
+/** Who the route table lets in, written without the code under test. */
 function isGranted(route: Route, caller: string): boolean {
   if (route.permission === "public") return true;
   if (route.permission === "worker-key") return caller === "worker key";
@@ -61,7 +61,7 @@ async function call(route: Route, caller: string): Promise<number> {
 const CALLERS = ["nobody", ...ROLE_NAMES, "worker key", "worker session"];
 
 describe.each(Object.entries<Route>(ROUTES))("%s", (_, route) => {
-  test.each(CALLERS)(`is answered as the table says for: %s`, async (caller) => {
+  test.each(CALLERS)(`is granted as the route table says: %s`, async (caller) => {
     const status = await call(route, caller);
     if (isGranted(route, caller)) expect([401, 403]).not.toContain(status);
     else expect(status).toBe(caller === "nobody" ? 401 : 403);

@@ -40,7 +40,7 @@ const post = (body: unknown, headers: Record<string, string>) => ({
 const codeOf = async (response: Response) => ProblemBody.parse(await response.json()).code;
 
 describe("keys", () => {
-  test("200: a key says who is calling and where", async () => {
+  test("200: a key returns its caller and workspace", async () => {
     const tenant = await createTenant(deps);
     const key = await tenant.key("viewer");
     const response = await app.request("/api/me", { headers: bearer(key.secret) });
@@ -58,7 +58,7 @@ describe("keys", () => {
     expect(secret).toMatch(/^twp_wkr_/);
     expect(key).toMatchObject({ kind: "worker", role: null, pool: "local" });
     const list = await app.request("/api/keys", { headers: admin });
-    // The bytes themselves may hold the sign that stands between the parts.
+    // The random bytes may contain the separator of the parts.
     const bytes = secret.slice(-40);
     expect(await list.text()).not.toContain(bytes);
     const [stored] = await deps.database.db.execute<{ found: boolean }>(
@@ -67,7 +67,7 @@ describe("keys", () => {
     expect(stored).toEqual({ found: false });
   });
 
-  test("200: lists are paged, newest first, without the keys of others", async () => {
+  test("200: lists are paged, newest first, without the keys of other workspaces", async () => {
     const [tenant, other] = [await createTenant(deps), await createTenant(deps)];
     await other.key("admin");
     const made = [await tenant.key("admin")];
@@ -88,7 +88,7 @@ describe("keys", () => {
     expect(ids).toEqual(made.map((key) => key.id).reverse());
   });
 
-  test("204: a revoked key opens nothing, and revoking it again changes nothing", async () => {
+  test("204: a revoked key authenticates nobody, and revoking it again changes nothing", async () => {
     const tenant = await createTenant(deps);
     const admin = bearer((await tenant.key("admin")).secret);
     const key = await tenant.key("viewer");
@@ -101,10 +101,10 @@ describe("keys", () => {
     expect(await codeOf(response)).toBe("unauthenticated");
   });
 
-  describe("a key that has just been used", () => {
+  describe("a key that was just used", () => {
     const open = async (secret: string) => (await app.request("/api/me", { headers: bearer(secret) })).status;
 
-    test("opens nothing as soon as it is revoked", async () => {
+    test("is refused as soon as it is revoked", async () => {
       const tenant = await createTenant(deps);
       const [headers, key] = [bearer((await tenant.key("admin")).secret), await tenant.key("viewer")];
       expect(await open(key.secret)).toBe(200);
@@ -112,7 +112,7 @@ describe("keys", () => {
       expect(await open(key.secret)).toBe(401);
     });
 
-    test("opens nothing in another process either, once that has heard of it", async () => {
+    test("is refused in another process once that process has received the wake-up", async () => {
       const tenant = await createTenant(deps);
       const [headers, key] = [bearer((await tenant.key("admin")).secret), await tenant.key("viewer")];
       expect(await open(key.secret)).toBe(200);
@@ -132,7 +132,7 @@ describe("keys", () => {
       await elsewhere.close();
     });
 
-    test("is remembered while another one is revoked; each revocation is told, in case the first was not heard", async () => {
+    test("stays cached while another key is revoked; each revocation sends a wake-up, in case the first was lost", async () => {
       const tenant = await createTenant(deps);
       const headers = bearer((await tenant.key("admin")).secret);
       const [key, other] = [await tenant.key("viewer"), await tenant.key("viewer")];
@@ -152,7 +152,7 @@ describe("keys", () => {
       expect(status).toEqual([200]);
     });
 
-    test("opens nothing five seconds after its revocation where nobody heard of that", async () => {
+    test("is refused five seconds after its revocation where the wake-up was lost", async () => {
       const tenant = await createTenant(deps);
       const key = await tenant.key("viewer");
       expect(await open(key.secret)).toBe(200);
@@ -176,14 +176,14 @@ describe("keys", () => {
     },
   );
 
-  test("401: the right id with another secret is nobody", async () => {
+  test("401: the right id with a wrong secret is refused", async () => {
     const tenant = await createTenant(deps);
     const [one, two] = [await tenant.key("admin"), await tenant.key("admin")];
     const mixed = `${one.secret.slice(0, 41)}${two.secret.slice(41)}`;
     expect((await app.request("/api/me", { headers: bearer(mixed) })).status).toBe(401);
   });
 
-  test("404: somebody else's key is not there", async () => {
+  test("404: another workspace's key is not found", async () => {
     const [tenant, other] = [await createTenant(deps), await createTenant(deps)];
     const theirs = await other.key("viewer");
     const headers = bearer((await tenant.key("admin")).secret);
@@ -192,7 +192,7 @@ describe("keys", () => {
     expect((await app.request("/api/me", { headers: bearer(theirs.secret) })).status).toBe(200);
   });
 
-  test("the last use is noted at most once a minute", async () => {
+  test("the last use is recorded at most once a minute", async () => {
     const tenant = await createTenant(deps);
     const key = await tenant.key("admin");
     const use = async () => {
@@ -228,7 +228,7 @@ describe("workers' sessions", () => {
   }
   const claim = (token: string) => app.request("/api/worker/claim", post(claimBody, bearer(token)));
 
-  test("401: a session is over after ten minutes, and the same request may succeed with another", async () => {
+  test("401: a session expires after ten minutes, and the same request may succeed with another", async () => {
     const { token } = await session();
     expect((await claim(token)).status).not.toBe(401);
     clock.advance(10 * MINUTE_MS + 1_000);
@@ -236,7 +236,7 @@ describe("workers' sessions", () => {
     expect(problem).toMatchObject({ code: "session-expired", retryable: true });
   });
 
-  test("401: a session of another installation is not valid here", async () => {
+  test("401: a session of another installation is not valid", async () => {
     const { tenant, key } = await session();
     const claims = {
       workspaceId: tenant.workspaceId,
@@ -257,7 +257,7 @@ describe("workers' sessions", () => {
     expect((await claim(token)).status).toBe(401);
   });
 
-  test("401: where nobody heard of the revocation, a session ends within half a minute of its key", async () => {
+  test("401: where the wake-up was lost, a session ends within half a minute of its key", async () => {
     const { key, token } = await session();
     expect((await claim(token)).status).not.toBe(401);
     await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;

@@ -27,9 +27,9 @@ export const identityRoutes: SliceRoutes = (register) => {
     return undefined;
   });
   register("createSignInLink", async ({ deps, scope, c }) => {
-    // Or whoever took a cookie would stay signed in for as long as the key stands, each session opening the next.
+    // A stolen cookie must not open further sessions: they would last as long as the key.
     if (scope.actor.kind === "session")
-      throw new Problem("forbidden", "A browser cannot sign another one in; make the link with a key.");
+      throw new Problem("forbidden", "A browser cannot create a sign-in link. Create it with a key.");
     const baseUrl = deps.config.publicUrl ?? new URL(c.req.url).origin;
     return createSignInLink(deps, { scope, baseUrl });
   });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatKey, hashSecret, isSecret, newSecret, parseKey } from "./secrets.ts";
 
-test("a key is taken apart into what it was made of, with any secret", () => {
+test("a key is parsed into the parts from which it was formatted, with any secret", () => {
   fc.assert(
     fc.property(fc.constantFrom("api" as const, "worker" as const), fc.nat(), (kind, ms) => {
       const parts = { kind, id: uuidv7(ms), secret: newSecret() };
@@ -14,14 +14,14 @@ test("a key is taken apart into what it was made of, with any secret", () => {
   );
 });
 
-test("what is not a key is not one", () => {
+test("a text that is not a key is refused", () => {
   fc.assert(fc.property(fc.string(), (text) => parseKey(text) === null));
   const good = formatKey({ kind: "api", id: uuidv7(0), secret: newSecret() });
   for (const bad of [`${good}x`, good.slice(0, -1), good.toUpperCase(), ` ${good}`, `${good}\n`])
     expect(parseKey(bad)).toBeNull();
 });
 
-test("only the secret that was hashed is the secret", () => {
+test("only the hashed secret matches", () => {
   const secret = newSecret();
   expect(isSecret(secret, hashSecret(secret))).toBe(true);
   expect(isSecret(newSecret(), hashSecret(secret))).toBe(false);

@@ -1,12 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { KEY_PREFIXES } from "@towpath/contract";
 
-/** 256 bits, which no one guesses: a fast hash is enough to keep them. */
+/** 256 random bits cannot be guessed, so a fast hash protects them. */
 const SECRET_BYTES = 32;
 
 const KEY = /^(twp_api|twp_wkr)_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 
-/** A whole key taken apart. */
+/** The parts of a key. */
 export interface KeyParts {
   readonly kind: "api" | "worker";
   readonly id: string;
@@ -18,23 +18,23 @@ export function newSecret(): string {
   return randomBytes(SECRET_BYTES).toString("base64url");
 }
 
-/** What is kept of a secret. */
+/** The hash under which a secret is stored. */
 export function hashSecret(secret: string): Uint8Array {
   return createHash("sha256").update(secret).digest();
 }
 
-/** Whether a secret is the one that was hashed, in constant time. */
+/** Whether a secret has this hash. Takes constant time. */
 export function isSecret(secret: string, hash: Uint8Array): boolean {
   const given = hashSecret(secret);
   return given.length === hash.length && timingSafeEqual(given, hash);
 }
 
-/** Writes a key as people copy it: `prefix_id_secret`. */
+/** Formats a key as `prefix_id_secret`. */
 export function formatKey(parts: KeyParts): string {
   return `${KEY_PREFIXES[parts.kind]}_${parts.id.replaceAll("-", "")}_${parts.secret}`;
 }
 
-/** Takes a key apart, or null when the text is not one. */
+/** Parses a key. Null if the text is not one. */
 export function parseKey(text: string): KeyParts | null {
   const [, prefix, hex, secret] = KEY.exec(text) ?? [];
   if (prefix === undefined || hex === undefined || secret === undefined) return null;

@@ -8,7 +8,7 @@ interface ReadSession {
   readonly atMs: number;
 }
 
-/** A session as it stands some time after it was read; null if it is over. */
+/** A cached session as of now. Null if it has expired. */
 function later({ row, atMs }: ReadSession, nowMs: number): SessionRow | null {
   const sinceMs = Math.max(0, nowMs - atMs);
   const lastsMs = row.lastsMs - sinceMs;
@@ -16,9 +16,9 @@ function later({ row, atMs }: ReadSession, nowMs: number): SessionRow | null {
 }
 
 /**
- * Makes the reading of browsers' sessions by their tokens. As with keys, each is asked of the database once in five seconds, and
- * again as soon as it was ended or its key revoked.
- * @returns null if there is no such session. That is not remembered.
+ * Makes the function that reads browsers' sessions by their tokens. Like keys, each session is read again after five
+ * seconds, or at once when it ends or its key is revoked.
+ * @returns null if there is no such session; this is not cached.
  */
 export function sessionReader(deps: Deps): (token: string, turn: Turn) => Promise<SessionRow | null> {
   const { clock, wakes } = deps;

@@ -2,7 +2,7 @@ import { type BrowserSession, LIMITS, Problem } from "@towpath/contract";
 import type { Deps, Scope } from "../kernel/index.ts";
 import { deleteSession, selectSessions } from "./store.ts";
 
-/** Whose sessions a caller may see and end: an admin those of all keys, everybody else those of their own. */
+/** The key whose sessions the caller may see and end. Null, for an admin: all keys. */
 function keyOf({ permissions, actor }: Scope): string | null {
   return permissions.includes("admin") ? null : actor.id;
 }
@@ -25,7 +25,7 @@ export async function listSessions(
 }
 
 /**
- * Ends a browser's session. Its streams end at once, in every process.
+ * Ends a browser's session. Its streams close at once, in every process.
  * @throws Problem `session-not-found`.
  */
 export async function endSession(

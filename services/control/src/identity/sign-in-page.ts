@@ -6,10 +6,10 @@ import { type Deps, readOrigins, SESSION_COOKIES } from "../kernel/index.ts";
 import { checkOrigin, sessionCookie } from "./identify.ts";
 import { lookAtLink, redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
 
-/** What the form may send, bytes. */
+/** The largest form that is accepted, bytes. */
 const FORM_BYTES_MAX = 8_192;
 
-/** A path of ours to go on to. Anything that leads elsewhere is the start page. */
+/** The path to open after the sign-in. Anything that leads to another site becomes the start page. */
 export function safePath(to: string | undefined): string {
   const here = "http://towpath.invalid";
   if (to === undefined || !to.startsWith("/") || !URL.canParse(to, here)) return "/";
@@ -36,23 +36,23 @@ function form(args: SignInLink & { whom: Whom }): Html {
   const { workspace, key, role } = args.whom;
   return page(html`<h1>Sign in to Towpath</h1>
 <p>This link signs this browser in to the workspace <strong>${workspace}</strong> with the key <strong>${key}</strong> (${role}). It
-works once. Go on only if you expect it: a link from somebody else shows you their workspace.</p>
+works once. Continue only if you expected it: a link from another person opens that person's workspace.</p>
 <form method="post" action="/sign-in"><input type="hidden" name="token" value="${args.token}">
 <input type="hidden" name="to" value="${args.to}"><button>Sign this browser in</button></form>`);
 }
 
-/** What a link asks for. */
+/** The query parameters of a sign-in link. */
 interface SignInLink {
   readonly token: string;
   readonly to: string;
 }
 
-/** Has the browser drop its session's cookies, those of earlier releases and of http included. */
+/** Deletes the browser's session cookies, also those of plain http and of earlier releases. */
 export function forgetCookies(deps: Deps, c: Context, except?: string): void {
   const { secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });
   for (const name of Object.values(SESSION_COOKIES)) {
     const isPrefixed = name === SESSION_COOKIES.overTls;
-    // A browser takes nothing about a cookie with the prefix but over TLS.
+    // A browser rejects every change to a `__Host-` cookie that does not come over TLS.
     if (name === except || (isPrefixed && !secure)) continue;
     setCookie(c, name, "", { httpOnly: true, sameSite: "Lax", path: "/", maxAge: 0, secure });
   }
@@ -74,21 +74,21 @@ async function signIn(deps: Deps, c: Context, args: SignInLink): Promise<Respons
 }
 
 /**
- * Adds `GET /sign-in?token=…&to=/runs/…`, which shows whom the link would sign in, and a button; and the `POST` of that button.
- * It always asks: a browser sends the same headers for an address that somebody typed and for a link that another program
- * opened, which may lead into a stranger's workspace. Looking at a link does not use it up.
+ * Adds `GET /sign-in?token=…&to=/runs/…`, which shows the workspace and key of a link with a button, and the `POST` of
+ * that button. The page always asks, because a link from another program may open a stranger's workspace, and browsers
+ * do not tell it from a typed address. Showing the page does not use the link up.
  */
 export function signInPage(deps: Deps) {
   return (app: Hono): void => {
     app.use("/sign-in", async (c, next) => {
       c.header("cache-control", "no-store");
-      // A form of a page that tells no referrer sends no origin either, and is not known to be ours.
+      // With the policy `no-referrer` the form would send no origin, and `checkOrigin` would refuse it.
       c.header("referrer-policy", "same-origin");
       await next();
     });
     app.get("/sign-in", async (c) => {
       const asked = { token: c.req.query("token") ?? "", to: c.req.query("to") ?? "/" };
-      // Hono answers HEAD by this too.
+      // Hono also calls this handler for HEAD.
       if (c.req.method === "HEAD") return c.body(null, 200);
       const whom = await lookAtLink(deps, asked);
       return whom === null ? c.html(LINK_IS_OVER, 403) : c.html(form({ ...asked, whom }));

@@ -38,11 +38,11 @@ const post = (body: unknown, headers: Record<string, string>) => ({
   headers: { "content-type": "application/json", ...headers },
 });
 
-/** How a browser asks for an address that its reader typed or pasted, and for one that another program opened. */
+/** The headers of a browser for a typed or pasted address, and for one that another program opened. */
 const BY_HAND = { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" };
 
 describe("browsers", () => {
-  /** Presses the button of a link's page, as that page does. */
+  /** Presses the button on a link's page, as that page does. */
   const press = (url: string, headers: Record<string, string> = { origin: "http://localhost" }, at = app) => {
     const asked = new URL(url).searchParams;
     return at.request("/sign-in", {
@@ -67,17 +67,17 @@ describe("browsers", () => {
     return { tenant, key, url, response, cookie };
   }
 
-  test("403: a signed-in browser makes no link, so that a stolen cookie ends when its session does", async () => {
+  test("403: a signed-in browser cannot create a link, so a stolen cookie ends with its session", async () => {
     const { cookie } = await signIn();
     const headers = { cookie, origin: "http://localhost", host: "localhost" };
     const response = await app.request("/api/sign-in-links", { method: "POST", headers });
     expect(ProblemBody.parse(await response.json())).toMatchObject({
       code: "forbidden",
-      detail: "A browser cannot sign another one in; make the link with a key.",
+      detail: "A browser cannot create a sign-in link. Create it with a key.",
     });
   });
 
-  test("303: a link signs in once and leads to the page that was asked for", async () => {
+  test("303: a link signs in once and redirects to the requested page", async () => {
     const { url, response, cookie } = await signIn();
     expect(response.status).toBe(303);
     expect(response.headers.get("location")).toBe("/runs/abc?tab=log");
@@ -89,7 +89,7 @@ describe("browsers", () => {
     expect((await press(url)).status).toBe(403);
   });
 
-  test("200: whoever opens a link, from wherever, is shown whose it is and a button, and the link stays good", async () => {
+  test("200: opening a link, in whatever way, shows its workspace and a button, and does not use it up", async () => {
     const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
     const strangers = [
       {},
@@ -98,7 +98,7 @@ describe("browsers", () => {
       { "user-agent": "Slackbot-LinkExpanding 1.0" },
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site" },
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "same-site" },
-      // A link in a log line or an artifact of the dashboard's.
+      // A link in a log line or an artifact in the dashboard.
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "same-origin" },
       { "sec-fetch-mode": "no-cors", "sec-fetch-site": "none" },
       { ...BY_HAND, "sec-purpose": "prefetch;prerender" },
@@ -119,7 +119,7 @@ describe("browsers", () => {
     expect((await press(url)).status).toBe(403);
   });
 
-  test("403: the button of another site's page signs nobody in", async () => {
+  test("403: a form of another site signs nobody in", async () => {
     const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
     for (const headers of [{}, { origin: "null" }, { origin: "https://evil.example" }]) {
       const answer = await press(url, headers);
@@ -128,7 +128,7 @@ describe("browsers", () => {
     expect((await press(url)).status).toBe(303);
   });
 
-  test("of many who open a link at once, one is signed in", async () => {
+  test("of many concurrent uses of a link, one signs in", async () => {
     const tenant = await createTenant(deps);
     const url = await link(bearer((await tenant.key("viewer")).secret));
     const answers = await Promise.all(Array.from({ length: 8 }, () => press(url)));
@@ -142,7 +142,7 @@ describe("browsers", () => {
     expect((await press(url)).status).toBe(303);
   });
 
-  test("403: a link is over after ten minutes, and with its key", async () => {
+  test("403: a link ends after ten minutes, and with its key", async () => {
     const tenant = await createTenant(deps);
     const key = await tenant.key("viewer");
     const late = await link(bearer(key.secret));
@@ -160,7 +160,7 @@ describe("browsers", () => {
     expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(401);
   });
 
-  test("403: with a cookie, only our own pages may change something", async () => {
+  test("403: with a cookie, only our own pages may change anything", async () => {
     const { cookie } = await signIn();
     const attempt = (origin: Record<string, string>) =>
       app.request("/api/keys", post({ kind: "api", name: "x" }, { cookie, host: "localhost", ...origin }));
@@ -177,7 +177,7 @@ describe("browsers", () => {
       .items;
   };
 
-  test("sessions are listed and ended: by an admin all, by others those of their key, in no other workspace", async () => {
+  test("sessions are listed and ended: by an admin all, by others those of their key, never those of another workspace", async () => {
     const { tenant, key, cookie } = await signIn();
     const viewer = await tenant.key("viewer");
     clock.advance(1);
@@ -199,7 +199,7 @@ describe("browsers", () => {
     expect(await end(all[0]?.id, { cookie, ...MINE })).toBe(404);
   });
 
-  test("signing out ends the session and has the browser drop its cookie", async () => {
+  test("signing out ends the session and deletes the browser's cookie", async () => {
     const { cookie } = await signIn();
     const answer = await app.request("/api/sign-out", { method: "POST", headers: { cookie, ...MINE } });
     expect([answer.status, answer.headers.get("set-cookie")]).toEqual([
@@ -209,7 +209,7 @@ describe("browsers", () => {
     expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(401);
   });
 
-  test("403: a browser that signed in a while ago makes no key, which would outlive its session", async () => {
+  test("403: a browser that signed in too long ago cannot create a key, which would outlive its session", async () => {
     const { cookie, key } = await signIn();
     const make = (headers: Record<string, string>) =>
       app.request("/api/keys", post({ kind: "api", name: "x" }, headers));
@@ -254,7 +254,7 @@ describe("browsers", () => {
     const asked = async (name: string) =>
       (await tls.request("/api/me", { headers: { cookie: `${name}=${token}` } })).status;
     expect(await asked("__Host-towpath_session")).toBe(200);
-    // A neighbour of the host could have planted one without the prefix.
+    // A neighbouring host could have set a cookie without the prefix.
     expect(await asked("towpath_session")).toBe(401);
     expect(response.headers.get("strict-transport-security")).toContain("max-age");
   });
@@ -271,7 +271,7 @@ describe("browsers", () => {
     expect(safePath(to)).toBe(path);
   });
 
-  test("what is over is forgotten", async () => {
+  test("expired links and sessions are deleted", async () => {
     await signIn();
     clock.advance(24 * 60 * MINUTE_MS);
     await forgetSignInsPeriodicJob.runOnce(deps);

@@ -6,12 +6,12 @@ import { deleteOver, describeLink, insertLink, insertSession, useLink } from "./
 const LINK_SECONDS = 10 * 60;
 /** How long a browser stays signed in, seconds. */
 export const SESSION_SECONDS: number = 12 * 3600;
-/** The most rows of each sort that one round forgets. */
+/** The most rows of each table that one round deletes. */
 const FORGET_MAX = 1_000;
 
 /**
- * Makes a link that signs one browser in, once, within ten minutes, with the rights of the caller's key.
- * @param args.baseUrl where the caller reached us, without a trailing slash.
+ * Creates a link that signs one browser in with the rights of the caller's key. It works once, within ten minutes.
+ * @param args.baseUrl the address under which the caller reached this server, without a trailing slash.
  */
 export async function createSignInLink(
   deps: Pick<Deps, "database" | "clock">,
@@ -29,12 +29,12 @@ export async function createSignInLink(
   return { url: `${args.baseUrl}/sign-in?token=${token}`, expiresAt: expiresAt.toISOString() };
 }
 
-/** Whom a link would sign in; null if it is not good. Looking does not use it up. */
+/** The workspace and key of a sign-in link; null if the link is not valid. Does not use it up. */
 export function lookAtLink(deps: Pick<Deps, "database" | "clock">, args: { token: string }) {
   return describeLink(deps.database.db, { tokenHash: hashSecret(args.token), clock: deps.clock });
 }
 
-/** Uses a link up and opens a browser's session. @returns the session's token, or null when the link is not good. */
+/** Uses a link up and opens a browser session. @returns the session's token, or null if the link is not valid. */
 export function redeemSignIn(
   deps: Pick<Deps, "database" | "clock" | "wakes">,
   args: { token: string },
@@ -53,7 +53,7 @@ export function redeemSignIn(
   });
 }
 
-/** Forgets links and browsers' sessions that are over. */
+/** Deletes expired sign-in links and browser sessions. */
 export const forgetSignInsPeriodicJob: PeriodicJob = {
   name: "forget-sign-ins",
   everyMs: 10 * 60_000,

@@ -3,13 +3,13 @@ import { and, desc, eq, gt, isNull, lt, or, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { accessKey, browserSession, organization, signInLink, workspace } from "./table.ts";
 
-/** A key as the database holds it. */
+/** A row of access_key. */
 export type KeyRow = typeof accessKey.$inferSelect;
 
-/** How stale `last_used_at` may be, seconds: a busy key is not written at every call. */
+/** The longest time for which `last_used_at` may be out of date, seconds. A busy key is not written at every call. */
 const LAST_USED_SECONDS = 60;
 
-/** Writes a new key. */
+/** Inserts a key. */
 export async function insertKey(
   to: Queryable,
   row: Pick<KeyRow, "id" | "workspaceId" | "kind" | "name" | "role" | "poolName" | "secretHash">,
@@ -18,7 +18,7 @@ export async function insertKey(
   return inserted ?? null;
 }
 
-/** Finds a key by its id, whatever its workspace: the key itself says which one. */
+/** Finds a key by its id, in any workspace: the key determines the workspace. */
 export async function findKey(from: Queryable, keyId: string): Promise<KeyRow | null> {
   const [row] = await from
     .select()
@@ -47,7 +47,7 @@ export function selectKeys(
     .limit(args.limit + 1);
 }
 
-/** Revokes a key that is not revoked yet. @returns whether this call did; null: there is no such key. */
+/** Revokes a key. @returns false if it was revoked before, null if there is no such key. */
 export async function revokeKeyRow(
   to: Queryable,
   args: { workspaceId: string; keyId: string; clock: Clock },
@@ -63,7 +63,7 @@ export async function revokeKeyRow(
   return found.length > 0 ? false : null;
 }
 
-/** Notes that a key was used, at most once a minute. */
+/** Records that a key was used, at most once a minute. */
 export async function touchKey(to: Queryable, args: { keyId: string; clock: Clock }): Promise<void> {
   await to
     .update(accessKey)
@@ -113,7 +113,7 @@ export async function hasOrganization(from: Queryable): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Writes a workspace with an organization of its own. */
+/** Inserts a workspace with an organization of its own. */
 export async function insertWorkspace(
   tx: Tx,
   args: { organizationId: string; organization: string; workspaceId: string; workspace: string },
@@ -124,7 +124,7 @@ export async function insertWorkspace(
     .values({ id: args.workspaceId, organizationId: args.organizationId, name: args.workspace });
 }
 
-/** Writes a sign-in link that lasts `seconds`. @returns when it ends. */
+/** Inserts a sign-in link that lasts `seconds`. @returns when it expires. */
 export async function insertLink(
   to: Queryable,
   args: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
@@ -141,7 +141,7 @@ export async function insertLink(
   return row?.expiresAt ?? null;
 }
 
-/** Uses a link up. Of any number of callers, one gets it. */
+/** Uses a link up. Of any number of concurrent callers, one succeeds. */
 export async function useLink(
   tx: Tx,
   args: { tokenHash: Uint8Array; clock: Clock },
@@ -163,7 +163,7 @@ export async function useLink(
   return row ?? null;
 }
 
-/** Writes a browser's session that lasts `seconds`. */
+/** Inserts a browser session that lasts `seconds`. */
 export async function insertSession(
   to: Queryable,
   args: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
@@ -177,10 +177,10 @@ export async function insertSession(
   });
 }
 
-/** What a session is called: half of the hash of its secret, which opens nothing. */
+/** The id of a session: half of the hash of its secret. It authenticates nobody. */
 const SESSION_ID = sql<string>`encode(substring(${browserSession.tokenHash} from 1 for 16), 'hex')`;
 
-/** A session that lasts, and the key that it acts as. */
+/** A session that has not expired, and its key. */
 export interface SessionRow {
   readonly sessionId: string;
   readonly ageMs: number;
@@ -191,7 +191,7 @@ export interface SessionRow {
   readonly role: Role | null;
 }
 
-/** The sessions that last, of a workspace or of one key in it, newest first. */
+/** The open sessions of a workspace, or of one key in it, newest first. */
 export function selectSessions(
   from: Queryable,
   args: { workspaceId: string; keyId: string | null; limit: number; clock: Clock },
@@ -236,7 +236,7 @@ export async function deleteSession(
   return gone.length > 0;
 }
 
-/** Whom a link would sign in, without using it up; null if it is not good. */
+/** The workspace and key of a sign-in link, without using it up. Null if the link is not valid. */
 export async function describeLink(
   from: Queryable,
   args: { tokenHash: Uint8Array; clock: Clock },
@@ -257,7 +257,7 @@ export async function describeLink(
   return row ?? null;
 }
 
-/** The key that a session acts as, if the session lasts and the key does, and how long the session still lasts. */
+/** The key of a session and the time the session has left. Null if either has ended. */
 export async function findSession(
   from: Queryable,
   args: { tokenHash: Uint8Array; clock: Clock },
@@ -284,7 +284,7 @@ export async function findSession(
   return row ?? null;
 }
 
-/** Deletes sign-in links and sessions that are over, at most `limit` of each. @returns how many. */
+/** Deletes expired sign-in links and sessions, at most `limit` of each. @returns how many. */
 export async function deleteOver(to: Queryable, args: { limit: number; clock: Clock }): Promise<number> {
   const [row] = await to.execute<{ count: number }>(sql`
     with links as (

@@ -29,7 +29,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Streams and polls that say nothing until they are told to end. */
+/** Streams and polls that stay silent until they must end. */
 const silent: SliceRoutes = (register) => {
   register("streamChanges", async ({ signal }) => untilAborted(signal));
   register("claim", async ({ signal }) => {
@@ -37,7 +37,7 @@ const silent: SliceRoutes = (register) => {
     return { assignments: [], commands: [], superseded: false };
   });
 };
-/** Told of each call that waits. */
+/** Called for each waiting call. */
 let onWaiting = () => {};
 function aborted(signal: AbortSignal): Promise<unknown> {
   onWaiting();
@@ -65,7 +65,7 @@ async function signIn(key: string): Promise<{ cookie: string }> {
   return { cookie: (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
 }
 
-test("streams of a key and of browsers that it signed in end when it is revoked, others go on", async () => {
+test("when a key is revoked, its streams end, and those of browsers that it signed in; other streams stay open", async () => {
   const tenant = await createTenant(deps);
   const admin = bearer((await tenant.key("admin")).secret);
   const key = await tenant.key("viewer");
@@ -83,7 +83,7 @@ test("streams of a key and of browsers that it signed in end when it is revoked,
   expect(others).toBe(0);
 });
 
-test("a key that is revoked again ends streams of which the first revocation was not heard", async () => {
+test("revoking a key again ends streams that missed the first revocation", async () => {
   const tenant = await createTenant(deps);
   const admin = bearer((await tenant.key("admin")).secret);
   const key = await tenant.key("viewer");
@@ -94,7 +94,7 @@ test("a key that is revoked again ends streams of which the first revocation was
   await stream.ended;
 });
 
-test("a browser's stream ends when its session is ended, that of the key's other browser goes on", async () => {
+test("ending a browser's session ends its stream; that of the key's other browser stays open", async () => {
   const tenant = await createTenant(deps);
   const key = await tenant.key("viewer");
   const [other, ended] = [await signIn(key.secret), await signIn(key.secret)];
@@ -115,7 +115,7 @@ test("a browser's stream ends when its session is ended, that of the key's other
   expect((await app.request("/api/me", { headers: ended })).status).toBe(401);
 });
 
-test("a worker's poll that waits ends when the key of its session is revoked, others wait on", async () => {
+test("revoking the key of a worker's session ends its waiting poll; other polls wait on", async () => {
   const tenant = await createTenant(deps);
   const admin = bearer((await tenant.key("admin")).secret);
   const poll = async () => {

@@ -2,7 +2,7 @@ import type { Role } from "@towpath/contract";
 import { pgTable, text, uuid } from "#sql";
 import { bytea, instant } from "../kernel/index.ts";
 
-/** Who pays. */
+/** The customer. */
 export const organization = pgTable("organization", {
   id: uuid("id").primaryKey(),
   name: text("name").notNull(),
@@ -17,7 +17,7 @@ export const workspace = pgTable("workspace", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** Keys of people, programs and workers: never their secrets, only the SHA-256 of them. */
+/** Keys of people, programs and workers. The table holds the SHA-256 of a secret, never the secret. */
 export const accessKey = pgTable("access_key", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -40,7 +40,7 @@ export const signInLink = pgTable("sign_in_link", {
   usedAt: instant("used_at"),
 });
 
-/** Signed-in browsers. Each acts as the key that made its link, and ends with it. */
+/** Signed-in browsers. A session acts as the key that created its link, and ends with that key. */
 export const browserSession = pgTable("browser_session", {
   tokenHash: bytea("token_hash").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),

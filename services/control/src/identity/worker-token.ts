@@ -7,10 +7,10 @@ import { findKey } from "./store.ts";
 /** How long a worker's session token lasts, milliseconds. */
 export const WORKER_TOKEN_MS = 10 * 60_000;
 
-/** How long an answer to "is this key revoked?" is believed, milliseconds. */
+/** How long the state of a worker key is cached, milliseconds. */
 const REVOCATION_CACHE_MS = 30_000;
 const REVOCATION_CACHE_MAX = 10_000;
-/** The most tokens that are remembered as verified. */
+/** The most verified tokens that are cached. */
 const TOKEN_CACHE_MAX = 10_000;
 
 const ISSUER = "towpath";
@@ -26,7 +26,7 @@ const Claims = z.object({
   incarnation: Id.optional(),
 });
 
-/** What a worker's session says. */
+/** The content of a worker's session token. */
 export type WorkerClaims = z.infer<typeof Claims>;
 
 /** Signs a worker's session token, which lasts WORKER_TOKEN_MS. */
@@ -47,7 +47,7 @@ export function issueWorkerToken(
 const expired = (detail: string, cause?: unknown) =>
   new Problem("session-expired", `${detail} Exchange the worker key again.`, { cause });
 
-/** What a token says, and until when. */
+/** The content of a token, and when it expires. */
 interface ReadToken {
   readonly claims: WorkerClaims;
   readonly expiresAtMs: number;
@@ -63,20 +63,20 @@ async function readToken(deps: Deps, token: string): Promise<ReadToken> {
     });
     return { claims: Claims.parse(payload), expiresAtMs: (payload.exp ?? 0) * 1000 };
   } catch (cause) {
-    if (cause instanceof errors.JWTExpired) throw expired("The worker's session is over.", cause);
+    if (cause instanceof errors.JWTExpired) throw expired("The worker's session has expired.", cause);
     if (cause instanceof errors.JOSEError && !(cause instanceof errors.JWTClaimValidationFailed))
       throw new ForeignToken(
         "session-expired",
-        "The worker's session was not signed here. Exchange the worker key again.",
+        "This control plane did not sign the worker's session token. Exchange the worker key again.",
         { cause },
       );
-    throw expired("The worker's session is not valid here.", cause);
+    throw expired("The worker's session token is not valid.", cause);
   }
 }
 
 /**
- * Makes the reading of tokens: each is verified once and remembered until it expires. A worker sends the same one with
- * every call for ten minutes, and a verification costs 0.2 ms of a busy machine.
+ * Makes the function that verifies tokens. It caches each token until it expires: a worker sends the same one with
+ * every call for ten minutes.
  */
 function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
   const known = new Map<string, ReadToken>();
@@ -92,9 +92,9 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 }
 
 /**
- * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
- * which is asked of the database at most every half minute per key, and again once that key was revoked. A session ends with the incarnation
- * of the database in which it began, so that a worker of an earlier release, too, offers again before it asks for anything else.
+ * Makes the check of workers' tokens: signature, expiry, and whether the key is revoked. A key is read again after half
+ * a minute, or at once when it is revoked. A session ends with the incarnation of the database in which it began. So
+ * workers of an earlier release also offer their attempts again before any other call.
  */
 export function workerTokenCheck(
   deps: Deps,
@@ -115,7 +115,7 @@ export function workerTokenCheck(
     if (incarnation !== undefined && incarnation !== (await deps.incarnations.current()).id)
       throw expired("The database was restored or restarted.");
     const stands = standing.get(keyId) ?? (await standing.read(keyId, () => find(keyId)));
-    if (stands !== true) throw expired("The worker's key was revoked.");
+    if (stands !== true) throw expired("The worker's key is revoked.");
     return { scope, keyId };
   };
 }
