@@ -183,7 +183,7 @@ const REFUSED: Readonly<
     body: asked({ parameters: { code: 1 }, queue: "urgent" }),
     code: "queue-not-found",
     field: "queue",
-    next: /make it with `towpath queue set local urgent`/,
+    next: /create it with `towpath queue set local urgent`/,
   },
   "a field that is mistyped": {
     body: asked({ priorit: 1 }),

@@ -4,18 +4,22 @@ import { type Deps, dateOf, graceMs, newestIncarnation, now, type Queryable } fr
 
 const ONLINE = sql`make_interval(secs => ${workerOnlineMs / 1_000})`;
 
-/** Whether the last sign of life before the database went back (`i`) is so long ago that it knows too little of who was online. */
+/** Whether the last heartbeat before the database went back (`i`) is too old to tell which workers were online. */
 const KNOWS_TOO_LITTLE = sql`coalesce(i.since - i.known_until > ${ONLINE}, true)`;
 
-/** Workers (`w`) of a pool that were online by the last sign of life before the database went back (`i`), and have not offered again yet. */
+/**
+ * Workers (`w`) of a pool that were online at the last heartbeat before the database went back (`i`), and have not
+ * offered their attempts again yet.
+ */
 function notReconciled(args: { workspaceId: string; poolId: string }): SQL {
   return sql`worker w where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
     and not w.draining and w.first_seen_at < i.since and w.last_seen_at > i.known_until - ${ONLINE} and w.reconciled is distinct from i.id`;
 }
 
 /**
- * Whether workers of a pool may hold what the database has forgotten: some that were online by its last sign of life have not
- * offered again yet; those that have come since hold nothing; or that sign is so long ago that it knows too little of who was. Reads the workers of the pool.
+ * Whether workers of a pool may hold attempts that the database has lost. That is so while a worker that was online has
+ * not offered its attempts again, or if the last heartbeat is too old to tell who was online. Workers that came later
+ * hold nothing. Reads the workers of the pool.
  */
 export async function areAwaited(
   from: Queryable,
@@ -27,24 +31,24 @@ export async function areAwaited(
   return row?.awaited ?? false;
 }
 
-/** Why nothing of a pool is started yet after the database went back. */
+/** Why a pool starts nothing yet after the database went back. */
 export interface StartGate {
-  /** When the database was first seen as another one. */
+  /** When the database was first seen to have gone back. */
   readonly since: Date;
-  /** When starts go on, whoever has reported by then: with the first worker, if each has a time of its own. */
+  /** When starts resume at the latest. If each worker has a limit of its own, the earliest of these. */
   readonly until: Date;
-  /** The first workers by name that have not reported yet. Empty: it is unknown which they are. */
+  /** The first workers, by name, that have not reported yet. Empty if they are unknown. */
   readonly workers: readonly string[];
-  /** How many more there are. */
+  /** How many other workers have not reported. */
   readonly more: number;
-  /** Whether the worker that was asked about is one of them. */
+  /** Whether the worker in question is one of them. */
   readonly holderAwaited: boolean;
 }
 
-/** The most workers that are named. */
+/** The most workers that an answer names. */
 const NAMED_MAX = 10;
 
-/** A pool, and the worker that has claimed what is asked about. */
+/** A pool, and the worker that has claimed the attempt in question. */
 interface PoolAndWorker {
   readonly workspaceId: string;
   readonly poolId: string;
@@ -52,8 +56,9 @@ interface PoolAndWorker {
 }
 
 /**
- * What holds the starts of a pool since the database went back, or null if nothing does. Works on a read replica, too: it asks for the newest
- * incarnation that was noted, not for the one that answers. Reads the workers of the pool.
+ * Why a pool starts nothing since the database went back, or null if it may start. Also works on a read replica, since
+ * it
+ * reads the newest recorded incarnation. Reads the workers of the pool.
  */
 export async function readStartGate(
   from: Queryable,
@@ -63,7 +68,7 @@ export async function readStartGate(
   return (await readAwaitedGate(from, deps, args)) ?? (await readOfferingGate(from, deps, args));
 }
 
-/** Nothing of the pool is given to anybody: workers that were online have not offered again yet, and the grace is not over. */
+/** The pool assigns nothing: workers that were online have not offered their attempts again, and the grace is not over. */
 async function readAwaitedGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
@@ -95,7 +100,10 @@ async function readAwaitedGate(
   };
 }
 
-/** Nothing is given to workers that are offering again, each until a grace after it began; and no other worker is there, or one of them has the claim. */
+/**
+ * Workers that are offering attempts again get nothing until a grace after they began. This gate applies if no other
+ * worker is online, or if one of them holds the claim.
+ */
 async function readOfferingGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,

@@ -1,7 +1,7 @@
 import type { Amounts, WorkerHold } from "@towpath/contract";
 import type { Queryable } from "../kernel/index.ts";
 
-/** How much work a pool has, or a queue of it. */
+/** The load of a pool, or of one of its queues. */
 export interface PoolLoad {
   /** Attempts that wait for a worker. */
   readonly ready: number;
@@ -9,29 +9,30 @@ export interface PoolLoad {
   readonly running: number;
 }
 
-/** What a worker is busy with. */
+/** The load of a worker. */
 export interface WorkerLoad {
   readonly held: number;
   readonly taken: Amounts;
-  /** Those that it has held for longest, at most HOLDS_SHOWN. */
+  /** The attempts it has held longest, at most HOLDS_SHOWN. */
   readonly holds: readonly WorkerHold[];
 }
 
 /**
- * Reads what pools and workers are busy with. Attempts belong to a slice to the right of this one, so the reader is
- * handed in where the application is composed. What is missing from an answer counts as idle.
+ * Reads the load of pools and workers. Attempts belong to a slice to the right, so the composition root passes the
+ * reader
+ * in. A pool or worker that is missing from an answer is idle.
  */
 export interface LoadReader {
   ofPools(
     from: Queryable,
     args: { workspaceId: string; poolIds: readonly string[] },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
-  /** Of one pool, by the names of queues; those with no run are missing. */
+  /** The load of one pool by queue. Queues without runs are missing. */
   ofQueues(
     from: Queryable,
     args: { workspaceId: string; poolId: string },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
-  /** How many attempts each worker holds, what these need, and which they are. */
+  /** For each worker: how many attempts it holds, what they need, and which they are. */
   ofWorkers(
     from: Queryable,
     args: { workspaceId: string; workerIds: readonly string[] },

@@ -1,10 +1,10 @@
 import type { PeriodicJob } from "../kernel/index.ts";
 import { deleteUnseen } from "./store.ts";
 
-/** The most workers that one round forgets. */
+/** The most workers that one round deletes. */
 const FORGET_MAX = 1_000;
 
-/** Forgets workers that have not been seen for as long as history is kept; one that comes back is noted anew. */
+/** Deletes workers that have not been seen within the retention of history. A worker that returns is registered anew. */
 const forgetWorkersPeriodicJob: PeriodicJob = {
   name: "forget-workers",
   everyMs: 3_600_000,
@@ -15,5 +15,5 @@ const forgetWorkersPeriodicJob: PeriodicJob = {
   },
 };
 
-/** The timed periodic jobs of pools. */
+/** The periodic jobs of pools. */
 export const poolsPeriodicJobs: readonly PeriodicJob[] = [forgetWorkersPeriodicJob];

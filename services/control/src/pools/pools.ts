@@ -27,13 +27,13 @@ import { pool } from "./table.ts";
 
 type PoolDeps = Pick<Deps, "database" | "clock" | "wakes" | "config"> & { readonly load: LoadReader };
 
-/** A pool as other slices need it. */
+/** The fields of a pool that other slices use. */
 export interface PoolIdentity {
   readonly id: string;
   readonly name: string;
 }
 
-/** The problem that no pool has this name, with the name that was probably meant. */
+/** The problem `pool-not-found`, with the most similar name. */
 export async function poolNotFound(
   from: Queryable,
   args: { workspaceId: string; name: string; path?: string },
@@ -41,7 +41,7 @@ export async function poolNotFound(
   const names = await store.selectPoolNames(from, args.workspaceId);
   const near = closest(args.name, names);
   const suggestion =
-    near === null ? `make it with \`towpath pool create ${args.name}\`` : `did you mean "${near}"?`;
+    near === null ? `create it with \`towpath pool create ${args.name}\`` : `did you mean "${near}"?`;
   return new Problem("pool-not-found", `There is no work pool "${args.name}"; ${suggestion}`, {
     faults: [{ path: args.path ?? "name", message: `no work pool "${args.name}"`, suggestion }],
   });
@@ -74,8 +74,8 @@ async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
 }
 
 /**
- * Makes a work pool. Repeating it with the same settings answers the same pool.
- * @throws Problem `pool-exists` when one of this name has other settings; `quota-exceeded`.
+ * Creates a work pool. A repeated call with the same settings returns the same pool.
+ * @throws Problem `pool-exists` if a pool of this name has other settings; `quota-exceeded`.
  */
 export async function createPool(deps: PoolDeps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
   const { workspaceId } = args.scope;
@@ -91,7 +91,7 @@ export async function createPool(deps: PoolDeps, args: { scope: Scope; input: Cr
   });
   if (row === null) throw new Problem("internal", "The pool was not stored.");
   if (row.type !== wanted.type)
-    throw new Problem("pool-exists", `The work pool "${row.name}" exists with the type ${row.type}.`);
+    throw new Problem("pool-exists", `The work pool "${row.name}" already exists with the type ${row.type}.`);
   return describeOne(deps, row);
 }
 
@@ -175,8 +175,8 @@ export async function listWorkers(
 }
 
 /**
- * The pools of these names, in their order. For slices that refer to pools.
- * @throws Problem `pool-not-found`, naming the first that is not there.
+ * The pools of these names, in the order of the names.
+ * @throws Problem `pool-not-found`, naming the first that does not exist.
  */
 export async function getPools(
   from: Queryable,

@@ -2,10 +2,10 @@ import { and, asc, desc, eq, sql } from "#sql";
 import { type Clock, now, type Queryable } from "../kernel/index.ts";
 import { queue } from "./table.ts";
 
-/** A queue as the database holds it. */
+/** A row of queue. */
 export type QueueRow = typeof queue.$inferSelect;
 
-/** The queues of a pool, the highest priority first. */
+/** The queues of a pool, highest priority first. */
 export function selectQueues(
   from: Queryable,
   args: { workspaceId: string; poolId: string },
@@ -17,7 +17,7 @@ export function selectQueues(
     .orderBy(desc(queue.priority), asc(queue.name));
 }
 
-/** Makes a queue, or gives the one of this name another priority. */
+/** Inserts a queue, or changes the priority of the one with this name. */
 export async function upsertQueue(
   to: Queryable,
   clock: Clock,

@@ -16,7 +16,7 @@ import { queue } from "./table.ts";
 type QueueDeps = Pick<Deps, "database" | "clock" | "wakes" | "config">;
 type LoadDeps = QueueDeps & { readonly load: LoadReader };
 
-/** Which queue of which pool a caller names. */
+/** The pool that a caller names. */
 interface Named {
   readonly scope: Scope;
   /** The pool. */
@@ -35,11 +35,11 @@ function queueOf(row: store.QueueRow, args: { pool: string; load: ReadonlyMap<st
   return { name, pool: args.pool, priority, createdAt: createdAt.toISOString(), ready, running };
 }
 
-/** Gives what waits in a queue already the place that the queue's new priority gives it. From the slice of runs. */
+/** Moves the waiting runs of a queue to the positions that its new priority gives them. Provided by the slice `runs`. */
 export type Reorder = (tx: Tx, args: { workspaceId: string; poolId: string; queue: string }) => Promise<void>;
 
 /**
- * Makes a queue, or gives the one of this name another priority, for what waits in it already too.
+ * Creates a queue, or changes the priority of the one with this name. Runs that already wait in it move too.
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
  */
 export async function setQueue(
@@ -51,7 +51,10 @@ export async function setQueue(
     const pool = await poolOf(tx, args);
     const there = await store.selectQueues(tx, { workspaceId, poolId: pool.id });
     if (there.length >= QUEUES_MAX && !there.some((row) => row.name === args.input.queue))
-      throw new Problem("bad-request", `Pool "${pool.name}" has ${there.length} queues, which is the most.`);
+      throw new Problem(
+        "bad-request",
+        `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Delete one first.`,
+      );
     const { queue: name, priority } = args.input;
     const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
     const row = await store.upsertQueue(tx, deps.clock, wanted);
@@ -65,7 +68,7 @@ export async function setQueue(
 }
 
 /**
- * Queues of a pool with what waits and goes on in each, the highest priority first.
+ * The queues of a pool with their loads, highest priority first.
  * @throws Problem `pool-not-found`.
  */
 export async function listQueues(deps: LoadDeps, args: Named): Promise<{ items: Queue[]; next: null }> {
@@ -73,13 +76,13 @@ export async function listQueues(deps: LoadDeps, args: Named): Promise<{ items: 
   const pool = await poolOf(from, args);
   const which = { workspaceId: args.scope.workspaceId, poolId: pool.id };
   const rows = await store.selectQueues(from, which);
-  // Most pools have no queue: then no run is counted.
+  // Most pools have no queue, and then no runs are counted.
   const load = rows.length === 0 ? new Map<string, PoolLoad>() : await deps.load.ofQueues(from, which);
   return { items: rows.map((row) => queueOf(row, { pool: pool.name, load })), next: null };
 }
 
 /**
- * Deletes a queue. What waits in it keeps its place.
+ * Deletes a queue. Runs that wait in it keep their positions.
  * @throws Problem `pool-not-found`.
  */
 export async function deleteQueue(deps: QueueDeps, args: Named & { queue: string }): Promise<void> {
@@ -92,8 +95,8 @@ export async function deleteQueue(deps: QueueDeps, args: Named & { queue: string
 }
 
 /**
- * Makes sure that a pool has a queue. For slices that refer to queues.
- * @throws Problem `queue-not-found`, with the name that was probably meant.
+ * Checks that a pool has a queue.
+ * @throws Problem `queue-not-found`, with the most similar name.
  */
 export async function checkQueue(
   from: Queryable,
@@ -104,7 +107,7 @@ export async function checkQueue(
   if (names.includes(queue)) return;
   const near = closest(queue, names);
   const suggestion =
-    near === null ? `make it with \`towpath queue set ${pool.name} ${queue}\`` : `did you mean "${near}"?`;
+    near === null ? `create it with \`towpath queue set ${pool.name} ${queue}\`` : `did you mean "${near}"?`;
   throw new Problem("queue-not-found", `Pool "${pool.name}" has no queue "${queue}"; ${suggestion}`, {
     faults: [{ path: "queue", message: `no queue "${queue}"`, suggestion }],
   });

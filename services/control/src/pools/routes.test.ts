@@ -69,14 +69,14 @@ async function open(tenant: Tenant, args: { keyPool?: string; body?: object; sec
 }
 
 describe("pools", () => {
-  test("201: making a pool again answers the same pool", async () => {
+  test("201: creating a pool again returns the same pool", async () => {
     const { headers, pool } = await tenantWithPool();
     const again = await app.request("/api/pools", post({ name: "local" }, headers));
     expect(again.status).toBe(201);
     expect(Pool.parse(await again.json()).id).toBe(pool.id);
   });
 
-  test("200: what waits and runs comes from the reader of load", async () => {
+  test("200: the load comes from the load reader", async () => {
     const { headers, pool } = await tenantWithPool();
     busy.set(pool.id, { ready: 7, running: 3 });
     const read = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
@@ -92,7 +92,7 @@ describe("pools", () => {
     expect(page(Pool).parse(await rest.json())).toMatchObject({ items: [{ name: "z" }], next: null });
   });
 
-  test("404: a mistyped name is answered with the one that was meant; another workspace's is not there", async () => {
+  test("404: a mistyped name gets a suggestion; another workspace's pool is not found", async () => {
     const { headers } = await tenantWithPool("machines");
     const problem = await problemIn(await app.request("/api/pools/machnes", { headers }));
     expect(problem).toMatchObject({ code: "pool-not-found", status: 404 });
@@ -105,7 +105,7 @@ describe("pools", () => {
 });
 
 describe("workers' sessions", () => {
-  test("200: a key is exchanged for a session of one pool, and the worker is seen", async () => {
+  test("200: a key is exchanged for a session of one pool, and the worker is registered", async () => {
     const { tenant, headers, pool } = await tenantWithPool();
     const response = await open(tenant, { keyPool: "local" });
     expect(response.status).toBe(200);
@@ -119,7 +119,7 @@ describe("workers' sessions", () => {
     ]);
   });
 
-  test("200: workers are listed last seen first, and who stays silent is offline", async () => {
+  test("200: workers are listed last seen first, and a silent worker is offline", async () => {
     const { tenant, headers } = await tenantWithPool();
     const ids: string[] = [];
     for (let n = 0; n < 5; n++) {
@@ -146,7 +146,7 @@ describe("workers' sessions", () => {
     expect(pool.workersOnline).toBe(1);
   });
 
-  test("200: a worker that is started anew begins anew to offer what it knows", async () => {
+  test("200: a restarted worker starts offering its attempts again", async () => {
     const { tenant } = await tenantWithPool();
     const body = hello({ name: "offering" });
     const { workspaceId } = tenant;
@@ -168,7 +168,7 @@ describe("workers' sessions", () => {
     expect(await note({ generation: 2, seq: 3, offering: true })).toMatchObject({ offeringMs: 0 });
   });
 
-  test("200: a worker that pauses is listed with when and why, until the time that it named", async () => {
+  test("200: a paused worker is listed with the end and reason of its pause", async () => {
     const { tenant, headers } = await tenantWithPool();
     const body = hello({ name: "broken" });
     await open(tenant, { body });
@@ -192,13 +192,13 @@ describe("workers' sessions", () => {
     expect(await read()).toEqual({ of: null, count: 0 });
   });
 
-  test("403: a key that is bound to a pool opens no other", async () => {
+  test("403: a key for one pool opens no session of another", async () => {
     const { tenant } = await tenantWithPool();
     const problem = await problemIn(await open(tenant, { keyPool: "other" }));
     expect(problem).toMatchObject({ status: 403, code: "forbidden" });
   });
 
-  test("403: a key of one pool cannot take over a worker of another; a key of all pools can, once that worker's key is revoked", async () => {
+  test("403: a key for one pool cannot take over a worker of another; a key for all pools can, once that worker's key is revoked", async () => {
     const { tenant, headers } = await tenantWithPool("a");
     await app.request("/api/pools", post({ name: "b" }, headers));
     const [keyA, keyB] = [await tenant.workerKey("a"), await tenant.workerKey("b")];
@@ -214,21 +214,21 @@ describe("workers' sessions", () => {
     expect((await open(tenant, unbound)).status).toBe(200);
   });
 
-  test("404: a worker of a pool that is not there is told the name that was meant", async () => {
+  test("404: a worker of a missing pool gets a suggestion", async () => {
     const { tenant } = await tenantWithPool();
     const problem = await problemIn(await open(tenant, { body: { pool: "loca" } }));
     expect(problem).toMatchObject({ code: "pool-not-found" });
     expect(problem.detail).toContain('"local"');
   });
 
-  test("426: no shared protocol says who must be updated", async () => {
+  test("426: without a shared protocol the answer says what to update", async () => {
     const { tenant } = await tenantWithPool();
     const problem = await problemIn(await open(tenant, { body: { protocols: [98, 99] } }));
     expect(problem).toMatchObject({ status: 426, code: "protocol-unsupported" });
     expect(problem.detail).toContain("Update the control plane");
   });
 
-  test("the incarnation changes when the database turns out to be another one", async () => {
+  test("the incarnation changes when the database becomes another one", async () => {
     const { tenant } = await tenantWithPool();
     const read = async () => Session.parse(await (await open(tenant)).json()).incarnation;
     const before = await read();

@@ -4,7 +4,7 @@ import { createPool, getPool, listPools, listWorkers } from "./pools.ts";
 import { deleteQueue, listQueues, type Reorder, setQueue } from "./queues.ts";
 import { FullWorkspaces, openSession } from "./session.ts";
 
-/** The routes of pools, with what reads how busy they are and what puts their runs in another order. */
+/** The routes of pools. `load` reads loads; `reorder` moves waiting runs. */
 export function poolsRoutes({ load, reorder }: { load: LoadReader; reorder: Reorder }): SliceRoutes {
   const full = new FullWorkspaces();
   return (register) => {

@@ -23,7 +23,7 @@ import {
 } from "./store.ts";
 import { worker } from "./table.ts";
 
-/** The newest protocol that both sides speak. */
+/** The newest protocol that both sides support. */
 function negotiate({ protocols: offered, version }: Pick<OpenSession, "protocols" | "version">): number {
   const shared = WORKER_PROTOCOLS.filter((protocol) => offered.includes(protocol));
   const newest = shared.at(-1);
@@ -35,11 +35,11 @@ function negotiate({ protocols: offered, version }: Pick<OpenSession, "protocols
     : `Update the control plane to towpath ${version}, as the worker is.`;
   throw new Problem(
     "protocol-unsupported",
-    `The control plane (towpath ${VERSION}) speaks worker protocol ${ours}; the worker (towpath ${version}) speaks ${offered.join(", ")}. ${update}`,
+    `The control plane (towpath ${VERSION}) supports worker protocol ${ours}; the worker (towpath ${version}) supports ${offered.join(", ")}. ${update}`,
   );
 }
 
-/** The pool that this key may serve and the worker asks for. */
+/** The requested pool, if the key may serve it. */
 async function poolFor(deps: Deps, args: { scope: Scope; keyPool: string | null; input: OpenSession }) {
   const { input, keyPool } = args;
   if (keyPool !== null && keyPool !== input.pool)
@@ -62,8 +62,8 @@ const isQuotaProblem = (error: unknown): error is Problem =>
   error instanceof Problem && error.code === "quota-exceeded";
 
 /**
- * Checks the quota of workers. Where it is exceeded, workers that never polled make room: a worker without a state directory
- * that crashes at each start leaves many.
+ * Checks the quota of workers. If it is exceeded, workers that never polled are deleted: a worker without a state
+ * directory that crashes at each start leaves many of them.
  * @throws Problem `quota-exceeded`.
  */
 async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> {
@@ -79,16 +79,16 @@ async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> 
   }
 }
 
-/** How long a workspace is remembered as full, milliseconds. */
+/** How long a workspace is cached as full, milliseconds. */
 const FULL_MS = 5_000;
-/** The most workspaces that are remembered as full. */
+/** The most workspaces that are cached as full. */
 const FULL_MOST = 10_000;
 
 /** Workspaces that had no room for another worker a moment ago. Refuses new workers without a transaction. */
 export class FullWorkspaces {
   readonly #full = new Map<string, { problem: Problem; untilMs: number }>();
 
-  /** @throws Problem `quota-exceeded` for a worker that a full workspace does not know. */
+  /** @throws Problem `quota-exceeded` for a new worker of a full workspace. */
   async refuse(
     deps: Pick<Deps, "database" | "clock">,
     args: { workspaceId: string; workerId: string },
@@ -99,7 +99,7 @@ export class FullWorkspaces {
     else if (!(await isKnownWorker(deps.database.db, args))) throw full.problem;
   }
 
-  /** Remembers the workspace if the error says that it is full. */
+  /** Caches the workspace as full if the error says so. */
   note(deps: Pick<Deps, "clock">, { workspaceId, error }: { workspaceId: string; error: unknown }): void {
     if (!isQuotaProblem(error)) return;
     if (this.#full.size >= FULL_MOST) this.#full.clear();
@@ -108,7 +108,7 @@ export class FullWorkspaces {
 }
 
 /**
- * Exchanges a worker key for a session token that is bound to one pool and lasts ten minutes, and notes the worker.
+ * Exchanges a worker key for a session token, and records the worker. The token is for one pool and lasts ten minutes.
  * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`, `quota-exceeded`.
  */
 export async function openSession(
@@ -144,7 +144,7 @@ export async function openSession(
     throw error;
   });
   if (generation === null)
-    throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");
+    throw new Problem("forbidden", "This worker id belongs to a worker of another pool and key.");
   const { id: incarnation } = await deps.incarnations.current();
   return {
     token: await issueWorkerToken(deps, { ...bound, workerId, generation, incarnation }),
@@ -157,13 +157,13 @@ export async function openSession(
   };
 }
 
-/** A worker whose poll was noted; null if the poll is superseded; or why its session is over. */
+/** A recorded poll: its worker, null if a later poll is recorded, or the problem that the session has ended. */
 export type Noted = Pick<NotedWorker, "name" | "offeringMs"> | Problem | null;
 
 /**
- * Notes that workers of a workspace polled, and whether they are draining or pause.
- * @returns for each poll, in their order: its worker, or null if a later poll of it has been noted, or Problem
- * `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
+ * Records polls of a workspace's workers, and whether the workers are draining or paused.
+ * @returns For each poll, in order: its worker; null if a later poll of the worker is recorded; or Problem
+ * `session-expired` if the worker has restarted since or was deleted.
  */
 export async function noteWorkers(
   deps: Pick<Deps, "clock">,

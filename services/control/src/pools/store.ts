@@ -3,22 +3,22 @@ import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
 import { type Clock, now, prepared, type Queryable, type Tx, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
-/** A pause as a worker tells of it. */
+/** A pause that a worker reports. */
 export interface Paused {
   readonly forMs: number;
   readonly reason: string;
 }
 
-/** A pool as the database holds it. */
+/** A row of pool. */
 export type PoolRow = typeof pool.$inferSelect;
 
-/** The most names that are looked through for a suggestion. */
+/** The most names that are searched for a suggestion. */
 const SUGGESTIONS_MAX = 500;
 
 const online = (clock: Clock) =>
   sql<boolean>`(worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
 
-/** Writes a pool unless one of its name is there. */
+/** Inserts a pool unless one of this name exists. */
 export async function insertPool(
   to: Queryable,
   row: Pick<PoolRow, "id" | "workspaceId" | "name" | "type">,
@@ -78,7 +78,7 @@ export async function selectPoolNames(from: Queryable, workspaceId: string): Pro
   return rows.map((row) => row.name);
 }
 
-/** How many workers of each of these pools are online, and how many of them pause. */
+/** For each of these pools: how many workers are online, and how many of those are paused. */
 export async function countOnline(
   from: Queryable,
   args: { workspaceId: string; poolIds: readonly string[]; clock: Clock },
@@ -102,7 +102,7 @@ export async function countOnline(
   return new Map(rows.map(({ poolId, ...counts }) => [poolId, counts]));
 }
 
-/** A worker as lists read it. `lastSeen` is exact, for the cursor. */
+/** A worker in a list. `lastSeen` is exact, for the cursor. */
 export interface WorkerRow extends Record<string, unknown> {
   readonly id: string;
   readonly name: string;
@@ -111,7 +111,7 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly amounts: Amounts;
   readonly stores: Record<string, StoreMark>;
   readonly draining: boolean;
-  /** Null unless it pauses now. */
+  /** Null unless the worker is paused now. */
   readonly pausedUntilMs: number | null;
   readonly pauseReason: string | null;
   readonly online: boolean;
@@ -147,7 +147,7 @@ export async function selectWorkers(
   return [...rows];
 }
 
-/** What a worker says of itself when it opens a session. */
+/** What a worker reports when it opens a session. */
 export interface SeenWorker {
   readonly workspaceId: string;
   readonly id: string;
@@ -163,10 +163,11 @@ export interface SeenWorker {
 }
 
 /**
- * Writes a worker, or what is new about it. A worker may come with another key or into another pool, but not both at
- * once while its earlier key stands, or with a key that is for one pool: whoever holds a key of one pool cannot take
- * over a worker of another, and with it what that one holds.
- * @returns which start of the worker this is, and whether nobody knew it yet; null when it was refused for that.
+ * Inserts or updates a worker. A worker may return with another key or in another pool. It may not change both while
+ * its
+ * earlier key is valid, nor with a key that is for one pool. Otherwise the holder of one pool's key could take over the
+ * attempts of a worker in another pool.
+ * @returns the worker's generation and whether it is new; null if the change is refused.
  */
 export async function upsertWorker(
   to: Queryable,
@@ -192,7 +193,7 @@ export async function upsertWorker(
   return row === undefined ? null : { generation: Number(row.generation), isNew: row.isNew };
 }
 
-/** Which workers count against the quota: those whose ids may still be in use. One whose key is revoked does not count. */
+/** Which workers count against the quota: those seen lately, unless their key is revoked. */
 export function seenLately(clock: Clock): SQL {
   return sql`last_seen_at > ${now(clock)} - interval '1 day'
     and not exists (select 1 from access_key k where k.id = worker.key_id and k.revoked_at is not null)`;
@@ -213,7 +214,7 @@ export async function deleteNeverPolled(
   return gone.length;
 }
 
-/** Whether a workspace knows a worker. */
+/** Whether a workspace has this worker. */
 export async function isKnownWorker(
   from: Queryable,
   args: { workspaceId: string; workerId: string },
@@ -225,16 +226,16 @@ export async function isKnownWorker(
   return found.length > 0;
 }
 
-/** One poll of a worker: whose, of which of its starts, and its number there. */
+/** One poll: its worker, the worker's generation, and the poll's number in that generation. */
 export interface SeenPoll {
   readonly workerId: string;
   readonly generation: number;
   readonly seq: number;
   readonly draining: boolean;
   readonly paused: Paused | null;
-  /** The incarnation to which it has offered again. Null: it does not say one. */
+  /** The incarnation in which the worker has offered its attempts again. Null if it names none. */
   readonly reconciled?: string | null;
-  /** Whether it says that it is still doing so. @default false */
+  /** Whether the worker is still offering attempts again. @default false */
   readonly offering?: boolean;
 }
 
@@ -242,18 +243,20 @@ export interface SeenPoll {
 export interface NotedWorker {
   readonly id: string;
   readonly name: string;
-  /** Which start of the worker opened its latest session. */
+  /** The generation of its latest session. */
   readonly generation: number;
-  /** Whether no later poll, and none of a later start, had been noted. */
+  /** Whether no later poll, and no poll of a later generation, is recorded. */
   readonly latest: boolean;
-  /** For how long it has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  /** How long the worker has been offering attempts again, milliseconds. Null if it is not. */
   readonly offeringMs: number | null;
 }
 
 /**
- * Notes polls of workers, each unless a later one of its worker was noted: of any number of racing polls the latest
- * stays. One statement for all, whose rows are locked in the order of their ids. Workers that are not there are missing
- * in the answer. The commit does not wait for the disk: what a crash takes back of a poll, the next one says again.
+ * Records polls of workers. Of any number of concurrent polls of a worker, the latest stays. One statement locks the
+ * rows
+ * in the order of their ids. Unknown workers are missing from the answer. The commit does not wait for the disk: after
+ * a
+ * crash the next poll repeats the facts.
  */
 export async function updateSeen(
   to: Queryable,

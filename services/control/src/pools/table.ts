@@ -2,7 +2,7 @@ import type { Amounts, POOL_TYPES, StoreMark } from "@towpath/contract";
 import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** Where work runs. */
+/** Where runs execute. */
 export const pool = pgTable("pool", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -11,7 +11,7 @@ export const pool = pgTable("pool", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** A part of a pool's line, with a priority of its own. */
+/** A queue of a pool, with a priority of its own. */
 export const queue = pgTable("queue", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -21,7 +21,7 @@ export const queue = pgTable("queue", {
   createdAt: instant("created_at").notNull(),
 });
 
-/** Who serves a pool. A worker chooses its id once; it keeps it through restarts and new keys. */
+/** Workers. A worker chooses its id once, and keeps it through restarts and new keys. */
 export const worker = pgTable(
   "worker",
   {
@@ -33,23 +33,23 @@ export const worker = pgTable(
     version: text("version").notNull(),
     protocol: integer("protocol").notNull(),
     capacity: integer("capacity").notNull(),
-    /** What it has for runs that need some. Empty: it has declared nothing. */
+    /** The resources that it declares for runs. Empty: none. */
     amounts: jsonb("amounts").$type<Amounts>().notNull().default({}),
-    /** What tells the stores apart that it reaches, by name. */
+    /** A mark of each store that it reaches, by name. Stores with the same mark are the same. */
     stores: jsonb("stores").$type<Record<string, StoreMark>>().notNull().default({}),
     draining: boolean("draining").notNull().default(false),
-    /** Until when it said that it takes nothing, since starts fail there, and the last reason. */
+    /** Until when it takes no work because starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),
     pauseReason: text("pause_reason"),
-    /** Which start of the worker opened its latest session. */
+    /** The process that opened the worker's latest session. */
     process: uuid("process"),
-    /** Counts its starts, as sessions tell them. */
+    /** Counts the worker's starts. */
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
-    /** The newest poll of that start. */
+    /** The number of the newest poll of that start. */
     pollSeq: bigint("poll_seq", { mode: "number" }).notNull().default(0),
-    /** The incarnation to which it has offered again what it knows. */
+    /** The incarnation in which it has offered its attempts again. */
     reconciled: uuid("reconciled"),
-    /** Since when it says that it is doing so, and has not finished. Null: it does not. */
+    /** Since when it is offering attempts again. Null if it is not. */
     offeringSince: instant("offering_since"),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
