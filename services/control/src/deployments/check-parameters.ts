@@ -4,12 +4,12 @@ import type { Deps, Tx } from "../kernel/index.ts";
 import { checkWithin } from "./check-within.ts";
 import type { PinnedVersion } from "./deployments.ts";
 
-/** How many parameters are written as JSON before others have a turn. */
+/** How many parameters are serialised before other work gets a turn. */
 const AT_ONCE = 500;
 
 type Parameters = { [key: string]: Json };
 
-/** Parameters of runs, and the version that they are for. */
+/** Parameters of runs, and their version. */
 interface ParameterCheck {
   readonly workspaceId: string;
   readonly version: Pick<PinnedVersion, "name" | "spec">;
@@ -31,7 +31,7 @@ export async function checkRunParameters(
 
 /**
  * Checks the parameters of many runs of one version, in bounded time.
- * @returns For each the problem that `checkRunParameters` would throw, or null.
+ * @returns For each run the problem that `checkRunParameters` would throw, or null.
  */
 export async function parameterProblems(
   deps: Pick<Deps, "database">,
@@ -53,7 +53,7 @@ export async function parameterProblems(
   return problems.map((problem) => problem ?? refusal(version.name, answers.next().value ?? []));
 }
 
-/** Parameters as JSON. Of many it takes a while, so that others have a turn in between. */
+/** Serialises parameters. Many of them take a while, so other work gets a turn in between. */
 async function asJson(all: readonly Parameters[]): Promise<string[]> {
   const texts: string[] = [];
   for (const parameters of all) {
@@ -83,14 +83,14 @@ function refusal(deployment: string, answer: readonly Fault[] | Problem): Proble
   );
 }
 
-/** A fault as a sentence, with the next step where there is one. */
+/** A fault as a sentence, with the next step if there is one. */
 function saidOf({ message, suggestion }: Fault): string {
   const what = message.replace(/\.$/, "");
   return suggestion === undefined ? `${what}.` : `${what}; ${suggestion.replace(/[^?.]$/, "$&.")}`;
 }
 
 /**
- * Checks an answer to a question against its JSON Schema, in bounded time as parameters are.
+ * Checks an answer to a question against the question's JSON Schema. Time is bounded as for parameters.
  * @throws Problem `invalid-answer` with faults; `too-many-requests`, `unavailable`.
  */
 export async function checkAnswer(
@@ -109,7 +109,7 @@ export async function checkAnswer(
   if (checked instanceof Problem) throw checked;
   const [first] = checked;
   if (first === undefined) return;
-  throw new Problem("invalid-answer", `The question refuses ${first.path}: ${saidOf(first)}`, {
+  throw new Problem("invalid-answer", `The answer is not valid at ${first.path}: ${saidOf(first)}`, {
     faults: checked,
   });
 }

@@ -28,7 +28,7 @@ async function checked(schema: Schema, value: Json, workspaceId = uuidv7(0)) {
   return answer;
 }
 
-/** How often others had a turn in this process while some work went on. */
+/** How often other work got a turn in this process while some work was under way. */
 async function turnsDuring(work: Promise<unknown>): Promise<number> {
   let turns = 0;
   let isOver = false;
@@ -44,7 +44,7 @@ const integers = Array.from({ length: 4_000 }, () => ({ items: { type: "integer"
 const lists = Array.from({ length: 4_000 }, (_, n) => [n]);
 const names = Array.from({ length: 4_000 }, (_, n) => [`${n}${"k".repeat(100)}`, true] as const);
 
-/** By its steps; on a machine that is busy with something else, by time. */
+/** The limit of steps, or on a busy machine the limit of time. */
 const GIVEN_UP = /within \d+ steps|in time/;
 
 describe("a check that a schema makes slow", () => {
@@ -57,7 +57,7 @@ describe("a check that a schema makes slow", () => {
       { ["x".repeat(4_000)]: 1 },
       /unknown parameter/,
     ],
-  ])("%s: it keeps nobody else waiting, and is answered", async (_, schema, value, message) => {
+  ])("%s: the check is answered and delays nobody else", async (_, schema, value, message) => {
     const work = checked(schema, value);
     expect(await turnsDuring(work)).toBeGreaterThan(2);
     const answer = await work;
@@ -65,7 +65,7 @@ describe("a check that a schema makes slow", () => {
     expect(text).toMatch(message);
   });
 
-  test("a pattern that would take years is given up; its workspace waits before the next one, others do not", async () => {
+  test("a pattern that would take years is stopped; its workspace must wait before the next check, others need not", async () => {
     const workspaceId = uuidv7(1);
     const first = await checked(evil, longest, workspaceId);
     expect(["invalid-parameters", "unavailable"]).toContain(first instanceof Problem && first.code);
@@ -79,7 +79,7 @@ describe("a check that a schema makes slow", () => {
   });
 });
 
-test("a transaction does not wait for a thread: its work is repeated with the answer", async () => {
+test("a transaction does not wait for a thread: it is repeated with the answer", async () => {
   let tries = 0;
   const answers = await inTransaction(deps, async (tx) => {
     tries += 1;

@@ -5,7 +5,7 @@ import { type Database, outside, type Tx } from "../kernel/index.ts";
 
 type JsonObject = { [key: string]: Json };
 
-/** The threads of each database. The map is weak, so that they end with their database. Idle threads end by themselves. */
+/** The thread pool of each database. Weak, so that it ends with its database. Idle threads end by themselves. */
 const poolOf = new WeakMap<Database, CheckPool>();
 
 function poolFor(database: Database): CheckPool {
@@ -17,20 +17,20 @@ function poolFor(database: Database): CheckPool {
 /** Values of one workspace, to check against one of its schemas. */
 export interface CheckWithin {
   readonly workspaceId: string;
-  /** The transaction that waits for the answer: a check in a thread is made outside of it. */
+  /** The transaction that waits for the answer. A check in a thread runs outside of it. */
   readonly tx: Tx | null;
   readonly schema: JsonObject;
   readonly values: readonly Json[];
   /** The same values as JSON. */
   readonly texts: readonly string[];
-  /** What the values are called: the paths of faults begin so. */
+  /** The root of the paths in faults. */
   readonly root: "parameters" | "answer";
 }
 
 /**
- * Checks foreign values against a foreign schema. A schema decides how long its check takes, and this process serves other
- * workspaces too. A check of few steps is done at once; any other runs in a thread with limits of time and memory.
- * @returns The faults of each value, or the problem that it could not be checked.
+ * Checks untrusted values against an untrusted schema. A short check runs at once. A long one runs in a thread with
+ * limits of time and memory, because this process also serves other workspaces.
+ * @returns The faults of each value, or the problem that prevented the check.
  */
 export async function checkWithin(
   database: Database,
@@ -55,13 +55,13 @@ function answerOf(outcome: Outcome, root: CheckWithin["root"]): readonly Fault[]
 
 const TOO_LARGE = {
   message: `cannot be checked within ${LIMITS.checkSteps} steps: value and schema are too large together`,
-  suggestion: "pass a ref to what is large, or simplify the schema",
+  suggestion: "pass a ref to the large value, or simplify the schema",
 };
 
-/** What the one who sent a value can do about a check without an answer. */
+/** What the sender of a value can do if the check gave no answer. */
 const FAULTS: Partial<Record<NoAnswer, { message: string; suggestion: string }>> = {
   steps: TOO_LARGE,
-  depth: { message: "nests too deeply to be checked", suggestion: "pass a ref to what nests deeply" },
+  depth: { message: "nests too deeply to be checked", suggestion: "pass a ref to the nested value" },
   time: {
     message: "could not be checked in time: the schema, or a pattern of it, takes too long",
     suggestion: "simplify the deployment's schema",
@@ -81,12 +81,12 @@ function problemOf(noAnswer: NoAnswer, root: CheckWithin["root"]): Problem {
   if (noAnswer === "busy-owner")
     return new Problem(
       "too-many-requests",
-      `Too many checks of ${what} are waiting in this workspace; try again in some seconds.`,
+      `Too many checks of ${what} are waiting in this workspace. Try again in a few seconds.`,
     );
   const why = {
-    cooling: `An earlier check of ${what} took too long; try again in some seconds.`,
-    "slow-machine": `The ${what} could not be checked in time; try again.`,
+    cooling: `An earlier check of ${what} took too long. Try again in a few seconds.`,
+    "slow-machine": `The ${what} could not be checked in time. Try again.`,
   };
-  const busy = `Too many checks of ${what} are waiting; try again in some seconds.`;
+  const busy = `Too many checks of ${what} are waiting. Try again in a few seconds.`;
   return new Problem("unavailable", noAnswer in why ? why[noAnswer as keyof typeof why] : busy);
 }

@@ -20,22 +20,22 @@ import {
 import { specChanges, withoutValues } from "./spec-changes.ts";
 import * as store from "./store.ts";
 
-/** A version with all that a run pins and a worker is given. */
+/** A version with all fields that a run pins and a worker receives. */
 export interface PinnedVersion {
   readonly deploymentId: string;
   /** The deployment's name. */
   readonly name: string;
   readonly versionId: string;
   readonly version: number;
-  /** Where its runs wait: the first pool that the spec names. */
+  /** The pool where its runs wait: the first that the spec names. */
   readonly poolId: string;
   readonly pool: string;
   readonly spec: Spec;
-  /** The compact JWS, byte for byte as it was registered. */
+  /** The compact JWS, byte for byte as registered. */
   readonly specJws: string;
 }
 
-/** The problem that no deployment has this name, with the name that was probably meant. */
+/** The problem `deployment-not-found`, with the most similar name. */
 async function deploymentNotFound(
   from: Queryable,
   args: { workspaceId: string; name: string },
@@ -123,8 +123,8 @@ export async function listVersions(
 }
 
 /**
- * One version with its spec, and how that differs from an earlier version's.
- * @throws Problem `deployment-not-found`, also when there is the deployment but not one of the versions.
+ * One version with its spec, and the differences from an earlier version.
+ * @throws Problem `deployment-not-found`, also if only one of the versions is missing.
  */
 export async function getVersionDetail(
   deps: Pick<Deps, "database">,
@@ -152,7 +152,7 @@ export async function getVersionDetail(
 
 /**
  * The signed spec of one version, byte for byte.
- * @throws Problem `deployment-not-found`, also when there is the deployment but not the version.
+ * @throws Problem `deployment-not-found`, also if only the version is missing.
  */
 export async function getSpec(
   deps: Pick<Deps, "database">,
@@ -168,7 +168,7 @@ export async function getSpec(
 
 /**
  * The version that a new run pins.
- * @throws Problem `deployment-not-found`, with the name that was probably meant.
+ * @throws Problem `deployment-not-found`, with the most similar name.
  */
 export async function getLatestVersion(
   from: Queryable,

@@ -7,10 +7,10 @@ const Header = z.looseObject({
   alg: z.literal("EdDSA"),
   typ: z.literal(SPEC_TYP),
   kid: z.string().min(1).max(200),
-  crit: z.undefined("is not understood").optional(),
+  crit: z.undefined("is not valid").optional(),
 });
 
-/** A signed spec as the control plane reads it: without trusting it, because only workers know whose keys count. */
+/** A decoded spec. The control plane does not trust it: only workers know whose keys count. */
 export interface ReadSpec {
   readonly jws: string;
   readonly keyId: string;
@@ -27,26 +27,26 @@ function decode(part: string, path: string): unknown {
     const bytes = Buffer.from(part, "base64url");
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
-    throw refused([{ path, message: "is not base64url of a JSON document" }]);
+    throw refused([{ path, message: "is not a JSON document in base64url" }]);
   }
 }
 
-/** What the shape alone cannot say. */
+/** Faults that the schema cannot express. */
 function meaningFaults(spec: Spec, args: { workspaceId: string; nowMs: number }): Fault[] {
   const faults: Fault[] = [];
   if (spec.workspaceId !== args.workspaceId)
-    faults.push({ path: "workspaceId", message: "is not the workspace of the key that registers it" });
+    faults.push({ path: "workspaceId", message: "is not the workspace of the key that registers the spec" });
   if (spec.floor > spec.version)
-    faults.push({ path: "floor", message: "is above the version, so that no worker would run it" });
+    faults.push({ path: "floor", message: "is above the version, so no worker would run it" });
   if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= args.nowMs)
-    faults.push({ path: "expiresAt", message: "has passed, so that no worker would run it" });
+    faults.push({ path: "expiresAt", message: "has passed, so no worker would run it" });
   if (new Set(spec.pools).size < spec.pools.length)
     faults.push({ path: "pools", message: "names a pool twice" });
   return [...faults, ...retryFaults(spec.retry), ...schemaFaults(spec.parameters, "parameters")];
 }
 
 /**
- * Reads a compact JWS whose payload is a spec. Its signature is not checked here: workers do, against their own keys.
+ * Decodes a compact JWS whose payload is a spec. It does not check the signature: workers do, against their own keys.
  * @throws Problem `invalid-spec` with a fault per field.
  */
 export function readSpec(jws: string, args: { workspaceId: string; nowMs: number }): ReadSpec {

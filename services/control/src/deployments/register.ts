@@ -6,14 +6,14 @@ import { type ReadSpec, readSpec } from "./read-spec.ts";
 import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
 import { deployment } from "./table.ts";
 
-/** A version that has just been written. */
+/** A version that was just inserted. */
 export interface Registered {
   readonly workspaceId: string;
   readonly deploymentId: string;
   readonly spec: Spec;
 }
 
-/** What slices to the right do with a new version, in its transaction: their defaults are part of the spec. */
+/** What a slice to the right does with a new version, in its transaction: the spec holds defaults of that slice. */
 export type OnRegistered = (tx: Tx, deps: Deps, registered: Registered) => Promise<void>;
 
 async function write(
@@ -25,11 +25,11 @@ async function write(
   const { spec } = read;
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
   const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote] });
-  if (first === undefined) throw new Problem("invalid-spec", "Look at: pools.");
+  if (first === undefined) throw new Problem("invalid-spec", "Check the pools of the spec.");
   if (spec.queue !== null) await checkQueue(tx, { workspaceId, pool: first, queue: spec.queue });
   const id = uuidv7(deps.clock.nowMs());
   const locked = await lockDeployment(tx, { id, workspaceId, name: spec.deployment });
-  if (locked === null) throw new Problem("version-conflict", "The deployment has just changed; try again.");
+  if (locked === null) throw new Problem("version-conflict", "The deployment has just changed. Try again.");
   if (locked.latestVersion === 0)
     await keepQuota(tx, deps, { quota: "deployments", workspaceId, table: deployment });
   const next = locked.latestVersion + 1;
@@ -60,8 +60,8 @@ async function write(
 
 /**
  * Registers the next version of a deployment from a signed spec, one at a time per deployment.
- * The same signed spec again changes nothing and answers the deployment as it is.
- * @param args.onRegistered What is done in the same transaction with a version that is new.
+ * Registering the same signed spec again changes nothing and returns the deployment.
+ * @param args.onRegistered Runs in the same transaction for a new version.
  * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
  */
 export async function registerVersion(

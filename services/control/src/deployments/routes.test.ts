@@ -86,7 +86,7 @@ describe("201", () => {
     expect(await getVersion(deps.database.db, { workspaceId, versionId: pinned.versionId })).toEqual(pinned);
   });
 
-  test("its signed spec is answered byte for byte to those who may deploy, in its workspace alone", async () => {
+  test("the signed spec is returned byte for byte to callers of its workspace who may deploy", async () => {
     const { workspaceId, post, get, register } = await open();
     const jws = await sign(specOf(workspaceId));
     await post(jws);
@@ -103,7 +103,7 @@ describe("201", () => {
       expect([404, 400]).toContain((await get(`/api/deployments/penguins/versions/${version}/spec`)).status);
   });
 
-  test("the same signed spec again answers the same, also after newer versions", async () => {
+  test("registering the same signed spec again returns the same version, also after newer versions", async () => {
     const { workspaceId, post, register, get } = await open();
     const jws = await sign(specOf(workspaceId));
     const first = Deployment.parse(await (await post(jws)).json());
@@ -116,7 +116,7 @@ describe("201", () => {
     expect(page(DeploymentVersion).parse(await versions.json()).items).toHaveLength(2);
   });
 
-  test("of several next versions at once, one is registered and the others are told to sign again", async () => {
+  test("of several concurrent next versions one is registered; the others are told to sign again", async () => {
     const { register, get } = await open();
     const issued = (n: number) => ({ issuedAt: `2026-01-01T00:00:0${n}.000Z` });
     const answers = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => register(issued(n))));
@@ -151,7 +151,7 @@ describe("200", () => {
 });
 
 describe("404", () => {
-  test("a mistyped name is answered with the one that was meant", async () => {
+  test("a mistyped name gets a suggestion", async () => {
     const { register, get } = await open();
     await register();
     const problem = await problemIn(await get("/api/deployments/pengiuns"));
@@ -159,7 +159,7 @@ describe("404", () => {
     expect(problem.faults?.[0]?.suggestion).toBe('did you mean "penguins"?');
   });
 
-  test("somebody else's deployment is not there, nor does a suggestion tell of it", async () => {
+  test("a deployment of another workspace is not found, and no suggestion reveals it", async () => {
     const [mine, theirs] = [await open(), await open()];
     await theirs.register();
     const problem = await problemIn(await mine.get("/api/deployments/penguins"));
@@ -167,7 +167,7 @@ describe("404", () => {
     expect(problem.detail).not.toContain("did you mean");
   });
 
-  test("a pool that is not there is named by its place in the spec", async () => {
+  test("a missing pool is named by its path in the spec", async () => {
     const { register } = await open();
     const problem = await problemIn(await register({ pools: ["local", "bag"] }));
     expect(problem).toMatchObject({ code: "pool-not-found", faults: [{ path: "pools.1" }] });
@@ -176,7 +176,7 @@ describe("404", () => {
 });
 
 describe("409", () => {
-  test("a version out of turn says which one is next", async () => {
+  test("a version out of order gets the number of the next one", async () => {
     const { register } = await open();
     expect((await problemIn(await register({ version: 2 }))).detail).toContain("is 1, not 2");
     await register();
@@ -190,7 +190,7 @@ describe("a version", () => {
   const detail = async (response: Response) => VersionDetail.parse(await response.json());
   const of = "/api/deployments/penguins/versions";
 
-  test("is told with its spec and what changed since the one before it, or since any that is named", async () => {
+  test("a version is shown with its spec and the changes since the one before it, or since a named one", async () => {
     const { register, get } = await open();
     await register({ env: { URL: "hunter2" } });
     await register({ version: 2, timeoutMs: 1_000, env: { URL: "hunter2" } });
@@ -207,7 +207,7 @@ describe("a version", () => {
     expect(await (await get(`${of}/2`)).text()).not.toContain("hunter2");
   });
 
-  test("404: one that is not there, one to compare with that is not there, another workspace's", async () => {
+  test("404: a version that does not exist, a version to compare with that does not exist, another workspace's version", async () => {
     const { register, get } = await open();
     await register();
     const other = await open();
@@ -237,14 +237,14 @@ describe("422", () => {
     ],
     ["parameters.required", { parameters: { required: "island" } }],
   ];
-  test.each(broken)("a spec with a wrong %s is refused by that field", async (path, more) => {
+  test.each(broken)("a spec with a wrong %s is refused, naming that field", async (path, more) => {
     const { workspaceId, post } = await open();
     const problem = await problemIn(await post(await sign({ ...specOf(workspaceId), ...more })));
     expect(problem).toMatchObject({ status: 422, code: "invalid-spec" });
     expect(problem.faults?.map((fault) => fault.path).join()).toContain(path);
   });
 
-  test("an unknown field is refused with the one that was meant, and no value is repeated", async () => {
+  test("an unknown field is refused with a suggestion, and no value is repeated", async () => {
     const { workspaceId, post } = await open();
     const payload = { ...specOf(workspaceId), timeoutMS: "hunter2" };
     const response = await post(await sign(payload));
@@ -267,7 +267,7 @@ describe("422", () => {
     expect((await problemIn(await post(jws))).faults?.[0]?.path).toBe("header.alg");
   });
 
-  test.each(["a.b.c", "e30.e30.e30", "W10.bm8.x"])("%s is no signed spec", async (jws) => {
+  test.each(["a.b.c", "e30.e30.e30", "W10.bm8.x"])("%s is not a signed spec", async (jws) => {
     const { post } = await open();
     expect((await problemIn(await post(jws))).code).toBe("invalid-spec");
   });

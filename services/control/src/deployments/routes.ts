@@ -2,7 +2,7 @@ import type { SliceRoutes } from "../kernel/index.ts";
 import { getDeployment, getSpec, getVersionDetail, listDeployments, listVersions } from "./deployments.ts";
 import { type OnRegistered, registerVersion } from "./register.ts";
 
-/** The routes of deployments, with what other slices do when a version is registered. */
+/** The routes of deployments. `onRegistered` runs when a version is registered. */
 export function deploymentsRoutes(onRegistered: readonly OnRegistered[]): SliceRoutes {
   return (register) => {
     register("registerVersion", ({ deps, scope, body }) =>

@@ -26,7 +26,7 @@ const { schema } = fc.letrec<{ schema: Schema }>((tie) => ({
   ),
 }));
 
-test("what passes can be used to check any parameters without failing", () => {
+test("an accepted schema can check any parameters without an exception", () => {
   fc.assert(
     fc.property(schema, fc.dictionary(fc.string(), fc.jsonValue()), (inner, parameters) => {
       const root: Schema = {
@@ -36,13 +36,13 @@ test("what passes can be used to check any parameters without failing", () => {
       };
       expect(schemaFaults(root, "parameters")).toEqual([]);
       const values = [JSON.parse(JSON.stringify(parameters))];
-      // A pattern needs a thread; null says so.
+      // A pattern needs a thread; then `here` returns null.
       expect(() => new CheckPool().here({ schema: root, values, root: "parameters" })).not.toThrow();
     }),
   );
 });
 
-test("any JSON is judged without failing, with a bounded list", () => {
+test("any JSON is judged without an exception, with a bounded list of faults", () => {
   fc.assert(
     fc.property(
       fc.dictionary(

@@ -1,14 +1,14 @@
 import type { Fault, Json } from "@towpath/contract";
 
-/** The most places of a schema that are looked at. */
+/** The most subschemas that are checked. */
 const PLACES_MAX = 10_000;
-/** The most faults told at once. */
+/** The most faults in one answer. */
 const FAULTS_MAX = 20;
 const PATTERN_CHARS_MAX = 512;
 
 const TYPES = ["null", "boolean", "object", "array", "number", "string", "integer"];
 
-/** Keywords whose value is one schema, a list of them, or an object of them. */
+/** Keywords whose value is a schema, a list of schemas, or an object of schemas. */
 const ONE = ["additionalProperties", "items", "contains", "not", "if", "then", "else", "propertyNames"];
 const LIST = ["allOf", "anyOf", "oneOf", "prefixItems"];
 const NAMED = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
@@ -24,7 +24,7 @@ function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What the pointer of a local reference leads to, or undefined. */
+/** The target of a local reference, or undefined. */
 function follow(root: JsonObject, pointer: string): Json | undefined {
   let at: Json | undefined = root;
   for (const raw of pointer.split("/").slice(1)) {
@@ -51,8 +51,8 @@ function patternFault(pattern: Json | undefined): string | null {
 function referenceFault(root: JsonObject, reference: Json | undefined): string | null {
   if (reference === undefined) return null;
   if (typeof reference !== "string" || !/^#(\/|$)/.test(reference))
-    return "may only point into this schema (#/…)";
-  return follow(root, reference.slice(1)) === undefined ? "points at nothing" : null;
+    return "may only refer to this schema (#/…)";
+  return follow(root, reference.slice(1)) === undefined ? "refers to nothing" : null;
 }
 
 function typeFault(type: Json | undefined): string | null {
@@ -109,8 +109,8 @@ function inner(args: { schema: JsonObject; path: string }): { places: Place[]; f
 }
 
 /**
- * Says why a JSON Schema could not be used to check parameters: unknown types, patterns that do not compile, references
- * that lead nowhere or out of the document. A list of at most 20 faults; empty when it can be used.
+ * Finds why a JSON Schema cannot check parameters: unknown types, invalid patterns, references to nothing or to other
+ * documents. Returns at most 20 faults, and none for a usable schema.
  */
 export function schemaFaults(root: JsonObject, at: string): Fault[] {
   const faults: Fault[] = [];

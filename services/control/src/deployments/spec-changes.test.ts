@@ -8,7 +8,7 @@ const workspaceId = randomUUID();
 const spec = (over: Parameters<typeof specOf>[1] = {}) =>
   Spec.parse(specOf(workspaceId, { deployment: "flow", parameters: { type: "object" }, ...over }));
 
-test("two specs differ field by field, in what one lacks too; when and as what they were signed does not count", () => {
+test("two specs are compared field by field, missing fields too; version and time of signing do not count", () => {
   const before = spec({ version: 1, retry: { limit: 1 }, tasks: { load: "a", clean: "b" } });
   const after = spec({
     version: 2,
@@ -29,12 +29,12 @@ test("two specs differ field by field, in what one lacks too; when and as what t
   });
 });
 
-test("a spec compared with itself has no change, whatever the order of its keys", () => {
+test("a spec has no changes from itself, whatever the order of its keys", () => {
   const one = spec({ env: { A: "1", B: "2" } });
   expect(specChanges(one, { ...one, env: { B: "2", A: "1" } })).toEqual([]);
 });
 
-test("of the environment it is told what changed, never a value", () => {
+test("changes of the environment are shown without values", () => {
   const before = spec({ env: { KEPT: "same", URL: "hunter2-old" } });
   const after = spec({ env: { KEPT: "same", URL: "hunter2-new", MORE: "hunter2-more" } });
   const changes = specChanges(before, after);

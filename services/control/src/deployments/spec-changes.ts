@@ -1,16 +1,16 @@
 import { type Json, JsonObject, type Spec, type SpecChange, specChangesMax } from "@towpath/contract";
 
-/** Fields that differ between any two versions and say nothing of what they run. */
+/** Fields that differ between any two versions and do not affect runs. */
 const UNTOLD: readonly (keyof Spec)[] = ["version", "issuedAt"];
 
-/** The field whose values may be private, though they are no secrets. */
+/** The field whose values may be private, though they are not secrets. */
 const ENV = "env" satisfies keyof Spec;
 
 function isObject(value: Json | undefined): value is { [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether two values are the same, the order of their keys aside. */
+/** Whether two values are equal. The order of keys does not matter. */
 function isSame(one: Json | undefined, other: Json | undefined): boolean {
   if (isObject(one) && isObject(other)) {
     const keys = Object.keys({ ...one, ...other });
@@ -33,7 +33,7 @@ function change(field: string, args: { before: Json | undefined; after: Json | u
   };
 }
 
-/** Compares what both have as objects by their fields; all else as a whole. */
+/** Compares two objects field by field, and any other values whole. */
 function compare(path: string, args: { before: Json | undefined; after: Json | undefined }): SpecChange[] {
   const { before, after } = args;
   if (isSame(before, after)) return [];
@@ -49,7 +49,7 @@ function compare(path: string, args: { before: Json | undefined; after: Json | u
   );
 }
 
-/** In which fields two specs differ, in the later one's order. Values of the environment are not told. */
+/** The fields in which two specs differ, in the order of the later one. Values of environment variables are left out. */
 export function specChanges(before: Spec, after: Spec): SpecChange[] {
   const told = (spec: Spec) =>
     Object.fromEntries(
@@ -58,7 +58,7 @@ export function specChanges(before: Spec, after: Spec): SpecChange[] {
   return compare("", { before: told(before), after: told(after) }).slice(0, specChangesMax);
 }
 
-/** A spec as readers see it: of its environment the names alone. */
+/** A spec for readers: of its environment it shows only the names. */
 export function withoutValues(spec: Spec): { [key: string]: Json } {
   const names = Object.keys(spec.env ?? {});
   return { ...JsonObject.parse(spec), env: Object.fromEntries(names.map((name) => [name, null])) };

@@ -5,10 +5,10 @@ import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { pool } from "../pools/table.ts";
 import { deployment, deploymentVersion } from "./table.ts";
 
-/** The most names that are looked through for a suggestion. */
+/** The most names that are searched for a suggestion. */
 const SUGGESTIONS_MAX = 500;
 
-/** What lists show of a version: pieces of the spec, not the whole. */
+/** The columns of a version in lists: fields of the spec, not all of it. */
 const versionColumns = {
   versionId: deploymentVersion.id,
   version: deploymentVersion.version,
@@ -53,7 +53,7 @@ function latestOf(from: Queryable) {
     .innerJoin(pool, eq(pool.id, deploymentVersion.poolId));
 }
 
-/** A version as lists show it. */
+/** A version in a list. */
 export type VersionRow = Pick<Awaited<ReturnType<typeof latestOf>>[number], keyof typeof versionColumns>;
 /** A deployment with its latest version. */
 export type DeploymentRow = Awaited<ReturnType<typeof latestOf>>[number];
@@ -115,7 +115,7 @@ export async function selectNames(from: Queryable, workspaceId: string): Promise
   return rows.map((row) => row.name);
 }
 
-/** The latest version of a deployment with all that a run pins. */
+/** The latest version of a deployment with all fields that a run pins. */
 export async function selectLatestPinned(from: Queryable, args: { workspaceId: string; name: string }) {
   const [row] = await from
     .select(pinnedColumns)
@@ -128,7 +128,7 @@ export async function selectLatestPinned(from: Queryable, args: { workspaceId: s
   return row ?? null;
 }
 
-/** One version by its id with all that a run pins. */
+/** One version by its id with all fields that a run pins. */
 export async function selectPinned(from: Queryable, args: { workspaceId: string; versionId: string }) {
   const [row] = await from
     .select(pinnedColumns)
@@ -160,8 +160,8 @@ export async function selectVersion(
 }
 
 /**
- * Makes sure that the deployment's row is there and locks it, so that versions are registered one after another.
- * A new one is at version 0 of the answer, whatever its column says.
+ * Locks the deployment's row, and inserts it if it is missing. So versions are registered one after another.
+ * A new deployment has version 0 in the answer, whatever its column says.
  */
 export async function lockDeployment(
   tx: Tx,
@@ -199,7 +199,7 @@ export async function selectSigned(
   return row?.specJws ?? null;
 }
 
-/** A version to be written. */
+/** A version to insert. */
 export interface NewVersion {
   readonly id: string;
   readonly workspaceId: string;
@@ -211,7 +211,7 @@ export interface NewVersion {
   readonly registeredBy: string;
 }
 
-/** Writes the next version. The caller holds the deployment's lock. */
+/** Inserts the next version. The caller holds the deployment's lock. */
 export async function insertVersion(tx: Tx, args: NewVersion & { clock: Clock }): Promise<void> {
   const { clock, ...row } = args;
   await tx
@@ -223,7 +223,7 @@ export async function insertVersion(tx: Tx, args: NewVersion & { clock: Clock })
     .where(and(eq(deployment.workspaceId, row.workspaceId), eq(deployment.id, row.deploymentId)));
 }
 
-/** A version that nothing new runs. */
+/** An old version of a deployment. */
 export interface SupersededVersion extends Record<string, unknown> {
   readonly workspaceId: string;
   readonly versionId: string;
@@ -231,8 +231,9 @@ export interface SupersededVersion extends Record<string, unknown> {
 }
 
 /**
- * Versions that a newer one took the place of longer ago than `agoMs`, some of them by chance: what still needs one must not
- * keep others from their turn. Small tables.
+ * Versions that were replaced longer ago than `agoMs`. The order is random, so that versions that are still needed do
+ * not
+ * always come first. Small tables.
  */
 export async function selectSuperseded(
   from: Queryable,

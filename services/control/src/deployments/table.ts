@@ -2,7 +2,7 @@ import type { Spec } from "@towpath/contract";
 import { integer, jsonb, pgTable, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** A named spec with versions. Its row is the lock under which the next version is registered. */
+/** A named spec with versions. Its row is the lock for registering the next version. */
 export const deployment = pgTable("deployment", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -11,7 +11,7 @@ export const deployment = pgTable("deployment", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** One signed version. `spec` is what the signature covers, decoded; workers trust only `specJws`. */
+/** One signed version. `spec` is the decoded payload; workers trust only `specJws`. */
 export const deploymentVersion = pgTable("deployment_version", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
