@@ -51,7 +51,7 @@ export const TEST_NOTICES = {
   keeping: { file: CHOOSE, title: "so that neither waits for the other for ever" },
   lockOrder: {
     file: "services/control/src/limits/locks.test.ts",
-    title: "admission locks the limits that it needs in one order",
+    title: "admission locks limits in one order",
   },
   computeOvertaking: {
     file: COMPUTE,
@@ -65,7 +65,7 @@ export const TEST_NOTICES = {
   idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },
   instant: {
     file: "services/control/src/schedules/schedules.test.ts",
-    title: "has one run even if the schedule were put back before it",
+    title: "has one run even if the schedule is moved back before it",
   },
   identity: {
     file: "sdk/flow/src/task/identity.test.ts",

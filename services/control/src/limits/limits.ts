@@ -30,30 +30,28 @@ import * as store from "./store/limits.ts";
 import { lockLines, markLines, refreshLines } from "./store/lines.ts";
 import { slotLimit } from "./table.ts";
 
-/** The most waiters that are counted. */
+/** The most requests that are counted as waiting. */
 const WAITING_MAX = 1_000;
 
-/** What is told of runs that have slots or wait for them. */
+/** Facts about a run that has slots or waits for them. */
 export interface RunFacts {
   readonly deployment: string;
-  /** The name of the worker that has it. Null: none does now. */
+  /** The name of the worker that holds it. Null: none does. */
   readonly worker: string | null;
-  /** How long its deployment's latest runs took, as a median. Null: none has completed. */
+  /** The median duration of its deployment's latest runs. Null: none has completed. */
   readonly usualMs: number | null;
 }
 
-/**
- * Reads facts about runs, which belong to a slice to the right of this one: handed in where the application is composed.
- */
+/** Reads facts about runs. Runs belong to a slice to the right, so the composition root passes the reader in. */
 export type RunFactsReader = (
   from: Queryable,
   args: { workspaceId: string; runIds: readonly string[] },
 ) => Promise<ReadonlyMap<string, RunFacts>>;
 
 /**
- * Gives what is going the slots that it would have taken of a limit that is new, so that a limit which is set while runs go
- * counts them. Runs belong to a slice to the right of this one: handed in where the application is composed. The caller
- * holds the limit's lock.
+ * Takes slots of a new limit for runs that have already started, so that the limit counts them. Runs belong to a slice
+ * to
+ * the right, so the composition root passes this function in. The caller holds the limit's lock.
  */
 export type AdoptRuns = (
   tx: Tx,
@@ -66,20 +64,20 @@ export type AdoptRuns = (
   },
 ) => Promise<void>;
 
-/** Tells readers of the feed that limits are otherwise now, and the periodic job that lines are to be looked at. */
+/** Notifies readers that limits have changed, and the periodic job that wait lists must be checked. */
 export async function announce(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
   await writeChanges(tx, [{ workspaceId: args.workspaceId, kind: "limit", entityId: args.id }]);
   afterCommit(tx, "limits", ({ wakes }) => wakes.publish("change", [DUE]));
 }
 
-/** The problem that there is no such named limit, with the one that was probably meant. */
+/** The problem `limit-not-found`, with the most similar name. */
 async function limitNotFound(
   from: Queryable,
   args: { workspaceId: string; name: string; path: string },
 ): Promise<Problem> {
   const near = closest(args.name, await store.selectNames(from, args.workspaceId));
   const suggestion =
-    near === null ? `make it with \`towpath limit set ${args.name} SLOTS\`` : `did you mean "${near}"?`;
+    near === null ? `create it with \`towpath limit set ${args.name} SLOTS\`` : `did you mean "${near}"?`;
   return new Problem("limit-not-found", `There is no limit "${args.name}"; ${suggestion}`, {
     faults: [{ path: args.path, message: `no limit "${args.name}"`, suggestion }],
   });
@@ -87,7 +85,7 @@ async function limitNotFound(
 
 /**
  * The ids of named limits.
- * @throws Problem `limit-not-found`, naming the first that is not there.
+ * @throws Problem `limit-not-found`, naming the first that does not exist.
  */
 export async function namedLimits(
   from: Queryable,
@@ -102,7 +100,7 @@ export async function namedLimits(
   return ids;
 }
 
-/** Writes a limit, and has the lines looked at that need it. The caller holds `lockLines`. */
+/** Writes a limit and marks the wait lists that need it for a check. The caller holds `lockLines`. */
 export async function writeLimit(
   tx: Tx,
   deps: Deps,
@@ -110,7 +108,7 @@ export async function writeLimit(
   adopt?: AdoptRuns,
 ): Promise<store.LimitRow> {
   const written = await store.upsertLimit(tx, deps.clock, args);
-  if (written === null) throw new Problem("unavailable", "The limit has just changed; try again.");
+  if (written === null) throw new Problem("unavailable", "The limit has just changed. Try again.");
   const { workspaceId } = args;
   if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
   if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
@@ -120,7 +118,7 @@ export async function writeLimit(
   return written.row;
 }
 
-/** What it is that a limit of this kind is called after must be there. */
+/** Checks that the pool, queue or deployment of a limit exists. */
 async function checkName(
   from: Queryable,
   args: Pick<store.LimitNamed, "workspaceId" | "kind" | "name">,
@@ -129,7 +127,9 @@ async function checkName(
   const parts = name.split("/");
   if (parts.length !== (kind === "queue" ? 2 : 1)) {
     const message =
-      kind === "queue" ? "a queue's limit is called pool/queue" : "only a queue's limit has a /";
+      kind === "queue"
+        ? "the name of a queue's limit is pool/queue"
+        : "only the name of a queue's limit has a /";
     throw new Problem("bad-request", `name: ${message}.`, { faults: [{ path: "name", message }] });
   }
   if (kind === "deployment") await getLatestVersion(from, { workspaceId, name });
@@ -140,8 +140,8 @@ async function checkName(
 }
 
 /**
- * Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says. What is going
- * when a limit of slots is first set has its slots from then on, also if it is more than the limit.
+ * Creates or changes a limit. Later versions of the deployment then leave it alone. Runs that already execute count
+ * against a new limit of slots, even if they exceed it.
  * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`.
  */
 export async function setLimit(
@@ -165,7 +165,7 @@ export async function setLimit(
   return one(await describe(deps, { from: deps.database.db, rows: [row], facts: args.facts }));
 }
 
-/** Limits by kind and name, each with who has slots of it and who waits. */
+/** Limits by kind and name, each with the holders of its slots and its first waiting runs. */
 export async function listLimits(
   deps: Deps,
   args: {
@@ -204,7 +204,7 @@ export async function getLimit(
   return one(await describe(deps, { from, rows: [row], facts: args.facts }));
 }
 
-/** Deletes a limit: whoever waits for it alone goes at once. Repeating it changes nothing. */
+/** Deletes a limit. Runs that wait only for this limit start at once. A repeated call changes nothing. */
 export async function deleteLimit(deps: Deps, args: { scope: Scope; limitId: string }): Promise<void> {
   const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
@@ -251,7 +251,7 @@ interface LimitState {
   readonly facts: ReadonlyMap<string, RunFacts>;
 }
 
-/** Who has slots, as people see it. A run that was archived meanwhile is left out. */
+/** The holder of slots in an answer. Empty if the run has been archived. */
 export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFacts>): SlotHolder[] {
   const run = facts.get(row.runId);
   if (run === undefined) return [];

@@ -19,7 +19,7 @@ async function linesOf(workspaceId: string) {
     select key, deployment, look_at as "lookAt" from slot_line where workspace_id = ${workspaceId} order by deployment`;
 }
 
-test("an empty line is forgotten, but not while somebody enters it, nor while somebody waits", async () => {
+test("an empty wait list is deleted, but not while a request enters it or waits in it", async () => {
   const harbour = await openHarbour(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.limit("flow", 1, { kind: "deployment" });
@@ -42,7 +42,7 @@ test("an empty line is forgotten, but not while somebody enters it, nor while so
   expect(await harbour.states(third, fourth)).toEqual(["ready", "blocked"]);
 });
 
-test("a deploy has only the lines of its deployment looked at", async () => {
+test("a deploy marks only the wait lists of its deployment for a check", async () => {
   const harbour = await openHarbour(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.tenancy.deploy("other");

@@ -18,8 +18,8 @@ function runKey({ deploymentId, pool, queue }: RunKind): string {
 }
 
 /**
- * The lines where runs of these kinds wait, made if they are not there. Before any limit's lock is taken.
- * @returns line ids in the order of `kinds`
+ * The wait lists for runs of these kinds; missing ones are created. Call it before locking any limit.
+ * @returns wait list ids in the order of `kinds`
  */
 export async function linesOfRuns(
   tx: Tx,
@@ -42,7 +42,7 @@ export async function linesOfRuns(
   return args.kinds.map((kind) => found.get(runKey(kind)) ?? "");
 }
 
-/** The line of task runs that need just these slots, by limit. Before any limit's lock is taken. */
+/** The wait list of task runs that need exactly these slots, by limit. Call it before locking any limit. */
 export async function lineOfTasks(
   tx: Tx,
   deps: Deps,
@@ -63,9 +63,9 @@ export async function lineOfTasks(
 }
 
 /**
- * Lets those enter whose lines are so long that they cannot be the next: without the limits' locks, so that asking for
- * many runs of a limit that is full is as fast as asking for runs of none.
- * @returns those whose lines are not
+ * Adds requests to long wait lists, where they cannot be next, without locking limits. So creating many runs for a full
+ * limit is as fast as creating runs without a limit.
+ * @returns the requests whose wait lists are not long
  */
 export async function enterBehind(
   tx: Tx,

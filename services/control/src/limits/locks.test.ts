@@ -11,7 +11,7 @@ afterAll(() => testEnv.close());
 
 const NAMES = ["a", "b", "c", "d", "e", "f"];
 
-test("admission locks the limits that it needs in one order: while it waits for the first, it has none of the others", async () => {
+test("admission locks limits in one order: while it waits for the first, it holds no other", async () => {
   const harbour = await openHarbour(testEnv);
   for (const name of NAMES) await harbour.limit(name, 5);
   await harbour.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
@@ -30,7 +30,7 @@ test("admission locks the limits that it needs in one order: while it waits for 
       await tx`select from slot_limit where id = ${first} for update`;
       const running = harbour.ask({ deployment: "all" });
       await expect.poll(waiting, { timeout: 60_000 }).toBeGreaterThan(0);
-      // What it had would be refused here at once.
+      // A lock that it held would fail here at once.
       const free =
         await tx`select id from slot_limit where id = any(${`{${others.join(",")}}`}::uuid[]) for update nowait`;
       expect(free).toHaveLength(NAMES.length - 1);

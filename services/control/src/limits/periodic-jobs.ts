@@ -5,7 +5,7 @@ import { EMPTY_BATCH, forgetEmptyLines } from "./store/lines.ts";
 const BATCHES_MAX = 100;
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
-/** Forgets lines where nobody waits any more. */
+/** Deletes empty wait lists. */
 const forgetLinesPeriodicJob: PeriodicJob = {
   name: "forget-lines",
   everyMs: 6 * 3_600_000,
@@ -20,5 +20,5 @@ const forgetLinesPeriodicJob: PeriodicJob = {
   },
 };
 
-/** The timed periodic jobs of limits. */
+/** The periodic jobs of limits. */
 export const limitsPeriodicJobs: readonly PeriodicJob[] = [forgetLinesPeriodicJob];

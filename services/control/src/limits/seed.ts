@@ -6,8 +6,7 @@ import { deleteLimitRow, hasUses, saveUses, selectLimit } from "./store/limits.t
 import { lockLines, refreshLines } from "./store/lines.ts";
 
 /**
- * Brings a deployment's limits to what its new version says: how many of its runs go at once, unless a person has set
- * that since, and which named limits they take.
+ * Applies the limits of a deployment's new version: its concurrency, unless a person has set it, and its named limits.
  * @throws Problem `limit-not-found`: the version is then not registered.
  */
 export function seedLimits(adopt: AdoptRuns): OnRegistered {

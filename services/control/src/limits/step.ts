@@ -14,34 +14,34 @@ import {
   takeBack,
 } from "./store/step.ts";
 
-/** A request that is new, or asks again. */
+/** A request for slots that is new, or is made again. */
 export interface Entering {
   readonly lineId: string;
   readonly runId: string;
-  /** Null: a run, which gets an attempt once it has its slots. */
+  /** Null for a run: it gets an attempt together with its slots. */
   readonly attemptId: string | null;
-  /** Empty: a run. */
+  /** Empty for a run. */
   readonly path: string;
   readonly priority: number;
-  /** Its place among those of its priority, Unix milliseconds. Null: now. */
+  /** Its due time, which orders requests of equal priority, Unix milliseconds. Null: now. */
   readonly dueMs: number | null;
-  /** The limit for which it will not wait. */
+  /** The request is refused instead of waiting if this limit lacks slots. Null: it waits for any. */
   readonly refuseOn: string | null;
 }
 
-/** A request that has its slots. */
+/** A request that got its slots. */
 export interface Granted {
   readonly runId: string;
-  /** Of a run: the attempt that it is to have, which owns the slots. */
+  /** The attempt that owns the slots. For a run it is new. */
   readonly attemptId: string;
   readonly path: string;
 }
 
-/** What a step has led to. */
+/** The result of a step. */
 export interface Stepped {
-  /** Who may go, whether they had waited or not. */
+  /** Requests that got their slots, whether they had waited or not. */
   readonly granted: readonly Granted[];
-  /** Those who entered, and could not go for want of what they will not wait for. They are in no line. */
+  /** Requests that were refused because of `refuseOn`. They do not wait. */
   readonly refused: readonly Entering[];
 }
 
@@ -49,13 +49,13 @@ export interface Stepped {
 export interface Step extends StepScope {
   readonly entering: readonly Entering[];
   /**
-   * Holds runs that wait, so that they can be moved, without waiting for anybody.
-   * @returns those that it holds; the others are looked at again.
+   * Locks waiting runs, without waiting for other locks.
+   * @returns the runs that it locked. The others are checked again later.
    */
   hold(runIds: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
-/** How soon a line is looked at again when one of its runs was held by somebody else, milliseconds. */
+/** How soon a wait list is checked again after another process held one of its runs, milliseconds. */
 const AGAIN_MS = 50;
 
 type Candidate = Request & { readonly attemptId: string | null; readonly isNew: boolean };
@@ -65,10 +65,12 @@ interface CandidateLine extends Line {
 }
 
 /**
- * One step of admission: slots return, requests enter their lines, and whoever can go now takes all that it needs. Its
- * work is bounded by the lines that share a limit with what it touches, and STEP_MAX requests of each; for what is left
- * over a look is noted, which `linesToLook` finds. Takes the locks of limits in the order of their ids: at the end of a
- * transaction, after all others.
+ * Takes one step of admission: returns slots, adds requests to their wait lists, and grants requests all they need. It
+ * reads the wait lists that share a limit with these, and at most STEP_MAX requests of each; what remains is marked for
+ * a
+ * check, which `linesToLook` finds. It locks limits in the order of their ids. Call it at the end of a transaction,
+ * after
+ * all other locks.
  */
 export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped> {
   const { workspaceId } = args;
@@ -96,7 +98,7 @@ function stateOf({ free, reserved }: LimitNow): LimitState {
   return { free, reserved: reserved && { by: reserved, amount: reserved.amount } };
 }
 
-/** The lines whose limits are all locked, with those that enter them. The others must be looked at in another step. */
+/** The wait lists whose limits are all locked, with their new requests. The others are checked in another step. */
 function candidates(
   deps: Deps,
   step: Step,
@@ -119,7 +121,7 @@ function candidates(
       );
     const waiting = one.waits.map((wait): Candidate => ({ ...wait, isNew: false }));
     const whole = one.needs.every((need) => known.has(need.limitId));
-    // A line of which more waits than was read ends with what was read: who enters behind that cannot be compared.
+    // If more requests wait than were read, a new request behind the last one read cannot be compared.
     const last = waiting.length >= one.cap ? waiting.at(-1) : undefined;
     const requests = [...waiting, ...entering]
       .filter((request) => !request.isNew || last === undefined || comparePlaces(request, last) < 0)
@@ -131,9 +133,9 @@ function candidates(
   return { lines, unlocked };
 }
 
-/** Of what was chosen, what can be moved: runs that somebody else holds just now stay in their line. */
+/** The granted requests that can be moved. Runs that another process holds stay in their wait list. */
 async function held(choice: Choice, step: Step): Promise<{ request: Candidate; line: Line }[]> {
-  // `choose` answers the very requests that it was given.
+  // `choose` returns the same objects that it received.
   const chosen = choice.granted as readonly { request: Candidate; line: Line }[];
   const waiting = chosen.filter(({ request }) => !request.isNew && request.attemptId === null);
   const runIds = waiting.map(({ request }) => request.runId);
@@ -194,7 +196,7 @@ function outcomeOf(deps: Deps, args: Decided): Stepped & { write: StepOutcome } 
   };
 }
 
-/** Somebody who enters as `choose` saw it: not if more waits before it than one step looks at. */
+/** The request as `choose` saw it. Undefined if more requests are ahead of it than one step reads. */
 function seenAs(args: Decided, one: Entering): Candidate | undefined {
   const line = args.lines.find(({ id }) => id === one.lineId);
   return line?.requests.find(
@@ -209,7 +211,7 @@ function isRefused(args: Decided, one: Entering, wentIds: ReadonlySet<string>): 
   return args.choice.lacking.get(one.lineId)?.includes(one.refuseOn) ?? seen === undefined;
 }
 
-/** The row of somebody who enters and cannot go. Its id is the one that `choose` knew it by, if it saw it. */
+/** The row of a new request that must wait. Its id is the one that `choose` used, if it saw the request. */
 function enteredOf(
   deps: Deps,
   a: Decided,
@@ -225,7 +227,7 @@ function enteredOf(
   ];
 }
 
-/** What is kept for whom that was not before, and what is no longer kept for those who went. */
+/** Reservations that are new, and those that end because their requests were granted. */
 function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: string; by: string | null }[] {
   return args.limits.flatMap(({ id, reserved }): { limitId: string; by: string | null }[] => {
     const by = args.choice.reserved.get(id);
@@ -235,8 +237,9 @@ function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: s
 }
 
 /**
- * When each line that was looked at must be looked at next: at once if there was more than one step does, soon if a run
- * was held by somebody, when a token returns if its first lacks tokens; else something of its limits returns first.
+ * When each wait list must be checked next: at once if a step was too small for it, soon if another process held one of
+ * its
+ * runs, or when a token returns that its first request needs. Otherwise the return of slots triggers the check.
  */
 function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
   const tokens = new Map(args.limits.map((one) => [one.id, one.returnsMs]));

@@ -2,14 +2,14 @@ import type { Limit } from "@towpath/contract";
 import { bigint, integer, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** A concurrency or rate limit. Its row is the lock under which its slots are taken and given back. */
+/** A concurrency or rate limit. Its row is the lock for taking and returning its slots. */
 export const slotLimit = pgTable("slot_limit", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
   kind: text("kind").$type<Limit["kind"]>().notNull(),
   name: text("name").notNull(),
   slots: integer("slots").notNull(),
-  /** After how long a token returns. Null: slots, which return when their holder ends. */
+  /** How long until a token returns. Null: slots, which return when their holder ends. */
   perMs: bigint("per_ms", { mode: "number" }),
   collision: text("collision").$type<Limit["collision"]>().notNull(),
   source: text("source").$type<Limit["source"]>().notNull(),
@@ -19,7 +19,7 @@ export const slotLimit = pgTable("slot_limit", {
   updatedAt: instant("updated_at").notNull(),
 });
 
-/** The named limits that every run of a deployment takes. */
+/** The named limits that every run of a deployment needs. */
 export const deploymentLimit = pgTable(
   "deployment_limit",
   {
@@ -31,7 +31,7 @@ export const deploymentLimit = pgTable(
   (row) => [primaryKey({ columns: [row.deploymentId, row.limitId] })],
 );
 
-/** Who has slots. `path` is empty for a run's own. */
+/** Taken slots. `path` is empty for the slots of a run. */
 export const slot = pgTable(
   "slot",
   {
@@ -47,7 +47,11 @@ export const slot = pgTable(
   (row) => [primaryKey({ columns: [row.attemptId, row.path, row.limitId] })],
 );
 
-/** Requests that need the same wait in one line. Of runs: what their limits follow from; of task runs it is in the key. */
+/**
+ * A wait list: requests with the same needs. For runs it has the properties that determine their limits. For task runs
+ * the
+ * key has the needs.
+ */
 export const slotLine = pgTable("slot_line", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -56,11 +60,11 @@ export const slotLine = pgTable("slot_line", {
   deployment: text("deployment"),
   pool: text("pool"),
   queue: text("queue"),
-  /** When somebody must look whether its first may go. */
+  /** When its first request is next due for a check. */
   lookAt: instant("look_at"),
 });
 
-/** What a line needs. */
+/** The needs of a wait list. */
 export const slotLineLimit = pgTable(
   "slot_line_limit",
   {
@@ -71,14 +75,14 @@ export const slotLineLimit = pgTable(
   (row) => [primaryKey({ columns: [row.lineId, row.limitId] })],
 );
 
-/** That a line is to be looked at some time: somebody entered it without its limits' locks. */
+/** A mark that a wait list must be checked, because a request entered it without the limits' locks. */
 export const slotLook = pgTable("slot_look", {
   id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
   workspaceId: uuid("workspace_id").notNull(),
   lineId: uuid("line_id").notNull(),
 });
 
-/** Who waits in a line. */
+/** A waiting request. */
 export const slotWait = pgTable("slot_wait", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),

@@ -3,10 +3,10 @@ import { and, asc, eq, gt, inArray, or, sql } from "#sql";
 import { type Clock, now, prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
 import { deploymentLimit, slotLimit } from "../table.ts";
 
-/** A limit as the database holds it. */
+/** A row of slot_limit. */
 export type LimitRow = typeof slotLimit.$inferSelect;
 
-/** A limit by what people call it. */
+/** A limit by its kind and name. */
 export interface LimitNamed {
   readonly workspaceId: string;
   readonly kind: Limit["kind"];
@@ -55,7 +55,7 @@ export function selectNamed(
     );
 }
 
-/** The most names that are looked through for a suggestion. */
+/** The most names that are searched for a suggestion. */
 const SUGGESTIONS_MAX = 500;
 
 /** Some names of named limits, for suggestions. */
@@ -96,10 +96,10 @@ export function selectLimits(
     .limit(args.limit + 1);
 }
 
-/** What a limit is set to. */
+/** The settings of a limit. */
 export type LimitSetting = LimitNamed & Pick<LimitRow, "id" | "slots" | "perMs" | "collision" | "source">;
 
-/** Makes a limit, or sets the one of this name, and locks it. @returns the row, and whether it is new. */
+/** Inserts or changes a limit, and locks it. @returns the row, and whether it is new. */
 export async function upsertLimit(
   tx: Tx,
   clock: Clock,
@@ -118,7 +118,7 @@ export async function upsertLimit(
   return row === undefined ? null : { row, isNew: row.id === args.id };
 }
 
-/** Deletes a limit and the slots that are taken of it. Lines and deployments that need it no longer do. */
+/** Deletes a limit and its taken slots. Wait lists and deployments no longer need it. */
 export async function deleteLimitRow(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
   const which = and(eq(slotLimit.workspaceId, args.workspaceId), eq(slotLimit.id, args.id));
   await tx.select({ id: slotLimit.id }).from(slotLimit).where(which).for("update");
@@ -129,7 +129,7 @@ export async function deleteLimitRow(tx: Tx, args: { workspaceId: string; id: st
   await tx.delete(slotLimit).where(which);
 }
 
-/** Says which named limits the runs of a deployment take. */
+/** Sets the named limits that the runs of a deployment need. */
 export async function saveUses(
   tx: Tx,
   args: { workspaceId: string; deploymentId: string; uses: readonly { limitId: string; amount: number }[] },
@@ -144,7 +144,7 @@ export async function saveUses(
     .values(args.uses.map(({ limitId, amount }) => ({ workspaceId, deploymentId, limitId, amount })));
 }
 
-/** Whether a deployment has named limits. */
+/** Whether a deployment needs named limits. */
 export async function hasUses(
   from: Queryable,
   args: { workspaceId: string; deploymentId: string },
@@ -162,7 +162,7 @@ export async function hasUses(
   return found.length > 0;
 }
 
-/** Who has slots of a limit. */
+/** A holder of slots. */
 export interface HolderRow {
   readonly limitId: string;
   readonly runId: string;
@@ -172,7 +172,7 @@ export interface HolderRow {
   readonly forMs: number;
 }
 
-/** Those who have had slots of these limits for longest. Index slot_held. */
+/** The longest holders of slots of these limits. Index slot_held. */
 export function listHolders(
   from: Queryable,
   clock: Clock,
@@ -188,7 +188,7 @@ export function listHolders(
   );
 }
 
-/** Who waits for a limit. */
+/** A request that waits for a limit. */
 export interface WaiterRow {
   readonly limitId: string;
   readonly runId: string;
@@ -199,7 +199,7 @@ export interface WaiterRow {
   readonly dueMs: number;
 }
 
-/** The first who wait for these limits, in order. Indexes slot_line_limit_of, slot_wait_order. */
+/** The first waiting requests of these limits, in order. Indexes slot_line_limit_of, slot_wait_order. */
 export function listWaiters(
   from: Queryable,
   args: { workspaceId: string; limitIds: readonly string[]; each: number },
@@ -217,7 +217,7 @@ export function listWaiters(
   );
 }
 
-/** How many tokens of these rates are out: those that have returned are counted out at the next step only. */
+/** The tokens in use of these rates. Tokens that have returned are removed only at the next step. */
 export async function countTokens(
   from: Queryable,
   clock: Clock,
@@ -233,7 +233,7 @@ export async function countTokens(
   return new Map(counted.map((one) => [one.id, one.count]));
 }
 
-/** How many wait for each of these limits, each counted up to `most`. */
+/** How many requests wait for each of these limits, each counted up to `most`. */
 export async function countWaiting(
   from: Queryable,
   args: { workspaceId: string; limitIds: readonly string[]; most: number },

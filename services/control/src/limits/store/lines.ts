@@ -10,7 +10,7 @@ import {
   type Which,
 } from "../../kernel/index.ts";
 
-/** What a run's limits follow from. */
+/** The properties of a run that determine its limits. */
 export interface RunKind {
   readonly deploymentId: string;
   readonly deployment: string;
@@ -18,14 +18,14 @@ export interface RunKind {
   readonly queue: string | null;
 }
 
-/** A line of runs, or of task runs, by what it needs. */
+/** A wait list of runs or of task runs, by what they need. */
 export interface WantedLine {
   readonly id: string;
   readonly key: string;
   readonly runs: RunKind | null;
 }
 
-/** Columns that say what a run's limits follow from, as SQL. */
+/** SQL columns with the properties that determine a run's limits. */
 export interface RunKindColumns {
   readonly workspaceId: SQL;
   readonly deploymentId: SQL;
@@ -35,8 +35,8 @@ export interface RunKindColumns {
 }
 
 /**
- * Whether any limit holds for such a run, as an SQL condition: what most runs are asked, in the statements that make
- * them ready. Unique index of slot_limit, primary key of deployment_limit.
+ * Whether any limit applies to such a run, as an SQL condition. Most runs need only this. Unique index of slot_limit,
+ * primary key of deployment_limit.
  */
 export function isLimited(args: RunKindColumns): SQL {
   const called = (kind: string, name: SQL) =>
@@ -47,8 +47,9 @@ export function isLimited(args: RunKindColumns): SQL {
 }
 
 /**
- * Lets one transaction at a time change which limits the lines of a workspace need. Taken before any limit's lock;
- * statements after it see what earlier holders did.
+ * Locks the needs of all wait lists in a workspace. Take it before any limit's lock. Later statements see the changes
+ * of
+ * earlier holders.
  */
 export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
   await prepared(
@@ -57,7 +58,7 @@ export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
   );
 }
 
-/** Lines that are there, by key. Held until the end of the transaction, so that nobody forgets one that is being entered. */
+/** Existing wait lists, by key. They are locked until the end of the transaction, so that nobody deletes one of them. */
 export async function findLines(
   from: Queryable,
   args: { workspaceId: string; keys: readonly string[] },
@@ -70,7 +71,7 @@ export async function findLines(
   return new Map(found.map((one) => [one.key, one.id]));
 }
 
-/** Writes lines. The caller holds `lockLines`. */
+/** Inserts wait lists. The caller holds `lockLines`. */
 export async function insertLines(
   tx: Tx,
   args: { workspaceId: string; lines: readonly WantedLine[] },
@@ -86,7 +87,7 @@ export async function insertLines(
   );
 }
 
-/** Says what a line of task runs needs: it never changes. */
+/** Sets the needs of a wait list of task runs. They never change. */
 export async function insertNeeds(
   tx: Tx,
   args: { lineId: string; needs: ReadonlyMap<string, number> },
@@ -100,26 +101,27 @@ export async function insertNeeds(
   );
 }
 
-/** Which lines of a workspace a change concerns: new ones, those of a deployment, or those of a new limit. */
+/** The wait lists that a change affects: new ones, those of a deployment, or those of a new limit. */
 export type Concerned =
   | { readonly keys: readonly string[] }
   | { readonly deployment: string }
   | Pick<Limit, "kind" | "name">;
 
-/** The condition that says so, over a row `n` of slot_line. */
+/** The condition for them, over a row `n` of slot_line. */
 function concerned(which: Concerned): SQL {
   if ("keys" in which) return sql`n.key = any(${textArray(which.keys)}::text[])`;
   if ("deployment" in which) return sql`n.deployment = ${which.deployment}`;
   if (which.kind === "deployment") return sql`n.deployment = ${which.name}`;
   if (which.kind === "pool") return sql`n.pool = ${which.name}`;
   if (which.kind === "queue") return sql`n.pool || '/' || n.queue = ${which.name}`;
-  // Nothing takes a named limit before a deployment says so.
+  // No run needs a named limit before a deployment says so.
   return sql`false`;
 }
 
 /**
- * Brings what lines of runs need to what the limits and deployments of their workspace say now, and asks for a look at
- * those where somebody waits: of the lines that a change concerns, so that a deploy does not walk its workspace. The caller
+ * Updates the needs of wait lists of runs from the limits and deployments of their workspace, and marks those with
+ * requests for a check. It updates only the affected wait lists, so that a deploy does not walk the workspace. The
+ * caller
  * holds `lockLines`.
  */
 export async function refreshLines(
@@ -155,7 +157,7 @@ export async function refreshLines(
   );
 }
 
-/** Asks for a look at every line that needs this limit. */
+/** Marks every wait list that needs this limit for a check. */
 export async function markLines(
   tx: Tx,
   clock: Clock,
@@ -170,12 +172,13 @@ export async function markLines(
   );
 }
 
-/** Who waits before somebody that enters a line without its limits' locks, at least. */
+/** The least number of waiting requests that makes a wait list long. */
 const BEHIND_MIN = 10;
 
 /**
- * Of these lines, those where so many wait already that whoever enters now cannot be the next: a limit of theirs is full
- * and the line is long. Reads what is committed, without locks.
+ * Finds the wait lists in which a new request cannot be next: one of their limits is full, and many requests wait.
+ * Reads
+ * committed rows, without locks.
  */
 export async function longLines(
   from: Queryable,
@@ -192,7 +195,7 @@ export async function longLines(
   return new Set(found.map((one) => one.id));
 }
 
-/** Somebody who enters a line behind others. */
+/** A request that enters a wait list behind others. */
 export interface Behind {
   readonly id: string;
   readonly lineId: string;
@@ -204,8 +207,9 @@ export interface Behind {
 }
 
 /**
- * Writes those who enter behind others, and for each that its line is to be looked at some time: should all before it go
- * before this commits, nobody else would.
+ * Inserts requests behind others, and a mark for a check of each wait list. Without the mark nobody would check it, if
+ * all
+ * requests ahead were granted before this commits.
  */
 export async function insertBehind(
   tx: Tx,
@@ -226,15 +230,15 @@ export async function insertBehind(
   );
 }
 
-/** The most lines that one round looks at. */
+/** The most wait lists that one round checks. */
 export const LOOK_BATCH = 20;
-/** The most notes that are read to find them. */
+/** The most marks that are read to find them. */
 const LOOKS_MAX = 1_000;
 
 const lineColumns = { workspaceId: sql`n.workspace_id`, id: sql`n.id` } as const;
 const noteColumns = { workspaceId: sql`l.workspace_id`, id: sql`l.line_id` } as const;
 
-/** Milliseconds until the first line is to be looked at, or null. Index slot_line_look, primary key of slot_look. */
+/** Milliseconds until the first wait list is due for a check, or null. Index slot_line_look, primary key of slot_look. */
 export function untilLook(clock: Clock, among: Which["among"]): SQL {
   return sql`select least(
     (select extract(epoch from n.look_at - ${now(clock)}) * 1000 from slot_line n
@@ -242,15 +246,15 @@ export function untilLook(clock: Clock, among: Which["among"]): SQL {
     case when exists (select 1 from slot_look l where ${among(noteColumns)}) then 0 end)`;
 }
 
-/** A line that is to be looked at. */
+/** A wait list that is due for a check. */
 export interface LineToLook {
   readonly id: string;
   readonly workspaceId: string;
-  /** A line is nothing that people look at. */
+  /** People never look for a wait list. */
   readonly subjectId: null;
 }
 
-/** Lines that are to be looked at by now. Not locked: looking twice changes nothing. */
+/** Wait lists that are due for a check. Not locked: a second check changes nothing. */
 export function linesToLook(from: Queryable, clock: Clock, which: Which): Promise<LineToLook[]> {
   return prepared<LineToLook>(
     from,
@@ -266,13 +270,13 @@ export function linesToLook(from: Queryable, clock: Clock, which: Which): Promis
   );
 }
 
-/** The most lines that one round forgets. */
+/** The most wait lists that one round deletes. */
 export const EMPTY_BATCH = 1_000;
 
 /**
- * Forgets lines where nobody waits; the next run that needs one makes it again. Those that somebody is about to enter are
- * locked, see `findLines`, and are left: locked first, and looked at by a statement of its own that sees who came meanwhile.
- * @param after The last line of the round before. @returns the lines that were looked at.
+ * Deletes empty wait lists; the next run that needs one creates it again. It locks them first and skips those that are
+ * being entered (see `findLines`). A second statement then sees requests that came meanwhile.
+ * @param after The last wait list of the round before. @returns the wait lists that were examined.
  */
 export async function forgetEmptyLines(tx: Tx, after: string): Promise<{ id: string }[]> {
   const seen = await prepared<{ id: string }>(

@@ -2,19 +2,19 @@ import { sql } from "#sql";
 import { type Clock, now, prepared, type Tx, textArray } from "../../kernel/index.ts";
 import type { Request } from "../choose.ts";
 
-/** The most requests of one line that one step looks at. What is left is looked at in the next step, at once. */
+/** The most requests of one wait list in one step. The next step follows at once. */
 export const STEP_MAX = 50;
 
-/** What a step is about: all of one workspace. */
+/** The scope of a step, in one workspace. */
 export interface StepScope {
   readonly workspaceId: string;
-  /** Attempts that end: their slots return, and their task runs leave the lines. */
+  /** Attempts that end. Their slots return, and their task runs stop waiting. */
   readonly ended: readonly string[];
-  /** Task runs that give their slots back, or no longer want them. */
+  /** Task runs that return their slots or stop waiting. */
   readonly givenBack: readonly { readonly attemptId: string; readonly path: string }[];
-  /** Runs that no longer wait. */
+  /** Runs that stop waiting. */
   readonly left: readonly string[];
-  /** Lines that somebody enters, or that must be looked at. */
+  /** Wait lists that get new requests or are due for a check. */
   readonly lineIds: readonly string[];
 }
 
@@ -23,10 +23,11 @@ const backJson = (args: StepScope) => JSON.stringify(args.givenBack);
 const BACK = sql.raw(`as b ("attemptId" uuid, path text)`);
 
 /**
- * Locks, in the order of their ids, every limit that the step may change: those whose slots return, those of the lines
- * that are looked at, and all others of lines that wait for any of these. Whoever changes a limit holds its lock, and
- * takes it after those of attempts and of its own runs.
- * @returns each limit, and whether it is one of the first two sorts.
+ * Locks every limit that the step may change, in the order of their ids: limits whose slots return, limits of the wait
+ * lists in the scope, and all limits of wait lists that share one of these. Any change of a limit needs its lock. Take
+ * it
+ * after the locks of attempts and of the transaction's own runs.
+ * @returns each limit, and whether it is of the first two kinds.
  */
 export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string; touched: boolean }[]> {
   return prepared<{ id: string; touched: boolean }>(
@@ -59,10 +60,11 @@ export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string;
 }
 
 /**
- * Takes back slots whose attempts or tasks are over and tokens whose time has come, and takes those who left out of
- * their lines; forgets the notes that the lines are to be looked at, before it is done. The caller holds the limits'
- * locks: a statement of its own, so that it sees what was granted before. Whatever goes is looked up by an index of its own: in
- * one condition with "or" every end would walk all that have slots or wait.
+ * Returns slots of ended attempts and tasks and tokens whose time has come, removes requests that stop waiting, and
+ * deletes
+ * the marks of the wait lists. The caller holds the limits' locks; a statement of its own sees earlier grants. Each
+ * kind of
+ * row is found by its own index: one condition with "or" would read all slots and requests.
  */
 export async function takeBack(
   tx: Tx,
@@ -97,7 +99,7 @@ export async function takeBack(
   );
 }
 
-/** A limit as `choose` needs it. */
+/** The state of a limit for `choose`. */
 export interface LimitNow {
   readonly id: string;
   readonly free: number;
@@ -109,7 +111,7 @@ export interface LimitNow {
 
 const ms = (column: string) => sql.raw(`extract(epoch from ${column})::float8 * 1000`);
 
-/** Reads locked limits. The instant is the statement's. */
+/** Reads locked limits and the statement's time. */
 export async function readLimits(
   tx: Tx,
   clock: Clock,
@@ -130,21 +132,23 @@ export async function readLimits(
   return { nowMs: raws[0]?.nowMs ?? clock.nowMs(), limits: raws };
 }
 
-/** A line with the first that wait in it. */
+/** A wait list with its first requests. */
 export interface LineNow {
   readonly id: string;
   readonly needs: readonly { readonly limitId: string; readonly amount: number }[];
   readonly waits: readonly (Request & { readonly attemptId: string | null })[];
-  /** How many of it were read at most: no more than its limits have room for, one at least, and STEP_MAX at most. */
+  /** The most requests that were read: as many as its limits have slots for, between 1 and STEP_MAX. */
   readonly cap: number;
-  /** When it was to be looked at, Unix milliseconds. */
+  /** When its next check was due, Unix milliseconds. */
   readonly lookMs: number | null;
 }
 
 /**
- * The lines that share a limit with these, or are named, with the first of each in order. Lines in which nobody waits are
- * told only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one slot free, as it is after most ends,
- * one of each line is read.
+ * Reads wait lists that share a limit with these, or are named, with the first requests of each. Empty ones are
+ * returned
+ * only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one free slot, as after most ends, it reads
+ * one
+ * request of each.
  */
 export function readLines(
   tx: Tx,
@@ -172,7 +176,7 @@ export function readLines(
   );
 }
 
-/** What a step has decided. */
+/** The result of a step, to be written. */
 export interface StepOutcome {
   readonly workspaceId: string;
   readonly slots: readonly {
@@ -183,7 +187,7 @@ export interface StepOutcome {
     readonly amount: number;
     readonly perMs: number | null;
   }[];
-  /** Requests that leave their lines. */
+  /** Requests that leave their wait lists. */
   readonly granted: readonly string[];
   readonly passed: readonly string[];
   readonly entered: readonly {
@@ -196,13 +200,13 @@ export interface StepOutcome {
     readonly dueMs: number;
     readonly passed: boolean;
   }[];
-  /** Limits whose reservation is another now, or none. */
+  /** Limits whose reservation changes or ends. */
   readonly reserved: readonly { readonly limitId: string; readonly by: string | null }[];
-  /** When lines must be looked at next; null: when something of theirs returns. */
+  /** When wait lists are next due for a check. Null: when slots of their limits return. */
   readonly looks: readonly { readonly lineId: string; readonly atMs: number | null }[];
 }
 
-/** Writes what a step has decided, in one statement. The caller holds the limits' locks. */
+/** Writes the result of a step in one statement. The caller holds the limits' locks. */
 export async function saveStep(tx: Tx, clock: Clock, args: StepOutcome): Promise<void> {
   const json = (rows: readonly object[]) => sql`json_to_recordset(${JSON.stringify(rows)}::json)`;
   const at = now(clock);

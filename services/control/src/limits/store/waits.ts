@@ -2,7 +2,7 @@ import type { Limit } from "@towpath/contract";
 import { sql } from "#sql";
 import { prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
 
-/** Gives those who wait the places in their lines that these priorities give them. Unique index of slot_wait. */
+/** Moves waiting runs to the positions of their new priorities. Unique index of slot_wait. */
 export async function movePlaces(
   tx: Tx,
   args: { workspaceId: string; places: readonly { runId: string; priority: number }[] },
@@ -16,7 +16,7 @@ export async function movePlaces(
   );
 }
 
-/** One limit that something waits for, as it looks to it. */
+/** One limit that a request waits for. */
 export interface WaitRow {
   readonly id: string;
   readonly kind: Limit["kind"];
@@ -28,22 +28,22 @@ export interface WaitRow {
   readonly needs: number;
   readonly position: number;
   readonly waiting: number;
-  /** The run that free slots are kept for, if it is before this one. */
+  /** The run ahead of this one that has a reservation of free slots. */
   readonly keptFor: string | null;
   readonly kept: number;
   /** When the next token returns, Unix milliseconds. */
   readonly returnsMs: number | null;
 }
 
-/** The most of a line that is counted. */
+/** The largest count of waiting requests. */
 const COUNTED_MAX = 1_000;
 
-/** The most limits that are told of one run: eight for each of a few tasks. */
+/** The most limits in one answer: eight for each of a few tasks. */
 const WAITS_MAX = 64;
 
 /**
- * What a run and its task runs wait for, those limits first that lack slots. Unique index of slot_wait, slot_line_limit_of,
- * slot_wait_order.
+ * The limits for which a run and its task runs wait, those that lack slots first. Unique index of slot_wait,
+ * slot_line_limit_of, slot_wait_order.
  */
 export function listWaits(from: Queryable, args: { workspaceId: string; runId: string }): Promise<WaitRow[]> {
   const line = sql`from slot_line_limit o join slot_wait v on v.line_id = o.line_id
@@ -68,7 +68,7 @@ export function listWaits(from: Queryable, args: { workspaceId: string; runId: s
   );
 }
 
-/** Which tries of an attempt's tasks have their slots. A try that took only tokens has them as long as they are out. */
+/** The tries of an attempt's tasks that have their slots. A try with only tokens counts while they are in use. */
 export async function heldKeys(
   from: Queryable,
   args: { workspaceId: string; attemptId: string; keys: readonly string[] },
@@ -81,7 +81,7 @@ export async function heldKeys(
   return found.map((one) => one.path);
 }
 
-/** Which tries of an attempt's tasks wait for their slots. */
+/** The tries of an attempt's tasks that wait for slots. */
 export async function waitingKeys(
   from: Queryable,
   args: { workspaceId: string; attemptId: string; keys: readonly string[] },
@@ -94,18 +94,18 @@ export async function waitingKeys(
   return found.map((one) => one.path);
 }
 
-/** That a run waits for slots of a limit that another has, or the same. */
+/** An edge of the wait graph: a run waits for slots that another run holds, or that it holds itself. */
 export interface SlotEdge extends Pick<Limit, "kind" | "name"> {
   readonly limitId: string;
   readonly waiter: string;
-  /** Of the task run that waits; empty for the run itself. */
+  /** The path of the task run that waits. Empty for the run itself. */
   readonly path: string;
   readonly holder: string;
-  /** With so many slots it would have them beside those who have theirs. */
+  /** The number of slots with which the request and the holders would all fit. */
   readonly enough: number;
 }
 
-/** Whose slots these runs lack, at most `limit` of them. Tokens are nobody's: they return by themselves. */
+/** The holders of slots for which these runs wait, at most `limit`. Tokens have no holder: they return by themselves. */
 export function listSlotEdges(
   from: Queryable,
   args: { workspaceId: string; runIds: readonly string[]; limit: number },
