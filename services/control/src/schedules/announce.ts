@@ -1,7 +1,7 @@
 import { afterCommit, DUE, type Tx, writeChanges } from "../kernel/index.ts";
 import type { ScheduleRow } from "./store.ts";
 
-/** Tells readers and the periodic job that a schedule is otherwise now. */
+/** Notifies readers and the periodic job that a schedule has changed. */
 export async function announce(
   tx: Tx,
   ...rows: readonly Pick<ScheduleRow, "workspaceId" | "id">[]

@@ -16,7 +16,7 @@ const setting = () => settingOf(testEnv);
 const nowIso = (hours = 0) => new Date(testEnv.clock.nowMs() + hours * HOUR).toISOString();
 
 describe("a schedule that is changed", () => {
-  test("goes on where it was, if its timing is the same", async () => {
+  test("continues where it was if its timing is the same", async () => {
     const a = await setting();
     await a.set({});
     testEnv.clock.advance(2 * HOUR);
@@ -25,7 +25,7 @@ describe("a schedule that is changed", () => {
     expect(await a.instants()).toHaveLength(2);
   });
 
-  test("begins anew, if it is not, once what was due by then is decided", async () => {
+  test("starts anew if its timing changes, once the instants that were due are decided", async () => {
     const a = await setting();
     await a.set({ catchUp: "all" });
     testEnv.clock.advance(2 * HOUR);
@@ -43,7 +43,7 @@ describe("a schedule that is changed", () => {
     expect((await getSchedule(testEnv.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
   });
 
-  test("to other bounds, or by another rule in its zone, records what its policy passes over", async () => {
+  test("records the instants that its policy skips when its bounds or rule change", async () => {
     const a = await setting();
     await a.set({ catchUp: "none" });
     testEnv.clock.advance(2.5 * HOUR);
@@ -55,7 +55,7 @@ describe("a schedule that is changed", () => {
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
 
-  test("while an instant waits for its previous run records that instant", async () => {
+  test("records the instant that waits for its previous run", async () => {
     const a = await setting();
     await a.set({ overlap: "wait" });
     testEnv.clock.advance(HOUR);
@@ -74,7 +74,7 @@ describe("a schedule that is changed", () => {
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
 
-  test("although what was due cannot be decided: that is recorded as skipped, and nothing of the attempt stays", async () => {
+  test("records instants that could not be decided as skipped, and keeps nothing of the attempt", async () => {
     const a = await setting();
     await a.set({ catchUp: "all" });
     testEnv.clock.advance(2 * HOUR);
@@ -95,7 +95,7 @@ describe("a schedule that is changed", () => {
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
 
-  test("while it is paused, paused or deleted before what was due is decided records that", async () => {
+  test("records undecided due instants when it is paused, or deleted while paused", async () => {
     const a = await setting();
     await a.set({});
     testEnv.clock.advance(HOUR);
@@ -135,7 +135,7 @@ describe("a schedule that is changed", () => {
     ]);
   });
 
-  test("is gone once it is deleted, twice too; its runs stay", async () => {
+  test("is gone once it is deleted, also the second time; its runs stay", async () => {
     const a = await setting();
     await a.set({});
     testEnv.clock.advance(HOUR);

@@ -15,7 +15,7 @@ const hours = (decision: Decision) => ({
 });
 
 describe("instants that are decided in time", () => {
-  test("run, whatever the policy", () => {
+  test("run under every policy", () => {
     for (const catchUp of ["none", "latest", "all"] as const) {
       const decision = decide({
         recurrence: hourly,
@@ -28,7 +28,7 @@ describe("instants that are decided in time", () => {
     }
   });
 
-  test("are none between two", () => {
+  test("are none between two instants", () => {
     const decision = decide({ recurrence: hourly, policy, cursorMs: 10 * HOUR, nowMs: 10.5 * HOUR });
     expect(decision).toEqual({ runs: [], skipped: [], cursorMs: 10.5 * HOUR });
   });
@@ -37,26 +37,26 @@ describe("instants that are decided in time", () => {
 describe("after an absence from 10 to 15 h and a half", () => {
   const absent = { recurrence: hourly, cursorMs: 10 * HOUR, nowMs: 15.5 * HOUR };
 
-  test("none skips what was missed", () => {
+  test("none skips the missed instants", () => {
     const decision = decide({ ...absent, policy: { ...policy, catchUp: "none" } });
     expect(hours(decision)).toEqual({ runs: [], skipped: [[11, 15, "catch-up"]] });
   });
 
-  test("latest runs the last of it", () => {
+  test("latest runs the last missed instant", () => {
     expect(hours(decide({ ...absent, policy }))).toEqual({ runs: [15], skipped: [[11, 14, "catch-up"]] });
   });
 
-  test("latest runs only the new one if one has just come", () => {
+  test("latest runs only the new instant if one has just come", () => {
     const decision = decide({ ...absent, policy, nowMs: 16 * HOUR });
     expect(hours(decision)).toEqual({ runs: [16], skipped: [[11, 15, "catch-up"]] });
   });
 
-  test("all runs each", () => {
+  test("all runs every instant", () => {
     const decision = decide({ ...absent, policy: { ...policy, catchUp: "all" } });
     expect(hours(decision)).toEqual({ runs: [11, 12, 13, 14, 15], skipped: [] });
   });
 
-  test("all looks no further back than the window", () => {
+  test("all starts at the beginning of the window", () => {
     const decision = decide({ ...absent, policy: { ...policy, catchUp: "all", catchUpWindowMs: 2 * HOUR } });
     expect(hours(decision)).toEqual({ runs: [14, 15], skipped: [[11, 13, "window"]] });
   });
@@ -67,7 +67,7 @@ describe("after an absence from 10 to 15 h and a half", () => {
   });
 });
 
-test("A year without looking at a schedule of every second costs one stretch", () => {
+test("a year without a look at a schedule of every second costs one stretch", () => {
   const decision = decide({
     recurrence: intervalRecurrence(1000, 0),
     policy: { ...policy, catchUp: "none" },
@@ -78,7 +78,7 @@ test("A year without looking at a schedule of every second costs one stretch", (
   expect(decision.runs).toHaveLength(60);
 });
 
-test("Whatever the policy and however often it is looked, each instant is decided exactly once", () => {
+test("under every policy and with any number of looks, each instant is decided exactly once", () => {
   const looks = fc.array(fc.integer({ min: 1, max: 400 * MINUTE }), { minLength: 1, maxLength: 20 });
   const policies = fc.record({
     catchUp: fc.constantFrom("none" as const, "latest" as const, "all" as const),

@@ -1,7 +1,7 @@
 import { MISSED_AFTER_MS, type ScheduleInstant, type ScheduleSettings } from "@towpath/contract";
 import { instantsAfter, type Recurrence } from "./timing/recurrence.ts";
 
-/** The most runs that one round makes of one schedule. */
+/** The most runs that one round creates for one schedule. */
 export const ROUND_RUNS_MAX = 100;
 
 /** Why an instant has no run. */
@@ -14,7 +14,7 @@ export interface Skipped {
   readonly reason: SkipReason;
 }
 
-/** What is to become of the instants of a schedule up to now. */
+/** The decision about the instants of a schedule up to now. */
 export interface Decision {
   readonly runs: readonly number[];
   readonly skipped: readonly Skipped[];
@@ -22,7 +22,7 @@ export interface Decision {
   readonly cursorMs: number;
 }
 
-/** Instants of a schedule that nobody has decided. */
+/** The undecided instants of a schedule. */
 export interface Undecided {
   readonly recurrence: Recurrence;
   readonly policy: Pick<ScheduleSettings, "catchUp" | "catchUpWindowMs" | "overlap">;
@@ -32,12 +32,12 @@ export interface Undecided {
   readonly waits?: boolean;
 }
 
-/** The last instant up to a time, that time included. */
+/** The last instant at or before a time. */
 function latest(recurrence: Recurrence, upToMs: number): number | null {
   return recurrence.previous(upToMs + 1);
 }
 
-/** Those after a time and up to now, at most a round's. What is left over is decided in the next round. */
+/** The instants after a time and up to now, at most one round's. The next round decides the rest. */
 function inTime(of: Undecided, afterMs: number): Pick<Decision, "runs" | "cursorMs"> {
   const runs: number[] = [];
   for (const at of instantsAfter(of.recurrence, afterMs)) {
@@ -48,7 +48,7 @@ function inTime(of: Undecided, afterMs: number): Pick<Decision, "runs" | "cursor
   return { runs, cursorMs: of.nowMs };
 }
 
-/** All of them, back to the window's edge. */
+/** All instants since the start of the catch-up window. */
 function catchUpAll(of: Undecided, firstMs: number): Decision {
   const edgeMs = of.nowMs - of.policy.catchUpWindowMs;
   if (firstMs >= edgeMs) return { ...inTime(of, of.cursorMs), skipped: [] };
@@ -57,9 +57,9 @@ function catchUpAll(of: Undecided, firstMs: number): Decision {
   return { ...inTime(of, edgeMs - 1), skipped };
 }
 
-/** The latest of those that were missed, if nothing has come since that makes it stale. */
+/** The latest missed instant, unless a later instant replaces it. */
 function missedRun(of: Undecided, missedMs: number): { runs: number[]; reason: SkipReason } {
-  // A schedule that waits for its own previous run misses instants by its nature: the latest of them is what it waits with.
+  // A schedule that waits for its previous run always misses instants. It waits with the latest of them.
   const waited = of.policy.overlap === "wait" || (of.policy.overlap === "cancel-running" && of.waits);
   const wanted = of.policy.catchUp === "latest" || waited;
   const newer = of.recurrence.next(missedMs);
@@ -69,8 +69,8 @@ function missedRun(of: Undecided, missedMs: number): { runs: number[]; reason: S
 }
 
 /**
- * Decides every instant of a schedule up to now, a round's worth at most: which run, and which are skipped and why. Says
- * nothing of runs that overlap. Never enumerates what is skipped, so that a long absence costs no more than a short one.
+ * Decides the instants of a schedule up to now, at most one round's: which run, and which are skipped and why. Ignores
+ * overlapping runs. It does not enumerate skipped instants, so the cost does not depend on the length of an absence.
  */
 export function decide(of: Undecided): Decision {
   const { recurrence, cursorMs, nowMs } = of;
@@ -87,13 +87,13 @@ export function decide(of: Undecided): Decision {
   return { runs: [...runs, ...rest.runs], cursorMs: rest.cursorMs, skipped };
 }
 
-/** What of a decision can be done now, given whether a run of the schedule is still under way. */
+/** The part of a decision that can be carried out now, given whether a run of the schedule is open. */
 export interface Fitted extends Decision {
-  /** An instant has to wait until the schedule's previous run has ended. */
+  /** An instant waits until the schedule's previous run has ended. */
   readonly waits: boolean;
 }
 
-/** Applies the overlap policy to a decision. Runs of one round overlap each other as those of earlier rounds do. */
+/** Applies the overlap policy to a decision. Runs of one round overlap as runs of different rounds do. */
 export function fitOverlap(
   decision: Decision,
   args: { overlap: ScheduleSettings["overlap"]; live: boolean; cursorMs: number },
@@ -112,14 +112,14 @@ export function fitOverlap(
   }
   if (args.overlap === "cancel-running" && !args.live) return newestOf(decision);
   const skipped = decision.skipped;
-  // The stretch that was skipped before the instant that waits is decided now, the instant itself later.
+  // Only the skipped stretch before the waiting instant is decided now.
   if (args.live)
     return { runs: [], skipped, cursorMs: skipped.at(-1)?.untilMs ?? args.cursorMs, waits: true };
   const more = rest.length > 0;
   return { runs: [first], skipped, cursorMs: more ? first : decision.cursorMs, waits: more };
 }
 
-/** Of several runs of one round each would cancel the one before: only the newest is asked for. */
+/** Each run of a round would cancel the one before it, so only the newest is created. */
 function newestOf(decision: Decision): Fitted {
   const older = decision.runs.slice(0, -1);
   const skipped = older.map((at) => ({ fromMs: at, untilMs: at, reason: "overlap" as const }));
@@ -132,8 +132,8 @@ function newestOf(decision: Decision): Fitted {
 }
 
 /**
- * Leaves nothing of a decision to wait for: instants up to now that would wait for the schedule's previous run, or for another
- * round, are skipped. For a rule that ends now.
+ * Makes a decision final: an instant up to now that would wait for the previous run, or for another round, is skipped.
+ * For a rule that ends now.
  */
 export function fitLast(fitted: Fitted, args: { recurrence: Recurrence; nowMs: number }): Fitted {
   const [first, last] = [args.recurrence.next(fitted.cursorMs), latest(args.recurrence, args.nowMs)];

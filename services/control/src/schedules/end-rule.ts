@@ -11,7 +11,7 @@ interface Ending {
   readonly nowMs: number;
 }
 
-/** The instants up to now that nobody has decided, first and last. Null: there are none, or the rule cannot be computed. */
+/** The first and last undecided instants up to now. Null: there are none, or the rule cannot be computed. */
 function undecidedOf({
   row,
   nowMs,
@@ -21,12 +21,12 @@ function undecidedOf({
     const [firstMs, lastMs] = [recurrence.next(row.cursorAt.getTime()), recurrence.previous(nowMs + 1)];
     return firstMs === null || lastMs === null || firstMs > lastMs ? null : { recurrence, firstMs, lastMs };
   } catch {
-    // No instants that anybody could name: the schedule's fault says why.
+    // The instants of a broken rule are unknown. The schedule's fault says why.
     return null;
   }
 }
 
-/** Records the instants of a schedule that were due and not decided as skipped, as one stretch. */
+/** Records the due instants that are not decided as skipped, as one stretch. */
 export async function skipRest(tx: Tx, args: Ending & { reason: SkipReason }): Promise<void> {
   const rest = undecidedOf(args);
   if (rest === null) return;
@@ -46,9 +46,9 @@ export async function skipRest(tx: Tx, args: Ending & { reason: SkipReason }): P
 }
 
 /**
- * Decides the instants of a rule that ends now: those up to now by the schedule's policy, one round of it. What would wait for
- * another round, or for the schedule's previous run, is recorded as skipped; so is all of it if it cannot be decided, since that must not
- * keep people from changing the rule.
+ * Decides the instants of a rule that ends now: those up to now by the schedule's policy, in one round. Instants that
+ * would wait are recorded as skipped. If deciding fails, all are recorded as skipped, so that people can change the
+ * rule.
  */
 export async function endRule(tx: Tx, deps: Deps, args: Ending): Promise<void> {
   const { row } = args;
@@ -59,7 +59,7 @@ export async function endRule(tx: Tx, deps: Deps, args: Ending): Promise<void> {
   const { workspaceId: workspace, id: schedule } = row;
   deps.log.error(
     { err: error, workspace, schedule },
-    "what was due by a rule that ends could not be decided",
+    "the due instants of a rule that ends could not be decided",
   );
   await skipRest(tx, { ...args, reason: "catch-up" });
 }

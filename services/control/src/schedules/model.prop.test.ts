@@ -30,13 +30,13 @@ afterAll(async () => {
 
 const MINUTE = 60_000;
 const NIGHTLY = { name: "flow", schedule: "nightly" };
-/** The schedule that deployments say. */
+/** The schedule that deployments define. */
 const CODED = "coded";
 
 const ANCHOR = new Date(START_MS).toISOString();
 const interval = (minutes: number) =>
   ({ kind: "interval", everyMs: minutes * MINUTE, anchor: ANCHOR }) as const;
-/** Timings of which two have the same instants, or many in common. */
+/** Timings, two of which have the same instants or many in common. */
 const TIMINGS = [
   interval(10),
   interval(15),
@@ -61,7 +61,7 @@ const step = fc.oneof(
       overlap: fc.constantFrom("allow" as const, "skip" as const, "wait" as const, "cancel-running" as const),
     }),
   },
-  // Rules are edited, by a person and by deployments, which also take a schedule away and bring it back.
+  // People and deployments edit rules. Deployments also remove a schedule and restore it.
   { weight: 2, arbitrary: fc.record({ ...does("edit"), rule: fc.nat({ max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ ...does("deploy"), rule: fc.option(fc.nat({ max: 4 })) }) },
   { weight: 1, arbitrary: fc.record({ ...does("delete") }) },
@@ -86,14 +86,14 @@ async function end(fakeWorker: FakeWorker, runs: number): Promise<void> {
   for (const given of assignments) await fakeWorker.say(given, [said.started, said.ended("completed")]);
 }
 
-/** A rule, and from when until when it stood. */
+/** A rule, and the span in which it was valid. */
 interface Stood {
   readonly rule: RuleNumber;
   readonly fromMs: number;
   untilMs: number | null;
 }
 
-/** What was said of the schedules of a history, and which rules therefore stood when. */
+/** The settings of the schedules in a history, and which rules were valid when. */
 class Spoken {
   readonly tenancy: Tenancy;
   readonly stood = new Map<string, Stood[]>([
@@ -170,7 +170,7 @@ async function apply(one: Step, args: { spoken: Spoken; fakeWorker: FakeWorker }
   else if (isThere) await (one.is ? pauseSchedule : resumeSchedule)(testEnv.deps, nightly);
 }
 
-/** The instants that have a run, as their runs say, each with its schedule. */
+/** The instants that have a run, each with its schedule. */
 async function dueOf({ scope }: Tenancy): Promise<string[]> {
   const rows = await testEnv.deps.database.sql<{ due: string }[]>`
     select trigger ->> 'schedule' || ' ' || (trigger ->> 'dueAt') as due from run
@@ -178,7 +178,7 @@ async function dueOf({ scope }: Tenancy): Promise<string[]> {
   return rows.map(({ due }) => due);
 }
 
-/** Every instant up to now of every rule that stood has a run or a recorded skip, and what is recorded is so. */
+/** Checks that every instant up to now of every valid rule has a run or a recorded skip, and that all records are right. */
 async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
   const rows = await testEnv.deps.database.sql<{ at: Date; until: Date | null; run_id: string | null }[]>`
     select at, until, run_id from schedule_instant where workspace_id = ${tenancy.scope.workspaceId}`;
@@ -196,7 +196,7 @@ async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
   expect(due.toSorted()).toEqual(recorded.toSorted());
 }
 
-/** Resumes and decides until nothing waits. One that waits for its previous run has not decided yet what comes after it. */
+/** Resumes and decides until nothing waits: a schedule that waits for its previous run has not decided later instants. */
 async function decideRest(spoken: Spoken, fakeWorker: FakeWorker): Promise<void> {
   const { scope } = spoken.tenancy;
   if (spoken.ruleNow(NIGHTLY.schedule) !== null) await resumeSchedule(testEnv.deps, { scope, ...NIGHTLY });
@@ -208,7 +208,7 @@ async function decideRest(spoken: Spoken, fakeWorker: FakeWorker): Promise<void>
   }
 }
 
-test("whatever happens, however many control planes decide and whoever edits: at most one run for an instant, and none without a run or a recorded reason", async () => {
+test("whatever happens and however many control planes decide: an instant has at most one run, and without a run it has a recorded reason", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
       const tenancy = await openTenancy(testEnv);

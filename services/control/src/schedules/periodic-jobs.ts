@@ -8,12 +8,12 @@ import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
 import { instantsOf, sentenceOf } from "./timing/timing.ts";
 
-/** The most that one round of forgetting deletes. */
+/** The most rows that one round deletes. */
 const FORGET_MAX = 5_000;
 
 type Undecided = Awaited<ReturnType<typeof store.lockUndecided>>[number];
 
-/** Problems with which a run cannot be asked for, and that asking again would not mend. */
+/** Problems that prevent a run and that a repeated request would not solve. */
 const SKIPPED_FOR: Partial<Record<string, SkipReason>> = {
   "invalid-parameters": "invalid-parameters",
   "payload-too-large": "invalid-parameters",
@@ -28,7 +28,7 @@ function decided(row: Undecided, nowMs: number): { instants: Recurrence; fitted:
   return { instants, fitted: fitOverlap(decision, { overlap, live: row.live, cursorMs }) };
 }
 
-/** Spreads instants by the same share for the same instant, whoever computes it. */
+/** Jitter that is the same for the same instant in every process. */
 function jitterOf(row: Undecided, atMs: number): number {
   const { jitterMs } = row.settings;
   if (jitterMs === 0) return 0;
@@ -47,14 +47,14 @@ function instantRow(row: Undecided, args: { atMs: number; untilMs?: number; nowM
   };
 }
 
-/** A schedule, and what was decided about it. */
+/** A schedule and its decision. */
 interface Decided {
   readonly row: Undecided;
   readonly instants: Recurrence;
   readonly fitted: Fitted;
 }
 
-/** An instant that has a run. */
+/** An instant that gets a run. */
 interface Wanted extends store.InstantRow {
   readonly row: Undecided;
   readonly runId: string;
@@ -99,11 +99,11 @@ async function skip(tx: Tx, deps: Deps, args: Wanted & { code: string }): Promis
   const { row, at } = args;
   const skipped = SKIPPED_FOR[args.code];
   if (skipped === undefined) throw new TypeError(`A schedule's run was refused: ${args.code}`);
-  deps.log.warn({ schedule: row.id, at, reason: skipped }, "a schedule's run could not be asked for");
+  deps.log.warn({ schedule: row.id, at, reason: skipped }, "a schedule's run could not be created");
   await store.markSkipped(tx, { workspaceId: row.workspaceId, scheduleId: row.id, at, skipped });
 }
 
-/** Asks for runs of one deployment. @returns Those that were created, in the order of their instants. */
+/** Creates runs of one deployment. @returns The runs that are new, in the order of their instants. */
 async function createOf(
   tx: Tx,
   deps: Deps,
@@ -131,7 +131,7 @@ async function createOf(
 }
 
 /**
- * Asks for the runs of decisions, each under the key of its instant, which another process may have taken.
+ * Creates the runs of decisions, each under the key of its instant. Another process may have used that key.
  * @returns The last run of each schedule that has a new one.
  */
 async function createRuns(
@@ -147,7 +147,7 @@ async function createRuns(
   const mine = wanted.filter(({ runId }) => undecided.has(runId));
   const last = new Map<string, string>();
   const byDeployment = Map.groupBy(mine, ({ row }) => `${row.workspaceId} ${row.deployment}`);
-  // In one order in all processes: two that ask for runs of the same deployments must not wait for each other.
+  // All processes use the same order, so that two of them cannot wait for each other.
   for (const [, theirs] of [...byDeployment].sort(([one], [other]) => (one < other ? -1 : 1)))
     for (const { row, runId } of await createOf(tx, deps, { wanted: theirs, nowMs })) last.set(row.id, runId);
   return last;
@@ -165,7 +165,7 @@ function skipsOf({ row, fitted }: Decided, nowMs: number): store.InstantRow[] {
   }));
 }
 
-/** Decides schedules' instants up to now: their runs, what is skipped and where they stand commit together. */
+/** Decides the instants of schedules up to now. Runs, skipped instants and the schedules' cursors commit together. */
 export async function decideAll(
   tx: Tx,
   deps: Deps,
@@ -180,7 +180,7 @@ export async function decideAll(
   for (const { row, fitted } of all) {
     const { live, lastRunId, workspaceId } = row;
     if (!live || !fitted.waits || row.settings.overlap !== "cancel-running" || lastRunId === null) continue;
-    // If it could not be cancelled now, the next round tries again: see `lockUndecided`.
+    // If the run cannot be cancelled now, the next round tries again: see `lockUndecided`.
     await cancelWithin(tx, deps, {
       workspaceId,
       runId: lastRunId,
@@ -203,7 +203,7 @@ export async function decideAll(
   await announce(tx, ...all.map(({ row }) => row));
 }
 
-/** A schedule whose rule can no longer be computed is set aside, and says so; the others go on. */
+/** Records the fault of a schedule whose rule can no longer be computed. Other schedules continue. */
 async function setAside(tx: Tx, row: Undecided, cause: unknown): Promise<void> {
   const { workspaceId, id } = row;
   const set = { nextAt: null, waits: false, fault: sentenceOf(cause) };
@@ -211,7 +211,7 @@ async function setAside(tx: Tx, row: Undecided, cause: unknown): Promise<void> {
   await announce(tx, row);
 }
 
-/** What is to be done about each; those whose rules cannot be computed are set aside. */
+/** The decisions of schedules. Those whose rules cannot be computed are set aside. */
 async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Promise<Decided[]> {
   const all: Decided[] = [];
   for (const row of rows) {
@@ -227,8 +227,9 @@ async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Pro
 }
 
 /**
- * Decides the instants of schedules that are due. Any number of processes may run it: each locks what it decides, and the
- * key of an instant keeps it from two runs whatever happens.
+ * Decides the instants of due schedules. Any number of processes may run it: each locks its schedules, and the key of
+ * an
+ * instant prevents a second run.
  */
 export const schedulesPeriodicJob = perRowJob<Undecided>({
   name: "schedules",
@@ -244,7 +245,7 @@ export const schedulesPeriodicJob = perRowJob<Undecided>({
   },
 });
 
-/** Forgets what was decided longer ago than history is kept, by whole months, but for instants of runs that are kept. */
+/** Deletes decisions older than the retention of history, by whole months. Instants of runs that are kept stay. */
 const forgetInstantsPeriodicJob: PeriodicJob = {
   name: "forget-instants",
   everyMs: 3_600_000,
@@ -255,7 +256,7 @@ const forgetInstantsPeriodicJob: PeriodicJob = {
   },
 };
 
-/** The timed periodic jobs of schedules. */
+/** The periodic jobs of schedules. */
 export const schedulesPeriodicJobs: readonly PeriodicJob[] = [
   schedulesPeriodicJob,
   backfillPeriodicJob,

@@ -24,8 +24,8 @@ const nowIso = (hours = 0) => new Date(testEnv.clock.nowMs() + hours * HOUR).toI
 /** Ends the runs that no worker has started in time. */
 const expire = () => runsPeriodicJobs.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
 
-describe("an instant that comes", () => {
-  test("has a run, which knows it and its data interval", async () => {
+describe("an instant that comes due", () => {
+  test("has a run, which has the instant and its data interval", async () => {
     const a = await setting();
     const due = nowIso(1);
     await a.set({ tags: ["night"], priority: 7 });
@@ -46,7 +46,7 @@ describe("an instant that comes", () => {
     expect(await a.instants()).toEqual([[due, null, null]]);
   });
 
-  test("has a run that expires as the schedule says, from when it was due, if no worker takes it", async () => {
+  test("has a run that expires after its due time as the schedule says, if no worker takes it", async () => {
     const a = await setting();
     await a.set({ expireAfterMs: 60_000 });
     testEnv.clock.advance(HOUR);
@@ -60,7 +60,7 @@ describe("an instant that comes", () => {
     expect(await look()).toEqual([["failed", "expired"]]);
   });
 
-  test("has one run, however many processes decide at once", async () => {
+  test("has one run, however many processes decide at the same time", async () => {
     const a = await setting();
     await a.set({});
     testEnv.clock.advance(HOUR);
@@ -69,7 +69,7 @@ describe("an instant that comes", () => {
     expect(await a.runs()).toHaveLength(1);
   });
 
-  test("has one run even if the schedule were put back before it", async () => {
+  test("has one run even if the schedule is moved back before it", async () => {
     const a = await setting();
     const { id } = await a.set({});
     const before = nowIso();
@@ -81,7 +81,7 @@ describe("an instant that comes", () => {
     expect(await a.runs()).toHaveLength(1);
   });
 
-  test("has a run later by its jitter, the same for the same instant", async () => {
+  test("has a run delayed by its jitter, the same for the same instant", async () => {
     const a = await setting();
     await a.set({ jitterMs: HOUR / 2 });
     testEnv.clock.advance(HOUR);
@@ -92,7 +92,7 @@ describe("an instant that comes", () => {
     expect(lateMs).toBeLessThanOrEqual(HOUR / 2);
   });
 
-  test("has a recorded reason instead, if the parameters no longer fit", async () => {
+  test("has a recorded reason instead if the parameters are no longer valid", async () => {
     const a = await setting();
     await a.set({ parameters: { island: "Dream" } });
     const parameters = { type: "object", properties: {}, additionalProperties: false };
@@ -106,7 +106,7 @@ describe("an instant that comes", () => {
 });
 
 describe("instants that were missed", () => {
-  test("run by the policy, the others are recorded as a stretch", async () => {
+  test("are run by the policy; the others are recorded as a stretch", async () => {
     const a = await setting();
     const begin = testEnv.clock.nowMs();
     for (const catchUp of ["none", "latest", "all"] as const) await a.set({ name: catchUp, catchUp });
@@ -123,7 +123,7 @@ describe("instants that were missed", () => {
   });
 });
 
-describe("while the previous run goes on", () => {
+describe("while the previous run is open", () => {
   async function twoHoursOn(overlap: "allow" | "skip" | "wait" | "cancel-running") {
     const a = await setting();
     await a.set({ overlap });
@@ -141,12 +141,12 @@ describe("while the previous run goes on", () => {
     return { ...a, first, end };
   }
 
-  test("allow runs beside it", async () => {
+  test("allow creates runs beside it", async () => {
     const a = await twoHoursOn("allow");
     expect(await a.runs()).toHaveLength(2);
   });
 
-  test("skip runs none, and says so", async () => {
+  test("skip creates none, and records the reason", async () => {
     const a = await twoHoursOn("skip");
     expect(await a.runs()).toHaveLength(1);
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, "overlap"]);
@@ -154,7 +154,7 @@ describe("while the previous run goes on", () => {
     expect(await a.runs()).toHaveLength(1);
   });
 
-  test("wait runs once it has ended", async () => {
+  test("wait creates the run once it has ended", async () => {
     const a = await twoHoursOn("wait");
     expect(await a.runs()).toHaveLength(1);
     await a.end();
@@ -162,7 +162,7 @@ describe("while the previous run goes on", () => {
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
 
-  test("cancel-running cancels it, and runs once it has ended", async () => {
+  test("cancel-running cancels it, and creates the run once it has ended", async () => {
     const a = await twoHoursOn("cancel-running");
     const old = await getRun(testEnv.deps, a.scope, { runId: a.first.runId });
     expect(old).toMatchObject({ state: "cancelling", cancelReason: "schedule nightly is due again" });
@@ -171,7 +171,7 @@ describe("while the previous run goes on", () => {
     expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
   });
 
-  test("cancel-running cancels what the schedule waits for already and nobody has asked to end", async () => {
+  test("cancel-running cancels a run for which the schedule already waits", async () => {
     const a = await twoHoursOn("wait");
     expect((await a.runs()).map((run) => run.state)).toEqual(["running"]);
     await a.set({ overlap: "cancel-running" });
@@ -181,7 +181,7 @@ describe("while the previous run goes on", () => {
     expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
   });
 
-  test("cancel-running asks for the newest of several that are due, and records the others", async () => {
+  test("cancel-running creates the newest of several due runs, and records the others", async () => {
     const a = await setting();
     await a.set({ overlap: "cancel-running", catchUp: "all" });
     testEnv.clock.advance(3 * HOUR);
@@ -193,7 +193,7 @@ describe("while the previous run goes on", () => {
     ]);
   });
 
-  test("one that has not started is cancelled at once", async () => {
+  test("a run that has not started is cancelled at once", async () => {
     const a = await setting();
     await a.set({ overlap: "wait" });
     testEnv.clock.advance(HOUR);
@@ -207,7 +207,7 @@ describe("while the previous run goes on", () => {
   });
 });
 
-test("Upcoming instants are computed, with their intervals", async () => {
+test("coming instants are computed, with their intervals", async () => {
   const a = await setting();
   await a.set({ endsAt: nowIso(2.5) });
   const { items } = await listUpcoming(testEnv.deps, { ...a.nightly, limit: 10 });
@@ -218,7 +218,7 @@ test("Upcoming instants are computed, with their intervals", async () => {
 });
 
 describe("is refused, with the next step", () => {
-  test("a cron expression that is none", async () => {
+  test("an invalid cron expression", async () => {
     const a = await setting();
     const set = a.set({ timing: { kind: "cron", cron: "whenever" } });
     await expect(set).rejects.toMatchObject({
@@ -227,14 +227,14 @@ describe("is refused, with the next step", () => {
     });
   });
 
-  test("a deployment that is not there", async () => {
+  test("a missing deployment", async () => {
     const a = await setting();
     const settings = ScheduleSettings.parse({ name: "nightly", timing: hourly });
     const set = setSchedule(testEnv.deps, { scope: a.scope, deployment: "flo", settings });
     await expect(set).rejects.toThrow('did you mean "flow"?');
   });
 
-  test("a name of another schedule, with the one that was meant", async () => {
+  test("a missing schedule, with a suggestion", async () => {
     const a = await setting();
     await a.set({});
     const get = getSchedule(testEnv.deps, { ...a.nightly, schedule: "nigthly" });
@@ -249,7 +249,7 @@ describe("is refused, with the next step", () => {
   });
 });
 
-describe("what a version says of schedules", () => {
+describe("the schedules of a version", () => {
   async function deployed(args: Setting, version: number, schedules: Partial<ScheduleSettingsInput>[]) {
     const whole = specOf(args.scope.workspaceId, {
       deployment: "flow",
@@ -266,7 +266,7 @@ describe("what a version says of schedules", () => {
     return items.map(({ name, tags, source }) => ({ name, tags, source }));
   }
 
-  test("is made, changed and taken away with versions", async () => {
+  test("are created, changed and deleted with versions", async () => {
     const a = await setting();
     expect(await deployed(a, 2, [{ tags: ["a"] }, { name: "weekly" }])).toEqual([
       { name: "nightly", tags: ["a"], source: "code" },
@@ -277,7 +277,7 @@ describe("what a version says of schedules", () => {
     ]);
   });
 
-  test("leaves what a person has set", async () => {
+  test("leave alone what a person has set", async () => {
     const a = await setting();
     await deployed(a, 2, [{ tags: ["a"] }]);
     await a.set({ tags: ["mine"] });
@@ -286,7 +286,7 @@ describe("what a version says of schedules", () => {
     expect(await deployed(a, 4, [])).toEqual(mine);
   });
 
-  test("keeps the version out, if its rule cannot be computed", async () => {
+  test("prevent the registration if a rule cannot be computed", async () => {
     const a = await setting();
     const timing = { kind: "cron", cron: "61 * * * *" } as const;
     await expect(deployed(a, 2, [{ timing }])).rejects.toMatchObject({ code: "invalid-schedule" });
@@ -294,7 +294,7 @@ describe("what a version says of schedules", () => {
   });
 });
 
-test("A rule that can no longer be computed sets its schedule aside, and the others go on", async () => {
+test("a rule that can no longer be computed sets its schedule aside, and the others continue", async () => {
   const a = await setting();
   const { id } = await a.set({});
   await a.set({ name: "sound" });

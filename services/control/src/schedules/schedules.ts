@@ -51,17 +51,17 @@ function shown(row: store.ScheduleRow): Schedule {
   };
 }
 
-/** The problem that a deployment has no such schedule, with the name that was probably meant. */
+/** The problem `schedule-not-found`, with the most similar name. */
 async function scheduleNotFound(from: Queryable, args: store.ScheduleName): Promise<Problem> {
   const all = await store.selectSchedules(from, { ...args, after: null, limit: SCHEDULES_MAX });
   const near = closest(
     args.name,
     all.map((row) => row.name),
   );
-  const suggestion = near === null ? "make it with `towpath schedule set`" : `did you mean "${near}"?`;
+  const suggestion = near === null ? "create it with `towpath schedule set`" : `did you mean "${near}"?`;
   return new Problem(
     "schedule-not-found",
-    `"${args.deployment}" has no schedule "${args.name}"; ${suggestion}`,
+    `Deployment "${args.deployment}" has no schedule "${args.name}"; ${suggestion}`,
     {
       faults: [{ path: "schedule", message: `no schedule "${args.name}"`, suggestion }],
     },
@@ -78,7 +78,7 @@ export async function scheduleNamed(from: Queryable, args: store.ScheduleName): 
   return row;
 }
 
-/** What a schedule's timing says from now on. */
+/** The timing of a schedule from now on. */
 function fromNow(settings: ScheduleSettings, nowMs: number) {
   const nextMs = checkTiming(settings, nowMs);
   return {
@@ -89,7 +89,7 @@ function fromNow(settings: ScheduleSettings, nowMs: number) {
   };
 }
 
-/** Of which deployment, under which settings, and who says so. */
+/** The deployment, the settings, and the version or person that set them. */
 export interface Wanted {
   readonly workspaceId: string;
   readonly deploymentId: string;
@@ -116,8 +116,9 @@ export function newSchedule(deps: Pick<Deps, "clock">, wanted: Wanted, nowMs: nu
 const ruleOf = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, startsAt, endsAt });
 
 /**
- * Gives a schedule that the caller has locked other settings. Other instants begin now, once those of the rule so far are decided; the
- * same ones go on.
+ * Changes the settings of a schedule that the caller has locked. If the timing changes, the due instants of the old
+ * rule
+ * are decided first, and those of the new rule begin now.
  * @throws Problem `invalid-schedule` if the new rule cannot be computed.
  */
 export async function changeSettings(
@@ -137,7 +138,7 @@ export async function changeSettings(
 }
 
 /**
- * Makes a schedule, or gives the one of this name other settings, which then stand whatever later versions say.
+ * Creates a schedule, or changes the one of this name. Later versions of the deployment then leave it alone.
  * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`; `quota-exceeded`.
  */
 export async function setSchedule(
@@ -159,7 +160,7 @@ export async function setSchedule(
       ? await changeSettings(tx, deps, { row, wanted, nowMs })
       : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
     if (!row) await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
-    if (written === null) throw new Problem("unavailable", "The schedule has just changed; try again.");
+    if (written === null) throw new Problem("unavailable", "The schedule has just changed. Try again.");
     await announce(tx, written);
     return shown(written);
   });
@@ -169,7 +170,7 @@ async function insert(tx: Tx, row: store.ScheduleRow, count: number): Promise<st
   if (count >= SCHEDULES_MAX) {
     throw new Problem(
       "invalid-schedule",
-      `"${row.deployment}" has ${count} schedules, which is the most; delete one first.`,
+      `Deployment "${row.deployment}" already has ${count} schedules, which is the maximum. Delete one first.`,
     );
   }
   return (await store.insertSchedule(tx, row)) ? row : null;
@@ -191,7 +192,7 @@ export async function listSchedules(
   return { ...page, items: await withTroubles(deps, { scope: args.scope, items: page.items }) };
 }
 
-/** Which schedule a caller names. */
+/** The schedule that a caller names. */
 interface Named {
   readonly scope: Scope;
   /** The deployment. */
@@ -215,7 +216,7 @@ export async function getSchedule(deps: Pick<Deps, "database">, args: Named): Pr
   return told ?? schedule;
 }
 
-/** With what could not be done about them. */
+/** Adds the failures of the control plane's own work on the schedules. */
 async function withTroubles(
   deps: Pick<Deps, "database">,
   { scope, items }: { scope: Scope; items: readonly Schedule[] },
@@ -226,8 +227,8 @@ async function withTroubles(
 }
 
 /**
- * Deletes a schedule. Its runs stay, and what was decided stays for as long as history is kept. Instants that were due and not
- * decided are recorded as skipped.
+ * Deletes a schedule. Its runs stay, and its decided instants stay for the retention of history. Instants that were due
+ * but not decided are recorded as skipped.
  */
 export async function deleteSchedule(deps: Deps, args: Named): Promise<void> {
   await inTransaction(deps, async (tx) => {
@@ -259,7 +260,7 @@ async function change(
 }
 
 /**
- * Decides no further instants until it is resumed. Those that were due and not decided are recorded as skipped.
+ * Pauses a schedule. Instants that were due but not decided are recorded as skipped.
  * @throws Problem `schedule-not-found`.
  */
 export function pauseSchedule(deps: Deps, args: Named): Promise<Schedule> {
@@ -271,7 +272,7 @@ export function pauseSchedule(deps: Deps, args: Named): Promise<Schedule> {
 }
 
 /**
- * Goes on with the next instant; those of the pause are recorded as skipped.
+ * Resumes a schedule with the next instant. The instants of the pause are recorded as skipped.
  * @throws Problem `schedule-not-found`; `invalid-schedule` if its rule cannot be computed.
  */
 export function resumeSchedule(deps: Deps, args: Named): Promise<Schedule> {
@@ -284,7 +285,7 @@ export function resumeSchedule(deps: Deps, args: Named): Promise<Schedule> {
 }
 
 /**
- * Instants to come, computed, also of a paused schedule: what resuming it would bring.
+ * The coming instants, also of a paused schedule: those it would have if it were resumed.
  * @throws Problem `schedule-not-found`.
  */
 export async function listUpcoming(
@@ -307,7 +308,7 @@ export async function listUpcoming(
 }
 
 /**
- * What was decided at past instants, latest first.
+ * The decisions about past instants, latest first.
  * @throws Problem `schedule-not-found`.
  */
 export async function listInstants(

@@ -7,8 +7,8 @@ import * as store from "./store.ts";
 import { schedule } from "./table.ts";
 
 /**
- * Brings a deployment's schedules to what its new version says. Those that a person has set stand as they are; those of
- * earlier versions that it no longer names go.
+ * Applies the schedules of a deployment's new version. Those that a person has set stay. Those that only an earlier
+ * version named are deleted.
  * @throws Problem `invalid-schedule`: the version is then not registered.
  */
 export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered): Promise<void> {

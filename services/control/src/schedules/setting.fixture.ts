@@ -6,12 +6,12 @@ import { listInstants, setSchedule } from "./schedules.ts";
 
 /** An hour, milliseconds. */
 export const HOUR: number = 3600_000;
-/** The instant so many hours after tests begin. */
+/** The instant this many hours after the tests begin. */
 export const at = (hours: number) => new Date(START_MS + hours * HOUR).toISOString();
 /** Every hour, on the hour. */
 export const hourly = { kind: "interval", everyMs: HOUR, anchor: at(0) } as const;
 
-/** A tenant with a schedule of its own, `nightly` of deployment `flow`. */
+/** A tenant with the schedule `nightly` of deployment `flow`. */
 export interface Setting extends Tenancy {
   set(settings: Partial<ScheduleSettingsInput>): ReturnType<typeof setSchedule>;
   runs(): Promise<Awaited<ReturnType<typeof listRuns>>["items"]>;
@@ -19,12 +19,12 @@ export interface Setting extends Tenancy {
   readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
 }
 
-/** Decides until nothing is left to decide. */
+/** Decides until no instant is left to decide. */
 export async function decideAllOf(testEnv: TestEnv): Promise<void> {
   while ((await schedulesPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
-/** Makes a tenant at a full hour, with nothing of other tests left to decide. */
+/** Creates a tenant at a full hour, with no undecided instants of other tests. */
 export async function settingOf(testEnv: TestEnv): Promise<Setting> {
   const rest = HOUR - ((testEnv.clock.nowMs() - START_MS) % HOUR);
   if (rest < HOUR) testEnv.clock.advance(rest);

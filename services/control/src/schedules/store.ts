@@ -3,15 +3,15 @@ import { type Clock, now, type Queryable, type Tx, type Which } from "../kernel/
 import { isRunKept, type Month } from "../runs/index.ts";
 import { schedule, scheduleInstant } from "./table.ts";
 
-/** A schedule as the database holds it. */
+/** A row of schedule. */
 export type ScheduleRow = typeof schedule.$inferSelect;
-/** What was decided at an instant, or a stretch of them. */
+/** A row of schedule_instant: the decision about an instant, or a stretch of instants. */
 export type InstantRow = typeof scheduleInstant.$inferSelect;
 
 /** The most schedules that one round decides. */
 export const DUE_BATCH = 50;
 
-/** Which schedule of which deployment. */
+/** The schedule of a deployment by its name. */
 export interface ScheduleName {
   readonly workspaceId: string;
   readonly deployment: string;
@@ -25,7 +25,7 @@ const named = (args: ScheduleName) =>
     eq(schedule.name, args.name),
   );
 
-/** The time by the clock that decides, in whole milliseconds. */
+/** The database's time, or the test's, in whole milliseconds. */
 export async function readNowMs(from: Queryable, clock: Clock): Promise<number> {
   const [row] = await from.execute<{ ms: string }>(
     sql`select floor(extract(epoch from ${now(clock)}::timestamptz) * 1000)::text as ms`,
@@ -87,7 +87,7 @@ export function lockSchedulesOf(
     .for("update");
 }
 
-/** Writes a new schedule. @returns False if one of its name has just been made. */
+/** Inserts a schedule. @returns false if one of its name has just been inserted. */
 export async function insertSchedule(tx: Tx, row: ScheduleRow): Promise<boolean> {
   const made = await tx.insert(schedule).values(row).onConflictDoNothing().returning({ id: schedule.id });
   return made.length > 0;
@@ -106,10 +106,10 @@ export async function updateSchedule(
   return row ?? null;
 }
 
-/** Where a schedule stands after its instants were decided. */
+/** The state of a schedule after its instants were decided. */
 export type Standing = Pick<ScheduleRow, "id" | "cursorAt" | "nextAt" | "waits" | "lastRunId">;
 
-/** Moves schedules that the caller has locked on, of whatever workspace: the ids are those that it has locked. */
+/** Updates schedules of any workspace that the caller has locked. */
 export async function moveSchedules(tx: Tx, standings: readonly Standing[]): Promise<void> {
   if (standings.length === 0) return;
   await tx.execute(
@@ -120,7 +120,7 @@ export async function moveSchedules(tx: Tx, standings: readonly Standing[]): Pro
   );
 }
 
-/** Deletes schedules; what was decided stays for as long as history is kept. */
+/** Deletes schedules. Their decided instants stay for the retention of history. */
 export async function deleteSchedules(
   tx: Tx,
   args: { workspaceId: string; ids: readonly string[] },
@@ -131,15 +131,15 @@ export async function deleteSchedules(
     .where(and(eq(schedule.workspaceId, args.workspaceId), inArray(schedule.id, [...args.ids])));
 }
 
-/** Whether the schedule's previous run has not ended. What is no longer in the live table has. */
+/** Whether the schedule's previous run is open. A run outside the live table has ended. */
 const live = sql<boolean>`exists (select 1 from run r where r.workspace_id = ${schedule.workspaceId}
   and r.id = ${schedule.lastRunId} and r.ended_at is null)`;
 
-/** Whether nobody has asked that run to end. */
+/** Whether nobody has asked for that run's cancellation. */
 const unasked = sql<boolean>`exists (select 1 from run r where r.workspace_id = ${schedule.workspaceId}
   and r.id = ${schedule.lastRunId} and r.ended_at is null and r.cancel_requested_at is null)`;
 
-/** Whether the run that a schedule made last has not ended. Primary key of run. */
+/** Whether the last run of a schedule is open. Primary key of run. */
 export async function isLive(tx: Tx, row: Pick<ScheduleRow, "workspaceId" | "lastRunId">): Promise<boolean> {
   const [found] = await tx.execute<{ live: boolean }>(sql`select exists (select 1 from run r
     where r.workspace_id = ${row.workspaceId} and r.id = ${row.lastRunId}::uuid and r.ended_at is null) as live`);
@@ -158,8 +158,8 @@ export function untilScheduleDue(clock: Clock, among: Which["among"]): SQL {
 }
 
 /**
- * Locks schedules with undecided instants, first due first, and those whose previous run has ended or is to be cancelled and has
- * not been asked to end; skips what another process holds. Of every workspace: the periodic job decides for all.
+ * Locks schedules of all workspaces with undecided instants, first due first. Includes those whose previous run has
+ * ended, or must still be cancelled. Skips those that another process has locked.
  */
 export function lockUndecided(
   from: Queryable,
@@ -196,7 +196,7 @@ const rowColumns = {
   updatedAt: schedule.updatedAt,
 };
 
-/** Records what was decided. @returns The instants that nobody had decided before. */
+/** Records decisions. @returns The instants that were not decided before. */
 export async function insertInstants(tx: Tx, rows: readonly InstantRow[]): Promise<InstantRow[]> {
   if (rows.length === 0) return [];
   return tx
@@ -206,7 +206,7 @@ export async function insertInstants(tx: Tx, rows: readonly InstantRow[]): Promi
     .returning();
 }
 
-/** Records that a run could not be asked for after all. */
+/** Records that a run could not be created after all. */
 export async function markSkipped(
   tx: Tx,
   args: Pick<InstantRow, "workspaceId" | "scheduleId" | "at" | "skipped">,
@@ -223,7 +223,7 @@ export async function markSkipped(
     );
 }
 
-/** What was decided at instants of a schedule, latest first, one more than a page. */
+/** Decisions about instants of a schedule, latest first, one more than a page. */
 export function selectInstants(
   from: Queryable,
   args: { workspaceId: string; scheduleId: string; before: Date | null; limit: number },
@@ -243,7 +243,7 @@ export function selectInstants(
 }
 
 /**
- * Forgets what was decided before a month, so many at most, unless its run has not ended or not before that month. Index
+ * Deletes decisions made before a month, at most `limit`, unless the run is open or ended in or after that month. Index
  * schedule_instant_decided.
  */
 export async function forgetInstants(to: Queryable, args: { before: Month; limit: number }): Promise<number> {

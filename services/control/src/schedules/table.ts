@@ -2,7 +2,7 @@ import type { Backfill, Json, ScheduleInstant, ScheduleSettings } from "@towpath
 import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** When a deployment runs by itself. Unsigned: whoever may deploy may change it. */
+/** When a deployment runs by itself. Not signed: everyone who may deploy may change it. */
 export const schedule = pgTable("schedule", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -15,16 +15,16 @@ export const schedule = pgTable("schedule", {
   fault: text("fault"),
   /** Every instant up to this one is decided. */
   cursorAt: instant("cursor_at").notNull(),
-  /** The first instant after the cursor. Null: paused, faulty or there is none. */
+  /** The first instant after the cursor. Null: the schedule is paused or faulty, or has no further instants. */
   nextAt: instant("next_at"),
-  /** It waits for its previous run to end, and not for a time. */
+  /** It waits for its previous run to end, not for a time. */
   waits: boolean("waits").notNull().default(false),
   lastRunId: uuid("last_run_id"),
   createdAt: instant("created_at").notNull(),
   updatedAt: instant("updated_at").notNull(),
 });
 
-/** What was decided at an instant. Its key is what keeps an instant from having two runs. */
+/** The decision about an instant. The key prevents a second run of the same instant. */
 export const scheduleInstant = pgTable(
   "schedule_instant",
   {
@@ -39,7 +39,7 @@ export const scheduleInstant = pgTable(
   (row) => [primaryKey({ columns: [row.scheduleId, row.at] })],
 );
 
-/** The runs of past instants of a schedule, with what the schedule said when they were asked for. */
+/** The runs of past instants of a schedule, with the settings of the schedule at that time. */
 export const backfill = pgTable("backfill", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -54,7 +54,7 @@ export const backfill = pgTable("backfill", {
   state: text("state").$type<Backfill["state"]>().notNull(),
   instants: integer("instants").notNull(),
   created: integer("created").notNull().default(0),
-  /** The last instant that was given a run, in its order. */
+  /** The last instant that has a run, in the backfill's order. */
   cursorAt: instant("cursor_at"),
   createdBy: text("created_by").notNull(),
   createdAt: instant("created_at").notNull(),
@@ -69,7 +69,7 @@ export const backfillRun = pgTable(
     workspaceId: uuid("workspace_id").notNull(),
     at: instant("at").notNull(),
     runId: uuid("run_id").notNull(),
-    /** Whether it completed; null until it has ended. */
+    /** Whether it completed. Null until it has ended. */
     completed: boolean("completed"),
   },
   (row) => [primaryKey({ columns: [row.backfillId, row.at] })],

@@ -64,7 +64,7 @@ async function setting(over: Partial<ScheduleSettingsInput> = {}) {
 }
 
 describe("a backfill", () => {
-  test("runs its instants in order, so many at a time, and ends with the last of them", async () => {
+  test("creates its runs in order, a limited number at a time, and ends with the last of them", async () => {
     const a = await setting();
     const asked = await a.ask({ concurrency: 2 });
     expect(asked).toMatchObject({
@@ -89,7 +89,7 @@ describe("a backfill", () => {
     expect(done?.endedAt).not.toBeNull();
   });
 
-  test("has runs that expire as its schedule says if no worker takes them, and goes on with the next", async () => {
+  test("creates runs that expire as its schedule says, and continues with the next", async () => {
     const a = await setting({ expireAfterMs: 60_000 });
     await a.ask({ from: day(1), to: day(3) });
     await moveAll();
@@ -107,7 +107,7 @@ describe("a backfill", () => {
     expect(await a.list()).toMatchObject([{ state: "completed", failed: 1, ended: 2 }]);
   });
 
-  test("may begin with the newest, and bring other parameters", async () => {
+  test("may begin with the newest, and with other parameters", async () => {
     const a = await setting();
     await a.ask({ order: "newest", parameters: { from: "person" } });
     await moveAll();
@@ -117,7 +117,7 @@ describe("a backfill", () => {
     expect((await a.dues()).map(([due]) => due)).toEqual([day(5), day(4), day(3)]);
   });
 
-  test("makes no run twice, however many processes move it on", async () => {
+  test("creates no run twice, however many processes advance it", async () => {
     const a = await setting();
     await a.ask({ concurrency: 5 });
     await Promise.all(Array.from({ length: 6 }, () => backfillPeriodicJob.runOnce(testEnv.deps)));
@@ -125,7 +125,7 @@ describe("a backfill", () => {
     expect((await a.dues()).map(([due]) => due)).toEqual([1, 2, 3, 4, 5].map(day));
   });
 
-  test("asked for again is the same; under another's id it is refused", async () => {
+  test("is idempotent by id; an id of another request is refused", async () => {
     const a = await setting();
     const id = uuidv7(testEnv.clock.nowMs());
     await a.ask({ id });
@@ -134,7 +134,7 @@ describe("a backfill", () => {
     expect(await a.list()).toHaveLength(1);
   });
 
-  test("that is a dry run does nothing", async () => {
+  test("creates nothing in a dry run", async () => {
     const a = await setting();
     expect(await a.ask({ dryRun: true })).toMatchObject({
       id: null,
@@ -146,7 +146,7 @@ describe("a backfill", () => {
     expect(await a.dues()).toEqual([]);
   });
 
-  test("that is cancelled cancels what has not ended, and asks for no more", async () => {
+  test("cancels its open runs and creates no more when it is cancelled", async () => {
     const a = await setting();
     const { id } = await a.ask({ concurrency: 2 });
     await moveAll();
@@ -159,7 +159,7 @@ describe("a backfill", () => {
     expect((await a.dues()).map(([, state]) => state)).toEqual(["completed", "cancelled", "cancelled"]);
   });
 
-  test("is not another workspace's", async () => {
+  test("is not visible in another workspace", async () => {
     const [a, b] = [await setting(), await setting()];
     const { id } = await a.ask();
     const cancel = cancelBackfill(testEnv.deps, { scope: b.scope, backfillId: id ?? "" });
@@ -181,7 +181,7 @@ describe("a backfill", () => {
     ],
   ];
   for (const [what, over, message] of refused)
-    test(`of ${what} is refused`, async () => {
+    test(`is refused for ${what}`, async () => {
       const a = await setting();
       await expect(a.ask(over)).rejects.toThrow(message);
     });

@@ -27,7 +27,7 @@ import { readNowMs } from "../store.ts";
 import { inOrder } from "./order.ts";
 import * as store from "./store.ts";
 
-/** Instants that an answer shows. */
+/** The number of instants in an answer. */
 const SHOWN = 10;
 
 function firstOf(row: store.BackfillRow): string[] {
@@ -64,7 +64,7 @@ function refused(path: string, message: string, suggestion: string): Problem {
   return new Problem("invalid-backfill", `${path}: ${message}`, { faults: [{ path, message, suggestion }] });
 }
 
-/** How many instants lie in a range. @throws Problem `invalid-backfill` if there are none, or too many. */
+/** Counts the instants in a range. @throws Problem `invalid-backfill` if there are none, or too many. */
 function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to">): number {
   if (range.from >= range.to) throw refused("to", "is not after `from`", "`to` is exclusive");
   let count = 0;
@@ -74,12 +74,16 @@ function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to"
       throw refused(
         "to",
         `the range holds more than ${BACKFILL_INSTANTS_MAX} instants`,
-        "backfill it in parts",
+        "split it into several backfills",
       );
     }
   }
   if (count === 0)
-    throw refused("from", "the schedule has no instant in this range", "look at its `upcoming`");
+    throw refused(
+      "from",
+      "the schedule has no instant in this range",
+      "compare with its `upcoming` instants",
+    );
   return count;
 }
 
@@ -134,9 +138,9 @@ async function rowOf(
 }
 
 /**
- * Asks for the runs of past instants of a schedule, so many at a time. Idempotent by id.
+ * Creates runs for past instants of a schedule, a limited number at a time. Idempotent by id.
  * @throws Problem `schedule-not-found`; `invalid-backfill` naming the field; `invalid-parameters`; `backfill-conflict`
- * if the id stands for another request.
+ * if the id belongs to another request.
  */
 export async function createBackfill(
   deps: Deps,
@@ -151,7 +155,7 @@ export async function createBackfill(
     }
     const there = await store.selectBackfill(tx, row);
     if (there === null || !sameRequest(there, row))
-      throw new Problem("backfill-conflict", `Backfill ${row.id} was asked for with other settings.`);
+      throw new Problem("backfill-conflict", `Backfill ${row.id} already exists with other settings.`);
     return shown(there, (await store.readProgress(tx, { ...row, ids: [row.id] })).get(row.id));
   });
 }
@@ -177,7 +181,7 @@ export async function listBackfills(
 }
 
 /**
- * Asks for no further runs of a backfill, and that those which have not ended end. Repeating it changes nothing.
+ * Cancels a backfill: it creates no further runs, and its open runs are cancelled. A repeated call changes nothing.
  * @throws Problem `backfill-not-found`.
  */
 export async function cancelBackfill(

@@ -1,7 +1,7 @@
 import { instantsOf } from "../timing/timing.ts";
 import type { BackfillRow } from "./store.ts";
 
-/** The instants of a backfill in its order, after the last one that was given a run, Unix times in milliseconds. */
+/** The remaining instants of a backfill in its order, Unix times in milliseconds. */
 export function* inOrder(
   args: Pick<BackfillRow, "settings" | "from" | "to" | "order">,
   after: Date | null,

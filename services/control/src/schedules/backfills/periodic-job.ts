@@ -13,7 +13,7 @@ import { instantsOf } from "../timing/timing.ts";
 import { inOrder } from "./order.ts";
 import * as store from "./store.ts";
 
-/** The most runs that one round asks for of one backfill. */
+/** The most runs that one round creates for one backfill. */
 const ROUND_RUNS_MAX = 100;
 
 async function createAt(tx: Tx, deps: Deps, args: { row: store.BackfillRow; atMs: number }): Promise<void> {
@@ -33,7 +33,7 @@ async function createAt(tx: Tx, deps: Deps, args: { row: store.BackfillRow; atMs
   await createIn(tx, deps, { workspaceId, request, trigger });
 }
 
-/** Asks for as many runs as fit, and ends the backfill once all of them have ended. */
+/** Creates as many runs as the limit allows, and ends the backfill once all of them have ended. */
 async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void> {
   const { workspaceId, id } = row;
   await store.noteEnds(tx, row);
@@ -52,7 +52,7 @@ async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void>
   await store.updateBackfill(tx, { workspaceId, id, set: { created, cursorAt, ...ended } });
 }
 
-/** Moves backfills on when runs of theirs have ended. */
+/** Advances backfills whose runs have ended. */
 export const backfillPeriodicJob = perRowJob<store.BackfillRow>({
   name: "backfills",
   everyMs: 2_000,
@@ -66,10 +66,10 @@ export const backfillPeriodicJob = perRowJob<store.BackfillRow>({
   },
 });
 
-/** The most backfills that one round forgets: each may have asked for thousands of runs. */
+/** The most backfills that one round deletes: each may have thousands of runs. */
 const FORGET_BATCH = 10;
 
-/** Forgets backfills that ended longer ago than history is kept. */
+/** Deletes backfills that ended longer ago than the retention of history. */
 export const forgetBackfillsPeriodicJob: PeriodicJob = {
   name: "forget-backfills",
   everyMs: 3_600_000,

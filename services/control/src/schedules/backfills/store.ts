@@ -10,19 +10,19 @@ import {
 } from "../../kernel/index.ts";
 import { backfill, backfillRun } from "../table.ts";
 
-/** A backfill as the database holds it. */
+/** A row of backfill. */
 export type BackfillRow = typeof backfill.$inferSelect;
 
-/** The most backfills that one round moves on. */
+/** The most backfills that one round advances. */
 export const BACKFILL_BATCH = 10;
 
-/** How far a backfill is. */
+/** The progress of a backfill. */
 export interface Progress {
   readonly ended: number;
   readonly failed: number;
 }
 
-/** Writes a backfill unless one of its id is there. */
+/** Inserts a backfill unless its id exists. */
 export async function insertBackfill(tx: Tx, row: BackfillRow): Promise<boolean> {
   const made = await tx.insert(backfill).values(row).onConflictDoNothing().returning({ id: backfill.id });
   return made.length > 0;
@@ -83,7 +83,7 @@ export function selectBackfills(
     .limit(args.limit + 1);
 }
 
-/** How far backfills are, by id. */
+/** The progress of backfills, by id. */
 export async function readProgress(
   from: Queryable,
   args: { workspaceId: string; ids: readonly string[] },
@@ -103,7 +103,7 @@ export async function readProgress(
   return new Map(rows.map(({ id, ended, failed }) => [id, { ended, failed }]));
 }
 
-/** Runs of a backfill that it does not know to have ended, though they have: in the live table or out of it. */
+/** Whether a backfill has runs that have ended, in the live table or outside it, but are not recorded as ended. */
 const hasChanges = sql`exists (select 1 from backfill_run br
   left join run r on r.workspace_id = br.workspace_id and r.id = br.run_id
   where br.backfill_id = b.id and br.completed is null and (r.id is null or r.ended_at is not null))`;
@@ -116,12 +116,12 @@ const isOver = sql`b.created = b.instants
 
 const backfillColumns = { workspaceId: sql`b.workspace_id`, id: sql`b.id` } as const;
 
-/** 0 if a backfill can move on, else null: it is the end of a run that lets it. Index backfill_running. */
+/** 0 if a backfill can advance, else null: only the end of a run lets it advance. Index backfill_running. */
 export function untilBackfillMoves(among: Which["among"]): SQL {
   return sql`select 0 from backfill b where b.state = 'running' and ${among(backfillColumns)} and (${hasChanges} or ${hasRoom} or ${isOver}) limit 1`;
 }
 
-/** Locks backfills that can move on; skips what another process holds. Of every workspace. */
+/** Locks backfills of all workspaces that can advance. Skips those that another process has locked. */
 export async function lockMovable(from: Queryable, which: Which): Promise<BackfillRow[]> {
   const ids = await from.execute<{ id: string; workspaceId: string }>(sql`
     select b.id, b.workspace_id as "workspaceId" from backfill b
@@ -136,8 +136,8 @@ export async function lockMovable(from: Queryable, which: Which): Promise<Backfi
 }
 
 /**
- * Notes which runs of a backfill have ended, wherever they are kept by now. One that is nowhere was forgotten long after
- * it had ended; whether it completed nobody knows, so it does not count as completed.
+ * Records which runs of a backfill have ended. A run that exists nowhere was deleted long after its end; it does not
+ * count as completed, because its outcome is unknown.
  */
 export async function noteEnds(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
   await tx.execute(sql`
@@ -153,7 +153,7 @@ export async function noteEnds(tx: Tx, args: { workspaceId: string; id: string }
     where br.backfill_id = ${args.id} and br.workspace_id = ${args.workspaceId} and br.at = e.at`);
 }
 
-/** The runs of a backfill that have not ended as far as it knows. */
+/** The runs of a backfill that are not recorded as ended. */
 export async function selectOpen(
   from: Queryable,
   args: { workspaceId: string; id: string },
@@ -171,7 +171,7 @@ export async function selectOpen(
   return rows.map((row) => row.runId);
 }
 
-/** Notes a run of a backfill that is being asked for. */
+/** Records a run of a backfill when it is created. */
 export async function insertBackfillRun(tx: Tx, row: typeof backfillRun.$inferInsert): Promise<void> {
   await tx.insert(backfillRun).values(row);
 }
@@ -188,7 +188,7 @@ export async function updateBackfill(
 }
 
 /**
- * Forgets backfills that ended longer ago than `retentionMs`, with which runs they had asked for; so many at most. Index
+ * Deletes backfills that ended longer ago than `retentionMs` with the record of their runs, at most `limit`. Index
  * backfill_ended. @returns how many.
  */
 export async function forgetBackfills(

@@ -30,7 +30,7 @@ async function set(name: string, settings: Partial<ScheduleSettingsInput>) {
   return { scope, name: "flow", schedule: name };
 }
 
-test("Hours before now tell what became of their runs, hours after it what is due", async () => {
+test("past hours show the outcomes of runs, coming hours show what is due", async () => {
   const schedule = await set("half-hourly", { timing: { kind: "cron", cron: "*/30 * * * *", zone: "UTC" } });
   for (let step = 0; step < 4; step++) {
     testEnv.clock.advance(HOUR_MS / 2);
@@ -50,7 +50,7 @@ test("Hours before now tell what became of their runs, hours after it what is du
   expect(calendar.dueUntil).toBeNull();
 });
 
-test("What was skipped is counted, and a stretch that was skipped as one is told", async () => {
+test("skipped instants are counted, and a stretch of them is shown as one", async () => {
   const schedule = await set("nightly", {});
   const { workspaceId } = tenancy.scope;
   const decided = [
@@ -63,21 +63,21 @@ test("What was skipped is counted, and a stretch that was skipped as one is told
   expect(calendar.stretches).toEqual([{ from: iso(-9), to: iso(-6), skipped: "catch-up" }]);
 });
 
-test("A paused schedule is due at nothing", async () => {
+test("a paused schedule is never due", async () => {
   const schedule = await set("paused", {});
   await pauseSchedule(testEnv.deps, schedule);
   const { hours } = await getCalendar(testEnv.deps, { ...schedule, from: iso(0), to: iso(48) });
   expect(hours).toEqual([]);
 });
 
-test("Of too many instants to come it says up to when they are counted", async () => {
+test("the answer says up to when it counted if there are too many coming instants", async () => {
   const schedule = await set("often", { timing: { kind: "interval", everyMs: 1_000, anchor: iso(0) } });
   const { dueUntil, hours } = await getCalendar(testEnv.deps, { ...schedule, from: iso(0), to: iso(48) });
   expect(hours.reduce((sum, hour) => sum + (hour.due ?? 0), 0)).toBe(5_000);
   expect(dueUntil).toBe(new Date(testEnv.clock.nowMs() + 5_001_000).toISOString());
 });
 
-test("An hour that clocks show twice is two hours, and one that they jump over is none", () => {
+test("an hour that clocks repeat is two hours, and a skipped one is none", () => {
   const berlin = hoursOf("Europe/Berlin");
   const told = (text: string) => {
     const { startMs, on, hour } = berlin(Date.parse(text));
@@ -89,7 +89,7 @@ test("An hour that clocks show twice is two hours, and one that they jump over i
   expect(told("2026-03-29T01:00:00Z")).toEqual(["2026-03-29T01:00:00.000Z", "2026-03-29", 3]);
 });
 
-test("The hours of a zone with half an hour in its offset begin at its own", () => {
+test("the hours of a zone with a half-hour offset begin at their own times", () => {
   const { startMs, hour } = hoursOf("Asia/Kolkata")(Date.parse("2026-06-01T10:10:00Z"));
   expect([new Date(startMs).toISOString(), hour]).toEqual(["2026-06-01T09:30:00.000Z", 15]);
 });

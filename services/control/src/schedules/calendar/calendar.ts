@@ -7,7 +7,7 @@ import { instantsOf } from "../timing/timing.ts";
 import { countInstants, type Outcome, selectStretches } from "./store.ts";
 import { hoursOf, type ZonedHour } from "./zone-clock.ts";
 
-/** The most stretches that one calendar tells of. */
+/** The most stretches in one calendar. */
 const STRETCHES_MAX = 200;
 
 type Counts = Partial<Record<Outcome | "due", number>>;
@@ -40,7 +40,7 @@ class Hours {
   }
 }
 
-/** Counts instants to come. @returns until when, if there are too many. */
+/** Counts coming instants. @returns the end of the count if there are too many. */
 function addDue(hours: Hours, row: ScheduleRow, args: { fromMs: number; toMs: number }): string | null {
   let count = 0;
   for (const ms of instantsAfter(instantsOf(row.settings), args.fromMs)) {
@@ -53,7 +53,7 @@ function addDue(hours: Hours, row: ScheduleRow, args: { fromMs: number; toMs: nu
 }
 
 /**
- * Past and coming runs of a schedule by the hour, on the clocks of its zone.
+ * Past and coming runs of a schedule by the hour, in its time zone.
  * @throws Problem `schedule-not-found`.
  */
 export async function getCalendar(

@@ -4,17 +4,17 @@ import type { Queryable } from "../../kernel/index.ts";
 import type { InstantRow } from "../store.ts";
 import { scheduleInstant } from "../table.ts";
 
-/** What may have become of an instant. */
+/** The possible outcomes of an instant. */
 export type Outcome = Exclude<keyof CalendarHour, "at" | "on" | "hour" | "due">;
 
-/** So many instants of one quarter of an hour that came to the same. */
+/** The number of instants in a quarter of an hour with the same outcome. */
 export interface QuarterCount {
   readonly atMs: number;
   readonly outcome: Outcome;
   readonly count: number;
 }
 
-/** Which instants of which schedule. */
+/** A span of a schedule's instants. */
 export interface InstantSpan {
   readonly workspaceId: string;
   readonly scheduleId: string;
@@ -24,9 +24,10 @@ export interface InstantSpan {
 }
 
 /**
- * Counts instants by the quarter of an hour and by what became of their runs. Primary key of schedule_instant; runs of
- * history by run_history_deployment, or each by its key when there are few. 6,500 instants of two
- * weeks beside 101,000 archived runs took 80 to 120 ms over HTTP, 60,000 of twelve weeks half a second (Postgres 18, 2 busy cores).
+ * Counts instants by the quarter of an hour and the outcome of their runs. Primary key of schedule_instant; archived
+ * runs
+ * by run_history_deployment, or each by its key if there are few. 6,500 instants over 101,000 archived runs: 80 to 120
+ * ms.
  */
 export async function countInstants(from: Queryable, args: InstantSpan): Promise<QuarterCount[]> {
   const rows = await from.execute<{ at_ms: string; outcome: Outcome; count: number }>(sql`
@@ -52,7 +53,7 @@ export async function countInstants(from: Queryable, args: InstantSpan): Promise
   return rows.map(({ at_ms, outcome, count }) => ({ atMs: Number(at_ms), outcome, count }));
 }
 
-/** Stretches of instants that were skipped as one and reach into a span, at most so many. */
+/** Stretches of instants that were skipped together and overlap a span, at most `limit`. */
 export function selectStretches(
   from: Queryable,
   args: InstantSpan & { limit: number },

@@ -1,4 +1,4 @@
-/** An hour on the clocks of a zone. */
+/** An hour of local time in a zone. */
 export interface ZonedHour {
   /** When it begins, milliseconds since 1970. */
   readonly startMs: number;
@@ -10,8 +10,9 @@ export interface ZonedHour {
 const QUARTER_MS = 15 * 60_000;
 
 /**
- * Tells the hour of a zone that an instant lies in. All offsets in use are whole quarters of an hour, so each quarter lies in
- * one; of two hours that clocks show alike, each has a start of its own.
+ * Finds the local hour of an instant. All offsets in use are whole quarters of an hour, so each quarter lies in one
+ * hour.
+ * When clocks repeat an hour, each of the two has a start of its own.
  */
 export function hoursOf(zone: string): (ms: number) => ZonedHour {
   const format = new Intl.DateTimeFormat("en-CA", {

@@ -1,6 +1,6 @@
 /**
- * Instants by counting minutes: what a schedule means, written out from its definition with nothing of what computes it.
- * All times are whole minutes since 1970; `shown` ones are what the clocks of a zone show, read as if they were of UTC.
+ * Computes instants by counting minutes, directly from the definition of a schedule and without the code under test.
+ * Times are whole minutes since 1970. A `shown` time is what a zone's clock shows, read as if it were UTC.
  */
 
 /** The oldest year in which every zone changes its clocks at a whole quarter of an hour. */
@@ -8,11 +8,11 @@ export const FIRST_YEAR = 2012;
 
 const QUARTER = 15;
 
-/** What a zone's clocks show at a minute. */
+/** What a zone's clock shows at a minute. */
 type Clock = (minute: number) => number;
 const clocks = new Map<string, Clock>();
 
-/** The clock of a zone. What it has shown once is remembered. */
+/** The clock of a zone. It caches its answers. */
 export function clockOf(zone: string): Clock {
   const clock = clocks.get(zone) ?? newClock(zone);
   clocks.set(zone, clock);
@@ -44,7 +44,7 @@ function newClock(zone: string): Clock {
   };
 }
 
-/** A stretch of time, its end excluded. */
+/** A stretch of time. The end is exclusive. */
 export interface Stretch {
   readonly from: number;
   readonly to: number;
@@ -77,7 +77,7 @@ function allowed(field: string, args: { min: number; max: number }): ReadonlySet
   return new Set(values);
 }
 
-/** Whether a shown minute is one of a cron expression of five fields, of whose two fields for days at least one is open. */
+/** Whether a shown minute matches a cron expression of five fields. At least one of its two fields for days is open. */
 function matcher(cron: string): (shown: number) => boolean {
   const [minute = "*", hour = "*", day = "*", month = "*", weekday = "*"] = cron.split(" ");
   const minutes = allowed(minute, { min: 0, max: 59 });
@@ -97,12 +97,13 @@ function matcher(cron: string): (shown: number) => boolean {
   };
 }
 
-/** Days before a stretch that are walked too: who shows a time first must be known. */
+/** Minutes before a stretch that are examined too, to find when a time is first shown. */
 const BEFORE = 2 * 24 * 60;
 
 /**
- * The minutes of a stretch at which a cron expression is due. One with a wildcard or step in minutes or hours is due whenever the clocks
- * show it. Any other is due when they show it first, and where they jump over it, when they have jumped.
+ * The minutes of a stretch at which a cron expression is due. An expression with a wildcard or step in minutes or hours
+ * is
+ * due whenever the clock shows a match. Any other is due at the first match, or after the jump if the clock skips it.
  */
 export function cronMinutes(cron: string, zone: string, { from, to }: Stretch): number[] {
   const [clock, matches] = [clockOf(zone), matcher(cron)];
@@ -112,7 +113,7 @@ export function cronMinutes(cron: string, zone: string, { from, to }: Stretch): 
   for (let minute = from - BEFORE; minute < to; minute++) {
     const shown = clock(minute);
     let isDue = repeats && matches(shown);
-    // Whatever the clocks have come past since the latest time that they have shown, and it.
+    // All times since the latest shown time, including this one: the clock may have jumped over some.
     if (!repeats) for (let one = latest + 1; one <= shown; one++) isDue ||= matches(one);
     latest = Math.max(latest, shown);
     if (isDue && minute >= from) due.push(minute);
@@ -120,10 +121,10 @@ export function cronMinutes(cron: string, zone: string, { from, to }: Stretch): 
   return due;
 }
 
-/** The farthest that a zone's clocks are from UTC. */
+/** The largest offset of a zone from UTC. */
 const FARTHEST = 15 * 60;
 
-/** The first minute at which a zone's clocks show a time; null if they jump over it. */
+/** The first minute at which a zone's clock shows a time. Null if the clock skips that time. */
 export function minuteShowing(shown: number, zone: string): number | null {
   const clock = clockOf(zone);
   const rest = ((shown % QUARTER) + QUARTER) % QUARTER;

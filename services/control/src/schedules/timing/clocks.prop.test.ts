@@ -9,7 +9,7 @@ const { RRule } = rruleLibrary;
 const HOUR = 60;
 const DAY = 24 * HOUR;
 
-/** Zones whose clocks change: by an hour, by half of one, at midnight, for a month of the year, by a day that was left out. */
+/** Zones whose clocks change: by an hour, by half an hour, at midnight, for a month of the year, by a skipped day. */
 const CHANGING = [
   "Europe/Berlin",
   "America/New_York",
@@ -26,7 +26,7 @@ const CHANGING = [
 const zones = fc.oneof(fc.constantFrom(...CHANGING), fc.constantFrom(...Intl.supportedValuesOf("timeZone")));
 const years = fc.integer({ min: FIRST_YEAR, max: 2037 });
 
-/** A zone, and a minute near a change of its clocks, if they change in that year at all. */
+/** A zone, and a minute near a change of its clocks, if they change in that year. */
 const moments = fc
   .tuple(zones, years, fc.nat({ max: 365 * DAY }), fc.nat(), fc.boolean())
   .map(([zone, year, minute, dice, near]) => {
@@ -59,7 +59,7 @@ const recurrenceOf = (timing: TimingInput) =>
 const text = (minutes: number[]) =>
   minutes.map((minute) => new Date(minute * 60_000).toISOString().slice(0, 16));
 
-/** The instants from a minute to another, which is excluded, by going forward. */
+/** The instants from a minute to another, which is excluded, found by going forward. */
 function forward(
   { next }: ReturnType<typeof instantsOf>,
   { from, to }: { from: number; to: number },
@@ -70,7 +70,7 @@ function forward(
   return found;
 }
 
-/** The same by going back. */
+/** The same instants, found by going back. */
 function back(
   { previous }: ReturnType<typeof instantsOf>,
   { from, to }: { from: number; to: number },
@@ -84,7 +84,7 @@ function back(
 /** The most instants that are compared at once. */
 const INSTANTS_MAX = 200;
 
-test("Cron instants are those of counting minutes on the zone's clocks, over zones and years, their changes included, forward and back", () => {
+test("cron instants equal those found by counting minutes, over zones, years and changes of the clocks, forward and back", () => {
   fc.assert(
     fc.property(crons, moments, (cron, { zone, at }) => {
       const all = cronMinutes(cron, zone, { from: at - 2 * HOUR, to: at + 30 * HOUR });
@@ -134,17 +134,17 @@ const rules = fc.oneof(
   ]),
 );
 
-/** How long after its start a rule is compared, in minutes, and for how long. */
+/** How long after its start a rule is compared, and for how long, in minutes. */
 const LATER = 60 * DAY;
 const COMPARED = 64 * DAY;
 
-/** The start of a rule that is compared near a minute: some time before it that the zone's clocks show. */
+/** The start of a rule that is compared near a minute: an earlier time that the zone's clock shows. */
 function startOf(zone: string, at: number): number | null {
   const shown = clockOf(zone)(at) - LATER;
   return minuteShowing(shown, zone) === null ? null : shown;
 }
 
-test("Instants of recurrence rules are those of another library on the zone's clocks, where they show them first and nowhere else, over zones and years, their changes included", () => {
+test("instants of recurrence rules equal those of another library at their first showing, over zones, years and changes of the clocks", () => {
   fc.assert(
     fc.property(rules, moments, (rrule, { zone, at }) => {
       const start = startOf(zone, at);

@@ -3,18 +3,16 @@ import { dateOf } from "../../kernel/index.ts";
 import type { Recurrence } from "./recurrence.ts";
 import { offsetOf } from "./zone-offset.ts";
 
-/**
- * How far ahead an instant is looked for on clocks that do not change: a fifteenth of what it costs on a zone's clocks, but for
- * the zone's offsets, one for each day.
- */
+/** How far ahead an instant is searched with a fixed offset, which costs a fifteenth of a search with the zone's rules. */
 const NEAR_MS = 7 * 24 * 3_600_000;
 
 const OPTIONS = { paused: true, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 /**
- * The instants of a cron expression on a zone's clocks. Times without a wildcard or step are fixed, lists and ranges too:
- * one that clocks jump over is due at the first time that exists, one that they show twice is due once.
- * @throws Error if it is no cron expression.
+ * The instants of a cron expression in a time zone. Times without a wildcard or step are fixed, also lists and ranges.
+ * If
+ * the clock skips such a time, it is due at the first time that exists. If the clock repeats it, it is due once.
+ * @throws Error if the expression is not valid.
  */
 export function cronRecurrence(cron: string, zone: string): Recurrence {
   const inZone = new Cron(cron, { ...OPTIONS, timezone: zone });
@@ -34,7 +32,7 @@ export function cronRecurrence(cron: string, zone: string): Recurrence {
   };
 }
 
-/** The expression on clocks with the offset that a zone has in a stretch of time and a day around it; null where it changes. */
+/** The expression with the zone's offset in a stretch of time and a day around it. Null if the offset changes there. */
 function steadyCrons(cron: string, zone: string): (stretch: { fromMs: number; toMs: number }) => Cron | null {
   const offset = offsetOf(zone);
   const byMinutes = new Map<number, Cron>();

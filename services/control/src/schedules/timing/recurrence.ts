@@ -1,4 +1,4 @@
-/** The instants of a schedule, as Unix times in milliseconds. They depend on nothing but how it is written. */
+/** The instants of a schedule, as Unix times in milliseconds. They depend only on the schedule's timing. */
 export interface Recurrence {
   /** The first instant after this time, exclusive; null if there is none. */
   next(afterMs: number): number | null;
@@ -6,7 +6,7 @@ export interface Recurrence {
   previous(beforeMs: number): number | null;
 }
 
-/** The same instants within bounds: from `startMs` on, and before `endMs`. */
+/** The same instants within bounds: from `startMs`, and before `endMs`. */
 export function between(
   recurrence: Recurrence,
   bounds: { startMs: number | null; endMs: number | null },
@@ -21,7 +21,7 @@ export function between(
   };
 }
 
-/** Instants after a time, one by one: there may be no last one. */
+/** Instants after a time, one by one. They may never end. */
 export function* instantsAfter(recurrence: Recurrence, afterMs: number): Generator<number> {
   let at = recurrence.next(afterMs);
   while (at !== null) {

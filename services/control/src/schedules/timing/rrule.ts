@@ -3,20 +3,20 @@ import { Temporal } from "temporal-polyfill";
 import { dateOf } from "../../kernel/index.ts";
 import type { Recurrence } from "./recurrence.ts";
 
-/** Candidates that a rule may look at before it is refused: `FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30` never finds one. */
+/** The most candidates that a rule may examine: `FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30` never finds one. */
 const ITERATIONS_MAX = 10_000;
 
-/** An instant up to which a rule holds, itself included. */
+/** The UNTIL of a rule, which includes that instant. */
 const UNTIL = /(?<=^|[;:])\s*UNTIL\s*=\s*(\d{8}T\d{6}Z)\s*(;|$)/i;
 
 /**
- * The instants of a recurrence rule of RFC 5545 on a zone's clocks. It counts by what they show, whatever its frequency: a time that
- * they jump over is left out, and one that they show twice is due once, when they show it first.
+ * The instants of an RFC 5545 recurrence rule in a time zone. Rules count in local time at every frequency. A time that
+ * the clock skips is left out. A time that it repeats is due once, when it is first shown.
  *
- * The library is asked for the times that clocks show, as if they never changed: on a zone's own it loses hours for good where they
- * change between two of its candidates (`FREQ=MONTHLY;BYMONTHDAY=1` from 2012-07-30T03:00 in Africa/Casablanca).
- * @param start Its DTSTART, on those clocks: `2026-01-01T09:00`.
- * @throws Error if it is no rule.
+ * The library computes in UTC, because with a zone it loses hours when the offset changes between two candidates
+ * (`FREQ=MONTHLY;BYMONTHDAY=1` from 2012-07-30T03:00 in Africa/Casablanca).
+ * @param start The rule's DTSTART in local time: `2026-01-01T09:00`.
+ * @throws Error if the rule is not valid.
  */
 export function rruleRecurrence(rrule: string, start: string, zone: string): Recurrence {
   const dtstart = Temporal.PlainDateTime.from(start).toZonedDateTime("UTC");
@@ -47,14 +47,14 @@ function untilOf(rrule: string): number {
   return text === undefined ? Number.POSITIVE_INFINITY : Temporal.Instant.from(text).epochMilliseconds;
 }
 
-/** How far a zone's clocks have ever been put back at most, and more. */
+/** More than any zone has ever put its clocks back. */
 const PUT_BACK_MS = 24 * 3_600_000;
 
-/** The instants at which a zone's clocks first show the times of a recurrence, which are written as if they were of UTC. */
+/** The instants at which a zone's clock first shows the times of a recurrence, which are written as if they were UTC. */
 function onClocks(shown: Recurrence, zone: string): Recurrence {
   return {
     next(afterMs) {
-      // Whatever is shown up to there was shown before.
+      // All times up to this one have been shown before.
       let time = shown.next(shownAt(afterMs, zone));
       let ms = time === null ? null : firstShown(time, zone);
       while (time !== null && (ms === null || ms <= afterMs)) {
@@ -64,7 +64,7 @@ function onClocks(shown: Recurrence, zone: string): Recurrence {
       return ms;
     },
     previous(beforeMs) {
-      // Clocks that have just been put back have shown later times before.
+      // Just after the clock is put back, later times have been shown already.
       let time = shown.previous(shownAt(beforeMs, zone) + PUT_BACK_MS);
       let ms = time === null ? null : firstShown(time, zone);
       while (time !== null && (ms === null || ms >= beforeMs)) {
@@ -81,7 +81,7 @@ function shownAt(ms: number, zone: string): number {
   return zoned.toPlainDateTime().toZonedDateTime("UTC").epochMilliseconds;
 }
 
-/** Null for a time that the clocks jump over. */
+/** Null for a time that the clock skips. */
 function firstShown(time: number, zone: string): number | null {
   const local = Temporal.Instant.fromEpochMilliseconds(time).toZonedDateTimeISO("UTC").toPlainDateTime();
   const zoned = local.toZonedDateTime(zone, { disambiguation: "earlier" });

@@ -23,7 +23,7 @@ function first(count: number, timing: TimingInput, after: string): string[] {
 const berlin = (cron: string): TimingInput => ({ kind: "cron", cron, zone: "Europe/Berlin" });
 
 describe("when clocks go forward", () => {
-  test("a fixed time that they jump over is due at the first that exists", () => {
+  test("a skipped fixed time is due at the first time that exists", () => {
     expect(first(3, berlin("30 2 * * *"), "2026-03-28T00:00Z")).toEqual([
       "2026-03-28T01:30",
       "2026-03-29T01:00",
@@ -31,7 +31,7 @@ describe("when clocks go forward", () => {
     ]);
   });
 
-  test("an hourly one goes on every hour", () => {
+  test("an hourly schedule continues every hour", () => {
     expect(first(3, berlin("0 * * * *"), "2026-03-29T00:00Z")).toEqual([
       "2026-03-29T01:00",
       "2026-03-29T02:00",
@@ -63,7 +63,7 @@ describe("when clocks go back", () => {
     ]);
   });
 
-  test("so are times in a list", () => {
+  test("times in a list are due once too", () => {
     expect(first(3, berlin("30 2,3 * * *"), "2026-10-24T12:00Z")).toEqual([
       "2026-10-25T00:30",
       "2026-10-25T02:30",
@@ -71,7 +71,7 @@ describe("when clocks go back", () => {
     ]);
   });
 
-  test("an hourly one is due in both hours", () => {
+  test("an hourly schedule is due in both hours", () => {
     expect(first(3, berlin("30 * * * *"), "2026-10-25T00:00Z")).toEqual([
       "2026-10-25T00:30",
       "2026-10-25T01:30",
@@ -80,7 +80,7 @@ describe("when clocks go back", () => {
   });
 });
 
-test("A recurrence rule keeps its time of day, whatever the clocks have done since its start", () => {
+test("a recurrence rule keeps its time of day, whatever the clocks have done since its start", () => {
   const rule: TimingInput = {
     kind: "rrule",
     rrule: "FREQ=MONTHLY;BYMONTHDAY=1",
@@ -95,7 +95,7 @@ test("A recurrence rule keeps its time of day, whatever the clocks have done sin
   ]);
 });
 
-test("What a recurrence rule says of its end is an instant, itself included, wherever it says it", () => {
+test("the UNTIL of a recurrence rule is an inclusive instant, wherever it is written", () => {
   const last = Date.parse("2026-01-03T08:00Z");
   for (const rrule of ["FREQ=DAILY;UNTIL=20260103T080000Z", "UNTIL=20260103T080000Z;FREQ=DAILY"]) {
     const { next, previous } = instantsOf(
@@ -107,7 +107,7 @@ test("What a recurrence rule says of its end is an instant, itself included, whe
   }
 });
 
-test("An interval goes by its anchor alone, before it too", () => {
+test("an interval depends only on its anchor, also before it", () => {
   const every = timed({ kind: "interval", everyMs: 7_000, anchor: "2026-01-01T00:00:03.000Z" });
   const anchorMs = Date.parse("2026-01-01T00:00:03.000Z");
   expect(instantsOf(every).next(anchorMs)).toBe(anchorMs + 7_000);
@@ -116,7 +116,7 @@ test("An interval goes by its anchor alone, before it too", () => {
   expect(instantsOf(every).previous(anchorMs + 1)).toBe(anchorMs);
 });
 
-test("Bounds cut instants off: the first included, the last not", () => {
+test("bounds limit the instants: the first is included, the last is not", () => {
   const day = 24 * 3600_000;
   const startMs = Date.parse("2026-02-01T00:00:00.000Z");
   const bounded = timed(
@@ -129,7 +129,7 @@ test("Bounds cut instants off: the first included, the last not", () => {
   expect(previous(startMs)).toBeNull();
 });
 
-describe("a rule that makes no sense is refused, naming its field", () => {
+describe("an invalid rule is refused, naming its field", () => {
   const refused: [TimingInput, string][] = [
     [{ kind: "cron", cron: "every day" }, "timing.cron"],
     [{ kind: "cron", cron: "99 0 * * *" }, "timing.cron"],
@@ -152,7 +152,7 @@ describe("a rule that makes no sense is refused, naming its field", () => {
     expect(checkTiming(timed({ kind: "cron", cron: "0 0 31 2 *" }), 0)).toBeNull();
   });
 
-  test("a zone that is none is refused by the contract", () => {
+  test("an unknown zone is refused by the contract", () => {
     expect(Timing.safeParse({ kind: "cron", cron: "* * * * *", zone: "Mars/Olympus" }).success).toBe(false);
   });
 });
@@ -180,7 +180,7 @@ const field = (min: number, max: number) =>
     fc.integer({ min: 2, max: 7 }).map((step) => `*/${step}`),
   );
 
-/** Hours whose clocks change within a day: there two libraries may rightly differ, and the tests above say what we do. */
+/** Hours near a change of the clocks: two libraries may differ there, and the tests above define our behaviour. */
 function changesNear(zone: string, ms: number): boolean {
   const offset = (at: number) =>
     new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" })
@@ -198,17 +198,17 @@ function nextOf(other: { next(): { getTime(): number } }): number | null {
   }
 }
 
-test("Cron instants are those of another library, over zones and years, away from changes of the clocks", () => {
+test("cron instants equal those of another library, over zones and years, away from changes of the clocks", () => {
   const fields = fc.tuple(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6));
   fc.assert(
     fc.property(fields, zones, times, ([minute, hour, day, month, weekday], zone, at) => {
-      // With both days given, the first libraries of cron disagree about "or"; one of them stays open.
+      // If both days are given, cron libraries disagree about "or". One of them stays open.
       const cron = `${minute} ${hour} ${weekday === "*" ? day : "*"} ${month} ${weekday}`;
       const other = CronExpressionParser.parse(cron, { currentDate: at, tz: zone });
       const ours = instantsAfter(instantsOf(timed({ kind: "cron", cron, zone })), at.getTime());
       for (let count = 0; count < 5; count++) {
         const theirs = nextOf(other);
-        // The other library gives up on rare combinations that ours finds.
+        // The other library misses rare combinations that ours finds.
         if (theirs === null) return;
         const mine = ours.next().value as number;
         if (changesNear(zone, theirs) || changesNear(zone, mine)) return;
@@ -219,9 +219,9 @@ test("Cron instants are those of another library, over zones and years, away fro
   );
 });
 
-test("What is looked for on steady clocks is what a zone's own clocks say, over zones and years, their changes included", () => {
+test("a search with a fixed offset equals one with the zone's clocks, over zones, years and changes of the clocks", () => {
   const fields = fc.tuple(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6));
-  // Half of them near the nights in which most zones change their clocks.
+  // Half of the years are near nights in which most zones change their clocks.
   const changes = fc
     .tuple(
       fc.integer({ min: 2015, max: 2034 }),
@@ -244,7 +244,7 @@ test("What is looked for on steady clocks is what a zone's own clocks say, over 
   );
 });
 
-test("Going back from a cron instant leads where going forward came from", () => {
+test("going back from a cron instant returns to where going forward came from", () => {
   fc.assert(
     fc.property(fc.tuple(field(0, 59), field(0, 23)), zones, times, ([minute, hour], zone, at) => {
       const recurrence = instantsOf(timed({ kind: "cron", cron: `${minute} ${hour} * * *`, zone }));
@@ -257,7 +257,7 @@ test("Going back from a cron instant leads where going forward came from", () =>
   );
 });
 
-test("Instants of recurrence rules are those of another library, over years", () => {
+test("instants of recurrence rules equal those of another library, over years", () => {
   const { RRule } = rruleLibrary;
   const rules = fc.constantFrom(
     ...[

@@ -26,7 +26,7 @@ const parsed = (instant: string | null) => (instant === null ? null : Date.parse
 
 /**
  * The instants of a schedule.
- * @throws Error of the library that reads the rule, if it is none.
+ * @throws Error of the library if the rule is not valid.
  */
 export function instantsOf(timed: Timed): Recurrence {
   const bounds = { startMs: parsed(timed.startsAt), endMs: parsed(timed.endsAt) };
@@ -36,17 +36,17 @@ export function instantsOf(timed: Timed): Recurrence {
 /** The field of a timing that holds its rule. */
 const RULE_FIELD = { cron: "timing.cron", interval: "timing.everyMs", rrule: "timing.rrule" } as const;
 
-/** A rule that ends after so many instants has to be counted from its start at every look: 36 ms for the 9,000th hour. */
+/** A rule with COUNT is counted from its start at every look, which takes 36 ms for the 9,000th hour. */
 const COUNTED = /(^|;)\s*COUNT\s*=/i;
 
 function refuseCounted(timing: Timing): void {
   if (timing.kind !== "rrule" || !COUNTED.test(timing.rrule)) return;
   const [path, message] = [
     "timing.rrule",
-    "COUNT is not taken, because every look would count from the start",
+    "COUNT is not supported, because every look would count from the start",
   ];
   throw new Problem("invalid-schedule", `${path}: ${message}`, {
-    faults: [{ path, message, suggestion: "say when it ends: endsAt, or `--until` on the command line" }],
+    faults: [{ path, message, suggestion: "set an end instead: endsAt, or `--until` on the command line" }],
   });
 }
 
@@ -64,7 +64,7 @@ export function checkTiming(timed: Timed, nowMs: number): number | null {
   } catch (cause) {
     const path = RULE_FIELD[timed.timing.kind];
     const message = sentenceOf(cause);
-    const suggestion = "a cron expression reads like `0 3 * * 1-5`, a rule like `FREQ=MONTHLY;BYDAY=-1FR`";
+    const suggestion = "write a cron expression like `0 3 * * 1-5`, or a rule like `FREQ=MONTHLY;BYDAY=-1FR`";
     throw new Problem("invalid-schedule", `${path}: ${message}`, {
       faults: [{ path, message, suggestion }],
       cause,
@@ -72,7 +72,7 @@ export function checkTiming(timed: Timed, nowMs: number): number | null {
   }
 }
 
-/** What a library says of a rule, without its own class's name in front. */
+/** The message of a library's error without the name of its class. */
 export function sentenceOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
   return text.replace(/^\w+: /, "").slice(0, 300);

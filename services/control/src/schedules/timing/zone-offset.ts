@@ -1,13 +1,13 @@
 const DAY_MS = 24 * 3_600_000;
 const MINUTE_MS = 60_000;
 
-/** Days whose offsets one zone remembers. */
+/** The most days whose offsets are cached for a zone. */
 const DAYS_MAX = 1_000;
 
-/** Zones are few, and their offsets do not change while we run. */
+/** Zones are few, and their offsets do not change while the process runs. */
 const known = new Map<string, ZoneOffset>();
 
-/** How far a zone's clocks are ahead of UTC: what was asked for once is remembered. */
+/** The offsets of a zone from UTC. The answers are cached. */
 export function offsetOf(zone: string): ZoneOffset {
   const offset = known.get(zone) ?? new ZoneOffset(zone);
   known.set(zone, offset);
@@ -32,8 +32,9 @@ class ZoneOffset {
   }
 
   /**
-   * The offset in minutes, if it is a whole number and the same at the beginnings of all days of UTC from that before `fromMs`
-   * to that after `toMs`; else null. Clocks that change and change back within a day are none that a zone has had.
+   * The offset in minutes if it is a whole number and constant at the start of every UTC day, from the day before
+   * `fromMs`
+   * to the day after `toMs`; else null. No zone has ever changed its offset and back within a day.
    */
   steadyMinutes({ fromMs, toMs }: { fromMs: number; toMs: number }): number | null {
     const lastDay = Math.floor(toMs / DAY_MS) + 2;
