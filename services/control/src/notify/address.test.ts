@@ -51,19 +51,19 @@ test.each([
   ["https://2130706433/x", "its address is not a public one"],
   ["https://0x7f.1/x", "its address is not a public one"],
   ["https://localhost:8443/x", "its address is not a public one"],
-  ["https://user:pass@hooks.example.com/x", "an address has no name and password in it"],
+  ["https://user:pass@hooks.example.com/x", "an address must not contain a name or password"],
 ])("%s is refused", (url, why) => {
   expect(refusalOf(url, false)).toBe(why);
 });
 
-test("a name is judged by what it leads to when it is connected to", async () => {
+test("the address that a name resolves to is checked when the connection is made", async () => {
   const found = await new Promise((resolve) => {
     lookupPublic("localhost", {}, (error, address) => resolve(error ?? address));
   });
   expect(found).toMatchObject({ code: "address-refused" });
 });
 
-/** A server that answers each request in turn, and says what it was asked. */
+/** A server that sends the given answers in turn, and records the requests. */
 async function listen(answers: readonly { status: number; location?: string; body?: string }[]) {
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -91,7 +91,7 @@ const posting = (url: string, mayBePrivate: boolean) => ({
   proxy: null,
 });
 
-test("an address inside this network is reached only where the operator allows it", async () => {
+test("an address inside this network is allowed only by the operator", async () => {
   await using server = await listen([]);
   expect(await post(posting(server.url, false))).toEqual({
     status: null,
@@ -116,8 +116,11 @@ test("redirects are not followed, and large answers are not read", async () => {
   expect(server.asked).toEqual(["POST /secret-path", "POST /secret-path"]);
 });
 
-test("where nothing listens, that is said without the address", async () => {
+test("a refused connection is reported without the address", async () => {
   const server = await listen([]);
   await server[Symbol.asyncDispose]();
-  expect(await post(posting(server.url, true))).toEqual({ status: null, failure: "nothing listens there" });
+  expect(await post(posting(server.url, true))).toEqual({
+    status: null,
+    failure: "the connection was refused",
+  });
 });

@@ -2,7 +2,7 @@ import { type LookupAddress, lookup } from "node:dns";
 import { lookup as lookupAll } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
-/** Why an address may not be reached from here. */
+/** Why this server may not connect to an address. */
 export class AddressRefused extends Error {
   override readonly name = "AddressRefused";
   readonly code = "address-refused";
@@ -13,7 +13,8 @@ export class AddressRefused extends Error {
 }
 
 /**
- * What is not public: this host, private networks, links, carriers' networks, documentation, multicast, reserved.
+ * Addresses that are not public: loopback, private networks, link-local, carriers' networks, documentation, multicast,
+ * reserved.
  * @see https://www.iana.org/assignments/iana-ipv4-special-registry
  */
 const NOT_PUBLIC_4 = [
@@ -35,8 +36,8 @@ const NOT_PUBLIC_4 = [
 ];
 
 /**
- * Public addresses of version 6 are within 2000::/3. Of these, what carries an address of version 4 in itself (Teredo,
- * 6to4), benchmarks, identifiers and documentation are not.
+ * Public IPv6 addresses are within 2000::/3, except for these: addresses that contain an IPv4 address (Teredo, 6to4),
+ * benchmarks, identifiers and documentation.
  * @see https://www.iana.org/assignments/iana-ipv6-special-registry
  */
 const NOT_PUBLIC_6 = ["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
@@ -54,7 +55,7 @@ const notPublic4 = listOf("ipv4", NOT_PUBLIC_4);
 const notPublic6 = listOf("ipv6", NOT_PUBLIC_6);
 const global6 = listOf("ipv6", ["2000::/3"]);
 
-/** Whether an address is one of the public internet. What is no address is not. */
+/** Whether an address belongs to the public internet. False if the text is no address. */
 export function isPublic(address: string): boolean {
   const version = isIP(address);
   if (version === 4) return !notPublic4.check(address, "ipv4");
@@ -63,8 +64,9 @@ export function isPublic(address: string): boolean {
 }
 
 /**
- * Looks a host up for a connection, which then goes to just the address that was judged: a name that answers otherwise
- * a moment later changes nothing. One address that is not public refuses the whole name.
+ * Resolves a host for a connection. The connection then uses the checked address, so a later answer of DNS has no
+ * effect.
+ * A name is refused if any of its addresses is not public.
  */
 export const lookupPublic: LookupFunction = (hostname, options, done) => {
   lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
@@ -77,8 +79,9 @@ export const lookupPublic: LookupFunction = (hostname, options, done) => {
 };
 
 /**
- * Refuses a host whose name leads to an address here that is not public. A name that is not known here, as behind a
- * proxy that alone looks names up, is let through.
+ * Refuses a host whose name resolves here to an address that is not public. Accepts a name that does not resolve here,
+ * as
+ * behind a proxy that alone resolves names.
  */
 export async function refuseKnownPrivate(hostname: string): Promise<void> {
   const found = await lookupAll(hostname, { all: true }).catch(() => []);

@@ -15,21 +15,24 @@ import { getRunSummary } from "../runs/index.ts";
 import * as feed from "./feed-store.ts";
 import * as store from "./store.ts";
 
-/** Endings of one workspace that one round reads, and how many of them it looks at closely: each costs some statements. */
+/**
+ * How many ends of a workspace's runs one round reads, and how many it processes: each of those takes several
+ * statements.
+ */
 const SHARE = { read: 2_000, close: 100 } as const;
 
-/** Late runs that one round tells of. */
+/** The most late runs that one round reports. */
 const LATE_MAX = 200;
 
 type NotifierEvent = (typeof NOTIFIER_EVENTS)[number];
 
-/** Where a run is looked at. */
+/** The page of a run in the dashboard. */
 function urlOf({ config }: Pick<Deps, "config">, runId: string): string {
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   return `${config.publicUrl ?? `http://${host}:${config.port}`}/runs/${runId}`;
 }
 
-/** What a notifier is told of a run, or of nothing but that it is heard. */
+/** The notice about a run. Without a run: the notice of a test. */
 export function noticeOf(
   deps: Pick<Deps, "config">,
   args: { id: string; event: Delivery["event"]; at: Date; workspace: string; run: RunSummary | null },
@@ -42,7 +45,7 @@ export function noticeOf(
   return { id, event, at, workspace, run: { ...told, url: urlOf(deps, run.id) } };
 }
 
-/** A run, and what is to be told of it to whom. */
+/** A run, the event and the notifiers that receive it. */
 interface RunNotice {
   readonly run: RunSummary;
   readonly event: NotifierEvent;
@@ -75,7 +78,7 @@ async function enqueue(
   await store.insertDeliveries(tx, rows);
 }
 
-/** A run as it stands; null if it is gone. */
+/** The summary of a run. Null if the run is gone. */
 async function summaryOf(
   deps: Deps,
   args: { workspaceId: string; runId: string },
@@ -88,7 +91,7 @@ async function summaryOf(
   }
 }
 
-/** What the end of a run is to its deployment: a failure, the first success after one, or nothing to tell. */
+/** The event of a run's end: a failure, the first success after one, or null. */
 async function eventOf(tx: Tx, workspaceId: string, run: RunSummary): Promise<NotifierEvent | null> {
   const { deployment, id: runId, state } = run;
   if (state === "failed" || state === "crashed") {
@@ -105,7 +108,7 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): P
   const names = await store.selectWorkspaceNames(tx, workspaceIds);
   const failing = new Set(await store.selectFailing(tx, workspaceIds));
   for (const { workspaceId, runId, state, changedAt } of ended) {
-    // Nearly all runs succeed after one that did: those are nobody's changes, and are not read.
+    // Nearly all runs succeed after a success. They cause no event and are not read.
     if (state === "completed" && !failing.has(workspaceId)) continue;
     const run = await summaryOf(deps, { workspaceId, runId });
     const event = run === null ? null : await eventOf(tx, workspaceId, run);
@@ -123,13 +126,13 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): P
   }
 }
 
-/** Tells of endings; one by one if that fails, so that one which cannot be told of is set aside and the feed goes on. */
+/** Reports ends of runs together. If that fails, it reports them one by one and sets the failing ones aside. */
 async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
   const whole = await undoneIfFailed(tx, (part) => tellEnded(part, deps, ended));
   if (whole === null) return;
   deps.log.warn(
     { err: whole, periodicJob: "notify" },
-    "endings could not be told of together; they are told of one by one",
+    "ends of runs could not be reported together; they are reported one by one",
   );
   for (const one of ended) {
     const error = await undoneIfFailed(tx, (part) => tellEnded(part, deps, [one]));
@@ -139,7 +142,7 @@ async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): 
   }
 }
 
-/** Tells of the next endings of one workspace, unless another process does. @returns how many there were */
+/** Reports the next ends of runs in one workspace, unless another process does. @returns how many there were */
 async function tellShare(deps: Deps, args: { workspaceId: string; last: number }): Promise<number> {
   const { workspaceId, last } = args;
   return inTransaction(deps, async (tx) => {
@@ -155,7 +158,7 @@ async function tellShare(deps: Deps, args: { workspaceId: string; last: number }
   });
 }
 
-/** The first of these endings, as many as one round tells of. Successes after a success are nobody's changes. */
+/** The first ends, as many as one round processes. A success after a success causes no event. */
 function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly feed.PlacedRow[] {
   let close = 0;
   let mayRecover = isFailing;
@@ -168,9 +171,11 @@ function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly 
 }
 
 /**
- * Turns the change feed's endings into deliveries, exactly once: the deliveries, how deployments stand and how far the
- * feed was read for a workspace commit together. A round tells of so many endings of each workspace, so that one with a great many
- * holds up no other. One process at a time for each.
+ * Turns the ends of runs in the change feed into deliveries, exactly once. The deliveries, the deployments' standings
+ * and
+ * the workspace's position in the feed commit together. A round has a share for each workspace, so that a busy
+ * workspace
+ * does not delay others. One process at a time for each workspace.
  */
 export const derivePeriodicJob: PeriodicJob = {
   name: "notify",
@@ -197,7 +202,7 @@ export const derivePeriodicJob: PeriodicJob = {
       try {
         told += await tellShare(deps, { workspaceId, last });
       } catch (error) {
-        // The others are told of theirs first.
+        // The other workspaces are served first.
         failures.push(error);
       }
     }
@@ -208,7 +213,7 @@ export const derivePeriodicJob: PeriodicJob = {
   },
 };
 
-/** Tells of runs that have not begun in time, each once per notifier. */
+/** Reports runs that have not started in time, once per notifier. */
 export const latePeriodicJob = perRowJob<store.LateRun>({
   name: "notify-late",
   everyMs: 5_000,

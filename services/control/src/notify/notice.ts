@@ -4,12 +4,12 @@ import type { Notice, Notifier } from "@towpath/contract";
 const SECRET_BYTES = 24;
 const SECRET_PREFIX = "whsec_";
 
-/** A new secret to sign with, as Standard Webhooks write it. */
+/** A new signing secret in the format of Standard Webhooks. */
 export function newNotifierSecret(): string {
   return `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString("base64")}`;
 }
 
-/** What is signed: which delivery, when, and the body. */
+/** The signed parts: the delivery's id, the time and the body. */
 export interface Signed {
   readonly id: string;
   /** Seconds since 1970. */
@@ -26,7 +26,7 @@ export function signatureOf(secret: string, { id, timestamp, body }: Signed): st
   return `v1,${createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64")}`;
 }
 
-/** Text in what Slack shows: three characters mean something there. */
+/** Text with Slack's three special characters escaped. */
 function plain(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
@@ -38,10 +38,10 @@ const HEADS: Readonly<Record<Notice["event"], string>> = {
   test: "✓",
 };
 
-/** A notice as one line. */
+/** A notice as one sentence. */
 function lineOf({ event, run, workspace }: Notice): string {
   if (run === null)
-    return `${HEADS[event]} A test from workspace ${plain(workspace)}: this address hears of its runs.`;
+    return `${HEADS[event]} A test from workspace ${plain(workspace)}: notices about its runs arrive here.`;
   const link = `<${run.url}|run ${run.id.slice(-8)}>`;
   const who = `*${plain(run.deployment)}*${run.name === null ? "" : ` (${plain(run.name)})`}`;
   const what: Record<"failure" | "late" | "recovery", string> = {
@@ -52,7 +52,7 @@ function lineOf({ event, run, workspace }: Notice): string {
   return `${HEADS[event]} ${who} ${event === "test" ? "" : what[event]}: ${link}`;
 }
 
-/** The body of a delivery, by what its receiver understands. */
+/** The body of a delivery in the format of its receiver. */
 export function bodyOf(kind: Notifier["kind"], notice: Notice): string {
   return JSON.stringify(kind === "slack" ? { text: lineOf(notice) } : notice);
 }

@@ -27,7 +27,7 @@ import { sendNow } from "./send.ts";
 import * as store from "./store.ts";
 import { notifier } from "./table.ts";
 
-/** Tests of one notifier within a minute at most: what is behind an address is somebody's. */
+/** The most tests of one notifier in a minute: the address may belong to a third party. */
 const TESTS_MAX = 6;
 const TESTS_WITHIN_MS = 60_000;
 
@@ -77,8 +77,9 @@ async function notifierNamed(deps: Deps, args: { scope: Scope; name: string }): 
 }
 
 /**
- * Makes a notifier. What happens from now on is told to it.
- * @throws Problem `notifier-refused` if its address is not one that may be notified; `notifier-exists`; `deployment-not-found`; `quota-exceeded`.
+ * Creates a notifier. It receives what happens from now on.
+ * @throws Problem `notifier-refused` if its address is not allowed; `notifier-exists`; `deployment-not-found`;
+ * `quota-exceeded`.
  */
 export async function createNotifier(
   deps: Deps,
@@ -107,7 +108,7 @@ export async function createNotifier(
     if (!(await store.insertNotifier(tx, row)))
       throw new Problem(
         "notifier-exists",
-        `There is a notifier "${row.name}"; delete it first, or choose another name.`,
+        `The notifier "${row.name}" already exists. Delete it first, or choose another name.`,
       );
     await keepQuota(tx, deps, { quota: "notifiers", workspaceId, table: notifier });
     await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: row.id }]);
@@ -133,7 +134,7 @@ export async function listNotifiers(
   });
 }
 
-/** Deletes a notifier with what it was still to be told. Repeating it changes nothing. */
+/** Deletes a notifier with its open deliveries. A repeated call changes nothing. */
 export async function deleteNotifier(deps: Deps, args: { scope: Scope; name: string }): Promise<void> {
   const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
@@ -143,7 +144,7 @@ export async function deleteNotifier(deps: Deps, args: { scope: Scope; name: str
 }
 
 /**
- * Sends a test at once. It waits for another try like any delivery if it fails.
+ * Sends a test at once. If it fails, it is tried again like any delivery.
  * @throws Problem `notifier-not-found`; `too-many-requests` at TESTS_MAX within a minute.
  */
 export async function testNotifier(deps: Deps, args: { scope: Scope; name: string }): Promise<Delivery> {
@@ -154,7 +155,10 @@ export async function testNotifier(deps: Deps, args: { scope: Scope; name: strin
   const recent = await store.selectDeliveries(deps.database.db, { ...list, limit: TESTS_MAX });
   const oldest = recent.filter(({ event }) => event === "test").at(TESTS_MAX - 1);
   if (oldest !== undefined && oldest.createdAt.getTime() > at.getTime() - TESTS_WITHIN_MS)
-    throw new Problem("too-many-requests", `At most ${TESTS_MAX} tests a minute. Try again in a minute.`);
+    throw new Problem(
+      "too-many-requests",
+      `A notifier allows ${TESTS_MAX} tests a minute. Try again in a minute.`,
+    );
   const id = uuidv7(deps.clock.nowMs());
   const names = await store.selectWorkspaceNames(deps.database.db, [workspaceId]);
   const workspace = names.get(workspaceId) ?? "";

@@ -55,7 +55,7 @@ beforeEach(async () => {
   await testEnv.stamp();
 });
 afterEach(async () => {
-  // One test's notifiers hear nothing of another's runs, but periodic jobs serve all of them.
+  // A test's notifiers receive nothing about another test's runs, but periodic jobs serve all of them.
   await testEnv.deps.database.db.execute(sql`delete from notifier`);
 });
 afterAll(async () => {
@@ -86,7 +86,7 @@ async function finish(outcome: "completed" | "failed", deployment = "flow"): Pro
   return id;
 }
 
-/** Does all that is due now. */
+/** Runs everything that is due. */
 async function settle(): Promise<void> {
   await testEnv.stamp();
   while ((await derivePeriodicJob.runOnce(testEnv.deps)).worked);
@@ -98,7 +98,7 @@ const notices = () => received.map(({ body }) => Notice.parse(JSON.parse(body)))
 const deliveries = async () =>
   (await listDeliveries(testEnv.deps, { scope: tenancy.scope, limit: 50 })).items;
 
-test("a failure is told once, signed, with where to look and nothing that the run was given or said", async () => {
+test("a failure is sent once, signed, with a link and without parameters or error messages", async () => {
   const { secret } = await notifier();
   const runId = await finish("failed");
   await settle();
@@ -124,7 +124,7 @@ test("a failure is told once, signed, with where to look and nothing that the ru
   ]);
 });
 
-test("a success is told only when it is the first after a failure of its deployment", async () => {
+test("a success is sent only if it is the first after a failure of its deployment", async () => {
   await notifier();
   await tenancy.deploy("other");
   await finish("completed");
@@ -142,7 +142,7 @@ test("a success is told only when it is the first after a failure of its deploym
   expect(notices().find(({ event }) => event === "recovery")?.run?.id).toBe(back);
 });
 
-test("a notifier hears only what it asked for, of its own deployment and workspace, and from when it was made", async () => {
+test("a notifier receives only the events it asked for, of its deployment and workspace, since its creation", async () => {
   await tenancy.deploy("other");
   await notifier({ name: "first" });
   await finish("failed");
@@ -164,7 +164,7 @@ test("a notifier hears only what it asked for, of its own deployment and workspa
   ]);
 });
 
-test("a run that has not begun in time is told as late, once, whatever it waits for", async () => {
+test("a run that has not started in time is reported as late, once, whatever it waits for", async () => {
   await notifier({ events: ["late"], lateAfterMs: 60_000 });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   await testEnv.pass(50_000);
@@ -176,7 +176,7 @@ test("a run that has not begun in time is told as late, once, whatever it waits 
   expect(notices().map(({ event, run }) => [event, run?.id, run?.state])).toEqual([["late", id, "ready"]]);
 });
 
-test("what is not taken is tried again ever later, under the same id, and given up in the end", async () => {
+test("a delivery that is not accepted is tried again after growing pauses, with the same id, and given up in the end", async () => {
   await notifier();
   await finish("failed");
   answer = 503;
@@ -200,7 +200,7 @@ test("what is not taken is tried again ever later, under the same id, and given 
   expect(items[0]?.latest).toMatchObject({ state: "given-up", failure: "it answered 503" });
 });
 
-test("a sender that dies before it says what became of it is followed by another, with the same id", async () => {
+test("if a sender dies before it records the result, another sends the delivery with the same id", async () => {
   await notifier();
   await finish("failed");
   await testEnv.stamp();
@@ -224,7 +224,7 @@ test("a sender that dies before it says what became of it is followed by another
   expect(await deliveries()).toEqual([expect.objectContaining({ id: taken.id, state: "sent", tries: 2 })]);
 });
 
-test("however many processes read the feed and send, each thing is told once", async () => {
+test("however many processes read the feed and send, each event is sent once", async () => {
   await notifier();
   for (let runs = 0; runs < 5; runs++) await finish("failed");
   await testEnv.stamp();
@@ -235,7 +235,7 @@ test("however many processes read the feed and send, each thing is told once", a
   expect(received).toHaveLength(5);
 });
 
-test("one workspace with a great many endings does not hold up another's", async () => {
+test("a workspace with very many ends of runs does not delay another", async () => {
   const other = await openTenancy(testEnv);
   await notifier();
   await notifier({}, other);
@@ -256,7 +256,7 @@ test("one workspace with a great many endings does not hold up another's", async
   expect(rows.map(({ left }) => left)).toEqual(["0"]);
 });
 
-test("an ending that cannot be told of is set aside whole, and is told of once it can be", async () => {
+test("an end that cannot be reported is set aside whole, and is reported once it can be", async () => {
   await notifier();
   await finish("failed");
   await testEnv.stamp();
@@ -274,7 +274,7 @@ test("an ending that cannot be told of is set aside whole, and is told of once i
   expect(received).toHaveLength(1);
 });
 
-test("a test says what became of it, and no more than a few a minute are sent", async () => {
+test("a test returns its result, and only a few a minute are sent", async () => {
   await notifier({ kind: "slack" });
   expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
     event: "test",
@@ -297,7 +297,7 @@ test("a test says what became of it, and no more than a few a minute are sent", 
   await expect(more).rejects.toMatchObject({ code: "too-many-requests" });
 });
 
-test("Slack is told in one line, in which a name cannot mark anything up", () => {
+test("Slack gets one line, in which a name cannot add markup", () => {
   const run = {
     id: "0199a000-0000-7000-8000-00000000000a",
     name: "<!channel> & co",
@@ -316,7 +316,7 @@ test("Slack is told in one line, in which a name cannot mark anything up", () =>
   });
 });
 
-test("an address is shown without what is secret in it, and of another workspace there is nothing", async () => {
+test("an address is shown without its secret parts, and never in another workspace", async () => {
   await notifier();
   const { items } = await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 });
   expect(items).toHaveLength(1);
@@ -332,7 +332,7 @@ test("an address is shown without what is secret in it, and of another workspace
   expect((await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 })).items).toEqual([]);
 });
 
-test("a notifier of the same name, of no deployment or with an address that may not be told is refused", async () => {
+test("a notifier with an existing name, an unknown deployment or a forbidden address is refused", async () => {
   await notifier();
   await expect(notifier()).rejects.toMatchObject({ code: "notifier-exists" });
   await expect(notifier({ name: "b", deployment: "nothing" })).rejects.toMatchObject({
@@ -346,7 +346,7 @@ test("a notifier of the same name, of no deployment or with an address that may 
   });
 });
 
-/** Copies the only delivery there is: it is due for another notifier as well, so often, so much later. */
+/** Copies the only delivery for another notifier, this many times, due this much later. */
 async function copyDelivery(to: { workspaceId: string; notifierId: string; times: number; laterMs: number }) {
   await testEnv.deps.database.db.execute(sql`
     insert into notifier_delivery (id, workspace_id, notifier_id, event, run_id, notice, state, tries, next_at, created_at)
@@ -355,7 +355,7 @@ async function copyDelivery(to: { workspaceId: string; notifierId: string; times
     from (select * from notifier_delivery order by id limit 1) one, generate_series(1, ${to.times}::int)`);
 }
 
-test("receivers of one workspace that do not answer hold up no other workspace, and have a share", async () => {
+test("slow receivers of one workspace have a share, and delay no other workspace", async () => {
   const held = new Set<Socket>();
   const tarpit = createServer((request) => void held.add(request.socket));
   await new Promise<void>((resolve) => tarpit.listen(0, "127.0.0.1", resolve));

@@ -5,39 +5,39 @@ import { certificateFault } from "@towpath/contract";
 import { AddressRefused, isPublic, lookupPublic, refuseKnownPrivate } from "./address.ts";
 import { ProxyFault, throughProxy, type Way } from "./proxy.ts";
 
-/** How long one try may take in all, milliseconds. */
+/** The longest time of one try, milliseconds. */
 const TRY_MS = 10_000;
 
-/** What of an answer is read at most, bytes: nothing in it is kept. */
+/** The most bytes of an answer that are read. None of them is kept. */
 const ANSWER_BYTES_MAX = 16 * 1024;
 
-/** What is sent. */
+/** A request to send. */
 export interface Posting {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** Whether it may go to addresses that are not public. */
+  /** Whether addresses that are not public are allowed. */
   readonly mayBePrivate: boolean;
-  /** Address of the proxy that it goes through; null: it goes directly. */
+  /** The address of the proxy. Null: the request goes directly. */
   readonly proxy: string | null;
 }
 
-/** What became of it. `failure` is null when it was taken; it never holds the address. */
+/** The result of a try. `failure` is null if the receiver accepted it; it never contains the address. */
 export interface Posted {
   readonly status: number | null;
   readonly failure: string | null;
 }
 
-/** A host as a connection is made to it: without the brackets of an address of version 6. */
+/** A URL's host without the brackets of an IPv6 address. */
 const hostOf = (url: URL) => url.hostname.replace(/^\[|\]$/g, "");
 
 /**
- * Why this address cannot be posted to, as far as it says itself; null when nothing speaks against it. What its name
- * leads to is judged when it is connected to.
+ * Why the text of an address forbids posting to it; null if it does not. Its name is checked when the connection is
+ * made.
  */
 export function refusalOf(text: string, mayBePrivate: boolean): string | null {
   const url = new URL(text);
-  if (url.username !== "" || url.password !== "") return "an address has no name and password in it";
+  if (url.username !== "" || url.password !== "") return "an address must not contain a name or password";
   if (mayBePrivate) return null;
   if (url.protocol !== "https:") return "it must be an https address";
   if (isIP(hostOf(url)) !== 0 && !isPublic(hostOf(url))) return "its address is not a public one";
@@ -45,8 +45,8 @@ export function refusalOf(text: string, mayBePrivate: boolean): string | null {
 }
 
 /**
- * Sends one body once. Redirects are not followed: they would lead to an address that nobody judged. Through a proxy, the
- * name is judged here as far as it is known here; what the proxy takes it for is the proxy's to judge. Never throws.
+ * Sends one body once. It follows no redirects, because their targets are not checked. With a proxy the name is checked
+ * only if it resolves here; the proxy checks the rest. Never throws.
  */
 export async function post(args: Posting): Promise<Posted> {
   const failed = (failure: string) => ({ status: null, failure });
@@ -93,9 +93,9 @@ function exchange(a: Posting, b: { signal: AbortSignal; way: Way }): Promise<Pos
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name could not be looked up",
-  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "its name does not exist",
+  EAI_AGAIN: "its name could not be resolved",
+  ECONNREFUSED: "the connection was refused",
   ECONNRESET: "the connection broke",
   ETIMEDOUT: "it did not answer in time",
   ABORT_ERR: "it did not answer in time",
@@ -103,7 +103,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ENETUNREACH: "it cannot be reached from here",
 };
 
-/** A failure as people read it. Messages of the network hold addresses, so none is passed on. */
+/** The text of a failure for people. Messages of the network contain addresses, so they are not repeated. */
 function sentenceOf(error: unknown): string {
   if (error instanceof AddressRefused || error instanceof ProxyFault) return error.message;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";

@@ -26,7 +26,7 @@ const posting = (args: { url: string; proxy: string; mayBePrivate?: boolean }) =
   ...args,
 });
 
-test("an https notice goes through a tunnel of the proxy, to the host whose certificate is checked", async () => {
+test("an https notice goes through a tunnel of the proxy, to a host whose certificate is checked", async () => {
   const tls = makeCertificates([HOST]);
   const received: string[] = [];
   await using receiver = await listening(
@@ -57,7 +57,7 @@ test("an https notice goes through a tunnel of the proxy, to the host whose cert
   expect(proxy.asked).toEqual([`${HOST}:443`, `${HOST}:443`, "other.test:443"]);
 });
 
-test("an http one is handed to the proxy whole, with the proxy's login and no other", async () => {
+test("an http request is sent to the proxy whole, with the proxy's login and no other", async () => {
   const received: unknown[] = [];
   await using proxy = await listening(
     createPlain((request, response) => {
@@ -74,7 +74,7 @@ test("an http one is handed to the proxy whole, with the proxy's login and no ot
   expect(received).toEqual([["http://hooks.test:8080/x?y=1", "hooks.test:8080", `Basic ${login}`]]);
 });
 
-test("a proxy opens no way to what is private here", async () => {
+test("a proxy does not make private addresses reachable", async () => {
   await using proxy = await startConnectProxy(() => 1);
   for (const url of ["https://169.254.169.254/latest", "https://[::1]/x", "https://localhost./x"])
     expect(await post(posting({ url, proxy: proxy.url }))).toMatchObject({
@@ -83,7 +83,7 @@ test("a proxy opens no way to what is private here", async () => {
   expect(proxy.asked).toEqual([]);
 });
 
-test("a proxy that refuses, or is not there, is told as such, without its login", async () => {
+test("a proxy that refuses or is unreachable is reported without its login", async () => {
   await using proxy = await listening(
     createPlain().on("connect", (_, socket) => socket.end("HTTP/1.1 407 No\r\n\r\n")),
   );
@@ -93,13 +93,13 @@ test("a proxy that refuses, or is not there, is told as such, without its login"
   expect(await post(through(1))).toEqual({ status: null, failure: "the proxy cannot be reached" });
 });
 
-test("the variables are read in either case of letters", () => {
+test("the variables are read in upper and lower case", () => {
   const { proxies } = parseConfig({ https_proxy: "http://p:3128", NO_PROXY: ".internal" });
   expect(proxyAddressFor("https://hooks.example/x", proxies)).toBe("http://p:3128");
   expect(proxyAddressFor("https://hooks.internal/x", proxies)).toBeNull();
 });
 
-test("a proxy of another kind keeps nothing from starting, and is told by what was to go through it", async () => {
+test("a proxy of another kind does not prevent the start; the delivery that needs it reports it", async () => {
   for (const proxy of ["socks5://me:hidden@p", "p:3128", "nonsense"]) {
     expect(parseConfig({ HTTPS_PROXY: proxy }).proxies.HTTPS_PROXY).toBe(proxy);
     expect(await post(posting({ url: `https://${HOST}/x`, proxy }))).toEqual({

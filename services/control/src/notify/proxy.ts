@@ -2,7 +2,7 @@ import { type RequestOptions, request } from "node:http";
 import { isIP, type Socket } from "node:net";
 import { connect } from "node:tls";
 
-/** A proxy does not let a request through. Its address, which may hold a password, is not part of the message. */
+/** A proxy refuses a request. The message does not contain its address, which may hold a password. */
 export class ProxyFault extends Error {
   override readonly name = "ProxyFault";
 }
@@ -35,7 +35,7 @@ function openTunnel(target: URL, args: { proxy: URL; signal: AbortSignal }): Pro
     socket.destroy();
     reject(new ProxyFault(`the proxy answered ${statusCode}`));
   });
-  // Whoever answers without a tunnel is no proxy.
+  // A server that answers CONNECT with a normal response is no proxy.
   asked.on("response", (answer) => {
     answer.destroy();
     reject(new ProxyFault(`the proxy answered ${answer.statusCode}`));
@@ -47,14 +47,14 @@ function openTunnel(target: URL, args: { proxy: URL; signal: AbortSignal }): Pro
   return promise;
 }
 
-/** How a request is sent: what it says to Node's own client, and headers of its own. */
+/** How a request is sent: options for Node's own client, and additional headers. */
 export interface Way {
   readonly options: RequestOptions;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
- * How a request goes through a proxy: https ones in a tunnel, whose far end proves to be the host that was meant.
+ * Routes a request through a proxy. An https request uses a tunnel, and TLS proves the identity of the host.
  * @throws ProxyFault.
  */
 export async function throughProxy(url: string, args: { proxy: string; signal: AbortSignal }): Promise<Way> {

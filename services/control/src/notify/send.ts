@@ -15,20 +15,20 @@ import { type Posted, post } from "./post.ts";
 import * as store from "./store.ts";
 import { UnderWay } from "./under-way.ts";
 
-/** Deliveries that one process sends at the same time. */
+/** The most deliveries that one process sends at the same time. */
 const SENT_AT_ONCE = 64;
-/** Those of one workspace among them: receivers of one that do not answer leave room for the others. */
+/** The most of these for one workspace, so that slow receivers leave room for other workspaces. */
 const SHARE = 4;
-/** How long a round waits for answers, milliseconds. What is still under way then goes on beside the next round. */
+/** How long a round waits for answers, milliseconds. Open deliveries continue beside the next round. */
 const ROUND_MS = 1_000;
 
-/** After how long a delivery whose sender said nothing is tried again, milliseconds: longer than a try takes. */
+/** How long until a delivery is tried again if its sender dies, milliseconds. Longer than a try takes. */
 const LEASE_MS = 20_000;
 
-/** How long after each failed try the next one comes, milliseconds: about a day and a half in all. */
+/** The pauses after each failed try, milliseconds: about a day and a half in all. */
 const PAUSES_MS = [10_000, 60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000, 8 * 3_600_000, 24 * 3_600_000];
 
-/** How long deliveries that are over can be looked at, milliseconds. */
+/** How long finished deliveries are kept, milliseconds. */
 const KEPT_MS = 30 * 24 * 3_600_000;
 const FORGET_MAX = 1_000;
 
@@ -40,7 +40,7 @@ function outcomeOf(due: store.DueRow, { status, failure }: Posted): store.Outcom
   return { id, tries, state: over ? "given-up" : "waiting", status, failure, againMs };
 }
 
-/** Sends what was taken and notes what became of it. A process that dies between the two sends it again, with the same id. */
+/** Sends a delivery and records the result. If the process dies in between, the delivery is sent again with the same id. */
 export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome> {
   const body = bodyOf(due.kind, due.notice);
   const timestamp = Math.floor(deps.clock.nowMs() / 1000);
@@ -70,7 +70,7 @@ async function noted(deps: Deps, due: store.DueRow, posted: Posted): Promise<sto
   return outcome;
 }
 
-/** What processes are sending, per database. Weak, so that it ends with it. */
+/** The open deliveries of this process, per database. Weak, so that it ends with the database. */
 const underWayOf = new WeakMap<Database, UnderWay>();
 
 function underWayFor(database: Database): UnderWay {
@@ -80,8 +80,9 @@ function underWayFor(database: Database): UnderWay {
 }
 
 /**
- * Sends one delivery. One that cannot even be made up is a failed try, like one that is refused: no other waits for it. If
- * the database is away, it is due again once its lease is over.
+ * Sends one delivery. If its message cannot be made, the try fails like a refused one, and does not delay others. If
+ * the
+ * database is away, the delivery is due again when its lease ends.
  */
 async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
   try {
@@ -93,14 +94,14 @@ async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
       row: due.id,
       subject: due.notifierId,
     };
-    deps.log.error({ err: error, ...which, failures: due.tries }, "a delivery could not be sent or noted");
+    deps.log.error({ err: error, ...which, failures: due.tries }, "a delivery could not be sent or recorded");
     if (isDatabaseAway(error)) return;
-    const failure = "The control plane could not make up the message; its log tells why.";
+    const failure = "The control plane could not make the message. Its log says why.";
     await noted(deps, due, { status: null, failure }).catch(() => {});
   }
 }
 
-/** Begins to send what is due, as far as there is room. @returns how many. */
+/** Starts sending due deliveries, as far as there is room. @returns how many. */
 async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
   const limit = SENT_AT_ONCE - underWay.size;
   if (limit <= 0) return 0;
@@ -115,8 +116,9 @@ async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
 }
 
 /**
- * Sends deliveries that are due. Any number of processes may: each takes others. A round ends when all are sent, or after
- * a second: a receiver that does not answer holds up only its own workspace, and that only by its share.
+ * Sends due deliveries. Any number of processes may run it: each takes different ones. A round ends when all are sent,
+ * or
+ * after a second. A slow receiver delays only its own workspace, and there only the share of that workspace.
  */
 export const sendPeriodicJob: PeriodicJob = {
   name: "notify-send",
@@ -138,13 +140,13 @@ export const sendPeriodicJob: PeriodicJob = {
   },
 };
 
-/** Takes one delivery that was just written, and sends it. */
+/** Takes one delivery that was just inserted, and sends it. */
 export async function sendNow(deps: Deps, id: string): Promise<void> {
   const due = await store.takeOne(deps.database.db, deps.clock, { leaseMs: LEASE_MS, id });
   if (due !== null) await send(deps, due);
 }
 
-/** Forgets deliveries that are over, once nobody asks any more. */
+/** Deletes finished deliveries after their retention. */
 export const forgetDeliveriesPeriodicJob: PeriodicJob = {
   name: "forget-deliveries",
   everyMs: 10 * 60_000,

@@ -11,24 +11,24 @@ import {
 } from "../kernel/index.ts";
 import { notifier, notifierDelivery } from "./table.ts";
 
-/** A notifier as the database holds it. */
+/** A row of notifier. */
 export type NotifierRow = typeof notifier.$inferSelect;
 
-/** A delivery as the database holds it, with the name of its notifier. */
+/** A row of notifier_delivery, with the name of its notifier. */
 export interface DeliveryRow extends Omit<typeof notifierDelivery.$inferSelect, "notice"> {
   readonly notifier: string;
 }
 
-/** States of a run that has not begun, whatever it waits for. */
+/** States of a run that has not started, whatever it waits for. */
 const UNBEGUN: readonly RunState[] = RUN_TRANSITIONS.expire.from;
 
-/** The time by which all of this is decided: the database's. */
+/** The database's time, or the test's. */
 export async function readNow(from: Queryable, clock: Clock): Promise<Date> {
   const [row] = await from.execute<{ at: string }>(sql`select ${now(clock)} as at`);
   return new Date(row?.at ?? 0);
 }
 
-/** Writes a notifier unless one of its name is there. The first of all begins at the feed's end, whatever was before. */
+/** Inserts a notifier unless one of this name exists. The first notifier of a workspace starts at the end of the feed. */
 export async function insertNotifier(tx: Tx, row: NotifierRow): Promise<boolean> {
   await tx.execute(sql`update notifier_feed set position = (select last_position from change_feed)
     where not exists (select 1 from notifier)`);
@@ -77,7 +77,7 @@ export async function deleteNotifierRow(
 const COLUMNS = sql`d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", h.name as notifier, d.event,
   d.run_id as "runId", d.state, d.tries, d.next_at as "nextAt", d.status, d.failure, d.created_at as "createdAt"`;
 
-/** Instants of raw statements arrive as text. */
+/** Raw statements return instants as text. */
 type RawDelivery = Omit<DeliveryRow, "nextAt" | "createdAt"> & {
   readonly nextAt: string | null;
   readonly createdAt: string;
@@ -122,7 +122,7 @@ export async function selectLatest(
   return found.map(deliveryOf);
 }
 
-/** Writes deliveries; one that is there already for the same notifier, event and run stays as it is. @returns how many are new. */
+/** Inserts deliveries, one per notifier, event and run. Existing ones stay as they are. @returns how many are new. */
 export async function insertDeliveries(
   tx: Queryable,
   rows: readonly (typeof notifierDelivery.$inferInsert)[],
@@ -163,7 +163,7 @@ export async function selectWorkspaceNames(
   return new Map(found.map(({ id, name }) => [id, name]));
 }
 
-/** Notes that a deployment's latest run failed. */
+/** Records that a deployment's latest run failed. */
 export async function setFailing(
   tx: Tx,
   args: { workspaceId: string; deployment: string; runId: string },
@@ -174,7 +174,7 @@ export async function setFailing(
     on conflict (workspace_id, deployment) do update set failed_run_id = excluded.failed_run_id`);
 }
 
-/** Notes that a deployment's latest run succeeded. @returns whether the one before had failed. */
+/** Records that a deployment's latest run succeeded. @returns whether the one before had failed. */
 export async function setWorking(
   tx: Tx,
   args: { workspaceId: string; deployment: string },
@@ -184,14 +184,14 @@ export async function setWorking(
   return gone.length > 0;
 }
 
-/** A run that has not begun in time, and the notifiers that are to hear of it. */
+/** A run that has not started in time, and the notifiers that have not reported it. */
 export interface LateRun extends Record<string, unknown> {
   readonly workspaceId: string;
   readonly id: string;
   readonly notifierIds: readonly string[];
 }
 
-/** Runs that are late for notifiers which have not heard of it. The live table is small. */
+/** Late runs that some notifier has not reported. The live table is small. */
 export async function selectLate(from: Queryable, clock: Clock, which: Which): Promise<LateRun[]> {
   return from.execute<LateRun>(sql`
     select r.workspace_id as "workspaceId", r.id, json_agg(h.id::text) as "notifierIds"
@@ -204,7 +204,7 @@ export async function selectLate(from: Queryable, clock: Clock, which: Which): P
     group by r.workspace_id, r.id, r.due_at order by r.due_at limit ${which.limit}`);
 }
 
-/** A delivery that is tried now. */
+/** A delivery to be tried now. */
 export interface DueRow extends Record<string, unknown> {
   readonly id: string;
   readonly workspaceId: string;
@@ -216,20 +216,21 @@ export interface DueRow extends Record<string, unknown> {
   readonly secret: string;
 }
 
-/** Which deliveries that are due are taken. */
+/** Which due deliveries are taken. */
 export interface Taking {
   readonly limit: number;
   readonly leaseMs: number;
-  /** How many of one workspace may be under way at once. */
+  /** The most open deliveries of one workspace. */
   readonly share: number;
-  /** How many are under way, by workspace. */
+  /** The number of open deliveries, by workspace. */
   readonly underWay: ReadonlyMap<string, number>;
 }
 
 /**
- * Takes deliveries that are due, the first of each workspace before the second of any. Each is due again after `leaseMs`:
- * whoever took it may die before it says what became of it. Steps over index notifier_delivery_waiting from workspace to
- * workspace, so that what it costs depends on the number of workspaces that have some, not on how many they have.
+ * Takes due deliveries, the first of each workspace before the second of any. Each is due again after `leaseMs`, in
+ * case
+ * its sender dies. It steps over index notifier_delivery_waiting by workspace, so the cost depends on the number of
+ * workspaces, not of deliveries.
  */
 export async function takeDue(to: Queryable, clock: Clock, args: Taking): Promise<DueRow[]> {
   const [busy, counts] = [[...args.underWay.keys()], [...args.underWay.values()]];
@@ -271,19 +272,19 @@ function take(clock: Clock, args: { ids: SQL; due: SQL; leaseMs: number }): SQL 
     returning d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", d.tries, d.notice, h.kind, h.url, h.secret`;
 }
 
-/** What became of a try. */
+/** The result of a try. */
 export interface Outcome {
   readonly id: string;
-  /** Which try it was: a later one has the say. */
+  /** The number of the try. The result of an older try is ignored. */
   readonly tries: number;
   readonly state: Delivery["state"];
   readonly status: number | null;
   readonly failure: string | null;
-  /** When it is tried again, from now; null unless it waits. */
+  /** The time until the next try. Null if there is none. */
   readonly againMs: number | null;
 }
 
-/** Notes what became of a try, unless another one has begun since. */
+/** Records the result of a try, unless a later try has begun. */
 export async function markTried(tx: Tx, clock: Clock, args: Outcome): Promise<void> {
   const seconds = args.againMs === null ? null : args.againMs / 1000;
   await tx.execute(sql`
@@ -292,7 +293,7 @@ export async function markTried(tx: Tx, clock: Clock, args: Outcome): Promise<vo
     where id = ${args.id} and tries = ${args.tries} and state = 'waiting'`);
 }
 
-/** Forgets deliveries that are over and older than this. @returns how many. */
+/** Deletes finished deliveries that are older than this. @returns how many. */
 export async function forgetDeliveries(
   to: Queryable,
   clock: Clock,

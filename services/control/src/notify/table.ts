@@ -2,15 +2,15 @@ import type { Delivery, Notice, Notifier } from "@towpath/contract";
 import { bigint, boolean, integer, json, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** An address that is told of failures, late runs and recoveries. */
+/** An address that receives notices about failures, late runs and recoveries. */
 export const notifier = pgTable("notifier", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
   name: text("name").notNull(),
   kind: text("kind").$type<Notifier["kind"]>().notNull(),
-  /** The whole address, as it was given. It leaves this table in requests to it alone. */
+  /** The whole address as given. It leaves this table only in requests to it. */
   url: text("url").notNull(),
-  /** Signs what a webhook is sent. */
+  /** The secret that signs webhooks. */
   secret: text("secret").notNull(),
   /** Null: every deployment. */
   deployment: text("deployment"),
@@ -20,7 +20,7 @@ export const notifier = pgTable("notifier", {
   createdBy: text("created_by").notNull(),
 });
 
-/** The outbox: what notifiers are told, each thing once per notifier. `next_at` stands while it waits for a try. */
+/** The outbox of notifiers, each event once per notifier. `next_at` is set while the delivery waits for a try. */
 export const notifierDelivery = pgTable("notifier_delivery", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -47,13 +47,13 @@ export const notifierStanding = pgTable(
   (row) => [primaryKey({ columns: [row.workspaceId, row.deployment] })],
 );
 
-/** How far the change feed has been read for the notifiers of a workspace. Its lock lets one process read at a time. */
+/** The position in the change feed for the notifiers of a workspace. Its lock admits one process at a time. */
 export const notifierProgress = pgTable("notifier_progress", {
   workspaceId: uuid("workspace_id").primaryKey(),
   position: bigint("position", { mode: "number" }).notNull(),
 });
 
-/** The one row that says how far the change feed has been read for the notifiers of all workspaces. */
+/** The one row with the position in the change feed for the notifiers of all workspaces. */
 export const notifierFeed = pgTable("notifier_feed", {
   id: boolean("id").primaryKey().default(true),
   position: bigint("position", { mode: "number" }).notNull(),

@@ -7,12 +7,12 @@ export class UnderWay {
     return this.#all.size;
   }
 
-  /** How many, by workspace. */
+  /** The number of deliveries by workspace. */
   get counts(): ReadonlyMap<string, number> {
     return this.#counts;
   }
 
-  /** Counts one until it is over. @param sending never rejects. */
+  /** Counts a delivery until it ends. @param sending never rejects. */
   add(workspaceId: string, sending: Promise<void>): void {
     this.#counts.set(workspaceId, (this.#counts.get(workspaceId) ?? 0) + 1);
     const counted = sending.then(() => {
@@ -24,7 +24,7 @@ export class UnderWay {
     this.#all.add(counted);
   }
 
-  /** Once one of them is over. */
+  /** Waits until one of them ends. */
   async next(): Promise<void> {
     await Promise.race(this.#all);
   }
