@@ -232,8 +232,7 @@ export interface SupersededVersion extends Record<string, unknown> {
 
 /**
  * Versions that were replaced longer ago than `agoMs`. The order is random, so that versions that are still needed do
- * not
- * always come first. Small tables.
+ * not always come first. Small tables.
  */
 export async function selectSuperseded(
   from: Queryable,

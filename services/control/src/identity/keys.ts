@@ -41,8 +41,8 @@ function shown(row: KeyRow): Key {
 const DEFAULT_ROLE = "developer";
 
 /**
- * Creates a key. Only this answer ever holds its secret.
- * A worker key may name a pool that does not exist yet: the name is compared when the worker connects.
+ * Creates a key. Only this answer ever holds its secret. A worker key may name a pool that does not exist yet: the name
+ * is compared when the worker connects.
  * @throws Problem `quota-exceeded`; `sign-in-needed` if the browser signed in too long ago.
  */
 export async function createKey(

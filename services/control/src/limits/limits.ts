@@ -50,8 +50,7 @@ export type RunFactsReader = (
 
 /**
  * Takes slots of a new limit for runs that have already started, so that the limit counts them. Runs belong to a slice
- * to
- * the right, so the composition root passes this function in. The caller holds the limit's lock.
+ * to the right, so the composition root passes this function in. The caller holds the limit's lock.
  */
 export type AdoptRuns = (
   tx: Tx,

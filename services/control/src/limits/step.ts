@@ -67,10 +67,8 @@ interface CandidateLine extends Line {
 /**
  * Takes one step of admission: returns slots, adds requests to their wait lists, and grants requests all they need. It
  * reads the wait lists that share a limit with these, and at most STEP_MAX requests of each; what remains is marked for
- * a
- * check, which `linesToLook` finds. It locks limits in the order of their ids. Call it at the end of a transaction,
- * after
- * all other locks.
+ * a check, which `linesToLook` finds. It locks limits in the order of their ids. Call it at the end of a transaction,
+ * after all other locks.
  */
 export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped> {
   const { workspaceId } = args;
@@ -238,8 +236,7 @@ function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: s
 
 /**
  * When each wait list must be checked next: at once if a step was too small for it, soon if another process held one of
- * its
- * runs, or when a token returns that its first request needs. Otherwise the return of slots triggers the check.
+ * its runs, or when a token returns that its first request needs. Otherwise the return of slots triggers the check.
  */
 function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
   const tokens = new Map(args.limits.map((one) => [one.id, one.returnsMs]));

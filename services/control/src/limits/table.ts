@@ -49,8 +49,7 @@ export const slot = pgTable(
 
 /**
  * A wait list: requests with the same needs. For runs it has the properties that determine their limits. For task runs
- * the
- * key has the needs.
+ * the key has the needs.
  */
 export const slotLine = pgTable("slot_line", {
   id: uuid("id").primaryKey(),

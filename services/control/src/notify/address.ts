@@ -65,8 +65,7 @@ export function isPublic(address: string): boolean {
 
 /**
  * Resolves a host for a connection. The connection then uses the checked address, so a later answer of DNS has no
- * effect.
- * A name is refused if any of its addresses is not public.
+ * effect. A name is refused if any of its addresses is not public.
  */
 export const lookupPublic: LookupFunction = (hostname, options, done) => {
   lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
@@ -80,8 +79,7 @@ export const lookupPublic: LookupFunction = (hostname, options, done) => {
 
 /**
  * Refuses a host whose name resolves here to an address that is not public. Accepts a name that does not resolve here,
- * as
- * behind a proxy that alone resolves names.
+ * as behind a proxy that alone resolves names.
  */
 export async function refuseKnownPrivate(hostname: string): Promise<void> {
   const found = await lookupAll(hostname, { all: true }).catch(() => []);

@@ -172,10 +172,8 @@ function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly 
 
 /**
  * Turns the ends of runs in the change feed into deliveries, exactly once. The deliveries, the deployments' standings
- * and
- * the workspace's position in the feed commit together. A round has a share for each workspace, so that a busy
- * workspace
- * does not delay others. One process at a time for each workspace.
+ * and the workspace's position in the feed commit together. A round has a share for each workspace, so that a busy
+ * workspace does not delay others. One process at a time for each workspace.
  */
 export const derivePeriodicJob: PeriodicJob = {
   name: "notify",

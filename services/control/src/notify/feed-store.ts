@@ -29,8 +29,7 @@ export async function selectBehind(from: Queryable, args: { last: number }): Pro
 
 /**
  * Locks a workspace's position in the feed until the transaction ends. @returns the position; null if another process
- * has
- * the lock.
+ * has the lock.
  */
 export async function lockProgress(tx: Tx, workspaceId: string): Promise<number | null> {
   await tx.execute(sql`insert into notifier_progress (workspace_id, position)

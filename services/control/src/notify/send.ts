@@ -81,8 +81,7 @@ function underWayFor(database: Database): UnderWay {
 
 /**
  * Sends one delivery. If its message cannot be made, the try fails like a refused one, and does not delay others. If
- * the
- * database is away, the delivery is due again when its lease ends.
+ * the database is away, the delivery is due again when its lease ends.
  */
 async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
   try {
@@ -117,8 +116,7 @@ async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
 
 /**
  * Sends due deliveries. Any number of processes may run it: each takes different ones. A round ends when all are sent,
- * or
- * after a second. A slow receiver delays only its own workspace, and there only the share of that workspace.
+ * or after a second. A slow receiver delays only its own workspace, and there only the share of that workspace.
  */
 export const sendPeriodicJob: PeriodicJob = {
   name: "notify-send",

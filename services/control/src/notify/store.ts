@@ -228,9 +228,8 @@ export interface Taking {
 
 /**
  * Takes due deliveries, the first of each workspace before the second of any. Each is due again after `leaseMs`, in
- * case
- * its sender dies. It steps over index notifier_delivery_waiting by workspace, so the cost depends on the number of
- * workspaces, not of deliveries.
+ * case its sender dies. It steps over index notifier_delivery_waiting by workspace, so the cost depends on the number
+ * of workspaces, not of deliveries.
  */
 export async function takeDue(to: Queryable, clock: Clock, args: Taking): Promise<DueRow[]> {
   const [busy, counts] = [[...args.underWay.keys()], [...args.underWay.values()]];

@@ -57,8 +57,7 @@ interface PoolAndWorker {
 
 /**
  * Why a pool starts nothing since the database went back, or null if it may start. Also works on a read replica, since
- * it
- * reads the newest recorded incarnation. Reads the workers of the pool.
+ * it reads the newest recorded incarnation. Reads the workers of the pool.
  */
 export async function readStartGate(
   from: Queryable,

@@ -19,8 +19,7 @@ export interface WorkerLoad {
 
 /**
  * Reads the load of pools and workers. Attempts belong to a slice to the right, so the composition root passes the
- * reader
- * in. A pool or worker that is missing from an answer is idle.
+ * reader in. A pool or worker that is missing from an answer is idle.
  */
 export interface LoadReader {
   ofPools(

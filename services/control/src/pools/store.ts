@@ -164,9 +164,8 @@ export interface SeenWorker {
 
 /**
  * Inserts or updates a worker. A worker may return with another key or in another pool. It may not change both while
- * its
- * earlier key is valid, nor with a key that is for one pool. Otherwise the holder of one pool's key could take over the
- * attempts of a worker in another pool.
+ * its earlier key is valid, nor with a key that is for one pool. Otherwise the holder of one pool's key could take over
+ * the attempts of a worker in another pool.
  * @returns the worker's generation and whether it is new; null if the change is refused.
  */
 export async function upsertWorker(
@@ -253,10 +252,8 @@ export interface NotedWorker {
 
 /**
  * Records polls of workers. Of any number of concurrent polls of a worker, the latest stays. One statement locks the
- * rows
- * in the order of their ids. Unknown workers are missing from the answer. The commit does not wait for the disk: after
- * a
- * crash the next poll repeats the facts.
+ * rows in the order of their ids. Unknown workers are missing from the answer. The commit does not wait for the disk:
+ * after a crash the next poll repeats the facts.
  */
 export async function updateSeen(
   to: Queryable,

@@ -228,8 +228,7 @@ async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Pro
 
 /**
  * Decides the instants of due schedules. Any number of processes may run it: each locks its schedules, and the key of
- * an
- * instant prevents a second run.
+ * an instant prevents a second run.
  */
 export const schedulesPeriodicJob = perRowJob<Undecided>({
   name: "schedules",

@@ -117,8 +117,7 @@ const ruleOf = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, st
 
 /**
  * Changes the settings of a schedule that the caller has locked. If the timing changes, the due instants of the old
- * rule
- * are decided first, and those of the new rule begin now.
+ * rule are decided first, and those of the new rule begin now.
  * @throws Problem `invalid-schedule` if the new rule cannot be computed.
  */
 export async function changeSettings(

@@ -48,8 +48,7 @@ export function isLimited(args: RunKindColumns): SQL {
 
 /**
  * Locks the needs of all wait lists in a workspace. Take it before any limit's lock. Later statements see the changes
- * of
- * earlier holders.
+ * of earlier holders.
  */
 export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
   await prepared(
@@ -121,8 +120,7 @@ function concerned(which: Concerned): SQL {
 /**
  * Updates the needs of wait lists of runs from the limits and deployments of their workspace, and marks those with
  * requests for a check. It updates only the affected wait lists, so that a deploy does not walk the workspace. The
- * caller
- * holds `lockLines`.
+ * caller holds `lockLines`.
  */
 export async function refreshLines(
   tx: Tx,
@@ -177,8 +175,7 @@ const BEHIND_MIN = 10;
 
 /**
  * Finds the wait lists in which a new request cannot be next: one of their limits is full, and many requests wait.
- * Reads
- * committed rows, without locks.
+ * Reads committed rows, without locks.
  */
 export async function longLines(
   from: Queryable,
@@ -208,8 +205,7 @@ export interface Behind {
 
 /**
  * Inserts requests behind others, and a mark for a check of each wait list. Without the mark nobody would check it, if
- * all
- * requests ahead were granted before this commits.
+ * all requests ahead were granted before this commits.
  */
 export async function insertBehind(
   tx: Tx,

@@ -25,8 +25,7 @@ const BACK = sql.raw(`as b ("attemptId" uuid, path text)`);
 /**
  * Locks every limit that the step may change, in the order of their ids: limits whose slots return, limits of the wait
  * lists in the scope, and all limits of wait lists that share one of these. Any change of a limit needs its lock. Take
- * it
- * after the locks of attempts and of the transaction's own runs.
+ * it after the locks of attempts and of the transaction's own runs.
  * @returns each limit, and whether it is of the first two kinds.
  */
 export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string; touched: boolean }[]> {
@@ -61,10 +60,8 @@ export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string;
 
 /**
  * Returns slots of ended attempts and tasks and tokens whose time has come, removes requests that stop waiting, and
- * deletes
- * the marks of the wait lists. The caller holds the limits' locks; a statement of its own sees earlier grants. Each
- * kind of
- * row is found by its own index: one condition with "or" would read all slots and requests.
+ * deletes the marks of the wait lists. The caller holds the limits' locks; a statement of its own sees earlier grants.
+ * Each kind of row is found by its own index: one condition with "or" would read all slots and requests.
  */
 export async function takeBack(
   tx: Tx,
@@ -145,10 +142,8 @@ export interface LineNow {
 
 /**
  * Reads wait lists that share a limit with these, or are named, with the first requests of each. Empty ones are
- * returned
- * only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one free slot, as after most ends, it reads
- * one
- * request of each.
+ * returned only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one free slot, as after most ends,
+ * it reads one request of each.
  */
 export function readLines(
   tx: Tx,

@@ -25,9 +25,8 @@ export interface InstantSpan {
 
 /**
  * Counts instants by the quarter of an hour and the outcome of their runs. Primary key of schedule_instant; archived
- * runs
- * by run_history_deployment, or each by its key if there are few. 6,500 instants over 101,000 archived runs: 80 to 120
- * ms.
+ * runs by run_history_deployment, or each by its key if there are few. 6,500 instants over 101,000 archived runs: 80 to
+ * 120 ms.
  */
 export async function countInstants(from: Queryable, args: InstantSpan): Promise<QuarterCount[]> {
   const rows = await from.execute<{ at_ms: string; outcome: Outcome; count: number }>(sql`

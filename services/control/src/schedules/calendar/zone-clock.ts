@@ -11,8 +11,7 @@ const QUARTER_MS = 15 * 60_000;
 
 /**
  * Finds the local hour of an instant. All offsets in use are whole quarters of an hour, so each quarter lies in one
- * hour.
- * When clocks repeat an hour, each of the two has a start of its own.
+ * hour. When clocks repeat an hour, each of the two has a start of its own.
  */
 export function hoursOf(zone: string): (ms: number) => ZonedHour {
   const format = new Intl.DateTimeFormat("en-CA", {

@@ -102,8 +102,8 @@ const BEFORE = 2 * 24 * 60;
 
 /**
  * The minutes of a stretch at which a cron expression is due. An expression with a wildcard or step in minutes or hours
- * is
- * due whenever the clock shows a match. Any other is due at the first match, or after the jump if the clock skips it.
+ * is due whenever the clock shows a match. Any other is due at the first match, or after the jump if the clock skips
+ * it.
  */
 export function cronMinutes(cron: string, zone: string, { from, to }: Stretch): number[] {
   const [clock, matches] = [clockOf(zone), matcher(cron)];

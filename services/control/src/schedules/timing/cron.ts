@@ -10,8 +10,7 @@ const OPTIONS = { paused: true, mode: "5-or-6-parts", fixedTimeRule: "no-wildcar
 
 /**
  * The instants of a cron expression in a time zone. Times without a wildcard or step are fixed, also lists and ranges.
- * If
- * the clock skips such a time, it is due at the first time that exists. If the clock repeats it, it is due once.
+ * If the clock skips such a time, it is due at the first time that exists. If the clock repeats it, it is due once.
  * @throws Error if the expression is not valid.
  */
 export function cronRecurrence(cron: string, zone: string): Recurrence {

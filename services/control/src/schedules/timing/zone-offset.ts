@@ -33,8 +33,7 @@ class ZoneOffset {
 
   /**
    * The offset in minutes if it is a whole number and constant at the start of every UTC day, from the day before
-   * `fromMs`
-   * to the day after `toMs`; else null. No zone has ever changed its offset and back within a day.
+   * `fromMs` to the day after `toMs`; else null. No zone has ever changed its offset and back within a day.
    */
   steadyMinutes({ fromMs, toMs }: { fromMs: number; toMs: number }): number | null {
     const lastDay = Math.floor(toMs / DAY_MS) + 2;
