@@ -14,11 +14,27 @@ const withoutDescriptions: Plugin = {
     id.includes("/sdk/contract/src/") ? { code: code.replace(DESCRIPTIONS, ""), map: null } : null,
 };
 
+/** A module whose exports do nothing. */
+function stubOf(names: readonly string[]): string {
+  return `const none = () => undefined; export { ${names.map((name) => `none as ${name}`).join(", ")} };`;
+}
+
 /** Modules that no page uses, and what stands for them in the build: browsers need not fetch them. */
 const UNUSED: Readonly<Record<string, string>> = {
   "/contract/src/worker/routes.ts": "export const WORKER_ROUTES = {};",
   // Pages read the stream of events in their shared worker.
   "/client/src/stream.ts": "export const streamRoute = undefined;",
+  // Pages check values against schemas and never convert schemas to JSON Schema.
+  "/zod/v4/core/to-json-schema.js": stubOf([
+    "createStandardJSONSchemaMethod",
+    "createToJSONSchemaMethod",
+    "extractDefs",
+    "finalize",
+    "handleUnrepresentable",
+    "initializeContext",
+    "process",
+    "processSchema",
+  ]),
 };
 
 const withoutUnused: Plugin = {

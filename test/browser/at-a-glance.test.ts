@@ -133,7 +133,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByLabel("Root cause").waitFor();
     await page.keyboard.press("ControlOrMeta+k");
     await page
-      .getByRole("group", { name: "Here" })
+      .getByRole("group", { name: "This screen" })
       .getByRole("option", { name: "Rerun from failure" })
       .waitFor();
     await page.keyboard.press("Enter");

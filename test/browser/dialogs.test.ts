@@ -95,7 +95,7 @@ const DIALOGS: readonly Opened[] = [
     open: async (page) => {
       await page.getByText("How to read this").waitFor();
       await page.keyboard.press("Shift+?");
-      await page.getByRole("dialog", { name: "Keys" }).waitFor();
+      await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
     },
   },
 ];

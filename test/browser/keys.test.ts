@@ -144,7 +144,7 @@ describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => 
     expect(await page.getByRole("button", { name: "Approve" }).isDisabled()).toBe(true);
     await page.keyboard.press("ControlOrMeta+k");
     await page.getByRole("combobox", { name: "Go to" }).fill("nightly");
-    await page.getByRole("option").or(page.getByText("Nothing of this name.")).first().waitFor();
+    await page.getByRole("option").or(page.getByText("Nothing found.")).first().waitFor();
     expect(await page.getByRole("option", { name: /Pause schedule/ }).count()).toBe(0);
     expect(faults).toEqual([]);
   });

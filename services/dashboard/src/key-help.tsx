@@ -1,14 +1,14 @@
 import { Dialog } from "@base-ui/react/dialog";
-import { PLACES } from "./places.ts";
+import { PAGES } from "./navigation.ts";
 
 const GROUPS: readonly { name: string; keys: readonly (readonly [string, string])[] }[] = [
   {
     name: "Anywhere",
     keys: [
-      ["⌘K or Ctrl K", "Go anywhere, do anything"],
+      ["⌘K or Ctrl K", "Go anywhere, run a command"],
       ["/", "Search on this screen"],
-      ["Esc", "Leave a field or a dialog"],
-      ["?", "These keys"],
+      ["Esc", "Leave a field, close a dialog"],
+      ["?", "Show these keys"],
     ],
   },
   {
@@ -21,12 +21,12 @@ const GROUPS: readonly { name: string; keys: readonly (readonly [string, string]
   {
     name: "Log of a run",
     keys: [
-      ["f", "Follow it"],
-      ["n · N", "Next and previous find"],
-      ["w", "Wrap its lines"],
+      ["f", "Follow the end"],
+      ["n · N", "Next and previous match"],
+      ["w", "Wrap long lines"],
     ],
   },
-  { name: "Go to", keys: PLACES.map((place) => [`g ${place.key}`, place.name] as const) },
+  { name: "Go to", keys: PAGES.map((page) => [`g ${page.key}`, page.name] as const) },
 ];
 
 function Keys({ keys }: { keys: (typeof GROUPS)[number]["keys"] }) {
@@ -46,14 +46,14 @@ function Keys({ keys }: { keys: (typeof GROUPS)[number]["keys"] }) {
   );
 }
 
-/** The keys that the dashboard knows. */
+/** The keyboard shortcuts of the dashboard. */
 export default function KeyHelp({ onClose }: { onClose: () => void }) {
   return (
     <Dialog.Root open onOpenChange={onClose}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-30 bg-[rgb(0_0_0/0.35)]" />
         <Dialog.Popup className="fixed top-[10vh] left-1/2 z-40 max-h-[80vh] w-[min(640px,calc(100vw-32px))] -translate-x-1/2 overflow-y-auto rounded-xl border border-edge bg-surface p-5 outline-none shadow-[0_16px_48px_rgb(0_0_0/0.2)]">
-          <Dialog.Title className="mb-4 text-16 font-semibold">Keys</Dialog.Title>
+          <Dialog.Title className="mb-4 text-16 font-semibold">Keyboard shortcuts</Dialog.Title>
           <div className="columns-1 gap-10 sm:columns-2">
             {GROUPS.map(({ name, keys }) => (
               <section key={name} className="mb-5 break-inside-avoid">

@@ -1,16 +1,16 @@
 import { CSPProvider } from "@base-ui/react/csp-provider";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { Ellipsis, LucideProvider, Monitor, Moon, Search, Sun } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { useMe } from "./identity/me.ts";
 import { SignIn } from "./identity/sign-in.tsx";
-import { Icon, type IconName } from "./kernel/icon.tsx";
 import { useKeys } from "./kernel/keyboard.ts";
 import { useStanding } from "./kernel/live/live.ts";
 import { NewerBadge, StaleBadge } from "./kernel/stale.tsx";
 import { setTheme, THEMES, useTheme } from "./kernel/theme.ts";
-import { Toasts } from "./kernel/toast.tsx";
-import { PLACES } from "./places.ts";
+import { PAGES } from "./navigation.ts";
 
+const Toasts = lazy(async () => ({ default: (await import("./kernel/toast.tsx")).Toasts }));
 const Palette = lazy(() => import("./palette.tsx"));
 const KeyHelp = lazy(() => import("./key-help.tsx"));
 
@@ -19,22 +19,22 @@ const RAIL_LINK =
 const TAB_LINK =
   "flex min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-11 text-soft aria-[current=page]:text-accent";
 
-/** Places in the bar of a phone; the others are in the palette behind *More*. */
-const PHONE_PLACES = PLACES.slice(0, 4);
+/** The screens in the bar of a phone. *More* opens the palette, which has the others. */
+const PHONE_PAGES = PAGES.slice(0, 4);
 
 function ThemeSwitch() {
   const theme = useTheme();
-  const icons: Record<(typeof THEMES)[number], IconName> = { system: "system", light: "sun", dark: "moon" };
+  const ThemeIcon = { system: Monitor, light: Sun, dark: Moon }[theme];
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system";
   return (
     <button
       type="button"
       onClick={() => setTheme(next)}
-      title={`Theme: ${theme}. Press for ${next}.`}
-      aria-label={`Theme: ${theme}. Press for ${next}.`}
+      title={`Theme: ${theme}. Switch to ${next}.`}
+      aria-label={`Theme: ${theme}. Switch to ${next}.`}
       className="rounded-md p-2 text-soft hover:bg-hover hover:text-ink"
     >
-      <Icon name={icons[theme]} />
+      <ThemeIcon />
     </button>
   );
 }
@@ -62,11 +62,11 @@ function Rail({ onSearch }: { onSearch: () => void }) {
         onClick={onSearch}
         className="mb-3 flex h-8 items-center gap-2 rounded-md border border-line bg-surface px-2 text-13 text-faint hover:border-edge"
       >
-        <Icon name="search" /> Go to… <kbd className="ml-auto font-sans text-11">⌘K</kbd>
+        <Search /> Go to… <kbd className="ml-auto font-sans text-11">⌘K</kbd>
       </button>
-      {PLACES.map((place) => (
-        <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/" }} className={RAIL_LINK}>
-          <Icon name={place.icon} /> {place.name}
+      {PAGES.map((page) => (
+        <Link key={page.to} to={page.to} activeOptions={{ exact: page.to === "/" }} className={RAIL_LINK}>
+          <page.icon /> {page.name}
         </Link>
       ))}
       <div className="mt-auto flex items-center gap-1 border-t border-line pt-2">
@@ -95,51 +95,53 @@ function PhoneTabs({ onMore }: { onMore: () => void }) {
       aria-label="Main"
       className="fixed inset-x-0 bottom-0 z-20 flex h-14 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] md:hidden"
     >
-      {PHONE_PLACES.map((place) => (
-        <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/" }} className={TAB_LINK}>
-          <Icon name={place.icon} size={18} /> {place.name}
+      {PHONE_PAGES.map((page) => (
+        <Link key={page.to} to={page.to} activeOptions={{ exact: page.to === "/" }} className={TAB_LINK}>
+          <page.icon size={18} /> {page.name}
         </Link>
       ))}
       <button type="button" onClick={onMore} className={TAB_LINK}>
-        <Icon name="more" size={18} /> More
+        <Ellipsis size={18} /> More
       </button>
     </nav>
   );
 }
 
-/** The present screen; or how to sign in, once the session that it was read with is over. */
+/** The open screen; after the session has ended, the sign-in form. */
 function Screen() {
   return useStanding().state === "signed-out" ? <SignIn /> : <Outlet />;
 }
 
-/** The frame of every screen: the rail, the palette, the keys. */
+/** The frame of every screen: sidebar, palette, keyboard. */
 export function Layout() {
   const navigate = useNavigate();
   const [open, setOpen] = useState<"palette" | "help" | null>(null);
-  const places = PLACES.map((place) => [`g ${place.key}`, () => void navigate({ to: place.to })] as const);
+  const pageKeys = PAGES.map((page) => [`g ${page.key}`, () => void navigate({ to: page.to })] as const);
   useKeys({
     "mod+k": () => setOpen("palette"),
     "?": () => setOpen("help"),
-    ...Object.fromEntries(places),
+    ...Object.fromEntries(pageKeys),
   });
   const close = () => setOpen(null);
   return (
     <CSPProvider disableStyleElements>
-      <div className="flex min-h-dvh flex-col md:flex-row">
-        <Rail onSearch={() => setOpen("palette")} />
-        <PhoneTop />
-        <main className="min-w-0 flex-1 px-4 pt-4 pb-20 md:px-6 md:pt-5 md:pb-10">
-          <StaleBadge />
-          <NewerBadge />
-          <Screen />
-        </main>
-        <PhoneTabs onMore={() => setOpen("palette")} />
-      </div>
-      <Toasts />
-      <Suspense>
-        {open === "palette" && <Palette onClose={close} />}
-        {open === "help" && <KeyHelp onClose={close} />}
-      </Suspense>
+      <LucideProvider size={16} className="shrink-0">
+        <div className="flex min-h-dvh flex-col md:flex-row">
+          <Rail onSearch={() => setOpen("palette")} />
+          <PhoneTop />
+          <main className="min-w-0 flex-1 px-4 pt-4 pb-20 md:px-6 md:pt-5 md:pb-10">
+            <StaleBadge />
+            <NewerBadge />
+            <Screen />
+          </main>
+          <PhoneTabs onMore={() => setOpen("palette")} />
+        </div>
+        <Suspense>
+          <Toasts />
+          {open === "palette" && <Palette onClose={close} />}
+          {open === "help" && <KeyHelp onClose={close} />}
+        </Suspense>
+      </LucideProvider>
     </CSPProvider>
   );
 }

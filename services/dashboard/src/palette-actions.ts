@@ -1,17 +1,27 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { isCancellable, isFinalRunState, Problem, type Run } from "@towpath/contract";
+import { Clock, List, type LucideIcon, RotateCw, Sun, X } from "lucide-react";
 import { useMay } from "./identity/me.ts";
 import { client } from "./kernel/client.ts";
 import { setTheme, THEMES } from "./kernel/theme.ts";
 import { toast } from "./kernel/toast.tsx";
-import type { Entry } from "./palette-entry.ts";
 import { toggleSchedule } from "./schedules/toggle.ts";
 
 const SCHEDULES_MAX = 200;
 
-/** Says what has been done, or why it could not be. */
-async function tell(work: Promise<string>): Promise<void> {
+/** A screen that the palette opens, or a command that it runs. */
+export interface Entry {
+  readonly id: string;
+  readonly name: string;
+  /** What it is, or its keys. Stands at the right. */
+  readonly note: string;
+  readonly icon: LucideIcon;
+  go(): void;
+}
+
+/** Reports what was done, or why it failed. */
+async function report(work: Promise<string>): Promise<void> {
   try {
     toast(await work);
   } catch (error) {
@@ -19,7 +29,7 @@ async function tell(work: Promise<string>): Promise<void> {
   }
 }
 
-/** What can be done about the run whose page is open. */
+/** Commands for the run whose page is open. */
 function useRunActions(): Entry[] {
   const navigate = useNavigate();
   const may = useMay("run");
@@ -39,43 +49,41 @@ function useRunActions(): Entry[] {
       id: "compare",
       name: "Compare with another run",
       note: "this run",
-      icon: "runs",
+      icon: List,
       go: () => void navigate({ to: "/runs/$runId/compare", params }),
     },
     {
       id: "wire",
-      name: "What left",
+      name: "Data sent",
       note: "this run",
-      icon: "runs",
+      icon: List,
       go: () => void navigate({ to: "/runs/$runId/wire", params }),
     },
   ];
 }
 
 function changesOf(run: Run, ask: (rerun: "failure" | "again") => () => void): Entry[] {
-  const of = { note: "this run", icon: "again" } as const;
+  const note = "this run";
   if (isCancellable(run.state)) {
     const cancel = async () => {
       await client.cancelRun({ params: { runId: run.id }, body: { reason: "from the palette" } });
-      return `${run.deployment} is being cancelled.`;
+      return `Cancelling ${run.deployment}.`;
     };
-    return [
-      {
-        id: "cancel",
-        name: "Cancel this run",
-        note: "this run",
-        icon: "close",
-        go: () => void tell(cancel()),
-      },
-    ];
+    return [{ id: "cancel", name: "Cancel this run", note, icon: X, go: () => void report(cancel()) }];
   }
   if (!isFinalRunState(run.state)) return [];
-  const again = { id: "again", name: "Run again with edited parameters", ...of, go: ask("again") };
+  const again = {
+    id: "again",
+    name: "Run again with other parameters",
+    note,
+    icon: RotateCw,
+    go: ask("again"),
+  };
   if (run.state === "completed") return [again];
-  return [{ id: "failure", name: "Rerun from failure", ...of, go: ask("failure") }, again];
+  return [{ id: "failure", name: "Rerun from failure", note, icon: RotateCw, go: ask("failure") }, again];
 }
 
-/** Pauses schedules, and lets them go on. */
+/** Commands that pause and resume schedules. */
 function useScheduleActions(): Entry[] {
   const cache = useQueryClient();
   const may = useMay("run");
@@ -88,12 +96,12 @@ function useScheduleActions(): Entry[] {
     id: `schedule-${one.id}`,
     name: `${one.paused ? "Resume" : "Pause"} schedule ${one.name} of ${one.deployment}`,
     note: one.paused ? "paused" : "",
-    icon: "schedules" as const,
-    go: () => void tell(toggleSchedule(cache, one)),
+    icon: Clock,
+    go: () => void report(toggleSchedule(cache, one)),
   }));
 }
 
-/** What can be done: on the screen that is open, and anywhere. */
+/** The commands of the open screen, and those of every screen. */
 export function useActions(): { readonly here: readonly Entry[]; readonly anywhere: readonly Entry[] } {
   const here = useRunActions();
   const schedules = useScheduleActions();
@@ -101,7 +109,7 @@ export function useActions(): { readonly here: readonly Entry[]; readonly anywhe
     id: `theme-${theme}`,
     name: `Theme: ${theme}`,
     note: "",
-    icon: "sun" as const,
+    icon: Sun,
     go: () => setTheme(theme),
   }));
   return { here, anywhere: [...schedules, ...themes] };

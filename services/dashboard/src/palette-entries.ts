@@ -1,25 +1,25 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { shortId } from "@towpath/contract";
+import { Box, List } from "lucide-react";
 import { useDeployments } from "./deployments/use-deployments.ts";
 import { client } from "./kernel/client.ts";
 import { readRecent } from "./kernel/recent.ts";
-import { useActions } from "./palette-actions.ts";
-import type { Entry } from "./palette-entry.ts";
-import { PLACES } from "./places.ts";
+import { PAGES } from "./navigation.ts";
+import { type Entry, useActions } from "./palette-actions.ts";
 import { useViews } from "./runs/list/views.ts";
 
-/** Entries of one group at most, so that each group can be seen. */
+/** Entries that a group shows at most, so that the other groups stay in view. */
 const EACH_MAX = 6;
 const RUNS_FOUND = 5;
 
 /** Entries under a heading. */
 export interface Group {
   readonly name: string;
-  readonly entries: readonly Entry[];
+  readonly items: readonly Entry[];
 }
 
-/** Goes to a run or a deployment. */
+/** Opens a run or a deployment. */
 function useOpen() {
   const navigate = useNavigate();
   return {
@@ -36,28 +36,28 @@ function useRecentEntries(): Entry[] {
     id: `recent-${id}`,
     name,
     note: kind,
-    icon: kind === "run" ? "runs" : "deployments",
+    icon: kind === "run" ? List : Box,
     go: () => open[kind](id),
   }));
 }
 
-function usePlaceEntries(): Entry[] {
+function usePageEntries(): Entry[] {
   const navigate = useNavigate();
   const views = useViews().map((view) => ({
     id: `view-${view.name}`,
     name: view.name,
     note: "saved view of runs",
-    icon: "runs" as const,
+    icon: List,
     go: () => void navigate({ to: "/runs", search: view.search }),
   }));
-  const places = PLACES.map((place) => ({
-    id: `place-${place.key}`,
-    name: place.name,
-    note: `g ${place.key}`,
-    icon: place.icon,
-    go: () => void navigate({ to: place.to }),
+  const pages = PAGES.map((page) => ({
+    id: `page-${page.key}`,
+    name: page.name,
+    note: `g ${page.key}`,
+    icon: page.icon,
+    go: () => void navigate({ to: page.to }),
   }));
-  return [...places, ...views];
+  return [...pages, ...views];
 }
 
 function useFoundRuns(text: string): Entry[] {
@@ -71,7 +71,7 @@ function useFoundRuns(text: string): Entry[] {
     id: run.id,
     name: `${run.deployment} ${shortId(run.id)}`,
     note: run.state,
-    icon: "runs" as const,
+    icon: List,
     go: () => open.run(run.id),
   }));
 }
@@ -82,12 +82,12 @@ function useDeploymentEntries(): Entry[] {
     id: `deployment-${name}`,
     name,
     note: `in ${pool}`,
-    icon: "deployments" as const,
+    icon: Box,
     go: () => open.deployment(name),
   }));
 }
 
-/** All words of a text stand in a name, in any order. */
+/** Whether a name contains every word of a text, in any order. */
 function fits(name: string, text: string): boolean {
   const lower = name.toLowerCase();
   return text
@@ -96,11 +96,11 @@ function fits(name: string, text: string): boolean {
     .every((word) => lower.includes(word));
 }
 
-/** What a text finds, in groups; without one, where the reader was and what can be done here. */
+/** The entries that match a text, in groups. Without a text: the commands of this screen, recent screens, and all screens. */
 export function useGroups(text: string): Group[] {
   const actions = useActions();
   const recent = useRecentEntries();
-  const places = usePlaceEntries();
+  const pages = usePageEntries();
   const runs = useFoundRuns(text);
   const deployments = useDeploymentEntries();
   const found = (entries: readonly Entry[]) =>
@@ -108,15 +108,15 @@ export function useGroups(text: string): Group[] {
   const groups =
     text === ""
       ? [
-          { name: "Here", entries: actions.here },
-          { name: "Recent", entries: recent },
-          { name: "Go to", entries: places },
+          { name: "This screen", items: actions.here },
+          { name: "Recent", items: recent },
+          { name: "Go to", items: pages },
         ]
       : [
-          { name: "Go to", entries: found(places) },
-          { name: "Do", entries: found([...actions.here, ...actions.anywhere]) },
-          { name: "Deployments", entries: found(deployments) },
-          { name: "Runs", entries: runs },
+          { name: "Go to", items: found(pages) },
+          { name: "Commands", items: found([...actions.here, ...actions.anywhere]) },
+          { name: "Deployments", items: found(deployments) },
+          { name: "Runs", items: runs },
         ];
-  return groups.filter(({ entries }) => entries.length > 0);
+  return groups.filter(({ items }) => items.length > 0);
 }

@@ -1,5 +1,5 @@
+import { Copy } from "lucide-react";
 import { useRef, useState } from "react";
-import { Icon } from "./icon.tsx";
 
 /** A line to copy: a command, a key. */
 export function CopyLine({ text }: { text: string }) {
@@ -24,7 +24,7 @@ export function CopyLine({ text }: { text: string }) {
         onClick={() => void copy()}
         className="flex items-center gap-1 rounded px-2 py-1 text-12 text-soft hover:bg-hover hover:text-ink"
       >
-        <Icon name="copy" size={14} /> {copied ? "Copied" : "Copy"}
+        <Copy size={14} /> {copied ? "Copied" : "Copy"}
       </button>
     </div>
   );

@@ -1,5 +1,5 @@
+import { ChevronDown } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
-import { Icon } from "./icon.tsx";
 
 /** A field that opens what can be chosen below it. A press elsewhere or Escape closes it. */
 export function Dropdown({
@@ -33,7 +33,7 @@ export function Dropdown({
     <details ref={box} className="relative">
       <summary className="field flex list-none items-center gap-1.5">
         <span className="sr-only">{label}:</span>
-        {summary} <Icon name="down" size={12} />
+        {summary} <ChevronDown size={12} />
       </summary>
       <div
         className={`absolute z-30 mt-1 rounded-lg border border-edge bg-surface p-1.5 whitespace-nowrap ${align === "left" ? "left-0" : "right-0"}`}

@@ -4,6 +4,9 @@ import { useEffect, useRef } from "react";
 const PAIRS_BEGIN = "g";
 const PAIR_MS = 1_000;
 
+/** An open dialog. Toasts have that role too, and are not modal. */
+const OPEN_DIALOG = '[role="dialog"]:not([aria-modal="false"])';
+
 function isTyping(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
@@ -31,7 +34,7 @@ export function useKeys(keys: Readonly<Record<string, () => void>>): void {
       // Whoever leaves a field can go on by keys: they would be typed into it otherwise.
       if (event.key === "Escape" && isTyping(event.target)) (event.target as HTMLElement).blur();
       const key = pressed(event);
-      if (key === null || document.querySelector('[role="dialog"]')) return;
+      if (key === null || document.querySelector(OPEN_DIALOG)) return;
       // The second key of a pair is nothing by itself: `g w` leaves the wrapping of a log as it is.
       const isSecond = first?.key === PAIRS_BEGIN && event.timeStamp - first.at < PAIR_MS;
       const act = latest.current[isSecond ? `${PAIRS_BEGIN} ${key}` : key];

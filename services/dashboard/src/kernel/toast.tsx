@@ -1,55 +1,41 @@
-import { useSyncExternalStore } from "react";
+import { Toast } from "@base-ui/react/toast";
 
-/** For how long a notice stays, milliseconds. */
+/** How long a toast stays, milliseconds. */
 const STAYS_MS = 6_000;
-const SHOWN_MAX = 3;
 
-/** What has been done, in a sentence. */
-interface Toast {
-  readonly id: number;
-  readonly text: string;
-  readonly failed: boolean;
-}
+const manager = Toast.createToastManager();
 
-let toasts: readonly Toast[] = [];
-let latest = 0;
-const listeners = new Set<() => void>();
-
-function change(next: readonly Toast[]): void {
-  toasts = next;
-  for (const listener of listeners) listener();
-}
-
-/** Says what has been done where nothing on the screen shows it. */
+/** Reports the result of an action, where nothing else on the screen shows it. */
 export function toast(text: string, { failed = false }: { failed?: boolean } = {}): void {
-  latest += 1;
-  const one = { id: latest, text, failed };
-  change([...toasts, one].slice(-SHOWN_MAX));
-  setTimeout(() => change(toasts.filter(({ id }) => id !== one.id)), STAYS_MS);
+  manager.add({ description: text, type: failed ? "failed" : "done", priority: failed ? "high" : "low" });
 }
 
-/** Where notices stand, above all else. */
-export function Toasts() {
-  const shown = useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => toasts,
-  );
-  return (
-    <div
-      role="status"
-      className="pointer-events-none fixed inset-x-4 bottom-18 z-50 flex flex-col items-center gap-2 md:right-6 md:bottom-6 md:left-auto md:items-end"
+function List() {
+  return Toast.useToastManager().toasts.map((one) => (
+    <Toast.Root
+      key={one.id}
+      toast={one}
+      className="pointer-events-auto max-w-md rounded-lg border border-edge bg-surface px-3 py-2 [overflow-wrap:anywhere] shadow-[0_8px_24px_rgb(0_0_0/0.14)] data-[type=failed]:border-bad"
     >
-      {shown.map(({ id, text, failed }) => (
-        <p
-          key={id}
-          className={`max-w-md rounded-lg border bg-surface px-3 py-2 [overflow-wrap:anywhere] shadow-[0_8px_24px_rgb(0_0_0/0.14)] ${failed ? "border-bad" : "border-edge"}`}
-        >
-          <span className={failed ? "text-bad" : "text-good"}>{failed ? "✗" : "✓"}</span> {text}
-        </p>
-      ))}
-    </div>
+      <Toast.Content>
+        <span aria-hidden className={one.type === "failed" ? "text-bad" : "text-good"}>
+          {one.type === "failed" ? "✗" : "✓"}
+        </span>{" "}
+        <Toast.Description render={<span />} />
+      </Toast.Content>
+    </Toast.Root>
+  ));
+}
+
+/** Shows the toasts, above everything else. */
+export function Toasts() {
+  return (
+    <Toast.Provider toastManager={manager} timeout={STAYS_MS}>
+      <Toast.Portal>
+        <Toast.Viewport className="pointer-events-none fixed inset-x-4 bottom-18 z-50 flex flex-col-reverse items-center gap-2 md:right-6 md:bottom-6 md:left-auto md:items-end">
+          <List />
+        </Toast.Viewport>
+      </Toast.Portal>
+    </Toast.Provider>
   );
 }

@@ -1,4 +1,4 @@
-import { Icon } from "../kernel/icon.tsx";
+import { ChevronDown } from "lucide-react";
 import { LogRow, lineId, type RowLook } from "./log-row.tsx";
 import type { Log } from "./use-log.ts";
 import { ROW_PX, type Scrolling } from "./use-scroller.ts";
@@ -70,7 +70,7 @@ export function NewLines({ count, onFollow }: { count: number; onFollow: () => v
       onClick={onFollow}
       className="absolute right-4 bottom-3 flex items-center gap-1 rounded-full border border-accent bg-surface px-3 py-1 text-12 font-medium text-accent tabular-nums hover:bg-hover"
     >
-      <Icon name="down" size={12} />
+      <ChevronDown size={12} />
       {count === 0 ? "Follow" : `${count.toLocaleString("en-US")} new ${count === 1 ? "line" : "lines"}`}
     </button>
   );

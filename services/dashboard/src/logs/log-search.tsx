@@ -1,6 +1,6 @@
 import type { LogFinds } from "@towpath/contract";
+import { ChevronDown } from "lucide-react";
 import { type RefObject, useEffect, useState } from "react";
-import { Icon } from "../kernel/icon.tsx";
 import { useKeys } from "../kernel/keyboard.ts";
 import { type LogPart, useFinds } from "./use-log.ts";
 
@@ -118,7 +118,7 @@ export function SearchField({
             onClick={() => search.go(-1)}
           >
             <span className="rotate-180">
-              <Icon name="down" size={12} />
+              <ChevronDown size={12} />
             </span>
           </button>
           <button
@@ -128,7 +128,7 @@ export function SearchField({
             title="Next find (n)"
             onClick={() => search.go(1)}
           >
-            <Icon name="down" size={12} />
+            <ChevronDown size={12} />
           </button>
         </>
       )}

@@ -1,7 +1,7 @@
 import { LOG_LEVELS, type LogEntry, type LogLevel, shortId, taskLabel } from "@towpath/contract";
+import { Download, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { bothZones, zoneName } from "../kernel/format.ts";
-import { Icon } from "../kernel/icon.tsx";
 import { useKeys } from "../kernel/keyboard.ts";
 import { Refusal } from "../kernel/standing.tsx";
 import { LogLines, NewLines } from "./log-lines.tsx";
@@ -121,7 +121,7 @@ export function LogView(args: LogShown) {
         <LevelChips {...{ log, hidden }} onToggle={toggle} />
         {task !== undefined && (
           <button type="button" className="chip min-w-0" title="Show the whole log" onClick={args.onWhole}>
-            <span className="truncate">only {taskLabel(task)}</span> <Icon name="close" size={12} />
+            <span className="truncate">only {taskLabel(task)}</span> <X size={12} />
           </button>
         )}
         <div className="ml-auto flex min-w-0 flex-wrap items-center justify-end gap-1.5">
@@ -198,7 +198,7 @@ function LogDownload({ runId, attempt, task }: Pick<LogShown, "runId" | "attempt
       title={what}
       aria-label={what}
     >
-      <Icon name="download" size={14} />
+      <Download size={14} />
     </a>
   );
 }

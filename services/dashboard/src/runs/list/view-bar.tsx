@@ -1,5 +1,5 @@
+import { X } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { Icon } from "../../kernel/icon.tsx";
 import { type RunSearch, SEARCH_WORDS } from "./search.ts";
 import { dropView, saveView, useViews } from "./views.ts";
 
@@ -38,7 +38,7 @@ export function ViewBar({ search, onOpen }: { search: RunSearch; onOpen: (search
             aria-label={`Forget the view ${view.name}`}
             onClick={() => dropView(view.name)}
           >
-            <Icon name="close" size={12} />
+            <X size={12} />
           </button>
         </span>
       ))}

@@ -1,7 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
+import { ChevronDown, ChevronRight } from "lucide-react";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { duration, elapsedMs } from "../../kernel/format.ts";
-import { Icon } from "../../kernel/icon.tsx";
 import { StateShape } from "../state-badge.tsx";
 import type { TaskNode } from "./task-tree.ts";
 import { CallBars, GroupBars, TimeAxis } from "./waterfall-bars.tsx";
@@ -108,7 +108,7 @@ function GroupRow({
         className="flex h-full min-w-0 items-center gap-1.5 text-left after:absolute after:inset-0"
         style={indent(row.depth)}
       >
-        <Icon name={row.open ? "down" : "right"} size={12} />
+        {row.open ? <ChevronDown size={12} /> : <ChevronRight size={12} />}
         <span className={`min-w-[9ch] truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>
           {row.name}
         </span>
