@@ -141,6 +141,30 @@ const PLANTS: Record<string, { breaks: SourceFile[]; keeps: SourceFile[] }> = {
       { path: "services/control/src/main.ts", text: "" },
     ],
   },
+  "the states of runs and attempts are written only in runs/moves": {
+    breaks: [
+      {
+        path: "services/control/src/runs/a.ts",
+        text: "sql`update run r set cause = null,\n state = 'ready' where`",
+      },
+      {
+        path: "services/control/src/logs/b.ts",
+        text: place("sql`update attempt a set $", "{claimed} where a.id = 1`"),
+      },
+      { path: "services/control/src/runs/c.ts", text: "sql`insert into run (workspace_id, id) select`" },
+      { path: "services/control/src/runs/d.ts", text: "tx.update(attempt).set({ cause, state: to })" },
+      { path: "services/control/src/runs/e.ts", text: "tx.insert(run).values(row)" },
+    ],
+    keeps: [
+      { path: "services/control/src/runs/moves/a.ts", text: "sql`update run set state = 'ready'`" },
+      {
+        path: "services/control/src/runs/f.ts",
+        text: "sql`update run set tied = true where state = 'ready'`",
+      },
+      { path: "services/control/src/runs/g.ts", text: "sql`insert into run_key (run_id) select`" },
+      { path: "services/control/src/runs/h.ts", text: "tx.update(attempt).set({ limited: true })" },
+    ],
+  },
 };
 
 describe("a planted breach of the rule", () => {

@@ -36,6 +36,17 @@ export const FILE_LINES_LIMIT = 400;
 const RETIRED_WORDS =
   /\b(towns?|barges?|berths?|lookouts?|turnstiles?|salvage|untie|attendance)\b|\b(openTown|createBell)\b|\bDuty\b|[a-z]Dut(y|ies)\b/i;
 
+/** A statement that stores the state of a run or of an attempt, in SQL or by drizzle. */
+const MOVES_A_RUN = new RegExp(
+  [
+    "\\bupdate\\s+(run|attempt)\\b((?!\\b(where|from|returning)\\b)[^])*?(\\bstate\\s*=|\\bset\\s+\\$\\{)",
+    "\\binsert\\s+into\\s+(run|attempt)\\s*\\(",
+    "\\.update\\((run|attempt)\\)\\s*\\.set\\(\\{[^}]*\\bstate\\b",
+    "\\.insert\\((run|attempt)\\)",
+  ].join("|"),
+  "gi",
+);
+
 const CODE = /\.(ts|tsx|mjs|js)$/;
 const CODE_OR_SCRIPT = /\.(ts|tsx|mjs|js|py|sh)$/;
 const TESTS = /(\.(test|bench|fixture)\.[a-z]+$)|^test\//;
@@ -81,6 +92,13 @@ export const RULES: readonly Rule[] = [
     name: "the first folder of the control plane is a domain word",
     about: /^services\/control\/src\/[^/]+\//,
     breaches: (file) => (SLICES.includes(file.path.split("/")[3] ?? "") ? [] : [0]),
+  },
+  {
+    name: "the states of runs and attempts are written only in runs/moves",
+    about: /^services\/control\/src\/.*\.ts$/,
+    exempt: new RegExp(`^services/control/src/runs/moves/|${TESTS.source}`),
+    breaches: ({ text }) =>
+      [...text.matchAll(MOVES_A_RUN)].map(({ index }) => text.slice(0, index).split("\n").length),
   },
 ];
 

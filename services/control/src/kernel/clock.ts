@@ -35,3 +35,8 @@ export function manualClock(startMs: number): Clock & { advance(ms: number): voi
 export function dateOf(ms: number): Date {
   return new Date(ms);
 }
+
+/** The deciding clock's instant plus a duration. */
+export function after(clock: Clock, ms: number): SQL<Date> {
+  return sql<Date>`${now(clock)} + make_interval(secs => ${ms / 1000})`;
+}

@@ -10,7 +10,7 @@ export {
   writeChanges,
 } from "./change.ts";
 export { type ChangeSummary, readChangeSummary } from "./change-summary.ts";
-export { type Clock, dateOf, manualClock, now, systemClock } from "./clock.ts";
+export { after, type Clock, dateOf, manualClock, now, systemClock } from "./clock.ts";
 export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
 export { WAKE_CONNECTIONS } from "./connections.ts";
 export {

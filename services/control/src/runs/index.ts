@@ -2,7 +2,6 @@ export { adoptRuns } from "./admit/adopt.ts";
 export { reorderQueue } from "./admit/reorder.ts";
 export { call } from "./call.ts";
 export { giveMatched, type WaitingPoll } from "./compute/give.ts";
-export { readNeeds } from "./compute/needs.ts";
 export { createIn, createRun, type KeptPlace, type RunRequest, type Waiting } from "./create/create.ts";
 export { createManyIn, type OneRequest } from "./create/create-many.ts";
 export { nameRun } from "./create/name.ts";
@@ -24,13 +23,15 @@ export {
 export { type Late, type LogSource, listLogSources } from "./lease/reports.ts";
 export { noteRestore } from "./lease/restore-notice.ts";
 export { startAttempts } from "./lease/start.ts";
-export { type FenceOf, type HeldAttempt, listChanges, listHeld, sameFence } from "./lease/store.ts";
+export { type HeldAttempt, listChanges, listHeld } from "./lease/store.ts";
 export { takeBack } from "./lease/take-back.ts";
 export { type AssignedAttempt, claimAttempts, type Place, redeliverAttempts } from "./moves/claim.ts";
+export { type FenceOf, sameFence } from "./moves/fence.ts";
 export type { Progress } from "./moves/locks.ts";
 export type { PlainRecord } from "./moves/plain.ts";
 export { type PlainMoved, savePlain } from "./moves/plain.ts";
-export { attemptCan } from "./moves/state.ts";
+export { attemptCan, hasEnded } from "./moves/state.ts";
+export { readNeeds } from "./needs.ts";
 export {
   type EndedAttempt,
   type EndedRun,
@@ -46,4 +47,4 @@ export { runsRoutes } from "./routes.ts";
 export { applyTaskRecords, rowsAfter, type TaskRecord } from "./tasks/records.ts";
 export { storeCalls } from "./tasks/store.ts";
 export { readRunFacts } from "./why/facts.ts";
-export { hasEnded, taskRunOf } from "./wire.ts";
+export { taskRunOf } from "./wire.ts";

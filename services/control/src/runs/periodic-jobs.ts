@@ -1,8 +1,7 @@
-import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
-import { type PeriodicJob, perRowJob, wakeAfterCommit, writeChanges } from "../kernel/index.ts";
+import { type PeriodicJob, perRowJob } from "../kernel/index.ts";
 import { type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admit/admission.ts";
-import { enterAnew } from "./create/collide.ts";
+import { duePeriodicJob } from "./create/due.ts";
 import { expirePeriodicJob } from "./end/expire.ts";
 import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./history/archive.ts";
 import { forgetVersionsPeriodicJob } from "./history/forget-versions.ts";
@@ -13,41 +12,12 @@ import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from ".
 import { jobsPeriodicJob } from "./jobs/periodic-job.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
 import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./lease/store.ts";
-import { insertAttempts } from "./moves/create.ts";
-import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./moves/due.ts";
 import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
 import { orphansPeriodicJob } from "./waits/orphans.ts";
 import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
-import { runChange } from "./wire.ts";
 
 /** The history tables, which have one partition for each month. */
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
-
-/** Gives scheduled runs that are due their attempt, first due first; those that need slots take them or block. */
-export const duePeriodicJob = perRowJob<DueRun>({
-  name: "due",
-  everyMs: 250,
-  hold: "locks",
-  batch: DUE_BATCH,
-  nextInMs: ({ clock }, among) => untilDue(clock, among),
-  find: (from, { clock }, which) => lockDue(from, clock, which),
-  async act(tx, deps, due) {
-    const limited = Map.groupBy(
-      due.filter((one) => one.limited),
-      (one) => one.workspaceId,
-    );
-    for (const [workspaceId, ones] of limited)
-      await enterAnew(tx, deps, { workspaceId, runIds: ones.map((one) => one.id) });
-    const free = due.filter((one) => !one.limited);
-    const ready = await makeReady(tx, {
-      runs: free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
-      from: RUN_TRANSITIONS.due.from,
-    });
-    await insertAttempts(tx, deps.clock, ready);
-    await writeChanges(tx, ready.map(runChange));
-    for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
-  },
-});
 
 /** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
 export const admitPeriodicJob = perRowJob<LineToLook>({

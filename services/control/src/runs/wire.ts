@@ -1,6 +1,5 @@
 import {
   type Attempt,
-  FINAL_RUN_STATES,
   type LateReport,
   lateAfterMs,
   RUN_TRANSITIONS,
@@ -10,8 +9,8 @@ import {
   type TaskRun,
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
-import { readNeeds } from "./compute/needs.ts";
 import type { Place } from "./moves/claim.ts";
+import { readNeeds } from "./needs.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
 import { takenBy } from "./why/why.ts";
 
@@ -229,9 +228,4 @@ export function taskRunOf(row: TaskRunRow): TaskRun {
 /** Whether a call ended so that a later attempt may take its end. */
 function hasEndKept({ state, codeVersion }: TaskRunRow): boolean {
   return state === "completed" || (state === "failed" && codeVersion !== null);
-}
-
-/** Whether a run's row says that it has ended for good. */
-export function hasEnded(row: Pick<RunRow, "state">): boolean {
-  return FINAL_RUN_STATES.includes(row.state);
 }

@@ -6,8 +6,8 @@ import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
+import { duePeriodicJob } from "../create/due.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { duePeriodicJob } from "../periodic-jobs.ts";
 import { reorderQueue } from "./reorder.ts";
 
 let testEnv: TestEnv;

@@ -1,3 +1,4 @@
+import { uuidv7 } from "@towpath/contract";
 import {
   afterCommit,
   beforeCommit,
@@ -8,8 +9,10 @@ import {
 } from "../../kernel/index.ts";
 import { type Entering, enterBehind, linesOfRuns, type Stepped, takeStep } from "../../limits/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
+import { moveRuns, type RunMove } from "../moves/apply.ts";
+import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { admitRuns, blockRuns, type EnteringRun, holdBlocked, readEntering, refuseRuns } from "./store.ts";
+import { type EnteringRun, holdBlocked, readEntering } from "./store.ts";
 
 /** What a transaction asks of admission, of one workspace. */
 interface AdmissionRequest {
@@ -64,6 +67,33 @@ export function enterLine(
   run: Pick<RunRow, "workspaceId" | "id"> & { readonly entering?: EnteringRun },
 ): void {
   ask(tx, deps, run.workspaceId).due.set(run.id, run.entering ?? null);
+}
+
+/**
+ * Gives runs their next attempt: at once, or as `enterLine` if they need slots. The caller holds the locks of the runs, which are
+ * all scheduled and due, or all suspended.
+ */
+export async function beginAttempts(
+  tx: Tx,
+  deps: Deps,
+  args: {
+    workspaceId: string;
+    by: "due" | "resume";
+    runs: readonly { readonly id: string; readonly limited: boolean }[];
+  },
+): Promise<void> {
+  const { workspaceId, by, runs } = args;
+  for (const { id, limited } of runs) if (limited) enterLine(tx, deps, { workspaceId, id });
+  const free = runs.filter((one) => !one.limited);
+  await moveRuns(tx, deps.clock, {
+    workspaceId,
+    moves: free.map(({ id }) => ({
+      id,
+      by,
+      to: "ready",
+      attempt: { id: uuidv7(deps.clock.nowMs()), limited: false },
+    })),
+  });
 }
 
 /** Takes a run that no longer waits out of its line. */
@@ -158,32 +188,38 @@ async function moveOn(
   deps: Deps,
   args: { workspaceId: string; runs: readonly EnteringRun[]; stepped: Stepped },
 ): Promise<void> {
-  const { workspaceId } = args;
-  const { granted, refused } = args.stepped;
-  const admitted = granted.filter((one) => one.path === "");
-  const went = new Set(admitted.map((one) => one.runId));
-  const gone = new Set(refused.map((one) => one.runId));
-  const runIds = args.runs.filter(({ id }) => !went.has(id) && !gone.has(id)).map(({ id }) => id);
-  if (admitted.length > 0) {
-    const ready = await admitRuns(tx, deps.clock, { workspaceId, admitted });
-    for (const { poolId } of ready) wakeAfterCommit(tx, "pool", poolId);
-  }
-  if (runIds.length > 0) await blockRuns(tx, { workspaceId, runIds });
-  if (gone.size > 0) {
-    const theirs = args.runs.filter(({ id }) => gone.has(id));
-    const cancelled = await refuseRuns(tx, deps.clock, {
-      workspaceId,
-      refused: theirs.map((run) => ({ runId: run.id, reason: refusalOf(run) })),
-    });
-    await releaseDependents(tx, deps, cancelled);
-  }
+  const { workspaceId, runs, stepped } = args;
+  const admitted = new Map(
+    stepped.granted.filter((one) => one.path === "").map((one) => [one.runId, one.attemptId]),
+  );
+  const refused = new Set(stepped.refused.map((one) => one.runId));
+  const entered = new Set(runs.map((run) => run.id));
+  const begun = [...admitted].filter(([id]) => !entered.has(id));
+  const moved = await moveRuns(tx, deps.clock, {
+    workspaceId,
+    moves: [
+      ...begun.map(([id, attemptId]) => admitting({ id, by: "admit" }, attemptId)),
+      ...runs.map(({ id, ...run }): RunMove => {
+        const by = run.isSuspended ? "resume" : "due";
+        const attemptId = admitted.get(id);
+        if (attemptId !== undefined) return admitting({ id, by }, attemptId);
+        if (!refused.has(id)) return { id, by, to: "blocked" };
+        return { id, by: "cancel", to: "cancelled", cause: "user", cancelReason: refusalOf(run) };
+      }),
+    ],
+  });
+  await releaseDependents(tx, deps, moved.filter(hasEnded));
   // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
-  for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
-  if (granted.length + runIds.length + gone.size > 0) afterCommit(tx, "changes of admission", wakeSequencer);
+  for (const { path, attemptId } of stepped.granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
+  if (stepped.granted.length > 0) afterCommit(tx, "changes of admission", wakeSequencer);
+}
+
+function admitting(move: Pick<RunMove, "id" | "by">, attemptId: string): RunMove {
+  return { ...move, to: "ready", attempt: { id: attemptId, limited: true } };
 }
 
 /** Why a run that would not wait was cancelled. */
-function refusalOf({ deployment, slots }: EnteringRun): string {
+function refusalOf({ deployment, slots }: Pick<EnteringRun, "deployment" | "slots">): string {
   const taken = slots === 1 ? "The slot" : `All ${slots} slots`;
   return `${taken} of "${deployment}" ${slots === 1 ? "is" : "are"} taken: its limit says cancel-new.`;
 }

@@ -1,7 +1,7 @@
 import { sql } from "#sql";
 import { now, rows } from "../../kernel/index.ts";
 import type { AdoptRuns } from "../../limits/index.ts";
-import { limitedAs } from "../moves/due.ts";
+import { limitedAs } from "../moves/run-columns.ts";
 
 /** The most attempts that get slots of a limit when it is first set. */
 const ADOPTED_MAX = 10_000;

@@ -1,6 +1,6 @@
 import { sql } from "#sql";
 import { rows, type Tx } from "../../kernel/index.ts";
-import { effectivePriority } from "./store.ts";
+import { effectivePriority } from "../moves/run-columns.ts";
 
 /** A queue of a pool. */
 interface QueueName {

@@ -7,8 +7,8 @@ import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { readNeeds } from "../needs.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
-import { readNeeds } from "./needs.ts";
 
 let testEnv: TestEnv;
 /** Another control plane over the same database. */

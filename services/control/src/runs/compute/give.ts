@@ -1,9 +1,9 @@
 import { type Amounts, without } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
-import type { FenceOf } from "../lease/store.ts";
 import { type AssignedAttempt, claimChosen } from "../moves/claim.ts";
+import type { FenceOf } from "../moves/fence.ts";
+import { NO_NEEDS, readNeeds } from "../needs.ts";
 import { type Match, match, type NeedsLine, taking, type WorkerCapacity } from "./match.ts";
-import { NO_NEEDS, readNeeds } from "./needs.ts";
 import { listReady, listWorkersNow, lockWorkers, nextLines, type ReadyRow, type WorkerNow } from "./store.ts";
 
 /** A poll that waits for work, as far as it says what its worker can take. */

@@ -4,10 +4,10 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
+import { duePeriodicJob } from "./due.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

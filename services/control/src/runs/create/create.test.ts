@@ -2,9 +2,9 @@ import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
+import { duePeriodicJob } from "./due.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

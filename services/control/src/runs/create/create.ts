@@ -21,10 +21,10 @@ import {
   wakeSequencer,
 } from "../../kernel/index.ts";
 import { checkQueue, type PoolIdentity } from "../../pools/index.ts";
-import { NO_NEEDS } from "../compute/needs.ts";
 import type { AssignedAttempt, Place } from "../moves/claim.ts";
 import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "../moves/create.ts";
 import { fingerprint } from "../moves/fingerprint.ts";
+import { NO_NEEDS } from "../needs.ts";
 import { getRun } from "../read/read.ts";
 import type { RunRow } from "../table.ts";
 import { awaitedRunOf } from "../wire.ts";

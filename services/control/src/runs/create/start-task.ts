@@ -6,9 +6,9 @@ import { getPools } from "../../pools/index.ts";
 import { saveParent } from "../dependents/children.ts";
 import { findKnownRun, type KnownRun } from "../history/kept-children.ts";
 import { lockRun } from "../moves/locks.ts";
+import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { markDependents } from "../waits/store.ts";
-import { hasEnded } from "../wire.ts";
 import { createIn } from "./create.ts";
 
 type AskedTask = Extract<Required<z.output<typeof Call>>["call"], { kind: "start-task" }>;

@@ -1,5 +1,5 @@
 import { type Deps, DUE, type Tx, wakeAfterCommit, writeChanges } from "../../kernel/index.ts";
-import type { RunRow } from "../table.ts";
+import type { MovedRun } from "../moves/apply.ts";
 import { cancelWaits, noteEnds } from "../waits/store.ts";
 import { waitChanges } from "../waits/wire.ts";
 import { noteOrphans } from "./children.ts";
@@ -11,7 +11,7 @@ import { closeOpenJobs } from "./close-jobs.ts";
  * nobody waits for and that wait for nothing no statement. The caller holds the locks of the runs, which are of one
  * workspace.
  */
-export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly RunRow[]): Promise<void> {
+export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly MovedRun[]): Promise<void> {
   const marked = ended.filter((row) => row.hasDependents);
   const [first] = marked;
   if (first === undefined) return;

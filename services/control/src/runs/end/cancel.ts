@@ -2,9 +2,7 @@ import { isFinalRunState, Problem, type Run } from "@towpath/contract";
 import {
   cleanText,
   type Deps,
-  flushChanges,
   inTransaction,
-  now,
   type Scope,
   type Tx,
   undoUnless,
@@ -14,11 +12,11 @@ import {
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { cancelJobs } from "../dependents/close-jobs.ts";
 import { releaseDependents } from "../dependents/release.ts";
+import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
-import { notAllowed, runCan, transitionAttempt, transitionRun } from "../moves/state.ts";
+import { hasEnded, notAllowed, runCan } from "../moves/state.ts";
 import { existingRun, getRun } from "../read/read.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { hasEnded } from "../wire.ts";
 
 /** How often a cancel looks again when the run's attempt changed while it waited for locks. */
 const TRIES_MAX = 5;
@@ -52,6 +50,7 @@ export async function cancelIn(
   deps: Deps,
   args: { workspaceId: string; runId: string; reason: string },
 ): Promise<boolean> {
+  const { workspaceId, runId } = args;
   const held = await lockActiveAttempt(tx, args);
   const live = await lockRun(tx, args);
   if (live === null) {
@@ -65,24 +64,20 @@ export async function cancelIn(
   if (live.state === "cancelling") return true;
   const waits = runCan(live.state, "cancel");
   if ((await findActiveAttemptId(tx, args)) !== (held?.id ?? null)) return false;
-  const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(args.reason) };
   if (waits && held !== null) returnSlots(tx, deps, held);
   if (live.state === "blocked") leaveLine(tx, deps, live);
-  if (held !== null) {
-    await transitionAttempt(tx, {
-      workspaceId: args.workspaceId,
-      attemptId: held.id,
-      by: waits ? "cancel" : "interrupt",
-      set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
-    });
-  }
-  const name = { workspaceId: args.workspaceId, runIds: [args.runId] };
-  const ends = waits && !(live.hasDependents && (await cancelJobs(tx, deps, name)).has(args.runId));
-  const row = await transitionRun(tx, {
-    workspaceId: args.workspaceId,
-    runId: args.runId,
-    ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
-    set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
+  const by = waits ? "cancel" : "interrupt";
+  if (held !== null)
+    await moveAttempt(tx, deps.clock, { workspaceId, id: held.id, by, cause: waits ? "user" : null });
+  const keepsOpen = async () => (await cancelJobs(tx, deps, { workspaceId, runIds: [runId] })).has(runId);
+  const ends = waits && !(live.hasDependents && (await keepsOpen()));
+  const row = await moveRun(tx, deps.clock, {
+    workspaceId,
+    id: runId,
+    by,
+    to: ends ? "cancelled" : "cancelling",
+    cause: ends ? "user" : null,
+    cancelReason: cleanText(args.reason),
   });
   if (hasEnded(row)) await releaseDependents(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
@@ -128,19 +123,13 @@ function changesTooFast(runId: string): Problem {
  * @returns the attempt as it is now
  */
 export async function repeatCancel(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow> {
-  const { workspaceId, id: attemptId, runId } = held;
+  const { workspaceId, id, runId } = held;
   if (held.state !== "running") return held;
   const wentBack = await wentBackAt(tx);
   if (wentBack === null || held.createdAt >= wentBack) return held;
-  const { state } = await transitionAttempt(tx, { workspaceId, attemptId, by: "interrupt" });
+  const { state } = await moveAttempt(tx, deps.clock, { workspaceId, id, by: "interrupt" });
   const cancelReason = "Somebody had cancelled it; who and why was lost when the database was restored.";
-  await transitionRun(tx, {
-    workspaceId,
-    runId,
-    by: "interrupt",
-    set: { cancelRequestedAt: now(deps.clock), cancelReason },
-  });
-  await flushChanges(tx);
+  await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "interrupt", cancelReason });
   return { ...held, state };
 }
 

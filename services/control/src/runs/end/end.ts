@@ -5,33 +5,27 @@ import {
   type RunError,
   TASK_RUN_TRANSITIONS,
   type TaskRunState,
-  uuidv7,
 } from "@towpath/contract";
-import { sql } from "#sql";
 import {
-  afterCommit,
   type Deps,
   DUE,
   sideBySide,
   type Tx,
   wakeAfterCommit,
-  wakeSequencer,
   wentBackAt,
   writeChanges,
 } from "../../kernel/index.ts";
-import { enterLine, returnSlots } from "../admit/admission.ts";
-import { NO_NEEDS } from "../compute/needs.ts";
+import { beginAttempts, returnSlots } from "../admit/admission.ts";
 import { cancelJobs } from "../dependents/close-jobs.ts";
 import { releaseDependents } from "../dependents/release.ts";
-import { insertAttempts } from "../moves/create.ts";
-import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../moves/endings.ts";
+import { type AttemptMove, moveAttempts, moveRuns, type RunMove } from "../moves/apply.ts";
 import { lockRunPolicies, settleTaskRuns } from "../moves/locks.ts";
-import { attemptMove, notAllowed, runMove, transitionRun } from "../moves/state.ts";
-import { type AttemptRow, type RunRow, run } from "../table.ts";
+import { hasEnded } from "../moves/state.ts";
+import { NO_NEEDS } from "../needs.ts";
+import type { AttemptRow } from "../table.ts";
 import { type FailedAttempt, noteFatal } from "../tasks/store.ts";
-import { resumeRuns } from "../waits/resume.ts";
 import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
-import { hasEnded, taskRunChange } from "../wire.ts";
+import { taskRunChange } from "../wire.ts";
 import { type Decision, decideEnding, type Outcome } from "./endings.ts";
 
 /** How an attempt ended. */
@@ -115,13 +109,11 @@ export async function endAttempts(
   }
   // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
   const [rows] = await sideBySide([
-    saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
+    moveAttempts(tx, deps.clock, { workspaceId, moves: decided.map(attemptEndOf) }),
     settleTasks(tx, deps, { workspaceId, decided }),
     noteFatal(tx, { workspaceId, failed: decided.flatMap(failureOf) }),
-    moveRuns(tx, deps, { workspaceId, decided }),
+    endRuns(tx, deps, { workspaceId, decided }),
   ]);
-  const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
-  if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.decision.attempt.by);
   return new Map(rows.map((row) => [row.id, row]));
 }
 
@@ -192,15 +184,9 @@ export function endUnstarted(tx: Tx, deps: Deps, held: AttemptRow): Promise<Atte
   return endAttempt(tx, deps, held, { outcome: "cancelled", cause: null, lastBulkSeq: held.bulkAcked });
 }
 
-function attemptEndOf({ held, ended, decision }: Decided): AttemptEnd {
-  return {
-    id: held.id,
-    ...attemptMove(held.id, decision.attempt.by),
-    cause: decision.attempt.cause,
-    exitCode: ended.exitCode ?? null,
-    lastBulkSeq: ended.lastBulkSeq,
-    seq: ended.seq ?? null,
-  };
+function attemptEndOf({ held, ended, decision }: Decided): AttemptMove {
+  const { seq, lastBulkSeq, exitCode } = ended;
+  return { id: held.id, ...decision.attempt, exitCode: exitCode ?? null, lastBulkSeq, seq: seq ?? null };
 }
 
 /**
@@ -236,17 +222,15 @@ async function settleTasks(
   }
 }
 
-function runEndOf({ held, ended, decision }: Decided): RunEnd {
-  const completes = decision.run.by === "complete";
+function runEndOf({ held, ended, decision: { run, again } }: Decided): RunMove {
+  const completes = run.by === "complete";
   return {
     id: held.runId,
-    ...runMove(held.runId, decision.run.by, decision.run.to),
-    cause: decision.run.cause,
+    ...run,
     error: completes ? null : (ended.error ?? null),
     result: completes ? (ended.result ?? null) : null,
-    ends: decision.again === null && decision.suspends === undefined,
-    againMs: decision.again?.delayMs ?? null,
-    spends: decision.again?.spends ?? false,
+    dueInMs: again?.delayMs ?? null,
+    spends: again?.spends ?? false,
   };
 }
 
@@ -261,50 +245,26 @@ async function keptByJobs(
   return cancelJobs(tx, deps, { workspaceId: args.workspaceId, runIds });
 }
 
-async function moveRuns(
+async function endRuns(
   tx: Tx,
   deps: Deps,
   args: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<void> {
+  const { workspaceId } = args;
   const stay = await keptByJobs(tx, deps, args);
-  const ends = args.decided.filter(({ held }) => !stay.has(held.runId)).map(runEndOf);
-  const moved = await saveRunEnds(tx, deps.clock, { workspaceId: args.workspaceId, ends });
-  const missing = args.decided.find(
-    ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
-  );
-  if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.decision.run.by);
-  afterCommit(tx, "changes of runs", wakeSequencer);
-  const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
-  const limited = new Set(args.decided.filter((one) => one.limited).map(({ held }) => held.runId));
-  for (const row of moved) {
-    if (!atOnce.has(row.id)) continue;
-    if (limited.has(row.id)) enterLine(tx, deps, row);
-    else await admit(tx, deps, row);
-  }
-  const resumed = new Set(
-    args.decided.filter((one) => one.decision.suspends?.resumes).map(({ held }) => held.runId),
-  );
-  const goingOn = moved.filter((row) => resumed.has(row.id));
-  await resumeRuns(
-    tx,
-    deps,
-    goingOn.map((row) => ({ ...row, limited: limited.has(row.id) })),
-  );
-  await releaseDependents(tx, deps, moved.filter(hasEnded));
-  const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
+  const decided = args.decided.filter(({ held }) => !stay.has(held.runId));
+  const moved = await moveRuns(tx, deps.clock, { workspaceId, moves: decided.map(runEndOf) });
+  const goingOn = (goes: (decision: Decision) => boolean) =>
+    decided
+      .filter(({ decision }) => goes(decision))
+      .map(({ held, limited }) => ({ id: held.runId, limited }));
+  const atOnce = goingOn(({ again }) => again?.delayMs === 0);
+  await beginAttempts(tx, deps, { workspaceId, by: "due", runs: atOnce });
+  const resumed = goingOn(({ suspends }) => suspends?.resumes === true);
+  await beginAttempts(tx, deps, { workspaceId, by: "resume", runs: resumed });
+  const ended = moved.filter(hasEnded);
+  await releaseDependents(tx, deps, ended);
+  const putOff = decided.some(({ decision }) => (decision.again?.delayMs ?? 0) > 0);
   // A schedule or backfill may wait for just this end.
-  if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);
-}
-
-/** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */
-async function admit(tx: Tx, deps: Deps, due: RunRow): Promise<void> {
-  const ready = await transitionRun(tx, {
-    workspaceId: due.workspaceId,
-    runId: due.id,
-    by: "due",
-    to: "ready",
-    set: { attemptId: uuidv7(deps.clock.nowMs()), attempts: sql`${run.attempts} + 1` },
-  });
-  await insertAttempts(tx, deps.clock, [ready]);
-  wakeAfterCommit(tx, "pool", ready.poolId);
+  if (putOff || ended.some(({ trigger }) => isDue(trigger))) wakeAfterCommit(tx, "change", DUE);
 }

@@ -15,7 +15,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { duePeriodicJob } from "../periodic-jobs.ts";
+import { duePeriodicJob } from "../create/due.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { cancelRun } from "./cancel.ts";
 import { decideEnding, type Outcome } from "./endings.ts";

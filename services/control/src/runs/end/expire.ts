@@ -1,9 +1,10 @@
 import { isDue } from "@towpath/contract";
-import { type Deps, DUE, now, perRowJob, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
+import { type Deps, DUE, perRowJob, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { releaseDependents } from "../dependents/release.ts";
+import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
-import { runCan, transitionAttempt, transitionRun } from "../moves/state.ts";
+import { runCan } from "../moves/state.ts";
 import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "./expiry.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
@@ -28,13 +29,12 @@ async function expireIn(tx: Tx, deps: Deps, { why, workspaceId, id }: ExpiredRun
     return;
   // Another attempt by now: the next round finds it.
   if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return;
-  const end = { cause: why, endedAt: now(deps.clock) } as const;
   if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {
     returnSlots(tx, deps, held);
-    await transitionAttempt(tx, { workspaceId: a.workspaceId, attemptId: held.id, by: "expire", set: end });
+    await moveAttempt(tx, deps.clock, { workspaceId, id: held.id, by: "expire", cause: why });
   }
-  const row = await transitionRun(tx, { ...a, by: "expire", set: end });
+  const row = await moveRun(tx, deps.clock, { workspaceId, id, by: "expire", cause: why });
   await releaseDependents(tx, deps, [row]);
   if (isDue(row.trigger)) wakeAfterCommit(tx, "change", DUE);
 }

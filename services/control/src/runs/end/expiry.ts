@@ -1,7 +1,7 @@
 import { type Cause, RUN_TRANSITIONS } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, rows, type Tx, textArray, type Which } from "../../kernel/index.ts";
-import { runColumns } from "../moves/due.ts";
+import { runColumns } from "../moves/run-columns.ts";
 
 /** The most runs that one round looks at. */
 export const EXPIRY_BATCH = 200;

@@ -4,7 +4,7 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { duePeriodicJob } from "../periodic-jobs.ts";
+import { duePeriodicJob } from "../create/due.ts";
 import { getRun } from "../read/read.ts";
 import { listWaits } from "../waits/read.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";

@@ -11,7 +11,7 @@ import {
   textArray,
   type Which,
 } from "../../kernel/index.ts";
-import { runColumns } from "../moves/due.ts";
+import { runColumns } from "../moves/run-columns.ts";
 import { attempt, run, taskRun } from "../table.ts";
 import { outcomeOf } from "./kept-children.ts";
 

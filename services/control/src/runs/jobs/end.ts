@@ -1,8 +1,8 @@
 import { JOB_TRANSITIONS, type JobOutcome, type JobTransition, type Json } from "@towpath/contract";
-import { cleanJson, type Deps, now, type Tx } from "../../kernel/index.ts";
+import { cleanJson, type Deps, type Tx } from "../../kernel/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
+import { moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId } from "../moves/locks.ts";
-import { transitionRun } from "../moves/state.ts";
 import type { JobRow } from "../table.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
@@ -68,12 +68,7 @@ async function settleRuns(
   const kept = await keptOpen(tx, { workspaceId, runIds: waiting });
   for (const runId of waiting) {
     if (kept.has(runId) || (await findActiveAttemptId(tx, { workspaceId, runId })) !== null) continue;
-    const row = await transitionRun(tx, {
-      workspaceId,
-      runId,
-      by: "settle",
-      set: { cause: "user", endedAt: now(deps.clock) },
-    });
+    const row = await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "settle", cause: "user" });
     await releaseDependents(tx, deps, [row]);
   }
 }

@@ -8,6 +8,7 @@ import {
 } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
+  after,
   type Clock,
   columns,
   now,
@@ -20,7 +21,6 @@ import {
   type Which,
 } from "../../kernel/index.ts";
 import type { RunName } from "../history/find.ts";
-import { after } from "../moves/locks.ts";
 import { type JobRow, job, type RunRow } from "../table.ts";
 
 const jobsOf = (raws: readonly RawRow[]): JobRow[] => raws.map((raw) => rowOf(job, raw));

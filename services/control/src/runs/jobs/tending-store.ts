@@ -1,5 +1,6 @@
 import { sql } from "#sql";
 import {
+  after,
   type Clock,
   columns,
   now,
@@ -10,7 +11,6 @@ import {
   textArray,
   type WorkerScope,
 } from "../../kernel/index.ts";
-import { after } from "../moves/locks.ts";
 import { type JobRow, job } from "../table.ts";
 
 /** What a worker has found out about jobs that go on. */

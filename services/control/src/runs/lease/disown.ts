@@ -7,9 +7,10 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { endUnstarted } from "../end/end.ts";
+import { sameFence } from "../moves/fence.ts";
 import { lockAttempts } from "../moves/locks.ts";
 import { loseAttempt } from "./lose.ts";
-import { type HeldAttempt, sameFence } from "./store.ts";
+import type { HeldAttempt } from "./store.ts";
 
 /** To which incarnation of the database the worker of a poll has offered again what it knows. */
 export interface Reconciling {

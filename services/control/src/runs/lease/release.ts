@@ -1,8 +1,7 @@
-import { sql } from "#sql";
-import { afterCommit, type Deps, now, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
-import { NO_NEEDS } from "../compute/needs.ts";
-import { transitionAttempt, transitionRun } from "../moves/state.ts";
-import { type AttemptRow, attempt } from "../table.ts";
+import { afterCommit, type Deps, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
+import { moveAttempt, moveRun } from "../moves/apply.ts";
+import { NO_NEEDS } from "../needs.ts";
+import type { AttemptRow } from "../table.ts";
 
 /** The longest an attempt stays out of reach after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;
@@ -19,21 +18,16 @@ export async function releaseAttempt(
   args: { held: AttemptRow; reason: string },
 ): Promise<AttemptRow> {
   const { workspaceId, id, runId, controlAcked } = args.held;
-  const released = await transitionAttempt(tx, {
+  const backOffMs = 1_000 * Math.min(2 ** Math.min(args.held.releases, 10), BACK_OFF_MAX_SECONDS);
+  const released = await moveAttempt(tx, deps.clock, {
     workspaceId,
-    attemptId: id,
+    id,
     by: "release",
-    set: {
-      leaseExpiresAt: null,
-      releases: sql`${attempt.releases} + 1`,
-      releaseReason: args.reason,
-      notBefore: sql`${now(deps.clock)} + make_interval(secs => least(power(2, least(${attempt.releases}, 10)), ${BACK_OFF_MAX_SECONDS}))`,
-    },
+    release: { reason: args.reason, backOffMs },
   });
-  await transitionRun(tx, { workspaceId, runId, by: "release" });
+  await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "release" });
   if (released.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", released.poolId);
-  afterCommit(tx, `line of ${id}`, ({ wakes }) => {
-    const backOffMs = 1_000 * Math.min(2 ** Math.min(released.releases - 1, 10), BACK_OFF_MAX_SECONDS);
+  afterCommit(tx, `release of ${id}`, ({ wakes }) => {
     setTimeout(() => wakes.publish("pool", [released.poolId]), backOffMs).unref();
   });
   return { ...released, controlAcked };

@@ -1,5 +1,6 @@
 import { type Deps, inTransaction } from "../../kernel/index.ts";
-import { type FenceOf, type HeldAttempt, renewLeases } from "./store.ts";
+import type { FenceOf } from "../moves/fence.ts";
+import { type HeldAttempt, renewLeases } from "./store.ts";
 
 /** What nonces of ours look like. Others fence nothing, and may hold what the database cannot. */
 export const NONCE = /^[0-9a-f-]{36}$/;

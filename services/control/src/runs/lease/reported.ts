@@ -1,9 +1,9 @@
 import type { Command } from "@towpath/contract";
 import type { Deps, Tx } from "../../kernel/index.ts";
+import { type FenceOf, sameFence } from "../moves/fence.ts";
 import { lockAttempts, type Progress, saveProgress } from "../moves/locks.ts";
 import type { AttemptRow } from "../table.ts";
 import { findArchived, type Late, listCancelling, noteLate } from "./reports.ts";
-import { type FenceOf, sameFence } from "./store.ts";
 
 /** An attempt that a report is about, locked. */
 export interface ReportedAttempt {

@@ -1,6 +1,7 @@
 import type { AttemptState } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
+  after,
   type Clock,
   type Config,
   columns,
@@ -17,20 +18,8 @@ import {
   textArray,
   type Which,
 } from "../../kernel/index.ts";
-import { after } from "../moves/locks.ts";
+import type { FenceOf } from "../moves/fence.ts";
 import { type AttemptRow, attempt } from "../table.ts";
-
-/** Which claim of which attempt is writing. */
-export interface FenceOf {
-  readonly attemptId: string;
-  readonly epoch: number;
-  readonly nonce: string;
-}
-
-/** Whether two fences name the same claim of the same attempt. */
-export function sameFence(one: FenceOf, other: FenceOf): boolean {
-  return one.attemptId === other.attemptId && one.epoch === other.epoch && one.nonce === other.nonce;
-}
 
 /** An attempt that a worker holds, as far as commands and leases need it. */
 export interface HeldAttempt extends FenceOf {

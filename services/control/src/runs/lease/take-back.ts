@@ -1,9 +1,9 @@
-import { type Deps, flushChanges, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
-import { transitionRun } from "../moves/state.ts";
-import { takeBackAttempt } from "../moves/take-back.ts";
+import { type Deps, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
+import { moveRun } from "../moves/apply.ts";
+import { takeBackAttempt } from "../moves/claim.ts";
+import type { FenceOf } from "../moves/fence.ts";
 import type { AttemptRow } from "../table.ts";
 import { NONCE } from "./renew.ts";
-import type { FenceOf } from "./store.ts";
 
 /** How many claims of one attempt a database may have forgotten: a worker must not bring the epoch to where no claim can count on. */
 const FORGOTTEN_MAX = 1_000;
@@ -25,11 +25,8 @@ export async function takeBack(
   if (fence.epoch <= held.epoch || fence.epoch > held.epoch + FORGOTTEN_MAX) return null;
   const wentBack = await wentBackAt(tx);
   if (wentBack === null || held.createdAt >= wentBack) return null;
-  if (held.state === "ready") {
-    await transitionRun(tx, { workspaceId: held.workspaceId, runId: held.runId, by: "claim" });
-    // A start in the same report writes its changes by itself, which must come after this.
-    await flushChanges(tx);
-  }
+  if (held.state === "ready")
+    await moveRun(tx, deps.clock, { workspaceId: held.workspaceId, id: held.runId, by: "claim" });
   const { claimLeaseMs } = deps.config;
   return await takeBackAttempt(tx, deps.clock, { held, worker, fence, claimLeaseMs });
 }

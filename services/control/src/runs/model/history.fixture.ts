@@ -3,9 +3,10 @@ import { expect } from "vitest";
 import { Dispatchers, FakeWorker, renew, type Said, said } from "../../fake-worker.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
+import { duePeriodicJob } from "../create/due.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
-import { admitPeriodicJob, duePeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
+import { admitPeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { readRunFacts } from "../why/facts.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
@@ -208,10 +209,11 @@ export class History implements Remembered {
     if (one.do === "suspend") return this.#suspend({ fakeWorker, claim, mine }, one);
     if (one.do === "log") return this.lines.say(fakeWorker, claim, one);
     const record = recordOf(one, claim, { lastBulkSeq: this.lines.count(claim) });
+    const records = "alone" in one && !one.alone ? [said.stage("asked"), record] : [record];
     const asks = one.do === "end" && one.asks;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const [answer, heard] = await Promise.all([
-      fakeWorker.say(claim, [record], { from: claim.seq }),
+      fakeWorker.say(claim, records, { from: claim.seq }),
       asks ? fakeWorker.next({ free: 1, held, ending: [claim] }) : null,
     ]);
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;

@@ -14,7 +14,7 @@ import { expect } from "vitest";
 import { sql } from "#sql";
 import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import { readNeeds } from "../compute/needs.ts";
+import { readNeeds } from "../needs.ts";
 
 /** A workspace's runs and attempts as the database has them. */
 export interface States extends Record<string, unknown> {

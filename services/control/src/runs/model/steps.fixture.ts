@@ -19,6 +19,7 @@ const does = <const What extends string>(what: What) => ({ do: fc.constant(what)
  * in `History.apply`, and nowhere else.
  */
 export const step = fc.oneof(
+  // A start or an end that is reported alone is moved by the combined statement, among other records by the general one.
   // Asked for under an idempotency key, a run may also be asked for under another id.
   { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked, twin: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ ...does("cancel"), ...asked }) },
@@ -36,7 +37,7 @@ export const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ ...does("meet"), worker: fc.nat(WORKERS - 1), run: fc.nat(RUNS - 1) }),
   },
-  { weight: 7, arbitrary: fc.record({ ...does("start"), ...who }) },
+  { weight: 7, arbitrary: fc.record({ ...does("start"), ...who, alone: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("task"), ...who }) },
@@ -61,6 +62,7 @@ export const step = fc.oneof(
       ...who,
       outcome: fc.constantFrom("completed", "failed", "failed", "cancelled", "refused"),
       cause: fc.constantFrom(null, "error", "evicted", "oom"),
+      alone: fc.boolean(),
       /** Whether its report asks for work too, and whether that answer is lost. */
       asks: fc.boolean(),
       lost: fc.nat(5).map((dice) => dice === 0),
@@ -115,19 +117,28 @@ export type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 export const FAR: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
-  { do: "start", worker: 0, claim: 0 },
+  { do: "start", worker: 0, claim: 0, alone: true },
   { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false },
   { do: "create", run: 1, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
-  { do: "start", worker: 0, claim: 0 },
-  { do: "end", worker: 0, claim: 0, outcome: "failed", cause: "error", asks: false, lost: false },
+  { do: "start", worker: 0, claim: 0, alone: false },
+  {
+    do: "end",
+    worker: 0,
+    claim: 0,
+    outcome: "failed",
+    cause: "error",
+    alone: true,
+    asks: false,
+    lost: false,
+  },
   { do: "limit", slots: 0, at: 0 },
   { do: "answer", run: 0, at: 1, path: "question" },
   { do: "create", run: 2, at: 1, twin: false },
   { do: "cancel", run: 2, at: 0 },
   { do: "limit", slots: 3, at: 0 },
   { do: "poll", worker: 0, forget: false, lost: false },
-  { do: "start", worker: 0, claim: 0 },
+  { do: "start", worker: 0, claim: 0, alone: true },
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
   { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
@@ -139,7 +150,7 @@ export const FAR: readonly Step[] = [
 export const FAR_JOB: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
-  { do: "start", worker: 0, claim: 0 },
+  { do: "start", worker: 0, claim: 0, alone: false },
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
   { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
@@ -160,11 +171,11 @@ export const FAR_LINES: readonly Step[] = [
   { do: "release", worker: 0, claim: 0 },
   { do: "pass", seconds: 6 },
   { do: "poll", worker: 1, forget: false, lost: false },
-  { do: "start", worker: 1, claim: 0 },
+  { do: "start", worker: 1, claim: 0, alone: true },
   { do: "log", worker: 1, claim: 0, lines: 2, back: 0, skip: 2, dropped: false, sent: "and hears nothing" },
   { do: "log", worker: 1, claim: 0, lines: 1, back: 2, skip: 0, dropped: false, sent: "all again" },
   { do: "log", worker: 1, claim: 0, lines: 3, back: 1, skip: 0, dropped: true, sent: "in order" },
   { do: "log", worker: 1, claim: 0, lines: 1, back: 0, skip: 0, dropped: false, sent: "with a hole" },
-  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null, asks: true, lost: false },
+  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null, alone: true, asks: true, lost: false },
   { do: "rest", worker: 1, claim: 0 },
 ];

@@ -1,18 +1,25 @@
-import type { Json, Trigger } from "@towpath/contract";
+import { ATTEMPT_TRANSITIONS, type Json, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
+  after,
   type Clock,
+  columns,
   instantOf,
   now,
   numberArray,
   type Queryable,
+  type RawRow,
+  rowOf,
   rows,
   type Tx,
   textArray,
   UNHURRIED,
+  type WorkerScope,
 } from "../../kernel/index.ts";
+import { type AttemptRow, attempt } from "../table.ts";
 import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
-import { after } from "./locks.ts";
+import type { FenceOf } from "./fence.ts";
+import { literals } from "./state.ts";
 
 /** All that an assignment says. */
 export interface AssignedAttempt {
@@ -51,29 +58,35 @@ export interface ChosenPlace extends Place {
 }
 
 /** Expressions for the place that an attempt `c` is given. */
-interface PlaceColumns {
+interface SlotColumns {
   readonly worker: SQL;
   readonly name: SQL;
   readonly generation: SQL;
   readonly seq: SQL;
 }
 
-/** What a claim writes of an attempt `c`. */
-const claimedBy = (clock: Clock, claimLeaseMs: number, place: PlaceColumns): SQL => sql`state = 'claimed',
-  epoch = c.epoch + 1, nonce = gen_random_uuid()::text, worker_id = ${place.worker}, worker_name = ${place.name},
-  told_generation = ${place.generation}, told_seq = ${place.seq}, lease_expires_at = ${after(clock, claimLeaseMs)},
+const RUN = literals(RUN_TRANSITIONS.claim);
+const ATTEMPT = literals(ATTEMPT_TRANSITIONS.claim);
+
+/** The fence of a new claim of an attempt `c`. */
+const NEW_FENCE = sql`epoch = c.epoch + 1, nonce = gen_random_uuid()::text`;
+
+/** What a claim writes of an attempt `c`: a short lease, and sequences from 1. */
+const claimedBy = (clock: Clock, claimLeaseMs: number, slot: SlotColumns): SQL => sql`state = ${ATTEMPT.to},
+  worker_id = ${slot.worker}, worker_name = ${slot.name},
+  told_generation = ${slot.generation}, told_seq = ${slot.seq}, lease_expires_at = ${after(clock, claimLeaseMs)},
   claimed_at = ${now(clock)}, not_before = null, control_acked = 0, bulk_acked = 0, line_base = c.next_line`;
 
 /** The place at the same position among those that stand as the attempt has among what was chosen. */
 const NTH = sql`[array_position((select ids from chosen), c.id)]`;
-const NTH_PLACE: PlaceColumns = {
+const NTH_SLOT: SlotColumns = {
   worker: sql`(select workers from standing)${NTH}`,
   name: sql`(select names from standing)${NTH}`,
   generation: sql`(select generations from standing)${NTH}`,
   seq: sql`(select seqs from standing)${NTH}`,
 };
 /** The place of a joined row `p`. */
-const OF_PLACE: PlaceColumns = {
+const OF_SLOT: SlotColumns = {
   worker: sql`p.worker_id`,
   name: sql`p.worker_name`,
   generation: sql`p.generation`,
@@ -141,7 +154,7 @@ export async function claimAttempts(
   const raws = await rows<ClaimRow>(
     from,
     sql`with mixed as materialized (
-        select exists (select 1 from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
+        select exists (select 1 from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state in ${ATTEMPT.from}
           and needs > '') as yes, ${UNHURRIED} as unhurried
       ), standing as materialized (
         select array_agg(p.worker_id order by p.ord) as workers, array_agg(p.name order by p.ord) as names,
@@ -152,24 +165,24 @@ export async function claimAttempts(
           and w.generation = p.generation and w.poll_seq <= p.seq
       ), picked as materialized (
         select id, run_id from attempt
-        where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
+        where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state in ${ATTEMPT.from}
           and needs = '' and not (select yes from mixed) and (not_before is null or not_before <= ${at})
         order by priority desc, scheduled_at, id
         limit coalesce((select cardinality(workers) from standing), 0) for update skip locked
       ), free as materialized (
         select array(
           select r.id from run r
-          where r.workspace_id = ${args.workspaceId} and r.state = 'ready' and r.id = any(array(select run_id from picked))
+          where r.workspace_id = ${args.workspaceId} and r.state in ${RUN.from} and r.id = any(array(select run_id from picked))
           for update skip locked
         ) as ids
       ), chosen as materialized (
         select array(select id from picked where run_id = any((select ids from free)::uuid[])) as ids
       ), claimed as (
-        update attempt c set ${claimedBy(clock, args.claimLeaseMs, NTH_PLACE)}
+        update attempt c set ${NEW_FENCE}, ${claimedBy(clock, args.claimLeaseMs, NTH_SLOT)}
         where c.id = any((select ids from chosen)::uuid[])
         returning ${CLAIMED}
       ), moved as (
-        update run m set state = 'claimed'
+        update run m set state = ${RUN.to}
         where m.workspace_id = ${args.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), changes as (${insertRunChanges(sql`moved`)})
@@ -208,23 +221,23 @@ export async function claimChosen(
       ), picked as materialized (
         select array(
           select id from attempt
-          where id = any(${ids}::uuid[]) and workspace_id = ${args.workspaceId} and state = 'ready' order by id for update skip locked
+          where id = any(${ids}::uuid[]) and workspace_id = ${args.workspaceId} and state in ${ATTEMPT.from} order by id for update skip locked
         ) as ids, ${UNHURRIED} as unhurried
       ), free as materialized (
         select array(
           select r.id from run r
-          where r.workspace_id = ${args.workspaceId} and r.state = 'ready'
+          where r.workspace_id = ${args.workspaceId} and r.state in ${RUN.from}
             and r.id = any(array(select run_id from attempt where id = any((select ids from picked)::uuid[])))
           for update skip locked
         ) as ids
       ), claimed as (
-        update attempt c set ${claimedBy(clock, args.claimLeaseMs, OF_PLACE)}
+        update attempt c set ${NEW_FENCE}, ${claimedBy(clock, args.claimLeaseMs, OF_SLOT)}
         from place p
         where c.id = p.attempt_id and c.id = any((select ids from picked)::uuid[])
           and c.run_id = any((select ids from free)::uuid[])
         returning ${CLAIMED}
       ), moved as (
-        update run m set state = 'claimed'
+        update run m set state = ${RUN.to}
         where m.workspace_id = ${args.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), changes as (${insertRunChanges(sql`moved`)})
@@ -256,7 +269,7 @@ export async function redeliverAttempts(
             when c.told_generation = ${generation}::bigint then greatest(c.told_seq, ${seq}::bigint)
             else ${seq}::bigint end
         where c.id = any(${textArray(args.attemptIds)}::uuid[]) and c.workspace_id = ${args.workspaceId}
-          and c.worker_id = ${args.workerId} and c.state = 'claimed'
+          and c.worker_id = ${args.workerId} and c.state = ${ATTEMPT.to}
         returning ${CLAIMED}, c.workspace_id
       )
       select ${assignedColumns(clock)}
@@ -264,4 +277,31 @@ export async function redeliverAttempts(
       join deployment_version v on v.id = r.version_id`,
   );
   return raws.map(assigned);
+}
+
+/**
+ * Stores a claim that was given before the database went back, under the fence that its worker names. Primary key.
+ * @returns null if the attempt has moved on.
+ */
+export async function takeBackAttempt(
+  tx: Tx,
+  clock: Clock,
+  args: { held: AttemptRow; worker: WorkerScope; fence: FenceOf; claimLeaseMs: number },
+): Promise<AttemptRow | null> {
+  const { held, worker, fence } = args;
+  const slot = {
+    worker: sql`${worker.workerId}`,
+    name: sql`(select w.name from worker w where w.workspace_id = ${held.workspaceId} and w.id = ${worker.workerId})`,
+    generation: sql`${worker.generation}`,
+    seq: sql`0`,
+  };
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`update attempt c set epoch = ${fence.epoch}, nonce = ${fence.nonce}, ${claimedBy(clock, args.claimLeaseMs, slot)}
+      where c.workspace_id = ${held.workspaceId} and c.id = ${held.id}
+        and (c.state in ${ATTEMPT.from} or c.state = ${ATTEMPT.to})
+        and c.started_at is null and c.epoch < ${fence.epoch}
+      returning ${columns(attempt, "c")}`,
+  );
+  return raw === undefined ? null : rowOf(attempt, raw);
 }

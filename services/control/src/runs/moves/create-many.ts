@@ -2,10 +2,10 @@ import { sql } from "#sql";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
-import { effectivePriority } from "../admit/store.ts";
-import { needsText } from "../compute/needs.ts";
+import { needsText } from "../needs.ts";
 import { insertRunChanges } from "./changes.ts";
 import type { NewRun } from "./create.ts";
+import { effectivePriority } from "./run-columns.ts";
 
 /** One of many runs that are about to exist: what they do not share. */
 export type OneOfMany = Pick<

@@ -15,12 +15,11 @@ import {
   UNHURRIED,
 } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
-import { effectivePriority } from "../admit/store.ts";
-import { needsText } from "../compute/needs.ts";
+import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { insertRunChanges } from "./changes.ts";
 import type { AssignedAttempt, Place } from "./claim.ts";
-import { NO_DEPLOYMENT } from "./due.ts";
+import { effectivePriority, NO_DEPLOYMENT } from "./run-columns.ts";
 
 /** What was asked for under a run id that is taken, or null. */
 export async function findRunKey(
@@ -197,20 +196,4 @@ function givenOf({ place, version }: NewRun, row: RunRow, raw: RawMade): Assigne
     scheduledAt,
     endsInMs: row.runTimeoutMs,
   };
-}
-
-/** Inserts the attempts that runs which have just become ready point at. */
-export async function insertAttempts(tx: Tx, clock: Clock, ready: readonly RunRow[]): Promise<void> {
-  if (ready.length === 0) return;
-  await rows(
-    tx,
-    sql`insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-        created_at, needs)
-      select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready', r.lost_after_ms,
-        date_trunc('milliseconds', ${now(clock)}), r.needs
-      from unnest(${textArray(ready.map((row) => row.workspaceId))}::uuid[],
-        ${textArray(ready.map((row) => row.id))}::uuid[]) as due (workspace_id, id)
-      join run r on r.workspace_id = due.workspace_id and r.id = due.id`,
-  );
-  failpoint("admit");
 }

@@ -1,6 +1,7 @@
 import type { Spec, TaskRunState } from "@towpath/contract";
-import { type SQL, sql } from "#sql";
+import { sql } from "#sql";
 import {
+  after,
   type Clock,
   columns,
   now,
@@ -12,12 +13,7 @@ import {
   textArray,
 } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
-import { runIsLimited } from "./due.ts";
-
-/** The deciding clock's instant plus a duration. */
-export function after(clock: Clock, ms: number): SQL<Date> {
-  return sql<Date>`${now(clock)} + make_interval(secs => ${ms / 1000})`;
-}
+import { runIsLimited } from "./run-columns.ts";
 
 /**
  * Locks attempts of a workspace until the end of the transaction, in the order of their ids. Whoever needs both locks

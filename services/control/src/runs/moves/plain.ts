@@ -1,10 +1,10 @@
-import type { AttemptState, Ref, RunState, Trigger } from "@towpath/contract";
+import { ATTEMPT_TRANSITIONS, type Ref, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
 import { sql } from "#sql";
-import { type Clock, now, type Queryable, rows, textArray } from "../../kernel/index.ts";
-import { NO_NEEDS } from "../compute/needs.ts";
-import type { FenceOf } from "../lease/store.ts";
+import { after, type Clock, now, type Queryable, rows, textArray } from "../../kernel/index.ts";
+import { NO_NEEDS } from "../needs.ts";
 import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
-import { after } from "./locks.ts";
+import type { FenceOf } from "./fence.ts";
+import { literals } from "./state.ts";
 
 /** That an attempt starts, or has completed, as its worker says it in one record. */
 export interface PlainRecord extends FenceOf {
@@ -24,12 +24,12 @@ export interface PlainMoved {
   readonly ended: Trigger | null;
 }
 
-/** Where attempts or runs start from, where that leads, and where completing leads from there. */
-interface Way<State> {
-  readonly from: readonly State[];
-  readonly started: State;
-  readonly completed: State;
-}
+/** The moves that one record reports, as SQL, for attempts and for runs. */
+const ATTEMPT = {
+  start: literals(ATTEMPT_TRANSITIONS.start),
+  complete: literals(ATTEMPT_TRANSITIONS.complete),
+};
+const RUN = { start: literals(RUN_TRANSITIONS.start), complete: literals(RUN_TRANSITIONS.complete) };
 
 /**
  * Starts attempts and completes them, with their runs and the changes of it, in one statement that is its own transaction: what is
@@ -47,8 +47,6 @@ export async function savePlain(
   args: {
     workspaceId: string;
     records: readonly PlainRecord[];
-    attempt: Way<AttemptState>;
-    run: Way<RunState>;
     leaseMs: number;
   },
 ): Promise<PlainMoved[]> {
@@ -63,18 +61,18 @@ export async function savePlain(
         select t.id, t.run_id, s.starts, s.result from attempt t join said s on s."attemptId" = t.id
         where t.workspace_id = ${args.workspaceId} and t.id = any(${ids}::uuid[])
           and t.epoch = s.epoch and t.nonce = s.nonce and t.worker_id = s."workerId" and t.control_acked = s.seq - 1
-          and case when s.starts then t.state = any(${textArray(args.attempt.from)}::text[])
-            else t.state = ${args.attempt.started} and t.needs = ${NO_NEEDS} and not t.limited
+          and case when s.starts then t.state in ${ATTEMPT.start.from}
+            else t.state = ${ATTEMPT.start.to} and t.needs = ${NO_NEEDS} and not t.limited
               and not exists (select 1 from task_run k where k.attempt_id = t.id and k.ended_at is null) end
         order by t.id for update of t
       ), free as materialized (
         select r.id, h.id as attempt_id, h.starts, h.result from run r join held h on h.run_id = r.id
         where r.workspace_id = ${args.workspaceId} and r.id = any(array(select run_id from held))
-          and case when h.starts then r.state = any(${textArray(args.run.from)}::text[])
-            else r.state = ${args.run.started} and not r.tied end
+          and case when h.starts then r.state in ${RUN.start.from}
+            else r.state = ${RUN.start.to} and not r.tied end
         order by r.id for update of r
       ), told as (
-        update attempt t set state = case when s.starts then ${args.attempt.started}::text else ${args.attempt.completed}::text end,
+        update attempt t set state = case when s.starts then ${ATTEMPT.start.to} else ${ATTEMPT.complete.to} end,
           started_at = case when s.starts then ${at} else t.started_at end,
           lease_expires_at = case when s.starts then ${after(clock, args.leaseMs)} end,
           ended_at = case when not s.starts then greatest(${at}, t.started_at) end,
@@ -83,7 +81,7 @@ export async function savePlain(
         where t.workspace_id = ${args.workspaceId} and t.id = any(array(select attempt_id from free)) and s."attemptId" = t.id
         returning t.id, t.bulk_acked
       ), moved as (
-        update run m set state = case when f.starts then ${args.run.started}::text else ${args.run.completed}::text end,
+        update run m set state = case when f.starts then ${RUN.start.to} else ${RUN.complete.to} end,
           started_at = coalesce(m.started_at, ${at}), ended_at = case when not f.starts then ${at} end,
           error = case when f.starts then m.error end, result = f.result
         from free f

@@ -22,7 +22,8 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { inTransaction } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { taskRunAfter, transitionAttempt, transitionRun } from "./state.ts";
+import { moveAttempt, moveRun } from "./apply.ts";
+import { taskRunAfter } from "./state.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;
@@ -59,9 +60,9 @@ describe("a run makes exactly the moves of the table", () => {
       for (const to of RUN_STATES) {
         const ended = FINAL_RUN_STATES.includes(to);
         const cause = ended && to !== "completed" ? ("error" as const) : null;
-        const set = { cause, endedAt: ended ? sql`now()` : null };
+        const { workspaceId } = tenancy.scope;
         const moved = inTransaction(testEnv.deps, (tx) =>
-          transitionRun(tx, { workspaceId: tenancy.scope.workspaceId, runId, by, to, set }),
+          moveRun(tx, testEnv.deps.clock, { workspaceId, id: runId, by, to, cause }),
         );
         if (move.from.includes(state) && move.to.includes(to)) {
           await expect(moved).resolves.toMatchObject({ state: to });
@@ -81,16 +82,12 @@ describe("an attempt makes exactly the moves of the table", () => {
       const move: Transition<string> = row;
       const { attemptId } = await placed("ready", state);
       const to = move.to[0] ?? "";
-      const over = FINAL_ATTEMPT_STATES.some((one) => one === to);
       const moved = inTransaction(testEnv.deps, (tx) =>
-        transitionAttempt(tx, {
+        moveAttempt(tx, testEnv.deps.clock, {
           workspaceId: tenancy.scope.workspaceId,
-          attemptId,
+          id: attemptId,
           by,
-          set: {
-            endedAt: over ? sql`now()` : null,
-            leaseExpiresAt: over || to === "ready" ? null : sql`now()`,
-          },
+          ...(to === "claimed" && { leaseMs: 1_000 }),
         }),
       );
       if (move.from.includes(state)) await expect(moved).resolves.toMatchObject({ state: to });
@@ -113,7 +110,7 @@ test("a run of another workspace is not moved", async () => {
   const other = await openTenancy(testEnv);
   const { runId } = await placed("ready", "ready");
   const moved = inTransaction(testEnv.deps, (tx) =>
-    transitionRun(tx, { workspaceId: other.scope.workspaceId, runId, by: "claim" }),
+    moveRun(tx, testEnv.deps.clock, { workspaceId: other.scope.workspaceId, id: runId, by: "claim" }),
   );
   await expect(moved).rejects.toMatchObject({ code: "run-transition-not-allowed" });
 });

@@ -2,6 +2,7 @@ import {
   ATTEMPT_TRANSITIONS,
   type AttemptState,
   type AttemptTransition,
+  isFinalRunState,
   Problem,
   RUN_TRANSITIONS,
   type RunState,
@@ -11,14 +12,7 @@ import {
   type TaskRunTransition,
   type Transition,
 } from "@towpath/contract";
-import type { PgUpdateSetSource } from "#sql";
-import { and, eq, inArray, sql } from "#sql";
-import { type Tx, textArray, writeChanges } from "../../kernel/index.ts";
-import { type AttemptRow, attempt, type RunRow, run } from "../table.ts";
-import { runChange } from "../wire.ts";
-
-type RunSet = Omit<PgUpdateSetSource<typeof run>, "state" | "id" | "workspaceId">;
-type AttemptSet = Omit<PgUpdateSetSource<typeof attempt>, "state" | "id" | "workspaceId">;
+import { type SQL, sql } from "#sql";
 
 /** Where a move leads: the only target, or the one of several that the caller decided for. */
 function target<State extends string>(move: Transition<State>, to: State | undefined): State | undefined {
@@ -55,89 +49,12 @@ export function attemptMove(attemptId: string, by: AttemptTransition): Move<Atte
 }
 
 /**
- * Moves runs along one row of RUN_TRANSITIONS, all alike, and writes the changes of it.
- * Atomic: of any number of racing callers, one wins.
- * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`, or the move does not lead to `to`.
+ * A move's guard and target as SQL, for statements that make one move only. Written into the text: as parameters they would hide
+ * partial indexes from the planner.
  */
-async function transitionRuns(
-  tx: Tx,
-  args: { workspaceId: string; runIds: readonly string[]; by: RunTransition; to?: RunState; set?: RunSet },
-): Promise<RunRow[]> {
-  const first = args.runIds[0];
-  if (first === undefined) return [];
-  const { from, to } = runMove(first, args.by, args.to);
-  const moved = await tx
-    .update(run)
-    .set({ ...args.set, state: to })
-    .where(
-      and(
-        eq(run.workspaceId, args.workspaceId),
-        sql`${run.id} = any(${textArray(args.runIds)}::uuid[])`,
-        inArray(run.state, [...from]),
-      ),
-    )
-    .returning()
-    .prepare("transition_run")
-    .execute();
-  if (moved.length < args.runIds.length) throw notAllowed("run", missingOf(args.runIds, moved), args.by);
-  await writeChanges(tx, moved.map(runChange));
-  return moved;
-}
-
-/** Moves one run, as `transitionRuns`. */
-export async function transitionRun(
-  tx: Tx,
-  args: { workspaceId: string; runId: string; by: RunTransition; to?: RunState; set?: RunSet },
-): Promise<RunRow> {
-  const { runId, ...rest } = args;
-  const [moved] = await transitionRuns(tx, { ...rest, runIds: [runId] });
-  if (!moved) throw notAllowed("run", runId, args.by);
-  return moved;
-}
-
-/**
- * Moves attempts along one row of ATTEMPT_TRANSITIONS, all alike. Atomic, as `transitionRuns`; the changes of it is their
- * runs'.
- * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`.
- */
-async function transitionAttempts(
-  tx: Tx,
-  args: { workspaceId: string; attemptIds: readonly string[]; by: AttemptTransition; set?: AttemptSet },
-): Promise<AttemptRow[]> {
-  const first = args.attemptIds[0];
-  if (first === undefined) return [];
-  const { from, to } = attemptMove(first, args.by);
-  const moved = await tx
-    .update(attempt)
-    .set({ ...args.set, state: to })
-    .where(
-      and(
-        eq(attempt.workspaceId, args.workspaceId),
-        sql`${attempt.id} = any(${textArray(args.attemptIds)}::uuid[])`,
-        inArray(attempt.state, [...from]),
-      ),
-    )
-    .returning()
-    .prepare("transition_attempt")
-    .execute();
-  if (moved.length < args.attemptIds.length)
-    throw notAllowed("attempt", missingOf(args.attemptIds, moved), args.by);
-  return moved;
-}
-
-/** Moves one attempt, as `transitionAttempts`. */
-export async function transitionAttempt(
-  tx: Tx,
-  args: { workspaceId: string; attemptId: string; by: AttemptTransition; set?: AttemptSet },
-): Promise<AttemptRow> {
-  const { attemptId, ...rest } = args;
-  const [moved] = await transitionAttempts(tx, { ...rest, attemptIds: [attemptId] });
-  if (!moved) throw notAllowed("attempt", attemptId, args.by);
-  return moved;
-}
-
-function missingOf(ids: readonly string[], moved: readonly { readonly id: string }[]): string {
-  return ids.find((id) => !moved.some((row) => row.id === id)) ?? "unknown";
+export function literals({ from, to }: Transition<string>): { readonly from: SQL; readonly to: SQL } {
+  const quoted = (state: string) => `'${state}'`;
+  return { from: sql.raw(`(${from.map(quoted).join(", ")})`), to: sql.raw(quoted(to[0] ?? "")) };
 }
 
 /**
@@ -159,6 +76,11 @@ export function runCan(state: RunState, by: RunTransition): boolean {
 export function attemptCan(state: AttemptState, by: AttemptTransition): boolean {
   const move: Transition<AttemptState> = ATTEMPT_TRANSITIONS[by];
   return move.from.includes(state);
+}
+
+/** Whether a run has ended for good. */
+export function hasEnded({ state }: { readonly state: RunState }): boolean {
+  return isFinalRunState(state);
 }
 
 /** The refusal of a move that the table does not have. */

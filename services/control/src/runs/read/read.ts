@@ -19,10 +19,11 @@ import {
   type Scope,
 } from "../../kernel/index.ts";
 import { readStartGate } from "../../pools/index.ts";
-import { NO_NEEDS } from "../compute/needs.ts";
 import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "../history/find.ts";
 import { cancellingReasons } from "../jobs/why.ts";
 import { listLate } from "../lease/reports.ts";
+import { hasEnded } from "../moves/state.ts";
+import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
 import { waitReasons } from "../waits/why.ts";
 import { computeReason } from "../why/compute.ts";
@@ -30,7 +31,7 @@ import { findCircle } from "../why/cycle.ts";
 import { limitReasons } from "../why/limits.ts";
 import { gateReason } from "../why/start-gate.ts";
 import { reasonsOf, whyOf } from "../why/why.ts";
-import { hasEnded, runOf, runSummaryOf, taskRunOf } from "../wire.ts";
+import { runOf, runSummaryOf, taskRunOf } from "../wire.ts";
 import { listRunRows } from "./list.ts";
 
 /** Whose runs are read: any scope, a worker's included, is that of one workspace. */

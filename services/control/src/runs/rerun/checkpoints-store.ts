@@ -14,7 +14,7 @@ import {
 } from "../../kernel/index.ts";
 import { archivedAt, type RunName } from "../history/find.ts";
 import { outcomeWithoutResult } from "../history/kept-children.ts";
-import { runColumns } from "../moves/due.ts";
+import { runColumns } from "../moves/run-columns.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
 
 /** A live attempt by its id, without a lock. Primary key. */

@@ -17,7 +17,7 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { findRun, type RunName } from "../history/find.ts";
-import { sameFence } from "../lease/store.ts";
+import { sameFence } from "../moves/fence.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
 import { findAttempt, listCheckpointRows, listLatestAttempts } from "./checkpoints-store.ts";

@@ -3,9 +3,9 @@ import { getLatestVersion, getVersion, type PinnedVersion } from "../../deployme
 import { type Deps, inTransaction, type Queryable, type Scope } from "../../kernel/index.ts";
 import { createIn } from "../create/create.ts";
 import { listTaskRunRows } from "../history/find.ts";
+import { hasEnded } from "../moves/state.ts";
 import { existingRun, getRun } from "../read/read.ts";
 import type { RunRow, TaskRunRow } from "../table.ts";
-import { hasEnded } from "../wire.ts";
 import { lineageOf, originOf } from "./lineage.ts";
 import { PlanDraft } from "./plan.ts";
 import { standingIn } from "./standing.ts";

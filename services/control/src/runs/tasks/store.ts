@@ -1,5 +1,6 @@
 import { sql } from "#sql";
 import {
+  after,
   type Clock,
   columns,
   type Queryable,
@@ -9,8 +10,7 @@ import {
   type Tx,
   textArray,
 } from "../../kernel/index.ts";
-import type { FenceOf } from "../lease/store.ts";
-import { after } from "../moves/locks.ts";
+import type { FenceOf } from "../moves/fence.ts";
 import { type TaskRunRow, taskRun } from "../table.ts";
 import { taskRunOf } from "../wire.ts";
 

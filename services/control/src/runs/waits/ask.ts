@@ -2,8 +2,8 @@ import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from
 import { type Deps, type Tx, writeChanges } from "../../kernel/index.ts";
 import { findKnownRun } from "../history/kept-children.ts";
 import { intendJob } from "../jobs/ask.ts";
+import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow } from "../table.ts";
-import { hasEnded } from "../wire.ts";
 import { findEventFor, lockEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
 import {

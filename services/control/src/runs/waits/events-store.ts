@@ -1,5 +1,6 @@
 import { sql } from "#sql";
 import {
+  after,
   type Clock,
   columns,
   now,
@@ -11,7 +12,6 @@ import {
 } from "../../kernel/index.ts";
 import type { RunName } from "../history/find.ts";
 import { FORGET_MAX } from "../history/retention.ts";
-import { after } from "../moves/locks.ts";
 import { type EventRow, event } from "../table.ts";
 import { LOCK_ORDER } from "./store.ts";
 

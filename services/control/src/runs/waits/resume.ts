@@ -1,19 +1,8 @@
-import { RUN_TRANSITIONS, uuidv7, WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
-import {
-  afterCommit,
-  type Deps,
-  type Tx,
-  wakeAfterCommit,
-  wakeSequencer,
-  wakeWorkerAfterCommit,
-  writeChanges,
-} from "../../kernel/index.ts";
-import { enterLine } from "../admit/admission.ts";
+import { WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
+import { type Deps, type Tx, wakeWorkerAfterCommit, writeChanges } from "../../kernel/index.ts";
+import { beginAttempts } from "../admit/admission.ts";
 import { closeOpenJobs } from "../dependents/close-jobs.ts";
-import { insertAttempts } from "../moves/create.ts";
-import { makeReady } from "../moves/due.ts";
 import type { WaitRow } from "../table.ts";
-import { runChange } from "../wire.ts";
 import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
 import { waitChanges } from "./wire.ts";
 
@@ -60,27 +49,11 @@ export async function settleWaits(tx: Tx, deps: Deps, args: Over): Promise<WaitR
 /** Lets runs go on whose waits have settled. The caller holds their locks. */
 async function goOn(tx: Tx, deps: Deps, runs: readonly WaitingRun[]): Promise<void> {
   for (const one of runs) wakeWorkerAfterCommit(tx, one.workerId);
-  await resumeRuns(
-    tx,
-    deps,
-    runs.filter((one) => one.state === "suspended"),
-  );
-}
-
-/** Gives suspended runs their next attempt, in the place of the line that they had. The caller holds their locks. */
-export async function resumeRuns(
-  tx: Tx,
-  deps: Deps,
-  runs: readonly { workspaceId: string; id: string; limited: boolean }[],
-): Promise<void> {
-  if (runs.length === 0) return;
-  for (const one of runs) if (one.limited) enterLine(tx, deps, one);
-  const free = runs
-    .filter((one) => !one.limited)
-    .map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) }));
-  const ready = await makeReady(tx, { runs: free, from: RUN_TRANSITIONS.resume.from });
-  await insertAttempts(tx, deps.clock, ready);
-  await writeChanges(tx, ready.map(runChange));
-  for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
-  afterCommit(tx, "changes of runs", wakeSequencer);
+  const [first] = runs;
+  if (first === undefined) return;
+  await beginAttempts(tx, deps, {
+    workspaceId: first.workspaceId,
+    by: "resume",
+    runs: runs.filter((one) => one.state === "suspended"),
+  });
 }

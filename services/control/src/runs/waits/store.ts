@@ -20,7 +20,7 @@ import {
   type Which,
 } from "../../kernel/index.ts";
 import type { RunName } from "../history/find.ts";
-import { runIsLimited } from "../moves/due.ts";
+import { runIsLimited } from "../moves/run-columns.ts";
 import { type WaitRow, wait } from "../table.ts";
 
 /** In which order the locks of several waits are taken, so that no two transactions wait for each other. */

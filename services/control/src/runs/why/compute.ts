@@ -11,7 +11,6 @@ import {
 import type { Clock, Queryable } from "../../kernel/index.ts";
 import { capacityOf, linesOf } from "../compute/give.ts";
 import { match, type WorkerCapacity } from "../compute/match.ts";
-import { readNeeds } from "../compute/needs.ts";
 import {
   type Holding,
   listReady,
@@ -20,6 +19,7 @@ import {
   readPlace,
   type WorkerNow,
 } from "../compute/store.ts";
+import { readNeeds } from "../needs.ts";
 import type { RunRow } from "../table.ts";
 import { readRunFacts } from "./facts.ts";
 import type { ReasonText } from "./why.ts";

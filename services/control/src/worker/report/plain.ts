@@ -1,4 +1,4 @@
-import { ATTEMPT_TRANSITIONS, ControlRecord, isDue, type Reported, RUN_TRANSITIONS } from "@towpath/contract";
+import { ATTEMPT_TRANSITIONS, ControlRecord, isDue, type Reported } from "@towpath/contract";
 import { cleanJson, type Deps, DUE, failpoint, wakeSequencer } from "../../kernel/index.ts";
 import { type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
 import { type LooseRecord, readRecord } from "./records.ts";
@@ -11,14 +11,7 @@ interface AttemptReport extends FenceOf {
 
 type Answer = Reported["attempts"][number];
 
-const [STARTED] = ATTEMPT_TRANSITIONS.start.to;
 const [COMPLETED] = ATTEMPT_TRANSITIONS.complete.to;
-const ATTEMPT_WAY = { from: ATTEMPT_TRANSITIONS.start.from, started: STARTED, completed: COMPLETED } as const;
-const RUN_WAY = {
-  from: RUN_TRANSITIONS.start.from,
-  started: RUN_TRANSITIONS.start.to[0],
-  completed: RUN_TRANSITIONS.complete.to[0],
-} as const;
 
 /** What is plain in a report: one record, which says that its attempt starts or has completed. Null: there is more to it. */
 export function plainRecord(report: AttemptReport, workerId: string): PlainRecord | null {
@@ -48,13 +41,7 @@ export async function applyPlain(
   if (records.some(({ starts }) => starts)) failpoint("start");
   if (records.some(({ starts }) => !starts)) failpoint("end");
   const { database, clock, config } = deps;
-  const ways = { attempt: ATTEMPT_WAY, run: RUN_WAY };
-  const moved = await savePlain(database.db, clock, {
-    workspaceId,
-    records,
-    ...ways,
-    leaseMs: config.leaseMs,
-  });
+  const moved = await savePlain(database.db, clock, { workspaceId, records, leaseMs: config.leaseMs });
   if (moved.length > 0) wakeSequencer(deps);
   // A schedule or backfill may wait for just this end.
   if (moved.some(({ ended }) => ended !== null && isDue(ended))) deps.wakes.publish("change", [DUE]);

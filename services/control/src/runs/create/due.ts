@@ -1,0 +1,55 @@
+import { sql } from "#sql";
+import {
+  type Clock,
+  lockedOf,
+  now,
+  perRowJob,
+  type Queryable,
+  rows,
+  type Which,
+} from "../../kernel/index.ts";
+import { beginAttempts } from "../admit/admission.ts";
+import { runColumns, runIsLimited } from "../moves/run-columns.ts";
+import { enterAnew } from "./collide.ts";
+
+/** The most runs that one round makes ready. */
+const DUE_BATCH = 200;
+
+/** A run that is due, and whether it needs slots to go. */
+interface DueRun {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly limited: boolean;
+}
+
+/** Locks scheduled runs that are due, first due first; skips what somebody else holds. Index run_due. */
+function lockDue(from: Queryable, clock: Clock, which: Which): Promise<DueRun[]> {
+  return rows<DueRun>(
+    from,
+    sql`select r.workspace_id as "workspaceId", r.id, ${runIsLimited} as limited from run r
+      where r.state = 'scheduled' and r.waits_until <= ${now(clock)} and ${which.among(runColumns)}
+      order by r.waits_until limit ${which.limit} ${lockedOf(which, sql`r`)}`,
+  );
+}
+
+/** Gives scheduled runs that are due their attempt, first due first. Runs that need slots take them, or block. */
+export const duePeriodicJob = perRowJob<DueRun>({
+  name: "due",
+  everyMs: 250,
+  hold: "locks",
+  batch: DUE_BATCH,
+  nextInMs: (
+    { clock },
+    among,
+  ) => sql`select extract(epoch from r.waits_until - ${now(clock)}) * 1000 from run r
+    where r.waits_until is not null and ${among(runColumns)} order by r.waits_until limit 1`,
+  find: (from, { clock }, which) => lockDue(from, clock, which),
+  async act(tx, deps, due) {
+    for (const [workspaceId, ones] of Map.groupBy(due, (one) => one.workspaceId)) {
+      const runIds = ones.filter((one) => one.limited).map((one) => one.id);
+      await enterAnew(tx, deps, { workspaceId, runIds });
+      const runs = ones.filter((one) => !one.limited);
+      await beginAttempts(tx, deps, { workspaceId, by: "due", runs });
+    }
+  },
+});
