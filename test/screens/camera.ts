@@ -23,7 +23,7 @@ const ANSWERS: Partial<
     status: 500,
     code: "internal",
     title: "Something failed on our side",
-    detail: "The log of the control plane says more under this request's id.",
+    detail: "The control plane's log has the details under this request id.",
   },
   "no-permission": {
     status: 403,

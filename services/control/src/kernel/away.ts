@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from "#sql";
 
-/** What postgres.js and sockets say after which a connection has gone. */
+/** Codes of postgres.js and of sockets for a lost connection. */
 const LOST_CODES = new Set([
   "CONNECTION_CLOSED",
   "CONNECTION_ENDED",
@@ -20,8 +20,8 @@ const LOST_CODES = new Set([
 ]);
 
 /**
- * SQLSTATEs of a server that is full, starting, stopping, read-only or still recovering (55000) after a failover, that ended a connection (57P01,
- * 57P05, 25P03), or that stopped a statement for the time it took (57014).
+ * SQLSTATEs of a server that cannot serve now. It is full, starting, stopping, read-only or recovering (55000). It
+ * ended the connection (57P01, 57P05, 25P03) or cancelled a slow statement (57014).
  */
 const AWAY_STATES = new Set([
   "25006",
@@ -40,20 +40,20 @@ function codeOf(error: unknown): string {
   return inner instanceof Error && "code" in inner && typeof inner.code === "string" ? inner.code : "";
 }
 
-/** Whether a failure says that the connection to the database has gone, or that none could be made. */
+/** Whether a failure says that the connection was lost or could not be made. */
 export function isConnectionLost(error: unknown): boolean {
   return LOST_CODES.has(codeOf(error));
 }
 
-/** A statement that took too long may do so for its row; everything else of a database that is away concerns all rows. */
+/** A slow statement may be the fault of its row. Every other such failure affects all rows. */
 const TOO_LONG_STATE = "57014";
 
-/** Whether a failure says nothing of the rows that were worked on, since the database is away. */
+/** Whether a failure says nothing about the rows, because the database is away. */
 export function isNobodysFault(error: unknown): boolean {
   return isDatabaseAway(error) && codeOf(error) !== TOO_LONG_STATE;
 }
 
-/** Whether the database does not answer now, rather than refusing what it was asked: the same may succeed later. */
+/** Whether the database is away, so that the same statement may succeed later. */
 export function isDatabaseAway(error: unknown): boolean {
   const code = codeOf(error);
   return LOST_CODES.has(code) || AWAY_STATES.has(code) || /^08...$/.test(code);

@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 afterAll(() => database.drop());
 
-/** One connection, so that what follows a loss must use the one that was lost. */
+/** One connection, so that statements after a loss use the same one. */
 async function connect(limits: DatabaseLimits = {}): Promise<Database> {
   const opened = openDatabase(database.url, { workConnections: 1, ...limits });
   open.push(opened);
@@ -33,7 +33,7 @@ async function backendOf(tx: Tx): Promise<number> {
   return row?.pid ?? 0;
 }
 
-/** Kills a transaction's backend and waits until the database has let go of it. */
+/** Kills a transaction's backend and waits until the database has removed it. */
 async function kill(from: Database, pid: number): Promise<void> {
   await from.sql`select pg_terminate_backend(${pid}, 5000)`;
 }
@@ -47,7 +47,7 @@ function expectUnavailable(error: unknown): void {
   expect(PROBLEMS[problem.code]).toMatchObject({ status: 503, retryable: true });
 }
 
-/** What nobody in this process has caught. */
+/** Uncaught errors and rejections of this process. */
 function listenForUncaught(): () => unknown[] {
   const caught: unknown[] = [];
   const note = (error: unknown) => caught.push(error);
@@ -58,7 +58,7 @@ function listenForUncaught(): () => unknown[] {
   };
 }
 
-test("a transaction whose backend is killed between two statements fails as unavailable, and the pool goes on", async () => {
+test("a transaction whose backend is killed between two statements fails as unavailable, and the pool stays usable", async () => {
   const own = await connect();
   const uncaught = listenForUncaught();
   const error = await own.db
@@ -90,7 +90,7 @@ test("a transaction whose backend is killed during a statement fails as unavaila
   expect(uncaught()).toEqual([]);
 });
 
-test("a lost transaction rejects at once though its work goes on, whose statements are refused for ever", async () => {
+test("a lost transaction rejects at once while its work continues, and the work's statements are refused", async () => {
   const own = await connect();
   const goOn = Promise.withResolvers<void>();
   const later = Promise.withResolvers<unknown>();
@@ -100,14 +100,14 @@ test("a lost transaction rejects at once though its work goes on, whose statemen
     await tx.execute(sql`insert into mark values (1)`).then(later.resolve, later.reject);
   });
   expectUnavailable(await lost.catch((cause: unknown) => cause));
-  // The one connection has been made anew: a statement of the old transaction would run on it, and stay.
+  // The connection has been reopened: a statement of the old transaction would run on it, and stay.
   expect(await marks(own)).toBe(0);
   goOn.resolve();
   expectUnavailable(await later.promise.catch((cause: unknown) => cause));
   expect(await marks(own)).toBe(0);
 });
 
-test("a transaction that finds another fault is rolled back, and says which", async () => {
+test("a transaction with another failure is rolled back, and reports it", async () => {
   const own = await connect();
   const failed = own.db.transaction(async (tx) => {
     await tx.execute(sql`insert into mark values (1)`);
@@ -119,7 +119,7 @@ test("a transaction that finds another fault is rolled back, and says which", as
   expect(await marks(own)).toBe(0);
 });
 
-test("a transaction that waits for us too long is ended by the database, and nothing of it stays", async () => {
+test("a transaction that is idle too long is ended by the database and leaves nothing", async () => {
   const own = await connect({ idleTransactionMs: 50 });
   const never = new EventTarget();
   const held = own.db.transaction(async (tx) => {
@@ -130,7 +130,7 @@ test("a transaction that waits for us too long is ended by the database, and not
   expect(await marks(own)).toBe(0);
 });
 
-test("statements have a longest time, on every pool", async () => {
+test("statements have a time limit in every pool", async () => {
   const own = await connect({ workTimeoutMs: 50, readTimeoutMs: 50 });
   const slow = sql`select pg_sleep(60)`;
   expectUnavailable(await own.db.execute(slow).catch((cause: unknown) => cause));

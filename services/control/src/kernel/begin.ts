@@ -2,17 +2,17 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Sql, TransactionSql } from "postgres";
 import { isConnectionLost } from "./away.ts";
 
-/** The connection of a transaction has gone, and the transaction with it: the database rolls it back. */
+/** The connection of a transaction was lost. The database rolls the transaction back. */
 class TransactionLost extends Error {
   override readonly name = "TransactionLost";
   readonly code = "CONNECTION_CLOSED";
 
   constructor() {
-    super("the database connection of this transaction has gone");
+    super("the database connection of this transaction was lost");
   }
 }
 
-/** Refuses the statements of a transaction once its connection has gone. */
+/** Refuses further statements of a transaction once its connection is lost. */
 function guard(scope: TransactionSql, args: { isLost: () => boolean; failed: (error: unknown) => void }) {
   const send = scope.unsafe;
   const unsafe = (...statement: Parameters<typeof send>) => {
@@ -25,12 +25,11 @@ function guard(scope: TransactionSql, args: { isLost: () => boolean; failed: (er
 }
 
 /**
- * `sql.begin` that survives the loss of its connection. postgres.js 3.4 goes on using it: the rollback throws where
- * nobody can catch it and ends the process (its connection.js, `nextWrite`, writes to a socket that is null by then);
- * and if the connection was made anew meanwhile, the statements that are left run on it outside any transaction. Here a
- * lost transaction rejects at once, its later statements are refused, and for postgres.js it never comes to its end: no
- * rollback, no commit. The pool connects anew by itself.
- * @param work may send statements by `scope.unsafe`, which is what drizzle does, and nothing else.
+ * `sql.begin` that survives the loss of its connection. postgres.js 3.4 continues to use a lost connection. Its
+ * rollback throws where nobody can catch it and ends the process (connection.js, `nextWrite`). If the connection was
+ * opened again meanwhile, the remaining statements run outside any transaction. This function rejects at once and
+ * refuses later statements. It never lets postgres.js finish the transaction. The pool reconnects by itself.
+ * @param work may send statements only by `scope.unsafe`, as drizzle does.
  * @throws an error of the connection (see `isConnectionLost`), or what the work threw.
  */
 async function beginSafely<T>(
@@ -49,7 +48,7 @@ async function beginSafely<T>(
       const answer = await work(guard(scope, { isLost: () => isLost, failed }));
       if (!isLost) return { answer };
     } catch (error) {
-      // If this is the connection's closing, the rest of it comes within this turn of the event loop.
+      // If the connection is closing, its error arrives within this turn of the event loop.
       await turn();
       if (!isLost) throw error;
     }
@@ -59,21 +58,21 @@ async function beginSafely<T>(
   return (await Promise.race([done, lost.promise])) as { answer: T };
 }
 
-/** How often a transaction is begun in all, if connections go before it has come to its work. */
+/** How often a transaction is begun in all, if connections are lost before its work starts. */
 const BEGINS_MAX = 3;
 
 /**
- * A connection that was ended during a statement fails its next one too, unsent: postgres.js keeps what the database said
- * at the end. That is not yet a reason to fail: the connection after it may be sound.
+ * A connection that was ended during a statement also fails the next one without sending it, because postgres.js keeps
+ * the error. That alone is no reason to fail: the next connection may work.
  */
 function isFatal(error: unknown): boolean {
   return error instanceof Error && "severity" in error && error.severity === "FATAL";
 }
 
 /**
- * Makes the transactions of a pool survive the loss of their connections, see `beginSafely`. What was lost before the
- * work was called is begun again. @returns the same pool
- * @param first a statement that each transaction sends first, together with its work's first one
+ * Makes the transactions of a pool survive lost connections, see `beginSafely`. A transaction that was lost before its
+ * work started is begun again. @returns the same pool
+ * @param first a statement that each transaction sends first, in one message with the first of its work
  */
 export function withSafeTransactions(sql: Sql, first?: string): Sql {
   const begin = sql.begin.bind(sql);
@@ -83,7 +82,7 @@ export function withSafeTransactions(sql: Sql, first?: string): Sql {
       try {
         const { answer } = await beginSafely(begin, (scope) => {
           called = true;
-          // What it cannot do fails the transaction, and with it the next statement.
+          // If it fails, the transaction and its next statement fail too.
           if (first !== undefined) scope.unsafe(first).catch(() => {});
           return work(scope);
         });

@@ -2,21 +2,21 @@ import { sql } from "#sql";
 import type { Queryable } from "./database.ts";
 import { prepared } from "./prepared.ts";
 
-/** The most changes that one piece of changes stands for. */
+/** The most changes in one summary. */
 const SUMMARY_CHANGES_MAX = 5_000;
 
-/** What changed in a workspace after a position, summed up. */
+/** A summary of a workspace's changes after a position. */
 export interface ChangeSummary {
-  /** The last change that it stands for; the position it was asked for when there was none. */
+  /** The last change in the summary. Without changes, the position of the request. */
   readonly position: number;
   readonly kinds: readonly string[];
   readonly runs: readonly string[];
-  /** Whether there may be more at once. */
+  /** Whether more changes may follow at once. */
   readonly full: boolean;
 }
 
 /**
- * Sums up a workspace's part of the feed after a position, in one row however much has changed.
+ * Summarises a workspace's changes after a position in one row.
  *
  * Uses index change_workspace (workspace_id, position) where position is not null.
  */

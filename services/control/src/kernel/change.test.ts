@@ -25,7 +25,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Follows the feed by position, as a stream does: on a wake, and now and then by itself. */
+/** Follows the feed by position, as a stream does: after wake-ups, and now and then by itself. */
 async function follow(args: { workspaceId: string; from: number; count: number }): Promise<Change[]> {
   const seen: Change[] = [];
   let after = args.from;
@@ -49,7 +49,7 @@ async function follow(args: { workspaceId: string; from: number; count: number }
   return seen;
 }
 
-test("a change is not seen before it is stamped, and a rolled-back one never", async () => {
+test("a change is visible only once it is stamped, and never after a rollback", async () => {
   const before = await readPosition(deps.database.db);
   await inTransaction(deps, (tx) => writeChanges(tx, [{ workspaceId: WORKSPACE, kind: "run", runId: RUN }]));
   await inTransaction(deps, async (tx) => {
@@ -81,7 +81,7 @@ test("readers by position miss nothing while writers commit out of order and two
           { workspaceId: WORKSPACE, kind: "race", entityId },
           { workspaceId: OTHER, kind: "race", entityId },
         ]);
-        // Holds the transaction open for a moment after its changes, so that later ids commit before earlier ones.
+        // Keeps the transaction open for a moment after its changes, so that later ids commit before earlier ones.
         beforeCommit(tx, "hold", async () => {
           await tx.execute(sql`select pg_sleep(${Math.random() * 0.004})`);
         });
@@ -108,7 +108,7 @@ test("readers by position miss nothing while writers commit out of order and two
   expect(gaps).toEqual({ gaps: 0 });
 });
 
-test("old changes are forgotten, and positions go on from where they were", async () => {
+test("old changes are deleted, and positions continue", async () => {
   const before = await readPosition(deps.database.db);
   clock.advance(deps.config.changeRetentionMs + 60_000);
   while ((await forgetChangesPeriodicJob.runOnce(deps)).worked) {}

@@ -5,16 +5,16 @@ import { prepared } from "./prepared.ts";
 import { change, changeFeed } from "./table.ts";
 import { afterCommit, beforeCommit } from "./transaction.ts";
 
-/** The key of topic `change` that asks the sequencer to look. Readers subscribe to `run`, or to `change` by workspace. */
+/** The key of topic `change` that wakes the sequencer. Readers subscribe to `run`, or to `change` by workspace. */
 export const UNSTAMPED = "unstamped";
 
 /** The most changes that one call writes or reads. */
 export const CHANGES_MAX = 5_000;
 
-/** Changes for readers of the feed: that something is so now. It names the thing; readers fetch what they show. */
+/** A change for readers of the feed. It names the thing that changed; readers fetch what they show. */
 export interface NewChange {
   readonly workspaceId: string;
-  /** What sort of thing changed, e.g. `run`, `task`, `attempt`. */
+  /** The kind of the changed thing, e.g. `run`, `task`, `attempt`. */
   readonly kind: string;
   readonly runId?: string;
   readonly entityId?: string;
@@ -22,7 +22,7 @@ export interface NewChange {
   readonly data?: Record<string, unknown>;
 }
 
-/** One row of the feed. Positions have no gaps and only rise. */
+/** One row of the feed. Positions rise without gaps. */
 export interface Change {
   readonly position: number;
   readonly workspaceId: string;
@@ -33,12 +33,13 @@ export interface Change {
   readonly createdAt: Date;
 }
 
-/** Changes that transactions have gathered and not written yet. Weak, so that a rolled-back one leaves nothing. */
+/** Changes that transactions have collected and not written yet. Weak, so that a rollback leaves nothing. */
 const gathered = new WeakMap<object, NewChange[]>();
 
 /**
- * Writes changes in the transaction that makes it true: all of a transaction's in one statement, its last. Readers see it
- * once the sequencer has stamped it, after the commit, which wakes it. Only for transactions of `inTransaction`.
+ * Writes changes in the transaction that makes them. All changes of a transaction go into one statement, its last.
+ * After the commit it wakes the sequencer, which makes them visible to readers. Only for transactions of
+ * `inTransaction`.
  */
 export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promise<void> {
   if (changes.length === 0) return;
@@ -49,12 +50,12 @@ export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promi
   afterCommit(tx, UNSTAMPED, wakeSequencer);
 }
 
-/** Writes what a transaction has gathered so far, for a statement to follow that writes later changes by itself. */
+/** Writes the collected changes now, before a statement that inserts later changes itself. */
 export async function flushChanges(tx: Tx): Promise<void> {
   await insertChanges(tx, (gathered.get(tx) ?? []).splice(0));
 }
 
-/** Asks the sequencer to stamp changes that have been committed. */
+/** Asks the sequencer to stamp committed changes. */
 export function wakeSequencer(deps: Pick<Deps, "wakes">): void {
   deps.wakes.publish("change", [UNSTAMPED]);
 }
@@ -72,15 +73,15 @@ async function insertChanges(tx: Tx, changes: readonly NewChange[]): Promise<voi
   }
 }
 
-/** The position up to which a reader has everything, as of now. 0 before the first change. */
+/** The last position up to which readers can see every change. 0 before the first change. */
 export async function readPosition(from: Queryable): Promise<number> {
   const [row] = await from.select({ position: changeFeed.lastPosition }).from(changeFeed);
   return row?.position ?? 0;
 }
 
 /**
- * Reads a workspace's feed, or one run's part of it, after a position. A reader that goes on from the last position
- * it was given misses nothing that is younger than the retention.
+ * Reads the changes of a workspace, or of one run, after a position. A reader that continues from its last position
+ * misses no change that is younger than the retention.
  */
 export async function readChanges(
   from: Queryable,

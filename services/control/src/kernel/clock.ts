@@ -1,25 +1,25 @@
 import { type SQL, sql } from "#sql";
 
-/** Where time comes from. Production decides by the database's clock; tests bring their own. */
+/** The source of time. Production decides by the database's clock; tests use their own. */
 export interface Clock {
   /** Unix time in milliseconds, for ids and for logs. Never for a lease. */
   nowMs(): number;
-  /** The instant that SQL must use, or null to let the database say: `coalesce(${clock.nowOrNull()}, now())`. */
+  /** The time for SQL, or null for the database's: `coalesce(${clock.nowOrNull()}, now())`. */
   nowOrNull(): Date | null;
 }
 
-/** The instant of a statement: the test's clock, or the database's. */
+/** The time of a statement: the test's clock, or the database's. */
 export function now(clock: Clock): SQL<Date> {
   return sql<Date>`coalesce(${clock.nowOrNull()?.toISOString() ?? null}::timestamptz, now())`;
 }
 
-/** The clock of programs that end soon: this machine's for ids, the database's for decisions. Servers follow the database's, see `followDatabaseClock`. */
+/** The clock of short programs: this machine's for ids, the database's for decisions. Servers use `followDatabaseClock`. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   nowOrNull: () => null,
 };
 
-/** A clock that stands still until it is told to move. */
+/** A clock that stands still until it is advanced. */
 export function manualClock(startMs: number): Clock & { advance(ms: number): void } {
   let nowMs = startMs;
   return {
@@ -31,7 +31,7 @@ export function manualClock(startMs: number): Clock & { advance(ms: number): voi
   };
 }
 
-/** The Date of a Unix time in milliseconds, for libraries that want one. */
+/** The Date of a Unix time in milliseconds, for libraries that need one. */
 export function dateOf(ms: number): Date {
   return new Date(ms);
 }

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { ConfigError, parseConfig } from "./config.ts";
 
-test("an empty environment is a whole configuration", () => {
+test("an empty environment is a complete configuration", () => {
   const config = parseConfig({ TOWPATH_PORT: "" });
   expect(config).toMatchObject({ databaseUrl: null, port: 4200, host: "127.0.0.1", bootstrap: false });
   expect(config.roles).toEqual(["api", "loops"]);
 });
 
-test("all faults are told at once, by variable and without the value", () => {
+test("all faults are reported at once, by variable and without the value", () => {
   const env = {
     DATABASE_URL: "mysql://user:hunter2@host/db",
     TOWPATH_PORT: "seventy",
@@ -28,7 +28,7 @@ test("all faults are told at once, by variable and without the value", () => {
   expect(failure.message).not.toContain("hunter2");
 });
 
-test("limits and quotas are replaced and lifted by name, and what is misspelt is told with the names there are", () => {
+test("limits and quotas are replaced and removed by name, and a misspelt name lists the valid ones", () => {
   const config = parseConfig({
     TOWPATH_RATE_LIMITS: "read.key=2.5, run.workspace=off",
     TOWPATH_QUOTAS: "off",

@@ -14,19 +14,19 @@ import { CONNECTIONS } from "./connections.ts";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
 
-/** What one process of the control plane takes on: serving HTTP, and the periodic jobs. */
+/** The roles of a control plane process: serving HTTP, and the periodic jobs. */
 export const ROLES = ["api", "loops"] as const;
 
-/** One of the things that a process can take on. */
+/** One role of a process. */
 export type Role = (typeof ROLES)[number];
 
-/** What the environment says, checked. Read once at boot by `readConfig`; nothing else reads the environment. */
+/** The checked environment. `readConfig` reads it once at boot; nothing else reads the environment. */
 export interface Config {
-  /** Null: the embedded database under `stateDir`. */
+  /** Null: the embedded database in `stateDir`. */
   readonly databaseUrl: string | null;
-  /** Leads past a pooler that answers at `databaseUrl`; null: there is none. */
+  /** The address of the server behind the pooler at `databaseUrl`. Null: there is no pooler. */
   readonly databaseDirectUrl: string | null;
-  /** A standby for people's reads. Null: they go to `databaseUrl`. */
+  /** A standby for people's reads. Null: they use `databaseUrl`. */
   readonly databaseReadUrl: string | null;
   /** The most connections of this process for workers' calls, writes and loops. */
   readonly workConnections: number;
@@ -37,54 +37,54 @@ export interface Config {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** How browsers and workers reach this server, without a trailing slash. Null: from host and the bound port. */
+  /** The URL of this server for browsers and workers, without a trailing slash. Null: made from host and bound port. */
   readonly publicUrl: string | null;
   readonly roles: readonly Role[];
   readonly dashboardDir: string;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   /** Whether the first boot writes an admin key to `stateDir/admin.key`. */
   readonly bootstrap: boolean;
-  /** Whether every answer is checked against the contract before it leaves. Costs time; for development. */
+  /** Whether every answer is checked against the contract. Slow; for development. */
   readonly checkAnswers: boolean;
-  /** How long after its end a run stays in the live tables, milliseconds. */
+  /** How long a run stays in the live tables after its end, milliseconds. */
   readonly archiveAfterMs: number;
   /** How long rows of the change feed are kept, milliseconds. */
   readonly changeRetentionMs: number;
-  /** How long a run that has ended is kept, with its attempts, tasks and artifacts, milliseconds. Whole months are dropped. */
+  /** How long ended runs are kept with their attempts, tasks and artifacts, milliseconds. Whole months are deleted. */
   readonly historyRetentionMs: number;
-  /** How long refs of what a run has left in the store are kept after its end, milliseconds. Null: as long as the run. */
+  /** How long refs of an ended run are kept, milliseconds. Null: as long as the run. */
   readonly checkpointRetentionMs: number | null;
-  /** How long log lines are kept, counted from their attempt's creation, milliseconds. Whole months are dropped. */
+  /** How long log lines are kept after the creation of their attempt, milliseconds. Whole months are deleted. */
   readonly logRetentionMs: number;
   /** The lease of a running attempt, milliseconds. */
   readonly leaseMs: number;
   /** The lease of an unconfirmed claim, milliseconds. */
   readonly claimLeaseMs: number;
-  /** How long a worker may be silent about an external job before another takes it over, milliseconds. */
+  /** How long a worker may be silent about an external job before another worker takes it over, milliseconds. */
   readonly jobLeaseMs: number;
   /** How often workers are told to renew, milliseconds. */
   readonly renewIntervalMs: number;
-  /** Whether notifiers may have addresses inside this network, and http ones. */
+  /** Whether notifiers may have http addresses, and addresses inside this network. */
   readonly notifyPrivate: boolean;
-  /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
+  /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted. */
   readonly trustedProxies: readonly string[];
-  /** Limits of requests a second that replace those of the table, by `class.subject`; null: none. */
+  /** Rate limits in requests a second that replace the defaults, by `class.subject`. Null: no limit. */
   readonly rates: ReadonlyMap<string, number | null>;
-  /** Quotas that replace those of the table, by name; null: none. */
+  /** Quotas that replace the defaults, by name. Null: no quota. */
   readonly quotas: ReadonlyMap<string, number | null>;
-  /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`: how what notifiers are told leaves. */
+  /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, for requests to notifiers. */
   readonly proxies: Readonly<Record<string, string | undefined>>;
-  /** Where fault tests strike. Always empty in a published build, which refuses the variable. */
+  /** Failpoints of fault tests. Always empty in a published build, which refuses the variable. */
   readonly failpoints: readonly Failpoint[];
 }
 
-/** Only a checkout is TypeScript: what is published is compiled, and has no fault to be asked for. */
+/** Only a checkout runs TypeScript. A published build is JavaScript and refuses failpoints. */
 const IS_CHECKOUT = import.meta.url.endsWith(".ts");
 
-/** Written in either case of letters, as curl does; the lower one has the say. */
+/** Accepted in upper and lower case, as in curl. Lower case takes precedence. */
 const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const;
 
-// Others of this machine may understand more than we do: a proxy is judged when something goes through it.
+// Other programs may support more kinds of proxies, so the address is checked only when it is used.
 const ProxyAddress = z.string().optional();
 
 const Failpoints = z
@@ -93,7 +93,7 @@ const Failpoints = z
   .transform(parseFailpoints)
   .pipe(z.array(z.custom<Failpoint>(), "must be name:action:nth, separated by commas"));
 
-/** A list such as `name=50,other=off`, of known names only. `off` alone lifts all of them. */
+/** A list such as `name=50,other=off` of known names. `off` alone removes all limits. */
 const numbersOf = (names: readonly string[]) =>
   z
     .string()
@@ -107,7 +107,7 @@ const numbersOf = (names: readonly string[]) =>
         const count = value === "off" ? null : Number(value);
         if (names.includes(name) && count !== 0) found.set(name, count);
         else {
-          const message = `must be a list such as ${names[0]}=100,${names[1]}=off, of: ${names.join(", ")}`;
+          const message = `must be a list such as ${names[0]}=100,${names[1]}=off, with these names: ${names.join(", ")}`;
           context.addIssue({ code: "custom", message });
           return z.NEVER;
         }
@@ -137,7 +137,7 @@ const DAY_MS = 24 * 3_600_000;
 
 const DatabaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" });
 
-/** More than this of one process is a slip: a server has a hundred unless it is told otherwise. */
+/** A larger number is a mistake: a server allows a hundred by default. */
 const CONNECTIONS_MAX = 1_000;
 
 const connections = (fallback: number) =>
@@ -158,67 +158,69 @@ const PublicUrl = z
   .url({ protocol: /^https?$/, error: "must be an http or https address" })
   .transform((text) => text.replace(/\/+$/, ""));
 
-/** What a process of the control plane reads of its environment; the reference's page is made of it. */
+/** The environment variables of a control plane process. The reference page is generated from them. */
 export const Environment = z.object({
   DATABASE_URL: DatabaseUrl.nullable()
     .default(null)
-    .describe("An external Postgres, 15 or newer. Unset: the embedded one, in the state directory."),
+    .describe(
+      "An external Postgres, version 15 or later. Unset: the embedded database in the state directory.",
+    ),
   DATABASE_DIRECT_URL: DatabaseUrl.nullable()
     .default(null)
     .describe(
-      "The same database past a pooler. Required where `DATABASE_URL` leads to a pooler such as PgBouncer: migrations and LISTEN need a connection of their own.",
+      "The address of the same database without the pooler. Required if `DATABASE_URL` leads to a pooler such as PgBouncer, because migrations and LISTEN need a direct connection.",
     ),
   DATABASE_READ_URL: DatabaseUrl.nullable()
     .default(null)
     .describe(
-      "A standby of that database. It serves people's reads while it has all that was written before them.",
+      "A standby of that database. It serves people's reads as long as it has every write that came before them.",
     ),
   TOWPATH_WORK_CONNECTIONS: connections(CONNECTIONS.work).describe(
-    "The most connections to the database for workers' calls, writes and loops, for each process.",
+    "The most database connections of each process for workers' calls, writes and loops.",
   ),
   TOWPATH_READ_CONNECTIONS: connections(CONNECTIONS.read).describe(
-    "The most connections for people's reads, for each process. Workspaces share them fairly. With `DATABASE_READ_URL`, as many to the standby.",
+    "The most database connections of each process for people's reads. Workspaces share them fairly. With `DATABASE_READ_URL` the standby gets the same number.",
   ),
   TOWPATH_STATE_DIR: z
     .string()
     .default(".towpath/control")
-    .describe("Folder of `server.json`, `admin.key` and the embedded database."),
-  TOWPATH_HOST: z.string().default("127.0.0.1").describe("The address on which it listens."),
+    .describe("Folder for `server.json`, `admin.key` and the embedded database."),
+  TOWPATH_HOST: z.string().default("127.0.0.1").describe("The address on which the server listens."),
   TOWPATH_PORT: z.coerce
     .number("must be a port number")
     .int()
     .min(0)
     .max(65_535)
     .default(4200)
-    .describe("The port on which it listens. 0: any free one."),
+    .describe("The port on which the server listens. 0: any free port."),
   TOWPATH_PUBLIC_URL: PublicUrl.nullable()
     .default(null)
-    .describe("How browsers and workers reach it. Unset: from host and port."),
+    .describe("The URL of the server for browsers and workers. Unset: made from host and port."),
   TOWPATH_ROLES: Roles.describe(
-    "What this process takes on, of several on one database: `api` (serving HTTP), `loops` (periodic jobs), or both.",
+    "The roles of this process, of several on one database: `api` (serves HTTP), `loops` (runs the periodic jobs), or both.",
   ),
   TOWPATH_DASHBOARD_DIR: z
     .string()
     .default(fileURLToPath(PLACES.dashboard))
-    .describe("Folder of the built dashboard. Unset: the one that comes with it."),
+    .describe("Folder of the built dashboard. Unset: the dashboard of this package."),
   TOWPATH_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
-    .describe("`trace` to `silent`. Errors are told with their stacks from `debug` on."),
+    .describe("The log level, `trace` to `silent`. From `debug` on, errors are logged with their stacks."),
   TOWPATH_BOOTSTRAP: flag.describe(
-    "`1`: makes the first organization and workspace, and an admin key in `admin.key` of the state directory.",
+    "`1`: creates the first organization and workspace at the first start, and an admin key in `admin.key` of the state directory.",
   ),
   TOWPATH_CHECK_ANSWERS: flag.describe(
-    "`1`: every answer is checked against the contract before it leaves. Costs time; for development.",
+    "`1`: checks every answer against the contract. Slow; for development.",
   ),
   TOWPATH_ARCHIVE_AFTER_MS: milliseconds(5 * 60_000).describe(
-    "How long after its end a run stays among the live ones.",
+    "How long a run stays in the live tables after its end.",
   ),
   TOWPATH_CHANGE_RETENTION_MS: milliseconds(24 * 3_600_000).describe(
-    "How long changes are kept for those who follow them: a page that was away for longer reads anew.",
+    "How long the change feed is kept. A page that was disconnected for longer loads its data again.",
   ),
   TOWPATH_HISTORY_RETENTION_MS: milliseconds(90 * DAY_MS).describe(
-    "How long a run that has ended is kept, with attempts, tasks and artifacts. Whole months are dropped.",
+    "How long ended runs are kept with their attempts, tasks and artifacts. Whole months are deleted.",
   ),
   TOWPATH_CHECKPOINT_RETENTION_MS: z.coerce
     .number()
@@ -227,64 +229,66 @@ export const Environment = z.object({
     .nullable()
     .default(null)
     .describe(
-      "How long the refs of what a run's tasks have left are kept after its end: as long as your store keeps the values. Unset: as long as the run.",
+      "How long the refs of an ended run's tasks are kept. Set it to the time for which your store keeps values. Unset: as long as the run.",
     ),
   TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS).describe(
-    "How long log lines are kept after the end of their run. Lines of a run that goes on stay. Whole months are dropped.",
+    "How long log lines are kept after the end of their run. Lines of open runs stay. Whole months are deleted.",
   ),
   TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs).describe(
-    "Lease of a running attempt: a worker that is silent for longer has lost it.",
+    "The lease of a running attempt. A worker that is silent for longer loses it.",
   ),
   TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs).describe(
-    "Lease of a claim that the worker has not confirmed yet.",
+    "The lease of a claim that the worker has not confirmed.",
   ),
   TOWPATH_JOB_LEASE_MS: milliseconds(DEFAULTS.jobLeaseMs).describe(
-    "How long a worker may be silent about the external jobs that it polls: then another of its pool takes them over.",
+    "How long a worker may be silent about the external jobs that it polls. Then another worker of its pool takes them over.",
   ),
   TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs).describe(
-    "How often workers are told to renew their leases.",
+    "How often workers renew their leases.",
   ),
   TOWPATH_NOTIFY_PRIVATE: flag.describe(
-    "`1`: notifiers may have addresses inside this network (private, loopback, link-local), and http ones. Else they are refused: whoever may make a notifier could reach what only this machine can.",
+    "`1`: notifiers may have http addresses, and addresses inside this network (private, loopback, link-local). Otherwise they are refused, because the creator of a notifier could reach services that only this machine can reach.",
   ),
   TOWPATH_TRUSTED_PROXIES: Proxies.describe(
-    "Addresses and networks of the proxies before this server, such as `10.0.0.0/8,127.0.0.1`: their `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Nobody else's are.",
+    "Addresses and networks of the proxies in front of this server, such as `10.0.0.0/8,127.0.0.1`. Only their `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.",
   ),
   TOWPATH_RATE_LIMITS: numbersOf(RATE_NAMES).describe(
-    "Requests a second that replace those of the table in [the HTTP API](api.md#request-limits), such as `read.key=50,run.workspace=off`. `off` alone lifts all. Counted in each process by itself.",
+    "Requests a second that replace the limits in [the HTTP API](api.md#request-limits), such as `read.key=50,run.workspace=off`. `off` alone removes all limits. Each process counts by itself.",
   ),
   TOWPATH_QUOTAS: numbersOf(QUOTA_NAMES).describe(
-    "How much a workspace may store, in place of the table in [the HTTP API](api.md#quotas), such as `pools=500,notifiers=off`. `off` alone lifts all.",
+    "Quotas of a workspace that replace those in [the HTTP API](api.md#quotas), such as `pools=500,notifiers=off`. `off` alone removes all quotas.",
   ),
   HTTPS_PROXY: ProxyAddress.describe(
-    "The proxy through which notifiers are told, such as `http://user:password@proxy.internal:3128`. It looks their names up, so it is the one to refuse private addresses that only it knows.",
+    "The proxy for requests to notifiers, such as `http://user:password@proxy.internal:3128`. The proxy resolves their names, so it must refuse private addresses that only it can resolve.",
   ),
-  HTTP_PROXY: ProxyAddress.describe("The same for http addresses, and for https ones without `HTTPS_PROXY`."),
+  HTTP_PROXY: ProxyAddress.describe(
+    "The proxy for http addresses, and for https addresses if `HTTPS_PROXY` is unset.",
+  ),
   NO_PROXY: z
     .string()
     .optional()
     .describe(
-      "Hosts that are told directly, separated by commas, such as `.internal`. This machine always is.",
+      "Hosts that are reached without the proxy, separated by commas, such as `.internal`. This machine always is.",
     ),
   TOWPATH_FAILPOINTS: Failpoints.default([]).describe(
-    "Where fault tests strike. Only in a checkout; what is published refuses it.",
+    "Failpoints of fault tests. Only in a checkout; a published build refuses it.",
   ),
 });
 
-/** The environment is not acceptable. `faults` name every variable that is wrong, never its value. */
+/** The environment is not valid. `faults` name every wrong variable, never its value. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`The configuration is not acceptable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    super(`The configuration is not valid:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
     this.faults = faults;
   }
 }
 
 /**
- * Checks an environment and fills in the defaults. An empty variable counts as unset.
- * @throws ConfigError with all faults at once.
+ * Checks an environment and applies the defaults. An empty variable counts as unset.
+ * @throws ConfigError with all faults.
  */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const lower = PROXY_VARIABLES.map((name) => [name, env[name.toLowerCase()]] as const);
@@ -302,7 +306,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     (name) => read[name] !== null,
   );
   if (read.DATABASE_URL === null && beside.length > 0)
-    throw new ConfigError(beside.map((name) => `${name}: goes with DATABASE_URL; set that, or unset this`));
+    throw new ConfigError(beside.map((name) => `${name}: needs DATABASE_URL; set that, or unset ${name}`));
   return {
     databaseUrl: read.DATABASE_URL,
     databaseDirectUrl: read.DATABASE_DIRECT_URL,
@@ -336,14 +340,14 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   };
 }
 
-/** How this process prints its log, by `LOG_FORMAT` and whether it prints on a terminal. */
+/** The format of this process's log: `LOG_FORMAT`, or else by whether stdout is a terminal. */
 export function logFormat(isTerminal: boolean): LogFormat {
   return logFormatOf(process.env.LOG_FORMAT, isTerminal);
 }
 
 /**
- * Reads this process's environment.
- * @throws ConfigError with all faults at once.
+ * Reads the environment of this process.
+ * @throws ConfigError with all faults.
  */
 export function readConfig(): Config {
   return parseConfig(process.env);

@@ -1,7 +1,7 @@
-/** How many connections a process opens for work and for people's reads unless it is told otherwise. */
+/** The default number of connections of a process for work and for people's reads. */
 export const CONNECTIONS = { work: 10, read: 4 } as const;
 
-/** Connections for what drizzle cannot say: for waking others, and for asking how far the log is. */
+/** Connections that bypass drizzle, for NOTIFY and for the position in the write-ahead log. */
 export const RAW_CONNECTIONS = 2;
 
 /** Those, and the one that listens. */

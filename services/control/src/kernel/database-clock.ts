@@ -2,12 +2,12 @@ import { sql } from "#sql";
 import type { Clock } from "./clock.ts";
 import type { Queryable } from "./database.ts";
 
-/** How often the database is asked for its time, milliseconds. Between, this machine counts: it drifts by less than a tenth of one. */
+/** How often the database's time is read, milliseconds. In between, this machine's clock drifts by less than 0.1 ms. */
 const ASK_EVERY_MS = 30_000;
-/** An answer that took longer says too little about when it was given, milliseconds. */
+/** The longest round trip, milliseconds. A slower answer is too inexact. */
 const ROUND_TRIP_MAX_MS = 500;
 
-/** What the database said, and when by this machine's count of time since some start. */
+/** The database's time, and this machine's monotonic time when it was read. */
 interface Reading {
   readonly databaseMs: number;
   readonly atMs: number;
@@ -24,10 +24,9 @@ async function ask(from: Queryable): Promise<Reading> {
 }
 
 /**
- * The clock of production: the database's time, also where a process needs it without asking (ids, sessions of workers,
- * expiry of specs). So processes on hosts whose clocks differ, or are set while they run, agree on it. It is asked for
- * again every half a minute.
- * @throws the database's error if it cannot be asked at first; later it counts on without an answer.
+ * The clock of production: the database's time without a query (for ids, workers' sessions, expiry of specs). Processes
+ * on hosts with different clocks agree on it. It is read again every half a minute.
+ * @throws the database's error if the first read fails. Later it continues without an answer.
  */
 export async function followDatabaseClock(from: Queryable): Promise<Clock & { stop(): void }> {
   let last = await ask(from);

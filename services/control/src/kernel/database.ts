@@ -8,47 +8,47 @@ import { withCarriedStatements } from "./late-statement.ts";
 import { ReadReplica } from "./read-replica.ts";
 import { ReadTurns } from "./read-turns.ts";
 
-/** Where a database is reached. */
+/** The addresses of a database. */
 export interface DatabaseAddresses {
   readonly url: string;
-  /** Leads past a pooler: for LISTEN, for migrations, and for what wakes others. The same as `url` where there is none. */
+  /** The server without the pooler: for LISTEN, NOTIFY and migrations. Equal to `url` without a pooler. */
   readonly directUrl: string;
-  /** A pooler in transaction mode answers at `url`: a connection keeps nothing from one transaction to the next. */
+  /** A pooler in transaction mode answers at `url`: a connection keeps no state between transactions. */
   readonly isPooled: boolean;
-  /** A standby for people's reads; null: they go to `url`. */
+  /** A standby for people's reads. Null: they use `url`. */
   readonly read: { readonly url: string; readonly isPooled: boolean } | null;
 }
 
-/** How many connections each use may hold. */
+/** The connections and time limits of each use. */
 export interface DatabaseLimits {
   /** Writes and worker calls. @default 10 */
   readonly workConnections?: number;
-  /** Reads for people, which have a budget of their own; as many of the read replica, where there is one. @default 4 */
+  /** Reads for people have a budget of their own; the read replica, if any, gets the same number. @default 4 */
   readonly readConnections?: number;
-  /** Hears how the read replica does. @default nobody */
+  /** Logs the state of the read replica. @default none */
   readonly log?: Pick<Logger, "info" | "warn">;
-  /** Longest statement of a read for people, milliseconds. @default 5000 */
+  /** The longest statement of a read for people, milliseconds. @default 5000 */
   readonly readTimeoutMs?: number;
-  /** Longest statement of anything else, milliseconds. @default 60000 */
+  /** The longest statement of anything else, milliseconds. @default 60000 */
   readonly workTimeoutMs?: number;
   /**
-   * How long a transaction may wait for us between two of its statements, milliseconds. One that waits holds its locks,
-   * and what the database may clean up: a process that is paused in the middle of one must not stop the others.
+   * How long a transaction may be idle between two statements, milliseconds. It holds locks and keeps the database from
+   * cleaning up, so a paused process must not block the others.
    * @default 20000
    */
   readonly idleTransactionMs?: number;
 }
 
 /**
- * The database as slices see it. drizzle changes its client's parsing, so it has a client of its own; `sql` is raw
- * postgres.js for what drizzle cannot say; reads for people never take a connection from the workers.
+ * The database for slices. drizzle changes the parsing of its client, so it has a client of its own; `sql` is raw
+ * postgres.js for what drizzle does not support. People's reads never take a connection from workers.
  */
 export interface Database {
   readonly db: PostgresJsDatabase;
   readonly sql: Sql;
   readonly reads: PostgresJsDatabase;
   readonly url: string;
-  /** Calls back whenever a connection was lost, before another takes its place. */
+  /** Calls the listener whenever a connection is lost, before another replaces it. */
   onLost(listener: () => void): void;
   close(): Promise<void>;
 }
@@ -61,32 +61,31 @@ export type Queryable = PostgresJsDatabase | Tx;
 
 const IDLE_TRANSACTION_MS = 20_000;
 /**
- * Statements of workers and loops are written so that one plan serves all parameters (see `prepared`). Left to itself the
- * server planned most of them anew at each call, because it takes an unknown list for ten items and finds one: for a
- * claim that was 0.5 ms of planning to 0.8 ms of work.
+ * Statements of workers and loops are written so that one plan fits all parameters (see `prepared`). By default the
+ * server would plan most of them at each call, because it expects ten items in a list of unknown length.
  */
 const WORK_PLANS = { plan_cache_mode: "force_generic_plan" } as const;
 
-/** How long the database may take to accept a connection. Requests wait for it, so that they are told before they give up. */
+/** How long the database may take to accept a connection, seconds. Shorter than clients wait for an answer. */
 const CONNECT_TIMEOUT_SECONDS = 10;
-/** How much later than the replica's own limit a read that is not answered goes to the primary, milliseconds. */
+/** How long after the replica's own limit an unanswered read goes to the primary, milliseconds. */
 const REPLICA_GRACE_MS = 1_000;
 /** Short: requests wait until a lost connection is tried again. By default postgres.js waits up to 20 seconds. */
 const RECONNECT_BACKOFF = { firstMs: 15, mostMs: 1_000 } as const;
 
-/** What a pool of connections is for. */
+/** The settings of a pool of connections. */
 interface Pool {
   readonly url: string;
   readonly isPooled: boolean;
   readonly connections: number;
   readonly settings: Readonly<Record<string, string | number>>;
-  /** Called whenever a connection was lost. @default nobody is told */
+  /** Called whenever a connection is lost. @default none */
   readonly onclose?: () => void;
 }
 
 /**
- * Opens one pool. Its settings hold for its connections; behind a pooler, where nothing does, for each transaction, and
- * each statement is in one.
+ * Opens one pool. Its settings apply to its connections. Behind a pooler, where connections keep no settings, each
+ * statement is in a transaction that sets them.
  */
 function openPool({ url, isPooled, connections, settings, onclose = () => {} }: Pool): Sql {
   const quiet = {
@@ -94,8 +93,8 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
     onclose,
     backoff: (failures: number) => backoffMs(failures, RECONNECT_BACKOFF, Math.random) / 1_000,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
-    // Its question about array types fails beside every statement when a connection is lost meanwhile, where nobody hears it,
-    // and that ends the process. Arrays go as text instead, and come as JSON or through their column.
+    // The client's query for array types fails unhandled if a connection is lost meanwhile, which ends the process.
+    // Arrays are sent as text instead, and are read as JSON or through their column.
     fetch_types: false,
   };
   const options = { ...quiet, max: connections };
@@ -105,7 +104,10 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
   return withCarriedStatements(pool, (send) => pool.begin((tx) => send(tx.unsafe)));
 }
 
-/** Lets people's reads take turns, and go to the replica where that has what they may see. @returns the pool for drizzle */
+/**
+ * Shares the connections for people's reads fairly, and sends reads to the replica if it is current. @returns the pool
+ * for drizzle
+ */
 function shareReads(
   primary: Sql,
   args: { replica: Sql | null; gate: ReadReplica | null; places: number },
@@ -126,7 +128,7 @@ function shareReads(
   );
 }
 
-/** Opens the pools of connections. Connects lazily: the first statement fails if the server is away. */
+/** Opens the pools of connections. They connect lazily: the first statement fails if the server is away. */
 export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLimits = {}): Database {
   const addresses = typeof at === "string" ? { url: at, directUrl: at, isPooled: false, read: null } : at;
   const { url, directUrl, isPooled, read } = addresses;
@@ -158,7 +160,7 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
   const readLimitMs = reading.statement_timeout + REPLICA_GRACE_MS;
   const gate =
     look === null ? null : new ReadReplica({ primary: raw, replica: look, readLimitMs, log: limits.log });
-  // drizzle changes how a pool reads dates, so it is told of the replica's, too.
+  // drizzle changes how a pool parses dates, so it must also know the replica's.
   if (replica !== null) drizzle(replica);
   const open = [work, raw, primary, replica, look].filter((pool) => pool !== null);
   return {

@@ -16,7 +16,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** A periodic job that says when it is needed, and a promise of its round after the first, which every periodic job has at its start. */
+/** A periodic job with a due timer, and a promise of its second round. Every job runs its first round at its start. */
 function watched(nextInMs: () => SQL) {
   const { promise, resolve } = Promise.withResolvers<void>();
   let rounds = 0;
@@ -33,7 +33,7 @@ function watched(nextInMs: () => SQL) {
   return { periodicJob, again: promise, rounds: () => rounds };
 }
 
-test("a periodic job is woken at the time that the due timers found, and one without work is left alone", async () => {
+test("a periodic job is woken when its work is due, and one without work is not", async () => {
   const needed = watched(() => sql`select 40`);
   const idle = watched(() => sql`select null`);
   const running = startPeriodicJobs(deps, [needed.periodicJob, idle.periodicJob]);
@@ -42,7 +42,7 @@ test("a periodic job is woken at the time that the due timers found, and one wit
   await running.stop();
 });
 
-test("a due timers that is told of something due looks at once", async () => {
+test("the due timers look at once when work with a due time is announced", async () => {
   await deps.database.db.execute(sql`create table due_test (ms int)`);
   const needed = watched(() => sql`select min(ms) from due_test`);
   const running = startPeriodicJobs(deps, [needed.periodicJob]);

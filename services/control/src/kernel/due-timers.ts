@@ -4,27 +4,25 @@ import type { Deps } from "./deps.ts";
 import { prepared } from "./prepared.ts";
 
 /**
- * How often the due timers looks by itself at least, milliseconds: what nobody told it of waits this long at most. More often
- * where leases are shorter than that, because nobody tells it of a lease: none may begin and end between two looks.
+ * The longest pause between two looks of the due timers, milliseconds. It is shorter if leases are: nobody announces
+ * the end of a lease, so none may begin and end between two looks.
  */
 const LOOK_MAX_MS = 5_000;
 
-/** The key of topic `change` that says: something is due at a certain time, look when. */
+/** The key of topic `change` which says that work with a due time was added. */
 export const DUE = "due";
 
-/** A periodic job as the due timers sees it. */
+/** A periodic job with a due timer. */
 export interface Watched {
-  /** Milliseconds until there is work, as one SQL expression; null when there is none. */
+  /** Milliseconds until there is work, as one SQL expression. Null if there is none. */
   readonly nextInMs: SQL;
-  /** Called when there is. */
+  /** Called when the work is due. */
   wake(): void;
 }
 
 /**
- * Looks for all periodic jobs at once: one statement every few seconds says when each has work, and timers wake them at that
- * very time. Periodic jobs that look for themselves cost an idle installation 20 statements a second, most of them begin and
- * commit; this costs a fifth of one, and what is due at a certain time is done then and not at the next look.
- * Ends with `signal`.
+ * Looks for work of all periodic jobs in one statement every few seconds, and wakes each job exactly when its work is
+ * due. So an idle installation sends one statement in five seconds instead of many for each job. Ends with `signal`.
  */
 export async function keepDueTimers(
   deps: Deps,
@@ -52,7 +50,7 @@ export async function keepDueTimers(
   unsubscribe();
 }
 
-/** A look that fails says nothing about the work: every periodic job then looks for itself. */
+/** If the look fails, every periodic job looks for itself. */
 async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | null)[]> {
   const columns = watched.map(
     ({ nextInMs }, index) => sql`(${nextInMs})::float8 as ${sql.identifier(`n${index}`)}`,
@@ -64,7 +62,7 @@ async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | 
     );
     return watched.map((_, index) => row?.[`n${index}`] ?? null);
   } catch (error) {
-    deps.log.warn({ err: error }, "the due timers could not look");
+    deps.log.warn({ err: error }, "the due timers could not read what is due");
     return watched.map(() => 0);
   }
 }

@@ -5,14 +5,14 @@ import { armFailpoints, failpoint } from "./failpoint.ts";
 
 afterEach(() => armFailpoints([]));
 
-test("a control plane without the variable has no place armed", () => {
+test("a control plane without the variable has no failpoint", () => {
   const { failpoints } = parseConfig({});
   expect(failpoints).toEqual([]);
   armFailpoints(failpoints);
   failpoint("claim");
 });
 
-test("a place that the configuration names strikes", () => {
+test("a configured failpoint strikes", () => {
   armFailpoints(parseConfig({ TOWPATH_FAILPOINTS: "acknowledge:drop:2" }).failpoints);
   failpoint("acknowledge");
   expect(() => failpoint("acknowledge")).toThrow(AnswerDropped);

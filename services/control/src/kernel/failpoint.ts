@@ -1,10 +1,10 @@
 import { declareFailpoints, type Failpoint as FailpointAt } from "@towpath/contract/failpoint";
 
-/** The places where a fault test may strike, in the order of a run's way; in a transaction before its commit, in a route behind it. */
+/** The failpoints in the order of a run's life. In a transaction they strike before the commit, in a route after it. */
 const FAILPOINTS = ["admit", "claim", "start", "report", "acknowledge", "end", "lose", "notify"] as const;
 
-/** One place of the control plane, what happens there, and at which passage. */
+/** A failpoint, its action, and at which pass it acts. */
 export type Failpoint = FailpointAt<(typeof FAILPOINTS)[number]>;
 
-/** Module state, which nothing else here has: faults are a matter of the whole process. */
+/** Module state, unlike everything else here: faults affect the whole process. */
 export const { parse: parseFailpoints, arm: armFailpoints, pass: failpoint } = declareFailpoints(FAILPOINTS);

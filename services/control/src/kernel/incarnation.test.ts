@@ -23,7 +23,7 @@ async function current(deps: TestDeps) {
   return await deps.incarnations.current();
 }
 
-describe("a database on a server that goes on", () => {
+describe("a database on a running server", () => {
   let database: TestDatabase;
   let deps: TestDeps;
   beforeAll(async () => {
@@ -35,7 +35,7 @@ describe("a database on a server that goes on", () => {
     await database.drop();
   });
 
-  test("keeps its incarnation, of which every process says the same, and its position rises", async () => {
+  test("keeps its incarnation in every process, and its position rises", async () => {
     const others = Array.from({ length: 4 }, () => new Incarnations(deps));
     const [first, ...rest] = await Promise.all([deps.incarnations, ...others].map((one) => one.current()));
     expect(rest.map(({ id }) => id)).toEqual(Array(4).fill(first?.id));
@@ -46,7 +46,7 @@ describe("a database on a server that goes on", () => {
     expect(later.position).toBeGreaterThan(first?.position ?? Number.POSITIVE_INFINITY);
   });
 
-  test("takes the id by which an earlier release knows it, and goes on telling that release", async () => {
+  test("takes the id of an earlier release, and keeps it visible to that release", async () => {
     const known = async () => {
       const [row] = await deps.database.sql<{ incarnation: string }[]>`select incarnation from installation`;
       return row?.incarnation;
@@ -60,19 +60,19 @@ describe("a database on a server that goes on", () => {
     expect((await current(deps)).id).toBe(await known());
   });
 
-  test("is another incarnation once a copy of it has taken its place, and nobody says the old one any more", async () => {
+  test("is another incarnation once a copy has replaced it, and nobody returns the old one", async () => {
     const copy = await database.snapshot();
     const before = await deps.incarnations.current();
     await copy.goBack();
     await write(deps).catch(() => write(deps));
-    // Nobody was told to forget: the connections that were lost have said it.
+    // The lost connections alone have dropped the cached incarnation.
     const after = await deps.incarnations.current();
     expect(after.id).not.toBe(before.id);
     expect(after.ageMs).toBeGreaterThanOrEqual(0);
     expect((await current(deps)).id).toBe(after.id);
   });
 
-  test("has no incarnation in a transaction before somebody has noted it", async () => {
+  test("has no incarnation in a transaction before it is recorded", async () => {
     await deps.incarnations.current();
     const read = () => inTransaction(deps, (tx) => incarnationOf(tx, deps.clock));
     expect((await read())?.id).toBe((await deps.incarnations.current()).id);
@@ -82,7 +82,7 @@ describe("a database on a server that goes on", () => {
     expect((await read())?.id).toBe((await deps.incarnations.current()).id);
   });
 
-  test("remembers only the last incarnations", async () => {
+  test("keeps only the last incarnations", async () => {
     await deps.database.sql`insert into incarnation (id, identity)
       select gen_random_uuid(), 'past' from generate_series(1, 300)`;
     const { id } = await current(deps);
@@ -92,7 +92,7 @@ describe("a database on a server that goes on", () => {
   });
 });
 
-describe("a server of its own", () => {
+describe("a server of the test's own", () => {
   let dir: string;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "towpath-incarnation-"));
@@ -102,7 +102,7 @@ describe("a server of its own", () => {
   const start = () =>
     startEmbeddedPostgres({ dir: join(dir, "postgres"), log: () => {}, settings: { fsync: "off" } });
 
-  test("a data directory that was copied and put back later, is another incarnation further back", async () => {
+  test("with a data directory that was copied and restored is another incarnation at a lower position", async () => {
     const first = await start();
     await migrate(first.url);
     const deps = await openTestDeps({ url: first.url });

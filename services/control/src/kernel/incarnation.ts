@@ -6,34 +6,34 @@ import type { Config } from "./config.ts";
 import type { Database, Queryable, Tx } from "./database.ts";
 import { DATABASE_IDENTITY } from "./database-identity.ts";
 
-/** How old the answer to "which database is this?" may be, milliseconds. The contract promises it of `position`. */
+/** How long the incarnation is cached, milliseconds. The contract promises this freshness for `position`. */
 const FRESH_MS = 1_000;
-/** How many incarnations are remembered. */
+/** How many incarnations are kept. */
 const KEEP = 100;
 /** How often a read is repeated because a connection was lost meanwhile. */
 const READS_MAX = 5;
-/** Any number that no other advisory lock uses: one process at a time notes an incarnation. */
+/** An arbitrary number that no other advisory lock uses. It lets one process at a time record an incarnation. */
 const LOCK = 7_206_011;
 
 /** Who the running server and its database are. */
 const IDENTITY: SQL = sql.raw(DATABASE_IDENTITY);
 
-/** The newest incarnation that was noted, as a table expression. */
+/** The newest recorded incarnation, as a table expression. */
 export const newestIncarnation: SQL = sql`(select * from incarnation order by number desc limit 1)`;
 
-/** Whether the newest incarnation is the database that answers. Null: nobody has looked yet. */
+/** Whether the newest recorded incarnation is the answering database. Null: none is recorded. */
 const STANDS = sql`(select i.identity = ${IDENTITY} from ${newestIncarnation} i)`;
 
-/** Which database answers, and how far it has come. */
+/** An incarnation of the database, and its position. */
 export interface Incarnation {
   readonly id: string;
-  /** Bytes of its log so far: they rise with every commit. */
+  /** Bytes of the write-ahead log. It rises with every commit. */
   readonly position: number;
-  /** How long ago it was first seen, milliseconds. Null: it is the first one, so that no worker can know of another. */
+  /** The time since it was first seen, milliseconds. Null for the first incarnation: workers know no other. */
   readonly ageMs: number | null;
 }
 
-/** What reading it needs. */
+/** The dependencies for reading it. */
 export interface IncarnationDeps {
   readonly database: Database;
   readonly clock: Clock;
@@ -56,8 +56,8 @@ async function readRow(from: Queryable, clock: Clock): Promise<Row | undefined> 
 }
 
 /**
- * Notes that this database is another one than it was. The first of all takes the id that is there, and so does one that a control plane of
- * an earlier release has noticed before us: workers must be told one and the same by both.
+ * Records a new incarnation of the database. It takes the id of the table `installation` if that is unused: the first
+ * incarnation has it, and an earlier release may have recorded it there. Workers must get the same id from both.
  */
 async function note(deps: IncarnationDeps): Promise<void> {
   await deps.database.db.transaction(async (tx) => {
@@ -98,15 +98,15 @@ async function forgetOld(tx: Tx): Promise<void> {
 }
 
 /**
- * Which database answers, remembered for a second, and no longer than any connection to it holds. So each answer to a worker says it without
- * a round trip of its own, and none that was worked out after the database went back says the old one.
+ * The incarnation of the answering database, cached for a second and only while its connections last. So answers to
+ * workers carry it without a query, and no answer made after the database went back carries the old one.
  */
 export class Incarnations {
   readonly #deps: IncarnationDeps;
   #known: { readonly incarnation: Incarnation; readonly atMs: number } | null = null;
   #reading: Promise<Incarnation> | null = null;
   #losses = 0;
-  /** The id that was found last. */
+  /** The id that was read last. */
   #last: string | null = null;
   readonly #listeners = new Set<() => void>();
 
@@ -115,30 +115,30 @@ export class Incarnations {
     deps.database.onLost(() => this.forget());
   }
 
-  /** Calls back whenever another incarnation than before is found. @returns what ends that */
+  /** Calls the listener whenever the incarnation changes. @returns a function that unsubscribes */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Asks again before the next answer. */
+  /** Reads it again before the next answer. */
   forget(): void {
     this.#known = null;
     this.#losses += 1;
   }
 
-  /** The one that was found last, however long ago; null once a connection was lost. */
+  /** The incarnation that was read last, however old. Null once a connection was lost. */
   get last(): Incarnation | null {
     return this.#known?.incarnation ?? null;
   }
 
-  /** The current one, or null if it is to be asked for. */
+  /** The cached incarnation. Null if it must be read. */
   get known(): Incarnation | null {
     const known = this.#known;
     return known !== null && performance.now() - known.atMs < FRESH_MS ? known.incarnation : null;
   }
 
-  /** The current one; one that was not seen before is noted. */
+  /** The current incarnation. A new one is recorded. */
   async current(): Promise<Incarnation> {
     if (this.known !== null) return this.known;
     this.#reading ??= this.#read().finally(() => {
@@ -151,7 +151,7 @@ export class Incarnations {
     for (let reads = 1; ; reads++) {
       const [losses, atMs] = [this.#losses, performance.now()];
       const incarnation = await readIncarnation(this.#deps);
-      // What was read over a connection that is gone may be of the database before.
+      // A result from a lost connection may belong to the earlier database.
       if (losses !== this.#losses && reads < READS_MAX) continue;
       const before = this.#last;
       this.#last = incarnation.id;
@@ -171,8 +171,8 @@ async function readIncarnation(deps: IncarnationDeps): Promise<Incarnation> {
 }
 
 /**
- * The id of the incarnation in which a transaction runs, read in it. Null: nobody has noted it yet, so nothing may be
- * concluded from what a worker does not name.
+ * The id of a transaction's incarnation. Null if it is not recorded yet: then an attempt that a worker does not list
+ * must not be judged.
  */
 export async function incarnationOf(tx: Tx, clock: Clock): Promise<Omit<Incarnation, "position"> | null> {
   const row = await readRow(tx, clock);
@@ -180,8 +180,8 @@ export async function incarnationOf(tx: Tx, clock: Clock): Promise<Omit<Incarnat
 }
 
 /**
- * Since when the database in which a transaction runs has been another one than before. What it knows from before then may be older than what
- * workers know. Null: it has been the same from the beginning.
+ * When the database of a transaction went back. Attempts and workers from before may be unknown to it. Null: it never
+ * did.
  */
 export async function wentBackAt(tx: Tx): Promise<Date | null> {
   const [row] = await tx.execute<{ sinceMs: number | null }>(
@@ -191,13 +191,16 @@ export async function wentBackAt(tx: Tx): Promise<Date | null> {
 }
 
 /**
- * Since when this database has answered, as a timestamptz expression: null for the first incarnation; `infinity` while nobody has noted
- * that it is another one.
+ * Since when this incarnation has answered, as a timestamptz expression: null for the first incarnation; `infinity`
+ * while it is not recorded.
  */
 export const standsSince: SQL<Date> = sql<Date>`(select case when coalesce(${STANDS}, false)
   then (select i.since from ${newestIncarnation} i) else 'infinity'::timestamptz end)`;
 
-/** How long after a database went back nothing is concluded from a worker's silence, milliseconds: a lease, and the time to kill what it was for. */
+/**
+ * The grace after a database went back, milliseconds: a lease, and the time to kill a process. During it a worker's
+ * silence means nothing.
+ */
 export function graceMs({ leaseMs }: Pick<Config, "leaseMs">): number {
   return leaseMs + Math.min(DEFAULTS.killGraceMs, leaseMs);
 }

@@ -28,7 +28,7 @@ async function since(config = leases): Promise<number> {
   return row?.since === "infinity" ? NEVER : Date.parse(row?.since ?? "");
 }
 
-/** What another process of the control plane would write. */
+/** The heartbeats of another process of the control plane. */
 async function other(process: string, args: { fromMs: number; toMs: number }): Promise<void> {
   const [from, to] = [args.fromMs, args.toMs].map((ms) => new Date(ms).toISOString());
   await deps.database.db.execute(sql`
@@ -38,16 +38,16 @@ async function other(process: string, args: { fromMs: number; toMs: number }): P
 
 const [FIRST, SECOND] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"];
 
-test("every process finds the same secret", async () => {
+test("every process reads the same secret", async () => {
   const secrets = await Promise.all(Array.from({ length: 4 }, () => openInstallation(deps)));
   for (const secret of secrets) expect(Buffer.from(secret).equals(deps.sessionSecret)).toBe(true);
 });
 
-test("nobody counts as reachable before a process has given a sign of life", async () => {
+test("the control plane does not count as reachable before the first heartbeat", async () => {
   expect(await since()).toBe(NEVER);
 });
 
-test("signs of life without a pause leave the instant of recovery alone", async () => {
+test("heartbeats without a pause do not change the time of recovery", async () => {
   for (let beats = 0; beats < 10; beats++) {
     await heartbeatPeriodicJob.runOnce(deps);
     clock.advance(2_000);
@@ -55,14 +55,14 @@ test("signs of life without a pause leave the instant of recovery alone", async 
   expect(await since()).toBe(startMs);
 });
 
-test("nobody counts as reachable while no process gives a sign of life, and the grace begins again after it", async () => {
+test("the control plane does not count as reachable without heartbeats, and the grace begins again after them", async () => {
   clock.advance(60 * 60_000);
   expect(await since()).toBe(NEVER);
   await heartbeatPeriodicJob.runOnce(deps);
   expect(await since()).toBe(clock.nowMs());
 });
 
-test("the shorter the leases, the shorter the pause that counts, so that none runs out unseen", async () => {
+test("shorter leases make shorter pauses count as outages, so that none ends unnoticed", async () => {
   await heartbeatPeriodicJob.runOnce(deps);
   clock.advance(1_500);
   expect(await since()).toBeLessThan(clock.nowMs());
@@ -81,7 +81,7 @@ test.each([1, 50, 900, 4_000, 14_000])(
   },
 );
 
-test("a process that restarts beside one that stays takes nobody's reach away for longer than to the next sign of life", async () => {
+test("a restart beside another process hides reachability at most until the next heartbeat", async () => {
   await deps.database.db.execute(sql`delete from presence`);
   const beganMs = clock.nowMs() - 3_600_000;
   await other(FIRST, { fromMs: beganMs, toMs: clock.nowMs() - 1_000 });
@@ -92,7 +92,7 @@ test("a process that restarts beside one that stays takes nobody's reach away fo
   expect(await since()).toBe(beganMs);
 });
 
-test("processes that overlapped count as one presence, however many there were", async () => {
+test("overlapping processes count as one presence, however many there were", async () => {
   await deps.database.db.execute(sql`delete from presence`);
   const beganMs = clock.nowMs();
   await other(FIRST, { fromMs: beganMs, toMs: beganMs + 20_000 });

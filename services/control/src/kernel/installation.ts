@@ -6,33 +6,33 @@ import type { Deps, PeriodicJob } from "./deps.ts";
 import { standsSince } from "./incarnation.ts";
 import { installation, presence } from "./table.ts";
 
-/** The longest pause between two signs of life of one process that is no outage, milliseconds. */
+/** The longest pause between two heartbeats of one process that is not an outage, milliseconds. */
 const OUTAGE_MOST_MS = 15_000;
-/** How many signs of life a process gives in that time. */
+/** How many heartbeats a process sends in that time. */
 const BEATS_PER_OUTAGE = 3;
-/** How long the row of a process that has gone is kept. */
+/** How long the row of an ended process is kept. */
 const KEEP_SECONDS = 24 * 3_600;
 
-/** This process among those that serve workers; as its pid, but never used again. */
+/** The id of this process among those that serve workers. Unlike a pid it is never used again. */
 const PROCESS = randomUUID();
 
 type Leases = Pick<Config, "leaseMs" | "renewIntervalMs">;
 
 /**
- * The longest pause of one process that is no outage. Every lease that is renewed in time has `leaseMs - renewIntervalMs` left:
- * while a pause stays well below that, no lease runs out for it. A restart is no pause: however short, it is known by the row of
- * the new process.
+ * The longest pause of one process that is not an outage. Every lease that is renewed in time has at least `leaseMs -
+ * renewIntervalMs` left, so a shorter pause ends none. A restart always counts as an outage, because the new process
+ * has a new row.
  */
 function outageMs({ leaseMs, renewIntervalMs }: Leases): number {
   return Math.min(OUTAGE_MOST_MS, 0.75 * Math.max(leaseMs - renewIntervalMs, leaseMs / 2));
 }
 
-/** What this database says of itself: differs after a restore, a failover, or a copy into another server. */
+/** The lineage of this database. It changes after a restore, a failover or a copy into another server. */
 const LINEAGE = sql`(select s.system_identifier::text as system_identifier, c.timeline_id as timeline
   from pg_control_system() s, pg_control_checkpoint() c)`;
 
 /**
- * Makes the row about this database at its first boot, and finds it again later. Safe from several processes at once.
+ * Creates the row about this database at its first boot, and reads it later. Safe from several processes at once.
  * @returns The secret that signs workers' session tokens.
  */
 export async function openInstallation(deps: Pick<Deps, "database" | "clock">): Promise<Uint8Array> {
@@ -46,9 +46,9 @@ export async function openInstallation(deps: Pick<Deps, "database" | "clock">): 
 }
 
 /**
- * Since when workers have been able to reach the control plane without a pause, as a timestamptz expression: the start of the
- * latest process that began when no other was there. While no process that serves workers gives a sign of life it is `infinity`, so
- * that nothing is lost for our own absence. Reads a few rows.
+ * Since when workers have been able to reach the control plane without a pause, as a timestamptz expression: the start
+ * of the latest process that began while no other served. It is `infinity` while no process that serves workers sends
+ * heartbeats, so no attempt is lost because the control plane was away. Reads a few rows.
  */
 export function reachableSince(clock: Clock, config: Leases): SQL<Date> {
   return sql<Date>`(select case
@@ -64,8 +64,8 @@ function pauseBefore(at: SQL<Date>, config: Leases): SQL {
 }
 
 /**
- * The sign of life of a process that serves workers. Its first one, and the first after a pause, stamps `recovered_at`. Before that it looks
- * which database it is that answers, for a pooler between may hide that the connections to it were lost.
+ * The heartbeat of a process that serves workers. The first heartbeat, and the first after a pause, sets
+ * `recovered_at`. Before that it reads the incarnation, because a pooler may hide that connections were lost.
  */
 export const heartbeatPeriodicJob: PeriodicJob = {
   name: "heartbeat",

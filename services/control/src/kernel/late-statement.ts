@@ -5,12 +5,12 @@ type Unsafe = Sql["unsafe"];
 /** Sends one statement by the `unsafe` of a pool or of a transaction. */
 export type Send = (by: Unsafe) => PromiseLike<unknown>;
 
-/** Decides how a statement is sent: by which pool, in which transaction, when. */
+/** Decides how a statement is sent: by which pool, in which transaction, and when. */
 export type Carry = (send: Send) => Promise<unknown>;
 
 /**
- * What `unsafe` answers to drizzle, which does one of two things with it: it awaits the rows, or it asks for them as
- * arrays. Nothing is sent before.
+ * The result of `unsafe` for drizzle, which either awaits the rows or asks for them as arrays. The statement is sent
+ * only then.
  */
 class LateStatement implements PromiseLike<unknown> {
   readonly #carry: (asArrays: boolean) => Promise<unknown>;
@@ -23,15 +23,19 @@ class LateStatement implements PromiseLike<unknown> {
     return this.#carry(true);
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: postgres.js's statements are sent when they are awaited, and so are these
+  // biome-ignore lint/suspicious/noThenProperty: a statement of postgres.js is sent when it is awaited, and so is this
+  // one
   then: PromiseLike<unknown>["then"] = (...settle) => this.#carry(false).then(...settle);
 }
 
-/** Guarantees drizzle's use of a statement and no more: `then` and `values`. */
+/** Implements what drizzle uses of a statement and no more: `then` and `values`. */
 const asUnsafe = (unsafe: (...statement: Parameters<Unsafe>) => LateStatement): Unsafe =>
   unsafe as unknown as Unsafe;
 
-/** A pool as drizzle uses it. postgres.js begins its transactions by its own `unsafe`, so the pool itself stays as it is. */
+/**
+ * A pool for drizzle. postgres.js begins its transactions by the pool's own `unsafe`, so the pool itself does not
+ * change.
+ */
 class CarriedPool {
   readonly options: Sql["options"];
   readonly begin: Sql["begin"];
@@ -51,8 +55,8 @@ class CarriedPool {
 }
 
 /**
- * Lets `carry` send the statements that drizzle gives a pool outside of transactions. @returns the pool for drizzle, and
- * for nobody else: it has what drizzle uses of one
+ * Lets `carry` send the statements that drizzle sends outside of transactions. @returns a pool for drizzle alone: it
+ * has only what drizzle uses
  */
 export function withCarriedStatements(sql: Sql, carry: Carry): Sql {
   return new CarriedPool(sql, carry) as unknown as Sql;

@@ -11,7 +11,7 @@ function memoryAt() {
   return { clock, memory: new Memory<string>({ clock, forMs: KEPT_MS, most: MOST }) };
 }
 
-test("what was read is believed for a moment, and known to have been there after it", async () => {
+test("a value is fresh for a moment, and known as the last one after it", async () => {
   const { clock, memory } = memoryAt();
   expect(await memory.read("a", async () => "one")).toBe("one");
   expect(memory.get("a")).toBe("one");
@@ -21,7 +21,7 @@ test("what was read is believed for a moment, and known to have been there after
   expect(memory.last("a")).toBeUndefined();
 });
 
-test("callers at the same time share one read, also one that fails, and the next one reads again", async () => {
+test("concurrent callers share one read, also one that fails, and the next caller reads again", async () => {
   const { memory } = memoryAt();
   const found = Promise.withResolvers<string>();
   let reads = 0;
@@ -39,8 +39,8 @@ test("callers at the same time share one read, also one that fails, and the next
 test.each([
   ["its id", (memory: Memory<string>) => memory.forget("a")],
   ["any id", (memory: Memory<string>) => memory.forget(ANY_KEY)],
-  ["what it may turn out to be", (memory: Memory<string>) => memory.forgetWhere(() => false)],
-])("what was being read when %s was forgotten is not kept, and nobody waits for it", async (_, forget) => {
+  ["values that may match", (memory: Memory<string>) => memory.forgetWhere(() => false)],
+])("a read during which %s was dropped is not cached, and nobody waits for it", async (_, forget) => {
   const { memory } = memoryAt();
   const [before, after] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
   const early = memory.read("a", () => before.promise);
@@ -54,7 +54,7 @@ test.each([
   expect(memory.get("a")).toBe("new");
 });
 
-test("forgetting one id leaves the others, and more than the most push out the oldest", async () => {
+test("dropping one id keeps the others, and beyond the limit the oldest are dropped", async () => {
   const { memory } = memoryAt();
   for (const id of ["a", "b", "c", "d"]) await memory.read(id, async () => id);
   expect(["a", "b", "c", "d"].map((id) => memory.get(id))).toEqual([undefined, "b", "c", "d"]);

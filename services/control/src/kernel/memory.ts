@@ -7,8 +7,8 @@ interface Remembered<V> {
 }
 
 /**
- * Remembers what was read by id, for a moment. Callers that ask for one id at the same time share one read. What is forgotten
- * while it is being read is not kept: the read may be from before.
+ * A cache by id for a short time. Concurrent callers of one id share a read. A read that was under way when its id was
+ * forgotten is not cached: its result may be old.
  */
 export class Memory<V> {
   readonly #clock: Clock;
@@ -17,25 +17,25 @@ export class Memory<V> {
   readonly #known = new Map<string, Remembered<V>>();
   readonly #reads = new Map<string, Promise<V | null>>();
 
-  /** @param args.most How many are remembered at most; the oldest goes first. */
+  /** @param args.most The most entries. The oldest is dropped first. */
   constructor(args: { clock: Clock; forMs: number; most: number }) {
     this.#clock = args.clock;
     this.#forMs = args.forMs;
     this.#most = args.most;
   }
 
-  /** What was last read, while it is believed. */
+  /** The cached value, while it is fresh. */
   get(id: string): V | undefined {
     const found = this.#known.get(id);
     return found !== undefined && this.#clock.nowMs() < found.untilMs ? found.value : undefined;
   }
 
-  /** What was last read, however long ago. */
+  /** The cached value, however old. */
   last(id: string): V | undefined {
     return this.#known.get(id)?.value;
   }
 
-  /** Reads, and remembers what was found. Null is not remembered. */
+  /** Reads and caches a value. Null is not cached. */
   read(id: string, find: () => Promise<V | null>): Promise<V | null> {
     const running = this.#reads.get(id);
     if (running !== undefined) return running;
@@ -56,7 +56,7 @@ export class Memory<V> {
     return reading;
   }
 
-  /** Forgets one id, or with `ANY_KEY` all. */
+  /** Drops one id, or with `ANY_KEY` all. */
   forget(id: string): void {
     if (id === ANY_KEY) {
       this.#known.clear();
@@ -66,10 +66,10 @@ export class Memory<V> {
     this.#reads.delete(id);
   }
 
-  /** Forgets what is so. */
+  /** Drops the matching values. */
   forgetWhere(is: (value: V) => boolean): void {
     for (const [id, { value }] of this.#known) if (is(value)) this.#known.delete(id);
-    // What these find is not known yet.
+    // The values of open reads are unknown.
     this.#reads.clear();
   }
 

@@ -32,7 +32,7 @@ async function release(...files: string[]): Promise<URL> {
   return pathToFileURL(`${home}/`);
 }
 
-/** A log that settles a promise once it has heard a warning. */
+/** A log that resolves a promise at its first warning. */
 function listener() {
   const waits = Promise.withResolvers<object>();
   return { waits: waits.promise, log: { info: () => {}, warn: (about: object) => waits.resolve(about) } };
@@ -43,7 +43,7 @@ const applied = async () =>
 
 const TABLE = "create table item (id int primary key)";
 
-test("A migration that must wait for a busy table lets others through, and is applied once the table is free", async () => {
+test("a migration that waits for a busy table lets others through, and is applied once the table is free", async () => {
   const first = await release(TABLE);
   await migrate(database.url, { folder: first });
   const folder = await release(TABLE, "alter table item add column name text");
@@ -53,7 +53,7 @@ test("A migration that must wait for a busy table lets others through, and is ap
     await busy`select from item`;
     migrating = migrate(database.url, { folder, lockTimeoutMs: 50, log });
     expect(await waits).toMatchObject({ migration: "0001_step" });
-    // A reader that came later stands behind the migration for those 50 ms, and not until this transaction ends.
+    // A later reader waits behind the migration for those 50 ms, not until this transaction ends.
     await sql`select from item`;
   });
   await migrating;
@@ -61,7 +61,7 @@ test("A migration that must wait for a busy table lets others through, and is ap
   expect(await applied()).toEqual([1000, 1001]);
 });
 
-test("Each migration is a transaction of its own: what came before a failure stays, and it is told by name", async () => {
+test("each migration is a transaction of its own: earlier ones stay after a failure, which names its migration", async () => {
   const bad = `${TABLE}_2;\n--> statement-breakpoint\nselect 1/0`;
   const folder = await release(TABLE, bad);
   await expect(migrate(database.url, { folder })).rejects.toMatchObject({
@@ -73,7 +73,7 @@ test("Each migration is a transaction of its own: what came before a failure sta
   expect(await sql`select to_regclass('item_2') as none`).toEqual([{ none: null }]);
 });
 
-test("Several processes at once apply each migration once, with an index that is built beside running transactions", async () => {
+test("concurrent processes apply each migration once, with an index that is built beside running transactions", async () => {
   const folder = await release(
     TABLE,
     "-- migration: concurrent\ncreate index concurrently if not exists item_id on item (id)",
@@ -85,7 +85,7 @@ test("Several processes at once apply each migration once, with an index that is
   ]);
 });
 
-test("An index whose building was broken off is built again", async () => {
+test("an index whose build was interrupted is built again", async () => {
   await migrate(database.url, { folder: await release(`${TABLE}; alter table item add column n int`) });
   await sql`insert into item select g, 1 from generate_series(1, 2) g`;
   const build = "create unique index concurrently if not exists item_n on item (n)";
@@ -98,7 +98,7 @@ test("An index whose building was broken off is built again", async () => {
   ]);
 });
 
-test("A backfill in batches that was broken off goes on where it was", async () => {
+test("an interrupted backfill in batches continues where it was", async () => {
   const first = `${TABLE}; alter table item add column n int;
     create table batch (ids int[]);
     create function note() returns trigger language plpgsql as $$ begin

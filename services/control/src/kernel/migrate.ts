@@ -6,52 +6,52 @@ import { type Migration, readMigrations } from "./migration-files.ts";
 import { PLACES } from "./places.ts";
 import { sqlState } from "./sql-state.ts";
 
-/** Any number that no other program uses: the advisory lock that lets one process migrate at a time. */
+/** An arbitrary number that no other program uses: the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_281_947_021;
-/** How often a process that waits for that lock tries it, milliseconds, and how many times: for an hour. */
+/** How often a waiting process tries that lock, milliseconds, and how many times: for an hour. */
 const LOCK_POLL_MS = 100;
 const LOCK_TRIES_MAX = 36_000;
 
 /**
- * How long a migration may wait for a lock on a table, milliseconds. Whatever wants that table meanwhile waits behind
- * it, so this is how long a running replica may pause.
+ * The longest wait of a migration for a table's lock, milliseconds. Other statements on that table wait behind it, so
+ * this is the longest pause of a running replica.
  */
 const LOCK_TIMEOUT_MS = 1_000;
-/** How often a migration is tried that does not get its locks, and the pauses between: about five minutes in all. */
+/** How often a migration without its locks is tried, and the pauses in between: about five minutes in all. */
 const TRIES_MAX = 60;
 const RETRY_BACKOFF = { firstMs: 200, mostMs: 5_000 } as const;
-/** A lock was not to be had in time, a deadlock, a serialization failure: the same may succeed later. */
+/** Lock timeout, deadlock, serialization failure: the same migration may succeed later. */
 const RETRYABLE_STATES = ["55P03", "40P01", "40001"];
 
-/** The pause between two batches, milliseconds: others get their turn. */
+/** The pause between two batches, milliseconds, in which others get their turn. */
 const BATCH_REST_MS = 10;
-/** A statement that still changes rows after so many batches never ends. */
+/** A statement that still changes rows after this many batches never ends. */
 const BATCHES_MAX = 1_000_000;
 
-/** Where the database remembers what was applied; the earlier releases' migrator keeps the same table. */
+/** The record of applied migrations. Earlier releases use the same table. */
 const REMEMBERED = "drizzle.__drizzle_migrations";
 
-/** What a migration may be given instead of the usual. */
+/** Options of a migration. */
 export interface MigrateOptions {
   /** The folder of the migrations. @default this release's */
   readonly folder?: URL;
   /** @default 1000 */
   readonly lockTimeoutMs?: number;
-  /** Hears of waiting and of what was applied. @default nobody */
+  /** Logs waits and applied migrations. @default none */
   readonly log?: Pick<Logger, "info" | "warn">;
 }
 
-/** What carrying out a migration needs. */
+/** The dependencies of applying a migration. */
 interface Ground {
   readonly client: Sql;
   readonly lockTimeoutMs: number;
   readonly log: Pick<Logger, "info" | "warn"> | undefined;
 }
 
-/** A migration that failed, by name. Its cause says why. */
+/** A migration failed. The message has its name, the cause has the reason. */
 export class MigrationError extends Error {
   override readonly name = "MigrationError";
-  /** The SQLSTATE of the cause, which callers look for here. */
+  /** The SQLSTATE of the cause, for callers. */
   readonly code: string | undefined;
 
   constructor(tag: string, cause: unknown) {
@@ -61,8 +61,8 @@ export class MigrationError extends Error {
 }
 
 /**
- * Waits by asking again and again: a statement that waits inside the database holds a snapshot, and `create index
- * concurrently` in the process that has the lock would wait for that.
+ * Waits by polling. A statement that waits in the database holds a snapshot, and `create index concurrently` in the
+ * migrating process would wait for that snapshot.
  */
 async function takeLock({ client, log }: Pick<Ground, "client" | "log">): Promise<void> {
   for (let tried = 1; tried <= LOCK_TRIES_MAX; tried++) {
@@ -89,7 +89,7 @@ async function readApplied(from: Sql): Promise<Set<number>> {
 const remember = (to: Pick<Sql, "unsafe">, { hash, when }: Migration) =>
   to.unsafe(`insert into ${REMEMBERED} (hash, created_at) values ($1, $2)`, [hash, when]);
 
-/** All of a migration or nothing of it. The record's lock keeps it to one process, even if the session's lock was lost. */
+/** Applies all of a migration or nothing. The record's lock admits one process, even if the session's lock was lost. */
 function applyWhole({ client, lockTimeoutMs }: Ground, migration: Migration): Promise<unknown> {
   return client.begin(async (tx) => {
     await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
@@ -102,8 +102,8 @@ function applyWhole({ client, lockTimeoutMs }: Ground, migration: Migration): Pr
 }
 
 /**
- * An index whose building was broken off stays, is never used, and keeps `if not exists` from building it. It waits for
- * transactions, not for locks that others queue behind: no lock timeout.
+ * An interrupted build leaves an invalid index, which `if not exists` would keep. Concurrent builds wait for
+ * transactions and block nobody, so there is no lock timeout.
  */
 async function applyConcurrently({ client }: Ground, migration: Migration): Promise<void> {
   await client.unsafe("set lock_timeout = 0; set statement_timeout = 0");
@@ -120,7 +120,7 @@ async function applyConcurrently({ client }: Ground, migration: Migration): Prom
   await remember(client, migration);
 }
 
-/** Goes on where it was broken off: what is done no longer fits the statement's condition. */
+/** Continues after an interruption: the statement's condition excludes finished rows. */
 async function applyInBatches({ client, lockTimeoutMs }: Ground, migration: Migration): Promise<void> {
   await client.unsafe(`set lock_timeout = ${lockTimeoutMs}`);
   for (let batch = 0; batch < BATCHES_MAX; batch++) {
@@ -137,7 +137,7 @@ async function applyInBatches({ client, lockTimeoutMs }: Ground, migration: Migr
 
 const APPLY = { transaction: applyWhole, concurrent: applyConcurrently, batches: applyInBatches } as const;
 
-/** Applies a migration, and tries again while others hold what it must lock. */
+/** Applies a migration, and retries while other sessions hold its tables. */
 async function apply(ground: Ground, migration: Migration): Promise<void> {
   for (let tried = 1; ; tried++) {
     try {
@@ -156,12 +156,12 @@ async function apply(ground: Ground, migration: Migration): Promise<void> {
 }
 
 /**
- * Brings the database to this release's schema, while processes of this release or the one before serve. Safe to call
- * from several processes at once: one connection holds a session lock while it works, the others wait and find nothing
- * to do. Each migration is a transaction of its own that waits only briefly for locks, so that what the running replicas
- * ask for is held up for a moment at most; what was applied stays when a later one fails.
- * @param url must lead to the database itself: a pooler in transaction mode does not keep a session's lock.
- * @throws MigrationError that names the migration; the database's own error if it cannot be reached.
+ * Migrates the database to this release, while processes of this release or the one before serve. Safe to call from
+ * several processes at once: one holds a session lock and migrates, the others wait. Each migration is a transaction
+ * that waits only briefly for locks, so running replicas pause only for a moment. Applied migrations stay if a later
+ * one fails.
+ * @param url the server itself: a pooler in transaction mode does not keep a session's lock.
+ * @throws MigrationError with the migration's name; the database's own error if it cannot be reached.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<void> {
   const client = postgres(url, { max: 1, onnotice: () => {}, max_lifetime: null });

@@ -3,17 +3,17 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 
 /**
- * How a migration is carried out. `transaction`: all of it in one, with its record. `concurrent`: statement by statement
- * outside of any, as `create index concurrently` must be. `batches`: its one statement again and again, a transaction
- * each, until it changes no row.
+ * How a migration is applied. `transaction`: all of it in one, with its record. `concurrent`: statement by statement
+ * outside of a transaction, as `create index concurrently` requires. `batches`: its statements repeatedly, a
+ * transaction each, until they change no row.
  */
 export type MigrationKind = "transaction" | "concurrent" | "batches";
 
-/** A migration as its file says. */
+/** A parsed migration file. */
 export interface Migration {
-  /** The file's name without its ending. */
+  /** The file's name without its extension. */
   readonly tag: string;
-  /** What the database remembers it by: the journal's `when`, unique and rising. */
+  /** The key of the migration's record: the journal's `when`, unique and rising. */
   readonly when: number;
   readonly hash: string;
   readonly kind: MigrationKind;
@@ -32,7 +32,7 @@ function kindOf(text: string): MigrationKind {
   return kind === "concurrent" || kind === "batches" ? kind : "transaction";
 }
 
-/** Reads one migration. A line `-- migration: concurrent` or `-- migration: batches` in it says how it is carried out. */
+/** Parses one migration. The line `-- migration: concurrent` or `-- migration: batches` sets its kind. */
 export function readMigration(args: { tag: string; when: number; text: string }): Migration {
   const statements = args.text.split(BREAKPOINT).map((statement) => statement.trim());
   return {
@@ -44,7 +44,7 @@ export function readMigration(args: { tag: string; when: number; text: string })
   };
 }
 
-/** Reads the migrations that a folder's journal names, in its order. @param folder ends with a slash */
+/** Reads the migrations of a folder's journal, in its order. @param folder ends with a slash */
 export async function readMigrations(folder: URL): Promise<Migration[]> {
   const read = (path: string) => readFile(new URL(path, folder), "utf8");
   const { entries } = Journal.parse(JSON.parse(await read("meta/_journal.json")));

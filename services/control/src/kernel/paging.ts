@@ -1,13 +1,13 @@
 import { Problem } from "@towpath/contract";
 import type { z } from "zod";
 
-/** A page of a list that was asked for. */
+/** A requested page of a list. */
 export interface PageInput {
   readonly limit: number;
   readonly cursor?: string | undefined;
 }
 
-/** Encodes where a page ended: the sort key of its last row. Opaque to callers. */
+/** Encodes the sort key of a page's last row. Opaque to callers. */
 export function cursorOf(key: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(key)).toString("base64url");
 }
@@ -15,7 +15,7 @@ export function cursorOf(key: readonly (string | number)[]): string {
 /**
  * Decodes a cursor of the same list.
  * @returns null for the first page.
- * @throws Problem `bad-request` if it is not one of this list's.
+ * @throws Problem `bad-request` for a cursor of another list.
  */
 export function readCursor<Key extends z.ZodType>(
   cursor: string | undefined,
@@ -25,16 +25,14 @@ export function readCursor<Key extends z.ZodType>(
   try {
     return key.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
   } catch (cause) {
-    throw new Problem("bad-request", "The cursor is not one of this list; begin again without it.", {
+    throw new Problem("bad-request", "The cursor does not belong to this list. Start again without it.", {
       faults: [{ path: "cursor", message: "is not a cursor of this list" }],
       cause,
     });
   }
 }
 
-/**
- * Makes a page of rows that were read with `limit + 1`: the row too many says that there is a next page.
- */
+/** Makes a page from rows that were read with `limit + 1`: the additional row shows that there is a next page. */
 export function pageOf<Row, Item>(
   rows: readonly Row[],
   args: { limit: number; item: (row: Row) => Item; key: (row: Row) => readonly (string | number)[] },

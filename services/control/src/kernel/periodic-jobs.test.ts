@@ -3,7 +3,7 @@ import { createTestDatabase, type TestDatabase } from "../../../../test/harness/
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { startPeriodicJobs } from "./periodic-jobs.ts";
 
-/** Longer than any test waits: only a wake ends such a pause. */
+/** Longer than any test waits: only a wake-up ends such a pause. */
 const NEVER_MS = 3_600_000;
 
 let database: TestDatabase;
@@ -17,7 +17,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Resolves once `count` rounds were begun. */
+/** Resolves once `count` rounds have begun. */
 function rounds(count: number) {
   const { promise, resolve } = Promise.withResolvers<void>();
   let begun = 0;
@@ -32,7 +32,7 @@ function rounds(count: number) {
   };
 }
 
-test("a periodic job works on while there is work, then waits for a wake", async () => {
+test("a periodic job repeats its rounds while there is work, then waits for a wake-up", async () => {
   const first = rounds(3);
   const second = rounds(4);
   const periodicJob = {
@@ -53,7 +53,7 @@ test("a periodic job works on while there is work, then waits for a wake", async
   await running.stop();
 });
 
-test("a wake in the middle of a round is not forgotten", async () => {
+test("a wake-up during a round is not lost", async () => {
   const seen = rounds(2);
   const unblock = Promise.withResolvers<void>();
   const woken = new Promise<void>((resolve) => deps.wakes.subscribe("run", "x", () => resolve()));
@@ -96,7 +96,7 @@ test("a failing periodic job is tried again and does not stop the others", async
   await running.stop();
 });
 
-test("stopping waits for the round in progress and starts no other", async () => {
+test("stopping waits for the open round and starts no other", async () => {
   const begun = rounds(1);
   const unblock = Promise.withResolvers<void>();
   let finished = false;

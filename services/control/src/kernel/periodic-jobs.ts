@@ -7,13 +7,13 @@ import { ANY_KEY } from "./wakes.ts";
 /** For a periodic job that fails. */
 const BACKOFF = { firstMs: 500, mostMs: 30_000 } as const;
 
-/** The periodic jobs that were started. */
+/** The started periodic jobs. */
 export interface RunningPeriodicJobs {
-  /** Ends the pauses and waits for the rounds in progress. Idempotent. */
+  /** Ends the pauses and waits for open rounds. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Jitter keeps the processes of one installation from working in step. */
+/** Jitter prevents the processes of an installation from working in step. */
 function jittered(ms: number): number {
   return ms * (0.8 + 0.4 * Math.random());
 }
@@ -48,8 +48,9 @@ async function loop(
 }
 
 /**
- * Starts each periodic job in a loop of its own: rounds while there is work, then a pause until a wake-up, the time that the due timers
- * found for it or, where it has no say, its interval. A failing periodic job is logged and tried again with back-off; it never stops the others.
+ * Starts each periodic job in a loop of its own: rounds while there is work, then a pause until a wake-up, the time
+ * that the due timers found for it or, where it has no say, its interval. A failing periodic job is logged and tried
+ * again with back-off; it never stops the others.
  */
 export function startPeriodicJobs(deps: Deps, periodicJobs: readonly PeriodicJob[]): RunningPeriodicJobs {
   const stopping = new AbortController();

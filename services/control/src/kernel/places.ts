@@ -1,9 +1,9 @@
 /**
- * Folders of files that this program reads and that are not code. The published package keeps them elsewhere, and
- * puts a module of its own in the place of this one.
+ * Folders with files, other than code, that this program reads. They are elsewhere in the published package, which
+ * replaces this module.
  */
 export const PLACES = {
   migrations: new URL("../../migrations", import.meta.url),
-  /** The dashboard as it was built; absent until then. */
+  /** The built dashboard. Absent until it is built. */
   dashboard: new URL("../../../dashboard/dist", import.meta.url),
 } as const;

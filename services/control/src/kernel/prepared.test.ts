@@ -4,10 +4,10 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openDatabase } from "./database.ts";
 import { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 
-test("what was committed without waiting for the disk is there once that was waited for", async () => {
+test("a commit that did not wait for the disk is there once the disk was reached", async () => {
   const { url, drop } = await createTestDatabase();
   const waiting = new URL(url);
-  // The server of tests waits for the disk as little as it can.
+  // The server of the tests waits for the disk as little as possible.
   waiting.searchParams.set("synchronous_commit", "on");
   const { db, close } = openDatabase(waiting.href);
   const place = async (which: "insert" | "flush") => {

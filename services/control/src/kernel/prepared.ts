@@ -4,27 +4,27 @@ import type { Queryable } from "./database.ts";
 const dialect = new PgDialect();
 
 /**
- * Among what a statement selects: the commit of its transaction, which may be that statement alone, does not wait for the disk.
- * Only for what nobody was promised, and what a crash of the database may take back.
+ * As a selected column: the statement's transaction commits without waiting for the disk. Only for facts that were
+ * promised to nobody and that a crash may undo.
  */
 export const UNHURRIED = sql`set_config('synchronous_commit', 'off', true)`;
 
 /**
- * Settles once everything that was committed before, by whichever connection, is on disk: the log is written in order, and this
- * commit waits for its own end of it.
+ * Resolves once every earlier commit of any connection is on disk. The log is written in order, and this commit waits
+ * for its own position.
  */
 export async function reachDisk(from: Queryable): Promise<void> {
   await prepared(from, sql`select pg_logical_emit_message(true, 'towpath', '')`);
 }
 
-/** A statement as the server takes it: its text with `$1`, `$2`…, and their values. */
+/** A statement for the server: its text with `$1`, `$2`…, and their values. */
 interface Written {
   sql: string;
   params: unknown[];
 }
 
 /**
- * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it costs one round
+ * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it takes one round
  * trip instead of two. Lists must therefore be one parameter each (arrays, JSON), never spliced in.
  *
  * The caller states the shape of the rows in `Row`: instants and bigints arrive as text.
@@ -40,15 +40,15 @@ export async function prepared<Row extends object>(from: Queryable, query: SQL):
 }
 
 /**
- * The text of a statement, by the short way for what ours are made of (text, names and plain values). The dialect's own
- * writer cost 0.2 ms of a long statement, as much as the database took for it; a thing only it knows goes to it.
+ * Renders a statement of text, names and plain values without drizzle's renderer, which takes as long as the database
+ * needs for the statement. Any other statement goes to that renderer.
  */
 function write(query: SQL): Written {
   const written: Written = { sql: "", params: [] };
   return append(written, query) ? written : dialect.sqlToQuery(query);
 }
 
-/** @returns false if there is something in it that only the dialect can write. */
+/** @returns false if only drizzle's renderer can render the statement. */
 function append(to: Written, query: SQL): boolean {
   for (const chunk of query.queryChunks) {
     if (chunk instanceof StringChunk)
@@ -62,7 +62,7 @@ function append(to: Written, query: SQL): boolean {
   return true;
 }
 
-/** Whether a value is sent as it is. */
+/** Whether a value is sent unchanged. */
 function isPlain(value: unknown): boolean {
   return (
     value === null || ["string", "number", "boolean"].includes(typeof value) || value instanceof Uint8Array

@@ -4,18 +4,18 @@ import { type SQL, sql } from "#sql";
 import type { Config } from "./config.ts";
 import type { Tx } from "./database.ts";
 
-/** What is counted: the workspace's rows of a table, all or some. */
+/** The rows that count against a quota: those of a table in the workspace, all or some. */
 export interface Counted {
   readonly quota: QuotaName;
   readonly workspaceId: string;
   readonly table: PgTable;
-  /** Which rows count. @default all of the workspace */
+  /** The rows that count. @default all of the workspace */
   readonly where?: SQL;
 }
 
 /**
- * Checks a quota in the transaction that has just added a row: the row counts already. Additions of one kind in one workspace go
- * one after another from here to their commit, so that several at once cannot pass together.
+ * Checks a quota in the transaction that has just inserted a row. Insertions of one kind in one workspace wait for each
+ * other from here to their commit, so that concurrent ones cannot exceed the quota together.
  * @throws Problem `quota-exceeded`; the caller's transaction is then rolled back.
  */
 export async function keepQuota(
@@ -37,6 +37,6 @@ export async function keepQuota(
   if ((row?.count ?? 0) <= most) return;
   throw new Problem(
     "quota-exceeded",
-    `The workspace has as many ${of} as it may: ${most} (quota "${args.quota}"). ${next} The operator can raise the quota with TOWPATH_QUOTAS.`,
+    `The workspace has reached its limit of ${of}: ${most} (quota "${args.quota}"). ${next} The operator can raise the quota with TOWPATH_QUOTAS.`,
   );
 }

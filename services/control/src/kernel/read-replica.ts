@@ -9,18 +9,21 @@ import { sqlState } from "./sql-state.ts";
 const PATIENCE_MS = 100;
 /** How often it looks meanwhile, milliseconds. */
 const LOOK_MS = 5;
-/** The time of a read is over: it is not done once more elsewhere. */
+/** The time limit of a read: it is not repeated on the primary. */
 const TIME_IS_UP = "57014";
-/** A standby ended a read, because it must apply what the read still needed. */
+/** A standby cancelled a read that conflicted with replay. */
 const CONFLICT = "40001";
 
-/** A place in the write-ahead log as a number: Postgres writes it as two hexadecimal halves. */
+/** A position in the write-ahead log as a number. Postgres writes it as two hexadecimal halves. */
 export function readLsn(text: string): bigint {
   const [high = "0", low = "0"] = text.split("/");
   return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
 }
 
-/** One question for all who ask before it is sent; who asks while it is on its way is answered by the next. */
+/**
+ * Shares one call of `ask` among all callers that arrive before it starts. Callers that arrive later share the next
+ * one.
+ */
 export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | null = null;
   let next: Promise<T> | null = null;
@@ -39,13 +42,13 @@ export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** The newest incarnation is null while nobody has noted the database that answers. */
+/** The incarnation is null until somebody has recorded the answering database. */
 const READ_WANTED = `
   select pg_current_wal_flush_lsn()::text as flushed,
     (select case when n.identity = ${DATABASE_IDENTITY} then n.id::text end
       from (select identity, id from incarnation order by number desc limit 1) n) as incarnation`;
 
-/** What a replica must have. */
+/** The position and incarnation that a replica must have. */
 interface Wanted {
   readonly flushed: string;
   readonly incarnation: string | null;
@@ -56,14 +59,14 @@ const READ_STANDING = `
     round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs",
     (select id::text from incarnation order by number desc limit 1) as incarnation`;
 
-/** The replica has not answered a read in time. */
+/** The replica did not answer a read in time. */
 class ReplicaSilent extends Error {
   override readonly name = "ReplicaSilent";
 }
 
 const LATE = Symbol("late");
 
-/** The answer, or `LATE` if it does not come in time. What comes later is dropped. */
+/** The answer, or `LATE` after the time limit. A later answer is dropped. */
 async function beforeLong<T>(asked: PromiseLike<T>, limitMs: number): Promise<T | typeof LATE> {
   const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
   const timer = setTimeout(() => resolve(LATE), limitMs);
@@ -74,19 +77,19 @@ async function beforeLong<T>(asked: PromiseLike<T>, limitMs: number): Promise<T 
   }
 }
 
-/** Where a replica stands. */
+/** The position and incarnation of a replica. */
 interface Standing {
-  /** Null: it is no standby any more. */
+  /** Null: it is no longer a standby. */
   readonly lsn: string | null;
-  /** Since when it has applied nothing, milliseconds. */
+  /** The time since the last replayed transaction, milliseconds. */
   readonly lagMs: number | null;
-  /** The newest incarnation that it has. */
+  /** The newest incarnation in the replica. */
   readonly incarnation: string | null;
 }
 
 /**
- * Whether a replica has all that is wanted, of this database. After the primary was restored, a replica may go on with what was undone:
- * it lacks the incarnation that was noted since.
+ * Whether a replica of this database has everything that is wanted. After a restore of the primary, a replica may
+ * continue with undone changes. Then it lacks the incarnation that was recorded since.
  */
 function isOf(standing: Standing, wanted: Wanted): boolean {
   if (standing.lsn === null || standing.incarnation === null) return false;
@@ -94,9 +97,8 @@ function isOf(standing: Standing, wanted: Wanted): boolean {
 }
 
 /**
- * Decides for each read whether the replica may serve it: only if it has everything that had been committed when the
- * read began. So nobody misses what they, or anybody, have just written. A replica that is behind or away costs nothing
- * but its use: reads then go to the primary.
+ * Decides for each read whether the replica may serve it. It may if it has everything that was committed before the
+ * read began, so every reader sees every earlier write. If the replica is behind or away, reads go to the primary.
  */
 export class ReadReplica {
   readonly #log: Pick<Logger, "info" | "warn"> | undefined;
@@ -106,7 +108,7 @@ export class ReadReplica {
   #isBehind = false;
   #probe: Promise<boolean> | null = null;
 
-  /** @param args.readLimitMs How long the control plane waits for a read that it sent to the replica. */
+  /** @param args.readLimitMs How long the control plane waits for a read on the replica. */
   constructor(args: {
     primary: Sql;
     replica: Sql;
@@ -115,7 +117,7 @@ export class ReadReplica {
   }) {
     this.#log = args.log;
     this.#readLimitMs = args.readLimitMs;
-    // What nobody was promised may not be on disk yet, and is not waited for.
+    // Commits that were promised to nobody may not be on disk yet, and need not be in the replica.
     this.#askPrimary = shared(async () => {
       const [row] = await args.primary.unsafe<Wanted[]>(READ_WANTED, [], { prepare: true });
       return row ?? { flushed: "0/0", incarnation: null };
@@ -127,8 +129,8 @@ export class ReadReplica {
   }
 
   /**
-   * Whether the replica has all that is committed by now. Waits for it a moment. A replica that was behind or silent is
-   * asked in the background: no read waits for it until it has answered.
+   * Whether the replica has all that is committed now. Waits a moment for it. After the replica was behind or silent,
+   * it is asked in the background, and no read waits for it until it has answered.
    */
   async isCurrent(): Promise<boolean> {
     if (!this.#isBehind) return this.#look(PATIENCE_MS);
@@ -141,7 +143,7 @@ export class ReadReplica {
   }
 
   /**
-   * Waits for a read that was sent to the replica.
+   * Waits for a read on the replica.
    * @throws ReplicaSilent if it is not answered in time.
    */
   async limited<T>(read: PromiseLike<T>): Promise<T> {
@@ -169,7 +171,7 @@ export class ReadReplica {
     }
   }
 
-  /** Whether a read that failed at the replica may succeed at the primary. */
+  /** Whether a read that failed on the replica may succeed on the primary. */
   mayPass(error: unknown): boolean {
     if (error instanceof ReplicaSilent) return true;
     const state = sqlState(error);
@@ -180,7 +182,7 @@ export class ReadReplica {
     if (isCurrent !== this.#isBehind) return;
     this.#isBehind = !isCurrent;
     const lag = standing === null ? { away: true } : { lagMs: standing.lagMs };
-    if (isCurrent) this.#log?.info("people's reads go to the read replica again");
-    else this.#log?.warn(lag, "the read replica is behind or away; people's reads go to the primary");
+    if (isCurrent) this.#log?.info("people's reads use the read replica again");
+    else this.#log?.warn(lag, "the read replica is behind or away; people's reads use the primary");
   }
 }

@@ -1,15 +1,15 @@
 import { type Permission, ROLES, type Role } from "@towpath/contract";
 
-/** Who acts. */
+/** The caller. */
 export interface Actor {
   readonly kind: "key" | "session" | "system";
   readonly id: string;
   readonly name: string;
-  /** The browser's session that acts as the key. */
+  /** The browser session that acts as the key. */
   readonly session?: { readonly id: string; readonly ageMs: number };
 }
 
-/** Who is calling and within which workspace. Every verb of a slice takes one, and every `where` holds that workspace. */
+/** The caller and its workspace. Every verb of a slice takes one, and every `where` holds that workspace. */
 export interface Scope {
   readonly workspaceId: string;
   readonly actor: Actor;
@@ -17,16 +17,16 @@ export interface Scope {
   readonly permissions: readonly Permission[];
 }
 
-/** A worker's call: the scope narrowed to one worker and one pool. */
+/** The scope of a worker's call: one worker and one pool. */
 export interface WorkerScope {
   readonly workspaceId: string;
   readonly workerId: string;
   readonly poolId: string;
-  /** Which start of the worker is calling: later ones are higher. */
+  /** Counts the starts of the worker. */
   readonly generation: number;
 }
 
-/** The scope of what the control plane does by itself inside a workspace: everything is allowed. */
+/** The scope of the control plane's own actions in a workspace. Everything is allowed. */
 export function systemScope(workspaceId: string, name = "control plane"): Scope {
   return {
     workspaceId,

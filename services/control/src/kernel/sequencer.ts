@@ -4,16 +4,16 @@ import { now } from "./clock.ts";
 import type { PeriodicJob } from "./deps.ts";
 
 /**
- * The pause between rounds, milliseconds: followers hear of things this much later at most. With a thousand runs a second
- * each round then stamps dozens of changes instead of two or three, for the same commit.
+ * The pause between rounds, milliseconds, which is the longest delay for readers. It lets a round stamp dozens of
+ * changes in one commit when there are a thousand runs a second.
  */
 const REST_MS = 25;
 /** The most changes that one round stamps. */
 const STAMP_MAX = 1_000;
-/** The most changes that one round forgets. */
+/** The most changes that one round deletes. */
 const FORGET_MAX = 5_000;
 
-/** What one round stamped, for the wakes after it. */
+/** The changes that one round stamped, for its wake-ups. */
 interface Stamped extends Record<string, unknown> {
   readonly count: number;
   readonly runs: string[] | null;
@@ -21,13 +21,13 @@ interface Stamped extends Record<string, unknown> {
 }
 
 /**
- * Gives committed changes their positions, without gaps, in one process at a time. The lock is a statement of its own:
- * the next one then sees all that the previous holder stamped. Readers see whole rounds in order, because the lock is
- * held until the commit.
+ * Gives committed changes their positions, without gaps, in one process at a time. The lock is a statement of its own,
+ * so the next statement sees everything that the previous holder stamped. The lock is held until the commit, so readers
+ * see whole rounds in order.
  *
- * Uses index change_unstamped (id) where position is null, and then the rows' places: but for this nobody writes a row that has no
- * position yet, so they stay where they are. The array keeps it from walking the whole table where statistics were taken while many rows
- * had none.
+ * Uses index change_unstamped (id) where position is null, and then the rows' ctids: only the sequencer writes rows
+ * without a position, so they do not move. The array prevents a full scan when statistics are from a time with many
+ * such rows.
  */
 export const sequencerPeriodicJob: PeriodicJob = {
   name: "sequencer",
@@ -67,7 +67,7 @@ export const sequencerPeriodicJob: PeriodicJob = {
   },
 };
 
-/** Forgets changes older than the retention, oldest first. Uses index change_position. */
+/** Deletes changes older than the retention, oldest first. Uses index change_position. */
 export const forgetChangesPeriodicJob: PeriodicJob = {
   name: "forget-changes",
   everyMs: 60_000,

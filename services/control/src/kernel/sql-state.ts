@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from "#sql";
 
-/** The SQLSTATE of a failure that came from the database, drizzle's wrapping or not, else null. */
+/** The SQLSTATE of a failure from the database, wrapped by drizzle or not. Null for other failures. */
 export function sqlState(error: unknown): string | null {
   const inner = error instanceof DrizzleQueryError ? error.cause : error;
   if (!(inner instanceof Error) || !("code" in inner) || typeof inner.code !== "string") return null;

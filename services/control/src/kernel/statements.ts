@@ -4,7 +4,7 @@ import type { Queryable } from "./database.ts";
 import { prepared } from "./prepared.ts";
 
 /**
- * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it costs one round
+ * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it takes one round
  * trip instead of two. Lists must therefore be array parameters (`textArray`), never spliced in.
  *
  * The caller states the shape of the rows in `Row`: instants and bigints arrive as text (see `rowOf`).
@@ -14,8 +14,8 @@ export function rows<Row extends object>(from: Queryable, query: SQL): Promise<R
 }
 
 /**
- * Runs a statement that is planned for the parameters at hand, at the price of one more round trip: for filters whose
- * best index depends on what they ask for. A generic plan for a rare state walks all of history.
+ * Runs a statement that is planned for its parameters, with one more round trip. For filters whose best index depends
+ * on their values: a generic plan for a rare state would walk all of history.
  */
 export async function rowsPlannedAnew<Row extends object>(from: Queryable, query: SQL): Promise<Row[]> {
   // The caller states the shape, as for `rows`.
@@ -24,7 +24,7 @@ export async function rowsPlannedAnew<Row extends object>(from: Queryable, query
 
 const selections = new Map<string, SQL>();
 
-/** The columns of a table under an alias, for select lists and `returning`. Written once: hot statements ask for them. */
+/** The columns of a table under an alias, for select lists and `returning`. Cached, because hot statements use them. */
 export function columns(table: PgTable, alias: string, omit: readonly string[] = []): SQL {
   const name = [getTableName(table), alias, ...omit].join(" ");
   const known = selections.get(name);
@@ -35,7 +35,7 @@ export function columns(table: PgTable, alias: string, omit: readonly string[] =
   return written;
 }
 
-/** The columns of a table by their bare names, for insert lists: in the order of `columns`. */
+/** The columns of a table by their bare names, for insert lists, in the order of `columns`. */
 export function columnNames(table: PgTable): SQL {
   return sql.join(
     Object.values(getTableColumns(table)).map((column) => sql.identifier(column.name)),
@@ -43,12 +43,12 @@ export function columnNames(table: PgTable): SQL {
   );
 }
 
-/** A row of a statement of our own, before its columns are decoded. */
+/** A row of our own statements, before its columns are decoded. */
 export type RawRow = Record<string, unknown>;
 
 const entries = new WeakMap<PgTable, [string, PgColumn][]>();
 
-/** The columns of a table by their names in rows. Listed once: every row asks for them. */
+/** The columns of a table by their names in rows. Cached, because every row uses them. */
 function entriesOf(table: PgTable): [string, PgColumn][] {
   const known = entries.get(table) ?? Object.entries<PgColumn>(getTableColumns(table));
   entries.set(table, known);
@@ -56,8 +56,8 @@ function entriesOf(table: PgTable): [string, PgColumn][] {
 }
 
 /**
- * Decodes the columns of `table` in a row that came from `rows`. Columns that were not selected are missing in the
- * result: `omit` names them, as it did for `columns`.
+ * Decodes the columns of `table` in a row from `rows`. The columns in `omit` are missing in the result, as in
+ * `columns`.
  */
 export function rowOf<T extends PgTable, Omitted extends keyof T["$inferSelect"] & string = never>(
   table: T,
@@ -70,18 +70,18 @@ export function rowOf<T extends PgTable, Omitted extends keyof T["$inferSelect"]
     const value = raw[column.name];
     decoded[key] = value === null || value === undefined ? null : column.mapFromDriverValue(value);
   }
-  // Every column of the table that was not omitted has been decoded by its own column.
+  // Every other column of the table was decoded by its own definition.
   return decoded as Omit<T["$inferSelect"], Omitted>;
 }
 
-/** What JSON has of a value of ours: bytes as Postgres reads them. A Buffer would write itself otherwise. */
+/** A value for JSON. Bytes get the format of Postgres; a Buffer would serialise itself otherwise. */
 function inJson(value: unknown): unknown {
   return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString("hex")}` : value;
 }
 
 /**
- * Inserts many rows in one statement. All must have the same fields as the first; columns that it leaves out get their
- * defaults. Rows whose key is taken are left out.
+ * Inserts many rows in one statement. All must have the fields of the first; other columns get their defaults. Rows
+ * with an existing key are skipped.
  */
 export async function insertAll<T extends PgTable>(
   tx: Queryable,
@@ -108,12 +108,12 @@ export async function insertAll<T extends PgTable>(
   );
 }
 
-/** The instant that Postgres wrote as text. */
+/** Parses an instant of Postgres. */
 export function instantOf(text: string): Date {
   return new Date(text);
 }
 
-/** The instant that Postgres wrote as text, or null. */
+/** Parses an instant of Postgres, or null. */
 export function instantOrNull(text: string | null): Date | null {
   return text === null ? null : instantOf(text);
 }

@@ -18,10 +18,10 @@ export const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({ 
 /** A `timestamptz` column, read as a Date. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
 
-/** The one row about this database: who it is. */
+/** The one row about this database. */
 export const installation = pgTable("installation", {
   id: boolean("id").primaryKey().default(true),
-  /** Drawn again when the database was restored or failed over, which `systemIdentifier` and `timeline` tell. */
+  /** Changes when the database was restored or failed over, which `systemIdentifier` and `timeline` show. */
   incarnation: uuid("incarnation").notNull(),
   systemIdentifier: text("system_identifier").notNull(),
   timeline: integer("timeline").notNull(),
@@ -29,27 +29,30 @@ export const installation = pgTable("installation", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** Which database this has been. The newest row is the current one, while its identity is that of the server. */
+/** The incarnations of this database. The newest row is current while its identity equals that of the server. */
 export const incarnation = pgTable("incarnation", {
   number: bigint("number", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
   id: uuid("id").notNull().unique(),
   /** System identifier, timeline, start of the server, database and file. */
   identity: text("identity").notNull(),
-  /** When it was first seen. Null: it is the first one. */
+  /** When it was first seen. Null for the first one. */
   since: instant("since"),
-  /** The last sign of life that it knew then. */
+  /** The last heartbeat in the database at that time. */
   knownUntil: instant("known_until"),
 });
 
-/** The processes that serve workers, and when. A new process is a new row, so that the shortest absence shows between two. */
+/**
+ * The heartbeats of processes that serve workers. A new process has a new row, so that even a short absence shows
+ * between two rows.
+ */
 export const presence = pgTable("presence", {
   process: uuid("process").primaryKey(),
-  /** Since when, without a pause, this process has answered workers. */
+  /** Since when this process has answered workers without a pause. */
   recoveredAt: instant("recovered_at").notNull(),
   heartbeatAt: instant("heartbeat_at").notNull(),
 });
 
-/** The one row that holds the last position given out; its lock lets one sequencer work at a time. */
+/** The one row with the last assigned position. Its lock lets one sequencer work at a time. */
 export const changeFeed = pgTable("change_feed", {
   id: boolean("id").primaryKey().default(true),
   lastPosition: bigint("last_position", { mode: "number" }).notNull().default(0),
@@ -67,14 +70,14 @@ export const change = pgTable("change", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** Rows that a periodic job could not handle: left alone until they are tried again, and shown where people look for them. */
+/** Rows that a periodic job could not handle. They are set aside until they are retried, and shown to people. */
 export const poisonedRow = pgTable(
   "poisoned_row",
   {
     job: text("job").notNull(),
     workspaceId: uuid("workspace_id").notNull(),
     rowId: uuid("row_id").notNull(),
-    /** The run, schedule, backfill or notifier that it concerns. */
+    /** The run, schedule, backfill or notifier that it belongs to. */
     subjectId: uuid("subject_id"),
     failures: integer("failures").notNull(),
     message: text("message").notNull(),

@@ -1,16 +1,16 @@
 import type { Json } from "@towpath/contract";
 
-/** What Postgres's text and jsonb cannot hold: NUL, and halves of surrogate pairs. */
+/** What Postgres cannot store in text and jsonb: NUL and lone surrogates. */
 const UNSTORABLE = /\\u(?:0000|d[89a-f])/;
 
-/** Text as the database can hold it: NUL and lone surrogates become U+FFFD. */
+/** Text for the database: NUL and lone surrogates become U+FFFD. */
 export function cleanText(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\u{fffd}");
 }
 
 /**
- * An instant as somebody else's clock says it, to be shown and never decided by. The database knows no year 0, and
- * digits past the millisecond would not come back.
+ * An instant of somebody else's clock, to be shown but never compared. The database has no year 0, and keeps no digits
+ * after the milliseconds.
  */
 export function cleanInstant(text: string): Date {
   return new Date(Math.max(0, Date.parse(text)));
@@ -23,12 +23,9 @@ function cleanValue(value: Json): Json {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [cleanText(key), cleanValue(inner)]));
 }
 
-/**
- * JSON as every column of the database can hold it. One look at the text decides whether there is anything to do:
- * almost always there is not.
- */
+/** JSON for any column of the database. Almost always one look at the text shows that nothing must change. */
 export function cleanJson<Value>(value: Value): Value {
   if (!UNSTORABLE.test(JSON.stringify(value))) return value;
-  // Strings are replaced by strings, in place: the shape is the value's own.
+  // Strings are replaced by strings in place, so the type stays.
   return cleanValue(value as Json) as Value;
 }

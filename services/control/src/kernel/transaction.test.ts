@@ -22,7 +22,7 @@ const openTransactions = async () => {
   return row?.count;
 };
 
-test("what a transaction needs from outside is got once, while no transaction is open", async () => {
+test("a transaction computes its result from outside once, while no transaction is open", async () => {
   const open: (number | undefined)[] = [];
   const get = async () => {
     open.push(await openTransactions());
@@ -36,12 +36,12 @@ test("what a transaction needs from outside is got once, while no transaction is
   expect(open).toEqual([0]);
 });
 
-test("what fails outside fails the transaction", async () => {
+test("a failure outside fails the transaction", async () => {
   const work = inTransaction(deps, (tx) => outside(tx, "a", () => Promise.reject(new Error("no"))));
   await expect(work).rejects.toThrow("no");
 });
 
-test("a transaction that needs ever more from outside ends all the same", async () => {
+test("a transaction that always needs more from outside ends nevertheless", async () => {
   const answer = await inTransaction(deps, async (tx) => {
     const all: number[] = [];
     for (let n = 0; n < 50; n++) all.push(await outside(tx, `${n}`, async () => n));

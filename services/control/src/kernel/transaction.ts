@@ -6,7 +6,7 @@ import type { Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { sqlState } from "./sql-state.ts";
 
-/** What a transaction needs: the database, and whom to wake when it has committed. */
+/** The dependencies of a transaction: the database, and the wake-ups after its commit. */
 export type TransactionDeps = Pick<Deps, "database" | "wakes">;
 
 /** How often a transaction that lost a race is tried in all. */
@@ -16,14 +16,14 @@ const RETRY_BACKOFF = { firstMs: 30, mostMs: 120 } as const;
 /** Serialization failure and deadlock: the same transaction may succeed when repeated. */
 const RETRYABLE_STATES = ["40001", "40P01"];
 
-/** What is done once a transaction has committed. */
+/** An action after the commit of a transaction. */
 type AfterCommit = (deps: TransactionDeps) => void;
 
-/** What transactions ask to be done once they have committed. Weak, so that a rolled-back one leaves nothing. */
+/** The actions of transactions after their commits. Weak, so that a rollback leaves nothing. */
 const afterCommits = new WeakMap<object, Map<string, AfterCommit>>();
 
 /**
- * Runs `act` once this transaction has committed, and never if it does not. One action per name and transaction.
+ * Runs `act` once this transaction has committed, and never after a rollback. A transaction has one action per name.
  * Only for transactions of `inTransaction`.
  */
 export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
@@ -33,10 +33,9 @@ export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
 }
 
 /**
- * Waits for branches of one transaction, whose statements go to the database one behind the other without waiting for
- * each other's answers. All of them are waited for, also when one fails: a statement that a branch sent after the
- * rollback would be outside the transaction.
- * @throws the first branch's error that has one.
+ * Waits for branches of one transaction, whose statements are sent without waiting for each other's answers. It waits
+ * for all of them even if one fails: a statement after the rollback would be outside the transaction.
+ * @throws the error of the first branch that has one.
  */
 export async function sideBySide<const Branches extends readonly Promise<unknown>[]>(
   branches: Branches,
@@ -45,12 +44,12 @@ export async function sideBySide<const Branches extends readonly Promise<unknown
   return Promise.all(branches);
 }
 
-/** What transactions ask to be done as their last statements. */
+/** The last actions of transactions before their commits. */
 const beforeCommits = new WeakMap<object, Map<string, () => Promise<void>>>();
 
 /**
- * Runs `act` as a last step of this transaction, so that what its steps gathered is written in one statement. One
- * action per name and transaction: later ones are ignored. Only for transactions of `inTransaction`.
+ * Runs `act` as a last step of this transaction, so that one statement writes what its steps collected. A transaction
+ * has one action per name: later ones are ignored. Only for transactions of `inTransaction`.
  */
 export function beforeCommit(tx: Tx, name: string, act: () => Promise<void>): void {
   const actions = beforeCommits.get(tx) ?? new Map<string, () => Promise<void>>();
@@ -58,10 +57,10 @@ export function beforeCommit(tx: Tx, name: string, act: () => Promise<void>): vo
   beforeCommits.set(tx, actions);
 }
 
-/** How often a transaction begins anew because of what it needs from outside. Afterwards it waits for that as it is. */
+/** How often a transaction is repeated for results from outside. After that it waits inside the transaction. */
 const OUTSIDE_MAX = 8;
 
-/** What was got outside of a transaction for the work that goes on inside. */
+/** Results from outside a transaction, for its work. */
 interface Outside {
   readonly got: Map<string, unknown>;
   left: number;
@@ -69,7 +68,7 @@ interface Outside {
 
 const outsides = new WeakMap<object, Outside>();
 
-/** A transaction is to end, and to begin again once something has been got. Never leaves this module. */
+/** The transaction must be rolled back and repeated once a result has arrived. Never leaves this module. */
 class NeededFirst extends Error {
   override readonly name = "NeededFirst";
   readonly key: string;
@@ -82,21 +81,21 @@ class NeededFirst extends Error {
 }
 
 /**
- * Gets something that may take long and is not in the database, without a connection in hand: the transaction is rolled
- * back, and its work repeated with what was got. Only for transactions of `inTransaction`; others wait as they are.
- * @param key Stands for what `get` answers, within this work.
+ * Computes something slow, which is not in the database, without holding a connection: the transaction is rolled back,
+ * and repeated with the result. Only for transactions of `inTransaction`; others wait inside the transaction.
+ * @param key Identifies the result within this transaction.
  */
 export async function outside<T>(tx: Tx, key: string, get: () => Promise<T>): Promise<T> {
   const known = outsides.get(tx);
-  // Whatever was put there under this key came from such a `get`.
+  // A result under this key always came from such a `get`.
   if (known?.got.has(key)) return known.got.get(key) as T;
   if (known === undefined || known.left <= 0) return get();
   throw new NeededFirst(key, get);
 }
 
 /**
- * Does a part of a transaction that may have to be undone: if it answers false, nothing of it stays, and the locks that it took
- * are free again. No other part of the transaction may be under way meanwhile.
+ * Runs a part of a transaction and undoes it if it answers false; its locks are then released. No other part of the
+ * transaction may run meanwhile.
  */
 export async function undoUnless(tx: Tx, part: () => Promise<boolean>): Promise<boolean> {
   await tx.execute(sql`savepoint part`);
@@ -105,7 +104,7 @@ export async function undoUnless(tx: Tx, part: () => Promise<boolean>): Promise<
   return done;
 }
 
-/** Whether a failure ends the whole transaction: it begins anew, or the database is away. */
+/** Whether a failure ends the whole transaction: it must be repeated, or the database is away. */
 function endsAll(error: unknown): boolean {
   return error instanceof NeededFirst || isRetryable(error) || isNobodysFault(error);
 }
@@ -115,9 +114,9 @@ function isRetryable(error: unknown): boolean {
 }
 
 /**
- * Does a part of a transaction that may fail: then nothing of it stays, and the transaction goes on. What the part asks to be done
- * before a commit is done at its end. No other part of the transaction may be under way meanwhile.
- * @returns why it failed, else null.
+ * Runs a part of a transaction and undoes it if it fails; the transaction then continues. The part's actions before a
+ * commit run at its end. No other part of the transaction may run meanwhile.
+ * @returns the failure, else null.
  * @throws What ends the whole transaction: a lost race, or a database that is away.
  */
 export async function undoneIfFailed(tx: Tx, part: (part: Tx) => Promise<void>): Promise<unknown> {
@@ -150,8 +149,8 @@ async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>, g
 }
 
 /**
- * Runs `work` in one transaction (read committed) and commits it. Deadlocks and serialization failures repeat the
- * whole of `work` a few times, so it must have no effect outside the transaction.
+ * Runs `work` in one transaction (read committed) and commits it. Deadlocks and serialization failures repeat the whole
+ * of `work` a few times, so it must have no effect outside the transaction.
  */
 export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
   const got: Outside = { got: new Map(), left: OUTSIDE_MAX };

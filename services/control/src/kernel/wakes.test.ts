@@ -34,7 +34,7 @@ const once = (wakes: Wakes, topic: "pool" | "run" | "change", key: string) =>
     });
   });
 
-test("a publication reaches every process, for its key and for who listens to all keys, and nobody else", async () => {
+test("a publication reaches every process, for its key and for subscribers to all keys, and nobody else", async () => {
   const [first, second] = await Promise.all([connect(), connect()]);
   let others = 0;
   second.wakes.subscribe("pool", "b", () => (others += 1));
@@ -48,7 +48,7 @@ test("a publication reaches every process, for its key and for who listens to al
   expect(others).toBe(0);
 });
 
-test("publications while a flush is on its way leave in one notification", async () => {
+test("publications during a flush are sent in one notification", async () => {
   const { wakes, sql } = await connect();
   const payloads: string[] = [];
   const heard = Promise.withResolvers<void>();
@@ -63,7 +63,7 @@ test("publications while a flush is on its way leave in one notification", async
   await listening.unlisten();
 });
 
-test("too many keys for one notification become a wake of them all in other processes", async () => {
+test("too many keys for one notification become a wake-up of all keys in other processes", async () => {
   const [first, second] = await Promise.all([connect(), connect()]);
   const waiting = once(second.wakes, "run", "somebody-else");
   first.wakes.publish(
@@ -73,7 +73,7 @@ test("too many keys for one notification become a wake of them all in other proc
   await waiting;
 });
 
-test("a lost connection listens again, and wakes everybody for what may have been missed", async () => {
+test("after a lost connection it listens again, and wakes everybody for what may have been missed", async () => {
   const { wakes } = await connect();
   const admin = postgres(database.url, { max: 1 });
   const missed = [once(wakes, "pool", "a"), once(wakes, "run", "b")];

@@ -4,27 +4,27 @@ import type { Logger } from "pino";
 import type { Sql } from "postgres";
 
 /**
- * What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked, of a
- * browser's session that was ended, a pool's id.
+ * The topics of wake-ups. Their keys: the id of a pool, run, revoked key, ended browser session or job's pool; for
+ * changes the workspace or a fixed name.
  */
 export type WakeTopic = "pool" | "run" | "change" | "key" | "session" | "job";
 
-/** The key that means "anything on this topic". */
+/** The key for "anything on this topic". */
 export const ANY_KEY = "*";
 
-/** Is called at a publication, with its key. */
+/** Called for each publication, with its key. */
 export type Wake = (key: string) => void;
 
 /**
- * Hints that something happened, carried by NOTIFY between processes. Losing every one of them only adds latency:
- * whoever waits also looks by itself now and then.
+ * Hints that something happened, sent between processes by NOTIFY. If they are lost, only latency grows, because every
+ * waiter also looks now and then.
  */
 export interface Wakes {
-  /** Tells all processes. Call it after the commit: publications are coalesced into one NOTIFY per flush. */
+  /** Wakes all processes. Call it after the commit: publications are combined into one NOTIFY per flush. */
   publish(topic: WakeTopic, keys: readonly string[]): void;
   /**
-   * Calls `wake` at each publication of this key, or of any with `ANY_KEY`, and whenever publications may have been missed. It is
-   * given the key that was published; `ANY_KEY` if that may have been any.
+   * Calls `wake` at each publication of this key, or of any key with `ANY_KEY`. Also calls it with `ANY_KEY` whenever
+   * publications may have been missed.
    */
   subscribe(topic: WakeTopic, key: string, wake: Wake): () => void;
   close(): Promise<void>;
@@ -32,11 +32,11 @@ export interface Wakes {
 
 const CHANNEL = "towpath";
 /**
- * The shortest time between two publications to other processes, milliseconds. The first one goes at once; with a
- * thousand runs a second, two thousand notifications a second would otherwise follow, each a statement and a commit.
+ * The shortest time between two NOTIFYs, milliseconds. The first is sent at once. At a thousand runs a second this
+ * replaces two thousand statements and commits by a hundred.
  */
 const REST_MS = 10;
-/** NOTIFY refuses payloads of 8000 bytes; past this a flush says "anything". */
+/** NOTIFY refuses payloads of 8000 bytes. A longer flush becomes "anything". */
 const PAYLOAD_MAX_BYTES = 7_000;
 
 type Keys = Map<string, Set<string>>;
@@ -73,7 +73,7 @@ class Subscribers {
   }
 }
 
-/** Encodes what is pending as `topic key key;topic key`, or as "anything" when that would be too long. */
+/** Encodes pending publications as `topic key key;topic key`, or as "anything" if that is too long. */
 function encode(pending: Keys): string {
   const whole = [...pending].map(([topic, keys]) => [topic, ...keys].join(" ")).join(";");
   if (whole.length <= PAYLOAD_MAX_BYTES) return whole;
@@ -82,8 +82,8 @@ function encode(pending: Keys): string {
 
 /**
  * Opens the wake-up channel. One connection listens; publications go out through `sql`, one statement per flush, and
- * the next flush gathers what came while the previous one was on its way. Subscribers of this process do not wait for
- * the database to say what it was just told; it saves them about a millisecond and a half on a busy machine.
+ * the next flush collects publications that arrive meanwhile. Subscribers of this process are called at once, without
+ * waiting for the database.
  */
 export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes> {
   const subscribers = new Subscribers();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readOrigins } from "./address.ts";
 
-/** What node hands over beneath a request from an address. */
+/** Node's objects of a request from an address. */
 const from = (remoteAddress: string, headers: Record<string, string> = {}) => ({
   incoming: { headers, socket: { remoteAddress, destroy() {} } },
 });
@@ -36,11 +36,11 @@ describe("the address of a client", () => {
     [trusted, "2001:db8::1", { "x-forwarded-for": "2001:db8:1:2:3:4:5:6" }, "2001:db8:1:2::/64"],
     [nobody, "2001:db8:1:2::1", {}, "2001:db8:1:2::/64"],
     [nobody, "::1", {}, "0:0:0:0::/64"],
-  ])("%# is what the connection and trusted proxies say", (origins, remote, headers, address) => {
+  ])("%# follows from the connection and the trusted proxies", (origins, remote, headers, address) => {
     expect(origins.addressOf(context(remote, headers))).toBe(address);
   });
 
-  test("TLS is what a trusted proxy says of it, and nobody else", () => {
+  test("only a trusted proxy may report TLS", () => {
     const headers = { "x-forwarded-proto": "https" };
     expect(trusted.isOverTls(context("10.0.0.1", headers))).toBe(true);
     expect(trusted.isOverTls(context("203.0.113.9", headers))).toBe(false);

@@ -2,10 +2,10 @@ import { BlockList, isIP, isIPv6 } from "node:net";
 import type { Context } from "hono";
 import { headerOf, remoteAddressOf } from "./beneath.ts";
 
-/** The most addresses of `X-Forwarded-For` that are looked at. */
+/** The most addresses of `X-Forwarded-For` that are examined. */
 const HOPS_MAX = 16;
 
-/** Makes a list of what may be trusted: addresses and networks, such as `10.0.0.0/8`. */
+/** Makes a list of addresses and networks, such as `10.0.0.0/8`. */
 export function addressList(entries: readonly string[]): BlockList {
   const list = new BlockList();
   for (const entry of entries) {
@@ -17,7 +17,7 @@ export function addressList(entries: readonly string[]): BlockList {
   return list;
 }
 
-/** An address as everything here compares it: one of IPv4 that came in an IPv6 socket is one of IPv4. */
+/** The plain form of an address. An IPv4 address from an IPv6 socket becomes IPv4. */
 function plain(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
@@ -27,7 +27,7 @@ function isIn(list: BlockList, address: string): boolean {
   return family !== 0 && list.check(address, family === 6 ? "ipv6" : "ipv4");
 }
 
-/** The groups of an IPv6 address that name its /64 network. */
+/** The /64 network of an IPv6 address. An IPv4 address is unchanged. */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = "", tail = ""] = (address.split("%")[0] ?? "").split("::");
@@ -37,7 +37,7 @@ function networkOf(address: string): string {
   return `${whole.slice(0, 4).join(":")}::/64`;
 }
 
-/** The address of one hop of `X-Forwarded-For`, without the port that some proxies add. Null: it is no address. */
+/** The address of one hop of `X-Forwarded-For`, without the port that some proxies add. Null if it is no address. */
 function addressOfHop(hop: string): string | null {
   const text = hop.trim();
   const [, bracketed, beforePort] = /^(?:\[(.*)\](?::\d+)?|([\d.]+):\d+)$/.exec(text) ?? [];
@@ -45,18 +45,18 @@ function addressOfHop(hop: string): string | null {
   return isIP(address) === 0 ? null : address;
 }
 
-/** Tells where requests come from. */
+/** Finds the origin of requests. */
 export interface Origins {
-  /** The client's address; of IPv6 its /64 network, which one client has whole. Empty where there is no connection. */
+  /** The client's address. For IPv6 its /64 network, which belongs to one client. Empty without a connection. */
   addressOf(c: Context): string;
-  /** Whether a request came over TLS, to us or to the trusted proxy before us. */
+  /** Whether a request came over TLS, to this server or to a trusted proxy in front of it. */
   isOverTls(c: Context): boolean;
 }
 
 /**
- * Makes the reading of where a request comes from. `X-Forwarded-For` and `X-Forwarded-Proto` are believed only from trusted
- * proxies: of the first the last address that is not such a proxy's. Anybody else could write anything there, so a hop that is
- * no address ends the search: the address of the connection counts then.
+ * Makes the functions that find the origin of a request. Only trusted proxies may set `X-Forwarded-For` and
+ * `X-Forwarded-Proto`. The client is the last address in `X-Forwarded-For` that is not a trusted proxy. Anybody else
+ * can write anything there, so a hop that is no address ends the search, and the address of the connection counts.
  */
 export function readOrigins(args: { readonly trustedProxies: readonly string[] }): Origins {
   const trusted = addressList(args.trustedProxies);

@@ -6,10 +6,10 @@ import { NOBODY } from "./caller.ts";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** Wake-ups of which none arrives. */
+/** Wake-ups that never arrive. */
 const DEAF = { publish() {}, subscribe: () => () => {}, close: async () => {} };
 
-test("a caller whose key is revoked is noticed although no wake-up arrives, and nothing is asked after a stop", async () => {
+test("a revoked key is noticed without a wake-up, and nothing is asked after a stop", async () => {
   let [asked, isRevoked] = [0, false];
   const ask = async () => {
     asked += 1;

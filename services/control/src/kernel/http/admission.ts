@@ -1,20 +1,20 @@
 import type { Deps } from "../deps.ts";
 import type { Admitted } from "./caller.ts";
 
-/** How often it is asked although nothing woke it, milliseconds: a wake-up may be lost. */
+/** How often the caller is identified again without a wake-up, milliseconds: a wake-up may be lost. */
 const ASK_AGAIN_MS = 30_000;
 
 /** How long a caller stays admitted. */
 export interface Admission {
-  /** Fires once the caller would be refused, or was not heard of. */
+  /** Fires when the caller would now be refused. */
   readonly over: AbortSignal;
-  /** Asks no more. */
+  /** Stops watching. */
   stop(): void;
 }
 
 /**
- * Watches whether somebody who was admitted still would be: a session ends, a key is revoked. A stream or a poll ends with
- * it, and whoever reads it comes back and is told why; else it would outlive the right to it by as long as a connection lasts.
+ * Watches whether an admitted caller still would be: a session may end, a key may be revoked. Then its stream or poll
+ * ends, and the reader learns the reason when it returns. Otherwise the connection would outlive the right to read.
  */
 export function watchAdmission(
   deps: Pick<Deps, "wakes">,
@@ -34,11 +34,11 @@ export function watchAdmission(
     clearTimeout(timer);
     if (isOver) return;
     timer = setTimeout(ask, Math.min(lastsMs ?? ASK_AGAIN_MS, ASK_AGAIN_MS));
-    // What it watches keeps the process alive, not this timer.
+    // The watched request keeps the process alive, not this timer.
     timer.unref();
   };
   const watch = (topic: "key" | "session", id: string | null) =>
-    // Those who remember keys and sessions hear of it in the same turn, and must have forgotten by the time they are asked.
+    // The caches of keys and sessions hear of it in the same turn of the event loop, and must drop their entries first.
     id === null ? () => {} : deps.wakes.subscribe(topic, id, () => queueMicrotask(ask));
   const unsubscribe = [watch("key", keyId), watch("session", sessionId)];
   wait(args.admitted.lastsMs);
@@ -51,7 +51,7 @@ export function watchAdmission(
   return { over: over.signal, stop };
 }
 
-/** Some events, and what is to be done once they are no longer read. */
+/** Events, with an action for the time when they are no longer read. */
 export async function* whileRead<T>(events: AsyncIterable<T>, then: () => void): AsyncGenerator<T> {
   try {
     yield* events;

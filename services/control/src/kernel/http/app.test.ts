@@ -52,7 +52,7 @@ async function problemIn(response: Response) {
 }
 
 describe("200 and 201", () => {
-  test("an answer has the route's status, its id, and headers that keep browsers safe", async () => {
+  test("an answer has the route's status, a request id, and security headers", async () => {
     const app = openTestApp({ deps, identify: admin, slices: [echoPools] });
     const response = await app.request("/api/pools", json({ name: "local" }));
     expect(response.status).toBe(201);
@@ -64,7 +64,7 @@ describe("200 and 201", () => {
     expect(response.headers.get("content-security-policy")).not.toContain("unsafe");
   });
 
-  test("a route without an answer says 204 and nothing", async () => {
+  test("a route without an answer returns 204 and no body", async () => {
     const slice: SliceRoutes = (register) => register("revokeKey", async () => undefined);
     const app = openTestApp({ deps, identify: admin, slices: [slice] });
     const response = await app.request(`/api/keys/${WORKSPACE}`, { method: "DELETE" });
@@ -74,7 +74,7 @@ describe("200 and 201", () => {
 });
 
 describe("400", () => {
-  test("all faults come at once, each with the path of its field, and no value is repeated", async () => {
+  test("all faults are reported at once with the paths of their fields, and no value is repeated", async () => {
     const app = openTestApp({ deps, identify: admin });
     const secret = "hunter2-the-password";
     const response = await app.request(
@@ -104,7 +104,7 @@ describe("400", () => {
     );
   });
 
-  test("what is not JSON is said without repeating it", async () => {
+  test("invalid JSON is reported without repeating it", async () => {
     const app = openTestApp({ deps, identify: admin });
     const response = await app.request("/api/pools", json("{secret"));
     expect(response.status).toBe(400);
@@ -136,7 +136,7 @@ describe("400", () => {
 });
 
 describe("403", () => {
-  test("a role without the permission is told which it lacks", async () => {
+  test("a caller without the permission is told which one is missing", async () => {
     const identify: Identify = async () => ({
       kind: "person",
       scope: { ...systemScope(WORKSPACE), role: "viewer", permissions: ROLES.viewer },
@@ -147,7 +147,7 @@ describe("403", () => {
     expect(problem.detail).toContain('"deploy"');
   });
 
-  test("the body of a refused request is not even parsed", async () => {
+  test("the body of a refused request is not parsed", async () => {
     const identify: Identify = async () => {
       throw new Problem("unauthenticated", "nobody");
     };
@@ -159,12 +159,12 @@ describe("403", () => {
 });
 
 describe("404", () => {
-  test("an unknown address is a problem too", async () => {
+  test("an unknown path is answered with a problem", async () => {
     const app = openTestApp({ deps, identify: admin });
     expect(await problemIn(await app.request("/api/nothing"))).toMatchObject({ code: "not-found" });
   });
 
-  test("another method at a known address names those that are answered", async () => {
+  test("another method at a known path names the supported ones", async () => {
     const app = openTestApp({ deps, identify: admin });
     const response = await app.request("/api/runs/abc/cancel", { method: "DELETE" });
     expect(response.status).toBe(404);
@@ -173,7 +173,7 @@ describe("404", () => {
 });
 
 describe("400", () => {
-  test("a body that breaks off is its sender's affair, not a failure of ours or of the database", async () => {
+  test("a body that breaks off is not a failure of ours or of the database", async () => {
     const app = openTestApp({ deps, identify: admin, slices: [echoPools] });
     const reset = Object.assign(new Error("aborted"), { code: "ECONNRESET" });
     const body = new ReadableStream({ pull: (controller) => controller.error(reset) });
@@ -239,7 +239,7 @@ describe("500 and 503", () => {
     return { lines, app: openTestApp({ deps: { ...deps, log }, identify: admin, slices: [failing(error)] }) };
   }
 
-  test("what is unexpected says nothing of itself to the caller, and its id is in the log", async () => {
+  test("an unexpected error reveals nothing to the caller, and its request id is in the log", async () => {
     const { app, lines } = appWithLog(() => new Error("secret inside"));
     const response = await app.request("/api/pools", json({ name: "x" }));
     expect(response.status).toBe(500);
@@ -249,7 +249,7 @@ describe("500 and 503", () => {
     expect(line.request).toBe(response.headers.get("x-request-id"));
   });
 
-  test("the log holds neither bound parameters nor values of a failed statement", async () => {
+  test("the log contains neither parameters nor values of a failed statement", async () => {
     const failed = await deps.database.db
       .execute(sql`select ${"hunter2"}::text, ${"hunter2"}::uuid`)
       .catch((error: unknown) => error);
@@ -262,7 +262,7 @@ describe("500 and 503", () => {
     expect(lines.join("")).not.toContain("hunter2");
   });
 
-  test("a database that is away is 503 and worth another try", async () => {
+  test("a database that is away is answered 503 and retryable", async () => {
     const away = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
     const { app } = appWithLog(() => new DrizzleQueryError("select 1", [], away));
     const response = await app.request("/api/pools", json({ name: "x" }));
@@ -270,7 +270,7 @@ describe("500 and 503", () => {
     expect(await problemIn(response)).toMatchObject({ status: 503, retryable: true });
   });
 
-  test("an answer outside the contract is our fault, where answers are checked", async () => {
+  test("an answer outside the contract is our fault where answers are checked", async () => {
     const slice: SliceRoutes = (register) =>
       register("createPool", async () => ({ ...pool("x"), ready: 0.5 }));
     const app = openTestApp({ deps, identify: admin, slices: [slice] });
@@ -290,7 +290,7 @@ describe("registration", () => {
   });
 });
 
-test("every problem's status is one that HTTP knows", () => {
+test("every problem's status is a valid HTTP status", () => {
   for (const { status } of Object.values(PROBLEMS))
     expect(() => new Response(null, { status })).not.toThrow();
 });

@@ -20,34 +20,34 @@ import { textAnswer } from "./text.ts";
 
 declare module "hono" {
   interface ContextVariableMap {
-    /** The row that answers, once it is known. */
+    /** The row of the route table, once it is known. */
     route: Route;
-    /** The failure that was answered. */
+    /** The failure in the answer. */
     problem: Problem;
-    /** What every answer to this request is to carry. */
+    /** The headers of every answer to this request. */
     headers: Headers;
   }
 }
 
-/** What the application is composed of. */
+/** The parts of the application. */
 export interface AppParts {
   readonly deps: Deps;
   readonly identify: Identify;
   readonly slices: readonly SliceRoutes[];
-  /** Adds what is not in the table of routes: pages, health, sign-in. Runs before the API's own "not found". */
+  /** Adds pages that are not in the route table: health, sign-in. They run before the API's own "not found". */
   readonly pages?: ((app: Hono) => void)[];
-  /** Fires when the server is about to stop: whoever waits answers at once. */
+  /** Fires when the server is about to stop: waiting calls then answer at once. */
   readonly shutdown: AbortSignal;
 }
 
-/** An answer does not fit the contract: a fault of ours, found where answers are checked. */
+/** An answer violates the contract. This is a fault of ours. */
 class AnswerFault extends Error {
   override readonly name = "AnswerFault";
 }
 
 const honoPath = (path: string) => path.replace(/\{(\w+)\}/g, ":$1");
 
-/** Routes whose calls are the idle hum of workers and probes: logged only on demand when they succeed. */
+/** Frequent calls of workers and probes. If they succeed, they are logged at level debug. */
 function isHum(route: Route | undefined): boolean {
   return route === undefined || route.permission === "worker";
 }
@@ -82,7 +82,10 @@ function observe(deps: Deps) {
   };
 }
 
-/** Limits requests beside the table of routes. Probes pass: they cost little, and a flood must not fail a health check. */
+/**
+ * Limits the rate of requests that are not in the route table. Probes pass: they cost little, and a flood must not fail
+ * a health check.
+ */
 function limitPages(gate: Gate) {
   return async (c: Context, next: () => Promise<void>) => {
     if (!PROBES.has(c.req.path)) gate.letInToPage(c);
@@ -90,15 +93,15 @@ function limitPages(gate: Gate) {
   };
 }
 
-/** For answers that the framework makes: it gathers their headers in an object of its own. */
+/** For answers that the framework makes: it collects their headers in an object of its own. */
 async function dress(c: Context, next: () => Promise<void>): Promise<void> {
   setHeaders(c, c.get("headers"));
   await next();
 }
 
 /**
- * Checks an answer where that is asked for, and shapes it. One of JSON goes past the framework, with its headers in a plain object,
- * which node takes as they are: gathering and sorting eight of them took a fifteenth of what the control plane does for a run.
+ * Checks an answer if that is configured, and makes the response. JSON bypasses the framework, because its headers in a
+ * plain object are faster.
  */
 function shape(deps: Deps, args: { c: Context; route: Route; answer: unknown }): Response {
   const { c, route, answer } = args;
@@ -121,7 +124,7 @@ function shapeOther({ c, route, answer }: { c: Context; route: Route; answer: un
   return route.answer === "text" ? textAnswer(c, asText(answer)) : c.body(null, 204);
 }
 
-/** What a person asks for is read on behalf of their workspace. Workers' calls do without: they take no turns. */
+/** A person's reads count for their workspace. Workers' calls do not share connections with reads. */
 function handlerFor(handler: LooseHandler, { scope }: Admitted): LooseHandler {
   if (scope === null || !("permissions" in scope)) return handler;
   return (request) => readingFor(scope.workspaceId, () => handler(request));
@@ -143,7 +146,7 @@ function serve(parts: AppParts, args: { route: Route; gate: Gate; bodies: LargeB
   };
 }
 
-/** A request of somebody who was let in. */
+/** A request whose caller was admitted. */
 interface LetIn extends Registered {
   readonly c: Context;
   readonly route: Route;
@@ -153,7 +156,7 @@ interface LetIn extends Registered {
   readonly readMs: number | null;
 }
 
-/** Reads a request, has it handled and shapes the answer. */
+/** Reads a request, calls its handler and makes the response. */
 async function answerTo({ deps, shutdown }: AppParts, args: LetIn): Promise<Response> {
   const { c, route, handler, checkAddress, admitted, ask, readMs } = args;
   const address = readAddress(c, route);
@@ -170,7 +173,7 @@ async function answerTo({ deps, shutdown }: AppParts, args: LetIn): Promise<Resp
   try {
     const answer = await handle({
       ...request,
-      /** Made for those who wait for it: most answers are there before anybody could leave, or be shut out. */
+      /** Created only on use: most handlers answer before the caller could leave or be refused. */
       get signal() {
         admission ??= watchAdmission(deps, { admitted, ask });
         return AbortSignal.any([left(), admission.over]);
@@ -182,14 +185,14 @@ async function answerTo({ deps, shutdown }: AppParts, args: LetIn): Promise<Resp
   }
 }
 
-/** An answer as it leaves: one to a worker says which database has given it. */
+/** An answer to a worker with the database's incarnation and position. Other answers are unchanged. */
 async function stamped(deps: Deps, { route, answer }: { route: Route; answer: unknown }): Promise<unknown> {
   if (route.permission !== "worker" && route.permission !== "worker-key") return answer;
   const { id: incarnation, position } = deps.incarnations.known ?? (await deps.incarnations.current());
   return { ...Object(answer), incarnation, position };
 }
 
-/** Answers with events, which end with the right to read them. */
+/** Answers with events. The stream ends when the caller loses the right to read. */
 async function answerStream(
   deps: Deps,
   args: {
@@ -217,14 +220,14 @@ function matches(route: Route, path: string): boolean {
   return new RegExp(`^${route.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path);
 }
 
-/** The answer to a failure, noted for the log. */
+/** The answer to a failure. The failure is kept for the log. */
 function answerProblem(c: Context, problem: Problem): Response {
   c.set("problem", problem);
   setHeaders(c, c.get("headers"));
   return problemAnswer(c, problem);
 }
 
-/** Nothing is here; where another method would be answered, that is said. */
+/** The answer if no route matches. It names the methods that this path supports. */
 function nothingHere(c: Context): Response {
   const methods = Object.values(ROUTES).flatMap((route) =>
     matches(route, c.req.path) ? [route.method] : [],
@@ -232,13 +235,13 @@ function nothingHere(c: Context): Response {
   if (methods.length > 0) c.header("allow", methods.join(", "));
   const detail =
     methods.length > 0
-      ? `This address answers ${methods.join(", ")}, not ${c.req.method}.`
-      : "No such address. The list of them is at /openapi.json.";
+      ? `This path supports ${methods.join(", ")}, not ${c.req.method}.`
+      : "There is no such path. See /openapi.json for the list.";
   return answerProblem(c, new Problem("not-found", detail));
 }
 
 /**
- * Builds the HTTP application: every row of the table of routes, and the pages beside them.
+ * Builds the HTTP application: every row of the route table, and the pages.
  * @throws RegistrationError unless every row has exactly one handler.
  */
 export function createApp(parts: AppParts): Hono {

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 
-/** What is beneath a request: node's own when a server listens, nothing when tests call the application directly. */
+/** Node's objects of a request. Absent when tests call the application directly. */
 type Beneath =
   | {
       readonly incoming?: {
@@ -11,8 +11,8 @@ type Beneath =
   | undefined;
 
 /**
- * A header of a request, by its name in small letters. From node's own list of them where there is one: to look at any
- * of the request's makes an object of all.
+ * A header of a request by its lower-case name. Node's own list is read if there is one, because the framework converts
+ * all headers at once.
  */
 export function headerOf(c: Context, name: string): string | undefined {
   const beneath: Beneath = c.env;
@@ -20,13 +20,13 @@ export function headerOf(c: Context, name: string): string | undefined {
   return typeof found === "string" ? found : c.req.header(name);
 }
 
-/** The address at the other end of a request's connection. */
+/** The remote address of a request's connection. */
 export function remoteAddressOf(c: Context): string | undefined {
   const beneath: Beneath = c.env;
   return beneath?.incoming?.socket.remoteAddress;
 }
 
-/** Ends a connection without an answer, as a network does. */
+/** Closes a connection without an answer, as a network failure does. */
 export function cutConnection(c: Context): void {
   const beneath: Beneath = c.env;
   beneath?.incoming?.socket.destroy();

@@ -3,19 +3,19 @@ import type { Context } from "hono";
 import type { Scope, WorkerScope } from "../scope.ts";
 import { headerOf } from "./beneath.ts";
 
-/** Who a request comes from, before anything is asked about what they may do. */
+/** The identity of a caller, before its permissions are checked. */
 export type Caller =
   | {
       readonly kind: "person";
       readonly scope: Scope;
-      /** How long a browser's session still lasts, milliseconds. @default for good */
+      /** How long a browser's session still lasts, milliseconds. @default without end */
       readonly lastsMs?: number;
     }
   | { readonly kind: "worker-key"; readonly scope: Scope; readonly keyPool: string | null }
   | {
       readonly kind: "worker";
       readonly scope: WorkerScope;
-      /** The key that its session was opened with. */
+      /** The key with which its session was opened. */
       readonly keyId: string;
     };
 
@@ -26,48 +26,48 @@ export type Turn = <T>(read: () => Promise<T>) => Promise<T>;
 export const atOnce: Turn = (read) => read();
 
 /**
- * Finds out who is calling. The slice that owns keys provides it. What it must ask the database about a caller who has shown
- * nothing that was ever valid, it asks in a turn.
- * @throws Problem `unauthenticated` or `session-expired` when nobody is.
+ * Identifies the caller. The slice that owns keys provides it. Queries about a credential that was never valid go
+ * through `turn`.
+ * @throws Problem `unauthenticated` or `session-expired`.
  */
 export type Identify = (c: Context, turn: Turn) => Promise<Caller>;
 
-/** Why a token is refused that was not signed here. It counts against its address, as an unknown key does. */
+/** A token that was not signed here. Like an unknown key it counts as a failure of its address. */
 export class ForeignToken extends Problem {}
 
-/** The cookie of a signed-in browser: over TLS with the prefix that ties it to this very host, else without. */
+/** The cookie of a signed-in browser. Over TLS it has the prefix that binds it to this host. */
 export const SESSION_COOKIES = { overTls: "__Host-towpath_session", plain: "towpath_session" } as const;
 
 /**
- * Whether a request says who sends it, rightly or wrongly. Looks for the cookie's name alone: parsers of cookies
- * accept blanks before the equals sign.
+ * Whether a request has credentials, valid or not. It searches only for the cookie's name, because parsers accept
+ * blanks before the equals sign.
  */
 export function hasCredentials(c: Context): boolean {
   if (headerOf(c, "authorization") !== undefined) return true;
   return headerOf(c, "cookie")?.includes(SESSION_COOKIES.plain) ?? false;
 }
 
-/** What a handler gets as its scope. */
+/** The scope of a handler. */
 export type GrantedScope = Scope | WorkerScope | (Scope & { readonly keyPool: string | null }) | null;
 
-/** What a caller was granted. */
+/** An admitted caller. */
 export interface Admitted {
   readonly scope: GrantedScope;
-  /** How long that lasts at most, milliseconds; null: until it is taken back. */
+  /** The longest time of the admission, milliseconds. Null: until it is withdrawn. */
   readonly lastsMs: number | null;
-  /** The key that is behind it; null for nobody's, and for worker keys, which only open sessions. */
+  /** The key of the caller. Null for anonymous callers, and for worker keys, which only open sessions. */
   readonly keyId: string | null;
-  /** The browser's session that is behind it. */
+  /** The browser session of the caller. */
   readonly sessionId: string | null;
 }
 
-/** What a caller of a public route was granted. */
+/** The caller of a public route. */
 export const NOBODY: Admitted = { scope: null, lastsMs: null, keyId: null, sessionId: null };
 
 const NEEDS: Record<Caller["kind"], string> = {
-  person: "This is for workers; an API key cannot call it.",
-  "worker-key": "A worker key can only open a worker's session.",
-  worker: "A worker's session can only make the calls of the worker protocol.",
+  person: "Only workers may call this; an API key may not.",
+  "worker-key": "A worker key may only open a worker's session.",
+  worker: "A worker's session may only make calls of the worker protocol.",
 };
 
 function refused(caller: Caller, permission: Permission): Problem {
@@ -81,7 +81,7 @@ function refused(caller: Caller, permission: Permission): Problem {
 }
 
 /**
- * Grants or refuses a route to its caller. What is not granted here is denied.
+ * Checks the permission of a caller for a route. Everything else is denied.
  * @throws Problem `forbidden`.
  */
 export function grant(caller: Caller, permission: Permission): Admitted {

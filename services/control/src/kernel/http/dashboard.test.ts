@@ -30,14 +30,14 @@ test.each(["/", "/runs/0199a000-0000-7000-8000-000000000001", "/anything/else"])
   },
 );
 
-test("hashed files never change; others are asked for again", async () => {
+test("hashed files are immutable; other files are revalidated", async () => {
   const hashed = await app.request("/assets/main-abc123.js");
   expect(hashed.headers.get("content-type")).toContain("javascript");
   expect(hashed.headers.get("cache-control")).toContain("immutable");
   expect((await app.request("/")).headers.get("cache-control")).toBe("no-cache");
 });
 
-test("hashed files travel compressed where that is asked for, the same each time", async () => {
+test("hashed files are compressed on request, the same each time", async () => {
   const plain = await app.request("/assets/main-abc123.js");
   expect([plain.headers.get("content-encoding"), plain.headers.get("vary")]).toEqual([
     null,
@@ -54,7 +54,7 @@ test("hashed files travel compressed where that is asked for, the same each time
   expect(gone.status).toBe(404);
 });
 
-test("a file that is not there is not the page", async () => {
+test("a missing file is not answered with the page", async () => {
   expect((await app.request("/assets/gone.js")).status).toBe(404);
 });
 
@@ -71,7 +71,7 @@ describe("nothing outside the folder is served", () => {
     expect(await response.text()).not.toContain("secret");
   });
 
-  test("no path resolves outside, whatever it is made of", () => {
+  test("no path resolves outside the folder, whatever its characters", () => {
     const piece = fc.constantFrom("..", ".", "%2e", "%2f", "/", "\\", "%5c", "%00", "a", "secret.txt", "%");
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
@@ -82,7 +82,7 @@ describe("nothing outside the folder is served", () => {
   });
 });
 
-test("a dashboard that is not built says so", async () => {
+test("a dashboard that is not built is explained", async () => {
   const empty = new Hono();
   dashboard(join(outside, "nowhere"))(empty);
   const response = await empty.request("/", { headers: { accept: "text/html" } });

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Context, Hono } from "hono";
 
-/** The media types of what a build of the dashboard holds; any other file is not served. */
+/** The media types of the dashboard's files. No other file is served. */
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
@@ -19,19 +19,19 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".txt": "text/plain; charset=utf-8",
 };
 
-/** Files here carry a hash of their content in their names. */
+/** The names of these files contain a hash of their content. */
 const HASHED = "/assets/";
 
 const NOT_BUILT = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Towpath</title></head>
-<body><h1>The control plane is up; its dashboard is not built</h1>
-<p>Build it with <code>npm run build</code> in the project's folder, then reload. Until then:
-<code>towpath runs ls</code> lists runs, <code>towpath logs RUN -f</code> follows one, and
+<body><h1>The control plane is running, but its dashboard is not built</h1>
+<p>Run <code>npm run build</code> in the project's folder, then reload this page. Until then,
+<code>towpath runs ls</code> lists runs, <code>towpath logs RUN -f</code> follows a run, and
 <a href="/openapi.json">/openapi.json</a> describes the API.</p></body></html>`;
 
 /**
- * The file that a request's path names inside `root`, or null when it names none. Encoded separators, NUL and parents
- * do not leave the folder: the resolved path is compared, not the text.
+ * The file of a request's path inside `root`. Null if the path names none. Encoded separators, NUL and parent folders
+ * cannot leave `root`, because the resolved path is compared.
  */
 export function fileOf(root: string, path: string): string | null {
   let decoded: string;
@@ -51,12 +51,12 @@ async function readIfFile(file: string): Promise<Uint8Array<ArrayBuffer> | null>
   return new Uint8Array(await readFile(file));
 }
 
-/** What becomes a third of its size; pictures and fonts are small already. */
+/** Text shrinks to a third. Pictures and fonts are compressed already. */
 const COMPRESSED = /^(text\/|application\/json|image\/svg)/;
-/** The most files that are remembered compressed: a build has some fifty. */
+/** The most compressed files in the cache. A build has about fifty. */
 const REMEMBERED_MAX = 500;
 
-/** Files of a build as browsers want them: hashed ones are compressed once, and remembered. */
+/** Reads files of a build for browsers. Hashed files are compressed once and cached. */
 function buildFiles(root: string) {
   const compressed = new Map<string, Uint8Array<ArrayBuffer>>();
   return async (path: string, args: { gzip: boolean }) => {
@@ -78,8 +78,8 @@ async function page(c: Context, root: string): Promise<Response> {
 }
 
 /**
- * Serves the built dashboard: its files, and its one page for every address that a person may open. Hashed files are
- * immutable, and travel compressed where that is asked for. Addresses of files that are not there stay unknown.
+ * Serves the built dashboard: its files, and its one page for every address of the application. Hashed files are
+ * immutable, and compressed if the browser accepts it. Missing files are not found.
  */
 export function dashboard(root: string) {
   const read = buildFiles(root);
@@ -87,7 +87,7 @@ export function dashboard(root: string) {
     app.get("*", async (c, next) => {
       const type = MEDIA_TYPES[extname(c.req.path)];
       if (type === undefined) {
-        // A run's page has no extension; what asks for another sort of thing is not a person.
+        // A run's page has no extension. A request for another media type is not navigation.
         const accepts = c.req.header("accept") ?? "*/*";
         return /text\/html|\*\/\*/.test(accepts) ? page(c, root) : next();
       }

@@ -2,7 +2,7 @@ import { FAILED_KEYS, Problem } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { watchFailedKeys } from "./failed-keys.ts";
 
-test("the pause doubles with each failure after it, up to the longest, and is forgotten at last", async () => {
+test("the pause doubles with each failure after it, up to the longest, and is dropped at last", async () => {
   const clock = { nowMs: 0 };
   const failed = watchFailedKeys(() => clock.nowMs);
   const fail = () =>
@@ -22,7 +22,7 @@ test("the pause doubles with each failure after it, up to the longest, and is fo
   expect(await fail()).toBeNull();
 });
 
-test("addresses that pause share a few checks at once, and take turns", async () => {
+test("paused addresses share a few checks at once, and take turns", async () => {
   const failed = watchFailedKeys(() => 0);
   const no = () => Promise.reject(new Problem("unauthenticated", "no"));
   const begun: string[] = [];

@@ -2,14 +2,14 @@ import { doubledMs, FAILED_KEYS, Problem } from "@towpath/contract";
 import { atOnce, ForeignToken, type Turn } from "./caller.ts";
 import { SharedTurns } from "./turns.ts";
 
-/** Slows down whoever tries keys, by address. */
+/** Slows down the addresses that try invalid keys. */
 export interface FailedKeys {
   /**
-   * Runs a check of a key, token or cookie that came from an address. A valid one is let through; one that fails is answered with
-   * 429 while its address pauses. All addresses that pause share a few reads at once, so that they do not crowd out others at
-   * the database. What is decided without a turn does not wait for them.
-   * @throws Problem `too-many-requests` in place of `unauthenticated` or a `ForeignToken`, and when too many wait for a turn;
-   * else what the check throws.
+   * Checks a key, token or cookie from an address. A valid one is accepted. A failure is answered 429 while its address
+   * is paused. All paused addresses share a few reads, so that they cannot block others at the database. Decisions
+   * without a read do not wait.
+   * @throws Problem `too-many-requests` in place of `unauthenticated` or a `ForeignToken`, and when too many wait for a
+   * turn; else what the check throws.
    */
   watch<T>(args: { address: () => string; check: (turn: Turn) => Promise<T> }): Promise<T>;
 }
@@ -35,7 +35,7 @@ function pauseMs(count: number): number {
   return doubledMs(count - free, { firstMs, mostMs });
 }
 
-/** Whether a credential was never valid, or is so no more. */
+/** Whether a failure means that a credential is not valid, or no longer valid. */
 function isFailure(error: unknown): error is Problem {
   return error instanceof ForeignToken || (error instanceof Problem && error.code === "unauthenticated");
 }
@@ -61,7 +61,7 @@ export function watchFailedKeys(nowMs: () => number = () => performance.now()): 
     known.set(address, fresh);
     return fresh;
   };
-  /** Counts a failure, and says for how long the address pauses. Those within a pause do not make it longer. */
+  /** Counts a failure and returns the pause of the address. Failures within a pause do not extend it. */
   const note = (address: string): number => {
     const failures = failuresOf(address);
     const at = nowMs();
@@ -74,7 +74,7 @@ export function watchFailedKeys(nowMs: () => number = () => performance.now()): 
   };
   return {
     async watch({ address, check }) {
-      // Nearly always nobody has failed: then the address is not looked for.
+      // Usually nobody has failed, and then the address is not computed.
       const failures = known.size === 0 ? undefined : known.get(address());
       const pauses = failures !== undefined && nowMs() < failures.pausedUntilMs;
       try {

@@ -3,22 +3,22 @@ import type { Context } from "hono";
 import { DrizzleQueryError } from "#sql";
 import { isDatabaseAway } from "../away.ts";
 
-/** Where this server explains its problems: the `type` of every problem is an address under it. */
+/** The path of the pages about problems. The `type` of every problem is an address under it. */
 export const PROBLEMS_PATH = "/problems";
 
-/** How deep a chain of causes is followed. */
+/** The most causes that are followed. */
 const CAUSES_MAX = 4;
 
 function codeOf(error: unknown): string | null {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }
 
-/** Any failure as the problem that its caller is told. What is unexpected says nothing of itself. */
+/** Turns any failure into the problem for the caller. An unexpected failure reveals nothing. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseAway(error))
-    return new Problem("unavailable", "The database does not answer; try again.", { cause: error });
-  return new Problem("internal", "The log of the control plane says more under this request's id.", {
+    return new Problem("unavailable", "The database does not answer. Try again.", { cause: error });
+  return new Problem("internal", "The control plane's log has the details under this request id.", {
     cause: error,
   });
 }
@@ -52,8 +52,8 @@ const frames = (stack: string | undefined) =>
     .join("\n");
 
 /**
- * An error as the log may hold it. Messages of the database and of drizzle hold bound parameters and rows' values, so
- * only the statement's text, the code and the names of tables and constraints are kept of them.
+ * An error for the log. Messages of the database and of drizzle contain parameters and rows. Of them it keeps only the
+ * text of the statement, the code, and the names of tables and constraints.
  */
 export function loggableError(error: unknown, depth = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };

@@ -15,16 +15,15 @@ import { watchFailedKeys } from "./failed-keys.ts";
 import { costOf } from "./large-bodies.ts";
 import { createRateLimiter, type Subjects } from "./rate-limiter.ts";
 
-/** Lets requests in, and bounds how many one caller may send. */
+/** Admits requests, and limits their rate. */
 export interface Gate {
   /**
-   * Finds out who is calling, and whether the caller may make the request. Counts it; one that is refused counts for its
-   * key alone.
+   * Identifies and admits the caller, and counts the request. A refused request counts only for its key.
    * @throws Problem `too-many-requests`, `unauthenticated`, `session-expired` or `forbidden`.
    */
   letIn(args: { c: Context; route: Route }): Promise<Admitted>;
   /**
-   * Counts a request for a page, by its address: a page needs no key.
+   * Counts a request for a page by its address: a page needs no key.
    * @throws Problem `too-many-requests`.
    */
   letInToPage(c: Context): void;
@@ -37,7 +36,7 @@ function subjectsOf(caller: Caller): Subjects {
     : { key: caller.scope.actor.id, workspace };
 }
 
-/** Who a refused request counts for: the key alone, so that it cannot use up what its workspace may send. */
+/** The subjects of a refused request: only the key, so that it cannot use up its workspace's limit. */
 function ownSubjectsOf(caller: Caller): Subjects {
   return { key: caller.kind === "worker" ? caller.keyId : caller.scope.actor.id };
 }
@@ -51,7 +50,7 @@ function grantOrRefusal(caller: Caller, permission: Permission): Admitted | Prob
   }
 }
 
-/** Opens the gate of one process: what it counts, it counts alone. */
+/** Opens the gate of one process. It counts only requests to this process. */
 export function openGate(args: {
   config: Pick<Config, "rates" | "trustedProxies">;
   identify: Identify;
@@ -62,7 +61,7 @@ export function openGate(args: {
   const count = (c: Context, args: { rate: RateClass; subjects: Subjects; cost: number }) => {
     const { rate, subjects, cost } = args;
     const taken = limiter.take(rate, subjects, cost);
-    // A worker has no use for what it has left, and its calls are many.
+    // Workers do not use these headers, and their calls are many.
     if (rate !== "worker" || taken.refusal !== null)
       c.set("headers", { ...c.get("headers"), ...taken.headers() });
     if (taken.refusal !== null) throw taken.refusal;

@@ -3,7 +3,7 @@ import type { Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import type { Scope, WorkerScope } from "../scope.ts";
 
-/** Who is calling, as the route's permission asks: a person's or key's scope, a worker's, or nobody in particular. */
+/** The caller by the route's permission: the scope of a person or key, of a worker, or null. */
 export type CallerOf<R extends Route> = R["permission"] extends "worker"
   ? WorkerScope
   : R["permission"] extends "worker-key"
@@ -12,7 +12,10 @@ export type CallerOf<R extends Route> = R["permission"] extends "worker"
       ? null
       : Scope;
 
-/** What a handler is given: parsed input, who is calling, and a signal that fires when the caller has gone or we shut down. */
+/**
+ * The argument of a handler: parsed input, the caller, and a signal that fires when the caller leaves or the server
+ * stops.
+ */
 export interface Request<R extends Route> {
   readonly deps: Deps;
   readonly scope: CallerOf<R>;
@@ -30,14 +33,14 @@ export interface StreamEvent {
   readonly data: unknown;
 }
 
-/** The answer of a `text` route: a file that is sent as it is made. */
+/** The answer of a `text` route: a file that is sent while it is made. */
 export interface TextFile {
-  /** Under what name it is kept; letters, digits, dots and dashes. */
+  /** The name of the file: letters, digits, dots and dashes. */
   readonly name: string;
   readonly parts: AsyncIterable<string>;
 }
 
-/** Answers one route: parse is done, problems are thrown, the answer is shaped by the contract. */
+/** Answers one route. The input is parsed, problems are thrown, and the contract types the answer. */
 export type Handler<R extends Route> = R["stream"] extends true
   ? (request: Request<R>) => Promise<AsyncIterable<StreamEvent>>
   : R["answer"] extends "text"
@@ -45,22 +48,22 @@ export type Handler<R extends Route> = R["stream"] extends true
     : (request: Request<R>) => Promise<AnswerOf<R>>;
 
 /**
- * Lets the caller of a public route in, by its address alone, before the body is read.
- * @throws Problem for whoever may not call.
+ * Admits the caller of a public route by its address alone, before the body is read.
+ * @throws Problem for a caller who is refused.
  */
 export type AddressCheck<R extends Route> = (
   request: Pick<Request<R>, "deps" | "params" | "query">,
 ) => Promise<void>;
 
-/** Registers the handler of one row of the table of routes. A public row that takes a body has its address checked. */
+/** Registers the handler of one row of the route table. A public row with a body must have an address check. */
 export type Register = <N extends RouteName>(
   name: N,
   handler: Handler<typeof import("@towpath/contract").ROUTES[N]>,
   checkAddress?: AddressCheck<typeof import("@towpath/contract").ROUTES[N]>,
 ) => void;
 
-/** What a slice exports as its routes: a function that registers each of its rows once. */
+/** The routes of a slice: a function that registers each of its rows once. */
 export type SliceRoutes = (register: Register) => void;
 
-/** The application that all slices register on. */
+/** The application for all slices. */
 export type App = Hono;

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { Config } from "../config.ts";
 
-/** Scripts only from our own files; images also inline, because artifacts are shown that way; no page may frame us. */
+/** Scripts only from our own files; images also inline, as in artifacts; no other page may frame ours. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
   "script-src 'self'",
@@ -17,7 +17,7 @@ const CONTENT_SECURITY_POLICY = [
 /** Headers by name. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** The security headers of every answer; strict transport only where the public address is https. */
+/** The security headers of every answer. Strict-Transport-Security only if the public address is https. */
 export function securityHeaders(config: Pick<Config, "publicUrl">): Headers {
   const overTls = config.publicUrl?.startsWith("https:") ?? false;
   return {
@@ -30,7 +30,7 @@ export function securityHeaders(config: Pick<Config, "publicUrl">): Headers {
   };
 }
 
-/** Sets headers of the answer that is about to be made: set on a finished one they would make another of it. */
+/** Sets headers of the next answer. Setting them on a finished answer would copy it. */
 export function setHeaders(c: Context, headers: Headers): void {
   for (const [name, value] of Object.entries(headers)) c.header(name, value);
 }

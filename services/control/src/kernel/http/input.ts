@@ -4,9 +4,9 @@ import { z } from "zod";
 import { headerOf } from "./beneath.ts";
 import { CONTAINERS_MAX, hasTooManyContainers, shapeFault, textFault } from "./json-text.ts";
 
-/** The most faults told at once. */
+/** The most faults in one answer. */
 const FAULTS_MAX = 20;
-/** The longest name of a field that a fault repeats, characters. */
+/** The longest field name that a fault repeats, characters. */
 const NAME_CHARS_MAX = 100;
 
 /** The parsed input of a request. */
@@ -16,11 +16,11 @@ export interface Input {
   readonly body: unknown;
 }
 
-/** When a client whose body was too slow may send again, milliseconds. */
+/** When a client may retry after its body was too slow, milliseconds. */
 const SLOW_RETRY_MS = 1_000;
 
-/** What is large has a place that is not here. */
-const STORE_IT = "keep what is large in your store, and pass where it is";
+/** The next step for a value that is too large. */
+const STORE_IT = "keep large values in your store, and pass a ref";
 
 function tooLarge(limit: number): Problem {
   const faults = [{ path: "body", message: `may have at most ${limit} bytes`, suggestion: STORE_IT }];
@@ -46,7 +46,7 @@ async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Pr
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** Waits so long for a body. The rest of one that is too slow is not read: its connection ends with the answer. */
+/** Waits for a body until a time limit. The rest of a slow body is not read: its connection closes after the answer. */
 async function inTime<T>(c: Context, readMs: number, reading: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -62,8 +62,8 @@ async function inTime<T>(c: Context, readMs: number, reading: Promise<T>): Promi
 }
 
 /**
- * A client that goes, or is cut off for its slowness, in the middle of its body is no failure of ours. To look at `body`
- * makes a web stream of the request, which costs more than all else about it: only where its length was not announced.
+ * Reads a body. A client that leaves, or is cut off, in the middle of its body is not our failure. `body` converts the
+ * request into a slow web stream, so it is used only without a content length.
  */
 async function readText(c: Context, limit: number): Promise<string> {
   try {
@@ -112,7 +112,7 @@ function unknownFields(schema: z.ZodType, issue: { path: PropertyKey[]; keys: st
   });
 }
 
-/** Says what is wrong with an input, by field and never by value. */
+/** Describes the faults of an input by field, never by value. */
 export function faultsOf(schema: z.ZodType, error: z.ZodError, whole: string): Fault[] {
   return error.issues.slice(0, FAULTS_MAX).flatMap((issue): Fault[] => {
     if (issue.code === "unrecognized_keys") return unknownFields(schema, issue);
@@ -132,12 +132,12 @@ function refusal(faults: readonly Fault[]): Problem {
   return new Problem("bad-request", `Look at: ${fields}.`, { faults: faults.slice(0, FAULTS_MAX) });
 }
 
-/** What the address of a request says, or what is wrong with it. */
+/** The parsed address of a request, or its faults. */
 interface Address extends Omit<Input, "body"> {
   readonly faults: readonly Fault[];
 }
 
-/** Reads and checks what the address of a request says: what is wrong with it is told together with the body's faults. */
+/** Parses the path and query of a request. Their faults are reported together with those of the body. */
 export function readAddress(c: Context, route: Route): Address {
   const [path, queried] = [c.req.param(), c.req.query()];
   const unstorable = textFault(path) ?? textFault(queried);
@@ -145,14 +145,14 @@ export function readAddress(c: Context, route: Route): Address {
   const [params, paramFaults] = parsePart(route.params, path, "path");
   const [query, queryFaults] = parsePart(route.query, queried, "query");
   const faults = [...paramFaults, ...queryFaults];
-  // Nobody is let in by half an address.
+  // A caller of a public route is admitted by its address, so the address must be valid.
   if (faults.length > 0 && route.permission === "public") throw refusal(faults);
   return { params, query, faults };
 }
 
 /**
- * Reads and checks the body of a request, once its caller may send one, and tells all faults of the request at once.
- * Workers' records may hold any text, and are checked one by one by whoever stores them.
+ * Parses the body of an admitted request, and reports all faults of the request together. Records of workers may
+ * contain any text, and are checked one by one when they are stored.
  * @param address.readMs How long the body may take to arrive. Null: as long as the connection may.
  * @throws Problem `bad-request`, `payload-too-large`, `unsupported-media-type`, or `too-many-requests` for a slow body.
  */

@@ -1,13 +1,13 @@
 import { type Fault, JSON_DEPTH_MAX } from "@towpath/contract";
 
-/** The most fields that one object may have. */
+/** The most fields of one object. */
 const FIELDS_MAX = 50_000;
-/** The most objects and arrays that one document may hold: each costs more than a hundred times its two characters. */
+/** The most objects and arrays in one document. Each costs more than a hundred times its two characters. */
 export const CONTAINERS_MAX = 500_000;
-/** The longest path that a fault tells, characters. */
+/** The longest path in a fault, characters. */
 const PATH_CHARS_MAX = 200;
 
-/** An array or object within a document: it knows where it stands by what it stands in. */
+/** An array or object in a document, with its container. */
 interface Container {
   readonly value: object;
   readonly key: string | number;
@@ -26,16 +26,16 @@ function unstorable(text: string): string | null {
   return text.isWellFormed() ? null : "holds half of a surrogate pair, which cannot be stored";
 }
 
-/** What is wrong with a text, or null. */
+/** The fault of a text, or null. */
 type TextRule = (text: string) => string | null;
 
-/** What is wrong with a value that holds no other. */
+/** The fault of a value without children, or null. */
 function plainFault(value: unknown, rule: TextRule): string | null {
   if (typeof value === "string") return rule(value);
   return typeof value === "number" && !Number.isFinite(value) ? "is too large a number" : null;
 }
 
-/** One look at a document: the containers that are still to be looked into. */
+/** One check of a document: the containers that remain to be checked. */
 class Look {
   readonly #rest: Container[] = [];
   readonly #rule: TextRule;
@@ -77,7 +77,7 @@ class Look {
       return { path: pathOf(container, null), message: `has more than ${FIELDS_MAX} fields` };
     for (const key of keys) {
       const name = this.#rule(key);
-      if (name !== null) return { path: pathOf(container, null), message: `a name of a field ${name}` };
+      if (name !== null) return { path: pathOf(container, null), message: `a field name ${name}` };
       const fault = this.#visit(container, key, Reflect.get(value, key));
       if (fault !== null) return fault;
     }
@@ -95,8 +95,8 @@ class Look {
 }
 
 /**
- * Finds what a JSON document holds that cannot be stored as JSON (U+0000, lone surrogates), and what `shapeFault` finds.
- * Walks without recursion; a path is only made for a fault.
+ * Finds what a JSON document must not contain to be stored (U+0000, lone surrogates), and the faults of `shapeFault`.
+ * It does not recurse, and makes a path only for a fault.
  * @returns the first fault, or null.
  */
 export function textFault(document: unknown): Fault | null {
@@ -104,8 +104,8 @@ export function textFault(document: unknown): Fault | null {
 }
 
 /**
- * Finds nesting past `JSON_DEPTH_MAX`, numbers past what a double can be, and objects of more fields than anything of ours
- * has, whose check would take seconds.
+ * Finds nesting beyond `JSON_DEPTH_MAX`, numbers beyond the range of a double, and objects with too many fields, which
+ * would take seconds to check.
  * @returns the first fault, or null.
  */
 export function shapeFault(document: unknown): Fault | null {
@@ -114,7 +114,7 @@ export function shapeFault(document: unknown): Fault | null {
 
 const [QUOTE, BACKSLASH, BRACKET, BRACE] = [...'"\\[{'].map((sign) => sign.charCodeAt(0));
 
-/** Counts a sign, up to one more than the most that matters. */
+/** Counts a character, at most up to one above the limit. */
 function countUpTo(text: string, sign: string): number {
   let count = 0;
   for (let at = text.indexOf(sign); at >= 0 && count <= CONTAINERS_MAX; at = text.indexOf(sign, at + 1))
@@ -123,8 +123,8 @@ function countUpTo(text: string, sign: string): number {
 }
 
 /**
- * Whether a document has more objects and arrays than `CONTAINERS_MAX`, before it is parsed. Counts both signs wherever they
- * stand first, which is fast, and only then without those in texts.
+ * Whether a document has more objects and arrays than `CONTAINERS_MAX`, before it is parsed. It first counts all
+ * brackets, which is fast, and only then without those in strings.
  */
 export function hasTooManyContainers(text: string): boolean {
   if (text.length <= CONTAINERS_MAX) return false;

@@ -8,9 +8,9 @@ import { PROBLEMS_PATH } from "./failure.ts";
 /** How long `/readyz` waits for the database, milliseconds. */
 const READY_TIMEOUT_MS = 2_000;
 
-/** How old the answer of the database may be, milliseconds. */
+/** How long the answer of the database is cached, milliseconds. */
 const READY_FRESH_MS = 1_000;
-/** The addresses of the probes, which anybody may ask at any rate. */
+/** The paths of the probes. Their rate is not limited. */
 export const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 
 /** Why the database cannot serve this process, or null. */
@@ -21,7 +21,7 @@ function askDatabase(deps: Deps): Promise<string | null> {
     .catch(() => "the database does not answer");
 }
 
-/** Tells why this process should get no traffic now, or null. However many ask, one query runs at a time. */
+/** Why this process should get no traffic now, or null. Concurrent probes share one query. */
 function watchReadiness(deps: Deps, shutdown: AbortSignal): () => Promise<string | null> {
   let known: { readonly reason: string | null; readonly atMs: number } | null = null;
   let asked: Promise<string | null> | null = null;
@@ -42,7 +42,7 @@ function watchReadiness(deps: Deps, shutdown: AbortSignal): () => Promise<string
   };
 }
 
-/** What one problem means, in a few lines, or null when there is no such problem. */
+/** The explanation of one problem in a few lines. Null if there is no such problem. */
 function explain(code: string): string | null {
   if (!isProblemCode(code)) return null;
   const { title, status, retryable } = PROBLEMS[code];
@@ -51,8 +51,8 @@ function explain(code: string): string | null {
 }
 
 /**
- * Adds `/healthz` (the process lives), `/readyz` (it may get traffic: the database answers and is migrated),
- * `/openapi.json`, derived from the table of routes, and `/problems/{code}`, where the `type` of a problem leads.
+ * Adds `/healthz` (the process is alive), `/readyz` (it may get traffic: the database answers and is migrated),
+ * `/openapi.json` from the route table, and `/problems/{code}`, the address in the `type` of a problem.
  */
 export function probes(deps: Deps, shutdown: AbortSignal) {
   return (app: Hono): void => {

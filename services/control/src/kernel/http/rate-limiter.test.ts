@@ -25,7 +25,7 @@ test("a quiet caller may send a window's requests at once, then no more than its
   }
 });
 
-test("a refusal says when the next request is served, and then it is", () => {
+test("a refusal has the time of the next request, and then it is accepted", () => {
   const { clock, limiter } = limiterAt(new Map([["write.key", 0.5]]));
   while (limiter.take("write", KEY).refusal === null);
   const { refusal } = limiter.take("write", KEY);
@@ -36,7 +36,7 @@ test("a refusal says when the next request is served, and then it is", () => {
   expect(limiter.take("write", KEY).refusal).toBeNull();
 });
 
-test("what the headers say is left is served, and all of it is back when they say", () => {
+test("the remaining requests in the headers are accepted, and all are back at the reset time", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(3_000), { maxLength: 40 }), (pauses) => {
       const { clock, limiter } = limiterAt(new Map([["write.key", 2]]));
@@ -58,7 +58,7 @@ test("what the headers say is left is served, and all of it is back when they sa
   );
 });
 
-test("a request that costs more takes as much as that many others, at most all that there is", () => {
+test("an expensive request takes as many tokens as it costs, at most all", () => {
   const { clock, limiter } = limiterAt(new Map([["run.key", 1]]));
   expect(limiter.take("run", KEY, 8).refusal).toBeNull();
   expect(limiter.take("run", KEY, 3).refusal?.retryAfterMs).toBeCloseTo(1_000);
@@ -69,7 +69,7 @@ test("a request that costs more takes as much as that many others, at most all t
   expect(limiter.take("run", KEY, 1_000).refusal?.retryAfterMs).toBeCloseTo(RATE_WINDOW_SECONDS * 1000);
 });
 
-test("keys, workspaces and workers are counted apart, and a workspace's keys together", () => {
+test("keys, workspaces and workers are counted separately, and a workspace's keys together", () => {
   const { limiter } = limiterAt(
     new Map([
       ["write.key", 1],
@@ -86,7 +86,7 @@ test("keys, workspaces and workers are counted apart, and a workspace's keys tog
   expect(limiter.take("worker", { worker: "a" }).refusal).toBeNull();
 });
 
-test("200 workers that work hard, and open their sessions at once with one key, meet no limit", () => {
+test("200 busy workers, which open their sessions at once with one key, reach no limit", () => {
   const { clock, limiter } = limiterAt();
   const fleet = { key: "fleet", workspace: "w" };
   const workers = Array.from({ length: 200 }, (_, index) => ({ ...fleet, worker: `worker-${index}` }));
@@ -94,7 +94,7 @@ test("200 workers that work hard, and open their sessions at once with one key, 
   for (const _ of workers) expect(limiter.take("session", fleet).refusal).toBeNull();
   for (let step = 0; step < 100; step++) {
     clock.nowMs += 10;
-    // 100 calls a second each: polls, renewals, reports, and what flows ask.
+    // 100 calls a second each: polls, renewals, reports and calls of flows.
     for (const one of workers) expect(limiter.take("worker", one).refusal).toBeNull();
   }
 });
@@ -115,7 +115,7 @@ test("one key alone cannot use up the limit of its workspace", () => {
     if (perSecond.workspace !== undefined) expect(perSecond.key).toBeLessThan(perSecond.workspace);
 });
 
-test("a limit can be replaced and lifted", () => {
+test("a limit can be replaced and removed", () => {
   const off = new Map(
     RATE_CLASSES.flatMap((name) =>
       Object.keys(RATE_LIMITS[name].perSecond).map((one) => [`${name}.${one}`, null]),

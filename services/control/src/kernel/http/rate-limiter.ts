@@ -8,41 +8,41 @@ import {
 } from "@towpath/contract";
 import type { Headers } from "./headers.ts";
 
-/** Who a request counts for, by each subject that its class may name. */
+/** The subjects for whom a request counts, by their kinds. */
 export type Subjects = Readonly<Partial<Record<RateSubject, string>>>;
 
-/** Counts requests, in this process alone: of several, each grants the limit. */
+/** Counts requests to this process only. Each of several processes grants the full limit. */
 export interface RateLimiter {
-  /** Counts one request, unless it is refused. One that costs more than a limit holds is served when that is full. @default 1 */
+  /** Counts one request, unless it is refused. A request that costs more than the limit needs a full bucket. @default 1 */
   take(rate: RateClass, subjects: Subjects, cost?: number): Taken;
 }
 
-/** What comes of counting a request. */
+/** The result of counting a request. */
 export interface Taken {
-  /** Tell how much is left. Made for those who are told. */
+  /** The headers with the remaining requests. Made only on use. */
   headers(): Headers;
-  /** Why it is not served: `too-many-requests`, with the time after which the next one is. */
+  /** Why the request is refused: `too-many-requests`, with the time until the next one is accepted. */
   readonly refusal: Problem | null;
 }
 
-/** Numbers that replace the table's, by `class.subject`; null lifts a limit. */
+/** Limits that replace the defaults, by `class.subject`. Null removes a limit. */
 export type RateOverrides = ReadonlyMap<string, number | null>;
 
 const WINDOW_MS = RATE_WINDOW_SECONDS * 1000;
-/** The most subjects that one limit remembers. Those who have been quiet for a window are forgotten first. */
+/** The most subjects that one limit remembers. Subjects that were quiet for a window are dropped first. */
 const SUBJECTS_MAX = 20_000;
 
-/** Sums of fractions of milliseconds are off by less than this. */
+/** The largest rounding error in sums of fractions, milliseconds. */
 const ROUNDING_MS = 0.001;
 
-/** One limit on one kind of subject, as a bucket of tokens that fills steadily. */
+/** One limit on one kind of subject, as a token bucket that fills steadily. */
 interface Bucket {
   readonly subject: RateSubject;
   readonly policy: string;
   readonly name: string;
-  /** Milliseconds in which one token comes back. */
+  /** The time in which one token returns, milliseconds. */
   readonly tokenMs: number;
-  /** By subject: the instant at which its bucket is full again. None: it is full now. */
+  /** The time at which each subject's bucket is full again. Missing: it is full now. */
   readonly fullAtMs: Map<string, number>;
 }
 
@@ -63,13 +63,13 @@ function forgetQuiet(bucket: Bucket, nowMs: number): void {
   if (bucket.fullAtMs.size >= SUBJECTS_MAX) bucket.fullAtMs.clear();
 }
 
-/** How long a bucket that is empty takes to fill, milliseconds. */
+/** The time in which an empty bucket fills, milliseconds. */
 const wholeMs = (bucket: Bucket) => Math.max(WINDOW_MS, bucket.tokenMs);
 
-/** What so many tokens are in a bucket, milliseconds. */
+/** The time in which this many tokens return, milliseconds. */
 const costMs = (bucket: Bucket, cost: number) => Math.min(cost * bucket.tokenMs, wholeMs(bucket));
 
-/** How long until a bucket holds so many tokens, milliseconds; 0 or less if it does. */
+/** The time until a bucket has enough tokens, milliseconds. 0 or less: it has them now. */
 function waitMs(bucket: Bucket, args: { key: string; nowMs: number; cost: number }): number {
   const fullAtMs = Math.max(bucket.fullAtMs.get(args.key) ?? 0, args.nowMs);
   return fullAtMs + costMs(bucket, args.cost) - args.nowMs - wholeMs(bucket);
@@ -84,14 +84,14 @@ function refusal(bucket: Bucket, afterMs: number): Problem {
   };
   return new Problem(
     "too-many-requests",
-    `The limit "${bucket.name}" is reached: ${whose[bucket.subject]} has sent as many requests as it may. Send the next one after the time in \`Retry-After\`.`,
+    `The limit "${bucket.name}" is reached: ${whose[bucket.subject]} has sent too many requests. Send the next one after the time in \`Retry-After\`.`,
     { retryAfterMs: afterMs },
   );
 }
 
 /**
- * Makes a limiter. Tokens come back steadily and a full bucket holds those of one window, so a burst passes and a steady flood
- * is held to its rate. One number is kept for each subject.
+ * Makes a limiter. Tokens return steadily, and a full bucket holds those of one window. So a burst passes, and a steady
+ * flood is held to its rate. It keeps one number for each subject.
  * @param args.nowMs A clock that never goes back. @default the process's
  */
 export function createRateLimiter(
@@ -124,7 +124,7 @@ export function createRateLimiter(
 }
 
 /**
- * What is left, of each limit that was counted.
+ * The remaining requests of each limit that was counted.
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
 function headersOf(counted: readonly { bucket: Bucket; key: string }[], nowMs: number): Headers {

@@ -5,7 +5,7 @@ import type { GrantedScope } from "./caller.ts";
 import type { AddressCheck, Handler, Register, SliceRoutes, StreamEvent, TextFile } from "./handle.ts";
 import type { Input } from "./input.ts";
 
-/** What a handler is given when its route is only known at run time. */
+/** The argument of a handler whose route is known only at run time. */
 export interface LooseRequest extends Input {
   readonly deps: Deps;
   readonly scope: GrantedScope;
@@ -13,41 +13,39 @@ export interface LooseRequest extends Input {
   readonly c: Context;
 }
 
-/** A handler whose route is only known at run time. */
+/** A handler whose route is known only at run time. */
 export type LooseHandler = (request: LooseRequest) => Promise<unknown>;
 
-/** What lets callers of a public route in, when the route is only known at run time. */
+/** An address check whose route is known only at run time. */
 export type LooseAddressCheck = (request: Pick<LooseRequest, "deps" | "params" | "query">) => Promise<void>;
 
-/** What answers one route. */
+/** The functions that answer one route. */
 export interface Registered {
   readonly handler: LooseHandler;
   readonly checkAddress: LooseAddressCheck | null;
 }
 
-/** Routes and handlers do not fit one another: the program is wrong, and must not serve. */
+/** Routes and handlers do not match. The program is wrong and must not serve. */
 export class RegistrationError extends Error {
   override readonly name = "RegistrationError";
 }
 
-/**
- * Forgets a handler's exact types. Safe because the application calls it only with what its own row parsed and granted.
- */
+/** Drops a handler's exact types. Safe because the application calls it only with what its own row parsed and granted. */
 function loosen<N extends RouteName>(handler: Handler<(typeof ROUTES)[N]>): LooseHandler {
   return handler as unknown as LooseHandler;
 }
 
-/** Forgets a check's exact types, as `loosen` does a handler's. */
+/** Drops a check's exact types, like `loosen`. */
 function loosenCheck<N extends RouteName>(check: AddressCheck<(typeof ROUTES)[N]>): LooseAddressCheck {
   return check as unknown as LooseAddressCheck;
 }
 
-/** Takes an answer of a stream's handler for events; `Handler` guarantees it for rows with `stream`. */
+/** Casts an answer to events. `Handler` guarantees it for rows with `stream`. */
 export function asEvents(answer: unknown): AsyncIterable<StreamEvent> {
   return answer as AsyncIterable<StreamEvent>;
 }
 
-/** Takes an answer of a text's handler for a file; `Handler` guarantees it for rows that answer `text`. */
+/** Casts an answer to a file. `Handler` guarantees it for rows that answer `text`. */
 export function asText(answer: unknown): TextFile {
   return answer as TextFile;
 }
@@ -61,9 +59,9 @@ export function routeOf(name: RouteName): Route {
 const ROUTE_NAMES = Object.keys(ROUTES) as RouteName[];
 
 /**
- * Gathers the handlers of all slices.
- * @throws RegistrationError unless every row of the table of routes has exactly one, and every public row that takes a
- * body a check of its address: nobody's body is read before it is known whether they may send one.
+ * Collects the handlers of all slices.
+ * @throws RegistrationError unless every row of the route table has exactly one handler, and every public row with a
+ * body an address check: a body is read only if the caller may send one.
  */
 export function gatherHandlers(slices: readonly SliceRoutes[]): ReadonlyMap<RouteName, Registered> {
   const handlers = new Map<RouteName, Registered>();
@@ -71,7 +69,7 @@ export function gatherHandlers(slices: readonly SliceRoutes[]): ReadonlyMap<Rout
     if (handlers.has(name)) throw new RegistrationError(`The route ${name} has two handlers.`);
     const { permission, body } = routeOf(name);
     if (permission === "public" && body !== undefined && checkAddress === undefined)
-      throw new RegistrationError(`The public route ${name} takes a body, and its address is not checked.`);
+      throw new RegistrationError(`The public route ${name} has a body but no address check.`);
     handlers.set(name, {
       handler: loosen(handler),
       checkAddress: checkAddress === undefined ? null : loosenCheck(checkAddress),

@@ -2,8 +2,8 @@ import type { Context } from "hono";
 import type { TextFile } from "./handle.ts";
 
 /**
- * Answers a file of plain text, a part at a time as its reader takes them. Ends with its parts, or when the reader has
- * gone; a failure on the way breaks the connection off, so that nobody takes half a file for a whole one.
+ * Answers with a text file, one part at a time as the reader takes them. A failure breaks the connection, so that
+ * nobody mistakes half a file for a whole one.
  */
 export function textAnswer(c: Context, { name, parts }: TextFile): Response {
   const encoder = new TextEncoder();

@@ -4,7 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { PostgresStartError } from "./errors.ts";
 
-/** Where one installation of Postgres keeps its programs. */
+/** The programs of a Postgres installation. */
 export interface PostgresBinaries {
   /** The folder that holds `bin`, `lib` and `share`. */
   root: string;
@@ -20,7 +20,7 @@ const Links = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
  * Finds the Postgres of this platform among the installed packages.
- * @throws PostgresStartError `unsupported-platform` where none is published or installed.
+ * @throws PostgresStartError `unsupported-platform` if it is not published or not installed.
  */
 export async function findBinaries(
   platform: string = `${process.platform}-${process.arch}`,
@@ -35,8 +35,8 @@ export async function findBinaries(
 }
 
 /**
- * Copies an installation into `dir` for a user who cannot read or complete the original. A copy that is there already is kept.
- * The copy appears under its final name only when whole.
+ * Copies an installation into `dir` for a user who cannot read or complete the original. Keeps an existing copy. The
+ * copy gets its final name only when it is complete.
  */
 export async function copyBinaries(from: PostgresBinaries, dir: string): Promise<PostgresBinaries> {
   const target = join(dir, `postgres-${from.version}`);
@@ -60,7 +60,7 @@ function resolvePackage(name: string): string | undefined {
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch {
-    // Optional packages of other platforms, and of installs without them, are absent.
+    // Optional packages of other platforms are absent.
     return undefined;
   }
 }
@@ -73,8 +73,8 @@ async function isReadable(path: string): Promise<boolean> {
 }
 
 /**
- * npm packs no symbolic links, so the package makes its libraries' links in an install script; where install
- * scripts are switched off, they are made here. Where this user may not write, the programs do not run until copied.
+ * npm packs no symbolic links, so the package creates its libraries' links in an install script. If install scripts are
+ * disabled, they are created here. If this user may not write, the programs run only from a copy.
  * @param root The package's folder `native`, or a copy of it.
  */
 async function hydrateLinks(root: string): Promise<void> {
@@ -90,6 +90,6 @@ function unsupported(platform: string, why: string): PostgresStartError {
   return new PostgresStartError(
     "unsupported-platform",
     `The embedded database for ${platform} ${why}. ` +
-      `Set DATABASE_URL to a Postgres 15 or later; the embedded one exists for ${SUPPORTED.join(", ")}.`,
+      `Set DATABASE_URL to a Postgres 15 or later. The embedded database exists for ${SUPPORTED.join(", ")}.`,
   );
 }

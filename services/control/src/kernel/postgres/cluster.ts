@@ -10,15 +10,15 @@ export const CLUSTER_USER = "towpath";
 
 const INITDB_TIMEOUT_MS = 120_000;
 
-/** A data directory that is ready to be served, and the password that opens it. */
+/** An initialised data directory, and its password. */
 export interface Cluster {
   dataDir: string;
   password: string;
 }
 
 /**
- * Creates the data directory on first use and finds it again later.
- * A crash in between leaves nothing that a later call mistakes for a whole cluster.
+ * Creates the data directory on first use and finds it again later. After a crash in between, a later call does not
+ * mistake the rest for a complete cluster.
  * @throws PostgresStartError `initialisation-failed`.
  */
 export async function prepareCluster(placement: Placement): Promise<Cluster> {
@@ -96,7 +96,7 @@ function initialisationFailed(dataDir: string, output: string): PostgresStartErr
 function passwordLost(path: string, dataDir: string): PostgresStartError {
   return new PostgresStartError(
     "initialisation-failed",
-    `The database in ${dataDir} exists but its password file ${path} is missing. ` +
-      "Restore that file, or move the data directory away to begin with an empty database.",
+    `The database in ${dataDir} exists, but its password file ${path} is missing. ` +
+      "Restore that file, or move the data directory away to start with an empty database.",
   );
 }

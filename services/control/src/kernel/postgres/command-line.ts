@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** The argument vector of a running process, or undefined when it is gone or may not be read. */
+/** The arguments of a running process. Undefined if it has ended or may not be read. */
 export async function readCommandLine(pid: number): Promise<string[] | undefined> {
   if (process.platform === "linux") {
     const raw = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");

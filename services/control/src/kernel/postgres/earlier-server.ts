@@ -9,15 +9,15 @@ const FAST_STOP_MS = 20_000;
 const IMMEDIATE_STOP_MS = 10_000;
 const POLL_MS = 20;
 
-/** What the data directory says about servers before ours. */
+/** Facts in the data directory about earlier servers. */
 export interface EarlierServer {
-  /** A pid in postmaster.pid that an unrelated process or a zombie has; Postgres must be told to ignore it. */
+  /** A pid in postmaster.pid that belongs to an unrelated process or a zombie. Postgres must ignore it. */
   unrelatedPid: number | undefined;
 }
 
 /**
- * Stops a server that outlived its parent and still serves this data directory.
- * It is stopped, not adopted: only a child of ours tells us when it ends. A fast stop takes milliseconds.
+ * Stops a server that outlived its parent and still serves this data directory. It is stopped, not adopted, because
+ * only the end of a child process is reported. A fast stop takes milliseconds.
  * @throws PostgresStartError `start-failed` if it cannot be stopped.
  */
 export async function stopEarlierServer(
@@ -35,7 +35,7 @@ export async function stopEarlierServer(
   return { unrelatedPid: undefined };
 }
 
-/** Whether a process is a postmaster of exactly this data directory: a pid alone may have been recycled. */
+/** Whether a process is a postmaster of exactly this data directory: another process may have the pid now. */
 async function servesDirectory(pid: number, dataDir: string): Promise<boolean> {
   const args = (await readCommandLine(pid)) ?? [];
   const at = args.indexOf("-D");
@@ -51,7 +51,7 @@ async function stopProcess(identity: ProcessIdentity, dataDir: string): Promise<
     try {
       process.kill(identity.pid, signal);
     } catch {
-      // It ended by itself, which the wait below sees, or it is not ours to signal, which the last line reports.
+      // Either it has ended, which the loop below sees, or it belongs to another user, which the error below reports.
     }
     for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += POLL_MS) {
       if (!(await isAlive(identity))) return;

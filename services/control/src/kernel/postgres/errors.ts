@@ -1,4 +1,4 @@
-/** Why an embedded or external Postgres could not be used. */
+/** Why an embedded or external Postgres cannot be used. */
 export type PostgresStartErrorCode =
   | "unsupported-platform"
   | "directory-not-writable"
@@ -11,8 +11,8 @@ export type PostgresStartErrorCode =
   | "server-too-old";
 
 /**
- * Postgres cannot be started or used as asked.
- * The message is a sentence for the person at the terminal and says what to do next; `code` is for programs.
+ * Postgres cannot be started or used as configured. The message is for the person at the terminal and names the next
+ * step; `code` is for programs.
  */
 export class PostgresStartError extends Error {
   override readonly name = "PostgresStartError";

@@ -12,21 +12,21 @@ beforeEach(async () => {
 
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** Claims the directory from many callers at once; the locks of those that got it. */
+/** Claims the directory from many callers at once. @returns the locks of those that succeeded. */
 async function race(callers: number): Promise<OwnerLock[]> {
   const outcomes = await Promise.allSettled(Array.from({ length: callers }, () => claimDirectory(dir)));
   return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
 }
 
-test("of many that claim a free directory, one gets it", async () => {
+test("of many that claim a free directory, one succeeds", async () => {
   expect(await race(20)).toHaveLength(1);
 });
 
 test.each([
-  ["of a process that is gone", JSON.stringify({ pid: 2_147_483_646, start: "then" })],
-  ["of another process that had our pid", JSON.stringify({ pid: process.pid, start: "before" })],
+  ["of a process that has ended", JSON.stringify({ pid: 2_147_483_646, start: "then" })],
+  ["of an earlier process with our pid", JSON.stringify({ pid: process.pid, start: "before" })],
   ["that was cut short", '{"pid":'],
-])("of many that find a claim %s, one gets the directory", async (_, claim) => {
+])("of many that find a claim %s, one succeeds", async (_, claim) => {
   for (let round = 1; round <= 40; round += 1) {
     await writeFile(join(dir, `owner.${round * 10}.json`), claim);
     const [lock, ...others] = await race(8);
@@ -36,7 +36,7 @@ test.each([
   }
 });
 
-test("many that claim and give back in turn never hold it at once, and leave one small file", async () => {
+test("many that claim and release in turn never hold it at once, and leave one small file", async () => {
   let holders = 0;
   let claims = 0;
   const claimOnce = async () => {

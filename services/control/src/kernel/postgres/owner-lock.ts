@@ -14,12 +14,12 @@ export interface OwnerLock {
 }
 
 /**
- * Claims a database directory for this process, so that two control planes never share one server by accident.
- * A claim left by a process that died is taken over; of any number of racing callers, one wins.
+ * Claims a database directory for this process, so that two control planes never share a server by accident. It takes
+ * over the claim of a dead process. Of concurrent callers, one succeeds.
  *
- * Claims are numbered and the highest counts. A number is taken by linking a finished file to its name, which is
- * atomic, and only after the one below was seen to be dead or released; lower ones are removed only once a higher
- * one exists. So whoever finds its number to be the highest after taking it is the only owner.
+ * Claims are numbered and the highest counts. Linking a finished file to a name takes a number atomically. That happens
+ * only after the claim below was found dead or released, and lower claims are removed only after a higher one exists.
+ * So a caller whose number is the highest after it took it is the only owner.
  * @throws PostgresStartError `directory-in-use` while another living process holds it.
  */
 export async function claimDirectory(dir: string): Promise<OwnerLock> {
@@ -46,7 +46,7 @@ export async function claimDirectory(dir: string): Promise<OwnerLock> {
   }
 }
 
-/** The number of the highest claim, which nobody living holds; 0 when there is none. */
+/** The number of the highest claim, which no living process holds. 0 if there is none. */
 async function refuseIfOwned(dir: string): Promise<number> {
   const highest = Math.max(0, ...(await claimNumbers(dir)));
   const owner = parseOwner(await readFile(claimPath(dir, highest), "utf8").catch(() => RELEASED));
@@ -61,7 +61,7 @@ async function claimNumbers(dir: string): Promise<number[]> {
   });
 }
 
-/** The file stays and says that nobody owns it: its number must not be given twice. */
+/** The file stays as a released claim, so that its number is not given again. */
 async function releaseClaim(dir: string, number: number): Promise<void> {
   const draft = join(dir, `owner.draft.${randomUUID()}`);
   await writeFile(draft, RELEASED, { mode: 0o600 });

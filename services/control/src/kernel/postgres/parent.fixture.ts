@@ -1,4 +1,4 @@
-/** A parent process for the tests that kill it: starts the database in argv[2] and says where it is. */
+/** A parent process that tests kill. It starts the database in argv[2] and prints where it is. */
 import { startEmbeddedPostgres } from "./start.ts";
 
 const dir = process.argv[2] ?? "";

@@ -5,23 +5,23 @@ import { copyBinaries, findBinaries, type PostgresBinaries } from "./binaries.ts
 import { PostgresStartError } from "./errors.ts";
 import { canEnter, canExecute, findUnprivilegedAccount, type RunAs } from "./run-as.ts";
 
-/** Where a server lives and how its programs are run. */
+/** The folder of a server and the user who runs it. */
 export interface Placement {
-  /** The folder that holds the data directory and the files beside it. */
+  /** The folder of the data directory and the files beside it. */
   root: string;
   binaries: PostgresBinaries;
   runAs: RunAs;
 }
 
-/** Where root keeps a database whose intended directory no unprivileged user can enter; never swept at boot. */
+/** Where root keeps a database if no unprivileged user can enter the intended directory. Survives a reboot. */
 const MACHINE_STATE_DIR = "/var/lib";
 
 /**
- * Decides where the server's files are and as whom it runs.
+ * Decides where the server's files are and which user runs it.
  *
- * As an ordinary user: in `dir`, as that user. As root, in this order: as `nobody` in `dir`; if `nobody` cannot
- * enter `dir`, in a user namespace, where the files stay root's; if the kernel forbids that too, as `nobody` in a
- * directory of the machine whose name is kept in `dir`.
+ * For an ordinary user: in `dir`, as that user. For root, in this order: as `nobody` in `dir`; if `nobody` cannot enter
+ * `dir`, in a user namespace, where root keeps the files; if the kernel forbids that too, as `nobody` in a directory of
+ * the machine whose name is kept in `dir`.
  * @throws PostgresStartError `directory-not-writable`, `no-unprivileged-user` or `unsupported-platform`.
  */
 export async function placeServer(args: {
@@ -38,7 +38,7 @@ export async function placeServer(args: {
   const asAccount: RunAs = { kind: "account", ...account };
   const moved = await readLocation(args.dir);
   if (moved === undefined) {
-    // Everything private in here has a mode of its own; the account must only be able to pass through.
+    // Private files have modes of their own; the account only passes through this directory.
     await chmod(args.dir, 0o711);
     if (await canEnter(asAccount, args.dir)) return withReadableBinaries(args.dir, binaries, asAccount);
     const inNamespace: RunAs = { kind: "namespace", ...account };
@@ -47,11 +47,11 @@ export async function placeServer(args: {
       return { root: args.dir, binaries, runAs: inNamespace };
   }
   const root = moved ?? (await makeMachineDirectory(args.dir, asAccount));
-  args.log(`other users cannot enter ${args.dir}, so the database is kept in ${root}`);
+  args.log(`other users cannot enter ${args.dir}, so the database is in ${root}`);
   return withReadableBinaries(root, binaries, asAccount);
 }
 
-/** Makes every file of a data directory belong to whom the server runs as. Does nothing when it already does. */
+/** Gives every file of a data directory to the user who runs the server. Does nothing if that user owns it already. */
 export async function giveFiles(path: string, runAs: RunAs): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const owner = runAs.kind === "account" ? runAs : { uid: 0, gid: 0 };
@@ -61,7 +61,7 @@ export async function giveFiles(path: string, runAs: RunAs): Promise<void> {
       .filter((entry) => entry.isFile() || entry.isDirectory())
       .map((entry) => chown(join(entry.parentPath, entry.name), owner.uid, owner.gid)),
   );
-  // The directory itself comes last: a crash before this line makes the next start do it all again.
+  // The directory itself comes last: after a crash the next start repeats all of it.
   await chown(path, owner.uid, owner.gid);
 }
 
@@ -90,7 +90,7 @@ async function withReadableBinaries(
   );
 }
 
-/** Where the files are if not in `dir`: what it says itself, undefined when it says nothing. */
+/** The folder of the files according to `dir`. Undefined: `dir` itself. */
 export async function readLocation(dir: string): Promise<string | undefined> {
   const text = (await readFile(join(dir, "location"), "utf8").catch(() => "")).trim();
   if (text === "" || !isAbsolute(text)) return undefined;

@@ -6,8 +6,8 @@ import { PostgresStartError } from "./errors.ts";
 const HOST = "127.0.0.1";
 
 /**
- * Chooses the server's port: the one asked for, else the one used last time if it is free, else any free one.
- * @throws PostgresStartError `port-taken` when the port asked for is in use.
+ * Chooses the server's port: the requested one, else the last one if it is free, else any free one.
+ * @throws PostgresStartError `port-taken` if the requested port is in use.
  */
 export async function choosePort(root: string, wanted: number | undefined): Promise<number> {
   if (wanted !== undefined) {
@@ -21,18 +21,18 @@ export async function choosePort(root: string, wanted: number | undefined): Prom
   return free;
 }
 
-/** Keeps the port for the next start, so that saved connection strings stay right. */
+/** Keeps the port for the next start, so that saved connection strings stay valid. */
 export async function rememberPort(root: string, port: number): Promise<void> {
   await writeFile(join(root, "port"), `${port}\n`, { mode: 0o600 });
 }
 
-/** The sentence for a port that someone else holds. */
+/** The error for a port that is in use. */
 export function portTaken(port: number): PostgresStartError {
   return new PostgresStartError(
     "port-taken",
     port === 0
-      ? "No port is free on 127.0.0.1 for the embedded database. Close some programs and try again."
-      : `Port ${port} on 127.0.0.1 is taken. Stop the program that uses it, or choose another database port.`,
+      ? "No port on 127.0.0.1 is free for the embedded database. Stop some programs and try again."
+      : `Port ${port} on 127.0.0.1 is in use. Stop the program that uses it, or choose another database port.`,
   );
 }
 

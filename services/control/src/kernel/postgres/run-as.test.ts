@@ -14,7 +14,7 @@ import {
 
 const self: RunAs = { kind: "self" };
 
-test("programs get nothing of our own environment", async () => {
+test("programs do not inherit our environment", async () => {
   const { output } = await runProgram(self, { file: "/usr/bin/env", args: [] });
   expect(
     output
@@ -24,11 +24,11 @@ test("programs get nothing of our own environment", async () => {
   ).toEqual(["LC_ALL", "PATH", "TZ"]);
 });
 
-test("a program that cannot be started is an answer, not an exception", async () => {
+test("a program that cannot be started is a result, not an exception", async () => {
   expect(await runProgram(self, { file: "/no/such/program", args: [] })).toMatchObject({ code: undefined });
 });
 
-test("a namespace is made by unshare, which becomes the program itself", () => {
+test("unshare creates the namespace and then becomes the program", () => {
   const runAs: RunAs = { kind: "namespace", uid: 7, gid: 8 };
   expect(invocationFor(runAs, { file: "/bin/postgres", args: ["-D", "x"] })).toMatchObject({
     file: "unshare",
@@ -37,7 +37,7 @@ test("a namespace is made by unshare, which becomes the program itself", () => {
 });
 
 test.runIf(process.platform === "linux")(
-  "binaries whose links were never made run once they are copied",
+  "binaries without their links run once they are copied",
   async () => {
     const scratch = await mkdtemp(join(tmpdir(), "towpath-links-"));
     const found = await findBinaries();
@@ -52,7 +52,7 @@ test.runIf(process.platform === "linux")(
 );
 
 test.runIf(process.getuid?.() === 0)(
-  "binaries under a closed directory are copied to a readable one",
+  "binaries in a closed directory are copied to a readable one",
   async () => {
     const account = await findUnprivilegedAccount();
     const asAccount: RunAs = { kind: "account", ...(account ?? { uid: 65_534, gid: 65_534 }) };

@@ -2,13 +2,13 @@ import { execFile, type SpawnOptions } from "node:child_process";
 import { readFile } from "node:fs/promises";
 
 /**
- * How Postgres's programs are started; they refuse to run as root.
- * `self`: as the present user. `account`: as an unprivileged account, by root.
- * `namespace`: by root in a user namespace that shows it as an unprivileged user, so that files stay root's.
+ * The user who runs Postgres's programs, which refuse to run as root. `self`: the present user. `account`: an
+ * unprivileged account, started by root. `namespace`: started by root in a user namespace that maps it to an
+ * unprivileged user, so that root keeps the files.
  */
 export type RunAs = { kind: "self" } | { kind: "account" | "namespace"; uid: number; gid: number };
 
-/** A command line with what `spawn` needs to start it. */
+/** A command line with the options for `spawn`. */
 export interface Invocation {
   file: string;
   args: string[];
@@ -18,7 +18,7 @@ export interface Invocation {
 const PROBE_TIMEOUT_MS = 30_000;
 const OUTPUT_LIMIT_BYTES = 1 << 20;
 
-/** The command line that starts a program in the given way, with nothing of our own environment. */
+/** The command line that runs a program as the given user, without our environment. */
 export function invocationFor(runAs: RunAs, program: { file: string; args: string[] }): Invocation {
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
   if (runAs.kind === "self") return { ...program, options: { env } };
@@ -27,13 +27,13 @@ export function invocationFor(runAs: RunAs, program: { file: string; args: strin
   return { file: "unshare", args: [...mapping, program.file, ...program.args], options: { env } };
 }
 
-/** What a finished program left: its exit code (undefined when it could not be started) and both outputs. */
+/** The exit code of a program (undefined if it could not start) and both outputs. */
 export interface ProgramResult {
   code: number | undefined;
   output: string;
 }
 
-/** Runs a program to its end and never rejects: the caller decides what a failure means. */
+/** Runs a program to its end. Never rejects: the caller decides what a failure means. */
 export function runProgram(
   runAs: RunAs,
   program: { file: string; args: string[]; timeoutMs?: number },
@@ -50,18 +50,18 @@ export function runProgram(
   });
 }
 
-/** Whether a program started that way can enter a directory: asked of the kernel, not computed from modes. */
+/** Whether such a program can enter a directory. The kernel decides, not the modes. */
 export async function canEnter(runAs: RunAs, dir: string): Promise<boolean> {
   const args = ["-c", 'cd -- "$1"', "sh", dir];
   return (await runProgram(runAs, { file: "/bin/sh", args })).code === 0;
 }
 
-/** Whether a Postgres installation can be executed that way. */
+/** Whether that user can run a Postgres installation. */
 export async function canExecute(runAs: RunAs, postgres: string): Promise<boolean> {
   return (await runProgram(runAs, { file: postgres, args: ["--version"] })).code === 0;
 }
 
-/** The `nobody` account of this machine, if it has one; initdb needs a user that has a name. */
+/** The `nobody` account of this machine, if it has one. initdb needs a user with a name. */
 export async function findUnprivilegedAccount(): Promise<{ uid: number; gid: number } | undefined> {
   const passwd = await readFile("/etc/passwd", "utf8").catch(() => "");
   const fields = passwd

@@ -10,8 +10,8 @@ const textOf = (path: string) =>
   );
 
 /**
- * The connection string of the embedded database that another process of this machine runs in a directory, or null when
- * none does. Whoever may read the directory's password is its operator.
+ * The connection string of the embedded database that another process runs in a directory. Null if none does. A caller
+ * who may read the directory's password is its operator.
  */
 export async function findRunningPostgres(dir: string): Promise<string | null> {
   const root = (await readLocation(dir)) ?? dir;

@@ -13,15 +13,15 @@ export interface PostgresExit {
   signal: NodeJS.Signals | null;
 }
 
-/** A running postmaster that is our child. */
+/** A running postmaster, a child of this process. */
 export interface ServerProcess {
   pid: number;
   exited: Promise<PostgresExit>;
-  /** Fast stop; immediate, then by force when it takes too long. Idempotent. */
+  /** Stops fast; if that takes too long, immediately, then by force. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** What one start of the server needs. */
+/** The parameters of one start. */
 export interface ServerOptions {
   placement: Placement;
   dataDir: string;
@@ -31,7 +31,7 @@ export interface ServerOptions {
   log: (line: string) => void;
 }
 
-/** Replaying the log of a server that was killed takes time, so this is generous. */
+/** Generous, because replaying the log of a killed server takes time. */
 const READY_TIMEOUT_MS = 180_000;
 const FAST_STOP_MS = 20_000;
 const IMMEDIATE_STOP_MS = 10_000;
@@ -41,7 +41,7 @@ type Postmaster = ChildProcessByStdio<null, null, Readable>;
 
 /**
  * Starts a postmaster and resolves when it accepts connections.
- * @throws PostgresStartError `port-taken`, `start-failed` or `start-timed-out`; nothing is left running then.
+ * @throws PostgresStartError `port-taken`, `start-failed` or `start-timed-out`; nothing then stays running.
  */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const {
@@ -52,13 +52,13 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
     file: options.placement.binaries.postgres,
     args: serverArguments(options),
   });
-  // Postgres itself decides whether the pid in postmaster.pid is a rival, and disregards the one named here.
+  // Postgres decides whether the pid in postmaster.pid is a rival, and ignores the one in this variable.
   const ignored = options.unrelatedPid === undefined ? {} : { PG_GRANDPARENT_PID: `${options.unrelatedPid}` };
   const child = spawn(file, args, {
     ...runAs,
     env: { ...runAs.env, ...ignored },
     cwd: "/",
-    // A session of its own: Ctrl-C at the terminal must reach the control plane first, which then stops the database.
+    // A session of its own: Ctrl-C must reach the control plane first, which then stops the database.
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -73,7 +73,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
     await stop();
     throw error;
   }
-  // A pid exists: the child spoke.
+  // The child has printed a line, so it has a pid.
   return { pid: child.pid ?? 0, exited, stop };
 }
 
@@ -83,7 +83,7 @@ function serverArguments(options: ServerOptions): string[] {
     unix_socket_directories: "",
     timezone: "UTC",
     log_timezone: "UTC",
-    // Statements and details of errors hold values that people stored; they stay out of our log.
+    // Statements and details of errors contain stored values. They must not reach our log.
     log_min_messages: "log",
     log_min_error_statement: "panic",
     log_error_verbosity: "terse",
@@ -150,7 +150,7 @@ function startFailed(options: ServerOptions, recent: string[]): PostgresStartErr
   return new PostgresStartError(
     "start-failed",
     `The embedded database in ${options.dataDir} did not start: ${reason.replace(/^.*?(FATAL|PANIC):\s*/, "")}. ` +
-      "Move that directory away to begin with an empty database, or set DATABASE_URL.",
+      "Move that directory away to start with an empty database, or set DATABASE_URL.",
   );
 }
 
@@ -158,6 +158,6 @@ function startTimedOut(dataDir: string): PostgresStartError {
   return new PostgresStartError(
     "start-timed-out",
     `The embedded database in ${dataDir} was not ready after ${READY_TIMEOUT_MS / 1000} s. ` +
-      "It may be replaying a long log on a slow disk: start again to let it go on.",
+      "It may be replaying a long log on a slow disk. Start again to let it continue.",
   );
 }

@@ -40,7 +40,7 @@ async function query<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): P
   }
 }
 
-/** Starts the database from a process of its own, which a test may kill. */
+/** Starts the database from a separate process, which a test may kill. */
 async function startInChild(name: string) {
   const child = spawn(
     process.execPath,
@@ -98,7 +98,7 @@ describe("a database directory", () => {
     await server.stop();
   });
 
-  test("moves to another port when its own was taken meanwhile", async () => {
+  test("moves to another port when its own is in use", async () => {
     const first = await start("moved-port");
     await first.stop();
     const squatter = createServer().listen(first.port, "127.0.0.1");
@@ -109,14 +109,14 @@ describe("a database directory", () => {
     squatter.close();
   });
 
-  test("refuses a port that was asked for and is taken, with a sentence", async () => {
+  test("refuses a requested port that is in use, with a sentence", async () => {
     const squatter = createServer().listen(0, "127.0.0.1");
     await once(squatter, "listening");
     const address = squatter.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     await expect(start("taken-port", { port })).rejects.toMatchObject({
       code: "port-taken",
-      message: expect.stringContaining(`Port ${port} on 127.0.0.1 is taken`),
+      message: expect.stringContaining(`Port ${port} on 127.0.0.1 is in use`),
     });
     squatter.close();
   });
@@ -129,7 +129,7 @@ describe("a database directory", () => {
     });
   });
 
-  test("whose initialisation was cut off is initialised again", async () => {
+  test("whose initialisation was interrupted is initialised again", async () => {
     await mkdir(join(scratch, "cut-off", "data.partial"), { recursive: true });
     await writeFile(join(scratch, "cut-off", "data.partial", "PG_VERSION"), "18\n");
     const server = await start("cut-off");
@@ -139,7 +139,7 @@ describe("a database directory", () => {
 });
 
 describe("a server whose parent was killed", () => {
-  test("is stopped and started anew by the next start, with every acknowledged row", async () => {
+  test("is stopped and restarted by the next start, with every acknowledged row", async () => {
     const earlier = await startInChild("orphan");
     await query(earlier.url, (sql) => sql`create table cargo as select generate_series(1, 1000) as id`);
     const orphan = await identifyProcess(earlier.pid);
@@ -176,7 +176,7 @@ describe("a server whose parent was killed", () => {
     await (await start("shared")).stop();
   });
 
-  test("is not confused with an unrelated process that got its pid", async () => {
+  test("is not confused with an unrelated process that has its pid", async () => {
     const first = await start("recycled");
     await first.stop();
     const account = isRoot ? { uid: 65_534, gid: 65_534 } : {};
@@ -191,7 +191,7 @@ describe("a server whose parent was killed", () => {
   });
 });
 
-test("the end of a server that nobody stopped is told, and a stop is not", async () => {
+test("an unexpected end of the server is reported, and a stop is not", async () => {
   const told: unknown[] = [];
   const ended = Promise.withResolvers<void>();
   const onExit = (exit: unknown) => {
@@ -209,7 +209,7 @@ test("the end of a server that nobody stopped is told, and a stop is not", async
   await (await start("ends")).stop();
 });
 
-test("the log tells nothing of the values in failing statements", async () => {
+test("the log does not contain the values in failing statements", async () => {
   const lines: string[] = [];
   const server = await start("quiet", { log: (line) => lines.push(line) });
   await query(server.url, async (sql) => {
@@ -237,7 +237,7 @@ describe.runIf(isRoot)("started by root", () => {
     await server.stop();
   });
 
-  test("a directory that is closed to other users is reached, by a namespace or by moving the data", async () => {
+  test("a directory that is closed to other users is reached by a namespace or by moving the data", async () => {
     await mkdir(join(scratch, "closed"), { mode: 0o700 });
     for (const allowNamespace of [true, false]) {
       const name = `closed/${allowNamespace}`;

@@ -7,31 +7,31 @@ import { type Placement, placeServer } from "./placement.ts";
 import { choosePort, rememberPort } from "./port.ts";
 import { type PostgresExit, type ServerProcess, startServer } from "./server.ts";
 
-/** How the embedded database is started. */
+/** Options of the embedded database. */
 export interface EmbeddedPostgresOptions {
-  /** The directory for the data and everything beside it; made when missing. */
+  /** The directory for the data and the files beside it. Created if it is missing. */
   dir: string;
-  /** The port on 127.0.0.1. @default the one of the last start if it is free, else any free one */
+  /** The port on 127.0.0.1. @default the last one if it is free, else any free one */
   port?: number;
-  /** Receives what the server and the launcher say, a line at a time, without values that were stored. */
+  /** Receives the output of the server and the launcher line by line, without stored values. */
   log: (line: string) => void;
-  /** Called once if the server ends although nobody stopped it. */
+  /** Called once if the server ends unexpectedly. */
   onExit?: (exit: PostgresExit) => void;
   /** Server settings, passed as `-c name=value`. @default none */
   settings?: Readonly<Record<string, string>>;
-  /** Whether root may use a user namespace to reach a directory that is closed to other users. @default true */
+  /** Whether root may use a user namespace for a directory that other users cannot enter. @default true */
   allowNamespace?: boolean;
 }
 
 /** A running embedded database. */
 export interface EmbeddedPostgres {
-  /** The connection string, password included: treat it as a secret. */
+  /** The connection string with the password: a secret. */
   url: string;
   port: number;
   /** The postmaster's process id. */
   pid: number;
   dataDir: string;
-  /** Stops the server fast but cleanly and gives the directory free. Idempotent. */
+  /** Stops the server quickly and cleanly, and releases the directory. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -39,11 +39,11 @@ const START_TRIES = 5;
 const RETRY_MS = 500;
 
 /**
- * Starts the Postgres that comes with the npm packages, creating its data directory on first use.
+ * Starts the Postgres of the npm packages, and creates its data directory on first use.
  *
- * A server left behind by a parent that was killed is stopped first; one whose parent is alive is left alone.
- * After a kill -9 of both, Postgres replays its log and no acknowledged write is missing.
- * @throws PostgresStartError with a sentence that says what to do.
+ * A server whose parent was killed is stopped first; one whose parent is alive is left alone. After a kill -9 of both,
+ * Postgres replays its log and no acknowledged write is missing.
+ * @throws PostgresStartError with the next step.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const placement = await placeServer(options);
@@ -100,8 +100,8 @@ async function startWithFreePort(args: {
 }
 
 /**
- * Two failures pass by themselves: the port was taken between choosing and binding it, and the backends of a
- * postmaster that was killed still hold its shared memory for a moment.
+ * Two failures end by themselves: another program took the port after it was chosen, or the backends of a killed
+ * postmaster still hold its shared memory.
  */
 function mayPass(error: unknown, wantedPort: number | undefined): boolean {
   if (!(error instanceof PostgresStartError)) return false;

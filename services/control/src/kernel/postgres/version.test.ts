@@ -6,11 +6,11 @@ test("a server of Postgres 15 or later is accepted", async () => {
   expect(await checkServerVersion(async () => "180004")).toBe(18);
 });
 
-test("an older server is refused with a sentence that says what to do", async () => {
+test("an older server is refused with the next step", async () => {
   await expect(checkServerVersion(async () => "140012")).rejects.toMatchObject({
     code: "server-too-old",
     message:
-      "The database at DATABASE_URL is Postgres 14; Towpath needs Postgres 15 or later. " +
+      "The database at DATABASE_URL is Postgres 14. Towpath needs Postgres 15 or later. " +
       "Upgrade that server, or unset DATABASE_URL to use the embedded database.",
   });
 });

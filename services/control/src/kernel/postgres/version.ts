@@ -1,6 +1,6 @@
 import { PostgresStartError } from "./errors.ts";
 
-/** The oldest major version of Postgres that an external database may have. */
+/** The oldest major version of Postgres for an external database. */
 const OLDEST_SERVER_MAJOR = 15;
 
 /**
@@ -16,7 +16,7 @@ export async function checkServerVersion(readVersion: () => Promise<string>): Pr
   const found = Number.isInteger(major) && major > 0 ? `Postgres ${major}` : `version "${reported}"`;
   throw new PostgresStartError(
     "server-too-old",
-    `The database at DATABASE_URL is ${found}; Towpath needs Postgres ${OLDEST_SERVER_MAJOR} or later. ` +
+    `The database at DATABASE_URL is ${found}. Towpath needs Postgres ${OLDEST_SERVER_MAJOR} or later. ` +
       "Upgrade that server, or unset DATABASE_URL to use the embedded database.",
   );
 }

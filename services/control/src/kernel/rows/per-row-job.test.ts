@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const columns = { workspaceId: sql`i.workspace_id`, id: sql`i.id` };
 
-/** Work on the items, told to `handled` by whoever does it. */
+/** Work on the items, reported to `handled`. */
 function workOf(hold: RowWork<WorkRow>["hold"], act: (rows: readonly WorkRow[]) => Promise<void>) {
   return perRowJob<WorkRow>({
     name: `items-${hold}`,
@@ -60,7 +60,7 @@ async function plantItems(count: number): Promise<string[]> {
 
 describe("two control planes at once", () => {
   test.each(["locks", "claims", "claims-each"] as const)(
-    "do no row twice, and neither waits: %s",
+    "handle no row twice, and neither waits: %s",
     async (hold) => {
       const ids = await plantItems(20);
       const handled: string[] = [];
@@ -75,7 +75,7 @@ describe("two control planes at once", () => {
       const first = slow.runOnce(one);
       await begun.promise;
       const before = handled.length;
-      // While the first is in the midst of its share, the other does what is left of its own round.
+      // While the first handles its share, the other handles the rest.
       await quick.runOnce(other);
       if (hold !== "claims") expect(handled.length).toBeGreaterThan(before);
       goOn.resolve();
@@ -87,7 +87,7 @@ describe("two control planes at once", () => {
   );
 });
 
-test("what fails for want of the database is nobody's fault: no row is set aside", async () => {
+test("a failure of the database sets no row aside", async () => {
   await plantItems(2);
   const periodicJob = workOf("locks", async () => {
     throw Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" });
@@ -96,7 +96,7 @@ test("what fails for want of the database is nobody's fault: no row is set aside
   expect(await one.database.sql`select from poisoned_row`).toHaveLength(0);
 });
 
-test("a row that fails again and again is tried ever less often, once an hour at last", async () => {
+test("a row that keeps failing is tried ever less often, at last once an hour", async () => {
   const row = { job: "items", workspaceId: randomUUID(), id: randomUUID(), subjectId: null };
   const pauses: number[] = [];
   for (let failure = 0; failure < 14; failure++) {
@@ -118,7 +118,7 @@ describe("a row that was set aside", () => {
     one.database.sql<{ failures: number; isDue: boolean }[]>`
       select failures, not_before <= now() as "isDue" from poisoned_row where job = ${job}`;
 
-  /** A row whose next try is due. */
+  /** A row that is due for a retry. */
   async function plantAside(hold: RowWork<WorkRow>["hold"]) {
     await plantItems(2);
     await one.database.sql`delete from item where ctid = (select min(ctid) from item)`;
@@ -132,7 +132,7 @@ describe("a row that was set aside", () => {
   }
 
   test.each(["locks", "claims", "claims-each"] as const)(
-    "stays so, without a further failure, while somebody else works on it; then it is taken up: %s",
+    "stays so, without a further failure, while another process handles it; then it is taken off the list: %s",
     async (hold) => {
       const job = await plantAside(hold);
       const handled: string[] = [];
@@ -154,14 +154,14 @@ describe("a row that was set aside", () => {
     },
   );
 
-  test.each(["locks", "claims"] as const)("is taken up once it is gone: %s", async (hold) => {
+  test.each(["locks", "claims"] as const)("is taken off the list once it is gone: %s", async (hold) => {
     const job = await plantAside(hold);
     await one.database.sql`delete from item`;
     await retryPeriodicJob([workOf(hold, async () => {})]).runOnce(one);
     expect(await aside(job)).toEqual([]);
   });
 
-  test("by a periodic job that only another release has is left to that release", async () => {
+  test("by a job that only another release has is left to that release", async () => {
     const job = await plantAside("locks");
     expect(await retryPeriodicJob([]).runOnce(one)).toEqual({ worked: false });
     expect(await aside(job)).toEqual([{ failures: 1, isDue: true }]);

@@ -17,48 +17,54 @@ import {
   untilRetry,
 } from "./poison.ts";
 
-/** A row that is to be worked on. Where people look at something else than it, `subjectId` says at what. */
+/** A row to be handled. `subjectId` is set if people look at another thing than the row. */
 export interface WorkRow extends RowName {
   readonly subjectId?: string | null;
 }
 
-/** Which rows are asked for. */
+/** The rows to find. */
 export interface Which {
   readonly limit: number;
-  /** The condition that says so, as SQL over the columns of the row. */
+  /** The condition for them, as SQL over the columns of the row. */
   among(columns: RowColumns): SQL;
   /** Only looks: locks no row, and skips none that is locked. @default false */
   readonly looks?: boolean;
 }
 
-/** How a statement that finds rows ends: it locks those of a table or alias, and skips what others hold, unless it only looks. */
+/**
+ * The end of a statement that finds rows. Unless it only looks, it locks the rows of a table or alias and skips locked
+ * ones.
+ */
 export function lockedOf({ looks }: Which, table: SQL): SQL {
   return looks === true ? sql`` : sql`for update of ${table} skip locked`;
 }
 
-/** Work on rows that come due. */
+/** The work on rows that come due. */
 export interface RowWork<Row extends WorkRow>
   extends Pick<PeriodicJob, "name" | "everyMs" | "restMs" | "wakeOn" | "wakeKey"> {
-  /** As of a periodic job; `among` leaves out what was set aside. */
+  /** As of a periodic job; `among` excludes rows that were set aside. */
   nextInMs?(deps: Pick<Deps, "clock" | "config">, among: Which["among"]): SQL;
   /** The most rows of one round. */
   readonly batch: number;
-  /** Whether another round follows each that handled some: handling a row may make it due again. @default when it was full */
+  /**
+   * Whether another round follows each round that handled a row, because a handled row may be due again. @default only
+   * after a full round
+   */
   readonly repeats?: boolean;
   /**
-   * How a round claims its share, where several processes run it at once.
-   * - `locks`: `find` locks what it finds, and skips what others hold. A round is one transaction.
-   * - `claims`: `find` locks nothing, since `act` takes other locks first. A transaction for each tenant of a round.
-   * - `claims-each`: as `claims`, with a transaction for each row, since the locks of two rows have no order.
+   * How concurrent processes divide the rows.
+   * - `locks`: `find` locks its rows and skips locked ones. A round is one transaction.
+   * - `claims`: `find` locks nothing, because `act` takes other locks first. A round has a transaction for each tenant.
+   * - `claims-each`: as `claims`, with a transaction for each row, because the locks of two rows have no order.
    */
   readonly hold: "locks" | "claims" | "claims-each";
-  /** Rows whose turn it is. */
+  /** Finds due rows. */
   find(from: Queryable, deps: Deps, which: Which): Promise<Row[]>;
-  /** Handles rows, all of them or, by throwing, none. */
+  /** Handles all rows. Handles none if it throws. */
   act(tx: Tx, deps: Deps, rows: readonly Row[]): Promise<void>;
 }
 
-/** A periodic job whose rows cannot hold each other up. */
+/** A periodic job whose rows cannot delay each other. */
 export interface PerRowJob extends PeriodicJob {
   readonly retried: Retried;
 }
@@ -74,8 +80,8 @@ const only =
     sql`${workspaceId} = ${args.workspaceId} and ${id} = any(${textArray(args.ids)}::uuid[])`;
 
 /**
- * Sets a row aside that could not be handled, and tells the operator. Throws the error on if the database is away: that is
- * no fault of the row.
+ * Sets a failed row aside and logs it. Rethrows the error if the database is away, because that is not the fault of the
+ * row.
  */
 export async function poisoned(deps: Deps, row: Poisoned, error: unknown): Promise<void> {
   if (isNobodysFault(error)) throw error;
@@ -95,7 +101,7 @@ const named = (job: string, { workspaceId, id, subjectId }: WorkRow): Poisoned =
   subjectId: subjectId === undefined ? id : subjectId,
 });
 
-/** One row at a time, each found anew: one that fails is set aside, and so not found again. */
+/** Handles one row at a time, each in a search of its own. A failed row is set aside, so the next search skips it. */
 async function oneByOne<Row extends WorkRow>(deps: Deps, work: RowWork<Row>): Promise<number> {
   let handled = 0;
   for (let count = 0; count < work.batch; count++) {
@@ -133,7 +139,7 @@ async function lockedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>):
   }
 }
 
-/** Of these rows of one tenant, those that nobody else works on at this moment. The claim ends with the transaction. */
+/** Those of these rows of one tenant that nobody else handles now. The claim ends with the transaction. */
 async function claimed(tx: Tx, job: string, rows: readonly RowName[]): Promise<string[]> {
   const found = await prepared<{ id: string }>(
     tx,
@@ -199,9 +205,9 @@ async function eachClaimed<Row extends WorkRow>(
 }
 
 /**
- * Makes a periodic job of work on rows. Each row, or each tenant's, commits by itself where it matters: a row that cannot be handled
- * is set aside with a growing pause, shown where people look for it, and nothing else waits for it. Several processes may
- * run the periodic job at once: each takes other rows.
+ * Makes a periodic job that handles rows. Each row, or each tenant's rows, commit by themselves where it matters. A row
+ * that fails is set aside with a growing pause and shown to people; nothing else waits for it. Several processes may
+ * run the job at once: each takes different rows.
  */
 export function perRowJob<Row extends WorkRow>(work: RowWork<Row>): PerRowJob {
   const { name, everyMs, restMs, wakeOn, wakeKey, nextInMs } = work;
@@ -237,13 +243,13 @@ async function retryRow<Row extends WorkRow>(
   return found.length > 0 || (await work.find(tx, deps, { ...which, looks: true })).length === 0;
 }
 
-/** The most rows that one round tries again. */
+/** The most rows that one round retries. */
 const RETRY_BATCH = 50;
 
 /**
- * Tries rows again that were set aside, of all periodic jobs: so that the periodic jobs themselves need not look for them. A row that is
- * gone, or no longer due, is taken up as well. One that somebody else works on is tried a little later. Rows of other periodic jobs than
- * these are left alone: another release of the control plane has them.
+ * Retries rows of all periodic jobs that were set aside, so that the jobs need not look for them. A row that is gone or
+ * no longer due is taken off the list. A row that another process handles is retried a little later. Rows of unknown
+ * jobs are left alone: they belong to another release of the control plane.
  */
 export function retryPeriodicJob(periodicJobs: readonly PeriodicJob[]): PeriodicJob {
   const byName = new Map(

@@ -5,20 +5,20 @@ import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
 import { prepared } from "../prepared.ts";
 
-/** A row that a periodic job works on, by its tenant and id. */
+/** A row of a periodic job, by its tenant and id. */
 export interface RowName {
   readonly workspaceId: string;
   readonly id: string;
 }
 
-/** A row that a periodic job could not handle, with what people look at when they look for it. */
+/** A row that a periodic job could not handle, and the thing where people see that. */
 export interface Poisoned extends RowName {
   readonly job: string;
-  /** The run, schedule, backfill or notifier that it concerns. */
+  /** The run, schedule, backfill or notifier that it belongs to. */
   readonly subjectId: string | null;
 }
 
-/** The first pause before such a row is tried again, the longest one, seconds, and from which failure on it lasts so long. */
+/** The pauses before such a row is retried, seconds: the first, the longest, and the number of failures that reaches it. */
 const FIRST_PAUSE_SECONDS = 5;
 const LONGEST_PAUSE_SECONDS = 3_600;
 const DOUBLINGS_MAX = 10;
@@ -26,27 +26,27 @@ const DOUBLINGS_MAX = 10;
 /** The longest message that is kept. */
 const MESSAGE_CHARS = 500;
 
-/** The columns that tell a row's tenant and id in a statement. */
+/** The columns with a row's tenant and id in a statement. */
 export interface RowColumns {
   readonly workspaceId: SQL;
   readonly id: SQL;
 }
 
-/** Whether no row of a job is set aside under these names, as SQL. Primary key of poisoned_row, which is all but empty. */
+/** Whether no such row of a job is set aside, as SQL. Primary key of poisoned_row, which is nearly empty. */
 export function isSound(job: string, { workspaceId, id }: RowColumns): SQL {
   return sql`not exists (select 1 from poisoned_row p
     where p.job = ${job} and p.workspace_id = ${workspaceId} and p.row_id = ${id})`;
 }
 
-/** What may be said to people: the text of an unexpected error may hold values. */
+/** The message for people. The text of an unexpected error may contain values. */
 function messageOf(error: unknown): string {
   if (error instanceof Problem) return error.message.slice(0, MESSAGE_CHARS);
-  return "An unexpected error of the control plane. Its log tells which.";
+  return "An unexpected error of the control plane. Its log has the reason.";
 }
 
 /**
- * Sets a row aside, for longer each time, with jitter: from here on the periodic job does without it until it is tried again.
- * @returns how often it has failed, and until when it is left alone.
+ * Sets a row aside with a growing pause and jitter. The periodic job skips it until it is retried.
+ * @returns how often it has failed, and when it is retried.
  */
 export async function setAside(
   to: Queryable,
@@ -67,7 +67,7 @@ export async function setAside(
   return kept ?? { failures: 1, notBefore: "" };
 }
 
-/** Takes a row up again: it was handled, or is gone. */
+/** Takes a row off the list: it was handled, or is gone. */
 export async function takeUp(to: Queryable, args: { job: string } & RowName): Promise<void> {
   await prepared(
     to,
@@ -75,7 +75,7 @@ export async function takeUp(to: Queryable, args: { job: string } & RowName): Pr
   );
 }
 
-/** Leaves a row alone for the first pause once more, since somebody else works on it now. It has not failed again. */
+/** Sets a row aside for another first pause, because another process handles it now. This is not a failure. */
 export async function postpone(to: Queryable, clock: Clock, args: { job: string } & RowName): Promise<void> {
   await prepared(
     to,
@@ -84,13 +84,13 @@ export async function postpone(to: Queryable, clock: Clock, args: { job: string 
   );
 }
 
-/** Milliseconds until the first row of these jobs is to be tried again, or null. Index poisoned_row_due. */
+/** Milliseconds until the first row of these jobs is due for a retry, or null. Index poisoned_row_due. */
 export function untilRetry(clock: Clock, jobs: readonly string[]): SQL {
   return sql`select extract(epoch from min(not_before) - ${now(clock)}) * 1000 from poisoned_row
     where job = any(${textArray(jobs)}::text[])`;
 }
 
-/** Rows of these jobs that are to be tried again by now, first due first. Index poisoned_row_due. */
+/** Rows of these jobs that are due for a retry, first due first. Index poisoned_row_due. */
 export function listRetries(
   from: Queryable,
   clock: Clock,
@@ -103,7 +103,7 @@ export function listRetries(
   );
 }
 
-/** What could not be done about runs, schedules, backfills or notifiers of a workspace, by their ids. Index poisoned_row_subject. */
+/** The failures about runs, schedules, backfills or notifiers of a workspace, by their ids. Index poisoned_row_subject. */
 export async function readTroubles(
   from: Queryable,
   args: { workspaceId: string; subjectIds: readonly string[] },
