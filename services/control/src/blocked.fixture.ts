@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { sql } from "#sql";
 import type { TestEnv } from "./test-env.fixture.ts";
 
-/** Resolves when so many statements of the test's database wait for a lock. */
+/** Resolves when this many statements of the test's database wait for a lock. */
 export async function untilBlocked({ deps }: Pick<TestEnv, "deps">, statements: number = 1): Promise<void> {
   const blocked = async () => {
     const [row] = await deps.database.db.execute<{ count: number }>(sql`select count(*)::int as count

@@ -1,11 +1,11 @@
-/** What must be closed again, last opened first. */
+/** Resources to close, last opened first. */
 export interface Closers {
   push(close: () => Promise<void>): void;
-  /** Closes everything, each step whatever became of the others. Idempotent. */
+  /** Closes everything, even if a step fails. Idempotent. */
   closeAll(): Promise<void>;
 }
 
-/** Remembers what was opened, so that a failed start and a shutdown give back the same things in the same order. */
+/** Collects opened resources, so that a failed start and a shutdown close them in the same order. */
 export function openClosers(onError: (error: unknown) => void): Closers {
   const open: (() => Promise<void>)[] = [];
   let closing: Promise<void> | undefined;

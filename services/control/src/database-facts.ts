@@ -3,34 +3,34 @@ import postgres from "postgres";
 import { type Config, sqlState, WAKE_CONNECTIONS } from "./kernel/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** How long an external database may take to answer the first question, seconds. */
+/** How long an external database may take to accept the first connection, seconds. */
 const CONNECT_TIMEOUT_SECONDS = 10;
 
-/** What one address says of the database that it leads to. */
+/** Facts about the database at an address. */
 export interface DatabaseFacts {
-  /** As `show server_version_num` has it. */
+  /** The value of `server_version_num`. */
   readonly version: string;
-  /** Which server of the world it is, with its standbys and copies. */
+  /** The system identifier, which a server shares with its standbys and copies. */
   readonly system: string;
   readonly name: string;
   readonly isStandby: boolean;
-  /** Something between shares the server's connections among its clients. */
+  /** A connection pooler answers at this address. */
   readonly isPooled: boolean;
-  /** How many connections this user may have here, and how many there are. */
+  /** How many connections this user may open, and how many are open. */
   readonly allowed: number;
   readonly inUse: number;
 }
 
-/** Which variable an address came from. */
+/** The variable that holds an address. */
 export type AddressVariable = "DATABASE_URL" | "DATABASE_DIRECT_URL" | "DATABASE_READ_URL";
 
-/** Where a database is, without who may enter. */
+/** The host and name of a database, without credentials. */
 export function placeOf(url: string): string {
   const { host, pathname } = new URL(url);
   return `${host}${pathname}`;
 }
 
-/** SQLSTATE classes by which a server that was reached refuses us: wrong password, no such database or role. */
+/** SQLSTATE classes of a refused connection: wrong password, or no such database or role. */
 const REFUSALS = ["28", "3D"];
 
 function unreachable(args: { url: string; variable: AddressVariable; cause: unknown }): StartError {
@@ -39,7 +39,7 @@ function unreachable(args: { url: string; variable: AddressVariable; cause: unkn
   if (state !== null && REFUSALS.includes(state.slice(0, 2)))
     return new StartError(
       "database-refused",
-      `The database at ${placeOf(url)} refuses the connection (${state}). Check the user, password and name in ${variable}.`,
+      `The database at ${placeOf(url)} refuses the connection (${state}). Check the user, password and database name in ${variable}.`,
       cause,
     );
   const instead = variable === "DATABASE_URL" ? ", or unset DATABASE_URL to use the embedded database" : "";
@@ -62,8 +62,8 @@ const READ_FACTS = `
       (select nullif(datconnlimit, -1) from pg_database where datname = current_database())) as allowed`;
 
 /**
- * Asks an address what it leads to. A server tells each new connection the number of its process; a pooler has no process
- * for it and tells another than the one that then answers.
+ * Reads facts about the database at an address. A server announces to each new connection the id of the process that
+ * serves it; behind a pooler another process answers.
  * @throws StartError `database-unreachable` or `database-refused`.
  */
 export async function readFacts(args: { url: string; variable: AddressVariable }): Promise<DatabaseFacts> {
@@ -84,7 +84,7 @@ export async function readFacts(args: { url: string; variable: AddressVariable }
   }
 }
 
-/** How many connections a process opens at most: to the server, and to the read replica. */
+/** The most connections that a process opens: to the server, and to the read replica. */
 export interface ConnectionPlan {
   readonly work: number;
   readonly reads: number;
@@ -92,7 +92,7 @@ export interface ConnectionPlan {
   readonly total: number;
 }
 
-/** The sum of what the configuration lets a process open. */
+/** The connections that the configuration allows, with their sum. */
 export function planConnections(config: Pick<Config, "workConnections" | "readConnections">): ConnectionPlan {
   const { workConnections: work, readConnections: reads } = config;
   return { work, reads, wakeUps: WAKE_CONNECTIONS, total: work + reads + WAKE_CONNECTIONS };
@@ -101,8 +101,8 @@ export function planConnections(config: Pick<Config, "workConnections" | "readCo
 const LESS = "Lower TOWPATH_WORK_CONNECTIONS or TOWPATH_READ_CONNECTIONS";
 
 /**
- * Compares what this process may open with what the server allows, and prints both.
- * @param args.opens how many connections it opens of this address
+ * Compares the connections of this process with those that the server allows, and logs both.
+ * @param args.opens how many connections it opens to this address
  * @throws StartError `too-few-connections` if the server allows fewer than this process alone may open.
  */
 export function checkConnections(args: {
@@ -123,6 +123,6 @@ export function checkConnections(args: {
   else
     log.warn(
       counts,
-      `connections to the database may run out: this process opens up to ${opens}, others have ${inUse} of ${allowed} now. ${LESS}, or raise max_connections`,
+      `connections to the database may run out: this process opens up to ${opens}, other clients use ${inUse} of ${allowed} now. ${LESS}, or raise max_connections`,
     );
 }

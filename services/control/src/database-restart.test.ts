@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EmbeddedPostgres, parseConfig, startEmbeddedPostgres } from "./kernel/index.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
-/** A database of this file's own, because it is killed and started again. */
+/** This file has its own database, because tests kill and restart it. */
 let dir: string;
 let server: RunningServer;
 let cluster: EmbeddedPostgres;
@@ -44,7 +44,7 @@ async function ask(path: string, body?: unknown): Promise<Response> {
   return fetch(`${server.url}${path}`, { headers, ...init });
 }
 
-/** Asks until it is answered: each answer before that says that the same may succeed later. */
+/** Repeats a request until it succeeds. Each failure before that must be retryable. */
 async function askUntilAnswered(path: string, body?: unknown): Promise<Response> {
   for (;;) {
     const answer = await ask(path, body);
@@ -54,7 +54,7 @@ async function askUntilAnswered(path: string, body?: unknown): Promise<Response>
   }
 }
 
-/** Holds transactions open on all connections but the ones for people, and says when they have ended. */
+/** Opens transactions on all connections except those for people, and resolves when they have ended. */
 function holdTransactions(count: number) {
   const { db } = server.deps.database;
   const entered = Array.from({ length: count }, () => Promise.withResolvers<void>());
@@ -68,7 +68,7 @@ function holdTransactions(count: number) {
   return { entered: Promise.all(entered.map(({ promise }) => promise)), ends: Promise.allSettled(ends) };
 }
 
-/** Waits for a wake that only the database can bring: it is sent by another program. */
+/** Waits for a wake-up that another program sends through the database. */
 async function hearOf(key: string): Promise<void> {
   const heard = Promise.withResolvers<void>();
   const unsubscribe = server.deps.wakes.subscribe("run", key, () => heard.resolve());
@@ -79,7 +79,7 @@ async function hearOf(key: string): Promise<void> {
   await other.end();
 }
 
-/** Waits until the sequencer has given all changes their positions, by the wakes that it sends itself. */
+/** Waits until the sequencer has given all changes their positions, woken only by itself. */
 async function untilStamped(): Promise<void> {
   const { database, wakes } = server.deps;
   for (;;) {
@@ -95,12 +95,12 @@ async function untilStamped(): Promise<void> {
 
 async function listening(): Promise<void> {
   const back = Promise.withResolvers<void>();
-  const unsubscribe = server.deps.wakes.subscribe("pool", "nobody wakes this one", () => back.resolve());
+  const unsubscribe = server.deps.wakes.subscribe("pool", "nobody sends this wake-up", () => back.resolve());
   await back.promise;
   unsubscribe();
 }
 
-test("the database is killed with transactions open: callers are told to come back, and everything goes on", async () => {
+test("the database is killed with open transactions: callers are told to retry, and everything continues", async () => {
   const held = holdTransactions(5);
   await held.entered;
   const { port } = cluster;
@@ -122,7 +122,7 @@ test("the database is killed with transactions open: callers are told to come ba
   await untilStamped();
 }, 60_000);
 
-test("after a restart in good order each pool connects anew, however often it is asked at once", async () => {
+test("after a clean restart each pool reconnects, however many statements come at once", async () => {
   const { port } = cluster;
   const asking = Array.from({ length: 20 }, () => ask("/api/pools"));
   await cluster.stop();
@@ -131,6 +131,6 @@ test("after a restart in good order each pool connects anew, however often it is
   const answers = await Promise.all(Array.from({ length: 30 }, () => askUntilAnswered("/api/pools")));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const { db } = server.deps.database;
-  // More than there are connections: one that is stuck would hold up the ones behind it.
+  // More than there are connections: a stuck connection would delay the statements behind it.
   await Promise.all(Array.from({ length: 40 }, () => db.transaction((tx) => tx.execute("select 1"))));
 }, 60_000);

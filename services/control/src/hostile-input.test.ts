@@ -19,7 +19,7 @@ const callers = { nobody: {}, owner: {}, viewer: {}, "worker key": {}, worker: {
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  // What is limited by its number would be refused before anything looks at it.
+  // Without rate limits, which would refuse requests before their checks.
   const rates = new Map(
     RATE_CLASSES.flatMap((name) =>
       Object.keys(RATE_LIMITS[name].perSecond).map((subject) => [`${name}.${subject}`, null]),
@@ -40,7 +40,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The caller that a route is for, and one that it is not for. */
+/** A caller who may use a route, and one who may not. */
 function callersOf({ permission }: Route): { right: object; wrong: object } {
   if (permission === "worker") return { right: callers.worker, wrong: callers.owner };
   if (permission === "worker-key") return { right: callers["worker key"], wrong: callers.owner };
@@ -51,7 +51,7 @@ const all = Object.entries<Route>(ROUTES);
 const withBody = all.filter(([, route]) => route.body !== undefined);
 const pathOf = (route: Route) => route.path.replace("{name}", "local").replace(/\{\w+\}/g, ID);
 
-/** A body that says whether somebody has begun to read it. */
+/** A body that records whether anybody has begun to read it. */
 function watchedBody() {
   const read = { begun: false };
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -63,7 +63,7 @@ function watchedBody() {
 }
 
 describe.each(withBody)("%s takes a body", (_, route) => {
-  test("only from those who may send one: of others it is not even read", async () => {
+  test("only of callers who may send one: the body of others is not read", async () => {
     for (const caller of [callers.nobody, callersOf(route).wrong]) {
       const { read, body } = watchedBody();
       const headers = { "content-type": "application/json", ...caller };
@@ -92,7 +92,7 @@ const withLargeBody = withBody.filter(
 );
 
 test.each(withLargeBody)(
-  "%s takes no body of a great many parts, but texts that look so",
+  "%s refuses a body of very many parts, but accepts a text that looks like one",
   async (_, route) => {
     const send = (body: string) => statusOf({ route, path: pathOf(route), body });
     expect(await send(MANY)).toBe(413);
@@ -100,15 +100,15 @@ test.each(withLargeBody)(
   },
 );
 
-test("a backend's call how its job ended has a small body", () => {
+test("a backend's call about the end of a job has a small body", () => {
   expect(ROUTES.callBack.bodyBytes).toBeLessThanOrEqual(40 * 1024);
 });
 
-test("a public route that takes a body cannot be served unless its address is checked", () => {
+test("a public route with a body cannot be served without an address check", () => {
   const slice: SliceRoutes = (register) =>
     register("callBack", async () => ({ state: "satisfied" as const }));
   expect(() => openTestApp({ deps, identify: identifyWith(deps), slices: [slice] })).toThrow(
-    /is not checked/,
+    /no address check/,
   );
 });
 
@@ -119,14 +119,14 @@ const isSchema = (value: unknown): value is Schema => typeof value === "object" 
 
 const STRINGS: Readonly<Record<string, string>> = { uuid: ID, "date-time": "2026-01-01T00:00:00.000Z" };
 
-/** How a sample is made: from which alternative of each union, counted round, and within which document. */
+/** How to make a sample: which alternative of each union, and within which document. */
 interface Sampling {
   readonly root: Schema;
   readonly pick: number;
   readonly depth: number;
 }
 
-/** A value that fits a JSON Schema, as far as this can tell. Where anything fits, a text that others look for. */
+/** A value that fits a JSON Schema, as far as this function can tell. Where anything fits, an arbitrary text. */
 function sample(schema: Json | undefined, args: Sampling): Json {
   if (!isSchema(schema) || Array.isArray(schema) || args.depth > 12) return PLANTED;
   const within = (one: Json | undefined) => sample(one, { ...args, depth: args.depth + 1 });
@@ -156,11 +156,11 @@ function sample(schema: Json | undefined, args: Sampling): Json {
 function sampleOf(schema: z.ZodType | undefined, pick = 0): Json {
   if (schema === undefined) return {};
   const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  // Guaranteed by the library: what it makes is JSON.
+  // The library guarantees it: its output is JSON.
   return sample(json as Schema, { root: json as Schema, pick, depth: 0 });
 }
 
-/** The same document, once for each of its values, with that one replaced. */
+/** Copies of a document, in each of which one value is replaced. */
 function* planted(document: Json, plant: Json): Generator<Json> {
   if (Array.isArray(document)) {
     for (const [index, one] of document.entries())
@@ -172,7 +172,7 @@ function* planted(document: Json, plant: Json): Generator<Json> {
   yield plant;
 }
 
-/** Documents that JSON.stringify would not write, and what stands for them. */
+/** Documents that JSON.stringify cannot write, and their placeholders. */
 const UNWRITABLE: Readonly<Record<string, string>> = {
   "huge number here": "1e400",
   "deep JSON here": `${"[".repeat(20_000)}${"]".repeat(20_000)}`,
@@ -190,7 +190,7 @@ function bodyText(document: Json): string {
   );
 }
 
-/** Asks, and gives the request up soon where a route waits for changes. */
+/** Sends a request, and aborts it soon if the route waits for changes. */
 async function statusOf(args: {
   route: Route;
   path: string;
@@ -215,11 +215,11 @@ async function statusOf(args: {
 const plainBody = (route: Route) =>
   route.body === undefined ? {} : { body: bodyText(sampleOf(route.body)) };
 
-/** The most alternatives of a union in a body that are each tried. */
+/** The most alternatives of a union in a body that are tried. */
 const ALTERNATIVES_MAX = 10;
 
-describe.each(all)("%s has no failure of ours", (_, route) => {
-  test.runIf(route.body)("for a body of any kind with texts that are no ids", async () => {
+describe.each(all)("%s never fails with a 500", (_, route) => {
+  test.runIf(route.body)("for a body of any kind with invalid ids", async () => {
     const bodies = Array.from({ length: ALTERNATIVES_MAX }, (_, pick) =>
       bodyText(sampleOf(route.body, pick)),
     );
@@ -265,7 +265,7 @@ describe.each(all)("%s has no failure of ours", (_, route) => {
     }
   });
 
-  // Others look at no header but those that say who calls.
+  // Other routes read only the headers that identify the caller.
   test.runIf(route.stream)("for hostile headers", async () => {
     for (const value of ["\u00ff", "x".repeat(5_000)]) {
       const names = ["last-event-id", "cookie", "x-forwarded-for"];

@@ -12,7 +12,7 @@ afterEach(async () => {
   await listening?.close();
 });
 
-/** An application that answers what it was sent, and holds what it is asked to. */
+/** An application that answers with the body of the request, or waits on request. */
 async function open(limits: Partial<typeof HTTP_LIMITS> = {}) {
   const app = new Hono().onError((error, c) => c.text(error.message, 400));
   const asked = Promise.withResolvers<void>();
@@ -36,14 +36,14 @@ async function open(limits: Partial<typeof HTTP_LIMITS> = {}) {
 
 const PROMPT = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
 
-test("a client that never comes to the end of its headers is told so, and its connection is closed", async () => {
+test("a client that never ends its headers gets an error, and its connection is closed", async () => {
   const { dial } = await open(PROMPT);
   const socket = await dial();
   socket.write("GET / HTTP/1.1\r\nhost: x\r\nx-slow: ");
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 /);
 });
 
-test("a client that never comes to the end of its body is cut off", async () => {
+test("a client that never ends its body is cut off", async () => {
   const { dial } = await open(PROMPT);
   const socket = await dial();
   socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nfirst bytes");
@@ -63,7 +63,7 @@ test("an answer may take longer than a request", async () => {
   const patient = await dial();
   patient.write("GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
   await asked;
-  // Another client's limit passes meanwhile, and with it the time that the patient one has waited.
+  // The limit of another client passes meanwhile, so the waiting client has waited longer than that.
   const slow = await dial();
   slow.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n");
   await text(slow);
@@ -71,7 +71,7 @@ test("an answer may take longer than a request", async () => {
   expect(await text(patient)).toContain("at last");
 });
 
-test("connections beyond the limit are closed as they come", async () => {
+test("connections beyond the limit are closed at once", async () => {
   const { dial } = await open({ maxConnections: 1 });
   const first = await dial();
   const second = await dial();

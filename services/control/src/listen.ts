@@ -4,35 +4,35 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { App, Config } from "./kernel/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** Longer than the idle time of usual load balancers, which must be the ones to close. */
+/** Longer than the idle time of common load balancers, so that they close a connection first. */
 const KEEP_ALIVE_MS = 65_000;
-/** How often idle connections are closed while the server stops: one that was busy becomes idle later. */
+/** How often idle connections are closed while the server stops, milliseconds: a busy one becomes idle later. */
 const CLOSE_IDLE_EVERY_MS = 50;
-/** How long requests may take to end once the server stops. */
+/** How long open requests may take once the server stops, milliseconds. */
 const CLOSE_DEADLINE_MS = 10_000;
 
 /**
- * What one client may ask of a connection before it has sent a whole request. How long an answer takes is another matter:
- * long-polls and streams are not touched by these.
+ * Limits for a client that has not sent a complete request. They do not limit the time of an answer, so long-polls and
+ * streams are not affected.
  */
 export const HTTP_LIMITS = {
-  /** Request line and headers, bytes: a session token and what proxies add are a few hundred. More is answered 431. */
+  /** Request line and headers, bytes. More is answered 431. A session token and a proxy's headers take a few hundred. */
   maxHeaderSize: 16 * 1024,
-  /** From a connection's (or the next request's) first byte to the end of its headers, milliseconds. Later is answered 408. */
+  /** From the first byte of a connection or of the next request to the end of its headers, milliseconds. Then 408. */
   headersTimeout: 15_000,
-  /** To the end of its body, milliseconds: a report of 8 MiB by a link of half a megabit a second. */
+  /** To the end of the body, milliseconds: enough for a report of 8 MiB at half a megabit a second. */
   requestTimeout: 150_000,
-  /** How often connections are looked at for these, milliseconds. */
+  /** How often these limits are checked, milliseconds. */
   connectionsCheckingInterval: 5_000,
-  /** Connections of one process; those beyond are closed as they come. */
+  /** The most connections of one process. Further ones are closed at once. */
   maxConnections: 10_000,
 };
 
 /** A server that listens. */
 export interface Listening {
-  /** Where this machine reaches it. */
+  /** The URL of the server on this machine. */
   readonly url: string;
-  /** Takes no more connections, lets requests in progress end, and cuts them off at a deadline. */
+  /** Accepts no more connections, lets open requests end, and cuts them off at a deadline. */
   close(): Promise<void>;
 }
 
@@ -43,20 +43,20 @@ function startErrorOf(config: Address, cause: unknown): unknown {
   if (code === "EADDRINUSE")
     return new StartError(
       "port-taken",
-      `Port ${config.port} on ${config.host} is taken by another program. ` +
-        "Stop it, or set TOWPATH_PORT to another port (0 takes any free one).",
+      `Port ${config.port} on ${config.host} is in use by another program. ` +
+        "Stop that program, or set TOWPATH_PORT to another port (0 chooses any free one).",
       cause,
     );
   if (code === "EACCES")
     return new StartError(
       "port-not-allowed",
-      `This user may not listen on port ${config.port}. Set TOWPATH_PORT to one above 1023.`,
+      `This user may not listen on port ${config.port}. Set TOWPATH_PORT to a port above 1023.`,
       cause,
     );
   if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
     return new StartError(
       "address-not-available",
-      `This machine has no address "${config.host}". Set TOWPATH_HOST to 127.0.0.1, or to 0.0.0.0 for all of them.`,
+      `This machine has no address "${config.host}". Set TOWPATH_HOST to 127.0.0.1, or to 0.0.0.0 for all addresses.`,
       cause,
     );
   return cause;

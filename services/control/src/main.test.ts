@@ -43,7 +43,7 @@ function start(env: Record<string, string>) {
   return {
     child,
     ended,
-    /** Where it listens. Rejects when it ends instead. */
+    /** Its URL. Rejects if it ends instead. */
     listening: () =>
       Promise.race([
         listening.promise,
@@ -52,7 +52,7 @@ function start(env: Record<string, string>) {
   };
 }
 
-describe("a wrong set-up is told in a sentence, with a line for programs and exit code 78", () => {
+describe("a wrong configuration is reported in a sentence, with a line for programs and exit code 78", () => {
   async function fatalOf(env: Record<string, string>) {
     const { code, lines, stderr } = await start(env).ended;
     const fatal = lines.find((line) => "fatal" in line)?.fatal as { code: string; message: string };
@@ -78,7 +78,7 @@ describe("a wrong set-up is told in a sentence, with a line for programs and exi
     other.close();
   });
 
-  test("a database that cannot be reached, without its password", async () => {
+  test("an unreachable database is named without its password", async () => {
     const fatal = await fatalOf({ DATABASE_URL: "postgres://u:hunter2@127.0.0.1:1/x" });
     expect(fatal.code).toBe("database-unreachable");
     expect(fatal.stderr).not.toContain("hunter2");
@@ -90,7 +90,7 @@ describe("a wrong set-up is told in a sentence, with a line for programs and exi
     expect((await fatalOf({ DATABASE_URL: url.href })).code).toBe("database-refused");
   });
 
-  test("a folder that cannot be written to", async () => {
+  test("a folder that is not writable", async () => {
     await writeFile(join(folder, "file"), "");
     const fatal = await fatalOf({
       DATABASE_URL: database.url,
@@ -100,7 +100,7 @@ describe("a wrong set-up is told in a sentence, with a line for programs and exi
   });
 });
 
-test("a signal ends it in good order", async () => {
+test("a signal stops it cleanly", async () => {
   const { child, ended, listening } = start({ DATABASE_URL: database.url });
   await listening();
   child.kill("SIGTERM");
@@ -109,7 +109,7 @@ test("a signal ends it in good order", async () => {
   expect(lines.at(-1)?.msg).toBe("stopped");
 });
 
-test("after kill -9 the next start has the embedded database with all that was acknowledged", async () => {
+test("after kill -9 the next start has the embedded database with everything acknowledged", async () => {
   const env = { TOWPATH_STATE_DIR: join(folder, "embedded"), TOWPATH_BOOTSTRAP: "1" };
   const first = start(env);
   const url = await first.listening();

@@ -10,24 +10,24 @@ import {
 import { openLog, type RunningServer, startServer } from "./server.ts";
 import { StartError } from "./start-error.ts";
 
-/** The exit code of a program that is set up wrongly, as sysexits.h has it. */
+/** The exit code EX_CONFIG of sysexits.h: the configuration is wrong. */
 const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
 
-/** Faults whose sentence is not all there is to say: their cause is printed too. */
+/** Failures whose cause is printed too. */
 const SAYS_MORE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
 
-/** Why it ended is printed once: on a terminal both streams are one. */
+/** On a terminal stdout and stderr are the same, so the reason is printed once. */
 const format = logFormat(process.stdout.isTTY);
 
-/** Says why it ends: a sentence for people on stderr, and where programs read, a line for them on stdout. */
+/** Ends the process with the reason: a sentence for people on stderr, and a line for programs on stdout. */
 function endWith(code: number, fatal: { code: string; message: string }): never {
   if (format === "json") process.stdout.write(`${JSON.stringify({ fatal })}\n`);
   process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
   process.exit(code);
 }
 
-/** What lies behind a failure: all of it for programs, what it says for people. */
+/** Prints the cause of a failure: all of it for programs, its message for people. */
 function tellCause(cause: unknown): void {
   const known = loggableError(cause);
   const said = String(known.message ?? [known.type, known.code].filter(Boolean).join(" "));
@@ -44,11 +44,11 @@ function explain(error: unknown): never {
   endWith(EXIT_FAILURE, {
     code: "internal",
     message:
-      "The control plane failed; its last lines say why. TOWPATH_LOG_LEVEL=debug prints more, LOG_FORMAT=json all of it.",
+      "The control plane failed. Its last log lines say why. For more, set TOWPATH_LOG_LEVEL=debug or LOG_FORMAT=json.",
   });
 }
 
-/** The first signal stops in good order; a second one ends at once. */
+/** The first signal stops the server cleanly. A second signal ends the process at once. */
 function stopOnSignals(stop: (signal: string) => void): void {
   let asked = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -78,7 +78,7 @@ async function run(): Promise<void> {
   });
   server = await starting;
   process.on("uncaughtException", (err) => {
-    log.fatal({ err }, "an error that nobody caught; stopping");
+    log.fatal({ err }, "an uncaught error; stopping");
     void end(EXIT_FAILURE);
   });
   const message = await server.failed;

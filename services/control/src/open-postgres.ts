@@ -19,14 +19,15 @@ import {
 } from "./kernel/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** Connections of the embedded database, unless the configuration asks for more. */
+/** The connections of the embedded database, unless the configuration needs more. */
 const EMBEDDED_CONNECTIONS = 100;
-/** What it keeps for others than this process: `towpath demo`, a person with psql. */
+/** Connections that other programs may need, such as `towpath demo` or psql. */
 const EMBEDDED_SPARE = 20;
 
-/** What to do when a migration failed, by SQLSTATE. */
+/** The next step after a failed migration, by SQLSTATE. */
 const MIGRATION_ADVICE: Readonly<Record<string, string>> = {
-  "42501": "Its user may not create tables: grant CREATE on the database and on its schema public.",
+  "42501":
+    "The database user may not create tables. Grant it CREATE on the database and on its schema public.",
   "55P03":
     "Another session holds a table that a migration must change. Find it in pg_stat_activity, end it, and start again.",
 };
@@ -36,16 +37,16 @@ async function migrateOrSay(url: string, log: Logger): Promise<void> {
     await migrate(url, { log });
   } catch (cause) {
     const state = sqlState(cause);
-    const advice = MIGRATION_ADVICE[state ?? ""] ?? "See the cause in the log.";
+    const advice = MIGRATION_ADVICE[state ?? ""] ?? "The log has the cause.";
     throw new StartError(
       "migration-failed",
-      `The database at ${placeOf(url)} could not be brought to this release (${state ?? "no answer"}). ${advice}`,
+      `The database at ${placeOf(url)} could not be migrated to this release (${state ?? "no answer"}). ${advice}`,
       cause,
     );
   }
 }
 
-/** @throws StartError unless both addresses lead to one database. */
+/** @throws StartError unless both addresses lead to the same database. */
 function checkSame(args: { variable: AddressVariable; facts: DatabaseFacts; main: DatabaseFacts }): void {
   const { facts, main, variable } = args;
   if (facts.system === main.system && facts.name === main.name) return;
@@ -55,7 +56,7 @@ function checkSame(args: { variable: AddressVariable; facts: DatabaseFacts; main
   );
 }
 
-/** @returns the address that leads to the database itself, and what is known of it. */
+/** @returns the address of the server itself, and its facts. */
 async function findDirect(config: Config, args: { url: string; main: DatabaseFacts }) {
   const { url, main } = args;
   const directUrl = config.databaseDirectUrl;
@@ -63,20 +64,20 @@ async function findDirect(config: Config, args: { url: string; main: DatabaseFac
   if (directUrl === null)
     throw new StartError(
       "pooler-without-direct-url",
-      `A connection pooler answers at ${placeOf(url)}. Migrations and LISTEN need a connection of their own: ` +
-        "set DATABASE_DIRECT_URL to the same database past the pooler.",
+      `A connection pooler answers at ${placeOf(url)}. Migrations and LISTEN need a direct connection. ` +
+        "Set DATABASE_DIRECT_URL to the address of the Postgres server itself.",
     );
   const facts = await readFacts({ url: directUrl, variable: "DATABASE_DIRECT_URL" });
   if (facts.isPooled)
     throw new StartError(
       "direct-url-is-pooled",
-      `A connection pooler answers at ${placeOf(directUrl)}, too. Set DATABASE_DIRECT_URL to the address of the Postgres server itself.`,
+      `A connection pooler also answers at ${placeOf(directUrl)}. Set DATABASE_DIRECT_URL to the address of the Postgres server itself.`,
     );
   checkSame({ variable: "DATABASE_DIRECT_URL", facts, main });
   return { url: directUrl, facts };
 }
 
-/** @returns the standby for people's reads; null if there is none, or none that can be reached: it is never needed. */
+/** @returns the standby for people's reads. Null if none is configured or reachable: reads work without it. */
 async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger }) {
   const { main, log } = args;
   const url = config.databaseReadUrl;
@@ -85,7 +86,7 @@ async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger
     if (!(error instanceof StartError) || error.code !== "database-unreachable") throw error;
     log.warn(
       { database: placeOf(url) },
-      "the standby at DATABASE_READ_URL cannot be reached; people's reads go to the primary until this process starts again",
+      "the standby at DATABASE_READ_URL cannot be reached; people's reads use the primary until this process restarts",
     );
     return null;
   });
@@ -94,7 +95,7 @@ async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger
   if (!facts.isStandby)
     throw new StartError(
       "read-url-is-no-standby",
-      `The database at ${placeOf(url)} is no standby. Set DATABASE_READ_URL to a standby of the database at DATABASE_URL, or unset it.`,
+      `The database at ${placeOf(url)} is not a standby. Set DATABASE_READ_URL to a standby of the database at DATABASE_URL, or unset it.`,
     );
   return { url, facts };
 }
@@ -107,7 +108,7 @@ async function openExternal(config: Config, args: { url: string; log: Logger }):
   const read = await findRead(config, { main, log });
   const isPooled = direct.url !== url;
   const plan = planConnections(config);
-  // A pooler decides itself how many connections it opens for ours.
+  // A pooler decides by itself how many connections it opens to the server.
   const opens = isPooled ? plan.wakeUps : plan.total;
   log.info({ ...plan, pooled: isPooled, readReplica: read !== null }, "connections of this process");
   checkConnections({ url: direct.url, opens, facts: direct.facts, log });
@@ -119,10 +120,10 @@ async function openExternal(config: Config, args: { url: string; log: Logger }):
 }
 
 /**
- * Opens the database that the configuration names, or starts the embedded one, and brings it to this release.
- * @param args.onLost called once if the embedded database ends although nobody stopped it.
- * @returns Its addresses: secrets.
- * @throws StartError or PostgresStartError, with a sentence that says what to do.
+ * Opens the configured database, or starts the embedded one, and migrates it to this release.
+ * @param args.onLost called once if the embedded database stops unexpectedly.
+ * @returns Its addresses, which contain passwords.
+ * @throws StartError or PostgresStartError with the next step.
  */
 export async function openPostgres(
   config: Config,
@@ -137,7 +138,7 @@ export async function openPostgres(
     log: (line) => log.debug({ line }, "postgres"),
     onExit: (exit) =>
       args.onLost(
-        `The embedded database ended by itself (${exit.code ?? exit.signal}). Start the control plane again: what was acknowledged is there, and runs go on meanwhile.`,
+        `The embedded database stopped unexpectedly (${exit.code ?? exit.signal}). Start the control plane again. Nothing acknowledged is lost, and started runs continue meanwhile.`,
       ),
   });
   args.closers.push(() => server.stop());

@@ -18,14 +18,14 @@ async function ask(tenancy: Tenancy): Promise<string> {
   return (await createRun(testEnv.deps, tenancy.scope, tenancy.request({}))).id;
 }
 
-/** Takes what waits first and starts it, and goes on holding what it has. */
+/** Claims and starts the first waiting run, and keeps its other attempts. */
 async function start(fakeWorker: FakeWorker, held: Assignment[] = []): Promise<Assignment> {
   const { assignments } = await fakeWorker.poll({
     free: 1,
     held: held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce })),
   });
   const [given] = assignments;
-  if (given === undefined) throw new Error("no work was given");
+  if (given === undefined) throw new Error("no attempt was assigned");
   held.push(given);
   await fakeWorker.say(given, [said.started]);
   return given;
@@ -37,7 +37,7 @@ async function loadOf(tenancy: Tenancy, fakeWorker: FakeWorker) {
   return (await poolLoad.ofWorkers(testEnv.deps.database.reads, which)).get(workerId);
 }
 
-test("A worker's places are named by the runs that take them, since when, and how long those usually take", async () => {
+test("a worker's slots show the runs that take them, since when, and how long those usually take", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const earlier = await ask(tenancy);
@@ -61,7 +61,7 @@ test("A worker's places are named by the runs that take them, since when, and ho
   });
 });
 
-test("Of very many that a worker holds the oldest are named, and all are counted", async () => {
+test("of very many attempts on a worker the oldest are shown, and all are counted", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const asked: string[] = [];
@@ -75,7 +75,7 @@ test("Of very many that a worker holds the oldest are named, and all are counted
   expect(load?.holds.map(({ runId }) => runId)).toEqual(asked.slice(0, HOLDS_SHOWN));
 });
 
-test("Until when each is leased is told, and no more than that", async () => {
+test("the end of each lease is shown, and nothing more", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await ask(tenancy);
@@ -84,7 +84,7 @@ test("Until when each is leased is told, and no more than that", async () => {
   expect(Date.parse(hold?.leaseUntil ?? "")).toBeGreaterThan(testEnv.clock.nowMs());
 });
 
-test("A queue says how many of its runs wait and go on, the others of its pool and of another workspace not among them", async () => {
+test("a queue shows how many of its runs wait and execute, without those of other queues and workspaces", async () => {
   const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
   const deps = { ...testEnv.deps, load: poolLoad };
   for (const { scope } of [tenancy, other])
@@ -104,7 +104,7 @@ test("A queue says how many of its runs wait and go on, the others of its pool a
   expect(await queues(other)).toEqual(new Map());
 });
 
-test("What a worker holds is not told to another workspace", async () => {
+test("another workspace cannot see what a worker holds", async () => {
   const [mine, theirs] = [await openTenancy(testEnv), await openTenancy(testEnv)];
   await ask(mine);
   const fakeWorker = new FakeWorker(testEnv, await mine.worker());

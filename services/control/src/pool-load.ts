@@ -5,13 +5,13 @@ import type { LoadReader } from "./pools/index.ts";
 import { readNeeds, readRunFacts } from "./runs/index.ts";
 import { attempt, run } from "./runs/table.ts";
 
-/** What no worker holds, or no longer: waiting, and over. */
+/** Attempts that no worker holds: they wait, or they have ended. */
 const NOT_HELD = ["ready", ...FINAL_ATTEMPT_STATES] as const;
 
 /** The states of a run that a worker holds. */
 const HELD_STATES = ["claimed", "running", "cancelling"] as const;
 
-/** An attempt that a worker holds, as it is read. */
+/** An attempt that a worker holds. */
 interface HeldRow {
   readonly runId: string;
   readonly ordinal: number;
@@ -20,7 +20,7 @@ interface HeldRow {
   readonly leaseMs: number | null;
 }
 
-/** An attempt as JSON in an aggregate; the oldest stand first, and only so many are read. */
+/** The attempts that a worker has held longest as JSON, for an aggregate. */
 const HELD = sql<HeldRow[]>`to_json((array_agg(json_build_object(
     'runId', ${attempt.runId}, 'ordinal', ${attempt.ordinal}, 'needs', ${attempt.needs},
     'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000,
@@ -41,7 +41,7 @@ function holdersOf(
   });
 }
 
-/** What these workers hold, a row each. */
+/** The attempts that these workers hold, a row for each worker. */
 function selectHeld(from: Queryable, args: { workspaceId: string; workerIds: readonly string[] }) {
   return from
     .select({
@@ -62,8 +62,8 @@ function selectHeld(from: Queryable, args: { workspaceId: string; workerIds: rea
 }
 
 /**
- * Reads how busy pools and workers are from the attempts, which belong to a slice to the right of pools: this is why the
- * reader stands here, where slices are composed. Only live attempts are looked at.
+ * Reads the load of pools and workers from live attempts. Attempts belong to a slice to the right of pools, so this
+ * reader is part of the composition root.
  */
 export const poolLoad: LoadReader = {
   async ofPools(from, args) {

@@ -17,7 +17,7 @@ import { startServer } from "./server.ts";
 
 const program = findPgBouncer();
 
-/** One connection to the server, which all clients share: what a session keeps, the next one would see. */
+/** All clients share one connection to the server, so state of one session would leak into the next. */
 const SHARED = 1;
 
 describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", () => {
@@ -44,7 +44,7 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
   const SETTINGS = sql`select current_setting('statement_timeout') as statement,
     current_setting('idle_in_transaction_session_timeout') as idle`;
 
-  test("statements have their limits, alone and in transactions, and leave none behind for others", async () => {
+  test("statements have time limits, alone and in transactions, and leave none behind for others", async () => {
     const work = [{ statement: "7s", idle: "2s" }];
     expect([...(await pooled.db.execute(SETTINGS))]).toEqual(work);
     expect([...(await pooled.reads.execute(SETTINGS))]).toEqual([{ statement: "300ms", idle: "2s" }]);
@@ -56,13 +56,13 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
     await other.end();
   });
 
-  test("a read that takes too long is ended, and its connection goes on", async () => {
+  test("a slow read is ended, and its connection stays usable", async () => {
     const slow = pooled.reads.execute(sql`select pg_sleep(60)`);
     await expect(slow).rejects.toMatchObject({ cause: { code: "57014" } });
     expect([...(await pooled.reads.execute(sql`select 1 as one`))]).toEqual([{ one: 1 }]);
   });
 
-  test("many at once share one connection, with parameters, arrays and named statements", async () => {
+  test("many statements at once share one connection, with parameters, arrays and named statements", async () => {
     const named = pooled.db
       .select({ n: sql<number>`${sql.placeholder("n")}::int` })
       .from(sql`(select) as one`);
@@ -87,10 +87,10 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
   const start = (more: Record<string, string>) =>
     startServer(parseConfig({ ...env(), ...more }), { log: pino({ level: "silent" }) });
 
-  test("without a direct address the control plane does not start, and says what to set", async () => {
+  test("without a direct address the control plane does not start, and names the variable to set", async () => {
     await expect(start({})).rejects.toMatchObject({
       code: "pooler-without-direct-url",
-      message: expect.stringContaining("set DATABASE_DIRECT_URL"),
+      message: expect.stringContaining("Set DATABASE_DIRECT_URL"),
     });
   });
 
@@ -104,7 +104,7 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
     });
   });
 
-  test("with it, it starts, migrates, and is heard by a second one", async () => {
+  test("with a direct address it starts, migrates, and a second one receives its wake-ups", async () => {
     const direct = { DATABASE_DIRECT_URL: database.url };
     const [one, other] = [
       await start(direct),

@@ -12,7 +12,7 @@ import { sign, specOf } from "./spec.fixture.ts";
 import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
 
 const MOST = 3;
-/** For longer than a workspace is remembered as full. */
+/** Longer than a workspace is cached as full. */
 const FULL_MS = 10_000;
 
 const clock = manualClock(Date.now());
@@ -34,7 +34,7 @@ afterAll(async () => {
 interface Place {
   readonly workspaceId: string;
   post(path: string, body: unknown): Promise<Response>;
-  /** The same with a worker key, which is made when it is first needed: it counts among the keys. */
+  /** As `post` with a worker key. It is created on first use, because it counts among the keys. */
   postAsWorker(path: string, body: unknown): Promise<Response>;
 }
 
@@ -64,7 +64,7 @@ function openWorker({ postAsWorker }: Place, worker: { name: string; workerId: s
   return postAsWorker("/api/worker/session", { ...ours, ...worker, process: randomUUID() });
 }
 
-/** How one more of each is made, by its name. A quota without a row here fails to compile. */
+/** How to create one more of each kind, by its name. A quota without a row here does not compile. */
 const MAKE: Record<QuotaName, (place: Place, name: string) => Promise<Response>> = {
   pools: ({ post }, name) => post("/api/pools", { name }),
   queues: ({ post }, queue) => post("/api/pools/local/queues", { queue, priority: 1 }),
@@ -78,11 +78,11 @@ const MAKE: Record<QuotaName, (place: Place, name: string) => Promise<Response>>
   keys: ({ post }, name) => post("/api/keys", { kind: "api", name }),
 };
 
-/** What a new workspace of this test has. */
+/** The contents of a new workspace in this test. */
 const MADE: Partial<Record<QuotaName, number>> = { pools: 1, deployments: 1, keys: 1 };
 
 describe.each(QUOTA_NAMES)("the quota %s", (quota) => {
-  test("is kept exactly by many at once, and its refusal names it and says what to do", async () => {
+  test("is exact under concurrency, and its refusal names the quota and the next step", async () => {
     const place = await openPlace();
     const names = Array.from({ length: 8 }, (_, index) => `name-${index}`);
     const answers = await Promise.all(names.map((name) => MAKE[quota](place, name)));
@@ -98,7 +98,7 @@ describe.each(QUOTA_NAMES)("the quota %s", (quota) => {
   });
 });
 
-test("a worker that starts again and those not seen for a day take no more room", async () => {
+test("restarted workers and workers not seen for a day do not count", async () => {
   const place = await openPlace();
   const same = { name: "same", workerId: randomUUID() };
   for (let count = 0; count < 2 * MOST; count++) expect((await openWorker(place, same)).status).toBe(200);
@@ -110,7 +110,7 @@ test("a worker that starts again and those not seen for a day take no more room"
   expect((await MAKE.workers(place, "one more")).status).toBe(200);
 });
 
-test("a full workspace refuses a new worker without a transaction, and takes a worker that it knows", async () => {
+test("a full workspace refuses a new worker without a transaction, and accepts a known worker", async () => {
   const place = await openPlace();
   const known = { name: "known", workerId: randomUUID() };
   expect((await openWorker(place, known)).status).toBe(200);
@@ -124,7 +124,7 @@ test("a full workspace refuses a new worker without a transaction, and takes a w
   expect((await openWorker(place, known)).status).toBe(200);
 });
 
-test("workers that have not polled for minutes, and those whose key is revoked, take no room", async () => {
+test("workers that have not polled for minutes, and those whose key is revoked, do not count", async () => {
   const place = await openPlace();
   const { sql } = deps.database;
   const oneMore = async () => {
@@ -147,7 +147,7 @@ test("workers that have not polled for minutes, and those whose key is revoked, 
   expect(await oneMore()).toBe(200);
 });
 
-test("what is set again takes no more room", async () => {
+test("changing an existing row does not count", async () => {
   const place = await openPlace();
   for (let count = 0; count < 2 * MOST; count++)
     for (const quota of ["pools", "queues", "limits", "schedules"] as const)

@@ -34,7 +34,7 @@ function openApp(env: Record<string, string> = {}): Hono {
   });
 }
 
-/** What node hands over beneath a request from an address. */
+/** Node's objects of a request from an address. */
 const from = (remoteAddress: string, headers: Record<string, string> = {}) => ({
   incoming: { headers, socket: { remoteAddress, destroy() {} } },
 });
@@ -50,7 +50,7 @@ const wrong = (index: number) => {
 };
 
 describe("401 and 429", () => {
-  test("600 wrong keys from one address get few answers, and a valid one from there is always served", async () => {
+  test("of 600 wrong keys from one address few are checked, and a valid key from there is always accepted", async () => {
     const app = openApp();
     const { secret } = await tenant.key("viewer");
     const statuses: number[] = [];
@@ -67,7 +67,7 @@ describe("401 and 429", () => {
     expect((await ask(app, { headers: wrong(0), address: "192.0.2.2" })).status).toBe(401);
   });
 
-  test("a key that nobody here has seen yet is served amid a flood of wrong ones from its address", async () => {
+  test("a key that is not cached is accepted amid a flood of wrong ones from its address", async () => {
     const app = openApp();
     const flood = Array.from({ length: 200 }, (_, index) =>
       ask(app, { headers: wrong(index), address: "192.0.2.3" }),
@@ -77,7 +77,7 @@ describe("401 and 429", () => {
     await Promise.all(flood);
   });
 
-  test("who sends no key at all is not taken for one who tries keys", async () => {
+  test("a request without a key does not count as a wrong key", async () => {
     const app = openApp();
     for (let index = 0; index < 3 * FAILED_KEYS.free; index++)
       expect((await ask(app, { headers: { cookie: "theme=dark" }, address: "192.0.2.4" })).status).toBe(401);
@@ -99,7 +99,7 @@ describe("401 and 429", () => {
 });
 
 describe("429", () => {
-  test("a key beyond its limit is told so with honest headers; other workspaces and workers go on", async () => {
+  test("a key beyond its limit is refused with exact headers; other workspaces and workers continue", async () => {
     const app = openApp({ TOWPATH_RATE_LIMITS: "read.key=0.5" });
     const [key, other] = [await tenant.key("viewer"), await (await createTenant(deps)).key("viewer")];
     const answers = [];
@@ -127,7 +127,7 @@ describe("429", () => {
   );
 });
 
-test("however many ask whether the control plane is ready, the database is asked once", async () => {
+test("however many probes ask for readiness, the database is asked once", async () => {
   const app = openApp();
   const waiting = await deps.database.sql.begin(async (tx) => {
     await tx`lock table installation in access exclusive mode`;
@@ -140,7 +140,7 @@ test("however many ask whether the control plane is ready, the database is asked
   expect(waiting).toBe(1);
 });
 
-/** Does something while nothing can be read of the tables that say who calls. */
+/** Runs something while the tables with keys and sessions cannot be read. */
 async function withoutIdentities<T>(act: () => Promise<T>): Promise<T> {
   return deps.database.sql
     .begin(async (tx) => {
@@ -164,7 +164,7 @@ const workerToken = (keyId: string, secret = deps.sessionSecret) => {
   return issueWorkerToken({ clock: deps.clock, sessionSecret: secret }, { ...ids, generation: 1 });
 };
 
-test("a large body costs a token for each MiB that it has begun", async () => {
+test("a large body costs a token for each started MiB", async () => {
   const app = openApp({ TOWPATH_RATE_LIMITS: "run.key=1" });
   const send = async (bytes: number) => {
     const headers = { ...bearer((await key).secret), "content-length": String(bytes) };
@@ -176,7 +176,7 @@ test("a large body costs a token for each MiB that it has begun", async () => {
   expect((await send(9 * 1024 * 1024 + 1))[0]).toBe(429);
 });
 
-test("a few large bodies of one workspace are read at once, some wait, and it is told of the others", async () => {
+test("of many large bodies of one workspace a few are read at once, some wait, and the others are refused", async () => {
   const app = openApp();
   const other = await (await createTenant(deps)).key("admin");
   const headers = { ...bearer((await tenant.key("admin")).secret), "content-type": "application/json" };
@@ -188,7 +188,7 @@ test("a few large bodies of one workspace are read at once, some wait, and it is
     const init = { method: "POST", headers: { ...headers, ...more }, body, duplex: "half" };
     return app.request(new Request("http://here/api/runs/batch", init as RequestInit));
   };
-  // The first call with a key notes its use: it would come after the others.
+  // The first call with a key records its use, and would finish after the others.
   expect((await app.request("/api/me", { headers })).status).toBe(200);
   const large = Array.from({ length: 80 }, () => send());
   const first = await Promise.any(large);
@@ -203,8 +203,8 @@ test("a few large bodies of one workspace are read at once, some wait, and it is
   expect(counts).toEqual([4 + 64 + 1, 80 - 4 - 64]);
 });
 
-describe("what is refused", () => {
-  test("for its role counts as what is allowed", async () => {
+describe("a request that is refused", () => {
+  test("for its role counts like an accepted one", async () => {
     const app = openApp({ TOWPATH_RATE_LIMITS: "write.key=0.5" });
     const headers = { ...bearer((await tenant.key("viewer")).secret), "content-type": "application/json" };
     const statuses: number[] = [];
@@ -213,7 +213,7 @@ describe("what is refused", () => {
     expect(statuses).toEqual([403, 403, 403, 403, 403, 429, 429]);
   });
 
-  test("for its permission leaves the limit of its workspace as it is, whatever its body announces", async () => {
+  test("for its permission does not use up the limit of its workspace, whatever its body announces", async () => {
     const app = openApp({ TOWPATH_RATE_LIMITS: "run.key=1,run.workspace=0.2" });
     const send = async (key: string) => {
       const headers = { ...bearer(key), "content-length": String(9 * 1024 * 1024) };
@@ -226,7 +226,7 @@ describe("what is refused", () => {
     expect(await send((await tenant.key("admin")).secret)).toBe(415);
   });
 
-  test("by the limit asks the database nothing about the browser", async () => {
+  test("by the limit does not query the browser's session", async () => {
     const app = openApp({ TOWPATH_RATE_LIMITS: "read.key=0.1" });
     const headers = await signedIn(app, (await tenant.key("viewer")).secret);
     expect((await ask(app, { headers, address: "192.0.2.10" })).status).toBe(200);
@@ -234,7 +234,7 @@ describe("what is refused", () => {
     expect(status).toBe(429);
   });
 
-  test("for its origin asks the database nothing", async () => {
+  test("for its origin does not query the database", async () => {
     const app = openApp();
     const headers = { cookie: "towpath_session=anything", origin: "https://elsewhere.example" };
     const { status } = await withoutIdentities(async () =>
@@ -243,7 +243,7 @@ describe("what is refused", () => {
     expect(status).toBe(403);
   });
 
-  test("since its key was revoked asks the database once", async () => {
+  test("since its key was revoked queries the database once", async () => {
     const app = openApp();
     const key = await tenant.workerKey();
     const headers = bearer(await workerToken(key.id));
@@ -253,7 +253,7 @@ describe("what is refused", () => {
     expect(await withoutIdentities(claim)).toBe(401);
   });
 
-  test("as a token that was signed elsewhere counts as a wrong key; right ones from there are served", async () => {
+  test("as a token that was signed elsewhere counts as a wrong key; valid tokens from there are accepted", async () => {
     const app = openApp();
     const [key, secret] = [await tenant.workerKey(), new Uint8Array(32).fill(7)];
     const claim = async (token: string) => {
@@ -270,7 +270,7 @@ describe("what is refused", () => {
   });
 });
 
-test("what can be told without the database does not wait behind unknown keys of its address", async () => {
+test("a decision without the database does not wait behind unknown keys of its address", async () => {
   const app = openApp();
   const address = "192.0.2.12";
   const { secret } = await tenant.key("viewer");
@@ -283,7 +283,7 @@ test("what can be told without the database does not wait behind unknown keys of
   let flood: Promise<Response>[] = [];
   const answers = await withoutIdentities(async () => {
     flood = Array.from({ length: 400 }, async (_, index) => ask(app, { headers: wrong(index), address }));
-    // So many find no place in the queue, and are refused at once.
+    // So many that some find the queue full and are refused at once.
     await Promise.any(flood);
     return { key: (await ask(app, { headers: bearer(secret), address })).status, worker: await claim() };
   });

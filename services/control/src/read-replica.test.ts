@@ -52,7 +52,7 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-/** Whether a read is served by the standby now. */
+/** Whether the standby serves a read now. */
 async function isServedByStandby(): Promise<boolean> {
   const [row] = await server.deps.database.reads.execute<{ standby: boolean }>(
     sql`select pg_is_in_recovery() as standby`,
@@ -60,7 +60,7 @@ async function isServedByStandby(): Promise<boolean> {
   return row?.standby === true;
 }
 
-/** Somebody with a key of the workspace. @returns what sends their requests */
+/** A person with a key of the workspace. @returns what sends their requests */
 async function person() {
   const made = await createKey(server.deps, { scope, input: { kind: "api", name: "p", role: "admin" } });
   const headers = { authorization: `Bearer ${made.secret}`, "content-type": "application/json" };
@@ -72,31 +72,31 @@ async function person() {
   };
 }
 
-/** Makes a key and looks at once whether the list has it. */
+/** Creates a key and checks at once that the list has it. */
 async function writeAndRead(ask: Awaited<ReturnType<typeof person>>): Promise<void> {
   const name = unique("key");
   await ask("/api/keys", { kind: "api", name, role: "viewer" });
   expect(await ask("/api/keys?limit=100")).toContain(name);
 }
 
-test("people's reads go to the standby, and miss nothing that was written before them", async () => {
+test("people's reads use the standby, and see every earlier write", async () => {
   const client = await person();
   for (let n = 0; n < 30; n++) await writeAndRead(client);
   await expect.poll(isServedByStandby).toBe(true);
 });
 
-test("while the standby is behind, reads go to the primary, which is said; once it has caught up, to the standby", async () => {
+test("while the standby is behind, reads use the primary, and the log says so; afterwards they use the standby", async () => {
   const client = await person();
   await servers.holdStandby(true);
   await writeAndRead(client);
   expect(await isServedByStandby()).toBe(false);
-  expect(said.join("")).toContain("people's reads go to the primary");
+  expect(said.join("")).toContain("people's reads use the primary");
   await servers.holdStandby(false);
   while (!(await isServedByStandby())) await writeAndRead(client);
-  expect(said.join("")).toContain("go to the read replica again");
+  expect(said.join("")).toContain("use the read replica again");
 });
 
-/** Stands between the control plane and the standby, and can hold back every answer. */
+/** A proxy between the control plane and the standby that can hold back every answer. */
 async function startRelay(url: string) {
   const { hostname, port } = new URL(url);
   const pairs = new Set<{ client: Socket; there: Socket }>();
@@ -121,7 +121,7 @@ async function startRelay(url: string) {
   };
 }
 
-test("a standby that falls silent stops no reads; once it answers again, it serves them", async () => {
+test("a silent standby stops no reads; once it answers again, it serves them", async () => {
   using relay = await startRelay(servers.standby.url);
   await server.close();
   server = await start({ DATABASE_READ_URL: relay.url });
@@ -134,7 +134,7 @@ test("a standby that falls silent stops no reads; once it answers again, it serv
   await expect.poll(isServedByStandby).toBe(true);
 });
 
-test("while nobody has noted that the primary was restored, the standby serves no reads", async () => {
+test("until the restore of the primary is recorded, the standby serves no reads", async () => {
   const { id } = await server.deps.incarnations.current();
   await expect.poll(isServedByStandby).toBe(true);
   const admin = postgres(servers.primary.url, { max: 2, onnotice: () => {} });
@@ -142,7 +142,7 @@ test("while nobody has noted that the primary was restored, the standby serves n
   const setIdentity = (identity = "") =>
     admin`update incarnation set identity = ${identity} where id = ${id}`;
   await admin.begin(async (tx) => {
-    // Nobody notes an incarnation meanwhile.
+    // While this lock is held, no incarnation can be recorded.
     await tx`select pg_advisory_xact_lock(7206011)`;
     await setIdentity("another");
     expect(await isServedByStandby()).toBe(false);
@@ -152,14 +152,14 @@ test("while nobody has noted that the primary was restored, the standby serves n
   await expect.poll(isServedByStandby).toBe(true);
 });
 
-test("what is no standby of this database is refused as one", async () => {
+test("a server that is not a standby of this database is refused", async () => {
   await expect(start({ DATABASE_READ_URL: servers.primary.url })).rejects.toMatchObject({
     code: "read-url-is-no-standby",
-    message: expect.stringContaining("is no standby"),
+    message: expect.stringContaining("is not a standby"),
   });
 });
 
-test("connections are added up and printed, and more than the server allows are refused", async () => {
+test("connections are summed and logged, and more than the server allows are refused", async () => {
   expect(said.join("")).toContain('"work":10,"reads":4,"wakeUps":3,"total":17');
   expect(said.join("")).toMatch(/"opens":17,"allowed":\d+,"inUse":\d+/);
   await expect(start({ TOWPATH_WORK_CONNECTIONS: "900" })).rejects.toMatchObject({
@@ -170,7 +170,7 @@ test("connections are added up and printed, and more than the server allows are 
   expect(said.join("")).toContain("may run out");
 });
 
-test("reads go on when the standby dies, and a start without it succeeds", async () => {
+test("reads continue when the standby dies, and a start without it succeeds", async () => {
   const client = await person();
   await writeAndRead(client);
   await servers.standby.stop();

@@ -9,7 +9,7 @@ import { openTenancy, openTestEnv, type TestEnv } from "./test-env.fixture.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Tables that name runs, but hold nothing that a run or its reader needs for as long as the run is kept. */
+/** Tables that name runs, but have nothing that a run or its reader needs as long as the run is kept. */
 const PASSING: ReadonlySet<string> = new Set([
   "backfill_run",
   "change",
@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Archives, and forgets what is past its retention. No lease ends, however much time has passed. */
+/** Archives runs and deletes everything past its retention. No lease ends, however much time has passed. */
 async function forget(): Promise<void> {
   const periodicJobs = LOOPS.filter(({ name }) =>
     /^(archive|forget-.*|.*-(retention|partitions))$/.test(name),
@@ -41,7 +41,7 @@ async function advance(days: number): Promise<void> {
   await heartbeatPeriodicJob.runOnce(testEnv.deps);
 }
 
-/** Everything that names a run or its attempt: how many rows of which table, live and archived together. */
+/** The number of rows that name a run or its attempt, by table, live and archived together. */
 async function rowsOf({ runId, attemptId }: Assignment): Promise<Record<string, number>> {
   const { sql } = testEnv.deps.database;
   const tables = await sql<{ table: string; column: string }[]>`
@@ -59,7 +59,7 @@ async function rowsOf({ runId, attemptId }: Assignment): Promise<Record<string, 
   return found;
 }
 
-/** Leaves a row of long ago in the tables that a report alone does not fill. */
+/** Inserts old rows into the tables that a report alone does not fill. */
 async function leaveTraces({ runId, attemptId }: Assignment, workspaceId: string): Promise<void> {
   const { sql } = testEnv.deps.database;
   const at = new Date(testEnv.clock.nowMs()).toISOString();
@@ -76,7 +76,7 @@ async function leaveTraces({ runId, attemptId }: Assignment, workspaceId: string
     values (${workspaceId}, gen_random_uuid(), ${at}, ${runId}, ${at})`;
 }
 
-test("all that belongs to a run stays until the retention after its end, however long ago it was written", async () => {
+test("everything of a run stays until the retention after its end, however old it is", async () => {
   await forget();
   const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;

@@ -10,7 +10,7 @@ import { parseConfig } from "./kernel/index.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
 const log = pino({ level: "silent" });
-/** Far below the deadline at which connections are cut off. */
+/** Far below the deadline after which connections are cut off. */
 const PROMPT_MS = 5_000;
 
 let database: TestDatabase;
@@ -72,7 +72,7 @@ async function openWorker(url: string): Promise<Record<string, string>> {
   return { ...headers, authorization: `Bearer ${session.token}` };
 }
 
-test("it says where it is, answers probes, describes itself, and leaves nothing behind", async () => {
+test("it publishes its URL, answers probes, describes its API, and leaves nothing behind", async () => {
   const server = await start();
   const url = server.url ?? "";
   const file = JSON.parse(await readFile(join(stateDir, "server.json"), "utf8"));
@@ -89,7 +89,7 @@ test("it says where it is, answers probes, describes itself, and leaves nothing 
   await expect(fetch(`${url}/healthz`)).rejects.toThrow();
 });
 
-/** When the one worker was last seen. A poll notes it first: once it has changed, the poll is being answered. */
+/** When the worker was last seen. A poll records that first: once it has changed, the poll is open. */
 async function lastSeen(server: RunningServer): Promise<string> {
   const [row] = await server.deps.database.sql`select last_seen_at::text as at from worker`;
   return String(row?.at);
@@ -122,7 +122,7 @@ test("several servers over one database share everything", async () => {
   await Promise.all([one.close(), two.close()]);
 });
 
-test("a process that only loops serves nothing", async () => {
+test("a process with only the role loops serves no HTTP", async () => {
   const server = await start({ TOWPATH_ROLES: "loops" });
   expect(server.url).toBeNull();
   await server.close();

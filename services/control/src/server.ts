@@ -24,7 +24,7 @@ import { openPostgres } from "./open-postgres.ts";
 import { LOOPS, SLICES } from "./slices.ts";
 import { openStateDir, removeServerFile, writeServerFile } from "./state-dir.ts";
 
-/** What a server may be given instead of the production one. */
+/** Replacements for parts of the production server. */
 export interface ServerOptions {
   /** @default the database's */
   readonly clock?: Clock;
@@ -32,18 +32,18 @@ export interface ServerOptions {
   readonly log?: Logger;
 }
 
-/** A control plane that runs. */
+/** A running control plane. */
 export interface RunningServer {
-  /** Where this machine reaches it; null when this process does not serve HTTP. */
+  /** The URL of the server on this machine. Null if this process does not serve HTTP. */
   readonly url: string | null;
   readonly deps: Deps;
-  /** Settles, with a sentence, if the server cannot go on by itself. */
+  /** Resolves with a sentence if the server cannot continue. */
   readonly failed: Promise<string>;
-  /** Stops in good order: no new connections, waiting polls answered, requests ended, loops, database. Idempotent. */
+  /** Stops cleanly: it accepts no connections, answers waiting polls, ends requests, loops and the database. Idempotent. */
   close(): Promise<void>;
 }
 
-/** The log of this process. Errors go through `loggableError`: messages of the database hold values. */
+/** The log of this process. Errors go through `loggableError`, because messages of the database contain values. */
 export function openLog(config: Pick<Config, "logLevel">, format: LogFormat = "json"): Logger {
   const { logLevel: level } = config;
   const options = { level, base: { pid: process.pid }, serializers: { err: loggableError } };
@@ -94,20 +94,20 @@ async function serve(deps: Deps, args: { closers: Closers; shutdown: AbortSignal
 }
 
 /**
- * Starts the control plane as its configuration says: the database, migrations, HTTP, loops.
- * What was opened is closed again when a later step fails.
+ * Starts the configured parts of the control plane: the database, migrations, HTTP, loops. If a step fails, everything
+ * that was opened is closed again.
  * @throws StartError, PostgresStartError or RegistrationError.
  */
 export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? openLog(config);
-  const closers = openClosers((err) => log.error({ err }, "something could not be closed"));
+  const closers = openClosers((err) => log.error({ err }, "a part of the server could not be closed"));
   const shutdown = new AbortController();
   const { promise: failed, resolve: onLost } = Promise.withResolvers<string>();
   try {
     const deps = await openDeps(config, { options, log, closers, onLost });
     await bootstrap(deps);
     const serves = config.roles.includes("api");
-    // Before any loop looks: no attempt is lost for our own absence.
+    // Before any loop looks for lost attempts: none is lost because the control plane was away.
     if (serves) await heartbeatPeriodicJob.runOnce(deps);
     const periodicJobs = [
       ...(serves ? [heartbeatPeriodicJob] : []),

@@ -1,6 +1,6 @@
 /**
- * What must hold of slots at any instant, as a query whose rows break it: each limit counts just the slots that are taken
- * of it, slots belong to attempts that have not ended, and who waits in a line is blocked, and the other way round.
+ * A query for violations of the invariants of slots: each limit counts exactly its taken slots, slots belong to open
+ * attempts, and the waiting runs are exactly the blocked ones.
  */
 export const SLOT_FAULTS = `
   select 'taken of ' || l.name || ' is ' || l.taken || ', its slots are ' || coalesce(s.amount, 0) as fault

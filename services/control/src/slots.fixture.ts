@@ -12,14 +12,14 @@ import {
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 
-/** A tenant whose runs are limited, and a worker that starts and ends them. */
+/** Opens a tenant whose runs are limited, with a worker that starts and ends them. */
 export async function openHarbour(testEnv: TestEnv) {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   return new Harbour(testEnv, tenancy, fakeWorker);
 }
 
-/** What tests of limits do. */
+/** The actions of tests about limits. */
 class Harbour {
   readonly testEnv: TestEnv;
   readonly tenancy: Tenancy;
@@ -31,7 +31,7 @@ class Harbour {
     this.fakeWorker = fakeWorker;
   }
 
-  /** Sets a limit and lets the periodic job look at its lines. */
+  /** Sets a limit and runs the periodic job on its wait lists. */
   async limit(name: string, slots: number, over: Partial<SetLimit> = {}) {
     const { deps } = this.testEnv;
     const input = SetLimit.parse({ name, slots, ...over });
@@ -45,7 +45,7 @@ class Harbour {
     return limit;
   }
 
-  /** Lets the periodic job look until it finds nothing. */
+  /** Runs the periodic job until it finds no work. */
   async look(): Promise<void> {
     while ((await admitPeriodicJob.runOnce(this.testEnv.deps)).worked);
   }
@@ -60,7 +60,7 @@ class Harbour {
     return getLimit(this.testEnv.deps, { scope: this.tenancy.scope, facts: readRunFacts, limitId });
   }
 
-  /** Asks for a run a millisecond after the one before. @returns its id */
+  /** Creates a run, one millisecond after the last one. @returns its id */
   async ask(over: Partial<RunRequest> = {}): Promise<string> {
     this.testEnv.clock.advance(1);
     const { id } = await createRun(this.testEnv.deps, this.tenancy.scope, this.tenancy.request(over));
@@ -75,21 +75,21 @@ class Harbour {
     return Promise.all(runIds.map(async (id) => (await this.run(id)).state));
   }
 
-  /** Takes what the pool's line has first, and starts it. */
+  /** Claims and starts the first run in the pool's queue. */
   async start() {
     const fence = await this.fakeWorker.take();
     await this.fakeWorker.say(fence, [said.started]);
     return fence;
   }
 
-  /** Takes, starts and ends what the pool's line has first. @returns the run's id */
+  /** Claims, starts and ends the first run in the pool's queue. @returns the run's id */
   async serve(outcome = "completed", over: Record<string, unknown> = {}): Promise<string> {
     const fence = await this.start();
     await this.fakeWorker.say(fence, [said.ended(outcome, over)], { from: 2 });
     return fence.runId;
   }
 
-  /** What is wrong with slots and lines, of all tenants. */
+  /** Violations of the invariants of slots, of all tenants. */
   async faults(): Promise<string[]> {
     const rows = await this.testEnv.deps.database.sql.unsafe<{ fault: string }[]>(SLOT_FAULTS);
     return rows.map((row) => row.fault);

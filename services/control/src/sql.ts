@@ -1,6 +1,6 @@
 /**
- * All that is used of drizzle-orm. Node reads that package's list of exports, 180 KB, anew for every module that imports from it,
- * so one module does: a process starts half a second sooner.
+ * All that is used of drizzle-orm. Node reads that package's list of exports (180 KB) again for every module that
+ * imports it. With one importing module a process starts half a second sooner.
  */
 export {
   and,

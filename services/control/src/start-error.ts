@@ -1,4 +1,4 @@
-/** Why the control plane could not start, beside what the embedded database says of itself. */
+/** Why the control plane could not start. The embedded database has codes of its own. */
 export type StartErrorCode =
   | "port-taken"
   | "port-not-allowed"
@@ -14,8 +14,8 @@ export type StartErrorCode =
   | "migration-failed";
 
 /**
- * The control plane cannot start as it is set up. The message is a sentence for the person at the terminal and says
- * what to do next; `code` is for programs.
+ * The control plane cannot start with its configuration. The message is for the person at the terminal and names the
+ * next step; `code` is for programs.
  */
 export class StartError extends Error {
   override readonly name = "StartError";

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { z } from "zod";
 import { StartError } from "./start-error.ts";
 
-/** Where this process is found, for programs on the same machine. */
+/** The address of this process, for programs on the same machine. */
 const ServerFile = z.object({ url: z.string(), pid: z.number() });
 
 /**
- * Makes the state directory and tries to write there.
+ * Creates the state directory and checks that it is writable.
  * @throws StartError `directory-not-writable`.
  */
 export async function openStateDir(dir: string): Promise<void> {
@@ -20,13 +20,13 @@ export async function openStateDir(dir: string): Promise<void> {
   } catch (cause) {
     throw new StartError(
       "directory-not-writable",
-      `The folder ${dir} cannot be written to. Give this user the right to, or set TOWPATH_STATE_DIR to another folder.`,
+      `The folder ${dir} is not writable. Make it writable for this user, or set TOWPATH_STATE_DIR to another folder.`,
       cause,
     );
   }
 }
 
-/** Writes `server.json` whole, so that readers see the earlier one or this one. */
+/** Writes `server.json` atomically. */
 export async function writeServerFile(dir: string, url: string): Promise<void> {
   const path = join(dir, "server.json");
   const partial = `${path}.${randomUUID()}`;
@@ -34,7 +34,7 @@ export async function writeServerFile(dir: string, url: string): Promise<void> {
   await rename(partial, path);
 }
 
-/** Removes `server.json` if it is still this process's. */
+/** Removes `server.json` if this process wrote it. */
 export async function removeServerFile(dir: string): Promise<void> {
   const path = join(dir, "server.json");
   const text = await readFile(path, "utf8").catch(() => "{}");

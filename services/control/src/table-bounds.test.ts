@@ -25,11 +25,11 @@ const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, l
 interface Bound {
   readonly table: string;
   readonly bound: string;
-  /** The periodic job that deletes from it; null: none need. */
+  /** The periodic job that deletes from it. Null: none is needed. */
   readonly periodicJob: string | null;
 }
 
-/** The rows of the page that people read. */
+/** The rows of the documentation page. */
 function readPage(): Bound[] {
   const page = readFileSync(new URL("../../../docs/reference/tables.md", import.meta.url), "utf8");
   return [...page.matchAll(/^\| `([a-z_]+)` \| ([^|]+) \| (?:`([a-z-]+)`)?[^|]*\|$/gm)].map(
@@ -47,7 +47,7 @@ const DAY_MS = 24 * 3_600_000;
 const OLD = new Date(START_MS - 400 * DAY_MS).toISOString();
 const OLD_ID = idFloor(START_MS - 400 * DAY_MS);
 
-test("every table of the schema has what bounds it on the page, and the page has no other", () => {
+test("the page names what bounds every table of the schema, and no other table", () => {
   expect(PAGE.map(({ table }) => table).toSorted()).toEqual(TABLES);
   expect(PAGE.filter(({ bound }) => bound === "")).toEqual([]);
   const names = ALL.map(({ name }) => name);
@@ -55,7 +55,7 @@ test("every table of the schema has what bounds it on the page, and the page has
 });
 
 let testEnv: TestEnv;
-/** Ids of rows that others refer to. */
+/** Ids of rows that other rows refer to. */
 let known: Record<string, string>;
 beforeAll(async () => {
   testEnv = await openTestEnv(await createTestDatabase());
@@ -89,7 +89,7 @@ const BLANK: Readonly<Record<string, unknown>> = {
   bytea: Buffer.alloc(32),
 };
 
-/** Writes a row as old as can be: what a table asks for beside `values` is made up by its type. */
+/** Inserts a row as old as possible. Columns that are not in `values` get a value by their type. */
 async function insertOld(table: string, values: Values): Promise<Values> {
   const { sql } = testEnv.deps.database;
   const asked = await sql<{ name: string; type: string }[]>`
@@ -111,7 +111,7 @@ async function insertOld(table: string, values: Values): Promise<Values> {
   return row;
 }
 
-/** Rows that are to be deleted by now, and what else must be there for them, by table. */
+/** For each table an old row that must be deleted, with the rows that it needs. */
 const OLD_ROWS: Readonly<Record<string, () => Promise<unknown>>> = {
   presence: () => insertOld("presence", {}),
   change: () => insertOld("change", { position: 1, created_at: OLD }),
@@ -188,19 +188,20 @@ function endedRun(): Promise<Values> {
   return insertOld("run", { state: "completed", started_at: OLD, ended_at: OLD });
 }
 
-describe("what is old is deleted by the job that the page names", () => {
+describe("old rows are deleted by the job that the page names", () => {
   const deleted = PAGE.flatMap(({ table, periodicJob }) =>
     periodicJob === null ? [] : [{ table, periodicJob }],
   );
 
   test.each(deleted)("$table, by $periodicJob", async ({ table, periodicJob }) => {
     const plant = OLD_ROWS[table];
-    if (plant === undefined) throw new TypeError(`Make an old row of ${table}, so that its deletion shows.`);
+    if (plant === undefined)
+      throw new TypeError(`Insert an old row of ${table} here, so that its deletion is tested.`);
     const { sql } = testEnv.deps.database;
     const count = async () =>
       (await sql<{ count: number }[]>`select count(*)::int as count from ${sql(table)}`)[0]?.count;
     const job = ALL.find(({ name }) => name === periodicJob);
-    // What it writes of its own is there already.
+    // Its own new rows exist already.
     await job?.runOnce(testEnv.deps);
     const before = await count();
     await plant();

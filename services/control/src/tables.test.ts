@@ -16,7 +16,7 @@ const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, l
   .flatMap((slice): unknown[] => Object.values(slice))
   .filter((value): value is PgTable => is(value, PgTable));
 
-/** What information_schema calls the types that drizzle names otherwise. */
+/** The names of types in information_schema where drizzle's differ. */
 const TYPE_NAMES: Record<string, string> = { timestamptz: "timestamp with time zone" };
 
 interface Column {
@@ -55,14 +55,14 @@ function declared(table: PgTable): Column[] {
 
 const byName = (a: Column, b: Column) => (a.name < b.name ? -1 : 1);
 
-describe("what slices declare is what migrations made", () => {
+describe("the tables that slices declare equal those of the migrations", () => {
   test.each(TABLES.map((table) => [getTableName(table), table] as const))("%s", (name, table) => {
     const made = columns.filter((column) => column.table === name);
     expect(declared(table).sort(byName)).toEqual(made.sort(byName));
   });
 });
 
-test("every table that migrations made is declared by a slice", () => {
+test("a slice declares every table of the migrations", () => {
   const made = [...new Set(columns.map((column) => column.table))].sort();
   expect(TABLES.map(getTableName).sort()).toEqual(made);
 });

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** An application whose every caller is who the test says. */
+/** An application that identifies every caller as the test says. */
 function appFor(scope: Scope, worker: WorkerScope) {
   return openTestApp({
     deps: testEnv.deps,
@@ -30,17 +30,17 @@ function appFor(scope: Scope, worker: WorkerScope) {
 }
 
 const routes = Object.values(ROUTES) as Route[];
-// Of what a run waits for, the tests of waits speak.
+// The tests of waits cover what a run waits for.
 const ofRuns = routes.filter(
   (route) => ["runs", "logs"].includes(route.slice) && /\{runId\}(?!.*\{)/.test(route.path),
 );
 
-/** Bodies of routes that take no empty one. */
+/** Bodies of routes that do not accept an empty one. */
 const BODIES: Partial<Record<string, () => object>> = {
   "/api/runs/{runId}/rerun": () => ({ id: mine.request().id }),
 };
 
-/** Queries of routes that take none without. */
+/** Queries of routes that require one. */
 const QUERIES: Partial<Record<string, string>> = { "/api/runs/{runId}/logs/search": "?text=x" };
 
 async function run(): Promise<string> {
