@@ -23,8 +23,7 @@ class LateStatement implements PromiseLike<unknown> {
     return this.#carry(true);
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: a statement of postgres.js is sent when it is awaited, and so is this
-  // one
+  // biome-ignore lint/suspicious/noThenProperty: like a statement of postgres.js, it is sent when it is awaited
   then: PromiseLike<unknown>["then"] = (...settle) => this.#carry(false).then(...settle);
 }
 
