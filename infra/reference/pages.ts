@@ -3,8 +3,9 @@ import { configurationPage } from "./configuration.ts";
 import { contractPages } from "./contract.ts";
 import { journeyPage } from "./journey.ts";
 import type { Page } from "./page.ts";
+import { attemptPage } from "./worker.ts";
 
 /** All pages that are generated from code, whole or in part. */
 export function referencePages(): Page[] {
-  return [...contractPages(), commandsPage(), configurationPage(), journeyPage()];
+  return [...contractPages(), commandsPage(), configurationPage(), journeyPage(), attemptPage()];
 }

@@ -136,8 +136,8 @@ export const MUTATIONS = {
   },
   /** A process is not stopped when its lease expires. */
   stop: {
-    file: "worker/src/attempts/watch.ts",
-    from: 'if (file.spec.onDisconnect !== "stop") return;',
+    file: "worker/src/attempts/stop.ts",
+    from: 'if (stored.spec.onDisconnect !== "stop") return;',
     to: "return;",
   },
   /** Child processes of a process are left behind. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ArtifactKeys } from "./artifact-keys.ts";
+import { ArtifactKeys } from "./flow-host.ts";
 
 const artifact = (key: string) =>
   ({

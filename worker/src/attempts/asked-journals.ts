@@ -4,10 +4,10 @@ import type { Fence } from "@towpath/contract";
 import { ackPath, type JournalLane, readAcknowledged } from "../journal/index.ts";
 import type { AttemptAnswer, Reporting, ReportPage } from "../protocol/index.ts";
 import { isMissing } from "../state/atomic-file.ts";
+import { listFolders } from "./attempt-store.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { readFence } from "./journal-owner.ts";
 import { claimName } from "./paths.ts";
-import { listFolders } from "./resume.ts";
 
 /** How far back acknowledged records are offered again after the control plane's database went back, milliseconds. */
 const OFFER_AGAIN_MS = 3_600_000;

@@ -11,19 +11,17 @@ import {
 } from "@towpath/contract";
 import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
-import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import type { DatabaseWatch } from "../state/database-watch.ts";
 import { AnsweredTime } from "./answered-time.ts";
 import type { AskedJournal } from "./asked-journals.ts";
-import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
-import { ClaimedAttempt } from "./claimed-attempt.ts";
-import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
+import { createBreaker, type Paused } from "./breaker.ts";
+import { ClaimedAttempt, type StopRequest } from "./claimed-attempt.ts";
+import type { AttemptDeps, Holder, Wake } from "./deps.ts";
 import { type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
-import { resumeAttempts } from "./resume.ts";
+import { findAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
-import { requestStop, type StopOptions } from "./stop.ts";
 
 /** How many attempts a worker takes, and whom it wakes. */
 export interface AttemptsOptions {
@@ -33,8 +31,7 @@ export interface AttemptsOptions {
   readonly stock: Stock;
   /** What is known of the control plane's database. */
   readonly database: Pick<DatabaseWatch, "isOffering" | "reconciled">;
-  /** The loops of the protocol. */
-  readonly wake: { readonly claim: () => void; readonly report: () => void; readonly tend: () => void };
+  readonly wake: Wake;
 }
 
 /** Every attempt that this worker holds: what it offers, renews and reports follows from here. */
@@ -42,28 +39,28 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   readonly #deps: AttemptDeps;
   readonly #options: AttemptsOptions;
   readonly #claimed = new Map<string, ClaimedAttempt>();
-  readonly #breaker: Breaker;
   readonly #waiting = new Set<() => void>();
   readonly #answered = new AnsweredTime();
   readonly asked = new Map<string, AskedJournal>();
   #draining = false;
 
-  constructor(deps: Omit<AttemptDeps, "events" | "allot">, options: AttemptsOptions) {
+  constructor(deps: Omit<AttemptDeps, "allot" | "breaker" | "changed" | "wake">, options: AttemptsOptions) {
     this.#options = options;
     this.#deps = {
       ...deps,
-      events: this.#events(),
+      wake: options.wake,
+      breaker: createBreaker(
+        { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
+        options.breakerFailures,
+      ),
+      changed: () => this.#changed(),
       allot: (claimed, compute) => this.#allot(claimed, compute),
     };
-    this.#breaker = createBreaker(
-      { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
-      options.breakerFailures,
-    );
   }
 
   /** Takes up what an earlier process of this worker left in the state directory. */
   async resume(): Promise<void> {
-    await resumeAttempts(this.#deps, this);
+    for (const claimed of await findAttempts(this.#deps)) this.add(claimed);
   }
 
   /** Offers what was acknowledged in the last hour again: the control plane's database went back. */
@@ -71,10 +68,14 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return offerAgain(this.#deps, this, signal);
   }
 
+  /** Holds an attempt until it is over. */
   add(claimed: ClaimedAttempt): void {
-    claimed.lost = () => requestStop(this.#deps, claimed, { reason: "abandoned" });
     this.#claimed.set(claimed.name, claimed);
     this.#changed();
+    void runAttempt(this.#deps, claimed).then(() => {
+      this.#claimed.delete(claimed.name);
+      this.#changed();
+    });
   }
 
   all(): ClaimedAttempt[] {
@@ -97,7 +98,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   free(): number {
     if (this.#draining) return 0;
     const room = Math.min(this.#options.capacity - this.busy(), LIMITS.attempts - this.#claimed.size);
-    return this.#breaker.allow(Math.max(0, room));
+    return this.#deps.breaker.allow(Math.max(0, room));
   }
 
   /** How many attempts take one of the worker's places. */
@@ -129,7 +130,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   paused(): Paused | null {
-    return this.#breaker.paused();
+    return this.#deps.breaker.paused();
   }
 
   take(answer: Claimed, sentAtMs: number): boolean {
@@ -152,7 +153,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       if (lease.status === "renewed") claimed?.renewLease(sentAtMs, lease.leaseMs);
       // What has ended here is settled by its report alone: the control plane may have closed it already.
       else if (claimed && !this.#options.database.isOffering)
-        requestStop(this.#deps, claimed, { reason: "abandoned", words: lease.reason });
+        claimed.requestStop({ reason: "abandoned", words: lease.reason });
     }
     this.#command(answer.commands);
   }
@@ -191,13 +192,13 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   /** Takes nothing more, and gives back what has not begun. */
   startDraining(): void {
     this.#draining = true;
-    for (const claimed of this.all()) if (!claimed.process) this.#stop(claimed, "evicted");
+    for (const claimed of this.all()) if (!claimed.process) claimed.requestStop({ reason: "evicted" });
     this.#options.wake.claim();
   }
 
   /** Stops everything that runs. */
-  evictAll(options: StopOptions = {}): void {
-    for (const claimed of this.all()) this.#stop(claimed, "evicted", options);
+  evictAll({ now = false }: Pick<StopRequest, "now"> = {}): void {
+    for (const claimed of this.all()) claimed.requestStop({ reason: "evicted", now });
   }
 
   /** Waits until no attempt is at work; false when the time is over first. */
@@ -232,7 +233,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     if (found && (isBusy(found.phase) || found.fence.epoch === assignment.epoch)) {
       // An earlier claim of the same attempt is over, whatever it still does here. This one is taken when that is gone and
       // it is delivered again: never two processes, nor two claims in one folder.
-      this.#stop(found, "abandoned");
+      found.requestStop({ reason: "abandoned" });
       return false;
     }
     const claimed = new ClaimedAttempt(this.#deps, {
@@ -242,27 +243,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       leaseMs: assignment.leaseMs,
       leaseEndsAtMs: sentAtMs + assignment.leaseMs,
     });
-    const full = this.#draining || this.busy() >= this.#options.capacity;
+    if (this.#draining) claimed.giveBack = "The worker is being drained.";
+    else if (this.busy() >= this.#options.capacity) claimed.giveBack = "The worker has no free slot.";
+    const facts = { attempt: claimed.name, deployment: assignment.deployment };
+    this.#deps.log.info(facts, "an attempt was assigned");
     this.add(claimed);
-    this.#deps.log.info(
-      { attempt: claimed.name, deployment: assignment.deployment },
-      "an attempt was assigned",
-    );
-    if (full) void this.#giveBack(claimed);
-    else void runAttempt(this.#deps, claimed, assignment);
     return true;
-  }
-
-  async #giveBack(claimed: ClaimedAttempt): Promise<void> {
-    const reason = this.#draining ? "The worker is being drained." : "The worker has no free place.";
-    try {
-      await claimed.release(reason);
-    } catch (error) {
-      this.#deps.log.error(
-        { attempt: claimed.name, error: String(error) },
-        "an attempt could not be given back",
-      );
-    }
   }
 
   /** Says whether any command was not reflected yet. */
@@ -277,15 +263,13 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       }
       // A database that went back may take a claim for another's that it has forgotten, and learns of it now.
       if (command.kind === "abandon" && this.#options.database.isOffering) continue;
-      const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
       if (claimed.stop === null) changes = true;
-      this.#stop(claimed, reason, { words: command.reason });
+      claimed.requestStop({
+        reason: command.kind === "cancel" ? "user" : "abandoned",
+        words: command.reason,
+      });
     }
     return changes;
-  }
-
-  #stop(claimed: ClaimedAttempt, reason: StopReason, options: StopOptions = {}): void {
-    requestStop(this.#deps, claimed, { reason, ...options });
   }
 
   /** The newest claim of an attempt. */
@@ -293,23 +277,6 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return this.all()
       .filter(({ fence }) => fence.attemptId === attemptId)
       .reduce<ClaimedAttempt | undefined>((a, b) => (a && a.fence.epoch > b.fence.epoch ? a : b), undefined);
-  }
-
-  #events(): AttemptEvents {
-    return {
-      pending: () => this.#options.wake.report(),
-      capacity: () => this.#changed(),
-      launched: () => {
-        this.#breaker.succeeded();
-        this.#changed();
-      },
-      submitted: () => this.#options.wake.tend(),
-      failedBeforeLaunch: (why) => this.#breaker.failed(why),
-      gone: (name) => {
-        this.#claimed.delete(name);
-        this.#changed();
-      },
-    };
   }
 
   #changed(): void {

@@ -4,13 +4,12 @@ import type { ProcessIdentity } from "@towpath/contract/process";
 import type { Taken } from "../compute/index.ts";
 import type { CommandBoard } from "../gateway/index.ts";
 import { createCommandBoard } from "../gateway/index.ts";
-import type { ExitStatus, StopReason } from "../launch/index.ts";
+import { type ExitStatus, STOPS, type StopReason } from "../launch/index.ts";
 import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protocol/index.ts";
-import { removeIfAny } from "../state/atomic-file.ts";
-import { type AttemptFile, writeAttemptFile } from "./attempt-file.ts";
+import { type AttemptStore, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import { type ClaimPaths, claimName, claimPaths, removeSocketFolder } from "./paths.ts";
-import { IllegalMove, isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
+import { claimName } from "./paths.ts";
+import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
 import { Spool } from "./spool.ts";
 
 /** What the control plane said to a start. */
@@ -23,13 +22,23 @@ export interface HeldProcess {
   readonly identity: ProcessIdentity;
   readonly mark: string;
   readonly exited: Promise<ExitStatus>;
+  /** Asks it to end, then terminates it, then kills it. Returns at once. */
+  stop(): void;
+  /** Kills it. Returns at once. */
+  kill(): void;
 }
 
-/** Writes an attempt's file where it is not there yet. */
-type WriteFile = (file: AttemptFile) => Promise<void>;
+/** How to stop an attempt. */
+export interface StopRequest {
+  readonly reason: StopReason;
+  /** What a person gave as the reason. The flow is told. */
+  readonly words?: string;
+  /** Kills the process at once, without asking. */
+  readonly now?: boolean;
+}
 
 /** What is known when a claimed attempt begins. */
-export interface HoldInit {
+export interface ClaimFacts {
   readonly fence: Fence;
   readonly assignment: Assignment | null;
   readonly phase: Phase;
@@ -46,7 +55,7 @@ export class ClaimedAttempt implements Reporting {
   /** Null for a claim that is only being reported again. */
   readonly assignment: Assignment | null;
   readonly name: string;
-  readonly files: ClaimPaths;
+  readonly store: AttemptStore;
   readonly journalDir: string;
   readonly board: CommandBoard;
   readonly startAnswer: PromiseWithResolvers<StartAnswer> = Promise.withResolvers<StartAnswer>();
@@ -57,20 +66,25 @@ export class ClaimedAttempt implements Reporting {
   stop: StopReason | null = null;
   cancelReason = "";
   process: HeldProcess | null = null;
-  file: AttemptFile | null = null;
-  /** What of the worker's amounts it has. Null: nothing but a place. */
+  /** What the store holds. Null: nothing, since the start was not reported or the claim is only reported again. */
+  stored: StoredAttempt | null = null;
+  /** What of the worker's amounts it has. Null: nothing but a slot. */
   taken: Taken | null = null;
+  /** Why an earlier process of this worker was told that the start is not accepted. */
+  declined: string | null = null;
+  /** Why it is given back without being tried. */
+  giveBack: string | null = null;
   releaseCode: (() => Promise<void>) | null = null;
   readonly #deps: AttemptDeps;
   #phase: Phase;
   #spool: Spool | undefined;
   #opening: Promise<Spool> | undefined;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #over = Promise.withResolvers<void>();
   /** When it was last asked how far the control plane has come, on the boot-time clock. */
   #askedAtMs = 0;
   #progress = 0;
 
-  constructor(deps: AttemptDeps, init: HoldInit) {
+  constructor(deps: AttemptDeps, init: ClaimFacts) {
     const { attemptId, epoch, nonce } = init.fence;
     this.#deps = deps;
     this.fence = { attemptId, epoch, nonce };
@@ -79,7 +93,7 @@ export class ClaimedAttempt implements Reporting {
     this.leaseEndsAtMs = init.leaseEndsAtMs;
     this.leaseMs = init.leaseMs;
     this.name = claimName(this.fence);
-    this.files = claimPaths(deps.paths, this.fence);
+    this.store = openStore(deps, this.fence);
     this.journalDir = join(deps.paths.journals, this.name);
     this.board = createCommandBoard({ clock: deps.bootClock });
   }
@@ -88,40 +102,70 @@ export class ClaimedAttempt implements Reporting {
     return this.#phase;
   }
 
-  /** Moves to another phase; with a file, the phase is on the disk when this resolves. @throws IllegalMove */
-  async move(by: PhaseMove, write?: WriteFile): Promise<void> {
-    const before = this.#phase;
-    this.#phase = movePhase(before, by);
-    await this.save(write);
-    if (isBusy(before) !== isBusy(this.#phase)) this.#deps.events.capacity();
+  /** Resolves once the attempt is closed or abandoned. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Makes the claim's folder. Once it resolves, a restart goes on from `confirming`. @returns what the gateway is opened with */
+  async confirm(
+    first: Omit<StoredAttempt, "socket" | "phase" | "stop">,
+  ): Promise<{ stored: StoredAttempt; token: string }> {
+    this.#phase = movePhase(this.#phase, "confirm");
+    const made = await this.store.create({ ...first, phase: this.#phase, stop: this.stop });
+    this.stored = made.stored;
+    return made;
+  }
+
+  /** Notes that a runner is about to get the task: its first, or that of one which ended before it took it. */
+  async launch(launchedAtMs: number): Promise<void> {
+    this.stored = this.stored && { ...this.stored, launchedAtMs };
+    if (this.#phase === "launched") await this.save();
+    else await this.move("launch");
   }
 
   /**
-   * Moves on where something else has the last word, the journal or what the runner itself writes down: whether the file says so too
-   * does not matter, since a restart looks there first. So a file that cannot be written holds nothing up.
+   * Moves to another phase. The journal, or what the runner itself writes down, has the last word on it: a restart looks there first.
+   * So a file that cannot be written delays nothing. @throws IllegalMove
    */
-  async moveOn(by: Exclude<PhaseMove, "confirm">): Promise<void> {
+  async move(by: Exclude<PhaseMove, "confirm">): Promise<void> {
+    const before = this.#phase;
+    this.#phase = movePhase(before, by);
     try {
-      await this.move(by);
+      await this.save();
     } catch (error) {
-      if (error instanceof IllegalMove) throw error;
-      this.#deps.log.warn(
-        { attempt: this.name, error: String(error) },
-        "an attempt's file cannot be written",
-      );
-      this.#deps.events.capacity();
+      const facts = { attempt: this.name, error: String(error) };
+      this.#deps.log.warn(facts, "an attempt's file cannot be written");
     }
+    if (isOver(this.#phase)) this.#over.resolve();
+    if (isBusy(before) !== isBusy(this.#phase)) this.#deps.changed();
   }
 
-  /** Writes the attempt's file as it is now, if it has one. */
-  async save(write: WriteFile = (said) => writeAttemptFile(this.files.file, said)): Promise<void> {
-    const { file } = this;
-    if (!file) return;
-    const said = { ...file, phase: this.#phase, stop: this.stop };
-    // One write after the other: the last state written is the last state there was.
-    const turn = this.#saving.then(() => write(said));
-    this.#saving = turn.catch(() => {});
-    await turn;
+  /** Stores these changes. */
+  async update(changes: Partial<StoredAttempt>): Promise<void> {
+    this.stored = this.stored && { ...this.stored, ...changes };
+    await this.save();
+  }
+
+  /** Stores the attempt as it is now, if it is stored at all. */
+  async save(): Promise<void> {
+    if (this.stored) await this.store.save({ ...this.stored, phase: this.#phase, stop: this.stop });
+  }
+
+  /**
+   * Has the attempt stopped. The first reason stays, except that an attempt which is no longer this worker's reports nothing,
+   * whatever was wanted before. Returns at once.
+   */
+  requestStop({ reason, words = "", now = false }: StopRequest): void {
+    if (!isBusy(this.#phase)) return;
+    const isFirst = this.stop === null;
+    if (!isFirst && reason !== "abandoned" && !now) return;
+    if (isFirst || reason === "abandoned") this.stop = reason;
+    this.cancelReason ||= words;
+    this.#deps.log.info({ attempt: this.name, reason: this.stop }, "stopping an attempt");
+    this.stopping.abort(new Error(STOPS[reason].sentence));
+    if (isFirst) this.process?.stop();
+    if (now) this.process?.kill();
   }
 
   /** The records to report, opened on first use. */
@@ -223,7 +267,7 @@ export class ClaimedAttempt implements Reporting {
     const changes = await acknowledging;
     if (asked || changes) this.#progress += 1;
     // Somebody may wait until all have been asked, and have sent again what was forgotten.
-    if (asked || (resent && !spool.resends)) this.#deps.events.capacity();
+    if (asked || (resent && !spool.resends)) this.#deps.changed();
     await this.settleIfDone();
     return asked || changes || answer.rejected.length > 0;
   }
@@ -237,42 +281,35 @@ export class ClaimedAttempt implements Reporting {
 
   /** On the disk first: once the answer is acknowledged, nobody says it again. */
   async #decline(detail: string): Promise<void> {
-    if (this.file && this.#phase === "confirming") {
-      this.file = { ...this.file, declined: detail };
-      await this.save();
-    }
+    if (this.#phase === "confirming") await this.update({ declined: detail });
     this.startAnswer.resolve({ kind: "declined", detail });
   }
 
-  /** Cleans up once the control plane has everything. */
+  /** Closes the attempt once the control plane has everything. */
   async settleIfDone(): Promise<void> {
     if (this.#phase !== "closing" || this.#spool === undefined || this.#spool.asks) return;
     // A journal that is only offered again may have no end: what is in it is all that is known here.
     if (this.assignment === null ? this.#spool.pending : !this.#spool.settled) return;
-    await this.moveOn("settle");
-    await this.dispose();
+    await this.move("settle");
   }
 
   /** Removes what is only needed while an attempt runs. The journal stays. */
   async dispose(): Promise<void> {
-    await this.#saving;
     try {
       await this.#spool?.close();
       await this.releaseCode?.();
-      if (this.file) await removeSocketFolder(this.file.socket);
-      await removeIfAny(this.files.dir);
+      await this.store.remove(this.stored);
     } catch (error) {
       // What stays takes room and nothing else: the next start of the worker removes it.
       this.#deps.log.warn({ attempt: this.name, error: String(error) }, "an attempt's folder is left over");
     }
-    this.#deps.events.gone(this.name);
   }
 
   /** Journals a line of the worker's own in the run's log. */
   async note(level: LogLine["level"], text: string): Promise<void> {
     const spool = await this.spool();
     await spool.say({ at: instant(this.#deps.clock), level, stream: "worker", text });
-    this.#deps.events.pending();
+    this.#deps.wake.report();
   }
 
   /**
@@ -295,16 +332,14 @@ export class ClaimedAttempt implements Reporting {
       exitCode: null,
       lastBulkSeq: spool.lastBulkSeq,
     });
-    await this.moveOn("close");
-    this.#deps.events.pending();
+    await this.move("close");
   }
 
   /** Gives an attempt back that was never started. */
   async release(reason: string): Promise<void> {
     const spool = await this.spool();
     await spool.control({ type: "released", at: instant(this.#deps.clock), reason });
-    await this.moveOn("close");
-    this.#deps.events.pending();
+    await this.move("close");
   }
 
   /** The attempt is no longer ours to report on. What was not reported stays on the disk as a late report. */
@@ -315,11 +350,7 @@ export class ClaimedAttempt implements Reporting {
 
   /** Reports nothing more of it. A process that runs it is stopped. */
   async letGo(): Promise<void> {
-    if (this.#phase !== "closing") return this.lost();
-    await this.moveOn("abandon");
-    await this.dispose();
+    if (this.#phase !== "closing") return this.requestStop({ reason: "abandoned" });
+    await this.move("abandon");
   }
-
-  /** Set by the verbs: stops the process of an attempt that is no longer ours. */
-  lost: () => void = () => {};
 }

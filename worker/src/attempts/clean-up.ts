@@ -5,13 +5,11 @@ import type { FlowEnding } from "@towpath/contract/words";
 import { cleanLine, type Gateway } from "../gateway/index.ts";
 import { killGroup } from "../host/index.ts";
 import type { Ending } from "../launch/index.ts";
-import { readFileIfAny } from "../state/atomic-file.ts";
-import { openFolder } from "./attempt-folder.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
 import type { OutputStream } from "./spool.ts";
-import { untilCleanUpIsOver } from "./watch.ts";
+import { untilCleanUpIsOver } from "./stop.ts";
 
 /** After which causes a flow's hook for a crash is run: not where the run goes on elsewhere, or another worker may have it by now. */
 const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "run-timeout", "error"];
@@ -31,11 +29,10 @@ export async function cleanUp(
 ): Promise<void> {
   const { claimed } = running;
   const told = await endingToTell(running, ending);
-  if (told === null || claimed.file === null) return;
+  if (told === null || claimed.stored === null) return;
   try {
     // Before it is launched: one that its worker did not live to see the end of is not launched again.
-    claimed.file = { ...claimed.file, cleanedUp: true };
-    await claimed.save();
+    await claimed.update({ cleanedUp: true });
     const hook = told.outcome === "cancelled" ? "onCancellation" : "onCrash";
     await claimed.note("info", `The flow's process is gone: another one runs its hook ${hook}.`);
     await runCleanUp(deps, running, told);
@@ -51,16 +48,16 @@ export async function cleanUp(
 
 /** What the flow has a hook for, if it is to be run. */
 async function endingToTell(
-  { claimed, spool, muted, prepared, file }: Running,
+  { claimed, spool, muted, prepared }: Running,
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<FlowEnding | null> {
-  const held = claimed.file;
+  const { stored } = claimed;
   const { dir } = await prepared.code();
-  if (file.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
-  if (held === null || held.outcome !== null || held.cleanedUp || claimed.stop === "abandoned") return null;
+  if (prepared.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
+  if (stored === null || stored.outcome !== null || stored.cleanedUp || claimed.stop === "abandoned")
+    return null;
   const outcome = outcomeOf(ending);
-  const handled = (await readFileIfAny(claimed.files.handlesFile))?.split(" ") ?? [];
-  if (outcome === null || !handled.includes(outcome)) return null;
+  if (outcome === null || !(await claimed.store.hooks()).includes(outcome)) return null;
   const reason = outcome === "cancelled" ? claimed.cancelReason : (ending.error?.message ?? "");
   return { outcome, cause: ending.cause ?? "error", reason };
 }
@@ -71,19 +68,15 @@ function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowE
 }
 
 async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
-  const { claimed, file, prepared } = before;
+  const { claimed, stored, prepared } = before;
   const { runner } = await deps.runners.take();
   let gateway: Gateway | null = null;
   try {
-    const opened = await openAttemptGateway(deps, {
-      claimed,
-      file,
-      prepared,
-      ...(await openFolder(claimed, file)),
-    });
+    const { token } = await claimed.store.reopen(stored);
+    const opened = await openAttemptGateway(deps, { claimed, stored, prepared, token });
     gateway = opened.gateway;
-    await launchCleanUp(opened.running, { runner, ending });
-    const isOver = await untilCleanUpIsOver(deps, { claimed, file, exited: runner.exited });
+    await launchCleanUp(deps, opened.running, { runner, ending });
+    const isOver = await untilCleanUpIsOver(deps, { claimed, stored, exited: runner.exited });
     if (!isOver) {
       await killGroup(runner.identity, "SIGKILL");
       await claimed.note("warn", "The hook took too long: its process was killed.");
@@ -110,5 +103,5 @@ async function keepOutput(
   if (text === "") return;
   for (const line of text.split("\n").slice(0, OUTPUT_LINES_MAX))
     await spool.say(cleanLine(prepared.redactor, { at: instant(deps.clock), level, stream, text: line }));
-  deps.events.pending();
+  deps.wake.report();
 }

@@ -8,23 +8,16 @@ import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import type { Trust } from "../trust/index.ts";
+import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
 import type { Preallocation } from "./preallocation.ts";
 
-/** What happens to attempts, for whoever keeps count of them. */
-export interface AttemptEvents {
-  /** There is something to report. */
-  pending(): void;
-  /** An attempt took or gave back one of the worker's places. */
-  capacity(): void;
-  /** User code began to run. */
-  launched(): void;
-  /** An attempt ended before user code could run. */
-  failedBeforeLaunch(why: string): void;
-  /** A flow has submitted an external job. */
-  submitted(): void;
-  /** Nothing is left to do for the claim of this name. */
-  gone(name: string): void;
+/** The loops of the protocol: each call has one look at once. */
+export interface Wake {
+  readonly claim: () => void;
+  readonly report: () => void;
+  /** For external jobs. */
+  readonly tend: () => void;
 }
 
 /** An attempt as far as it has some of the worker's amounts. */
@@ -33,7 +26,7 @@ export interface Holder {
   taken: Taken | null;
 }
 
-/** What the verbs of this folder need. */
+/** What the functions of this folder need. */
 export interface AttemptDeps {
   readonly log: Logger;
   /** Wall clock: for people, and for a spec's expiry. */
@@ -53,7 +46,10 @@ export interface AttemptDeps {
   readonly paths: StatePaths;
   readonly preallocation: Preallocation;
   readonly connection: Connection;
-  readonly events: AttemptEvents;
+  readonly wake: Wake;
+  readonly breaker: Breaker;
+  /** An attempt took or gave back a slot, or has come further: the worker may offer more, and what waits for that looks again. */
+  readonly changed: () => void;
   /** Gives an attempt what its signed spec needs, as long as its process may be there. @throws DoesNotFit */
   readonly allot: (claimed: Holder, compute: ComputeNeeds) => void;
 }

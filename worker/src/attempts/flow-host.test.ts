@@ -7,14 +7,14 @@ import { flowHost, type Running } from "./flow-host.ts";
 function unwritable() {
   const said: string[] = [];
   const claimed = {
-    file: { outcome: null, cleanedUp: false },
-    async save() {
+    stored: { outcome: null, cleanedUp: false },
+    async update() {
       throw new Error("the disk is full");
     },
   };
   const spool = { flowTaken: 0, flow: async () => void said.push("journaled") };
   const running = { claimed, spool, prepared: { redactor: createRedactor(new Map()) } };
-  const deps = { events: { pending: () => void said.push("told") } };
+  const deps = { wake: { report: () => void said.push("told") } };
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), said };
 }
 

@@ -1,4 +1,5 @@
 import {
+  type BulkRecord,
   type Call,
   type Called,
   type CheckpointPage,
@@ -8,6 +9,7 @@ import {
   type FlowCall,
   isDue,
   LIMITS,
+  type LogLine,
   Problem,
   type RecordsAnswer,
   remoteTaskIn,
@@ -19,27 +21,24 @@ import { failpoint } from "../host/failpoint.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
-import { redactCall } from "../secrets/index.ts";
-import { ArtifactKeys } from "./artifact-keys.ts";
-import type { AttemptFile } from "./attempt-file.ts";
+import { redactCall, type Unnumbered } from "../secrets/index.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
-import { requestStop } from "./stop.ts";
+import { watchLinger } from "./stop.ts";
 
 /** What a running attempt answers from. */
 export interface Running {
   readonly claimed: ClaimedAttempt;
-  readonly file: AttemptFile;
+  readonly stored: StoredAttempt;
   readonly spool: Spool;
   readonly prepared: Prepared;
   /** Its address, as the worker knows it. */
   readonly controlPlane: string;
   /** Whether the process must not be listened to, since its secrets are not known and nothing could be redacted. */
   readonly muted: boolean;
-  /** Told when the flow has said how it ended. */
-  readonly onOutcome: () => void;
 }
 
 /**
@@ -86,7 +85,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     stored({ seq, ...wait }) {
       const stored = running.spool.stored.until(seq, wait);
       // What is waited for leaves at once.
-      deps.events.pending();
+      deps.wake.report();
       return stored;
     },
   };
@@ -104,7 +103,7 @@ function taskOf(trigger: Trigger): Context["task"] {
   return task && { name: task.name, input: task.input };
 }
 
-function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
+function resumeOf({ assignment, spec }: StoredAttempt): Context["resume"] {
   const { trigger, runId, ordinal } = assignment;
   const resumed = trigger.kind === "rerun" && trigger.fromFailure ? trigger : null;
   return {
@@ -117,13 +116,13 @@ function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
 
 /** What a flow is told about its run. */
 export function contextOf(running: Running): Context {
-  const { file, spool, prepared } = running;
-  const { assignment, spec } = file;
+  const { stored, spool, prepared } = running;
+  const { assignment, spec } = stored;
   return {
     runId: assignment.runId,
     attemptId: assignment.attemptId,
     attempt: assignment.ordinal,
-    workspaceId: file.workspaceId,
+    workspaceId: stored.workspaceId,
     deployment: spec.deployment,
     version: spec.version,
     parameters: parametersOf(assignment, spec),
@@ -132,7 +131,7 @@ export function contextOf(running: Running): Context {
     due: dueOf(assignment.trigger),
     secrets: Object.fromEntries(prepared.secrets),
     store: prepared.store,
-    resume: resumeOf(file),
+    resume: resumeOf(stored),
     task: taskOf(assignment.trigger),
     acked: spool.flowTaken,
   };
@@ -147,17 +146,17 @@ async function takeRecords(
   const batch = sortRecords(running, { lines, artifactKeys });
   try {
     await spool.flow(batch);
-    if (batch.outcome) await keepOutcome(running, batch.outcome);
+    if (batch.outcome) await keepOutcome(deps, running, batch.outcome);
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     if (!mayWait(deps, { spool, fullness, error })) {
       deps.log.error({ attempt: claimed.name, error: error.message }, "the journal refused a flow's records");
-      requestStop(deps, claimed, { reason: "journal-full" });
+      claimed.requestStop({ reason: "journal-full" });
     }
     throw new Problem("unavailable", "The worker has no room for the run's records.");
   } finally {
     // Also where not all of it could be written: what is in the journal need not wait for the rest.
-    deps.events.pending();
+    deps.wake.report();
   }
   fullness.since = null;
   return { acked: spool.flowTaken, rejected: batch.rejected };
@@ -210,34 +209,33 @@ function sortRecords(
   return { control, bulk, rejected, outcome, throughSeq };
 }
 
-async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void> {
+async function keepOutcome(deps: AttemptDeps, running: Running, outcome: FlowOutcome): Promise<void> {
   const { claimed } = running;
   // The first one stands: a flow ends once, and what runs a hook after its process is gone says nothing of how it ended.
-  if (!claimed.file || claimed.file.outcome || claimed.file.cleanedUp) return;
-  claimed.file = { ...claimed.file, outcome };
+  if (!claimed.stored || claimed.stored.outcome || claimed.stored.cleanedUp) return;
   try {
-    await claimed.save();
+    await claimed.update({ outcome });
   } catch (error) {
     // Not held yet: the flow sends it again, and it is written then.
-    claimed.file = { ...claimed.file, outcome: null };
+    claimed.stored = { ...claimed.stored, outcome: null };
     throw error;
   }
-  running.onOutcome();
+  watchLinger(deps, claimed);
 }
 
 async function forwardCall(
   deps: AttemptDeps,
-  { claimed, file, prepared }: Running,
+  { claimed, stored, prepared }: Running,
   { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
 ): Promise<Called> {
-  if (call.kind === "start-run" && !file.spec.mayStart.includes(call.deployment)) {
+  if (call.kind === "start-run" && !stored.spec.mayStart.includes(call.deployment)) {
     throw new Problem(
       "forbidden",
       `The signed spec does not let this flow start "${call.deployment}"; add it to mayStart and deploy again.`,
     );
   }
-  if (call.kind === "start-task") checkRemoteTask(file, call);
-  const callId = await derivedId(file.assignment.runId, path);
+  if (call.kind === "start-task") checkRemoteTask(stored, call);
+  const callId = await derivedId(stored.assignment.runId, path);
   const asked = redactCall(prepared.redactor, { path, call });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call(
@@ -263,7 +261,7 @@ function grantedAsAsked(
 
 /** @throws Problem `forbidden` */
 function checkRemoteTask(
-  { spec }: AttemptFile,
+  { spec }: StoredAttempt,
   { task, pool }: Extract<FlowCall["call"], { kind: "start-task" }>,
 ): void {
   if (remoteTaskIn(spec, task.name)?.pools.includes(pool)) return;
@@ -278,7 +276,7 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
   if (asked.kind === "wait" && asked.wait.kind === "job") failpoint("intend");
   if (asked.kind !== "job-handle") return;
   failpoint("handle");
-  deps.events.submitted();
+  deps.wake.tend();
 }
 
 /** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
@@ -310,4 +308,41 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 /** The most bytes of one line that a tail keeps: a cut must not leave half a secret unrecognised. */
 export function outputLineBytes(prepared: Pick<Prepared, "redactor">): number {
   return LIMITS.logLineBytes + prepared.redactor.longest * 4;
+}
+
+type ShownArtifact = Extract<Unnumbered<BulkRecord>, { type: "artifact" }>;
+
+/** What becomes of an artifact that is one too many: the flow is told each time, its log once. */
+export interface Refused {
+  readonly detail: string;
+  readonly line: LogLine | null;
+}
+
+/**
+ * Counts the artifacts that one attempt shows, by key. After a restart of the worker the count begins anew, and the
+ * control plane, which counts too, refuses what is over.
+ */
+export class ArtifactKeys {
+  readonly #keys = new Set<string>();
+  readonly #max: number;
+  /** The flow's number of the first one too many: if the flow has to send it again, the line goes with it again. */
+  #toldAt: number | null = null;
+
+  constructor(max: number = LIMITS.artifactKeys) {
+    this.#max = max;
+  }
+
+  /** @param args.seq the flow's number of the record. @returns null if there is room for it. */
+  refuse(artifact: ShownArtifact, args: { seq: number }): Refused | null {
+    if (this.#keys.has(artifact.key)) return null;
+    if (this.#keys.size < this.#max) {
+      this.#keys.add(artifact.key);
+      return null;
+    }
+    const detail = `An attempt shows at most ${this.#max} artifacts; use a key again, or show the rest in a table.`;
+    this.#toldAt ??= args.seq;
+    if (this.#toldAt !== args.seq) return { detail, line: null };
+    const text = `The artifact "${artifact.key}" and further new ones are not shown. ${detail}`;
+    return { detail, line: { at: artifact.at, level: "warn", stream: "worker", text } };
+  }
 }

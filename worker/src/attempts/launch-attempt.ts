@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import type { FlowEnding } from "@towpath/contract/words";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
@@ -10,14 +9,12 @@ import {
   type TakenRunner,
 } from "../launch/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
-import type { AttemptFile } from "./attempt-file.ts";
-import { moveOutput, processOf } from "./attempt-folder.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import type { Prepared } from "./prepare.ts";
-import { startEscalation } from "./stop.ts";
-import { watchLinger } from "./watch.ts";
+import { heldProcess } from "./stop.ts";
 
 /** An attempt that was launched, and its gateway. */
 export interface Launched {
@@ -42,7 +39,7 @@ export async function reportStart(
   if (spool.started !== undefined) spool.ask();
   else await spool.control({ type: "started", at: instant(deps.clock), launcher });
   failpoint("start");
-  deps.events.pending();
+  deps.wake.report();
 }
 
 /**
@@ -63,24 +60,23 @@ export async function untilStarted(claimed: ClaimedAttempt): Promise<void> {
 /** What a gateway is opened with. */
 interface GatewayGround {
   readonly claimed: ClaimedAttempt;
-  readonly file: AttemptFile;
+  readonly stored: StoredAttempt;
   readonly prepared: Prepared;
   readonly token: string;
 }
 
 /** Opens the gateway of an attempt, at the same place as before if it had one. Its socket's folder is there. */
 export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround): Promise<Launched> {
-  const { claimed, file, prepared, token } = args;
+  const { claimed, stored, prepared, token } = args;
   const running: Running = {
     claimed,
-    file,
+    stored,
     prepared,
     spool: await claimed.spool(),
     controlPlane: deps.config.url,
     muted: false,
-    onOutcome: () => watchLinger(deps, { claimed }),
   };
-  const gateway = await openGateway(deps, { socket: file.socket, token, host: flowHost(deps, running) });
+  const gateway = await openGateway(deps, { socket: stored.socket, token, host: flowHost(deps, running) });
   return { running, gateway };
 }
 
@@ -101,9 +97,10 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
     await taken.runner.discard();
     await giveToAnother(deps, running);
   }
-  deps.events.launched();
+  deps.breaker.succeeded();
+  deps.changed();
   // It may have been told to stop while there was no process to tell.
-  if (claimed.stop !== null) startEscalation(deps, claimed);
+  claimed.process?.stop();
 }
 
 async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void> {
@@ -111,8 +108,10 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
   const { runner } = await deps.runners.take();
   try {
     claimed.process = null;
-    claimed.file = claimed.file && { ...claimed.file, process: processOf(runner) };
-    await Promise.all([moveOutput(claimed, runner), claimed.save()]);
+    await Promise.all([
+      claimed.store.takeOutput(runner.dir),
+      claimed.update({ process: { ...runner.identity, mark: runner.mark } }),
+    ]);
     await give(deps, running, runner);
   } catch (error) {
     await runner.discard();
@@ -122,21 +121,19 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
 
 /** Whether an attempt's runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
 export function ranNothing(claimed: ClaimedAttempt, error: unknown): boolean {
-  return error instanceof LaunchError && !existsSync(claimed.files.takenFile);
+  return error instanceof LaunchError && !claimed.store.isTaken();
 }
 
 /** Gives a task to the runner that is in the attempt's file, so that a restarted worker knows every process that may be at work. */
 async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess): Promise<void> {
   const { claimed } = running;
-  if (!claimed.file) throw new LaunchError("The attempt has no file.");
   // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
-  if (claimed.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= claimed.leaseEndsAtMs)
+  if (running.stored.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= claimed.leaseEndsAtMs)
     throw new LaunchError("The lease ran out before the process could be started.");
-  claimed.file = { ...claimed.file, launchedAtMs: deps.bootClock.nowMs() };
   // Not waited for: the runner itself writes down that it has taken its task, and a restart looks for that.
-  const moved = claimed.phase === "launched" ? claimed.save() : claimed.moveOn("launch");
+  const moved = claimed.launch(deps.bootClock.nowMs());
   failpoint("launch");
-  claimed.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  claimed.process = heldProcess(deps, claimed, runner);
   const { dir } = await running.prepared.code();
   await Promise.all([runner.assign(runnerTask(running, dir)), moved]);
   await removeIfAny(runner.dir);
@@ -148,39 +145,38 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
  * @throws LaunchError when the runner ends before it takes the task.
  */
 export async function launchCleanUp(
+  deps: AttemptDeps,
   running: Running,
   { runner, ending }: Pick<TakenRunner, "runner"> & { readonly ending: FlowEnding },
 ): Promise<void> {
   const { claimed } = running;
-  if (!claimed.file) throw new LaunchError("The attempt has no file.");
-  claimed.file = { ...claimed.file, process: processOf(runner) };
-  await claimed.save();
-  claimed.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  await claimed.update({ process: { ...runner.identity, mark: runner.mark } });
+  claimed.process = heldProcess(deps, claimed, runner);
   const task = runnerTask(running, (await running.prepared.code()).dir);
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
 
 function runnerTask(running: Running, codeDir: string): RunnerTask {
-  const { claimed, file, prepared } = running;
-  const { files } = claimed;
+  const { claimed, stored, prepared } = running;
+  const { files } = claimed.store;
   const env = attemptEnvironment({
-    spec: file.spec,
+    spec: stored.spec,
     secrets: prepared.secrets,
-    gpus: file.gpus,
+    gpus: stored.gpus,
     gateway: {
-      socket: file.socket,
+      socket: stored.socket,
       tokenFile: files.tokenFile,
-      runId: file.assignment.runId,
+      runId: stored.assignment.runId,
       parametersFile: files.parametersFile,
       workDir: files.work,
     },
   });
-  const { entry } = file.spec;
+  const { entry } = stored.spec;
   const common = { cwd: codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
-  const address = { socket: file.socket, tokenFile: files.tokenFile };
+  const address = { socket: stored.socket, tokenFile: files.tokenFile };
   const context = contextOf(running);
   const flow = {
     module: entry.module,

@@ -20,7 +20,7 @@ const LOOKS_MAX = 100;
 function depsOf(journals: string): AttemptDeps {
   const clock = { nowMs: () => Date.now() };
   const deps = { log: pino({ level: "silent" }), clock, bootClock: clock };
-  return { ...deps, paths: { journals }, events: { pending: () => {} } } as AttemptDeps;
+  return { ...deps, paths: { journals }, wake: { report: () => {} } } as AttemptDeps;
 }
 
 /** The folder of one journal of which something was just acknowledged. */
@@ -44,7 +44,7 @@ function openUnanswered(count: number) {
     await new Promise(setImmediate);
     open.delete(name);
   };
-  const idle = { resends: false, progress: 0, stop: null, assignment: null, file: null } as const;
+  const idle = { resends: false, progress: 0, stop: null, assignment: null, stored: null } as const;
   const all = Array.from({ length: count }, (_, index) => {
     const name = `${index}.1`;
     open.add(name);

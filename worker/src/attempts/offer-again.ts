@@ -4,7 +4,6 @@ import { AskedJournal, eachOf, listLately, readAsked } from "./asked-journals.ts
 import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
-import type { ResumeTaker } from "./resume.ts";
 import { type Offered, type Owed, StuckOffers } from "./stuck-offers.ts";
 
 /** How many journals of ended attempts are asked about or open at once: no more than one report asks about, and polls can name. */
@@ -13,7 +12,9 @@ const OPEN_MAX = LIMITS.attempts - 100;
 const LOOK_MS = 10_000;
 
 /** Who holds attempts. */
-export interface OfferTaker extends ResumeTaker, Offered {
+export interface OfferTaker extends Offered {
+  add(claimed: ClaimedAttempt): void;
+  has(name: string): boolean;
   all(): readonly (Owed & Pick<ClaimedAttempt, "ask">)[];
   /** Waits until something is so; false when the time is over first. */
   until(isSo: () => boolean, ms: number): Promise<boolean>;
@@ -91,7 +92,7 @@ async function askHeld(deps: AttemptDeps, taker: OfferTaker): Promise<void> {
       deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt cannot be offered again");
     }
   }
-  deps.events.pending();
+  deps.wake.report();
 }
 
 /** Asks about the first of these journals, as many as there is room for. @returns the others */
@@ -111,7 +112,7 @@ async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly str
       deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
     }
   });
-  deps.events.pending();
+  deps.wake.report();
   return names.slice(count);
 }
 

@@ -101,7 +101,7 @@ export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promi
 
 /**
  * Makes a folder a claim's: the attempt's file is written, and the folder appears under its name with it. What stands there is of an earlier
- * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeAttemptFile` says.
+ * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeStored` says.
  */
 export async function placeFolder(
   preallocated: PreallocatedFolder,

@@ -7,9 +7,12 @@ import {
   type Spec,
   withDefaults,
 } from "@towpath/contract";
+import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
+import type { RunnerProcess } from "../launch/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
@@ -118,4 +121,26 @@ export function parametersOf(assignment: Assignment, spec: Spec): Assignment["pa
 export function secretDigests(secrets: ReadonlyMap<string, string>, salt: string): Record<string, string> {
   const digestOf = (value: string) => createHash("sha256").update(`${salt}\n${value}`).digest("base64url");
   return Object.fromEntries([...secrets].map(([name, value]) => [name, digestOf(value)]));
+}
+
+/** What a restart must know of an attempt whose start is about to be reported. */
+export function firstStored(
+  claimed: ClaimedAttempt,
+  args: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
+): Omit<StoredAttempt, "socket" | "phase" | "stop"> {
+  const { assignment, prepared, runner } = args;
+  return {
+    format: 1,
+    boot: readBootId(),
+    assignment,
+    workspaceId: prepared.workspaceId,
+    spec: prepared.spec,
+    process: { ...runner.identity, mark: runner.mark },
+    launchedAtMs: null,
+    declined: null,
+    outcome: null,
+    cleanedUp: false,
+    gpus: [...(claimed.taken?.gpus ?? [])],
+    secrets: secretDigests(prepared.secrets, claimed.fence.nonce),
+  };
 }

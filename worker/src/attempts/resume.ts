@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { computeOf, needsOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
@@ -7,18 +5,16 @@ import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
-import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
-import { openFolder } from "./attempt-folder.ts";
+import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { openAttemptGateway } from "./launch-attempt.ts";
-import { claimName, claimPaths } from "./paths.ts";
-import type { Phase } from "./phases.ts";
+import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
+import { claimName } from "./paths.ts";
+import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
-import { follow, runAttempt } from "./run.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-position.ts";
-import { requestStop, startEscalation } from "./stop.ts";
+import { heldProcess } from "./stop.ts";
 import { resolveStore } from "./store-access.ts";
 
 /**
@@ -26,40 +22,43 @@ import { resolveStore } from "./store-access.ts";
  * only long enough to ask the control plane.
  */
 const RESUME_LEASE_MS = 5_000;
-/** Who takes up what was found. */
-export interface ResumeTaker {
-  add(claimed: ClaimedAttempt): void;
-  has(name: string): boolean;
+
+/** A claim that an earlier process of this worker left, and the phase in which this one goes on with it. */
+interface Found {
+  readonly stored: StoredAttempt;
+  readonly phase: Phase;
 }
 
 /**
- * Takes up the attempts that an earlier process of this worker left: the same process is followed on if it lives, what had not
- * begun is begun anew, and what had ended is reported.
+ * Finds the attempts that an earlier process of this worker left, as `RESTARTS` says, and removes the folders of the others. No
+ * process is left that none of them accounts for.
  */
-export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Promise<void> {
-  const found: { file: AttemptFile; phase: Phase }[] = [];
-  for (const name of await listFolders(deps.paths.attempts)) {
-    const dir = join(deps.paths.attempts, name);
-    const file = await readAttemptFile(join(dir, "attempt.json"));
-    const own = file && claimName(file.assignment) === name ? file : null;
-    const phase = own && (await resumedPhase(deps, own));
-    if (own && phase) found.push({ file: own, phase });
+export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]> {
+  const found: Found[] = [];
+  for (const { dir, stored } of await listStored(deps.paths)) {
+    const phase = stored && (await restartPhase(stored.phase, (fact) => FACTS[fact](deps, stored)));
+    if (phase) found.push({ stored, phase });
     else await forget(deps, dir);
   }
   await killStrays(deps, found);
-  for (const { file, phase } of found) {
-    const claimed = newClaimed(deps, { file, phase });
-    taker.add(claimed);
-    deps.log.info(
-      { attempt: claimed.name, phase: file.phase },
-      "taking up an attempt from before the restart",
-    );
-    resumeOne(deps, claimed, file).catch(async (error: unknown) => {
-      deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt could not be taken up");
-      await letGo(deps, claimed, file);
-    });
-  }
+  return found.map((one) => {
+    const claimed = newClaimed(deps, one);
+    const facts = { attempt: claimed.name, phase: one.stored.phase };
+    deps.log.info(facts, "taking up an attempt from before the restart");
+    return claimed;
+  });
 }
+
+/** How each fact is found out. */
+const FACTS: Record<FoundFact, (deps: AttemptDeps, stored: StoredAttempt) => Promise<boolean>> = {
+  "earlier boot": async (_, stored) => !isOfThisBoot(stored),
+  "ran nothing": ranNothing,
+  "ran nothing, not stopped": async (deps, stored) =>
+    stored.stop === null && (await ranNothing(deps, stored)),
+  "end journaled": endJournaled,
+  "may have run": async (deps, stored) =>
+    stored.process !== null && (openStore(deps, stored.assignment).isTaken() || !isOfThisBoot(stored)),
+};
 
 async function forget(deps: AttemptDeps, dir: string): Promise<void> {
   try {
@@ -73,13 +72,10 @@ async function forget(deps: AttemptDeps, dir: string): Promise<void> {
  * Kills what runners of this state directory left running and no attempt accounts for: a child that hid while the worker
  * was killed, or a process whose attempt's file was lost. Nobody would ever end it, and its attempt may be given to another.
  */
-async function killStrays(
-  deps: AttemptDeps,
-  found: readonly { file: AttemptFile; phase: Phase }[],
-): Promise<void> {
+async function killStrays(deps: AttemptDeps, found: readonly Found[]): Promise<void> {
   // One that is prepared anew is launched anew: whatever its file names is nobody's.
   const kept = found.filter(({ phase }) => phase !== "preparing");
-  const except = new Set(kept.flatMap(({ file }) => file.process?.mark ?? []));
+  const except = new Set(kept.flatMap(({ stored }) => stored.process?.mark ?? []));
   try {
     const left = await killMarked(markPrefix(deps.paths.runners), { except, sleep: deps.sleep });
     if (left.length > 0) deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes are left over");
@@ -88,70 +84,40 @@ async function killStrays(
   }
 }
 
-/** Nobody follows its process, so it must not go on; and unless the claim is let go, the run would wait for ever. */
-async function letGo(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
-  const mark = markOf(deps, file);
-  if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
-  deps.events.gone(claimed.name);
-}
-
-// What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing. After a
-// power cut the launch may be what the disk has lost: then the attempt is let go, and the control plane hears that it is lost.
-async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase | null> {
-  if (file.phase === "confirming" && !isOfThisBoot(file)) return null;
-  if (file.phase === "confirming") return (await ranNothing(deps, file)) ? "preparing" : "launched";
-  if (file.phase === "launched" && file.stop === null && (await ranNothing(deps, file))) return "preparing";
-  if (file.phase === "closing" && !(await saidItsLast(deps, file)))
-    return mayHaveRun(deps, file) ? "launched" : "preparing";
-  return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
-}
-
-function newClaimed(deps: AttemptDeps, args: { file: AttemptFile; phase: Phase }): ClaimedAttempt {
-  const { assignment, stop } = args.file;
+function newClaimed(deps: AttemptDeps, { stored, phase }: Found): ClaimedAttempt {
+  const { assignment, spec, gpus, declined } = stored;
   const claimed = new ClaimedAttempt(deps, {
     fence: assignment,
     assignment,
-    phase: args.phase,
+    phase,
     leaseMs: assignment.leaseMs,
     leaseEndsAtMs: deps.bootClock.nowMs() + RESUME_LEASE_MS,
   });
-  if (args.phase !== "preparing") {
-    claimed.file = args.file;
-    claimed.taken = {
-      needs: needsOf(computeOf(args.file.spec, args.file.assignment.trigger)),
-      gpus: args.file.gpus,
-    };
+  if (phase === "preparing") claimed.declined = declined;
+  else {
+    claimed.stored = stored;
+    claimed.taken = { needs: needsOf(computeOf(spec, assignment.trigger)), gpus };
+    claimed.stop = stored.stop;
   }
-  claimed.stop = args.phase === "preparing" ? null : stop;
   return claimed;
 }
 
-async function resumeOne(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
-  const spool = await claimed.spool();
-  if (claimed.phase === "preparing") {
-    if (file.declined === null || spool.terminated) return await runAttempt(deps, claimed, file.assignment);
-    const error = { name: "NotStarted", message: `The start was not accepted: ${file.declined}` };
-    return await claimed.closeWith({ outcome: "cancelled", cause: "user", error });
-  }
-  if (claimed.phase === "launched") {
-    // What it told before is due now: its process may have nothing more to say for hours.
-    deps.events.pending();
-    return await adopt(deps, claimed, file);
-  }
-  // The end may have been acknowledged, and the cleaning up cut short.
-  if (spool.settled) await claimed.settleIfDone();
-  else deps.events.pending();
-}
-
-/** Goes on with a process that has its task, or with what it left behind. */
-async function adopt(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
+/** Goes on with a process that has its task, or with what it left. */
+export async function adopt(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  stored: StoredAttempt,
+): Promise<Launched> {
+  // What it told before is due now: its process may have nothing more to say for hours.
+  await claimed.spool();
+  deps.wake.report();
   // Credentials that are not known could not be redacted, whichever they are.
-  const access = await resolveStore(deps.config, file.spec.store).catch(() => null);
-  const secrets = access && (await secretsAsBefore(deps, file));
-  const code = bringCode(deps, claimed, file.spec.code).catch(() => ({ dir: "", cached: false }));
+  const access = await resolveStore(deps.config, stored.spec.store).catch(() => null);
+  const secrets = access && (await secretsAsBefore(deps, stored));
+  const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   const prepared: Prepared = {
-    spec: file.spec,
-    workspaceId: file.workspaceId,
+    spec: stored.spec,
+    workspaceId: stored.workspaceId,
     code: () => code,
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
@@ -160,83 +126,69 @@ async function adopt(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFi
   // From here on a stop begins by itself, and may come before the gateway is open: who listened before is asked, not ended.
   claimed.board.awaitReturn();
   const wasStopping = claimed.stop !== null;
-  claimed.process = adoptedProcess(deps, file);
-  // Without its secrets nothing that the process says can be redacted, so it is not listened to.
+  claimed.process = heldProcess(deps, claimed, adoptedProcess(deps, stored));
   const launched = secrets
-    ? await openAttemptGateway(deps, { claimed, file, prepared, ...(await openFolder(claimed, file)) })
-    : {
-        running: {
-          claimed,
-          file,
-          prepared,
-          spool: await claimed.spool(),
-          muted: true,
-          controlPlane: deps.config.url,
-          onOutcome: () => {},
-        },
-        gateway: { close: async () => {} },
-      };
+    ? await openAttemptGateway(deps, { claimed, stored, prepared, ...(await claimed.store.reopen(stored)) })
+    : await withoutGateway(deps, { claimed, stored, prepared });
   claimed.board.awaitReturn();
-  if (wasStopping) startEscalation(deps, claimed);
-  else if (!secrets) requestStop(deps, claimed, { reason: "secrets-changed" });
-  await follow(deps, claimed, launched);
+  if (wasStopping) claimed.process.stop();
+  else if (!secrets) claimed.requestStop({ reason: "secrets-changed" });
+  return launched;
+}
+
+/** Without its secrets nothing that a process says can be redacted, so it is not listened to. */
+async function withoutGateway(
+  deps: AttemptDeps,
+  args: { claimed: ClaimedAttempt; stored: StoredAttempt; prepared: Prepared },
+): Promise<Launched> {
+  const spool = await args.claimed.spool();
+  const running = { ...args, spool, controlPlane: deps.config.url, muted: true };
+  return { running, gateway: { close: async () => {} } };
 }
 
 /** Whether the last record is still in the journal: a disk that lost its end would leave an attempt that nobody ends. */
-async function saidItsLast(deps: AttemptDeps, file: AttemptFile): Promise<boolean> {
-  const { types } = await readHistory(join(deps.paths.journals, claimName(file.assignment)), "control");
+async function endJournaled(deps: AttemptDeps, stored: StoredAttempt): Promise<boolean> {
+  const { types } = await readHistory(join(deps.paths.journals, claimName(stored.assignment)), "control");
   return isTerminated(types);
-}
-
-/** Whether the attempt's runner may have taken its task. After another boot a file that is missing proves nothing. */
-function mayHaveRun(deps: AttemptDeps, file: AttemptFile): boolean {
-  const { takenFile } = claimPaths(deps.paths, file.assignment);
-  return file.process !== null && (existsSync(takenFile) || !isOfThisBoot(file));
 }
 
 /**
  * Whether the worker was killed before the attempt's runner took its task. Then no user code ran, nor will: the runner is ended
  * first, since its task may be on its way to it. After another boot a file that is missing proves nothing.
  */
-async function ranNothing(deps: AttemptDeps, file: AttemptFile): Promise<boolean> {
-  if (file.process === null) return true;
-  const { takenFile } = claimPaths(deps.paths, file.assignment);
-  const mark = markOf(deps, file);
-  const sameBoot = file.process?.start.startsWith(`${readBootId()}:`) === true;
-  if (existsSync(takenFile) || mark === "" || !sameBoot) return false;
+async function ranNothing(deps: AttemptDeps, stored: StoredAttempt): Promise<boolean> {
+  if (stored.process === null) return true;
+  const store = openStore(deps, stored.assignment);
+  const mark = markOf(deps, stored);
+  const sameBoot = stored.process.start.startsWith(`${readBootId()}:`) === true;
+  if (store.isTaken() || mark === "" || !sameBoot) return false;
   const left = await killMarked(mark, { sleep: deps.sleep });
-  return left.length === 0 && !existsSync(takenFile);
+  return left.length === 0 && !store.isTaken();
 }
 
-function adoptedProcess(deps: AttemptDeps, file: AttemptFile) {
-  const { pid, start } = file.process ?? { pid: -1, start: "" };
+function adoptedProcess(deps: AttemptDeps, stored: StoredAttempt) {
+  const { pid, start } = stored.process ?? { pid: -1, start: "" };
   const identity = { pid, start };
   const exited = waitForExit(identity).then((): ExitStatus => ({ code: null, signal: null }));
-  return { identity, mark: markOf(deps, file), exited };
+  return { identity, mark: markOf(deps, stored), exited };
 }
 
 /** The mark of an attempt's processes. A flow could write to its file: only a mark of our own may lead to processes that are killed. */
-function markOf(deps: AttemptDeps, { process }: AttemptFile): string {
+function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
   return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
 }
 
 /** The attempt's secrets if they are still those it was started with, else null. */
 async function secretsAsBefore(
   deps: AttemptDeps,
-  file: AttemptFile,
+  stored: StoredAttempt,
 ): Promise<ReadonlyMap<string, string> | null> {
   try {
-    const names = file.spec.secrets.map(({ name }) => name);
+    const names = stored.spec.secrets.map(({ name }) => name);
     const secrets = await resolveSecrets(deps.config, names);
-    const digests = secretDigests(secrets, file.assignment.nonce);
-    return names.every((name) => digests[name] === file.secrets[name]) ? secrets : null;
+    const digests = secretDigests(secrets, stored.assignment.nonce);
+    return names.every((name) => digests[name] === stored.secrets[name]) ? secrets : null;
   } catch {
     return null;
   }
-}
-
-/** The folders in a folder. */
-export async function listFolders(dir: string): Promise<string[]> {
-  const entries = await readdir(dir, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }

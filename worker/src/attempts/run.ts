@@ -1,14 +1,15 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Assignment, Cause } from "@towpath/contract";
+import type { Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
+import { failpoint } from "../host/failpoint.ts";
+import { killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
 import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { aheadVersion } from "./ahead.ts";
-import { fillFolder, makeFolder } from "./attempt-folder.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import {
@@ -20,49 +21,90 @@ import {
   reportStart,
   untilStarted,
 } from "./launch-attempt.ts";
-import { type Prepared, prepareAttempt } from "./prepare.ts";
+import { IllegalMove, isOver, type Phase } from "./phases.ts";
+import { firstStored, type Prepared, parametersOf, prepareAttempt } from "./prepare.ts";
+import { adopt } from "./resume.ts";
 import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
 
+/** One attempt on its way through the phases. */
+interface Course {
+  readonly deps: AttemptDeps;
+  readonly claimed: ClaimedAttempt;
+  /** What one phase hands on to the next; nothing after a restart. */
+  readonly made: {
+    ready?: { prepared: Prepared; ahead: AheadVersion | null; token: string };
+    taken?: TakenRunner;
+    launched?: Launched;
+  };
+}
+
+/** The work of one phase, which makes the move out of it. */
+interface Step {
+  readonly work: (course: Course) => Promise<void>;
+  /** What is done when that fails: this makes the move then. If it throws, the attempt is let go. */
+  readonly failed: (course: Course, error: unknown) => Promise<void>;
+}
+
+const letGo = async (_: Course, error: unknown) => {
+  throw error;
+};
+
+/** What the worker does in each phase. `phases.ts` has the moves, what is on disk, and where a restart goes on. */
+const STEPS: Record<Phase, Step> = {
+  preparing: { work: prepare, failed: endUnlaunched },
+  confirming: { work: confirmAndLaunch, failed: endUnlaunched },
+  launched: { work: follow, failed: endUnfollowed },
+  closing: { work: reportAll, failed: letGo },
+  closed: { work: ({ claimed }) => claimed.dispose(), failed: letGo },
+  abandoned: { work: ({ claimed }) => claimed.dispose(), failed: letGo },
+};
+
 /**
- * Takes an assignment from its verification to its end in the journal. Never rejects: whatever goes wrong before user code
- * runs is journaled as a refusal or a release.
+ * Takes an attempt from the phase in which it is to its end. Never rejects. An attempt that cannot go on is let go: its process is
+ * killed, and the control plane learns from the next poll that it is lost.
  */
-export async function runAttempt(
-  deps: AttemptDeps,
-  claimed: ClaimedAttempt,
-  assignment: Assignment,
-): Promise<void> {
-  let taken: TakenRunner | undefined;
-  let launched: Launched | undefined;
+export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<void> {
+  const course: Course = { deps, claimed, made: {} };
   try {
-    // The journal opens while the assignment is verified and its code found.
-    const preparing = prepareAttempt(deps, claimed, assignment);
-    preparing.catch(() => {});
-    if (await saidAllBefore(deps, claimed)) return;
-    const prepared = await preparing;
-    const ahead = aheadVersion(deps, claimed, { assignment, prepared });
-    taken = await takeRunner(deps, { ahead, prepared });
-    const { runner, launcher } = taken;
-    const ground = { assignment, prepared, runner };
-    const place = await makeFolder(deps, claimed, ground);
-    await reportStart(deps, claimed, launcher);
-    // What only the launch needs is done while the control plane confirms: a turn later, when the report has left.
-    await nextTurn();
-    prepared.code().catch(() => {});
-    const filling = fillFolder(claimed, ground);
-    filling.catch(() => {});
-    launched = await openAttemptGateway(deps, { claimed, prepared, ...place });
-    await Promise.all([filling, untilStarted(claimed)]);
-    await launch(deps, launched.running, taken);
-    if (ahead) deps.runners.expect(ahead);
+    while (!isOver(claimed.phase)) await takeStep(course);
+    await takeStep(course);
   } catch (error) {
-    await launched?.gateway.close();
-    await taken?.runner.discard();
-    await endUnlaunched(deps, claimed, error);
-    return;
+    deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt is let go");
+    const mark = claimed.process?.mark ?? "";
+    if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
   }
-  await follow(deps, claimed, launched);
+}
+
+async function takeStep(course: Course): Promise<void> {
+  const { phase } = course.claimed;
+  const { work, failed } = STEPS[phase];
+  try {
+    failpoint(phase);
+    await work(course);
+  } catch (error) {
+    await failed(course, error);
+  }
+  if (course.claimed.phase === phase && !isOver(phase)) throw new IllegalMove(`An attempt stays ${phase}.`);
+}
+
+async function prepare({ deps, claimed, made }: Course): Promise<void> {
+  const { assignment } = claimed;
+  if (assignment === null) throw new IllegalMove("An attempt without an assignment is only reported.");
+  if (claimed.giveBack !== null) return await claimed.release(claimed.giveBack);
+  // The journal opens while the assignment is verified and its code found.
+  const preparing = claimed.declined === null ? prepareAttempt(deps, claimed, assignment) : null;
+  preparing?.catch(() => {});
+  if (await endsAsJournaled(claimed)) return;
+  if (preparing === null) throw new NotStarted("The start was declined before the restart.");
+  const prepared = await preparing;
+  const ahead = aheadVersion(deps, claimed, { assignment, prepared });
+  made.taken = await takeRunner(deps, { ahead, prepared });
+  const { token } = await claimed.confirm(
+    firstStored(claimed, { assignment, prepared, runner: made.taken.runner }),
+  );
+  deps.log.debug({ attempt: claimed.name }, "confirming a start");
+  made.ready = { prepared, ahead, token };
 }
 
 /** One that has loaded the code need not wait until that has been looked at: it gets its task after that. */
@@ -76,37 +118,57 @@ async function takeRunner(
   return await runners.take();
 }
 
-/**
- * Whether an earlier process of this worker has already journaled how this claim ended, before it was killed: then that is
- * all there is to say, and it is reported now.
- */
-async function saidAllBefore(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<boolean> {
-  const spool = await claimed.spool();
-  if (!spool.terminated) return false;
-  await claimed.moveOn("close");
-  if (spool.settled) await claimed.settleIfDone();
-  else deps.events.pending();
-  return true;
+/** Whether an earlier process of this worker has journaled how this claim ended, before it was killed: then that is reported. */
+async function endsAsJournaled(claimed: ClaimedAttempt): Promise<boolean> {
+  const { terminated } = await claimed.spool();
+  if (terminated) await claimed.move("close");
+  return terminated;
 }
 
-/**
- * Supervises a launched attempt. If its end cannot be journaled at all, the claim is let go once its process is gone: the control
- * plane then learns at the next poll that it is lost, instead of waiting for an end that nobody will report. What goes wrong
- * once the end is journaled holds nothing up: it is reported.
- */
-export async function follow(deps: AttemptDeps, claimed: ClaimedAttempt, launched: Launched): Promise<void> {
-  if (!claimed.process) return;
-  try {
-    await supervise(deps, launched.running, { process: claimed.process, gateway: launched.gateway });
-  } catch (error) {
-    const { terminated } = launched.running.spool;
-    const what = terminated ? "an attempt could not be closed" : "an attempt's end could not be journaled";
-    deps.log.error({ attempt: claimed.name, error: describe(error) }, what);
-    await claimed.process.exited;
-    if (!terminated) return deps.events.gone(claimed.name);
-    if (claimed.phase === "launched") await claimed.moveOn("close");
-    deps.events.pending();
+async function confirmAndLaunch({ deps, claimed, made }: Course): Promise<void> {
+  const { ready, taken } = made;
+  const { stored, assignment } = claimed;
+  if (!ready || !taken || !stored || !assignment)
+    throw new IllegalMove("An attempt was confirmed unprepared.");
+  const { prepared, ahead, token } = ready;
+  await reportStart(deps, claimed, taken.launcher);
+  // What only the launch needs is done while the control plane confirms: a turn later, when the report has left.
+  await nextTurn();
+  prepared.code().catch(() => {});
+  const parameters = parametersOf(assignment, prepared.spec);
+  const filling = claimed.store.fill({ parameters, runnerDir: taken.runner.dir });
+  filling.catch(() => {});
+  made.launched = await openAttemptGateway(deps, { claimed, stored, prepared, token });
+  await Promise.all([filling, untilStarted(claimed)]);
+  await launch(deps, made.launched.running, taken);
+  if (ahead) deps.runners.expect(ahead);
+}
+
+async function follow({ deps, claimed, made }: Course): Promise<void> {
+  if (!made.launched) {
+    if (!claimed.stored) throw new IllegalMove("An attempt was launched that is not stored.");
+    made.launched = await adopt(deps, claimed, claimed.stored);
   }
+  if (!claimed.process) throw new IllegalMove("An attempt was launched without a process.");
+  const { running, gateway } = made.launched;
+  await supervise(deps, running, { process: claimed.process, gateway });
+}
+
+/** What goes wrong once the end is journaled delays nothing: the end is reported. */
+async function endUnfollowed({ deps, claimed, made: { launched } }: Course, error: unknown): Promise<void> {
+  if (!launched) throw error;
+  await claimed.process?.exited;
+  if (!launched.running.spool.terminated) throw error;
+  deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt could not be closed");
+  if (claimed.phase === "launched") await claimed.move("close");
+}
+
+async function reportAll({ deps, claimed }: Course): Promise<void> {
+  const spool = await claimed.spool();
+  // The end may have been acknowledged before a restart.
+  if (spool.settled) await claimed.settleIfDone();
+  else deps.wake.report();
+  await claimed.over;
 }
 
 /**
@@ -115,39 +177,43 @@ export async function follow(deps: AttemptDeps, claimed: ClaimedAttempt, launche
  */
 const JOURNAL_AGAIN_MS = [500, 2_000, 5_000, 15_000] as const;
 
-async function endUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, error: unknown): Promise<void> {
+/** Journals why an attempt was not launched. */
+async function endUnlaunched(
+  { deps, claimed, made: { launched, taken } }: Course,
+  error: unknown,
+): Promise<void> {
+  await launched?.gateway.close();
+  await taken?.runner.discard();
   for (const againMs of [...JOURNAL_AGAIN_MS, null]) {
     try {
-      if (claimed.stop === "abandoned") return await letGo(claimed);
-      if (againMs !== JOURNAL_AGAIN_MS[0] && (await saidAllBefore(deps, claimed))) return;
+      if (claimed.stop === "abandoned") return await claimed.move("abandon");
+      if (againMs !== JOURNAL_AGAIN_MS[0] && (await endsAsJournaled(claimed))) return;
       return await journalUnlaunched(deps, claimed, error);
     } catch (failure) {
       deps.log.error(
         { attempt: claimed.name, error: describe(failure), againMs },
         "an attempt's end could not be journaled",
       );
-      deps.events.failedBeforeLaunch(
+      deps.breaker.failed(
         "The worker's state directory cannot be written; look at its disk's free space and permissions.",
       );
       // Whoever stops the attempt meanwhile is not kept waiting.
       if (againMs !== null) await deps.sleep(againMs, claimed.stopping.signal).catch(() => undefined);
     }
   }
-  await letGo(claimed);
-}
-
-/** Nobody says anything of the claim any more; it no longer takes a place. */
-async function letGo(claimed: ClaimedAttempt): Promise<void> {
-  await claimed.moveOn("abandon").catch(() => undefined);
-  await claimed.dispose();
+  await claimed.move("abandon");
 }
 
 async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, error: unknown): Promise<void> {
   const { stop } = claimed;
   const started = (await claimed.spool()).started !== undefined;
-  if (error instanceof Refusal) {
+  // The answer of the control plane counts, whatever was wanted since.
+  if (claimed.declined !== null) {
+    const message = `The start was not accepted: ${claimed.declined}`;
+    await close(claimed, { outcome: "cancelled", cause: "user", message });
+  } else if (error instanceof Refusal) {
     // Parameters are the caller's fault, and say nothing about this worker.
-    if (error.code !== "invalid-parameters") deps.events.failedBeforeLaunch(error.message);
+    if (error.code !== "invalid-parameters") deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {
@@ -161,7 +227,7 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
   } else {
     const message = releaseReason(error);
     deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt could not be started");
-    if (!isOfOneDeployment(error)) deps.events.failedBeforeLaunch(message);
+    if (!isOfOneDeployment(error)) deps.breaker.failed(message);
     if (!started) await claimed.release(message);
     else
       await close(claimed, {

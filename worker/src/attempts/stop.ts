@@ -1,52 +1,45 @@
-import type { ControlRecord } from "@towpath/contract";
+import { type ControlRecord, remoteTaskOf } from "@towpath/contract";
 import { killGroup } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import { isBusy } from "./phases.ts";
+
+/** How long a process may stay after its flow has said how it ended, milliseconds. */
+const LINGER_MS = 30_000;
+/** How long a process may take that runs a flow's hook once the attempt's own is gone, milliseconds. */
+const CLEAN_UP_MS = 20_000;
+/** The longest single sleep: timers of the platform overflow at 2^31 milliseconds. */
+const SLEEP_MOST_MS = 24 * 3600 * 1000;
 
 type Stage = Extract<ControlRecord, { type: "stage" }>["stage"];
+type Exiting = Pick<HeldProcess, "identity" | "mark" | "exited">;
 
-/** How gently to stop. */
-export interface StopOptions {
-  /** Somebody's words, for the flow that is asked to end. */
-  readonly words?: string;
-  /** Kills at once, without asking. */
-  readonly now?: boolean;
+/** An attempt whose time is watched. */
+interface Watched {
+  readonly claimed: ClaimedAttempt;
+  readonly stored: StoredAttempt;
 }
 
-/**
- * Has an attempt stopped, once: the first reason stays, save that an attempt which is no longer ours reports nothing whatever
- * else was wanted. Answers at once; the attempt's own course does the rest.
- */
-export function requestStop(
+/** A process as an attempt holds it. */
+export function heldProcess(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  args: { reason: StopReason } & StopOptions,
-): void {
-  if (!isBusy(claimed.phase)) return;
-  const first = claimed.stop === null;
-  if (!first && args.reason !== "abandoned" && args.now !== true) return;
-  if (first || args.reason === "abandoned") claimed.stop = args.reason;
-  claimed.cancelReason ||= args.words ?? "";
-  deps.log.info({ attempt: claimed.name, reason: claimed.stop }, "stopping an attempt");
-  claimed.stopping.abort(new Error(STOPS[args.reason].sentence));
-  if (!claimed.process) return;
-  if (first) startEscalation(deps, claimed);
-  else if (args.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
-  if (first && args.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
-}
-
-/** Begins to stop the process of an attempt that has a reason to stop. */
-export function startEscalation(deps: AttemptDeps, claimed: ClaimedAttempt): void {
-  const { process, stop } = claimed;
-  if (!process || stop === null) return;
-  escalate(deps, claimed, { process, stop }).catch((error: unknown) => {
-    deps.log.error(
-      { attempt: claimed.name, error: String(error) },
-      "an attempt's process could not be stopped",
-    );
-  });
+  { identity, mark, exited }: Exiting,
+): HeldProcess {
+  const process = { identity, mark, exited };
+  return {
+    ...process,
+    stop() {
+      const { stop } = claimed;
+      if (stop === null) return;
+      escalate(deps, claimed, { process, stop }).catch((error: unknown) => {
+        const facts = { attempt: claimed.name, error: String(error) };
+        deps.log.error(facts, "an attempt's process could not be stopped");
+      });
+    },
+    kill: () => void signal(deps, claimed, { process, signal: "SIGKILL" }),
+  };
 }
 
 /**
@@ -56,12 +49,12 @@ export function startEscalation(deps: AttemptDeps, claimed: ClaimedAttempt): voi
 async function escalate(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  args: { process: HeldProcess; stop: StopReason },
+  args: { process: Exiting; stop: StopReason },
 ): Promise<void> {
   // The disk is never waited for: a process must end in time although its worker's disk is full or slow.
   const written = [noteReason(deps, claimed)];
   const record = (stage: Stage) => written.push(recordStage(deps, claimed, stage));
-  const graceMs = claimed.file?.spec.killGraceMs ?? 0;
+  const graceMs = claimed.stored?.spec.killGraceMs ?? 0;
   const hurried = args.stop === "lost" || args.stop === "abandoned" || args.stop === "secrets-changed";
   if (!hurried) {
     const { cause, sentence } = STOPS[args.stop];
@@ -90,7 +83,7 @@ async function noteReason(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<v
   }
 }
 
-async function endsWithin(deps: AttemptDeps, process: HeldProcess, ms: number): Promise<boolean> {
+async function endsWithin(deps: AttemptDeps, process: Exiting, ms: number): Promise<boolean> {
   const over = new AbortController();
   const waited = deps.sleep(ms, over.signal).then(
     () => false,
@@ -104,7 +97,7 @@ async function endsWithin(deps: AttemptDeps, process: HeldProcess, ms: number): 
 async function signal(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
-  args: { process: HeldProcess; signal: NodeJS.Signals },
+  args: { process: Exiting; signal: NodeJS.Signals },
 ): Promise<void> {
   try {
     await killGroup(args.process.identity, args.signal, { orphanMarker: args.process.mark });
@@ -121,9 +114,88 @@ async function recordStage(deps: AttemptDeps, claimed: ClaimedAttempt, stage: St
   try {
     const spool = await claimed.spool();
     if (!spool.terminated) await spool.control({ type: "stage", at: instant(deps.clock), stage });
-    deps.events.pending();
+    deps.wake.report();
   } catch (error) {
     // The process must be stopped whether or not there is room to say so.
     deps.log.warn({ attempt: claimed.name, stage, error: String(error) }, "a stage could not be recorded");
+  }
+}
+
+/** The times that an attempt may take, and why it is stopped after each. */
+function timeLimits({
+  spec,
+  assignment,
+}: StoredAttempt): { ms: number; reason: "timeout" | "run-timeout" }[] {
+  const left = [
+    { ms: spec.timeoutMs, reason: "timeout" },
+    // Both: what the control plane says is left of the signed limit is no more than a hint.
+    { ms: assignment.endsInMs, reason: "run-timeout" },
+    { ms: remoteTaskOf(assignment.trigger) === null ? spec.runTimeoutMs : null, reason: "run-timeout" },
+  ] as const;
+  return left.flatMap(({ ms, reason }) => (ms === null ? [] : [{ ms, reason }]));
+}
+
+/** Stops an attempt when its time limit has passed since its launch, or what was left then to its run as a whole. */
+export function watchTimeout(deps: AttemptDeps, { claimed, stored }: Watched, signal: AbortSignal): void {
+  const launchedAtMs = stored.launchedAtMs ?? deps.bootClock.nowMs();
+  for (const { ms, reason } of timeLimits(stored)) {
+    void sleepUntil(deps, { endsAtMs: () => launchedAtMs + ms, signal }).then((passed) => {
+      if (passed) claimed.requestStop({ reason });
+    });
+  }
+}
+
+/** Under `onDisconnect: stop`, stops an attempt when its lease has run out: soon it may be another worker's. */
+export function watchLease(deps: AttemptDeps, { claimed, stored }: Watched, signal: AbortSignal): void {
+  if (stored.spec.onDisconnect !== "stop") return;
+  void sleepUntil(deps, { endsAtMs: () => claimed.leaseEndsAtMs, signal }).then((passed) => {
+    if (passed) claimed.requestStop({ reason: "lost" });
+  });
+}
+
+/** Stops an attempt whose process stays although its flow has said how it ended. */
+export function watchLinger(deps: AttemptDeps, claimed: ClaimedAttempt): void {
+  const endsAtMs = deps.bootClock.nowMs() + LINGER_MS;
+  const over = new AbortController();
+  void claimed.process?.exited.then(() => over.abort());
+  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then((passed) => {
+    if (passed) claimed.requestStop({ reason: "lingering" });
+  });
+}
+
+/**
+ * Waits for the process of a clean-up; false if it has had its time. Under `onDisconnect: stop` that ends with the lease too: soon the
+ * attempt may be another worker's.
+ */
+export async function untilCleanUpIsOver(
+  deps: AttemptDeps,
+  { claimed, stored, exited }: Watched & { readonly exited: Promise<unknown> },
+): Promise<boolean> {
+  const dueMs = deps.bootClock.nowMs() + CLEAN_UP_MS;
+  const stops = stored.spec.onDisconnect === "stop";
+  const over = new AbortController();
+  const endsAtMs = () => (stops ? Math.min(dueMs, claimed.leaseEndsAtMs) : dueMs);
+  const late = sleepUntil(deps, { endsAtMs, signal: over.signal }).then((passed) => !passed);
+  const isOver = await Promise.race([exited.then(() => true), late]);
+  over.abort();
+  return isOver;
+}
+
+/** Waits until a moment on the boot-time clock, which may move while it waits; false when the signal aborts first. */
+async function sleepUntil(
+  deps: AttemptDeps,
+  args: { endsAtMs: () => number; signal: AbortSignal },
+): Promise<boolean> {
+  for (let leftMs = remaining(); leftMs > 0; leftMs = remaining()) {
+    try {
+      await deps.sleep(Math.min(leftMs, SLEEP_MOST_MS), args.signal);
+    } catch {
+      return false;
+    }
+  }
+  return !args.signal.aborted;
+
+  function remaining(): number {
+    return args.endsAtMs() - deps.bootClock.nowMs();
   }
 }

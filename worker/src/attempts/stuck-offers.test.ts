@@ -27,11 +27,11 @@ function openStuck(...owed: Owed[]) {
 }
 
 const IDLE = { asks: false, resends: false, progress: 0, stop: null, assignment: null } as const;
-const rest = { file: null, letGo: async () => {} };
+const rest = { stored: null, letGo: async () => {} };
 
 test("a process that cannot be killed is waited for until its grace and a minute are over, whoever answers", () => {
   const going = { ...IDLE, ...rest, name: "a.1", phase: "launched", stop: "abandoned" } as const;
-  const { waitsAfter, logged } = openStuck({ ...going, file: { spec: { killGraceMs: 30_000 } } });
+  const { waitsAfter, logged } = openStuck({ ...going, stored: { spec: { killGraceMs: 30_000 } } });
   expect(waitsAfter({ ms: 0 })).toBe(true);
   expect(waitsAfter({ ms: 89_999, answeredMs: 89_999 })).toBe(true);
   expect(logged).toEqual([]);

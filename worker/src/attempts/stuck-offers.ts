@@ -12,7 +12,7 @@ export interface Owed
     ClaimedAttempt,
     "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"
   > {
-  readonly file: { readonly spec: { readonly killGraceMs: number } } | null;
+  readonly stored: { readonly spec: { readonly killGraceMs: number } } | null;
 }
 
 /** Everything that is offered again. */
@@ -109,7 +109,7 @@ function hasComeOn(before: Watched, claimed: Owed | null | undefined): boolean {
 function isStuck(claimed: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
   if (claimed === null || !now.isGoing) return now.answeredMs - since.answeredMs >= STUCK_MS;
   // It ends by the worker's own doing, which takes as long as its spec allows.
-  return now.atMs - since.atMs >= STUCK_MS + (claimed.file?.spec.killGraceMs ?? 0);
+  return now.atMs - since.atMs >= STUCK_MS + (claimed.stored?.spec.killGraceMs ?? 0);
 }
 
 /** Whether something of an attempt is still to be asked, sent again or ended. */

@@ -1,11 +1,11 @@
 import { LIMITS, type LogLine } from "@towpath/contract";
-import { z } from "zod";
+import type { ProcessRow } from "@towpath/contract/process";
 import type { Gateway } from "../gateway/index.ts";
 import { cleanLine } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
+import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import {
-  type CommandExit,
   decideEnding,
   type Ending,
   type ExitStatus,
@@ -15,24 +15,17 @@ import {
   type Tail,
 } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
-import { readFileIfAny } from "../state/atomic-file.ts";
-import type { HeldProcess } from "./claimed-attempt.ts";
+import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
-import { killLeftovers, tellOfEnd } from "./left-behind.ts";
 import type { OutputStream } from "./spool.ts";
-import { requestStop } from "./stop.ts";
-import { watchLease, watchTimeout } from "./watch.ts";
+import { watchLease, watchTimeout } from "./stop.ts";
 
 /** How often a full disk is tried again for the end of an attempt, milliseconds. */
 const END_RETRY_MS = 5_000;
-
-const CommandExitFile = z.object({
-  code: z.int().nullable(),
-  signal: z.string().nullable(),
-  error: z.string().nullable(),
-});
+/** How many of the processes that were left behind are named in the run's log. */
+const NAMED_MAX = 10;
 
 /**
  * Follows a process that has its task until it is gone, and journals how the attempt ended. The same for a process that this
@@ -64,14 +57,11 @@ export async function supervise(
 async function conclude(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
   const { claimed } = running;
   if (claimed.stop === "abandoned") {
-    await claimed.moveOn("abandon");
-    await claimed.dispose();
-    return;
+    return await claimed.move("abandon");
   }
   await journalEndPatiently(deps, running, ending);
   failpoint("end");
-  await claimed.moveOn("close");
-  deps.events.pending();
+  await claimed.move("close");
   deps.log.info({ attempt: claimed.name }, "an attempt has ended");
 }
 
@@ -93,13 +83,13 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
 type EndingNow = () => Promise<Ending>;
 
 /** A kill of the kernel's is claimed for this attempt once, however often it is asked. */
-function endingOf(deps: AttemptDeps, { claimed, file }: Running, exit: ExitStatus): EndingNow {
+function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitStatus): EndingNow {
   let oomKilled: boolean | undefined;
   return async () =>
     decideEnding({
-      entry: file.spec.entry.kind,
-      outcome: claimed.file?.outcome ?? null,
-      commandExit: await readCommandExit(claimed.files.exitFile),
+      entry: prepared.spec.entry.kind,
+      outcome: claimed.stored?.outcome ?? null,
+      commandExit: await claimed.store.commandExit(),
       exit,
       stop: claimed.stop,
       oomKilled: () => {
@@ -122,19 +112,10 @@ async function journalEnd(deps: AttemptDeps, running: Running, ending: Ending): 
   );
 }
 
-async function readCommandExit(path: string): Promise<CommandExit | null> {
-  try {
-    const text = await readFileIfAny(path);
-    return text === null ? null : CommandExitFile.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
-}
-
 function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): Tail {
   const { claimed, spool } = running;
   return startTail(deps, {
-    path: claimed.files[stream],
+    path: claimed.store.files[stream],
     fromBytes: spool.outputTaken(stream),
     lineBytes: outputLineBytes(running.prepared),
     async take(lines, throughBytes) {
@@ -144,13 +125,13 @@ function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): 
         lines: lines.map((line) => outputLine(running, { at, stream, line })),
         throughBytes,
       });
-      deps.events.pending();
+      deps.wake.report();
     },
     async skip(lines, throughBytes) {
       await spool.skipped({ stream, lines, throughBytes });
-      deps.events.pending();
+      deps.wake.report();
     },
-    tooLong: () => requestStop(deps, claimed, { reason: "output-too-long" }),
+    tooLong: () => claimed.requestStop({ reason: "output-too-long" }),
   });
 }
 
@@ -177,4 +158,60 @@ async function finishTails(deps: AttemptDeps, running: Running, tails: readonly 
       deps.log.error({ attempt: claimed.name, error: String(error) }, "output could not be read to its end");
     }
   }
+}
+
+/**
+ * What a process started does not outlive it: what stayed in its group, and what carries its mark wherever it went.
+ * Only a child that left both, its group and its environment, escapes.
+ * @returns Those that were killed.
+ */
+async function killLeftovers(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  args: { process: HeldProcess; exit: ExitStatus },
+): Promise<readonly ProcessRow[]> {
+  const { identity, mark } = args.process;
+  const killed = new Map<number, ProcessRow>();
+  const note = (row: ProcessRow) => killed.set(row.pid, row);
+  const leaderJustEnded = args.exit.code !== null || args.exit.signal !== null;
+  const options: KillGroupOptions = { orphanMarker: mark, leaderJustEnded, onOrphan: note };
+  try {
+    await killGroup(identity, "SIGKILL", options);
+    const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
+    if (left.length > 0)
+      deps.log.error({ attempt: claimed.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
+  } catch (error) {
+    deps.log.error({ attempt: claimed.name, error: String(error) }, "processes are left over");
+  }
+  return [...killed.values()];
+}
+
+/**
+ * Says in the run's log what whoever is called asks first: which process a signal or an exit code ended, and which of its
+ * children were killed since they had outlived it. Names of programs leave, never their arguments.
+ */
+async function tellOfEnd(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  args: { ending: Ending; pid: number; left: readonly ProcessRow[] },
+): Promise<void> {
+  const { ending, pid, left } = args;
+  if (claimed.stop === "abandoned") return;
+  try {
+    if (ending.error?.name === "ProcessEnded")
+      await claimed.note("error", `${ending.error.message} Its process group was ${pid}.`);
+    // What was stopped was stopped with all that it had started: nothing was left behind.
+    if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
+  } catch (error) {
+    // The end itself is what matters, and has room of its own.
+    deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be told");
+  }
+}
+
+function leftText(left: readonly ProcessRow[]): string {
+  const named = left
+    .slice(0, NAMED_MAX)
+    .map(({ pid, name }) => (name === "" ? `${pid}` : `${pid} (${name})`));
+  const more = left.length > NAMED_MAX ? ` and ${left.length - NAMED_MAX} more` : "";
+  return `Killed what outlived the process that had started it: ${named.join(", ")}${more}. Whatever a run starts should be waited for before it ends.`;
 }

@@ -2,6 +2,12 @@ import { declareFailpoints, type Failpoint as FailpointAt } from "@towpath/contr
 
 /** The places where a fault test may strike, in the order of a run's way. */
 const FAILPOINTS = [
+  "preparing",
+  "confirming",
+  "launched",
+  "closing",
+  "closed",
+  "abandoned",
   "claim",
   "start",
   "launch",

@@ -17,7 +17,8 @@ let task: RunnerTask | undefined;
 let loaded: RunFlow | null = null;
 
 function tell(changes: RunnerMessage): void {
-  process.send?.(changes);
+  // A runner whose worker is gone ends by itself; an error here would only stand in the log of a run.
+  process.send?.(changes, undefined, undefined, () => {});
 }
 
 process.on("disconnect", () => {

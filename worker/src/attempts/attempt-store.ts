@@ -1,0 +1,226 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  Assignment,
+  FailedBy,
+  type Fence,
+  FlowCause,
+  Id,
+  MoreWaits,
+  Ref,
+  RunError,
+  Spec,
+  SuspendedOn,
+} from "@towpath/contract";
+import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
+import { z } from "zod";
+import { type CommandExit, STOPS, type StopReason } from "../launch/index.ts";
+import { readFileIfAny, removeIfAny, replaceFile, writeFileAtomic } from "../state/atomic-file.ts";
+import { StateError } from "../state/errors.ts";
+import {
+  CLAIM_FILES,
+  type ClaimPaths,
+  claimName,
+  claimPaths,
+  removeSocketFolder,
+  type StatePaths,
+  socketPath,
+} from "./paths.ts";
+import { PHASES } from "./phases.ts";
+import { type Preallocation, placeFolder } from "./preallocation.ts";
+
+const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
+const OWNER_ONLY = { mode: 0o600 } as const;
+const OWNER_ONLY_DIR = { mode: 0o700 } as const;
+
+/** What a worker must know of an attempt to go on with it after a restart. */
+export const StoredAttempt = z.object({
+  format: z.literal(1),
+  boot: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("The boot of the machine in which it was written. Null: by a release that did not say so."),
+  phase: z.enum(PHASES),
+  assignment: Assignment,
+  workspaceId: Id,
+  spec: Spec,
+  socket: z.string(),
+  process: z
+    .object({ pid: z.int(), start: z.string(), mark: z.string() })
+    .nullable()
+    .describe("The runner: pid and kernel start time, and the variable that marks what it started."),
+  launchedAtMs: z
+    .number()
+    .nullable()
+    .describe("On the boot-time clock; a process does not outlive its boot."),
+  stop: z.enum(STOP_NAMES).nullable(),
+  declined: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("Why the control plane did not accept the start. Written before that answer is acknowledged."),
+  outcome: z
+    .object({
+      outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
+      waits: SuspendedOn.optional(),
+      moreWaits: MoreWaits.optional(),
+      cause: FlowCause.optional(),
+      failedBy: FailedBy.optional(),
+      error: RunError.optional(),
+      result: Ref.optional(),
+    })
+    .nullable()
+    .describe("What the flow said, redacted. Reported once its process is gone."),
+  cleanedUp: z
+    .boolean()
+    .default(false)
+    .describe("Whether a process of its own was begun to run the flow's hook, after the attempt's was gone."),
+  gpus: z
+    .array(z.string())
+    .default([])
+    .describe("Ids of the devices that it has: nobody else is given them while its process may be there."),
+  secrets: z
+    .record(z.string(), z.string())
+    .describe("Salted SHA-256 of each secret, to notice after a restart that one has changed."),
+});
+export type StoredAttempt = z.infer<typeof StoredAttempt>;
+
+const CommandExitFile = z.object({
+  code: z.int().nullable(),
+  signal: z.string().nullable(),
+  error: z.string().nullable(),
+});
+
+/**
+ * What is kept of one claim on the worker's disk, and read back after a restart. `phases.ts` says what is there in which phase.
+ * Its journal is kept apart, by `Spool`.
+ */
+export interface AttemptStore {
+  /** Where the process of the claim finds and leaves its files: its task names them. */
+  readonly files: ClaimPaths;
+  /** Makes the claim's folder around what is to be stored. Once it resolves, a restart goes on from there. */
+  create(attempt: Omit<StoredAttempt, "socket">): Promise<{ stored: StoredAttempt; token: string }>;
+  /** Replaces what is stored. Calls are carried out one after the other, so the last state stays. */
+  save(attempt: StoredAttempt): Promise<void>;
+  /** What only a launch needs: the parameters, and the files into which the runner in `runnerDir` prints. */
+  fill(args: { parameters: Assignment["parameters"]; runnerDir: string }): Promise<void>;
+  /** Takes over the files into which the runner in this folder prints. */
+  takeOutput(runnerDir: string): Promise<void>;
+  /** The token of a folder that an earlier process of this worker made. Its socket's folder is there again. @throws StateError */
+  reopen(stored: StoredAttempt): Promise<{ token: string }>;
+  /** Whether the runner has taken its task. */
+  isTaken(): boolean;
+  /** The ends for which the flow has a hook. */
+  hooks(): Promise<readonly string[]>;
+  /** How the command ended; null when that was not written down. */
+  commandExit(): Promise<CommandExit | null>;
+  /** Removes all of it, after what is being written. */
+  remove(stored: StoredAttempt | null): Promise<void>;
+}
+
+/** What a store needs. */
+interface StoreDeps {
+  readonly paths: StatePaths;
+  readonly preallocation: Preallocation;
+}
+
+/** The store of one claim, in a folder of the state directory that only its owner may read. */
+export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epoch">): AttemptStore {
+  const files = claimPaths(deps.paths, fence);
+  let saving: Promise<void> = Promise.resolve();
+  const inTurn = async (write: () => Promise<void>) => {
+    const turn = saving.then(write);
+    saving = turn.catch(() => {});
+    await turn;
+  };
+  const takeOutput = async (runnerDir: string) => {
+    const streams = ["stdout", "stderr"] as const;
+    await Promise.all(streams.map((stream) => rename(join(runnerDir, stream), files[stream])));
+  };
+  return {
+    files,
+    takeOutput,
+    async create(attempt) {
+      const [folder, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files.dir)]);
+      const stored = { ...attempt, socket };
+      try {
+        await inTurn(() => placeFolder(folder, { to: files.dir, text: JSON.stringify(stored) }));
+      } catch (error) {
+        await removeSocketFolder(socket);
+        throw error;
+      }
+      return { stored, token: folder.token };
+    },
+    save: (attempt) => inTurn(() => writeStored(files.file, attempt)),
+    async fill({ parameters, runnerDir }) {
+      const text = JSON.stringify(parameters);
+      await Promise.all([writeFile(files.parametersFile, text, OWNER_ONLY), takeOutput(runnerDir)]);
+    },
+    async reopen({ socket }) {
+      const token = await readFileIfAny(files.tokenFile);
+      if (!token) throw new StateError("The attempt's token is not there any more.");
+      await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });
+      return { token };
+    },
+    isTaken: () => existsSync(files.takenFile),
+    hooks: async () => (await readFileIfAny(files.handlesFile))?.split(" ") ?? [],
+    async commandExit() {
+      try {
+        const text = await readFileIfAny(files.exitFile);
+        return text === null ? null : CommandExitFile.parse(JSON.parse(text));
+      } catch {
+        return null;
+      }
+    },
+    async remove(stored) {
+      await saving;
+      if (stored) await removeSocketFolder(stored.socket);
+      await removeIfAny(files.dir);
+    },
+  };
+}
+
+/**
+ * Writes what is stored. It outlives the worker. It outlives the machine only where that has no name for its boots: elsewhere a
+ * restart does not rely on what an earlier boot wrote, see `isOfThisBoot`.
+ */
+async function writeStored(path: string, attempt: StoredAttempt): Promise<void> {
+  const write = attempt.boot === UNKNOWN_BOOT ? writeFileAtomic : replaceFile;
+  await write(path, JSON.stringify(attempt));
+}
+
+/** Whether the machine has not been down since this was written: then the disk has lost no later state. */
+export function isOfThisBoot({ boot }: StoredAttempt): boolean {
+  return boot === null || boot === readBootId();
+}
+
+/** What is stored in each folder of attempts. Null: nothing that belongs there and that this release can read. */
+export async function listStored(
+  paths: StatePaths,
+): Promise<{ dir: string; stored: StoredAttempt | null }[]> {
+  const names = await listFolders(paths.attempts);
+  return await Promise.all(
+    names.map(async (name) => {
+      const dir = join(paths.attempts, name);
+      const stored = await readStored(join(dir, CLAIM_FILES.file));
+      return { dir, stored: stored && claimName(stored.assignment) === name ? stored : null };
+    }),
+  );
+}
+
+async function readStored(path: string): Promise<StoredAttempt | null> {
+  try {
+    const text = await readFileIfAny(path);
+    return text === null ? null : StoredAttempt.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+/** The folders in a folder. */
+export async function listFolders(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
