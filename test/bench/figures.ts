@@ -31,12 +31,14 @@ export function latencies(samples: readonly number[]): Figures {
   return { p50: quantile(samples, 0.5), p99: quantile(samples, 0.99) };
 }
 
-function significant(value: number): string {
+/** A figure with three significant digits. */
+export function significant(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-function side(figures: Figures): string {
+/** The figures of one side, in one line. */
+export function figuresText(figures: Figures): string {
   return Object.entries(figures)
     .map(([name, value]) => `${name} ${significant(value)}`)
     .join(", ");
@@ -44,7 +46,7 @@ function side(figures: Figures): string {
 
 /** A row as people read it. */
 export function lineOf(row: Row): string {
-  const peers = Object.entries(row.peers).map(([name, figures]) => `\n    ${name}: ${side(figures)}`);
+  const peers = Object.entries(row.peers).map(([name, figures]) => `\n    ${name}: ${figuresText(figures)}`);
   const ratio = row.ratio === null ? "" : `\n    ratio ${significant(row.ratio)} (aim: ${row.aim})`;
-  return `${row.row} [${row.unit}]\n    towpath: ${side(row.ours)}${peers.join("")}${ratio}\n    ${row.how}`;
+  return `${row.row} [${row.unit}]\n    towpath: ${figuresText(row.ours)}${peers.join("")}${ratio}\n    ${row.how}`;
 }
