@@ -88,9 +88,9 @@ export const MUTATIONS = {
   },
   /** A run that waits for a limit blocks the runs behind it. */
   overtaking: {
-    file: "services/control/src/limits/choose.ts",
-    from: "cursors.delete(line);\n      stuck.push(next);",
-    to: "cursors.clear();\n      stuck.push(next);",
+    file: "services/control/src/limits/allocate.ts",
+    from: "} else cursors.delete(list);",
+    to: "} else cursors.clear();",
   },
   /** No slots are reserved for a run that needs several limits. */
   patience: {
@@ -112,15 +112,15 @@ export const MUTATIONS = {
   },
   /** A run that waits for amounts blocks the runs behind it. */
   computeOvertaking: {
-    file: "services/control/src/runs/compute/match.ts",
-    from: "cursors.delete(line);\n      const isBig",
-    to: "cursors.clear();\n      const isBig",
+    file: "services/control/src/limits/allocate.ts",
+    from: "} else cursors.delete(list);",
+    to: "} else cursors.clear();",
   },
   /** Nothing is reserved for a run that needs much of a worker. */
   computePatience: {
     file: "services/control/src/runs/compute/match.ts",
-    from: "if (isBig && ready.waitedMs >= PATIENCE_MS)",
-    to: "if (isBig && ready.waitedMs < 0)",
+    from: "if (isBig && request.waitedMs >= PATIENCE_MS)",
+    to: "if (isBig && request.waitedMs < 0)",
   },
   /** Workers are given amounts that are already in use. */
   amounts: {

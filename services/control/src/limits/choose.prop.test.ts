@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { choose, comparePlaces, type LimitState, type Line, PATIENCE_MS, type Request } from "./choose.ts";
+import { PATIENCE_MS } from "./allocate.ts";
+import { choose, compareRequests, type LimitState, type Request, type SlotList } from "./choose.ts";
 
 const request = (n: number, over: Partial<Request> = {}): Request => ({
   id: `w${n}`,
@@ -11,7 +12,7 @@ const request = (n: number, over: Partial<Request> = {}): Request => ({
   passedMs: null,
   ...over,
 });
-const line = (id: string, needs: Record<string, number>, requests: readonly Request[]): Line => ({
+const list = (id: string, needs: Record<string, number>, requests: readonly Request[]): SlotList => ({
   id,
   requests,
   needs: new Map(Object.entries(needs)),
@@ -21,23 +22,23 @@ const limits = (free: Record<string, number>, reserved: Record<string, LimitStat
 const ids = (choice: ReturnType<typeof choose>) => choice.granted.map((one) => one.request.id);
 
 describe("who goes", () => {
-  test("the earliest of all lines, as long as there is room", () => {
-    const lines = [
-      line("a", { x: 1 }, [request(1), request(4)]),
-      line("b", { x: 1 }, [request(2), request(3)]),
+  test("the earliest of all wait lists, as long as there is room", () => {
+    const lists = [
+      list("a", { x: 1 }, [request(1), request(4)]),
+      list("b", { x: 1 }, [request(2), request(3)]),
     ];
-    expect(ids(choose({ lines, limits: limits({ x: 3 }), nowMs: 0 }))).toEqual(["w1", "w2", "w3"]);
+    expect(ids(choose({ lists, limits: limits({ x: 3 }), nowMs: 0 }))).toEqual(["w1", "w2", "w3"]);
   });
 
   test("a higher priority first, however late it came", () => {
-    const lines = [line("a", { x: 1 }, [request(9, { priority: 5 }), request(1)])];
-    expect(ids(choose({ lines, limits: limits({ x: 1 }), nowMs: 0 }))).toEqual(["w9"]);
+    const lists = [list("a", { x: 1 }, [request(9, { priority: 5 }), request(1)])];
+    expect(ids(choose({ lists, limits: limits({ x: 1 }), nowMs: 0 }))).toEqual(["w9"]);
   });
 
   test("all that it needs or nothing; what cannot go does not hold up the others", () => {
     const capped = Array.from({ length: 200 }, (_, n) => request(n));
-    const lines = [line("capped", { pool: 1, full: 1 }, capped), line("free", { pool: 1 }, [request(900)])];
-    const choice = choose({ lines, limits: limits({ pool: 5, full: 0 }), nowMs: 0 });
+    const lists = [list("capped", { pool: 1, full: 1 }, capped), list("free", { pool: 1 }, [request(900)])];
+    const choice = choose({ lists, limits: limits({ pool: 5, full: 0 }), nowMs: 0 });
     expect(ids(choice)).toEqual(["w900"]);
     expect(choice.lacking.get("capped")).toEqual(["full"]);
     expect(choice.passed).toEqual([]);
@@ -46,23 +47,23 @@ describe("who goes", () => {
 
 describe("one that needs several", () => {
   const big = request(1);
-  const small = (n: number) => line("small", { x: 1 }, [request(n)]);
+  const small = (n: number) => list("small", { x: 1 }, [request(n)]);
 
   test("is passed over at first, and noted", () => {
-    const lines = [line("big", { x: 1, y: 1 }, [big]), small(2)];
-    const choice = choose({ lines, limits: limits({ x: 1, y: 0 }), nowMs: 0 });
+    const lists = [list("big", { x: 1, y: 1 }, [big]), small(2)];
+    const choice = choose({ lists, limits: limits({ x: 1, y: 0 }), nowMs: 0 });
     expect(ids(choice)).toEqual(["w2"]);
     expect(choice.passed).toEqual([big]);
   });
 
   test("has free slots kept once it was passed over for long enough", () => {
     const waiting = { ...big, passedMs: 0 };
-    const lines = [line("big", { x: 1, y: 1 }, [waiting]), small(2)];
-    const choice = choose({ lines, limits: limits({ x: 1, y: 0 }), nowMs: PATIENCE_MS });
+    const lists = [list("big", { x: 1, y: 1 }, [waiting]), small(2)];
+    const choice = choose({ lists, limits: limits({ x: 1, y: 0 }), nowMs: PATIENCE_MS });
     expect(ids(choice)).toEqual([]);
     expect([...choice.reserved.keys()]).toEqual(["x", "y"]);
     const later = choose({
-      lines,
+      lists,
       nowMs: PATIENCE_MS + 1,
       limits: limits({ x: 1, y: 1 }, { x: { by: waiting, amount: 1 }, y: { by: waiting, amount: 1 } }),
     });
@@ -71,9 +72,9 @@ describe("one that needs several", () => {
 
   test("of two, the earlier takes from the later what was kept for it, so that neither waits for the other for ever", () => {
     const [one, two] = [request(1, { passedMs: 0 }), request(2, { passedMs: 0 })];
-    const lines = [line("one", { x: 1, y: 1 }, [one]), line("two", { y: 1, z: 1 }, [two])];
+    const lists = [list("one", { x: 1, y: 1 }, [one]), list("two", { y: 1, z: 1 }, [two])];
     const choice = choose({
-      lines,
+      lists,
       nowMs: PATIENCE_MS,
       limits: limits({ x: 0, y: 1, z: 0 }, { y: { by: two, amount: 1 }, z: { by: two, amount: 1 } }),
     });
@@ -83,10 +84,10 @@ describe("one that needs several", () => {
 
   test("a higher priority takes what is kept for a lower one", () => {
     const waiting = { ...big, passedMs: 0 };
-    const urgent = line("urgent", { x: 1 }, [request(2, { priority: 9 })]);
-    const lines = [line("big", { x: 1, y: 1 }, [waiting]), urgent];
+    const urgent = list("urgent", { x: 1 }, [request(2, { priority: 9 })]);
+    const lists = [list("big", { x: 1, y: 1 }, [waiting]), urgent];
     const reserved = { x: { by: waiting, amount: 1 }, y: { by: waiting, amount: 1 } };
-    expect(ids(choose({ lines, limits: limits({ x: 1, y: 0 }, reserved), nowMs: PATIENCE_MS }))).toEqual([
+    expect(ids(choose({ lists, limits: limits({ x: 1, y: 0 }, reserved), nowMs: PATIENCE_MS }))).toEqual([
       "w2",
     ]);
   });
@@ -99,33 +100,33 @@ const someNeeds = fc
     fc.tuple(...names.map((name) => fc.tuple(fc.constant(name), fc.integer({ min: 1, max: 3 })))),
   )
   .map((pairs) => new Map(pairs));
-const someLines = fc
+const someLists = fc
   .array(
     fc.record({ needs: someNeeds, priorities: fc.array(fc.integer({ min: 0, max: 2 }), { maxLength: 4 }) }),
     {
       maxLength: 5,
     },
   )
-  .map((lines) => {
+  .map((lists) => {
     let n = 0;
-    return lines.map(({ needs, priorities }, index): Line => {
+    return lists.map(({ needs, priorities }, index): SlotList => {
       const requests = priorities.map((priority) => request(n++, { priority, passedMs: n % 2 ? 0 : null }));
-      return { id: `l${index}`, needs, requests: requests.sort(comparePlaces) };
+      return { id: `l${index}`, needs, requests: requests.sort(compareRequests) };
     });
   });
 
-test("never more than there is, in each line's order, and nothing that could still go is left without a reason", () => {
+test("never more than there is, in each wait list's order, and nothing that could still go is left without a reason", () => {
   const free = fc.record({ x: fc.integer({ min: -2, max: 5 }), y: fc.nat(5), z: fc.nat(5) });
   fc.assert(
-    fc.property(someLines, free, fc.constantFrom(0, PATIENCE_MS), (lines, room, nowMs) => {
-      const choice = choose({ lines, limits: limits(room), nowMs });
+    fc.property(someLists, free, fc.constantFrom(0, PATIENCE_MS), (lists, room, nowMs) => {
+      const choice = choose({ lists, limits: limits(room), nowMs });
       const left = new Map(Object.entries(room));
-      for (const { line: of } of choice.granted)
+      for (const { list: of } of choice.granted)
         for (const [id, amount] of of.needs) left.set(id, (left.get(id) ?? 0) - amount);
       const overdrawn = LIMITS.filter((id) => (left.get(id) ?? 0) < Math.min(0, room[id as "x"]));
       expect(overdrawn).toEqual([]);
-      for (const of of lines) {
-        const went = choice.granted.filter((one) => one.line === of).map((one) => one.request);
+      for (const of of lists) {
+        const went = choice.granted.filter((one) => one.list === of).map((one) => one.request);
         expect(went).toEqual(of.requests.slice(0, went.length));
         const next = of.requests[went.length];
         const fits = [...of.needs].every(([id, amount]) => (left.get(id) ?? 0) >= amount);

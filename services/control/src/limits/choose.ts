@@ -1,51 +1,54 @@
-/** Where a request stands in every line: the higher priority first, then who was due earlier, then by name. */
-export interface Place {
-  readonly priority: number;
-  readonly dueMs: number;
+import {
+  allocate,
+  comparePositions,
+  type Grant,
+  PATIENCE_MS,
+  type Position,
+  type WaitList,
+} from "./allocate.ts";
+
+/** The position of a request in every wait list. Of equals the names decide. */
+export interface RequestPosition extends Position {
   readonly runId: string;
   readonly path: string;
 }
 
-/** Something that needs slots before it may go. */
-export interface Request extends Place {
+/** A run or a task that needs slots before it may start. */
+export interface Request extends RequestPosition {
   readonly id: string;
-  /** When something behind it first took what it needs. */
+  /** When a later request first took what it needs, Unix milliseconds. */
   readonly passedMs: number | null;
 }
 
-/** Requests that need the same, in order. If the first cannot go, none can. */
-export interface Line {
+/** Requests that need the same slots. */
+export interface SlotList extends WaitList<Request> {
   readonly id: string;
   readonly needs: ReadonlyMap<string, number>;
-  readonly requests: readonly Request[];
 }
 
 /** A limit at this moment, locked. */
 export interface LimitState {
   /** Negative once its slots were lowered below what is taken. */
   readonly free: number;
-  /** For whom free slots are kept, and how many. */
+  /** The request for which free slots are kept, and how many. */
   readonly reserved: { readonly by: Request; readonly amount: number } | null;
 }
 
-/** Who goes, who was passed over, and what keeps the first of each other line back. */
+/** Which requests get their slots, and what keeps the first of each other wait list back. */
 export interface Choice {
-  readonly granted: readonly { readonly line: Line; readonly request: Request }[];
-  /** Requests that something behind them passed for the first time. */
+  readonly granted: readonly Grant<SlotList>[];
+  /** Requests that a later one overtook for the first time. */
   readonly passed: readonly Request[];
-  /** Who now has free slots of which limit kept for it. */
+  /** By limit: the request for which its free slots are now kept. */
   readonly reserved: ReadonlyMap<string, Request>;
-  /** By line: the limits that its first lacks. */
+  /** By wait list: the limits that its first request lacks. */
   readonly lacking: ReadonlyMap<string, readonly string[]>;
 }
 
-/** How long a request may be passed over before free slots are kept for it, milliseconds. */
-export const PATIENCE_MS = 30_000;
-
 /** Below zero if `one` goes before `other`. */
-export function comparePlaces(one: Place, other: Place): number {
-  if (one.priority !== other.priority) return other.priority - one.priority;
-  if (one.dueMs !== other.dueMs) return one.dueMs - other.dueMs;
+export function compareRequests(one: RequestPosition, other: RequestPosition): number {
+  const byPosition = comparePositions(one, other);
+  if (byPosition !== 0) return byPosition;
   if (one.runId !== other.runId) return one.runId < other.runId ? -1 : 1;
   return one.path < other.path ? -1 : one.path > other.path ? 1 : 0;
 }
@@ -56,42 +59,40 @@ interface Cell {
 }
 
 /**
- * Decides who takes the free slots: one walk over all lines in one order, each request all that it needs or nothing.
+ * Decides which requests take the free slots, as `allocate`.
  *
- * One whose line's first cannot go is not looked at, so that what waits for one limit never holds up what does not need
- * it. A request that needs several limits could be passed over for ever by those that need one; after `PATIENCE_MS` the
- * free slots of all its limits are kept for it. Of two that want the same, the earlier in the one order gets it, also
- * from the later one: the earliest of all is never waited for by itself, so that keeping slots cannot deadlock.
+ * Requests that need one limit could overtake one that needs several for ever. After `PATIENCE_MS` the free slots of all its limits
+ * are kept for it. Of two requests that want the same slots the earlier one gets them, also from the later one. So the earliest
+ * request of all waits for no other, and keeping slots cannot deadlock.
  */
 export function choose(args: {
-  lines: readonly Line[];
+  lists: readonly SlotList[];
   limits: ReadonlyMap<string, LimitState>;
   nowMs: number;
 }): Choice {
   const cells = new Map<string, Cell>([...args.limits].map(([id, state]) => [id, { ...state }]));
-  const granted: { line: Line; request: Request }[] = [];
-  const stuck: { line: Line; request: Request }[] = [];
+  const stuck: Grant<SlotList>[] = [];
   const passed = new Set<Request>();
   const reserved = new Map<string, Request>();
   const lacking = new Map<string, readonly string[]>();
-  const cursors = new Map(args.lines.map((line) => [line, 0]));
-  for (let next = earliest(cursors); next !== null; next = earliest(cursors)) {
-    const { line, request } = next;
-    const lacks = lackOf(cells, line, request);
-    if (lacks.length > 0) {
-      cursors.delete(line);
-      stuck.push(next);
-      lacking.set(line.id, lacks);
-      if (isOut(request, args.nowMs) && keep(cells, line, request))
-        for (const id of line.needs.keys()) reserved.set(id, request);
-      continue;
-    }
-    cursors.set(line, (cursors.get(line) ?? 0) + 1);
-    granted.push(next);
-    take(cells, line, request);
-    for (const id of line.needs.keys()) if (reserved.get(id) === request) reserved.delete(id);
-    for (const other of stuck) if (harms(cells, line, other.line)) passed.add(other.request);
-  }
+  const granted = allocate(args.lists, {
+    compare: compareRequests,
+    take(next) {
+      const { list, request } = next;
+      const lacks = lackOf(cells, list, request);
+      if (lacks.length > 0) {
+        stuck.push(next);
+        lacking.set(list.id, lacks);
+        if (isOut(request, args.nowMs) && keep(cells, list, request))
+          for (const id of list.needs.keys()) reserved.set(id, request);
+        return false;
+      }
+      take(cells, list, request);
+      for (const id of list.needs.keys()) if (reserved.get(id) === request) reserved.delete(id);
+      for (const other of stuck) if (harms(cells, list, other.list)) passed.add(other.request);
+      return true;
+    },
+  });
   return {
     granted,
     passed: [...passed].filter((one) => one.passedMs === null),
@@ -100,30 +101,19 @@ export function choose(args: {
   };
 }
 
-/** The earliest request that is next in its line; lines that are through are dropped. */
-function earliest(cursors: Map<Line, number>): { line: Line; request: Request } | null {
-  let found: { line: Line; request: Request } | null = null;
-  for (const [line, at] of cursors) {
-    const request = line.requests[at];
-    if (request === undefined) cursors.delete(line);
-    else if (found === null || comparePlaces(request, found.request) < 0) found = { line, request };
-  }
-  return found;
-}
-
 /** The limits that have no room for this request, what is kept for an earlier one not counted as room. */
-function lackOf(cells: ReadonlyMap<string, Cell>, line: Line, request: Request): string[] {
-  return [...line.needs].flatMap(([id, amount]) => {
+function lackOf(cells: ReadonlyMap<string, Cell>, list: SlotList, request: Request): string[] {
+  return [...list.needs].flatMap(([id, amount]) => {
     const cell = cells.get(id);
     if (cell === undefined) return [id];
     const { by, amount: kept } = cell.reserved ?? { by: null, amount: 0 };
-    const others = by !== null && by.id !== request.id && comparePlaces(by, request) < 0 ? kept : 0;
+    const others = by !== null && by.id !== request.id && compareRequests(by, request) < 0 ? kept : 0;
     return cell.free - others >= amount ? [] : [id];
   });
 }
 
-function take(cells: Map<string, Cell>, line: Line, request: Request): void {
-  for (const [id, amount] of line.needs) {
+function take(cells: Map<string, Cell>, list: SlotList, request: Request): void {
+  for (const [id, amount] of list.needs) {
     const cell = cells.get(id);
     if (cell === undefined) continue;
     cell.free -= amount;
@@ -136,22 +126,22 @@ function isOut(request: Request, nowMs: number): boolean {
 }
 
 /** Keeps free slots of all that a request needs, or of none if an earlier one has any of them kept. */
-function keep(cells: Map<string, Cell>, line: Line, request: Request): boolean {
-  const mine = [...line.needs].flatMap(([id, amount]) => {
+function keep(cells: Map<string, Cell>, list: SlotList, request: Request): boolean {
+  const mine = [...list.needs].flatMap(([id, amount]) => {
     const cell = cells.get(id);
     return cell === undefined ? [] : [{ cell, amount }];
   });
   const earlier = mine.some(({ cell }) => {
     const by = cell.reserved?.by;
-    return by !== undefined && by.id !== request.id && comparePlaces(by, request) < 0;
+    return by !== undefined && by.id !== request.id && compareRequests(by, request) < 0;
   });
   if (earlier) return false;
   for (const { cell, amount } of mine) cell.reserved = { by: request, amount };
   return true;
 }
 
-/** Whether what was just granted left too little of something that the first of another line needs too. */
-function harms(cells: ReadonlyMap<string, Cell>, granted: Line, other: Line): boolean {
+/** Whether what was just granted left too little of a limit that the first of another wait list needs too. */
+function harms(cells: ReadonlyMap<string, Cell>, granted: SlotList, other: SlotList): boolean {
   return [...other.needs].some(
     ([id, amount]) => granted.needs.has(id) && (cells.get(id)?.free ?? 0) < amount,
   );

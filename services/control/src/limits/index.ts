@@ -1,3 +1,4 @@
+export { allocate, comparePositions, PATIENCE_MS, type Position, type WaitList } from "./allocate.ts";
 export {
   type AdoptRuns,
   deleteLimit,

@@ -1,6 +1,13 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterCommit, type Deps, DUE, type Tx } from "../kernel/index.ts";
-import { type Choice, choose, comparePlaces, type LimitState, type Line, type Request } from "./choose.ts";
+import {
+  type Choice,
+  choose,
+  compareRequests,
+  type LimitState,
+  type Request,
+  type SlotList,
+} from "./choose.ts";
 import {
   type LimitNow,
   type LineNow,
@@ -59,7 +66,7 @@ export interface Step extends StepScope {
 const AGAIN_MS = 50;
 
 type Candidate = Request & { readonly attemptId: string | null; readonly isNew: boolean };
-interface CandidateLine extends Line {
+interface CandidateList extends SlotList {
   readonly requests: readonly Candidate[];
   readonly lookMs: number | null;
 }
@@ -83,7 +90,7 @@ export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped>
   ]);
   const { lines, unlocked } = candidates(deps, args, { read, limitIds, nowMs });
   const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
-  const choice = choose({ lines, limits: states, nowMs });
+  const choice = choose({ lists: lines, limits: states, nowMs });
   const going = await held(choice, args);
   const outcome = outcomeOf(deps, { step: args, lines, choice, going, limits, nowMs, unlocked });
   if (isSomething(outcome)) await saveStep(tx, deps.clock, outcome.write);
@@ -101,9 +108,9 @@ function candidates(
   deps: Deps,
   step: Step,
   args: { read: readonly LineNow[]; limitIds: readonly string[]; nowMs: number },
-): { lines: CandidateLine[]; unlocked: string[] } {
+): { lines: CandidateList[]; unlocked: string[] } {
   const known = new Set(args.limitIds);
-  const lines: CandidateLine[] = [];
+  const lines: CandidateList[] = [];
   const unlocked: string[] = [];
   for (const one of args.read) {
     const entering = step.entering
@@ -122,8 +129,8 @@ function candidates(
     // If more requests wait than were read, a new request behind the last one read cannot be compared.
     const last = waiting.length >= one.cap ? waiting.at(-1) : undefined;
     const requests = [...waiting, ...entering]
-      .filter((request) => !request.isNew || last === undefined || comparePlaces(request, last) < 0)
-      .sort(comparePlaces);
+      .filter((request) => !request.isNew || last === undefined || compareRequests(request, last) < 0)
+      .sort(compareRequests);
     const needs = new Map(one.needs.map((need) => [need.limitId, need.amount]));
     if (whole) lines.push({ id: one.id, needs, requests, lookMs: one.lookMs });
     else unlocked.push(one.id);
@@ -132,9 +139,9 @@ function candidates(
 }
 
 /** The granted requests that can be moved. Runs that another process holds stay in their wait list. */
-async function held(choice: Choice, step: Step): Promise<{ request: Candidate; line: Line }[]> {
+async function held(choice: Choice, step: Step): Promise<{ request: Candidate; list: SlotList }[]> {
   // `choose` returns the same objects that it received.
-  const chosen = choice.granted as readonly { request: Candidate; line: Line }[];
+  const chosen = choice.granted as readonly { request: Candidate; list: SlotList }[];
   const waiting = chosen.filter(({ request }) => !request.isNew && request.attemptId === null);
   const runIds = waiting.map(({ request }) => request.runId);
   const holds = runIds.length === 0 ? new Set<string>() : await step.hold(runIds);
@@ -145,9 +152,9 @@ async function held(choice: Choice, step: Step): Promise<{ request: Candidate; l
 
 interface Decided {
   readonly step: Step;
-  readonly lines: readonly CandidateLine[];
+  readonly lines: readonly CandidateList[];
   readonly choice: Choice;
-  readonly going: readonly { request: Candidate; line: Line }[];
+  readonly going: readonly { request: Candidate; list: SlotList }[];
   readonly limits: readonly LimitNow[];
   readonly nowMs: number;
   readonly unlocked: readonly string[];
@@ -157,9 +164,9 @@ function outcomeOf(deps: Deps, args: Decided): Stepped & { write: StepOutcome } 
   const perMs = new Map(args.limits.map((one) => [one.id, one.perMs]));
   const passed = new Set(args.choice.passed.map((one) => one.id));
   const wentIds = new Set(args.going.map(({ request }) => request.id));
-  const granted = args.going.map(({ request, line }) => {
+  const granted = args.going.map(({ request, list }) => {
     const attemptId = request.attemptId ?? uuidv7(deps.clock.nowMs());
-    return { request, line, attemptId };
+    return { request, list, attemptId };
   });
   const refused = args.step.entering.filter((one) => isRefused(args, one, wentIds));
   const entered = args.step.entering
@@ -167,8 +174,8 @@ function outcomeOf(deps: Deps, args: Decided): Stepped & { write: StepOutcome } 
     .flatMap((one) => enteredOf(deps, args, { one, wentIds, passed }));
   const write: StepOutcome = {
     workspaceId: args.step.workspaceId,
-    slots: granted.flatMap(({ request, line, attemptId }) =>
-      [...line.needs].map(([limitId, amount]) => ({
+    slots: granted.flatMap(({ request, list, attemptId }) =>
+      [...list.needs].map(([limitId, amount]) => ({
         attemptId,
         path: request.path,
         limitId,
@@ -240,8 +247,8 @@ function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: s
  */
 function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
   const tokens = new Map(args.limits.map((one) => [one.id, one.returnsMs]));
-  const lookAt = (line: CandidateLine): number | null => {
-    const chosen = args.choice.granted.filter((one) => one.line === line);
+  const lookAt = (line: CandidateList): number | null => {
+    const chosen = args.choice.granted.filter((one) => one.list === line);
     if (chosen.some(({ request }) => !wentIds.has(request.id))) return args.nowMs + AGAIN_MS;
     if (chosen.length === line.requests.length && chosen.length >= STEP_MAX) return args.nowMs;
     const returns = (args.choice.lacking.get(line.id) ?? []).flatMap((id) => tokens.get(id) ?? []);

@@ -3,7 +3,7 @@ import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.t
 import { type AssignedAttempt, claimChosen } from "../moves/claim.ts";
 import type { FenceOf } from "../moves/fence.ts";
 import { NO_NEEDS, readNeeds } from "../needs.ts";
-import { type Match, match, type NeedsLine, taking, type WorkerCapacity } from "./match.ts";
+import { type Match, match, type NeedsList, taking, type WorkerCapacity } from "./match.ts";
 import { listReady, listWorkersNow, lockWorkers, nextLines, type ReadyRow, type WorkerNow } from "./store.ts";
 
 /** A poll that waits for work, as far as it says what its worker can take. */
@@ -64,7 +64,7 @@ export async function giveMatched(
     const workers = await listWorkersNow(tx, deps.clock, { ...args.pool, waiting: workerIds });
     const waiting = new Map(args.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
     const capacities = workers.filter((one) => one.takes).map((one) => capacityOf(one, waiting.get(one.id)));
-    const { given } = match({ lines: linesOf(ready), capacities });
+    const { given } = match({ lists: listsOf(ready), capacities });
     const chosen = given.flatMap((one) => placeOf(one, waiting));
     if (chosen.length === 0) return { claimed: [], more: after !== "", mixed, after };
     const { claimLeaseMs } = args;
@@ -73,20 +73,20 @@ export async function giveMatched(
   });
 }
 
-/** What is ready, in lines of equal needs. */
-export function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
+/** Ready attempts, in lists of equal needs. */
+export function listsOf(ready: readonly ReadyRow[]): NeedsList[] {
   return [...Map.groupBy(ready, (one) => one.needs)].map(([needs, of]) => ({
     needs: readNeeds(needs),
-    ready: of,
+    requests: of,
   }));
 }
 
 /** A worker as matching sees it. */
 export function capacityOf(worker: WorkerNow, waiter: WaitingPoll | undefined): WorkerCapacity {
   const { id: workerId, amounts: total } = worker;
-  const places = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
-  const hasPlace = places > 0 || worker.held < worker.capacity;
-  return { workerId, places, hasPlace, total, free: freeOf(worker, waiter) };
+  const slots = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
+  const hasSlot = slots > 0 || worker.held < worker.capacity;
+  return { workerId, slots, hasSlot, total, free: freeOf(worker, waiter) };
 }
 
 /** Whether a worker has neither started anew nor polled elsewhere since this poll. */

@@ -1,7 +1,8 @@
 import { type Amounts, sumOf, without } from "@towpath/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { match, type NeedsLine, PATIENCE_MS, type Ready, type WorkerCapacity } from "./match.ts";
+import { PATIENCE_MS } from "../../limits/index.ts";
+import { match, type NeedsList, type Ready, type WorkerCapacity } from "./match.ts";
 
 const ready = (attemptId: string, over: Partial<Ready> = {}): Ready => ({
   attemptId,
@@ -12,57 +13,57 @@ const ready = (attemptId: string, over: Partial<Ready> = {}): Ready => ({
 });
 const capacity = (workerId: string, total: Amounts, over: Partial<WorkerCapacity> = {}): WorkerCapacity => ({
   workerId,
-  places: 4,
-  hasPlace: true,
+  slots: 4,
+  hasSlot: true,
   total,
   free: total,
   ...over,
 });
-const given = (lines: readonly NeedsLine[], capacities: readonly WorkerCapacity[]) =>
-  match({ lines, capacities }).given.map((one) => `${one.attemptId} ${one.workerId}`);
+const given = (lists: readonly NeedsList[], capacities: readonly WorkerCapacity[]) =>
+  match({ lists, capacities }).given.map((one) => `${one.attemptId} ${one.workerId}`);
 
 describe("who is given a worker", () => {
   test("is whoever comes first and fits; a line whose first fits nowhere holds up nothing else", () => {
-    const lines = [
-      { needs: { gpu: 8 }, ready: [ready("a"), ready("b")] },
-      { needs: { gpu: 1 }, ready: [ready("c", { dueMs: 1 }), ready("d", { dueMs: 1 })] },
-      { needs: {}, ready: [ready("e", { dueMs: 2 })] },
+    const lists = [
+      { needs: { gpu: 8 }, requests: [ready("a"), ready("b")] },
+      { needs: { gpu: 1 }, requests: [ready("c", { dueMs: 1 }), ready("d", { dueMs: 1 })] },
+      { needs: {}, requests: [ready("e", { dueMs: 2 })] },
     ];
-    expect(given(lines, [capacity("w", { gpu: 1 })])).toEqual(["c w", "e w"]);
+    expect(given(lists, [capacity("w", { gpu: 1 })])).toEqual(["c w", "e w"]);
   });
 
   test("goes by priority first, whatever it needs", () => {
-    const lines = [
-      { needs: {}, ready: [ready("plain", { dueMs: 0 })] },
-      { needs: { cpu: 1 }, ready: [ready("urgent", { dueMs: 9, priority: 5 })] },
+    const lists = [
+      { needs: {}, requests: [ready("plain", { dueMs: 0 })] },
+      { needs: { cpu: 1 }, requests: [ready("urgent", { dueMs: 9, priority: 5 })] },
     ];
-    expect(given(lines, [capacity("w", { cpu: 1 }, { places: 1 })])).toEqual(["urgent w"]);
+    expect(given(lists, [capacity("w", { cpu: 1 }, { slots: 1 })])).toEqual(["urgent w"]);
   });
 
   test("needs all on one worker", () => {
-    const lines = [{ needs: { cpu: 2, gpu: 1 }, ready: [ready("a")] }];
-    expect(given(lines, [capacity("cpus", { cpu: 8 }), capacity("gpus", { cpu: 1, gpu: 4 })])).toEqual([]);
+    const lists = [{ needs: { cpu: 2, gpu: 1 }, requests: [ready("a")] }];
+    expect(given(lists, [capacity("cpus", { cpu: 8 }), capacity("gpus", { cpu: 1, gpu: 4 })])).toEqual([]);
   });
 
   test("leaves GPUs alone that it does not need, and large room for large needs", () => {
     const big = capacity("b-gpu", { cpu: 4, gpu: 1 });
     const cpus = [capacity("a-large", { cpu: 16 }), capacity("c-small", { cpu: 4 })];
-    expect(given([{ needs: { cpu: 2 }, ready: [ready("a")] }], [big, ...cpus])).toEqual(["a c-small"]);
+    expect(given([{ needs: { cpu: 2 }, requests: [ready("a")] }], [big, ...cpus])).toEqual(["a c-small"]);
   });
 
   test("any kind of GPU counts as each kind until the worker has said which it gave", () => {
     const both = capacity("w", { gpu: 2, "gpu:a100": 1, "gpu:t4": 1 });
-    const lines = [
-      { needs: { gpu: 1 }, ready: [ready("any")] },
-      { needs: { gpu: 1, "gpu:a100": 1 }, ready: [ready("kind", { dueMs: 1 })] },
+    const lists = [
+      { needs: { gpu: 1 }, requests: [ready("any")] },
+      { needs: { gpu: 1, "gpu:a100": 1 }, requests: [ready("kind", { dueMs: 1 })] },
     ];
-    expect(given(lines, [both])).toEqual(["any w"]);
+    expect(given(lists, [both])).toEqual(["any w"]);
   });
 });
 
 describe("what is passed over for too long", () => {
-  const small = { needs: { gpu: 1 }, ready: [ready("s1", { dueMs: 1 }), ready("s2", { dueMs: 2 })] };
-  const big = (waitedMs: number) => ({ needs: { gpu: 4 }, ready: [ready("big", { waitedMs })] });
+  const small = { needs: { gpu: 1 }, requests: [ready("s1", { dueMs: 1 }), ready("s2", { dueMs: 2 })] };
+  const big = (waitedMs: number) => ({ needs: { gpu: 4 }, requests: [ready("big", { waitedMs })] });
 
   test("has what it needs kept on the worker that lacks least of it", () => {
     const capacities = [
@@ -70,14 +71,14 @@ describe("what is passed over for too long", () => {
       capacity("two", { gpu: 4 }, { free: { gpu: 3 } }),
     ];
     expect(given([big(0), small], capacities)).toEqual(["s1 one", "s2 two"]);
-    const late = match({ lines: [big(PATIENCE_MS), small], capacities });
+    const late = match({ lists: [big(PATIENCE_MS), small], capacities });
     expect(late.kept).toEqual([{ workerId: "two", attemptId: "big" }]);
     expect(late.given).toEqual([{ attemptId: "s1", workerId: "one" }]);
   });
 
   test("keeps nothing that no worker could ever hold", () => {
     const capacities = [capacity("one", { gpu: 2 })];
-    expect(match({ lines: [big(PATIENCE_MS), small], capacities })).toEqual({
+    expect(match({ lists: [big(PATIENCE_MS), small], capacities })).toEqual({
       kept: [],
       given: [
         { attemptId: "s1", workerId: "one" },
@@ -88,16 +89,16 @@ describe("what is passed over for too long", () => {
 
   test("yields to what comes before it", () => {
     const capacities = [capacity("one", { gpu: 4 }, { free: { gpu: 1 } })];
-    const urgent = { needs: { gpu: 1 }, ready: [ready("u", { priority: 1 })] };
+    const urgent = { needs: { gpu: 1 }, requests: [ready("u", { priority: 1 })] };
     expect(given([big(PATIENCE_MS), urgent, { ...small, needs: { gpu: 1, cpu: 0 } }], capacities)).toEqual([
       "u one",
     ]);
   });
 
-  test("waits for no worker whose places are all taken while another lacks less than a place", () => {
-    const full = capacity("full", { gpu: 4 }, { places: 0, hasPlace: false });
-    const half = capacity("half", { gpu: 4 }, { places: 0, free: { gpu: 2 } });
-    expect(match({ lines: [big(PATIENCE_MS)], capacities: [full, half] }).kept).toEqual([
+  test("waits for no worker whose slots are all taken while another lacks less than a place", () => {
+    const full = capacity("full", { gpu: 4 }, { slots: 0, hasSlot: false });
+    const half = capacity("half", { gpu: 4 }, { slots: 0, free: { gpu: 2 } });
+    expect(match({ lists: [big(PATIENCE_MS)], capacities: [full, half] }).kept).toEqual([
       { workerId: "half", attemptId: "big" },
     ]);
   });
@@ -105,31 +106,31 @@ describe("what is passed over for too long", () => {
 
 const amounts = fc.record({ cpu: fc.nat(8), gpu: fc.nat(4) });
 
-test("nothing is given that does not fit, and no more than places", () => {
+test("nothing is given that does not fit, and no more than slots", () => {
   const one = fc.record({ priority: fc.nat(1), dueMs: fc.nat(3), waitedMs: fc.constantFrom(0, PATIENCE_MS) });
-  const lines = fc.array(fc.record({ needs: amounts, ready: fc.array(one, { maxLength: 4 }) }), {
+  const lists = fc.array(fc.record({ needs: amounts, requests: fc.array(one, { maxLength: 4 }) }), {
     maxLength: 4,
   });
-  const capacities = fc.array(fc.record({ total: amounts, used: amounts, places: fc.nat(3) }), {
+  const capacities = fc.array(fc.record({ total: amounts, used: amounts, slots: fc.nat(3) }), {
     maxLength: 4,
   });
   fc.assert(
-    fc.property(lines, capacities, (someLines, someCapacities) => {
+    fc.property(lists, capacities, (someLines, someCapacities) => {
       const named = someLines.map((line, at) => ({
         ...line,
-        ready: line.ready.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
+        requests: line.requests.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
       }));
-      const cells = someCapacities.map(({ total, used, places }, at) => ({
+      const cells = someCapacities.map(({ total, used, slots }, at) => ({
         workerId: `w${at}`,
-        places,
-        hasPlace: places > 0,
+        slots,
+        hasSlot: slots > 0,
         total,
         free: without(total, used),
       }));
-      const outcome = match({ lines: named, capacities: cells });
+      const outcome = match({ lists: named, capacities: cells });
       for (const cell of cells) {
         const its = outcome.given.filter(({ workerId }) => workerId === cell.workerId);
-        expect(its.length).toBeLessThanOrEqual(cell.places);
+        expect(its.length).toBeLessThanOrEqual(cell.slots);
         const needs = its.map(({ attemptId }) => named[Number(attemptId.split("-")[0])]?.needs ?? {});
         const left = without(cell.free, sumOf(needs));
         for (const name of Object.keys(sumOf(needs)))

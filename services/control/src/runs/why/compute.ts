@@ -9,7 +9,7 @@ import {
   shownAmounts,
 } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
-import { capacityOf, linesOf } from "../compute/give.ts";
+import { capacityOf, listsOf } from "../compute/give.ts";
 import { match, type WorkerCapacity } from "../compute/match.ts";
 import {
   type Holding,
@@ -55,9 +55,9 @@ async function sentence(
   from: Queryable,
   args: Waiting & { ready: readonly ReadyRow[] },
 ): Promise<string | null> {
-  // Without places nothing is given, and all that would be kept is.
-  const capacities = args.workers.map((one) => ({ ...capacityOf(one, undefined), places: 0 }));
-  const { kept } = match({ lines: linesOf(args.ready), capacities });
+  // Without free slots nothing is given, and everything that would be kept is.
+  const capacities = args.workers.map((one) => ({ ...capacityOf(one, undefined), slots: 0 }));
+  const { kept } = match({ lists: listsOf(args.ready), capacities });
   const able = capacities.filter(({ total }) => covers(total, args.needs));
   const mine = kept.find((one) => one.attemptId === args.attemptId);
   const keptFor = new Map(kept.map((one) => [one.workerId, one.attemptId]));

@@ -99,12 +99,12 @@ async function placeEdges(
   const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
   const able = listed.filter((one) => one.takes && covers(one.amounts, needs));
   const capacities = able.map((one) => capacityOf(one, undefined));
-  if (capacities.some(({ hasPlace, free }) => hasPlace && covers(free, needs))) return [];
+  if (capacities.some(({ hasSlot, free }) => hasSlot && covers(free, needs))) return [];
   const workerIds = able.map(({ id }) => id);
   const taken = await listTakenPlaces(from, { workspaceId, workerIds, limit: EDGES_MAX });
   if (taken.length === EDGES_MAX) return null;
   const lacks = new Map(
-    capacities.map(({ workerId, hasPlace, free }) => [workerId, hasPlace ? lacking(free, needs) : null]),
+    capacities.map(({ workerId, hasSlot, free }) => [workerId, hasSlot ? lacking(free, needs) : null]),
   );
   const others = taken.filter((one) => {
     const names = lacks.get(one.workerId) ?? null;
