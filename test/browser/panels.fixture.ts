@@ -69,8 +69,8 @@ export const part = flow({ name: "part", input: z.object({ ok: z.boolean() }) },
   if (!ok) throw new Error("this part is spoiled");
 });
 export const whole = flow({ name: "whole" }, async (_, ctx) => {
-  await ctx.runChild("part", { ok: true });
-  await ctx.runChild("part", { ok: false }).catch(() => undefined);
+  await ctx.runDeployment("part", { ok: true });
+  await ctx.runDeployment("part", { ok: false }).catch(() => undefined);
 });
 
 const export_ = job({

@@ -29,7 +29,7 @@ export const approval = flow({ name: "approval", input: z.object({ folder }) }, 
 });
 export const parent = flow({ name: "parent", input: z.object({ folder }) }, async ({ folder }) => {
   const landed = await suspend.event("landed", { key: "seven", schema: z.object({ minutes: z.number() }) });
-  const published = await ctx.runChild("approval", { folder });
+  const published = await ctx.runDeployment("approval", { folder });
   return { ...landed, published };
 });
 const hold = task({ name: "hold" }, async (folder: string) => {

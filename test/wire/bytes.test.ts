@@ -40,7 +40,7 @@ export const talkative = flow({ name: "talkative", input: z.object({ fails: z.bo
   bar.update(2);
   await artifact.image({ key: "image", mediaType: "image/svg+xml", bytes: new TextEncoder().encode("<svg>" + password + "</svg>") });
   await artifact.link({ key: "link", title: "Link", url: "https://example.com/?q=" + encodeURIComponent(password), text: password });
-  await run.startRun("child", { n: 1 });
+  await run.runDeployment("child", { n: 1 }, { wait: false });
   await fails(password).catch(() => log.info("it failed, as it should"));
   if (given.fails) throw new Error("at the end: " + password);
   return { rows: ["${ROW}"], password };

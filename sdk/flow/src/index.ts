@@ -8,7 +8,13 @@ export type { Progress, ProgressArtifact } from "./artifacts/progress.ts";
 export type { Cell, TableArtifact, TableRow } from "./artifacts/table.ts";
 export type { CacheBy, CacheOptions } from "./cache/options.ts";
 export type { ComputeUse, GpuUse } from "./compute/compute.ts";
-export { ctx, type RefTo, type RunContext, type RunParameters } from "./engine/context.ts";
+export {
+  ctx,
+  type RefTo,
+  type RunContext,
+  type RunDeploymentOptions,
+  type RunParameters,
+} from "./engine/context.ts";
 export type { Due } from "./engine/due.ts";
 export type { FlowHooks } from "./engine/hooks.ts";
 export { type Flow, type FlowOptions, flow, type MainModule } from "./flow.ts";

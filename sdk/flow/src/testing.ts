@@ -43,7 +43,7 @@ export interface AttemptOptions {
   readonly killAfter?: KillAfter;
   /** Aborting it cancels the run. */
   readonly signal?: AbortSignal;
-  /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
+  /** Answers what the flow asks the control plane, such as `ctx.runDeployment`. */
   readonly call?: (call: RunCall["call"]) => Promise<CalledRun>;
   /**
    * What people answer, events bring and runs and jobs come to, by the title of the question, the name of the event (`"name

@@ -14,11 +14,13 @@ export interface RefTo<Value> extends Ref {
   readonly [VALUE]?: Value;
 }
 
-/** How a child is started. */
-export interface ChildOptions {
-  /** What tells this call apart. @default a hash of the parameters */
+/** How `ctx.runDeployment` starts a run. */
+export interface RunDeploymentOptions {
+  /** Identifies this call. @default a hash of the parameters */
   readonly key?: string;
-  /** What becomes of the child if this run ends before it. */
+  /** Whether the flow waits for the end of the other run. @default true */
+  readonly wait?: boolean;
+  /** What happens to the other run if this one ends first. @default "cancel"; "abandon" with `wait: false` */
   readonly onParentEnd?: "cancel" | "abandon";
 }
 
@@ -62,21 +64,29 @@ export interface RunContext {
   /** What was last kept under this name in this task call, by this or an earlier attempt of the run; else undefined. */
   kept<Value>(name: string): Promise<Value | undefined>;
   /**
-   * Starts a run of another deployment, once: the same call in a repeated run of this flow is the same child.
-   * The deployment must be in this one's `mayStart`.
-   * @param options.onParentEnd What becomes of the child if this run ends before it. @default "abandon"
-   * @throws CallRefused if the control plane does not allow it.
+   * Starts a run of another deployment and returns at once. It can be called in a task. Later attempts find the same run.
+   * `suspend.run` waits for its end.
+   * @throws CallRefused if the control plane does not allow it: the deployment must be in this one's `mayStart`.
    */
-  startRun(deployment: string, parameters?: RunParameters, options?: ChildOptions): Promise<CalledRun>;
+  runDeployment(
+    deployment: string,
+    parameters: RunParameters | undefined,
+    options: RunDeploymentOptions & { readonly wait: false },
+  ): Promise<CalledRun>;
   /**
-   * Starts a run of another deployment as `startRun` does, and waits for its end; the run is suspended meanwhile if nothing
-   * else of it is at work. Only in the flow's own function.
-   * @param options.onParentEnd What becomes of the child if this run ends before it. @default "cancel"
-   * @returns What the child returned.
-   * @throws ChildFailed if it did not complete; SuspendInTask in a task.
+   * Starts a run of another deployment and waits for its end. Meanwhile this run is suspended if nothing else of it is
+   * running. Later attempts find the same run.
+   *
+   * To run a flow in this process, call `inner.run()`. To run one task in another pool, use `task.with({ pool })`.
+   * @returns What the other flow returned.
+   * @throws ChildFailed if it did not complete; CallRefused as above; SuspendInTask in a task.
    */
-  runChild(deployment: string, parameters?: RunParameters, options?: ChildOptions): Promise<unknown>;
-  /** How a run stands. */
+  runDeployment(
+    deployment: string,
+    parameters?: RunParameters,
+    options?: RunDeploymentOptions,
+  ): Promise<unknown>;
+  /** The state of a run. */
   getRun(runId: string): Promise<CalledRun>;
 }
 
@@ -91,13 +101,13 @@ function asJson(value: RunParameters): Record<string, never> {
 
 async function startRun(
   scope: Scope,
-  args: { readonly deployment: string; readonly parameters: RunParameters } & ChildOptions,
+  args: { readonly deployment: string; readonly parameters: RunParameters } & RunDeploymentOptions,
 ): Promise<CalledRun> {
-  const { deployment, key, onParentEnd = "abandon" } = args;
+  const { deployment, key, wait = true, onParentEnd = wait ? "cancel" : "abandon" } = args;
   const wire = asJson(args.parameters);
   const callKey =
     key === undefined
-      ? ({ kind: "hash", hash: hashInput({ what: `ctx.startRun "${deployment}"` }, [wire]) } as const)
+      ? ({ kind: "hash", hash: hashInput({ what: `ctx.runDeployment "${deployment}"` }, [wire]) } as const)
       : ({ kind: "given", key } as const);
   const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey, "run");
   try {
@@ -110,14 +120,25 @@ async function startRun(
   }
 }
 
-/** Starts a child and waits for its end. */
-async function runChild(
+function runDeployment(
   deployment: string,
-  parameters: RunParameters,
-  options: ChildOptions,
+  parameters: RunParameters | undefined,
+  options: RunDeploymentOptions & { readonly wait: false },
+): Promise<CalledRun>;
+function runDeployment(
+  deployment: string,
+  parameters?: RunParameters,
+  options?: RunDeploymentOptions,
+): Promise<unknown>;
+async function runDeployment(
+  deployment: string,
+  parameters: RunParameters = {},
+  options: RunDeploymentOptions = {},
 ): Promise<unknown> {
-  const scope = outsideOfTasks("ctx.runChild");
-  const started = await startRun(scope, { deployment, parameters, onParentEnd: "cancel", ...options });
+  const call = { deployment, parameters, ...options };
+  if (options.wait === false) return await startRun(here("runDeployment"), call);
+  const scope = outsideOfTasks("ctx.runDeployment");
+  const started = await startRun(scope, call);
   const ended = await runEnded(scope, started.runId);
   if (ended.state !== "completed") throw new ChildFailed({ ...ended, what: `"${deployment}"` });
   return ended.result === null ? undefined : await scope.run.host.store.load(ended.result);
@@ -170,9 +191,7 @@ export const ctx: RunContext = {
   async kept<Value>(name: string): Promise<Value | undefined> {
     return keptValue<Value>(await progressKept(here("kept"), name));
   },
-  startRun: async (deployment, parameters = {}, options = {}) =>
-    await startRun(here("startRun"), { deployment, parameters, ...options }),
-  runChild: (deployment, parameters = {}, options = {}) => runChild(deployment, parameters, options),
+  runDeployment,
   async getRun(runId) {
     const scope = here("getRun");
     const path = scope.path === "" ? `get-run ${runId}` : `${scope.path}/get-run ${runId}`;

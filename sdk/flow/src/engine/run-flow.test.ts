@@ -266,8 +266,8 @@ describe("the context", () => {
   test("starts a run once for each path, whatever the order of fields", async () => {
     const calls: unknown[] = [];
     const starts = flow({ name: "f" }, async () => {
-      const first = await ctx.startRun("child", { a: 1, b: 2 });
-      await ctx.startRun("child", { b: 2, a: 1 }, { key: "k" });
+      const first = await ctx.runDeployment("child", { a: 1, b: 2 }, { wait: false });
+      await ctx.runDeployment("child", { b: 2, a: 1 }, { key: "k", wait: false });
       return first.runId;
     });
     const call = async (asked: unknown) => {

@@ -208,7 +208,10 @@ describe("a flow in a worker", () => {
 });
 
 describe("calls", () => {
-  const starts = flow({ name: "starts" }, async () => (await ctx.startRun("child", { a: 1 })).runId);
+  const starts = flow(
+    { name: "starts" },
+    async () => (await ctx.runDeployment("child", { a: 1 }, { wait: false })).runId,
+  );
 
   test("reach the control plane through the gateway, named by their path", async () => {
     await using gateway = await GatewayFixture.start();

@@ -154,7 +154,7 @@ describe("a child", () => {
     calls.push(asked);
     return { runId: "child-1", state: "ready", cause: null, result: null };
   };
-  const parent = flow({ name: "parent" }, async () => await ctx.runChild("other", { a: 1 }));
+  const parent = flow({ name: "parent" }, async () => await ctx.runDeployment("other", { a: 1 }));
 
   test("suspends its parent, which goes on with what it returned", async () => {
     const run = await testRun(parent, {}, { call });

@@ -77,8 +77,8 @@ export interface Suspend {
     options?: JobWaitOptions,
   ): Promise<Result>;
   /**
-   * Waits for the end of another run.
-   * @returns How it ended.
+   * Waits for the end of a run that already exists, by its id. To start a run and wait for it, call `ctx.runDeployment`.
+   * @returns How it ended. A failure of that run is not thrown.
    * @throws WaitExpired at the deadline.
    */
   run(runId: string, options?: NamedWaitOptions): Promise<CalledRun>;

@@ -73,7 +73,7 @@ export const CALL_KINDS = {
   run: {
     head: "",
     alike: false,
-    what: (name) => `ctx.startRun or ctx.runChild (${name})`,
+    what: (name) => `ctx.runDeployment (${name})`,
     next: () => 'Give the call a key of its own, with the option key: "…".',
   },
 } as const satisfies Record<string, Kind>;

@@ -90,12 +90,12 @@ const WAYS: Readonly<Record<string, Way>> = {
     equal: () => suspend.job(train, 1),
     named: (key) => suspend.job(train, 1, { key }),
   },
-  "ctx.startRun": {
+  "ctx.runDeployment without waiting": {
     kind: "run",
-    equal: () => ctx.startRun("child", { a: 1 }),
-    named: (key) => ctx.startRun("child", { a: 1 }, { key }),
+    equal: () => ctx.runDeployment("child", { a: 1 }, { wait: false }),
+    named: (key) => ctx.runDeployment("child", { a: 1 }, { key, wait: false }),
   },
-  "ctx.runChild": { kind: "run", equal: () => ctx.runChild("child", { a: 1 }) },
+  "ctx.runDeployment": { kind: "run", equal: () => ctx.runDeployment("child", { a: 1 }) },
 };
 
 test("every kind of call, and every kind of wait, is among them", () => {
@@ -173,7 +173,7 @@ describe("equal calls of two branches", () => {
 });
 
 describe("equal calls that follow one another", () => {
-  const ways = Object.entries(WAYS).filter(([name]) => name !== "ctx.runChild");
+  const ways = Object.entries(WAYS).filter(([name]) => name !== "ctx.runDeployment");
   test.each(ways)("are numbered in their order: %s", async (_name, { equal }) => {
     let rounds = 0;
     const body = flow({ name: "body" }, async () => {
