@@ -42,6 +42,20 @@ test("calls of tasks in other pools are found, wherever the task and the pool's 
   });
 });
 
+test("a parameter with the name of a task or of a pool is neither", async () => {
+  const uses = await usesIn({
+    "flow.ts": `
+      import { flow, task } from "towpath";
+      const BIG = "big";
+      const train = task({ name: "train" }, async () => 1);
+      const call = (train) => train.with({ pool: "gpu" })();
+      const inPool = (BIG) => train.with({ pool: BIG })();
+      export const body = flow({ name: "body" }, async () => [await call(train), await inPool("other")]);
+    `,
+  });
+  expect(uses).toEqual({ train: [[], true] });
+});
+
 test("a flow without such calls has none", async () => {
   expect(await usesIn({ "flow.ts": TASKS.replace(', pool: "cpu"', "") })).toEqual({});
 });

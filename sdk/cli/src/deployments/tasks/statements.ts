@@ -1,4 +1,5 @@
-import { type AnyNode, type Program, parse } from "acorn";
+import { type AnyNode, type Identifier, type Program, parse, type VariableDeclarator } from "acorn";
+import { ModuleNames } from "./module-names.ts";
 
 /** A name that a module imports: from which specifier, and what of it (`*` for all of it). */
 export interface Imported {
@@ -29,9 +30,11 @@ export interface PoolUse {
   readonly isInside: boolean;
 }
 
-/** A piece of a module's top level: what it declares, what it says, and the names it uses. */
+/** A statement of a module's top level. */
 export interface Statement {
   readonly declares: readonly string[];
+  /** Whether it is no declaration: it does something when the module is loaded. */
+  readonly acts: boolean;
   readonly text: string;
   readonly uses: ReadonlySet<string>;
   /** Specifiers that it imports by itself, by `import(…)`. */
@@ -56,7 +59,10 @@ export interface Outline {
   readonly runs: readonly string[];
 }
 
+/** A module while it is read. */
 interface Draft {
+  readonly code: string;
+  readonly names: ModuleNames;
   readonly statements: Statement[];
   readonly imported: Map<string, Imported>;
   readonly exported: Map<string, string | Imported>;
@@ -71,28 +77,9 @@ function isNode(value: unknown): value is AnyNode {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 }
 
-/** The nodes directly inside of one, without names that stand for no binding: fields and keys. */
-function inside(node: AnyNode): AnyNode[] {
-  return Object.entries(node).flatMap(([field, value]): AnyNode[] => {
-    const isName = (field === "property" || field === "key") && "computed" in node && !node.computed;
-    // A shorthand `{ a }` has its binding in its value.
-    if (isName) return [];
-    return (Array.isArray(value) ? value : [value]).filter(isNode);
-  });
-}
-
 function walk(node: AnyNode, visit: (node: AnyNode) => void): void {
   visit(node);
-  for (const part of inside(node)) walk(part, visit);
-}
-
-/** The names that a pattern binds. */
-function bound(pattern: AnyNode): string[] {
-  const names: string[] = [];
-  walk(pattern, (node) => {
-    if (node.type === "Identifier") names.push(node.name);
-  });
-  return names;
+  for (const part of Object.values(node).flat()) if (isNode(part)) walk(part, visit);
 }
 
 function textOf(node: AnyNode): string | null {
@@ -118,14 +105,20 @@ function fieldIn(node: AnyNode | undefined, name: string): string | null {
   return value && textOf(value);
 }
 
-/** The binding that an expression names, or is a change of: `train`, `tasks.train`, `train.with({ … })`. */
-function bindingOf(node: AnyNode): Binding | null {
-  if (node.type === "Identifier") return { name: node.name, member: null };
+/** A name that an expression begins with: `train`, `tasks.train`, `train.with({ … })`. */
+interface Root {
+  readonly identifier: Identifier;
+  readonly binding: Binding;
+}
+
+function rootOf(node: AnyNode): Root | null {
+  if (node.type === "Identifier") return { identifier: node, binding: { name: node.name, member: null } };
   if (node.type === "CallExpression" && node.callee.type === "MemberExpression")
-    return bindingOf(node.callee.object);
+    return rootOf(node.callee.object);
   if (node.type !== "MemberExpression" || node.property.type !== "Identifier") return null;
-  const { name } = node.property;
-  return node.object.type === "Identifier" ? { name: node.object.name, member: name } : null;
+  const { object, property } = node;
+  if (object.type !== "Identifier") return null;
+  return { identifier: object, binding: { name: object.name, member: property.name } };
 }
 
 /** The task that an options literal names. */
@@ -142,108 +135,92 @@ interface Making {
 }
 
 /** Knows the calls that make tasks: `task({ … }, fn)`, whatever it is imported as, and `other.with({ name: "…" })`. */
-function makingOf(node: AnyNode, imported: ReadonlyMap<string, Imported>): Making | null {
+function makingOf(node: AnyNode, draft: Draft): Making | null {
   if (node.type !== "CallExpression") return null;
   const { callee } = node;
   const [options, ...rest] = node.arguments;
   if (callee.type === "MemberExpression" && callee.property.type === "Identifier") {
     const { name } = callee.property;
     if (name === "with") return { task: taskIn(options), does: [callee.object] };
-    const from = callee.object.type === "Identifier" ? imported.get(callee.object.name)?.from : undefined;
-    return from === "towpath" && name === "task" ? { task: taskIn(options), does: rest } : null;
+    const isOurs = importedBy(callee.object, draft)?.from === "towpath" && name === "task";
+    return isOurs ? { task: taskIn(options), does: rest } : null;
   }
-  const source = callee.type === "Identifier" ? imported.get(callee.name) : undefined;
+  const source = importedBy(callee, draft);
   return source?.from === "towpath" && source.name === "task" ? { task: taskIn(options), does: rest } : null;
 }
 
+/** What an expression imports, if it is the name of an import. */
+function importedBy(node: AnyNode, { imported, names }: Draft): Imported | undefined {
+  return node.type === "Identifier" && !names.isLocal(node) ? imported.get(node.name) : undefined;
+}
+
 /** The pool that a call gives a task, if it gives it one. */
-function poolUseOf(node: AnyNode, imported: ReadonlyMap<string, Imported>): PoolUse | null {
-  const making = makingOf(node, imported);
+function poolUseOf(node: AnyNode, draft: Draft): PoolUse | null {
+  const making = makingOf(node, draft);
   if (making === null || node.type !== "CallExpression") return null;
   const [options] = node.arguments;
   const value = valueIn(options, "pool");
   if (value === null) return null;
+  const { names } = draft;
+  const named = rootOf(value);
+  const pool = textOf(value) ?? (named === null || names.isLocal(named.identifier) ? null : named.binding);
   const { callee } = node;
   const isWith =
     callee.type === "MemberExpression" &&
     callee.property.type === "Identifier" &&
     callee.property.name === "with";
-  const task = isWith ? bindingOf(callee.object) : (making.task?.name ?? null);
-  return task === null ? null : { task, pool: textOf(value) ?? bindingOf(value), isInside: false };
-}
-
-/** The names of variables inside of a statement that hold tasks made there. */
-function madeInside(nodes: readonly AnyNode[], imported: ReadonlyMap<string, Imported>): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const node of nodes)
-    walk(node, (part) => {
-      const isTask = part.type === "VariableDeclarator" && part.init && makingOf(part.init, imported)?.task;
-      if (isTask) for (const name of bound(part.id)) names.add(name);
-    });
-  return names;
-}
-
-/** What the nodes of a statement give pools. A task that they make themselves is declared by no module. */
-function poolUsesIn(nodes: readonly AnyNode[], imported: ReadonlyMap<string, Imported>): PoolUse[] {
-  const uses: PoolUse[] = [];
-  const own = madeInside(nodes, imported);
-  for (const node of nodes)
-    walk(node, (part) => {
-      const use = poolUseOf(part, imported);
-      if (use === null) return;
-      uses.push({ ...use, isInside: typeof use.task === "string" || own.has(use.task.name) });
-    });
-  return uses;
+  if (!isWith) return making.task && { task: making.task.name, pool, isInside: true };
+  const changed = rootOf(callee.object);
+  if (changed === null) return null;
+  const { identifier, binding } = changed;
+  if (!names.isLocal(identifier)) return { task: binding, pool, isInside: false };
+  const local = names.localValue(identifier);
+  return local && makingOf(local, draft)?.task ? { task: binding, pool, isInside: true } : null;
 }
 
 function statementOf(
-  args: { code: string; draft: Draft },
-  { declares, nodes }: { declares: readonly string[]; nodes: readonly AnyNode[] },
+  draft: Draft,
+  {
+    declares,
+    nodes,
+    acts = false,
+  }: Pick<Statement, "declares"> & { nodes: readonly AnyNode[]; acts?: boolean },
 ): Statement {
-  const uses = new Set<string>();
   const loads: string[] = [];
   const tasks: MadeTask[] = [];
+  const pools: PoolUse[] = [];
   for (const node of nodes)
     walk(node, (part) => {
-      if (part.type === "Identifier") uses.add(part.name);
       if (part.type === "ImportExpression") loads.push(textOf(part.source) ?? "");
-      const made = makingOf(part, args.draft.imported)?.task;
+      const made = makingOf(part, draft)?.task;
       if (made) tasks.push(made);
+      const use = poolUseOf(part, draft);
+      if (use) pools.push(use);
     });
-  const text = nodes.map((node) => args.code.slice(node.start, node.end)).join("\n");
-  return { declares, text, uses, loads, tasks, pools: poolUsesIn(nodes, args.draft.imported), holds: null };
+  const text = nodes.map((node) => draft.code.slice(node.start, node.end)).join("\n");
+  return { declares, acts, text, uses: draft.names.usedIn(nodes), loads, tasks, pools, holds: null };
 }
 
 /** A variable that is a task says what its function says: how often it is retried does not change its result. */
-function variable(args: { code: string; draft: Draft }, declarator: AnyNode): Statement {
-  if (declarator.type !== "VariableDeclarator")
-    return statementOf(args, { declares: [], nodes: [declarator] });
-  const declares = bound(declarator.id);
-  const making = declarator.init ? makingOf(declarator.init, args.draft.imported) : null;
-  const holds = declarator.init ? textOf(declarator.init) : null;
-  if (making === null) return { ...statementOf(args, { declares, nodes: [declarator] }), holds };
-  const does = statementOf(args, { declares, nodes: making.does });
-  const use = declarator.init ? poolUseOf(declarator.init, args.draft.imported) : null;
+function variable(draft: Draft, declarator: VariableDeclarator): Statement {
+  const declares = draft.names.declaredIn(declarator);
+  const { init } = declarator;
+  const making = init ? makingOf(init, draft) : null;
+  const holds = init ? textOf(init) : null;
+  if (making === null) return { ...statementOf(draft, { declares, nodes: [declarator] }), holds };
+  const does = statementOf(draft, { declares, nodes: making.does });
+  const use = init ? poolUseOf(init, draft) : null;
   return {
     ...does,
     tasks: [...(making.task === null ? [] : [making.task]), ...does.tasks],
-    pools: [...(use === null ? [] : [use]), ...does.pools],
+    pools: [...(use === null ? [] : [{ ...use, isInside: false }]), ...does.pools],
   };
 }
 
-function declaration(args: { code: string; draft: Draft }, node: AnyNode): string[] {
-  const { statements } = args.draft;
-  const made =
-    node.type === "VariableDeclaration"
-      ? node.declarations.map((one) => variable(args, one))
-      : [
-          statementOf(args, {
-            declares: "id" in node && isNode(node.id) ? bound(node.id) : [],
-            nodes: [node],
-          }),
-        ];
-  statements.push(...made);
-  return made.flatMap(({ declares }) => declares);
+function statementsOf(draft: Draft, node: AnyNode): Statement[] {
+  if (node.type === "VariableDeclaration") return node.declarations.map((one) => variable(draft, one));
+  const acts = node.type !== "FunctionDeclaration" && node.type !== "ClassDeclaration";
+  return [statementOf(draft, { declares: draft.names.declaredIn(node), nodes: [node], acts })];
 }
 
 function keyOf(node: AnyNode): string {
@@ -262,26 +239,25 @@ function readImport(draft: Draft, node: Extract<Body, { type: "ImportDeclaration
   }
 }
 
-function readExport(
-  args: { code: string; draft: Draft },
-  node: Extract<Body, { type: "ExportNamedDeclaration" }>,
-) {
-  const { exported } = args.draft;
-  if (node.declaration) for (const name of declaration(args, node.declaration)) exported.set(name, name);
+function readExport(draft: Draft, node: Extract<Body, { type: "ExportNamedDeclaration" }>) {
+  const { exported, statements, names } = draft;
+  if (node.declaration) {
+    statements.push(...statementsOf(draft, node.declaration));
+    for (const name of names.declaredIn(node.declaration)) exported.set(name, name);
+  }
   for (const { local, exported: to } of node.specifiers) {
     const from = node.source ? String(node.source.value) : null;
     exported.set(keyOf(to), from === null ? keyOf(local) : { from, name: keyOf(local) });
   }
 }
 
-function readStatement(args: { code: string; draft: Draft }, node: Body): void {
-  const { draft } = args;
+function readStatement(draft: Draft, node: Body): void {
   switch (node.type) {
     case "ImportDeclaration":
       readImport(draft, node);
       break;
     case "ExportNamedDeclaration":
-      readExport(args, node);
+      readExport(draft, node);
       break;
     case "ExportAllDeclaration":
       if (node.exported)
@@ -289,21 +265,28 @@ function readStatement(args: { code: string; draft: Draft }, node: Body): void {
       else draft.exportsAllOf.push(String(node.source.value));
       break;
     case "ExportDefaultDeclaration": {
-      const [name = DEFAULT] =
-        "id" in node.declaration && node.declaration.id ? bound(node.declaration.id) : [];
-      draft.statements.push(statementOf(args, { declares: [name], nodes: [node.declaration] }));
+      const [name = DEFAULT] = draft.names.declaredIn(node);
+      draft.statements.push(statementOf(draft, { declares: [name], nodes: [node.declaration] }));
       draft.exported.set("default", name);
       break;
     }
     default:
-      declaration(args, node);
+      draft.statements.push(...statementsOf(draft, node));
   }
 }
 
 /** Reads the top level of a module. @param code JavaScript, an ES module. */
 export function outlineOf(code: string): Outline {
-  const { body } = parse(code, { ecmaVersion: "latest", sourceType: "module", allowHashBang: true });
+  const program = parse(code, {
+    ecmaVersion: "latest",
+    sourceType: "module",
+    allowHashBang: true,
+    ranges: true,
+  });
+  const { body } = program;
   const draft: Draft = {
+    code,
+    names: new ModuleNames(program),
     statements: [],
     imported: new Map(),
     exported: new Map(),
@@ -313,6 +296,6 @@ export function outlineOf(code: string): Outline {
   // Imports hold for the whole module, wherever they stand.
   const first = body.filter((node) => node.type === "ImportDeclaration");
   for (const node of first) readImport(draft, node);
-  for (const node of body) if (node.type !== "ImportDeclaration") readStatement({ code, draft }, node);
+  for (const node of body) if (node.type !== "ImportDeclaration") readStatement(draft, node);
   return draft;
 }

@@ -146,6 +146,29 @@ describe("what does not", () => {
   });
 });
 
+test("a name that a function declares for itself is not a use of the module's name", async () => {
+  const code = (text: string) => `import { task } from "towpath";
+    import { limit, rows as table } from "./rows.ts";
+    let count = 1; const label = "${text}"; var total = 0; const own = "${text}";
+    { var hidden = "${text}"; }
+    export const sum = task({ name: "sum" }, async (count: number[], { limit } = { limit: 1 }) => {
+      label: for (const table of count) { if (table > limit) break label; }
+      const inner = (own: number) => own;
+      return inner(total);
+    });
+    export const shows = task({ name: "shows" }, async () => hidden);`;
+  await using folder = await folderWith({
+    "rows.ts": "export const limit = 1; export const rows = 2;",
+    "flow.ts": code("a"),
+  });
+  const before = await versionsOf(folder.root, "flow.ts");
+  await writeFile(join(folder.root, "flow.ts"), code("b").replace("count = 1", "count = 2"));
+  await writeFile(join(folder.root, "rows.ts"), "export const limit = 3; export const rows = 4;");
+  const after = await versionsOf(folder.root, "flow.ts");
+  expect(after.sum).toBe(before.sum);
+  expect(after.shows).not.toBe(before.shows);
+});
+
 test("code that is linked from beside the project counts as the project's own, whatever version it says it has", async () => {
   await using beside = await folderWith({
     "package.json": `{ "name": "shared", "version": "0.0.0", "type": "module", "main": "index.ts" }`,

@@ -38,8 +38,7 @@ class Reach {
   #effects(module: SourceModule, { declares }: Statement): void {
     const { statements, runs } = this.#outlines.of(module);
     for (const other of statements)
-      if (other.declares.length === 0 && declares.some((name) => other.uses.has(name)))
-        this.statement(module, other);
+      if (other.acts && declares.some((name) => other.uses.has(name))) this.statement(module, other);
     for (const from of runs) this.#import(module, { from, name: "*" });
   }
 
