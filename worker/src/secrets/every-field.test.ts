@@ -51,27 +51,26 @@ function attempt(secret: string, answer: object = {}) {
   const left: unknown[] = [];
   const redactor = createRedactor(new Map([["planted", secret]]));
   const claimed = {
-    file: { outcome: null, cleanedUp: false },
+    stored: { outcome: null, cleanedUp: false },
     fence: {},
     board: { waitFor: async () => ({ revision: 1, cancel: null, answers: ["wait:event:[secret:planted]"] }) },
-    save: async () => {
-      left.push(claimed.file.outcome);
-    },
+    update: async ({ outcome }: { outcome: unknown }) => void left.push(outcome),
   };
   const spool = { flowTaken: 0, flow: async (batch: unknown) => void left.push(batch) };
   const spec: Pick<Spec, "mayStart"> & { remoteTasks: object } = {
     mayStart: ["plain"],
     remoteTasks: { plain: { pools: ["plain"] } },
   };
-  const file = { assignment: { runId: "01900000-0000-7000-8000-000000000001" }, spec };
-  const running = { claimed, file, spool, prepared: { redactor }, onOutcome: () => {} };
+  const stored = { assignment: { runId: "01900000-0000-7000-8000-000000000001" }, spec };
+  const running = { claimed, stored, spool, prepared: { redactor } };
   const connection = {
     call: async (_: string, body: unknown) => {
       left.push(body);
       return { answer };
     },
   };
-  const deps = { events: { pending: () => {}, submitted: () => {} }, connection };
+  const clocks = { bootClock: { nowMs: () => 0 }, sleep: () => new Promise(() => {}) };
+  const deps = { wake: { report: () => {}, tend: () => {} }, connection, ...clocks };
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), left };
 }
 
