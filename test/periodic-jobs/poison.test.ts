@@ -13,15 +13,8 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { FakeWorker, said } from "../../services/control/src/fake-worker.fixture.ts";
 import type { Deps, PeriodicJob } from "../../services/control/src/kernel/index.ts";
-import { setLimit } from "../../services/control/src/limits/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
-import {
-  adoptRuns,
-  cancelRun,
-  createRun,
-  getRun,
-  readRunFacts,
-} from "../../services/control/src/runs/index.ts";
+import { cancelRun, createRun, getRun, setLimit } from "../../services/control/src/runs/index.ts";
 import { startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
 import { createBackfill, listBackfills } from "../../services/control/src/schedules/backfills/backfills.ts";
 import { setSchedule } from "../../services/control/src/schedules/schedules.ts";
@@ -192,7 +185,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   async admit() {
     const lines = await both(async (tenancy) => {
       const input = SetLimit.parse({ kind: "pool", name: "local", slots: 1 });
-      await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts, adopt: adoptRuns });
+      await setLimit(testEnv.deps, { scope: tenancy.scope, input });
       await made(tenancy);
       await made(tenancy);
       const [line] = await testEnv.deps.database.sql<{ id: string }[]>`

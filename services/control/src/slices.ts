@@ -7,21 +7,20 @@ import {
   type SliceRoutes,
   sequencerPeriodicJob,
 } from "./kernel/index.ts";
-import { limitsPeriodicJobs, limitsRoutes, seedLimits } from "./limits/index.ts";
+import { limitsPeriodicJobs, limitsRoutes } from "./limits/index.ts";
 import { logsPeriodicJobs, logsRoutes } from "./logs/index.ts";
 import { notifyPeriodicJobs, notifyRoutes } from "./notify/index.ts";
-import { poolLoad } from "./pool-load.ts";
 import { poolsPeriodicJobs, poolsRoutes } from "./pools/index.ts";
-import { adoptRuns, readRunFacts, reorderQueue, runsPeriodicJobs, runsRoutes } from "./runs/index.ts";
-import { schedulesPeriodicJobs, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
+import { runsPeriodicJobs, runsRoutes } from "./runs/index.ts";
+import { schedulesPeriodicJobs, schedulesRoutes } from "./schedules/index.ts";
 import { workerRoutes } from "./worker/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
   identityRoutes,
-  poolsRoutes({ load: poolLoad, reorder: reorderQueue }),
-  deploymentsRoutes([seedLimits(adoptRuns), seedSchedules]),
-  limitsRoutes({ facts: readRunFacts, adopt: adoptRuns }),
+  poolsRoutes,
+  deploymentsRoutes,
+  limitsRoutes,
   runsRoutes,
   schedulesRoutes,
   logsRoutes,

@@ -1,13 +1,13 @@
 import { SetLimit } from "@towpath/contract";
 import { FakeWorker, said } from "./fake-worker.fixture.ts";
-import { getLimit, listLimits, setLimit } from "./limits/index.ts";
 import {
   admitPeriodicJob,
-  adoptRuns,
   createRun,
+  getLimit,
   getRun,
+  listLimits,
   type RunRequest,
-  readRunFacts,
+  setLimit,
 } from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
@@ -38,8 +38,6 @@ class Harbour {
     const limit = await setLimit(deps, {
       scope: this.tenancy.scope,
       input,
-      facts: readRunFacts,
-      adopt: adoptRuns,
     });
     await this.look();
     return limit;
@@ -52,12 +50,12 @@ class Harbour {
 
   async limits() {
     const { deps } = this.testEnv;
-    const page = await listLimits(deps, { scope: this.tenancy.scope, facts: readRunFacts, limit: 50 });
+    const page = await listLimits(deps, { scope: this.tenancy.scope, limit: 50 });
     return new Map(page.items.map((one) => [one.name, one]));
   }
 
   async limitById(limitId: string) {
-    return getLimit(this.testEnv.deps, { scope: this.tenancy.scope, facts: readRunFacts, limitId });
+    return getLimit(this.testEnv.deps, { scope: this.tenancy.scope, limitId });
   }
 
   /** Creates a run, one millisecond after the last one. @returns its id */

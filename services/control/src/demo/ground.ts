@@ -3,10 +3,7 @@ import { CompactSign, generateKeyPair } from "jose";
 import { getLatestVersion, registerVersion } from "../deployments/index.ts";
 import { createKey } from "../identity/index.ts";
 import { type Deps, inTransaction, manualClock, type Scope, systemScope } from "../kernel/index.ts";
-import { seedLimits, setLimit } from "../limits/index.ts";
-import { poolLoad } from "../pool-load.ts";
-import { createPool, setQueue } from "../pools/index.ts";
-import { adoptRuns, readRunFacts, reorderQueue } from "../runs/index.ts";
+import { createPool, seedLimits, setLimit, setQueue } from "../runs/index.ts";
 import { seedSchedules } from "../schedules/index.ts";
 import { NAMED_LIMITS, POOLS } from "./catalog.ts";
 import type { DemoFlow, Extent } from "./flow.ts";
@@ -35,16 +32,13 @@ export function at(deps: Deps, ms: number): Deps {
 export async function makePlaces({ deps, workspaceId }: Ground): Promise<Scope> {
   const scope = systemScope(workspaceId, "demo");
   for (const [name, queues] of Object.entries(POOLS)) {
-    await createPool({ ...deps, load: poolLoad }, { scope, input: { name } });
+    await createPool(deps, { scope, input: { name } });
     for (const [queue, priority] of Object.entries(queues))
-      await setQueue(
-        { ...deps, load: poolLoad },
-        { scope, name, input: { queue, priority }, reorder: reorderQueue },
-      );
+      await setQueue(deps, { scope, name, input: { queue, priority } });
   }
   for (const limit of NAMED_LIMITS) {
     const input = { ...limit, kind: "named" as const, collision: "enqueue" as const };
-    await setLimit(deps, { scope, input, facts: readRunFacts, adopt: adoptRuns });
+    await setLimit(deps, { scope, input });
   }
   const made = await createKey(deps, { scope, input: { kind: "worker", name: "demo-workers", pool: null } });
   return { ...scope, actor: { kind: "key", id: made.key.id, name: "demo-workers" } };
@@ -105,7 +99,7 @@ export async function deployFlow(
       .sign(privateKey);
     const isLast = index === flow.deployedDaysAgo.length - 1;
     const onRegistered = [
-      seedLimits(adoptRuns),
+      seedLimits,
       ...(isLast
         ? [((tx, _, registered) => seedSchedules(tx, deps, registered)) satisfies typeof seedSchedules]
         : []),

@@ -12,18 +12,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { identifyWith, identityRoutes } from "../identity/index.ts";
-import { poolsRoutes } from "../pools/index.ts";
+import { identifyWith } from "../identity/index.ts";
+import { SLICES } from "../slices.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { bearer, createTenant } from "../tenant.fixture.ts";
 import { getLatestVersion, getVersion } from "./deployments.ts";
-import { deploymentsRoutes } from "./routes.ts";
 
-const idle = {
-  ofPools: async () => new Map(),
-  ofQueues: async () => new Map(),
-  ofWorkers: async () => new Map(),
-};
 const ELSEWHERE = "0199a000-0000-7000-8000-000000000001";
 
 let database: TestDatabase;
@@ -32,12 +26,7 @@ let app: Hono;
 beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url });
-  const slices = [
-    identityRoutes,
-    poolsRoutes({ load: idle, reorder: async () => {} }),
-    deploymentsRoutes([]),
-  ];
-  app = openTestApp({ deps, identify: identifyWith(deps), slices });
+  app = openTestApp({ deps, identify: identifyWith(deps), slices: SLICES });
 });
 afterAll(async () => {
   await deps.close();

@@ -21,11 +21,16 @@ import {
   type Scope,
   writeChanges,
 } from "../kernel/index.ts";
-import type { LoadReader } from "./load.ts";
 import * as store from "./store.ts";
 import { pool } from "./table.ts";
 
-type PoolDeps = Pick<Deps, "database" | "clock" | "wakes" | "config"> & { readonly load: LoadReader };
+type PoolDeps = Pick<Deps, "database" | "clock" | "wakes" | "config">;
+
+/** A work pool without its runs, which are in a slice to the right. */
+export type PoolFacts = Omit<Pool, "ready" | "running">;
+
+/** A worker without what it holds. */
+export type WorkerFacts = Omit<Worker, "held" | "taken" | "holds">;
 
 /** The fields of a pool that other slices use. */
 export interface PoolIdentity {
@@ -47,27 +52,22 @@ export async function poolNotFound(
   });
 }
 
-async function describe(deps: PoolDeps, rows: readonly store.PoolRow[]): Promise<Pool[]> {
+async function describe(deps: PoolDeps, rows: readonly store.PoolRow[]): Promise<PoolFacts[]> {
   const [first] = rows;
   if (first === undefined) return [];
   const which = { workspaceId: first.workspaceId, poolIds: rows.map((row) => row.id) };
-  const [online, load] = await Promise.all([
-    store.countOnline(deps.database.reads, { ...which, clock: deps.clock }),
-    deps.load.ofPools(deps.database.reads, which),
-  ]);
+  const online = await store.countOnline(deps.database.reads, { ...which, clock: deps.clock });
   return rows.map((row) => ({
     id: row.id,
     name: row.name,
     type: row.type,
     createdAt: row.createdAt.toISOString(),
-    ready: load.get(row.id)?.ready ?? 0,
-    running: load.get(row.id)?.running ?? 0,
     workersOnline: online.get(row.id)?.online ?? 0,
     workersPaused: online.get(row.id)?.paused ?? 0,
   }));
 }
 
-async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
+async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<PoolFacts> {
   const [described] = await describe(deps, [row]);
   if (described === undefined) throw new Problem("internal", "A pool could not be described.");
   return described;
@@ -77,7 +77,10 @@ async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
  * Creates a work pool. A repeated call with the same settings returns the same pool.
  * @throws Problem `pool-exists` if a pool of this name has other settings; `quota-exceeded`.
  */
-export async function createPool(deps: PoolDeps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
+export async function createPool(
+  deps: PoolDeps,
+  args: { scope: Scope; input: CreatePool },
+): Promise<PoolFacts> {
   const { workspaceId } = args.scope;
   const wanted = { workspaceId, name: args.input.name, type: args.input.type ?? ("process" as const) };
   const row = await inTransaction(deps, async (tx) => {
@@ -99,7 +102,7 @@ export async function createPool(deps: PoolDeps, args: { scope: Scope; input: Cr
 export async function listPools(
   deps: PoolDeps,
   args: { scope: Scope } & PageInput,
-): Promise<{ items: Pool[]; next: string | null }> {
+): Promise<{ items: PoolFacts[]; next: string | null }> {
   const after = readCursor(args.cursor, z.tuple([Name]))?.[0] ?? null;
   const which = { workspaceId: args.scope.workspaceId, after, limit: args.limit };
   const page = pageOf(await store.selectPools(deps.database.reads, which), {
@@ -121,7 +124,7 @@ async function poolNamed(deps: PoolDeps, args: { scope: Scope; name: string }): 
  * One work pool.
  * @throws Problem `pool-not-found`.
  */
-export async function getPool(deps: PoolDeps, args: { scope: Scope; name: string }): Promise<Pool> {
+export async function getPool(deps: PoolDeps, args: { scope: Scope; name: string }): Promise<PoolFacts> {
   return describeOne(deps, await poolNamed(deps, args));
 }
 
@@ -138,7 +141,7 @@ function pauseOf({ pausedUntilMs, pauseReason }: store.WorkerRow): Worker["pause
 export async function listWorkers(
   deps: PoolDeps,
   args: { scope: Scope; name: string } & PageInput,
-): Promise<{ items: Worker[]; next: string | null }> {
+): Promise<{ items: WorkerFacts[]; next: string | null }> {
   const before = readCursor(args.cursor, z.tuple([z.iso.datetime(), Id]));
   const found = await poolNamed(deps, args);
   const { workspaceId } = args.scope;
@@ -149,8 +152,6 @@ export async function listWorkers(
     limit: args.limit,
     clock: deps.clock,
   });
-  const workerIds = rows.map((row) => row.id);
-  const load = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
   return pageOf(rows, {
     limit: args.limit,
     item: (row) => ({
@@ -160,9 +161,6 @@ export async function listWorkers(
       version: row.version,
       capacity: row.capacity,
       amounts: row.amounts,
-      held: load.get(row.id)?.held ?? 0,
-      taken: load.get(row.id)?.taken ?? {},
-      holds: [...(load.get(row.id)?.holds ?? [])],
       online: row.online,
       draining: row.draining,
       stores: row.stores,

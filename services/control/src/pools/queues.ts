@@ -8,13 +8,14 @@ import {
   type Tx,
   writeChanges,
 } from "../kernel/index.ts";
-import type { LoadReader, PoolLoad } from "./load.ts";
 import { getPools, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
 import { queue } from "./table.ts";
 
 type QueueDeps = Pick<Deps, "database" | "clock" | "wakes" | "config">;
-type LoadDeps = QueueDeps & { readonly load: LoadReader };
+
+/** A queue without its runs, which are in a slice to the right. */
+export type QueueFacts = Omit<Queue, "ready" | "running">;
 
 /** The pool that a caller names. */
 interface Named {
@@ -29,56 +30,51 @@ async function poolOf(from: Queryable, args: Named): Promise<PoolIdentity> {
   return pool;
 }
 
-function queueOf(row: store.QueueRow, args: { pool: string; load: ReadonlyMap<string, PoolLoad> }): Queue {
-  const { ready = 0, running = 0 } = args.load.get(row.name) ?? {};
-  const { name, priority, createdAt } = row;
-  return { name, pool: args.pool, priority, createdAt: createdAt.toISOString(), ready, running };
+function queueOf({ name, priority, createdAt }: store.QueueRow, pool: PoolIdentity): QueueFacts {
+  return { name, pool: pool.name, priority, createdAt: createdAt.toISOString() };
 }
 
-/** Moves the waiting runs of a queue to the positions that its new priority gives them. Provided by the slice `runs`. */
-export type Reorder = (tx: Tx, args: { workspaceId: string; poolId: string; queue: string }) => Promise<void>;
-
 /**
- * Creates a queue, or changes the priority of the one with this name. Runs that already wait in it move too.
+ * Creates a queue, or changes the priority of the one with this name. The caller moves the runs that wait in it if the priority
+ * has changed.
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
  */
 export async function setQueue(
-  deps: LoadDeps,
-  args: Named & { input: { queue: string; priority: number }; reorder: Reorder },
-): Promise<Queue> {
+  tx: Tx,
+  deps: QueueDeps,
+  args: Named & { input: { queue: string; priority: number } },
+): Promise<{ queue: QueueFacts; poolId: string; isMoved: boolean }> {
   const { workspaceId } = args.scope;
-  return inTransaction(deps, async (tx) => {
-    const pool = await poolOf(tx, args);
-    const there = await store.selectQueues(tx, { workspaceId, poolId: pool.id });
-    if (there.length >= QUEUES_MAX && !there.some((row) => row.name === args.input.queue))
-      throw new Problem(
-        "bad-request",
-        `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Delete one first.`,
-      );
-    const { queue: name, priority } = args.input;
-    const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
-    const row = await store.upsertQueue(tx, deps.clock, wanted);
-    if (row === null) throw new Problem("internal", "The queue was not stored.");
-    if (row.id === wanted.id) await keepQuota(tx, deps, { quota: "queues", workspaceId, table: queue });
-    const before = there.find((one) => one.name === name)?.priority ?? 0;
-    if (before !== priority) await args.reorder(tx, { workspaceId, poolId: pool.id, queue: name });
-    await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
-    return queueOf(row, { pool: pool.name, load: await deps.load.ofQueues(tx, wanted) });
-  });
+  const pool = await poolOf(tx, args);
+  const there = await store.selectQueues(tx, { workspaceId, poolId: pool.id });
+  if (there.length >= QUEUES_MAX && !there.some((row) => row.name === args.input.queue))
+    throw new Problem(
+      "bad-request",
+      `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Delete one first.`,
+    );
+  const { queue: name, priority } = args.input;
+  const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
+  const row = await store.upsertQueue(tx, deps.clock, wanted);
+  if (row === null) throw new Problem("internal", "The queue was not stored.");
+  if (row.id === wanted.id) await keepQuota(tx, deps, { quota: "queues", workspaceId, table: queue });
+  const before = there.find((one) => one.name === name)?.priority ?? 0;
+  await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
+  return { queue: queueOf(row, pool), poolId: pool.id, isMoved: before !== priority };
 }
 
 /**
- * The queues of a pool with their loads, highest priority first.
+ * The queues of a pool, highest priority first.
  * @throws Problem `pool-not-found`.
  */
-export async function listQueues(deps: LoadDeps, args: Named): Promise<{ items: Queue[]; next: null }> {
+export async function listQueues(
+  deps: QueueDeps,
+  args: Named,
+): Promise<{ poolId: string; queues: QueueFacts[] }> {
   const from = deps.database.reads;
   const pool = await poolOf(from, args);
   const which = { workspaceId: args.scope.workspaceId, poolId: pool.id };
   const rows = await store.selectQueues(from, which);
-  // Most pools have no queue, and then no runs are counted.
-  const load = rows.length === 0 ? new Map<string, PoolLoad>() : await deps.load.ofQueues(from, which);
-  return { items: rows.map((row) => queueOf(row, { pool: pool.name, load })), next: null };
+  return { poolId: pool.id, queues: rows.map((row) => queueOf(row, pool)) };
 }
 
 /**

@@ -5,19 +5,11 @@ import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { identifyWith, identityRoutes } from "../identity/index.ts";
+import { identifyWith } from "../identity/index.ts";
 import { heartbeatPeriodicJob, manualClock } from "../kernel/index.ts";
+import { SLICES } from "../slices.ts";
 import { bearer, createTenant, type Tenant } from "../tenant.fixture.ts";
-import type { LoadReader } from "./load.ts";
-import { poolsRoutes } from "./routes.ts";
 import { noteWorkers } from "./session.ts";
-
-const busy = new Map<string, { ready: number; running: number }>();
-const load: LoadReader = {
-  ofPools: async () => busy,
-  ofQueues: async () => new Map(),
-  ofWorkers: async () => new Map(),
-};
 
 const clock = manualClock(Date.now());
 let database: TestDatabase;
@@ -29,7 +21,7 @@ beforeAll(async () => {
   app = openTestApp({
     deps,
     identify: identifyWith(deps),
-    slices: [identityRoutes, poolsRoutes({ load, reorder: async () => {} })],
+    slices: SLICES,
   });
 });
 afterAll(async () => {
@@ -74,13 +66,6 @@ describe("pools", () => {
     const again = await app.request("/api/pools", post({ name: "local" }, headers));
     expect(again.status).toBe(201);
     expect(Pool.parse(await again.json()).id).toBe(pool.id);
-  });
-
-  test("200: the load comes from the load reader", async () => {
-    const { headers, pool } = await tenantWithPool();
-    busy.set(pool.id, { ready: 7, running: 3 });
-    const read = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
-    expect(read).toMatchObject({ ready: 7, running: 3, workersOnline: 0 });
   });
 
   test("200: pools are listed by name, page by page", async () => {

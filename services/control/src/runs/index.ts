@@ -1,5 +1,3 @@
-export { adoptRuns } from "./admit/adopt.ts";
-export { reorderQueue } from "./admit/reorder.ts";
 export { call } from "./call.ts";
 export { giveMatched, type WaitingPoll } from "./compute/give.ts";
 export { createIn, createRun, type KeptPlace, type RunRequest, type Waiting } from "./create/create.ts";
@@ -42,9 +40,10 @@ export {
 } from "./past/import.ts";
 export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { findFailedTask, listFailedGroups, listNeighbours } from "./read/failures.ts";
+export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
+export { createPool, setQueue } from "./read/pools.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { runsRoutes } from "./routes.ts";
 export { applyTaskRecords, rowsAfter, type TaskRecord } from "./tasks/records.ts";
 export { storeCalls } from "./tasks/store.ts";
-export { readRunFacts } from "./why/facts.ts";
 export { taskRunOf } from "./wire.ts";

@@ -6,7 +6,9 @@ import { callBack, checkCallback } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
 import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
 import { listDurations } from "./read/durations.ts";
+import { getLimit, listLimits, setLimit } from "./read/limits.ts";
 import { getOverview } from "./read/overview.ts";
+import { createPool, getPool, listPools, listQueues, listWorkers, setQueue } from "./read/pools.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read/read.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun/rerun.ts";
@@ -15,7 +17,10 @@ import { sendEvent } from "./waits/events.ts";
 import { listAllWaits } from "./waits/list.ts";
 import { listWaits } from "./waits/read.ts";
 
-/** The routes of runs. Those that workers and their polls take part in are in the slice of workers. */
+/**
+ * The routes of runs, and those of pools and limits that show or move runs. Routes that waiting polls take part in are in the
+ * slice of the worker's API.
+ */
 export const runsRoutes: SliceRoutes = (register) => {
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
@@ -54,4 +59,15 @@ export const runsRoutes: SliceRoutes = (register) => {
   );
   register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));
   register("listCheckpoints", ({ deps, scope, body }) => listCheckpoints(deps, scope, body));
+  register("createPool", ({ deps, scope, body }) => createPool(deps, { scope, input: body }));
+  register("listPools", ({ deps, scope, query }) => listPools(deps, { scope, ...query }));
+  register("getPool", ({ deps, scope, params }) => getPool(deps, { scope, ...params }));
+  register("listWorkers", ({ deps, scope, params, query }) =>
+    listWorkers(deps, { scope, ...params, ...query }),
+  );
+  register("setQueue", ({ deps, scope, params, body }) => setQueue(deps, { scope, ...params, input: body }));
+  register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
+  register("setLimit", ({ deps, scope, body }) => setLimit(deps, { scope, input: body }));
+  register("listLimits", ({ deps, scope, query }) => listLimits(deps, { scope, ...query }));
+  register("getLimit", ({ deps, scope, params }) => getLimit(deps, { scope, ...params }));
 };

@@ -11,9 +11,11 @@ import {
   resumeSchedule,
   setSchedule,
 } from "./schedules.ts";
+import { registerVersion } from "./seed.ts";
 
-/** The routes of schedules. */
+/** The routes of schedules, and of registering a version, which sets limits and schedules with it. */
 export const schedulesRoutes: SliceRoutes = (register) => {
+  register("registerVersion", ({ deps, scope, body }) => registerVersion(deps, { scope, jws: body.spec }));
   register("setSchedule", ({ deps, scope, params, body }) =>
     setSchedule(deps, { scope, deployment: params.name, settings: body }),
   );

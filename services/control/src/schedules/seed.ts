@@ -1,5 +1,7 @@
-import type { Registered } from "../deployments/index.ts";
-import { type Deps, keepQuota, type Tx } from "../kernel/index.ts";
+import type { Deployment } from "@towpath/contract";
+import * as deployments from "../deployments/index.ts";
+import { type Deps, keepQuota, type Scope, type Tx } from "../kernel/index.ts";
+import { seedLimits } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { skipRest } from "./end-rule.ts";
 import { changeSettings, newSchedule } from "./schedules.ts";
@@ -11,7 +13,7 @@ import { schedule } from "./table.ts";
  * version named are deleted.
  * @throws Problem `invalid-schedule`: the version is then not registered.
  */
-export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
+export async function seedSchedules(tx: Tx, deps: Deps, registered: deployments.Registered): Promise<void> {
   const { workspaceId, deploymentId, spec } = registered;
   const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
   if (spec.schedules.length === 0 && there.length === 0) return;
@@ -38,4 +40,9 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
   for (const row of gone) await skipRest(tx, { row, nowMs, reason: "paused" });
   await store.deleteSchedules(tx, { workspaceId, ids: gone.map((row) => row.id) });
   await announce(tx, { workspaceId, id: deploymentId });
+}
+
+/** Registers a version with its limits and schedules, all or none. @throws as `registerVersion` of deployments, and those of the seeds. */
+export function registerVersion(deps: Deps, args: { scope: Scope; jws: string }): Promise<Deployment> {
+  return deployments.registerVersion(deps, { ...args, onRegistered: [seedLimits, seedSchedules] });
 }

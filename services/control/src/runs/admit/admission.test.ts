@@ -2,13 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { deleteLimit } from "../../limits/index.ts";
-import { poolLoad } from "../../pool-load.ts";
-import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { reorderQueue } from "./reorder.ts";
+import { setQueue } from "../read/pools.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -300,10 +298,7 @@ describe("queues", () => {
     const harbour = await openHarbour(testEnv);
     const { scope } = harbour.tenancy;
     const set = (queue: string, priority: number) =>
-      setQueue(
-        { ...testEnv.deps, load: poolLoad },
-        { scope, name: "local", input: { queue, priority }, reorder: reorderQueue },
-      );
+      setQueue(testEnv.deps, { scope, name: "local", input: { queue, priority } });
     await set("urgent", 10);
     await set("idle", -10);
     return Object.assign(harbour, { set });

@@ -2,11 +2,10 @@ import { type CalledRun, derivedId } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { poolLoad } from "../../pool-load.ts";
-import { createPool } from "../../pools/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { createPool } from "../read/pools.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
 import { rerunRun } from "../rerun/rerun.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
@@ -30,7 +29,7 @@ type Given = Pick<Flow["given"], "attemptId" | "epoch" | "nonce">;
 async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
   const tenancy = await openTenancy(testEnv);
   const { deps } = testEnv;
-  await createPool({ ...deps, load: poolLoad }, { scope: tenancy.scope, input: { name: "gpu" } });
+  await createPool(deps, { scope: tenancy.scope, input: { name: "gpu" } });
   await tenancy.deploy("flow", {
     version: 2,
     remoteTasks: { train: { pools: ["gpu"], compute: {} } },

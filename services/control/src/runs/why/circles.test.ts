@@ -1,12 +1,10 @@
 import { type Amounts, derivedId, type SpecInput, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { poolLoad } from "../../pool-load.ts";
-import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { reorderQueue } from "../admit/reorder.ts";
 import { call } from "../call.ts";
+import { setQueue } from "../read/pools.ts";
 import { getRunWhy } from "../read/read.ts";
 
 let testEnv: TestEnv;
@@ -24,10 +22,7 @@ const CIRCLE = "one of 2 runs that wait for each other in a circle, of which non
 async function openLoop(args: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
   const harbour = await openHarbour(testEnv);
   const { scope } = harbour.tenancy;
-  await setQueue(
-    { ...testEnv.deps, load: poolLoad },
-    { scope, name: "local", input: { queue: "slow", priority: 0 }, reorder: reorderQueue },
-  );
+  await setQueue(testEnv.deps, { scope, name: "local", input: { queue: "slow", priority: 0 } });
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...args.spec });
   const { workspaceId } = scope;
   await testEnv.deps.database.sql`update worker set capacity = ${args.places ?? 100},

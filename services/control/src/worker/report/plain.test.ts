@@ -4,8 +4,7 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";
-import { setLimit } from "../../limits/index.ts";
-import { cancelRun, createRun, getRun, listTaskRuns, readRunFacts } from "../../runs/index.ts";
+import { cancelRun, createRun, getRun, listTaskRuns, setLimit } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { plainRecord } from "./plain.ts";
 
@@ -108,7 +107,7 @@ describe("a completion on which more hangs", () => {
   test("gives slots back, and the next in line is admitted", async () => {
     const tenancy = await openTenancy(testEnv);
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
-    await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
+    await setLimit(testEnv.deps, { scope: tenancy.scope, input });
     const { fakeWorker, given } = await claimed(tenancy);
     const { id: next } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     await fakeWorker.say(given, [said.started]);

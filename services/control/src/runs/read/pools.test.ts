@@ -1,11 +1,11 @@
 import { type Assignment, HOLDS_SHOWN } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestDatabase } from "../../../test/harness/index.ts";
-import { FakeWorker, said } from "./fake-worker.fixture.ts";
-import { poolLoad } from "./pool-load.ts";
-import { setQueue } from "./pools/index.ts";
-import { createRun, reorderQueue } from "./runs/index.ts";
-import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { readQueueLoad, readWorkerLoad } from "./load-store.ts";
+import { getPool, setQueue } from "./pools.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -34,7 +34,7 @@ async function start(fakeWorker: FakeWorker, held: Assignment[] = []): Promise<A
 async function loadOf(tenancy: Tenancy, fakeWorker: FakeWorker) {
   const { workerId } = fakeWorker.worker;
   const which = { workspaceId: tenancy.scope.workspaceId, workerIds: [workerId] };
-  return (await poolLoad.ofWorkers(testEnv.deps.database.reads, which)).get(workerId);
+  return (await readWorkerLoad(testEnv.deps.database.reads, which)).get(workerId);
 }
 
 test("a worker's slots show the runs that take them, since when, and how long those usually take", async () => {
@@ -86,10 +86,9 @@ test("the end of each lease is shown, and nothing more", async () => {
 
 test("a queue shows how many of its runs wait and execute, without those of other queues and workspaces", async () => {
   const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
-  const deps = { ...testEnv.deps, load: poolLoad };
   for (const { scope } of [tenancy, other])
     for (const queue of ["bulk", "urgent"])
-      await setQueue(deps, { scope, name: "local", input: { queue, priority: 0 }, reorder: reorderQueue });
+      await setQueue(testEnv.deps, { scope, name: "local", input: { queue, priority: 0 } });
   const askIn = (queue: string) => createRun(testEnv.deps, tenancy.scope, { ...tenancy.request({}), queue });
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await askIn("urgent");
@@ -99,9 +98,11 @@ test("a queue shows how many of its runs wait and execute, without those of othe
   await ask(tenancy);
   const { poolId } = fakeWorker.worker;
   const queues = ({ scope: { workspaceId } }: Tenancy) =>
-    poolLoad.ofQueues(testEnv.deps.database.reads, { workspaceId, poolId });
+    readQueueLoad(testEnv.deps.database.reads, { workspaceId, poolId });
   expect(await queues(tenancy)).toEqual(new Map([["urgent", { ready: 2, running: 1 }]]));
   expect(await queues(other)).toEqual(new Map());
+  const pool = await getPool(testEnv.deps, { scope: tenancy.scope, name: "local" });
+  expect(pool).toMatchObject({ ready: 3, running: 1 });
 });
 
 test("another workspace cannot see what a worker holds", async () => {

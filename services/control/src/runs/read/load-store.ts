@@ -1,0 +1,138 @@
+import {
+  FINAL_ATTEMPT_STATES,
+  HOLDS_SHOWN,
+  type Pool,
+  sumOf,
+  type Worker,
+  type WorkerHold,
+} from "@towpath/contract";
+import { and, eq, inArray, isNotNull, notInArray, sql } from "#sql";
+import { dateOf, type Queryable } from "../../kernel/index.ts";
+import { readNeeds } from "../needs.ts";
+import { attempt, run } from "../table.ts";
+import { readRunFacts } from "../why/facts.ts";
+
+/** Attempts that no worker holds: they wait, or they have ended. */
+const NOT_HELD = ["ready", ...FINAL_ATTEMPT_STATES] as const;
+
+/** The states of a run that a worker holds. */
+const HELD_STATES = ["claimed", "running", "cancelling"] as const;
+
+/** How many attempts of a pool or a queue wait for a worker, and how many a worker holds. */
+export type PoolLoad = Pick<Pool, "ready" | "running">;
+
+/** What a worker holds: at most HOLDS_SHOWN of it by name, the oldest first. */
+export type WorkerLoad = Pick<Worker, "held" | "taken" | "holds">;
+
+/** An attempt that a worker holds. */
+interface HeldRow {
+  readonly runId: string;
+  readonly ordinal: number;
+  readonly needs: string;
+  readonly sinceMs: number;
+  readonly leaseMs: number | null;
+}
+
+/** The attempts that a worker has held longest as JSON, for an aggregate. */
+const HELD = sql<HeldRow[]>`to_json((array_agg(json_build_object(
+    'runId', ${attempt.runId}, 'ordinal', ${attempt.ordinal}, 'needs', ${attempt.needs},
+    'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000,
+    'leaseMs', extract(epoch from ${attempt.leaseExpiresAt}) * 1000
+  ) order by ${attempt.claimedAt}, ${attempt.id}))[1:${sql.raw(String(HOLDS_SHOWN))}])`;
+
+function holdersOf(held: readonly HeldRow[], facts: Awaited<ReturnType<typeof readRunFacts>>): WorkerHold[] {
+  return held.flatMap(({ runId, ordinal, needs, sinceMs, leaseMs }) => {
+    const run = facts.get(runId);
+    if (run === undefined) return [];
+    const { deployment, usualMs } = run;
+    const since = dateOf(sinceMs).toISOString();
+    const leaseUntil = leaseMs === null ? null : dateOf(leaseMs).toISOString();
+    return [{ runId, deployment, attempt: ordinal, needs: readNeeds(needs), since, leaseUntil, usualMs }];
+  });
+}
+
+/** The attempts that these workers hold, a row for each worker. */
+function selectHeld(from: Queryable, args: { workspaceId: string; workerIds: readonly string[] }) {
+  return from
+    .select({
+      workerId: attempt.workerId,
+      held: sql<number>`count(*)::int`,
+      needs: sql<string[]>`coalesce(json_agg(${attempt.needs}) filter (where ${attempt.needs} <> ''), '[]')`,
+      first: HELD,
+    })
+    .from(attempt)
+    .where(
+      and(
+        eq(attempt.workspaceId, args.workspaceId),
+        inArray(attempt.workerId, [...args.workerIds]),
+        notInArray(attempt.state, [...NOT_HELD]),
+      ),
+    )
+    .groupBy(attempt.workerId);
+}
+
+/** Reads the load of pools by their ids, from live attempts alone. An idle pool is missing. */
+export async function readPoolLoad(
+  from: Queryable,
+  args: { workspaceId: string; poolIds: readonly string[] },
+): Promise<Map<string, PoolLoad>> {
+  if (args.poolIds.length === 0) return new Map();
+  const rows = await from
+    .select({
+      poolId: attempt.poolId,
+      ready: sql<number>`(count(*) filter (where ${attempt.state} = 'ready'))::int`,
+      running: sql<number>`(count(*) filter (where ${attempt.state} <> 'ready'))::int`,
+    })
+    .from(attempt)
+    .where(
+      and(
+        eq(attempt.workspaceId, args.workspaceId),
+        inArray(attempt.poolId, [...args.poolIds]),
+        notInArray(attempt.state, [...FINAL_ATTEMPT_STATES]),
+      ),
+    )
+    .groupBy(attempt.poolId);
+  return new Map(rows.map(({ poolId, ready, running }) => [poolId, { ready, running }]));
+}
+
+/** Reads the load of the queues of one pool, by their names. An idle queue is missing. */
+export async function readQueueLoad(
+  from: Queryable,
+  args: { workspaceId: string; poolId: string },
+): Promise<Map<string, PoolLoad>> {
+  const rows = await from
+    .select({
+      queue: run.queue,
+      ready: sql<number>`(count(*) filter (where ${run.state} = 'ready'))::int`,
+      running: sql<number>`(count(*) filter (where ${run.state} <> 'ready'))::int`,
+    })
+    .from(run)
+    .where(
+      and(
+        eq(run.workspaceId, args.workspaceId),
+        eq(run.poolId, args.poolId),
+        isNotNull(run.queue),
+        inArray(run.state, ["ready", ...HELD_STATES]),
+      ),
+    )
+    .groupBy(run.queue);
+  return new Map(rows.flatMap(({ queue, ...load }) => (queue === null ? [] : [[queue, load]])));
+}
+
+/** Reads what workers hold, by their ids. An idle worker is missing. */
+export async function readWorkerLoad(
+  from: Queryable,
+  args: { workspaceId: string; workerIds: readonly string[] },
+): Promise<Map<string, WorkerLoad>> {
+  if (args.workerIds.length === 0) return new Map();
+  const rows = await selectHeld(from, args);
+  const runIds = rows.flatMap(({ first }) => first.map(({ runId }) => runId));
+  const facts = await readRunFacts(from, { workspaceId: args.workspaceId, runIds });
+  return new Map(
+    rows.flatMap(({ workerId, held, needs, first }) =>
+      workerId === null
+        ? []
+        : [[workerId, { held, taken: sumOf(needs.map(readNeeds)), holds: holdersOf(first, facts) }]],
+    ),
+  );
+}

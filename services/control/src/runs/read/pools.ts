@@ -1,0 +1,107 @@
+import { type CreatePool, type Pool, Problem, type Queue, type Worker } from "@towpath/contract";
+import { type Deps, inTransaction, type PageInput, type Queryable, type Scope } from "../../kernel/index.ts";
+import * as pools from "../../pools/index.ts";
+import { reorderQueue } from "../admit/reorder.ts";
+import { readPoolLoad, readQueueLoad, readWorkerLoad } from "./load-store.ts";
+
+/** A pool or queue that the caller names, and who asks. */
+interface Named {
+  readonly scope: Scope;
+  readonly name: string;
+}
+
+const IDLE = { ready: 0, running: 0 } as const;
+
+async function withLoad(deps: Deps, scope: Scope, found: readonly pools.PoolFacts[]): Promise<Pool[]> {
+  const which = { workspaceId: scope.workspaceId, poolIds: found.map(({ id }) => id) };
+  const load = await readPoolLoad(deps.database.reads, which);
+  return found.map((pool) => ({ ...pool, ...IDLE, ...load.get(pool.id) }));
+}
+
+async function oneWithLoad(deps: Deps, scope: Scope, found: pools.PoolFacts): Promise<Pool> {
+  const [pool] = await withLoad(deps, scope, [found]);
+  if (pool === undefined) throw new Problem("internal", "A pool could not be described.");
+  return pool;
+}
+
+/** As `createPool` of the pools, with the pool's load. */
+export async function createPool(deps: Deps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
+  return oneWithLoad(deps, args.scope, await pools.createPool(deps, args));
+}
+
+/**
+ * One work pool with its load.
+ * @throws Problem `pool-not-found`.
+ */
+export async function getPool(deps: Deps, args: Named): Promise<Pool> {
+  return oneWithLoad(deps, args.scope, await pools.getPool(deps, args));
+}
+
+/** Work pools by name, with their load. */
+export async function listPools(
+  deps: Deps,
+  args: { scope: Scope } & PageInput,
+): Promise<{ items: Pool[]; next: string | null }> {
+  const { items, next } = await pools.listPools(deps, args);
+  return { items: await withLoad(deps, args.scope, items), next };
+}
+
+/**
+ * Workers of a pool with what they hold, last seen first.
+ * @throws Problem `pool-not-found`.
+ */
+export async function listWorkers(
+  deps: Deps,
+  args: Named & PageInput,
+): Promise<{ items: Worker[]; next: string | null }> {
+  const { items, next } = await pools.listWorkers(deps, args);
+  const { workspaceId } = args.scope;
+  const load = await readWorkerLoad(deps.database.reads, {
+    workspaceId,
+    workerIds: items.map(({ id }) => id),
+  });
+  return {
+    items: items.map((worker) => ({ ...worker, held: 0, taken: {}, holds: [], ...load.get(worker.id) })),
+    next,
+  };
+}
+
+/**
+ * Makes a queue, or gives the one of this name another priority: runs that wait in it move to their new positions.
+ * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
+ */
+export async function setQueue(
+  deps: Deps,
+  args: Named & { input: { queue: string; priority: number } },
+): Promise<Queue> {
+  const { workspaceId } = args.scope;
+  return inTransaction(deps, async (tx) => {
+    const { queue, poolId, isMoved } = await pools.setQueue(tx, deps, args);
+    if (isMoved) await reorderQueue(tx, { workspaceId, poolId, queue: queue.name });
+    const [answer = { ...queue, ...IDLE }] = await withQueueLoad(tx, {
+      workspaceId,
+      poolId,
+      queues: [queue],
+    });
+    return answer;
+  });
+}
+
+/**
+ * Queues of a pool with their load, the highest priority first.
+ * @throws Problem `pool-not-found`.
+ */
+export async function listQueues(deps: Deps, args: Named): Promise<{ items: Queue[]; next: null }> {
+  const { workspaceId } = args.scope;
+  const found = await pools.listQueues(deps, args);
+  return { items: await withQueueLoad(deps.database.reads, { workspaceId, ...found }), next: null };
+}
+
+async function withQueueLoad(
+  from: Queryable,
+  args: { workspaceId: string; poolId: string; queues: readonly pools.QueueFacts[] },
+): Promise<Queue[]> {
+  // Most pools have no queue: then no run is counted.
+  const load = args.queues.length === 0 ? new Map() : await readQueueLoad(from, args);
+  return args.queues.map((queue) => ({ ...queue, ...IDLE, ...load.get(queue.name) }));
+}
