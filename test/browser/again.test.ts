@@ -65,7 +65,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     await page.getByRole("button", { name: "Rerun from failure" }).click();
     const dialog = page.getByRole("dialog", { name: "Rerun from failure" });
     await dialog.getByText(/^Version 2: reuse 14 · run 1 · because publish did not complete$/).waitFor();
-    await dialog.getByRole("radio", { name: /^The one that ran then/ }).check();
+    await dialog.getByRole("radio", { name: /^Same as this run/ }).check();
     await dialog.getByText(/^Version 1: reuse 14 · run 1/).waitFor();
     expect(await dialog.locator("[data-action=run]").allInnerTexts()).toHaveLength(1);
     await dialog.getByRole("button", { name: "Start" }).click();
@@ -107,11 +107,11 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
       .getByText("RangeError: the registry is strict")
       .waitFor();
     await page.getByRole("button", { name: "Critical path", exact: true }).click();
-    await page.getByText(/calls? decided how long it took/).waitFor();
+    await page.getByText(/calls? decided the duration/).waitFor();
     await page.waitForURL(/critical=true/);
     await page.reload();
     await page.getByRole("region", { name: "Task publish" }).waitFor();
-    await page.getByText(/calls? decided how long it took/).waitFor();
+    await page.getByText(/calls? decided the duration/).waitFor();
     expect(faults).toEqual([]);
   });
 
@@ -168,18 +168,18 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
 describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
   test("are run again together, by a plan with counts, and each says what became of it", async () => {
     const { page, faults } = await look("/runs?deployment=forecast");
-    const box = (id: string) => page.getByRole("checkbox", { name: `Choose forecast ${id.slice(-8)}` });
+    const box = (id: string) => page.getByRole("checkbox", { name: `Select forecast ${id.slice(-8)}` });
     await box(failed).check();
     await box(completed).check();
     await page
-      .getByRole("toolbar", { name: "Chosen runs" })
+      .getByRole("toolbar", { name: "Selected runs" })
       .getByRole("button", { name: "Rerun 2 runs" })
       .click();
     const dialog = page.getByRole("dialog", { name: "Rerun 2 runs" });
     await dialog.getByText("2 new runs: reuse 29 · run 1 task calls.").waitFor();
     await dialog.getByRole("button", { name: "Start 2 runs" }).click();
-    await dialog.getByText("2 new runs made.").waitFor();
-    const made = dialog.getByRole("list", { name: "What became of each" }).getByRole("link");
+    await dialog.getByText("Started 2 runs.").waitFor();
+    const made = dialog.getByRole("list", { name: "Results" }).getByRole("link");
     expect(await made.count()).toBe(2);
     await dialog.getByRole("button", { name: "Done" }).click();
     await dialog.waitFor({ state: "detached" });
@@ -193,7 +193,7 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
   test("two that are chosen are compared, the earlier one first", async () => {
     const { page } = await look("/runs?deployment=forecast");
     for (const id of [completed, failed])
-      await page.getByRole("checkbox", { name: `Choose forecast ${id.slice(-8)}` }).check();
+      await page.getByRole("checkbox", { name: `Select forecast ${id.slice(-8)}` }).check();
     await page.getByRole("link", { name: "Compare", exact: true }).click();
     await page.waitForURL(new RegExp(`/runs/${failed}/compare/${completed}`));
     await page.goBack();
@@ -205,12 +205,12 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
     const body = { id: uuidv7(Date.now()), deployment: "forecast", scheduledAt };
     await stack.client.createRun({ body });
     const { page, faults } = await look("/runs?state=scheduled");
-    await page.getByRole("checkbox", { name: /^Choose all/ }).check();
+    await page.getByRole("checkbox", { name: /^Select all/ }).check();
     await page.getByRole("button", { name: "Cancel 1 run" }).click();
     const dialog = page.getByRole("dialog", { name: "Cancel 1 run" });
     await dialog.getByText("1 of forecast.").waitFor();
     await dialog.getByRole("button", { name: "Cancel 1 run" }).click();
-    await dialog.getByText("1 run asked to end.").waitFor();
+    await dialog.getByText("Cancellation requested for 1 run.").waitFor();
     await dialog.locator("[data-state=cancelled]").waitFor();
     expect(faults).toEqual([]);
   });
@@ -256,7 +256,7 @@ test.skipIf(chromiumPath === undefined)(
   async () => {
     const { page, faults } = await look("/runs?deployment=forecast");
     await page.getByRole("button", { name: "Durations" }).click();
-    const slider = page.getByRole("slider", { name: /Runs by when they were created/ });
+    const slider = page.getByRole("slider", { name: /Runs by creation time/ });
     await slider.focus();
     await page.locator("[data-told]").waitFor();
     const told = await slider.getAttribute("aria-valuetext");
@@ -300,17 +300,17 @@ test.skipIf(chromiumPath === undefined)(
     await range.getByLabel("From").fill("2020-01-02T03:04");
     await range.getByLabel("Until").fill("2020-01-01T03:04");
     await range.getByRole("button", { name: "Show" }).click();
-    await range.getByText("It ends before it begins.").waitFor();
+    await range.getByText("The end is before the start.").waitFor();
     await range.getByLabel("Until").fill("2020-02-01T03:04");
     await range.getByRole("button", { name: "Show" }).click();
-    await page.getByText("No run fits these filters").waitFor();
+    await page.getByText("No runs match these filters").waitFor();
     const { searchParams } = new URL(page.url());
     const at = await page.evaluate(
       "[new Date('2020-01-02T03:04').toISOString(), new Date('2020-02-01T03:04').toISOString()]",
     );
     expect([searchParams.get("from"), searchParams.get("to")]).toEqual(at);
     await page.reload();
-    await page.getByText("No run fits these filters").waitFor();
+    await page.getByText("No runs match these filters").waitFor();
     await range.locator("summary").click();
     expect(await range.getByLabel("From").inputValue()).toBe("2020-01-02T03:04");
     await range.getByRole("button", { name: "Any", exact: true }).click();
@@ -333,9 +333,9 @@ describe.skipIf(chromiumPath === undefined)("a deployment", () => {
     await page.getByText(/Verified by sample-1/).waitFor();
     await page.getByRole("link", { name: "v1", exact: true }).click();
     await page.waitForURL(/version=1/);
-    await page.getByText("It is the first version.").waitFor();
+    await page.getByText("This is the first version.").waitFor();
     await page.reload();
-    await page.getByText("It is the first version.").waitFor();
+    await page.getByText("This is the first version.").waitFor();
     await page.goBack();
     await changes.getByText("timeoutMs").waitFor();
     expect(faults).toEqual([]);

@@ -32,7 +32,7 @@ const press = (name: string) => (page: Page) => page.getByRole("button", { name,
 
 /** Chooses every run of the list, and asks for one thing. */
 const choose = (name: string) => async (page: Page) => {
-  await page.getByRole("checkbox", { name: /^Choose all/ }).check();
+  await page.getByRole("checkbox", { name: /^Select all/ }).check();
   await press(name)(page);
   await page.getByRole("dialog", { name }).waitFor();
 };
@@ -52,14 +52,14 @@ const DIALOGS: readonly Opened[] = [
   {
     name: "running again",
     path: () => `/runs/${failed}?rerun=again`,
-    open: (page) => page.getByText("It takes no parameters.").waitFor(),
+    open: (page) => page.getByText("This deployment has no parameters.").waitFor(),
   },
   {
     name: "where else a run is looked at",
     path: () => `/runs/${failed}`,
     open: async (page) => {
       await page.locator("summary", { hasText: "More" }).click();
-      await page.getByRole("link", { name: "What left" }).waitFor();
+      await page.getByRole("link", { name: "Data sent" }).waitFor();
     },
   },
   {
@@ -78,7 +78,7 @@ const DIALOGS: readonly Opened[] = [
       await page.getByLabel("Until").waitFor();
     },
   },
-  { name: "making a key", path: () => "/keys", open: press("Make a key") },
+  { name: "making a key", path: () => "/keys", open: press("Create a key") },
   { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {
     name: "the palette",

@@ -58,8 +58,8 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("heading", { name: "Welcome to Towpath" }).waitFor();
     const [connect, work, run] = [0, 1, 2].map((index) => page.locator("main ol > li").nth(index));
     if (!connect || !work || !run) throw new Error("There are not three steps.");
-    await page.getByRole("button", { name: "Make a key" }).click();
-    await page.getByText("shown this once").waitFor();
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await page.getByText("shown only once").waitFor();
     const connection = await copied(connect);
     expect(connection).toMatch(new RegExp(`^export TOWPATH_URL=${stack.url} TOWPATH_KEY=twp_api_[\\w-]+$`));
 

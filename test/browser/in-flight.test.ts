@@ -133,12 +133,12 @@ test.skipIf(chromiumPath === undefined)(
     await holder.getByText("holds 1").waitFor();
     await holder.getByText("load", { exact: true }).waitFor();
     await holder.getByText("on sample-1").waitFor();
-    await waiter.getByText("waits, 1.").waitFor();
+    await waiter.getByText("position 1").waitFor();
     await waiter.getByText("store", { exact: true }).waitFor();
     for (const row of [holder, waiter])
       expect(await row.getByRole("link").getAttribute("href")).toBe(`/runs/${runId}`);
     await letGo(work);
-    await limit.getByText("Nobody holds a slot, nobody waits.").waitFor();
+    await limit.getByText("No slot is taken, and no run waits.").waitFor();
     await limit.getByText("0 of 1 taken").waitFor();
     expect(faults).toEqual([]);
   },

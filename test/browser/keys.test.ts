@@ -47,12 +47,12 @@ test.skipIf(chromiumPath === undefined)(
   "A key is made on its screen, shown once, works, and is revoked there after a second press",
   async () => {
     const { page, faults } = await look("/keys");
-    await page.getByRole("button", { name: "Make a key" }).click();
-    const dialog = page.getByRole("dialog", { name: "Make a key" });
+    await page.getByRole("button", { name: "Create a key" }).click();
+    const dialog = page.getByRole("dialog", { name: "Create a key" });
     await dialog.getByLabel("Name").fill("ci");
-    await dialog.getByLabel("What it may do").selectOption("operator");
-    await dialog.getByRole("button", { name: "Make the key" }).click();
-    const shown = page.getByRole("dialog", { name: "The new key" });
+    await dialog.getByLabel("Role").selectOption("operator");
+    await dialog.getByRole("button", { name: "Create the key" }).click();
+    const shown = page.getByRole("dialog", { name: "New key" });
     const secret = (await shown.getByText(/^twp_api_/).textContent()) ?? "";
     await shown.getByRole("button", { name: "Done" }).click();
     await shown.waitFor({ state: "detached" });
@@ -65,7 +65,7 @@ test.skipIf(chromiumPath === undefined)(
 
     await row.getByRole("button", { name: "Revoke" }).click();
     expect((await as(secret).getMe()).key.name).toBe("ci");
-    await row.getByRole("button", { name: "Revoke for good" }).click();
+    await row.getByRole("button", { name: "Revoke permanently" }).click();
     await row.getByText(/^revoked/).waitFor();
     expect(await row.getByRole("button").count()).toBe(0);
     await expect(as(secret).getMe()).rejects.toMatchObject({ status: 401 });
@@ -104,7 +104,7 @@ const HIDDEN = [
     button: /^(Rerun|Run again|Cancel)/,
   },
   { path: () => "/schedules", ready: "text=All schedules", button: /^(Pause|Resume|Cancel)/ },
-  { path: () => "/notify", ready: "text=Nobody is told yet", button: /^Add/ },
+  { path: () => "/notify", ready: "text=No notifiers yet", button: /^Add/ },
 ] as const;
 
 /** What the buttons that are hidden would ask for. */
@@ -135,9 +135,9 @@ describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => 
     }
     await page.goto(`${stack.url}/runs`);
     await page.locator("[data-row]").first().waitFor();
-    expect(await page.getByRole("checkbox", { name: /^Choose/ }).count()).toBe(0);
+    expect(await page.getByRole("checkbox", { name: /^Select/ }).count()).toBe(0);
     await page.goto(`${stack.url}/deployments/plain`);
-    await page.getByText("Your key may read, not run.").waitFor();
+    await page.getByText("Your key has no permission to start runs.").waitFor();
     expect(await page.getByRole("button", { name: "Start a run" }).isDisabled()).toBe(true);
     await page.goto(`${stack.url}/waits`);
     await page.getByText(/^Only a key with the role operator/).waitFor();
@@ -152,7 +152,7 @@ describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => 
   test("is told so where the whole screen is not theirs", async () => {
     const { page } = await look("/keys", { client: await viewer() });
     await page.getByRole("alert").waitFor();
-    expect(await page.getByRole("button", { name: "Make a key" }).count()).toBe(0);
+    expect(await page.getByRole("button", { name: "Create a key" }).count()).toBe(0);
   });
 
   test.each(Object.keys(ASKED))("is refused by the API: to %s", async (what) => {

@@ -113,7 +113,7 @@ test("a run whose own task wants what the run has waits for itself, and API, com
   if (chromiumPath !== undefined) {
     const { page, faults } = await look(`/runs/${runId}`);
     const shown = text.replaceAll(/run [0-9a-f-]{36} /g, `run ${shortId(runId)} `).replaceAll("`", "");
-    expect(await panel(page, "What holds it up?").innerText()).toContain(shown);
+    expect(await panel(page, "What is it waiting for?").innerText()).toContain(shown);
     expect(faults).toEqual([]);
   }
   await stack.client.setLimit({ body: { name: "printer", slots: 2 } });

@@ -93,8 +93,8 @@ async function open(path: string): Promise<Page> {
 /** What every page of this file did that it should not have. */
 const told: (readonly string[])[] = [];
 
-const logOf = (page: Page) => page.getByRole("log", { name: "Lines of the log" });
-const finds = (page: Page) => page.getByRole("status", { name: "Finds" });
+const logOf = (page: Page) => page.getByRole("log", { name: "Log lines" });
+const finds = (page: Page) => page.getByRole("status", { name: "Matches" });
 
 /** How far the log was scrolled, once it has come to rest. */
 async function scrollTopOf(page: Page): Promise<number> {
@@ -198,11 +198,11 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
   });
 
   test("opens at the line that its address names, before and after a reload", async () => {
-    const page = await open(`/runs/${runId}?line=1%3A4321`);
+    const page = await open(`/runs/${runId}?line=1%3A4322`);
     await page.locator("[data-pointed]").getByText("line 4321 of many").waitFor();
     expect(await isSeen(page, "line 4321 of many")).toBe(true);
-    await page.getByTitle("A link to line 4325 of attempt 1").click();
-    await page.waitForURL(/line=1%3A4325/);
+    await page.getByTitle("Link to line 4326 of attempt 1").click();
+    await page.waitForURL(/line=1%3A4326/);
     await page.reload();
     await page.locator("[data-pointed]").getByText("line 4325 of many").waitFor();
     expect(await isSeen(page, "line 4325 of many")).toBe(true);
@@ -261,7 +261,7 @@ test.skipIf(chromiumPath === undefined)(
       return route.fulfill({ json: { entries, next: `1:${line}`, end: false } });
     });
     await page.goto(`${stack.url}/runs/${id}?task=${encodeURIComponent(path)}`);
-    await page.getByText(/These are the first 50,000 lines of this task/).waitFor();
+    await page.getByText(/Only the first 50,000 lines of this task/).waitFor();
     await page.getByText(`--task ${path}`, { exact: false }).waitFor();
     // What was asked for and given up again, as the page was drawn, is more.
     expect(line).toBeGreaterThanOrEqual(50_000);

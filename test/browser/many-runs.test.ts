@@ -56,9 +56,9 @@ test.skipIf(chromiumPath === undefined)(
     await created.click();
     await page.getByRole("button", { name: "24h", exact: true }).click();
     await page.waitForURL(/since=24h/);
-    await page.getByText("No run fits these filters").waitFor();
+    await page.getByText("No runs match these filters").waitFor();
     await page.reload();
-    await page.getByText("No run fits these filters").waitFor();
+    await page.getByText("No runs match these filters").waitFor();
     await created.getByText("Last 24h").waitFor();
     await page.goBack();
     await page.locator("[data-row]").first().waitFor();

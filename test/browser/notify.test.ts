@@ -60,7 +60,7 @@ test.skipIf(chromiumPath === undefined)(
     const { page, faults } = await look("/notify");
     await page.getByRole("button", { name: "Add a notifier" }).click();
     await page.getByLabel("Name", { exact: true }).fill("team");
-    await page.getByRole("textbox", { name: "Address" }).fill(address());
+    await page.getByRole("textbox", { name: "URL" }).fill(address());
     await page.getByRole("checkbox", { name: "late" }).uncheck();
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByText("whsec_").waitFor();
@@ -74,8 +74,8 @@ test.skipIf(chromiumPath === undefined)(
     expect(received.map(({ event }) => event)).toEqual(["test", "failure"]);
     expect(await page.getByText("/in").count()).toBe(0);
     await row.getByRole("button", { name: "Delete" }).click();
-    await row.getByRole("button", { name: "Delete for good" }).click();
-    await page.getByText("Nobody is told yet").waitFor();
+    await row.getByRole("button", { name: "Delete permanently" }).click();
+    await page.getByText("No notifiers yet").waitFor();
     expect(faults).toEqual([]);
   },
 );

@@ -121,7 +121,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
   test("lists the runs that it has started as they go, and each leads to its own page and back", async () => {
     const runId = await stack.run("whole");
     const { page, faults } = await look(`/runs/${runId}`);
-    const children = panel(page, "Runs that it has started").getByRole("listitem");
+    const children = panel(page, "Child runs").getByRole("listitem");
     await children.nth(1).locator("[data-state=failed]").waitFor();
     await children.nth(0).locator("[data-state=completed]").waitFor();
     await inHeader(page, "completed").waitFor();
@@ -175,7 +175,7 @@ test.skipIf(chromiumPath === undefined)(
     await view(other).click();
     await other.waitForURL(/deployment=twice/);
     await other.waitForURL(/state=completed/);
-    await other.getByRole("button", { name: "Forget the view Twice done" }).click();
+    await other.getByRole("button", { name: "Delete the view Twice done" }).click();
     await view(page).waitFor({ state: "detached" });
     await page.reload();
     await page.getByRole("button", { name: "Save view" }).waitFor();

@@ -53,27 +53,27 @@ const { look } = openBrowsing(async (opened) => {
 const SCREENS = [
   { path: "/", ready: "text=Activity" },
   { path: "/runs", ready: "[data-row]" },
-  { path: "/waits", ready: "text=No run asks anything" },
+  { path: "/waits", ready: "text=No open questions" },
   { path: "/waits?view=answered", ready: "text=Nothing has been answered yet" },
   { path: "/waits?view=others", ready: "text=No run waits for anything else" },
   { path: "/deployments", ready: "[data-row]" },
   { path: "/deployments/tricks", ready: "text=Start a run" },
-  { path: "/deployments/tricks?tab=versions", ready: "text=It is the first version" },
+  { path: "/deployments/tricks?tab=versions", ready: "text=This is the first version" },
   { path: "/deployments/tricks?tab=schedules", ready: "text=Upcoming" },
   { path: "/pools", ready: "text=✓ online" },
   { path: "/schedules", ready: "text=All schedules" },
   { path: "/limits", ready: "text=No limit is set" },
-  { path: "/notify", ready: "text=Nobody is told yet" },
+  { path: "/notify", ready: "text=No notifiers yet" },
   { path: "/keys", ready: "text=All keys" },
   { path: "/states", ready: "text=How to read this" },
-  { path: "/nowhere", ready: "text=There is nothing at this address" },
+  { path: "/nowhere", ready: "text=Page not found" },
 ] as const;
 
 /** What there is of one run, below its address. */
 const OF_A_RUN = [
   { name: "a run's calls over time", path: "?critical=true", ready: "[data-task]" },
   { name: "a run's calls as a graph", path: "?tasks=graph", ready: "[data-graph-node]" },
-  { name: "what left of a run", path: "/wire", ready: "text=What is kept here" },
+  { name: "what left of a run", path: "/wire", ready: "text=Stored by the control plane" },
   { name: "the runs to compare one with", path: "/compare", ready: "text=has no other run" },
   { name: "a comparison of runs", path: "/compare/OTHER", ready: "text=No call differs" },
 ] as const;
@@ -148,7 +148,7 @@ test.skipIf(chromiumPath === undefined)(
     const { page, faults } = await look("/runs");
     await page.getByRole("link", { name: /^tricks/ }).waitFor();
     await page.getByLabel("Deployment", { exact: true }).selectOption("held");
-    await page.getByText("No run fits these filters").waitFor();
+    await page.getByText("No runs match these filters").waitFor();
     expect(new URL(page.url()).searchParams.get("deployment")).toBe("held");
     await page.goBack();
     await page.getByRole("link", { name: /^tricks/ }).waitFor();

@@ -68,13 +68,13 @@ test.skipIf(chromiumPath === undefined)(
   "A question shows itself on the page of waits as it is asked, is answered by its form, and goes",
   async () => {
     const { page, faults } = await look("/waits");
-    await page.getByText("No run asks anything").waitFor();
+    await page.getByText("No open questions").waitFor();
     const runId = await suspendedRun("tune");
     const form = page.getByRole("form", { name: "Which rate?" });
     await form.getByLabel("rate").fill("0.25");
     await form.getByLabel("note").fill("as agreed");
     await form.getByRole("button", { name: "Answer" }).click();
-    await page.getByText("No run asks anything").waitFor();
+    await page.getByText("No open questions").waitFor();
     expect(await completed(runId)).toBe("completed");
     const { items } = await stack.client.listWaits({ params: { runId } });
     expect(items[0]?.answer).toEqual({ rate: 0.25, note: "as agreed" });

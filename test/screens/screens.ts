@@ -143,7 +143,7 @@ const PARTS: readonly Screen[] = [
     route: "/keys",
     path: () => "/keys",
     ready: { full: "text=All keys", empty: "" },
-    leads: press("Make a key"),
+    leads: press("Create a key"),
   },
   {
     name: "palette",
@@ -182,7 +182,7 @@ export const SCREENS: readonly Screen[] = [
     name: "runs",
     route: "/runs",
     path: () => "/runs",
-    ready: { full: "[data-row]", empty: "text=No run yet" },
+    ready: { full: "[data-row]", empty: "text=No runs yet" },
   },
   {
     name: "run",
@@ -213,13 +213,13 @@ export const SCREENS: readonly Screen[] = [
     name: "wire",
     route: "/runs/$runId/wire",
     path: ({ whole }) => `/runs/${whole}/wire`,
-    ready: { full: "text=What is kept here", empty: "text=Nothing has been reported" },
+    ready: { full: "text=Stored by the control plane", empty: "text=No data has been sent" },
   },
   {
     name: "waits",
     route: "/waits",
     path: () => "/waits",
-    ready: { full: "[data-question]", empty: "text=No run asks anything" },
+    ready: { full: "[data-question]", empty: "text=No open questions" },
   },
   {
     name: "deployments",
@@ -237,7 +237,7 @@ export const SCREENS: readonly Screen[] = [
     name: "deployment-versions",
     route: "/deployments/$name",
     path: ({ deployment }) => `/deployments/${deployment}?tab=versions`,
-    ready: { full: "text=What changed in the spec", empty: "text=It is the first version" },
+    ready: { full: "text=What changed in the spec", empty: "text=This is the first version" },
   },
   {
     name: "deployment-schedules",
@@ -267,7 +267,7 @@ export const SCREENS: readonly Screen[] = [
     name: "notify",
     route: "/notify",
     path: () => "/notify",
-    ready: { full: "text=finance-pager", empty: "text=Nobody is told yet" },
+    ready: { full: "text=finance-pager", empty: "text=No notifiers yet" },
   },
   {
     name: "keys",

@@ -10,9 +10,7 @@ import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
   component: Layout,
-  notFoundComponent: () => (
-    <Empty title="There is nothing at this address">The rail leads to all that there is.</Empty>
-  ),
+  notFoundComponent: () => <Empty title="Page not found">Use the navigation to open another page.</Empty>,
   // Code that could not be fetched or failed is fetched and begun anew.
   errorComponent: ({ error }) => (
     <Failure failure={error} retry={{ refetch: () => window.location.reload() }} />

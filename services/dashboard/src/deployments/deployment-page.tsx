@@ -36,7 +36,7 @@ function RecentRuns({ name }: { name: string }) {
       <Shown query={query} rows={4}>
         {({ items }) =>
           items.length === 0 ? (
-            <p className="p-3 text-faint">It has not run yet.</p>
+            <p className="p-3 text-faint">No runs yet.</p>
           ) : (
             <RunRows runs={items} named={false} />
           )
@@ -51,7 +51,7 @@ function Schedules({ schedules }: { schedules: readonly Schedule[] }) {
     <Panel title="Schedules" flush>
       {schedules.length === 0 ? (
         <p className="p-3 text-faint">
-          None. <code>towpath schedule set</code> makes one, or its code does.
+          No schedules. Add one with <code>towpath schedule set</code>, or in the code of the flow.
         </p>
       ) : (
         <ScheduleRows schedules={schedules} />
@@ -84,7 +84,7 @@ function Tabs({ name, tab }: { name: string; tab: Tab }) {
 function factsOf({ name, pool, latest }: Deployment) {
   return [
     ["Pool", pool],
-    ["Runs", <code key="entry">{entryText(latest.entry)}</code>],
+    ["Entrypoint", <code key="entry">{entryText(latest.entry)}</code>],
     ["Deployed by", latest.registeredBy],
     ["Deployed", <Instant key="at" at={latest.registeredAt} absolute />],
     [

@@ -104,8 +104,8 @@ export function DeploymentsPage() {
       <Shown query={query} look="table" height="high" rows={12}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="No deployment yet">
-              Register one from a flow project: <code className="text-ink">towpath deploy</code>
+            <Empty title="No deployments yet">
+              Deploy a flow project: <code className="text-ink">towpath deploy</code>
             </Empty>
           ) : (
             <div className="rounded-lg border border-line bg-surface">

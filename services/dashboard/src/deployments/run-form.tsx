@@ -47,7 +47,7 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
         />
         <div>
           <label htmlFor={`${prefix}tags`} className="block text-12 font-medium">
-            Tags <span className="font-normal text-faint">optional, with commas between them</span>
+            Tags <span className="font-normal text-faint">optional, separated by commas</span>
           </label>
           <input id={`${prefix}tags`} name="towpath tags" className="field w-full" />
         </div>
@@ -55,7 +55,7 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
         <Button type="submit" look="accent" disabled={!may || start.isPending}>
           {start.isPending ? "Starting…" : "Start a run"}
         </Button>
-        {!may && <p className="text-12 text-faint">Your key may read, not run.</p>}
+        {!may && <p className="text-12 text-faint">Your key has no permission to start runs.</p>}
       </form>
     </Panel>
   );

@@ -18,7 +18,7 @@ const KIND = (change: SpecChange) => {
 
 /** In which fields two specs differ, one below another. */
 export function SpecChanges({ changes }: { changes: readonly SpecChange[] }) {
-  if (changes.length === 0) return <p className="p-3 text-faint">Nothing but when it was signed.</p>;
+  if (changes.length === 0) return <p className="p-3 text-faint">Only the signing time.</p>;
   return (
     <ul aria-label="Changes of the spec">
       {changes.map((change) => {

@@ -41,19 +41,19 @@ function TrustText({ trust: { started, refused } }: { trust: VersionTrust }) {
       {started && (
         <Verdict mark="✓" colour="text-good">
           Verified by <strong className="font-medium">{started.worker ?? "a worker"}</strong>{" "}
-          <Instant at={started.at} />, before it started <RunLink runId={started.runId} />.
+          <Instant at={started.at} />, before <RunLink runId={started.runId} />.
         </Verdict>
       )}
       {refused && (
         <Verdict mark="✗" colour="text-bad">
           Refused by <strong className="font-medium">{refused.worker ?? "a worker"}</strong>{" "}
-          <Instant at={refused.at} />: {refused.reason || "no reason was told"} (
+          <Instant at={refused.at} />: {refused.reason || "no reason given"} (
           <RunLink runId={refused.runId} />)
         </Verdict>
       )}
       {!started && !refused && (
         <Verdict mark="○" colour="text-faint">
-          No worker has started it yet, so nobody has verified it yet.
+          No worker has started this version yet, so none has verified it.
         </Verdict>
       )}
     </div>
@@ -72,8 +72,8 @@ function Signature({ name, detail }: { name: string; detail: VersionDetail }) {
         {(found) => <TrustText trust={found} />}
       </Shown>
       <p className="mt-2 text-12 text-faint">
-        Signed with key <code className="[overflow-wrap:anywhere]">{keyId}</code>. Workers check it against
-        the keys that they were given, before each run; the control plane cannot.
+        Signed with key <code className="[overflow-wrap:anywhere]">{keyId}</code>. Workers verify the
+        signature with their own trusted keys before each run. The control plane cannot verify it.
       </p>
     </Panel>
   );
@@ -96,7 +96,7 @@ function Since({
   );
   return (
     <label className="flex items-center gap-1.5 text-12 text-soft">
-      since
+      compared with
       <select
         aria-label={`Compare ${name} v${version} with`}
         className="field h-6! py-0!"
@@ -151,7 +151,7 @@ export function VersionPanel({
                 facts={[
                   ["Deployed by", registeredBy],
                   ["Deployed", <Instant key="at" at={registeredAt} absolute />],
-                  ["Runs", <code key="entry">{entryText(entry)}</code>],
+                  ["Entrypoint", <code key="entry">{entryText(entry)}</code>],
                   ["Code registry", `${code.registry} (${code.kind})`],
                   ["Oldest version allowed", `v${String(detail.spec.floor)}`],
                   ...(typeof detail.spec.expiresAt === "string"
@@ -177,7 +177,7 @@ export function VersionPanel({
             <Signature name={name} detail={detail} />
             <Panel title="What changed in the spec" flush actions={<Since {...{ name, detail, versions }} />}>
               {detail.since === null ? (
-                <p className="p-3 text-faint">It is the first version.</p>
+                <p className="p-3 text-faint">This is the first version.</p>
               ) : (
                 <SpecChanges changes={detail.changes} />
               )}

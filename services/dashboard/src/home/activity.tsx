@@ -49,7 +49,7 @@ function countOf({ counts }: Stretch, states: readonly RunState[]): number {
 function titleOf(stretch: Stretch): string {
   const words = [...stretch.counts].map(([state, count]) => `${count.toLocaleString("en-US")} ${state}`);
   const utc = `${stretch.from.slice(11, 16)} – ${stretch.to.slice(11, 16)} UTC`;
-  return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${utc}\n${words.join(", ") || "no run ended"}`;
+  return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${utc}\n${words.join(", ") || "no runs ended"}`;
 }
 
 function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
@@ -80,7 +80,7 @@ function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
 function Legend({ stretches }: { stretches: readonly Stretch[] }) {
   return (
     <ul
-      aria-label="Runs of the last 24 hours by how they ended"
+      aria-label="Runs of the last 24 hours by outcome"
       className="mt-2 flex flex-wrap gap-x-4 gap-y-1 text-12 text-soft tabular-nums"
     >
       {LAYERS.map(({ states, name, look }) => {
@@ -110,10 +110,10 @@ export function Activity({ overview }: { overview: Overview }) {
   return (
     <Panel
       title="Activity"
-      note="runs by when they were created, last 24 h"
+      note="runs of the last 24 h, by creation time"
       actions={
         <span className="text-12 text-faint tabular-nums">
-          up to {most} in {duration(overview.stretchMs)}
+          at most {most} per {duration(overview.stretchMs)}
         </span>
       }
     >

@@ -44,8 +44,8 @@ function What({ run }: { run: LatestRun }) {
           <span className="font-medium text-bad">{error.name}</span> {printable(error.message)}
         </>
       )}
-      {failure === undefined && unread !== null && "Why could not be read; its page says more."}
-      {failure && !error && `It ended as ${run.state}; its page says what is known.`}
+      {failure === undefined && unread !== null && "The reason could not be loaded. Open the run to see it."}
+      {failure && !error && `The run ended as ${run.state}. Open it for details.`}
     </p>
   );
 }
@@ -90,7 +90,7 @@ function FailingRows({ failing }: { failing: readonly Failing[] }) {
   if (failing.length === 0)
     return (
       <p className="p-3 text-soft">
-        <span className="text-good">✓</span> Nothing fails: the latest run of each deployment has completed.
+        <span className="text-good">✓</span> No deployment is failing: the latest run of each has completed.
       </p>
     );
   return (
@@ -117,7 +117,7 @@ export function FailingPanel({ query }: { query: Known<readonly Failing[]> }) {
   return (
     <Panel
       title="Failing now"
-      note="deployments whose latest run to end has failed"
+      note="deployments whose last finished run failed"
       flush
       actions={
         <Link to="/runs" search={{ state: "failed,crashed" }} className="text-12 text-accent hover:underline">

@@ -8,8 +8,6 @@ import { CopyLine } from "../kernel/copy-line.tsx";
 import { Refusal } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 
-/** What stands in a command until a key has been made. */
-const NO_KEY = "KEY";
 const POOL = "local";
 
 function Step({
@@ -59,7 +57,7 @@ function FirstRun({ run, onDone }: { run: RunSummary | undefined; onDone: () => 
       </div>
       {ended && (
         <Button look="accent" onClick={onDone}>
-          Show the workspace
+          Open the workspace
         </Button>
       )}
     </>
@@ -81,24 +79,27 @@ export function FirstSteps({
 }) {
   const may = useMay("admin");
   const key = useFirstKey();
-  const connection = `export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${key.data ?? NO_KEY}`;
+  const secret = key.data;
   return (
     <div className="max-w-2xl">
       <p className="mb-6 text-soft">
-        Your code, data and secrets stay on your machines: a worker there asks for work, and only tells how it
-        went.
+        Your code, data and secrets stay on your machines. A worker there asks the control plane for work, and
+        sends back only metadata and logs.
       </p>
       <ol className="space-y-6">
-        <Step number={1} title="Connect a terminal" done={key.data !== undefined}>
-          {key.data === undefined && (
+        <Step number={1} title="Connect a terminal" done={secret !== undefined}>
+          {secret === undefined ? (
             <Button look="accent" disabled={!may || key.isPending} onClick={() => key.mutate()}>
-              Make a key
+              Create a key
             </Button>
+          ) : (
+            <>
+              <CopyLine text={`export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${secret}`} />
+              <p className="text-warn">This key is shown only once. Copy it now.</p>
+            </>
           )}
-          {!may && <p className="text-12 text-faint">Only an administrator's key may do this.</p>}
+          {!may && <p className="text-12 text-faint">Only a key with the role admin can do this.</p>}
           <Refusal failure={key.error} />
-          <CopyLine text={connection} />
-          {key.data !== undefined && <p className="text-warn">The key is shown this once. Copy it now.</p>}
         </Step>
         <Step number={2} title="Start a worker where your data is" done={online}>
           <CopyLine text={`npx towpath key signing create && npx towpath worker start --pool ${POOL}`} />
@@ -106,11 +107,10 @@ export function FirstSteps({
             {online ? "✓ A worker is connected." : "Waiting for the first worker to connect…"}
           </p>
         </Step>
-        <Step
-          number={3}
-          title="In another terminal, connected the same way and in the same folder, deploy a flow and run it"
-          done={run?.state === "completed"}
-        >
+        <Step number={3} title="Deploy a flow and run it" done={run?.state === "completed"}>
+          <p className="text-soft">
+            Use another terminal in the same folder, and connect it with the command of step 1.
+          </p>
           <CopyLine text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
           <FirstRun {...{ run, onDone }} />
         </Step>

@@ -31,10 +31,10 @@ export function LatePanel() {
   });
   return (
     <FewRuns
-      {...{ title: "Late or blocked, and why", query, state: DUE, all: "All that wait" }}
+      {...{ title: "Late or blocked runs", query, state: DUE, all: "All waiting runs" }}
       none={
         <span className="text-soft">
-          <span className="text-good">✓</span> Nothing waits.
+          <span className="text-good">✓</span> No run is waiting.
         </span>
       }
     >

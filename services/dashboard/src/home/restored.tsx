@@ -17,10 +17,10 @@ export function Restored({ overview: { restored } }: { overview: Overview }) {
   return (
     <Panel title="The control plane's database was restored">
       <p>
-        It went back <Instant at={at} />. Workers reported {counted(offered, "attempt")} again, and{" "}
-        {counted(unknownAttempts, "attempt")} that the database does not have.{" "}
+        A backup was restored <Instant at={at} />. Workers then reported {counted(offered, "attempt")} again,
+        and {counted(unknownAttempts, "attempt")} that the database does not have.{" "}
         {unknownOutcomes === 0 ? (
-          "No outcome is unknown."
+          "All outcomes are known."
         ) : (
           <Link to="/runs" search={LOST} className="text-accent hover:underline">
             {counted(unknownOutcomes, "attempt")} with an unknown outcome

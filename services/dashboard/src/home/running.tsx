@@ -52,8 +52,8 @@ export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
         title: "Running",
         note: "oldest first",
         state: GOING,
-        all: "All that run",
-        none: "Nothing runs just now.",
+        all: "All running runs",
+        none: "No run is running.",
       }}
       query={{ ...query, data: query.data?.items }}
     >

@@ -33,17 +33,17 @@ function NewKey({ onClose }: { onClose: () => void }) {
   };
   if (make.data)
     return (
-      <Modal title="The new key" onClose={onClose}>
+      <Modal title="New key" onClose={onClose}>
         <ShownOnce secret={make.data.secret} onClose={onClose}>
-          <p className="text-warn">This is the only time it is shown. Copy it now.</p>
+          <p className="text-warn">This key is shown only once. Copy it now.</p>
         </ShownOnce>
       </Modal>
     );
   return (
-    <Modal title="Make a key" onClose={onClose}>
+    <Modal title="Create a key" onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
         <NameField placeholder="ci" />
-        <Labelled name="What it may do">
+        <Labelled name="Role">
           <select name="role" className="field" defaultValue="developer">
             {ROLE_NAMES.map((role) => (
               <option key={role}>{role}</option>
@@ -51,7 +51,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
             <option value="worker">worker</option>
           </select>
         </Labelled>
-        <FormEnd does="Make the key" {...{ make, onClose }} />
+        <FormEnd does="Create the key" {...{ make, onClose }} />
       </form>
     </Modal>
   );
@@ -72,7 +72,7 @@ function RevokeButton({ key_ }: { key_: Key }) {
         disabled={revoke.isPending}
         onClick={() => (sure ? revoke.mutate() : setSure(true))}
       >
-        {sure ? "Revoke for good" : "Revoke"}
+        {sure ? "Revoke permanently" : "Revoke"}
       </Button>
     </>
   );
@@ -90,7 +90,7 @@ function KeyRow({ row }: { row: Key }) {
         {row.kind === "worker" ? `worker${row.pool ? ` of ${row.pool}` : ""}` : row.role}
       </span>
       <span className="text-12 text-faint max-md:hidden">
-        made <Instant at={row.createdAt} />
+        created <Instant at={row.createdAt} />
       </span>
       <span className="ml-auto text-12 text-faint">
         {row.revokedAt ? (
@@ -123,14 +123,14 @@ export function KeysPage() {
       <PageHead title="Keys">
         {may && (
           <Button look="accent" onClick={() => setMaking(true)}>
-            Make a key
+            Create a key
           </Button>
         )}
       </PageHead>
       {making && <NewKey onClose={() => setMaking(false)} />}
       <Shown query={query} look="list" height="high">
         {({ items }) => (
-          <Panel title="All keys" note="who may call the control plane, and what for" flush>
+          <Panel title="All keys" note="who can call the control plane, and in which role" flush>
             <ul>
               {items.map((row) => (
                 <KeyRow key={row.id} row={row} />

@@ -18,7 +18,7 @@ function EndButton({ row }: { row: BrowserSession }) {
     <>
       <Refusal failure={end.error} />
       <Button look={row.current ? "plain" : "danger"} disabled={end.isPending} onClick={() => end.mutate()}>
-        {row.current ? "Sign out" : "End"}
+        {row.current ? "Sign out" : "End session"}
       </Button>
     </>
   );
@@ -29,13 +29,15 @@ function SessionRow({ row }: { row: BrowserSession }) {
     <li
       className={`flex ${ROW_HEIGHTS.high} flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b`}
     >
-      <span className="font-medium sm:w-44 sm:truncate">{row.current ? "this browser" : "a browser"}</span>
+      <span className="font-medium sm:w-44 sm:truncate">
+        {row.current ? "this browser" : "another browser"}
+      </span>
       <span className="text-soft sm:w-44 sm:truncate">{row.key.name}</span>
       <span className="text-12 text-faint max-md:hidden">
         signed in <Instant at={row.createdAt} />
       </span>
       <span className="ml-auto text-12 text-faint">
-        ends <Instant at={row.expiresAt} />
+        expires <Instant at={row.expiresAt} />
       </span>
       <EndButton row={row} />
     </li>
@@ -51,7 +53,7 @@ export function SessionsPanel() {
   return (
     <Shown query={query} look="list" height="high">
       {({ items }) => (
-        <Panel title="Signed-in browsers" note="each with the rights of the key that signed it in" flush>
+        <Panel title="Signed-in browsers" note="each has the role of its key" flush>
           <ul>
             {items.map((row) => (
               <SessionRow key={row.id} row={row} />

@@ -31,7 +31,11 @@ export default function SignInForm() {
     setFailure(null);
     signIn(typeof key === "string" ? key.trim() : "").catch((error: unknown) => {
       setBusy(false);
-      setFailure(needsSignIn(error) ? "This key is not valid here, or it was revoked." : String(error));
+      setFailure(
+        needsSignIn(error)
+          ? "This key is not valid in this workspace, or it has been revoked."
+          : String(error),
+      );
     });
   };
   return (
@@ -41,7 +45,7 @@ export default function SignInForm() {
     >
       <h1>Sign in</h1>
       <p className="text-soft">
-        With an API key of this workspace, or with the link that <code>towpath open</code> prints.
+        Use an API key of this workspace, or open the link that <code>towpath open</code> prints.
       </p>
       <label htmlFor="key" className="-mb-2 text-12 font-medium">
         API key

@@ -35,7 +35,7 @@ export function FormEnd({
     <>
       <Refusal failure={make.error} />
       <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Leave</Button>
+        <Button onClick={onClose}>Close</Button>
         <Button type="submit" look="accent" disabled={make.isPending}>
           {does}
         </Button>

@@ -52,7 +52,7 @@ export function NewerBadge() {
       role="status"
       className="mb-3 flex w-fit flex-wrap items-center gap-2 rounded-md border border-accent bg-accent-soft px-2 py-1 text-12"
     >
-      <span className="font-medium">Towpath has been updated; this page is of the release before.</span>
+      <span className="font-medium">Towpath has been updated. This page is from the previous release.</span>
       <Button onClick={() => window.location.reload()}>Reload</Button>
     </div>
   );

@@ -109,15 +109,15 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
 
 function explain(failure: unknown): { title: string; text: string } {
   if (failure instanceof ConnectionFailure)
-    return { title: "The control plane cannot be reached", text: "This page tries again by itself." };
+    return { title: "The control plane cannot be reached", text: "This page tries again automatically." };
   if (failure instanceof Problem && failure.code === "forbidden")
     return {
-      title: "Your key does not permit this",
-      text: `${failure.detail} Ask an administrator of the workspace for a key of another role.`,
+      title: "Your key has no permission for this",
+      text: `${failure.detail} Ask an admin of the workspace for a key with another role.`,
     };
   if (failure instanceof Problem) return { title: titleOf(failure), text: failure.detail };
   return {
-    title: "This could not be shown",
+    title: "This page could not be shown",
     text: failure instanceof Error ? failure.message : String(failure),
   };
 }

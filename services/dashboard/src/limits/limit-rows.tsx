@@ -29,10 +29,10 @@ function HolderRow({ holder }: { holder: SlotHolder }) {
   );
 }
 
-function WaiterRow({ waiter, place }: { waiter: SlotWaiter; place: number }) {
+function WaiterRow({ waiter, position }: { waiter: SlotWaiter; position: number }) {
   return (
     <li className={ROW}>
-      <span className="w-20 text-12 font-medium text-warn">○ waits, {place}.</span>
+      <span className="w-20 text-12 font-medium text-warn">○ position {position}</span>
       <RunLink {...waiter} />
       {waiter.task && <TaskName path={waiter.task} />}
       <span className="ml-auto text-12 text-soft tabular-nums">
@@ -64,16 +64,16 @@ export function SlotsTaken({ limit }: { limit: Limit }) {
 export function LimitRows({ limit }: { limit: Limit }) {
   const more = limit.waiting - limit.line.length;
   if (limit.holders.length + limit.line.length === 0)
-    return <p className="px-3 py-2 text-faint">Nobody holds a slot, nobody waits.</p>;
+    return <p className="px-3 py-2 text-faint">No slot is taken, and no run waits.</p>;
   return (
     <ul>
       {limit.holders.map((holder) => (
         <HolderRow key={`${holder.runId} ${holder.task}`} holder={holder} />
       ))}
       {limit.line.map((waiter, index) => (
-        <WaiterRow key={`${waiter.runId} ${waiter.task}`} waiter={waiter} place={index + 1} />
+        <WaiterRow key={`${waiter.runId} ${waiter.task}`} waiter={waiter} position={index + 1} />
       ))}
-      {more > 0 && <li className={`${ROW} text-12 text-faint`}>and {more} behind them</li>}
+      {more > 0 && <li className={`${ROW} text-12 text-faint`}>and {more} more in the wait list</li>}
     </ul>
   );
 }

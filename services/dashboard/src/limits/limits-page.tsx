@@ -21,7 +21,7 @@ function LimitPanel({ limit }: { limit: Limit }) {
     <div id={limit.name} className="scroll-mt-16">
       <Panel
         title={limit.name}
-        note={`${KINDS[limit.kind]}: ${slots}${rate}, set by ${limit.source === "code" ? "code" : "a person"}`}
+        note={`${KINDS[limit.kind]}: ${slots}${rate}, set ${limit.source === "code" ? "in code" : "by a person"}`}
         flush
         actions={<SlotsTaken limit={limit} />}
       >
@@ -42,7 +42,7 @@ export function LimitsPage() {
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No limit is set">
-              Say how much may go at once: <code className="text-ink">towpath limit set NAME --slots 2</code>
+              Set one: <code className="text-ink">towpath limit set NAME --slots 2</code>
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">

@@ -47,7 +47,7 @@ export function LogLines(args: Lines) {
       ref={scrolling.box}
       role="log"
       aria-live="off"
-      aria-label="Lines of the log"
+      aria-label="Log lines"
       aria-busy={log.isLoading}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard.
       tabIndex={0}
@@ -55,7 +55,7 @@ export function LogLines(args: Lines) {
       onScroll={scrolling.onScroll}
     >
       {log.rows === 0 && !log.isLoading && (
-        <p className="px-3 py-2 text-faint">{live ? "Nothing yet." : "There is nothing here."}</p>
+        <p className="px-3 py-2 text-faint">{live ? "No lines yet." : "No lines."}</p>
       )}
       <Rows {...args} />
     </div>

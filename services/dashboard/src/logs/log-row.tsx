@@ -11,7 +11,7 @@ const LEVEL_LOOKS: Readonly<Record<string, string>> = {
   error: "text-bad",
 };
 
-/** What names an entry in the address: its attempt and its number. */
+/** The name of an entry on the wire, `attempt:line`. The wire counts lines from 0. */
 export function lineId(entry: LogEntry): string {
   return `${entry.attempt}:${entry.line}`;
 }
@@ -41,25 +41,26 @@ function GapRow({ entry }: { entry: Extract<LogEntry, { kind: "gap" }> }) {
 }
 
 function LineNumber({ entry, look }: { entry: LogEntry; look: RowLook }) {
+  const number = entry.line + 1;
   return (
     <Link
       to="/runs/$runId"
       params={{ runId: look.runId }}
       style={{ minWidth: `${look.digits}ch` }}
-      search={(before) => ({ ...before, line: lineId(entry) })}
+      search={(before) => ({ ...before, line: `${entry.attempt}:${number}` })}
       replace
       resetScroll={false}
-      title={`A link to line ${entry.line} of attempt ${entry.attempt}`}
+      title={`Link to line ${number} of attempt ${entry.attempt}`}
       className="hidden shrink-0 text-right text-faint tabular-nums select-none group-data-pointed/line:text-soft hover:text-accent hover:underline sm:block"
     >
-      {entry.line}
+      {number}
     </Link>
   );
 }
 
-/** How many digits line numbers up to one have. */
+/** The digits of the line numbers up to a line of the wire. */
 export function digitsOf(line: number): number {
-  return Math.max(2, String(line).length);
+  return Math.max(2, String(line + 1).length);
 }
 
 /** A text in pieces, with what was found in it marked. */

@@ -104,7 +104,7 @@ export function SearchField({
         <>
           <span
             role="status"
-            aria-label="Finds"
+            aria-label="Matches"
             data-searching={search.isSearching || undefined}
             className="text-12 whitespace-nowrap text-faint tabular-nums data-searching:opacity-60"
           >
@@ -113,8 +113,8 @@ export function SearchField({
           <button
             type="button"
             className="chip px-1!"
-            aria-label="Previous find"
-            title="Previous find (N)"
+            aria-label="Previous match"
+            title="Previous match (N)"
             onClick={() => search.go(-1)}
           >
             <span className="rotate-180">
@@ -124,8 +124,8 @@ export function SearchField({
           <button
             type="button"
             className="chip px-1!"
-            aria-label="Next find"
-            title="Next find (n)"
+            aria-label="Next match"
+            title="Next match (n)"
             onClick={() => search.go(1)}
           >
             <ChevronDown size={12} />

@@ -131,7 +131,7 @@ export function LogView(args: LogShown) {
             className="chip px-1.5!"
             aria-pressed={wraps}
             data-on={wraps || undefined}
-            title={wraps ? "Long lines wrap (w)" : "Long lines run on (w)"}
+            title={wraps ? "Long lines are wrapped (w)" : "Long lines are not wrapped (w)"}
             onClick={() => setWraps(!wraps)}
           >
             wrap
@@ -162,7 +162,7 @@ function LogZone({ at: entry }: { at: LogEntry | undefined }) {
   return (
     <span
       className="mr-1 hidden text-12 text-faint sm:inline"
-      title={`Times are on the clocks of this zone. The first line in view:\n${bothZones(entry.at)}`}
+      title={`Times are in this time zone. First visible line:\n${bothZones(entry.at)}`}
     >
       {zoneName(Date.parse(entry.at))}
     </span>
@@ -177,8 +177,8 @@ function CutLog({ runId, task }: { runId: string; task: string }) {
       role="status"
       className="border-b border-line bg-warn-soft px-3 py-1.5 text-12 [overflow-wrap:anywhere]"
     >
-      These are the first {TASK_LINES_MAX.toLocaleString("en-US")} lines of this task; it has said more. All
-      of them are in the download, and <code>{command}</code> prints them.
+      Only the first {TASK_LINES_MAX.toLocaleString("en-US")} lines of this task are shown. Download the file
+      or run <code>{command}</code> to see all of them.
     </p>
   );
 }

@@ -12,12 +12,12 @@ type Kind = Received["kinds"][number];
 
 /** What each kind is, and what of it is kept. */
 const WORDS: Record<Kind["kind"], { name: string; kept: string }> = {
-  task: { name: "Task calls", kept: "as each is now: the moves before it took their place" },
-  kept: { name: "Kept values", kept: "refs into your store; the values stay there" },
+  task: { name: "Task calls", kept: "the current state of each call, not its earlier states" },
+  kept: { name: "Kept values", kept: "refs to your store; the values stay there" },
   log: { name: "Log lines", kept: "each line once, after redaction" },
   gap: { name: "Gaps", kept: "how many lines were lost, and why" },
-  artifact: { name: "Artifacts", kept: "the latest body under each key" },
-  ended: { name: "Ends of attempts", kept: "the outcome, with the error and the ref of the result" },
+  artifact: { name: "Artifacts", kept: "the latest content for each key" },
+  ended: { name: "Results of attempts", kept: "the outcome, with the error and the ref of the result" },
 };
 
 const HEAD = "py-1.5 pr-4 text-left text-12 font-normal text-faint";
@@ -76,7 +76,7 @@ function Fields({ fields }: Pick<Received, "fields">) {
           <thead className="sr-only">
             <tr>
               <th>Field</th>
-              <th>Records that have it</th>
+              <th>Records with this field</th>
               <th>In DATA.md</th>
             </tr>
           </thead>
@@ -107,19 +107,21 @@ function Proof({ received }: { received: Received }) {
   const { workers, acknowledged, late } = received;
   const where = workers.length === 0 ? "the worker's machine" : workers.join(", ");
   return (
-    <Panel title="Do not take our word for it">
+    <Panel title="Verify it yourself">
       <p className="mb-2 max-w-2xl text-soft">
-        This page counts what the control plane keeps. It cannot show what it does not keep, and it is our
-        side's account. The worker's own journal holds every record byte for byte as it was sent. On {where}:
+        This page counts what the control plane has stored. To verify it, read the worker's own journal, which
+        holds every record byte for byte as it was sent. Run this command on {where}:
       </p>
       <CopyLine text={`towpath wire ${received.runId}`} />
       <p className="mt-2 max-w-2xl text-12 text-faint">
-        {acknowledged.control.toLocaleString("en-US")} control and {acknowledged.bulk.toLocaleString("en-US")}{" "}
-        bulk records were acknowledged. The journal counts those, so its numbers are higher than these:
-        several moves make one task call, and many lines travel in one record.
-        {late > 0 && ` ${late.toLocaleString("en-US")} more came too late, were counted, and were not kept.`}{" "}
-        DATA.md lists every field that a worker can send: a test compares the two, and fails the build where
-        they differ.
+        The control plane acknowledged {acknowledged.control.toLocaleString("en-US")} control records and{" "}
+        {acknowledged.bulk.toLocaleString("en-US")} bulk records. The journal counts these records, so its
+        numbers differ from those below: one task call takes several records, and one record carries many log
+        lines.
+        {late > 0 &&
+          ` ${late.toLocaleString("en-US")} more records arrived too late. They were counted and not stored.`}{" "}
+        DATA.md lists every field that a worker can send. The build fails if a worker can send any other
+        field.
       </p>
     </Panel>
   );
@@ -135,7 +137,7 @@ export function ReceivedPage() {
   return (
     <>
       <PageHead
-        title="What left"
+        title="Data sent"
         note={
           <Link to="/runs/$runId" params={{ runId }} className="text-accent hover:underline">
             for run {shortId(runId)}
@@ -147,15 +149,15 @@ export function ReceivedPage() {
           <div className="flex flex-col gap-4">
             <Proof received={received} />
             {received.kinds.length === 0 ? (
-              <Empty title="Nothing has been reported of this run yet">
-                What a worker tells of it will be counted here by kind and field.
+              <Empty title="No data has been sent for this run yet">
+                The records that a worker sends are counted here by kind and field.
               </Empty>
             ) : (
               <>
-                <Panel title="What is kept here" flush>
+                <Panel title="Stored by the control plane" flush>
                   <Kinds kinds={received.kinds} />
                 </Panel>
-                <Panel title="Fields" note="of the records that are kept" flush>
+                <Panel title="Fields" note="of the stored records" flush>
                   <Fields fields={received.fields} />
                 </Panel>
               </>

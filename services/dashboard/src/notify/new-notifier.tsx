@@ -39,7 +39,7 @@ function Where() {
           </select>
         </Labelled>
       </div>
-      <Labelled name="Address" hint="https, and public">
+      <Labelled name="URL" hint="public, https">
         <input
           name="url"
           type="url"
@@ -57,16 +57,16 @@ function What() {
   const deployments = useDeployments();
   return (
     <>
-      <Labelled name="Of which deployment">
+      <Labelled name="Deployment">
         <select name="deployment" className="field">
-          <option value="">every deployment</option>
+          <option value="">All deployments</option>
           {deployments.data?.items.map(({ name }) => (
             <option key={name}>{name}</option>
           ))}
         </select>
       </Labelled>
       <fieldset className="flex flex-wrap items-center gap-x-4 gap-y-2">
-        <legend className="mb-1 text-12 font-medium">What it is told</legend>
+        <legend className="mb-1 text-12 font-medium">Events</legend>
         {NOTIFIER_EVENTS.map((event) => (
           <label key={event} className="flex items-center gap-1.5">
             <input type="checkbox" name={event} defaultChecked /> {event}
@@ -95,7 +95,7 @@ function Secret({ made, onClose }: { made: CreatedNotifier; onClose: () => void 
     <ShownOnce secret={made.secret} onClose={onClose}>
       <p>
         Deliveries to <strong className="font-medium">{made.notifier.name}</strong> are signed with this
-        secret. <span className="text-warn">It is shown this once: copy it now.</span>
+        secret. <span className="text-warn">It is shown only once. Copy it now.</span>
       </p>
     </ShownOnce>
   );
@@ -107,7 +107,7 @@ export function NewNotifier({ onClose }: { onClose: () => void }) {
     mutationFn: (form: FormData) => client.createNotifier({ body: requestOf(form) }),
     onSuccess: ({ notifier }) => {
       if (notifier.kind === "webhook") return;
-      toast(`${notifier.name} is told from now on.`);
+      toast(`Added the notifier ${notifier.name}.`);
       onClose();
     },
   });

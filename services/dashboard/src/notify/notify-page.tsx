@@ -32,7 +32,7 @@ function Outcome({ delivery }: { delivery: Delivery }) {
       {delivery.failure !== null && <span className="text-soft"> {delivery.failure}</span>}
       {delivery.nextAt !== null && (
         <span className="text-faint">
-          , again <Instant at={delivery.nextAt} />
+          , next try <Instant at={delivery.nextAt} />
         </span>
       )}
     </span>
@@ -54,7 +54,7 @@ function NotifierActions({ notifier }: { notifier: Notifier }) {
         disabled={remove.isPending}
         onClick={() => (sure ? remove.mutate() : setSure(true))}
       >
-        {sure ? "Delete for good" : "Delete"}
+        {sure ? "Delete permanently" : "Delete"}
       </Button>
       <Refusal failure={test.error ?? remove.error} />
     </div>
@@ -81,7 +81,7 @@ function NotifierRow({ notifier, may }: { notifier: Notifier; may: boolean }) {
           </span>
         </div>
         <div className="text-12 text-soft">
-          told of {wordsOf(notifier.events)}, of {notifier.deployment ?? "every deployment"}
+          {wordsOf(notifier.events)} of {notifier.deployment ?? "all deployments"}
           {late}
         </div>
         {notifier.latest === null ? (
@@ -114,7 +114,7 @@ function DeliveryRow({ delivery }: { delivery: Delivery }) {
         {delivery.failure}
         {delivery.nextAt !== null && (
           <span className="text-faint">
-            , again <Instant at={delivery.nextAt} />
+            , next try <Instant at={delivery.nextAt} />
           </span>
         )}
       </span>
@@ -132,7 +132,7 @@ function Deliveries() {
     queryFn: ({ signal }) => client.listDeliveries({ query: { limit: 50 } }, { signal }),
   });
   return (
-    <Panel title="Deliveries" note="what was sent, newest first" flush>
+    <Panel title="Deliveries" note="newest first" flush>
       <Shown query={query}>
         {({ items }) =>
           items.length === 0 ? (
@@ -160,7 +160,7 @@ export function NotifyPage() {
   });
   return (
     <>
-      <PageHead title="Notify">
+      <PageHead title="Notifiers">
         {may && (
           <Button look="accent" onClick={() => setAdding(true)}>
             Add a notifier
@@ -171,12 +171,12 @@ export function NotifyPage() {
       <Shown query={query} look="panels">
         {({ items }) => (
           <div className="flex flex-col gap-4">
-            <Panel title="Notifiers" note="addresses that are told" flush>
+            <Panel title="All notifiers" note="URLs that receive events" flush>
               {items.length === 0 ? (
-                <Empty title="Nobody is told yet">
+                <Empty title="No notifiers yet">
                   {may
-                    ? "Add a notifier: it hears when a run fails, is late, or works again."
-                    : "An administrator of the workspace can add a notifier."}
+                    ? "A notifier sends an event to a URL when a run fails, is late, or succeeds again."
+                    : "An admin of the workspace can add one."}
                 </Empty>
               ) : (
                 <ul>

@@ -21,7 +21,7 @@ const WORKERS_MAX = 50;
 function Connect({ pool, standing }: { pool: Pool; standing: string }) {
   return (
     <div className="space-y-2 p-3">
-      <p className="text-soft">{standing} Start one where its work should run:</p>
+      <p className="text-soft">{standing} Start one where the runs should execute:</p>
       <CopyLine text={`towpath worker start --pool ${pool.name}`} />
     </div>
   );
@@ -44,7 +44,7 @@ function placesText(workers: readonly Worker[]): string {
   const free = sum(({ held, capacity, paused, draining }) =>
     paused || draining ? 0 : Math.max(0, capacity - held),
   );
-  return `${sum((one) => one.held)} of ${sum((one) => one.capacity)} places taken, ${free} free`;
+  return `${sum((one) => one.held)} of ${sum((one) => one.capacity)} slots taken, ${free} free`;
 }
 
 function Workers({ pool, query }: { pool: Pool; query: Known<{ items: Worker[] }> }) {
@@ -88,13 +88,13 @@ function Line({ pool }: { pool: Pool }) {
   return (
     <div className="border-t border-line">
       <h3 className="flex px-3 pt-2 text-12 font-medium text-soft">
-        Waiting, and why
+        Waiting runs
         <Link
           to="/runs"
           search={{ pool: pool.name, state: LINE }}
           className="ml-auto font-normal text-accent hover:underline"
         >
-          All that wait here
+          All waiting runs
         </Link>
       </h3>
       <RunRows runs={runs} note={(run) => <Reason run={run} />} />
@@ -114,7 +114,7 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
         flush
         actions={
           <Link to="/runs" search={{ pool: pool.name }} className="text-12 text-accent hover:underline">
-            Its runs
+            Runs of this pool
           </Link>
         }
       >

@@ -57,7 +57,7 @@ export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] 
           ))}
           <tr className="border-t border-line text-soft">
             <th scope="row" className="py-1 pl-3 text-left font-normal">
-              in no queue
+              no queue
             </th>
             <td className={NUMBER}>0</td>
             <td className={NUMBER}>{Math.max(0, pool.ready - ready)}</td>

@@ -39,8 +39,8 @@ export function PoolsPage() {
       <Shown query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="No pool yet">
-              Make one: <code className="text-ink">towpath pool create local</code>
+            <Empty title="No pools yet">
+              Create one: <code className="text-ink">towpath pool create local</code>
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">

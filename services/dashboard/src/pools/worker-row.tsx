@@ -75,7 +75,7 @@ function LeaseUntil({ until }: { until: string }) {
     );
   return (
     <span className={`text-12 whitespace-nowrap ${leftMs < 0 ? "text-warn" : "text-faint"}`}>
-      {leftMs < 0 ? "lease ended" : "lease ends"} <Instant at={until} />
+      {leftMs < 0 ? "lease expired" : "lease expires"} <Instant at={until} />
     </span>
   );
 }
@@ -113,15 +113,11 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <Places held={worker.held} capacity={worker.capacity} />
       {worker.online && <Stock worker={worker} />}
       {worker.holds.length > 0 && (
-        <ul aria-label={`Runs that ${worker.name} holds`} className="basis-full md:pl-23">
+        <ul aria-label={`Runs on ${worker.name}`} className="basis-full md:pl-23">
           {worker.holds.map((hold) => (
             <HoldRow key={`${hold.runId} ${hold.attempt}`} {...{ hold, now }} />
           ))}
-          {more > 0 && (
-            <li className="border-t border-line py-1.5 text-12 text-faint">
-              and {counted(more, "later one")}
-            </li>
-          )}
+          {more > 0 && <li className="border-t border-line py-1.5 text-12 text-faint">and {more} more</li>}
         </ul>
       )}
     </li>

@@ -28,7 +28,7 @@ function StateCard({ state, overview }: { state: RunState; overview: Overview })
         <span className="text-11 text-faint">{final ? "in 24 h" : "now"}</span>
       </Link>
       <ul className="space-y-1 px-3 py-2">
-        {final && <li className="text-12 text-faint">Final: no move leaves it.</li>}
+        {final && <li className="text-12 text-faint">Final: a run never leaves this state.</li>}
         {movesFrom(state).map(({ move, to }) => (
           <li key={move} className="flex items-baseline gap-x-2 text-12">
             <code className="w-18 shrink-0 font-mono text-soft">{move}</code>
@@ -72,10 +72,10 @@ export function StatesPage() {
             <div className="mt-4">
               <Panel title="How to read this">
                 <p className="max-w-prose text-soft">
-                  Numbers are runs: now, and of final states those created within 24 h. A run moves only along
-                  these moves, and final states never change. The server refuses anything else.
+                  A number counts the runs in a state now. For a final state it counts the runs created in the
+                  last 24 h. A run makes only the moves shown here. The control plane rejects all others.
                   <em className="not-italic"> Late</em> and <em className="not-italic">disconnected</em> are
-                  no states: they are said of a run when it is shown.
+                  not states. They are labels of a run.
                 </p>
               </Panel>
             </div>

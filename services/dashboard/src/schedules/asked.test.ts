@@ -13,7 +13,7 @@ test("of many schedules those are asked that are due next, however the list give
 });
 
 test("how many of how many are shown is said where some are not", () => {
-  expect(askedText(12, 30)).toBe("of 12 of 30 schedules, those due next");
+  expect(askedText(12, 30)).toBe("the 12 schedules due next, of 30");
   expect(askedText(3, 3)).toBeUndefined();
 });
 

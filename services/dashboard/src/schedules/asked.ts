@@ -12,7 +12,7 @@ export function askedOf<One extends Pick<Schedule, "nextAt">>(schedules: readonl
 
 /** Says of how many schedules something is shown, where that is not all of them. */
 export function askedText(asked: number, all: number): string | undefined {
-  return asked < all ? `of ${asked} of ${all} schedules, those due next` : undefined;
+  return asked < all ? `the ${asked} schedules due next, of ${all}` : undefined;
 }
 
 /** What several questions found: nothing before all are answered, nor where one of them failed. */

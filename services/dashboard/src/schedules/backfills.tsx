@@ -68,7 +68,7 @@ export function BackfillPanel() {
         {({ items }) =>
           items.length === 0 ? (
             <p className="p-3 text-faint">
-              None. <code>towpath schedule backfill run</code> asks for the runs of past instants.
+              No backfills. <code>towpath schedule backfill run</code> runs a schedule for a time in the past.
             </p>
           ) : (
             <ul>

@@ -104,6 +104,6 @@ export function wordsOf({ counts, inStretch }: Slot): string {
   const words = WORDS.flatMap(([what, word]) =>
     counts[what] ? [`${counts[what].toLocaleString("en")} ${word}`] : [],
   );
-  if (inStretch && !counts.skipped) words.push("skipped together with others");
-  return words.join(", ") || "nothing";
+  if (inStretch && !counts.skipped) words.push("skipped with others");
+  return words.join(", ") || "no runs";
 }

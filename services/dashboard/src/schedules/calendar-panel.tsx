@@ -78,7 +78,7 @@ export function CalendarPanel({
   return (
     <Panel
       title="Calendar"
-      note={`on the clocks of ${zoneOf(schedule) ?? "UTC"}`}
+      note={`times in ${zoneOf(schedule) ?? "UTC"}`}
       actions={
         <>
           <select
@@ -117,8 +117,8 @@ export function CalendarPanel({
             <Legend />
             {calendar.dueUntil && (
               <p className="text-12 text-faint">
-                What is due is counted up to{" "}
-                <Instant at={calendar.dueUntil} absolute zone={zoneOf(schedule)} />.
+                Due runs are counted until <Instant at={calendar.dueUntil} absolute zone={zoneOf(schedule)} />
+                .
               </p>
             )}
           </div>

@@ -56,7 +56,7 @@ function spanText(slot: Slot, zone: string): string {
 }
 
 function labelOf(slots: readonly Slot[], zone: string): string {
-  if (slots.length === 0) return "No such hour: clocks go forward over it";
+  if (slots.length === 0) return "This hour does not exist: clocks go forward";
   return slots.map((slot) => `${spanText(slot, zone)}: ${wordsOf(slot)}`).join("; ");
 }
 
@@ -64,11 +64,7 @@ function labelOf(slots: readonly Slot[], zone: string): string {
 function Readout({ slots, zone }: { slots: readonly Slot[]; zone: string }) {
   const [first] = slots;
   if (!first)
-    return (
-      <p className="min-h-10 text-12 text-faint md:min-h-5">
-        Point at a cell, or go through them with the arrow keys.
-      </p>
-    );
+    return <p className="min-h-10 text-12 text-faint md:min-h-5">Point at a cell, or use the arrow keys.</p>;
   const [local, utc] = bothZones(new Date(first.fromMs).toISOString()).split("\n");
   return (
     <p aria-live="polite" className="min-h-10 text-12 text-soft md:min-h-5">

@@ -14,10 +14,10 @@ const SHOWN = 20;
 const SKIPPED: Record<NonNullable<ScheduleInstant["skipped"]>, string> = {
   "catch-up": "missed",
   window: "outside its window",
-  overlap: "the one before goes on",
+  overlap: "the previous run is still active",
   paused: "paused",
-  "invalid-parameters": "parameters do not fit",
-  "deployment-not-found": "its deployment is gone",
+  "invalid-parameters": "invalid parameters",
+  "deployment-not-found": "deployment not found",
 };
 
 interface Decided {
@@ -65,11 +65,11 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
     })),
   });
   return (
-    <Panel title="Decided" note={askedText(asked.length, schedules.length)} flush>
+    <Panel title="History" note={askedText(asked.length, schedules.length)} flush>
       <Shown query={together(answers)} rows={3}>
         {(decided) =>
           decided.length === 0 ? (
-            <p className="p-3 text-faint">No instant has passed yet.</p>
+            <p className="p-3 text-faint">No scheduled time has passed yet.</p>
           ) : (
             <ul>
               {decided

@@ -69,7 +69,7 @@ export function ScheduleRows({
             ) : schedule.nextAt ? (
               <Instant at={schedule.nextAt} zone={zoneOf(schedule)} />
             ) : (
-              "no further instant"
+              "no more runs"
             )}
             <PauseButton schedule={schedule} />
           </span>

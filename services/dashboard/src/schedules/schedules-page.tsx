@@ -53,7 +53,7 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
       <Shown query={together(answers)} rows={3}>
         {(instants) =>
           instants.length === 0 ? (
-            <p className="p-3 text-faint">No instant to come.</p>
+            <p className="p-3 text-faint">No run is due.</p>
           ) : (
             <ul>
               {instants

@@ -8,5 +8,5 @@ export async function toggleSchedule(cache: QueryClient, schedule: Schedule): Pr
   await (schedule.paused ? client.resumeSchedule({ params }) : client.pauseSchedule({ params }));
   await cache.invalidateQueries({ queryKey: ["schedules"] });
   const name = `${schedule.name} of ${schedule.deployment}`;
-  return schedule.paused ? `${name} goes on.` : `${name} is paused: nothing of it starts.`;
+  return schedule.paused ? `${name} is resumed.` : `${name} is paused. It starts no runs.`;
 }

@@ -15,8 +15,8 @@ const LISTED = 30;
 
 /** Why a run is the likeliest to be compared with. */
 function noteOf(run: RunSummary, of: RunSummary): string | null {
-  if (of.trigger.kind === "rerun" && of.trigger.runId === run.id) return "what it is a rerun of";
-  if (run.trigger.kind === "rerun" && run.trigger.runId === of.id) return "a rerun of it";
+  if (of.trigger.kind === "rerun" && of.trigger.runId === run.id) return "the original of this rerun";
+  if (run.trigger.kind === "rerun" && run.trigger.runId === of.id) return "a rerun of this run";
   return null;
 }
 
@@ -59,7 +59,7 @@ export function CompareChoice() {
         {({ of, others }) =>
           others.length === 0 ? (
             <Empty title={`${of.deployment} has no other run`}>
-              Two runs of any deployment are compared from the list of runs: choose both there.
+              To compare runs of two deployments, select both runs in the list of runs.
             </Empty>
           ) : (
             <Panel title={`Runs of ${of.deployment}`} flush>

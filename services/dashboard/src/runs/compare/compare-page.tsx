@@ -20,9 +20,9 @@ import { CompareTasks } from "./compare-tasks.tsx";
 const TASKS_MAX = 20_000;
 
 const SHOWN_WORDS: Record<ShownCalls, string> = {
-  differing: "Differing",
+  differing: "Different",
   slower: "Slower",
-  "one-sided": "In one only",
+  "one-sided": "Only in one",
   all: "All",
 };
 
@@ -55,7 +55,7 @@ function Side({ run, label }: { run: Run; label: string }) {
 }
 
 function shortValue(value: unknown): string {
-  return value === undefined ? "not given" : JSON.stringify(value);
+  return value === undefined ? "not set" : JSON.stringify(value);
 }
 
 function Parameters({ parameters }: Pick<RunDifference, "parameters">) {
@@ -85,7 +85,7 @@ function Parameters({ parameters }: Pick<RunDifference, "parameters">) {
 function timeText({ before, after }: RunDifference): string {
   const [a, b] = [before, after].map((run) => elapsedMs({ ...run, now: nowMs() }));
   if (a == null || b == null) return "";
-  if (Math.abs(b - a) < 1) return "both took as long";
+  if (Math.abs(b - a) < 1) return "both took the same time";
   return `the second took ${duration(Math.abs(b - a))} ${b > a ? "longer" : "less"}`;
 }
 
@@ -122,8 +122,8 @@ function Tasks({ difference }: { difference: RunDifference }) {
       )}
       {difference.isCut && (
         <p className="border-t border-line px-3 py-1.5 text-12 text-soft">
-          The first {TASKS_MAX.toLocaleString("en-US")} calls of each; <code>towpath diff</code> compares
-          more.
+          Only the first {TASKS_MAX.toLocaleString("en-US")} calls of each run are compared.{" "}
+          <code>towpath diff</code> compares more.
         </p>
       )}
     </Panel>
@@ -152,7 +152,7 @@ export function ComparePage() {
           Swap
         </Link>
         <Link to="/runs/$runId/compare" params={{ runId }} className="chip">
-          Another second run
+          Choose another run
         </Link>
       </PageHead>
       <Shown query={query} look="panels" rows={10}>

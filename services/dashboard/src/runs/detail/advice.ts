@@ -4,10 +4,10 @@ import type { RunFailure } from "@towpath/contract";
 export function historyOf(
   args: Pick<RunFailure, "lastCompleted" | "failingSince"> & { version: number },
 ): string {
-  if (args.lastCompleted === null) return "No earlier run of this deployment completed.";
+  if (args.lastCompleted === null) return "No earlier run of this deployment has completed.";
   const other = args.lastCompleted.version !== args.version;
   const code = other
-    ? `That was version ${args.lastCompleted.version}, this is ${args.version}: see what changed.`
-    : "The code is the same: look at its input and surroundings.";
-  return args.failingSince === null ? `This is the first failure since. ${code}` : code;
+    ? `It ran version ${args.lastCompleted.version}, this run version ${args.version}: compare the versions.`
+    : "The code is the same: check the input and the environment.";
+  return args.failingSince === null ? `This is the first failure since then. ${code}` : code;
 }

@@ -84,7 +84,7 @@ function Frames({ stack }: { stack: string }) {
       })}
       {frames.length > near.length && (
         <details className="text-faint">
-          <summary>The whole stack</summary>
+          <summary>Full stack trace</summary>
           <pre className={`mt-1 ${STACK_LINES}`}>{stack}</pre>
         </details>
       )}
@@ -117,7 +117,7 @@ function Groups({ failure }: { failure: RunFailure }) {
     <div className="max-sm:order-3">
       <h3 className="mb-1 font-medium">
         {failedCalls.toLocaleString("en-US")} calls failed
-        {groups.length > 1 && <>, in {groups.length} ways</>}
+        {groups.length > 1 && <> with {groups.length} different errors</>}
       </h3>
       <ol className="space-y-1">
         {groups.map((group) => (
@@ -160,7 +160,7 @@ function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
       <p className="text-soft">
         {lastCompleted && (
           <>
-            Last completed{" "}
+            Last completed run:{" "}
             <RunLink id={lastCompleted.id}>
               <Instant at={lastCompleted.endedAt} />
             </RunLink>
@@ -169,7 +169,7 @@ function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
         )}
         {failingSince && (
           <>
-            It fails since{" "}
+            Failing since{" "}
             <RunLink id={failingSince.id}>
               run {shortId(failingSince.id)}, <Instant at={failingSince.createdAt} />
             </RunLink>

@@ -46,7 +46,7 @@ function AttemptHistory({ attempt }: { attempt: Attempt }) {
             </span>
             {step.text}
             {step.afterMs !== null && (
-              <span className="ml-auto text-faint tabular-nums" title="since the step before">
+              <span className="ml-auto text-faint tabular-nums" title="since the previous step">
                 +{duration(step.afterMs)}
               </span>
             )}
@@ -55,12 +55,12 @@ function AttemptHistory({ attempt }: { attempt: Attempt }) {
       </ol>
       {attempt.releases > 0 && (
         <p className="mt-1 text-12 text-soft">
-          Given back {counted(attempt.releases, "time")} before it started: {attempt.releaseReason}
+          Released {counted(attempt.releases, "time")} before it started: {attempt.releaseReason}
         </p>
       )}
       {attempt.lateReports.map((late) => (
         <p key={`${late.workerId} ${late.epoch}`} className="mt-1 text-12 text-warn">
-          {counted(late.records, "record")} came late, under claim {late.epoch}, and were not applied.
+          {counted(late.records, "record")} arrived too late (claim {late.epoch}) and were not applied.
         </p>
       ))}
     </li>
@@ -87,18 +87,18 @@ export function RunDetail({ run }: { run: Run }) {
       <Panel title="History">
         {run.cancelRequestedAt && (
           <p className="mb-2">
-            Cancellation asked for <Instant at={run.cancelRequestedAt} />
+            Cancellation requested <Instant at={run.cancelRequestedAt} />
             {run.cancelReason && <>: {run.cancelReason}</>}
           </p>
         )}
         {run.endsBy && (
           <p className="mb-2">
-            Fails <Instant at={run.endsBy} /> if it has not ended: its time limit as a whole.
+            Time limit: the run fails <Instant at={run.endsBy} /> if it has not ended by then.
           </p>
         )}
         {run.checkpointsDeletedAt && (
           <p className="mb-2">
-            Checkpoints deleted <Instant at={run.checkpointsDeletedAt} />: a rerun runs every task again.
+            Checkpoints deleted <Instant at={run.checkpointsDeletedAt} />: a rerun runs all tasks again.
           </p>
         )}
         <p className="mb-3 flex flex-wrap gap-x-3 border-l border-transparent pl-3 text-12">
@@ -108,9 +108,7 @@ export function RunDetail({ run }: { run: Run }) {
           created
         </p>
         {run.attemptList.length === 0 && (
-          <p className="text-faint">
-            {isFinalRunState(run.state) ? "No attempt was made." : "No attempt yet."}
-          </p>
+          <p className="text-faint">{isFinalRunState(run.state) ? "No attempts." : "No attempts yet."}</p>
         )}
         <ol className="space-y-3">
           {run.attemptList.map((attempt) => (

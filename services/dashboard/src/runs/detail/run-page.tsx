@@ -11,6 +11,7 @@ import { markOf, useTab } from "../../kernel/tab.ts";
 import { Troubles } from "../../kernel/troubles.tsx";
 import { Artifacts } from "../../logs/artifacts.tsx";
 import { LogView } from "../../logs/log-view.tsx";
+import { wireLineOf } from "../list/search.ts";
 import { TasksPanel } from "../tasks/tasks-panel.tsx";
 import { Children } from "../waits/children.tsx";
 import { Questions } from "../waits/questions.tsx";
@@ -79,7 +80,7 @@ function useAttempt(run: RunSummary) {
       }),
     [navigate],
   );
-  return { line, task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
+  return { line: line && wireLineOf(line), task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
 }
 
 /** Holds the place of what a query has not found yet, or says why it could not be read. */

@@ -23,10 +23,10 @@ export default function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]
   return (
     <div
       role="toolbar"
-      aria-label="Chosen runs"
+      aria-label="Selected runs"
       className="sticky bottom-16 z-20 mt-3 flex flex-wrap items-center gap-2 rounded-lg border border-edge bg-surface px-3 py-2 md:bottom-4"
     >
-      <span className="font-medium tabular-nums">{counted(runs.length, "run")} chosen</span>
+      <span className="font-medium tabular-nums">{counted(runs.length, "run")} selected</span>
       {isTooMany && <span className="text-warn">at most {LIMITS.bulkRuns} at a time</span>}
       <span className="ml-auto flex flex-wrap items-center gap-1.5">
         {first && second && runs.length === 2 && (

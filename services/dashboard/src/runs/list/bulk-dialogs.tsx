@@ -69,7 +69,7 @@ function Buttons({
   return (
     <div className="mt-4 flex justify-end gap-2">
       <Button look={done ? "accent" : "plain"} onClick={() => onClose(done)}>
-        {done ? "Done" : "Leave"}
+        {done ? "Done" : "Close"}
       </Button>
       {!done && (
         <Button look={look} disabled={busy} onClick={onGo}>
@@ -100,10 +100,10 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
       {cancel.data ? (
         <>
           <p role="status">
-            {counted(chosen.length - refused, "run")} asked to end
-            {refused > 0 && `, ${refused} refused`}.
+            Cancellation requested for {counted(chosen.length - refused, "run")}.{" "}
+            {refused > 0 && `${counted(refused, "run")} could not be cancelled.`}
           </p>
-          <Lines label="What became of each">
+          <Lines label="Results">
             {cancel.data.items.map(({ runId, state, problem }) => (
               <Line key={runId} runId={runId} name={nameOf(chosen, runId)} bad={problem !== null}>
                 {problem ? problem.detail : state && <StateBadge state={state} />}
@@ -113,8 +113,8 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
         </>
       ) : (
         <p>
-          {deploymentsText(chosen)}. Those that run are told to stop, and get their time to clean up; those
-          that wait end at once.
+          {deploymentsText(chosen)}. Running runs are told to stop and get their clean-up time. Waiting runs
+          end at once.
         </p>
       )}
       <Refusal failure={cancel.error} />
@@ -148,7 +148,7 @@ function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSumm
         {counted(able, "new run")}: reuse {reuse.toLocaleString("en-US")} · run {run.toLocaleString("en-US")}{" "}
         task calls
         {uncounted > 0 && ` (${counted(uncounted, "large run")} not counted)`}
-        {refused > 0 && `; ${refused} cannot be run again`}.
+        {refused > 0 && `; ${refused} cannot be rerun`}.
       </p>
       <Lines label="Plan">
         {plans.items.map(({ runId, plan, problem }) => (
@@ -214,8 +214,8 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
     <Modal wide title={`Rerun ${counted(chosen.length, "run")}`} onClose={() => onClose(rerun.isSuccess)}>
       {made ? (
         <>
-          <p role="status">{counted(made.filter((one) => one.id !== null).length, "new run")} made.</p>
-          <Lines label="What became of each">
+          <p role="status">Started {counted(made.filter((one) => one.id !== null).length, "run")}.</p>
+          <Lines label="Results">
             {made.map(({ runId, id, problem }) => (
               <Line key={runId} runId={id ?? runId} name={nameOf(chosen, runId)} bad={problem !== null}>
                 {problem ? problem.detail : `rerun of ${shortId(runId)}`}
@@ -227,10 +227,10 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
         <>
           <div className="mb-3 flex flex-wrap gap-x-4 gap-y-1">
             <Flag on={fromFailure} onChange={setFromFailure}>
-              Reuse results that still hold
+              Reuse results that are still valid
             </Flag>
             <Flag on={sameVersion} onChange={setSame}>
-              The version that ran then
+              Use the version of each original run
             </Flag>
           </div>
           <Shown query={plan} rows={4}>

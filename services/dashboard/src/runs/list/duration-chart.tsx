@@ -96,13 +96,13 @@ function Caption({ found, shown }: { found: RunDurations | undefined; shown: num
   return (
     <figcaption className="flex flex-wrap gap-x-4 px-2 text-11 text-faint">
       {found === undefined ? (
-        "Reading durations…"
+        "Loading durations…"
       ) : (
         <span>
           {found.since === null
-            ? `${counted(shown, "run")} by when they were created, ${zone}.`
-            : `The newest ${counted(shown, "run")} of these, created since ${localTime(found.since)}.`}{" "}
-          Press one to open it; mark a stretch to narrow the list to it.
+            ? `${counted(shown, "run")} by creation time, ${zone}.`
+            : `The newest ${counted(shown, "run")} , created since ${localTime(found.since)}.`}{" "}
+          Click a point to open its run. Drag across a time range to filter the list.
         </span>
       )}
       <span className="ml-auto flex flex-wrap gap-x-4">
@@ -159,8 +159,8 @@ export default function DurationChart({
         <div ref={box} />
         <input
           type="range"
-          aria-label="Runs by when they were created: arrows choose one, Enter opens it"
-          aria-valuetext={point ? inWords(point) : "none chosen"}
+          aria-label="Runs by creation time: arrow keys select one, Enter opens it"
+          aria-valuetext={point ? inWords(point) : "none selected"}
           className="sr-only"
           disabled={points.length === 0}
           max={Math.max(0, points.length - 1)}

@@ -8,7 +8,7 @@ export const SERIES = [
   { label: "completed", colour: "--good", mark: "dot", sign: "●", text: "text-good" },
   { label: "failed", colour: "--bad", mark: "cross", sign: "✕", text: "text-bad" },
   { label: "cancelled", colour: "--faint", mark: "ring", sign: "○", text: "text-faint" },
-  { label: "not ended, so far", colour: "--accent", mark: "triangle", sign: "▲", text: "text-accent" },
+  { label: "not ended", colour: "--accent", mark: "triangle", sign: "▲", text: "text-accent" },
 ] as const;
 
 const NOT_ENDED = SERIES.length - 1;

@@ -46,7 +46,7 @@ function ChooseAll({
       ref={field}
       type="checkbox"
       className="accent-accent align-middle"
-      aria-label={`Choose all ${runs.length.toLocaleString("en-US")} listed runs`}
+      aria-label={`Select all ${runs.length.toLocaleString("en-US")} listed runs`}
       checked={every}
       onChange={() => onSelect(every ? new Set() : new Set(runs.map((run) => run.id)))}
     />
@@ -58,7 +58,7 @@ function Head({ table, all }: { table: Model; all: ReactNode }) {
     <div role="rowgroup">
       <div role="row" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
         <span role="columnheader">
-          <span className="sr-only">Chosen</span>
+          <span className="sr-only">Selected</span>
           {all}
         </span>
         {table.getHeaderGroups()[0]?.headers.map((header) => (
@@ -86,7 +86,7 @@ function Choose({
     <input
       type="checkbox"
       className="accent-accent align-middle"
-      aria-label={`Choose ${run.deployment} ${shortId(run.id)}`}
+      aria-label={`Select ${run.deployment} ${shortId(run.id)}`}
       checked={chosen}
       onChange={() => onToggle(run.id)}
     />

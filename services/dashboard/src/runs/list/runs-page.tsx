@@ -77,12 +77,13 @@ export function RunsPage() {
 function NoRuns({ narrowed, onClear }: { narrowed: boolean; onClear: () => void }) {
   if (!narrowed)
     return (
-      <Empty title="No run yet">
-        Start one: <code className="text-ink">towpath run NAME --watch</code>, or from a deployment's page.
+      <Empty title="No runs yet">
+        Start one with <code className="text-ink">towpath run NAME --watch</code>, or from a deployment's
+        page.
       </Empty>
     );
   return (
-    <Empty title="No run fits these filters">
+    <Empty title="No runs match these filters">
       <Button className="mt-2" onClick={onClear}>
         Clear the filters
       </Button>

@@ -83,7 +83,7 @@ export function runQueryOf(search: RunSearch, now: number) {
 
 /** What of a run's page is shown, as it stands in the address. */
 export interface RunPageSearch {
-  /** A line of the log, `attempt:line`. */
+  /** A line of the log, `attempt:line`. Lines count from 1. */
   readonly line?: string | undefined;
   /** Ordinal of the attempt that is shown. Missing: that of the line, else the latest. */
   readonly attempt?: number | undefined;
@@ -101,13 +101,19 @@ export interface RunPageSearch {
 export function readRunPageSearch(search: Record<string, unknown>): RunPageSearch {
   const { line, attempt, tasks, critical, task, rerun } = search;
   return {
-    ...(typeof line === "string" && /^\d{1,9}:\d{1,12}$/.test(line) ? { line } : {}),
+    ...(typeof line === "string" && /^\d{1,9}:[1-9]\d{0,11}$/.test(line) ? { line } : {}),
     ...(typeof attempt === "number" && Number.isInteger(attempt) && attempt > 0 ? { attempt } : {}),
     ...(tasks === "graph" && { tasks }),
     ...(critical === true && { critical }),
     ...(typeof task === "string" && task !== "" && { task }),
     ...((rerun === "failure" || rerun === "again") && { rerun }),
   };
+}
+
+/** A line of the address as the wire names it: there, lines count from 0. */
+export function wireLineOf(line: string): string {
+  const [attempt, number] = line.split(":");
+  return `${attempt}:${Number(number) - 1}`;
 }
 
 /** Which calls of a comparison are listed, as it stands in the address. */

@@ -93,7 +93,7 @@ function Typed({
       </Labelled>
       {isTurned && (
         <p role="alert" className="text-12 text-bad">
-          It ends before it begins.
+          The end is before the start.
         </p>
       )}
       <div className="flex items-center justify-between gap-2 text-12 text-faint">

@@ -46,7 +46,7 @@ export function RunMore({ run }: { run: RunSummary }) {
         Compare with another run
       </Link>
       <Link to="/runs/$runId/wire" params={params} className={ITEM}>
-        What left
+        Data sent
       </Link>
     </Dropdown>
   );

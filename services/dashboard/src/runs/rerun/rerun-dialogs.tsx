@@ -43,8 +43,8 @@ function VersionChoice({
     <fieldset className="mb-3 flex flex-wrap gap-x-4 gap-y-1">
       <legend className="mb-1 text-12 font-medium">Version</legend>
       {[
-        { value: false, text: "The latest" },
-        { value: true, text: `The one that ran then, v${run.version}` },
+        { value: false, text: "Latest" },
+        { value: true, text: `Same as this run, v${run.version}` },
       ].map(({ value, text }) => (
         <label key={text} className="flex items-center gap-1.5">
           <input
@@ -83,7 +83,7 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
       </Shown>
       <Refusal failure={rerun.error} />
       <div className="mt-4 flex justify-end gap-2">
-        <Button onClick={onClose}>Leave</Button>
+        <Button onClick={onClose}>Close</Button>
         <Button
           look="accent"
           disabled={!plan.data || rerun.isPending}
@@ -144,7 +144,7 @@ function AgainForm({ asked, how, onClose }: { asked: ParametersForm; how: How; o
         {...{ fields, failure: rerun.error }}
         onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
       />
-      {fields.length === 0 && <p className="text-soft">It takes no parameters.</p>}
+      {fields.length === 0 && <p className="text-soft">This deployment has no parameters.</p>}
       <FormEnd does="Start" {...{ make: rerun, onClose }} />
     </form>
   );
@@ -166,9 +166,9 @@ export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => 
           onChange={(event) => setFromFailure(event.target.checked)}
         />
         <span>
-          Reuse results that still hold{" "}
+          Reuse results that are still valid.{" "}
           <span className="block text-12 text-faint">
-            A task whose input or code changed runs again in any case.
+            A task runs again if its input or code has changed.
           </span>
         </span>
       </label>

@@ -6,7 +6,7 @@ const REASONS_MAX = 3;
 const STRETCHES_MAX = 60;
 
 /** Of a call that failed and is not called again. */
-const FAILED = "it failed, and the flow dealt with that: it fails again";
+const FAILED = "the flow handled this failure, so the failure is reused";
 
 const grouped = (count: number) => count.toLocaleString("en-US");
 
@@ -39,9 +39,7 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
         Version {plan.version}: {planText(plan)}
       </p>
       {plan.version !== plan.versionBefore && (
-        <p className="mb-3 text-12 text-soft">
-          The run that is run again was of version {plan.versionBefore}.
-        </p>
+        <p className="mb-3 text-12 text-soft">The original run used version {plan.versionBefore}.</p>
       )}
       {plan.tasks.length > 0 && (
         <ul aria-label="Plan" className="max-h-64 overflow-y-auto rounded-md border border-line">
@@ -69,7 +67,7 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
       )}
       {plan.tasks.length < calls && (
         <p className="mt-2 text-12 text-soft">
-          These are the first {grouped(plan.tasks.length)} of {counted(calls, "call")}.
+          Showing the first {grouped(plan.tasks.length)} of {counted(calls, "call")}.
         </p>
       )}
     </>

@@ -154,10 +154,10 @@ export default function RunGraph({
     <ReactFlowProvider>
       <Drawing {...{ graph, picture, onChoose }} />
       <p className="border-t border-line px-3 py-1.5 text-12 text-faint">
-        An arrow leads from what had ended last when a call was made; a broken one, from a call to what it
-        called.
+        A solid arrow shows which task finished last before this one started. A dashed arrow shows which task
+        called it.
         {graph.left > 0 &&
-          ` The first ${GRAPH_NODES_MAX} boxes; ${graph.left.toLocaleString("en-US")} more are in the list.`}
+          ` Only the first ${GRAPH_NODES_MAX} boxes are shown. ${graph.left.toLocaleString("en-US")} more are in the list.`}
       </p>
     </ReactFlowProvider>
   );

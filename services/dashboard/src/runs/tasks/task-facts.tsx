@@ -23,7 +23,7 @@ function Tries({ task }: { task: TaskRun }) {
           <span
             className={`min-w-0 [overflow-wrap:anywhere] ${one.error === null ? "text-soft" : "text-bad"}`}
           >
-            {one.error ?? (one.endedAt === null ? "under way" : "did not fail")}
+            {one.error ?? (one.endedAt === null ? "running" : "no error")}
           </span>
         </li>
       ))}
@@ -42,7 +42,7 @@ export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; 
         {task.reused && (
           <span className="text-12 text-faint">
             {task.state === "failed"
-              ? "reused failure: an earlier attempt failed so, and the flow dealt with it"
+              ? "reused failure: the task failed in an earlier attempt, and the flow handled the error"
               : "reused result"}
           </span>
         )}
@@ -52,8 +52,8 @@ export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; 
       </div>
       <Facts
         facts={[
-          ["Ran for", elapsed({ ...task, now }) || "not begun"],
-          ...(waited === null ? [] : [["Waited before", waited] as const]),
+          ["Ran for", elapsed({ ...task, now }) || "not started"],
+          ...(waited === null ? [] : [["Waited", waited] as const]),
           ["Called", <TimeOfDay key="called" at={task.createdAt} />],
           ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),
           ...(task.codeVersion === null

@@ -16,7 +16,7 @@ import { spanOf } from "./waterfall-rows.ts";
 const RunGraph = lazy(() => import("./run-graph.tsx"));
 
 const HOW =
-  "Read from times, backwards from what ended last: each call is taken to have waited for the one that had ended last when it began.";
+  "Computed from times, backwards from the call that ended last: each call is assumed to have waited for the call that ended last before it started.";
 
 /** What the reader has chosen of the calls, which stands in the address. */
 function useChoice() {
@@ -98,8 +98,8 @@ export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[
         <>
           {isDimmed && (
             <p className="border-b border-line px-3 py-1.5 text-12 text-soft" title={HOW}>
-              ◆ {counted(critical.paths.size, "call")} decided how long it took: {duration(critical.busyMs)}{" "}
-              of {duration(span.toMs - span.fromMs)} in calls. {HOW}
+              ◆ {counted(critical.paths.size, "call")} decided the duration: {duration(critical.busyMs)} of{" "}
+              {duration(span.toMs - span.fromMs)}. {HOW}
             </p>
           )}
           {isGraph ? (

@@ -67,5 +67,5 @@ test("a form filled in with the parameters of a run asks for those again", () =>
     dry: false,
     mode: "a",
   });
-  expect(() => answerOf(fieldsOf(schema), { more: "{" })).toThrow("more is no JSON");
+  expect(() => answerOf(fieldsOf(schema), { more: "{" })).toThrow("more is not valid JSON");
 });

@@ -69,7 +69,7 @@ function valueOfField(field: Field, text: string): Json | undefined {
     return JSON.parse(text);
   } catch {
     throw new SyntaxError(
-      `${field.name || "The answer"} is no ${field.kind === "number" ? "number" : "JSON"}`,
+      `${field.name || "The answer"} is not ${field.kind === "number" ? "a number" : "valid JSON"}`,
     );
   }
 }

@@ -38,7 +38,7 @@ export function Children({ run }: { run: Pick<Run, "id" | "state"> }) {
   if (data === undefined || data.items.length === 0) return null;
   const count = data.next === null ? String(data.items.length) : `the latest ${LISTED_MAX}`;
   return (
-    <Panel title="Runs that it has started" note={count} flush>
+    <Panel title="Child runs" note={count} flush>
       <ul className="py-1.5">
         {data.items.toReversed().map((child) => (
           <ChildRow key={child.id} child={child} />

@@ -96,7 +96,7 @@ export function QuestionForm({
           </Button>
         </>
       )}
-      {!may && <p className="text-12 text-faint">Only a key with the role {wait.who} or above may answer.</p>}
+      {!may && <p className="text-12 text-faint">Only a key with the role {wait.who} or above can answer.</p>}
       <Refusal failure={answer.error} />
     </form>
   );

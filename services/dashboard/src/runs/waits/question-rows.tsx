@@ -44,7 +44,7 @@ export function QuestionRows({
                 asked <Instant at={wait.createdAt} />
                 {wait.deadlineAt && (
                   <>
-                    , gives up <Instant at={wait.deadlineAt} />
+                    , expires <Instant at={wait.deadlineAt} />
                   </>
                 )}
               </span>

@@ -25,7 +25,7 @@ export function Questions({ runId, state, isOver }: { runId: string; state: stri
   const questions = useOpenWaits(runId, { state, isOver }).filter((one) => one.kind === "input");
   if (questions.length === 0) return null;
   return (
-    <Panel title="This run asks">
+    <Panel title="Questions from this run">
       <div className="space-y-4">
         {questions.map((wait, index) => (
           <div key={wait.id} className="space-y-2">

@@ -42,7 +42,7 @@ function Standing({ wait }: { wait: ListedWait }) {
   if (settledAt !== null)
     return (
       <>
-        {state === "expired" ? "nobody answered in time" : `answered by ${answeredBy ?? "somebody"}`},{" "}
+        {state === "expired" ? "nobody answered in time" : `answered by ${answeredBy ?? "someone"}`},{" "}
         <Instant at={settledAt} />
       </>
     );
@@ -51,7 +51,7 @@ function Standing({ wait }: { wait: ListedWait }) {
       {kind === "for" || kind === "until" ? "time" : kind}, since <Instant at={createdAt} />
       {deadlineAt && (
         <>
-          , gives up <Instant at={deadlineAt} />
+          , expires <Instant at={deadlineAt} />
         </>
       )}
     </>
@@ -85,14 +85,12 @@ function WaitRows({ waits }: { waits: readonly ListedWait[] }) {
 function None({ view }: { view: WaitView }) {
   if (view === "questions")
     return (
-      <Empty title="No run asks anything">
-        A flow asks people with <code className="text-ink">suspend.input</code>. What is asked stands here
-        until somebody answers.
+      <Empty title="No open questions">
+        A flow asks a person with <code className="text-ink">suspend.input</code>. The question is listed here
+        until someone answers.
       </Empty>
     );
-  return (
-    <Empty title={view === "answered" ? "Nothing has been answered yet" : "No run waits for anything else"} />
-  );
+  return <Empty title={view === "answered" ? "No answered questions yet" : "No other waits"} />;
 }
 
 /** What the runs of the workspace ask people, first asked first, with the forms that answer; and what else they wait for. */

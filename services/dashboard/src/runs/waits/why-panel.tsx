@@ -30,8 +30,8 @@ function LimitHolders({ limit }: { limit: Limit }) {
   return (
     <ul className="mt-1 space-y-0.5 border-l border-line pl-3 text-12 text-soft">
       <li>
-        Place {limit.position} of {limit.waiting} in line for{" "}
-        <strong className="font-medium">{limit.name}</strong>, {limit.taken} of {limit.slots} taken
+        Position {limit.position} of {limit.waiting} in the wait list of{" "}
+        <strong className="font-medium">{limit.name}</strong>: {limit.taken} of {limit.slots} slots taken
       </li>
       {limit.holders.map((holder) => (
         <li key={`${holder.runId} ${holder.task}`}>
@@ -53,11 +53,11 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
   const isHeld = why.data !== undefined && (why.data.reasons.length > 0 || why.data.cycleText !== null);
   if (runs && !isHeld) return null;
   return (
-    <Panel title={runs ? "What holds it up?" : "Why is it not running?"}>
+    <Panel title={runs ? "What is it waiting for?" : "Why is it not running?"}>
       <Shown query={why} rows={2}>
         {({ reasons, cycleText }) => (
           <>
-            {!isHeld && <p className="text-soft">Nothing holds it up: it is about to go on.</p>}
+            {!isHeld && <p className="text-soft">Nothing blocks this run. It is about to continue.</p>}
             <ul className="space-y-2">
               {reasons.map((reason) => (
                 <li key={reason.text}>
