@@ -3,7 +3,7 @@ import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-/** What the contract says of its fields is for the reference; browsers would fetch it for nothing. */
+/** Field descriptions are for the reference documentation. Browsers do not need them. */
 const DESCRIPTIONS = /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`$]*`),?\s*\)/g;
 
 const withoutDescriptions: Plugin = {
@@ -19,7 +19,7 @@ function stubOf(names: readonly string[]): string {
   return `const none = () => undefined; export { ${names.map((name) => `none as ${name}`).join(", ")} };`;
 }
 
-/** Modules that no page uses, and what stands for them in the build: browsers need not fetch them. */
+/** Modules that no page uses, with their replacements in the build. So browsers need not load them. */
 const UNUSED: Readonly<Record<string, string>> = {
   "/contract/src/worker/routes.ts": "export const WORKER_ROUTES = {};",
   // Pages read the stream of events in their shared worker.
@@ -42,7 +42,10 @@ const withoutUnused: Plugin = {
   load: (id) => Object.entries(UNUSED).find(([path]) => id.endsWith(path))?.[1],
 };
 
-/** What runs before the first paint is asked for by a name that holds its hash, like all else: a page waits for nothing then. */
+/**
+ * The script that runs before the first paint gets a hash in its name like the other assets. So browsers cache it for
+ * ever.
+ */
 const hashedTheme: Plugin = {
   name: "towpath:hashed-theme",
   apply: "build",

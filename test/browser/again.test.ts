@@ -4,7 +4,7 @@ import { deployProject } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
 
-/** A chain with a fan of twelve in it; its last step fails when it is told to. */
+/** A chain of tasks with a fan of twelve calls. Its last task fails on request. */
 const FLOW = `
 import { flow, task } from "towpath";
 import { z } from "zod";
@@ -265,7 +265,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.waitForFunction(
       `document.querySelector("input[type=range]").getAttribute("aria-valuetext") !== ${JSON.stringify(told)}`,
     );
-    // Where the keys have led, the pointer finds the same run.
+    // The pointer finds the run that the keys have selected.
     const [mark, told2] = await Promise.all([
       page.locator("[data-told]").locator("xpath=preceding-sibling::span").boundingBox(),
       page.locator("[data-told]").textContent(),
@@ -280,7 +280,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.mouse.up();
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
     await page.goBack();
-    // The chart stands in the address.
+    // The chart is part of the address.
     await slider.focus();
     await page.locator("[data-told]").waitFor();
     await page.keyboard.press("Enter");

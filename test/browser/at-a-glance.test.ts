@@ -5,7 +5,7 @@ import { deployHeld, letGo, startHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
 
-/** Of a small desk's window, pixels. */
+/** The height of a small laptop's window, pixels. */
 const HEIGHT = 800;
 
 let stack: Stack;
@@ -22,7 +22,7 @@ const { look } = openBrowsing(async (opened) => {
   await stack.waitForRun(failed);
 });
 
-/** What the browser's tab shows beside its name. */
+/** The icon of the browser tab. */
 const iconOf = (page: Page) => page.locator("link[rel=icon]").getAttribute("href");
 
 test.skipIf(chromiumPath === undefined)(
@@ -36,7 +36,7 @@ test.skipIf(chromiumPath === undefined)(
     await failing.getByRole("link", { name: "thrower", exact: true }).click();
     await page.waitForURL(new RegExp(failed));
     await page.getByLabel("Root cause").waitFor();
-    // All of what failed and what to do stands on the first screen.
+    // The failure and the next step are on the first screen.
     const next = await page.getByText("What to do:").boundingBox();
     expect((next?.y ?? Number.POSITIVE_INFINITY) + (next?.height ?? 0)).toBeLessThan(HEIGHT);
     expect(await page.title()).toBe("failed · thrower · Towpath");
@@ -45,7 +45,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** An answer that is final: the client does not repeat what it tells. */
+/** A final answer, which the client does not retry. */
 const GONE = {
   status: 404,
   contentType: "application/problem+json",

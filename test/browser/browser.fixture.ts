@@ -16,16 +16,16 @@ import {
   startStack,
 } from "../harness/index.ts";
 
-/** Undefined: the machine has no browser, and tests of pages are skipped. */
+/** Undefined: the machine has no browser, and browser tests are skipped. */
 export const chromiumPath = findChromium();
 
-/** A page, and all that it should not have done: faults of its console, and requests to other hosts. */
+/** A page, with its faults: console errors, and requests to other hosts. */
 export interface Look {
   readonly page: Page;
   readonly faults: readonly string[];
 }
 
-/** How somebody looks at a page. */
+/** The options of a page. */
 export interface LookOptions {
   /** @default "light" */
   readonly colorScheme?: "light" | "dark";
@@ -33,22 +33,25 @@ export interface LookOptions {
   readonly width?: number;
   /** Pixels. @default 900 */
   readonly height?: number;
-  /** Whose link signs the page in. @default the stack's admin */
+  /** The client whose sign-in link the page uses. @default the stack's admin */
   readonly client?: Client;
 }
 
 /** A stack and a browser for the tests of one file. */
 export interface Browsing {
-  /** A page that a fresh link has signed in, at `path`. */
+  /** Opens a signed-in page at `path`. */
   look(path: string, args?: LookOptions): Promise<Look>;
-  /** A browser that nobody has signed in. */
+  /** Opens a browser context without a session. */
   openContext(options?: BrowserContextOptions): Promise<BrowserContext>;
 }
 
-/** A desk's window. */
+/** The window of a desktop. */
 const DESK = { width: 1280, height: 900 } as const;
 
-/** Collects what a page should not do. @param origin where it may ask. */
+/**
+ * Collects the faults of a page.
+ * @param origin the only host that it may call
+ */
 function watch(page: Page, origin: string): string[] {
   const faults: string[] = [];
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
@@ -60,7 +63,7 @@ function watch(page: Page, origin: string): string[] {
   return faults;
 }
 
-/** Starts a stack and, where there is one, a browser before the tests of this file, and ends them after. */
+/** Starts a stack and a browser before the tests of this file, and stops them after. */
 export function openBrowsing(
   prepare: (stack: Stack) => Promise<unknown>,
   options: StackOptions = {},
@@ -95,10 +98,10 @@ export function openBrowsing(
   return { look, openContext };
 }
 
-/** How a run's page tells its state. */
+/** The state in the header of a run's page. */
 export const inHeader = (page: Page, state: string) =>
   page.locator(`[data-run-header] [data-state=${state}]`);
 
-/** A panel by its heading. */
+/** A panel, by its heading. */
 export const panel = (page: Page, title: string) =>
   page.locator("section", { has: page.getByRole("heading", { name: title, exact: true }) });

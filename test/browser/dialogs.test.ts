@@ -6,7 +6,7 @@ import type { Stack } from "../harness/index.ts";
 import { seriousFaults } from "./axe.fixture.ts";
 import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
 
-/** For ten looks of axe on a machine with ten times its work. */
+/** Ten axe checks take long on a busy machine. */
 vi.setConfig({ testTimeout: 240_000 });
 
 let stack: Stack;
@@ -21,7 +21,7 @@ const { look } = openBrowsing(async (opened) => {
   await stack.client.createRun({ body: { id: uuidv7(Date.now()), deployment: "asks", scheduledAt } });
 });
 
-/** Opens what stands above the page. */
+/** Opens a dialog or a menu. */
 interface Opened {
   readonly name: string;
   readonly path: () => string;
@@ -30,7 +30,7 @@ interface Opened {
 
 const press = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true }).click();
 
-/** Chooses every run of the list, and asks for one thing. */
+/** Selects every run of the list, and opens a dialog for them. */
 const choose = (name: string) => async (page: Page) => {
   await page.getByRole("checkbox", { name: /^Select all/ }).check();
   await press(name)(page);

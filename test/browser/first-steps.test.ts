@@ -30,7 +30,7 @@ afterAll(async () => {
   if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
 });
 
-/** A browser that has followed the link of `towpath open`, with what it may have to say and every document that it loads. */
+/** A browser that has followed the link of `towpath open`, with its console errors and every document that it loads. */
 async function arrive() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -44,7 +44,7 @@ async function arrive() {
   return { page, faults, documents };
 }
 
-/** Takes a step's command as a reader does: by its button, from the clipboard. */
+/** Copies the command of a step with its button, through the clipboard. */
 async function copied(step: ReturnType<Page["locator"]>): Promise<string> {
   await step.getByRole("button", { name: "Copy" }).click();
   await step.getByRole("button", { name: "Copied" }).waitFor();

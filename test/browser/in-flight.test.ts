@@ -7,7 +7,10 @@ import { deployProject, letGo, workFolder } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing, panel } from "./browser.fixture.ts";
 
-/** `queues` tries a task three times, then has two that need the one slot of a limit; `night` takes a step when it is told to. */
+/**
+ * `queues` has a task with three tries, then two tasks that need the one slot of a limit. `night` takes a step on
+ * request.
+ */
 const FLOW = `
 import { access, rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -60,7 +63,7 @@ const { look } = openBrowsing(async (opened) => {
   await stack.startWorker({ name: "sample-1" });
 });
 
-/** Where runs of a queue look whether they may end: whatever became of its test, the next one finds the slot free. */
+/** Runs of a queue end when this file exists. So the slot is free for the next test. */
 const queues: string[] = [];
 afterEach(async () => {
   for (const work of queues.splice(0)) await letGo(work);
@@ -69,7 +72,7 @@ afterEach(async () => {
   await expect.poll(isOver, { timeout: 60_000 }).toBe(true);
 });
 
-/** A run one of whose tasks has the slot, while another waits for it. */
+/** A run with a task that holds the slot, and another that waits for it. */
 async function startQueue() {
   const work = await workFolder(stack);
   queues.push(work);
@@ -144,7 +147,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** Where the bars of a call stand, from the top. */
+/** The positions of a call's bars, from the top. */
 async function boxesOf(bars: Locator) {
   const boxes = await Promise.all((await bars.all()).map((bar) => bar.boundingBox()));
   return boxes.flatMap((box) => (box === null ? [] : [box]));
@@ -152,7 +155,7 @@ async function boxesOf(bars: Locator) {
 
 const backgroundOf = (bar: Locator) =>
   bar.evaluate((element) => {
-    // The tests' own types know no browser.
+    // The types of the tests do not include the DOM.
     const page = globalThis as unknown as {
       getComputedStyle: (of: unknown) => { backgroundImage: string };
     };
@@ -194,7 +197,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** What a state's card counts. */
+/** The number on a state's card. */
 async function counted(page: Page, state: string): Promise<number> {
   const text = (await page.locator(`li#${state} > a`).innerText()).replaceAll(",", "");
   return Number(/\d+/.exec(text)?.[0]);

@@ -8,12 +8,12 @@ import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
 
 let stack: Stack;
-/** A run that a worker refused, one that asks, and one whose time has not come. */
+/** A run that a worker refused, a run with a question, and a scheduled run. */
 let refused: string;
 let asking: string;
 let coming: string;
 
-/** Runs what throws on a worker that trusts somebody else's key alone. */
+/** Runs a flow on a worker that trusts only another key. */
 async function refuse(): Promise<string> {
   const { publicKey } = await generateKeyPair("EdDSA", { extractable: true });
   const trustedKeys = [{ ...(await exportJWK(publicKey)), kid: "somebody-else" }];
@@ -95,7 +95,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** What a viewer is not shown, and what tells that the screen is there all the same. */
+/** Screens with actions that a viewer does not see. */
 const HIDDEN = [
   { path: () => `/runs/${refused}`, ready: "[aria-label='Root cause']", button: /^(Rerun|Run again|Cancel)/ },
   {
@@ -107,7 +107,7 @@ const HIDDEN = [
   { path: () => "/notify", ready: "text=No notifiers yet", button: /^Add/ },
 ] as const;
 
-/** What the buttons that are hidden would ask for. */
+/** The requests of the hidden buttons. */
 const ASKED: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
   "cancel a run": (client) => client.cancelRun({ params: { runId: coming }, body: {} }),
   "rerun a run": (client) =>

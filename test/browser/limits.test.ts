@@ -8,7 +8,7 @@ import { flow, task } from "towpath";
 
 const turn = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Tells when each try began and ended, so that a reader sees whether two went at once. */
+/** Reports when each try started and ended, which shows whether two ran at the same time. */
 const load = task({ name: "load", limits: ["warehouse"] }, async (n: number) => {
   const beganMs = Date.now();
   await turn(20);
@@ -17,7 +17,7 @@ const load = task({ name: "load", limits: ["warehouse"] }, async (n: number) => 
 
 export const loads = flow({ name: "loads" }, async () => void (await Promise.all([1, 2, 3, 4].map((n) => load(n)))));
 
-/** Its runs have the slot that its own task needs. */
+/** Its runs hold the slot that their own task needs. */
 const moor = task({ name: "moor", limits: ["printer"] }, async () => {});
 export const itself = flow({ name: "itself" }, async () => moor());
 export const alone = flow({ name: "alone" }, async () => turn(20));
@@ -48,7 +48,7 @@ const { look } = openBrowsing(async (started) => {
   expect(deployed.code, deployed.output).toBe(0);
 });
 
-/** Whether the first is over before the second begins, in the order of their beginnings. */
+/** Whether each try had ended before the next one started. */
 function neverTwo(spans: readonly { from: number; to: number }[]): boolean {
   const sorted = [...spans].sort((one, other) => one.from - other.from);
   return sorted.every((span, index) => index === 0 || (sorted[index - 1]?.to ?? 0) <= span.from);

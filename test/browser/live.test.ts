@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => door[Symbol.asyncDispose]());
 
-/** Browsers differ in what tabs can share. */
+/** The ways in which tabs share a connection. */
 type Share = (context: BrowserContext) => Promise<unknown>;
 const SHARING: Record<"a shared worker" | "an elected tab", Share> = {
   "a shared worker": async () => {},
@@ -30,7 +30,7 @@ const SHARING: Record<"a shared worker" | "an elected tab", Share> = {
     context.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker")),
 };
 
-/** A browser that somebody's link has signed in. */
+/** A signed-in browser. */
 async function openBrowser(
   share = SHARING["a shared worker"],
   client: Client = stack.client,
@@ -50,7 +50,7 @@ async function openTab(context: BrowserContext, path: string): Promise<Page> {
   return page;
 }
 
-/** Looks until so many streams are open: the count of connections is no event that could be waited for. */
+/** Waits for a number of open streams. Nothing reports this number, so it is polled. */
 const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 20_000 }).toBe(count);
 
 describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof typeof SHARING)[])(

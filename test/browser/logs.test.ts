@@ -9,11 +9,11 @@ import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
 
 const LINES = 6_000;
 
-/** How long a test waits for what a page should show: a first run needs that on a machine with ten times its work. */
+/** How long a test waits for the page of a first run on a busy machine, milliseconds. */
 const PATIENCE_MS = 120_000;
 vi.setConfig({ testTimeout: 2 * PATIENCE_MS });
 
-/** `speaks` writes a long log, then two lines more for each file that a test makes; `twice` fails before it succeeds. */
+/** `speaks` writes a long log, then two lines for each file that a test creates. `twice` fails before it succeeds. */
 const FLOW = `
 import { access } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -83,20 +83,20 @@ const { look } = openBrowsing(async (opened) => {
   await stack.startWorker();
 });
 
-/** A page that has signed in and looks at a run. */
+/** A signed-in page of a run. */
 async function open(path: string): Promise<Page> {
   const { page, faults } = await look(path);
   page.setDefaultTimeout(PATIENCE_MS);
   told.push(faults);
   return page;
 }
-/** What every page of this file did that it should not have. */
+/** The faults of all pages of this file. */
 const told: (readonly string[])[] = [];
 
 const logOf = (page: Page) => page.getByRole("log", { name: "Log lines" });
 const finds = (page: Page) => page.getByRole("status", { name: "Matches" });
 
-/** How far the log was scrolled, once it has come to rest. */
+/** The scroll position of the log after it has come to rest. */
 async function scrollTopOf(page: Page): Promise<number> {
   const read = () => logOf(page).evaluate((box: { scrollTop?: number }) => box.scrollTop ?? Number.NaN);
   let before = Number.NaN;
@@ -110,7 +110,7 @@ async function scrollTopOf(page: Page): Promise<number> {
   }
 }
 
-/** Whether a line is within the part of the box that is seen. */
+/** Whether a line is in the visible part of the log. */
 async function isSeen(page: Page, text: string): Promise<boolean> {
   const [box, line] = [await logOf(page).boundingBox(), await logOf(page).getByText(text).boundingBox()];
   return box !== null && line !== null && line.y >= box.y && line.y + line.height <= box.y + box.height;
@@ -123,7 +123,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     folder = await mkdtemp(join(stack.folder, "speaks-"));
     runId = await stack.run("speaks", { folder });
   });
-  // However the tests went: a flow that waits would outlive its worker.
+  // A flow that waits would outlive its worker.
   afterAll(async () => {
     for (const file of ["1", "2", "end"]) await writeFile(join(folder, file), "");
   });
@@ -248,7 +248,7 @@ test.skipIf(chromiumPath === undefined)(
     const { items } = await stack.client.listTaskRuns({ params: { runId: id }, query: {} });
     const path = items.find(({ name }) => name === "handled")?.path ?? "";
     const page = await open("/");
-    // A log without an end, as the network brings it.
+    // A log that does not end.
     let line = 0;
     await page.route(/\/logs\?.*task=/, (route) => {
       const entry = { kind: "line", attempt: 1, at: new Date(0).toISOString(), level: "info", stream: "log" };
@@ -263,7 +263,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.goto(`${stack.url}/runs/${id}?task=${encodeURIComponent(path)}`);
     await page.getByText(/Only the first 50,000 lines of this task/).waitFor();
     await page.getByText(`--task ${path}`, { exact: false }).waitFor();
-    // What was asked for and given up again, as the page was drawn, is more.
+    // Cancelled requests are not counted.
     expect(line).toBeGreaterThanOrEqual(50_000);
     expect(await page.getByLabel("Download the lines of this task").getAttribute("href")).toContain(
       new URLSearchParams({ task: path }).toString(),

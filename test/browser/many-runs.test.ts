@@ -7,23 +7,23 @@ import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
 
 const RUNS = 100_000;
-/** How long a list of so many may take to show itself on a machine with ten times its work. */
+/** How long a long list may take to appear on a busy machine, milliseconds. */
 const SEEN = { timeout: 60_000 };
 vi.setConfig({ testTimeout: 240_000 });
 
 let stack: Stack;
 const { look } = openBrowsing(async (opened) => {
   stack = opened;
-  // What can be chosen; the runs themselves come from the seed.
+  // The deployments to choose from. The runs come from the seed.
   for (const name of ["pool-0", "pool-1", "pool-9"]) await stack.client.createPool({ body: { name } });
   const sql = postgres(stack.databaseUrl, { max: 2, onnotice: () => {} });
   await seedHistory({ sql, stack }, { count: RUNS, perMille: 10 });
-  // The seed fills one year: whichever year this is, these are not of the last day.
+  // The seed fills a whole year, so no run is of the last day.
   await sql`update run_history set created_at = created_at - interval '2 years' where cause = 'oom'`;
   await sql.end();
 });
 
-/** How many runs the list has read so far. */
+/** The number of runs that the list has loaded. */
 const listed = async (page: Page) =>
   Number(await page.getByRole("table", { name: "Runs" }).getAttribute("aria-rowcount"));
 const lists = (page: Page, count: number) => expect.poll(() => listed(page), SEEN).toBe(count);
@@ -69,10 +69,10 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** Rows of a page that is made of one that the server gave. */
+/** Rows copied from one that the server sent. */
 const PAGE_ROWS = 20_000;
 
-/** Answers with twenty thousand rows for each hundred of the server, so that a hundred thousand are read in five pages. */
+/** Turns each hundred rows of the server into twenty thousand, so that five pages have a hundred thousand. */
 async function giveMany(route: Route): Promise<void> {
   const url = new URL(route.request().url());
   const from = Number(url.searchParams.get("cursor") ?? 0);
@@ -87,7 +87,7 @@ async function giveMany(route: Route): Promise<void> {
   await route.fulfill({ response: answer, json: { items: many, next } });
 }
 
-/** The numbers of the rows that are in the page, once it has come to rest there. */
+/** The numbers of the rows in the page, after it has come to rest. */
 async function rowsAt(page: Page, part: number): Promise<number[]> {
   await page.evaluate(
     `window.scrollTo(0, ${part} * (document.documentElement.scrollHeight - window.innerHeight));

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { deployProject } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 
-/** How many lines `floods` writes: far more than the journal of its worker holds at once. */
+/** Lines that `floods` writes: many more than its worker's journal can hold. */
 export const FLOOD_LINES = 30_000;
 
-/** What is asked of a page's markdown: to be drawn, and to do nothing. */
+/** Markdown of an attacker. */
 const MARKDOWN = [
   "# Quality of the day",
   "**12** of 14 stations reported; ~~two~~ none was refused.",
@@ -17,7 +17,7 @@ const MARKDOWN = [
   "```\nconst rows = 12;\n```",
 ].join("\n\n");
 
-/** A red dot of one pixel, and a picture that would like to do more than be looked at. */
+/** A red dot of one pixel, and an SVG with a script. */
 export const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 const DRAWING = `<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><script>document.title="owned"</script><image href="https://beacon.example/svg.png"/><rect width="120" height="40" rx="6" fill="teal"/></svg>`;
@@ -49,7 +49,7 @@ export const shows = flow({ name: "shows", input }, async ({ folder }) => {
 export const floods = flow({ name: "floods", input }, async ({ folder }) => {
   log.info("the first line");
   for (let n = 0; n < ${FLOOD_LINES}; n++) log.info("line " + n + " " + "x".repeat(200));
-  // Once one of these comes through, there is room in the journal again.
+  // When one of these lines arrives, the journal has space again.
   while (!(await isThere(folder + "/go"))) {
     log.info("still here");
     await pause(100);
@@ -113,13 +113,13 @@ export default defineConfig({
 });
 `;
 
-/** Deploys flows that have something for each panel of a run's page. */
+/** Deploys flows with content for each panel of a run's page. */
 export async function deployPanels(stack: Stack): Promise<void> {
   await stack.client.createPool({ body: { name: "gpu" } });
   await deployProject(stack, { "flows/panels.ts": FLOWS, "towpath.config.ts": CONFIG });
 }
 
-/** Whether a flow has said in its folder that it holds. */
+/** Whether a flow has created its file. */
 export const isHolding = (folder: string) =>
   access(join(folder, "holding")).then(
     () => true,

@@ -15,7 +15,7 @@ const { look } = openBrowsing(async (opened) => {
 
 const folder = () => workFolder(stack);
 
-/** How wide a picture is by itself: 0 where the browser could not read it. */
+/** The natural width of an image. 0 if the browser could not decode it. */
 const widthOf = (picture: Locator) =>
   picture.evaluate((image: { naturalWidth?: number }) => image.naturalWidth ?? Number.NaN);
 
@@ -69,7 +69,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     const { entries } = await stack.client.getLogs({ params: { runId }, query: { limit: 5_000 } });
     const all = entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? entry.count : 1), 0);
     const seen = entries.filter((entry) => entry.kind === "line" && entry.text.includes("still here")).length;
-    // What was said while the journal was full may be missing too.
+    // Lines that were written while the journal was full may be missing.
     expect(all).toBeGreaterThanOrEqual(FLOOD_LINES + 2 + seen);
     expect(faults).toEqual([]);
   });

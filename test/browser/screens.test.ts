@@ -6,7 +6,7 @@ import { routesIn } from "../screens/screens.ts";
 import { seriousFaults } from "./axe.fixture.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
 
-/** What a terminal, a browser or a careless page might be tricked by. */
+/** Texts that could trick a terminal, a browser or a page. */
 const TRICKS = [
   "<img src=x onerror=\"document.title='owned'\"> markup",
   "\\u001b]8;;https://evil.invalid/\\u0007a link of a terminal\\u001b]8;;\\u0007",
@@ -69,7 +69,7 @@ const SCREENS = [
   { path: "/nowhere", ready: "text=Page not found" },
 ] as const;
 
-/** What there is of one run, below its address. */
+/** The screens of one run. */
 const OF_A_RUN = [
   { name: "a run's calls over time", path: "?critical=true", ready: "[data-task]" },
   { name: "a run's calls as a graph", path: "?tasks=graph", ready: "[data-graph-node]" },
@@ -195,7 +195,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-/** Which row of the page's list has the focus; -1: none. */
+/** The index of the focused row. -1: none. */
 const FOCUSED_ROW = "[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)";
 
 test.skipIf(chromiumPath === undefined)(
@@ -214,7 +214,7 @@ test.skipIf(chromiumPath === undefined)(
       for (const key of pairs[names.indexOf(name)]?.split(" ") ?? []) await page.keyboard.press(key);
       await page.locator("nav a[aria-current=page]:visible", { hasText: name }).waitFor();
     };
-    // Whoever leaves a log by `g w` has not asked its lines to run on.
+    // The keys `g w` must not change the wrapping.
     await go("Waits");
     expect(await page.evaluate("localStorage.getItem('towpath.log-wraps')")).toBe(null);
     for (const name of names) await go(name);

@@ -95,7 +95,7 @@ test.skipIf(chromiumPath === undefined)(
     await panel.waitFor({ state: "detached" });
     expect(await completed(runId)).toBe("completed");
     const tuned = await suspendedRun("tune");
-    // What has fields takes no room until it is asked for.
+    // A form with fields is closed until it is opened.
     await panel.getByText("Which rate?").waitFor();
     expect(await panel.getByRole("form").count()).toBe(0);
     await panel.getByRole("button", { name: "Answer: Which rate?" }).click();

@@ -5,16 +5,16 @@ import { followSignInLink } from "../harness/follow-link.ts";
 import { pictureOf, type Screen, type ScreenState, SIZES, statesOf, THEMES, type World } from "./screens.ts";
 import type { Place } from "./worlds.ts";
 
-/** Of 100: pictures are for looking at on a page, and the text in them stays sharp. */
+/** The quality of the pictures, of 100. Text stays sharp. */
 const QUALITY = 82;
 
-/** Where pictures are taken and put. */
+/** The browser that takes pictures, and their folder. */
 export interface Camera {
   readonly browser: Browser;
   readonly folder: string;
 }
 
-/** How the API answers while a picture is taken, instead of as it does. */
+/** The answers of the API in the states other than full and empty. */
 const ANSWERS: Partial<
   Record<ScreenState, { status: number; code: string; title: string; detail: string } | "never">
 > = {
@@ -33,7 +33,7 @@ const ANSWERS: Partial<
   },
 };
 
-/** What the frame of every screen asks, which is answered as ever. */
+/** The request of every screen's frame, which gets its real answer. */
 const FRAME = /\/api\/me$/;
 
 async function answerAs(context: BrowserContext, state: ScreenState): Promise<void> {
@@ -41,7 +41,7 @@ async function answerAs(context: BrowserContext, state: ScreenState): Promise<vo
   if (answer === undefined) return;
   await context.route(/\/api\//, async (route) => {
     if (FRAME.test(route.request().url())) return route.continue();
-    // A request that is never answered ends with its page.
+    // An unanswered request ends with its page.
     if (answer === "never") return;
     const { status, ...problem } = answer;
     const body = {
@@ -73,14 +73,17 @@ async function openPage(
   return page;
 }
 
-/** What tells that a screen has settled in a state. */
+/** A selector for what a screen shows in a state. */
 function readyOf(screen: Screen, state: ScreenState): string {
   if (state === "loading") return "[aria-label='Loading']";
   if (state === "full" || state === "empty") return screen.ready[state];
   return screen.asks === false ? "main h1" : "[role=alert]";
 }
 
-/** Waits until a screen shows its state. @throws Error naming the screen. */
+/**
+ * Waits until a screen shows its state.
+ * @throws Error naming the screen.
+ */
 async function settle(page: Page, args: { screen: Screen; state: ScreenState }): Promise<void> {
   const visible = page.locator(readyOf(args.screen, args.state)).filter({ visible: true });
   try {
@@ -96,7 +99,7 @@ async function settle(page: Page, args: { screen: Screen; state: ScreenState }):
   if (args.screen.comesInParts && args.state === "full") await page.evaluate(UNCHANGED);
 }
 
-/** Ends once what the screen says has been the same for a while: what comes in parts has come then. */
+/** Resolves when the text of the screen has not changed for a while. */
 const UNCHANGED = `new Promise((done) => {
   let said = "";
   const look = () => {
@@ -116,7 +119,10 @@ async function take(page: Page, path: string): Promise<void> {
   await writeFile(path, Buffer.from(data, "base64"));
 }
 
-/** Takes pictures of screens in one state, in each theme. @returns the faults that the pages' consoles told. */
+/**
+ * Takes pictures of screens in one state, in each theme.
+ * @returns The console errors of the pages.
+ */
 export async function shoot(
   camera: Camera,
   args: {

@@ -1,7 +1,7 @@
 /**
- * Takes a picture of every screen in every state, light and dark, from real servers: one with the demo, one with nothing.
+ * Takes a picture of every screen in every state, light and dark, with real servers: one with the demo, one empty.
  * Usage: npm run screenshots -- [FOLDER] [--only SCREEN]... [--state FOLDER] [--small]
- * `--state` names the state folder of a control plane that holds the demo already; else one is filled, which takes a minute.
+ * `--state` is the state folder of a control plane that already has the demo. Otherwise one is started, which takes a minute.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 const executablePath = findChromium();
 if (executablePath === undefined) throw new Error("Pictures of the screens need chromium.");
 const screens = SCREENS.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
-/** Screens of one thing: an empty workspace has none, so that the least is put in first. */
+/** Screens about one thing. An empty workspace has none, so the minimum is created first. */
 const ofOneThing = screens.filter(({ route }) => route.includes("$"));
 
 const NOTHING = { run: "", longLog: "", whole: "", other: "", deployment: "", edited: "" };

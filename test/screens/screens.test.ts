@@ -5,7 +5,7 @@ import { allPictures, routesIn, SCREENS } from "./screens.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const IMAGES = join(ROOT, "docs/images");
-/** What all pictures may weigh together, bytes: everybody who clones the repository fetches them. */
+/** The total size of the pictures, bytes. Everyone who clones the repository downloads them. */
 const PICTURES_BYTES_MAX = 12_000_000;
 
 test("Every screen of the router has its pictures", async () => {

@@ -1,64 +1,63 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 
-/** What a screen may find: all that the demo has, nothing, no answer yet, a failure, a refusal. */
+/** The states of a screen: with the demo, empty, loading, with an error, without permission. */
 export const STATES = ["full", "empty", "loading", "error", "no-permission"] as const;
 
-/** One of them. */
 export type ScreenState = (typeof STATES)[number];
 
-/** How people see it. */
+/** The colour themes. */
 export const THEMES = ["light", "dark"] as const;
 
-/** The window of a desk, and that of a phone. */
+/** The windows of a desktop and of a phone. */
 export const SIZES = { wide: { width: 1280, height: 860 }, phone: { width: 390, height: 844 } } as const;
 
-/** What is in a workspace that screens show: ids and names of things by what they show. */
+/** The things of a workspace that screens show. */
 export interface World {
-  /** A failed run of very many tasks. */
+  /** A failed run with very many tasks. */
   readonly run: string;
   /** A run with a very long log. */
   readonly longLog: string;
-  /** A run with many tasks and a log, and another of the same deployment. */
+  /** A run with many tasks and a log, and another run of the same deployment. */
   readonly whole: string;
   readonly other: string;
   readonly deployment: string;
-  /** A run of it, which takes parameters. */
+  /** A run of `deployment`, with parameters. */
   readonly edited: string;
 }
 
-/** One screen, or one side of it. */
+/** One screen, or a part of it. */
 export interface Screen {
   readonly name: string;
   /** The address as the router has it. */
   readonly route: string;
   readonly path: (world: World) => string;
-  /** What is there once it has settled, if there is all of it; and if there is nothing. */
+  /** A selector for its content, with the demo and in an empty workspace. */
   readonly ready: { readonly full: string; readonly empty: string };
-  /** Whether it asks the control plane for what it shows first. @default true */
+  /** Whether its main content needs a request. @default true */
   readonly asks?: boolean;
-  /** Whether what it shows comes in parts, as the calls of a run do. @default false */
+  /** Whether its content arrives in parts, like the calls of a run. @default false */
   readonly comesInParts?: boolean;
-  /** Leads to the part that is pictured, once the screen has settled with what there is. */
+  /** Moves to the part that is pictured. */
   readonly leads?: (page: Page) => Promise<unknown>;
-  /** What it may find. A part of a screen that has pictures of its own is pictured with all of it alone. @default every state */
+  /** The states to picture. A part with pictures of its own needs only the full state. @default every state */
   readonly states?: readonly ScreenState[];
 }
 
 const press = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true }).click();
 
-/** Opens a dialog of many runs with the first few of the list. */
+/** Selects the first runs of the list, and opens a dialog for them. */
 const askOfRuns = (verb: string) => async (page: Page) => {
   for (const index of [1, 2, 3]) await page.getByRole("checkbox").nth(index).check();
   await press(`${verb} 3 runs`)(page);
   await page.getByRole("dialog").waitFor();
 };
 
-/** Of what stays at the top of a phone's screen, and of a run's page there. */
+/** The height of what stays at the top on a phone, in general and on a run's page. */
 const PHONE_TOP_PX = 64;
 const RUN_TOP_PX = 150;
 
-/** Scrolls until something stands below what stays at the top. */
+/** Scrolls an element below what stays at the top. */
 const scrollTo =
   (selector: string, topPx = PHONE_TOP_PX) =>
   async (page: Page) => {
@@ -66,7 +65,7 @@ const scrollTo =
     await page.evaluate(`window.scrollBy(0, ${top - topPx})`);
   };
 
-/** Parts of screens, and what opens above them: pictured with all that there is. */
+/** Parts of screens, dialogs and menus. They have pictures only of the full state. */
 const PARTS: readonly Screen[] = [
   {
     name: "home-below",
@@ -119,7 +118,7 @@ const PARTS: readonly Screen[] = [
     path: ({ longLog }: World) => `/runs/${longLog}`,
     ready: { full: "[role=log] [data-line]", empty: "" },
     comesInParts: true,
-    // At a desk it stands beside the rest.
+    // On a desktop it is beside the rest.
     leads: async (page: Page) =>
       (page.viewportSize()?.width ?? 0) < SIZES.wide.width &&
       scrollTo("section:has([role=log])", RUN_TOP_PX)(page),
@@ -167,7 +166,7 @@ const PARTS: readonly Screen[] = [
   },
 ].map((part) => ({ ...part, states: ["full"] }));
 
-/** Every screen of the dashboard. A test compares it with the router. */
+/** Every screen of the dashboard. A test compares the list with the router. */
 export const SCREENS: readonly Screen[] = [
   {
     name: "home",
@@ -284,22 +283,22 @@ export const SCREENS: readonly Screen[] = [
   ...PARTS,
 ];
 
-/** What a screen is pictured with. */
+/** The states of which a screen has pictures. */
 export function statesOf(screen: Screen): readonly ScreenState[] {
   return screen.states ?? STATES;
 }
 
-/** The addresses of a router, as they are written in its source. */
+/** The addresses in the source of a router. */
 export function routesIn(source: string): string[] {
   return [...source.matchAll(/^ {2}path: "([^"]+)"/gm)].map(([, path = ""]) => path);
 }
 
-/** Where the picture of a screen lies below the folder of pictures. */
+/** The path of a picture below the folder of pictures. */
 export function pictureOf(screen: Screen, args: { state: ScreenState | "phone"; theme: string }): string {
   return join("screens", `${screen.name}-${args.state}-${args.theme}.webp`);
 }
 
-/** Every picture that there should be: each state at a desk, and all of it on a phone. */
+/** All expected pictures: each state on a desktop, and the full state on a phone. */
 export function allPictures(): string[] {
   return SCREENS.flatMap((screen) =>
     THEMES.flatMap((theme) =>

@@ -5,7 +5,7 @@ import { type Stack, startProcess, startStack, type TestProcess } from "../harne
 import type { World } from "./screens.ts";
 
 const CLI = new URL("../../sdk/cli/src/main.ts", import.meta.url).pathname;
-/** How long the whole demo may take to be made. */
+/** How long the demo may take to start, milliseconds. */
 const SEED_MS = 15 * 60_000;
 
 const FLOW = `
@@ -24,18 +24,18 @@ export default defineConfig({
 });
 `;
 
-/** A control plane to look at. */
+/** A control plane with its client. */
 export interface Place {
   readonly url: string;
   readonly client: Client;
 }
 
-/** The demo, with its workers played. */
+/** The demo, with simulated workers. */
 export interface Full extends Place, AsyncDisposable {
   readonly world: World;
 }
 
-/** Fills a workspace with the demo and plays its workers. */
+/** Starts a workspace with the demo and its simulated workers. */
 export async function openFull(options: { small: boolean }): Promise<Full> {
   const stack = await startStack({ database: "embedded" });
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
@@ -50,7 +50,7 @@ export async function openFull(options: { small: boolean }): Promise<Full> {
   return { ...stack, world: await worldOf(stack.client), [Symbol.asyncDispose]: () => close(stack, demo) };
 }
 
-/** A control plane that holds the demo already. */
+/** A control plane that already has the demo. */
 export async function findFull(folder: string): Promise<Full> {
   const server: { url: string } = JSON.parse(await readFile(join(folder, "control/server.json"), "utf8"));
   const token = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
@@ -86,12 +86,12 @@ async function worldOf(client: Client): Promise<World> {
   return { run, longLog, whole, other: items[1]?.id ?? whole, deployment, edited };
 }
 
-/** A workspace with nothing in it. */
+/** An empty workspace. */
 export function openEmpty(): Promise<Stack> {
   return startStack({ database: "embedded" });
 }
 
-/** Puts one deployment in, and two runs that nobody takes: the least that their own screens need. */
+/** Creates one deployment with two runs that no worker claims: the minimum for their screens. */
 export async function putLeast(stack: Stack): Promise<World> {
   const home = await stack.project({
     "flow.ts": FLOW,

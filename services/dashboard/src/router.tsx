@@ -11,7 +11,7 @@ import { readScheduleSearch } from "./schedules/search.ts";
 const rootRoute = createRootRoute({
   component: Layout,
   notFoundComponent: () => <Empty title="Page not found">Use the navigation to open another page.</Empty>,
-  // Code that could not be fetched or failed is fetched and begun anew.
+  // Code that failed, or could not be loaded, is loaded again with the page.
   errorComponent: ({ error }) => (
     <Failure failure={error} retry={{ refetch: () => window.location.reload() }} />
   ),
@@ -27,7 +27,7 @@ const runs = createRoute({
   path: "/runs",
   validateSearch: readRunSearch,
   loaderDeps: ({ search }) => search,
-  // On its way while the code of the screen is.
+  // Reads the list while the code of the screen loads.
   loader: ({ deps }) => void queryClient.prefetchInfiniteQuery(runsQuery(deps)),
   component: lazyRouteComponent(() => import("./runs/list/runs-page.tsx"), "RunsPage"),
 });
@@ -102,7 +102,7 @@ const states = createRoute({
   component: lazyRouteComponent(() => import("./runs/states-page.tsx"), "StatesPage"),
 });
 
-/** Every screen by its address. Each is a piece of code of its own, fetched when it is first opened. */
+/** The screens by address. Each is a chunk of its own, loaded when it is first opened. */
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     home,

@@ -1,6 +1,6 @@
 import type { DeploymentVersion } from "@towpath/contract";
 
-/** The digest of code, whole or as short as `text`; a link to the commit where its project lets it be known. */
+/** The digest of the code, or its short form in `text`. A link to the commit, if the registry has one. */
 export function CodeDigest({ code, text }: { code: DeploymentVersion["code"]; text: string }) {
   const digest = (
     <code

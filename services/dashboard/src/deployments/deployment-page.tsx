@@ -117,7 +117,7 @@ function Overview({ deployment, schedules }: { deployment: Deployment; schedules
   );
 }
 
-/** One deployment: its runs, what comes next and a form that starts a run; its schedules; its versions and what each changed. */
+/** One deployment: its runs, its schedules, its versions, and a form that starts a run. */
 export function DeploymentPage() {
   useRowKeys();
   const { name } = useParams({ from: "/deployments/$name" });

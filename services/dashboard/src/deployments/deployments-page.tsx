@@ -18,7 +18,7 @@ const STATES_SHOWN = 8;
 const GRID =
   "grid items-center gap-x-4 px-3 grid-cols-[minmax(0,1fr)_auto] md:grid-cols-[minmax(0,1fr)_176px_84px_76px] lg:grid-cols-[minmax(0,1fr)_176px_84px_76px_76px_156px_116px]";
 
-/** When a schedule starts the next run of each deployment, by its name. */
+/** The time of the next scheduled run, by the name of the deployment. */
 function useNextInstants(): ReadonlyMap<string, string> {
   const { data } = useQuery({
     queryKey: ["schedules"],
@@ -92,7 +92,7 @@ function Head() {
   );
 }
 
-/** The deployments of the workspace, how their latest runs ended and when the next one is due. */
+/** The deployments of the workspace, with the states of their latest runs and the time of the next one. */
 export function DeploymentsPage() {
   useRowKeys();
   const query = useDeployments();

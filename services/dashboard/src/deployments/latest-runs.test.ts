@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { failingOf, type LatestRun } from "./latest-runs.ts";
 
-/** A run that began and ended in these minutes of an hour. */
+/** A run that started and ended in these minutes of an hour. */
 function run(state: LatestRun["state"], from: number, to: number | null): LatestRun {
   const at = (minute: number) => `2026-03-01T10:${String(minute).padStart(2, "0")}:00Z`;
   return {

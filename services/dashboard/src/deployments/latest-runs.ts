@@ -1,19 +1,19 @@
 import { isFinalRunState, type LatestRuns } from "@towpath/contract";
 
-/** The latest runs of a deployment, and how long they usually take. */
+/** The latest runs of a deployment, and their usual duration. */
 export type Latest = Omit<LatestRuns["items"][number], "deployment">;
 
 /** One of the latest runs of a deployment. */
 export type LatestRun = Latest["runs"][number];
 
-/** What has come to its own end, the latest first: what somebody has cancelled tells nothing of how a deployment does. */
+/** The runs that ended by themselves, the latest first. A cancelled run says nothing about its deployment. */
 function endedOf(runs: readonly LatestRun[]): LatestRun[] {
   return runs
     .filter(({ state }) => isFinalRunState(state) && state !== "cancelled")
     .toSorted((a, b) => (b.endedAt ?? "").localeCompare(a.endedAt ?? ""));
 }
 
-/** The runs of a deployment that have failed since it last completed, the latest first. */
+/** The runs that have failed since the last completed run, the latest first. */
 export function failingOf(runs: readonly LatestRun[]): LatestRun[] {
   const ended = endedOf(runs);
   const completed = ended.findIndex(({ state }) => state === "completed");

@@ -3,7 +3,7 @@ import { elapsed } from "../kernel/format.ts";
 import { StateShape } from "../runs/state-badge.tsx";
 import type { LatestRun } from "./latest-runs.ts";
 
-/** How a deployment's latest runs ended, the newest at the right. Each leads to its run. */
+/** The states of the latest runs, the newest at the right. Each is a link to its run. */
 export function RecentStates({ runs }: { runs: readonly LatestRun[] }) {
   return (
     <span className="relative flex items-center gap-0.5">

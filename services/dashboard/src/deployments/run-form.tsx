@@ -11,13 +11,13 @@ import { Refusal } from "../kernel/standing.tsx";
 import { ParameterFields } from "../runs/rerun/parameter-fields.tsx";
 import { answerOf, fieldsOf } from "../runs/waits/answer-fields.ts";
 
-/** Starts a run with parameters that the deployment's schema asks for. */
+/** A form that starts a run. Its fields come from the parameter schema of the deployment. */
 export function RunForm({ deployment }: { deployment: Deployment }) {
   const may = useMay("run");
   const navigate = useNavigate();
   const prefix = useId();
   const [texts, setTexts] = useState<{ [name: string]: string }>({});
-  // A schema without properties asks for nothing that a form could name.
+  // A schema without properties has no named fields.
   const fields = fieldsOf(deployment.parameters).filter((field) => field.name !== "");
   const start = useMutation({
     mutationFn: async (form: FormData) =>

@@ -16,7 +16,7 @@ const KIND = (change: SpecChange) => {
   return { mark: "~", word: "changed", colour: "text-warn" };
 };
 
-/** In which fields two specs differ, one below another. */
+/** The fields in which two specs differ. */
 export function SpecChanges({ changes }: { changes: readonly SpecChange[] }) {
   if (changes.length === 0) return <p className="p-3 text-faint">Only the signing time.</p>;
   return (

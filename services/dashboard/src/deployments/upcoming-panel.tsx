@@ -9,7 +9,7 @@ import { zoneOf } from "../schedules/timing-words.ts";
 
 const EACH = 6;
 const LISTED = 6;
-/** Of so many schedules the instants are looked up. */
+/** Schedules whose next times are read, at most. */
 const SCHEDULES_MAX = 8;
 
 async function instantsOf(schedule: Schedule, signal: AbortSignal) {
@@ -18,7 +18,7 @@ async function instantsOf(schedule: Schedule, signal: AbortSignal) {
   return items.map(({ at }) => ({ schedule, at }));
 }
 
-/** When schedules will start its next runs. */
+/** The next runs of these schedules. */
 export function UpcomingPanel({ schedules }: { schedules: readonly Schedule[] }) {
   const going = schedules.filter((one) => !one.paused && one.fault === null).slice(0, SCHEDULES_MAX);
   const query = useQuery({

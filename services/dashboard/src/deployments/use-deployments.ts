@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { client } from "../kernel/client.ts";
 
-/** Deployments that are asked for at once. */
+/** Deployments that one request reads. */
 const LISTED = 200;
 
 /**
- * The workspace's deployments by name.
- * @param a.enabled whether they are asked for yet; what a screen is about comes first. @default true
+ * The deployments of the workspace, by name.
+ * @param args.enabled false delays the request until the main content of a screen has been read.
+ * @default true
  */
 export function useDeployments({ enabled = true } = {}) {
   return useQuery({

@@ -4,14 +4,14 @@ import { client } from "../kernel/client.ts";
 import type { Known } from "../kernel/standing.tsx";
 import type { Latest } from "./latest-runs.ts";
 
-/** So many runs tell how a deployment does. */
+/** Runs that are read of each deployment. */
 const EACH = 12;
 
-/** The latest runs of deployments by their names. */
+/** The latest runs, by the name of the deployment. */
 export type LatestByName = ReadonlyMap<string, Latest>;
 const NONE: LatestByName = new Map();
 
-/** The latest runs of each of these deployments, as far as they are known. */
+/** The latest runs of each of these deployments. */
 export function useLatestRuns(
   deployments: readonly Pick<Deployment, "name">[] | undefined,
 ): Known<LatestByName> {
@@ -26,7 +26,7 @@ export function useLatestRuns(
   return { data: names === "" ? NONE : data, error, refetch };
 }
 
-/** How long runs of a deployment usually take, milliseconds, as it was when the page was opened; null while nobody knows. */
+/** The usual duration of a deployment's runs when the page was opened, milliseconds. Null if unknown. */
 export function useUsualMs(deployment: string): number | null {
   const { data } = useQuery({
     queryKey: ["usual", deployment],

@@ -10,7 +10,7 @@ import { Shown } from "../kernel/standing.tsx";
 import { entryText } from "./code.ts";
 import { SpecChanges } from "./spec-changes.tsx";
 
-/** What a digest is, by the kind of code it pins. */
+/** The name of a digest, by the kind of code. */
 const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
   git: "Commit",
   "oci-layout": "Digest of the image",
@@ -119,7 +119,7 @@ function Since({
   );
 }
 
-/** One version: its code, who deployed it, whether a worker has verified it, and what it changed. */
+/** One version: its code, its author, its signature, and the changes of its spec. */
 export function VersionPanel({
   name,
   version,

@@ -48,7 +48,7 @@ function VersionRow({
   );
 }
 
-/** The versions of a deployment, newest first, and one of them beside. */
+/** The versions of a deployment, newest first, and the details of one of them. */
 export function VersionsTab({
   name,
   latest,

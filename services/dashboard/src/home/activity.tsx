@@ -4,14 +4,14 @@ import { bothZones, clockTime, counted, duration, localTime, zoneName } from "..
 import { Panel } from "../kernel/panel.tsx";
 import { StateShape } from "../runs/state-badge.tsx";
 
-/** What is drawn alike: the first of the states gives its shape. */
+/** States that are drawn alike. The first state gives the shape. */
 interface Layer {
   readonly states: readonly [RunState, ...RunState[]];
   readonly name: string;
   readonly look: string;
 }
 
-/** From the bottom up: failures stand on top, hatched in a strong colour. What went well is quiet. */
+/** From bottom to top. Failures are on top, in a strong colour. Completed runs have a quiet colour. */
 const LAYERS: readonly Layer[] = [
   { states: ["completed"], name: "completed", look: "bg-done" },
   { states: ["cancelled"], name: "cancelled", look: "bg-edge" },
@@ -76,7 +76,7 @@ function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
   );
 }
 
-/** How each layer is drawn, and how many runs it has in all. */
+/** The legend: how each layer is drawn, and its number of runs. */
 function Legend({ stretches }: { stretches: readonly Stretch[] }) {
   return (
     <ul
@@ -102,7 +102,7 @@ function Legend({ stretches }: { stretches: readonly Stretch[] }) {
   );
 }
 
-/** What became of the runs of the last day, by when they were created. Each bar leads to its runs. */
+/** The runs of the last day, by creation time and outcome. Each bar is a link to its runs. */
 export function Activity({ overview }: { overview: Overview }) {
   const stretches = stretchesOf(overview);
   const most = Math.max(1, ...stretches.map((one) => one.total));

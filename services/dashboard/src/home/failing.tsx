@@ -13,14 +13,14 @@ import { StateShape } from "../runs/state-badge.tsx";
 const SHOWN = 6;
 const STATES_SHOWN = 8;
 
-/** A deployment that fails, with its latest runs and those of them that failed since it last completed. */
+/** A failing deployment, with its latest runs, and those that have failed since the last completed one. */
 export interface Failing {
   readonly deployment: string;
   readonly runs: readonly LatestRun[];
   readonly failed: readonly LatestRun[];
 }
 
-/** The deployments whose latest run to end has failed, the latest first. */
+/** The deployments whose last finished run failed, the latest failure first. */
 export function failingDeployments(latest: LatestByName): Failing[] {
   return [...latest]
     .map(([deployment, { runs }]) => ({ deployment, runs, failed: failingOf(runs) }))
@@ -28,7 +28,7 @@ export function failingDeployments(latest: LatestByName): Failing[] {
     .toSorted((a, b) => (b.failed[0]?.endedAt ?? "").localeCompare(a.failed[0]?.endedAt ?? ""));
 }
 
-/** What went wrong, in a line. */
+/** The error, in one row. */
 function What({ run }: { run: LatestRun }) {
   const { data: failure, error: unread } = useFailure(run.id, run.state);
   const error = failure?.task?.error ?? failure?.error;
@@ -85,7 +85,7 @@ function FailingRow({ one }: { one: Failing }) {
   );
 }
 
-/** The deployments that fail, as many as a glance takes in. */
+/** The first failing deployments. */
 function FailingRows({ failing }: { failing: readonly Failing[] }) {
   if (failing.length === 0)
     return (
@@ -112,7 +112,7 @@ function FailingRows({ failing }: { failing: readonly Failing[] }) {
   );
 }
 
-/** What fails now: one press leads to the run, which opens at its root cause. */
+/** The failing deployments. Each is a link to its latest failed run, which opens at the root cause. */
 export function FailingPanel({ query }: { query: Known<readonly Failing[]> }) {
   return (
     <Panel

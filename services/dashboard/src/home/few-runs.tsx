@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { Panel } from "../kernel/panel.tsx";
 import { type Known, Shown } from "../kernel/standing.tsx";
 
-/** The first of the runs in some states, and the way to all of them. */
+/** The first runs in some states, and a link to all of them. */
 export function FewRuns({
   title,
   note,
@@ -15,14 +15,14 @@ export function FewRuns({
   children,
 }: {
   title: string;
-  /** Which are the first. */
+  /** Which runs come first. */
   note?: string;
   query: Known<readonly RunSummary[]>;
-  /** The states, with commas between them. */
+  /** The states, separated by commas. */
   state: string;
-  /** What the link to all of them says. */
+  /** The text of the link to all runs. */
   all: string;
-  /** What stands there when there is none. */
+  /** Shown if there are no runs. */
   none: ReactNode;
   children: (runs: readonly RunSummary[]) => ReactNode;
 }) {

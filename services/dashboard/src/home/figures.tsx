@@ -13,14 +13,14 @@ const FIGURES: readonly { name: string; states: string; shape: RunState }[] = [
   { name: "Completed, 24 h", states: "completed", shape: "completed" },
 ];
 
-/** How many runs stand in these states. */
+/** The number of runs in these states. */
 function countOf(overview: Overview, args: { states: string; ended: boolean }): number {
   const wanted = args.states.split(",");
   const rows = args.ended ? overview.activity : overview.live;
   return rows.reduce((sum, row) => sum + (wanted.includes(row.state) ? row.runs : 0), 0);
 }
 
-/** How many runs failed, run, wait and completed. Each leads to them. */
+/** The numbers of failed, running, waiting and completed runs. Each is a link to the runs. */
 export function Figures({ overview }: { overview: Overview }) {
   return (
     <div className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-4">

@@ -36,7 +36,7 @@ function Step({
   );
 }
 
-/** A key that may do all that the commands ask: make the worker its own key, deploy, start a run. */
+/** Creates a key that permits all commands of these steps: create the worker's key, deploy, start a run. */
 function useFirstKey() {
   return useMutation({
     mutationFn: async () => {
@@ -46,7 +46,7 @@ function useFirstKey() {
   });
 }
 
-/** The first run as it goes, and the way on from here once it has ended. */
+/** The first run. After it has ended, a button opens the workspace. */
 function FirstRun({ run, onDone }: { run: RunSummary | undefined; onDone: () => void }) {
   if (run === undefined) return null;
   const ended = isFinalRunState(run.state);
@@ -65,8 +65,8 @@ function FirstRun({ run, onDone }: { run: RunSummary | undefined; onDone: () => 
 }
 
 /**
- * From nothing to the first run, in three commands with a real key. Turns live when the first worker connects, and stays
- * until that run has been seen to its end.
+ * The way from an empty workspace to the first run, in three commands with a real key. It updates when the first worker
+ * connects, and stays until the first run has ended.
  */
 export function FirstSteps({
   online,

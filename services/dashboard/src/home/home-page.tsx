@@ -21,7 +21,7 @@ import { WaitingForYou } from "./waiting-for-you.tsx";
 
 const COLUMN = "max-lg:contents lg:flex lg:min-w-0 lg:flex-col lg:gap-4";
 
-/** Where a panel stands on a phone. */
+/** Gives a panel its position on a phone. */
 function Placed({ order, children }: { order: string; children: ReactNode }) {
   return <div className={`min-w-0 empty:hidden ${order}`}>{children}</div>;
 }
@@ -31,7 +31,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
   const deployments = useDeployments();
   const latest = useLatestRuns(deployments.data?.items);
   const failing = useMemo(() => latest.data && failingDeployments(latest.data), [latest.data]);
-  // Whose runs to ask for is known first.
+  // The names of the deployments are needed to read their latest runs.
   const { error, refetch } = deployments.data ? latest : deployments;
   const count = failing?.length ?? 0;
   return (
@@ -44,7 +44,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
       <div className="flex flex-col gap-4">
         <Figures overview={overview} />
         <Restored overview={overview} />
-        {/* Two columns at a desk; on a phone one, in the order in which somebody who was called asks. */}
+        {/* Two columns on a wide screen. One column on a phone, in the order of an on-call person's questions. */}
         <div className="grid items-start gap-4 lg:grid-cols-2">
           <div className={COLUMN}>
             <FailingPanel query={{ data: failing, error, refetch }} />
@@ -75,9 +75,9 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
   );
 }
 
-/** How the workspace stands at a glance; before its first run, how to get there. */
+/** The state of the workspace. Before its first run: the first steps. */
 export function HomePage() {
-  // Whoever came before the first run sees it through here.
+  // A reader who came before the first run stays in the first steps until it has ended.
   const [begins, setBegins] = useState(false);
   const overview = useQuery({
     queryKey: ["overview"],

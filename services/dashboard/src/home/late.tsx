@@ -7,7 +7,7 @@ import { FewRuns } from "./few-runs.tsx";
 
 const SHOWN = 5;
 
-/** The states of a run that is due and has not begun: the more urgent first. */
+/** The states of a run that is due and has not started, the more urgent first. */
 const ORDER: readonly RunState[] = ["blocked", "ready"];
 const DUE = ORDER.join(",");
 
@@ -15,7 +15,7 @@ function urgency(run: RunSummary): number {
   return run.labels.includes("late") ? -1 : ORDER.indexOf(run.state);
 }
 
-/** Those that have waited longest in each state: however many are blocked, they hide none that is late. */
+/** The runs that have waited longest, per state: blocked runs must not hide late ones. */
 async function longestWaiting(signal: AbortSignal): Promise<RunSummary[]> {
   const pages = await Promise.all(
     ORDER.map((state) => client.listRuns({ query: { state, order: "oldest", limit: SHOWN } }, { signal })),
@@ -23,7 +23,7 @@ async function longestWaiting(signal: AbortSignal): Promise<RunSummary[]> {
   return pages.flatMap((page) => page.items);
 }
 
-/** What is due and has not begun, each with its reason: late ones first. */
+/** The runs that are due and have not started, each with the reason. Late ones first. */
 export function LatePanel() {
   const query = useQuery({
     queryKey: ["runs", "oldest", DUE],

@@ -8,11 +8,11 @@ const SHOWN_MAX = 50;
 function Workers({ pool }: { pool: Pool }) {
   if (pool.workersOnline > 0)
     return <span className="text-good">✓ {counted(pool.workersOnline, "worker")} online</span>;
-  // A pool without workers matters when something waits in it.
+  // A pool without workers is a problem only if runs wait in it.
   return <span className={pool.ready > 0 ? "text-bad" : "text-faint"}>✗ no worker online</span>;
 }
 
-/** Which pools have workers, and what they are busy with: those where something waits for a worker first. */
+/** The pools with their workers and runs. Pools whose runs wait for a worker come first. */
 export function PoolHealth({ pools }: { pools: readonly Pool[] }) {
   const stuck = (pool: Pool) => (pool.workersOnline === 0 && pool.ready > 0 ? 0 : 1);
   return (

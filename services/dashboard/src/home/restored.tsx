@@ -3,14 +3,14 @@ import type { Overview } from "@towpath/contract";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 
-/** Where runs are that were lost since a restore. */
+/** The search for runs that were lost since a restore. */
 const LOST = { state: "crashed", cause: "lost" };
 
 function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** That the control plane's database went back lately, and what of it is unknown. Nothing while it did not. */
+/** Reports that the control plane's database was restored lately, and which outcomes are unknown. */
 export function Restored({ overview: { restored } }: { overview: Overview }) {
   if (restored === null) return null;
   const { at, offered, unknownAttempts, unknownOutcomes } = restored;

@@ -37,12 +37,12 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
   );
 }
 
-/** What runs now, those asked for first at the top, and how far each is of what runs of its deployment usually take. */
+/** The running runs, oldest first, each with its duration and the usual duration. */
 export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
   const now = useNow(true);
   const query = useQuery({
     queryKey: ["runs", "oldest", GOING],
-    // What hangs is among those that were asked for first: of the newest it would never be one.
+    // A run that hangs is among the oldest runs, never among the newest.
     queryFn: ({ signal }) =>
       client.listRuns({ query: { state: GOING, order: "oldest", limit: SHOWN } }, { signal }),
   });

@@ -5,10 +5,10 @@ import { Panel } from "../kernel/panel.tsx";
 import { QuestionRows } from "../runs/waits/question-rows.tsx";
 import { useWaits, waitsIn } from "../runs/waits/use-waits.ts";
 
-/** Questions that are shown; the others are a click away. */
+/** Questions that are shown. A link opens the others. */
 const SHOWN = 4;
 
-/** What runs ask of whoever reads this, the first asked first. Nothing while they ask nothing. */
+/** The questions that the reader can answer, oldest first. Nothing if there are none. */
 export function WaitingForYou() {
   const me = useMe();
   const { data } = useWaits("questions");

@@ -110,7 +110,7 @@ function KeyRow({ row }: { row: Key }) {
   );
 }
 
-/** The keys of the workspace: who may call, and what for. */
+/** The keys of the workspace with their roles. */
 export function KeysPage() {
   const may = useMay("admin");
   const [making, setMaking] = useState(false);

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type Me, type Permission, ROLES } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 
-/** Who is signed in here; undefined until that is known, and when nobody is. */
+/** The signed-in key and its workspace. Undefined until it is known, and if nobody is signed in. */
 export function useMe(): Me | undefined {
   return useQuery({
     queryKey: ["me"],
@@ -11,7 +11,7 @@ export function useMe(): Me | undefined {
   }).data;
 }
 
-/** Whether the reader may do what a route asks this permission for. The server decides; this only hides what it would refuse. */
+/** Whether the reader's role has a permission. The server decides; this only hides what it would reject. */
 export function useMay(permission: Permission): boolean {
   const me = useMe();
   const granted: readonly Permission[] = me ? ROLES[me.key.role] : [];

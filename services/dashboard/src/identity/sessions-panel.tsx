@@ -6,7 +6,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Refusal, ROW_HEIGHTS, Shown } from "../kernel/standing.tsx";
 
-/** Signs this browser out, or ends the session of another one. */
+/** Signs this browser out, or ends the session of another browser. */
 function EndButton({ row }: { row: BrowserSession }) {
   const cache = useQueryClient();
   const end = useMutation({
@@ -44,7 +44,7 @@ function SessionRow({ row }: { row: BrowserSession }) {
   );
 }
 
-/** The signed-in browsers: all of the workspace for an admin, else those of the reader's key. */
+/** The signed-in browsers: for an admin those of the workspace, for others those of their own key. */
 export function SessionsPanel() {
   const query = useQuery({
     queryKey: ["sessions"],

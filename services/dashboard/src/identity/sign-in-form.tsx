@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import { Button } from "../kernel/button.tsx";
 import { needsSignIn } from "./needs-sign-in.ts";
 
-/** Trades a key for a one-time link on this very server, presses its button, and loads the present page again. */
+/** Exchanges a key for a one-time sign-in link, uses the link, and reloads the page. */
 async function signIn(key: string): Promise<void> {
   const { url } = await createClient({
     url: window.location.origin,
@@ -20,7 +20,7 @@ async function signIn(key: string): Promise<void> {
   window.location.reload();
 }
 
-/** Signs a browser in with an API key, which is used once and kept nowhere. */
+/** Signs a browser in with an API key. The key is used once and not stored. */
 export default function SignInForm() {
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);

@@ -1,8 +1,8 @@
 const LOOKS = { accent: "bg-accent", warn: "bg-warn", bad: "bg-bad" } as const;
 
 /**
- * How much of something there is, as a bar. With a label it is read to whoever cannot see it; without one it only shows what
- * stands beside it in words. Browsers draw `meter` and `progress` each in their own way, and half as high as asked.
+ * A quantity as a bar. With a label, screen readers read it. Without one, it only illustrates the text beside it.
+ * Browsers draw `meter` and `progress` differently, and half as high as requested.
  */
 export function Bar({
   value,
@@ -17,7 +17,7 @@ export function Bar({
   label?: string;
   role?: "meter" | "progressbar";
   look?: keyof typeof LOOKS;
-  /** Its size. */
+  /** Classes for its size. */
   className: string;
 }) {
   const share = max > 0 ? Math.min(1, Math.max(0, value / max)) : 0;

@@ -7,7 +7,7 @@ const LOOKS = {
   quiet: "border-transparent text-soft hover:bg-hover hover:text-ink",
 } as const;
 
-/** A button. `accent` at most once on a screen, for what most people came to do. */
+/** A button. At most one button of a screen has the look `accent`: the main action. */
 export function Button({
   look = "plain",
   className = "",

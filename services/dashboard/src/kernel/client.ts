@@ -1,4 +1,4 @@
 import { createClient } from "@towpath/client";
 
-/** Calls to the control plane that served this page, with the session's cookie. */
+/** The client of the control plane that served this page. It uses the session's cookie. */
 export const client = createClient({ url: window.location.origin });

@@ -1,10 +1,10 @@
 import { useSyncExternalStore } from "react";
 import { nowMs } from "./live/clock.ts";
 
-// What runs in a worker of the browser needs the time without what draws pages.
+// The shared worker needs the time without React.
 export { nowMs };
 
-/** Whoever hears of each second. One timer serves all of a page. */
+/** One timer serves the whole page. */
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
@@ -23,17 +23,19 @@ function onSecond(listener: () => void): () => void {
 
 const never = () => () => undefined;
 
-/** What `read` makes of the time, looked at each second while `ticking`: renders again only when that is something else. */
+/**
+ * The value of `read` for the current time. While `ticking`, it is computed each second, and a change renders again.
+ */
 export function useTimed<Made extends string | number>(read: (now: number) => Made, ticking: boolean): Made {
   return useSyncExternalStore(ticking ? onSecond : never, () => read(nowMs()));
 }
 
-/** An instant to the second: what is made of it is the same however often it is looked at within one. */
+/** An instant, rounded down to the second. */
 export function wholeSecond(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }
 
-/** The time to the second, which renders again with each while `ticking`, so that durations grow. */
+/** The time in whole seconds. While `ticking`, each second renders again. */
 export function useNow(ticking: boolean): number {
   return useTimed(wholeSecond, ticking);
 }

@@ -1,7 +1,7 @@
 import { Copy } from "lucide-react";
 import { useRef, useState } from "react";
 
-/** A line to copy: a command, a key. */
+/** A text to copy: a command or a key. */
 export function CopyLine({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
   const line = useRef<HTMLElement>(null);
@@ -10,7 +10,7 @@ export function CopyLine({ text }: { text: string }) {
       await navigator.clipboard.writeText(text);
       setCopied(true);
     } catch {
-      // Without TLS browsers keep the clipboard to themselves: what is chosen can be copied by hand.
+      // Without TLS, browsers block the clipboard. The selected text can be copied by hand.
       if (line.current !== null) window.getSelection()?.selectAllChildren(line.current);
     }
   };

@@ -1,7 +1,7 @@
 import { ChevronDown } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
 
-/** A field that opens what can be chosen below it. A press elsewhere or Escape closes it. */
+/** A field that opens a list of choices. Escape, or a click outside, closes it. */
 export function Dropdown({
   label,
   summary,
@@ -10,7 +10,7 @@ export function Dropdown({
 }: {
   label: string;
   summary: ReactNode;
-  /** On which side what opens keeps to the field. */
+  /** The side on which the list is aligned with the field. */
   align?: "left" | "right";
   children: ReactNode;
 }) {

@@ -5,7 +5,7 @@ import { CopyLine } from "./copy-line.tsx";
 import { Labelled } from "./labelled.tsx";
 import { Refusal } from "./standing.tsx";
 
-/** The field `name` of a form that makes something people name. */
+/** The field `name` of a form that creates something with a name. */
 export function NameField({ placeholder }: { placeholder: string }) {
   return (
     <Labelled name="Name">
@@ -21,7 +21,7 @@ export function NameField({ placeholder }: { placeholder: string }) {
   );
 }
 
-/** How a form of a dialog ends: why it was refused, then to leave it or to do what it is for. */
+/** The end of a dialog's form: the error, a button that closes the dialog, and one that submits. */
 export function FormEnd({
   does,
   make,
@@ -44,7 +44,7 @@ export function FormEnd({
   );
 }
 
-/** A secret that is shown once, and what is said of it. */
+/** A secret that is shown once, with an explanation. */
 export function ShownOnce({
   secret,
   onClose,

@@ -2,7 +2,7 @@ import { durationText } from "@towpath/contract";
 
 export { durationText as duration };
 
-/** How long something has taken so far, or took, in milliseconds; null when it has not begun. */
+/** The duration until now or until the end, milliseconds. Null before the start. */
 export function elapsedMs(span: {
   startedAt: string | null;
   endedAt: string | null;
@@ -13,7 +13,7 @@ export function elapsedMs(span: {
   return Math.max(0, end - Date.parse(span.startedAt));
 }
 
-/** How long something has taken so far, or took. */
+/** The duration until now or until the end, as a text. */
 export function elapsed(span: { startedAt: string | null; endedAt: string | null; now: number }): string {
   const ms = elapsedMs(span);
   return ms === null ? "" : durationText(ms);
@@ -26,7 +26,7 @@ const STEPS = [
   { unit: "s", ms: 1_000 },
 ] as const;
 
-/** A distance from now in its largest unit: `5 min ago`, `in 2 h`, `now`. */
+/** A time relative to now, in its largest unit: `5 min ago`, `in 2 h`, `now`. */
 export function ago(ms: number): string {
   const size = Math.abs(ms);
   const step = STEPS.find((one) => size >= one.ms);
@@ -37,7 +37,7 @@ export function ago(ms: number): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Instants in one form. A format is made once: that takes as long as a hundred uses of it, and a list has hundreds. */
+/** Formats an instant. Formats are cached: creating one takes as long as using it a hundred times. */
 function format(instant: Date, options: Intl.DateTimeFormatOptions): string {
   const name = JSON.stringify(options);
   const found = formats.get(name) ?? new Intl.DateTimeFormat("en-GB", options);
@@ -52,14 +52,14 @@ const CLOCK: Intl.DateTimeFormatOptions = {
   hourCycle: "h23",
 };
 
-/** The time of day of an instant, in the reader's zone, with milliseconds. */
+/** The time of day in the reader's zone, with milliseconds. */
 export function timeOfDay(instant: string): string {
   const date = new Date(instant);
   const clock = format(date, CLOCK);
   return `${clock}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-/** The hour and minute of an instant, in the reader's zone. */
+/** The hour and minute in the reader's zone. */
 export function clockTime(instant: string): string {
   return format(new Date(instant), { hour: "2-digit", minute: "2-digit" });
 }
@@ -74,12 +74,12 @@ const LOCAL: Intl.DateTimeFormatOptions = {
   timeZoneName: "short",
 };
 
-/** An instant in the reader's zone, and the zone's name. */
+/** A date and time in the reader's zone, with the name of the zone. */
 export function localTime(instant: string): string {
   return format(new Date(instant), LOCAL);
 }
 
-/** An instant on the clocks of a zone, with the zone's own name. */
+/** A date and time in a given zone, with the name of the zone. */
 export function timeIn(instant: string, zone: string): string {
   const options = { ...LOCAL, year: "numeric", timeZone: zone, timeZoneName: "short" } as const;
   return format(new Date(instant), options);
@@ -87,11 +87,11 @@ export function timeIn(instant: string, zone: string): string {
 
 /** The short name of the reader's zone at an instant, milliseconds since 1970: `CET`, `GMT+5:30`. */
 export function zoneName(ms: number): string {
-  // A format with nothing but the zone writes the day before it.
+  // A format with only the zone name puts the date in front of it.
   return format(new Date(ms), { timeZoneName: "short" }).split(", ")[1] ?? "";
 }
 
-/** An instant in the reader's zone, in UTC, and in the zone of what it belongs to, a line each. */
+/** An instant in the reader's zone, in UTC, and in another zone if one is given. One row each. */
 export function bothZones(instant: string, zone?: string): string {
   const local = format(new Date(instant), { ...LOCAL, year: "numeric" });
   const lines = [local, instant.replace("T", " ").replace("Z", " UTC")];
@@ -103,7 +103,7 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A size as people read it: `340 B`, `1.2 KB`. */
+/** A size: `340 B`, `1.2 KB`. */
 export function bytes(size: number): string {
   if (size < 1000) return `${size} B`;
   if (size < 1_000_000) return `${(size / 1000).toFixed(1)} KB`;

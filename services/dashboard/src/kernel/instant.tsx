@@ -2,8 +2,8 @@ import { useTimed, wholeSecond } from "./clock.ts";
 import { ago, bothZones, elapsed, localTime, timeOfDay, zoneName } from "./format.ts";
 
 /**
- * An instant as people read it: how long ago, or the time with its zone. Hovering tells it in the reader's zone, in UTC, and in
- * the zone of what it belongs to, such as a schedule's.
+ * An instant: relative to now, or as an absolute time with its zone. The tooltip shows it in the reader's zone, in UTC,
+ * and in `zone`.
  */
 export function Instant({
   at,
@@ -22,7 +22,7 @@ export function Instant({
   );
 }
 
-/** The time of day of an instant to the millisecond, with the reader's zone. Hovering tells the whole of it, and in UTC. */
+/** The time of day with milliseconds, in the reader's zone. The tooltip adds the date and UTC. */
 export function TimeOfDay({ at }: { at: string }) {
   return (
     <time dateTime={at} title={bothZones(at)} className="tabular-nums">
@@ -31,7 +31,7 @@ export function TimeOfDay({ at }: { at: string }) {
   );
 }
 
-/** How long something has taken so far, growing each second, or took; `none` while it has not begun. */
+/** The duration until the end, or until now, growing each second. Before the start: `none`. */
 export function Elapsed({
   startedAt,
   endedAt,

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "react";
 
-/** The first key of each pair, and how long it waits for the second, milliseconds. */
+/** The first key of every pair, and how long it waits for the second key, milliseconds. */
 const PAIRS_BEGIN = "g";
 const PAIR_MS = 1_000;
 
@@ -14,7 +14,7 @@ function isTyping(target: EventTarget | null): boolean {
   );
 }
 
-/** What a person pressed: `j`, `?`, `mod+k`. Null for keys with other modifiers, and while somebody types. */
+/** The name of the pressed key: `j`, `?`, `mod+k`. Null for other modifiers, and while the reader types in a field. */
 function pressed(event: KeyboardEvent): string | null {
   if (event.metaKey || event.ctrlKey) return `mod+${event.key.toLowerCase()}`;
   if (event.altKey || isTyping(event.target)) return null;
@@ -22,8 +22,8 @@ function pressed(event: KeyboardEvent): string | null {
 }
 
 /**
- * Does what the reader asks by keyboard, anywhere on the page but in fields and open dialogs. Keys are single (`j`), a pair (`g r`), or with
- * ⌘ or Ctrl (`mod+k`).
+ * Binds keys for the whole page. They do not work in fields and open dialogs. A key is single (`j`), a pair (`g r`), or
+ * has ⌘ or Ctrl (`mod+k`).
  */
 export function useKeys(keys: Readonly<Record<string, () => void>>): void {
   const latest = useRef(keys);
@@ -31,11 +31,11 @@ export function useKeys(keys: Readonly<Record<string, () => void>>): void {
   useEffect(() => {
     let first: { key: string; at: number } | null = null;
     const onKey = (event: KeyboardEvent) => {
-      // Whoever leaves a field can go on by keys: they would be typed into it otherwise.
+      // After Escape, keys work again and are not typed into the field.
       if (event.key === "Escape" && isTyping(event.target)) (event.target as HTMLElement).blur();
       const key = pressed(event);
       if (key === null || document.querySelector(OPEN_DIALOG)) return;
-      // The second key of a pair is nothing by itself: `g w` leaves the wrapping of a log as it is.
+      // The second key of a pair has no effect of its own: `g w` does not change the wrapping of a log.
       const isSecond = first?.key === PAIRS_BEGIN && event.timeStamp - first.at < PAIR_MS;
       const act = latest.current[isSecond ? `${PAIRS_BEGIN} ${key}` : key];
       first = { key, at: event.timeStamp };
@@ -48,7 +48,7 @@ export function useKeys(keys: Readonly<Record<string, () => void>>): void {
   }, []);
 }
 
-/** Moves the focus along the rows of the page's list with `j` and `k`; Enter opens a row, as on any link. */
+/** The keys `j` and `k` move the focus along the rows of a list. Enter opens a row. */
 export function useRowKeys(): void {
   const move = (by: number) => {
     const rows = [...document.querySelectorAll<HTMLElement>("[data-row]")];

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** A field of a form under its name. */
+/** A form field with its name. */
 export function Labelled({
   name,
   hint,

@@ -1,7 +1,7 @@
 import { Dialog } from "@base-ui/react/dialog";
 import type { ReactNode } from "react";
 
-/** Something to be decided before the page goes on. Escape, or a press beside it, leaves it. */
+/** A modal dialog. Escape, or a click outside, closes it. */
 export function Modal({
   title,
   wide = false,

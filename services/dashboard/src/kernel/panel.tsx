@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { type Mark, useTab } from "./tab.ts";
 
-/** A part of a screen under a heading, with what can be done to it at the right. */
+/** A part of a screen with a heading, and its actions at the right. */
 export function Panel({
   title,
   note,
@@ -29,7 +29,7 @@ export function Panel({
   );
 }
 
-/** The head of a screen: what it shows, and what can be done here. The browser's tab has its name. */
+/** The head of a screen: its title and actions. It also names the browser tab. */
 export function PageHead({
   title,
   tab = title,
@@ -38,7 +38,7 @@ export function PageHead({
   children,
 }: {
   title: string;
-  /** What the tab is called instead. */
+  /** The name of the tab. @default the title */
   tab?: string;
   mark?: Mark | undefined;
   note?: ReactNode;
@@ -56,7 +56,7 @@ export function PageHead({
   );
 }
 
-/** Facts in two lines each: a small name, its value. */
+/** Facts with a small name above each value. */
 export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode])[] }) {
   return (
     <dl className="flex flex-wrap gap-x-6 gap-y-2">

@@ -3,17 +3,17 @@ import type { FeedChanges } from "@towpath/contract";
 import { nowMs } from "./clock.ts";
 import { onChanges } from "./live/live.ts";
 
-/** How often what changes by time alone is read anew while it is looked at, milliseconds: whether a worker still lives. */
+/** How often data that changes with time alone is read again while it is visible, milliseconds: a worker's status. */
 export const TIME_PASSES_MS = 15_000;
 
-/** The pause after one reading anew, milliseconds, and how many times as long as the reading it is at least. */
+/** The pause after a refresh: at least this many milliseconds, and this many times the duration of the refresh. */
 const REST_MS = 250;
 const REST_TIMES = 4;
 
-/** Pages of a list that are read anew by themselves. */
+/** Lists with more pages than this are not refreshed automatically. */
 const REFRESHED_PAGES_MAX = 2;
 
-/** What tells of what each sort of list shows, where that is less than everything of EVERYTHING. */
+/** The kinds of changes that concern a query, by the first word of its key. @default EVERYTHING */
 const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
   me: [],
   "log-end": [],
@@ -41,10 +41,10 @@ const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
 };
 const EVERYTHING = ["run", "deployment", "schedule", "limit", "pool", "worker"];
 
-/** Words of lists that are about the one run in their key alone. */
+/** The first words of keys that name one run. */
 const OF_ONE_RUN: readonly unknown[] = ["run", "waits", "failure", "received"];
 
-/** The client repeats calls itself: what reaches a query is final for now. Changes, or the stream's return, try again. */
+/** The client repeats requests itself, so queries do not retry. Changes and a new connection refresh them. */
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: { retry: false, staleTime: 1_000, networkMode: "always" },
@@ -52,7 +52,7 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** Whether changes concern what a key names. Null: anything may have changed. */
+/** Whether changes concern a query. Null: anything may have changed. */
 export function concerns(key: QueryKey, changes: FeedChanges | null): boolean {
   const [word, id] = key;
   const kinds = TOLD_BY[String(word)] ?? EVERYTHING;
@@ -61,18 +61,18 @@ export function concerns(key: QueryKey, changes: FeedChanges | null): boolean {
   return !OF_ONE_RUN.includes(word) || changes.more || changes.runs.includes(String(id));
 }
 
-/** Whether a query is read once and stays as it is. */
+/** Whether a query is read once and never changes. */
 function isForGood(options: object): boolean {
   return "staleTime" in options && options.staleTime === Number.POSITIVE_INFINITY;
 }
 
-/** Whether a list was read further than is read anew by itself: all of its pages would be asked for. */
+/** Whether the reader has loaded many pages of a list: a refresh would request all of them. */
 function isLong(data: unknown): boolean {
   if (typeof data !== "object" || data === null || !("pages" in data)) return false;
   return Array.isArray(data.pages) && data.pages.length > REFRESHED_PAGES_MAX;
 }
 
-/** Adds up changes that wait to be acted on. */
+/** Merges changes that wait for a refresh. */
 function sum(a: FeedChanges | null | undefined, b: FeedChanges | null): FeedChanges | null {
   if (a === undefined) return b;
   if (a === null || b === null) return null;
@@ -84,9 +84,9 @@ function sum(a: FeedChanges | null | undefined, b: FeedChanges | null): FeedChan
 }
 
 /**
- * Reads anew what changes concern: the first at once, the next when that is done and as long again several times over has
- * passed, so that a busy workspace keeps neither this page nor the server busy. What nobody looks at is read when
- * somebody does.
+ * Refreshes the queries that changes concern: the first change at once, later ones after a pause that grows with the
+ * duration of a refresh. So a busy workspace keeps neither the page nor the server busy. Hidden queries are refreshed
+ * when they become visible.
  */
 export function keepFresh(client: QueryClient): () => void {
   let waiting: FeedChanges | null | undefined;

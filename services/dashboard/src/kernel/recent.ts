@@ -1,9 +1,9 @@
 import { useEffect } from "react";
 
-/** A screen of one thing that the reader was at. */
+/** A run or deployment that the reader opened. */
 export interface Recent {
   readonly kind: "run" | "deployment";
-  /** A run's id, or a deployment's name. */
+  /** The id of a run, or the name of a deployment. */
   readonly id: string;
   readonly name: string;
 }
@@ -17,7 +17,7 @@ function isRecent(one: unknown): one is Recent {
   return (kind === "run" || kind === "deployment") && typeof id === "string" && typeof name === "string";
 }
 
-/** Where the reader of this browser was, the latest first. */
+/** The runs and deployments opened in this browser, the latest first. */
 export function readRecent(): readonly Recent[] {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(STORED) ?? "[]");
@@ -27,7 +27,7 @@ export function readRecent(): readonly Recent[] {
   }
 }
 
-/** Remembers that the reader is here, so that the palette leads back. */
+/** Remembers an opened screen for the palette. */
 export function useRecent(kind: Recent["kind"], id: string, name: string): void {
   useEffect(() => {
     const others = readRecent().filter((one) => one.id !== id);

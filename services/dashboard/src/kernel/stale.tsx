@@ -4,10 +4,10 @@ import { useNow } from "./clock.ts";
 import { isNewer } from "./live/build.ts";
 import { useStanding } from "./live/live.ts";
 
-/** A stream that is back within this time was never missed, seconds. */
+/** A shorter loss of the stream is not shown, seconds. */
 const UNNOTICED_SECONDS = 2;
 
-/** Says for how long the page has not heard from the control plane. */
+/** Shows for how long the control plane has not been reached. */
 export function StaleBadge() {
   const { state, sinceMs } = useStanding();
   const now = useNow(state === "lost");
@@ -28,13 +28,13 @@ export function StaleFor({ seconds }: { seconds: number }) {
   );
 }
 
-/** Whether the control plane serves another page than this one: looked at each time the stream comes back. */
+/** Whether the control plane serves a newer build than this page. Checked each time the stream reconnects. */
 function useNewer(): boolean {
   const { state } = useStanding();
   const [newer, setNewer] = useState(false);
   useEffect(() => {
     const notice = () => setNewer(true);
-    // A piece of this page that is not there any more.
+    // A chunk of this build is missing.
     window.addEventListener("vite:preloadError", notice);
     return () => window.removeEventListener("vite:preloadError", notice);
   }, []);
@@ -44,7 +44,7 @@ function useNewer(): boolean {
   return newer;
 }
 
-/** Says that this page is of an earlier release than the control plane, and how to get the present one. */
+/** Says that this page is older than the control plane, and offers to reload. */
 export function NewerBadge() {
   if (!useNewer()) return null;
   return (

@@ -6,19 +6,19 @@ import { SignIn } from "../identity/sign-in.tsx";
 import { Button } from "./button.tsx";
 
 /**
- * What will stand where something is on its way: rows of a panel, a list in its frame, one with names above its columns, panels
- * below one another, or figures above two columns of panels.
+ * The shape of a loading screen: rows of a panel, a list with a frame, a list with column names, panels below one
+ * another, or figures above two columns of panels.
  */
 export type Look = "rows" | "list" | "table" | "panels" | "glance";
 
 const FRAME = "overflow-hidden rounded-lg border border-line bg-surface";
 const PANELS = 3;
 
-/** How high the rows of a list are at least: those of a table, and those with room around their text. */
+/** The minimal height of a row, in a table and in a list with more space. */
 export const ROW_HEIGHTS = { low: "min-h-9", high: "min-h-11" } as const;
 type RowHeight = keyof typeof ROW_HEIGHTS;
 
-/** Grey bars as high as the rows that will take their place, so that nothing jumps when they come. */
+/** Grey bars with the height of the rows that replace them, so that nothing jumps. */
 function Bars({ rows, height = "low" }: { rows: number; height?: RowHeight }) {
   return Array.from({ length: rows }, (_, index) => (
     <div
@@ -32,7 +32,7 @@ function Bars({ rows, height = "low" }: { rows: number; height?: RowHeight }) {
   ));
 }
 
-/** Panels below one another, as they will be. */
+/** Grey panels below one another. */
 function PanelBars({ rows }: { rows: number }) {
   return Array.from({ length: PANELS }, (_, index) => (
     // biome-ignore lint/suspicious/noArrayIndexKey: panels have no identity.
@@ -45,7 +45,7 @@ function PanelBars({ rows }: { rows: number }) {
   ));
 }
 
-/** Figures in a strip, and two columns of panels below it; on a phone one. */
+/** Grey figures above two columns of panels. On a phone, one column. */
 function GlanceBars({ rows }: { rows: number }) {
   return (
     <>
@@ -68,7 +68,7 @@ function GlanceBars({ rows }: { rows: number }) {
   );
 }
 
-/** Says that something is on its way, in the shape that it will have. */
+/** Shows that content is loading, in its later shape. */
 export function Skeleton({
   rows = 6,
   look = "rows",
@@ -97,7 +97,7 @@ export function Skeleton({
   );
 }
 
-/** What stands where there is nothing: what would be here, and the next step. */
+/** Shown instead of an empty list: what it would contain, and the next step. */
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
     <div className="flex flex-col items-center gap-1 px-4 py-12 text-center">
@@ -126,7 +126,7 @@ function titleOf(failure: Problem): string {
   return failure.message.split(":")[0] ?? failure.message;
 }
 
-/** Reads once more what could not be read. */
+/** Reads again what failed. */
 type Retry = Pick<Known<unknown>, "refetch">;
 
 function TryAgain({ retry, look }: { retry: Retry; look?: "quiet" }) {
@@ -137,7 +137,7 @@ function TryAgain({ retry, look }: { retry: Retry; look?: "quiet" }) {
   );
 }
 
-/** What stands where something could not be read: a way to sign in, or why not, and a way to read it once more. */
+/** Shown if something could not be read: the sign-in form, or the reason and a button that tries again. */
 export function Failure({ failure, retry }: { failure: unknown; retry: Retry }) {
   if (needsSignIn(failure)) return <SignIn />;
   const { title, text } = explain(failure);
@@ -155,15 +155,15 @@ export function Failure({ failure, retry }: { failure: unknown; retry: Retry }) 
   );
 }
 
-/** What a query knows. */
+/** The state of a query. */
 export interface Known<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
-  /** Reads it once more. */
+  /** Reads it again. */
   readonly refetch: () => unknown;
 }
 
-/** Shows what a query has found; until then that it is on its way, or why not. A later failure keeps what was found. */
+/** Shows the result of a query; before that, its loading state or its error. A later error keeps the earlier result. */
 export function Shown<Data>({
   query,
   rows,
@@ -174,7 +174,7 @@ export function Shown<Data>({
   query: Known<Data>;
   rows?: number;
   look?: Look;
-  /** Of the rows of a list or table. @default "low" */
+  /** The row height of a list or table. @default "low" */
   height?: RowHeight;
   children: (data: Data) => ReactNode;
 }) {
@@ -185,7 +185,7 @@ export function Shown<Data>({
   );
 }
 
-/** One line under a form that was refused. */
+/** The error of a rejected form, in one row. */
 export function Refusal({ failure }: { failure: unknown }) {
   if (!failure) return null;
   const { title, text } = explain(failure);
@@ -196,7 +196,7 @@ export function Refusal({ failure }: { failure: unknown }) {
   );
 }
 
-/** One line where a part of a list or a picture could not be read, and a way to read it once more. */
+/** The error of a part of a list or chart, with a button that tries again. */
 export function Unread({ query }: { query: Known<unknown> }) {
   if (query.data !== undefined || !query.error) return null;
   return (

@@ -1,12 +1,12 @@
 import { isFinalRunState, type RunState } from "@towpath/contract";
 import { useEffect } from "react";
 
-/** What a tab can show beside its name. */
+/** The mark in a tab's icon. */
 export type Mark = "failed" | "completed" | "running" | "waiting";
 
 const PLAIN = "/favicon.svg";
 
-/** The mark of a run in some state. */
+/** The mark for a run's state. */
 export function markOf(state: RunState): Mark | undefined {
   if (state === "failed" || state === "crashed") return "failed";
   if (state === "completed") return "completed";
@@ -20,7 +20,7 @@ function show(title: string, icon: string): void {
   if (link && link.getAttribute("href") !== icon) link.setAttribute("href", icon);
 }
 
-/** Names the browser's tab while a screen stands, and marks it, so that one among many tabs tells how its run goes. */
+/** Sets the name and the icon of the browser tab while a screen is open. */
 export function useTab(name: string | undefined, mark?: Mark): void {
   useEffect(() => {
     show(name === undefined ? "Towpath" : `${name} · Towpath`, mark ? `/tab/${mark}.svg` : PLAIN);

@@ -1,12 +1,11 @@
 import { useSyncExternalStore } from "react";
 
-/** What the reader may choose; `system` follows the machine's setting. */
+/** The themes. `system` follows the setting of the machine. */
 export const THEMES = ["system", "light", "dark"] as const;
 
-/** One of the themes. */
 export type Theme = (typeof THEMES)[number];
 
-/** Also read by `public/theme.js`, before the first paint. */
+/** `public/theme.js` reads it too, before the first paint. */
 const STORED = "towpath.theme";
 const listeners = new Set<() => void>();
 
@@ -15,7 +14,7 @@ function readTheme(): Theme {
   return THEMES.find((theme) => theme === stored) ?? "system";
 }
 
-/** Chooses a theme for this browser. */
+/** Sets the theme of this browser. */
 export function setTheme(theme: Theme): void {
   if (theme === "system") {
     localStorage.removeItem(STORED);
@@ -27,7 +26,7 @@ export function setTheme(theme: Theme): void {
   for (const listener of listeners) listener();
 }
 
-/** The theme that was chosen. */
+/** The current theme. */
 export function useTheme(): Theme {
   return useSyncExternalStore((listener) => {
     listeners.add(listener);

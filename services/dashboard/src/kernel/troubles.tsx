@@ -1,7 +1,7 @@
 import type { Trouble } from "@towpath/contract";
 import { Instant } from "./instant.tsx";
 
-/** What the control plane could not do about something, and when it tries again. */
+/** The jobs that failed for something, and when each is tried again. */
 export function Troubles({ troubles }: { troubles: readonly Trouble[] | undefined }) {
   if (troubles === undefined || troubles.length === 0) return null;
   return (

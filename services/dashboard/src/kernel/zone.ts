@@ -1,4 +1,4 @@
-/** What the clocks of a zone show. */
+/** Date and time in a zone. */
 export interface ZonedTime {
   /** `2026-03-29` */
   readonly on: string;
@@ -24,7 +24,7 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return made;
 }
 
-/** What the clocks of a zone show at an instant, milliseconds since 1970. */
+/** The date and time in a zone at an instant, milliseconds since 1970. */
 export function zonedTime(ms: number, zone: string): ZonedTime {
   const parts = new Map(
     formatOf(zone)

@@ -6,7 +6,7 @@ import { UsualTime } from "../runs/usual-time.tsx";
 
 const ROW = "flex flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b";
 
-/** A task run without the hashes of its path, which hovering tells. */
+/** A task run without the hashes in its path. The tooltip shows the path. */
 function TaskName({ path }: { path: string }) {
   return (
     <span className="min-w-0 truncate text-12 text-soft" title={path}>
@@ -42,7 +42,7 @@ function WaiterRow({ waiter, position }: { waiter: SlotWaiter; position: number 
   );
 }
 
-/** How many slots of a limit are taken. */
+/** The number of taken slots of a limit. */
 export function SlotsTaken({ limit }: { limit: Limit }) {
   return (
     <span className="flex items-center gap-2 text-12 text-soft tabular-nums">
@@ -60,7 +60,7 @@ export function SlotsTaken({ limit }: { limit: Limit }) {
   );
 }
 
-/** Who has the slots of a limit, and who is the first in line for them. */
+/** The runs that hold slots of a limit, and the first runs of its wait list. */
 export function LimitRows({ limit }: { limit: Limit }) {
   const more = limit.waiting - limit.line.length;
   if (limit.holders.length + limit.line.length === 0)

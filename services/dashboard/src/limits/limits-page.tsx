@@ -6,7 +6,7 @@ import { Empty, Shown } from "../kernel/standing.tsx";
 import { LimitRows, SlotsTaken } from "./limit-rows.tsx";
 import { useLimits } from "./use-limits.ts";
 
-/** What a limit holds for. */
+/** What a limit applies to. */
 const KINDS: Record<Limit["kind"], string> = {
   named: "named",
   deployment: "runs of the deployment",
@@ -31,7 +31,7 @@ function LimitPanel({ limit }: { limit: Limit }) {
   );
 }
 
-/** Limits, who has their slots, and who waits for them. */
+/** The limits, with the runs that hold slots and the runs that wait. */
 export function LimitsPage() {
   useRowKeys();
   const query = useLimits();

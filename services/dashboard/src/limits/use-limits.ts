@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { client } from "../kernel/client.ts";
 
-/** The limits of the workspace with who has their slots. */
+/** The limits of the workspace, with the runs that hold slots. */
 export function useLimits() {
   return useQuery({
     queryKey: ["limits"],

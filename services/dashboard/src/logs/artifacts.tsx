@@ -3,7 +3,7 @@ import { lazy, Suspense } from "react";
 import { Bar } from "../kernel/bar.tsx";
 import { Panel } from "../kernel/panel.tsx";
 
-/** Half of the page's code, and most runs show no markdown. */
+/** It is half of the page's code, and most runs have no markdown. */
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));
 
 function cell(value: unknown): string {
@@ -116,7 +116,7 @@ function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
   );
 }
 
-/** What a run has to show: how far it is, then everything else under its keys, in the order it came. */
+/** The artifacts of a run: progress first, then the others in the order of their last update. */
 export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
   const ordered = artifacts.toSorted((a, b) => a.updatedAt.localeCompare(b.updatedAt));
   const shown = ordered.filter((artifact) => artifact.body.kind !== "progress");

@@ -8,11 +8,11 @@ interface Lines {
   readonly scrolling: Scrolling;
   readonly look: RowLook;
   readonly live: boolean;
-  /** The line to look at, `attempt:line`. */
+  /** The line to point at, `attempt:line` of the wire. */
   readonly pointed: string | undefined;
 }
 
-/** The rows that are drawn, in the place where they belong. */
+/** The drawn rows, at their position in the box. */
 function Rows({ log, scrolling, look, pointed }: Lines) {
   const { first, end, px } = scrolling.scroller.drawn;
   const rows = Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
@@ -39,7 +39,7 @@ function Rows({ log, scrolling, look, pointed }: Lines) {
   );
 }
 
-/** The lines of a log. Scrolling up leaves the end, scrolling down to it follows it again. */
+/** The lines of a log. Scrolling up stops following the end. Scrolling down to the end follows it again. */
 export function LogLines(args: Lines) {
   const { log, scrolling, live } = args;
   return (
@@ -62,7 +62,7 @@ export function LogLines(args: Lines) {
   );
 }
 
-/** Goes back to the end of a log that grows, and says how many lines came since the reader left it. */
+/** A button that returns to the end of a growing log, with the number of new lines. */
 export function NewLines({ count, onFollow }: { count: number; onFollow: () => void }) {
   return (
     <button

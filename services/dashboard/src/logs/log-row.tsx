@@ -16,13 +16,13 @@ export function lineId(entry: LogEntry): string {
   return `${entry.attempt}:${entry.line}`;
 }
 
-/** How entries are shown. */
+/** How entries are displayed. */
 export interface RowLook {
   readonly runId: string;
-  /** What is searched for. */
+  /** The text that is searched for. */
   readonly found: string;
   readonly wraps: boolean;
-  /** Digits that the largest line number has. */
+  /** The number of digits of the largest line number. */
   readonly digits: number;
 }
 
@@ -58,12 +58,12 @@ function LineNumber({ entry, look }: { entry: LogEntry; look: RowLook }) {
   );
 }
 
-/** The digits of the line numbers up to a line of the wire. */
+/** The number of digits that line numbers up to this line need. `line` counts from 0. */
 export function digitsOf(line: number): number {
   return Math.max(2, String(line + 1).length);
 }
 
-/** A text in pieces, with what was found in it marked. */
+/** The text of a line with the matches marked. */
 function Marked({ line, found }: { line: readonly Piece[]; found: string }) {
   return withFinds(line, found).map((piece, index) =>
     piece.isFind ? (
@@ -83,7 +83,7 @@ function Marked({ line, found }: { line: readonly Piece[]; found: string }) {
   );
 }
 
-/** One line of a log, or the gap where lines were lost. */
+/** One line of a log, or a gap of lost lines. */
 export const LogRow = memo(function LogRow({
   entry,
   look,

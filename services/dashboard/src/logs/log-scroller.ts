@@ -1,28 +1,31 @@
 import { RowHeights } from "./row-heights.ts";
 
-/** Browsers draw no element that is much higher: past it, the bar moves through more rows than it has pixels for. */
+/**
+ * Browsers draw no element that is much higher. Beyond it, one pixel of the scrollbar stands for several pixels of
+ * rows.
+ */
 const BOX_PX_MAX = 12_000_000;
 
-/** Pixels from the end within which a reader is at it. */
+/** A reader who is closer to the end than this is at the end, pixels. */
 const END_PX = 24;
 
-/** Rows above and below what is seen that are drawn as well. */
+/** Rows above and below the view that are drawn too. */
 const OVERSCAN_ROWS = 20;
 
-/** Where the reader is led: to the end, as it moves on, or to a row in the middle. Null: nowhere, the reader scrolls. */
+/** Where the view is led: to the end, which moves, or to a row in the middle. Null: nowhere, the reader scrolls. */
 type Aim = "end" | number | null;
 
 /**
- * What of a log is in view: rows of any number and height in a box that scrolls. It knows nothing of a page: it is told
- * what the box does, and says what the box should do.
+ * Decides which rows of a log are in view: any number of rows of any height, in a box that scrolls. It has no DOM:
+ * callers report what the box does, and read what the box should do.
  */
 export class LogScroller {
   #heights: RowHeights;
   #rows = 0;
   #viewPx = 0;
-  /** What is above the view, in pixels of rows. */
+  /** The height of the rows above the view, pixels. */
   #topPx = 0;
-  /** Where the box's bar stands. */
+  /** The scroll position of the box. */
   #barPx = 0;
   #aim: Aim;
 
@@ -35,17 +38,17 @@ export class LogScroller {
     return this.#aim === "end";
   }
 
-  /** How high the inside of the box is. */
+  /** The height of the box's content. */
   get boxPx(): number {
     return Math.min(this.#allPx, BOX_PX_MAX);
   }
 
-  /** Where the bar should stand. */
+  /** The scroll position that the box should have. */
   get barPx(): number {
     return this.#barPx;
   }
 
-  /** The rows to draw, and where in the box the first of them begins. */
+  /** The rows to draw, and the position of the first one in the box. */
   get drawn(): { first: number; end: number; px: number } {
     const first = Math.max(0, this.firstSeen - OVERSCAN_ROWS);
     const last = this.#heights.rowAt(this.#topPx + this.#viewPx, this.#rows);
@@ -67,25 +70,25 @@ export class LogScroller {
     return row < this.#rows && px >= 0 && px + this.#heights.rowPx <= this.#viewPx;
   }
 
-  /** There are so many rows now. */
+  /** Sets the number of rows. */
   setRows(rows: number): void {
     this.#rows = rows;
     this.#settle();
   }
 
-  /** So much is in view. */
+  /** Sets the height of the view. */
   setView(px: number): void {
     this.#viewPx = px;
     this.#settle();
   }
 
-  /** Leads the reader to the end or to a row. */
+  /** Leads the view to the end or to a row. */
   aimAt(aim: "end" | number): void {
     this.#aim = aim;
     this.#settle();
   }
 
-  /** Rows are of other heights than before: another log, or lines that wrap otherwise. */
+  /** Forgets the measured heights, for another log or another wrapping. */
   forgetHeights(): void {
     const row = this.firstSeen;
     this.#heights = new RowHeights(this.#heights.rowPx);
@@ -93,7 +96,10 @@ export class LogScroller {
     this.#settle();
   }
 
-  /** Rows were drawn, and are as high as this. What the reader looks at stays where it is. @returns whether anything moved */
+  /**
+   * Stores the measured heights of rows. The first row in view keeps its position.
+   * @returns whether anything moved
+   */
   measured(heights: Iterable<readonly [row: number, px: number]>): boolean {
     const row = this.firstSeen;
     const into = this.#topPx - this.#heights.top(row);
@@ -105,7 +111,7 @@ export class LogScroller {
     return true;
   }
 
-  /** The bar was moved, by the reader or as a consequence of what it was told to. */
+  /** The scrollbar was moved, by the reader or by the program. */
   scrolled(barPx: number): void {
     const by = barPx - this.#barPx;
     if (Math.abs(by) < 1) return;
@@ -123,7 +129,7 @@ export class LogScroller {
     this.#topPx = Math.max(0, Math.min(this.#topPx, all));
   }
 
-  /** The reader has let go of the bar: it may stand where it belongs. */
+  /** The reader has released the scrollbar, which may now move to its exact position. */
   rested(): void {
     this.#placeBar();
   }

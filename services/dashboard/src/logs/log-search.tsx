@@ -4,23 +4,23 @@ import { type RefObject, useEffect, useState } from "react";
 import { useKeys } from "../kernel/keyboard.ts";
 import { type LogPart, useFinds } from "./use-log.ts";
 
-/** How long a reader types before the log is searched, milliseconds. */
+/** The pause in typing before the log is searched, milliseconds. */
 const TYPING_MS = 150;
 
-/** Where a log ends, for finds: past any line there is. */
+/** A position after every line of a log. */
 const PAST_END = "999999999:999999999999";
 
-/** What is searched for, and at which find the reader is: its ordinal, or null before the first. */
+/** The text, and the ordinal of the current match. Null before the first. */
 interface Search {
   readonly text: string;
-  /** The finds around this line are listed. */
+  /** The search lists the matches around this line. */
   readonly from: string;
   readonly at: number | null;
 }
 
 const NONE: Search = { text: "", from: "0:0", at: null };
 
-/** A value once it has not changed for a while. */
+/** The value after it has not changed for a while. */
 function useSettled(value: string, ms: number): string {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
@@ -33,12 +33,12 @@ function useSettled(value: string, ms: number): string {
 /** A search through a log. */
 export interface LogSearch {
   readonly text: string;
-  /** The line of the find that the reader is at. */
+  /** The line of the current match. */
   readonly place: string | undefined;
   readonly status: string;
   readonly isSearching: boolean;
   readonly onText: (text: string) => void;
-  /** Goes to the next find, or to the one before. */
+  /** Goes to the next or the previous match. */
   readonly go: (by: 1 | -1) => void;
 }
 
@@ -53,8 +53,8 @@ function statusOf(finds: LogFinds | undefined, at: number | null): string {
 }
 
 /**
- * Searches a log on the server. The finds around one line are known; past them others are asked for.
- * @param args.seen the line at the top of what the reader sees, where the first find is looked for
+ * Searches a log on the server. An answer has the matches around one line; for others, it asks again.
+ * @param args.seen the first line in view, where the search begins
  */
 export function useLogSearch(args: {
   part: LogPart;
@@ -89,7 +89,7 @@ export function useLogSearch(args: {
   };
 }
 
-/** The field that searches the log: Enter goes to the next find, with Shift to the one before, Escape leaves. */
+/** The search field: Enter goes to the next match, Shift+Enter to the previous one, Escape leaves it. */
 export function SearchField({
   search,
   field,

@@ -37,31 +37,31 @@ function LevelChips({
   ));
 }
 
-/** Levels without one that was shown, or with one that was not. The last one cannot be hidden: all are shown again. */
+/** Shows or hides a level. Hiding the last visible level shows all. */
 function toggled(hidden: ReadonlySet<LogLevel>, level: LogLevel): ReadonlySet<LogLevel> {
   const next = new Set(hidden);
   if (!next.delete(level)) next.add(level);
   return next.size === LOG_LEVELS.length ? new Set() : next;
 }
 
-/** What of a run's log a screen shows. */
+/** The part of a run's log that a screen shows. */
 export interface LogShown {
   readonly runId: string;
   readonly attempt: number | undefined;
-  /** How far the log goes, as the stream tells. */
+  /** The length of the log, as the stream reports it. */
   readonly grownTo: string | null;
   readonly live: boolean;
-  /** The line to look at, `attempt:line`: the one that the address points at, or where a failed run's cause is. */
+  /** The line to point at, `attempt:line` of the wire: from the address, or the cause of a failed run. */
   readonly line: string | undefined;
-  /** Path of the task call whose lines alone are shown. */
+  /** Path of the task call whose lines are shown. Undefined: all lines. */
   readonly task: string | undefined;
-  /** Shows the lines of all again. */
+  /** Called to show all lines again. */
   readonly onWhole: () => void;
 }
 
 const NOTHING_SEEN = { first: 0, end: 0 };
 
-/** The log that is shown and where in it the reader is. */
+/** The log and the reader's position in it. */
 function useView(args: LogShown & { part: LogPart; wraps: boolean }) {
   const { part, line, live, task, grownTo } = args;
   const look = JSON.stringify([args.wraps, queryOf(part)]);
@@ -91,7 +91,7 @@ function useView(args: LogShown & { part: LogPart; wraps: boolean }) {
   return { log, scrolling, search, pointed, hold, changes: Math.max(0, log.rows - left.current) };
 }
 
-/** A run's log. Follows its end until the reader scrolls up; `f` follows again. */
+/** The log of a run. It follows the end until the reader scrolls up. The key `f` follows again. */
 export function LogView(args: LogShown) {
   const { runId, attempt, live, task } = args;
   const field = useRef<HTMLInputElement>(null);
@@ -156,7 +156,7 @@ export function LogView(args: LogShown) {
   );
 }
 
-/** In which zone the times of the lines are. */
+/** The time zone of the lines. */
 function LogZone({ at: entry }: { at: LogEntry | undefined }) {
   if (entry?.kind !== "line") return null;
   return (
@@ -169,7 +169,7 @@ function LogZone({ at: entry }: { at: LogEntry | undefined }) {
   );
 }
 
-/** Says that a task has said more than is shown, and where all of it is. */
+/** Says that only the first lines of a task are shown, and where the others are. */
 function CutLog({ runId, task }: { runId: string; task: string }) {
   const command = `towpath logs ${shortId(runId)} --task ${/^[\w:./-]+$/.test(task) ? task : `'${task.replaceAll("'", "'\\''")}'`}`;
   return (
@@ -183,7 +183,7 @@ function CutLog({ runId, task }: { runId: string; task: string }) {
   );
 }
 
-/** Saves the whole log, or an attempt's, or a task's lines, as a file that the server sends as it reads it. */
+/** A link that downloads the log of a run, an attempt or a task as a file. */
 function LogDownload({ runId, attempt, task }: Pick<LogShown, "runId" | "attempt" | "task">) {
   const query = new URLSearchParams({
     ...(attempt !== undefined && { attempt: String(attempt) }),

@@ -2,9 +2,9 @@ import type { ComponentProps } from "react";
 import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 
-/** A link that leads out of here, and tells nobody where from. */
+/** An external link, without a referrer. */
 function LinkOut({ href, children }: ComponentProps<"a">) {
-  // What is no address of the web has lost it by now.
+  // The sanitizer has removed what is not a web address.
   if (!href) return <>{children}</>;
   return (
     <a href={href} rel="noreferrer noopener" target="_blank">
@@ -13,7 +13,7 @@ function LinkOut({ href, children }: ComponentProps<"a">) {
   );
 }
 
-/** Markdown from a flow, without HTML; without images, which would make the reader's browser call other hosts. */
+/** Markdown of a flow, without HTML. Images are left out: the reader's browser would call other hosts. */
 export default function MarkdownText({ text }: { text: string }) {
   return (
     <div className="markdown">

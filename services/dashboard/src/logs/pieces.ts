@@ -2,14 +2,14 @@ import { printable } from "@towpath/contract";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of terminals are what it must find.
 const COLOURS = /\u001b\[([0-9;]*)m/g;
-/** A piece of a line in one colour. */
+/** A part of a line in one colour. */
 export interface Piece {
   readonly text: string;
-  /** Classes of our own palette; whatever else a terminal would have done is left out. */
+  /** Classes of our palette. Other effects of terminals are ignored. */
   readonly look: string;
 }
 
-/** The eight colours of terminals in ours: both themes can be read. */
+/** The eight terminal colours in our palette, readable in both themes. */
 const LOOKS: Readonly<Record<number, string>> = {
   30: "text-faint",
   31: "text-bad",
@@ -39,7 +39,7 @@ function apply(pen: Pen, code: number): Pen {
   return colour === undefined ? pen : { ...pen, colour };
 }
 
-/** Colours of more than eight (`38;5;n`) carry arguments that are no codes of their own. */
+/** Extended colours (`38;5;n`) have arguments that are not codes. */
 function applyAll(pen: Pen, codes: string): Pen {
   if (/(^|;)[34]8;/.test(codes)) return pen;
   return codes.split(";").reduce((now, code) => apply(now, Number(code || 0)), pen);
@@ -49,7 +49,7 @@ function lookOf(pen: Pen): string {
   return [pen.colour, pen.bold ? "font-semibold" : "", pen.dim ? "opacity-70" : ""].filter(Boolean).join(" ");
 }
 
-/** A line in pieces of one colour each. What they say together is what `printable` says. */
+/** A line in parts of one colour each. Their joined text is that of `printable`. */
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
   let pen = PLAIN;
@@ -67,10 +67,7 @@ export function pieces(text: string): Piece[] {
   return found;
 }
 
-/**
- * Cuts pieces where a text that is searched for begins and ends, without regard to case and across colours: what is of a
- * find says so.
- */
+/** Cuts the parts at the start and end of each match. Matches ignore case and can cross colours. */
 export function withFinds(line: readonly Piece[], text: string): (Piece & { isFind: boolean })[] {
   const whole = line.map((piece) => piece.text).join("");
   const edges = findEdges(whole, text);
@@ -81,14 +78,14 @@ export function withFinds(line: readonly Piece[], text: string): (Piece & { isFi
     const cuts = [from, ...edges.filter((edge) => edge > from && edge < to), to];
     return cuts.slice(1).map((end, index) => {
       const begin = cuts[index] ?? from;
-      // Finds begin at even places among the edges.
+      // Matches start at even indexes of the edges.
       const isFind = edges.filter((edge) => edge <= begin).length % 2 === 1;
       return { look: piece.look, text: whole.slice(begin, end), isFind };
     });
   });
 }
 
-/** Where each find begins and ends, in turn. Lines whose small letters are of another length are left unmarked. */
+/** The start and end of each match, in turn. Lines whose lower-case form has another length are left unmarked. */
 function findEdges(whole: string, text: string): number[] {
   const [lower, wanted] = [whole.toLowerCase(), text.toLowerCase()];
   if (wanted === "" || lower.length !== whole.length) return [];

@@ -10,7 +10,7 @@ import { Empty, Shown } from "../kernel/standing.tsx";
 
 type Kind = Received["kinds"][number];
 
-/** What each kind is, and what of it is kept. */
+/** The name of each kind, and what of it is stored. */
 const WORDS: Record<Kind["kind"], { name: string; kept: string }> = {
   task: { name: "Task calls", kept: "the current state of each call, not its earlier states" },
   kept: { name: "Kept values", kept: "refs to your store; the values stay there" },
@@ -127,7 +127,7 @@ function Proof({ received }: { received: Received }) {
   );
 }
 
-/** What left for a run, as far as the control plane can say; and how the worker proves it. */
+/** The records that the control plane has stored of a run, and the command that verifies them on the worker. */
 export function ReceivedPage() {
   const { runId } = useParams({ from: "/runs/$runId/wire" });
   const query = useQuery({

@@ -1,19 +1,22 @@
 /**
- * Heights of many rows of which most are alike: only those that differ are kept, so that a log of millions of rows takes no
- * more memory than what a reader has seen of it.
+ * The heights of many rows. Only heights that differ from the default are stored, so a log of millions of rows needs
+ * little memory.
  */
 export class RowHeights {
   readonly rowPx: number;
-  /** What a row is higher than `rowPx`. */
+  /** The difference to `rowPx`, by row. */
   readonly #extra = new Map<number, number>();
-  /** Those rows in order, and what all up to each are higher. Null: to be made anew. */
+  /** The rows in order, with the sum of the differences up to each. Null: must be computed again. */
   #sums: { rows: number[]; upTo: number[] } | null = null;
 
   constructor(rowPx: number) {
     this.rowPx = rowPx;
   }
 
-  /** Notes the height of a row. @returns whether that is changes */
+  /**
+   * Sets the height of a row.
+   * @returns whether it has changed
+   */
   set(row: number, px: number): boolean {
     const extra = px - this.rowPx;
     if ((this.#extra.get(row) ?? 0) === extra) return false;
@@ -23,14 +26,14 @@ export class RowHeights {
     return true;
   }
 
-  /** Where a row begins, in pixels from the first. */
+  /** The position of a row, in pixels from the first row. */
   top(row: number): number {
     const { rows, upTo } = this.#summed();
     const before = firstAt(rows.length, (index) => (rows[index] ?? 0) >= row);
     return row * this.rowPx + (upTo[before - 1] ?? 0);
   }
 
-  /** The row of `rows` that stands at a number of pixels from the first. */
+  /** The row at a position, in pixels from the first row. */
   rowAt(px: number, rows: number): number {
     return Math.max(
       0,
@@ -51,7 +54,7 @@ export class RowHeights {
   }
 }
 
-/** The first index at which something holds that, once it does, goes on to hold; `count` where it never does. */
+/** Binary search: the first index for which a monotonic condition holds, else `count`. */
 function firstAt(count: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, count];
   while (low < high) {

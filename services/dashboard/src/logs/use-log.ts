@@ -3,27 +3,27 @@ import { LOG_LEVELS, type LogEntry, type LogLevel, type LogWindow } from "@towpa
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import { client } from "../kernel/client.ts";
 
-/** Rows that are asked for at once. */
+/** Rows of one request. */
 const PAGE_ROWS = 200;
-/** How long pages that are out of view are kept, milliseconds. */
+/** How long pages outside the view are cached, milliseconds. */
 const KEPT_MS = 60_000;
-/** How often a search of a log that grows is made again, and what could not be read, milliseconds. */
+/** How often a live log is searched again, and a failed request repeated, milliseconds. */
 const AGAIN_MS = 3_000;
 
-/** Asks again for what could not be read; nothing else would. */
+/** Repeats failed requests. No change of the stream would trigger them. */
 function untilRead({ state }: { state: { error: unknown } }): number | false {
   return state.error === null ? false : AGAIN_MS;
 }
 
-/** Which part of a run's log is shown. */
+/** The part of a run's log that is shown. */
 export interface LogPart {
   readonly runId: string;
-  /** Ordinal of the attempt. Undefined: all. */
+  /** The ordinal of the attempt. Undefined: all attempts. */
   readonly attempt: number | undefined;
   readonly hidden: ReadonlySet<LogLevel>;
 }
 
-/** A part of a log as the routes are asked for it. */
+/** The query parameters of a part of a log. */
 export function queryOf({ attempt, hidden }: Omit<LogPart, "runId">): { attempt?: number; levels?: string } {
   const levels = LOG_LEVELS.filter((level) => !hidden.has(level));
   return {
@@ -33,8 +33,8 @@ export function queryOf({ attempt, hidden }: Omit<LogPart, "runId">): { attempt?
 }
 
 /**
- * The last rows of a log, read again whenever the log has become longer. What was read says how long it was then: what is
- * remembered of a part that was hidden for a moment may be older than what was asked for since.
+ * The last rows of a log, read again when the log has grown. The result contains the length it was read for: a cached
+ * result may be older than the current length.
  */
 function useEnd(part: LogPart, grownTo: string | null) {
   const { runId } = part;
@@ -55,21 +55,21 @@ function useEnd(part: LogPart, grownTo: string | null) {
   return { data: data?.window, error };
 }
 
-/** A log of which only what is looked at is here. */
+/** A log of which only the visible parts are loaded. */
 export interface Log {
   readonly rows: number;
   readonly levels: LogWindow["levels"] | null;
   readonly failure: unknown;
   readonly isLoading: boolean;
-  /** Whether there is more of it than is shown. */
+  /** Whether the log has more lines than are shown. */
   readonly isCut: boolean;
-  /** The entry at a row, once it is here. */
+  /** The entry at a row. Undefined while it is loading. */
   readonly entryAt: (row: number) => LogEntry | undefined;
 }
 
 /**
- * Reads a log as far as it is looked at: its end, and whole pages of rows, which never change once they are full.
- * @param args.grownTo how far the log goes, as the stream tells: whatever it says, another word is changes
+ * Reads the visible parts of a log: its end, and whole pages of rows, which never change.
+ * @param args.grownTo the length of the log, as the stream reports it; any new value means that the log has grown
  */
 export function useLog(args: {
   part: LogPart;
@@ -81,12 +81,12 @@ export function useLog(args: {
   const query = queryOf(part);
   const end = useEnd(part, grownTo);
   const { data, error } = end;
-  // Until another part of the log is here, as many rows stand for it, so that the page does not jump.
+  // Until another part is loaded, the old number of rows stays, so that the page does not jump.
   const known = useRef<LogWindow | undefined>(undefined);
   if (data !== undefined) known.current = data;
   const { rows, levels } = known.current ?? { rows: 0, levels: null };
   const first = Math.floor(seen.first / PAGE_ROWS);
-  // The end covers what comes after the whole pages, and itself.
+  // The end covers the rows after the whole pages.
   const whole = Math.ceil(Math.min(seen.end, data?.first ?? 0) / PAGE_ROWS);
   const wanted = Array.from({ length: Math.max(0, whole - first) });
   const pages = useQueries({
@@ -120,7 +120,7 @@ export function useLog(args: {
   );
 }
 
-/** The row of a line among those that are shown; null until it is known. */
+/** The row of a line in the visible part. Null until it is known. */
 export function useRowOf(part: LogPart, place: string | undefined): number | null {
   const { runId } = part;
   const query = queryOf(part);
@@ -135,7 +135,7 @@ export function useRowOf(part: LogPart, place: string | undefined): number | nul
   return place === undefined ? null : (data?.at ?? null);
 }
 
-/** Where a text is in a log, around a line. Live logs are searched again now and then. */
+/** The matches of a text around a line. Live logs are searched again at intervals. */
 export function useFinds(part: LogPart, args: { text: string; from: string; live: boolean; isOn: boolean }) {
   const { runId } = part;
   const query = { ...queryOf(part), text: args.text, from: args.from };

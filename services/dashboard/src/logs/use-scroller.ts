@@ -1,27 +1,27 @@
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from "react";
 import { LogScroller } from "./log-scroller.ts";
 
-/** The height of a row of one line, pixels. */
+/** The height of a row with one line, pixels. */
 export const ROW_PX = 20;
 
-/** A scroller with the box that it moves. */
+/** A scroller with its box. */
 export interface Scrolling {
   readonly scroller: LogScroller;
   readonly box: RefObject<HTMLDivElement | null>;
   readonly onScroll: () => void;
-  /** Leads the reader to the end or to a row. */
+  /** Leads the view to the end or to a row. */
   readonly aimAt: (aim: "end" | number) => void;
 }
 
-/** Measures the rows that are drawn. They say which they are in `data-at`. */
+/** Measures the drawn rows. Their `data-at` has the row. */
 function* heightsIn(box: HTMLElement): Generator<readonly [number, number]> {
   for (const row of box.querySelectorAll<HTMLElement>("[data-at]"))
     yield [Number(row.dataset.at), row.getBoundingClientRect().height];
 }
 
 /**
- * Joins a scroller and its box on the page: measures what was drawn, and draws anew when that, the box or the reader moves.
- * @param args.look whatever makes rows of other heights, as a text: another one, and what was measured is forgotten
+ * Connects a scroller with its box: measures the drawn rows, and draws again when they, the box or the reader moves.
+ * @param args.look everything that influences row heights, as a text; a new value discards the measured heights
  */
 export function useScroller(args: { rows: number; follows: boolean; look: string }): Scrolling {
   const { rows, look } = args;
@@ -38,7 +38,7 @@ export function useScroller(args: { rows: number; follows: boolean; look: string
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
-    // The box may have grown with what was just drawn: what it shows must be known before it scrolls.
+    // The box may have grown with the drawn rows, so it is measured before it scrolls.
     scroller.setView(element.clientHeight);
     const moved = scroller.measured(heightsIn(element));
     if (Math.abs(element.scrollTop - scroller.barPx) >= 1) element.scrollTop = scroller.barPx;
@@ -64,7 +64,7 @@ export function useScroller(args: { rows: number; follows: boolean; look: string
     };
   }, [scroller]);
   const onScroll = useCallback(() => {
-    // Until the box stands where the reader is led, it tells of where they were.
+    // Until the box has reached the aim, its scroll events report the old position.
     if (box.current === null || isLed.current) return;
     scroller.scrolled(box.current.scrollTop);
     draw();

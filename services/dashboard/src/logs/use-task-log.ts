@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { client } from "../kernel/client.ts";
 import type { Log, LogPart } from "./use-log.ts";
 
-/** Lines that are asked for at once. */
+/** Lines of one request. */
 const PAGE_LINES = 1_000;
 /** The most lines that are shown of one task. */
 export const TASK_LINES_MAX = 50_000;
@@ -11,8 +11,8 @@ export const TASK_LINES_MAX = 50_000;
 const START = "0:0";
 
 /**
- * The lines of one task call and of those that it made, from the first on, and what comes while it is looked at. They stand
- * anywhere in the log, so they are read one after the other, unlike rows.
+ * The lines of a task call and its inner calls, from the first one, with new lines as they come. They are scattered
+ * over the log, so they are read in sequence and not by row.
  * @param args.task its path; undefined: nothing is read
  */
 export function useTaskLog(args: { part: LogPart; task: string | undefined; grownTo: string | null }): Log {

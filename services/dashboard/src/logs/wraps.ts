@@ -2,7 +2,7 @@ import { useState } from "react";
 
 const STORED = "towpath.log-wraps";
 
-/** Whether long lines of logs wrap, as this browser was last told. @default they do */
+/** Whether long log lines wrap in this browser. @default true */
 export function useWraps(): readonly [boolean, (wraps: boolean) => void] {
   const [wraps, setWraps] = useState(() => localStorage.getItem(STORED) !== "no");
   const keep = (next: boolean) => {

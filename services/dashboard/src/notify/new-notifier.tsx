@@ -101,7 +101,7 @@ function Secret({ made, onClose }: { made: CreatedNotifier; onClose: () => void 
   );
 }
 
-/** Adds an address; a webhook's secret is shown this once. */
+/** A dialog that adds a notifier. It shows a webhook's secret once. */
 export function NewNotifier({ onClose }: { onClose: () => void }) {
   const make = useMutation({
     mutationFn: (form: FormData) => client.createNotifier({ body: requestOf(form) }),

@@ -150,7 +150,7 @@ function Deliveries() {
   );
 }
 
-/** Who is told of failures, late runs and recoveries, and what became of it. */
+/** The notifiers and their deliveries. */
 export function NotifyPage() {
   const may = useMay("admin");
   const [adding, setAdding] = useState(false);

@@ -12,12 +12,12 @@ import { Reason } from "../runs/waits/reason.tsx";
 import { PoolLimits, Queues } from "./pool-rules.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 
-/** The states of a run that waits for a place in its pool. */
+/** The states of a run that waits for a worker or a slot. */
 const LINE = "ready,blocked";
 const LINE_SHOWN = 3;
 const WORKERS_MAX = 50;
 
-/** How a pool gets a worker. */
+/** The command that connects a worker to a pool. */
 function Connect({ pool, standing }: { pool: Pool; standing: string }) {
   return (
     <div className="space-y-2 p-3">
@@ -36,7 +36,7 @@ function useWorkers(pool: Pool) {
   });
 }
 
-/** What of the places of workers that are online is taken, and what is free: those that take nothing now have nothing free. */
+/** The taken and free slots of online workers. Paused and draining workers have no free slots. */
 function placesText(workers: readonly Worker[]): string {
   const online = workers.filter((worker) => worker.online);
   if (online.length === 0) return "no worker online";
@@ -73,7 +73,7 @@ function Workers({ pool, query }: { pool: Pool; query: Known<{ items: Worker[] }
   );
 }
 
-/** What waits in a pool, the few that wait longest with their reasons. */
+/** The runs that have waited longest in a pool, with their reasons. */
 function Line({ pool }: { pool: Pool }) {
   const query = useQuery({
     queryKey: ["runs", "oldest", LINE, pool.name],
@@ -102,7 +102,7 @@ function Line({ pool }: { pool: Pool }) {
   );
 }
 
-/** A pool: its workers and what they hold, what waits, its queues and limits. */
+/** A pool: its workers with their runs, its waiting runs, its queues and limits. */
 export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
   const workers = useWorkers(pool);
   const places = workers.data && `, ${placesText(workers.data.items)}`;

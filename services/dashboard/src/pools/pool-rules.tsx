@@ -21,7 +21,7 @@ function QueueRow({ queue, limit }: { queue: Queue; limit: Limit | undefined }) 
   );
 }
 
-/** A pool's queues by priority, with what waits and goes on in each. */
+/** The queues of a pool by priority, with their waiting and running runs. */
 export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
   const query = useQuery({
     queryKey: ["queues", pool.name],
@@ -74,7 +74,7 @@ function sumOf(queues: readonly Queue[], of: "ready" | "running"): number {
   return queues.reduce((sum, queue) => sum + queue[of], 0);
 }
 
-/** The limits of a pool and of its queues, with who holds and who waits for each. */
+/** The limits of a pool and of its queues, with the runs that hold slots and the runs that wait. */
 export function PoolLimits({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
   const own = limits.filter(
     ({ kind, name }) =>

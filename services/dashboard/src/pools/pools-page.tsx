@@ -18,13 +18,13 @@ function sumText(pools: readonly Pool[]): string {
   return `${online} online, ${sum((pool) => pool.running)} running, ${sum((pool) => pool.ready)} waiting`;
 }
 
-/** Pools where something goes on first; those that nobody has used yet last. */
+/** Pools in use first, then the others. */
 function byUse(pools: readonly Pool[]): Pool[] {
   const rank = (pool: Pool) => (pool.workersOnline + pool.running + pool.ready > 0 ? 0 : 1);
   return pools.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Where work runs: pools, the workers that serve them, what these hold, and what waits. */
+/** The pools with their workers, running runs and waiting runs. */
 export function PoolsPage() {
   useRowKeys();
   const query = useQuery({

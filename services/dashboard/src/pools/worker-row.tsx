@@ -6,7 +6,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { RunLink } from "../runs/run-link.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 
-/** A worker of more places is drawn as one bar. */
+/** A worker with more slots is drawn as one bar. */
 const CELLS_MAX = 24;
 
 function standingOf(worker: Worker): { text: string; look: string } {
@@ -16,7 +16,7 @@ function standingOf(worker: Worker): { text: string; look: string } {
   return { text: "✓ online", look: "text-good" };
 }
 
-/** Its places, those that are taken filled. */
+/** The slots of a worker. Taken slots are filled. */
 function Places({ held, capacity }: { held: number; capacity: number }) {
   return (
     <span className="flex w-full items-center justify-end gap-2 text-12 text-soft tabular-nums sm:w-64">
@@ -40,7 +40,7 @@ function Places({ held, capacity }: { held: number; capacity: number }) {
   );
 }
 
-/** What a worker has for runs that need some, and how much of it is taken. */
+/** The compute of a worker, and how much of it is taken. */
 function Stock({ worker }: { worker: Worker }) {
   const parts = stockParts(worker.amounts, worker.taken);
   if (parts.length === 0) return null;
@@ -56,13 +56,13 @@ function Stock({ worker }: { worker: Worker }) {
   );
 }
 
-/** Until when a worker has something without renewing: what it misses, another may take over later. */
+/** The end of a lease that the worker does not renew. After it, another worker may get the attempt. */
 function Lease({ until }: { until: string | null }) {
   if (until === null) return <span className="text-12 text-faint">no lease yet</span>;
   return <LeaseUntil until={until} />;
 }
 
-/** A lease that goes on for longer is no changes: nobody waits for its end. */
+/** A longer lease is shown without its end. */
 const LONG_LEASE_MS = 86_400_000;
 
 function LeaseUntil({ until }: { until: string }) {
@@ -94,7 +94,7 @@ function HoldRow({ hold, now }: { hold: WorkerHold; now: number }) {
   );
 }
 
-/** A worker: whether it lives, what it has, and which run takes each of its places, since when. */
+/** A worker: its status, its compute, and the run in each of its slots. */
 export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
   const { text, look } = standingOf(worker);
   const more = worker.held - worker.holds.length;

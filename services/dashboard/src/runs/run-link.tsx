@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { shortId } from "@towpath/contract";
 
-/** A run by the name of its deployment and the end of its id. */
+/** A link to a run: its deployment and its short id. */
 export function RunLink({ runId, deployment }: { runId: string; deployment: string }) {
   return (
     <Link

@@ -3,7 +3,7 @@ import { Id, shortId } from "@towpath/contract";
 
 const PARTS = /(`[^`]+`|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/;
 
-/** A sentence of the server's: names as code, runs as links. */
+/** A sentence from the server. Names are shown as code, and run ids as links. */
 export function Sentence({ text }: { text: string }) {
   return text.split(PARTS).map((part, index) => {
     const key = `${index} ${part}`;

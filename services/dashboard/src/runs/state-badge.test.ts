@@ -4,7 +4,7 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { type AnyState, StateShape } from "./state-badge.tsx";
 
-/** What is drawn for a state, without its colour. */
+/** The drawing of a state, without its colour. */
 function drawing(state: AnyState): string {
   return renderToStaticMarkup(createElement(StateShape, { state })).replace(/ class="[^"]*"/, "");
 }

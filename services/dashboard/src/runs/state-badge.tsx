@@ -1,13 +1,13 @@
 import type { RunState, TaskRunState } from "@towpath/contract";
 import type { ReactNode } from "react";
 
-/** Any state that is shown. */
+/** The state of a run or a task run. */
 export type AnyState = RunState | TaskRunState;
 
 const RING = <circle cx="6" cy="6" r="4.75" />;
 const DASHED = <circle cx="6" cy="6" r="4.75" strokeDasharray="2 1.6" />;
 
-/** A shape for each state, so that colour alone never tells it. On a grid of 12. */
+/** A shape for each state, so that colour is not the only difference. The grid is 12 by 12. */
 const SHAPES: Record<AnyState, ReactNode> = {
   scheduled: [RING, <path key="hand" d="M6 3.4V6l1.7 1.2" />].map((part, index) => (
     <g key={String(index)}>{part}</g>
@@ -26,7 +26,7 @@ const SHAPES: Record<AnyState, ReactNode> = {
   cancelled: <path d="M6 1.25a4.75 4.75 0 1 0 0 9.5 4.75 4.75 0 0 0 0-9.5M2.7 9.3l6.6-6.6" />,
 };
 
-/** The colour of each state's name; its shape takes it over. */
+/** The colour of each state. The shape inherits it. */
 const COLOURS: Record<AnyState, string> = {
   scheduled: "text-soft",
   blocked: "text-warn",
@@ -43,7 +43,7 @@ const COLOURS: Record<AnyState, string> = {
   cancelled: "text-faint",
 };
 
-/** The shape of a state, in its colour. */
+/** The shape of a state in its colour. */
 export function StateShape({ state, size = 12 }: { state: AnyState; size?: number }) {
   return (
     <svg
@@ -63,7 +63,7 @@ export function StateShape({ state, size = 12 }: { state: AnyState; size?: numbe
   );
 }
 
-/** The state of a run or task run, as a shape and a word. */
+/** A state as a shape and a word. */
 export function StateBadge({ state }: { state: AnyState }) {
   return (
     <span

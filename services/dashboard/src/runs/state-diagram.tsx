@@ -6,10 +6,10 @@ import { countOf, type Way, waysOf } from "./state-moves.ts";
 
 const BOX = { width: 128, height: 38 } as const;
 const PITCH = { x: 172, y: 78 } as const;
-/** Room above the boxes for ways that lead back over them. */
+/** Space above the boxes for arrows that lead back over them. */
 const TOP_PX = 8;
 
-/** Where each state stands, in columns and rows: a run goes from left to right. The ways between them come from the table. */
+/** The column and row of each state. Runs go from left to right. The arrows come from the table of transitions. */
 const PLACES: Readonly<Record<RunState, readonly [column: number, row: number]>> = {
   scheduled: [0, 1],
   ready: [1, 1],
@@ -25,10 +25,10 @@ const PLACES: Readonly<Record<RunState, readonly [column: number, row: number]>>
 };
 const SIZE = { width: 5 * PITCH.x + BOX.width, height: TOP_PX + 3 * PITCH.y + BOX.height } as const;
 
-/** Moves that many states have, or few runs take: drawn for the state that is pointed at alone. */
+/** Transitions of many states or few runs. They are drawn only for the state under the pointer. */
 const QUIET: ReadonlySet<string> = new Set(["expire", "cancel", "release", "reassign", "refuse"]);
 
-/** Ways that are seldom taken: a wait that was satisfied before its run had suspended, and the like. */
+/** Arrows that few runs take, such as a wait that was satisfied before its run was suspended. */
 const QUIET_WAYS: ReadonlySet<string> = new Set([
   "running ready",
   "running blocked",
@@ -45,21 +45,21 @@ function boxOf(state: RunState) {
   return { left, top, right: left + BOX.width, bottom: top + BOX.height, middle, column, row };
 }
 
-/** Where a way begins and ends, and where its words stand. */
+/** The path of an arrow, and the position of its label. */
 interface Drawn {
   readonly path: string;
   readonly x: number;
   readonly y: number;
 }
 
-/** How far from a corner a line that leads back from row to row leaves or meets a box. */
+/** The distance from a corner of the box where an arrow to another row starts or ends. */
 const CORNER_PX = 26;
-/** Words of a level line stand above it: between two boxes there is no room for both. */
+/** The label of a horizontal arrow is above it: between two boxes there is no space for both. */
 const ABOVE_PX = 12;
 
 type Box = ReturnType<typeof boxOf>;
 
-/** From side to side. Where it climbs past boxes, its words stand between the first two rows. */
+/** From side to side. The label of a steep arrow is between the first two rows. */
 function forwards(a: Box, b: Box): Drawn {
   const bend = (b.left - a.right) / 2;
   const path = `M${a.right} ${a.middle.y}C${a.right + bend} ${a.middle.y} ${b.left - bend} ${b.middle.y} ${b.left} ${b.middle.y}`;
@@ -76,7 +76,7 @@ function over(a: Box, b: Box): Drawn {
   return { path, x: (a.middle.x + b.middle.x) / 2, y: a.top * 0.25 + high * 0.75 - 9 };
 }
 
-/** Back to another row, through the room between the rows. */
+/** Back to another row, between the rows. */
 function between(a: Box, b: Box): Drawn {
   const [start, end] = b.row < a.row ? [a.top, b.bottom] : [a.bottom, b.top];
   const [from, to] = [a.left + CORNER_PX, b.right - CORNER_PX];
@@ -85,7 +85,7 @@ function between(a: Box, b: Box): Drawn {
   return { path, x: (from + to) / 2, y: (start + end) / 2 };
 }
 
-/** A line between two boxes, and where its words stand. */
+/** The arrow between two boxes. */
 function lineOf(from: RunState, to: RunState): Drawn {
   const [a, b] = [boxOf(from), boxOf(to)];
   if (b.column > a.column) return forwards(a, b);
@@ -141,7 +141,7 @@ function Arrow({ look, colour }: { look: string; colour: string }) {
   );
 }
 
-/** The ways that are drawn: the usual ones, and all that leave the state which is pointed at. */
+/** The usual arrows, and all arrows of the state under the pointer. */
 function Lines({ pointed }: { pointed: RunState | null }) {
   return (
     <svg aria-hidden="true" {...SIZE} className="absolute inset-0 overflow-visible font-sans">
@@ -165,8 +165,8 @@ function Lines({ pointed }: { pointed: RunState | null }) {
 }
 
 /**
- * The states of a run with how many are in each, and the moves between them, which come from the table that the server goes
- * by. Pointing at a state shows every move that leaves it. The same stands in words below it.
+ * The states of a run with the number of runs in each, and the transitions of the contract's table. Pointing at a state
+ * shows all its transitions. The cards below the diagram list the same as text.
  */
 export function StateDiagram({ overview }: { overview: Overview }) {
   const [pointed, setPointed] = useState<RunState | null>(null);

@@ -1,13 +1,13 @@
 import { isFinalRunState, type Overview, RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 
-/** A way from one state to another, with the moves that take it. */
+/** An arrow from one state to another, with its transitions. */
 export interface Way {
   readonly from: RunState;
   readonly to: RunState;
   readonly moves: readonly string[];
 }
 
-/** The moves out of a state, from the table that the server goes by. */
+/** The transitions out of a state, from the table that the server uses. */
 export function movesFrom(state: RunState): { move: string; to: readonly RunState[] }[] {
   return Object.entries(RUN_TRANSITIONS).flatMap(([move, { from, to }]) => {
     const states: readonly RunState[] = from;
@@ -15,7 +15,7 @@ export function movesFrom(state: RunState): { move: string; to: readonly RunStat
   });
 }
 
-/** Every way between states that some move takes, once. */
+/** All arrows between states. */
 export function waysOf(states: readonly RunState[]): Way[] {
   const steps = states.flatMap((from) =>
     movesFrom(from).flatMap(({ move, to }) => to.map((next) => ({ from, to: next, move }))),
@@ -26,7 +26,7 @@ export function waysOf(states: readonly RunState[]): Way[] {
   });
 }
 
-/** How many runs stand in a state now; of a final one, of those of the last day. */
+/** The number of runs in a state now. For a final state: of those created in the last day. */
 export function countOf(overview: Overview, state: RunState): number {
   const rows = isFinalRunState(state) ? overview.activity : overview.live;
   return rows.reduce((sum, row) => sum + (row.state === state ? row.runs : 0), 0);

@@ -49,7 +49,7 @@ function StateCard({ state, overview }: { state: RunState; overview: Overview })
   );
 }
 
-/** Every state of a run, how many are in it, and the moves that leave it: drawn from the contract's table. */
+/** Every state of a run with its number of runs and its transitions, from the contract's table. */
 export function StatesPage() {
   const query = useQuery({
     queryKey: ["overview"],

@@ -1,6 +1,6 @@
 import { shortId, type Trigger } from "@towpath/contract";
 
-/** Who or what asked for a run, in as few words as a column has room for. */
+/** The trigger of a run, short enough for a column. */
 export function triggerWords(trigger: Trigger): string {
   switch (trigger.kind) {
     case "person":

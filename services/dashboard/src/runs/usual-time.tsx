@@ -2,8 +2,8 @@ import { Bar } from "../kernel/bar.tsx";
 import { duration } from "../kernel/format.ts";
 
 /**
- * How long something goes on, beside how long its like usually take: as a bar, which is full and of another colour once it
- * takes longer, and in words.
+ * A duration beside the usual one, as a bar and as text. The bar is full and has another colour if the duration exceeds
+ * the usual one.
  */
 export function UsualTime({ ms, usualMs }: { ms: number; usualMs: number | null }) {
   return (

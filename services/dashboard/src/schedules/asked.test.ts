@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { askedOf, askedText, together } from "./asked.ts";
 
-/** A schedule that is due so many hours from now, or paused. */
+/** A schedule that is due in so many hours, or is paused. */
 const due = (hours: number | null) => ({
   nextAt: hours === null ? null : new Date(Date.UTC(2026, 2, 1, hours)).toISOString(),
 });

@@ -56,7 +56,7 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
   );
 }
 
-/** Runs of past instants, and how far they have come. */
+/** The backfills and their progress. */
 export function BackfillPanel() {
   const query = useQuery({
     queryKey: ["backfills"],

@@ -1,15 +1,18 @@
 import { Link } from "@tanstack/react-router";
 import type { Slot } from "./calendar-grid.ts";
 
-/** How high failures stand in a cell, percent: one of many can be seen, and all of them are still a bar at its foot. */
+/** The height of failures in a cell, percent. A single failure stays visible, and failures never fill the cell. */
 const FOOT = { least: 30, most: 72 };
 
-/** How strongly so many runs of the most are coloured: one run can be seen, many stand out. */
+/** The opacity for a number of runs. A single run stays visible. */
 function strength(runs: number, most: number): number {
   return 0.4 + 0.6 * Math.sqrt(runs / most);
 }
 
-/** One slot's colours: what succeeded as a field, failures as a bar at its foot, skips hatched, what is due as an outline. */
+/**
+ * The colours of a slot: completed runs fill it, failures are a bar at the bottom, skipped runs are hatched, due runs
+ * are an outline.
+ */
 export function SlotMark({ slot, most }: { slot: Slot; most: number }) {
   const { completed = 0, failed = 0, cancelled = 0, open = 0, skipped = 0, due = 0 } = slot.counts;
   const ran = completed + failed;
@@ -41,7 +44,7 @@ export function SlotMark({ slot, most }: { slot: Slot; most: number }) {
   );
 }
 
-/** The instants of a cell as a span of the list of runs. */
+/** The search for the runs of a cell. */
 function searchOf(deployment: string, slots: readonly Slot[]) {
   const [first, last] = [slots[0], slots.at(-1)];
   return {
@@ -55,7 +58,7 @@ function hasRuns({ counts }: Slot): boolean {
   return (counts.completed ?? 0) + (counts.failed ?? 0) + (counts.cancelled ?? 0) + (counts.open ?? 0) > 0;
 }
 
-/** A cell of the calendar; one with runs leads to them. */
+/** A cell of the calendar. A cell with runs is a link to them. */
 export function CalendarCell({
   deployment,
   slots,
@@ -68,7 +71,7 @@ export function CalendarCell({
   slots: readonly Slot[];
   most: number;
   label: string;
-  /** Whether the Tab key stops here: arrows go on. */
+  /** Whether the Tab key stops here. Arrow keys move on. */
   isStop: boolean;
   onPoint: () => void;
 }) {

@@ -3,30 +3,30 @@ import { zonedTime } from "../kernel/zone.ts";
 import type { View } from "./search.ts";
 
 const HOUR_MS = 3_600_000;
-/** Days that the hours are shown of, before today and from today on. */
+/** Days in the view by hours, before today and from today on. */
 const HOURS_VIEW = { before: 9, from: 5 };
-/** Weeks that the days are shown of. */
+/** Days in the view by days, before today and from today on. */
 const DAYS_VIEW = { before: 12 * 7, from: 2 * 7 };
 
-/** What happened, or will, within one cell. */
+/** The counts of one cell. */
 export type Counts = Omit<CalendarHour, "at" | "on" | "hour">;
 
-/** A stretch of time that one cell, or half of one, stands for. */
+/** The time span of a cell, or of half a cell. */
 export interface Slot {
   readonly fromMs: number;
   readonly toMs: number;
   readonly counts: Counts;
-  /** Instants of it were skipped together with others. */
+  /** Some of its runs were skipped together with others. */
   readonly inStretch: boolean;
 }
 
-/** A day of the zone, with the slots of each hour: two where clocks show an hour twice, none where they jump over it. */
+/** A day in the zone, with the slots of each hour: two when clocks go back, none when they go forward. */
 export interface Day {
   readonly on: string;
   readonly hours: readonly (readonly Slot[])[];
 }
 
-/** The span of a view: whole days of the zone, weeks for days. */
+/** The span of a view: whole days in the zone, or whole weeks. */
 export function spanOf(view: View, args: { nowMs: number; zone: string }): { fromMs: number; toMs: number } {
   const { before, from } = view === "hours" ? HOURS_VIEW : DAYS_VIEW;
   const first = midnightBefore(args.nowMs - before * 24 * HOUR_MS, args.zone);
@@ -34,11 +34,11 @@ export function spanOf(view: View, args: { nowMs: number; zone: string }): { fro
   return { fromMs, toMs: midnightBefore(args.nowMs + from * 24 * HOUR_MS, args.zone) };
 }
 
-/** The last time at or before an instant when the clocks of a zone showed the first hour of a day. */
+/** The last start of a day in a zone, at or before an instant. */
 function midnightBefore(ms: number, zone: string): number {
   const { hour, minute } = zonedTime(ms, zone);
   const near = Math.floor(ms / 60_000) * 60_000 - minute * 60_000 - hour * HOUR_MS;
-  // A change of clocks within the day puts this off by an hour.
+  // A change of clocks on this day shifts it by an hour.
   const off = zonedTime(near, zone).hour;
   if (off === 0) return near;
   return off > 12 ? near + (24 - off) * HOUR_MS : near - off * HOUR_MS;
@@ -85,7 +85,7 @@ export function dayAsSlot(day: Day): Slot {
   };
 }
 
-/** The most runs of one slot: what the strongest colour stands for. */
+/** The most runs of one slot. It has the strongest colour. */
 export function mostOf(slots: readonly Slot[]): number {
   return Math.max(1, ...slots.map(({ counts }) => (counts.completed ?? 0) + (counts.failed ?? 0)));
 }
@@ -99,7 +99,7 @@ const WORDS: readonly (readonly [keyof Counts, string])[] = [
   ["due", "due"],
 ];
 
-/** What is in a slot, in words. */
+/** The counts of a slot as text. */
 export function wordsOf({ counts, inStretch }: Slot): string {
   const words = WORDS.flatMap(([what, word]) =>
     counts[what] ? [`${counts[what].toLocaleString("en")} ${word}`] : [],

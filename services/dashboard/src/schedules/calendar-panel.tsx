@@ -13,7 +13,7 @@ import { VIEWS, type View } from "./search.ts";
 import { zoneOf } from "./timing-words.ts";
 
 const HOUR_MS = 3_600_000;
-/** A calendar changes by the hour more than by the second. */
+/** A calendar changes slowly. */
 const REFRESH_MS = 30_000;
 
 const LEGEND: readonly (readonly [string, Counts])[] = [
@@ -62,7 +62,7 @@ function useCalendar(schedule: Schedule, view: View) {
 
 const idOf = (one: Schedule) => `${one.deployment}/${one.name}`;
 
-/** Past and coming runs of one schedule. */
+/** The past and future runs of one schedule. */
 export function CalendarPanel({
   schedules,
   schedule,

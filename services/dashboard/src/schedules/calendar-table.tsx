@@ -5,7 +5,7 @@ import { CalendarCell } from "./calendar-cell.tsx";
 import { type Day, dayAsSlot, daysOf, mostOf, type Slot, wordsOf } from "./calendar-grid.ts";
 import type { View } from "./search.ts";
 
-/** A line of cells, and what stands before it. */
+/** A row of cells with its name. */
 interface Line {
   readonly name: string;
   readonly isToday: boolean;
@@ -36,7 +36,7 @@ function dayLines(days: readonly Day[]): Line[] {
   }));
 }
 
-/** Titles over the columns: each third hour, or the month where one begins. */
+/** The column names: every third hour, or the month at its start. */
 function columnNames(view: View, days: readonly Day[]): string[] {
   if (view === "hours")
     return Array.from({ length: 24 }, (_, hour) => (hour % 3 === 0 ? `${hour}`.padStart(2, "0") : ""));
@@ -50,7 +50,7 @@ function columnNames(view: View, days: readonly Day[]): string[] {
   );
 }
 
-/** When a slot is, in the zone of the schedule. */
+/** The start of a slot, in the zone of the schedule. */
 function spanText(slot: Slot, zone: string): string {
   return timeIn(new Date(slot.fromMs).toISOString(), zone).replace(/:00 /, " ");
 }
@@ -60,7 +60,9 @@ function labelOf(slots: readonly Slot[], zone: string): string {
   return slots.map((slot) => `${spanText(slot, zone)}: ${wordsOf(slot)}`).join("; ");
 }
 
-/** What the pointed cell holds, and when that is here, in UTC and for the schedule. */
+/**
+ * The content of the cell under the pointer, with its time in the schedule's zone, in UTC, and in the reader's zone.
+ */
 function Readout({ slots, zone }: { slots: readonly Slot[]; zone: string }) {
   const [first] = slots;
   if (!first)
@@ -75,7 +77,7 @@ function Readout({ slots, zone }: { slots: readonly Slot[]; zone: string }) {
   );
 }
 
-/** Moves the focus from cell to cell by the arrow keys. */
+/** Moves the focus between cells with the arrow keys. */
 function moveFocus(event: KeyboardEvent<HTMLElement>, columns: number): void {
   const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
   if (by === undefined) return;
@@ -106,7 +108,7 @@ function Head({ view, names }: { view: View; names: readonly string[] }) {
   );
 }
 
-/** The name of a line; on a phone a day goes without its weekday. */
+/** The name of a row. On a phone, days have no weekday. */
 function LineName({ line, view }: { line: Line; view: View }) {
   const [, ...rest] = line.name.split(" ");
   return (
@@ -143,7 +145,7 @@ function useLines({ calendar, view, span }: Shown) {
   }, [calendar, span, view]);
 }
 
-/** The heat map: hours of days, or days of weeks, on the clocks of the schedule's zone. */
+/** A heat map of hours by day, or of days by week, in the schedule's zone. */
 export function CalendarTable({ deployment, ...shown }: Shown & { deployment: string }) {
   const [pointed, setPointed] = useState<readonly Slot[]>([]);
   const { lines, names, most } = useLines(shown);

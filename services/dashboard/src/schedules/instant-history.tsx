@@ -10,7 +10,7 @@ import { zoneOf } from "./timing-words.ts";
 
 const SHOWN = 20;
 
-/** Why an instant has no run. */
+/** Why no run was created. */
 const SKIPPED: Record<NonNullable<ScheduleInstant["skipped"]>, string> = {
   "catch-up": "missed",
   window: "outside its window",
@@ -49,7 +49,7 @@ function DecidedRow({ item, one }: Decided) {
   );
 }
 
-/** What was decided at the latest instants of these schedules. */
+/** The latest scheduled times, with their runs. */
 export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }) {
   const asked = askedOf(schedules);
   const answers = useQueries({

@@ -31,13 +31,13 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
 const NAMED = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,0.8fr)_minmax(0,1.4fr)_168px]";
 const ALONE = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,1.6fr)_168px]";
 
-/** Schedules as rows, each with its next instant and a way to pause it. */
+/** Schedules as rows, each with its next time and a button that pauses it. */
 export function ScheduleRows({
   schedules,
   named = false,
 }: {
   schedules: readonly Schedule[];
-  /** Whether each says of which deployment it is. */
+  /** Whether each row shows its deployment. */
   named?: boolean;
 }) {
   return (

@@ -32,7 +32,7 @@ function UpcomingRow({ at, one }: { at: string; one: Schedule }) {
   );
 }
 
-/** What comes next of the schedules that are due soonest. */
+/** The next runs of the schedules that are due first. */
 function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
   const due = schedules.filter((one) => one.nextAt !== null);
   const asked = askedOf(due);
@@ -70,7 +70,7 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
   );
 }
 
-/** What runs by itself: schedules, what they did and will do, and backfills. */
+/** The schedules with their past and next runs, and the backfills. */
 export function SchedulesPage() {
   useRowKeys();
   const search = useSearch({ from: "/schedules" });

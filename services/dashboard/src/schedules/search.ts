@@ -1,18 +1,17 @@
 import type { Schedule } from "@towpath/contract";
 
-/** How a calendar is laid out: an hour a cell, or a day a cell. */
+/** The layouts of the calendar: a cell per hour, or a cell per day. */
 export const VIEWS = ["hours", "days"] as const;
-/** One of them. */
 export type View = (typeof VIEWS)[number];
 
-/** What the screen of schedules shows, as it stands in the address. */
+/** The part of the address that selects what the screen shows. */
 export interface ScheduleSearch {
   /** `deployment/name` */
   readonly schedule?: string;
   readonly view?: View;
 }
 
-/** Reads the address; what it does not know is left out. */
+/** Reads the address. Unknown values are left out. */
 export function readScheduleSearch(search: Record<string, unknown>): ScheduleSearch {
   const view = VIEWS.find((one) => one === search.view);
   return {
@@ -21,7 +20,7 @@ export function readScheduleSearch(search: Record<string, unknown>): ScheduleSea
   };
 }
 
-/** The schedule that is asked for, else the first that goes. */
+/** The schedule of the address, else the first active one. */
 export function scheduleOf(schedules: readonly Schedule[], asked: string | undefined): Schedule | undefined {
   const found = schedules.find((one) => `${one.deployment}/${one.name}` === asked);
   return found ?? schedules.find((one) => !one.paused) ?? schedules[0];

@@ -1,7 +1,7 @@
 import type { Schedule } from "@towpath/contract";
 import { duration } from "../kernel/format.ts";
 
-/** When a schedule is due, in a few words with its zone. */
+/** The timing of a schedule with its zone. */
 export function timingText(timing: Schedule["timing"]): string {
   switch (timing.kind) {
     case "cron":
@@ -13,7 +13,7 @@ export function timingText(timing: Schedule["timing"]): string {
   }
 }
 
-/** The zone whose clocks a schedule goes by; undefined for one that goes by none. */
+/** The zone of a schedule. Undefined for an interval, which has none. */
 export function zoneOf({ timing }: Pick<Schedule, "timing">): string | undefined {
   return timing.kind === "interval" ? undefined : timing.zone;
 }

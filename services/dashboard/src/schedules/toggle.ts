@@ -2,7 +2,10 @@ import type { QueryClient } from "@tanstack/react-query";
 import type { Schedule } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 
-/** Pauses a schedule, or lets it go on. @returns what has been done, in a sentence. */
+/**
+ * Pauses or resumes a schedule.
+ * @returns A sentence about the result.
+ */
 export async function toggleSchedule(cache: QueryClient, schedule: Schedule): Promise<string> {
   const params = { name: schedule.deployment, schedule: schedule.name };
   await (schedule.paused ? client.resumeSchedule({ params }) : client.pauseSchedule({ params }));

@@ -1,9 +1,9 @@
-/** The script that this page began with, as its server named it; its name holds a hash of what is in it. */
+/** The path of this page's script. It contains a hash of the content. */
 function ownScript(): string | null {
   return document.querySelector("script[type=module][src]")?.getAttribute("src") ?? null;
 }
 
-/** Whether the server now has another page than this one. A server that cannot be asked has none. */
+/** Whether the server has another build than this page. False if the server cannot be reached. */
 export async function isNewer(): Promise<boolean> {
   const own = ownScript();
   if (own === null) return false;

@@ -1,4 +1,4 @@
-/** The browser's time, in milliseconds since 1970. Shown, never used to decide. */
+/** The browser's time, milliseconds since 1970. It is displayed and decides nothing. */
 export function nowMs(): number {
   return Date.now();
 }

@@ -1,34 +1,34 @@
 import { sseParser } from "@towpath/client/sse";
 import type { FeedEvent } from "@towpath/contract";
 
-/** Silence, keep-alive comments included, after which a connection counts as dead, milliseconds. */
+/** A connection without data or keep-alive comments for this long is lost, milliseconds. */
 const IDLE_MS = 40_000;
 
-/** An event with the id that its stream goes on after; empty where it has none. */
+/** An event with the id that resumes the stream after it. Empty if it has none. */
 export type FedEvent = FeedEvent & { readonly id: string };
 
-/** What one connection is opened with. */
+/** The arguments of one connection. */
 export interface Opening {
   readonly lastEventId: string | null;
   readonly runs: readonly { readonly runId: string; readonly place: string | null }[];
   readonly signal: AbortSignal;
-  /** Called with what came at once, and with nothing when only a sign of life came. */
+  /** Called with the events of one chunk. The list is empty for a keep-alive. */
   readonly onEvents: (events: readonly FedEvent[]) => void;
 }
 
-/** How a connection ended. `ended`: in good order, by the server; the next one goes on. */
+/** How a connection ended. `ended`: the server closed it as planned, and the next one resumes. */
 export type Ending = "ended" | "lost" | "signed-out";
 
 /** The address of the stream for these runs. */
 function pathOf(runs: Opening["runs"]): string {
   const wanted = runs.map(({ runId, place }) => (place === null ? runId : `${runId}@${place}`));
-  // Pages read of a log what is looked at: the stream only says how far it goes.
+  // The stream sends only the length of logs. Pages read the lines that are in view.
   return wanted.length === 0 ? "/api/events" : `/api/events?log=end&runs=${wanted.join(",")}`;
 }
 
 /**
- * Opens the stream once and reads it to its end. Made for a worker of the browser, which should load in no time: it parses
- * what comes and leaves checking to the tabs.
+ * Opens the stream once and reads it to its end. It runs in the shared worker, which must load fast: it only parses,
+ * and the tabs validate.
  */
 export async function openFeed(opening: Opening): Promise<Ending> {
   const silence = new AbortController();
@@ -56,7 +56,7 @@ export async function openFeed(opening: Opening): Promise<Ending> {
   }
 }
 
-/** Takes an event as the server wrote it: the tabs check what they are told. */
+/** Casts an event. The tabs validate it. */
 function eventOf({ event, data, id }: { event: string; data: string; id: string }): FedEvent {
   return { event, data: JSON.parse(data), id } as FedEvent;
 }

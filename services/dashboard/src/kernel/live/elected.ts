@@ -3,16 +3,16 @@ import type { Hub, Tab } from "./hub.ts";
 import type { FromHub, Hear, Line, ToHub } from "./messages.ts";
 import { liveAs, untilGone } from "./tab-lock.ts";
 
-/** The name by which tabs of this place find each other. */
+/** The name of the channel and of the lock that tabs share. */
 const NAME = "towpath-live";
 
-/** What goes over the channel between tabs, where there is no shared worker. */
+/** A message between tabs, for browsers without shared workers. */
 type Shout =
   | { readonly said: ToHub; readonly by: string }
   | { readonly told: FromHub; readonly to: string }
   | { readonly leads: string };
 
-/** Answers the tabs of a channel from this one, which leads. */
+/** The hub of the leading tab. It answers the other tabs over the channel. */
 class Leader {
   readonly #tabs = new Map<string, Tab>();
   readonly #hub: Hub = openHub();
@@ -42,8 +42,8 @@ class Leader {
 }
 
 /**
- * To a hub in the tab that holds a lock; when it closes, another one gets the lock and leads, and each says again what it
- * follows.
+ * A link to the hub in the leading tab, which holds a lock. When that tab closes, another tab gets the lock, and every
+ * tab repeats what it follows.
  */
 function electedLine(tab: string, hear: Hear): Line {
   const channel = new BroadcastChannel(NAME);
@@ -57,7 +57,7 @@ function electedLine(tab: string, hear: Hear): Line {
   channel.onmessage = ({ data }: MessageEvent<Shout>) => {
     if ("said" in data) leader?.hear(data, null);
     else if ("leads" in data) {
-      // What this leader knows of a run begins anew.
+      // The new leader knows nothing of the runs yet.
       if (last?.type === "follow") for (const again of [null, ...last.runs]) say({ ...last, again });
     } else if (data.to === tab) hear(data.told);
   };
@@ -73,14 +73,14 @@ function electedLine(tab: string, hear: Hear): Line {
   return { say };
 }
 
-/** To a hub of this tab's own, where a browser shares nothing between tabs. */
+/** A link to a hub of this tab's own, for browsers in which tabs share nothing. */
 function ownLine(hear: Hear): Line {
   const hub = openHub();
   const tab = { post: hear };
   return { say: (message) => hub.hear(tab, message) };
 }
 
-/** The line of a browser without shared workers. */
+/** Opens the link to the hub in a browser without shared workers. */
 export function openElected(tab: string, hear: Hear): Line {
   const shares = typeof BroadcastChannel === "function" && navigator.locks !== undefined;
   return shares ? electedLine(tab, hear) : ownLine(hear);

@@ -13,7 +13,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The hub of this very scope: a shared worker's, or a tab's. */
+/** Creates the hub of a shared worker or a tab. */
 export function openHub(): Hub {
   const hub = new Hub({ open: openFeed, nowMs, pause, random: Math.random });
   globalThis.addEventListener("online", () => hub.retry());

@@ -15,7 +15,7 @@ const changes = (id: string, ...runs: string[]): FedEvent => ({
 });
 const task = (number: number): RunEvent => ({
   event: "task",
-  // The hub looks at nothing else of it.
+  // The hub reads nothing else of it.
   data: { attemptId: A, path: `task-${number}` } as TaskRun,
 });
 const followed = (runId: string, number: number, begins = false): FedEvent => ({
@@ -24,7 +24,7 @@ const followed = (runId: string, number: number, begins = false): FedEvent => ({
   data: { runId, begins, place: `7:1:${number}`, told: task(number) },
 });
 
-/** A hub whose connections a test plays, and whose pauses end when it says so. */
+/** A hub with test connections. The test ends its pauses. */
 function stage() {
   const openings: (Opening & { end: (ending: Ending) => void })[] = [];
   const waiting: ((opening: (typeof openings)[number]) => void)[] = [];
@@ -56,7 +56,7 @@ function stage() {
     pass: (ms: number) => {
       atMs += ms;
     },
-    /** The next connection that is opened. */
+    /** The next connection that the hub opens. */
     next: () => new Promise<(typeof openings)[number]>((resolve) => waiting.push(resolve)),
     settled: () => new Promise((resolve) => setImmediate(resolve)),
   };

@@ -4,35 +4,35 @@ import type { Ending, FedEvent, Opening } from "./connection.ts";
 import type { FromHub, Standing, ToHub } from "./messages.ts";
 import { RunSoFar } from "./run-so-far.ts";
 
-/** Before the next try to connect. */
+/** Delays before the next connection. */
 const BACKOFF = { firstMs: 250, mostMs: 4_000 } as const;
 
-/** How long the hub waits for more tabs to say what they follow before it opens another connection, milliseconds. */
+/** How long the hub waits for further tabs before it opens another connection, milliseconds. */
 const GATHER_MS = 20;
 
-/** Runs that one connection follows at most; a browser that shows more follows those it opened last. */
+/** Runs that one connection follows at most. A browser with more follows those that were opened last. */
 const RUNS_MAX = 32;
 
-/** A tab as the hub sees it. */
+/** A tab, as the hub sees it. */
 export interface Tab {
   post(message: FromHub): void;
 }
 
-/** What a hub is given. */
+/** The dependencies of a hub. */
 export interface HubDeps {
   /** Opens the stream once and reads it to its end. */
   readonly open: (opening: Opening) => Promise<Ending>;
   readonly nowMs: () => number;
-  /** Waits; ends early with the signal. */
+  /** Waits. The signal ends it early. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
   /** A number from 0 to 1. */
   readonly random: () => number;
 }
 
 /**
- * The one connection of a browser: tabs come and go and say which runs they follow; changes, runs and how the connection
- * stands are told to those whom they concern. Another set of runs is another connection, which goes on where the one
- * before stood. A tab that joins later is told what the others have been told.
+ * The one connection of a browser. Tabs say which runs they follow, and get the changes, the events of these runs, and
+ * the status of the connection. If the set of runs changes, the hub opens another connection, which resumes. A tab that
+ * joins later gets everything that the others got.
  */
 export class Hub {
   readonly #deps: HubDeps;
@@ -48,7 +48,10 @@ export class Hub {
     this.#standing = { state: "opening", sinceMs: deps.nowMs() };
   }
 
-  /** Hears a tab. Its first word makes it known, and tries again at once when nobody was signed in or the stream was lost. */
+  /**
+   * Handles a message of a tab. The first message registers the tab. If the stream is lost or nobody is signed in, it
+   * also reconnects at once.
+   */
   hear(tab: Tab, message: ToHub): void {
     if (message.type === "bye") {
       this.leave(tab);
@@ -67,17 +70,19 @@ export class Hub {
     this.#settle({ again: isNew || unknown.length > 0 });
   }
 
-  /** A tab has gone. */
+  /** Removes a tab. */
   leave(tab: Tab): void {
     if (this.#tabs.delete(tab)) this.#settle({ again: false });
   }
 
-  /** The browser says that the network is there again. */
+  /** Called when the network is back. */
   retry(): void {
     if (this.#standing.state === "lost") this.#change.abort();
   }
 
-  /** Forgets runs that nobody follows, and opens another connection where more are followed or the next try can be now. */
+  /**
+   * Forgets runs that no tab follows. Opens another connection if there are new runs, or if a retry makes sense now.
+   */
   #settle({ again }: { again: boolean }): void {
     const followed = new Set([...this.#tabs.values()].flat());
     for (const runId of this.#told.keys()) if (!followed.has(runId)) this.#told.delete(runId);
@@ -89,7 +94,7 @@ export class Hub {
     this.#running = true;
     for (let tries = 0; this.#tabs.size > 0; ) {
       this.#change = new AbortController();
-      // Tabs that open together say what they follow one after the other.
+      // Tabs that open together send their runs one after another.
       await this.#deps.pause(GATHER_MS, new AbortController().signal);
       if (this.#tabs.size === 0) break;
       this.#change = new AbortController();
@@ -98,7 +103,7 @@ export class Hub {
       if (this.#standing.state === "live" || signal.aborted) tries = 0;
       if (signal.aborted) continue;
       if (ending !== "ended") this.#stand(ending);
-      // Who is signed out stays so until a tab says something.
+      // After a sign-out, only a message of a tab triggers a retry.
       const waitMs =
         ending === "signed-out" ? Number.POSITIVE_INFINITY : backoffMs(tries, BACKOFF, this.#deps.random);
       tries += 1;
@@ -122,7 +127,7 @@ export class Hub {
   #stand(state: Standing["state"]): void {
     const was = this.#standing;
     if (state === "live") {
-      // Only the time of the last sign of life moves: tabs hear of it when it was the last.
+      // Tabs need the time of the last event only when the stream is lost.
       this.#standing = { state, sinceMs: this.#deps.nowMs() };
       if (was.state === "live") return;
     } else {
@@ -176,7 +181,7 @@ export class Hub {
   }
 }
 
-/** Tells a tab all that has been told of a run. */
+/** Sends a tab everything that is known of a run. */
 function tellAll(tab: Tab, args: { runId: string; told: RunSoFar }): void {
   const { runId, told } = args;
   if (told.refusal !== null) tab.post({ type: "refused", runId, ...told.refusal });

@@ -1,7 +1,7 @@
 import type { FromHub, Hear, Line, ToHub } from "./messages.ts";
 import { liveAs } from "./tab-lock.ts";
 
-/** To a hub in a shared worker, which lives for as long as any tab does. */
+/** A link to a hub in a shared worker, which lives as long as any tab does. */
 function workerLine(tab: string, hear: Hear): Line {
   const worker = new SharedWorker(new URL("./shared-worker.ts", import.meta.url), {
     type: "module",
@@ -12,7 +12,10 @@ function workerLine(tab: string, hear: Hear): Line {
   return { say: (message) => worker.port.postMessage(message) };
 }
 
-/** By what only browsers without shared workers load. What is said before it is there is said then: only the last counts. */
+/**
+ * A link for browsers without shared workers, loaded when it is needed. Until then only the last message is kept: it
+ * replaces the earlier ones.
+ */
 function loadedLine(tab: string, hear: Hear): Line {
   let last: ToHub | null = null;
   let line: Line | null = null;
@@ -28,7 +31,7 @@ function loadedLine(tab: string, hear: Hear): Line {
   };
 }
 
-/** The best line that this browser has. What is told comes later, never during the call. */
+/** Opens the best link that this browser supports. Messages arrive later, never during the call. */
 export function openLine(tab: string, hear: Hear): Line {
   return typeof SharedWorker === "function" ? workerLine(tab, hear) : loadedLine(tab, hear);
 }

@@ -4,17 +4,17 @@ import { nowMs } from "./clock.ts";
 import { openLine } from "./line.ts";
 import type { FromHub, Line, Standing } from "./messages.ts";
 
-/** Whoever follows a run. */
+/** A listener of one run. */
 export interface RunListener {
-  /** What came at once; `begins`: forget what was told before, it is told from the beginning. */
+  /** Called with the events of one message. `begins`: they start from the beginning and replace the earlier ones. */
   told(events: readonly RunEvent[], begins: boolean): void;
   refused(problem: unknown): void;
 }
 
-/** Whoever is told that things have changed; null: anything may have. */
+/** A listener of changes. Null: anything may have changed. */
 type ChangeListener = (changes: FeedChanges | null) => void;
 
-/** What this tab hears of the one stream of its browser. Opened by whoever listens first. */
+/** This tab's view of the browser's one stream. The first listener opens it. */
 class Live {
   #line: Line | null = null;
   readonly #tab: string = crypto.randomUUID?.() ?? `${nowMs()} ${Math.random()}`;
@@ -22,7 +22,7 @@ class Live {
   readonly #changeListeners = new Set<ChangeListener>();
   readonly #standingListeners = new Set<() => void>();
   #standing: Standing = { state: "opening", sinceMs: nowMs() };
-  /** Runs of which something came while nobody looked at this tab: they are told anew when somebody does. */
+  /** Runs with events that a hidden tab skipped. They are sent again when the tab becomes visible. */
   readonly #missed = new Set<string>();
 
   standing = (): Standing => this.#standing;
@@ -101,7 +101,7 @@ class Live {
   }
 }
 
-/** A newer server may tell of more than this page knows. */
+/** A newer server may send events that this page does not know. */
 function checked(event: RunEvent): RunEvent[] {
   const parsed = RunEvent.safeParse(event);
   return parsed.success ? [parsed.data] : [];
@@ -109,17 +109,23 @@ function checked(event: RunEvent): RunEvent[] {
 
 const live = new Live();
 
-/** Follows a run over the one stream of this browser. @returns what ends it. */
+/**
+ * Follows a run over the browser's one stream.
+ * @returns A function that stops it.
+ */
 export function followRun(runId: string, listener: RunListener): () => void {
   return live.follow(runId, listener);
 }
 
-/** Tells of changes in the workspace. @returns what ends it. */
+/**
+ * Listens to changes of the workspace.
+ * @returns A function that stops it.
+ */
 export function onChanges(listener: ChangeListener): () => void {
   return live.onChanges(listener);
 }
 
-/** How the stream stands. */
+/** The status of the stream. */
 export function useStanding(): Standing {
   return useSyncExternalStore(live.watchStanding, live.standing);
 }

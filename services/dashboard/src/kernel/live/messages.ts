@@ -1,12 +1,18 @@
 import type { FeedChanges, RunEvent } from "@towpath/contract";
 
-/** Whether the stream is there. `lost` and `signed-out` since when nothing was heard, milliseconds since 1970. */
+/**
+ * The status of the stream. For `lost` and `signed-out`, `sinceMs` is the time of the last event, milliseconds since
+ * 1970.
+ */
 export interface Standing {
   readonly state: "opening" | "live" | "lost" | "signed-out";
   readonly sinceMs: number;
 }
 
-/** What a tab says to the hub: the runs that it follows from now on. `again` is one that it wants told from its beginning. */
+/**
+ * A message from a tab to the hub: the runs that it follows now. `again` names a run whose events it needs from the
+ * beginning.
+ */
 export type ToHub =
   | {
       readonly type: "follow";
@@ -16,10 +22,10 @@ export type ToHub =
     }
   | { readonly type: "bye" };
 
-/** What the hub tells a tab. */
+/** A message from the hub to a tab. */
 export type FromHub =
   | { readonly type: "standing"; readonly standing: Standing }
-  /** Null: changes were missed, and all that is shown is to be read anew. */
+  /** Null: changes were missed, and everything must be read again. */
   | { readonly type: "news"; readonly changes: FeedChanges | null }
   | {
       readonly type: "run";
@@ -29,10 +35,10 @@ export type FromHub =
     }
   | { readonly type: "refused"; readonly runId: string; readonly code: string; readonly detail: string };
 
-/** How a tab speaks with the hub of its browser. */
+/** A tab's link to the hub of its browser. */
 export interface Line {
   say(message: ToHub): void;
 }
 
-/** Whoever hears what the hub tells. */
+/** Receives the messages of the hub. */
 export type Hear = (message: FromHub) => void;

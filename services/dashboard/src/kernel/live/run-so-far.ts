@@ -1,18 +1,18 @@
 import type { Artifact, RunEvent, TaskRun } from "@towpath/contract";
 
-/** What has been told of a run, summed up for a tab that joins later: the last of each thing. */
+/** Everything known of a run, for a tab that joins later: the latest version of each thing. */
 export class RunSoFar {
-  /** Where the stream stands in it; null until that is known. */
+  /** The position of the stream in this run. Null until it is known. */
   place: string | null = null;
-  /** Whether all of it was told, or it was refused: nothing more is asked for. */
+  /** Whether all events have been sent, or the run was refused. Then it is not requested again. */
   ended = false;
-  /** Why it cannot be followed. */
+  /** The reason why the run cannot be followed. */
   refusal: { readonly code: string; readonly detail: string } | null = null;
   readonly #lasts = new Map<"run" | "log-end" | "end", RunEvent>();
   readonly #tasks = new Map<string, TaskRun>();
   readonly #artifacts = new Map<string, Artifact>();
 
-  /** Takes one event more. Lines of its log are not among them: tabs read what is looked at. */
+  /** Adds one event. Log lines are not kept: tabs read them when they are in view. */
   add(event: RunEvent): void {
     if (event.event === "task") this.#tasks.set(`${event.data.attemptId} ${event.data.path}`, event.data);
     else if (event.event === "artifact") this.#artifacts.set(event.data.key, event.data);
@@ -20,7 +20,7 @@ export class RunSoFar {
     if (event.event === "end") this.ended = true;
   }
 
-  /** All of it as events, in an order in which they can be told. */
+  /** Everything as events, in a valid order. */
   events(): RunEvent[] {
     const last = (name: "run" | "log-end" | "end") => this.#lasts.get(name) ?? [];
     return [

@@ -3,12 +3,12 @@ import type { Tab } from "./hub.ts";
 import type { ToHub } from "./messages.ts";
 import { untilGone } from "./tab-lock.ts";
 
-/** What of a shared worker's scope is used here; the types of workers and of pages cannot be had in one program. */
+/** The part of a shared worker's scope that is used here. One program cannot have the types of workers and of pages. */
 interface SharedScope {
   onconnect: ((event: MessageEvent) => void) | null;
 }
 
-/** The scope in which this file runs: it is only ever opened as a shared worker. */
+/** This file only runs as a shared worker. */
 const scope = globalThis as unknown as SharedScope;
 const hub = openHub();
 

@@ -13,14 +13,14 @@ import { triggerWords } from "../trigger.ts";
 
 const LISTED = 30;
 
-/** Why a run is the likeliest to be compared with. */
+/** Why a run is a likely choice. */
 function noteOf(run: RunSummary, of: RunSummary): string | null {
   if (of.trigger.kind === "rerun" && of.trigger.runId === run.id) return "the original of this rerun";
   if (run.trigger.kind === "rerun" && run.trigger.runId === of.id) return "a rerun of this run";
   return null;
 }
 
-/** The other runs of its deployment, those that have to do with it first. */
+/** The other runs of the deployment. Its original and its reruns come first. */
 function useChoice(runId: string) {
   return useQuery({
     queryKey: ["compare-choice", runId],
@@ -43,7 +43,7 @@ function useChoice(runId: string) {
   });
 }
 
-/** Where a run is chosen to compare one with. */
+/** A screen to choose the run to compare with. */
 export function CompareChoice() {
   useRowKeys();
   const { runId } = useParams({ from: "/runs/$runId/compare" });

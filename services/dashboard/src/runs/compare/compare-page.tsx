@@ -16,7 +16,7 @@ import { compareRows, rowsShown } from "./compare-rows.ts";
 import { SHOWN, type ShownCalls } from "./compare-shown.ts";
 import { CompareTasks } from "./compare-tasks.tsx";
 
-/** The most task runs of each run that the page compares; `towpath diff` takes more. */
+/** The most task runs of each run that are compared. `towpath diff` compares more. */
 const TASKS_MAX = 20_000;
 
 const SHOWN_WORDS: Record<ShownCalls, string> = {
@@ -130,14 +130,14 @@ function Tasks({ difference }: { difference: RunDifference }) {
   );
 }
 
-/** Two runs, task by task: what `towpath diff` tells, with times. */
+/** Compares two runs, task by task, as `towpath diff` does. */
 export function ComparePage() {
   const { runId, otherId } = useParams({ from: "/runs/$runId/compare/$otherId" });
   const query = useQuery({
     queryKey: ["compare", runId, otherId],
     queryFn: ({ signal }) =>
       compareRuns(client, { before: runId, after: otherId, tasksMax: TASKS_MAX }, { signal }),
-    // Reads every call of both: changes of any run must not make it do so again.
+    // It reads every call of both runs, so changes of runs must not refresh it.
     staleTime: Number.POSITIVE_INFINITY,
     refetchInterval: ({ state }) => {
       const isOver =

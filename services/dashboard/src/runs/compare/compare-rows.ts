@@ -1,26 +1,26 @@
 import { type TaskDifference, tookMs } from "@towpath/client/run-difference";
 import type { ShownCalls } from "./compare-shown.ts";
 
-/** One call in two runs, as a row. */
+/** One call of two runs. */
 export interface CompareRow {
   readonly difference: TaskDifference;
   readonly beforeMs: number | null;
   readonly afterMs: number | null;
-  /** By how much it took longer in the second, milliseconds. */
+  /** The additional duration in the second run, milliseconds. */
   readonly deltaMs: number | null;
 }
 
-/** A call took longer, or less, when it did so by this part of its time and by this much. */
+/** A difference of durations is shown if it exceeds this part of the duration and this many milliseconds. */
 const NOTABLE_PART = 0.1;
 const NOTABLE_MS = 50;
 
-/** Whether a difference of times is more than chance makes. */
+/** Whether a difference of durations is more than chance. */
 export function isNotable({ beforeMs, deltaMs }: CompareRow): boolean {
   if (deltaMs === null || beforeMs === null) return false;
   return Math.abs(deltaMs) >= NOTABLE_MS && Math.abs(deltaMs) >= beforeMs * NOTABLE_PART;
 }
 
-/** The calls of a comparison with their times. */
+/** The calls of a comparison with their durations. */
 export function compareRows(tasks: readonly TaskDifference[]): CompareRow[] {
   return tasks.map((difference) => {
     const beforeMs = difference.before && tookMs(difference.before);
@@ -43,7 +43,7 @@ const CHOSEN: Record<ShownCalls, (row: CompareRow) => boolean> = {
   all: () => true,
 };
 
-/** The rows that a choice lists: the slower ones by how much, the others in order of appearance. */
+/** The rows of a filter: slower calls by difference, all others in their order. */
 export function rowsShown(rows: readonly CompareRow[], shown: ShownCalls): CompareRow[] {
   const found = rows.filter(CHOSEN[shown]);
   return shown === "slower" ? found.sort((a, b) => (b.deltaMs ?? 0) - (a.deltaMs ?? 0)) : found;

@@ -1,4 +1,3 @@
-/** Which calls of a comparison are listed, by their names in the address. */
+/** The filters for the calls of a comparison, as they are named in the address. */
 export const SHOWN = ["differing", "slower", "one-sided", "all"] as const;
-/** One of them. */
 export type ShownCalls = (typeof SHOWN)[number];

@@ -91,7 +91,7 @@ function CompareCall({ row, most }: { row: CompareRow; most: number }) {
   );
 }
 
-/** Calls of two runs beside each other, of which only those on the screen are there. */
+/** The calls of two runs side by side. Only visible rows are in the DOM. */
 export function CompareTasks({ rows }: { rows: readonly CompareRow[] }) {
   const box = useRef<HTMLDivElement>(null);
   const most = rows.reduce((max, row) => Math.max(max, row.beforeMs ?? 0, row.afterMs ?? 0), 0);

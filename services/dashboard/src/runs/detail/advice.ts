@@ -1,6 +1,6 @@
 import type { RunFailure } from "@towpath/contract";
 
-/** What is known of the time before a failure, as sentences that end in what to look at. */
+/** The history before a failure, and what to check next. */
 export function historyOf(
   args: Pick<RunFailure, "lastCompleted" | "failingSince"> & { version: number },
 ): string {

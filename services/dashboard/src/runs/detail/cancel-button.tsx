@@ -4,7 +4,7 @@ import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
 import { Refusal } from "../../kernel/standing.tsx";
 
-/** Asks that a run end. The page sees it end by itself. */
+/** Requests the cancellation of a run. */
 export function CancelButton({ runId }: { runId: string }) {
   const may = useMay("run");
   const cancel = useMutation({

@@ -1,23 +1,23 @@
-/** One line of a stack, and whether it is the reader's own code. */
+/** One frame of a stack trace, and whether it is in the reader's own code. */
 export interface Frame {
   readonly text: string;
   readonly own: boolean;
 }
 
-/** An error's own part of a stack: what it says, and where it was thrown, the deepest frame first. */
+/** One error of a stack trace: its message and its frames, the deepest first. */
 export interface Stack {
   readonly head: string;
   readonly frames: readonly Frame[];
-  /** The place among `frames` of the deepest of the reader's own code; -1: none is. */
+  /** The index of the deepest frame in the reader's own code. -1: none. */
   readonly deepest: number;
 }
 
-/** Code that nobody who reads a failed run has written: Node's, Python's, packages', ours as installed or from its sources. */
+/** Code that the reader did not write: Node, Python, packages, Towpath. */
 const FOREIGN =
   /node:|node_modules|\(native\)|<anonymous>|towpath:|\bsdk\/(?:flow|contract)\/src\/|site-packages|\/lib\/python\d|<frozen /;
 const FRAME = /^\s*(?:at |File ")/;
 const TRACEBACK = /^\s*File "/;
-/** Where the part of another error begins. */
+/** The start of another error in the stack trace. */
 const PARTS = /\n(?=(?:Caused by|One of): )/;
 
 function partOf(text: string): Stack {
@@ -27,7 +27,7 @@ function partOf(text: string): Stack {
   const isTraceback = TRACEBACK.test(lines[cut] ?? "");
   const found = lines.slice(cut).flatMap((line) => {
     const isFrame = FRAME.test(line);
-    // Between the frames of a traceback stand lines of code, and behind them what was raised.
+    // A traceback has lines of code between its frames, and the error after them.
     return isTraceback && !isFrame ? [] : [{ text: line.trim(), own: isFrame && !FOREIGN.test(line) }];
   });
   const frames = isTraceback ? found.toReversed() : found;
@@ -39,8 +39,8 @@ function partOf(text: string): Stack {
 }
 
 /**
- * The part of a stack to look at: that of the innermost cause which was thrown by the reader's own code, else of the first
- * error. Its first frame of own code is the deepest. Tracebacks of Python are turned round, deepest first.
+ * The error of a stack trace to look at: the innermost cause with a frame in the reader's own code, else the first
+ * error. The frames of Python tracebacks are reversed, so the deepest is first.
  */
 export function framesOf(stack: string): Stack {
   const parts = stack.split(PARTS).map(partOf);
@@ -51,7 +51,7 @@ export function framesOf(stack: string): Stack {
 const PLACE = /^(?:at (?:async )?)?(.*?) ?\(?((?:file:\/\/)?[^()\s]+?:\d+(?::\d+)?)\)?$/;
 const PYTHON_PLACE = /^File "([^"]+)", line (\d+)(?:, in (.+))?$/;
 
-/** What a frame says: the function, and its file and line. Null where it says it otherwise. */
+/** The function, file and line of a frame. Null if the frame has another form. */
 export function placeOf(frame: string): { readonly call: string; readonly place: string } | null {
   const python = PYTHON_PLACE.exec(frame);
   if (python) return { call: python[3] ?? "", place: `${python[1]}:${python[2]}` };

@@ -20,12 +20,12 @@ import { StateShape } from "../state-badge.tsx";
 import { historyOf } from "./advice.ts";
 import { framesOf, placeOf } from "./frames.ts";
 
-/** Frames below the deepest one that are shown without asking. */
+/** Frames that are shown below the deepest one. */
 const FRAMES_SHOWN = 3;
-/** Lines of the log that are shown; more where the log alone tells what failed. */
+/** Log lines that are shown. More if the error has no stack trace. */
 const LINES_SHOWN = 4;
 const LINES_ALONE = 12;
-/** How lines of a stack stand: on a phone they wrap, at a desk a long one is scrolled. */
+/** Frames wrap on a phone, and scroll on a wide screen. */
 const STACK_LINES = "whitespace-pre-wrap [overflow-wrap:anywhere] sm:whitespace-pre";
 
 /** Whether a run ended in a state that has a root cause. */
@@ -33,7 +33,7 @@ export function hasCause(state: RunState): boolean {
   return state === "failed" || state === "crashed";
 }
 
-/** Why a run failed, as the server knows; asked for once it has. */
+/** The cause of a failed run. */
 export function useFailure(runId: string, state: RunState) {
   return useQuery({
     enabled: hasCause(state),
@@ -43,13 +43,13 @@ export function useFailure(runId: string, state: RunState) {
   });
 }
 
-/** The line of the log that a failure points at: the last beside it. */
+/** The log line that belongs to a failure. */
 export function lineOfFailure(failure: RunFailure | undefined): string | undefined {
   const last = failure?.lines.at(-1);
   return last && lineId(last);
 }
 
-/** What the log says where the error has no stack: a traceback that a command has printed. */
+/** The text of the log, for errors without a stack trace: a command may have printed one. */
 function printed(lines: readonly LogEntry[]): string {
   return lines.map((entry) => (entry.kind === "line" ? printable(entry.text) : "")).join("\n");
 }
@@ -194,7 +194,10 @@ function titleOf(run: Run, failure: RunFailure): string {
   return failure.error?.name ?? (run.cause === null ? run.state : run.cause);
 }
 
-/** Why a run failed: the error, the deepest frame of the reader's own code, what was logged beside it, what to do next. */
+/**
+ * The cause of a failure: the error, the deepest frame in the reader's own code, the log lines around it, and the next
+ * step.
+ */
 export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
   const { task, lines } = failure;
   const error = task?.error ?? failure.error;

@@ -7,7 +7,7 @@ import { StateBadge } from "../state-badge.tsx";
 interface Step {
   readonly at: string;
   readonly text: string;
-  /** Since the step before, milliseconds. */
+  /** Time since the previous step, milliseconds. */
   readonly afterMs: number | null;
 }
 
@@ -67,7 +67,7 @@ function AttemptHistory({ attempt }: { attempt: Attempt }) {
   );
 }
 
-/** The rest of what is known of a run: what it was given, what it made, what happened to it. */
+/** The parameters, the result and the history of a run. */
 export function RunDetail({ run }: { run: Run }) {
   const parameters = JSON.stringify(run.parameters, null, 2);
   return (

@@ -34,10 +34,10 @@ function TriggerText({ trigger }: { trigger: Trigger }) {
   );
 }
 
-/** A digest or commit, as short as people say it. */
+/** The short form of a digest or commit. */
 const SHORT_DIGEST = /^(?:sha256:)?([0-9a-f]{8})/;
 
-/** Which version ran, and the code that it pins. */
+/** The version of a run, and its code. */
 function VersionCode({ run }: { run: RunSummary }) {
   const { deployment: name, version } = run;
   const { data } = useQuery({
@@ -88,7 +88,7 @@ function AttemptPicker({
   );
 }
 
-/** How long it takes or took, and how long its like usually take. */
+/** The duration of a run, and the usual duration. */
 function Duration({ run }: { run: RunSummary }) {
   const usualMs = useUsualMs(run.deployment);
   return (
@@ -142,7 +142,7 @@ function factsOf(args: Parameters<typeof RunHeader>[0]): (readonly [string, Reac
   ];
 }
 
-/** What a run is, how it stands, and what can be done about it. Stays on the screen. */
+/** The head of a run's page: its state, facts and actions. It stays visible. */
 export function RunHeader(args: {
   run: RunSummary;
   detail: Run | undefined;

@@ -21,7 +21,7 @@ import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
 import { type RunStream, useRunStream } from "./use-run-stream.ts";
 
-/** Parts that are drawn again when what they show has changed, not with each task that moves. */
+/** Parts that are drawn again only when their own data changes, not with each task event. */
 const Still = {
   Header: memo(RunHeader),
   Questions: memo(Questions),
@@ -32,7 +32,7 @@ const Still = {
   Log: memo(LogView),
 };
 
-/** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
+/** Data that the stream does not send: parameters, the error, attempts. Read again when the state changes. */
 function useRunDetail(runId: string, state: Run["state"] | undefined) {
   return useQuery({
     queryKey: ["run", runId, state],
@@ -41,7 +41,7 @@ function useRunDetail(runId: string, state: Run["state"] | undefined) {
   });
 }
 
-/** The task calls of one attempt, and what it took over of earlier ones; of the latest unless the reader has chosen another. */
+/** The task calls of one attempt, with the results that it reused. @default the latest attempt */
 function useTasks(stream: RunStream, args: { detail: Run | undefined; ordinal: number | null }) {
   return useMemo(() => {
     const all = [...stream.tasks.values()];
@@ -51,8 +51,8 @@ function useTasks(stream: RunStream, args: { detail: Run | undefined; ordinal: n
 }
 
 /**
- * What of a run is shown: an attempt, and of its log a task call. The attempt is the one that the address names, or that of
- * its line, else the latest; none before the first.
+ * The attempt and the task that are shown. The attempt is the one in the address, or that of the line in the address,
+ * else the latest. Null before the first attempt.
  */
 function useAttempt(run: RunSummary) {
   const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
@@ -83,7 +83,7 @@ function useAttempt(run: RunSummary) {
   return { line: line && wireLineOf(line), task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
 }
 
-/** Holds the place of what a query has not found yet, or says why it could not be read. */
+/** The loading state or the error of a query. */
 function Awaited({ title, query, rows }: { title: string; query: Known<unknown>; rows: number }) {
   return (
     <Panel title={title} flush>
@@ -94,7 +94,7 @@ function Awaited({ title, query, rows }: { title: string; query: Known<unknown>;
   );
 }
 
-/** The root cause of a run that has one, for which both are needed. */
+/** The root cause of a failed run. It needs both queries. */
 function Cause({ detail, failure }: { detail: Known<Run>; failure: Known<RunFailure> }) {
   if (detail.data && failure.data) return <RootCause run={detail.data} failure={failure.data} />;
   const isDetailMissing = detail.data === undefined && (detail.error !== null || failure.data !== undefined);
@@ -150,7 +150,7 @@ function RunScreen({
   );
 }
 
-/** A run's header and panels before anything is known of it. */
+/** The head and the panels of a run that is loading. */
 function RunSkeleton() {
   return (
     <>
@@ -163,11 +163,11 @@ function RunSkeleton() {
   );
 }
 
-/** A run that is followed from when this is first drawn. */
+/** A run that is followed from the first render on. */
 function FollowedRun({ runId, onAgain }: { runId: string; onAgain: () => void }) {
   const stream = useRunStream(runId);
   const { run } = stream;
-  // The stream goes on trying for as long as it takes; a plain question tells at once that it cannot be answered.
+  // The stream retries for ever. A plain request fails at once, and gives the reason.
   const { error } = useQuery({
     queryKey: ["run", runId],
     queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
@@ -180,10 +180,10 @@ function FollowedRun({ runId, onAgain }: { runId: string; onAgain: () => void })
   return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
 }
 
-/** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
+/** The page of a run: state, tasks, artifacts and log. All of it is live. */
 export function RunPage() {
   const { runId } = useParams({ from: "/runs/$runId" });
   const [tries, setTries] = useState(0);
-  // What was refused is not told again: it is followed anew.
+  // The hub does not retry a refused run, so it is followed again.
   return <FollowedRun key={tries} runId={runId} onAgain={() => setTries(tries + 1)} />;
 }

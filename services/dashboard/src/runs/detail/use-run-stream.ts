@@ -2,12 +2,12 @@ import type { Artifact, RunEvent, RunSummary, TaskRun } from "@towpath/contract"
 import { useEffect, useReducer } from "react";
 import { followRun } from "../../kernel/live/live.ts";
 
-/** What the stream of a run has told so far. */
+/** Everything that the stream has sent of a run. */
 export interface RunStream {
   readonly run: RunSummary | null;
   readonly tasks: ReadonlyMap<string, TaskRun>;
   readonly artifacts: ReadonlyMap<string, Artifact>;
-  /** How long its log is, `attempt:lines`; null before it has one. */
+  /** The length of the log, `attempt:lines`. Null while there is none. */
   readonly logEnd: string | null;
   readonly failure: unknown;
 }
@@ -20,7 +20,7 @@ const EMPTY: RunStream = {
   failure: null,
 };
 
-/** What came at once, which is drawn once. */
+/** The events of one message, which are drawn together. */
 interface Part {
   readonly events: readonly RunEvent[];
   readonly begins: boolean;
@@ -47,7 +47,7 @@ function reduce(stream: RunStream, { events, begins, failure }: Part): RunStream
   };
 }
 
-/** Follows a run live, over the one stream of this browser, which goes on by itself after it broke. */
+/** Follows a run over the browser's one stream, which reconnects by itself. */
 export function useRunStream(runId: string): RunStream {
   const [stream, dispatch] = useReducer(reduce, EMPTY);
   useEffect(() => {

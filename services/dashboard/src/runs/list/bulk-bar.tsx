@@ -7,7 +7,7 @@ import { counted } from "../../kernel/format.ts";
 const CancelMany = lazy(async () => ({ default: (await import("./bulk-dialogs.tsx")).CancelMany }));
 const RerunMany = lazy(async () => ({ default: (await import("./bulk-dialogs.tsx")).RerunMany }));
 
-/** What can be done with the runs that were chosen. Stays at the bottom of the screen while there are any. */
+/** The actions for the selected runs. It stays at the bottom of the screen. */
 export default function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]; onClear: () => void }) {
   const [open, setOpen] = useState<"cancel" | "rerun" | null>(null);
   const stoppable = runs.filter((run) => isCancellable(run.state));
@@ -18,7 +18,7 @@ export default function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]
     setOpen(null);
     if (done) onClear();
   };
-  // What became of runs is told to the end, though by then the list may not hold them any more.
+  // An open dialog stays until it is closed, even if the list no longer has the runs.
   if (first === undefined && open === null) return null;
   return (
     <div

@@ -12,7 +12,7 @@ import { StateBadge } from "../state-badge.tsx";
 
 type Close = (done: boolean) => void;
 
-/** Of which deployments the runs are, the most first: `6 of nightly, 2 of hourly`. */
+/** The number of runs by deployment, the most first: `6 of nightly, 2 of hourly`. */
 function deploymentsText(runs: readonly Pick<RunSummary, "deployment">[]): string {
   const counts = [...Map.groupBy(runs, (run) => run.deployment)].map(
     ([name, of]) => [name, of.length] as const,
@@ -21,7 +21,7 @@ function deploymentsText(runs: readonly Pick<RunSummary, "deployment">[]): strin
   return sorted.map(([name, count]) => `${count} of ${name}`).join(", ");
 }
 
-/** One run of many, and what became or would become of it. */
+/** One run of several, with its plan or result. */
 function Line({
   runId,
   name,
@@ -83,7 +83,7 @@ function Buttons({
 const nameOf = (runs: readonly RunSummary[], id: string) =>
   runs.find((run) => run.id === id)?.deployment ?? "run";
 
-/** Asks whether these runs are to end, then tells what became of each. */
+/** Asks for confirmation, cancels the runs, and shows the result of each. */
 export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onClose: Close }) {
   const cache = useQueryClient();
   const [chosen] = useState(runs);
@@ -165,7 +165,7 @@ function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSumm
 
 function useRerunMany(runs: readonly RunSummary[], how: { fromFailure: boolean; sameVersion: boolean }) {
   const cache = useQueryClient();
-  // Chosen once, so that asking again after a lost answer makes no second run.
+  // The ids are chosen once, so that a repeated request creates no second run.
   const [asked] = useState(() => runs.map((run) => ({ runId: run.id, id: uuidv7(nowMs()) })));
   const plan = useQuery({
     queryKey: ["rerun-plans", asked, how],
@@ -202,7 +202,7 @@ function Flag({
   );
 }
 
-/** Says what running these runs again would reuse and run, then does it and tells what became of each. */
+/** Shows what the reruns would reuse and run, starts them, and shows the result of each. */
 export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onClose: Close }) {
   const [chosen] = useState(runs);
   const [fromFailure, setFromFailure] = useState(true);

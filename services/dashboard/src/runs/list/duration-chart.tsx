@@ -13,12 +13,12 @@ import { DurationPlot, type DurationPlotEvents, type Stretch } from "./duration-
 import { type DurationPoint, pointsOf, SERIES, type Spot } from "./duration-points.ts";
 import { type RunSearch, runQueryOf, without } from "./search.ts";
 
-/** Room that what is told of a point needs at its right, pixels. */
+/** Width of a point's tooltip, pixels. */
 const TOLD_PX = 240;
-/** How often points of runs that have not ended move, milliseconds. */
+/** How often the points of unfinished runs move, milliseconds. */
 const MOVES_MS = 10_000;
 
-/** How long the runs that a search finds took. Changes of the listed ones come with the list; of the others, now and then. */
+/** The durations of the runs of a search. Listed runs are updated with the list, others at intervals. */
 function useDurations(search: RunSearch) {
   return useQuery({
     queryKey: ["durations", without(search, "chart")],
@@ -28,7 +28,7 @@ function useDurations(search: RunSearch) {
   });
 }
 
-/** Keeps a chart in a box as its points, the theme and the room change. */
+/** Keeps a chart in a box up to date with its points, the theme and the width. */
 function usePlot(
   box: RefObject<HTMLDivElement | null>,
   args: { points: readonly DurationPoint[]; events: DurationPlotEvents },
@@ -54,12 +54,12 @@ function usePlot(
       drawn.destroy();
     };
   }, [box, theme]);
-  // Changes of runs move the points; a stretch that is being marked stays.
+  // New points do not end a selection in progress.
   useEffect(() => plot?.setPoints(args.points), [plot, args.points]);
   return plot;
 }
 
-/** What is told of the run that is meant, beside its point. */
+/** The tooltip of the selected point. */
 function Told({ point, spot, width }: { point: DurationPoint; spot: Spot; width: number }) {
   const { run, tookMs } = point;
   const isRight = spot.left + TOLD_PX > width;
@@ -116,7 +116,7 @@ function Caption({ found, shown }: { found: RunDurations | undefined; shown: num
   );
 }
 
-/** The points of a search, and which of them its reader means. */
+/** The points of a search, and the selected point. */
 function usePoints(search: RunSearch, listed: readonly RunSummary[]) {
   const query = useDurations(search);
   const now = Math.floor(useNow(true) / MOVES_MS) * MOVES_MS;
@@ -131,8 +131,8 @@ function usePoints(search: RunSearch, listed: readonly RunSummary[]) {
 }
 
 /**
- * How long the runs that a search finds took, by when they were created. Pressing a point opens its run, marking a stretch
- * narrows the list to it; by keyboard the arrows go from run to run and Enter opens.
+ * The durations of the runs of a search, by creation time. A click on a point opens its run. Dragging filters the list
+ * by time. Arrow keys select a run, and Enter opens it.
  */
 export default function DurationChart({
   search,

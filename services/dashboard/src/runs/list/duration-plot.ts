@@ -5,15 +5,18 @@ import { columnsOf, type DurationPoint, nearestTo, SERIES, type Spot } from "./d
 
 const HEIGHT_PX = 168;
 const POINT_PX = 5;
-/** How near a point the pointer is when it means it, pixels. */
+/** The pointer selects a point within this distance, pixels. */
 const REACH_PX = 20;
-/** A press that moved less than this is none that marks a stretch, pixels. */
+/** A shorter drag is a click, pixels. */
 const MARKED_PX_MIN = 4;
 
-/** Durations that people count in, milliseconds: those within what is shown are marked. */
+/** Durations with a mark on the axis, milliseconds. */
 const DURATION_TICKS = [100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 6 * 3_600_000, 86_400_000];
 
-/** How times are written, from the widest step to the narrowest: step in seconds, text, and its text where a year, a day… begins. */
+/**
+ * The time labels, from the widest step to the narrowest: the step in seconds, the label, and its form where a year or
+ * a day starts.
+ */
 const TIME_TICKS: NonNullable<Extract<uPlot.Axis["values"], unknown[][]>> = [
   [365 * 86_400, "{YYYY}", null, null, null, null, null, null, 1],
   [28 * 86_400, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
@@ -23,7 +26,7 @@ const TIME_TICKS: NonNullable<Extract<uPlot.Axis["values"], unknown[][]>> = [
   [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
 ];
 
-/** What is drawn at a point, around its middle. */
+/** The shapes of points. */
 const MARKS = {
   cross: (path: Path2D, { left, top }: Spot, half: number) => {
     path.moveTo(left - half, top - half);
@@ -39,7 +42,7 @@ const MARKS = {
   },
 };
 
-/** Marks at the points of a series. */
+/** Draws the points of a series with a shape. */
 function marked(draw: (path: Path2D, spot: Spot, half: number) => void): uPlot.Series.Points.PathBuilder {
   return (chart, series, from, to) => {
     const path = new Path2D();
@@ -53,7 +56,7 @@ function marked(draw: (path: Path2D, spot: Spot, half: number) => void): uPlot.S
   };
 }
 
-/** A colour of the theme as the canvas needs it: resolved. */
+/** The value of a theme colour, as the canvas needs it. */
 function colourOf(name: string, beside: HTMLElement): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
@@ -63,7 +66,7 @@ function colourOf(name: string, beside: HTMLElement): string {
   return color;
 }
 
-/** A stretch with room at both ends, so that its first and last point can be marked. Seconds. */
+/** A range with a margin at both ends, seconds. */
 function padded(from: number, to: number): [number, number] {
   const room = Math.max(1, (to - from) * 0.03);
   return [from - room, to + room];
@@ -98,28 +101,28 @@ function axesOf(box: HTMLElement): uPlot.Axis[] {
   return [{ ...axis, values: [...TIME_TICKS] }, took];
 }
 
-/** A stretch of time that was marked. */
+/** A selected range of time. */
 export interface Stretch {
   readonly from: string;
   readonly to: string;
 }
 
-/** What is told of the chart's reader. */
+/** The events of the chart. */
 export interface DurationPlotEvents {
-  /** Another point is meant by the pointer, or none. */
+  /** Another point is selected with the pointer, or none. */
   readonly onPoint: (index: number | null) => void;
   readonly onOpen: (index: number) => void;
   readonly onZoom: (stretch: Stretch) => void;
 }
 
-/** A chart of durations by the time of creation. Each point can be meant with the pointer and pressed, and a stretch marked. */
+/** A chart of durations by creation time. Points can be selected and clicked, and a range can be dragged. */
 export class DurationPlot {
   readonly #chart: uPlot;
   #points: readonly DurationPoint[];
-  /** Where each point is; null: not known since something moved. */
+  /** The position of each point. Null: must be computed again. */
   #spots: readonly Spot[] | null = null;
   #meant: number | null = null;
-  /** The stretch that was marked with the last press has a width. */
+  /** Whether the last click ended a drag. */
   #isMarked = false;
 
   constructor(box: HTMLElement, points: readonly DurationPoint[], events: DurationPlotEvents) {
@@ -151,7 +154,7 @@ export class DurationPlot {
     });
   }
 
-  /** Draws other points. */
+  /** Draws new points. */
   setPoints(points: readonly DurationPoint[]): void {
     this.#points = points;
     this.#chart.setData(columnsOf(points));
@@ -161,7 +164,7 @@ export class DurationPlot {
     this.#chart.setSize({ width, height: HEIGHT_PX });
   }
 
-  /** Where a point is in the box of the chart; null when there is none. */
+  /** The position of a point in the chart's box. Null if there is none. */
   spotOf(index: number): Spot | null {
     const spot = this.#places()[index];
     if (spot === undefined) return null;

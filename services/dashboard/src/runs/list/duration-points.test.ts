@@ -4,7 +4,7 @@ import { columnsOf, nearestTo, pointsOf, SERIES, type TimedRun } from "./duratio
 
 const at = (second: number) => new Date(second * 1000).toISOString();
 
-/** A run that was created at a second, began at the next and ended after `took` more, if it did. */
+/** A run that was created in this second, started in the next one, and took `took` seconds if it has ended. */
 function run(id: string, args: { second: number; state: TimedRun["state"]; took?: number }): TimedRun {
   return {
     id,
@@ -44,7 +44,7 @@ test("what the list knows of a run takes the place of what was told before, and 
   const listed = [
     run("a", { second: 10, state: "failed", took: 3 }),
     { ...run("b", { second: 20, state: "ready" }), startedAt: null },
-    // The chart reads nothing else of a row of the list.
+    // The chart reads nothing else of a listed run.
   ] as unknown as RunSummary[];
   const points = pointsOf({ timed, listed, now: 60_000 });
   expect(points.map((point) => [point.run.id, point.run.state, point.tookMs])).toEqual([

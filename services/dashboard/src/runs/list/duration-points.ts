@@ -1,9 +1,9 @@
 import { FINAL_RUN_STATES, type RunDurations, type RunState, type RunSummary } from "@towpath/contract";
 
-/** A run as the chart of durations knows it. */
+/** A run of the chart. */
 export type TimedRun = RunDurations["items"][number];
 
-/** What the chart tells apart, by colour and by shape. */
+/** The series of the chart, each with a colour and a shape. */
 export const SERIES = [
   { label: "completed", colour: "--good", mark: "dot", sign: "●", text: "text-good" },
   { label: "failed", colour: "--bad", mark: "cross", sign: "✕", text: "text-bad" },
@@ -14,7 +14,7 @@ export const SERIES = [
 const NOT_ENDED = SERIES.length - 1;
 const SERIES_OF: Partial<Record<RunState, number>> = { completed: 0, failed: 1, crashed: 1, cancelled: 2 };
 
-/** One run in the chart: when it was created, how long it took or has taken, and among which it is drawn. */
+/** One run in the chart: its creation time, its duration, and its series. */
 export interface DurationPoint {
   readonly run: TimedRun;
   readonly createdMs: number;
@@ -23,8 +23,8 @@ export interface DurationPoint {
 }
 
 /**
- * Points of runs, the oldest first. What the list knows of a run is newer than what the chart was told of it.
- * @param args.now until when those that have not ended have taken, milliseconds since 1970
+ * The points of runs, the oldest first. A listed run is newer than the same run of the chart.
+ * @param args.now the end of unfinished runs, milliseconds since 1970
  */
 export function pointsOf(args: {
   timed: readonly TimedRun[];
@@ -45,7 +45,7 @@ function pointOf(run: TimedRun, now: number): DurationPoint[] {
     {
       run,
       createdMs: Date.parse(run.createdAt),
-      // The scale is logarithmic: it has no place for nothing.
+      // A logarithmic scale has no zero.
       tookMs: Math.max(1, untilMs - Date.parse(run.startedAt)),
       series: isFinal ? (SERIES_OF[run.state] ?? 0) : NOT_ENDED,
     },
@@ -61,13 +61,13 @@ export function columnsOf(points: readonly DurationPoint[]): [number[], ...(numb
   ];
 }
 
-/** The place of a point on the screen, pixels. */
+/** A position on the screen, pixels. */
 export interface Spot {
   readonly left: number;
   readonly top: number;
 }
 
-/** Which of these places is nearest to a spot, and not farther from it than `withinPx`; null: none. */
+/** The index of the nearest position within `withinPx`. Null if there is none. */
 export function nearestTo(spot: Spot, places: readonly Spot[], withinPx: number): number | null {
   let nearest: number | null = null;
   let best = withinPx ** 2;

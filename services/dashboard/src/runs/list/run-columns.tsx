@@ -44,7 +44,7 @@ function RunNameCell({ run }: { run: RunSummary }) {
   );
 }
 
-/** What of a table is used: its model of rows alone. */
+/** The features of the table: only its row model. */
 export const features = tableFeatures({});
 const helper = createColumnHelper<typeof features, RunSummary>();
 

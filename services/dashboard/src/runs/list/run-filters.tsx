@@ -11,7 +11,7 @@ import { TimeRange } from "./time-range.tsx";
 import { ViewBar } from "./view-bar.tsx";
 
 const NAMES_MAX = 200;
-/** How long the reader's fingers rest before a text becomes a search, milliseconds. */
+/** The pause in typing before a search, milliseconds. */
 const TYPED_MS = 250;
 
 type Change = (next: RunSearch) => void;
@@ -82,7 +82,7 @@ function Choice({
   );
 }
 
-/** A field whose text becomes part of the search once the reader's fingers rest. */
+/** A field that searches after a pause in typing. */
 function Typed({
   value,
   onChange,
@@ -119,10 +119,7 @@ function Typed({
   );
 }
 
-/**
- * What the list is narrowed by, all of it in the address. While nothing is listed yet it asks for no names to choose from:
- * the list comes first.
- */
+/** The filters of the list, which are stored in the address. The names to choose from are read after the list. */
 export function RunFilters({
   search,
   onChange,

@@ -6,14 +6,14 @@ import { LABELS } from "../labels.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { triggerWords } from "../trigger.ts";
 
-/** A few runs as rows of a panel. */
+/** Some runs as rows of a panel. */
 export function RunRows({
   runs,
   note,
   named = true,
 }: {
   runs: readonly RunSummary[];
-  /** Whether each says of which deployment it is; else what its run is called. */
+  /** Whether each row shows its deployment. @default true */
   named?: boolean;
   note?: (run: RunSummary) => ReactNode;
 }) {

@@ -8,12 +8,12 @@ import { useRowKeys } from "../../kernel/keyboard.ts";
 import { COLUMNS, features } from "./run-columns.tsx";
 
 const ROW_PX = 36;
-/** Rows beyond the screen that are there already: where `j` goes next. */
+/** Rows outside the view that are in the DOM, for the key `j`. */
 const OVERSCAN_ROWS = 12;
 
 const GRID =
   "grid items-center gap-x-3 px-3 grid-cols-[20px_88px_minmax(0,1fr)_76px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
-/** From which width a column is there. */
+/** The minimal width for a column. */
 const FROM_WIDTH: Readonly<Record<string, string>> = {
   trigger: "hidden lg:flex min-w-0",
   pool: "hidden lg:flex min-w-0",
@@ -26,7 +26,7 @@ function useModel(runs: readonly RunSummary[]) {
 }
 type Model = ReturnType<typeof useModel>;
 
-/** Chooses every run that is listed, or none. */
+/** Selects all listed runs, or none. */
 function ChooseAll({
   runs,
   selected,
@@ -97,13 +97,13 @@ interface RowProps {
   readonly table: Model;
   readonly row: ReturnType<Model["getRowModel"]>["rows"][number];
   readonly index: number;
-  /** Where it stands in its list, pixels. */
+  /** The position in the list, pixels. */
   readonly top: number;
   readonly chosen: boolean;
   readonly onToggle: ((runId: string) => void) | null;
 }
 
-/** Drawn anew when its run is another one, or stands elsewhere: scrolling draws only the rows that come. */
+/** A row is drawn again only if its run or position changes, so scrolling draws only new rows. */
 const RunRow = memo(
   function RunRow({ table, row, index, top, chosen, onToggle }: RowProps) {
     return (
@@ -132,7 +132,7 @@ const RunRow = memo(
     one.onToggle === other.onToggle,
 );
 
-/** Chooses a run, or no longer, whatever has been chosen by then. */
+/** Toggles the selection of a run, based on the current selection. */
 function useToggle(selected: Selection, onSelect: ((selected: Selection) => void) | null) {
   const latest = useRef(selected);
   latest.current = selected;
@@ -146,7 +146,7 @@ function useToggle(selected: Selection, onSelect: ((selected: Selection) => void
   }, [onSelect]);
 }
 
-/** Rows by the window's scrolling; asks for more once the last is near. */
+/** Virtual rows that scroll with the window. Near the last row, more are requested. */
 function useRows(args: { count: number; more: boolean; onEnd: () => void }) {
   const { count, more, onEnd } = args;
   const box = useRef<HTMLDivElement>(null);
@@ -166,7 +166,7 @@ function useRows(args: { count: number; more: boolean; onEnd: () => void }) {
   return { box, items, top, height: virtual.getTotalSize() };
 }
 
-/** Runs as rows, of which only those on the screen are there. */
+/** The list of runs. Only visible rows are in the DOM. */
 export function RunTable({
   runs,
   selected,
@@ -176,7 +176,7 @@ export function RunTable({
 }: {
   runs: readonly RunSummary[];
   selected: Selection;
-  /** Null: the reader may not do anything with runs that were chosen. */
+  /** Null: the reader may not act on selected runs. */
   onSelect: ((selected: Selection) => void) | null;
   onEnd: () => void;
   more: boolean;

@@ -12,7 +12,7 @@ import { useRuns } from "./use-runs.ts";
 const BulkBar = lazy(() => import("./bulk-bar.tsx"));
 const DurationChart = lazy(() => import("./duration-chart.tsx"));
 
-/** The runs of the workspace, newest first, narrowed by what stands in the address. */
+/** The runs of the workspace, newest first, filtered by the address. */
 export function RunsPage() {
   const search = useSearch({ from: "/runs" });
   const navigate = useNavigate({ from: "/runs" });
@@ -23,7 +23,7 @@ export function RunsPage() {
   const { chart } = search;
   const draw = (drawn: RunSearch["chart"], next: RunSearch) =>
     void navigate({ search: { ...without(next, "chart"), ...(drawn !== undefined && { chart: drawn }) } });
-  // However the list is narrowed, the chart above it stays.
+  // The chart stays open when the filters change.
   const narrow = (next: RunSearch) => draw(chart, next);
   const isNarrowed = SEARCH_WORDS.some((word) => search[word] !== undefined);
   const chosen = runs?.filter((run) => selected.has(run.id)) ?? [];

@@ -1,24 +1,24 @@
 import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
 import { SHOWN, type ShownCalls } from "../compare/compare-shown.ts";
 
-/** What the list of runs is narrowed by, as it stands in the address. Several states have commas between them. */
+/** The filters of the list of runs, as the address has them. Several states are separated by commas. */
 export interface RunSearch {
   readonly state?: string;
   readonly deployment?: string;
   readonly pool?: string;
   readonly tag?: string;
   readonly cause?: string;
-  /** Created in the last so long: `1h`, `24h`, `7d`, `30d`. */
+  /** Created in the last period of this length: `1h`, `24h`, `7d`, `30d`. */
   readonly since?: string;
-  /** Created between these instants, which somebody marked in the chart. */
+  /** Created in this range, for example one selected in the chart. */
   readonly from?: string;
   readonly to?: string;
   readonly text?: string;
-  /** What is drawn above the list; it narrows nothing. */
+  /** The chart above the list. It filters nothing. */
   readonly chart?: "durations";
 }
 
-/** Every word of a search that narrows it, in the order of its fields. */
+/** The words of the filters, in the order of their fields. */
 export const SEARCH_WORDS = [
   "state",
   "deployment",
@@ -31,7 +31,7 @@ export const SEARCH_WORDS = [
   "text",
 ] as readonly (keyof RunSearch)[];
 
-/** Reads the address; what it does not know is left out. */
+/** Reads the address. Unknown values are left out. */
 export function readRunSearch(search: Record<string, unknown>): RunSearch {
   const known = SEARCH_WORDS.flatMap((word) => {
     const value = search[word];
@@ -41,18 +41,18 @@ export function readRunSearch(search: Record<string, unknown>): RunSearch {
   return { ...Object.fromEntries(known), ...(search.chart === "durations" && { chart: "durations" }) };
 }
 
-/** A search that is not narrowed by these words. */
+/** A search without these filters. */
 export function without(search: RunSearch, ...words: readonly (keyof RunSearch)[]): RunSearch {
   return Object.fromEntries(Object.entries(search).filter(([word]) => !words.some((one) => one === word)));
 }
 
-/** The states that a search asks for; those that do not exist are left out. */
+/** The states of a search. Unknown states are left out. */
 export function statesOf(search: RunSearch): RunState[] {
   const words = search.state?.split(",") ?? [];
   return RUN_STATES.filter((state) => words.includes(state));
 }
 
-/** The lengths of time that a list can be narrowed to, by their names in the address. */
+/** The periods for filtering, by their names in the address. */
 export const SINCE_MS: Readonly<Record<string, number>> = {
   "1h": 3_600_000,
   "24h": 86_400_000,
@@ -60,10 +60,10 @@ export const SINCE_MS: Readonly<Record<string, number>> = {
   "30d": 30 * 86_400_000,
 };
 
-/** A minute: what a search of the last hours rounds its beginning to, so that it stays the same search for a while. */
+/** The start of a period is rounded to a minute, so that the search stays the same for a while. */
 const ROUND_MS = 60_000;
 
-/** What the API is asked for a search, at this time. */
+/** The API query for a search at this time. */
 export function runQueryOf(search: RunSearch, now: number) {
   const { since, state: _, cause: named, chart: _drawn, ...rest } = search;
   const cause = CAUSE_NAMES.find((one) => one === named);
@@ -81,19 +81,19 @@ export function runQueryOf(search: RunSearch, now: number) {
   };
 }
 
-/** What of a run's page is shown, as it stands in the address. */
+/** The part of the address that selects what a run's page shows. */
 export interface RunPageSearch {
   /** A line of the log, `attempt:line`. Lines count from 1. */
   readonly line?: string | undefined;
-  /** Ordinal of the attempt that is shown. Missing: that of the line, else the latest. */
+  /** Ordinal of the attempt. @default the attempt of the line, else the latest */
   readonly attempt?: number | undefined;
-  /** Its task calls as a graph; else over time. */
+  /** Shows the task calls as a graph. @default as a waterfall */
   readonly tasks?: "graph" | undefined;
-  /** The critical path alone is in full colour. */
+  /** Highlights the critical path. */
   readonly critical?: true | undefined;
-  /** The path of the task call that is looked at. */
+  /** The path of the selected task call. */
   readonly task?: string | undefined;
-  /** Which question about running it again is open: from its failure, or with edited parameters. */
+  /** The open dialog: rerun from the failure, or run again with other parameters. */
   readonly rerun?: "failure" | "again" | undefined;
 }
 
@@ -110,13 +110,13 @@ export function readRunPageSearch(search: Record<string, unknown>): RunPageSearc
   };
 }
 
-/** A line of the address as the wire names it: there, lines count from 0. */
+/** Converts a line of the address for the wire, which counts lines from 0. */
 export function wireLineOf(line: string): string {
   const [attempt, number] = line.split(":");
   return `${attempt}:${Number(number) - 1}`;
 }
 
-/** Which calls of a comparison are listed, as it stands in the address. */
+/** Reads which calls of a comparison are listed. */
 export function readCompareSearch(search: Record<string, unknown>): { readonly show?: ShownCalls } {
   const show = SHOWN.find((one) => one === search.show);
   return show === undefined ? {} : { show };

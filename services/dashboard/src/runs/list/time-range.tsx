@@ -8,14 +8,14 @@ import { type RunSearch, SINCE_MS, without } from "./search.ts";
 
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** An instant as a field for a day and a time has it: `2026-11-21T18:50` on the reader's clocks. */
+/** An instant as the value of a `datetime-local` field: `2026-11-21T18:50`, in the reader's zone. */
 function typedOf(instant: string | undefined): string {
   const date = new Date(instant ?? "");
-  // That language writes them as fields do.
+  // The Swedish format is the one of such fields.
   return Number.isNaN(date.getTime()) ? "" : date.toLocaleString("sv-SE").slice(0, 16).replace(" ", "T");
 }
 
-/** What was typed, as an instant; what the address has stays as it is, to the second, unless it was typed over. */
+/** The instant of a field. An unchanged field keeps the instant of the address with its seconds. */
 function instantOf(typed: string, before: string | undefined): string | undefined {
   if (typed === typedOf(before)) return before;
   return typed === "" ? undefined : new Date(typed).toISOString();
@@ -28,7 +28,7 @@ function words({ since, from, to }: RunSearch): string {
   return since === undefined ? "Any time" : `Last ${since}`;
 }
 
-/** When runs were created: a length of time until now, or days and times that are typed, on the reader's clocks. */
+/** The filter for creation times: a period until now, or a range in the reader's zone. */
 export function TimeRange({ search, onChange }: { search: RunSearch; onChange: (next: RunSearch) => void }) {
   const rest = without(search, "since", "from", "to");
   const { since, from, to } = search;
@@ -62,7 +62,7 @@ export function TimeRange({ search, onChange }: { search: RunSearch; onChange: (
   );
 }
 
-/** The days and times that the reader types. */
+/** The fields for a range. */
 function Typed({
   from,
   to,

@@ -5,7 +5,7 @@ import { type RunSearch, runQueryOf, without } from "./search.ts";
 
 const PAGE_ROWS = 100;
 
-/** How runs that a search finds are read, page by page. */
+/** The query for the runs of a search, page by page. */
 export function runsQuery(search: RunSearch) {
   return infiniteQueryOptions({
     queryKey: ["runs", without(search, "chart")],
@@ -25,7 +25,7 @@ export function runsQuery(search: RunSearch) {
   });
 }
 
-/** Runs that a search finds, page by page. */
+/** The runs of a search, page by page. */
 export function useRuns(search: RunSearch) {
   return useInfiniteQuery({ ...runsQuery(search), placeholderData: keepPreviousData });
 }

@@ -7,7 +7,7 @@ function isSame(one: RunSearch, other: RunSearch): boolean {
   return SEARCH_WORDS.every((word) => one[word] === other[word]);
 }
 
-/** Searches that the reader has kept, and a way to keep this one. */
+/** The saved views, and a button that saves the current search. */
 export function ViewBar({ search, onOpen }: { search: RunSearch; onOpen: (search: RunSearch) => void }) {
   const views = useViews();
   const [naming, setNaming] = useState(false);

@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 import { type RunSearch, readRunSearch } from "./search.ts";
 
-/** A search of runs under a name, kept in this browser. */
+/** A named search of runs, stored in this browser. */
 export interface View {
   readonly name: string;
   readonly search: RunSearch;
@@ -37,21 +37,21 @@ function write(views: readonly View[]): void {
   for (const listener of listeners) listener();
 }
 
-/** Keeps a search under a name; the same name again takes its place. */
+/** Saves a search. An existing view with this name is replaced. */
 export function saveView(view: View): void {
   write([...readViews().filter((one) => one.name !== view.name), view]);
 }
 
-/** Forgets a search. */
+/** Deletes a view. */
 export function dropView(name: string): void {
   write(readViews().filter((one) => one.name !== name));
 }
 
-/** The searches that were kept, in this tab and in others. */
+/** The saved views, shared between tabs. */
 export function useViews(): readonly View[] {
   return useSyncExternalStore((listener) => {
     listeners.add(listener);
-    // Of what other tabs keep browsers tell by themselves.
+    // Browsers report what other tabs store.
     window.addEventListener("storage", listener);
     return () => {
       listeners.delete(listener);

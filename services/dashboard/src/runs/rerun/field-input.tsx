@@ -1,6 +1,6 @@
 import type { Field } from "../waits/answer-fields.ts";
 
-/** The input of one field, for whatever its schema allows. */
+/** The input of one field, for its kind. */
 export function FieldInput({ field, onText }: { field: Field; onText: (text: string) => void }) {
   const { name, kind, initial, choices, required } = field;
   const common = { "aria-label": name === "" ? "Answer" : name, name };

@@ -2,14 +2,14 @@ import { Problem } from "@towpath/contract";
 import type { Field } from "../waits/answer-fields.ts";
 import { FieldInput } from "./field-input.tsx";
 
-/** What the server says of one field, if it refused it. */
+/** The server's error about one field. */
 function faultOf(failure: unknown, name: string): string | undefined {
   if (!(failure instanceof Problem)) return undefined;
   const of = (path: string) => path.replace(/^parameters\./, "");
   return failure.faults.find(({ path }) => of(path) === name || of(path).startsWith(`${name}.`))?.message;
 }
 
-/** A field for each parameter, with what it is for and what is wrong with it. */
+/** A field for each parameter, with its description and its error. */
 export function ParameterFields({
   fields,
   failure,

@@ -9,12 +9,12 @@ import type { RunPageSearch } from "../list/search.ts";
 const FailureDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).FailureDialog }));
 const AgainDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).AgainDialog }));
 
-/** Runs a run again: from its failure with a plan, or with parameters that can be edited. */
+/** Buttons that rerun a run from its failure, or run it again with other parameters. */
 export function RerunButtons({ run }: { run: RunSummary }) {
   const may = useMay("run");
   const { rerun } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
-  // It stands in the address, so that an alert, a colleague or the palette can lead to the question itself.
+  // The address has the open dialog, so that an alert, a colleague or the palette can link to it.
   const ask = (next: RunPageSearch["rerun"]) =>
     void navigate({ search: (before) => ({ ...before, rerun: next }), resetScroll: false });
   const close = () => ask(undefined);
@@ -37,7 +37,7 @@ export function RerunButtons({ run }: { run: RunSummary }) {
 
 const ITEM = "flex h-8 items-center rounded px-2 hover:bg-hover";
 
-/** Where else a run can be looked at. */
+/** Links to other screens about the run. */
 export function RunMore({ run }: { run: RunSummary }) {
   const params = { runId: run.id };
   return (

@@ -12,7 +12,7 @@ import { answerOf, type Field, fieldsOf, prefilled, type Schema } from "../waits
 import { ParameterFields } from "./parameter-fields.tsx";
 import { PlanView } from "./rerun-plan.tsx";
 
-/** How a run is run again. */
+/** The options of a rerun. */
 interface How {
   readonly fromFailure: boolean;
   readonly sameVersion: boolean;
@@ -61,7 +61,7 @@ function VersionChoice({
   );
 }
 
-/** Says what a rerun from the failure would take over and run, and then runs it. */
+/** Shows what a rerun from the failure would reuse and run, and starts it. */
 export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
   const [sameVersion, setSame] = useState(false);
   const rerun = useRerun(run);
@@ -96,13 +96,13 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
   );
 }
 
-/** What a form for a run's parameters is made of. */
+/** The data for a form of parameters. */
 interface ParametersForm {
   readonly run: Run;
   readonly schema: Schema;
 }
 
-/** The schema that the parameters must satisfy: the latest version's, or that of the version which ran then. */
+/** The schema of the parameters: of the latest version, or of the version of the run. */
 function useParametersForm(run: RunSummary, sameVersion: boolean) {
   const params = { name: run.deployment };
   return useQuery({
@@ -119,7 +119,7 @@ function useParametersForm(run: RunSummary, sameVersion: boolean) {
   });
 }
 
-/** A field for each parameter that the schema names; of a schema that names none, one for all of them. */
+/** A field for each parameter of the schema. Without named parameters: one field for all. */
 function formOf({ run, schema }: ParametersForm): { fields: Field[]; rest: { [key: string]: Json } } {
   const named = fieldsOf(schema);
   if (named.some((field) => field.name === "")) {
@@ -150,7 +150,7 @@ function AgainForm({ asked, how, onClose }: { asked: ParametersForm; how: How; o
   );
 }
 
-/** Runs a run again with its parameters, which can be edited first. */
+/** Runs a run again. Its parameters can be changed first. */
 export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
   const [sameVersion, setSame] = useState(false);
   const [fromFailure, setFromFailure] = useState(false);

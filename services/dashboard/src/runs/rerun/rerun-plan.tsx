@@ -1,16 +1,16 @@
 import type { RerunPlan } from "@towpath/contract";
 import { counted } from "../../kernel/format.ts";
 
-/** How many reasons a plan's line names, and how many stretches of its tasks are listed. */
+/** Reasons in the summary, and groups of tasks in the list, at most. */
 const REASONS_MAX = 3;
 const STRETCHES_MAX = 60;
 
-/** Of a call that failed and is not called again. */
+/** The reason of a failed call that is not called again. */
 const FAILED = "the flow handled this failure, so the failure is reused";
 
 const grouped = (count: number) => count.toLocaleString("en-US");
 
-/** A plan as one line: what is reused, what runs, and why. */
+/** The summary of a plan: what is reused, what runs, and why. */
 function planText({ reuse, run, reasons }: RerunPlan): string {
   const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
   const more = reasons.length - shown.length;
@@ -20,7 +20,7 @@ function planText({ reuse, run, reasons }: RerunPlan): string {
 
 type Step = RerunPlan["tasks"][number];
 
-/** Steps that are alike in all but their path, in the order of the first of each. */
+/** Steps that differ only in their path, in the order of the first of each. */
 function stretchesOf(steps: readonly Step[]): Step[][] {
   const alike = Map.groupBy(steps, ({ name, action, reason, failed }) =>
     JSON.stringify([name, action, reason, failed]),

@@ -1,9 +1,9 @@
 import type { TaskNode } from "./task-tree.ts";
 
-/** The calls that decided how long a run took, and how much of its time they cover. */
+/** The calls that decided the duration of a run, and how much of it they cover. */
 export interface CriticalPath {
   readonly paths: ReadonlySet<string>;
-  /** Time in which one of the flow's own calls on the path ran, milliseconds. The rest the flow spent between them. */
+  /** The time that the flow's own calls on the path took, milliseconds. The flow spent the rest between them. */
   readonly busyMs: number;
 }
 
@@ -13,22 +13,22 @@ interface Timed {
   readonly endedMs: number;
 }
 
-/** When a call ran. Null: it has not begun, or took an earlier result over, which costs no time. */
+/** The time of a call. Null: it has not started, or its result was reused, which takes no time. */
 function timed(node: TaskNode, now: number): Timed | null {
   const { startedAt, endedAt, reused } = node.task;
   if (startedAt === null || reused) return null;
   const startedMs = Date.parse(startedAt);
-  // Two clocks are at work: what began after this one's now, or ended before it began, took no time.
+  // There are two clocks. A call that started after this one's time, or ended before it started, took no time.
   const endedMs = Math.max(startedMs, endedAt === null ? now : Date.parse(endedAt));
   return { node, startedMs, endedMs };
 }
 
-/** By when they ended; of those that ended together, in order of appearance. */
+/** Sorts by the end. Calls that ended together keep their order. */
 function byEnd(a: Timed, b: Timed): number {
   return a.endedMs - b.endedMs || a.node.task.order - b.node.task.order;
 }
 
-/** How many of `sorted` ended before a call began, so that it may have waited for them. */
+/** The number of calls in `sorted` that ended before a call started. */
 function endedBefore(sorted: readonly Timed[], call: Timed): number {
   const isBefore = (one: Timed) =>
     one.endedMs < call.startedMs ||
@@ -44,13 +44,13 @@ function endedBefore(sorted: readonly Timed[], call: Timed): number {
 }
 
 /**
- * One chain among calls that were made in the same place, from the last back to the first: each call is taken to have waited
- * for the one that had ended last when it began. That is the result it needed, or the slot that became free for it.
+ * The chain among the calls of one parent, from the last to the first. Each call is assumed to have waited for the call
+ * that ended last before it started: for its result, or for its slot.
  */
 function chainOf(nodes: readonly TaskNode[], now: number): Timed[] {
   const sorted = nodes.flatMap((node) => timed(node, now) ?? []).sort(byEnd);
   const chain: Timed[] = [];
-  // Of calls that are all at work still, the one that has been so for longest.
+  // Of calls that are all running, the one that started first.
   const open = sorted.filter(({ node }) => node.task.endedAt === null);
   let call = open.length > 0 ? open.reduce((a, b) => (b.startedMs < a.startedMs ? b : a)) : sorted.at(-1);
   while (call !== undefined) {
@@ -62,9 +62,9 @@ function chainOf(nodes: readonly TaskNode[], now: number): Timed[] {
 }
 
 /**
- * The calls of an attempt that decided how long it took. Task records say when a call was made, began and ended, and which
- * call it was made in, not whose results it was given: so the path is read from times, backwards from what ended last, and
- * within each call on it from the calls that it made itself.
+ * The calls of an attempt that decided its duration. Task records have the times and the parent of a call, not whose
+ * results it used. So the path is computed from times, backwards from the call that ended last, and then inside each
+ * call on it.
  */
 export function criticalPathOf(roots: readonly TaskNode[], now: number): CriticalPath {
   const paths = new Set<string>();

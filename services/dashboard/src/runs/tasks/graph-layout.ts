@@ -4,7 +4,7 @@ import type { Graph } from "./graph-model.ts";
 /** The size of a box, pixels. */
 export const BOX = { width: 188, height: 52 } as const;
 
-/** Where the left upper corner of each box goes, so that arrows point down and cross little. */
+/** The top left corner of each box. Arrows point down and rarely cross. */
 export function placesOf({
   nodes,
   edges,
@@ -23,7 +23,7 @@ export function placesOf({
   );
 }
 
-/** The box that an arrow key leads to from another: along the arrows up and down, else to the nearest beside it. */
+/** The box that an arrow key leads to: up and down along the arrows, else the nearest box in the row. */
 export function neighbourOf(
   graph: Pick<Graph, "edges">,
   args: { places: ReadonlyMap<string, { x: number; y: number }>; id: string; key: string },

@@ -2,10 +2,10 @@ import type { TaskRun, TaskRunState } from "@towpath/contract";
 import type { TaskNode } from "./task-tree.ts";
 import { countsOf, groupsOf } from "./waterfall-rows.ts";
 
-/** The most nodes of a graph: beyond, nobody finds anything, and placing them takes seconds. */
+/** The most nodes of a graph. A larger graph is hard to read, and its layout takes seconds. */
 export const GRAPH_NODES_MAX = 300;
 
-/** A call in a graph, or many of one task. */
+/** A call in the graph, or several calls of one task. */
 export interface GraphNode {
   readonly id: string;
   readonly name: string;
@@ -13,7 +13,7 @@ export interface GraphNode {
   readonly counts: readonly (readonly [TaskRunState, number])[];
 }
 
-/** That a call began after another had ended, or was made in it. */
+/** `after`: a call started after another had ended. `calls`: a call was made by another. */
 export interface GraphEdge {
   readonly from: string;
   readonly to: string;
@@ -35,13 +35,13 @@ interface Ended {
 
 const createdMs = ({ createdAt }: TaskRun): number => Date.parse(createdAt);
 
-/** Whether one had ended when the other was called, so that it may have been given its result. */
+/** Whether a call had ended when another was made, so that its result could be used. */
 function isBefore(one: Ended, other: TaskRun): boolean {
   const at = createdMs(other);
   return one.endedMs < at || (one.endedMs === at && one.task.order < other.order);
 }
 
-/** The last of these that had ended when a call was made. */
+/** The last call that had ended when another was made. */
 function lastBefore(ended: readonly Ended[], call: TaskRun): TaskRun | undefined {
   let [low, high] = [0, ended.length];
   while (low < high) {
@@ -53,7 +53,7 @@ function lastBefore(ended: readonly Ended[], call: TaskRun): TaskRun | undefined
   return ended[low - 1]?.task;
 }
 
-/** Builds a graph place by place: the calls that were made in one call, or by the flow itself. */
+/** Builds a graph parent by parent: the calls of one call, or of the flow itself. */
 class Draft {
   readonly nodes = new Map<string, { name: string; tasks: TaskRun[] }>();
   readonly edges = new Map<string, GraphEdge>();
@@ -65,7 +65,7 @@ class Draft {
     if (!this.edges.has(key)) this.edges.set(key, { from, to, kind });
   }
 
-  /** Takes in the calls of one place. Those of a group share their node's children. */
+  /** Adds the calls of one parent. The calls of a group share the children of their node. */
   add(siblings: readonly TaskNode[], parent: string | null): void {
     const inGroup = parent !== null && (this.nodes.get(parent)?.tasks.length ?? 0) > 1;
     for (const { name, nodes: calls } of groupsOf(siblings)) {
@@ -86,7 +86,10 @@ class Draft {
       if (node.children.length > 0) this.add(node.children, this.#nodeOf.get(node.task.path) ?? null);
   }
 
-  /** Arrows from what had ended last when a call was made; one for each that nothing else would follow. */
+  /**
+   * Adds arrows from the call that ended last before another was made. A call that would have no arrow gets one to the
+   * first call made after its end.
+   */
   #order(tasks: readonly TaskRun[], parent: string | null): void {
     const ended = tasks
       .flatMap((task) => (task.endedAt === null ? [] : [{ task, endedMs: Date.parse(task.endedAt) }]))
@@ -111,9 +114,9 @@ class Draft {
 }
 
 /**
- * A graph of task calls. Records do not tell whose result a call was given, so arrows are read from times: from the call that
- * had ended last when another was made in the same place, and from a call to those it made first. A branch that nothing would
- * follow points at the first call made after its end, where it was joined.
+ * The graph of an attempt's calls. Records do not have whose results a call used, so arrows come from times: from the
+ * call that ended last before another of the same parent was made, and from a call to its own first calls. A branch
+ * without such an arrow points to the first call made after its end, which joined it.
  */
 export function graphOf(roots: readonly TaskNode[]): Graph {
   const draft = new Draft();
@@ -127,7 +130,7 @@ export function graphOf(roots: readonly TaskNode[]): Graph {
   return { nodes, edges, left: all.length - nodes.length };
 }
 
-/** The state that stands for many calls: the worst that wants a look, else what is under way, else the end. */
+/** The state that represents several calls: the worst failure, else an active state, else the final one. */
 export function stateOf({ counts }: Pick<GraphNode, "counts">): TaskRunState {
   const order: TaskRunState[] = [
     "failed",
@@ -141,7 +144,7 @@ export function stateOf({ counts }: Pick<GraphNode, "counts">): TaskRunState {
   return order.find((state) => counts.some(([one]) => one === state)) ?? "completed";
 }
 
-/** Of many calls the one to look at first. */
+/** The call to look at first. */
 export function firstOf(node: GraphNode): TaskRun | undefined {
   const state = stateOf(node);
   return node.tasks.find((task) => task.state === state) ?? node.tasks[0];

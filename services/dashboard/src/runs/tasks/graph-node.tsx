@@ -6,7 +6,7 @@ import { BOX } from "./graph-layout.ts";
 import { type GraphNode, stateOf } from "./graph-model.ts";
 import { spanOf } from "./waterfall-rows.ts";
 
-/** A box of the graph with what it shows. */
+/** A box of the graph with its data. */
 export type BoxNode = Node<
   {
     readonly node: GraphNode;
@@ -45,7 +45,7 @@ function labelOf({ name, tasks, counts }: GraphNode, args: { took: string; isCri
   return `${name}${many}: ${states}${args.took && `, ${args.took}`}${args.isCritical ? ", on the critical path" : ""}`;
 }
 
-/** A call of the graph, or many of one task with how many are in which state. */
+/** A call of the graph, or several calls of one task with the number of calls in each state. */
 export function GraphBox({ data }: NodeProps<BoxNode>) {
   const { node, isCritical, isBack, isChosen } = data;
   const took = takenText(node, data.now);

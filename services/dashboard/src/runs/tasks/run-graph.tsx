@@ -21,7 +21,7 @@ const HEIGHT_PX = 460;
 const ZOOM = { least: 0.15 } as const;
 const FIT = { maxZoom: 1, padding: 0.08 } as const;
 
-/** What decides where the boxes go: not the states that change while a run goes on. */
+/** The data that decides the layout. States are not part of it, as they change during a run. */
 function shapeOf({ nodes, edges }: Graph): string {
   return JSON.stringify([nodes.map(({ id }) => id), edges.map(({ from, to }) => [from, to])]);
 }
@@ -76,7 +76,7 @@ function Drawing({
   const flow = useReactFlow();
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    // Whoever walks through it with the keyboard stays where they are while new calls come.
+    // A reader who uses the keyboard keeps the view while new calls are added.
     if (shape.length > 0 && !box.current?.contains(document.activeElement)) void flow.fitView(FIT);
   }, [flow, shape]);
   const goTo = (key: string, id: string): boolean => {
@@ -96,7 +96,7 @@ function Drawing({
       type: "box",
       position: places.get(node.id) ?? { x: 0, y: 0 },
       ...BOX,
-      // Without it, boxes that cannot be dragged cannot be pressed either.
+      // Without it, boxes that cannot be dragged cannot be clicked.
       style: { pointerEvents: "all" },
       data: {
         node,
@@ -139,7 +139,7 @@ function Drawing({
   );
 }
 
-/** The task calls of an attempt as boxes and arrows, live. Arrow keys go from box to box; Enter tells all about one. */
+/** The task calls of an attempt as a live graph. Arrow keys move between boxes, and Enter shows details. */
 export default function RunGraph({
   roots,
   picture,

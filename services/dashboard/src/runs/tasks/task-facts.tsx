@@ -31,7 +31,7 @@ function Tries({ task }: { task: TaskRun }) {
   );
 }
 
-/** All that is known of one task call. */
+/** The details of one task call. */
 export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; onClose: () => void }) {
   const waited = waitedText(task);
   return (

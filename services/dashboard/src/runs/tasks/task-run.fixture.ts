@@ -3,10 +3,10 @@ import type { TaskRun } from "@towpath/contract";
 const BASE_MS = Date.UTC(2026, 0, 1);
 const at = (seconds: number) => new Date(BASE_MS + seconds * 1_000).toISOString();
 
-/** The instant of tests, so many seconds in. */
+/** A test's instant, in seconds after its start. */
 export const momentMs = (seconds: number): number => BASE_MS + seconds * 1_000;
 
-/** A call under a path that was made and began, and ended unless `to` is null, at these seconds. */
+/** A call with these times in seconds. It has ended unless `to` is null. */
 export function callOf(
   path: string,
   args: { from: number; to: number | null; made?: number; order?: number } & Partial<

@@ -1,6 +1,6 @@
 import type { TaskRun } from "@towpath/contract";
 
-/** A task call with the calls that were made in it, in order of appearance. */
+/** A task call with the calls that it made, in order of appearance. */
 export interface TaskNode {
   readonly task: TaskRun;
   readonly children: readonly TaskNode[];
@@ -10,7 +10,7 @@ interface Growing extends TaskNode {
   readonly children: Growing[];
 }
 
-/** The nearest call that a path stands in: the longest beginning of it, up to a slash, that is a call itself. */
+/** The call that made this one: the longest prefix of its path, up to a slash, that is a call. */
 function parentOf(path: string, nodes: ReadonlyMap<string, Growing>): Growing | undefined {
   for (let at = path.lastIndexOf("/"); at > 0; at = path.lastIndexOf("/", at - 1)) {
     const found = nodes.get(path.slice(0, at));
@@ -19,7 +19,7 @@ function parentOf(path: string, nodes: ReadonlyMap<string, Growing>): Growing | 
   return undefined;
 }
 
-/** Task calls of one attempt as the tree that their paths tell, the flow's own calls at its roots. */
+/** The task calls of one attempt as a tree. Its roots are the flow's own calls. */
 export function treeOf(tasks: readonly TaskRun[]): TaskNode[] {
   const ordered = tasks.toSorted((a, b) => a.order - b.order);
   const nodes = new Map(ordered.map((task): [string, Growing] => [task.path, { task, children: [] }]));

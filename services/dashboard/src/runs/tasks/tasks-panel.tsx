@@ -18,7 +18,7 @@ const RunGraph = lazy(() => import("./run-graph.tsx"));
 const HOW =
   "Computed from times, backwards from the call that ended last: each call is assumed to have waited for the call that ended last before it started.";
 
-/** What the reader has chosen of the calls, which stands in the address. */
+/** The part of the address that selects what the panel shows. */
 function useChoice() {
   const { tasks: view, critical, task } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
@@ -55,7 +55,7 @@ function Chip({
   );
 }
 
-/** The task calls of an attempt: over time or as a graph, which of them decided how long it took, and all about one of them. */
+/** The task calls of an attempt, as a waterfall or a graph, with the critical path and the details of one call. */
 export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[]; isOver: boolean }) {
   const tasks = useDeferredValue(latest);
   const now = useNow(!isOver && tasks.some((task) => task.endedAt === null));

@@ -13,15 +13,15 @@ const BAR_COLOURS: Partial<Record<AnyState, string>> = {
   suspended: "bg-rest",
   cancelled: "bg-edge",
 };
-/** How tall the bars of one call are together. */
+/** The height of all bars of one call. */
 const BAR_PX = 12;
-/** The least of it that a try is drawn with; so many of the latest are. */
+/** The minimal height of one try's bar. It limits how many tries are drawn. */
 const LANE_PX = 3;
 const LANES_MAX = Math.floor(BAR_PX / LANE_PX);
-/** Stretches closer than this part of the whole are drawn as one. */
+/** Bars with a gap below this part of the whole width are drawn as one. */
 const GAP_PART = 1 / 400;
 
-/** How much room an instant has before it, percent of the whole. */
+/** The position of an instant, percent of the whole width. */
 export function percent(ms: number, span: Span): number {
   return Math.min(100, Math.max(0, ((ms - span.fromMs) / Math.max(1, span.toMs - span.fromMs)) * 100));
 }
@@ -37,7 +37,7 @@ function Waited({ from, to }: { from: number; to: number }) {
   );
 }
 
-/** One try: the last is told by the call's state, those before it have failed. */
+/** One try. The state of the call colours the last try; earlier tries have failed. */
 function Try({
   one,
   isLast,
@@ -66,7 +66,7 @@ function Try({
   );
 }
 
-/** When a call waited, hatched, and ran, solid; its tries one below another. */
+/** The bars of a call: hatched while it waited, solid while it ran. Tries are below one another. */
 export function CallBars({ task, span, now }: { task: TaskRun; span: Span; now: number }) {
   const end = task.endedAt === null ? now : Date.parse(task.endedAt);
   const created = percent(Date.parse(task.createdAt), span);
@@ -91,13 +91,13 @@ function failuresOf(tasks: readonly TaskRun[], span: Span): number[] {
   const failed = tasks.filter(
     (task) => (task.state === "failed" || task.state === "crashed") && task.endedAt !== null,
   );
-  // As many marks as pixels are enough.
+  // One mark per half percent is enough.
   return [
     ...new Set(failed.map((task) => Math.round(percent(Date.parse(task.endedAt ?? ""), span) * 2) / 2)),
   ];
 }
 
-/** When any of many calls waited or ran, and where one failed. */
+/** The bars of several calls: when any of them waited or ran, and where one failed. */
 export function GroupBars({
   tasks,
   span,
@@ -129,7 +129,7 @@ export function GroupBars({
 
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
-/** How long after its beginning each part of the picture is. */
+/** The time axis. */
 export function TimeAxis({ span }: { span: Span }) {
   return (
     <span className="@container relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">

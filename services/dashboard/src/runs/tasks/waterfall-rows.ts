@@ -1,17 +1,17 @@
 import { TASK_RUN_STATES, type TaskRun, type TaskRunState } from "@towpath/contract";
 import type { TaskNode } from "./task-tree.ts";
 
-/** As many calls of one task in one place, or more, stand together as one row. */
+/** From this number on, the calls of one task with the same parent share a row. */
 export const GROUP_MIN = 6;
 
-/** One row of the waterfall: a task call, or many calls of one task. */
+/** One row of the waterfall: a task call, or several calls of one task. */
 export type Row =
   | {
       readonly kind: "call";
       readonly id: string;
       readonly task: TaskRun;
       readonly depth: number;
-      /** Within an opened group, what tells it from the others. */
+      /** The name of the call within its open group. */
       readonly item: string | null;
     }
   | {
@@ -24,13 +24,13 @@ export type Row =
       readonly open: boolean;
     };
 
-/** A span of time, milliseconds since 1970. */
+/** A time span, milliseconds since 1970. */
 export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** From the first call's creation until the last end, or now. */
+/** From the first creation to the last end, or now. */
 export function spanOf(tasks: readonly TaskRun[], now: number): Span {
   let [fromMs, toMs] = [Number.POSITIVE_INFINITY, 0];
   for (const task of tasks) {
@@ -40,7 +40,7 @@ export function spanOf(tasks: readonly TaskRun[], now: number): Span {
   return { fromMs, toMs };
 }
 
-/** How many calls are in each state, in the order of states; those of none are left out. */
+/** The number of calls in each state, in the order of states, without zeros. */
 export function countsOf(tasks: readonly TaskRun[]): (readonly [TaskRunState, number])[] {
   const counts = new Map<TaskRunState, number>();
   for (const { state } of tasks) counts.set(state, (counts.get(state) ?? 0) + 1);
@@ -50,12 +50,12 @@ export function countsOf(tasks: readonly TaskRun[]): (readonly [TaskRunState, nu
   });
 }
 
-/** What tells a call from the others of its group: the last part of its path. */
+/** The name of a call within its group: the last part of its path. */
 export function itemOf(path: string): string {
   return path.split(/[/#]/).at(-1) ?? path;
 }
 
-/** Calls of one place, those of a task that was called often together, in the order of their first. */
+/** The calls of one parent. Frequent tasks are grouped at the position of their first call. */
 export function groupsOf(nodes: readonly TaskNode[]): { name: string; nodes: TaskNode[] }[] {
   const byName = Map.groupBy(nodes, (node) => node.task.name);
   return nodes.flatMap((node) => {
@@ -66,7 +66,7 @@ export function groupsOf(nodes: readonly TaskNode[]): { name: string; nodes: Tas
   });
 }
 
-/** The rows of a tree of calls in order of appearance. Of the groups in `open` each call has a row of its own. */
+/** The rows of a tree of calls. Groups in `open` have a row for each call. */
 export function rowsOf(roots: readonly TaskNode[], open: ReadonlySet<string>): Row[] {
   const rows: Row[] = [];
   const addCall = (node: TaskNode, args: { depth: number; item: string | null }) => {
@@ -92,7 +92,7 @@ export function rowsOf(roots: readonly TaskNode[], open: ReadonlySet<string>): R
   return rows;
 }
 
-/** The groups that must be open for a call to have a row of its own. */
+/** The groups that must be open to show a call. */
 export function groupsAround(roots: readonly TaskNode[], path: string): string[] {
   const around: string[] = [];
   const find = (nodes: readonly TaskNode[], place: string): boolean =>
@@ -109,7 +109,7 @@ export function groupsAround(roots: readonly TaskNode[], path: string): string[]
   return around;
 }
 
-/** Stretches of time in which at least one of these calls ran, those that a screen could not tell apart together. */
+/** The spans in which at least one of these calls ran. Spans with a small gap are merged. */
 export function busySpans(tasks: readonly TaskRun[], args: { now: number; gapMs: number }): Span[] {
   const spans = tasks
     .flatMap(({ startedAt, endedAt }) => {

@@ -8,24 +8,24 @@ import { CallBars, GroupBars, TimeAxis } from "./waterfall-bars.tsx";
 import { groupsAround, type Row, rowsOf, type Span } from "./waterfall-rows.ts";
 
 const ROW_PX = 28;
-/** The most rows that are seen at once; more scroll. */
+/** The most rows in view. Others scroll. */
 const HEIGHT_MAX_PX = 16 * ROW_PX;
 const INDENT_PX = 14;
-/** Calls deeper than this stand below one another: there is no more room. */
+/** The deepest indentation. */
 const INDENT_MAX = 6;
 
 const GRID =
   "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_68px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,11fr)_minmax(0,9fr)_64px]";
 
-/** What all rows need to know. */
+/** The data that all rows share. */
 export interface Picture {
   readonly span: Span;
   readonly now: number;
-  /** Calls that decided how long the run took. */
+  /** The paths of the calls on the critical path. */
   readonly critical: ReadonlySet<string>;
-  /** Whether the others step back. */
+  /** Whether the other calls are dimmed. */
   readonly isDimmed: boolean;
-  /** The call that the reader looks at. */
+  /** The path of the selected call. */
   readonly chosen: string | null;
 }
 
@@ -41,7 +41,7 @@ function CriticalMark() {
   );
 }
 
-/** One call. Drawn again when something of it has changed, not with each call that comes. */
+/** One call. It is drawn again only when its own data changes. */
 const CallRow = memo(function CallRow({
   task,
   depth,
@@ -53,7 +53,7 @@ const CallRow = memo(function CallRow({
   onChoose,
 }: Pick<Extract<Row, { kind: "call" }>, "task" | "depth" | "item"> &
   Pick<Picture, "span" | "now"> & {
-    /** Whether it is on the critical path, and stands out for that. */
+    /** How it stands out, if it is on the critical path. */
     emphasis: "none" | "critical" | "bold";
     isChosen: boolean;
     onChoose: (path: string) => void;
@@ -146,7 +146,7 @@ function emphasisOf(path: string, { critical, isDimmed }: Picture): "none" | "cr
   return isDimmed ? "bold" : "critical";
 }
 
-/** Groups that stand open: those that the reader opened, and those around the call that is looked at. */
+/** The open groups: those that the reader opened, and those around the selected call. */
 function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const seen = useRef<string | null>(null);
@@ -164,7 +164,7 @@ function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
   return { open, toggle };
 }
 
-/** The task calls of an attempt over time. Many calls of one task stand together until they are opened. */
+/** The task calls of an attempt over time. Several calls of one task share a row until it is opened. */
 export const Waterfall = memo(function Waterfall({
   roots,
   picture,

@@ -1,11 +1,11 @@
 import type { Json } from "@towpath/contract";
 
-/** A JSON Schema, as far as forms look into it. */
+/** The part of a JSON Schema that forms use. */
 export type Schema = { readonly [key: string]: Json };
 
 /** One field of a form. */
 export interface Field {
-  /** Empty: the answer itself. */
+  /** Empty: the whole answer. */
   readonly name: string;
   readonly kind: "boolean" | "choice" | "number" | "text" | "json";
   readonly required: boolean;
@@ -25,7 +25,7 @@ function kindOf(schema: Schema): Field["kind"] {
   return schema.type === "string" ? "text" : "json";
 }
 
-/** The text of a value in a field of this kind: what a person types of a text, else JSON. */
+/** The text of a value in a field of this kind. */
 function textOf(kind: Field["kind"], value: Json): string {
   return typeof value === "string" && kind === "text" ? value : JSON.stringify(value);
 }
@@ -44,7 +44,10 @@ function fieldOf(name: string, args: { schema: Schema; required: boolean }): Fie
   };
 }
 
-/** The fields of an answer: one for each property of an object, else one for all of it. What is no plain value is JSON. */
+/**
+ * The fields of an answer: one for each property of an object, else one for the whole answer. Other values than plain
+ * ones are JSON.
+ */
 export function fieldsOf(schema: Schema): Field[] {
   if (schema.type !== "object" || !isSchema(schema.properties))
     return [fieldOf("", { schema, required: true })];
@@ -54,7 +57,7 @@ export function fieldsOf(schema: Schema): Field[] {
   );
 }
 
-/** The same fields, filled in with the values that an object has under their names. */
+/** The same fields, filled with the values of an object. */
 export function prefilled(fields: readonly Field[], values: { readonly [name: string]: Json }): Field[] {
   return fields.map((field) => {
     const value = Object.hasOwn(values, field.name) ? values[field.name] : undefined;
@@ -75,8 +78,8 @@ function valueOfField(field: Field, text: string): Json | undefined {
 }
 
 /**
- * The answer that the texts of a form stand for; fields that were left empty are left out.
- * @throws SyntaxError for what is no number or no JSON.
+ * The answer of a form. Empty fields are left out.
+ * @throws SyntaxError if a text is not a number or not JSON.
  */
 export function answerOf(fields: readonly Field[], texts: { readonly [name: string]: string }): Json {
   const values = fields.map((field): [string, Json | undefined] => [

@@ -6,7 +6,7 @@ import { duration, elapsedMs } from "../../kernel/format.ts";
 import { Panel } from "../../kernel/panel.tsx";
 import { StateBadge } from "../state-badge.tsx";
 
-/** How many of the runs that a run has started are listed, the latest. */
+/** Child runs that are listed, at most. */
 const LISTED_MAX = 50;
 
 function ChildRow({ child }: { child: RunSummary }) {
@@ -29,7 +29,7 @@ function ChildRow({ child }: { child: RunSummary }) {
   );
 }
 
-/** The runs that a run has started: other deployments, and its own tasks in other pools. Nothing where there are none. */
+/** The runs that a run has started: other deployments, and its own tasks in other pools. Nothing if there are none. */
 export function Children({ run }: { run: Pick<Run, "id" | "state"> }) {
   const { data } = useQuery({
     queryKey: ["children", run.id, run.state],

@@ -8,10 +8,10 @@ import { Refusal } from "../../kernel/standing.tsx";
 import { FieldInput } from "../rerun/field-input.tsx";
 import { answerOf, fieldsOf } from "./answer-fields.ts";
 
-/** A question, as answering it needs it. */
+/** The part of a question that the form needs. */
 export type OpenQuestion = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;
 
-/** Whether the reader has a role that may answer. The server decides; this only hides what it would refuse. */
+/** Whether the reader's role may answer. The server decides; this only hides what it would reject. */
 export function useMayAnswer(who: Wait["who"]): boolean {
   const me = useMe();
   return me !== undefined && mayAnswer(me.key.role, who ?? "operator");
@@ -28,8 +28,8 @@ function useAnswer({ id: waitId, runId }: OpenQuestion) {
 }
 
 /**
- * What answers a question: two buttons for a boolean, else a form made of its schema. `isMain`: answering it is what most
- * people come to the screen for.
+ * The form of a question: two buttons for a boolean, else fields for its schema. `isMain`: answering is the main action
+ * of the screen.
  */
 export function QuestionForm({
   wait,
@@ -38,7 +38,7 @@ export function QuestionForm({
 }: {
   wait: OpenQuestion;
   isMain?: boolean;
-  /** A form with fields begins as a button that opens it. */
+  /** A form with fields starts as a button that opens it. */
   folded?: boolean;
 }) {
   const [isFolded, setFolded] = useState(folded && wait.schema?.type !== "boolean");
@@ -51,7 +51,7 @@ export function QuestionForm({
   const look = isMain ? "accent" : "plain";
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
-    // Whoever has opened it by keyboard goes on in it.
+    // After opening it with the keyboard, the focus is on the first field.
     if (folded && !isFolded) form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
   }, [folded, isFolded]);
   const submit = (event: FormEvent) => {

@@ -4,7 +4,7 @@ import { shortId } from "@towpath/contract";
 import { Instant } from "../../kernel/instant.tsx";
 import { QuestionForm } from "./question-form.tsx";
 
-/** The run that waits: its deployment, and what the flow calls it or its id. */
+/** A link to the waiting run: its deployment, and its name or id. */
 export function WaitingRun({ wait }: { wait: ListedWait }) {
   const { runId, deployment, run } = wait;
   return (
@@ -19,13 +19,13 @@ export function WaitingRun({ wait }: { wait: ListedWait }) {
   );
 }
 
-/** Questions of runs, each with what answers it. */
+/** Questions of runs, each with its form. */
 export function QuestionRows({
   waits,
   folded = false,
 }: {
   waits: readonly ListedWait[];
-  /** Forms with fields open when they are asked for: the list stays short. */
+  /** Forms with fields start closed, so that the list stays short. */
   folded?: boolean;
 }) {
   return (

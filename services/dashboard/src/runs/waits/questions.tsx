@@ -6,21 +6,20 @@ import { Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
 import { QuestionForm } from "./question-form.tsx";
 
-/** What a run waits for, open ones alone. */
+/** The open waits of a run. */
 function useOpenWaits(runId: string, args: { state: string; isOver: boolean }): readonly Wait[] {
   const { data } = useQuery({
     enabled: !args.isOver,
     queryKey: ["waits", runId, args.state],
     queryFn: ({ signal }) => listOpenWaits(client, runId, { signal }),
-    // A form keeps what was typed while its run goes from running to suspended: what the run asked when it was last suspended
-    // is not shown again meanwhile.
+    // A form keeps its text while its run goes from running to suspended. Old questions must not appear in between.
     gcTime: 0,
     placeholderData: (before, query) => (query?.queryKey[1] === runId ? before : undefined),
   });
   return args.isOver ? [] : (data ?? []);
 }
 
-/** What a run asks people, each with a form made of its schema. Nothing while it asks nothing. */
+/** The open questions of a run with their forms. Nothing if there are none. */
 export function Questions({ runId, state, isOver }: { runId: string; state: string; isOver: boolean }) {
   const questions = useOpenWaits(runId, { state, isOver }).filter((one) => one.kind === "input");
   if (questions.length === 0) return null;

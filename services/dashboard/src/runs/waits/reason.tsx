@@ -2,7 +2,7 @@ import type { RunSummary } from "@towpath/contract";
 import { Sentence } from "../sentence.tsx";
 import { useWhy } from "./why-panel.tsx";
 
-/** Why a run does not go on, in a sentence, below its row. */
+/** Why a run waits, in one sentence below its row. */
 export function Reason({ run }: { run: RunSummary }) {
   const why = useWhy(run.id, run.state);
   return (

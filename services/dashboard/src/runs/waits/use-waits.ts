@@ -11,7 +11,7 @@ const QUERIES = {
   others: { kind: "job,event,run,until,for" },
 } as const satisfies Record<WaitView, object>;
 
-/** What the runs of the workspace wait for, page by page. */
+/** The waits of the workspace, page by page. */
 export function useWaits(view: WaitView) {
   return useInfiniteQuery({
     queryKey: ["questions", view],
@@ -25,7 +25,7 @@ export function useWaits(view: WaitView) {
   });
 }
 
-/** Every wait of the pages that were read. */
+/** The waits of all pages. */
 export function waitsIn(data: { readonly pages: readonly { items: readonly ListedWait[] }[] }): ListedWait[] {
   return data.pages.flatMap((page) => page.items);
 }

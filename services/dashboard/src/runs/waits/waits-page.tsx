@@ -36,7 +36,7 @@ function Views({ view }: { view: WaitView }) {
   );
 }
 
-/** How a wait stands or ended, in a line. */
+/** The status of a wait. */
 function Standing({ wait }: { wait: ListedWait }) {
   const { state, kind, answeredBy, settledAt, createdAt, deadlineAt } = wait;
   if (settledAt !== null)
@@ -93,7 +93,7 @@ function None({ view }: { view: WaitView }) {
   return <Empty title={view === "answered" ? "No answered questions yet" : "No other waits"} />;
 }
 
-/** What the runs of the workspace ask people, first asked first, with the forms that answer; and what else they wait for. */
+/** The questions of the workspace's runs, oldest first, with their forms. Other waits are in other views. */
 export function WaitsPage() {
   const { view = "questions" } = route.useSearch();
   const query = useWaits(view);

@@ -9,10 +9,13 @@ import { Panel } from "../../kernel/panel.tsx";
 import { Shown } from "../../kernel/standing.tsx";
 import { Sentence } from "../sentence.tsx";
 
-/** How often it is looked at again what nothing of the run tells of: what a job's backend says, which workers are waited for, and what its task runs wait for. */
+/**
+ * How often reasons are read again that no change reports, milliseconds: the status of external jobs, missing workers,
+ * waiting task runs.
+ */
 const POLLED_EVERY_MS = 10_000;
 
-/** Why a run does not go on. */
+/** Why a run waits. */
 export function useWhy(runId: string, state: RunState) {
   return useQuery({
     queryKey: ["why", runId, state],
@@ -46,7 +49,10 @@ function LimitHolders({ limit }: { limit: Limit }) {
   );
 }
 
-/** What a run waits for, and what would unblock it. Of one that runs nothing is shown unless its task runs wait, or it is in a circle. */
+/**
+ * The reasons why a run waits, and what would unblock it. For a running run it is hidden, unless its task runs wait or
+ * it is in a deadlock.
+ */
 export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
   const why = useWhy(runId, state);
   const runs = state === "running";
