@@ -204,7 +204,7 @@ test.skipIf(chromiumPath === undefined)(
     expect(cells.slice(1).map(([name, priority]) => [name, priority])).toEqual([
       ["urgent", "10"],
       ["slow", "-5"],
-      ["in no queue", "0"],
+      ["no queue", "0"],
     ]);
     await panel(page, "local").getByText("✓ online").waitFor();
     expect(faults).toEqual([]);

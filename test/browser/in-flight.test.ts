@@ -94,7 +94,7 @@ test.skipIf(chromiumPath === undefined)(
     });
     const { page, faults } = await look("/schedules");
     const backfills = panel(page, "Backfills");
-    await backfills.getByText("None.").waitFor();
+    await backfills.getByText("No backfills.").waitFor();
     await stack.client.createBackfill({
       params: { name: "night" },
       body: {

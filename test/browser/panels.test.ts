@@ -81,12 +81,12 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     const waiting = await stack.run("holds", { folder: work });
     const { page, faults } = await look(`/runs/${waiting}`);
     const why = panel(page, "Why is it not running?");
-    await why.getByText("1 of 1 taken").waitFor();
+    await why.getByText("1 of 1 slots taken").waitFor();
     await why.getByRole("link", { name: `holds ${holder.slice(-8)}` }).click();
     await page.waitForURL(new RegExp(holder));
     await inHeader(page, "running").waitFor();
     await page.goBack();
-    await why.getByText("1 of 1 taken").waitFor();
+    await why.getByText("1 of 1 slots taken").waitFor();
     await letGo(work);
     await inHeader(page, "completed").waitFor();
     await why.waitFor({ state: "detached" });

@@ -5,7 +5,7 @@ import { lazy, Suspense, useState } from "react";
 import { useMe } from "./identity/me.ts";
 import { SignIn } from "./identity/sign-in.tsx";
 import { useKeys } from "./kernel/keyboard.ts";
-import { useStanding } from "./kernel/live/live.ts";
+import { useConnection } from "./kernel/live/live.ts";
 import { NewerBadge, StaleBadge } from "./kernel/stale.tsx";
 import { setTheme, THEMES, useTheme } from "./kernel/theme.ts";
 import { PAGES } from "./navigation.ts";
@@ -109,7 +109,7 @@ function PhoneTabs({ onMore }: { onMore: () => void }) {
 
 /** The open screen; after the session has ended, the sign-in form. */
 function Screen() {
-  return useStanding().state === "signed-out" ? <SignIn /> : <Outlet />;
+  return useConnection().state === "signed-out" ? <SignIn /> : <Outlet />;
 }
 
 /** The frame of every screen: sidebar, palette, keyboard. */

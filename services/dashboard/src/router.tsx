@@ -1,11 +1,10 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { readDeploymentSearch } from "./deployments/search.ts";
 import { queryClient } from "./kernel/query.ts";
-import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
+import { Empty, Failure, Skeleton } from "./kernel/query-result.tsx";
 import { Layout } from "./layout.tsx";
-import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/list/search.ts";
+import { readCompareSearch, readRunPageSearch, readRunSearch, readWaitSearch } from "./runs/list/search.ts";
 import { runsQuery } from "./runs/list/use-runs.ts";
-import { readWaitSearch } from "./runs/waits/wait-search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({

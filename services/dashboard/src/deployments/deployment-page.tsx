@@ -5,8 +5,8 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { useRecent } from "../kernel/recent.ts";
-import { Shown } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 import { ScheduleRows } from "../schedules/schedule-rows.tsx";
 import { codeText, entryText } from "./code.ts";
@@ -33,7 +33,7 @@ function RecentRuns({ name }: { name: string }) {
         </Link>
       }
     >
-      <Shown query={query} rows={4}>
+      <QueryResult query={query} rows={4}>
         {({ items }) =>
           items.length === 0 ? (
             <p className="p-3 text-faint">No runs yet.</p>
@@ -41,7 +41,7 @@ function RecentRuns({ name }: { name: string }) {
             <RunRows runs={items} named={false} />
           )
         }
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }
@@ -136,7 +136,7 @@ export function DeploymentPage() {
   return (
     <>
       <PageHead title={name} note={query.data && `v${query.data.latest.version}`} />
-      <Shown query={query} look="panels" rows={12}>
+      <QueryResult query={query} look="panels" rows={12}>
         {(deployment) => (
           <>
             <div className="mb-4">
@@ -145,19 +145,19 @@ export function DeploymentPage() {
             <Tabs name={name} tab={tab} />
             {tab === "overview" && <Overview deployment={deployment} schedules={listed} />}
             {tab === "schedules" && (
-              <Shown query={schedules} rows={3}>
+              <QueryResult query={schedules} rows={3}>
                 {({ items }) => (
                   <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
                     <Schedules schedules={items} />
                     <UpcomingPanel schedules={items} />
                   </div>
                 )}
-              </Shown>
+              </QueryResult>
             )}
             {tab === "versions" && <VersionsTab {...{ name, search, latest: deployment.latest.version }} />}
           </>
         )}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

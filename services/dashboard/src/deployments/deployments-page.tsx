@@ -6,12 +6,11 @@ import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
-import { Empty, ROW_HEIGHTS, Shown, Unread } from "../kernel/standing.tsx";
+import { Empty, PartError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
 import { codeText } from "./code.ts";
 import { failingOf, type Latest } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
-import { useDeployments } from "./use-deployments.ts";
-import { useLatestRuns } from "./use-latest-runs.ts";
+import { useDeployments, useLatestRuns } from "./use-deployments.ts";
 
 const LISTED = 200;
 const STATES_SHOWN = 8;
@@ -101,7 +100,7 @@ export function DeploymentsPage() {
   return (
     <>
       <PageHead title="Deployments" />
-      <Shown query={query} look="table" height="high" rows={12}>
+      <QueryResult query={query} look="table" height="high" rows={12}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No deployments yet">
@@ -111,7 +110,7 @@ export function DeploymentsPage() {
             <div className="rounded-lg border border-line bg-surface">
               {latest.data === undefined && latest.error !== null && (
                 <div className="border-b border-line px-3 py-2">
-                  <Unread query={latest} />
+                  <PartError query={latest} />
                 </div>
               )}
               <Head />
@@ -128,7 +127,7 @@ export function DeploymentsPage() {
             </div>
           )
         }
-      </Shown>
+      </QueryResult>
     </>
   );
 }

@@ -7,7 +7,7 @@ import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { nowMs } from "../kernel/clock.ts";
 import { Panel } from "../kernel/panel.tsx";
-import { Refusal } from "../kernel/standing.tsx";
+import { FormError } from "../kernel/query-result.tsx";
 import { ParameterFields } from "../runs/rerun/parameter-fields.tsx";
 import { answerOf, fieldsOf } from "../runs/waits/answer-fields.ts";
 
@@ -51,7 +51,7 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
           </label>
           <input id={`${prefix}tags`} name="towpath tags" className="field w-full" />
         </div>
-        <Refusal failure={start.error} />
+        <FormError failure={start.error} />
         <Button type="submit" look="accent" disabled={!may || start.isPending}>
           {start.isPending ? "Starting…" : "Start a run"}
         </Button>

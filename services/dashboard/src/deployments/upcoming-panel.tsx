@@ -4,7 +4,7 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { zoneOf } from "../schedules/timing-words.ts";
 
 const EACH = 6;
@@ -35,7 +35,7 @@ export function UpcomingPanel({ schedules }: { schedules: readonly Schedule[] })
   if (going.length === 0) return null;
   return (
     <Panel title="Upcoming" flush>
-      <Shown query={query} rows={3}>
+      <QueryResult query={query} rows={3}>
         {(instants) => (
           <ul>
             {instants.map(({ schedule, at }) => (
@@ -54,7 +54,7 @@ export function UpcomingPanel({ schedules }: { schedules: readonly Schedule[] })
             ))}
           </ul>
         )}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -3,10 +3,10 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { type DeploymentVersion, shortId, type VersionDetail, type VersionTrust } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { client } from "../kernel/client.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
+import { CopyText } from "../kernel/copy-text.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { Facts, Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { entryText } from "./code.ts";
 import { SpecChanges } from "./spec-changes.tsx";
 
@@ -68,9 +68,9 @@ function Signature({ name, detail }: { name: string; detail: VersionDetail }) {
   });
   return (
     <Panel title="Signature">
-      <Shown query={trust} rows={1}>
+      <QueryResult query={trust} rows={1}>
         {(found) => <TrustText trust={found} />}
-      </Shown>
+      </QueryResult>
       <p className="mt-2 text-12 text-faint">
         Signed with key <code className="[overflow-wrap:anywhere]">{keyId}</code>. Workers verify the
         signature with their own trusted keys before each run. The control plane cannot verify it.
@@ -141,7 +141,7 @@ export function VersionPanel({
     staleTime: Number.POSITIVE_INFINITY,
   });
   return (
-    <Shown query={query} rows={6}>
+    <QueryResult query={query} rows={6}>
       {(detail) => {
         const { code, entry, registeredAt, registeredBy } = detail.version;
         return (
@@ -172,7 +172,7 @@ export function VersionPanel({
                   </a>
                 )}
               </p>
-              <CopyLine text={code.digest} />
+              <CopyText text={code.digest} />
             </Panel>
             <Signature name={name} detail={detail} />
             <Panel title="What changed in the spec" flush actions={<Since {...{ name, detail, versions }} />}>
@@ -185,6 +185,6 @@ export function VersionPanel({
           </div>
         );
       }}
-    </Shown>
+    </QueryResult>
   );
 }

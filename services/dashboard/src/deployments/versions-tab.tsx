@@ -4,7 +4,7 @@ import type { DeploymentVersion } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { codeText } from "./code.ts";
 import type { DeploymentSearch } from "./search.ts";
 import { VersionPanel } from "./version-panel.tsx";
@@ -64,7 +64,7 @@ export function VersionsTab({
   });
   const shown = search.version ?? latest;
   return (
-    <Shown query={query} rows={6}>
+    <QueryResult query={query} rows={6}>
       {({ items, next }) => (
         <div className="grid gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(0,5fr)]">
           <div className="min-w-0">
@@ -80,6 +80,6 @@ export function VersionsTab({
           <VersionPanel key={shown} {...{ name, version: shown, since: search.since, versions: items }} />
         </div>
       )}
-    </Shown>
+    </QueryResult>
   );
 }

@@ -2,11 +2,11 @@ import { Link } from "@tanstack/react-router";
 import { printable } from "@towpath/contract";
 import { failingOf, type LatestRun } from "../deployments/latest-runs.ts";
 import { RecentStates } from "../deployments/recent-states.tsx";
-import type { LatestByName } from "../deployments/use-latest-runs.ts";
+import type { LatestByName } from "../deployments/use-deployments.ts";
 import { counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { type Known, Shown } from "../kernel/standing.tsx";
+import { QueryResult, type QueryState } from "../kernel/query-result.tsx";
 import { useFailure } from "../runs/detail/root-cause.tsx";
 import { StateShape } from "../runs/state-badge.tsx";
 
@@ -113,7 +113,7 @@ function FailingRows({ failing }: { failing: readonly Failing[] }) {
 }
 
 /** The failing deployments. Each is a link to its latest failed run, which opens at the root cause. */
-export function FailingPanel({ query }: { query: Known<readonly Failing[]> }) {
+export function FailingPanel({ query }: { query: QueryState<readonly Failing[]> }) {
   return (
     <Panel
       title="Failing now"
@@ -125,9 +125,9 @@ export function FailingPanel({ query }: { query: Known<readonly Failing[]> }) {
         </Link>
       }
     >
-      <Shown query={query} rows={3}>
+      <QueryResult query={query} rows={3}>
         {(failing) => <FailingRows failing={failing} />}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import type { RunSummary } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { Panel } from "../kernel/panel.tsx";
-import { type Known, Shown } from "../kernel/standing.tsx";
+import { QueryResult, type QueryState } from "../kernel/query-result.tsx";
 
 /** The first runs in some states, and a link to all of them. */
 export function FewRuns({
@@ -17,7 +17,7 @@ export function FewRuns({
   title: string;
   /** Which runs come first. */
   note?: string;
-  query: Known<readonly RunSummary[]>;
+  query: QueryState<readonly RunSummary[]>;
   /** The states, separated by commas. */
   state: string;
   /** The text of the link to all runs. */
@@ -37,9 +37,9 @@ export function FewRuns({
         </Link>
       }
     >
-      <Shown query={query} rows={3}>
+      <QueryResult query={query} rows={3}>
         {(runs) => (runs.length === 0 ? <p className="p-3 text-faint">{none}</p> : children(runs))}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -4,8 +4,8 @@ import type { ReactNode } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
-import { Refusal } from "../kernel/standing.tsx";
+import { CopyText } from "../kernel/copy-text.tsx";
+import { FormError } from "../kernel/query-result.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 
 const POOL = "local";
@@ -94,15 +94,15 @@ export function FirstSteps({
             </Button>
           ) : (
             <>
-              <CopyLine text={`export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${secret}`} />
+              <CopyText text={`export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${secret}`} />
               <p className="text-warn">This key is shown only once. Copy it now.</p>
             </>
           )}
           {!may && <p className="text-12 text-faint">Only a key with the role admin can do this.</p>}
-          <Refusal failure={key.error} />
+          <FormError failure={key.error} />
         </Step>
         <Step number={2} title="Start a worker where your data is" done={online}>
-          <CopyLine text={`npx towpath key signing create && npx towpath worker start --pool ${POOL}`} />
+          <CopyText text={`npx towpath key signing create && npx towpath worker start --pool ${POOL}`} />
           <p role="status" className={online ? "text-good" : "text-faint"}>
             {online ? "✓ A worker is connected." : "Waiting for the first worker to connect…"}
           </p>
@@ -111,7 +111,7 @@ export function FirstSteps({
           <p className="text-soft">
             Use another terminal in the same folder, and connect it with the command of step 1.
           </p>
-          <CopyLine text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
+          <CopyText text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
           <FirstRun {...{ run, onDone }} />
         </Step>
       </ol>

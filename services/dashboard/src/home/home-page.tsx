@@ -1,23 +1,25 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Overview, Pool } from "@towpath/contract";
+import { Link } from "@tanstack/react-router";
+import { mayAnswer, type Overview, type Pool } from "@towpath/contract";
 import { type ReactNode, useMemo, useState } from "react";
-import { useDeployments } from "../deployments/use-deployments.ts";
-import { useLatestRuns } from "../deployments/use-latest-runs.ts";
+import { useDeployments, useLatestRuns } from "../deployments/use-deployments.ts";
+import { useMe } from "../identity/me.ts";
 import { client } from "../kernel/client.ts";
+import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
-import { PageHead } from "../kernel/panel.tsx";
+import { PageHead, Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { Failure, Skeleton } from "../kernel/standing.tsx";
+import { Failure, Skeleton } from "../kernel/query-result.tsx";
+import { QuestionRows } from "../runs/waits/question-rows.tsx";
+import { useWaits, waitsIn } from "../runs/waits/use-waits.ts";
 import { Activity } from "./activity.tsx";
 import { FailingPanel, failingDeployments } from "./failing.tsx";
 import { Figures } from "./figures.tsx";
 import { FirstSteps } from "./first-steps.tsx";
 import { LatePanel } from "./late.tsx";
 import { PoolHealth } from "./pool-health.tsx";
-import { Restored } from "./restored.tsx";
 import { RunningPanel } from "./running.tsx";
 import { Upcoming } from "./upcoming.tsx";
-import { WaitingForYou } from "./waiting-for-you.tsx";
 
 const COLUMN = "max-lg:contents lg:flex lg:min-w-0 lg:flex-col lg:gap-4";
 
@@ -114,5 +116,59 @@ export function HomePage() {
         onDone={() => setBegins(false)}
       />
     </>
+  );
+}
+
+/** The search for runs that were lost since a restore. */
+const LOST = { state: "crashed", cause: "lost" };
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Reports that the control plane's database was restored lately, and which outcomes are unknown. */
+function Restored({ overview: { restored } }: { overview: Overview }) {
+  if (restored === null) return null;
+  const { at, offered, unknownAttempts, unknownOutcomes } = restored;
+  return (
+    <Panel title="The control plane's database was restored">
+      <p>
+        A backup was restored <Instant at={at} />. Workers then reported {counted(offered, "attempt")} again,
+        and {counted(unknownAttempts, "attempt")} that the database does not have.{" "}
+        {unknownOutcomes === 0 ? (
+          "All outcomes are known."
+        ) : (
+          <Link to="/runs" search={LOST} className="text-accent hover:underline">
+            {counted(unknownOutcomes, "attempt")} with an unknown outcome
+          </Link>
+        )}
+      </p>
+    </Panel>
+  );
+}
+
+/** Questions that are shown. A link opens the others. */
+const SHOWN = 4;
+
+/** The questions that the reader can answer, oldest first. Nothing if there are none. */
+function WaitingForYou() {
+  const me = useMe();
+  const { data } = useWaits("questions");
+  if (me === undefined || data === undefined) return null;
+  const mine = waitsIn(data).filter(({ who }) => mayAnswer(me.key.role, who ?? "operator"));
+  if (mine.length === 0) return null;
+  const more = mine.length - SHOWN;
+  return (
+    <Panel
+      title="Waiting for you"
+      flush
+      actions={
+        <Link to="/waits" className="text-12 text-accent hover:underline">
+          {more > 0 ? `${more} more` : "All"}
+        </Link>
+      }
+    >
+      <QuestionRows waits={mine.slice(0, SHOWN)} folded />
+    </Panel>
   );
 }

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { RunState, RunSummary } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { RunRows } from "../runs/list/run-rows.tsx";
-import { Reason } from "../runs/waits/reason.tsx";
+import { Reason } from "../runs/waits/why-panel.tsx";
 import { FewRuns } from "./few-runs.tsx";
 
 const SHOWN = 5;

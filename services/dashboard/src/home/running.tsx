@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { RunSummary } from "@towpath/contract";
-import type { LatestByName } from "../deployments/use-latest-runs.ts";
+import type { LatestByName } from "../deployments/use-deployments.ts";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { elapsedMs } from "../kernel/format.ts";

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { zoneOf } from "../schedules/timing-words.ts";
 
 const SHOWN = 5;
@@ -16,7 +16,7 @@ export function Upcoming() {
   });
   return (
     <Panel title="Upcoming" flush>
-      <Shown query={query} rows={2}>
+      <QueryResult query={query} rows={2}>
         {({ items }) => {
           const next = items
             .flatMap((one) => (one.nextAt === null ? [] : [{ one, at: one.nextAt }]))
@@ -46,7 +46,7 @@ export function Upcoming() {
             </ul>
           );
         }}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

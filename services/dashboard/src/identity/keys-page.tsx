@@ -8,7 +8,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { Labelled } from "../kernel/labelled.tsx";
 import { Modal } from "../kernel/modal.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Refusal, ROW_HEIGHTS, Shown } from "../kernel/standing.tsx";
+import { FormError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
 import { useMay } from "./me.ts";
 import { SessionsPanel } from "./sessions-panel.tsx";
 
@@ -66,7 +66,7 @@ function RevokeButton({ key_ }: { key_: Key }) {
   });
   return (
     <>
-      <Refusal failure={revoke.error} />
+      <FormError failure={revoke.error} />
       <Button
         look="danger"
         disabled={revoke.isPending}
@@ -128,7 +128,7 @@ export function KeysPage() {
         )}
       </PageHead>
       {making && <NewKey onClose={() => setMaking(false)} />}
-      <Shown query={query} look="list" height="high">
+      <QueryResult query={query} look="list" height="high">
         {({ items }) => (
           <Panel title="All keys" note="who can call the control plane, and in which role" flush>
             <ul>
@@ -138,7 +138,7 @@ export function KeysPage() {
             </ul>
           </Panel>
         )}
-      </Shown>
+      </QueryResult>
       <div className="mt-4">
         <SessionsPanel />
       </div>

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { type Me, type Permission, ROLES } from "@towpath/contract";
+import { type Me, type Permission, Problem, ROLES } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 
 /** The signed-in key and its workspace. Undefined until it is known, and if nobody is signed in. */
@@ -16,4 +16,9 @@ export function useMay(permission: Permission): boolean {
   const me = useMe();
   const granted: readonly Permission[] = me ? ROLES[me.key.role] : [];
   return granted.includes(permission);
+}
+
+/** Whether a failure means that nobody is signed in. */
+export function needsSignIn(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === "unauthenticated";
 }

@@ -4,7 +4,7 @@ import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Refusal, ROW_HEIGHTS, Shown } from "../kernel/standing.tsx";
+import { FormError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
 
 /** Signs this browser out, or ends the session of another browser. */
 function EndButton({ row }: { row: BrowserSession }) {
@@ -16,7 +16,7 @@ function EndButton({ row }: { row: BrowserSession }) {
   });
   return (
     <>
-      <Refusal failure={end.error} />
+      <FormError failure={end.error} />
       <Button look={row.current ? "plain" : "danger"} disabled={end.isPending} onClick={() => end.mutate()}>
         {row.current ? "Sign out" : "End session"}
       </Button>
@@ -51,7 +51,7 @@ export function SessionsPanel() {
     queryFn: ({ signal }) => client.listSessions({}, { signal }),
   });
   return (
-    <Shown query={query} look="list" height="high">
+    <QueryResult query={query} look="list" height="high">
       {({ items }) => (
         <Panel title="Signed-in browsers" note="each has the role of its key" flush>
           <ul>
@@ -61,6 +61,6 @@ export function SessionsPanel() {
           </ul>
         </Panel>
       )}
-    </Shown>
+    </QueryResult>
   );
 }

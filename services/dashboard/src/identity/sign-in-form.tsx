@@ -1,7 +1,7 @@
 import { createClient } from "@towpath/client";
 import { type FormEvent, useState } from "react";
 import { Button } from "../kernel/button.tsx";
-import { needsSignIn } from "./needs-sign-in.ts";
+import { needsSignIn } from "./me.ts";
 
 /** Exchanges a key for a one-time sign-in link, uses the link, and reloads the page. */
 async function signIn(key: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { Name } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { Button } from "./button.tsx";
-import { CopyLine } from "./copy-line.tsx";
+import { CopyText } from "./copy-text.tsx";
 import { Labelled } from "./labelled.tsx";
-import { Refusal } from "./standing.tsx";
+import { FormError } from "./query-result.tsx";
 
 /** The field `name` of a form that creates something with a name. */
 export function NameField({ placeholder }: { placeholder: string }) {
@@ -33,7 +33,7 @@ export function FormEnd({
 }) {
   return (
     <>
-      <Refusal failure={make.error} />
+      <FormError failure={make.error} />
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Close</Button>
         <Button type="submit" look="accent" disabled={make.isPending}>
@@ -57,7 +57,7 @@ export function ShownOnce({
   return (
     <div className="space-y-3">
       {children}
-      <CopyLine text={secret} />
+      <CopyText text={secret} />
       <div className="flex justify-end">
         <Button look="accent" onClick={onClose}>
           Done

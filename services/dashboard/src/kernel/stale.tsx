@@ -1,15 +1,14 @@
 import { useEffect, useState } from "react";
 import { Button } from "./button.tsx";
 import { useNow } from "./clock.ts";
-import { isNewer } from "./live/build.ts";
-import { useStanding } from "./live/live.ts";
+import { useConnection } from "./live/live.ts";
 
 /** A shorter loss of the stream is not shown, seconds. */
 const UNNOTICED_SECONDS = 2;
 
 /** Shows for how long the control plane has not been reached. */
 export function StaleBadge() {
-  const { state, sinceMs } = useStanding();
+  const { state, sinceMs } = useConnection();
   const now = useNow(state === "lost");
   const seconds = Math.max(0, Math.round((now - sinceMs) / 1000));
   if (state !== "lost" || seconds < UNNOTICED_SECONDS) return null;
@@ -30,7 +29,7 @@ export function StaleFor({ seconds }: { seconds: number }) {
 
 /** Whether the control plane serves a newer build than this page. Checked each time the stream reconnects. */
 function useNewer(): boolean {
-  const { state } = useStanding();
+  const { state } = useConnection();
   const [newer, setNewer] = useState(false);
   useEffect(() => {
     const notice = () => setNewer(true);
@@ -56,4 +55,21 @@ export function NewerBadge() {
       <Button onClick={() => window.location.reload()}>Reload</Button>
     </div>
   );
+}
+
+/** The path of this page's script. It contains a hash of the content. */
+function ownScript(): string | null {
+  return document.querySelector("script[type=module][src]")?.getAttribute("src") ?? null;
+}
+
+/** Whether the server has another build than this page. False if the server cannot be reached. */
+async function isNewer(): Promise<boolean> {
+  const own = ownScript();
+  if (own === null) return false;
+  try {
+    const response = await fetch("/", { headers: { accept: "text/html" }, cache: "no-store" });
+    return response.ok && !(await response.text()).includes(own);
+  } catch {
+    return false;
+  }
 }

@@ -1,7 +1,9 @@
+import { useQuery } from "@tanstack/react-query";
 import { type Limit, type SlotHolder, type SlotWaiter, taskLabel } from "@towpath/contract";
 import { Bar } from "../kernel/bar.tsx";
+import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
-import { RunLink } from "../runs/run-link.tsx";
+import { RunLink } from "../runs/links.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 
 const ROW = "flex flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b";
@@ -76,4 +78,12 @@ export function LimitRows({ limit }: { limit: Limit }) {
       {more > 0 && <li className={`${ROW} text-12 text-faint`}>and {more} more in the wait list</li>}
     </ul>
   );
+}
+
+/** The limits of the workspace, with the runs that hold slots. */
+export function useLimits() {
+  return useQuery({
+    queryKey: ["limits"],
+    queryFn: ({ signal }) => client.listLimits({ query: { limit: 100 } }, { signal }),
+  });
 }

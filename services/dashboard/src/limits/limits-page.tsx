@@ -2,9 +2,8 @@ import type { Limit } from "@towpath/contract";
 import { counted, duration } from "../kernel/format.ts";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Empty, Shown } from "../kernel/standing.tsx";
-import { LimitRows, SlotsTaken } from "./limit-rows.tsx";
-import { useLimits } from "./use-limits.ts";
+import { Empty, QueryResult } from "../kernel/query-result.tsx";
+import { LimitRows, SlotsTaken, useLimits } from "./limit-rows.tsx";
 
 /** What a limit applies to. */
 const KINDS: Record<Limit["kind"], string> = {
@@ -38,7 +37,7 @@ export function LimitsPage() {
   return (
     <>
       <PageHead title="Limits" />
-      <Shown query={query} look="panels" rows={9}>
+      <QueryResult query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No limit is set">
@@ -52,7 +51,7 @@ export function LimitsPage() {
             </div>
           )
         }
-      </Shown>
+      </QueryResult>
     </>
   );
 }

@@ -3,14 +3,13 @@ import { Download, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { bothZones, zoneName } from "../kernel/format.ts";
 import { useKeys } from "../kernel/keyboard.ts";
-import { Refusal } from "../kernel/standing.tsx";
+import { FormError } from "../kernel/query-result.tsx";
 import { LogLines, NewLines } from "./log-lines.tsx";
 import { digitsOf, lineId } from "./log-row.tsx";
 import { SearchField, useLogSearch } from "./log-search.tsx";
 import { type Log, type LogPart, queryOf, useLog, useRowOf } from "./use-log.ts";
 import { useScroller } from "./use-scroller.ts";
 import { TASK_LINES_MAX, useTaskLog } from "./use-task-log.ts";
-import { useWraps } from "./wraps.ts";
 
 function LevelChips({
   log,
@@ -141,7 +140,7 @@ export function LogView(args: LogShown) {
       </header>
       {log.failure !== null && (
         <div className="px-3 py-2">
-          <Refusal failure={log.failure} />
+          <FormError failure={log.failure} />
         </div>
       )}
       {log.isCut && <CutLog runId={runId} task={task ?? ""} />}
@@ -201,4 +200,16 @@ function LogDownload({ runId, attempt, task }: Pick<LogShown, "runId" | "attempt
       <Download size={14} />
     </a>
   );
+}
+
+const STORED = "towpath.log-wraps";
+
+/** Whether long log lines wrap in this browser. @default true */
+function useWraps(): readonly [boolean, (wraps: boolean) => void] {
+  const [wraps, setWraps] = useState(() => localStorage.getItem(STORED) !== "no");
+  const keep = (next: boolean) => {
+    localStorage.setItem(STORED, next ? "yes" : "no");
+    setWraps(next);
+  };
+  return [wraps, keep];
 }

@@ -2,11 +2,11 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type Received, shortId } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
+import { CopyText } from "../kernel/copy-text.tsx";
 import { bytes } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Empty, Shown } from "../kernel/standing.tsx";
+import { Empty, QueryResult } from "../kernel/query-result.tsx";
 
 type Kind = Received["kinds"][number];
 
@@ -112,7 +112,7 @@ function Proof({ received }: { received: Received }) {
         This page counts what the control plane has stored. To verify it, read the worker's own journal, which
         holds every record byte for byte as it was sent. Run this command on {where}:
       </p>
-      <CopyLine text={`towpath wire ${received.runId}`} />
+      <CopyText text={`towpath wire ${received.runId}`} />
       <p className="mt-2 max-w-2xl text-12 text-faint">
         The control plane acknowledged {acknowledged.control.toLocaleString("en-US")} control records and{" "}
         {acknowledged.bulk.toLocaleString("en-US")} bulk records. The journal counts these records, so its
@@ -144,7 +144,7 @@ export function ReceivedPage() {
           </Link>
         }
       />
-      <Shown query={query} look="panels" rows={9}>
+      <QueryResult query={query} look="panels" rows={9}>
         {(received) => (
           <div className="flex flex-col gap-4">
             <Proof received={received} />
@@ -164,7 +164,7 @@ export function ReceivedPage() {
             )}
           </div>
         )}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

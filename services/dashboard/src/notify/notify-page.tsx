@@ -8,7 +8,7 @@ import { client } from "../kernel/client.ts";
 import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Empty, Refusal, Shown } from "../kernel/standing.tsx";
+import { Empty, FormError, QueryResult } from "../kernel/query-result.tsx";
 import { NewNotifier } from "./new-notifier.tsx";
 
 const LOOKS: Readonly<Record<Delivery["state"], { text: string; look: string }>> = {
@@ -56,7 +56,7 @@ function NotifierActions({ notifier }: { notifier: Notifier }) {
       >
         {sure ? "Delete permanently" : "Delete"}
       </Button>
-      <Refusal failure={test.error ?? remove.error} />
+      <FormError failure={test.error ?? remove.error} />
     </div>
   );
 }
@@ -133,7 +133,7 @@ function Deliveries() {
   });
   return (
     <Panel title="Deliveries" note="newest first" flush>
-      <Shown query={query}>
+      <QueryResult query={query}>
         {({ items }) =>
           items.length === 0 ? (
             <p className="p-3 text-faint">Nothing has been sent yet.</p>
@@ -145,7 +145,7 @@ function Deliveries() {
             </ul>
           )
         }
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }
@@ -168,7 +168,7 @@ export function NotifyPage() {
         )}
       </PageHead>
       {adding && <NewNotifier onClose={() => setAdding(false)} />}
-      <Shown query={query} look="panels">
+      <QueryResult query={query} look="panels">
         {({ items }) => (
           <div className="flex flex-col gap-4">
             <Panel title="All notifiers" note="URLs that receive events" flush>
@@ -189,7 +189,7 @@ export function NotifyPage() {
             {items.length > 0 && <Deliveries />}
           </div>
         )}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

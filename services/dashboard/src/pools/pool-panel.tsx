@@ -3,18 +3,18 @@ import { Link } from "@tanstack/react-router";
 import type { Limit, Pool, Worker } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
+import { CopyText } from "../kernel/copy-text.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { type Known, Shown } from "../kernel/standing.tsx";
+import { QueryResult, type QueryState } from "../kernel/query-result.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
-import { Reason } from "../runs/waits/reason.tsx";
+import { Reason } from "../runs/waits/why-panel.tsx";
 import { PoolLimits, Queues } from "./pool-rules.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 
 /** The states of a run that waits for a worker or a slot. */
-const LINE = "ready,blocked";
-const LINE_SHOWN = 3;
+const QUEUED = "ready,blocked";
+const QUEUED_SHOWN = 3;
 const WORKERS_MAX = 50;
 
 /** The command that connects a worker to a pool. */
@@ -22,7 +22,7 @@ function Connect({ pool, standing }: { pool: Pool; standing: string }) {
   return (
     <div className="space-y-2 p-3">
       <p className="text-soft">{standing} Start one where the runs should execute:</p>
-      <CopyLine text={`towpath worker start --pool ${pool.name}`} />
+      <CopyText text={`towpath worker start --pool ${pool.name}`} />
     </div>
   );
 }
@@ -37,7 +37,7 @@ function useWorkers(pool: Pool) {
 }
 
 /** The taken and free slots of online workers. Paused and draining workers have no free slots. */
-function placesText(workers: readonly Worker[]): string {
+function slotsText(workers: readonly Worker[]): string {
   const online = workers.filter((worker) => worker.online);
   if (online.length === 0) return "no worker online";
   const sum = (of: (worker: Worker) => number) => online.reduce((all, worker) => all + of(worker), 0);
@@ -47,10 +47,10 @@ function placesText(workers: readonly Worker[]): string {
   return `${sum((one) => one.held)} of ${sum((one) => one.capacity)} slots taken, ${free} free`;
 }
 
-function Workers({ pool, query }: { pool: Pool; query: Known<{ items: Worker[] }> }) {
+function Workers({ pool, query }: { pool: Pool; query: QueryState<{ items: Worker[] }> }) {
   const now = useNow(pool.running > 0);
   return (
-    <Shown query={query} rows={2}>
+    <QueryResult query={query} rows={2}>
       {({ items }) =>
         items.length === 0 ? (
           <Connect pool={pool} standing="No worker serves this pool." />
@@ -69,17 +69,17 @@ function Workers({ pool, query }: { pool: Pool; query: Known<{ items: Worker[] }
           </>
         )
       }
-    </Shown>
+    </QueryResult>
   );
 }
 
 /** The runs that have waited longest in a pool, with their reasons. */
-function Line({ pool }: { pool: Pool }) {
+function Queued({ pool }: { pool: Pool }) {
   const query = useQuery({
-    queryKey: ["runs", "oldest", LINE, pool.name],
+    queryKey: ["runs", "oldest", QUEUED, pool.name],
     queryFn: ({ signal }) =>
       client.listRuns(
-        { query: { state: LINE, pool: pool.name, order: "oldest", limit: LINE_SHOWN } },
+        { query: { state: QUEUED, pool: pool.name, order: "oldest", limit: QUEUED_SHOWN } },
         { signal },
       ),
   });
@@ -91,7 +91,7 @@ function Line({ pool }: { pool: Pool }) {
         Waiting runs
         <Link
           to="/runs"
-          search={{ pool: pool.name, state: LINE }}
+          search={{ pool: pool.name, state: QUEUED }}
           className="ml-auto font-normal text-accent hover:underline"
         >
           All waiting runs
@@ -105,12 +105,12 @@ function Line({ pool }: { pool: Pool }) {
 /** A pool: its workers with their runs, its waiting runs, its queues and limits. */
 export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
   const workers = useWorkers(pool);
-  const places = workers.data && `, ${placesText(workers.data.items)}`;
+  const slots = workers.data && `, ${slotsText(workers.data.items)}`;
   return (
     <div id={pool.name} className="scroll-mt-16">
       <Panel
         title={pool.name}
-        note={`${pool.type}${places ?? ""}; ${pool.running} running, ${pool.ready} waiting`}
+        note={`${pool.type}${slots ?? ""}; ${pool.running} running, ${pool.ready} waiting`}
         flush
         actions={
           <Link to="/runs" search={{ pool: pool.name }} className="text-12 text-accent hover:underline">
@@ -119,7 +119,7 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
         }
       >
         <Workers pool={pool} query={workers} />
-        <Line pool={pool} />
+        <Queued pool={pool} />
         <Queues {...{ pool, limits }} />
         <PoolLimits {...{ pool, limits }} />
       </Panel>

@@ -5,8 +5,8 @@ import { counted } from "../kernel/format.ts";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { Empty, Shown } from "../kernel/standing.tsx";
-import { useLimits } from "../limits/use-limits.ts";
+import { Empty, QueryResult } from "../kernel/query-result.tsx";
+import { useLimits } from "../limits/limit-rows.tsx";
 import { PoolPanel } from "./pool-panel.tsx";
 
 function sumText(pools: readonly Pool[]): string {
@@ -36,7 +36,7 @@ export function PoolsPage() {
   return (
     <>
       <PageHead title="Pools and workers" note={query.data && sumText(query.data.items)} />
-      <Shown query={query} look="panels" rows={9}>
+      <QueryResult query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No pools yet">
@@ -50,7 +50,7 @@ export function PoolsPage() {
             </div>
           )
         }
-      </Shown>
+      </QueryResult>
     </>
   );
 }

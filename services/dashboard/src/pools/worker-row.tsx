@@ -3,7 +3,7 @@ import { Bar } from "../kernel/bar.tsx";
 import { useTimed } from "../kernel/clock.ts";
 import { bothZones, counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
-import { RunLink } from "../runs/run-link.tsx";
+import { RunLink } from "../runs/links.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 
 /** A worker with more slots is drawn as one bar. */
@@ -17,18 +17,18 @@ function standingOf(worker: Worker): { text: string; look: string } {
 }
 
 /** The slots of a worker. Taken slots are filled. */
-function Places({ held, capacity }: { held: number; capacity: number }) {
+function Slots({ held, capacity }: { held: number; capacity: number }) {
   return (
     <span className="flex w-full items-center justify-end gap-2 text-12 text-soft tabular-nums sm:w-64">
       {capacity > CELLS_MAX ? (
         <Bar className="h-2.5 min-w-0 flex-1" value={held} max={capacity} />
       ) : (
         <span aria-hidden className="flex min-w-0 flex-1 gap-0.5">
-          {Array.from({ length: Math.max(held, capacity) }, (_, place) => (
+          {Array.from({ length: Math.max(held, capacity) }, (_, slot) => (
             <span
-              // biome-ignore lint/suspicious/noArrayIndexKey: places have no identity.
-              key={place}
-              className={`h-2.5 w-full max-w-2.5 rounded-xs ${place < held ? "bg-accent" : "bg-line"}`}
+              // biome-ignore lint/suspicious/noArrayIndexKey: slots have no identity.
+              key={slot}
+              className={`h-2.5 w-full max-w-2.5 rounded-xs ${slot < held ? "bg-accent" : "bg-line"}`}
             />
           ))}
         </span>
@@ -110,7 +110,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <span className="ml-auto text-12 whitespace-nowrap text-faint">
         seen <Instant at={worker.lastSeenAt} />
       </span>
-      <Places held={worker.held} capacity={worker.capacity} />
+      <Slots held={worker.held} capacity={worker.capacity} />
       {worker.online && <Stock worker={worker} />}
       {worker.holds.length > 0 && (
         <ul aria-label={`Runs on ${worker.name}`} className="basis-full md:pl-23">

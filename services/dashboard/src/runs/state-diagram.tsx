@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { isFinalRunState, type Overview, RUN_STATES, type RunState } from "@towpath/contract";
 import { useState } from "react";
 import { StateShape } from "./state-badge.tsx";
-import { countOf, type Way, waysOf } from "./state-moves.ts";
+import { type Arrow, arrowsOf, countOf } from "./state-moves.ts";
 
 const BOX = { width: 128, height: 38 } as const;
 const PITCH = { x: 172, y: 78 } as const;
@@ -10,7 +10,7 @@ const PITCH = { x: 172, y: 78 } as const;
 const TOP_PX = 8;
 
 /** The column and row of each state. Runs go from left to right. The arrows come from the table of transitions. */
-const PLACES: Readonly<Record<RunState, readonly [column: number, row: number]>> = {
+const POSITIONS: Readonly<Record<RunState, readonly [column: number, row: number]>> = {
   scheduled: [0, 1],
   ready: [1, 1],
   blocked: [1, 2],
@@ -39,7 +39,7 @@ const QUIET_WAYS: ReadonlySet<string> = new Set([
 const count = new Intl.NumberFormat("en-US", { notation: "compact" });
 
 function boxOf(state: RunState) {
-  const [column, row] = PLACES[state];
+  const [column, row] = POSITIONS[state];
   const [left, top] = [column * PITCH.x, TOP_PX + row * PITCH.y];
   const middle = { x: left + BOX.width / 2, y: top + BOX.height / 2 };
   return { left, top, right: left + BOX.width, bottom: top + BOX.height, middle, column, row };
@@ -86,7 +86,7 @@ function between(a: Box, b: Box): Drawn {
 }
 
 /** The arrow between two boxes. */
-function lineOf(from: RunState, to: RunState): Drawn {
+function pathOf(from: RunState, to: RunState): Drawn {
   const [a, b] = [boxOf(from), boxOf(to)];
   if (b.column > a.column) return forwards(a, b);
   if (b.column < a.column) return b.row === a.row ? over(a, b) : between(a, b);
@@ -95,16 +95,16 @@ function lineOf(from: RunState, to: RunState): Drawn {
   return { path: `M${x} ${start}L${x} ${end}`, x, y: (start + end) / 2 };
 }
 
-function Line({
-  way,
+function ArrowPath({
+  arrow,
   moves,
   look,
 }: {
-  way: Way;
+  arrow: Arrow;
   moves: readonly string[];
   look: "plain" | "pointed" | "back";
 }) {
-  const { path, x, y } = lineOf(way.from, way.to);
+  const { path, x, y } = pathOf(arrow.from, arrow.to);
   const colour = { plain: "var(--faint)", pointed: "var(--accent)", back: "var(--line)" }[look];
   return (
     <g>
@@ -130,7 +130,7 @@ function Line({
   );
 }
 
-function Arrow({ look, colour }: { look: string; colour: string }) {
+function ArrowHead({ look, colour }: { look: string; colour: string }) {
   return (
     <marker
       {...{ id: `arrow-${look}`, viewBox: "0 0 8 8", refX: "7", refY: "4", orient: "auto" }}
@@ -142,23 +142,23 @@ function Arrow({ look, colour }: { look: string; colour: string }) {
 }
 
 /** The usual arrows, and all arrows of the state under the pointer. */
-function Lines({ pointed }: { pointed: RunState | null }) {
+function Arrows({ pointed }: { pointed: RunState | null }) {
   return (
     <svg aria-hidden="true" {...SIZE} className="absolute inset-0 overflow-visible font-sans">
       <defs>
-        <Arrow look="plain" colour="var(--faint)" />
-        <Arrow look="back" colour="var(--line)" />
-        <Arrow look="pointed" colour="var(--accent)" />
+        <ArrowHead look="plain" colour="var(--faint)" />
+        <ArrowHead look="back" colour="var(--line)" />
+        <ArrowHead look="pointed" colour="var(--accent)" />
       </defs>
-      {waysOf(RUN_STATES)
+      {arrowsOf(RUN_STATES)
         .toSorted((a, b) => Number(a.from === pointed) - Number(b.from === pointed))
-        .map((way) => {
-          const isPointed = way.from === pointed;
-          const moves = isPointed ? way.moves : way.moves.filter((move) => !QUIET.has(move));
-          const isSeldom = moves.length === 0 || QUIET_WAYS.has(`${way.from} ${way.to}`);
+        .map((arrow) => {
+          const isPointed = arrow.from === pointed;
+          const moves = isPointed ? arrow.moves : arrow.moves.filter((move) => !QUIET.has(move));
+          const isSeldom = moves.length === 0 || QUIET_WAYS.has(`${arrow.from} ${arrow.to}`);
           if (isSeldom && !isPointed) return null;
           const look = isPointed ? "pointed" : pointed === null ? "plain" : "back";
-          return <Line key={`${way.from} ${way.to}`} {...{ way, moves, look }} />;
+          return <ArrowPath key={`${arrow.from} ${arrow.to}`} {...{ arrow, moves, look }} />;
         })}
     </svg>
   );
@@ -173,7 +173,7 @@ export function StateDiagram({ overview }: { overview: Overview }) {
   return (
     <div className="overflow-x-auto rounded-lg border border-line bg-surface px-3 py-5">
       <div className="relative mx-auto" style={SIZE}>
-        <Lines pointed={pointed} />
+        <Arrows pointed={pointed} />
         {RUN_STATES.map((state) => {
           const { left, top } = boxOf(state);
           return (

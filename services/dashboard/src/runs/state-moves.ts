@@ -1,7 +1,7 @@
 import { isFinalRunState, type Overview, RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 
 /** An arrow from one state to another, with its transitions. */
-export interface Way {
+export interface Arrow {
   readonly from: RunState;
   readonly to: RunState;
   readonly moves: readonly string[];
@@ -16,7 +16,7 @@ export function movesFrom(state: RunState): { move: string; to: readonly RunStat
 }
 
 /** All arrows between states. */
-export function waysOf(states: readonly RunState[]): Way[] {
+export function arrowsOf(states: readonly RunState[]): Arrow[] {
   const steps = states.flatMap((from) =>
     movesFrom(from).flatMap(({ move, to }) => to.map((next) => ({ from, to: next, move }))),
   );

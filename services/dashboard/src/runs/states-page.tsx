@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { isFinalRunState, type Overview, RUN_STATES, type RunState } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { StateBadge, StateShape } from "./state-badge.tsx";
 import { StateDiagram } from "./state-diagram.tsx";
 import { countOf, movesFrom } from "./state-moves.ts";
@@ -58,7 +58,7 @@ export function StatesPage() {
   return (
     <>
       <PageHead title="States of a run" note="and how many runs are in each" />
-      <Shown query={query} look="panels" rows={12}>
+      <QueryResult query={query} look="panels" rows={12}>
         {(overview) => (
           <>
             <div className="mb-4 max-lg:hidden">
@@ -81,7 +81,7 @@ export function StatesPage() {
             </div>
           </>
         )}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

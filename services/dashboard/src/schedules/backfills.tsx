@@ -6,7 +6,7 @@ import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Refusal, Shown } from "../kernel/standing.tsx";
+import { FormError, QueryResult } from "../kernel/query-result.tsx";
 import { Troubles } from "../kernel/troubles.tsx";
 
 function CancelBackfill({ backfillId }: { backfillId: string }) {
@@ -19,7 +19,7 @@ function CancelBackfill({ backfillId }: { backfillId: string }) {
   if (!may) return null;
   return (
     <>
-      <Refusal failure={cancel.error} />
+      <FormError failure={cancel.error} />
       <Button look="danger" disabled={cancel.isPending} onClick={() => cancel.mutate()}>
         Cancel
       </Button>
@@ -64,7 +64,7 @@ export function BackfillPanel() {
   });
   return (
     <Panel title="Backfills" flush>
-      <Shown query={query} rows={2}>
+      <QueryResult query={query} rows={2}>
         {({ items }) =>
           items.length === 0 ? (
             <p className="p-3 text-faint">
@@ -78,7 +78,7 @@ export function BackfillPanel() {
             </ul>
           )
         }
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -1,5 +1,4 @@
 import type { Calendar, CalendarHour } from "@towpath/contract";
-import { zonedTime } from "../kernel/zone.ts";
 import type { View } from "./search.ts";
 
 const HOUR_MS = 3_600_000;
@@ -106,4 +105,44 @@ export function wordsOf({ counts, inStretch }: Slot): string {
   );
   if (inStretch && !counts.skipped) words.push("skipped with others");
   return words.join(", ") || "no runs";
+}
+
+/** Date and time in a zone. */
+interface ZonedTime {
+  /** `2026-03-29` */
+  readonly on: string;
+  readonly hour: number;
+  readonly minute: number;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known) return known;
+  const made = new Intl.DateTimeFormat("en-CA", {
+    timeZone: zone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+  formats.set(zone, made);
+  return made;
+}
+
+/** The date and time in a zone at an instant, milliseconds since 1970. */
+function zonedTime(ms: number, zone: string): ZonedTime {
+  const parts = new Map(
+    formatOf(zone)
+      .formatToParts(ms)
+      .map(({ type, value }) => [type, value]),
+  );
+  return {
+    on: `${parts.get("year")}-${parts.get("month")}-${parts.get("day")}`,
+    hour: Number(parts.get("hour")),
+    minute: Number(parts.get("minute")),
+  };
 }

@@ -5,7 +5,7 @@ import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
+import { QueryResult } from "../kernel/query-result.tsx";
 import { SlotMark } from "./calendar-cell.tsx";
 import { type Counts, spanOf } from "./calendar-grid.ts";
 import { CalendarTable } from "./calendar-table.tsx";
@@ -110,7 +110,7 @@ export function CalendarPanel({
         </>
       }
     >
-      <Shown query={query} rows={8}>
+      <QueryResult query={query} rows={8}>
         {(calendar) => (
           <div className="flex flex-col gap-3">
             <CalendarTable {...{ calendar, view, span }} deployment={schedule.deployment} />
@@ -123,7 +123,7 @@ export function CalendarPanel({
             )}
           </div>
         )}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -6,7 +6,7 @@ import { type Day, dayAsSlot, daysOf, mostOf, type Slot, wordsOf } from "./calen
 import type { View } from "./search.ts";
 
 /** A row of cells with its name. */
-interface Line {
+interface Row {
   readonly name: string;
   readonly isToday: boolean;
   readonly cells: readonly (readonly Slot[])[];
@@ -20,7 +20,7 @@ const DAY_NAME = new Intl.DateTimeFormat("en-GB", {
 });
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-function hourLines(days: readonly Day[], today: string): Line[] {
+function hourRows(days: readonly Day[], today: string): Row[] {
   return days.map(({ on, hours }) => ({
     name: DAY_NAME.format(new Date(`${on}T00:00:00Z`)),
     isToday: on === today,
@@ -28,7 +28,7 @@ function hourLines(days: readonly Day[], today: string): Line[] {
   }));
 }
 
-function dayLines(days: readonly Day[]): Line[] {
+function dayRows(days: readonly Day[]): Row[] {
   return WEEKDAYS.map((name, weekday) => ({
     name,
     isToday: false,
@@ -109,19 +109,19 @@ function Head({ view, names }: { view: View; names: readonly string[] }) {
 }
 
 /** The name of a row. On a phone, days have no weekday. */
-function LineName({ line, view }: { line: Line; view: View }) {
-  const [, ...rest] = line.name.split(" ");
+function RowName({ row, view }: { row: Row; view: View }) {
+  const [, ...rest] = row.name.split(" ");
   return (
     <th
       scope="row"
-      data-today={line.isToday || undefined}
+      data-today={row.isToday || undefined}
       className="pr-1 text-right text-11 font-normal whitespace-nowrap text-faint tabular-nums data-today:font-semibold data-today:text-accent"
     >
-      {view === "days" && line.name}
+      {view === "days" && row.name}
       {view === "hours" && (
         <>
           <span className="md:hidden">{rest.join(" ")}</span>
-          <span className="hidden md:inline">{line.name}</span>
+          <span className="hidden md:inline">{row.name}</span>
         </>
       )}
     </th>
@@ -134,21 +134,21 @@ interface Shown {
   readonly span: { fromMs: number; toMs: number };
 }
 
-function useLines({ calendar, view, span }: Shown) {
+function useRows({ calendar, view, span }: Shown) {
   return useMemo(() => {
     const days = daysOf(calendar, span);
     const nowMs = Date.parse(calendar.now);
     const today = days.findLast(({ hours }) => (hours.flat()[0]?.fromMs ?? 0) <= nowMs)?.on ?? "";
-    const lines = view === "hours" ? hourLines(days, today) : dayLines(days);
-    const most = mostOf(lines.flatMap(({ cells }) => cells.flat()));
-    return { lines, names: columnNames(view, days), most };
+    const rows = view === "hours" ? hourRows(days, today) : dayRows(days);
+    const most = mostOf(rows.flatMap(({ cells }) => cells.flat()));
+    return { rows, names: columnNames(view, days), most };
   }, [calendar, span, view]);
 }
 
 /** A heat map of hours by day, or of days by week, in the schedule's zone. */
 export function CalendarTable({ deployment, ...shown }: Shown & { deployment: string }) {
   const [pointed, setPointed] = useState<readonly Slot[]>([]);
-  const { lines, names, most } = useLines(shown);
+  const { rows, names, most } = useRows(shown);
   const { view } = shown;
   const { zone } = shown.calendar;
   return (
@@ -161,16 +161,16 @@ export function CalendarTable({ deployment, ...shown }: Shown & { deployment: st
         >
           <Head {...{ view, names }} />
           <tbody>
-            {lines.map((line, row) => (
-              <tr key={line.name}>
-                <LineName {...{ line, view }} />
-                {line.cells.map((slots, column) => (
+            {rows.map((row, index) => (
+              <tr key={row.name}>
+                <RowName {...{ row, view }} />
+                {row.cells.map((slots, column) => (
                   // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
                   <td key={column} className="p-0">
                     <CalendarCell
                       {...{ deployment, slots, most }}
                       label={labelOf(slots, zone)}
-                      isStop={row === 0 && column === 0}
+                      isStop={index === 0 && column === 0}
                       onPoint={() => setPointed(slots)}
                     />
                   </td>

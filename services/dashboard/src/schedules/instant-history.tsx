@@ -4,8 +4,8 @@ import { type Schedule, type ScheduleInstant, shortId } from "@towpath/contract"
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
-import { askedOf, askedText, together } from "./asked.ts";
+import { QueryResult } from "../kernel/query-result.tsx";
+import { mergeQueries, nextDue, nextDueText } from "./next-due.ts";
 import { zoneOf } from "./timing-words.ts";
 
 const SHOWN = 20;
@@ -51,7 +51,7 @@ function DecidedRow({ item, one }: Decided) {
 
 /** The latest scheduled times, with their runs. */
 export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }) {
-  const asked = askedOf(schedules);
+  const asked = nextDue(schedules);
   const answers = useQueries({
     queries: asked.map((one) => ({
       queryKey: ["instants", one.deployment, one.name],
@@ -65,8 +65,8 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
     })),
   });
   return (
-    <Panel title="History" note={askedText(asked.length, schedules.length)} flush>
-      <Shown query={together(answers)} rows={3}>
+    <Panel title="History" note={nextDueText(asked.length, schedules.length)} flush>
+      <QueryResult query={mergeQueries(answers)} rows={3}>
         {(decided) =>
           decided.length === 0 ? (
             <p className="p-3 text-faint">No scheduled time has passed yet.</p>
@@ -81,7 +81,7 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
             </ul>
           )
         }
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }

@@ -4,7 +4,7 @@ import type { Schedule } from "@towpath/contract";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { Instant } from "../kernel/instant.tsx";
-import { Refusal } from "../kernel/standing.tsx";
+import { FormError } from "../kernel/query-result.tsx";
 import { toast } from "../kernel/toast.tsx";
 import { Troubles } from "../kernel/troubles.tsx";
 import { timingText, zoneOf } from "./timing-words.ts";
@@ -20,7 +20,7 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
   if (!may) return null;
   return (
     <>
-      <Refusal failure={toggle.error} />
+      <FormError failure={toggle.error} />
       <Button disabled={toggle.isPending} onClick={() => toggle.mutate()}>
         {schedule.paused ? "Resume" : "Pause"}
       </Button>

@@ -5,11 +5,11 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Empty, Shown } from "../kernel/standing.tsx";
-import { askedOf, askedText, together } from "./asked.ts";
+import { Empty, QueryResult } from "../kernel/query-result.tsx";
 import { BackfillPanel } from "./backfills.tsx";
 import { CalendarPanel } from "./calendar-panel.tsx";
 import { InstantHistory } from "./instant-history.tsx";
+import { mergeQueries, nextDue, nextDueText } from "./next-due.ts";
 import { ScheduleRows } from "./schedule-rows.tsx";
 import { type ScheduleSearch, scheduleOf } from "./search.ts";
 import { zoneOf } from "./timing-words.ts";
@@ -35,7 +35,7 @@ function UpcomingRow({ at, one }: { at: string; one: Schedule }) {
 /** The next runs of the schedules that are due first. */
 function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
   const due = schedules.filter((one) => one.nextAt !== null);
-  const asked = askedOf(due);
+  const asked = nextDue(due);
   const answers = useQueries({
     queries: asked.map((one) => ({
       queryKey: ["upcoming", one.deployment, one.name],
@@ -49,8 +49,8 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
     })),
   });
   return (
-    <Panel title="Upcoming" note={askedText(asked.length, due.length)} flush>
-      <Shown query={together(answers)} rows={3}>
+    <Panel title="Upcoming" note={nextDueText(asked.length, due.length)} flush>
+      <QueryResult query={mergeQueries(answers)} rows={3}>
         {(instants) =>
           instants.length === 0 ? (
             <p className="p-3 text-faint">No run is due.</p>
@@ -65,7 +65,7 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
             </ul>
           )
         }
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }
@@ -83,7 +83,7 @@ export function SchedulesPage() {
   return (
     <>
       <PageHead title="Schedules" />
-      <Shown query={query} look="panels" rows={9}>
+      <QueryResult query={query} look="panels" rows={9}>
         {({ items }) => {
           const chosen = scheduleOf(items, search.schedule);
           return chosen === undefined ? (
@@ -110,7 +110,7 @@ export function SchedulesPage() {
             </div>
           );
         }}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

@@ -1,7 +1,5 @@
-import { openHub } from "./host.ts";
-import type { Hub, Tab } from "./hub.ts";
-import type { FromHub, Hear, Line, ToHub } from "./messages.ts";
-import { liveAs, untilGone } from "./tab-lock.ts";
+import { type Hub, openHub, type Tab } from "./hub.ts";
+import { type FromHub, type Hear, type HubLink, liveAs, type ToHub, untilGone } from "./messages.ts";
 
 /** The name of the channel and of the lock that tabs share. */
 const NAME = "towpath-live";
@@ -45,7 +43,7 @@ class Leader {
  * A link to the hub in the leading tab, which holds a lock. When that tab closes, another tab gets the lock, and every
  * tab repeats what it follows.
  */
-function electedLine(tab: string, hear: Hear): Line {
+function electedLink(tab: string, hear: Hear): HubLink {
   const channel = new BroadcastChannel(NAME);
   let leader: Leader | null = null;
   let last: ToHub | null = null;
@@ -74,14 +72,14 @@ function electedLine(tab: string, hear: Hear): Line {
 }
 
 /** A link to a hub of this tab's own, for browsers in which tabs share nothing. */
-function ownLine(hear: Hear): Line {
+function ownLink(hear: Hear): HubLink {
   const hub = openHub();
   const tab = { post: hear };
   return { say: (message) => hub.hear(tab, message) };
 }
 
 /** Opens the link to the hub in a browser without shared workers. */
-export function openElected(tab: string, hear: Hear): Line {
+export function openElected(tab: string, hear: Hear): HubLink {
   const shares = typeof BroadcastChannel === "function" && navigator.locks !== undefined;
-  return shares ? electedLine(tab, hear) : ownLine(hear);
+  return shares ? electedLink(tab, hear) : ownLink(hear);
 }

@@ -1,8 +1,8 @@
-import type { RunEvent } from "@towpath/contract";
+import type { Artifact, RunEvent, TaskRun } from "@towpath/contract";
 import { backoffMs } from "@towpath/contract/words";
-import type { Ending, FedEvent, Opening } from "./connection.ts";
-import type { FromHub, Standing, ToHub } from "./messages.ts";
-import { RunSoFar } from "./run-so-far.ts";
+import { nowMs } from "./clock.ts";
+import { type Ending, type FedEvent, type Opening, openFeed } from "./connection.ts";
+import type { Connection, FromHub, ToHub } from "./messages.ts";
 
 /** Delays before the next connection. */
 const BACKOFF = { firstMs: 250, mostMs: 4_000 } as const;
@@ -38,7 +38,7 @@ export class Hub {
   readonly #deps: HubDeps;
   readonly #tabs = new Map<Tab, readonly string[]>();
   readonly #told = new Map<string, RunSoFar>();
-  #standing: Standing;
+  #standing: Connection;
   #lastEventId: string | null = null;
   #change = new AbortController();
   #running = false;
@@ -124,7 +124,7 @@ export class Hub {
     });
   }
 
-  #stand(state: Standing["state"]): void {
+  #stand(state: Connection["state"]): void {
     const was = this.#standing;
     if (state === "live") {
       // Tabs need the time of the last event only when the stream is lost.
@@ -186,4 +186,55 @@ function tellAll(tab: Tab, args: { runId: string; told: RunSoFar }): void {
   const { runId, told } = args;
   if (told.refusal !== null) tab.post({ type: "refused", runId, ...told.refusal });
   else tab.post({ type: "run", runId, begins: true, events: told.events() });
+}
+
+/** Everything known of a run, for a tab that joins later: the latest version of each thing. */
+class RunSoFar {
+  /** The position of the stream in this run. Null until it is known. */
+  place: string | null = null;
+  /** Whether all events have been sent, or the run was refused. Then it is not requested again. */
+  ended = false;
+  /** The reason why the run cannot be followed. */
+  refusal: { readonly code: string; readonly detail: string } | null = null;
+  readonly #lasts = new Map<"run" | "log-end" | "end", RunEvent>();
+  readonly #tasks = new Map<string, TaskRun>();
+  readonly #artifacts = new Map<string, Artifact>();
+
+  /** Adds one event. Log lines are not kept: tabs read them when they are in view. */
+  add(event: RunEvent): void {
+    if (event.event === "task") this.#tasks.set(`${event.data.attemptId} ${event.data.path}`, event.data);
+    else if (event.event === "artifact") this.#artifacts.set(event.data.key, event.data);
+    else if (event.event !== "log") this.#lasts.set(event.event, event);
+    if (event.event === "end") this.ended = true;
+  }
+
+  /** Everything as events, in a valid order. */
+  events(): RunEvent[] {
+    const last = (name: "run" | "log-end" | "end") => this.#lasts.get(name) ?? [];
+    return [
+      last("run"),
+      [...this.#tasks.values()].map((data): RunEvent => ({ event: "task", data })),
+      [...this.#artifacts.values()].map((data): RunEvent => ({ event: "artifact", data })),
+      last("log-end"),
+      last("end"),
+    ].flat();
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = Number.isFinite(ms) ? setTimeout(resolve, ms) : undefined;
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Creates the hub of a shared worker or a tab. */
+export function openHub(): Hub {
+  const hub = new Hub({ open: openFeed, nowMs, pause, random: Math.random });
+  globalThis.addEventListener("online", () => hub.retry());
+  return hub;
 }

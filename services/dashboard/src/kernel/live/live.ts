@@ -1,8 +1,7 @@
 import { FeedChanges, isProblemCode, Problem, RunEvent } from "@towpath/contract";
 import { useSyncExternalStore } from "react";
 import { nowMs } from "./clock.ts";
-import { openLine } from "./line.ts";
-import type { FromHub, Line, Standing } from "./messages.ts";
+import { type Connection, type FromHub, type Hear, type HubLink, liveAs, type ToHub } from "./messages.ts";
 
 /** A listener of one run. */
 export interface RunListener {
@@ -16,18 +15,18 @@ type ChangeListener = (changes: FeedChanges | null) => void;
 
 /** This tab's view of the browser's one stream. The first listener opens it. */
 class Live {
-  #line: Line | null = null;
+  #link: HubLink | null = null;
   readonly #tab: string = crypto.randomUUID?.() ?? `${nowMs()} ${Math.random()}`;
   readonly #runs = new Map<string, Set<RunListener>>();
   readonly #changeListeners = new Set<ChangeListener>();
   readonly #standingListeners = new Set<() => void>();
-  #standing: Standing = { state: "opening", sinceMs: nowMs() };
+  #standing: Connection = { state: "opening", sinceMs: nowMs() };
   /** Runs with events that a hidden tab skipped. They are sent again when the tab becomes visible. */
   readonly #missed = new Set<string>();
 
-  standing = (): Standing => this.#standing;
+  standing = (): Connection => this.#standing;
 
-  watchStanding = (listener: () => void): (() => void) => {
+  watchConnection = (listener: () => void): (() => void) => {
     this.#standingListeners.add(listener);
     this.#open();
     return () => this.#standingListeners.delete(listener);
@@ -54,16 +53,16 @@ class Live {
   }
 
   #open(): void {
-    if (this.#line !== null) return;
-    this.#line = openLine(this.#tab, (message) => this.#hear(message));
+    if (this.#link !== null) return;
+    this.#link = openLink(this.#tab, (message) => this.#hear(message));
     document.addEventListener("visibilitychange", () => this.#catchUp());
     this.#say(null);
-    window.addEventListener("pagehide", () => this.#line?.say({ type: "bye" }));
+    window.addEventListener("pagehide", () => this.#link?.say({ type: "bye" }));
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#say(null));
   }
 
   #say(again: string | null): void {
-    this.#line?.say({ type: "follow", tab: this.#tab, runs: [...this.#runs.keys()], again });
+    this.#link?.say({ type: "follow", tab: this.#tab, runs: [...this.#runs.keys()], again });
   }
 
   #hear(message: FromHub): void {
@@ -126,6 +125,41 @@ export function onChanges(listener: ChangeListener): () => void {
 }
 
 /** The status of the stream. */
-export function useStanding(): Standing {
-  return useSyncExternalStore(live.watchStanding, live.standing);
+export function useConnection(): Connection {
+  return useSyncExternalStore(live.watchConnection, live.standing);
+}
+
+/** A link to a hub in a shared worker, which lives as long as any tab does. */
+function workerLink(tab: string, hear: Hear): HubLink {
+  const worker = new SharedWorker(new URL("./shared-worker.ts", import.meta.url), {
+    type: "module",
+    name: "towpath-live",
+  });
+  worker.port.onmessage = ({ data }: MessageEvent<FromHub>) => hear(data);
+  liveAs(tab);
+  return { say: (message) => worker.port.postMessage(message) };
+}
+
+/**
+ * A link for browsers without shared workers, loaded when it is needed. Until then only the last message is kept: it
+ * replaces the earlier ones.
+ */
+function loadedLink(tab: string, hear: Hear): HubLink {
+  let last: ToHub | null = null;
+  let line: HubLink | null = null;
+  void import("./elected.ts").then(({ openElected }) => {
+    line = openElected(tab, hear);
+    if (last !== null) line.say(last);
+  });
+  return {
+    say(message) {
+      last = message;
+      line?.say(message);
+    },
+  };
+}
+
+/** Opens the best link that this browser supports. Messages arrive later, never during the call. */
+function openLink(tab: string, hear: Hear): HubLink {
+  return typeof SharedWorker === "function" ? workerLink(tab, hear) : loadedLink(tab, hear);
 }

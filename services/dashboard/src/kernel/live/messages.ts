@@ -4,7 +4,7 @@ import type { FeedChanges, RunEvent } from "@towpath/contract";
  * The status of the stream. For `lost` and `signed-out`, `sinceMs` is the time of the last event, milliseconds since
  * 1970.
  */
-export interface Standing {
+export interface Connection {
   readonly state: "opening" | "live" | "lost" | "signed-out";
   readonly sinceMs: number;
 }
@@ -24,7 +24,7 @@ export type ToHub =
 
 /** A message from the hub to a tab. */
 export type FromHub =
-  | { readonly type: "standing"; readonly standing: Standing }
+  | { readonly type: "standing"; readonly standing: Connection }
   /** Null: changes were missed, and everything must be read again. */
   | { readonly type: "news"; readonly changes: FeedChanges | null }
   | {
@@ -36,9 +36,22 @@ export type FromHub =
   | { readonly type: "refused"; readonly runId: string; readonly code: string; readonly detail: string };
 
 /** A tab's link to the hub of its browser. */
-export interface Line {
+export interface HubLink {
   say(message: ToHub): void;
 }
 
 /** Receives the messages of the hub. */
 export type Hear = (message: FromHub) => void;
+
+/** The name of the lock that a tab holds as long as it lives. */
+const lockOf = (tab: string) => `towpath tab ${tab}`;
+
+/** Holds a tab's lock until the tab ends for any reason. */
+export function liveAs(tab: string): void {
+  void navigator.locks?.request(lockOf(tab), () => new Promise(() => {})).catch(() => {});
+}
+
+/** Calls `gone` after the tab has ended. Never, if the browser has no locks. */
+export function untilGone(tab: string, gone: () => void): void {
+  void navigator.locks?.request(lockOf(tab), gone).catch(() => {});
+}

@@ -1,7 +1,5 @@
-import { openHub } from "./host.ts";
-import type { Tab } from "./hub.ts";
-import type { ToHub } from "./messages.ts";
-import { untilGone } from "./tab-lock.ts";
+import { openHub, type Tab } from "./hub.ts";
+import { type ToHub, untilGone } from "./messages.ts";
 
 /** The part of a shared worker's scope that is used here. One program cannot have the types of workers and of pages. */
 interface SharedScope {

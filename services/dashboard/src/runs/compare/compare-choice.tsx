@@ -7,9 +7,9 @@ import { elapsed } from "../../kernel/format.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { useRowKeys } from "../../kernel/keyboard.ts";
 import { PageHead, Panel } from "../../kernel/panel.tsx";
-import { Empty, Shown } from "../../kernel/standing.tsx";
+import { Empty, QueryResult } from "../../kernel/query-result.tsx";
 import { StateBadge } from "../state-badge.tsx";
-import { triggerWords } from "../trigger.ts";
+import { triggerWords } from "../words.ts";
 
 const LISTED = 30;
 
@@ -55,7 +55,7 @@ export function CompareChoice() {
         title="Compare with which run?"
         note={query.data && `${query.data.of.deployment} ${shortId(runId)}`}
       />
-      <Shown query={query} look="list" rows={10}>
+      <QueryResult query={query} look="list" rows={10}>
         {({ of, others }) =>
           others.length === 0 ? (
             <Empty title={`${of.deployment} has no other run`}>
@@ -101,7 +101,7 @@ export function CompareChoice() {
             </Panel>
           )
         }
-      </Shown>
+      </QueryResult>
     </>
   );
 }

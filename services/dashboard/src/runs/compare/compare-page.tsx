@@ -9,11 +9,11 @@ import { counted, duration, elapsed, elapsedMs } from "../../kernel/format.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { Facts, PageHead, Panel } from "../../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../../kernel/query.ts";
-import { Shown } from "../../kernel/standing.tsx";
+import { QueryResult } from "../../kernel/query-result.tsx";
+import { SHOWN, type ShownCalls } from "../list/search.ts";
 import { StateBadge } from "../state-badge.tsx";
-import { triggerWords } from "../trigger.ts";
+import { triggerWords } from "../words.ts";
 import { compareRows, rowsShown } from "./compare-rows.ts";
-import { SHOWN, type ShownCalls } from "./compare-shown.ts";
 import { CompareTasks } from "./compare-tasks.tsx";
 
 /** The most task runs of each run that are compared. `towpath diff` compares more. */
@@ -155,7 +155,7 @@ export function ComparePage() {
           Choose another run
         </Link>
       </PageHead>
-      <Shown query={query} look="panels" rows={10}>
+      <QueryResult query={query} look="panels" rows={10}>
         {(difference) => (
           <div className="flex flex-col gap-4">
             <div className="grid gap-4 lg:grid-cols-2">
@@ -168,7 +168,7 @@ export function ComparePage() {
             <Tasks difference={difference} />
           </div>
         )}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

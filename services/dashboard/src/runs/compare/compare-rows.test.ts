@@ -1,8 +1,8 @@
 import { diffTasks } from "@towpath/client/run-difference";
 import { expect, test } from "vitest";
+import type { ShownCalls } from "../list/search.ts";
 import { callOf } from "../tasks/task-run.fixture.ts";
 import { compareRows, isNotable, rowsShown } from "./compare-rows.ts";
-import type { ShownCalls } from "./compare-shown.ts";
 
 const rows = compareRows(
   diffTasks(

@@ -1,5 +1,5 @@
 import { type TaskDifference, tookMs } from "@towpath/client/run-difference";
-import type { ShownCalls } from "./compare-shown.ts";
+import type { ShownCalls } from "../list/search.ts";
 
 /** One call of two runs. */
 export interface CompareRow {

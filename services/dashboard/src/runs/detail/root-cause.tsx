@@ -15,9 +15,8 @@ import { Bar } from "../../kernel/bar.tsx";
 import { client } from "../../kernel/client.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { digitsOf, LogRow, lineId } from "../../logs/log-row.tsx";
-import { Sentence } from "../sentence.tsx";
+import { Sentence } from "../links.tsx";
 import { StateShape } from "../state-badge.tsx";
-import { historyOf } from "./advice.ts";
 import { framesOf, placeOf } from "./frames.ts";
 
 /** Frames that are shown below the deepest one. */
@@ -230,4 +229,14 @@ export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
       <NextStep {...{ run, failure }} />
     </section>
   );
+}
+
+/** The history before a failure, and what to check next. */
+function historyOf(args: Pick<RunFailure, "lastCompleted" | "failingSince"> & { version: number }): string {
+  if (args.lastCompleted === null) return "No earlier run of this deployment has completed.";
+  const other = args.lastCompleted.version !== args.version;
+  const code = other
+    ? `It ran version ${args.lastCompleted.version}, this run version ${args.version}: compare the versions.`
+    : "The code is the same: check the input and the environment.";
+  return args.failingSince === null ? `This is the first failure since then. ${code}` : code;
 }

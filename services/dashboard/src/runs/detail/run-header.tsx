@@ -1,8 +1,9 @@
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import {
   amountsText,
   CAUSES,
+  type DeploymentVersion,
   isCancellable,
   isFinalRunState,
   type Run,
@@ -12,17 +13,17 @@ import {
   triggerText,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
-import { CodeDigest } from "../../deployments/code-digest.tsx";
-import { useUsualMs } from "../../deployments/use-latest-runs.ts";
+import { useUsualMs } from "../../deployments/use-deployments.ts";
+import { useMay } from "../../identity/me.ts";
+import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
 import { duration } from "../../kernel/format.ts";
 import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
-import { LABELS } from "../labels.ts";
+import { FormError } from "../../kernel/query-result.tsx";
 import { RerunButtons, RunMore } from "../rerun/rerun-buttons.tsx";
 import { StateBadge } from "../state-badge.tsx";
-import { triggerWords } from "../trigger.ts";
-import { CancelButton } from "./cancel-button.tsx";
+import { LABELS, triggerWords } from "../words.ts";
 
 function TriggerText({ trigger }: { trigger: Trigger }) {
   const words = <span title={triggerText(trigger)}>{triggerWords(trigger)}</span>;
@@ -178,5 +179,40 @@ export function RunHeader(args: {
         <Facts facts={factsOf(args)} />
       </div>
     </header>
+  );
+}
+
+/** The digest of the code, or its short form in `text`. A link to the commit, if the registry has one. */
+function CodeDigest({ code, text }: { code: DeploymentVersion["code"]; text: string }) {
+  const digest = (
+    <code
+      className="font-mono [overflow-wrap:anywhere]"
+      title={`${code.kind === "git" ? "Commit" : "Digest"} ${code.digest} in ${code.registry}`}
+    >
+      {text}
+    </code>
+  );
+  if (code.kind !== "git" || code.link === undefined) return digest;
+  return (
+    <a href={code.link} target="_blank" rel="noopener noreferrer" className="text-accent hover:underline">
+      {digest}
+    </a>
+  );
+}
+
+/** Requests the cancellation of a run. */
+function CancelButton({ runId }: { runId: string }) {
+  const may = useMay("run");
+  const cancel = useMutation({
+    mutationFn: () => client.cancelRun({ params: { runId }, body: { reason: "from the run's page" } }),
+  });
+  if (!may) return null;
+  return (
+    <>
+      <FormError failure={cancel.error} />
+      <Button look="danger" disabled={cancel.isPending || cancel.isSuccess} onClick={() => cancel.mutate()}>
+        {cancel.isPending || cancel.isSuccess ? "Cancelling…" : "Cancel"}
+      </Button>
+    </>
   );
 }

@@ -5,8 +5,8 @@ import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } 
 import { memo, useCallback, useMemo, useState } from "react";
 import { client } from "../../kernel/client.ts";
 import { Panel } from "../../kernel/panel.tsx";
+import { Failure, QueryResult, type QueryState, Skeleton } from "../../kernel/query-result.tsx";
 import { useRecent } from "../../kernel/recent.ts";
-import { Failure, type Known, Shown, Skeleton } from "../../kernel/standing.tsx";
 import { markOf, useTab } from "../../kernel/tab.ts";
 import { Troubles } from "../../kernel/troubles.tsx";
 import { Artifacts } from "../../logs/artifacts.tsx";
@@ -84,18 +84,18 @@ function useAttempt(run: RunSummary) {
 }
 
 /** The loading state or the error of a query. */
-function Awaited({ title, query, rows }: { title: string; query: Known<unknown>; rows: number }) {
+function Awaited({ title, query, rows }: { title: string; query: QueryState<unknown>; rows: number }) {
   return (
     <Panel title={title} flush>
-      <Shown query={query} rows={rows}>
+      <QueryResult query={query} rows={rows}>
         {() => null}
-      </Shown>
+      </QueryResult>
     </Panel>
   );
 }
 
 /** The root cause of a failed run. It needs both queries. */
-function Cause({ detail, failure }: { detail: Known<Run>; failure: Known<RunFailure> }) {
+function Cause({ detail, failure }: { detail: QueryState<Run>; failure: QueryState<RunFailure> }) {
   if (detail.data && failure.data) return <RootCause run={detail.data} failure={failure.data} />;
   const isDetailMissing = detail.data === undefined && (detail.error !== null || failure.data !== undefined);
   return <Awaited title="Root cause" query={isDetailMissing ? detail : failure} rows={5} />;

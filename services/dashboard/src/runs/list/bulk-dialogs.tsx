@@ -7,7 +7,7 @@ import { client } from "../../kernel/client.ts";
 import { nowMs } from "../../kernel/clock.ts";
 import { counted } from "../../kernel/format.ts";
 import { Modal } from "../../kernel/modal.tsx";
-import { Refusal, Shown } from "../../kernel/standing.tsx";
+import { FormError, QueryResult } from "../../kernel/query-result.tsx";
 import { StateBadge } from "../state-badge.tsx";
 
 type Close = (done: boolean) => void;
@@ -22,7 +22,7 @@ function deploymentsText(runs: readonly Pick<RunSummary, "deployment">[]): strin
 }
 
 /** One run of several, with its plan or result. */
-function Line({
+function ResultRow({
   runId,
   name,
   bad = false,
@@ -43,7 +43,7 @@ function Line({
   );
 }
 
-function Lines({ label, children }: { label: string; children: ReactNode }) {
+function ResultList({ label, children }: { label: string; children: ReactNode }) {
   return (
     <ul aria-label={label} className="mt-3 max-h-72 overflow-y-auto rounded-md border border-line">
       {children}
@@ -103,13 +103,13 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
             Cancellation requested for {counted(chosen.length - refused, "run")}.{" "}
             {refused > 0 && `${counted(refused, "run")} could not be cancelled.`}
           </p>
-          <Lines label="Results">
+          <ResultList label="Results">
             {cancel.data.items.map(({ runId, state, problem }) => (
-              <Line key={runId} runId={runId} name={nameOf(chosen, runId)} bad={problem !== null}>
+              <ResultRow key={runId} runId={runId} name={nameOf(chosen, runId)} bad={problem !== null}>
                 {problem ? problem.detail : state && <StateBadge state={state} />}
-              </Line>
+              </ResultRow>
             ))}
-          </Lines>
+          </ResultList>
         </>
       ) : (
         <p>
@@ -117,7 +117,7 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
           end at once.
         </p>
       )}
-      <Refusal failure={cancel.error} />
+      <FormError failure={cancel.error} />
       <Buttons
         {...{ done: cancel.isSuccess, busy: cancel.isPending, look: "danger", onClose }}
         text={cancel.isPending ? "Cancelling…" : `Cancel ${counted(chosen.length, "run")}`}
@@ -150,15 +150,15 @@ function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSumm
         {uncounted > 0 && ` (${counted(uncounted, "large run")} not counted)`}
         {refused > 0 && `; ${refused} cannot be rerun`}.
       </p>
-      <Lines label="Plan">
+      <ResultList label="Plan">
         {plans.items.map(({ runId, plan, problem }) => (
-          <Line key={runId} runId={runId} name={nameOf(runs, runId)} bad={problem !== null}>
+          <ResultRow key={runId} runId={runId} name={nameOf(runs, runId)} bad={problem !== null}>
             {plan
               ? `v${plan.versionBefore === plan.version ? plan.version : `${plan.versionBefore} → v${plan.version}`} · ${plan.run === null ? "not counted" : `reuse ${plan.reuse} · run ${plan.run}`}`
               : problem?.detail}
-          </Line>
+          </ResultRow>
         ))}
-      </Lines>
+      </ResultList>
     </>
   );
 }
@@ -215,13 +215,13 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
       {made ? (
         <>
           <p role="status">Started {counted(made.filter((one) => one.id !== null).length, "run")}.</p>
-          <Lines label="Results">
+          <ResultList label="Results">
             {made.map(({ runId, id, problem }) => (
-              <Line key={runId} runId={id ?? runId} name={nameOf(chosen, runId)} bad={problem !== null}>
+              <ResultRow key={runId} runId={id ?? runId} name={nameOf(chosen, runId)} bad={problem !== null}>
                 {problem ? problem.detail : `rerun of ${shortId(runId)}`}
-              </Line>
+              </ResultRow>
             ))}
-          </Lines>
+          </ResultList>
         </>
       ) : (
         <>
@@ -233,12 +233,12 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
               Use the version of each original run
             </Flag>
           </div>
-          <Shown query={plan} rows={4}>
+          <QueryResult query={plan} rows={4}>
             {(plans) => <PlanOfMany plans={plans} runs={chosen} />}
-          </Shown>
+          </QueryResult>
         </>
       )}
-      <Refusal failure={rerun.error} />
+      <FormError failure={rerun.error} />
       <Buttons
         {...{ done: rerun.isSuccess, busy: rerun.isPending || able === 0, look: "accent", onClose }}
         text={rerun.isPending ? "Starting…" : `Start ${counted(able, "run")}`}

@@ -6,7 +6,7 @@ import { client } from "../../kernel/client.ts";
 import { nowMs, useNow } from "../../kernel/clock.ts";
 import { counted, duration, localTime, zoneName } from "../../kernel/format.ts";
 import { TIME_PASSES_MS } from "../../kernel/query.ts";
-import { Unread } from "../../kernel/standing.tsx";
+import { PartError } from "../../kernel/query-result.tsx";
 import { useTheme } from "../../kernel/theme.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { DurationPlot, type DurationPlotEvents, type Stretch } from "./duration-plot.ts";
@@ -14,7 +14,7 @@ import { type DurationPoint, pointsOf, SERIES, type Spot } from "./duration-poin
 import { type RunSearch, runQueryOf, without } from "./search.ts";
 
 /** Width of a point's tooltip, pixels. */
-const TOLD_PX = 240;
+const TOOLTIP_PX = 240;
 /** How often the points of unfinished runs move, milliseconds. */
 const MOVES_MS = 10_000;
 
@@ -60,10 +60,10 @@ function usePlot(
 }
 
 /** The tooltip of the selected point. */
-function Told({ point, spot, width }: { point: DurationPoint; spot: Spot; width: number }) {
+function PointTooltip({ point, spot, width }: { point: DurationPoint; spot: Spot; width: number }) {
   const { run, tookMs } = point;
-  const isRight = spot.left + TOLD_PX > width;
-  const left = isRight ? Math.max(0, spot.left - TOLD_PX) : spot.left + 12;
+  const isRight = spot.left + TOOLTIP_PX > width;
+  const left = isRight ? Math.max(0, spot.left - TOOLTIP_PX) : spot.left + 12;
   return (
     <>
       <span
@@ -170,9 +170,9 @@ export default function DurationChart({
           onBlur={() => mean(null)}
           onKeyDown={(event) => event.key === "Enter" && meant >= 0 && open(meant)}
         />
-        {point && spot && <Told point={point} spot={spot} width={box.current?.clientWidth ?? 0} />}
+        {point && spot && <PointTooltip point={point} spot={spot} width={box.current?.clientWidth ?? 0} />}
       </div>
-      <Unread query={query} />
+      <PartError query={query} />
       <Caption found={query.data} shown={points.length} />
     </figure>
   );

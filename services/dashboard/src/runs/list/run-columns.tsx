@@ -2,9 +2,8 @@ import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
 import { type RunSummary, shortId } from "@towpath/contract";
 import { Elapsed, Instant } from "../../kernel/instant.tsx";
-import { LABELS } from "../labels.ts";
 import { StateBadge } from "../state-badge.tsx";
-import { triggerWords } from "../trigger.ts";
+import { LABELS, triggerWords } from "../words.ts";
 
 function Duration({ run }: { run: RunSummary }) {
   return (

@@ -2,9 +2,8 @@ import { Link } from "@tanstack/react-router";
 import { type RunSummary, shortId } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { Elapsed, Instant } from "../../kernel/instant.tsx";
-import { LABELS } from "../labels.ts";
 import { StateBadge } from "../state-badge.tsx";
-import { triggerWords } from "../trigger.ts";
+import { LABELS, triggerWords } from "../words.ts";
 
 /** Some runs as rows of a panel. */
 export function RunRows({

@@ -3,7 +3,7 @@ import { lazy, Suspense, useMemo, useState } from "react";
 import { useMay } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { PageHead } from "../../kernel/panel.tsx";
-import { Empty, Shown } from "../../kernel/standing.tsx";
+import { Empty, QueryResult } from "../../kernel/query-result.tsx";
 import { RunFilters } from "./run-filters.tsx";
 import { RunTable } from "./run-table.tsx";
 import { type RunSearch, SEARCH_WORDS, without } from "./search.ts";
@@ -39,7 +39,7 @@ export function RunsPage() {
         </Button>
       </PageHead>
       <RunFilters search={search} onChange={narrow} isFirst={query.isPending} />
-      <Shown query={{ data: runs, error: query.error, refetch: query.refetch }} look="table" rows={24}>
+      <QueryResult query={{ data: runs, error: query.error, refetch: query.refetch }} look="table" rows={24}>
         {(found) =>
           found.length === 0 ? (
             <NoRuns narrowed={isNarrowed} onClear={() => narrow({})} />
@@ -64,7 +64,7 @@ export function RunsPage() {
             </>
           )
         }
-      </Shown>
+      </QueryResult>
       {selected.size > 0 && (
         <Suspense>
           <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />

@@ -1,5 +1,4 @@
 import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
-import { SHOWN, type ShownCalls } from "../compare/compare-shown.ts";
 
 /** The filters of the list of runs, as the address has them. Several states are separated by commas. */
 export interface RunSearch {
@@ -121,3 +120,17 @@ export function readCompareSearch(search: Record<string, unknown>): { readonly s
   const show = SHOWN.find((one) => one === search.show);
   return show === undefined ? {} : { show };
 }
+
+/** The views of the screen: open questions, answered questions, other waits. */
+export const WAIT_VIEWS = ["questions", "answered", "others"] as const;
+export type WaitView = (typeof WAIT_VIEWS)[number];
+
+/** Reads the address. Unknown values are left out. */
+export function readWaitSearch(search: Record<string, unknown>): { readonly view?: WaitView } {
+  const view = WAIT_VIEWS.find((one) => one === search.view);
+  return view === undefined ? {} : { view };
+}
+
+/** The filters for the calls of a comparison, as they are named in the address. */
+export const SHOWN = ["differing", "slower", "one-sided", "all"] as const;
+export type ShownCalls = (typeof SHOWN)[number];

@@ -7,7 +7,7 @@ import { client } from "../../kernel/client.ts";
 import { nowMs } from "../../kernel/clock.ts";
 import { FormEnd } from "../../kernel/form.tsx";
 import { Modal } from "../../kernel/modal.tsx";
-import { Refusal, Shown } from "../../kernel/standing.tsx";
+import { FormError, QueryResult } from "../../kernel/query-result.tsx";
 import { answerOf, type Field, fieldsOf, prefilled, type Schema } from "../waits/answer-fields.ts";
 import { ParameterFields } from "./parameter-fields.tsx";
 import { PlanView } from "./rerun-plan.tsx";
@@ -78,10 +78,10 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
   return (
     <Modal title="Rerun from failure" onClose={onClose}>
       <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />
-      <Shown query={plan} rows={4}>
+      <QueryResult query={plan} rows={4}>
         {(found) => <PlanView plan={found} />}
-      </Shown>
-      <Refusal failure={rerun.error} />
+      </QueryResult>
+      <FormError failure={rerun.error} />
       <div className="mt-4 flex justify-end gap-2">
         <Button onClick={onClose}>Close</Button>
         <Button
@@ -172,7 +172,7 @@ export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => 
           </span>
         </span>
       </label>
-      <Shown query={asked} rows={4}>
+      <QueryResult query={asked} rows={4}>
         {(found) => (
           <AgainForm
             key={String(sameVersion)}
@@ -181,7 +181,7 @@ export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => 
             onClose={onClose}
           />
         )}
-      </Shown>
+      </QueryResult>
     </Modal>
   );
 }

@@ -5,7 +5,7 @@ import type { Graph } from "./graph-model.ts";
 export const BOX = { width: 188, height: 52 } as const;
 
 /** The top left corner of each box. Arrows point down and rarely cross. */
-export function placesOf({
+export function positionsOf({
   nodes,
   edges,
 }: Pick<Graph, "nodes" | "edges">): Map<string, { x: number; y: number }> {
@@ -26,14 +26,16 @@ export function placesOf({
 /** The box that an arrow key leads to: up and down along the arrows, else the nearest box in the row. */
 export function neighbourOf(
   graph: Pick<Graph, "edges">,
-  args: { places: ReadonlyMap<string, { x: number; y: number }>; id: string; key: string },
+  args: { positions: ReadonlyMap<string, { x: number; y: number }>; id: string; key: string },
 ): string | undefined {
-  const { places, id, key } = args;
+  const { positions, id, key } = args;
   if (key === "ArrowDown") return graph.edges.find((edge) => edge.from === id)?.to;
   if (key === "ArrowUp") return graph.edges.find((edge) => edge.to === id)?.from;
-  const here = places.get(id);
+  const here = positions.get(id);
   if (here === undefined || (key !== "ArrowLeft" && key !== "ArrowRight")) return undefined;
   const sign = key === "ArrowLeft" ? -1 : 1;
-  const beside = [...places].filter(([, place]) => place.y === here.y && (place.x - here.x) * sign > 0);
+  const beside = [...positions].filter(
+    ([, position]) => position.y === here.y && (position.x - here.x) * sign > 0,
+  );
   return beside.sort(([, one], [, other]) => (one.x - other.x) * sign)[0]?.[0];
 }

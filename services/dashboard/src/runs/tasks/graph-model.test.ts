@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { neighbourOf, placesOf } from "./graph-layout.ts";
+import { neighbourOf, positionsOf } from "./graph-layout.ts";
 import { GRAPH_NODES_MAX, type Graph, graphOf, stateOf } from "./graph-model.ts";
 import { callOf } from "./task-run.fixture.ts";
 import { treeOf } from "./task-tree.ts";
@@ -91,12 +91,12 @@ test("boxes do not lie on one another, arrows point down, and arrow keys follow 
     callOf("right", { from: 1, to: 5, order: 2 }),
     callOf("join", { from: 5, to: 6 }),
   );
-  const places = placesOf(graph);
-  const at = (id: string) => places.get(id) ?? { x: Number.NaN, y: Number.NaN };
+  const positions = positionsOf(graph);
+  const at = (id: string) => positions.get(id) ?? { x: Number.NaN, y: Number.NaN };
   for (const { from, to } of graph.edges) expect(at(from).y).toBeLessThan(at(to).y);
   expect(at("left").y).toBe(at("right").y);
   expect(Math.abs(at("left").x - at("right").x)).toBeGreaterThan(188);
-  const go = (id: string, key: string) => neighbourOf(graph, { places, id, key });
+  const go = (id: string, key: string) => neighbourOf(graph, { positions, id, key });
   expect([go("left", "ArrowDown"), go("left", "ArrowUp"), go("join", "ArrowDown")]).toEqual([
     "join",
     "list",

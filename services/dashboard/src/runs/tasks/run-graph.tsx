@@ -10,7 +10,7 @@ import {
 import { useEffect, useMemo, useRef } from "react";
 import "@xyflow/react/dist/base.css";
 import "./run-graph.css";
-import { BOX, neighbourOf, placesOf } from "./graph-layout.ts";
+import { BOX, neighbourOf, positionsOf } from "./graph-layout.ts";
 import { firstOf, GRAPH_NODES_MAX, type Graph, graphOf } from "./graph-model.ts";
 import { type BoxNode, GraphBox } from "./graph-node.tsx";
 import type { TaskNode } from "./task-tree.ts";
@@ -26,10 +26,10 @@ function shapeOf({ nodes, edges }: Graph): string {
   return JSON.stringify([nodes.map(({ id }) => id), edges.map(({ from, to }) => [from, to])]);
 }
 
-function usePlaces(graph: Graph) {
-  const kept = useRef<{ shape: string; places: ReturnType<typeof placesOf> } | null>(null);
+function usePositions(graph: Graph) {
+  const kept = useRef<{ shape: string; positions: ReturnType<typeof positionsOf> } | null>(null);
   const shape = useMemo(() => shapeOf(graph), [graph]);
-  if (kept.current?.shape !== shape) kept.current = { shape, places: placesOf(graph) };
+  if (kept.current?.shape !== shape) kept.current = { shape, positions: positionsOf(graph) };
   return kept.current;
 }
 
@@ -72,7 +72,7 @@ function Drawing({
   picture: Picture;
   onChoose: (path: string) => void;
 }) {
-  const { shape, places } = usePlaces(graph);
+  const { shape, positions } = usePositions(graph);
   const flow = useReactFlow();
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -80,10 +80,10 @@ function Drawing({
     if (shape.length > 0 && !box.current?.contains(document.activeElement)) void flow.fitView(FIT);
   }, [flow, shape]);
   const goTo = (key: string, id: string): boolean => {
-    const next = neighbourOf(graph, { places, id, key });
-    const place = next === undefined ? undefined : places.get(next);
-    if (next === undefined || place === undefined) return false;
-    void flow.setCenter(place.x + BOX.width / 2, place.y + BOX.height / 2, { zoom: flow.getZoom() });
+    const next = neighbourOf(graph, { positions, id, key });
+    const position = next === undefined ? undefined : positions.get(next);
+    if (next === undefined || position === undefined) return false;
+    void flow.setCenter(position.x + BOX.width / 2, position.y + BOX.height / 2, { zoom: flow.getZoom() });
     box.current
       ?.querySelector<HTMLElement>(`[data-graph-node="${CSS.escape(next)}"]`)
       ?.focus({ preventScroll: true });
@@ -94,7 +94,7 @@ function Drawing({
     return {
       id: node.id,
       type: "box",
-      position: places.get(node.id) ?? { x: 0, y: 0 },
+      position: positions.get(node.id) ?? { x: 0, y: 0 },
       ...BOX,
       // Without it, boxes that cannot be dragged cannot be clicked.
       style: { pointerEvents: "all" },

@@ -5,7 +5,7 @@ import { useNow } from "../../kernel/clock.ts";
 import { counted, duration } from "../../kernel/format.ts";
 import { useRowKeys } from "../../kernel/keyboard.ts";
 import { Panel } from "../../kernel/panel.tsx";
-import { Skeleton } from "../../kernel/standing.tsx";
+import { Skeleton } from "../../kernel/query-result.tsx";
 import type { RunPageSearch } from "../list/search.ts";
 import { criticalPathOf } from "./critical-path.ts";
 import { TaskFacts } from "./task-facts.tsx";

@@ -4,7 +4,7 @@ import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useMe } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
-import { Refusal } from "../../kernel/standing.tsx";
+import { FormError } from "../../kernel/query-result.tsx";
 import { FieldInput } from "../rerun/field-input.tsx";
 import { answerOf, fieldsOf } from "./answer-fields.ts";
 
@@ -97,7 +97,7 @@ export function QuestionForm({
         </>
       )}
       {!may && <p className="text-12 text-faint">Only a key with the role {wait.who} or above can answer.</p>}
-      <Refusal failure={answer.error} />
+      <FormError failure={answer.error} />
     </form>
   );
 }

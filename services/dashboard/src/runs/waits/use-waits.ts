@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import type { ListedWait } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
-import type { WaitView } from "./wait-search.ts";
+import type { WaitView } from "../list/search.ts";
 
 const PAGE_ROWS = 50;
 

@@ -3,10 +3,10 @@ import { type ListedWait, waitText } from "@towpath/contract";
 import { Button } from "../../kernel/button.tsx";
 import { Instant } from "../../kernel/instant.tsx";
 import { PageHead } from "../../kernel/panel.tsx";
-import { Empty, Shown } from "../../kernel/standing.tsx";
+import { Empty, QueryResult } from "../../kernel/query-result.tsx";
+import { WAIT_VIEWS, type WaitView } from "../list/search.ts";
 import { QuestionRows, WaitingRun } from "./question-rows.tsx";
 import { useWaits, waitsIn } from "./use-waits.ts";
-import { WAIT_VIEWS, type WaitView } from "./wait-search.ts";
 
 const route = getRouteApi("/waits");
 
@@ -101,7 +101,7 @@ export function WaitsPage() {
     <>
       <PageHead title="Waits" />
       <Views view={view} />
-      <Shown query={query} look="list">
+      <QueryResult query={query} look="list">
         {(data) => {
           const waits = waitsIn(data);
           if (waits.length === 0) return <None view={view} />;
@@ -122,7 +122,7 @@ export function WaitsPage() {
             </>
           );
         }}
-      </Shown>
+      </QueryResult>
     </>
   );
 }

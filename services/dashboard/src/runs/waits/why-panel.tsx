@@ -1,13 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { RunState, RunWhy } from "@towpath/contract";
-import { shortId } from "@towpath/contract";
+import { type RunState, type RunSummary, type RunWhy, shortId } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
 import { duration } from "../../kernel/format.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
-import { Shown } from "../../kernel/standing.tsx";
-import { Sentence } from "../sentence.tsx";
+import { QueryResult } from "../../kernel/query-result.tsx";
+import { Sentence } from "../links.tsx";
 
 /**
  * How often reasons are read again that no change reports, milliseconds: the status of external jobs, missing workers,
@@ -60,7 +59,7 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
   if (runs && !isHeld) return null;
   return (
     <Panel title={runs ? "What is it waiting for?" : "Why is it not running?"}>
-      <Shown query={why} rows={2}>
+      <QueryResult query={why} rows={2}>
         {({ reasons, cycleText }) => (
           <>
             {!isHeld && <p className="text-soft">Nothing blocks this run. It is about to continue.</p>}
@@ -81,7 +80,17 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
             )}
           </>
         )}
-      </Shown>
+      </QueryResult>
     </Panel>
+  );
+}
+
+/** Why a run waits, in one sentence below its row. */
+export function Reason({ run }: { run: RunSummary }) {
+  const why = useWhy(run.id, run.state);
+  return (
+    <span className="relative z-10 block min-h-4 pl-5 text-12 text-soft">
+      <Sentence text={why.data?.reasons[0]?.text ?? ""} />
+    </span>
   );
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { askedOf, askedText, together } from "./asked.ts";
+import { mergeQueries, nextDue, nextDueText } from "./next-due.ts";
 
 /** A schedule that is due in so many hours, or is paused. */
 const due = (hours: number | null) => ({
@@ -8,13 +8,13 @@ const due = (hours: number | null) => ({
 
 test("of many schedules those are asked that are due next, however the list gives them; what is paused comes last", () => {
   const many = [null, ...Array.from({ length: 20 }, (_, index) => 40 - index)].map(due);
-  expect(askedOf(many)).toEqual(Array.from({ length: 12 }, (_, index) => due(21 + index)));
-  expect(askedOf([due(null), due(3), due(1)])).toEqual([due(1), due(3), due(null)]);
+  expect(nextDue(many)).toEqual(Array.from({ length: 12 }, (_, index) => due(21 + index)));
+  expect(nextDue([due(null), due(3), due(1)])).toEqual([due(1), due(3), due(null)]);
 });
 
 test("how many of how many are shown is said where some are not", () => {
-  expect(askedText(12, 30)).toBe("the 12 schedules due next, of 30");
-  expect(askedText(3, 3)).toBeUndefined();
+  expect(nextDueText(12, 30)).toBe("the 12 schedules due next, of 30");
+  expect(nextDueText(3, 3)).toBeUndefined();
 });
 
 test("several answers are one only when all are there, and a failure is tried again alone", () => {
@@ -24,10 +24,13 @@ test("several answers are one only when all are there, and a failure is tried ag
     error,
     refetch: () => asked.push(name),
   });
-  expect(together([of(["a"], null), of(undefined, null)])).toMatchObject({ data: undefined, error: null });
-  expect(together([of(["a"], null), of(["b", "c"], null)]).data).toEqual(["a", "b", "c"]);
+  expect(mergeQueries([of(["a"], null), of(undefined, null)])).toMatchObject({
+    data: undefined,
+    error: null,
+  });
+  expect(mergeQueries([of(["a"], null), of(["b", "c"], null)]).data).toEqual(["a", "b", "c"]);
   const error = new Error("no answer");
-  const failed = together([of(["a"], null, "first"), of(undefined, error, "second")]);
+  const failed = mergeQueries([of(["a"], null, "first"), of(undefined, error, "second")]);
   expect(failed).toMatchObject({ data: undefined, error });
   failed.refetch?.();
   expect(asked).toEqual(["second"]);

@@ -1,7 +1,7 @@
 import { ConnectionFailure } from "@towpath/client";
 import { Problem } from "@towpath/contract";
 import type { ReactNode } from "react";
-import { needsSignIn } from "../identity/needs-sign-in.ts";
+import { needsSignIn } from "../identity/me.ts";
 import { SignIn } from "../identity/sign-in.tsx";
 import { Button } from "./button.tsx";
 
@@ -127,7 +127,7 @@ function titleOf(failure: Problem): string {
 }
 
 /** Reads again what failed. */
-type Retry = Pick<Known<unknown>, "refetch">;
+type Retry = Pick<QueryState<unknown>, "refetch">;
 
 function TryAgain({ retry, look }: { retry: Retry; look?: "quiet" }) {
   return (
@@ -156,7 +156,7 @@ export function Failure({ failure, retry }: { failure: unknown; retry: Retry }) 
 }
 
 /** The state of a query. */
-export interface Known<Data> {
+export interface QueryState<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
   /** Reads it again. */
@@ -164,14 +164,14 @@ export interface Known<Data> {
 }
 
 /** Shows the result of a query; before that, its loading state or its error. A later error keeps the earlier result. */
-export function Shown<Data>({
+export function QueryResult<Data>({
   query,
   rows,
   look,
   height,
   children,
 }: {
-  query: Known<Data>;
+  query: QueryState<Data>;
   rows?: number;
   look?: Look;
   /** The row height of a list or table. @default "low" */
@@ -186,7 +186,7 @@ export function Shown<Data>({
 }
 
 /** The error of a rejected form, in one row. */
-export function Refusal({ failure }: { failure: unknown }) {
+export function FormError({ failure }: { failure: unknown }) {
   if (!failure) return null;
   const { title, text } = explain(failure);
   return (
@@ -197,11 +197,11 @@ export function Refusal({ failure }: { failure: unknown }) {
 }
 
 /** The error of a part of a list or chart, with a button that tries again. */
-export function Unread({ query }: { query: Known<unknown> }) {
+export function PartError({ query }: { query: QueryState<unknown> }) {
   if (query.data !== undefined || !query.error) return null;
   return (
     <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
-      <Refusal failure={query.error} />
+      <FormError failure={query.error} />
       <TryAgain retry={query} look="quiet" />
     </div>
   );

@@ -1,4 +1,4 @@
-import { shortId, type Trigger } from "@towpath/contract";
+import { type RunSummary, shortId, type Trigger } from "@towpath/contract";
 
 /** The trigger of a run, short enough for a column. */
 export function triggerWords(trigger: Trigger): string {
@@ -17,3 +17,9 @@ export function triggerWords(trigger: Trigger): string {
       return `backfill of ${trigger.schedule}`;
   }
 }
+
+/** The meaning of the derived labels. */
+export const LABELS: Record<RunSummary["labels"][number], string> = {
+  late: "The run is due, and no worker has claimed it for a while.",
+  disconnected: "The worker has stopped renewing its lease. The run may still continue.",
+};

@@ -2,7 +2,7 @@ import { Copy } from "lucide-react";
 import { useRef, useState } from "react";
 
 /** A text to copy: a command or a key. */
-export function CopyLine({ text }: { text: string }) {
+export function CopyText({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
   const line = useRef<HTMLElement>(null);
   const copy = async () => {
