@@ -39,7 +39,7 @@ test("the demo refuses a control plane whose state folder is not on this machine
   });
   expect(seedAs({ key, state: elsewhere })).toMatchObject({
     code: 78,
-    output: expect.stringContaining(`is not the control plane of ${elsewhere}`),
+    output: expect.stringContaining(`does not use the state folder ${elsewhere}`),
   });
   await rm(elsewhere, { recursive: true });
 });

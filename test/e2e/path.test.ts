@@ -89,7 +89,7 @@ test("A plain command gets its parameters in a file; its output is the log, its 
 test("The API and the CLI give the same advice about a failed run", async () => {
   const runId = await stack.run("plain", {});
   await stack.waitForRun(runId);
-  const advice = "Mend what the error names and `towpath deploy`, then rerun from failure";
+  const advice = "Fix the error, run `towpath deploy`, then rerun from failure";
   const failure = await stack.client.getRunFailure({ params: { runId } });
   expect(failure.advice).toContain(advice);
   for (const told of [
@@ -194,7 +194,7 @@ test("A file of parameters makes one run per line; invalid lines are reported by
   await writeFile(from, "not json\n");
   expect(await stack.towpath(["run", "held", "--from", from])).toMatchObject({
     code: 65,
-    output: expect.stringContaining(`Line 1 of ${from} is no JSON object.`),
+    output: expect.stringContaining(`Line 1 of ${from} is not a JSON object.`),
   });
   const missing = await stack.towpath(["run", "held", "--from", join(work, "none")]);
   expect(missing).toMatchObject({ code: 65, output: expect.stringContaining("cannot be read") });
@@ -214,7 +214,7 @@ test("The same file under the same key creates only the missing runs; a changed 
   const again = await ask();
   expect(again.code, again.output).toBe(0);
   expect(again.output).toContain("1 runs of held");
-  expect(again.output).toContain("2 that an earlier request has created");
+  expect(again.output).toContain("2 runs existed already");
   await writeFile(from, `${JSON.stringify({ folder: `${work}/other` })}\n${fine}\n${fine}\n`);
   const changed = await ask();
   expect(changed).toMatchObject({ code: 65, output: expect.stringMatching(/line 1: .*different request/) });

@@ -122,7 +122,7 @@ test("a parent waits for an event, then for its child, which waits for an answer
   const runId = await stack.run("parent", { folder });
   expect(await suspended(runId)).toMatchObject({ state: "suspended", error: null });
   const sent = await stack.towpath(["event", "landed", "--about", "seven", "-p", "minutes=3"]);
-  expect(sent.output).toContain("1 run waited for it");
+  expect(sent.output).toContain("received by 1 run");
   const run = await stack.waitForRun(runId, (one) => one.state === "suspended" && one.attempts === 2);
   expect(run.state).toBe("suspended");
   const { items } = await stack.client.listWaits({ params: { runId } });

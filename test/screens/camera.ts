@@ -22,7 +22,7 @@ const ANSWERS: Partial<
   error: {
     status: 500,
     code: "internal",
-    title: "Something failed on our side",
+    title: "The control plane failed unexpectedly",
     detail: "The control plane's log has the details under this request id.",
   },
   "no-permission": {

@@ -99,7 +99,7 @@ test("a store's address with the wrong slashes is told how to write it", async (
   const stores = { other: { root: "file:///srv/other" }, cold: { root: "s3:/bucket" } };
   const faults = await faultsOf({ ...(await good()), store: { root: "file:/srv/store" }, stores });
   expect(faults).toEqual([
-    'store.root: "file:/srv/store" is no address of a folder; write it with three slashes, file:///srv/store, or the path alone, /srv/store.',
+    'store.root: "file:/srv/store" is not the address of a folder; write it with three slashes, file:///srv/store, or write the path alone, /srv/store.',
     'stores.cold.root: "s3:/bucket" names no bucket; write s3://bucket/prefix.',
   ]);
 });

@@ -339,5 +339,5 @@ test("a worker with a wrong key ends with a sentence", async () => {
   await writeFile(join(testEnv.dir, "worker.key"), "twp_wkr_wrong");
   const worker = await startProcess();
   expect(await worker.exited).toBe(1);
-  expect(worker.output()).toContain("A valid key is needed");
+  expect(worker.output()).toContain("A valid key is required");
 });

@@ -1,4 +1,4 @@
-/** The time, as the CLI reads it. Tests have one of their own. */
+/** The CLI's clock. Tests use their own. */
 export interface Clock {
   nowMs(): number;
 }

@@ -17,10 +17,10 @@ import { declareServer } from "./server/declare.ts";
 import { declareStore } from "./store/declare.ts";
 import { declareWorker } from "./worker/declare.ts";
 
-/** How commands end; the reference tells of it. */
+/** The exit codes, for the reference. */
 export { EXIT } from "./failure.ts";
 
-/** In the order in which `towpath --help` tells of them. */
+/** In the order of `towpath --help`. */
 const DECLARATIONS = [
   declareDev,
   declareDeployments,

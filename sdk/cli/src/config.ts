@@ -1,33 +1,34 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** What the CLI takes from its surroundings. */
+/** The CLI's settings from its environment. */
 export interface CliConfig {
   readonly url: string | undefined;
   readonly key: string | undefined;
-  /** Path of a signing key that stands in for the state folder's. */
+  /** Path of a signing key to use instead of the state folder's. */
   readonly signingKeyFile: string | undefined;
-  /** `~/.config/towpath/config.json`, or the same under `XDG_CONFIG_HOME`. */
+  /** `~/.config/towpath/config.json`, or `towpath/config.json` in `XDG_CONFIG_HOME`. */
   readonly userConfigFile: string;
-  /** Colour by the conventions of NO_COLOR and FORCE_COLOR; null: by whether the output is a terminal. */
+  /** Whether to print colour, by NO_COLOR and FORCE_COLOR. Null: only on a terminal. */
   readonly color: boolean | null;
-  /** How people call us here: with npm's help where only a project has us installed. */
+  /** How users call the CLI here: `npx towpath` if only a project has it installed. */
   readonly called: string;
-  /** The whole environment, to be handed on to child processes. */
+  /** The whole environment, for child processes. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** The variables that every command heeds, with their meaning; the reference's page is made of it. */
+/** The variables that every command reads, and their meaning. The reference page is generated from this. */
 export const VARIABLES = {
   TOWPATH_URL:
-    "The control plane's address. Unset: the one of the nearest `.towpath/`, then of the user's `config.json`.",
+    "The control plane's address. Default: the address in the nearest `.towpath/`, then in the user's `config.json`.",
   TOWPATH_KEY:
-    "The API key. It goes only to an address of `--url`, `TOWPATH_URL` or the user's `config.json`, never to one that a `.towpath/` folder names. Unset: the key that is kept beside the address.",
-  TOWPATH_SIGNING_KEY_FILE: "The private key that signs deployments, as a JWK. Unset: the state folder's.",
+    "The API key. It is sent only to an address from `--url`, `TOWPATH_URL` or the user's `config.json`, never to an address from a `.towpath/` folder. Default: the key stored next to the address.",
+  TOWPATH_SIGNING_KEY_FILE:
+    "File with the private key that signs deployments, a JWK. Default: the key in the state folder.",
   XDG_CONFIG_HOME:
-    "Folder of `towpath/config.json`, in which a user may keep `url` and `key`. Unset: `~/.config`.",
-  NO_COLOR: "Anything: prints without colour.",
-  FORCE_COLOR: "Anything but `0`: prints with colour, where the output is no terminal too.",
+    "Folder of `towpath/config.json`, where a user can keep `url` and `key`. Default: `~/.config`.",
+  NO_COLOR: "Any value turns colour off.",
+  FORCE_COLOR: "Any value but `0` turns colour on, also if the output is not a terminal.",
 } as const;
 
 function colorOf(set: (name: keyof typeof VARIABLES) => string | undefined, term: string | undefined) {
@@ -37,7 +38,7 @@ function colorOf(set: (name: keyof typeof VARIABLES) => string | undefined, term
   return term === "dumb" ? false : null;
 }
 
-/** npm says so to what it starts, by `npx` or as a script of a project; a command installed for everybody is not told. */
+/** npm sets this variable for commands that it starts with `npx` or as a project's script. */
 function calledBy(env: Readonly<Record<string, string | undefined>>): string {
   return ["exec", "run-script", "start"].includes(env.npm_command ?? "") ? "npx towpath" : "towpath";
 }

@@ -22,7 +22,7 @@ describe("a failure", () => {
     expect(failureLines(toFailure(failure, spoken), plain)).toEqual([
       "✗ Nothing answers at http://127.0.0.1:4200 (ECONNREFUSED).",
       "→ the address came from TOWPATH_URL",
-      "→ `towpath dev` starts a control plane on this machine; --url or TOWPATH_URL name another",
+      "→ start a control plane on this machine with `towpath dev`, or give another address with --url or TOWPATH_URL",
     ]);
   });
 

@@ -3,7 +3,7 @@ import { type Fault, Problem, type ProblemCode } from "@towpath/contract";
 import { reachFault } from "./kernel/network.ts";
 import { type Style, withCommands } from "./output.ts";
 
-/** Exit codes: the outcome of a run below 64, what went wrong with the command from 64 on (as in sysexits.h). */
+/** Exit codes: below 64 the outcome of a run, from 64 on a fault of the command (see sysexits.h). */
 export const EXIT = {
   ok: 0,
   failed: 1,
@@ -19,17 +19,17 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** What a failure says beside its sentence. */
+/** The parts of a failure besides its sentence. */
 export interface FailureOptions {
   readonly exit: keyof typeof EXIT;
-  /** What to do about it, a line each; commands stand between backticks. */
+  /** Next steps, one line each. Commands stand between backticks. */
   readonly next?: readonly string[];
   readonly faults?: readonly Fault[];
   readonly code?: string;
   readonly cause?: unknown;
 }
 
-/** Something that the person at the terminal can do something about. Its message is a whole sentence. */
+/** A failure that the user can fix. Its message is a whole sentence. */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly exit: keyof typeof EXIT;
@@ -46,14 +46,14 @@ export class Failure extends Error {
   }
 }
 
-/** Which server a command spoke to, and where it learned so. */
+/** Which server a command used, and where its address and key came from. */
 export interface Spoken {
   readonly url: string;
   readonly urlFrom: string;
   readonly keyFrom: string;
-  /** The file of another key for this address, which the folder keeps and which was not used. */
+  /** A file in the state folder with another key for this address, which was not used. */
   readonly unusedKeyFile?: string | undefined;
-  /** Where proxies are looked up. */
+  /** The environment that names proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -66,18 +66,18 @@ function exitOf(problem: Problem): keyof typeof EXIT {
 
 const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
   "run-not-found": ["`towpath runs ls` lists the newest runs"],
-  "deployment-not-found": ["`towpath deploy` registers the deployments of a project"],
-  "pool-not-found": ["`towpath pool ls` lists the pools, `towpath pool create NAME` makes one"],
+  "deployment-not-found": ["`towpath deploy` registers a project's deployments"],
+  "pool-not-found": ["`towpath pool ls` lists the pools; `towpath pool create NAME` creates one"],
   "session-not-found": ["`towpath sessions ls` lists the signed-in browsers"],
   "key-not-found": ["`towpath key ls` lists the keys"],
-  forbidden: ["ask an admin of the workspace for a key with a wider role"],
-  unavailable: ["try again in a moment; `towpath doctor` checks the whole chain"],
-  internal: ["try again; if it stays so, the server's log says why"],
+  forbidden: ["ask an admin of the workspace for a key with a role that permits this"],
+  unavailable: ["try again in a moment; `towpath doctor` helps to find the fault"],
+  internal: ["try again; if it fails again, read the control plane's log"],
 };
 
-/** What to type to use the key that a file holds. */
+/** How to use the key in a file. */
 function useKeyOf(file: string): string {
-  return `this folder keeps another key for this address; to use it, add \`--key "$(cat '${file}')"\``;
+  return `the state folder has another key for this address; to use it, add \`--key "$(cat '${file}')"\``;
 }
 
 function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
@@ -86,7 +86,7 @@ function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
     const next = [
       ...(spoken ? [`the key came from ${spoken.keyFrom}`] : []),
       ...(spoken?.unusedKeyFile === undefined ? [] : [useKeyOf(spoken.unusedKeyFile)]),
-      "an admin makes a new one with `towpath key create NAME`; pass it with --key or TOWPATH_KEY",
+      "an admin creates a new one with `towpath key create NAME`; give it with --key or TOWPATH_KEY",
     ];
     return new Failure(`${spoken?.url ?? "The server"} does not accept the key.`, { ...rest, next });
   }
@@ -100,7 +100,7 @@ function ofConnection(failure: ConnectionFailure, spoken: Spoken | undefined): F
       exit: "unreachable",
       code: "unreachable",
       cause: failure,
-      next: [fault.fix, "`towpath doctor` looks at the whole chain"],
+      next: [fault.fix, "`towpath doctor` helps to find the fault"],
     });
   const what = failure.timedOut
     ? `${failure.url} did not answer in time.`
@@ -111,12 +111,12 @@ function ofConnection(failure: ConnectionFailure, spoken: Spoken | undefined): F
     cause: failure,
     next: [
       ...(spoken ? [`the address came from ${spoken.urlFrom}`] : []),
-      "`towpath dev` starts a control plane on this machine; --url or TOWPATH_URL name another",
+      "start a control plane on this machine with `towpath dev`, or give another address with --url or TOWPATH_URL",
     ],
   });
 }
 
-/** Turns whatever a command threw into a sentence, what to do about it, and an exit code. */
+/** Turns an error of a command into a sentence, next steps and an exit code. */
 export function toFailure(thrown: unknown, spoken?: Spoken): Failure {
   if (thrown instanceof Failure) return thrown;
   if (thrown instanceof Problem) return ofProblem(thrown, spoken);
@@ -127,16 +127,18 @@ export function toFailure(thrown: unknown, spoken?: Spoken): Failure {
       code: "unexpected-answer",
       cause: thrown,
       next: [
-        ...(spoken ? [`the address came from ${spoken.urlFrom}; is it a Towpath control plane?`] : []),
-        "`towpath doctor` compares both sides",
+        ...(spoken
+          ? [`the address came from ${spoken.urlFrom}; check that it is a Towpath control plane`]
+          : []),
+        "`towpath doctor` helps to find the fault",
       ],
     });
   if (thrown instanceof StreamInterrupted)
-    return new Failure("The connection to the control plane broke and could not be taken up again.", {
+    return new Failure("The connection to the control plane was lost and could not be restored.", {
       exit: "unreachable",
       code: "interrupted",
       cause: thrown,
-      next: ["the run goes on without us: `towpath runs ls` shows how it stands"],
+      next: ["the run continues; `towpath runs ls` shows its state"],
     });
   const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   return new Failure(message, { exit: "internal", cause: thrown });

@@ -8,7 +8,7 @@ import { carrier } from "./program.ts";
 let code: number = EXIT.ok;
 let isReaderGone = false;
 
-// A reader that goes away early, such as `head`, is no failure. What has to stop things in order then does.
+// A reader that closes early, such as `head`, is not a failure. Commands that must stop processes listen for SIGHUP.
 process.stdout.on("error", (error) => {
   if (!("code" in error) || error.code !== "EPIPE") throw error;
   if (isReaderGone) return;
@@ -25,5 +25,5 @@ try {
   if (!(failure instanceof CommanderError)) throw failure;
   code = failure.exitCode === 0 ? EXIT.ok : EXIT.usage;
 }
-// A project's modules may leave timers or sockets behind; what was printed is waited for, they are not.
+// Waits for the output, but not for timers or sockets of a project's modules.
 process.stdout.write("", () => process.exit(code));

@@ -14,11 +14,15 @@ describe("a command line that makes no sense", () => {
   test.each([
     [["stauts"], "✗ unknown command 'stauts'.", "→ `towpath --help` lists the commands"],
     [["runs", "lst"], "✗ unknown command 'lst'.", "→ `towpath runs --help` lists the commands"],
-    [["why"], "✗ missing required argument 'run'.", "→ `towpath why [options] <run>`; --help tells more"],
+    [
+      ["why"],
+      "✗ missing required argument 'run'.",
+      "→ usage: `towpath why [options] <run>`; --help shows more",
+    ],
     [
       ["run", "x", "--priority", "high"],
-      "✗ option '--priority <n>' argument 'high' is invalid. It must be a whole number.",
-      "→ `towpath run [options] <name>`; --help tells more",
+      "✗ option '--priority <n>' argument 'high' is invalid. Give a whole number.",
+      "→ usage: `towpath run [options] <name>`; --help shows more",
     ],
   ])("%j never ends as a failed run does, and says what to type", (args, first, last) => {
     const { status, lines } = typed(...args);

@@ -2,25 +2,25 @@ import { randomInt } from "node:crypto";
 import { stripVTControlCharacters } from "node:util";
 import { terminalJson, terminalText } from "@towpath/contract";
 
-// Four digits are the most that Node takes for a part of a sequence when it measures text.
+// Node recognises parts of a sequence of up to four digits when it measures text.
 const secret = () => randomInt(1000, 10_000);
 
-/** How an escape sequence of ours begins until it is printed. Text from elsewhere cannot know these numbers. */
+/** The start of our own escape sequences until they are printed. Foreign text cannot guess these numbers. */
 const OWN = `\u001b[${secret()};${secret()};${secret()};`;
 
-/** An escape sequence of ours, such as `0J`; the only kind that `Output` lets through to a terminal. */
+/** One of our own escape sequences, such as `0J`. `Output` lets only these through to a terminal. */
 export function escapeSequence(code: string): string {
   return `${OWN}${code}`;
 }
 
-/** What a terminal is given: our own escape sequences, and everything else without any (see `terminalText`). */
+/** Text for a terminal: our own escape sequences stay, all others are neutralised (see `terminalText`). */
 export function forTerminal(text: string): string {
   return text.split(OWN).map(terminalText).join("\u001b[");
 }
 
-/** Styles of text; each is the identity when colour is off. */
+/** Styles of text. Without colour they return the text unchanged. */
 export interface Style extends Record<keyof typeof CODES, (text: string) => string> {
-  /** A command of ours as it has to be typed here, such as `npx towpath …` where only a project has it installed. */
+  /** A command as the user must type it here, such as `npx towpath …` if only a project has it installed. */
   readonly typed: (command: string) => string;
 }
 
@@ -33,7 +33,7 @@ const CODES = {
   cyan: [36, 39],
 } as const;
 
-/** The styles, in colour or plain. @param called How people call us here. */
+/** The styles, with or without colour. @param called How users call the CLI here. */
 export function styles(color: boolean, called = "towpath"): Style {
   const one = (name: keyof typeof CODES) => {
     const [on, off] = CODES[name];
@@ -57,14 +57,14 @@ export function widthOf(text: string): number {
 }
 
 /**
- * Text that came from elsewhere (a flow, a server), made safe to print: control characters become spaces, so that
- * a log line can neither move the cursor nor hide another.
+ * Makes foreign text (from a flow or a server) safe to print on one line: control characters become spaces, so that
+ * it can neither move the cursor nor hide other text.
  */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\u2028\u2029]/gu, " ");
 }
 
-/** A table as lines: columns as wide as their content, numbers to the right. */
+/** A table as lines. Columns are as wide as their content; numbers are right-aligned. */
 export function tableLines(
   args: { columns: readonly string[]; rows: readonly (readonly string[])[] },
   style: Style,
@@ -88,7 +88,7 @@ export function tableLines(
   return [style.dim(format(args.columns)), ...args.rows.map(format)];
 }
 
-/** Text in which what stands between backticks is a command to type: in colour, or still between backticks. */
+/** Formats commands between backticks: in colour, or with the backticks if there is no colour. */
 export function withCommands(text: string, style: Style): string {
   const isPlain = style.cyan("a") === "a";
   return text.replaceAll(/`([^`]+)`/g, (_, command: string) => {
@@ -97,32 +97,32 @@ export function withCommands(text: string, style: Style): string {
   });
 }
 
-/** Where a command prints. Nothing reaches a terminal past it, and nothing that it prints can be obeyed but our own sequences. */
+/** Where a command prints. All output goes through it, and it lets only our own escape sequences through. */
 export interface Output {
-  /** Whether `--json` was given: then only `data` writes to stdout. */
+  /** Whether `--json` was given. Then only `data` and `datum` write to stdout. */
   readonly json: boolean;
   readonly style: Style;
-  /** Whether stdout is a terminal on which lines may be drawn again. */
+  /** Whether stdout is a terminal where lines can be redrawn. */
   readonly live: boolean;
   columns(): number;
-  /** A line for people on stdout; nothing under `--json`. */
+  /** A line on stdout. Nothing with `--json`. */
   line(text?: string): void;
-  /** A line that says what to do next; commands stand between backticks. */
+  /** A line with the next step. Commands stand between backticks. */
   next(text: string): void;
-  /** A line for people on stderr; nothing under `--json`. */
+  /** A line on stderr. Nothing with `--json`. */
   note(text: string): void;
-  /** A line of JSON on stderr under `--json`; nothing otherwise. */
+  /** A line of JSON on stderr, only with `--json`. */
   fault(value: unknown): void;
-  /** A JSON document on stdout under `--json`; nothing otherwise. */
+  /** A JSON document on stdout, only with `--json`. */
   data(value: unknown): void;
-  /** One line of JSON on stdout under `--json`: for streams. */
+  /** One line of JSON on stdout, only with `--json`: for streams. */
   datum(value: unknown): void;
   table(columns: readonly string[], rows: readonly (readonly string[])[]): void;
-  /** Text on stdout as it is, with `escapeSequence`s: for what draws by itself. */
+  /** Text on stdout without a line break, with `escapeSequence`s. */
   write(text: string): void;
 }
 
-/** The streams that an output writes to; a process's own, or a test's. */
+/** The streams of a process or a test. */
 export interface Streams {
   readonly stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number };
   readonly stderr: { write(text: string): unknown };
@@ -144,7 +144,7 @@ export function createOutput(
     json: options.json,
     style,
     live: isTty && !options.json,
-    // A terminal that does not know its width says 0.
+    // A terminal of unknown width reports 0.
     columns: () => streams.stdout.columns || PLAIN_COLUMNS,
     line,
     next: (text) => line(`${style.dim("→")} ${withCommands(text, style)}`),

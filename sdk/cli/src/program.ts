@@ -4,54 +4,57 @@ import { beginInvocation, type GlobalOptions, type Invocation } from "./kernel/i
 import type { Streams } from "./output.ts";
 import { VERSION } from "./version.ts";
 
-/** Carries out one command: the exit code is the number it answers, else success. */
+/** Runs one command. The number that it returns is the exit code; without one the command succeeded. */
 export type Carry = (command: { optsWithGlobals(): unknown }, act: Act) => Promise<void>;
 type Act = (invocation: Invocation) => Promise<unknown>;
 
-/** The root command, of which each domain declares its own. */
+/** The root command. Each domain adds its commands to it. */
 export type Root = ReturnType<typeof rootCommand>;
 
-/** A whole number of an option. */
+/** Parses an option that is a whole number. */
 export function wholeNumber(text: string): number {
-  if (!/^-?\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  if (!/^-?\d{1,9}$/.test(text)) throw new InvalidArgumentError("Give a whole number.");
   return Number(text);
 }
 
-/** A count of an option, from 1 to `max`. */
+/** Parses an option that is a count from 1 to `max`. */
 export function countUpTo(max: number): (text: string) => number {
   return (text) => {
     const value = wholeNumber(text);
-    if (value < 1 || value > max) throw new InvalidArgumentError(`It must be from 1 to ${max}.`);
+    if (value < 1 || value > max) throw new InvalidArgumentError(`Give a number from 1 to ${max}.`);
     return value;
   };
 }
 
-/** A port of an option. */
+/** Parses an option that is a port. */
 export function portNumber(text: string): number {
   const port = wholeNumber(text);
-  if (port < 1 || port > 65_535) throw new InvalidArgumentError("It must be a port, from 1 to 65535.");
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("Give a port from 1 to 65535.");
   return port;
 }
 
-/** Gathers an option that may be given many times. */
+/** Collects the values of an option that may be repeated. */
 export function gather(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 
 /** The `-p key=value` option. */
 export function parameterOption() {
-  return new Option("-p, --param <key=value>", "a parameter, typed by the flow's schema; once for each")
+  return new Option(
+    "-p, --param <key=value>",
+    "set a parameter; its type comes from the flow's schema; may be repeated",
+  )
     .argParser(gather)
     .default([] as string[], "none");
 }
 
-/** The options that every command has, on a command of ours. */
+/** The options that every command has. */
 function globalsOf(command: { optsWithGlobals(): unknown }): GlobalOptions {
   // Every command hangs below the root, which declares these options.
   return command.optsWithGlobals() as GlobalOptions;
 }
 
-/** How commands are carried out: failures become a sentence on stderr and an exit code. */
+/** Runs commands. A failure becomes a sentence on stderr and an exit code. */
 export function carrier(streams: Streams, exit: (code: number) => void): Carry {
   return async (command, act) => {
     const invocation = beginInvocation(streams, globalsOf(command));
@@ -70,32 +73,35 @@ export function carrier(streams: Streams, exit: (code: number) => void): Carry {
 
 const EXAMPLES = `
 Begin:
-  $ towpath init my-flows                    a small project; then npm install in it
-  $ towpath dev --run hello                  everything on this machine, and a first run
+  $ towpath init my-flows                    create a small project; then run npm install in it
+  $ towpath dev --run hello                  start everything on this machine, and a first run
 
 Every day:
-  $ towpath run hello -p name=Ada --watch    start a run and follow it; exit code = outcome
-  $ towpath runs ls failed                   what went wrong lately
-  $ towpath logs RUN -f                      a run's log as it grows
-  $ towpath deploy --plan                    what a deploy would change
-  $ towpath open RUN                         a link that signs a browser in
-  $ towpath doctor                           why something does not work
+  $ towpath run hello -p name=Ada --watch    start a run and follow it; the exit code is its outcome
+  $ towpath runs ls failed                   list the runs that failed
+  $ towpath logs RUN -f                      follow a run's log
+  $ towpath deploy --plan                    show what a deploy would change
+  $ towpath open RUN                         print a link to the run in the dashboard
+  $ towpath doctor                           find out why something does not work
 
-Exit codes: 0 completed, 1 failed, 2 cancelled, 64 and above: the command itself went wrong.`;
+Exit codes: 0 completed, 1 failed, 2 cancelled; 64 and above: the command itself failed.`;
 
 /** The root of the command, with the options that every command has. */
 export function rootCommand() {
   return new Command()
     .name("towpath")
     .description("Runs data and ML flows on your infrastructure, and shows what they do.")
-    .option("--url <url>", "control plane's address (else TOWPATH_URL, else the nearest .towpath/)")
-    .option("--key <key>", "API key (else TOWPATH_KEY, else the nearest .towpath/)")
-    .option("--state <dir>", "state folder, instead of the nearest .towpath/")
+    .option(
+      "--url <url>",
+      "set the control plane's address (default: TOWPATH_URL, then the nearest .towpath/)",
+    )
+    .option("--key <key>", "set the API key (default: TOWPATH_KEY, then the nearest .towpath/)")
+    .option("--state <dir>", "use this state folder instead of the nearest .towpath/")
     .option("--json", "print JSON, for programs")
-    .option("--no-color", "print without colour, as NO_COLOR does")
+    .option("--no-color", "print without colour, like NO_COLOR")
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
-    .helpCommand("help [command]", "show the help of a command")
+    .helpCommand("help [command]", "show help for a command")
     .showSuggestionAfterError(true)
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", EXAMPLES);

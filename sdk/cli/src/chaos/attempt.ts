@@ -9,7 +9,7 @@ import { EXIT } from "../failure.ts";
 
 const ENGINE = "towpath/test";
 
-/** What a process of its own is told to run. */
+/** What a child process runs. */
 export interface AttemptFile {
   readonly root: string;
   readonly module: string;
@@ -17,19 +17,19 @@ export interface AttemptFile {
   readonly attempt: JournalledAttempt;
 }
 
-/** Where the engine is that the project's own modules use: a copy of ours would not know their tasks' errors. */
+/** The path of the engine that the project's modules import. Another copy would not recognise their errors. */
 function engineOf(root: string): string {
   try {
     return pathToFileURL(createRequire(join(root, "package.json")).resolve(ENGINE)).href;
   } catch {
-    // Not installed: then those modules have been lent our own.
+    // Not installed: then those modules use ours.
     return import.meta.resolve(ENGINE);
   }
 }
 
 /**
- * Runs one attempt in this process, which is killed on the way if the file says so.
- * @returns The exit code: 0 once an outcome is held, whatever it is.
+ * Runs one attempt in this process, and kills it on the way if the file says so.
+ * @returns The exit code: 0 once an outcome is recorded.
  */
 export async function runAttempt(path: string): Promise<number> {
   const file: AttemptFile = JSON.parse(await readFile(path, "utf8"));

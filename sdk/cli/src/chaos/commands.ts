@@ -11,11 +11,11 @@ import { judgeTasks, type TaskVerdict } from "./judge.ts";
 import { seeded } from "./kills.ts";
 import { type Round, runRound, type Subject } from "./rounds.ts";
 
-/** What `towpath chaos` is asked for. */
+/** The arguments of `towpath chaos`. */
 export interface ChaosCommand {
   readonly flow: string;
   readonly given: readonly string[];
-  /** What comes for what the flow waits for, as `name=value`. */
+  /** Answers to the flow's waits, as `name=value`. */
   readonly answers: readonly string[];
   readonly project: string | undefined;
   readonly runs: number;
@@ -23,16 +23,16 @@ export interface ChaosCommand {
   readonly seed: number | undefined;
 }
 
-/** What came of it. */
+/** The result of a test. */
 interface Report {
   readonly flow: string;
   readonly seed: number;
   readonly runs: number;
   readonly kills: number;
   readonly tasks: readonly TaskVerdict[];
-  /** What is wrong, a sentence each; empty when all is well. */
+  /** Faults, one sentence each. */
   readonly faults: readonly string[];
-  /** What a reader should know although it is no fault. */
+  /** Notes that are not faults. */
   readonly notes: readonly string[];
 }
 
@@ -42,7 +42,7 @@ function deploymentOf(project: Project, name: string): ProjectDeployment {
   const flows = project.deployments.filter(({ entry }) => entry.kind === "flow");
   const known = flows.map(({ settings }) => settings.deployment).join(", ") || "none";
   const what = found
-    ? `"${name}" is a command: only flows go on from where they were.`
+    ? `"${name}" is a command. Only flows can resume after a kill.`
     : `There is no flow "${name}".`;
   throw new Failure(what, {
     exit: "notFound",
@@ -51,15 +51,15 @@ function deploymentOf(project: Project, name: string): ProjectDeployment {
   });
 }
 
-/** Answers as they were typed: `name=value`, where the value is JSON or else a text. */
+/** Parses answers: `name=value`, where the value is JSON or else text. */
 function parseAnswers(given: readonly string[]): { [name: string]: Json } {
   const pairs = given.map((text): [string, Json] => {
     const at = text.indexOf("=");
     if (at > 0) return [text.slice(0, at), jsonOrText(text.slice(at + 1))];
-    throw new Failure(`"${text}" is no answer.`, {
+    throw new Failure(`"${text}" is not an answer.`, {
       exit: "usage",
       next: [
-        "an answer reads like --answer \"Publish?=true\": the question's title or the event's name, =, JSON or text",
+        "write it like --answer \"Publish?=true\": the question's title or the event's name, then =, then JSON or text",
       ],
     });
   });
@@ -100,17 +100,17 @@ async function subjectOf(invocation: Invocation, command: ChaosCommand): Promise
 function checkUndisturbed(round: Round, flow: string): void {
   if (round.outcome !== "completed")
     throw new Failure(
-      `Without any kill the flow "${flow}" does not complete: ${round.error ?? round.outcome}`,
+      `The flow "${flow}" does not complete even without a kill: ${round.error ?? round.outcome}`,
       {
         exit: "failed",
         code: "undisturbed-run-failed",
       },
     );
   if (round.completed === 0)
-    throw new Failure(`The flow "${flow}" completed no task, so there is nothing to kill it between.`, {
+    throw new Failure(`The flow "${flow}" completed no task, so kills cannot be tested.`, {
       exit: "invalidInput",
       code: "no-tasks",
-      next: ["put its steps into tasks: what a completed task returned is kept"],
+      next: ["move its steps into tasks, whose results are kept"],
     });
 }
 
@@ -121,28 +121,30 @@ function faultsOf(alone: Round, rounds: readonly Round[], tasks: readonly TaskVe
   const again = tasks.filter(({ verdict }) => verdict === "too often");
   return [
     ...ended.map(
-      ({ outcome, error }) => `A run ended ${outcome} after its kills: ${error ?? "it says no reason"}`,
+      ({ outcome, error }) => `A run ended ${outcome} after its kills: ${error ?? "no reason was given"}`,
     ),
     ...(other.length > 0
       ? [
-          `${other.length} of ${rounds.length} runs gave another result than the undisturbed one. Cut off and run again were: ${twice.join(", ")}. Make what they do outside of the run safe to do twice.`,
+          `${other.length} of ${rounds.length} runs had another result than the run without kills. These tasks were killed and ran again: ${twice.join(", ")}. Make their side effects safe to repeat.`,
         ]
       : []),
     ...again.map(
       ({ task }) =>
-        `The task "${task}" ran again although its result was kept: its calls differ between attempts.`,
+        `The task "${task}" ran again although its result was kept, because its calls differ between attempts.`,
     ),
   ];
 }
 
-/** Two undisturbed runs that differ say that results cannot be compared, not that kills did harm. */
+/** If two runs without kills differ, results cannot be compared. */
 function notesOf(alone: Round, second: Round, tasks: readonly TaskVerdict[]): string[] {
   const unkept = tasks.filter(({ verdict }) => verdict === "not kept").map(({ task }) => task);
   return [
     ...(alone.result === second.result
       ? []
-      : ["Two undisturbed runs gave different results, so results were not compared."]),
-    ...(unkept.length > 0 ? [`Not kept, so they run again in every attempt: ${unkept.join(", ")}`] : []),
+      : ["Two runs without kills had different results, so results were not compared."]),
+    ...(unkept.length > 0
+      ? [`The results of these tasks are not kept, so they run in every attempt: ${unkept.join(", ")}`]
+      : []),
   ];
 }
 
@@ -177,7 +179,7 @@ async function judge(
 function print({ output }: Invocation, report: Report, folder: string): void {
   output.data(report);
   output.table(
-    ["TASK", "CALLS", "EXECUTIONS", "EXPECTED AT MOST", "VERDICT"],
+    ["TASK", "CALLS", "EXECUTIONS", "MOST EXPECTED", "VERDICT"],
     report.tasks.map((one) => [
       printable(one.task),
       String(one.calls),
@@ -190,17 +192,19 @@ function print({ output }: Invocation, report: Report, folder: string): void {
   for (const note of report.notes) output.line(`${output.style.yellow("!")} ${printable(note)}`);
   for (const fault of report.faults) output.line(`${output.style.red("✗")} ${printable(fault)}`);
   if (report.faults.length === 0)
-    output.line(`${output.style.green("✓")} ${runs} runs, ${kills} kills: all completed as if undisturbed`);
+    output.line(
+      `${output.style.green("✓")} ${runs} runs, ${kills} kills: every run completed with the same result as without kills`,
+    );
   else
     output.next(
-      `\`towpath chaos ${report.flow} --seed ${seed}\` does it again; journals and stores are in ${folder}`,
+      `\`towpath chaos ${report.flow} --seed ${seed}\` repeats this test; journals and stores are in ${folder}`,
     );
 }
 
 /**
- * `towpath chaos FLOW`: runs a flow of the project on this machine again and again, kills its process at chosen moments,
- * goes on from what was kept, and compares with a run that was left alone.
- * @returns The exit code: 1 when a run did not complete, gave another result, or ran a task more often than kills explain.
+ * `towpath chaos FLOW`: runs a flow of the project on this machine several times, kills its process at chosen moments,
+ * resumes it, and compares it with a run without kills.
+ * @returns The exit code: 1 if a run did not complete, had another result, or ran a task more often than kills explain.
  */
 export async function chaos(invocation: Invocation, command: ChaosCommand): Promise<number> {
   const subject = await subjectOf(invocation, command);

@@ -9,21 +9,21 @@ const KILLS_MAX = 100;
 export function declareChaos(root: Root, carry: Carry): void {
   root
     .command("chaos")
-    .summary("kill a flow at chosen moments, and see what runs again")
+    .summary("test how a flow survives kills")
     .description(
-      "Runs a flow of this project on this machine, without a server: kills its process (SIGKILL) around completed tasks, goes on from what was kept, and compares results and executions with a run that was left alone. Exit code 1 when they tell of a fault.",
+      "Runs a flow of this project on this machine, without a server. Kills its process (SIGKILL) around completed tasks and resumes it. Compares results and executions with a run without kills. The exit code is 1 if there is a fault.",
     )
     .argument("<flow>", "a deployment of a flow in towpath.config.ts")
     .addOption(parameterOption())
     .option(
       "--answer <name=value>",
-      "what comes when the flow waits: a question's title or an event's name (and its key), =, and JSON or text; once for each",
+      "answer a wait of the flow: a question's title or an event's name (and key), =, then JSON or text; may be repeated",
       gather,
     )
-    .option("--runs <count>", "how many runs are disturbed", countUpTo(RUNS_MAX), 5)
-    .option("--kills <count>", "how often each of them is killed at most", countUpTo(KILLS_MAX), 3)
-    .option("--seed <number>", "chooses the moments; the same seed, the same moments", wholeNumber)
-    .option("--project <dir>", "the project's folder")
+    .option("--runs <count>", "run the flow this often with kills", countUpTo(RUNS_MAX), 5)
+    .option("--kills <count>", "kill each run at most this often", countUpTo(KILLS_MAX), 3)
+    .option("--seed <number>", "choose the moments; the same seed gives the same moments", wholeNumber)
+    .option("--project <dir>", "use the project in this folder")
     .action((flow, { param: given, answer: answers = [], ...options }, command) =>
       carry(command, (invocation) =>
         chaos(invocation, { flow, given, answers, ...options, seed: options.seed, project: options.project }),

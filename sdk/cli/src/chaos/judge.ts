@@ -3,28 +3,28 @@ import type { JournalLine } from "towpath/test";
 type TaskRecord = Extract<JournalLine["record"], { type: "task" }>;
 type Outcome = Extract<JournalLine["record"], { type: "outcome" }>;
 
-/** What one run's journal says of the calls of one task. */
+/** The calls of one task in one run's journal. */
 export interface TaskCount {
   readonly name: string;
-  /** Calls, told apart by their paths. */
+  /** The number of calls, by path. */
   readonly calls: number;
-  /** How often its function was called over all attempts, retries within one aside. */
+  /** How often its function was called in all attempts, without retries inside an attempt. */
   readonly executions: number;
-  /** Executions that a kill cut off, so that another is expected. */
+  /** Executions that a kill interrupted. Each explains one more. */
   readonly inFlight: number;
-  /** Executions whose result was not kept, so that each further attempt runs them again. */
+  /** Executions whose result was not kept. Each further attempt repeats them. */
   readonly notKept: number;
 }
 
-/** One run, as its journal tells it. */
+/** One run, from its journal. */
 export interface JudgedRun {
   readonly tasks: readonly TaskCount[];
   readonly completed: number;
   readonly outcome: string | null;
-  /** What it waits for if it is suspended: the paths. */
+  /** The paths of its waits if it is suspended. */
   readonly waits: readonly string[];
   readonly error: string | null;
-  /** Where the flow's result is kept; null if it has none. */
+  /** The flow's result, or null. */
   readonly result: { readonly uri: string; readonly sha256: string } | null;
 }
 
@@ -35,7 +35,7 @@ function endOf({ move, result }: TaskRecord): End {
   return move === "begin" || move === "retry" ? "cut" : "other";
 }
 
-/** How each execution ended, by task, path and attempt. */
+/** The end of each execution, by task, path and attempt. */
 function executionsIn(lines: readonly JournalLine[]): Map<string, Map<string, End[]>> {
   const ends = new Map<string, { record: TaskRecord; end: End }>();
   for (const { attempt, record } of lines) {
@@ -63,7 +63,7 @@ function countOf(name: string, paths: ReadonlyMap<string, readonly End[]>): Task
   };
 }
 
-/** Reads what a run did from its journal. */
+/** Reads a run from its journal. */
 export function judgeRun(lines: readonly JournalLine[]): JudgedRun {
   const outcome = lines.map(({ record }) => record).findLast((one): one is Outcome => one.type === "outcome");
   const held = lines.filter(({ record }) => record.type === "task" && record.move === "complete");
@@ -77,19 +77,19 @@ export function judgeRun(lines: readonly JournalLine[]): JudgedRun {
   };
 }
 
-/** One task over all disturbed runs. */
+/** One task in all runs with kills. */
 export interface TaskVerdict {
   readonly task: string;
   readonly calls: number;
   readonly executions: number;
-  /** As many as without kills, and one more for each that a kill cut off or whose result is not kept. */
+  /** As many as without kills, plus one for each that a kill interrupted or whose result was not kept. */
   readonly expectedAtMost: number;
-  /** Executions that a kill cut off. */
+  /** Executions that a kill interrupted. */
   readonly cut: number;
   readonly verdict: "ok" | "not kept" | "too often";
 }
 
-/** Compares disturbed runs with one that was left alone. */
+/** Compares runs with kills with a run without kills. */
 export function judgeTasks(
   undisturbed: Pick<JudgedRun, "tasks">,
   disturbed: readonly Pick<JudgedRun, "tasks">[],

@@ -3,7 +3,7 @@ import type { JournalledAttempt } from "towpath/test";
 /** When a process is killed. */
 export type Kill = NonNullable<JournalledAttempt["kill"]>;
 
-/** Numbers in [0, 1) that a seed reproduces (mulberry32). */
+/** Reproducible random numbers in [0, 1) (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -15,9 +15,9 @@ export function seeded(seed: number): () => number {
 }
 
 /**
- * When to kill next: at one of the tasks that are left, so chosen that the kills to come find some too. Half of them fall
- * between a task's effects and the record of its completion: the worst moment there is.
- * @returns null when nothing is left to kill at.
+ * Chooses the next kill at one of the remaining tasks, and leaves some tasks for later kills. Half of the kills fall
+ * between a task's effects and the record of its completion, the worst moment.
+ * @returns Null if no task is left.
  */
 export function nextKill(random: () => number, args: { left: number; kills: number }): Kill | null {
   if (args.left <= 0 || args.kills <= 0) return null;

@@ -12,7 +12,7 @@ import type { AttemptFile } from "./attempt.ts";
 import { type JudgedRun, judgeRun } from "./judge.ts";
 import { type Kill, nextKill } from "./kills.ts";
 
-/** How much of a child's output is kept for the case that it breaks, characters. */
+/** The most output of a child that is kept for messages, characters. */
 const TAIL_CHARS = 4_000;
 
 /** What is run, and where. */
@@ -21,21 +21,21 @@ export interface Subject {
   readonly module: string;
   readonly export: string;
   readonly parameters: unknown;
-  /** Variables of its processes. */
+  /** The environment of its processes. */
   readonly env: Readonly<Record<string, string>>;
   readonly scheduledAt: string;
-  /** What comes for what the flow waits for, by a question's title or an event's name. */
+  /** Answers to the flow's waits, by a question's title or an event's name. */
   readonly answers: { readonly [name: string]: Json };
 }
 
-/** A run and the kills that it went through. */
+/** A run and its kills. */
 export interface Round extends Omit<JudgedRun, "result"> {
   readonly kills: readonly Kill[];
-  /** The flow's result as text to compare; null if it has none. */
+  /** The flow's result as text, or null. */
   readonly result: string | null;
 }
 
-/** What a ref means is what it was made of; where that is kept is another place in each run. */
+/** A ref is compared by its content, because its location differs between runs. */
 function withoutPlaces(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("uri" in value) || !("sha256" in value)) return value;
   return { ...value, uri: "" };
@@ -77,31 +77,31 @@ async function runChild(invocation: Invocation, subject: Subject, path: string):
 function checkEnd(ended: Ended, kill: Kill | null): void {
   if (ended.code === 0 || (kill !== null && ended.signal === "SIGKILL")) return;
   const how = ended.signal === null ? `exit code ${ended.code}` : ended.signal;
-  throw new Failure(`The flow's process ended by itself (${how}).`, {
+  throw new Failure(`The flow's process ended unexpectedly (${how}).`, {
     exit: "failed",
     code: "process-ended",
     next: ended.tail.trim().split("\n").slice(-10),
   });
 }
 
-/** A suspended run goes on unless nobody answers anything that it waits for. @throws Failure that names what it asks. */
+/** Checks that a wait of a suspended run has an answer. @throws Failure that names its waits. */
 function checkAnswered(journal: string, subject: Subject, waits: readonly string[]): void {
   const asked = readAsked(journal).filter(({ path }) => waits.includes(path));
   const isAnswered = ({ kind, name }: (typeof asked)[number]) =>
     kind === "for" || kind === "until" || Object.hasOwn(subject.answers, name);
   if (asked.length === 0 || asked.some(isAnswered)) return;
   const names = asked.map(({ name }) => `"${name}"`).join(", ");
-  throw new Failure(`The flow waits for ${names}, and nothing answers.`, {
+  throw new Failure(`The flow waits for ${names}, and no answer was given.`, {
     exit: "invalidInput",
     code: "nothing-answers",
-    next: asked.map(({ name }) => `give an answer, as JSON or text: --answer "${name}=true"`),
+    next: asked.map(({ name }) => `give an answer as JSON or text, such as --answer "${name}=true"`),
   });
 }
 
 /**
- * Runs a flow to its end in processes of its own, each but the last of which is killed (`SIGKILL`) on the way or suspended.
- * @param args.completions How many tasks complete in an undisturbed run; null for that run itself.
- * @throws Failure when a process ends in another way than it was told to, and when it waits for what nothing answers.
+ * Runs a flow until it ends, in child processes. Each process but the last is killed (`SIGKILL`) or suspends.
+ * @param args.completions How many tasks complete without kills. Null for the run without kills.
+ * @throws Failure if a process ends unexpectedly, or waits for something without an answer.
  */
 export async function runRound(
   invocation: Invocation,

@@ -6,16 +6,24 @@ import { seedDemo } from "./seed.ts";
 export function declareDemo(root: Root, carry: Carry): void {
   root
     .command("demo")
-    .summary("a workspace to look around in")
-    .description("Fills a workspace with invented history, to look around in and to measure with.")
+    .summary("fill a workspace with demo data")
+    .description("Fills a workspace with generated demo data.")
     .command("seed")
     .description(
-      "Fills the workspace of the control plane on this machine with twelve weeks of invented history: 14 deployments with schedules, 100,000 runs, one of them with 10,000 tasks and one with 1,000,000 lines of log, and runs that go on, wait and sleep. It writes past the API, so it needs the control plane's state folder, and a key that may run things. A workspace that is not empty is only filled if you say so. It takes some minutes.",
+      "Fills the workspace of the control plane on this machine with twelve weeks of generated history: 14 deployments with schedules and 100,000 runs, in all states. One run has 10,000 tasks, and one has 1,000,000 log lines. The command writes to the database directly, so it needs the control plane's state folder and a key that may start runs. It asks before it fills a workspace that is not empty. It takes some minutes.",
     )
-    .option("--seed <number>", "the same number makes the same history, up to now", wholeNumber, 1)
-    .option("--small", "some of everything, in seconds: twelve days, for tests")
-    .option("--stay", "then play its workers until Ctrl-C: they take what comes, and stop what is cancelled")
-    .option("-y, --yes", "fill a workspace that is not empty, without asking")
+    .option(
+      "--seed <number>",
+      "choose the random data; the same number gives the same history",
+      wholeNumber,
+      1,
+    )
+    .option("--small", "create only twelve days of history, in seconds")
+    .option(
+      "--stay",
+      "then simulate the demo's workers until Ctrl-C: they run new runs and stop cancelled ones",
+    )
+    .option("-y, --yes", "fill a workspace that is not empty without asking")
     .addHelpText("after", "\nExamples:\n  $ towpath demo seed\n  $ towpath demo seed --small --seed 7")
     .action(({ seed, small, stay, yes }, command) =>
       carry(command, (invocation) =>

@@ -8,11 +8,11 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 
-/** What is asked for with `towpath demo seed`. */
+/** The arguments of `towpath demo seed`. */
 export interface SeedOptions {
   readonly seed: number;
   readonly small: boolean;
-  /** Whether its workers are played afterwards, until somebody stops us. */
+  /** Whether its workers are simulated afterwards, until Ctrl-C. */
   readonly stay: boolean;
   /** Whether a workspace that is not empty is filled without asking. */
   readonly yes: boolean;
@@ -25,18 +25,18 @@ const Event = z.union([
   z.object({ fault: z.looseObject({ message: z.string() }) }),
 ]);
 
-/** Only who holds the control plane's own folder, on its machine, may write past its API. */
+/** Only a user with access to the control plane's folder may write to its database. */
 async function ownFolder(invocation: Invocation): Promise<StateFolder> {
   const { url } = await invocation.connect();
   const folder = await invocation.folder();
   const server = await readServerFile(folder);
   if (server?.url.replace(/\/+$/, "") === url) return folder;
-  throw new Failure(`${url} is not the control plane of ${folder.control}.`, {
+  throw new Failure(`The control plane at ${url} does not use the state folder ${folder.control}.`, {
     exit: "configuration",
     code: "not-ours",
     next: [
-      "the demo is written into its database: run this on its machine, where its state folder is",
-      "name the folder with --state DIR; `towpath dev` starts a control plane here",
+      "the demo is written into the database: run this on the control plane's machine",
+      "give its state folder with --state DIR, or start a control plane here with `towpath dev`",
     ],
   });
 }
@@ -44,14 +44,14 @@ async function ownFolder(invocation: Invocation): Promise<StateFolder> {
 async function workspaceOf(client: Client): Promise<string> {
   const { key, workspace } = await client.getMe();
   if (key.role !== "viewer") return workspace.id;
-  throw new Failure(`The key "${key.name}" may only read.`, {
+  throw new Failure(`The key "${key.name}" has no permission to start runs.`, {
     exit: "notPermitted",
     code: "forbidden",
-    next: ["an admin makes one that may run things: `towpath key create NAME --role operator`"],
+    next: ["an admin creates one that has: `towpath key create NAME --role operator`"],
   });
 }
 
-/** What is in a workspace by now, in words; null when there is nothing. */
+/** What a workspace contains, in words. Null if it is empty. */
 async function contentOf(client: Client): Promise<string | null> {
   const [deployments, runs] = await Promise.all([
     client.listDeployments({ query: { limit: 200 } }),
@@ -59,10 +59,10 @@ async function contentOf(client: Client): Promise<string | null> {
   ]);
   const demo = deployments.items.find(({ name }) => name === "web-events");
   if (demo !== undefined)
-    throw new Failure("The demo is already in this workspace.", {
+    throw new Failure("This workspace already contains the demo.", {
       exit: "invalidInput",
       code: "already-there",
-      next: ["begin with a fresh state folder to make it again: `towpath dev --state DIR`"],
+      next: ["to create it again, start with a new state folder: `towpath dev --state DIR`"],
     });
   const parts = [
     ...(deployments.items.length > 0 ? [`${deployments.items.length} deployments`] : []),
@@ -73,17 +73,17 @@ async function contentOf(client: Client): Promise<string | null> {
 
 async function mayFill(invocation: Invocation, content: string): Promise<boolean> {
   if (!process.stdin.isTTY || !invocation.output.live)
-    throw new Failure(`The workspace has ${content}; the demo would stand among them.`, {
+    throw new Failure(`The workspace already has ${content}.`, {
       exit: "usage",
       code: "not-empty",
-      next: ["say --yes to fill it all the same", "nothing of the demo can be taken out again"],
+      next: ["add --yes to fill it anyway", "the demo cannot be removed again"],
     });
   const { confirm } = await import("@clack/prompts");
-  const message = `The workspace has ${content}. Fill it with the demo, which cannot be taken out again?`;
+  const message = `The workspace has ${content}. Add the demo? It cannot be removed again.`;
   return (await confirm({ message, initialValue: false })) === true;
 }
 
-/** Runs the program to its end. @param args.onSeeded called once all is there; the program may stay afterwards. */
+/** Runs the program until it ends. @param args.onSeeded Called once all data is written; the program may go on afterwards. */
 async function runProgram(
   invocation: Invocation,
   options: {
@@ -96,11 +96,11 @@ async function runProgram(
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...invocation.config.environment, TOWPATH_STATE_DIR: options.folder.control },
   });
-  // At a terminal Ctrl-C reaches the child as well; we stay until it has let go.
+  // At a terminal Ctrl-C also reaches the child. We wait until it has ended.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
   process.on("SIGTERM", () => child.kill());
   let isSeeded = false;
-  let fault = "it ended without a word";
+  let fault = "the program ended without a message";
   for await (const line of createInterface({ input: child.stdout })) {
     const event = Event.parse(JSON.parse(line));
     if ("told" in event) invocation.output.line(`  ${invocation.output.style.green("✓")} ${event.told}`);
@@ -110,10 +110,10 @@ async function runProgram(
     } else fault = event.fault.message;
   }
   if (isSeeded) return;
-  throw new Failure(`The demo was not made: ${fault}`, {
+  throw new Failure(`The demo could not be created: ${fault}`, {
     exit: "internal",
     code: "demo-failed",
-    next: ["what was made stays; begin again with a fresh state folder"],
+    next: ["what was written stays; to try again, start with a new state folder"],
   });
 }
 
@@ -125,7 +125,7 @@ export async function seedDemo(invocation: Invocation, options: SeedOptions): Pr
   const workspaceId = await workspaceOf(client);
   const content = await contentOf(client);
   if (content !== null && !options.yes && !(await mayFill(invocation, content))) return EXIT.ok;
-  output.line("Filling the workspace with twelve weeks of invented history…");
+  output.line("Filling the workspace with twelve weeks of generated history…");
   const startedMs = clock.nowMs();
   const args = [
     "--workspace",
@@ -138,11 +138,11 @@ export async function seedDemo(invocation: Invocation, options: SeedOptions): Pr
   const onSeeded = (seeded: z.infer<typeof Seeded>) => {
     const tookMs = clock.nowMs() - startedMs;
     output.data({ ...seeded, tookMs });
-    output.line(`${seeded.runs.toLocaleString("en")} runs in ${Math.round(tookMs / 1000)} s.`);
+    output.line(`Created ${seeded.runs.toLocaleString("en")} runs in ${Math.round(tookMs / 1000)} s.`);
     output.next("`towpath open` signs a browser in");
-    output.next(`\`towpath open ${seeded.wideRun}\` shows the run of very many tasks`);
-    output.next(`\`towpath open ${seeded.longLog}\` shows the very long log`);
-    if (options.stay) output.line("Its workers are played until you press Ctrl-C.");
+    output.next(`\`towpath open ${seeded.wideRun}\` opens the run with the most tasks`);
+    output.next(`\`towpath open ${seeded.longLog}\` opens the run with the longest log`);
+    if (options.stay) output.line("The demo's workers are simulated until you press Ctrl-C.");
   };
   await runProgram(invocation, { folder, args, onSeeded });
   return EXIT.ok;

@@ -8,8 +8,8 @@ import { isOwnPackage } from "./own-packages.ts";
 import { namespaceOfZod } from "./zod-import.ts";
 
 /**
- * Packages written for CommonJS call `require`, which an ES module does not have. The odd name keeps clear of the
- * flow's own `require`, which authors declare in the same way.
+ * CommonJS packages call `require`, which an ES module does not have. The unusual name avoids a conflict with the
+ * flow's own `require`.
  */
 const BANNER = [
   'import { createRequire as __towpathCreateRequire } from "node:module";',
@@ -19,13 +19,13 @@ const BANNER = [
 /** Bundled flow modules. */
 export interface Bundle {
   readonly files: readonly CodeFile[];
-  /** Where each source module (relative to the project, with `/`) went. */
+  /** The bundled path of each source module (relative to the project, with `/`). */
   readonly modules: ReadonlyMap<string, string>;
-  /** Native addons that the flows import, and packages that load one by themselves: a bundle cannot carry them. */
+  /** Native addons that the flows import, and packages that load one. A bundle cannot contain them. */
   readonly natives: readonly string[];
 }
 
-/** The SDK and zod come from the CLI's own installation where the project has none; see `lendOwnPackages`. */
+/** If the project has no SDK or zod, the CLI's own are used; see `lendOwnPackages`. */
 const lendPackages: Plugin = {
   name: "lend-packages",
   setup(hooks) {
@@ -48,7 +48,7 @@ function describe(failure: unknown): readonly string[] {
     });
 }
 
-/** Whether Node takes a `.js` file of a project for an ES module. A project without a manifest is left to Node. */
+/** Whether Node treats a project's `.js` files as ES modules. Without a manifest Node decides. */
 async function areModulesByDefault(root: string): Promise<boolean> {
   const text = await readIfThere(join(root, "package.json"));
   if (text === null) return true;
@@ -64,10 +64,10 @@ function asCode(output: OutputFile, root: string): CodeFile {
 }
 
 /**
- * Bundles flow modules with all they import, the SDK included, as ES modules whose paths follow the sources'. Shared
- * code goes to `chunks/`. The same sources give the same bytes wherever the project lies.
+ * Bundles flow modules with all their imports, including the SDK, as ES modules with the paths of their sources. Shared
+ * code goes to `chunks/`. The same sources give the same bytes in any folder.
  * @param modules Relative to the project, with `/`.
- * @throws Failure naming file and line.
+ * @throws Failure that names file and line.
  */
 export async function bundleModules(root: string, modules: readonly string[]): Promise<Bundle> {
   if (modules.length === 0) return { files: [], modules: new Map(), natives: [] };
@@ -84,10 +84,10 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     platform: "node",
     target: "node22.18",
     splitting: true,
-    // Where the project's other files are CommonJS by their manifest, the ending says what these are.
+    // If the project's manifest says CommonJS, the file extension marks these files as ES modules.
     outExtension: (await areModulesByDefault(root)) ? {} : { ".js": ".mjs" },
     sourcemap: "linked",
-    // Maps say file and line; what stands there is in the project's own files, beside the bundle.
+    // Source maps without contents: the project's own files lie next to the bundle.
     sourcesContent: false,
     entryNames: "[dir]/[name]",
     chunkNames: "chunks/[name]-[hash]",
@@ -115,7 +115,7 @@ export async function bundleModules(root: string, modules: readonly string[]): P
   };
 }
 
-/** Starts the bundler's own process, which the first bundle would wait for. */
+/** Starts the bundler's process ahead, so that the first bundle does not wait for it. */
 export async function warmBundler(): Promise<void> {
   await transform("");
 }

@@ -11,28 +11,28 @@ export interface CodeFile {
 /** The files of a project's code, sorted by path, each path once. */
 export type CodeTree = readonly CodeFile[];
 
-/** What a project's code may hold. */
+/** The limits of a project's code. */
 export const CODE_LIMITS = {
   files: 10_000,
   fileBytes: 64 * 1024 * 1024,
   totalBytes: 256 * 1024 * 1024,
-  /** Folders below the project's. */
+  /** The deepest folder. */
   depth: 32,
 } as const;
 
-/** The failure to show when a project's code is larger than code may be. */
-export function tooMuchCode(what: string, place: string): Failure {
-  return new Failure(`The project's code ${what} (${place}).`, {
+/** The failure if a project's code exceeds a limit. */
+export function tooMuchCode(what: string, where: string): Failure {
+  return new Failure(`The project's code ${what} (${where}).`, {
     exit: "configuration",
     code: "too-much-code",
-    next: ["name what belongs to the code with `files: [...]` in towpath.config.ts; data does not"],
+    next: ["list the files that belong to the code with `files: [...]` in towpath.config.ts; leave out data"],
   });
 }
 
 /**
- * Puts files together; of two with one path the later wins. Sorted by code units, so that the same files give the same
+ * Joins files. Of two files with one path the later wins. Sorts by code units, so that the same files give the same
  * tree on every machine.
- * @throws Failure when they are more or larger than `CODE_LIMITS`.
+ * @throws Failure if they exceed `CODE_LIMITS`.
  */
 export function codeTree(files: Iterable<CodeFile>): CodeTree {
   const byPath = new Map<string, CodeFile>();

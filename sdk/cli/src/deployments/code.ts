@@ -14,17 +14,17 @@ import { taskVersions } from "./tasks/task-versions.ts";
 /** A project's code, ready to be pushed. */
 export interface ProjectCode {
   readonly tree: CodeTree;
-  /** Where each flow's source module went in the tree. */
+  /** The path of each flow's source module in the tree. */
   readonly modules: ReadonlyMap<string, string>;
   /** The versions of the tasks that each flow's source module reaches. */
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
-  /** The tasks that each flow's source module calls in other pools. */
+  /** The remote tasks of each flow's source module. */
   readonly remote: ReadonlyMap<string, RemoteUses>;
-  /** What the author should know. */
+  /** Warnings for the author. */
   readonly warnings: readonly string[];
 }
 
-/** What the flows read of their stage. With the code, since the control plane has no use for it. */
+/** The stage's data for the flows. It travels with the code, because the control plane does not need it. */
 function stageFiles({ stage }: Project): CodeFile[] {
   if (stage === null) return [];
   const text = `${JSON.stringify({ stage: stage.name, resources: stage.resources, pools: stage.pools }, null, 2)}\n`;
@@ -48,7 +48,7 @@ export async function buildCode(
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
     ...bundle.natives.map(
       (name) =>
-        `${name} has native code, which no bundle can carry, so the flow will not find it; a command deployment can use what is installed on the worker's machine`,
+        `${name} contains native code, which cannot be bundled, so the flow will not find it; use a command deployment, which can use packages installed on the worker's machine`,
     ),
   ];
   const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
@@ -57,7 +57,7 @@ export async function buildCode(
   return { tree, modules: bundle.modules, tasks, remote, warnings };
 }
 
-/** Code that cannot be taken apart is no reason not to deploy it: any change of it is then one of all its tasks. */
+/** If a flow's code cannot be analysed, it is deployed all the same. Then any change counts as a change of all its tasks. */
 async function versionsOf(root: string, module: string) {
   try {
     const outlines = await readOutlines(root, module);
@@ -65,12 +65,12 @@ async function versionsOf(root: string, module: string) {
   } catch (failure) {
     if (failure instanceof Failure) throw failure;
     const [reason = ""] = String(failure instanceof Error ? failure.message : failure).split("\n");
-    const warning = `${module}: which task uses what cannot be told, so a rerun takes over results only as long as no code changes (${reason})`;
+    const warning = `${module}: the code of its tasks cannot be analysed, so a rerun reuses results only if no code has changed (${reason})`;
     return { module, tasks: {}, remote: new Map(), warning };
   }
 }
 
-/** The login of a git registry, with its password fetched from where the project says it is. */
+/** The login of a git registry, with the password from the source that the project names. */
 export async function loginOf(
   registry: Extract<Registry, { kind: "git" }>,
   environment: Readonly<Record<string, string | undefined>>,
@@ -80,15 +80,15 @@ export async function loginOf(
   const password = "env" in source ? environment[source.env] : (await readIfThere(source.file))?.trim();
   if (password) return { username: username ?? "towpath", password };
   const where = "env" in source ? `the variable ${source.env} is not set` : `${source.file} cannot be read`;
-  throw new Failure(`There is no password for the registry "${name}": ${where}.`, {
+  throw new Failure(`The password of the registry "${name}" is missing: ${where}.`, {
     exit: "configuration",
     code: "no-password",
-    next: ["set it and deploy again"],
+    next: ["set it, then deploy again"],
   });
 }
 
 /**
- * Pushes code to the project's registry, or only computes its digest.
+ * Pushes code to the project's registry, or only computes the digest.
  * @returns The digest that pins it.
  */
 export async function pushCode(

@@ -9,24 +9,24 @@ import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.t
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
 
-/** What `towpath deploy` is asked for. */
+/** The arguments of `towpath deploy`. */
 export interface DeployCommand {
   readonly names: readonly string[];
   readonly project: string | undefined;
   readonly stage: string | undefined;
   readonly plan: boolean;
-  /** Whether to begin only at the first line of standard input, as whoever loads us ahead of time asks. */
+  /** Whether to wait for the first line of standard input, for a parent that starts us ahead. */
   readonly whenTold: boolean;
 }
 
-/** Loads what can be loaded before, and waits to be told to begin. @throws Failure when whoever would say so is gone. */
+/** Loads modules ahead and waits for the start signal. @throws Failure if the parent is gone. */
 async function untilTold(root: string): Promise<void> {
   void Promise.allSettled([warmOwnPackages(root), warmBundler()]);
   for await (const chunk of process.stdin) if (String(chunk).includes("\n")) return;
-  throw new Failure("Nobody said to begin.", { exit: "interrupted" });
+  throw new Failure("The parent process ended before it gave the start signal.", { exit: "interrupted" });
 }
 
-/** The key to sign with: the file that the environment names, else the state folder's. @throws Failure without one. */
+/** The signing key: from the file in the environment, else from the state folder. @throws Failure if there is none. */
 async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
   const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
   const key = await readSigningKey(path);
@@ -35,8 +35,8 @@ async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Pro
     exit: "configuration",
     code: "no-signing-key",
     next: [
-      "`towpath key signing create` makes one; give its public half to your workers",
-      "or name an existing one with TOWPATH_SIGNING_KEY_FILE",
+      "create one with `towpath key signing create`, and give its public half to your workers",
+      "or use an existing one with TOWPATH_SIGNING_KEY_FILE",
     ],
   });
 }
@@ -48,7 +48,7 @@ function shortDigest(digest: string): string {
 function changeText({ status, version, changed }: DeployOutcome): string {
   if (status === "unchanged") return "";
   if (changed !== null) return changed.join(", ");
-  return version === 1 ? "new" : "signed with another key before";
+  return version === 1 ? "new" : "signed with another key";
 }
 
 function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
@@ -68,7 +68,7 @@ function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
   ];
 }
 
-/** Prints what a deploy did: a table for people, the whole report for programs. */
+/** Prints a deploy's results: a table, or the whole report as JSON. */
 export function printDeploy(output: Output, report: DeployReport): void {
   output.data(report);
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
@@ -92,6 +92,6 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const [first] = report.outcomes;
   if (plan && report.outcomes.every(({ status }) => status === "unchanged"))
     invocation.output.line("Nothing would change.");
-  else if (plan) invocation.output.next(`\`${["towpath deploy", ...names].join(" ")}\` does so`);
-  else if (first) invocation.output.next(`\`towpath run ${first.deployment} --watch\` runs it`);
+  else if (plan) invocation.output.next(`\`${["towpath deploy", ...names].join(" ")}\` applies this plan`);
+  else if (first) invocation.output.next(`\`towpath run ${first.deployment} --watch\` starts a run`);
 }

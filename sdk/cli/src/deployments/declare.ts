@@ -7,26 +7,23 @@ import { init } from "./init.ts";
 export function declareDeployments(root: Root, carry: Carry): void {
   root
     .command("init")
-    .summary("make a small project")
+    .summary("create a small project")
     .description(
-      "Makes a small project: a flow, its configuration, types, and what git should ignore. Overwrites nothing; adds to a package.json that is there.",
+      "Creates a small project: a flow, its configuration, types and a .gitignore. Overwrites nothing. Adds what is missing to an existing package.json.",
     )
-    .argument("[dir]", "folder of the project", ".")
+    .argument("[dir]", "the project's folder", ".")
     .action((dir, _, command) => carry(command, (invocation) => init(invocation, dir)));
   root
     .command("deploy")
-    .summary("push code and register signed versions")
+    .summary("push code and register new versions")
     .description(
       "Bundles the project's flows, pushes the code to your registry, then signs and registers a new version of each deployment that changed. The control plane receives the signed specs and nothing else.",
     )
-    .argument("[name...]", "deployments to register (all of the project's, if none is named)")
-    .option("--project <dir>", "folder with towpath.config.ts", ".")
-    .option(
-      "--stage <name>",
-      "deploy for one of the project's stages, with its pool, variables and resources",
-    )
-    .option("--plan", "only say what would change")
-    .addOption(new Option("--when-told", "begin at the first line of standard input").hideHelp())
+    .argument("[name...]", "register only these deployments (default: all of the project)")
+    .option("--project <dir>", "use the project in this folder", ".")
+    .option("--stage <name>", "deploy for this stage of the project, with its pool, variables and resources")
+    .option("--plan", "show what would change, and change nothing")
+    .addOption(new Option("--when-told", "start at the first line of standard input").hideHelp())
     .addHelpText("after", "\nExamples:\n  $ towpath deploy\n  $ towpath deploy flights --plan")
     .action((names, options, command) =>
       carry(command, (invocation) =>

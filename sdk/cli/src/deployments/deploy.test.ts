@@ -177,7 +177,7 @@ describe("what was registered is compared with what would be", () => {
     const failure = await caught(here.deploy(undefined, { deployments: [first, second] }));
     expect(failure).toMatchObject({
       code: "pool-not-found",
-      message: '"other" is to run in the pool "locl", which does not exist.',
+      message: 'The pool "locl" of "other" does not exist.',
       next: expect.arrayContaining(['did you mean "local"?']),
     });
     expect(here.plane.registered).toEqual([]);
@@ -220,7 +220,7 @@ test("what no worker of its pool could hold is deployed with a warning", async (
   };
   expect(await warnings({ cpu: 4 })).toEqual([]);
   expect(await warnings({ cpu: 8 })).toEqual([
-    '"train" needs 8 CPUs; the workers of pool "local" have at most 4: its runs wait until one comes that has it.',
+    '"train" needs 8 CPUs; the workers of pool "local" have at most 4. Its runs wait until a larger worker is online.',
   ]);
 });
 
@@ -248,7 +248,7 @@ test("a task in another pool that no worker there could hold is deployed with a 
   const deployments = [{ ...one, entry }];
   const request = { project: { ...project, deployments }, names: [], client, plan: false, key };
   expect((await deployProject(invocation, request)).warnings).toEqual([
-    '"train: deploy-test-fit" needs 64 CPUs; the workers of pool "local" have at most 4: its runs wait until one comes that has it.',
+    '"train: deploy-test-fit" needs 64 CPUs; the workers of pool "local" have at most 4. Its runs wait until a larger worker is online.',
   ]);
 });
 

@@ -10,17 +10,17 @@ import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
 
-/** How often a registration that lost a race for its version number is made again. */
+/** How often a registration is repeated after a conflict about its version number. */
 const CONFLICTS_MAX = 5;
 
-/** What became of one deployment. */
+/** The result of one deployment. */
 export interface DeployOutcome {
   readonly deployment: string;
   readonly version: number;
   readonly status: "registered" | "unchanged" | "planned";
   readonly digest: string;
   readonly keyId: string;
-  /** The fields that differ from the version before; null when that one was signed with another key. */
+  /** The fields that differ from the previous version. Null if that was signed with another key. */
   readonly changed: readonly string[] | null;
 }
 
@@ -31,11 +31,11 @@ export interface DeployRequest {
   readonly names: readonly string[];
   readonly client: Client;
   readonly key: SigningKey;
-  /** Only says what would change: pushes nothing, registers nothing. */
+  /** Only shows what would change: pushes and registers nothing. */
   readonly plan: boolean;
 }
 
-/** What a deploy did. */
+/** The result of a deploy. */
 export interface DeployReport {
   readonly outcomes: readonly DeployOutcome[];
   readonly warnings: readonly string[];
@@ -56,8 +56,8 @@ async function latestOf(client: Client, name: string): Promise<Deployment | null
 }
 
 /**
- * The spec of the latest version, if it was signed with this key. The control plane only keeps it: it is believed when
- * the signature is ours and it says itself to be that version of that deployment.
+ * The spec of the latest version, if it was signed with this key. The control plane is not trusted: the signature must be
+ * ours, and the spec must be for that version of that deployment.
  */
 async function registered(
   args: Registration,
@@ -106,7 +106,7 @@ async function register(args: Registration, deployment: ProjectDeployment): Prom
   }
 }
 
-/** The deployments asked for. @throws Failure for a name that the project does not have. */
+/** The chosen deployments. @throws Failure for a name that the project does not have. */
 function chosen(project: Project, names: readonly string[]): readonly ProjectDeployment[] {
   const known = project.deployments.map(({ settings }) => settings.deployment);
   const unknown = names.find((name) => !known.includes(name));
@@ -114,14 +114,14 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
     throw new Failure(`The project has no deployment "${unknown}".`, {
       exit: "notFound",
       code: "deployment-not-found",
-      next: [`towpath.config.ts has: ${known.join(", ")}`],
+      next: [`deployments in towpath.config.ts: ${known.join(", ")}`],
     });
   return project.deployments.filter(
     ({ settings }) => names.length === 0 || names.includes(settings.deployment),
   );
 }
 
-/** Checks, before anything is pushed or registered, that the pools are there. @throws Failure that names what wants it. */
+/** Checks that the pools exist, before anything is pushed or registered. @throws Failure that names the missing pool. */
 async function checkPools(
   client: Client,
   args: { deployments: readonly ProjectDeployment[] } & Pick<SpecGround, "remote" | "pools">,
@@ -137,13 +137,13 @@ async function checkPools(
       const failure = toFailure(thrown);
       if (failure.code !== "pool-not-found") throw thrown;
       const { exit, code, next } = failure;
-      const message = `"${deployment}" is to run in the pool "${pool}", which does not exist.`;
+      const message = `The pool "${pool}" of "${deployment}" does not exist.`;
       throw new Failure(message, { exit, code, next: [...next, "nothing was registered"], cause: thrown });
     });
   }
 }
 
-/** Registers one deployment after another. @throws Failure that also says which were registered before it. */
+/** Registers the deployments one by one. @throws Failure that names those already registered. */
 async function registerAll(
   args: Registration,
   deployments: readonly ProjectDeployment[],
@@ -157,7 +157,7 @@ async function registerAll(
       if (done.length === 0) throw thrown;
       const { message, exit, code, faults, next } = toFailure(thrown);
       const names = done.map((one) => `${one.deployment} v${one.version}`).join(", ");
-      const all = [...next, `registered before that: ${names}`];
+      const all = [...next, `already registered: ${names}`];
       throw new Failure(`${deployment.settings.deployment}: ${message}`, {
         exit,
         code,
@@ -170,7 +170,7 @@ async function registerAll(
   return outcomes;
 }
 
-/** What its tasks in other pools need there. */
+/** The compute that remote tasks need. */
 function wantingTasks(
   deployment: ProjectDeployment,
   ground: Pick<SpecGround, "remote" | "pools">,
@@ -207,6 +207,6 @@ export async function deployProject(
   const outcomes = await registerAll(registration, deployments);
   const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote, pools }));
   const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
-  const warnings = waiting.map((one) => `${one}: its runs wait until one comes that has it.`);
+  const warnings = waiting.map((one) => `${one}. Its runs wait until a larger worker is online.`);
   return { outcomes, warnings: [...code.warnings, ...warnings] };
 }

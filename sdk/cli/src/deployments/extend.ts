@@ -2,11 +2,11 @@ import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { IGNORED, projectManifest } from "./starter-files.ts";
 
-/** Which project is being made, and the file in hand. */
+/** The project, and the file to extend. */
 interface Place {
   readonly name: string;
   readonly path: string;
-  /** Where npm gets Towpath from, as a manifest says it. */
+  /** Towpath's dependency specifier for a manifest. */
   readonly towpath: string;
 }
 
@@ -17,7 +17,7 @@ function isFields(value: unknown): value is Fields {
   return Fields.safeParse(value).success;
 }
 
-/** What is there, and after it what is only wanted; one level deep, which is as deep as a manifest's lists go. */
+/** Adds missing entries, one level deep, like the lists of a manifest. */
 function filledUp(present: Fields, wanted: Fields): Fields {
   const merged: Fields = { ...wanted, ...present };
   for (const [key, value] of Object.entries(wanted)) {
@@ -38,30 +38,30 @@ function parsed(text: string, path: string): Fields {
     throw new Failure(`${path} is not a JSON object.`, {
       exit: "configuration",
       code: "bad-manifest",
-      next: ["mend it, or give an empty folder: `towpath init my-flows`"],
+      next: ["correct it, or use an empty folder: `towpath init my-flows`"],
       cause,
     });
   }
 }
 
 /**
- * A package.json with all that a project needs; what it says already stays.
- * @param present Its text; null when there is none.
- * @throws Failure when it is no JSON object, or makes the project's modules CommonJS.
+ * Adds to a package.json what a project needs. Existing entries stay.
+ * @param present Its text. Null if there is none.
+ * @throws Failure if it is not a JSON object, or makes the project's modules CommonJS.
  */
 export function extendManifest(present: string | null, place: Place): string {
   const wanted = projectManifest(place);
   const own = present === null ? {} : parsed(present, place.path);
   if (own.type !== undefined && own.type !== wanted.type)
-    throw faulty(`${place.path} says "type": ${JSON.stringify(own.type)}; flows are ES modules.`, [
-      "`npm pkg set type=module`, then the same command again",
+    throw faulty(`${place.path} says "type": ${JSON.stringify(own.type)}, but flows are ES modules.`, [
+      "run `npm pkg set type=module`, then this command again",
     ]);
   const merged = filledUp(own, wanted);
   if (JSON.stringify(merged) === JSON.stringify(own)) return present ?? "";
   return `${JSON.stringify(merged, null, 2)}\n`;
 }
 
-/** A .gitignore with all that git should leave alone; what it says already stays. */
+/** Adds to a .gitignore what git should ignore. Existing lines stay. */
 export function extendIgnored(present: string | null, _: Place): string {
   const lines = new Set((present ?? "").split("\n").map((line) => line.trim()));
   const missing = IGNORED.filter((pattern) => !lines.has(pattern) && !lines.has(pattern.replace(/\/$/, "")));

@@ -3,7 +3,7 @@ import { Failure } from "../failure.ts";
 
 /** How long one call of git may take. */
 const GIT_TIMEOUT_MS = 120_000;
-/** How much of git's output is kept. */
+/** The most of git's output that is kept, characters. */
 const OUTPUT_CHARS_MAX = 16 * 1024 * 1024;
 
 /** One call of git. */
@@ -14,14 +14,14 @@ export interface GitCall {
   readonly input?: Iterable<Uint8Array | string>;
 }
 
-/** What a call left. */
+/** The result of a call. */
 export interface GitResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs git to its end with an argument array, never through a shell. @throws Failure when there is no git. */
+/** Runs git with an argument array, never through a shell. @throws Failure if git is not installed. */
 export function runGit(call: GitCall): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const child = spawn("git", call.args, {
@@ -46,7 +46,7 @@ export function runGit(call: GitCall): Promise<GitResult> {
       ),
     );
     child.once("close", (code) => resolve({ code, ...output }));
-    // git closes its input early when it fails; its own message is the better one.
+    // If git fails it closes its input early. Its own message is better than the write error.
     child.stdin.on("error", () => undefined);
     for (const part of call.input ?? []) child.stdin.write(part);
     child.stdin.end();

@@ -12,15 +12,15 @@ export interface GitTarget {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** For http(s) remotes with basic authentication. */
   readonly login?: { readonly username: string; readonly password: string } | undefined;
-  /** Makes the commit and tells its id, and pushes nothing. */
+  /** Creates the commit and returns its id, but pushes nothing. */
   readonly dryRun?: boolean;
 }
 
-/** How often a push that lost a race is made again. */
+/** How often a push is repeated after a conflict. */
 const PUSHES_MAX = 3;
 const IDENTITY = "Towpath <towpath@localhost> 0 +0000";
 
-/** Settings for one call, by environment and not by argument, so that a password shows in no list of processes. */
+/** Settings for one call, in the environment: arguments would show a password in the list of processes. */
 function settingsOf(target: GitTarget): Record<string, string | undefined> {
   const settings: [string, string][] = [
     ["core.hooksPath", "/dev/null"],
@@ -47,16 +47,16 @@ function gitFailure(what: string, target: GitTarget, stderr: string): Failure {
   return new Failure(`${what} ${withoutPassword(target.url)}.`, {
     exit: "unreachable",
     code: "git",
-    next: [...said.map((line) => `git: ${line.trim()}`), "check the address and that you may push there"],
+    next: [...said.map((line) => `git: ${line.trim()}`), "check the address and your permission to push"],
   });
 }
 
-/** An address that may be printed. */
+/** An address without its password, for messages. */
 export function withoutPassword(url: string): string {
   return url.replace(/(:\/\/[^/@:]*):[^/@]*@/, "$1:***@");
 }
 
-/** The commit as a stream for `git fast-import`: its own quoting, no shell, no file on disk. */
+/** The commit as a stream for `git fast-import`: without a shell or files on disk. */
 function* importStream(tree: CodeTree, args: { ref: string; parent: string | null; project: string }) {
   const message = `Code of ${args.project}\n`;
   yield `commit ${args.ref}\nauthor ${IDENTITY}\ncommitter ${IDENTITY}\n`;
@@ -64,7 +64,7 @@ function* importStream(tree: CodeTree, args: { ref: string; parent: string | nul
   if (args.parent !== null) yield `from ${args.parent}\n`;
   yield "deleteall\n";
   for (const { path, bytes, executable } of tree) {
-    // Git's C-style quoting: only these can end or change a quoted path.
+    // Git's C-style quoting: only these characters can end or change a quoted path.
     const quoted = path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
     yield `M ${executable ? "100755" : "100644"} inline "${quoted}"\ndata ${bytes.length}\n`;
     yield bytes;
@@ -89,7 +89,7 @@ async function treeIdOf(git: Git, commit: string): Promise<string> {
   return (await git(["rev-parse", "--verify", `${commit}^{tree}`])).stdout.trim();
 }
 
-/** One try: commit on top of the branch's tip and push. Null when somebody else pushed in between. */
+/** Commits on top of the branch's tip and pushes once. Null if somebody else pushed in between. */
 async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<string | null> {
   const { project } = target;
   const branch = `refs/heads/towpath/${project}`;
@@ -111,9 +111,9 @@ async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<str
 }
 
 /**
- * Pushes code to the branch `towpath/PROJECT` of a git remote, on top of what is there, from a repository made for the
- * purpose. Author and date are fixed: the same tree on the same parent is the same commit, and a tree that is already
- * the branch's tip is not committed again.
+ * Pushes code to the branch `towpath/PROJECT` of a git remote, on top of its tip, from a temporary repository. Author and date
+ * are fixed, so that the same tree on the same parent is the same commit. A tree that is already the branch's tip is not
+ * committed again.
  * @returns The commit's full id.
  */
 export async function pushToGit(tree: CodeTree, target: GitTarget): Promise<{ digest: string }> {
@@ -123,12 +123,12 @@ export async function pushToGit(tree: CodeTree, target: GitTarget): Promise<{ di
   try {
     const made = await git(["init", "--quiet", "--bare"]);
     if (made.code !== 0)
-      throw gitFailure("git cannot make a repository to push from to", target, made.stderr);
+      throw gitFailure("git cannot create a temporary repository to push to", target, made.stderr);
     for (let push = 0; push < PUSHES_MAX; push++) {
       const digest = await tryPush(git, target, tree);
       if (digest !== null) return { digest };
     }
-    throw gitFailure("Somebody else keeps pushing to", target, "");
+    throw gitFailure("The push failed several times, because somebody else is pushing to", target, "");
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -6,7 +6,7 @@ import { extendIgnored, extendManifest } from "./extend.ts";
 import { originFor } from "./own-origin.ts";
 import { projectFiles } from "./starter-files.ts";
 
-/** A name for the project from its folder's. */
+/** A name for the project from its folder. */
 function nameOf(root: string): string {
   const name = basename(root)
     .toLowerCase()
@@ -23,7 +23,7 @@ interface Draft {
   readonly fresh: boolean;
 }
 
-/** What to write: the starter's own files, and what package.json and .gitignore lack. */
+/** The files to write: the starter's own, and missing entries of package.json and .gitignore. */
 async function draftsOf(root: string, towpath: string): Promise<readonly Draft[]> {
   const name = nameOf(root);
   const drafts: Draft[] = [];
@@ -39,17 +39,17 @@ async function draftsOf(root: string, towpath: string): Promise<readonly Draft[]
     if ((await readIfThere(join(root, path))) === null) drafts.push({ path, text, fresh: true });
     // A project that has its own rules for types keeps them.
     else if (path !== "tsconfig.json")
-      throw new Failure(`${join(root, path)} exists; init overwrites nothing.`, {
+      throw new Failure(`${join(root, path)} already exists, and init overwrites nothing.`, {
         exit: "cannotWrite",
         code: "exists",
-        next: ["give an empty folder: `towpath init my-flows`"],
+        next: ["use an empty folder: `towpath init my-flows`"],
       });
   }
   return drafts;
 }
 
 /**
- * `towpath init [DIR]`: a small project. Overwrites nothing: a package.json or .gitignore that is there gets what it lacks.
+ * `towpath init [DIR]`: creates a small project. Overwrites nothing; adds missing entries to an existing package.json or .gitignore.
  */
 export async function init(invocation: Invocation, folder: string | undefined): Promise<void> {
   const { output, cwd } = invocation;
@@ -63,8 +63,11 @@ export async function init(invocation: Invocation, folder: string | undefined): 
   for (const { path, fresh } of drafts)
     output.line(`${output.style.green(fresh ? "+" : "~")} ${join(shown, path)}`);
   const enter = root === cwd ? "" : `cd ${shown} && `;
-  if (origin.before !== null) output.next(`\`${origin.before}\` makes the package that package.json names`);
-  output.next(`\`${enter}npm install\``);
-  output.next("`node flows/hello.ts name=Ada` runs your first flow right here");
-  output.next("`towpath dev --run hello` starts everything on this machine and runs it there");
+  if (origin.before !== null)
+    output.next(`\`${origin.before}\` builds the package that package.json refers to`);
+  output.next(`\`${enter}npm install\` installs its packages`);
+  output.next("`node flows/hello.ts name=Ada` runs your first flow without a server");
+  output.next(
+    "`towpath dev --run hello` starts a control plane and a worker on this machine, and runs the flow there",
+  );
 }

@@ -2,10 +2,10 @@ import { constants, gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import type { CodeTree } from "./code-tree.ts";
 
-/** The tenth byte of a gzip header names the operating system; 255 says none. */
+/** The tenth byte of a gzip header names the operating system. 255 means unknown. */
 const GZIP_SYSTEM_BYTE = 9;
 
-/** The files as a tar archive without owners or times: the same tree gives the same bytes. */
+/** The files as a tar archive without owners or times, so that the same tree gives the same bytes. */
 async function tarOf(tree: CodeTree): Promise<Buffer> {
   const archive = pack();
   const chunks: Buffer[] = [];
@@ -24,7 +24,7 @@ async function tarOf(tree: CodeTree): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** An image layer (`tar+gzip`) with the digest of the tar inside, which the image's formats call its diff id. */
+/** An image layer (`tar+gzip`) with the digest of the tar inside, the diff id. */
 export async function layerOf(tree: CodeTree): Promise<Buffer> {
   const zipped = gzipSync(await tarOf(tree), { level: constants.Z_DEFAULT_COMPRESSION });
   zipped[GZIP_SYSTEM_BYTE] = 255;

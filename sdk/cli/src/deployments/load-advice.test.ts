@@ -34,7 +34,7 @@ test.each([
   [
     "an import without its ending",
     `import "./b";\n${HEAD}${FLOW}`,
-    "write the import in flows/a.ts with its ending, as Node reads it: flows/b.ts",
+    "add the file extension to the import in flows/a.ts: flows/b.ts",
   ],
   [
     "an import with the ending of what a compiler would make",
@@ -44,7 +44,7 @@ test.each([
   [
     "a file that is not there",
     `import "./c.ts";\n${HEAD}${FLOW}`,
-    "check the import in flows/a.ts: there is no flows/c.ts",
+    "check the import in flows/a.ts: the file flows/c.ts does not exist",
   ],
   ["an enum", `enum X { A }\n${HEAD}${FLOW}`, "as const"],
   ["JSON without an attribute", `import d from "./d.json";\n${HEAD}${FLOW}void d;`, 'with { type: "json" }'],
@@ -78,6 +78,6 @@ test("a flow in a module of CommonJS is refused when it is deployed, not when it
   const text = `const { flow } = require(${JSON.stringify(sdk)});\nexports.a = flow({ name: "a" }, async () => {});\n`;
   expect(await failureOf({ "flows/a.cjs": text }, "cjs")).toMatchObject({
     code: "flow-in-commonjs",
-    message: "flows/a.cjs is CommonJS, and the modules of flows are ES modules.",
+    message: "flows/a.cjs is CommonJS, but flows must be ES modules.",
   });
 });

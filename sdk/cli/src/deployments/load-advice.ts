@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { relative } from "node:path";
 
-/** Endings that an import may have left away, in the order in which they are likely. */
+/** File extensions that an import may lack, the likeliest first. */
 const ENDINGS = [".ts", ".js", ".mts", ".mjs", "/index.ts", "/index.js"] as const;
 
 function ofMissingModule(root: string, message: string): string[] {
@@ -10,19 +10,19 @@ function ofMissingModule(root: string, message: string): string[] {
   const bare = missing.replace(/\.[mc]?js$/, "");
   const ending = ENDINGS.find((one) => existsSync(`${bare}${one}`));
   const where = importer === undefined ? "the import" : `the import in ${relative(root, importer)}`;
-  if (ending === undefined) return [`check ${where}: there is no ${relative(root, missing)}`];
-  return [`write ${where} with its ending, as Node reads it: ${relative(root, bare)}${ending}`];
+  if (ending === undefined) return [`check ${where}: the file ${relative(root, missing)} does not exist`];
+  return [`add the file extension to ${where}: ${relative(root, bare)}${ending}`];
 }
 
-/** Faults of modules that have one remedy each. */
+/** Faults of modules, each with its fix. */
 const REMEDIES: readonly { readonly pattern: RegExp; readonly next: string }[] = [
   {
     pattern: /TypeScript enum is not supported/,
-    next: 'Node leaves types out and translates nothing: write `const Colour = { red: "red" } as const` instead of an enum',
+    next: 'Node removes types but does not compile TypeScript: write `const Colour = { red: "red" } as const` instead of an enum',
   },
   {
     pattern: /TypeScript (parameter property|namespace|import equals|`module`)[^\n]*not supported/,
-    next: "Node leaves types out and translates nothing: write it as plain JavaScript; `erasableSyntaxOnly` in tsconfig.json finds all such places",
+    next: "Node removes types but does not compile TypeScript: write it as plain JavaScript; `erasableSyntaxOnly` in tsconfig.json finds all such code",
   },
   {
     pattern: /needs an import attribute of "type: json"/,
@@ -30,15 +30,15 @@ const REMEDIES: readonly { readonly pattern: RegExp; readonly next: string }[] =
   },
   {
     pattern: /does not provide an export named/,
-    next: "a name that stands only for a type is imported with `import type`; else look how the module spells it",
+    next: "if the name is a type, import it with `import type`; else check its spelling in the module",
   },
   {
     pattern: /(require|exports|module) is not defined in ES module scope/,
-    next: "flows are ES modules: `import` and `export` instead of `require` and `module.exports`",
+    next: "flows are ES modules: write `import` and `export` instead of `require` and `module.exports`",
   },
 ];
 
-/** What to do about a module that did not load, as far as what Node said of it tells. */
+/** Next steps for a module that did not load, from Node's message. */
 export function loadAdvice(root: string, message: string): string[] {
   const known = REMEDIES.filter(({ pattern }) => pattern.test(message)).map(({ next }) => next);
   return [...ofMissingModule(root, message), ...known];

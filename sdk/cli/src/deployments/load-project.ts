@@ -18,14 +18,14 @@ function faulty(message: string, more: { next?: readonly string[]; cause?: unkno
   return new Failure(message, { exit: "configuration", code: "bad-config", ...more });
 }
 
-/** What stopped a project's modules from loading, in the author's words and with the author's frames. */
+/** Why a project's modules did not load, with the author's stack frames. */
 function loadFailure(root: string, cause: unknown): Failure {
   const error = cause instanceof Error ? cause : new Error(String(cause));
-  // A module of CommonJS says it otherwise.
+  // A CommonJS module has another message.
   const missing = /Cannot find (?:package|module) '([^'./][^']*)'/.exec(error.message)?.[1];
   if (missing !== undefined)
     return faulty(`${CONFIG_FILE} needs the package "${missing}", which is not installed.`, {
-      next: [`\`npm install\` in ${root}`],
+      next: [`run \`npm install\` in ${root}`],
       cause,
     });
   const said = error.name === "InvalidDefinition" ? error.message : `${error.name}: ${error.message}`;
@@ -33,10 +33,10 @@ function loadFailure(root: string, cause: unknown): Failure {
   return faulty(begins, { next: [...placesIn(root, error), ...loadAdvice(root, error.message)], cause });
 }
 
-/** How many places of an error are shown. */
+/** At most this many stack frames are shown. */
 const PLACES_MAX = 3;
 
-/** Where in the project an error stands: the head that Node puts before a fault of syntax, and the author's frames. */
+/** Where in the project an error is: Node's heading of a syntax error, and the author's stack frames. */
 function placesIn(root: string, error: Error): string[] {
   const lines = (error.stack ?? "").split("\n").map((line) => line.trim().replace("file://", ""));
   const head = lines[0]?.startsWith(root) ? lines.slice(0, 2) : [];
@@ -45,7 +45,7 @@ function placesIn(root: string, error: Error): string[] {
   return [...head, ...own].map((line) => line.replace(`${root}/`, ""));
 }
 
-/** The fields by which the answer of `defineConfig` is known; that function has checked everything in it. */
+/** The fields that mark a result of `defineConfig`, which has checked all of it. */
 const Defined = z.looseObject({
   project: z.string(),
   pool: z.string(),
@@ -53,18 +53,19 @@ const Defined = z.looseObject({
   deployments: z.array(z.looseObject({ kind: z.string(), options: z.looseObject({ name: z.string() }) })),
 });
 
-/** Tells whether a value came out of `defineConfig`, whichever copy of the SDK the project imports it from. */
+/** Whether a value is a result of `defineConfig`, from any copy of the SDK. */
 function isDefined(value: unknown): value is ProjectConfig {
   return Defined.safeParse(value).success;
 }
 
-/** The path of a project's configuration. @throws Failure when the folder is no project. */
+/** The path of a project's configuration. @throws Failure if the folder has no project. */
 export function configPath(root: string): string {
   const path = join(root, CONFIG_FILE);
   if (existsSync(path)) return path;
-  if (!existsSync(root)) throw faulty(`There is no folder ${root}.`, { next: ["check --project DIR"] });
+  if (!existsSync(root))
+    throw faulty(`There is no folder ${root}.`, { next: ["check the folder after --project"] });
   throw faulty(`There is no ${CONFIG_FILE} in ${root}.`, {
-    next: ["`towpath init DIR` makes a project", "or name its folder with --project DIR"],
+    next: ["create a project with `towpath init DIR`", "or give the project's folder with --project DIR"],
   });
 }
 
@@ -75,12 +76,12 @@ async function importConfig(root: string): Promise<ProjectConfig> {
     throw loadFailure(root, cause);
   });
   if (isDefined(module.default)) return module.default;
-  throw faulty(`${path} does not say what to deploy.`, {
-    next: ["it must `export default defineConfig({ project, pool, registry, deployments: [...] })`"],
+  throw faulty(`${path} has no default export from defineConfig.`, {
+    next: ["write `export default defineConfig({ project, pool, registry, deployments: [...] })`"],
   });
 }
 
-/** What the stage asked for says. @throws Failure for one that the project does not have. */
+/** The chosen stage. @throws Failure if the project does not have it. */
 function stageOf(
   { stages = {} }: ProjectConfig,
   name: string | undefined,
@@ -90,7 +91,7 @@ function stageOf(
   if (stage) return { ...stage, name };
   const known = Object.keys(stages).join(", ") || "none";
   throw faulty(`The project has no stage "${name}".`, {
-    next: [`its stages: ${known}`, `name it under \`stages\` in ${CONFIG_FILE}`],
+    next: [`its stages: ${known}`, `or add it under \`stages\` in ${CONFIG_FILE}`],
   });
 }
 
@@ -111,14 +112,14 @@ async function deploymentOf(
   return { entry: { kind: "flow", ...(await findFlow(root, deployment.flow)) }, settings };
 }
 
-/** A folder of the state folder in use when the path says `.towpath/…`, else relative to the project. */
+/** Resolves a path: `.towpath/…` in the state folder, other paths in the project. */
 function layoutPath(root: string, args: { path: string; folder: StateFolder }): string {
   if (isAbsolute(args.path)) return args.path;
   const inState = relative(STATE_FOLDER_NAME, args.path);
   return inState.startsWith("..") ? resolve(root, args.path) : join(args.folder.root, inState);
 }
 
-/** A repository in a folder, as the address that workers take; any other address as it is. */
+/** The address of a repository in a folder, as workers accept it. Other addresses stay. */
 function gitUrl(root: string, url: string): string {
   return isAbsolute(url) || url.startsWith("./") || url.startsWith("../")
     ? pathToFileURL(resolve(root, url)).href
@@ -132,17 +133,20 @@ function registryOf(root: string, args: { config: ProjectConfig; folder: StateFo
 }
 
 /**
- * Loads a project from its `towpath.config.ts`, which Node runs as it is.
- * @param args.folder The state folder in use: where `.towpath/…` paths of the configuration lead.
- * @param args.stage The stage to deploy for, if any.
- * @throws Failure that names the field or file.
+ * Loads a project from its `towpath.config.ts`.
+ * @param args.folder The state folder in use, for `.towpath/…` paths of the configuration.
+ * @param args.stage The stage to deploy for.
+ * @throws Failure that names the faulty field or file.
  */
 export async function loadProject(
   folderOfProject: string,
   args: { folder: StateFolder; stage?: string | undefined },
 ): Promise<Project> {
   const root = await realpath(folderOfProject).catch((cause: unknown) => {
-    throw faulty(`There is no folder ${folderOfProject}.`, { next: ["check --project DIR"], cause });
+    throw faulty(`There is no folder ${folderOfProject}.`, {
+      next: ["check the folder after --project"],
+      cause,
+    });
   });
   const config = await importConfig(root);
   const stage = stageOf(config, args.stage);

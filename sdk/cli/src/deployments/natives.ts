@@ -3,14 +3,14 @@ import type { Metafile, Plugin } from "esbuild";
 import { z } from "zod";
 import { readIfThere } from "../kernel/state-folder.ts";
 
-/** Packages that find an addon when they run, where no bundler sees it. */
+/** Packages that find an addon at run time, invisible to a bundler. */
 const LOADERS = ["bindings", "node-gyp-build", "node-pre-gyp", "@mapbox/node-pre-gyp", "prebuild-install"];
 
 const ABSENT = `throw Object.assign(new Error("This module is native code, which deployed flows do not carry."), { code: "MODULE_NOT_FOUND" });`;
 
 /**
- * A bundle holds no native code. What imports some fails there and then, so that packages which can do without go on;
- * the message about it when deploying is ours.
+ * A bundle contains no native code. An import of it fails, so that packages can fall back. The deploy prints a
+ * warning.
  */
 export const leaveNatives: Plugin = {
   name: "leave-natives",
@@ -30,7 +30,7 @@ const Manifest = z.looseObject({
   dependencies: z.record(z.string(), z.string()).optional(),
 });
 
-/** The folder of the package that an input belongs to; null for the project's own. */
+/** The folder of the package of an input. Null for the project's own files. */
 function packageFolder(input: string): string | null {
   return /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? null;
 }
@@ -43,7 +43,7 @@ async function nameIfLoading(root: string, folder: string): Promise<string | nul
   return gypfile === true || LOADERS.some((loader) => Object.hasOwn(dependencies, loader)) ? name : null;
 }
 
-/** What a bundle leaves out: the addons that it imports, and the packages in it that load one by themselves. */
+/** What a bundle lacks: imported addons, and packages that load one at run time. */
 export async function nativesOf(root: string, { inputs }: Metafile): Promise<string[]> {
   const paths = Object.keys(inputs);
   const external = Object.values(inputs).flatMap((input) =>

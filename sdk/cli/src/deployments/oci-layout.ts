@@ -6,7 +6,7 @@ import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
 import type { CodeTree } from "./code-tree.ts";
 import { layerOf } from "./layer.ts";
 
-/** Media types of what is pushed, by the OCI image specification 1.1. */
+/** Media types of the OCI image specification 1.1. */
 export const OCI_MEDIA = {
   index: "application/vnd.oci.image.index.v1+json",
   manifest: "application/vnd.oci.image.manifest.v1+json",
@@ -17,7 +17,7 @@ export const OCI_MEDIA = {
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 
-/** How many manifests the index lists. Older ones stay readable by digest. */
+/** The most manifests in the index. Older ones stay readable by digest. */
 const INDEX_MAX = 500;
 
 const Descriptor = z.looseObject({
@@ -39,7 +39,7 @@ function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** Makes the image of a code tree. The same tree gives the same digest. */
+/** Creates the image of a code tree. The same tree gives the same digest. */
 export async function imageOf(tree: CodeTree): Promise<Image> {
   const layer = await layerOf(tree);
   const config = Buffer.from("{}");
@@ -73,7 +73,7 @@ async function readIndex(root: string): Promise<z.output<typeof Index>> {
   return parsed.success ? parsed.data : { schemaVersion: 2, mediaType: OCI_MEDIA.index, manifests: [] };
 }
 
-/** Moves the project's name to its newest manifest; those it named before stay listed without a name. */
+/** Moves the project's name to its newest manifest. Earlier ones stay listed without a name. */
 async function nameInIndex(root: string, image: Image, project: string): Promise<void> {
   const index = await readIndex(root);
   const others = index.manifests
@@ -93,8 +93,8 @@ async function nameInIndex(root: string, image: Image, project: string): Promise
 }
 
 /**
- * Pushes code into an OCI image layout folder, making it if need be. Blobs first, then the index, each file whole or not
- * at all, so that a reader never meets a digest without its content.
+ * Pushes code into an OCI image layout folder and creates the folder. Writes blobs before the index, and each file atomically,
+ * so that a reader never finds a digest without its content.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 export async function pushToLayout(

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { VERSION } from "../version.ts";
 
-/** What npm notes of an installation beside its packages. */
+/** npm's record of an installation. */
 const Installed = z.looseObject({
   packages: z.record(z.string(), z.looseObject({ resolved: z.string().optional() })),
 });
@@ -12,7 +12,7 @@ const Installed = z.looseObject({
 const BELOW_MODULES = `${sep}node_modules${sep}towpath${sep}`;
 const FILE = "file:";
 
-/** The file that this command was installed from; null where it came from a registry. */
+/** The file that this command was installed from. Null if it came from a registry. */
 async function installedFrom(place: string): Promise<string | null> {
   const project = place.slice(0, place.lastIndexOf(BELOW_MODULES));
   const text = await readIfThere(join(project, "node_modules", ".package-lock.json"));
@@ -21,7 +21,7 @@ async function installedFrom(place: string): Promise<string | null> {
   return from?.startsWith(FILE) ? resolve(project, from.slice(FILE.length)) : null;
 }
 
-/** The folder of the repository that this command's sources stand in; null outside of one. */
+/** The repository of this command's sources. Null outside a repository. */
 function repositoryOf(place: string): string | null {
   for (let folder = place; folder !== dirname(folder); folder = dirname(folder))
     if (existsSync(join(folder, "infra", "package", "pack.ts"))) return folder;
@@ -32,14 +32,14 @@ function repositoryOf(place: string): string | null {
 export interface Origin {
   /** For `dependencies` of its package.json. */
   readonly specifier: string;
-  /** What has to be typed before `npm install` can find it. */
+  /** The command to run before `npm install` can find it. */
   readonly before: string | null;
 }
 
 /**
- * Where a project in `root` gets the release that this command is of: from the same file that the command was installed
- * from or can be packed into, else from npm's registry.
- * @param place Where this command's own code stands.
+ * Where a project in `root` gets the release of this command: from the file that the command was installed from or can be
+ * packed into, else from npm's registry.
+ * @param place The folder of this command's own code.
  */
 export async function originFor(root: string, place: string): Promise<Origin> {
   const toFile = (path: string) => `${FILE}${relative(root, path).split(sep).join("/")}`;

@@ -2,10 +2,10 @@ import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Packages that a project may import before it has installed anything: the CLI brings them. */
+/** Packages that a project can import before it has installed anything. The CLI provides them. */
 const OWN = /^(towpath|zod)(\/|$)/;
 
-/** Whether the CLI can stand in for a package that a project has not installed. */
+/** Whether the CLI can provide a package that a project has not installed. */
 export function isOwnPackage(specifier: string): boolean {
   return OWN.test(specifier);
 }
@@ -13,8 +13,8 @@ export function isOwnPackage(specifier: string): boolean {
 let registered = false;
 
 /**
- * Lets a project import the SDK and zod from the CLI's own installation where it has none, so that a new project runs
- * before its first `npm install`. What the project has installed wins.
+ * Lets a project import the SDK and zod from the CLI's installation, so that a new project runs before its first
+ * `npm install`. The project's own packages win.
  */
 export function lendOwnPackages(): void {
   if (registered) return;
@@ -34,8 +34,8 @@ export function lendOwnPackages(): void {
 const WARM = "towpath-warm:";
 
 /**
- * Loads what nearly every project imports, as the project's own modules will find it, so that loading the project itself
- * takes less. What cannot be loaded is left for the project to fail on.
+ * Loads what nearly every project imports, from where the project's modules will find it, so that the project loads
+ * faster. Failures are ignored: the project's own import reports them.
  */
 export async function warmOwnPackages(root: string): Promise<void> {
   lendOwnPackages();

@@ -22,7 +22,7 @@ function linesFor(outcome: Partial<DeployOutcome>): string[] {
 test.each([
   [{ changed: ["code", "parameters"] }, "would register  a       k          code, parameters"],
   [{ version: 1 }, "would register  a       k          new"],
-  [{}, "would register  a       k          signed with another key before"],
+  [{}, "would register  a       k          signed with another key"],
   [{ status: "unchanged", changed: [] }, "unchanged  a       k"],
 ] as const)("What a deploy would change is said for %j", (outcome, said) =>
   expect(linesFor(outcome)[1]).toMatch(new RegExp(`${said}$`)),

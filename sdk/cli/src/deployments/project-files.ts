@@ -14,10 +14,10 @@ export const LEFT_OUT_FOLDERS: readonly string[] = [
   ".cache",
 ];
 
-/** Files that are never part of the code: secrets of a laptop, and what tools leave behind. */
+/** Files that are never part of the code: local secrets, and leftovers of tools. */
 export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log)$/;
 
-/** The files of a project, and what was passed over. */
+/** The files of a project, and the skipped links. */
 export interface ProjectFiles {
   readonly files: readonly CodeFile[];
   /** Symbolic links: never followed, never pushed. */
@@ -27,7 +27,7 @@ export interface ProjectFiles {
 interface Walk {
   readonly root: string;
   readonly patterns: readonly string[] | undefined;
-  /** The paths that git does not ignore; null outside of a repository. */
+  /** The paths that git does not ignore. Null outside a repository. */
   readonly unignored: ReadonlySet<string> | null;
   readonly files: CodeFile[];
   readonly links: string[];
@@ -63,7 +63,7 @@ async function walkFolder(walk: Walk, folder: string, depth: number): Promise<vo
   }
 }
 
-/** The files of a folder that git does not ignore; null when it is in no repository, or wholly ignored. */
+/** The files of a folder that git does not ignore. Null if there is no repository, or it ignores the whole folder. */
 async function unignoredFiles(
   root: string,
   environment: Readonly<Record<string, string | undefined>>,
@@ -75,9 +75,9 @@ async function unignoredFiles(
 }
 
 /**
- * Reads the files of a project that belong to its code: all of them, or those that match one of the patterns. Leaves out
+ * Reads the files of a project's code: all files, or those that match one of the patterns. Leaves out
  * dependencies, builds, state, `.env` files, and what git ignores.
- * @throws Failure when they exceed `CODE_LIMITS`.
+ * @throws Failure if they exceed `CODE_LIMITS`.
  */
 export async function readProjectFiles(
   root: string,

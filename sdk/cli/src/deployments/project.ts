@@ -2,7 +2,7 @@ import { type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 import type { Wanting } from "../pools/fit.ts";
 
-/** Where a project's code is pushed; a folder's path is absolute by now. */
+/** Where a project's code is pushed. A folder's path is absolute here. */
 export type Registry = DefinedRegistry;
 
 /** One deployment of a project. A flow's module is the source's, relative to the project. */
@@ -11,11 +11,11 @@ export interface ProjectDeployment {
   readonly settings: DeploymentSettings;
 }
 
-/** The stage a project is deployed for, and what its resources are there. */
+/** The stage that a project is deployed for, and its resources there. */
 export interface ProjectStage {
   readonly name: string;
   readonly resources: Readonly<Record<string, unknown>>;
-  /** The pools that stand for those that the code calls tasks in. */
+  /** The pools that replace the pools of remote tasks. */
   readonly pools: Readonly<Record<string, string>>;
 }
 
@@ -24,16 +24,16 @@ export interface Project {
   readonly root: string;
   readonly name: string;
   readonly registry: Registry;
-  /** Patterns of files that belong to the code; undefined: all. */
+  /** Patterns of files that belong to the code. Undefined: all. */
   readonly files: readonly string[] | undefined;
   readonly deployments: readonly ProjectDeployment[];
-  /** The names of all stores that it or a stage of it chooses. */
+  /** The names of all stores that the project or a stage uses. */
   readonly stores: readonly string[];
-  /** Null when no stage was asked for: everything is as the code says. */
+  /** Null if no stage was chosen. Then everything is as in the code. */
   readonly stage: ProjectStage | null;
 }
 
-/** What a deployment's runs need, and where they wait for it. */
+/** The compute and pools of a deployment's runs. */
 export function wantingOf({ settings }: ProjectDeployment): Wanting {
   const { deployment: name, pools, compute = {} } = settings;
   return { name, pool: pools[0] ?? "", needs: needsOf(compute) };

@@ -55,7 +55,7 @@ describe("a spec", () => {
   test("that the contract refuses names deployment and field", () => {
     const settings = { ...deployment.settings, pools: ["No Such Pool"] };
     const build = () => buildSpec({ ...deployment, settings }, ground);
-    expect(build).toThrow('The deployment "penguins" is not acceptable.');
+    expect(build).toThrow('The deployment "penguins" is not valid.');
     try {
       build();
     } catch (failure) {

@@ -7,23 +7,23 @@ import { commitLink } from "./commit-link.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
 import type { RemoteUse, RemoteUses } from "./tasks/remote-tasks.ts";
 
-/** What a spec needs beside what the project says. */
+/** What a spec needs besides the project. */
 export interface SpecGround {
   readonly workspaceId: string;
   readonly version: number;
   readonly issuedAt: string;
   readonly code: CodePin;
-  /** Where each flow's source module went in the pushed code. */
+  /** The path of each flow's source module in the pushed code. */
   readonly modules: ReadonlyMap<string, string>;
   /** The versions of the tasks that each flow's source module reaches. */
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
-  /** The tasks that each flow's source module calls in other pools. */
+  /** The remote tasks of each flow's source module. */
   readonly remote: ReadonlyMap<string, RemoteUses>;
-  /** The pools that stand for others on the stage that is deployed for. */
+  /** The pools that replace others in the chosen stage. */
   readonly pools: Readonly<Record<string, string>>;
 }
 
-/** Where each task may run that is called in another pool. One whose name the code does not say is any of the deployment's. */
+/** The allowed pools of each remote task. A pool that is not written in the code must be one of the deployment's. */
 export function remoteTasksOf(
   { entry, settings }: ProjectDeployment,
   { remote, pools }: Pick<SpecGround, "remote" | "pools">,
@@ -43,7 +43,7 @@ function issuesOf(error: z.ZodError): Fault[] {
   return error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }));
 }
 
-/** Builds a deployment's spec. @throws Failure naming the deployment and field that the contract refuses. */
+/** Builds a deployment's spec. @throws Failure that names the deployment and the invalid field. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
   const { modules, tasks, remote, pools, ...rest } = ground;
@@ -58,7 +58,7 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
   });
   const faults = parsed.success ? retryFaults(parsed.data.retry) : issuesOf(parsed.error);
   if (parsed.success && faults.length === 0) return parsed.data;
-  throw new Failure(`The deployment "${settings.deployment}" is not acceptable.`, {
+  throw new Failure(`The deployment "${settings.deployment}" is not valid.`, {
     exit: "configuration",
     code: "invalid-spec",
     faults,
@@ -68,8 +68,8 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
 }
 
 /**
- * The code pin of what was pushed.
- * @throws Failure when the project asks for a link to its commits and none can be made.
+ * The code pin of the pushed code.
+ * @throws Failure if the project wants links to commits and none can be created.
  */
 export function codePin(project: Project, digest: string): CodePin {
   const { registry } = project;
@@ -80,7 +80,7 @@ export function codePin(project: Project, digest: string): CodePin {
 
 const VOLATILE = { version: 0, issuedAt: "" };
 
-/** Whether two specs say the same, their version and time of issue aside. */
+/** Whether two specs are equal apart from version and time of issue. */
 export function saysTheSame(a: Spec, b: Spec): boolean {
   return isDeepStrictEqual({ ...a, ...VOLATILE }, { ...b, ...VOLATILE });
 }

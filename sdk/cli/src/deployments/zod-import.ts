@@ -3,9 +3,9 @@ import { extname } from "node:path";
 import type { Loader, Plugin } from "esbuild";
 
 /*
- * `import { z } from "zod"` takes an object that holds all of zod, so a bundler has to keep all of it: 790 kB, half of which are
- * its messages in fifty languages. `import * as z from "zod"` means the same and lets the bundler leave out what no
- * flow uses: 180 kB, and half the time to import it. So flows are bundled as if they had been written that way.
+ * `import { z } from "zod"` imports an object with all of zod, so a bundler must keep all of it, including messages in fifty
+ * languages. `import * as z from "zod"` means the same and lets the bundler drop unused code. So flows are bundled as if
+ * they were written that way.
  */
 
 const INTERPRETER = /^#![^\n]*/;
@@ -24,8 +24,8 @@ const LOADERS: Readonly<Record<string, Loader>> = {
 };
 
 /**
- * Writes a module's imports of zod's `z` as an import of its namespace. Only what stands among the imports at the module's
- * head is looked at, since the same words further down may be part of a text. Lines stay where they are.
+ * Rewrites a module's imports of zod's `z` to an import of its namespace. Looks only at the imports at the start of the
+ * module, because the same words further down may be part of a text. Line numbers stay.
  */
 export function importNamespace(source: string): string {
   let text = source;
@@ -60,7 +60,7 @@ function lineEnds(text: string): number {
   return text.split("\n").length - 1;
 }
 
-/** Bundles the project's own modules with zod's namespace in the place of `z`. */
+/** Bundles the project's own modules with zod's namespace instead of `z`. */
 export const namespaceOfZod: Plugin = {
   name: "namespace-of-zod",
   setup(hooks) {

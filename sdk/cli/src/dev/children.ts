@@ -7,20 +7,20 @@ import { notWritable } from "../kernel/state-folder.ts";
 import { endedWithin, signalProcess } from "./ending.ts";
 import { beginLog, fatalIn, lastLines, saidBy } from "./log-tail.ts";
 
-/** How many lines of a log are shown when its program stops by itself. */
+/** How many log lines are shown if a program stops unexpectedly. */
 const TAIL_LINES = 12;
 
-/** A program of ours, running as a process of its own. */
+/** One of our programs, running as a process. */
 export interface Child {
-  /** As people call it: `control plane`, `worker`. */
+  /** Its name for people: `control plane`, `worker`. */
   readonly name: string;
   readonly identity: ProcessIdentity;
   readonly log: string;
   /** Resolves when it has ended, with how. */
   readonly ended: Promise<string>;
-  /** Rejects with a Failure that shows its last words if it ends before the promise settles. */
+  /** Rejects with a Failure that shows its last log lines if it ends before the promise settles. */
   whileAlive<T>(promise: Promise<T>): Promise<T>;
-  /** Asks it to stop, and kills it when it has not within the time. */
+  /** Asks it to stop, and kills it after the time limit. */
   stop(patienceMs: number): Promise<void>;
   kill(): void;
 }
@@ -46,18 +46,18 @@ async function openLog(path: string) {
 async function endedFailure(spec: ChildSpec, args: { how: string; from: number }): Promise<Failure> {
   const lines = await lastLines(spec.log, { from: args.from, count: TAIL_LINES });
   const fatal = lines.map(fatalIn).find((one) => one !== null);
-  const whole = `its whole log is ${spec.log}`;
+  const whole = `its log file is ${spec.log}`;
   if (fatal) return new Failure(fatal.message, { exit: "failed", code: fatal.code, next: [whole] });
-  return new Failure(`The ${spec.name} stopped by itself (${args.how}).`, {
+  return new Failure(`The ${spec.name} stopped unexpectedly (${args.how}).`, {
     exit: "failed",
     code: "child-ended",
-    next: [...lines.map((line) => `it said: ${saidBy(line)}`), whole],
+    next: [...lines.map((line) => `its log says: ${saidBy(line)}`), whole],
   });
 }
 
 /**
- * Starts a program in a process group of its own, so that Ctrl-C at the terminal reaches only us and things end in
- * order. Its output goes to its log file.
+ * Starts a program in its own process group, so that Ctrl-C reaches only us and we can stop programs in order. Its output
+ * goes to its log file.
  */
 export async function startChild(spec: ChildSpec): Promise<Child> {
   const { file, from } = await openLog(spec.log);

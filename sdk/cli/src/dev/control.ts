@@ -6,7 +6,7 @@ import { programArguments } from "../kernel/programs.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { type Child, startChild } from "./children.ts";
 
-/** How long the control plane may take to be ready: a first start makes a database. */
+/** How long the control plane may take to be ready. The first start creates a database. */
 const READY_MS = 180_000;
 const POLL_MS = 50;
 const PROBE_TIMEOUT_MS = 2_000;
@@ -49,16 +49,16 @@ async function untilReady(args: { folder: StateFolder; pid: number; signal: Abor
     if (url !== null) return url;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new Failure("The control plane is not ready after three minutes.", {
+  throw new Failure("The control plane did not become ready within three minutes.", {
     exit: "failed",
     code: "not-ready",
-    next: [`its log says more: ${args.folder.controlLog}`],
+    next: [`read its log: ${args.folder.controlLog}`],
   });
 }
 
 /**
- * Waits until the control plane serves, and makes a client with the admin key that it wrote at its first start.
- * @throws Failure with its last words when it ends instead.
+ * Waits until the control plane is ready, and creates a client with the admin key that it wrote at its first start.
+ * @throws Failure with its last log lines if it ends instead.
  */
 export async function connectControl(
   child: Child,
@@ -72,8 +72,8 @@ export async function connectControl(
       exit: "configuration",
       code: "no-admin-key",
       next: [
-        "the database was set up elsewhere, which is where its key was shown",
-        "put that key into the file, or start with a fresh database and state folder",
+        "the database was created by another control plane, which showed the key then",
+        "put that key into the file, or start with a new database and state folder",
       ],
     });
   return { url, client: createClient({ url, token }) };

@@ -5,20 +5,20 @@ import { dev } from "./dev.ts";
 export function declareDev(root: Root, carry: Carry): void {
   root
     .command("dev")
-    .summary("control plane, worker and store on this machine")
+    .summary("start control plane, worker and store on this machine")
     .description(
-      "Starts everything on this machine: control plane with its database, one worker, your project deployed, and deployed again whenever you save, and with --run run again too; a save during a run cancels that one. State is kept in .towpath/. Ctrl-C stops all of it in good order.",
+      "Starts a control plane with its database and one worker on this machine, and deploys your project. Deploys again after each save. With --run it also starts a new run after each save and cancels the unfinished one. State is kept in .towpath/. Ctrl-C stops everything.",
     )
-    .option("--project <dir>", "folder with towpath.config.ts", ".")
-    .option("--stage <name>", "deploy for one of the project's stages")
+    .option("--project <dir>", "use the project in this folder", ".")
+    .option("--stage <name>", "deploy for this stage of the project")
     .option(
       "--run <name>",
-      "start a run of this deployment, follow it, and run it again when a save changed it",
+      "start a run of this deployment, follow it, and run it again after a save that changes it",
     )
     .addOption(parameterOption())
-    .option("--once", "end after that run; exit code 0 only if it completed")
-    .option("--no-rerun", "with --run: only deploy after a save")
-    .option("--port <n>", "port of the control plane (else 4200, or the next free one)", portNumber)
+    .option("--once", "stop after that run; the exit code is the run's outcome")
+    .option("--no-rerun", "with --run: deploy after a save, but start no new run")
+    .option("--port <n>", "set the control plane's port (default: 4200, or the next free one)", portNumber)
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath dev --run hello -p name=Ada\n  $ towpath dev --run hello --once",

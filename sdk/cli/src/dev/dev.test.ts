@@ -46,7 +46,7 @@ describe("a program of ours", () => {
     const log = `console.log('{"level":50,"msg":"no room","err":{"message":"disk full"}}'); process.exit(3)`;
     const child = await startNamed("worker", folder.root, ["-e", log]);
     const failure = await caught(child.whileAlive(new Promise(() => undefined)));
-    expect(failure).toMatchObject({ message: "The worker stopped by itself (exit code 3)." });
+    expect(failure).toMatchObject({ message: "The worker stopped unexpectedly (exit code 3)." });
     expect(failure).toMatchObject({
       next: ["it said: no room: disk full", expect.stringContaining("worker.log")],
     });

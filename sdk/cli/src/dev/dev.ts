@@ -23,18 +23,20 @@ async function live(invocation: Invocation, start: Start): Promise<number> {
 }
 
 /**
- * `towpath dev`: control plane, worker and store on this machine, the project deployed, and redeployed on save. Ends
- * with Ctrl-C, or after the run under `--once`.
+ * `towpath dev`: starts control plane, worker and store on this machine, deploys the project, and deploys it again after
+ * each save. Ends with Ctrl-C, or with `--once` after the run.
  * @returns The exit code.
  */
 export async function dev(invocation: Invocation, command: DevCommand): Promise<number> {
   const { output, globals, cwd } = invocation;
-  // Before anything is started or written: most who forget the folder did not want one here.
+  // Before anything is started or written, in case this is the wrong folder.
   configPath(resolve(cwd, command.project ?? "."));
   const folder = stateFolder(resolve(cwd, globals.state ?? STATE_FOLDER_NAME));
   const left = await takeOver(folder);
   if (left.length > 0)
-    output.note(`${output.style.yellow("!")} an earlier start was killed; ended its ${left.join(" and ")}`);
+    output.note(
+      `${output.style.yellow("!")} an earlier \`towpath dev\` was killed; stopped its ${left.join(" and ")}`,
+    );
   const interruption = untilInterrupted(invocation.clock);
   const children: Child[] = [];
   const { signal } = interruption;

@@ -7,17 +7,17 @@ import { notWritable, type StateFolder, writeWhole } from "../kernel/state-folde
 import type { Child } from "./children.ts";
 import { endedWithin, signalProcess } from "./ending.ts";
 
-/** Who runs on a state folder: `towpath dev` itself and the processes that it started. */
+/** The processes that use a state folder: `towpath dev` and those that it started. */
 const DevFile = z.object({
   dev: ProcessIdentity,
   children: z.array(z.object({ name: z.string(), identity: ProcessIdentity })),
 });
 
-/** How long a process that an earlier start left behind may take to end by itself. */
+/** How long a process of an earlier start may take to stop. */
 const LEFTOVER_PATIENCE_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
-/** Writes down who runs here, so that the next start finds what a kill left behind. */
+/** Records our processes, so that the next start finds them if we are killed. */
 export async function recordProcesses(folder: StateFolder, children: readonly Child[]): Promise<void> {
   const dev = await identifyProcess(process.pid);
   if (dev === undefined) return;
@@ -36,20 +36,25 @@ function alreadyRunning(
   folder: StateFolder,
   args: { pid: number; url: string | null; what: string },
 ): Failure {
-  return new Failure(`${args.what} is already running on ${folder.root} (process ${args.pid}).`, {
-    exit: "configuration",
-    code: "already-running",
-    next: [
-      ...(args.url === null ? [] : [`use it: \`towpath run NAME --watch\`; it serves ${args.url}`]),
-      `stop it with Ctrl-C in its terminal, or \`kill ${args.pid}\``,
-      "or start another beside it with --state DIR",
-    ],
-  });
+  return new Failure(
+    `${args.what} is already running with the state folder ${folder.root} (process ${args.pid}).`,
+    {
+      exit: "configuration",
+      code: "already-running",
+      next: [
+        ...(args.url === null
+          ? []
+          : [`use it with \`towpath run NAME --watch\`; its address is ${args.url}`]),
+        `stop it with Ctrl-C in its terminal, or \`kill ${args.pid}\``,
+        "or start a second one with another state folder: --state DIR",
+      ],
+    },
+  );
 }
 
-/** Ends one process that an earlier start left behind. */
+/** Stops one process of an earlier start. */
 async function endLeftover(name: string, identity: ProcessIdentity): Promise<void> {
-  // A worker that is killed keeps its runs: the next one takes their processes over. Asked nicely, it would end them.
+  // A killed worker keeps its runs, and the next worker adopts their processes. SIGTERM would end the runs.
   signalProcess(identity.pid, name === "worker" ? "SIGKILL" : "SIGTERM");
   if (await endedWithin(identity, LEFTOVER_PATIENCE_MS)) return;
   signalProcess(identity.pid, "SIGKILL");
@@ -57,9 +62,9 @@ async function endLeftover(name: string, identity: ProcessIdentity): Promise<voi
 }
 
 /**
- * Makes the state folder ours: refuses when another `towpath dev` or control plane lives on it, and ends what a killed
- * one left behind.
- * @returns The names of the processes that were ended.
+ * Takes over the state folder: stops the processes of a killed `towpath dev`. Refuses if another `towpath dev` or control
+ * plane uses the folder.
+ * @returns The names of the stopped processes.
  */
 export async function takeOver(folder: StateFolder): Promise<readonly string[]> {
   await mkdir(folder.root, { recursive: true }).catch((cause: unknown) => {

@@ -2,7 +2,7 @@ import { isAlive, type ProcessIdentity } from "@towpath/contract/process";
 
 const POLL_MS = 50;
 
-/** Resolves to whether the process has ended within a time. */
+/** Resolves to whether the process ends within a time. */
 export async function endedWithin(identity: ProcessIdentity, ms: number): Promise<boolean> {
   for (let waited = 0; waited <= ms; waited += POLL_MS) {
     if (!(await isAlive(identity))) return true;
@@ -11,11 +11,11 @@ export async function endedWithin(identity: ProcessIdentity, ms: number): Promis
   return false;
 }
 
-/** Sends a signal to a process; nothing happens when it has gone meanwhile. */
+/** Sends a signal to a process, if it still exists. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended between our look and our signal, which is what the signal was for.
+    // It has ended already.
   }
 }

@@ -22,15 +22,15 @@ async function printWhere(
   const name = first?.settings.deployment ?? "NAME";
   output.line();
   output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
-  output.line(style.dim("      signs one browser in, once, within ten minutes"));
+  output.line(style.dim("      This link works once, within ten minutes."));
   output.line(`${style.bold("Type")}  ${style.typed(`towpath run ${name} --watch`)}`);
   if (args.runId !== null) output.line(`      ${style.typed(`towpath runs show ${args.runId}`)}`);
-  output.line(`      ${style.typed("towpath open")}  ${style.dim("another link")}`);
+  output.line(`      ${style.typed("towpath open")}  ${style.dim("prints a new link")}`);
   output.line(`      ${style.typed("towpath doctor")}`);
   output.line();
   const { run, rerun } = args.command;
-  const then = run !== undefined && rerun ? `; a save runs ${run} again` : "";
-  output.line(style.dim(`Watching ${basename(project.root)}${then}. Ctrl-C stops everything.`));
+  const then = run !== undefined && rerun ? `; each save runs ${run} again` : "";
+  output.line(style.dim(`Watching ${basename(project.root)} for changes${then}. Ctrl-C stops everything.`));
 }
 
 function redeployLines(invocation: Invocation, outcome: Redeploy, paths: readonly string[]): string[] {
@@ -55,12 +55,12 @@ function namesOf(report: DeployReport): string {
   return report.outcomes.map(({ deployment, version }) => `${deployment} v${version}`).join(", ");
 }
 
-/** How many lines of a failed deploy are shown. */
+/** At most this many lines of a failed deploy are shown. */
 const FAULT_LINES_MAX = 12;
 
 const Told = z.object({ error: z.object({ message: z.string(), next: z.array(z.string()) }) });
 
-/** What a deploy in a process of its own said of its failure: its JSON, else its last lines. */
+/** The failure of a deploy in its own process: from its JSON, else its last lines. */
 function faultLines(text: string): string[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const told = lines.flatMap((line) => {
@@ -70,12 +70,12 @@ function faultLines(text: string): string[] {
   return (told.length > 0 ? told : lines).slice(0, FAULT_LINES_MAX).map((line) => `  ${line}`);
 }
 
-/** How long a run is left alone before the next deploy is started ahead, milliseconds. */
+/** How long after a run's start the next deploy is prepared, milliseconds. */
 const AHEAD_AFTER_MS = 1_500;
 
 /**
- * Stays up until it is interrupted or a program of ours ends: runs what `--run` names, redeploys on save, and reruns. What is
- * saved while the first run goes on counts as well: it may be what makes it end.
+ * Goes on until it is interrupted or one of our programs ends: starts the run of `--run`, and deploys and reruns after each
+ * save. A save during the first run counts, too, because it may fix that run.
  */
 export async function keepUp(
   invocation: Invocation,
@@ -92,12 +92,12 @@ export async function keepUp(
   });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
   const reruns = openReruns(invocation, { stack, given: command.given, signal: args.signal });
-  // Starting the next deploy ahead would take from the run what a person waits for.
+  // Preparing the next deploy at once would slow the run that the user waits for.
   const prepareBeside = (followed: Promise<void>) => {
     const ended = followed.catch(() => undefined);
     void Promise.race([ended, pause(AHEAD_AFTER_MS, undefined, { ref: false })]).then(redeployer.prepare);
   };
-  // What is said of the first run's end stands before what comes next.
+  // Print the first run's end before the next run starts.
   const told = Promise.withResolvers<void>();
   const onChange = async (paths: readonly string[]) => {
     const outcome = await redeployer.deploy();
@@ -123,7 +123,7 @@ export async function keepUp(
   }
 }
 
-/** @returns When it is interrupted. @throws Failure when a program of ours ends before. */
+/** @returns When interrupted. @throws Failure if one of our programs ends before. */
 function untilOver(args: { stack: Stack; signal: AbortSignal }): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
     if (args.signal.aborted) resolve();

@@ -1,11 +1,11 @@
 import { open, stat, truncate } from "node:fs/promises";
 
-/** A log file that grew beyond this is begun anew at the next start, bytes. */
+/** A larger log file is replaced at the next start, bytes. */
 const LOG_BYTES_MAX = 20 * 1024 * 1024;
 /** How much of a log's end is read, bytes. */
 const TAIL_BYTES = 64 * 1024;
 
-/** Prepares a log file for another start. @returns Where this start's lines begin, bytes. */
+/** Prepares a log file for another start. @returns The offset where this start's lines begin, bytes. */
 export async function beginLog(path: string): Promise<number> {
   const size = (await stat(path).catch(() => null))?.size ?? 0;
   if (size <= LOG_BYTES_MAX) return size;
@@ -17,7 +17,7 @@ function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-/** With what sentence and code a program of ours says why it cannot go on, or null for any other line. */
+/** The sentence and code by which one of our programs explains its end, or null for any other line. */
 export function fatalIn(line: string): { readonly message: string; readonly code: string } | null {
   try {
     const fatal = field(JSON.parse(line), "fatal");
@@ -28,7 +28,7 @@ export function fatalIn(line: string): { readonly message: string; readonly code
   }
 }
 
-/** A line of a program's log as a person wants it: of a JSON line only what it says. */
+/** A readable line of a program's log: of a JSON line only its messages. */
 export function saidBy(line: string): string {
   try {
     const entry: unknown = JSON.parse(line);
@@ -40,7 +40,7 @@ export function saidBy(line: string): string {
   }
 }
 
-/** The last lines that a program wrote since a point in its log. */
+/** The last lines of a program's log since an offset. */
 export async function lastLines(path: string, args: { from: number; count: number }): Promise<string[]> {
   const file = await open(path).catch(() => null);
   if (file === null) return [];

@@ -3,25 +3,25 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { runOnce } from "./run-once.ts";
 import type { Stack } from "./stack.ts";
 
-/** The runs of one `towpath dev`, one at a time. */
+/** The runs of one `towpath dev`, one after the other. */
 export interface Reruns {
   /**
-   * Starts the first one and follows it.
-   * @returns When it has ended, or is no longer followed since its code was saved again.
-   * @throws Failure when it cannot be started or followed.
+   * Starts the first run and follows it.
+   * @returns When it has ended, or when a save stops the following.
+   * @throws Failure if it cannot be started or followed.
    */
   first(deployment: string): Promise<void>;
-  /** Starts one for what was saved and follows it. @returns When it has been followed to its end, or no longer is. */
+  /** Starts a run of the saved code and follows it. @returns When it has ended or is no longer followed. */
   begin(deployment: string): Promise<void>;
-  /** Cancels the run that is still going, since its code is no longer the author's. */
+  /** Cancels the unfinished run, because its code is out of date. */
   stop(): Promise<void>;
-  /** The run that was started last and has the code that was saved last, or null. */
+  /** The latest run, if it has the code that was saved last, or null. */
   latest(): string | null;
 }
 
 interface Going {
   readonly stopping: AbortController;
-  /** Rejects with why it could not be followed to its end. */
+  /** Rejects if the run cannot be followed until it ends. */
   readonly followed: Promise<void>;
   runId?: string;
 }
@@ -70,7 +70,7 @@ export function openReruns(
       const cancelled = await args.stack.client
         .cancelRun({ params: { runId: old.runId }, body: { reason: "saved again" } })
         .catch((failure: unknown) => toFailure(failure));
-      // It may have ended while we asked; then there is nothing left to stop.
+      // It may have ended meanwhile.
       if (!(cancelled instanceof Failure))
         output.line(output.style.dim(`cancelled ${old.runId}: its code was saved again`));
       else if (cancelled.code !== "run-transition-not-allowed")

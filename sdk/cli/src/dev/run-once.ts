@@ -5,7 +5,7 @@ import { followRun } from "../runs/follow.ts";
 import { exitOfState } from "../runs/outcome.ts";
 import type { Stack } from "./stack.ts";
 
-/** Runs what `--run` names and follows it. @returns The exit code of its outcome. */
+/** Starts the run of `--run` and follows it. @returns The exit code of its outcome. */
 export async function runOnce(
   invocation: Invocation,
   args: {

@@ -14,7 +14,7 @@ import { choosePort, DEFAULT_PORT, portTaken } from "./port.ts";
 import { step } from "./steps.ts";
 import { awaitWorker, startLocalWorker } from "./worker.ts";
 
-/** What `towpath dev` is asked for. */
+/** The arguments of `towpath dev`. */
 export interface DevCommand {
   readonly project: string | undefined;
   readonly stage: string | undefined;
@@ -25,7 +25,7 @@ export interface DevCommand {
   readonly port: number | undefined;
 }
 
-/** The whole stack, up and deployed. */
+/** The running stack with the deployed project. */
 export interface Stack {
   readonly folder: StateFolder;
   readonly project: Project;
@@ -34,12 +34,12 @@ export interface Stack {
   readonly children: readonly Child[];
 }
 
-/** A start being made. */
+/** A start in progress. */
 export interface Start {
   readonly command: DevCommand;
   readonly folder: StateFolder;
   readonly signal: AbortSignal;
-  /** Filled as processes start, so that whatever happens they are stopped. */
+  /** Filled as processes start, so that a failure stops them all. */
   readonly children: Child[];
 }
 
@@ -53,7 +53,7 @@ function sumUp(report: DeployReport): string {
   return unchanged ? `${names} (unchanged)` : names;
 }
 
-/** Starts one process and writes it down before anything can go wrong with it. */
+/** Starts one process and records it at once. */
 async function launch(start: Start, starting: Promise<Child>): Promise<Child> {
   const child = await starting;
   start.children.push(child);
@@ -62,8 +62,8 @@ async function launch(start: Start, starting: Promise<Child>): Promise<Child> {
 }
 
 /**
- * Starts the control plane on the port asked for, else on the first free one. Between our look at a port and its use
- * another program may take it; then the next one is tried.
+ * Starts the control plane on the requested port, else on the first free one. If another program takes the port after our
+ * check, the next one is tried.
  */
 async function startOnFreePort(invocation: Invocation, start: Start) {
   const { command, folder, signal, children } = start;
@@ -72,7 +72,7 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
   for (;;) {
     const port = await choosePort(command.port, taken);
     if (command.port === undefined && port !== DEFAULT_PORT)
-      output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
+      output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is in use; using ${port} instead`);
     const control = await launch(start, startControl(invocation, { folder, port }));
     try {
       return await connectControl(control, { folder, signal });
@@ -85,7 +85,7 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
   }
 }
 
-/** Starts control plane and worker, and deploys the project. @throws Failure that says which of them failed. */
+/** Starts control plane and worker, and deploys the project. @throws Failure that says which step failed. */
 export async function startStack(invocation: Invocation, start: Start): Promise<Stack> {
   const { folder, signal, command, children } = start;
   const { output } = invocation;
@@ -93,7 +93,7 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
     folder,
     stage: command.stage,
   });
-  // The project is loaded while the control plane starts; its failure is met when both are awaited.
+  // The project loads while the control plane starts. Its failure is handled when both are awaited.
   loading.catch(() => undefined);
   const key = await ensureSigningKey(folder);
   const [{ url, client }, project] = await step(

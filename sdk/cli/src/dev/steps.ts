@@ -6,8 +6,8 @@ const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", 
 const FRAME_MS = 120;
 
 /**
- * Does one step of starting up: a spinner while it lasts, then a line with how long it took.
- * @param describe What to say of the result.
+ * Runs one step of the start: shows a spinner, then a line with the duration.
+ * @param describe Describes the result.
  */
 export async function step<T>(
   invocation: Invocation,

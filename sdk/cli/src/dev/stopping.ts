@@ -5,12 +5,12 @@ import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Child } from "./children.ts";
 
-/** How long each program may take to stop by itself. The control plane stops its database in that time. */
+/** How long each program may take to stop. The control plane stops its database in that time. */
 const PATIENCE_MS = 20_000;
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** The wish of a person to stop. */
+/** A user's request to stop. */
 export interface Interruption {
   /** Aborted by the first signal. */
   readonly signal: AbortSignal;
@@ -20,12 +20,12 @@ export interface Interruption {
 }
 
 /**
- * One Ctrl-C may arrive twice: from the terminal, which tells the whole process group, and from a parent such as npm
- * that passes it on. Only a signal later than this is a second wish, milliseconds.
+ * One Ctrl-C can arrive twice: from the terminal and from a parent such as npm. A signal counts as the second one only after
+ * this time, milliseconds.
  */
 const ONE_WISH_MS = 1_000;
 
-/** Listens for Ctrl-C and its relatives. */
+/** Listens for Ctrl-C and other stop signals. */
 export function untilInterrupted(clock: Clock): Interruption {
   const controller = new AbortController();
   let impatient: () => void = () => process.exit(EXIT.interrupted);
@@ -48,7 +48,7 @@ export function untilInterrupted(clock: Clock): Interruption {
   };
 }
 
-/** Stops what was started, last first: the worker, then the control plane with its database. */
+/** Stops programs in reverse order: the worker, then the control plane with its database. */
 export async function closeInOrder(
   invocation: Invocation,
   args: { children: readonly Child[]; folder: StateFolder; interruption: Interruption },
@@ -56,11 +56,11 @@ export async function closeInOrder(
   const { output } = invocation;
   args.interruption.onImpatience(() => {
     for (const child of args.children) child.kill();
-    output.note("killed; the next start takes up what was left");
+    output.note("killed; the next start continues unfinished runs");
     process.exit(EXIT.interrupted);
   });
   const isTold = args.interruption.signal.aborted && args.children.length > 0;
-  if (isTold) output.note(output.style.dim("stopping … (Ctrl-C again kills)"));
+  if (isTold) output.note(output.style.dim("stopping … (press Ctrl-C again to kill)"));
   for (const child of [...args.children].reverse()) await child.stop(PATIENCE_MS);
   await rm(args.folder.devFile, { force: true });
   if (isTold) output.note(output.style.dim("stopped"));

@@ -4,16 +4,16 @@ import { join } from "node:path";
 import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.ts";
 
 /**
- * How long the files must be quiet before a change counts: editors write in several steps, within some milliseconds. What
- * comes later leads to another call, so that this may be short; it is part of what a person waits after saving.
+ * How long files must be quiet before a change counts, because editors write in several steps. A later write triggers
+ * another deploy, so this can be short.
  */
 const QUIET_MS = 60;
-/** How many folders of a project are watched at most. */
+/** At most this many folders of a project are watched. */
 const FOLDERS_MAX = 4096;
-/** What editors keep beside a file while it is open. */
+/** Temporary files of editors. */
 const EDITOR_FILES = /(~|\.sw[a-z]|\.tmp)$|^\.#/;
 
-/** Whether a path inside a project is one that its code is made of. */
+/** Whether a path in a project belongs to its code. */
 export function isSource(path: string): boolean {
   const segments = path.split(/[/\\]/);
   const name = segments.at(-1) ?? "";
@@ -21,7 +21,7 @@ export function isSource(path: string): boolean {
   return !segments.some((segment) => LEFT_OUT_FOLDERS.includes(segment)) && !isLeftOut;
 }
 
-/** The folders and files of a project that are sources, as paths inside of it. */
+/** The folders and files of a project's code, as relative paths. */
 interface Watched {
   readonly root: string;
   readonly folders: Map<string, FSWatcher>;
@@ -30,8 +30,8 @@ interface Watched {
 }
 
 /**
- * Watches one folder and those in it. Folders are watched instead of files: a file that is saved by renaming another
- * over it is a new one, of which a watch of the old would never hear.
+ * Watches one folder and its subfolders. A watch of a single file would miss editors that save by renaming another file
+ * over it.
  */
 async function watchFolder(args: Watched, folder: string): Promise<void> {
   if (args.folders.has(folder) || args.folders.size >= FOLDERS_MAX) return;
@@ -39,7 +39,7 @@ async function watchFolder(args: Watched, folder: string): Promise<void> {
   try {
     const watcher = watch(path, (_, name) => name !== null && args.touch(join(folder, name)));
     args.folders.set(folder, watcher);
-    // A folder that vanishes while it is watched is no reason to stop everything.
+    // A watched folder may disappear.
     watcher.on("error", () => forget(args, folder));
     for (const entry of await readdir(path, { withFileTypes: true })) {
       const inside = join(folder, entry.name);
@@ -57,7 +57,7 @@ function forget(args: Watched, folder: string): void {
   args.folders.delete(folder);
 }
 
-/** What a touched path comes to: the files that changed. One that came and went meanwhile was never a source. */
+/** The files that changed below a path. A file that existed only for a moment does not count. */
 async function settle(args: Watched, path: string): Promise<readonly string[]> {
   const found = await stat(join(args.root, path)).catch(() => null);
   if (found?.isDirectory()) {
@@ -77,9 +77,9 @@ async function settle(args: Watched, path: string): Promise<readonly string[]> {
 }
 
 /**
- * Calls back after source files of a folder have changed, one call at a time; what changes during a call leads to one
- * more. Ends with the signal.
- * @returns When the folder is being watched.
+ * Calls back after source files in a folder have changed, one call at a time. Changes during a call lead to one more call.
+ * Ends with the signal.
+ * @returns When the watch is active.
  */
 export async function watchSources(
   root: string,

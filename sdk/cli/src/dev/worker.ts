@@ -8,14 +8,14 @@ import type { StateFolder } from "../kernel/state-folder.ts";
 import { writeWorkerConfig } from "../worker/config-file.ts";
 import { type Child, startChild } from "./children.ts";
 
-/** How long the worker may take to be seen by the control plane. */
+/** How long the worker may take to reach the control plane. */
 const ONLINE_MS = 60_000;
 const POLL_MS = 50;
 
-/** The pool of a machine of one's own. */
+/** The pool of the local worker. */
 const LOCAL_POOL = "local";
 
-/** Makes the local pool and starts a worker on it. */
+/** Creates the local pool and starts a worker for it. */
 export async function startLocalWorker(
   invocation: Invocation,
   options: { folder: StateFolder; client: Client; url: string; project: Project },
@@ -47,10 +47,10 @@ async function untilOnline(args: { client: Client; sinceMs: number; signal: Abor
     if (await isOnline(args.client, args.sinceMs)) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new Failure("The worker has not reached the control plane within a minute.", {
+  throw new Failure("The worker did not reach the control plane within a minute.", {
     exit: "failed",
     code: "not-online",
-    next: ["its log in the state folder says why"],
+    next: ["read its log in the state folder"],
   });
 }
 

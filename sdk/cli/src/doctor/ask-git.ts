@@ -1,11 +1,11 @@
 import { withoutPassword } from "../deployments/git.ts";
 import { runGit } from "../deployments/git-program.ts";
 
-/** How long a git server may send nothing before it is given up, seconds. */
+/** How long a git server may be silent, seconds. */
 const PATIENCE_S = 10;
 const SAID_CHARS_MAX = 200;
 
-/** A repository to ask for. */
+/** A repository to check. */
 export interface GitQuestion {
   readonly url: string;
   readonly login: { readonly username: string; readonly password: string } | undefined;
@@ -13,7 +13,7 @@ export interface GitQuestion {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** A login travels as configuration in the environment: every user of the machine sees arguments. */
+/** Passes a login in the environment, because every user of the machine can see arguments. */
 function settingsOf({ login }: GitQuestion): Record<string, string> {
   const patience = { GIT_HTTP_LOW_SPEED_LIMIT: "1", GIT_HTTP_LOW_SPEED_TIME: String(PATIENCE_S) };
   if (login === undefined) return { ...patience, GIT_CONFIG_COUNT: "0" };
@@ -26,7 +26,7 @@ function settingsOf({ login }: GitQuestion): Record<string, string> {
   };
 }
 
-/** Asks a git repository what it has. @returns Why it cannot be read, or null when it can. */
+/** Reads a git repository's head. @returns Why it cannot be read, or null. */
 export async function gitFault(question: GitQuestion): Promise<string | null> {
   const { url, cwd } = question;
   const environment = { ...question.environment, ...settingsOf(question) };

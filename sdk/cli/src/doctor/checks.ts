@@ -13,35 +13,35 @@ import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
 import { printable } from "../output.ts";
 import { releaseReasonOf } from "../runs/release-notes.ts";
 
-/** What one look found. */
+/** The result of one check. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** What to do when it is not ok; commands stand between backticks. */
+  /** How to fix it. Commands stand between backticks. */
   readonly fix: string | null;
 }
 
-/** A check that found nothing wrong. */
+/** A check that passed. */
 export const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
-/** A check that found a fault, with what to do about it. */
+/** A check that failed, with its fix. */
 export const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
 
 function ofFailure(name: string, failure: Failure): Check {
   return bad(name, failure.message, failure.next.join("; "));
 }
 
-/** How far this machine's clock may be from the server's before we say so. Leases do not depend on it; what people read does. */
+/** The largest accepted clock difference. Leases do not depend on it, but the times that people read do. */
 const SKEW_MAX_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Whether Node can run flow files as they are. */
+/** Whether Node can run TypeScript flow files without a build. */
 export function checkNode(version: string): Check {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const ok = major > 22 || (major === 22 && minor >= 18);
   return ok
     ? good("node", version)
-    : bad("node", `${version} cannot run TypeScript as it is`, "install Node 22.18 or newer");
+    : bad("node", `${version} cannot run TypeScript files`, "install Node 22.18 or newer");
 }
 
 /** Whether git is there, for registries that are git repositories. */
@@ -51,10 +51,10 @@ export async function checkGit(invocation: Invocation): Promise<Check> {
   const answer = await runGit(call).catch(() => null);
   return answer?.code === 0
     ? good("git", answer.stdout.trim().replace("git version ", ""))
-    : bad("git", "not found", "install git, if code is kept in a git registry");
+    : bad("git", "not found", "install git if your code registry is a git repository");
 }
 
-/** Whether a control plane answers that it lives; `null`, or what is wrong and what to do. */
+/** Checks that a control plane answers. Returns null, or the fault and its fix. */
 export async function faultOfServer(url: string, invocation: Invocation): Promise<ReachFault | null> {
   const { environment } = invocation.config;
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
@@ -69,13 +69,13 @@ export async function faultOfServer(url: string, invocation: Invocation): Promis
     return (
       reachFault(url, { error, environment }) ?? {
         what: signal.aborted ? "it does not answer in time" : `nothing answers${why}`,
-        fix: "start it, check the address, or look for a firewall between",
+        fix: "start it, check the address, or check for a firewall in between",
       }
     );
   }
 }
 
-/** Something else answered: another program, or a proxy in between. */
+/** The fault when another program or a proxy answered. */
 function strangerFault(
   url: string,
   args: { answer: Response; environment: Readonly<Record<string, string | undefined>> },
@@ -84,27 +84,27 @@ function strangerFault(
   const kind = args.answer.headers.get("content-type") ?? "nothing";
   if (args.answer.status === 503)
     return {
-      what: "it answers that it cannot serve now (503)",
-      fix: "its log says why; is its database up?",
+      what: "it cannot serve requests now (503)",
+      fix: "check its log and its database",
     };
   return proxy === null
     ? {
-        what: `something else answers there (${args.answer.status}, ${kind})`,
-        fix: "check the address: it is no Towpath control plane",
+        what: `another program answers there (${args.answer.status}, ${kind})`,
+        fix: "check the address: it is not a Towpath control plane",
       }
     : {
         what: `the proxy ${proxy} or something behind it answers instead (${args.answer.status}, ${kind})`,
-        fix: `have the proxy let ${new URL(url).host} pass, or add it to NO_PROXY`,
+        fix: `allow ${new URL(url).host} in the proxy, or add it to NO_PROXY`,
       };
 }
 
-/** Names the proxy between, if there is one. */
+/** Names the proxy in between, if there is one. */
 function throughProxy(url: string, { config }: Invocation): string {
   const proxy = proxyFor(url, config.environment);
   return proxy === null ? "" : ` through the proxy ${proxy}`;
 }
 
-/** The server, the key and the clock. Later looks are left out when an earlier one fails. */
+/** Checks the server, the key and the clock. If one fails, the next ones are skipped. */
 export async function checkServer(
   invocation: Invocation,
 ): Promise<{ checks: Check[]; connection: Connection | null }> {
@@ -131,13 +131,13 @@ export async function checkServer(
 
 function checkClock(me: Me, nowMs: number): Check {
   const skewMs = Date.parse(me.server.now) - nowMs;
-  const detail = `${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? "behind us" : "ahead of us"}`;
+  const detail = `${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? "behind this machine" : "ahead of this machine"}`;
   return Math.abs(skewMs) <= SKEW_MAX_MS
     ? good("clock", detail)
     : bad("clock", `the server is ${detail}`, "set this machine's clock, for example with an NTP service");
 }
 
-/** Whether some pool has a worker that polls. */
+/** Whether a pool has a worker that polls. */
 export async function checkPools(client: Client): Promise<Check> {
   const { items } = await client.listPools({ query: { limit: LIMITS.pageRows } });
   const idle = items.find((pool) => pool.workersOnline === 0 && pool.ready > 0);
@@ -145,24 +145,28 @@ export async function checkPools(client: Client): Promise<Check> {
     return bad(
       "pools",
       "there is none",
-      "`towpath pool create NAME`, or `towpath dev` for one with a worker",
+      "create one with `towpath pool create NAME`; `towpath dev` creates one with a worker",
     );
   if (idle)
     return bad(
       "pools",
-      `${idle.ready} attempts wait in "${idle.name}", which has no worker online`,
-      `\`towpath worker start --pool ${idle.name}\``,
+      `${idle.ready} runs wait in "${idle.name}", which has no worker online`,
+      `start one with \`towpath worker start --pool ${idle.name}\``,
     );
   const live = items.filter((pool) => pool.workersOnline > 0);
   if (live.length > 0)
     return good("pools", live.map((pool) => `${pool.name}: ${pool.workersOnline} online`).join(", "));
-  return bad("pools", "no worker is online", `\`towpath worker start --pool ${items[0]?.name ?? "NAME"}\``);
+  return bad(
+    "pools",
+    "no worker is online",
+    `start one with \`towpath worker start --pool ${items[0]?.name ?? "NAME"}\``,
+  );
 }
 
-/** How many of the newest runs that wait are asked for why. */
+/** At most this many waiting runs are checked, the newest. */
 const WAITING_MAX = 5;
 
-/** Whether runs wait because workers give them back; nothing when none waits. */
+/** Whether workers give waiting runs back. Empty if no run waits. */
 export async function checkWaiting(client: Client): Promise<Check[]> {
   const { items } = await client.listRuns({ query: { state: "ready", limit: WAITING_MAX } });
   if (items.length === 0) return [];
@@ -174,26 +178,26 @@ export async function checkWaiting(client: Client): Promise<Check[]> {
         bad(
           "waiting runs",
           `a worker of "${run.pool}" gave ${id} back: ${printable(reason)}`,
-          "mend that on the worker's machine; there `towpath doctor --config FILE` looks at what it needs",
+          "fix this on the worker's machine; `towpath doctor --config FILE` there checks the worker's set-up",
         ),
       ];
   }
-  return [good("waiting runs", "none was given back by a worker")];
+  return [good("waiting runs", "no worker has given one back")];
 }
 
 const WorkerFile = z.looseObject({
   trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])),
 });
 
-/** Whether a restore of the control plane's database lately took something back; nothing when none did. */
+/** Whether the control plane's database was restored to an earlier state lately. Empty if not. */
 export async function checkRestored(client: Client): Promise<Check[]> {
   const { restored } = await client.getOverview({});
   if (restored === null) return [];
   const { at, offered, unknownAttempts, unknownOutcomes } = restored;
-  const detail = `the control plane's database went back (noticed at ${at}): workers offered ${counted(offered, "attempt")} again and ${counted(unknownAttempts, "attempt")} that the database does not have; ${counted(unknownOutcomes, "attempt")} with an unknown outcome`;
+  const detail = `the control plane's database was restored to an earlier state (noticed at ${at}). Workers reported ${counted(offered, "attempt")} again, and ${counted(unknownAttempts, "attempt")} that the database does not have. The outcome of ${counted(unknownOutcomes, "attempt")} is unknown.`;
   if (unknownAttempts + unknownOutcomes === 0) return [good("restore", detail)];
   const fix =
-    "see what the unknown attempts have done: `towpath runs ls crashed` lists the runs that the database has, and the log of the control plane names the attempts that it does not have";
+    "find out what the unknown attempts did: `towpath runs ls crashed` lists the runs that are in the database, and the control plane's log names the attempts that are not";
   return [bad("restore", detail, fix)];
 }
 
@@ -211,12 +215,16 @@ async function trustedKeyIds(folder: StateFolder): Promise<string[] | null> {
   return kids;
 }
 
-/** Whether there is a key to sign with, and the local worker trusts it. */
+/** Whether there is a signing key that the local worker trusts. */
 export async function checkSigning(invocation: Invocation, folder: StateFolder): Promise<Check> {
   const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
   const key = await readSigningKey(path).catch((failure: unknown) => toFailure(failure));
   if (key === null)
-    return bad("signing key", `none at ${path}`, "`towpath key signing create`, or `towpath dev` makes one");
+    return bad(
+      "signing key",
+      `none at ${path}`,
+      "create one with `towpath key signing create` or `towpath dev`",
+    );
   if (!("kid" in key)) return ofFailure("signing key", key);
   const trusted = await trustedKeyIds(folder);
   if (trusted === null)
@@ -230,18 +238,18 @@ export async function checkSigning(invocation: Invocation, folder: StateFolder):
       );
 }
 
-/** Whether a folder of the state folder can be written. */
+/** Whether a folder in the state folder is writable. */
 export async function checkFolder(name: string, path: string): Promise<Check> {
   try {
     await mkdir(path, { recursive: true });
     await access(path, constants.R_OK | constants.W_OK);
     return good(name, path);
   } catch {
-    return bad(name, `${path} cannot be written`, "give yourself write access to it");
+    return bad(name, `${path} cannot be written`, "change its permissions");
   }
 }
 
-/** Whether there is a state folder whose folders can be checked. */
+/** Whether there is a state folder to check. */
 export async function hasState(folder: StateFolder): Promise<boolean> {
   return (
     (await readIfThere(folder.signingKeyFile)) !== null || (await readIfThere(folder.serverFile)) !== null

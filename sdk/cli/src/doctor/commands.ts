@@ -42,7 +42,7 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   ];
 }
 
-/** `towpath doctor [--config FILE]`: one line a check, each with its remedy. @returns 1 when something is wrong. */
+/** `towpath doctor [--config FILE]`: one line for each check, with its fix. @returns 1 if a check failed. */
 export async function doctor(invocation: Invocation, config?: string): Promise<number> {
   const { output } = invocation;
   const { style } = output;

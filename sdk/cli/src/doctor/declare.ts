@@ -5,13 +5,13 @@ import { doctor } from "./commands.ts";
 export function declareDoctor(root: Root, carry: Carry): void {
   root
     .command("doctor")
-    .summary("check the whole chain, with remedies")
+    .summary("find faults in the set-up and how to fix them")
     .description(
-      "Looks at server, key, clocks, pools, signing key, registry and store; says what to do about each fault. Exit code 1 when there is one.",
+      "Checks the server, key, clock, pools, signing key, registry and store. Says how to fix each fault. The exit code is 1 if there is a fault.",
     )
     .option(
       "--config <file>",
-      "look at a worker's configuration instead, on the worker's machine and as its user",
+      "check this worker configuration instead; run it on the worker's machine, as the worker's user",
     )
     .action(({ config }, command) => carry(command, (invocation) => doctor(invocation, config)));
 }

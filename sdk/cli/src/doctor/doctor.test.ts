@@ -33,7 +33,7 @@ function answer(plane: Plane) {
       return json(
         {
           type: "x",
-          title: "A valid key is needed",
+          title: "A valid key is required",
           status: 401,
           code: "unauthenticated",
           detail: "no",
@@ -188,7 +188,7 @@ describe("towpath doctor finds", () => {
     const url = `http://127.0.0.1:${await serve({ restored })}`;
     expect((await doctor({ cwd: folder.root, url })).found("restore")).toMatchObject({
       ok: false,
-      detail: `the control plane's database went back (noticed at ${AT}): workers offered 3 attempts again and 1 attempt that the database does not have; 0 attempts with an unknown outcome`,
+      detail: `the control plane's database was restored to an earlier state (noticed at ${AT}). Workers reported 3 attempts again, and 1 attempt that the database does not have. The outcome of 0 attempts is unknown.`,
       fix: expect.stringContaining("towpath runs ls crashed"),
     });
     const harmless = `http://127.0.0.1:${await serve({ restored: { ...restored, unknownAttempts: 0 } })}`;
@@ -254,7 +254,7 @@ describe("towpath doctor finds", () => {
     expect(page.found("server")).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/something else answers there \(403, text\/html\)/),
-      fix: expect.stringMatching(/check the address: it is no Towpath control plane/),
+      fix: expect.stringMatching(/check the address: it is not a Towpath control plane/),
     });
     const tls = makeCertificates(["plane.test"]);
     await writeFile(join(folder.root, "ca.pem"), tls.authority);

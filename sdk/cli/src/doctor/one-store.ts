@@ -2,14 +2,14 @@ import type { Client } from "@towpath/client";
 import { LIMITS, type Worker } from "@towpath/contract";
 import { bad, type Check, good } from "./checks.ts";
 
-/** What workers call the store of specs that name none. */
+/** The name that workers give to the default store. */
 export const UNNAMED_STORE = "default";
 
 const TITLE = "one store";
 const FIX =
-  "give the workers of all these pools the same store: one bucket, or one shared folder at the same path";
+  "configure the same store for the workers of these pools: one bucket, or one shared folder at the same path";
 
-/** Pools whose runs hand each other values, and the name of the store that they do it through. */
+/** Pools whose runs share values, and the name of the store. */
 interface Sharing {
   readonly pools: readonly string[];
   readonly store: string;
@@ -24,7 +24,7 @@ function callOf(store: string): string {
   return store === UNNAMED_STORE ? "the store" : `the store "${store}"`;
 }
 
-/** What keeps workers from handing each other values; null if nothing does. */
+/** Why workers cannot share values. Null if they can. */
 function faultOf(workers: readonly Worker[], store: string): string | null {
   const which = callOf(store);
   const [first] = workers;
@@ -34,17 +34,16 @@ function faultOf(workers: readonly Worker[], store: string): string | null {
     if (mark === undefined) return `${who} does not reach ${which}`;
     if (first === undefined || other === undefined) continue;
     const than = `${first.name} of "${first.pool}"`;
-    if (mark.id !== other.id) return `${who} reaches another place as ${which} than ${than}`;
-    if (mark.place !== other.place)
-      return `${who} reaches ${which} under another path or address than ${than}`;
+    if (mark.id !== other.id) return `${who} uses another location as ${which} than ${than}`;
+    if (mark.place !== other.place) return `${who} uses ${which} at another path or address than ${than}`;
   }
   return null;
 }
 
 /**
- * Whether the workers of pools that hand each other values reach one store. Each of them has read, and the first has written, a
- * random id there; only that is compared, and nothing of the store goes anywhere.
- * @returns nothing where no two pools share anything.
+ * Whether the workers of pools that share values use one store. The first worker wrote a random id into the store and each
+ * worker has read it. Only these ids are compared.
+ * @returns An empty list if no pools share values.
  */
 export async function checkOneStore(client: Client, sharing: readonly Sharing[]): Promise<Check[]> {
   const told: string[] = [];

@@ -20,9 +20,9 @@ import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
 const TITLE = "code registry";
 
 /**
- * Whether the project in this folder loads, its pools have workers, and its code registry can be reached; nothing in
- * another folder.
- * @param args.client Null when no control plane can be asked for its pools.
+ * Whether the project in this folder loads, its pools have workers, and its code registry can be reached. Empty in a folder
+ * without a project.
+ * @param args.client Null if no control plane can be reached.
  */
 export async function checkProject(
   invocation: Invocation,
@@ -49,10 +49,10 @@ export async function checkProject(
   }
 }
 
-/** The pools of one deployment: its own, and those in which the code calls its tasks. */
+/** The pools of one deployment: its own and those of its remote tasks. */
 interface Places {
   readonly pools: readonly string[];
-  /** The name of its runs' store, as workers tell it. */
+  /** The name of its runs' store, as workers report it. */
   readonly store: string;
 }
 
@@ -73,7 +73,7 @@ async function placesOf(project: Project): Promise<Places[]> {
   );
 }
 
-/** Whether each pool that a deployment or a task of it is to run in is there, with a worker that polls and could hold its runs. */
+/** Whether each pool of a deployment or remote task exists and has an online worker that is large enough. */
 async function checkProjectPools(
   client: Client,
   { deployments, places }: { deployments: Project["deployments"]; places: readonly Places[] },
@@ -84,15 +84,15 @@ async function checkProjectPools(
     const pool = await findPool(client, name).catch((thrown: unknown) => toFailure(thrown));
     if ("next" in pool) return bad(title, pool.message, pool.next.join("; "));
     if (pool.workersOnline === 0)
-      return bad(title, `"${name}" has no worker online`, `\`towpath worker start --pool ${name}\``);
+      return bad(
+        title,
+        `"${name}" has no worker online`,
+        `start one with \`towpath worker start --pool ${name}\``,
+      );
   }
   const [misfit] = await misfits(client, deployments.map(wantingOf));
   if (misfit !== undefined)
-    return bad(
-      title,
-      misfit,
-      "start a worker that has it, or correct compute in the flow or towpath.config.ts",
-    );
+    return bad(title, misfit, "start a larger worker, or correct `compute` in the flow or towpath.config.ts");
   return good(title, wanted.join(", "));
 }
 
@@ -104,5 +104,5 @@ async function checkRegistry(invocation: Invocation, registry: Registry): Promis
   const fault = await gitFault({ url: registry.url, login, cwd: invocation.cwd, environment });
   return fault === null
     ? good(TITLE, withoutPassword(registry.url))
-    : bad(TITLE, fault, "check the address, the network or HTTPS_PROXY, and the password if it needs one");
+    : bad(TITLE, fault, "check the address, the network, HTTPS_PROXY, and the password if there is one");
 }

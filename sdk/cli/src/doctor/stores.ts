@@ -6,17 +6,17 @@ import { Failure } from "../failure.ts";
 import { type StoreGround, type StoreSettings, storeOf } from "../store/worker-store.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 
-/** How long a bucket may take to keep a few bytes and give them back, milliseconds. */
+/** How long a bucket may take to write and read a few bytes, milliseconds. */
 const PROBE_MS = 10_000;
 
 interface Looked {
   readonly title: string;
-  /** Where it stands in the worker's configuration. */
+  /** Its path in the worker's configuration. */
   readonly at: string;
   readonly settings: StoreSettings;
 }
 
-/** What flows do there: writes a few bytes and reads them. @returns What is left there, where nothing may be removed. */
+/** Writes a few bytes and reads them, like a flow. @returns What stays there if deleting is not permitted. */
 async function probe(store: Context["store"]): Promise<string | null> {
   const objects = await openObjects(store);
   const path = `towpath-doctor-${randomUUID()}`;
@@ -24,7 +24,7 @@ async function probe(store: Context["store"]): Promise<string | null> {
   const uri = await objects.write(path, bytes);
   const kept = await objects.read(uri, bytes.byteLength);
   if (Buffer.compare(kept, bytes) !== 0)
-    throw new StoreFault(`${uri} does not hold what was just written there.`);
+    throw new StoreFault(`${uri} does not return the bytes that were just written.`);
   return objects.remove([path]).then(
     () => null,
     () => path,
@@ -33,9 +33,9 @@ async function probe(store: Context["store"]): Promise<string | null> {
 
 async function inTime<Done>(work: Promise<Done>): Promise<Done> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const next = "Check its endpoint in the worker's configuration, and the way there.";
+  const next = "Check its endpoint in the worker's configuration, and the network.";
   const timer = setTimeout(
-    () => reject(new StoreFault(`It does not answer within ${PROBE_MS / 1000} s.`, { next })),
+    () => reject(new StoreFault(`It did not answer within ${PROBE_MS / 1000} s.`, { next })),
     PROBE_MS,
   );
   try {
@@ -45,7 +45,7 @@ async function inTime<Done>(work: Promise<Done>): Promise<Done> {
   }
 }
 
-/** What a store's fault says to do, as a fix that names the setting of this store. */
+/** The fix of a store's fault, with the name of this store's setting. */
 function fixOf({ next }: StoreFault, at: string): string {
   if (next === null) return `correct ${at}.root in the worker's configuration`;
   const text = next.replace("its endpoint", `${at}.endpoint`).replace("store.root", `${at}.root`);
@@ -60,7 +60,7 @@ function faultOf({ title, at, settings }: Looked, thrown: unknown): Check {
     return bad(title, `${root}: ${what}`, fixOf(thrown, at));
   }
   const why = thrown instanceof Error ? thrown.message : String(thrown);
-  return bad(title, `${root} cannot be used (${why})`, `give a folder, or s3://bucket/prefix, as ${at}.root`);
+  return bad(title, `${root} cannot be used (${why})`, `set ${at}.root to a folder or to s3://bucket/prefix`);
 }
 
 async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
@@ -69,13 +69,16 @@ async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
     const store = await storeOf(ground, looked.settings);
     if (store.root.startsWith("file:")) return await checkFolder(title, fileURLToPath(store.root));
     const left = await inTime(probe(store));
-    return good(title, left === null ? store.root : `${store.root} (${left} stays there: it may not delete)`);
+    return good(
+      title,
+      left === null ? store.root : `${store.root} (${left} stays there, because the login may not delete)`,
+    );
   } catch (thrown) {
     return faultOf(looked, thrown);
   }
 }
 
-/** Whether flows can keep values in each store that a worker's configuration names: folders and buckets. */
+/** Whether flows can keep values in each store of a worker's configuration. */
 export async function checkStores(
   ground: StoreGround,
   args: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },

@@ -72,7 +72,7 @@ describe("Stores in folders", () => {
     expect(found("store archive")).toMatchObject({
       ok: false,
       detail: `${join(folder.root, "blocked")} cannot be written`,
-      fix: "give yourself write access to it",
+      fix: "change its permissions",
     });
   });
 
@@ -98,12 +98,12 @@ describe("Stores in buckets", () => {
     expect(found("store")).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/^s3:\/\/no-such-bucket\/prefix: .*does not answer: .*ECONNREFUSED/),
-      fix: "check store.endpoint in the worker's configuration, and the way there",
+      fix: "check store.endpoint in the worker's configuration, and the network",
     });
     expect(found("store archive")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("the variable ARCHIVE_KEY"),
-      fix: "put them there, and run this in the worker's environment, as the worker's user",
+      fix: "set them there, and run this command as the worker's user in the worker's environment",
     });
     expect((await readdir(folder.root)).sort()).toEqual([
       "signing.pub.jwk",
@@ -155,7 +155,7 @@ describe("Code registries in git", () => {
     expect(check).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/^http:\/\/127\.0\.0\.1:9\/flows\.git cannot be reached \(fatal: /),
-      fix: "check the address, the network or HTTPS_PROXY, and its username and password",
+      fix: "check the address, the network and HTTPS_PROXY, and the username and password",
     });
     expect(JSON.stringify(check)).not.toContain("hunter2");
   });
@@ -184,7 +184,7 @@ describe("Code registries in git", () => {
     });
     expect(open("registry code")).toMatchObject({
       ok: false,
-      detail: "http://a:***@127.0.0.1:9/x holds a login, which the worker refuses",
+      detail: "http://a:***@127.0.0.1:9/x contains a login, which the worker refuses",
       fix: "move it to the registry's username and password",
     });
   });

@@ -25,7 +25,7 @@ const Registry = z.union([
 ]);
 type Registry = z.output<typeof Registry>;
 
-/** What is looked at of a worker's configuration; the worker itself checks the rest of it when it starts. */
+/** The part of a worker's configuration that is checked here. The worker checks the rest when it starts. */
 const WorkerFile = z.looseObject({
   url: z.url(),
   key: Source,
@@ -41,11 +41,11 @@ const WorkerFile = z.looseObject({
 interface Looked {
   readonly invocation: Invocation;
   readonly config: z.output<typeof WorkerFile>;
-  /** An absolute path: relative ones start at the configuration's folder. */
+  /** Makes a path absolute, from the configuration's folder. */
   readonly at: (path: string) => string;
 }
 
-/** The value that a source leads to, or null. */
+/** The value of a source, or null. */
 async function secretIn(args: Looked, source: Source): Promise<string | null> {
   const { environment } = args.invocation.config;
   if ("env" in source) return environment[source.env] || null;
@@ -56,7 +56,7 @@ function placeOf(args: Looked, source: Source): string {
   return "env" in source ? `the variable ${source.env}` : args.at(source.file);
 }
 
-/** The server answers, and knows the key. A worker's key may not read, which is what tells it from an unknown one. */
+/** Whether the server answers and knows the key. A worker's key is forbidden to read, an unknown key is not authenticated. */
 async function checkKey(args: Looked): Promise<Check[]> {
   const { url, key } = args.config;
   const from = placeOf(args, key);
@@ -64,10 +64,17 @@ async function checkKey(args: Looked): Promise<Check[]> {
   const server = fault ? bad("server", `${url}: ${fault.what}`, fault.fix) : good("server", url);
   const secret = (await secretIn(args, key))?.trim();
   if (!secret)
-    return [server, bad("key", `${from} has no key that this user can read`, "put the worker's key there")];
+    return [
+      server,
+      bad(
+        "key",
+        `${from} has no key that this user can read`,
+        "put the worker's key there, or change its permissions",
+      ),
+    ];
   if (!secret.startsWith("twp_wkr_"))
-    return [server, bad("key", `what ${from} holds is no worker key`, makeKey(args))];
-  if (!server.ok) return [server, good("key", `${from} (not compared: no server)`)];
+    return [server, bad("key", `${from} does not contain a worker key`, makeKey(args))];
+  if (!server.ok) return [server, good("key", `${from} (not checked, because the server cannot be reached)`)];
   const token = createClient({ url, token: secret, fetch: networkFetch(args.invocation.config.environment) });
   const answer = await token.getMe({}, { retries: 0 }).then(() => null, toFailure);
   return answer?.code === "unauthenticated"
@@ -76,7 +83,7 @@ async function checkKey(args: Looked): Promise<Check[]> {
 }
 
 function makeKey(args: Looked): string {
-  return `an admin makes one: \`towpath key create NAME --worker --pool ${args.config.pool}\``;
+  return `an admin creates one: \`towpath key create NAME --worker --pool ${args.config.pool}\``;
 }
 
 async function checkTrusted(args: Looked): Promise<Check> {
@@ -85,7 +92,11 @@ async function checkTrusted(args: Looked): Promise<Check> {
     const jwk =
       "file" in key ? await readJsonFile(args.at(String(key.file)), z.looseObject({ kid: z.string() })) : key;
     if (jwk === null)
-      return bad("trusted keys", `${String(key.file)} holds no public key`, "copy signing.pub.jwk there");
+      return bad(
+        "trusted keys",
+        `${String(key.file)} does not contain a public key`,
+        "copy signing.pub.jwk there",
+      );
     if ("d" in jwk)
       return bad("trusted keys", `${jwk.kid} is a private key`, "give the worker signing.pub.jwk instead");
     kids.push(jwk.kid.slice(0, 12));
@@ -100,7 +111,7 @@ async function isReadable(path: string): Promise<boolean> {
   );
 }
 
-/** Git as the worker calls it: nothing of this user's own configuration or passwords helps it. */
+/** Calls git like the worker, without this user's own configuration and passwords. */
 const AS_THE_WORKER = {
   GIT_CONFIG_NOSYSTEM: "1",
   GIT_CONFIG_GLOBAL: "/dev/null",
@@ -124,21 +135,21 @@ async function checkGitRegistry(
   if (hasLogin(url))
     return bad(
       title,
-      `${shown} holds a login, which the worker refuses`,
+      `${shown} contains a login, which the worker refuses`,
       "move it to the registry's username and password",
     );
-  // An editor ends a file with a line's end, which is no part of the password.
+  // Editors end a file with a line break, which is not part of the password.
   const password = source && (await secretIn(args, source))?.replace(/\r?\n$/, "");
   if (source !== undefined && !password)
-    return bad(title, `its password in ${placeOf(args, source)} cannot be read`, "put it there");
+    return bad(title, `its password cannot be read from ${placeOf(args, source)}`, "set it there");
   const { cwd, config } = args.invocation;
   const login = password || username ? { username, password: password ?? "" } : undefined;
   const environment = { ...config.environment, ...AS_THE_WORKER };
   const fault = await gitFault({ url, login, cwd, environment });
   const fix =
     login === undefined
-      ? "check the address, the network or HTTPS_PROXY, and give it a password if it needs one"
-      : "check the address, the network or HTTPS_PROXY, and its username and password";
+      ? "check the address, the network and HTTPS_PROXY, and set a password if the registry needs one"
+      : "check the address, the network and HTTPS_PROXY, and the username and password";
   return fault === null
     ? good(title, login === undefined ? shown : `${shown}, with its login`)
     : bad(title, fault, fix);
@@ -150,7 +161,7 @@ async function checkRegistry(args: Looked, name: string, registry: Registry): Pr
   const path = args.at(registry.path);
   return (await isReadable(path))
     ? good(title, path)
-    : bad(title, `${path} cannot be read`, "check the path and who may read it");
+    : bad(title, `${path} cannot be read`, "check the path and its permissions");
 }
 
 async function checkSecrets(args: Looked): Promise<Check[]> {
@@ -158,18 +169,18 @@ async function checkSecrets(args: Looked): Promise<Check[]> {
   for (const [name, source] of Object.entries(args.config.secrets))
     checks.push(
       (await secretIn(args, source)) === null
-        ? bad(`secret ${name}`, `${placeOf(args, source)} is not there`, "set it where the worker runs")
+        ? bad(`secret ${name}`, `${placeOf(args, source)} is missing`, "set it on the worker's machine")
         : good(`secret ${name}`, placeOf(args, source)),
     );
   return checks;
 }
 
-/** Looks at all that a worker's configuration names, as this user and in this environment. @throws Failure without one. */
+/** Checks a worker's configuration, as this user and in this environment. @throws Failure if there is none. */
 export async function checkWorkerFile(invocation: Invocation, file: string): Promise<Check[]> {
   const path = resolve(invocation.cwd, file);
   const config = await readJsonFile(path, WorkerFile);
   if (config === null)
-    throw new Failure(`${path} is no configuration of a worker that can be read.`, {
+    throw new Failure(`${path} is not a readable worker configuration.`, {
       exit: "configuration",
       next: [`\`towpath worker start --config ${file}\` names each fault`],
     });

@@ -86,23 +86,23 @@ export async function revokeKey(invocation: Invocation, keyId: string): Promise<
   output.line(`${output.style.green("✓")} revoked ${keyId}`);
 }
 
-/** `towpath key signing create`: refuses to replace a key, since workers trust the one that is there. */
+/** `towpath key signing create`. Never replaces a key, because workers trust it. */
 export async function createSigning(invocation: Invocation): Promise<void> {
   const { output } = invocation;
   const folder = await invocation.folder();
   const present = await readSigningKey(folder.signingKeyFile);
   if (present !== null)
-    throw new Failure(`There is a signing key already: ${folder.signingKeyFile} (${present.kid}).`, {
+    throw new Failure(`A signing key exists already: ${folder.signingKeyFile} (${present.kid}).`, {
       exit: "cannotWrite",
       code: "exists",
-      next: ["move it away first; workers go on trusting it until it leaves their configuration"],
+      next: [
+        "to replace it, move it away first; workers trust it until it is removed from their configuration",
+      ],
     });
   const key = await createSigningKey(folder);
   output.data(publicHalf(key));
   output.line(`${output.style.green("✓")} signing key ${output.style.bold(key.kid)}`);
-  output.line(`  private  ${folder.signingKeyFile} (keep it where you deploy from)`);
+  output.line(`  private  ${folder.signingKeyFile} (needed to deploy; keep it secret)`);
   output.line(`  public   ${folder.signingPublicFile}`);
-  output.next(
-    'give the public file to your workers: `"trustedKeys": [{"file": "…"}]` in their configuration',
-  );
+  output.next('add the public file to the configuration of your workers: `"trustedKeys": [{"file": "…"}]`');
 }

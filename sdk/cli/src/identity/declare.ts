@@ -5,15 +5,17 @@ import { createKey, createSigning, listKeys, revokeKey } from "./commands.ts";
 export function declareIdentity(root: Root, carry: Carry): void {
   const key = root
     .command("key")
-    .summary("make and revoke keys")
-    .description("API keys for people and programs, worker keys for workers, and the key that signs specs.");
+    .summary("create and revoke keys")
+    .description(
+      "Creates, lists and revokes API keys for people and programs and worker keys for workers. Creates the key that signs specs.",
+    );
   key
     .command("create")
-    .description("Makes a key and prints it, this once.")
-    .argument("<name>", "what it is for")
-    .option("--worker", "a key for workers instead of people and programs")
-    .option("--pool <name>", "the pool that a worker key may serve (any, if none is named)")
-    .option("--role <role>", "viewer, operator, developer or admin; developer if none is named")
+    .description("Creates a key and prints it. It is shown only once.")
+    .argument("<name>", "the key's name")
+    .option("--worker", "create a worker key")
+    .option("--pool <name>", "restrict a worker key to this pool (default: any pool)")
+    .option("--role <role>", "set the role: viewer, operator, developer or admin (default: developer)")
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath key create ci --role developer\n  $ towpath key create gpu-1 --worker --pool gpu",
@@ -26,18 +28,20 @@ export function declareIdentity(root: Root, carry: Carry): void {
     );
   key
     .command("ls")
-    .description("Lists keys, newest first, never their secrets.")
+    .description("Lists keys without their secrets, newest first.")
     .action((_, command) => carry(command, listKeys));
   key
     .command("revoke")
-    .description("Revokes a key at once. Repeating it changes nothing.")
-    .argument("<id>", "the key's id, as `towpath key ls` shows it")
+    .description("Revokes a key. Repeating it changes nothing.")
+    .argument("<id>", "the key's id, from `towpath key ls`")
     .action((id, _, command) => carry(command, (invocation) => revokeKey(invocation, id)));
   key
     .command("signing")
-    .summary("the key that signs specs")
-    .description("The key that signs specs. Workers run only what a key they trust has signed.")
+    .summary("create the key that signs specs")
+    .description(
+      "Creates the key that signs specs. Workers run only specs that are signed with a key they trust.",
+    )
     .command("create")
-    .description("Makes a signing key in the state folder. Never replaces one.")
+    .description("Creates a signing key in the state folder. Never replaces one.")
     .action((_, command) => carry(command, createSigning));
 }

@@ -35,7 +35,7 @@ export function declareSessions(root: Root, carry: Carry): void {
     .command("sessions")
     .summary("list signed-in browsers and sign them out")
     .description(
-      "Browsers that are signed in: all of the workspace for an admin, else those of the key in use.",
+      "Lists signed-in browsers and signs them out: for an admin all of the workspace, else those of the key in use.",
     );
   sessions
     .command("ls")
@@ -43,7 +43,7 @@ export function declareSessions(root: Root, carry: Carry): void {
     .action((_, command) => carry(command, listSessions));
   sessions
     .command("rm")
-    .description("Signs a browser out at once.")
-    .argument("<id>", "the session's id, as `towpath sessions ls` shows it")
+    .description("Signs a browser out.")
+    .argument("<id>", "the session's id, from `towpath sessions ls`")
     .action((id, _, command) => carry(command, (invocation) => endSession(invocation, id)));
 }

@@ -3,7 +3,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import type { Carry, Root } from "../program.ts";
 import { findRunId } from "../runs/find.ts";
 
-/** A link that signs one browser in, once, and leads to a page of the dashboard. */
+/** A link that signs one browser in, once, and opens a page of the dashboard. */
 export async function signInLink(client: Client, to: string): Promise<{ link: string; expiresAt: string }> {
   const { url: address, expiresAt } = await client.createSignInLink();
   const url = new URL(address);
@@ -11,7 +11,7 @@ export async function signInLink(client: Client, to: string): Promise<{ link: st
   return { link: url.href, expiresAt };
 }
 
-/** `towpath open [RUN]`: the link alone goes to stdout, so that a script can take it from there. */
+/** `towpath open [RUN]`. Only the link goes to stdout, for scripts. */
 async function openDashboard(invocation: Invocation, run: string | undefined): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
@@ -21,7 +21,7 @@ async function openDashboard(invocation: Invocation, run: string | undefined): P
   output.line(link);
   output.note(
     output.style.dim(
-      "Open it in a browser: it shows whom it signs in and asks. It works once, within ten minutes.",
+      "Open this link in a browser and confirm the sign-in. The link works once, within ten minutes.",
     ),
   );
 }
@@ -30,11 +30,11 @@ async function openDashboard(invocation: Invocation, run: string | undefined): P
 export function declareOpen(root: Root, carry: Carry): void {
   root
     .command("open")
-    .summary("a link that signs a browser in to the dashboard")
+    .summary("print a link that opens the dashboard")
     .description(
-      "Prints a link that signs a browser in, to the dashboard or to one run's page. It works once, within ten minutes, with the rights of the key in use.",
+      "Prints a link that signs a browser in and opens the dashboard or one run's page. The link works once, within ten minutes, with the permissions of the key in use.",
     )
-    .argument("[run]", "the run's id, or its beginning")
+    .argument("[run]", "the run's id, or the start or end of it")
     .addHelpText("after", "\nExamples:\n  $ towpath open\n  $ towpath open 0193a0b1 --json")
     .action((run, _, command) => carry(command, (invocation) => openDashboard(invocation, run)));
 }

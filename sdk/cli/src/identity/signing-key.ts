@@ -22,10 +22,10 @@ const PrivateJwk = z.object({
 /** An Ed25519 key that signs specs, with its RFC 7638 thumbprint for a `kid`. */
 export type SigningKey = z.output<typeof PrivateJwk>;
 
-/** The half of a signing key that workers are given. */
+/** The public half of a signing key, for workers. */
 export type PublicKey = Omit<SigningKey, "d">;
 
-/** The half of a signing key that workers are given. */
+/** The public half of a signing key, for workers. */
 export function publicHalf({ kty, crv, x, kid }: SigningKey): PublicKey {
   return { kty, crv, x, kid };
 }

@@ -133,7 +133,7 @@ describe("a key", () => {
       const file = join(folder.root, ".towpath/control/admin.key");
       expect(failure.next.slice(0, 2)).toEqual([
         `the key came from ${found.keyFrom}`,
-        `this folder keeps another key for this address; to use it, add \`--key "$(cat '${file}')"\``,
+        `the state folder has another key for this address; to use it, add \`--key "$(cat '${file}')"\``,
       ]);
       const chosen = { from: folder.root, key: "key-of-folder" };
       const other = await findConnection(config(folder.root, { TOWPATH_URL: url }), chosen);

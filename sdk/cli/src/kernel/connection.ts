@@ -5,28 +5,28 @@ import { Failure, type Spoken } from "../failure.ts";
 import { networkFetch } from "./network.ts";
 import { findStateFolder, readIfThere, readOwnFile, type StateFolder, stateFolder } from "./state-folder.ts";
 
-/** The options of every command that say whom to speak to. */
+/** The options that choose the server. */
 export interface ConnectionOptions {
   readonly url?: string | undefined;
   readonly key?: string | undefined;
   readonly state?: string | undefined;
-  /** Where the search for a state folder begins. */
+  /** Where the search for a state folder starts. */
   readonly from: string;
 }
 
-/** Where a control plane is said to be, and by whom. */
+/** A control plane's address, and where it came from. */
 export interface Address {
   readonly url: string;
   readonly from: string;
 }
 
-/** A server, a key, and where each came from. */
+/** A server, a key, and their sources. */
 export interface Connection extends Spoken {
   readonly key: string;
   readonly client: Client;
 }
 
-/** Who says where a server is, or what key opens it: the person who calls us, or a file that was found. */
+/** A source of a server's address or key: the user, or a file. */
 type SourceKind = "option" | "environment" | "folder" | "user";
 
 interface Source {
@@ -39,7 +39,7 @@ interface Source {
 const ServerFile = z.object({ url: z.string(), pid: z.int() });
 const UserConfigFile = z.object({ url: z.string().optional(), key: z.string().optional() });
 
-/** Reads a JSON file of ours, or null when it is missing or something else. */
+/** Reads one of our JSON files. Null if it is missing or has another shape. */
 export async function readJsonFile<T extends z.ZodType>(
   path: string,
   schema: T,
@@ -54,17 +54,17 @@ export async function readJsonFile<T extends z.ZodType>(
   }
 }
 
-/** What a running control plane wrote about itself, or null. */
+/** The file that a running control plane writes, or null. */
 export function readServerFile(folder: StateFolder): Promise<z.output<typeof ServerFile> | null> {
   return readJsonFile(folder.serverFile, ServerFile);
 }
 
-/** The admin key beside a running control plane's address, or null. */
+/** The admin key next to a running control plane's address, or null. */
 export async function readAdminKey(folder: StateFolder): Promise<string | null> {
   return (await readOwnFile(folder.adminKeyFile))?.trim() || null;
 }
 
-/** The state folder in use: the one named, else the nearest, else null. */
+/** The state folder in use: the given one, else the nearest, else null. */
 export async function stateFolderInUse(options: { state?: string | undefined; from: string }) {
   return options.state === undefined ? findStateFolder(options.from) : stateFolder(options.state);
 }
@@ -97,12 +97,12 @@ async function sourcesOf(config: CliConfig, options: ConnectionOptions): Promise
   ];
 }
 
-/** Checks an address that a person typed. */
+/** Checks an address. */
 function checkedUrl(url: string, from: string): string {
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url.replace(/\/+$/, "");
-  throw new Failure(`"${url}" is not an address of a control plane.`, {
+  throw new Failure(`"${url}" is not a valid address of a control plane.`, {
     exit: "usage",
-    next: [`it came from ${from}; write it like http://127.0.0.1:4200`],
+    next: [`the address came from ${from}; write it like http://127.0.0.1:4200`],
   });
 }
 
@@ -113,33 +113,33 @@ interface Place extends Address {
 function addressAmong(sources: readonly Source[]): Place {
   const place = sources.find((source) => source.url !== undefined);
   if (place?.url === undefined)
-    throw new Failure("No control plane is known here.", {
+    throw new Failure("No control plane is configured.", {
       exit: "configuration",
       code: "no-server",
       next: [
-        "`towpath dev` starts one on this machine, with a worker",
-        "or name one: --url URL --key KEY, or TOWPATH_URL and TOWPATH_KEY",
+        "start one on this machine with `towpath dev`",
+        "or give its address and key: --url URL --key KEY, or TOWPATH_URL and TOWPATH_KEY",
       ],
     });
   return { url: checkedUrl(place.url, place.from.url), from: place.from.url, kind: place.kind };
 }
 
-/** Finds the server alone, by the order of `findConnection`. @throws Failure when none is known. */
+/** Finds the server, in the order of `findConnection`. @throws Failure if there is none. */
 export async function findAddress(config: CliConfig, options: ConnectionOptions): Promise<Address> {
   return addressAmong(await sourcesOf(config, options));
 }
 
-/** Whether a source names this very address. */
+/** Whether a source names this address. */
 function names(source: Source, url: string): boolean {
   return source.url?.replace(/\/+$/, "") === url;
 }
 
 /**
- * The key for an address. A folder may be anybody's, such as a cloned repository: the address that it names gets the
- * folder's own key, and a key of the person only when the person's own configuration names that address as well. A key that
- * is kept in a file is only ever sent to the address kept beside it. Where the folder and the person's own file keep one
- * for the same address, it is the person's: whoever made the folder does not choose as whom somebody acts.
- * @throws Failure `key-not-sent` when the person's key may not go there.
+ * The key for an address. A state folder may belong to somebody else, for example in a cloned repository. Its address gets the
+ * folder's own key. It gets the user's key only if the user's own configuration names the same address. A key in a file is
+ * sent only to the address in the same file. If the folder and the user's file have a key for the same address, the user's
+ * key is used, so that the folder's owner cannot choose the user's identity.
+ * @throws Failure `key-not-sent` if the user's key must not be sent there.
  */
 function keyAmong(sources: readonly Source[], place: Place): Source | null {
   const { url } = place;
@@ -150,18 +150,21 @@ function keyAmong(sources: readonly Source[], place: Place): Source | null {
   if (!given) return beside;
   const isNamed = sources.some((source) => source.kind === "user" && names(source, url));
   if (place.kind !== "folder" || isNamed || beside?.key === given.key) return given;
-  throw new Failure(`The key of ${given.from.key} is not sent to ${url}, which this folder names.`, {
-    exit: "configuration",
-    code: "key-not-sent",
-    next: [
-      `the address came from ${place.from}, and a folder may be anybody's`,
-      "name the address that the key is for: --url URL or TOWPATH_URL",
-      `or leave out ${given.from.key}: the key that is kept beside the address is used then`,
-    ],
-  });
+  throw new Failure(
+    `The key from ${given.from.key} is not sent to ${url}, because that address comes from a state folder.`,
+    {
+      exit: "configuration",
+      code: "key-not-sent",
+      next: [
+        `the address came from ${place.from}, which may belong to somebody else`,
+        "to use this key, give its address with --url URL or TOWPATH_URL",
+        `or leave out ${given.from.key}; then the folder's own key is used`,
+      ],
+    },
+  );
 }
 
-/** The folder's key file, if the folder keeps a key for this address and the person's own file has another. */
+/** The folder's key file, if it has a key for this address and the user's own file has another. */
 function unusedKeyFile(
   sources: readonly Source[],
   args: { holder: Source; url: string },
@@ -181,12 +184,12 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
   const { url, from } = place;
   const holder = keyAmong(sources, place);
   if (holder?.key === undefined)
-    throw new Failure(`There is no key for ${url}.`, {
+    throw new Failure(`No key is configured for ${url}.`, {
       exit: "configuration",
       code: "no-key",
       next: [
         `the address came from ${from}`,
-        "pass a key with --key KEY or TOWPATH_KEY; an admin makes one with `towpath key create NAME`",
+        "give a key with --key KEY or TOWPATH_KEY; an admin creates one with `towpath key create NAME`",
       ],
     });
   const client = createClient({ url, token: holder.key, fetch: networkFetch(config.environment) });

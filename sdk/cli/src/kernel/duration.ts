@@ -1,4 +1,4 @@
-/** A length of time as people say it: `840 ms`, `3.2 s`, `4 m 05 s`, `2 h 03 m`. */
+/** A readable duration: `840 ms`, `3.2 s`, `4 m 05 s`, `2 h 03 m`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
@@ -9,7 +9,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} m`;
 }
 
-/** How long something took between two instants of the wire, or an empty string while either is missing. */
+/** The duration between two instants, or an empty string if one is missing. */
 export function durationBetween(from: string | null, to: string | null): string {
   return from === null || to === null ? "" : formatDuration(Date.parse(to) - Date.parse(from));
 }

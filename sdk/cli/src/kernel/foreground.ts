@@ -4,21 +4,21 @@ import { EXIT } from "../failure.ts";
 import type { Invocation } from "./invocation.ts";
 import { programArguments } from "./programs.ts";
 
-/** The exit code with which a worker says that its configuration has faults. */
+/** The worker's exit code for a faulty configuration. */
 const WORKER_CONFIG = 2;
-/** Codes from here on mean the same in every program of ours, or name a signal. */
+/** From here on, exit codes mean the same in all our programs, or name a signal. */
 const SHARED_FROM = 64;
 
 /**
- * What another program's exit code is as ours, of which those below 64 are outcomes of runs: a program that failed is
- * no failed run, and one that is set up wrongly no cancelled one.
+ * Translates another program's exit code. Ours below 64 are outcomes of runs, so a failure of the program needs another
+ * code.
  */
 export function exitOfProgram(code: number): number {
   if (code === 0 || code >= SHARED_FROM) return code;
   return code === WORKER_CONFIG ? EXIT.configuration : EXIT.internal;
 }
 
-/** Our environment for a program that prints in our place, with what our options say of how. */
+/** The environment for a program that prints instead of us, with our options for its output. */
 export function programEnvironment({ config, globals }: Invocation): Invocation["config"]["environment"] {
   return {
     ...config.environment,
@@ -27,7 +27,7 @@ export function programEnvironment({ config, globals }: Invocation): Invocation[
   };
 }
 
-/** Runs a program of ours in the foreground, handing on the signals that reach only us. @returns Our exit code. */
+/** Runs one of our programs in the foreground and passes signals on. @returns Our exit code. */
 export function inForeground(
   name: Parameters<typeof programArguments>[0],
   options: { args: readonly string[]; environment: Invocation["config"]["environment"] },
@@ -37,7 +37,7 @@ export function inForeground(
       stdio: "inherit",
       env: options.environment,
     });
-    // At a terminal Ctrl-C reaches the child as well; a second copy would look like the second, impatient one.
+    // At a terminal Ctrl-C also reaches the child. A second signal would kill it at once.
     const pass = (signal: NodeJS.Signals) => {
       if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
     };

@@ -22,25 +22,25 @@ export interface GlobalOptions {
   readonly color?: boolean | undefined;
 }
 
-/** One command being carried out: where it prints, what it may read, whom it speaks to. */
+/** One command at work: its output, settings and server. */
 export interface Invocation {
   readonly config: CliConfig;
   readonly clock: Clock;
   readonly cwd: string;
   readonly globals: GlobalOptions;
   readonly output: Output;
-  /** Finds the server and key once. @throws Failure when there is none. */
+  /** Finds the server and key once. @throws Failure if there is none. */
   connect(project?: string): Promise<Connection>;
   client(project?: string): Promise<Client>;
-  /** Where the server is said to be, whether or not there is a key. @throws Failure when none is known. */
+  /** The server's address, with or without a key. @throws Failure if there is none. */
   address(): Promise<Address>;
-  /** The state folder in use, or the one that would be made in this folder. */
+  /** The state folder in use, or the one to create in this folder. */
   folder(project?: string): Promise<StateFolder>;
-  /** The connection that `connect` found, for telling where an address came from. */
+  /** The connection that `connect` found, for messages. */
   spoken(): Spoken | undefined;
 }
 
-/** Begins to carry out one command. */
+/** Starts one command. */
 export function beginInvocation(streams: Streams, globals: GlobalOptions): Invocation {
   const config = readConfig();
   const cwd = process.cwd();

@@ -3,15 +3,15 @@ import { certificateFault, proxyFor, proxySettings } from "@towpath/contract";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The `fetch` for addresses that may lie behind a proxy. Node's own asks a proxy only since lately and on request; this one
- * does what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, as curl and git do.
+ * A `fetch` that uses the proxies in `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, like curl and git. Node's own does so only in
+ * recent versions and on request.
  */
 export function networkFetch(environment: Environment): typeof globalThis.fetch {
   const settings = proxySettings(environment);
   if (settings === null) return (...args) => globalThis.fetch(...args);
   const loaded = import("undici").then(({ EnvHttpProxyAgent, fetch }) => {
     const dispatcher = new EnvHttpProxyAgent(settings);
-    // The package's and Node's own are the same code and standard; only their declarations differ.
+    // The package and Node have the same implementation. Only their type declarations differ.
     return ((input: string, init: object) =>
       fetch(input, { ...init, dispatcher })) as unknown as typeof globalThis.fetch;
   });
@@ -19,13 +19,13 @@ export function networkFetch(environment: Environment): typeof globalThis.fetch 
   return async (...args) => (await loaded)(...args);
 }
 
-/** Why a server could not be reached, as the part of a sentence, and what to do about it. */
+/** Why a server could not be reached, as a part of a sentence, and the fix. */
 export interface ReachFault {
   readonly what: string;
   readonly fix: string;
 }
 
-/** How deep causes are followed. */
+/** The most causes that are followed. */
 const CAUSES_MAX = 6;
 const PROXY_ANSWER = /Proxy response \((\d{3})\)/;
 
@@ -41,7 +41,7 @@ function codeOf(chain: readonly Error[]): string | null {
   return codes.at(-1) ?? null;
 }
 
-/** Explains why no answer came from an address; null when nothing more than that is known. */
+/** Explains why an address did not answer. Null if the reason is unknown. */
 export function reachFault(
   url: string,
   args: { error: unknown; environment: Environment },
@@ -51,8 +51,8 @@ export function reachFault(
   const certificate = certificateFault(code);
   const proxy = proxyFor(url, args.environment);
   if (certificate) {
-    const between = proxy === null ? "" : `; it may be that of the proxy ${proxy}`;
-    return { what: certificate.what + between, fix: `${certificate.fix}, for workers too` };
+    const between = proxy === null ? "" : `; it may be the certificate of the proxy ${proxy}`;
+    return { what: certificate.what + between, fix: `${certificate.fix}; do the same for workers` };
   }
   if (proxy !== null) {
     const answered = chain.map(({ message }) => PROXY_ANSWER.exec(message)?.[1]).find(Boolean);
@@ -65,8 +65,8 @@ export function reachFault(
   }
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return {
-      what: `the name ${new URL(url).hostname} is not known here`,
-      fix: "check its spelling and this machine's DNS; behind a proxy set HTTPS_PROXY",
+      what: `the name ${new URL(url).hostname} cannot be resolved`,
+      fix: "check its spelling and this machine's DNS; if there is a proxy, set HTTPS_PROXY",
     };
   return null;
 }

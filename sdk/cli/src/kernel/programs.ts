@@ -2,17 +2,17 @@ import { fileURLToPath } from "node:url";
 import { Failure } from "../failure.ts";
 
 /**
- * The programs that the CLI starts as processes of their own, by names that the manifest maps to files (`imports`):
- * in this repository to other rooms, in the published package to their bundles.
+ * The programs that the CLI starts as processes. The manifest's `imports` map their names to files: in this repository
+ * to other packages, in the published package to bundles.
  */
 const PROGRAMS = { control: "#control", demo: "#demo", worker: "#worker", cli: "#cli" } as const;
 
-/** The oldest Node that we run on calls parts of itself experimental that we rely on; its users need no telling. */
+/** Hides warnings of the oldest supported Node about experimental features that we use. */
 const QUIET = "--disable-warning=ExperimentalWarning";
 
 /**
- * The arguments with which Node starts a program. Found by name and never imported.
- * @throws Failure when it is not installed.
+ * Node's arguments to start a program.
+ * @throws Failure if it is not installed.
  */
 export function programArguments(name: keyof typeof PROGRAMS, ...given: readonly string[]): string[] {
   try {

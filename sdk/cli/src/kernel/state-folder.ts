@@ -2,7 +2,7 @@ import { lstat, mkdir, readFile, rename, stat, writeFile } from "node:fs/promise
 import { dirname, join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
 
-/** The places inside a state folder (`.towpath/`). */
+/** The paths in a state folder (`.towpath/`). */
 export interface StateFolder {
   readonly root: string;
   readonly control: string;
@@ -24,7 +24,7 @@ export interface StateFolder {
 /** The name of a state folder. */
 export const STATE_FOLDER_NAME = ".towpath";
 
-/** The places inside a state folder, whether they exist or not. */
+/** The paths in a state folder. They need not exist. */
 export function stateFolder(path: string): StateFolder {
   const root = resolve(path);
   const [control, worker, keys] = [join(root, "control"), join(root, "worker"), join(root, "keys")];
@@ -46,7 +46,7 @@ export function stateFolder(path: string): StateFolder {
   };
 }
 
-/** How many folders a search upwards visits at most. */
+/** The most folders that a search upwards visits. */
 const LEVELS_MAX = 64;
 
 /** The nearest folder named `.towpath` at or above a folder, or null. */
@@ -63,14 +63,14 @@ export async function findStateFolder(from: string): Promise<StateFolder | null>
   return null;
 }
 
-/** A file's text, or null when it cannot be read. */
+/** A file's text, or null if it cannot be read. */
 export async function readIfThere(path: string): Promise<string | null> {
   return readFile(path, "utf8").catch(() => null);
 }
 
 /**
- * The text of a file that is kept in a folder itself, or null. A link is not followed: in a folder of somebody else's it could
- * lead to any file of this user.
+ * The text of a regular file, or null. Links are not followed, because a link in another person's folder could lead to any
+ * file of this user.
  */
 export async function readOwnFile(path: string): Promise<string | null> {
   const found = await lstat(path).catch(() => null);
@@ -78,8 +78,8 @@ export async function readOwnFile(path: string): Promise<string | null> {
 }
 
 /**
- * Writes a file at once or not at all, making its folder.
- * @throws Failure naming the path when it may not be written.
+ * Writes a file atomically and creates its folder.
+ * @throws Failure that names the path if it cannot be written.
  */
 export async function writeWhole(path: string, text: string | Uint8Array, mode = 0o644): Promise<void> {
   const aside = `${path}.${process.pid}.tmp`;
@@ -92,13 +92,13 @@ export async function writeWhole(path: string, text: string | Uint8Array, mode =
   }
 }
 
-/** The failure to show when a path of ours may not be written. */
+/** The failure for a path that cannot be written. */
 export function notWritable(path: string, cause: unknown): Failure {
   const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
   return new Failure(`${path} cannot be written${code}.`, {
     exit: "cannotWrite",
     code: "not-writable",
-    next: ["give yourself write access to it, or choose another folder with --state DIR"],
+    next: ["change its permissions, or choose another folder with --state DIR"],
     cause,
   });
 }

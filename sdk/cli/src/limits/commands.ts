@@ -13,7 +13,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import type { Output } from "../output.ts";
 import { rateOf, slotsText } from "./rate.ts";
 
-/** What `limit set` is told. */
+/** The arguments of `towpath limit set`. */
 export interface LimitOptions {
   readonly name: string;
   readonly slots: number | undefined;
@@ -24,10 +24,13 @@ export interface LimitOptions {
 
 function settingOf({ name, slots, rate, kind, collision }: LimitOptions): SetLimit {
   if ((slots === undefined) === (rate === undefined))
-    throw new Failure(slots === undefined ? "How many slots?" : "It has slots or a rate, not both.", {
-      exit: "usage",
-      next: [`\`towpath limit set ${name} 3\`, or \`towpath limit set ${name} --rate 100/1m\``],
-    });
+    throw new Failure(
+      slots === undefined ? "The number of slots is missing." : "A limit has slots or a rate, not both.",
+      {
+        exit: "usage",
+        next: [`\`towpath limit set ${name} 3\`, or \`towpath limit set ${name} --rate 100/1m\``],
+      },
+    );
   const amount = rate === undefined ? { slots: slots ?? 0 } : rateOf(rate);
   return { name, kind, ...amount, ...(collision === undefined ? {} : { collision }) };
 }
@@ -44,7 +47,7 @@ export async function setLimit(invocation: Invocation, options: LimitOptions): P
   );
   if (limit.kind === "named")
     output.next(
-      `a deployment takes a slot of it with \`limits: ["${limit.name}"]\`; \`towpath limit show ${limit.name}\` says who has them`,
+      `a deployment takes a slot of it with \`limits: ["${limit.name}"]\`; \`towpath limit show ${limit.name}\` shows who holds them`,
     );
 }
 
@@ -55,7 +58,7 @@ export async function listLimits(invocation: Invocation): Promise<void> {
   const page = await client.listLimits({ query: { limit: LIMITS.pageRows } });
   output.data(page);
   if (page.items.length === 0)
-    return output.next("no limits yet; `towpath limit set warehouse 3` makes the first one");
+    return output.next("no limits yet; `towpath limit set warehouse 3` creates one");
   output.table(
     ["LIMIT", "KIND", "SLOTS", "TAKEN", "WAITING", "FIRST HOLDER", "SET BY"],
     page.items.map((limit) => {
@@ -67,7 +70,7 @@ export async function listLimits(invocation: Invocation): Promise<void> {
   );
 }
 
-/** Limits of this name, of any kind unless one is named. @throws Failure unless there is just one. */
+/** Finds the limit of this name and, if given, kind. @throws Failure if there is none or more than one. */
 async function findLimit(
   client: Client,
   args: { name: string; kind?: Limit["kind"] | undefined },
@@ -80,7 +83,7 @@ async function findLimit(
     const kinds = found.map((one) => `--kind ${one.kind}`).join(" or ");
     throw new Failure(`${found.length} limits are called "${args.name}".`, {
       exit: "usage",
-      next: [`say which: ${kinds}`],
+      next: [`choose one with ${kinds}`],
     });
   }
   const near = closest(
@@ -108,11 +111,11 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
   const client = await invocation.client();
   const limit = await findLimit(client, which);
   output.data(limit);
-  const set = limit.source === "code" ? "by its deployment's code" : "by a person";
+  const set = limit.source === "code" ? "in its deployment's code" : "by a person";
   output.line(`${style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
-  output.line(`${limit.taken} taken, ${limit.waiting} in line`);
+  output.line(`${limit.taken} slots taken, ${limit.waiting} waiting`);
   drawHolders(output, limit);
-  drawLine(output, limit);
+  drawWaitList(output, limit);
 }
 
 function drawHolders(output: Output, { holders }: Limit): void {
@@ -125,13 +128,13 @@ function drawHolders(output: Output, { holders }: Limit): void {
   output.table(["HELD BY", "DEPLOYMENT", "TASK", "WORKER", "SLOTS", "FOR", "USUALLY"], holders.map(row));
 }
 
-function drawLine(output: Output, { line }: Limit): void {
+function drawWaitList(output: Output, { line }: Limit): void {
   if (line.length === 0) return;
   output.line();
   const row = ({ runId, deployment, task, slots, priority }: SlotWaiter) => {
     return [runId, deployment, task ?? "", String(slots), String(priority)];
   };
-  output.table(["IN LINE", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"], line.map(row));
+  output.table(["WAITING", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"], line.map(row));
 }
 
 /** `towpath limit rm NAME` */
@@ -142,6 +145,6 @@ export async function deleteLimit(invocation: Invocation, which: WhichLimit): Pr
   await client.deleteLimit({ params: { limitId: limit.id } });
   output.data(limit);
   output.line(
-    `${output.style.green("✓")} limit ${output.style.bold(limit.name)} is deleted; ${limit.waiting} waited for it`,
+    `${output.style.green("✓")} deleted limit ${output.style.bold(limit.name)}; ${limit.waiting} were waiting for it`,
   );
 }

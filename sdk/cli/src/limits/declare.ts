@@ -6,25 +6,30 @@ import { deleteLimit, listLimits, setLimit, showLimit } from "./commands.ts";
 const kindOption = () =>
   new Option(
     "--kind <kind>",
-    "what is limited: a name that code takes, a deployment, a pool or pool/queue",
+    "choose what is limited: a name that code uses, a deployment, a pool, or a queue as pool/queue",
   ).choices(LIMIT_KINDS);
 
 /** Declares `limit`. */
 export function declareLimits(root: Root, carry: Carry): void {
   const limit = root
     .command("limit")
-    .summary("how many may go at once, or per time")
+    .summary("limit how many runs or tasks run at once or per time")
     .description(
-      "A limit has so many slots, or so many tokens per time. Runs and tasks take what they need or wait in line.",
+      "Sets, lists and deletes limits. A limit has a number of slots, or of tokens per time. Runs and tasks take slots when they start, or wait in the limit's wait list.",
     );
   limit
     .command("set")
-    .description("Makes a limit, or sets the one of this name.")
-    .argument("<name>", "the limit's name; for --kind deployment or pool, theirs")
-    .argument("[slots]", "how many may be taken at once; 0: nothing goes", wholeNumber)
-    .option("--rate <rate>", "tokens per time instead: 100/1m")
+    .description("Creates or changes a limit.")
+    .argument("<name>", "the limit's name; with --kind, the name of the deployment, pool or queue")
+    .argument("[slots]", "how many slots can be taken at once; 0 stops everything", wholeNumber)
+    .option("--rate <rate>", "set a rate instead of slots, such as 100/1m")
     .addOption(kindOption().default("named" as const))
-    .addOption(new Option("--collision <what>", "a deployment's run that finds no slot").choices(COLLISIONS))
+    .addOption(
+      new Option(
+        "--collision <what>",
+        "choose what happens to a deployment's run if no slot is free",
+      ).choices(COLLISIONS),
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath limit set warehouse 3\n  $ towpath limit set github --rate 5000/1h\n  $ towpath limit set flights 1 --kind deployment --collision cancel-new",
@@ -35,11 +40,11 @@ export function declareLimits(root: Root, carry: Carry): void {
   limit
     .command("ls")
     .alias("list")
-    .description("Lists limits with who has their slots and how many wait.")
+    .description("Lists limits with their holders and the number of waiting runs.")
     .action((_, command) => carry(command, listLimits));
   limit
     .command("show")
-    .description("Shows who has a limit's slots, and its line.")
+    .description("Shows who holds a limit's slots, and its wait list.")
     .argument("<name>", "the limit's name")
     .addOption(kindOption())
     .action((name, { kind }, command) =>
@@ -47,7 +52,7 @@ export function declareLimits(root: Root, carry: Carry): void {
     );
   limit
     .command("rm")
-    .description("Deletes a limit: what waits for it alone goes at once.")
+    .description("Deletes a limit. Runs that wait for this limit alone start at once.")
     .argument("<name>", "the limit's name")
     .addOption(kindOption())
     .action((name, { kind }, command) =>

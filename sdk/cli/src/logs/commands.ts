@@ -10,23 +10,23 @@ import type { LogEntry } from "../runs/run-view.ts";
 const PAGE_LINES = 1000;
 const START = "0:0";
 
-/** What of a run's log is printed. */
+/** The arguments of `towpath logs`. */
 export interface LogRequest {
   readonly id: string;
   readonly follow: boolean;
-  /** Only lines that have this text, without regard to case. */
+  /** Only lines that contain this text; case is ignored. */
   readonly grep?: string | undefined;
   /** Only lines of this level and above. */
   readonly level?: LogLevel | undefined;
-  /** Only the last entries, this many. */
+  /** Only this many last entries. */
   readonly tail?: number | undefined;
-  /** Only this attempt's. */
+  /** Only lines of this attempt. */
   readonly attempt?: number | undefined;
-  /** Only lines of this task run and of those that it called: its path. */
+  /** The path of a task run: only its lines, and those of task runs that it called. */
   readonly task?: string | undefined;
 }
 
-/** A run's log as the routes are asked for it. */
+/** A run's log and its filters. */
 interface Log {
   readonly client: Client;
   readonly params: { readonly runId: string };
@@ -42,7 +42,7 @@ function queryOf({ grep, level, attempt, task }: LogRequest): Log["query"] {
   };
 }
 
-/** Prints entries: lines for people, one JSON document a line for programs. */
+/** Prints entries as text, or one JSON document for each line. */
 function printEntries(invocation: Invocation, entries: readonly LogEntry[], attempts: boolean): void {
   const { output } = invocation;
   for (const entry of entries) {
@@ -51,7 +51,7 @@ function printEntries(invocation: Invocation, entries: readonly LogEntry[], atte
   }
 }
 
-/** What there is after a cursor, page by page, until the log goes no further now. @returns the cursor after it */
+/** Reads the pages after a cursor up to the present end. @returns The cursor after the last entry. */
 async function* pagesAfter(log: Log, from: string): AsyncGenerator<LogEntry[], string> {
   let after = from;
   for (;;) {
@@ -69,7 +69,7 @@ interface Tail {
   readonly next: string;
 }
 
-/** Rows are asked for by their place; what has a text, or belongs to a task run, is looked for from the beginning. */
+/** Reads the last rows by their number. With a text or a task run the log is searched from its start. */
 async function readTail(log: Log, count: number): Promise<Tail> {
   let entries: LogEntry[] = [];
   if (log.query.text !== undefined || log.query.task !== undefined) {
@@ -91,7 +91,7 @@ async function readTail(log: Log, count: number): Promise<Tail> {
   return { entries, next: `${last.attempt}:${last.line + lines}` };
 }
 
-/** `towpath logs RUN`. @returns The exit code: when following, that of the outcome. */
+/** `towpath logs RUN`. @returns The exit code; with `--follow` that of the run's outcome. */
 export async function printLogs(invocation: Invocation, args: LogRequest): Promise<number> {
   const client = await invocation.client();
   const params = { runId: await findRunId(client, args.id) };

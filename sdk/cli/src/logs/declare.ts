@@ -12,18 +12,20 @@ export function declareLogs(root: Root, carry: Carry): void {
     .command("logs")
     .summary("print a run's log")
     .description(
-      "Prints a run's log, in order, with gaps where lines were lost. Under --json, one entry a line.",
+      "Prints a run's log in order and marks lines that were lost. With --json it prints one entry on each line.",
     )
     .argument("<run>", "the run's id, or its beginning or end")
-    .option("-f, --follow", "go on until the run ends; the exit code is then the outcome")
+    .option("-f, --follow", "follow the log until the run ends; the exit code is the run's outcome")
     .option(
       "-g, --grep <text>",
-      "only lines that have this text, without regard to case; the server looks for it",
+      "print only lines that contain this text; case is ignored; the server searches",
     )
-    .addOption(new Option("-l, --level <level>", "only lines of this level and above").choices(LOG_LEVELS))
-    .option("-n, --tail <count>", "only the last entries, this many", countUpTo(TAIL_MAX))
-    .option("--attempt <ordinal>", "only this attempt's", countUpTo(ATTEMPT_MAX))
-    .option("--task <path>", "only lines of this task run and of those that it called")
+    .addOption(
+      new Option("-l, --level <level>", "print only lines of this level and above").choices(LOG_LEVELS),
+    )
+    .option("-n, --tail <count>", "print only the last entries, this many", countUpTo(TAIL_MAX))
+    .option("--attempt <ordinal>", "print only lines of this attempt", countUpTo(ATTEMPT_MAX))
+    .option("--task <path>", "print only lines of this task run and of task runs that it called")
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath logs RUN --level warn\n  $ towpath logs RUN --grep timeout --tail 20\n  $ towpath logs RUN --tail 50 --follow\n  $ towpath logs RUN --task load-region:lisbon",

@@ -1,14 +1,14 @@
 import { type CreateNotifier, type Delivery, LIMITS, type Notifier } from "@towpath/contract";
 import type { Invocation } from "../kernel/invocation.ts";
 
-/** What `notify add` is told. */
+/** The arguments of `towpath notify add`. */
 export type NotifierOptions = CreateNotifier;
 
 /** A delivery in a few words. */
 function outcomeOf({ state, tries, failure, nextAt }: Delivery): string {
   if (state === "sent") return "sent";
   const why = failure ?? "not tried yet";
-  return state === "given-up" ? `given up after ${tries} tries: ${why}` : `${why}; again at ${nextAt}`;
+  return state === "given-up" ? `gave up after ${tries} tries: ${why}` : `${why}; next try at ${nextAt}`;
 }
 
 /** `towpath notify add NAME URL` */
@@ -19,10 +19,11 @@ export async function addNotifier(invocation: Invocation, options: NotifierOptio
   output.data(made);
   const { notifier } = made;
   output.line(
-    `${output.style.green("✓")} notifier ${output.style.bold(notifier.name)} hears of ${notifier.events.join(", ")} of ${notifier.deployment ?? "every deployment"}`,
+    `${output.style.green("✓")} notifier ${output.style.bold(notifier.name)} gets ${notifier.events.join(", ")} of ${notifier.deployment ?? "every deployment"}`,
   );
-  if (notifier.kind === "webhook") output.line(`signed with ${made.secret}, which is shown this once`);
-  output.next(`\`towpath notify test ${notifier.name}\` sends it something now`);
+  if (notifier.kind === "webhook")
+    output.line(`signing secret: ${made.secret} (shown only once; copy it now)`);
+  output.next(`\`towpath notify test ${notifier.name}\` sends a test now`);
 }
 
 function rowOf(notifier: Notifier): string[] {
@@ -37,10 +38,8 @@ export async function listNotifiers(invocation: Invocation): Promise<void> {
   const page = await client.listNotifiers({ query: { limit: LIMITS.pageRows } });
   output.data(page);
   if (page.items.length === 0)
-    return output.next(
-      "nobody is notified yet; `towpath notify add oncall https://…` tells an address of failures",
-    );
-  output.table(["NOTIFIER", "KIND", "TO", "DEPLOYMENT", "HEARS OF", "LATEST"], page.items.map(rowOf));
+    return output.next("no notifiers yet; `towpath notify add oncall https://…` sends failures to a URL");
+  output.table(["NOTIFIER", "KIND", "TO", "DEPLOYMENT", "EVENTS", "LATEST DELIVERY"], page.items.map(rowOf));
 }
 
 /** `towpath notify rm NAME` */
@@ -49,7 +48,7 @@ export async function removeNotifier(invocation: Invocation, name: string): Prom
   const client = await invocation.client();
   await client.deleteNotifier({ params: { name } });
   output.data({ name });
-  output.line(`${output.style.green("✓")} nothing more is sent to ${output.style.bold(name)}`);
+  output.line(`${output.style.green("✓")} deleted notifier ${output.style.bold(name)}`);
 }
 
 /** `towpath notify test NAME` */

@@ -5,11 +5,11 @@ import { addNotifier, listDeliveries, listNotifiers, removeNotifier, testNotifie
 
 type NotifierEvent = (typeof NOTIFIER_EVENTS)[number];
 
-/** A list of events of an option: `failure,late`. */
+/** Parses an option that is a list of events: `failure,late`. */
 function eventsOf(text: string): NotifierEvent[] {
   return text.split(",").map((part) => {
     const found = NOTIFIER_EVENTS.find((event) => event === part.trim());
-    if (found === undefined) throw new InvalidArgumentError(`Choose of ${NOTIFIER_EVENTS.join(", ")}.`);
+    if (found === undefined) throw new InvalidArgumentError(`Choose from ${NOTIFIER_EVENTS.join(", ")}.`);
     return found;
   });
 }
@@ -24,28 +24,31 @@ function durationOf(text: string): number {
 export function declareNotify(root: Root, carry: Carry): void {
   const notify = root
     .command("notify")
-    .summary("tell an address of failures, late runs and recoveries")
+    .summary("send failures, late runs and recoveries to a URL")
     .description(
-      "A notifier is an address that the control plane tells when a run fails, has not begun in time, or succeeds again.",
+      "Adds, lists, tests and deletes notifiers. A notifier is a URL that gets a message when a run fails, has not started in time, or succeeds again.",
     );
   notify
     .command("add")
-    .description("Tells an address from now on. It is not shown again: it may hold a secret.")
-    .argument("<name>", "what to call it: lower-case letters, digits, - and _")
+    .description("Sends notifications to a URL. The URL is not shown again, because it may contain a secret.")
+    .argument("<name>", "the notifier's name: lower-case letters, digits, - and _")
     .argument("<url>", "an https address")
     .addOption(
-      new Option("--kind <kind>", "JSON of our own, signed, or what Slack shows")
+      new Option("--kind <kind>", "choose the format: signed JSON, or a Slack message")
         .choices(NOTIFIER_KINDS)
         .default("webhook" as const),
     )
-    .option("--deployment <name>", "of this deployment alone; else of all")
+    .option("--deployment <name>", "send only events of this deployment (default: of all)")
     .addOption(
-      new Option("--on <events>", "failure, late and recovery, with commas between")
+      new Option("--on <events>", "choose events, separated by commas: failure, late, recovery")
         .argParser(eventsOf)
         .default([...NOTIFIER_EVENTS] as NotifierEvent[], "all"),
     )
     .addOption(
-      new Option("--late-after <duration>", "how long after it was due a run that has not begun is late")
+      new Option(
+        "--late-after <duration>",
+        "treat a run as late if it has not started this long after its scheduled time",
+      )
         .argParser(durationOf)
         .default(5 * 60_000, "5m"),
     )
@@ -68,21 +71,21 @@ export function declareNotify(root: Root, carry: Carry): void {
   notify
     .command("ls")
     .alias("list")
-    .description("Lists notifiers with what became of their latest delivery.")
+    .description("Lists notifiers with their latest delivery.")
     .action((_, command) => carry(command, listNotifiers));
   notify
     .command("test")
-    .description("Sends a test at once. Ends with 1 if it was not taken.")
+    .description("Sends a test now. The exit code is 1 if it was not accepted.")
     .argument("<name>", "the notifier's name")
     .action((name, _, command) => carry(command, (invocation) => testNotifier(invocation, name)));
   notify
     .command("deliveries")
-    .description("Lists what was sent, newest first, and what became of it.")
-    .argument("[name]", "of this notifier alone")
+    .description("Lists deliveries and their results, newest first.")
+    .argument("[name]", "list only deliveries of this notifier")
     .action((name, _, command) => carry(command, (invocation) => listDeliveries(invocation, name)));
   notify
     .command("rm")
-    .description("Sends nothing more to a notifier, and forgets it.")
+    .description("Deletes a notifier. Nothing more is sent to it.")
     .argument("<name>", "the notifier's name")
     .action((name, _, command) => carry(command, (invocation) => removeNotifier(invocation, name)));
 }

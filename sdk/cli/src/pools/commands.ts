@@ -8,8 +8,7 @@ export async function listPools(invocation: Invocation): Promise<void> {
   const client = await invocation.client();
   const page = await client.listPools({ query: { limit: LIMITS.pageRows } });
   output.data(page);
-  if (page.items.length === 0)
-    return output.next("no pools yet; `towpath pool create NAME` makes the first one");
+  if (page.items.length === 0) return output.next("no pools yet; `towpath pool create NAME` creates one");
   output.table(
     ["POOL", "TYPE", "WORKERS", "WAITING", "RUNNING", "CREATED"],
     page.items.map((pool) => poolRow(pool, invocation)),
@@ -26,7 +25,7 @@ function poolRow(pool: Pool, invocation: Invocation): string[] {
   return [pool.name, pool.type, workers, String(pool.ready), String(pool.running), created];
 }
 
-/** Workers that take nothing for a while; `towpath run` and the run's page say why. */
+/** Workers that are paused; `towpath run` and the run's page say why. */
 function pausedOf({ workersPaused, workersOnline }: Pool, { output: { style } }: Invocation): string {
   if (workersPaused === 0) return "";
   const text = workersPaused === workersOnline ? ", all paused" : `, ${workersPaused} paused`;
@@ -40,7 +39,7 @@ export async function createPool(invocation: Invocation, name: string): Promise<
   const pool = await client.createPool({ body: { name } });
   output.data(pool);
   output.line(`${output.style.green("✓")} pool ${output.style.bold(pool.name)}`);
-  output.next(`\`towpath key create NAME --worker --pool ${pool.name}\` makes a key for its workers`);
+  output.next(`\`towpath key create NAME --worker --pool ${pool.name}\` creates a key for its workers`);
 }
 
 /** `towpath queue set POOL QUEUE` */
@@ -54,9 +53,9 @@ export async function setQueue(
   const queue = await client.setQueue({ params: { name: args.pool }, body });
   output.data(queue);
   const name = output.style.bold(`${queue.pool}/${queue.name}`);
-  output.line(`${output.style.green("✓")} queue ${name} of priority ${queue.priority}`);
+  output.line(`${output.style.green("✓")} queue ${name} with priority ${queue.priority}`);
   output.next(
-    `\`towpath limit set ${queue.pool}/${queue.name} 2 --kind queue\` limits how many of it go at once`,
+    `\`towpath limit set ${queue.pool}/${queue.name} 2 --kind queue\` limits how many of its runs run at once`,
   );
 }
 
@@ -67,7 +66,7 @@ export async function listQueues(invocation: Invocation, pool: string): Promise<
   const page = await client.listQueues({ params: { name: pool } });
   output.data(page);
   if (page.items.length === 0)
-    return output.next(`no queues yet; \`towpath queue set ${pool} urgent --priority 10\` makes one`);
+    return output.next(`no queues yet; \`towpath queue set ${pool} urgent --priority 10\` creates one`);
   output.table(
     ["QUEUE", "PRIORITY", "WAITING", "RUNNING", "CREATED"],
     page.items.map(({ name, priority, ready, running, createdAt }) => [
@@ -88,5 +87,5 @@ export async function deleteQueue(
   const { output } = invocation;
   const client = await invocation.client();
   await client.deleteQueue({ params: { name: args.pool, queue: args.queue } });
-  output.line(`${output.style.green("✓")} queue ${args.pool}/${args.queue} is deleted`);
+  output.line(`${output.style.green("✓")} deleted queue ${args.pool}/${args.queue}`);
 }

@@ -6,14 +6,16 @@ export function declarePools(root: Root, carry: Carry): void {
   const pool = root
     .command("pool")
     .summary("list and create work pools")
-    .description("A pool is where work runs: workers serve it, deployments name it.");
+    .description(
+      "Lists and creates work pools. Runs of a deployment wait in its pool, and the pool's workers run them.",
+    );
   pool
     .command("ls")
-    .description("Lists pools with their workers and what waits.")
+    .description("Lists pools with their workers and waiting runs.")
     .action((_, command) => carry(command, listPools));
   pool
     .command("create")
-    .description("Makes a pool. Repeating it changes nothing.")
+    .description("Creates a pool. Repeating it changes nothing.")
     .argument("<name>", "lower-case letters, digits, - and _")
     .action((name, _, command) => carry(command, (invocation) => createPool(invocation, name)));
   declareQueues(root, carry);
@@ -22,27 +24,27 @@ export function declarePools(root: Root, carry: Carry): void {
 function declareQueues(root: Root, carry: Carry): void {
   const queue = root
     .command("queue")
-    .summary("what goes first within a pool")
+    .summary("set priorities within a pool")
     .description(
-      "A queue is a part of a pool's line: what waits in one of higher priority goes first, whatever its own priority.",
+      "Sets, lists and deletes the queues of a pool. Runs in a queue of higher priority start first, whatever the runs' own priority.",
     );
   queue
     .command("set")
-    .description("Makes a queue, or gives the one of this name another priority.")
+    .description("Creates a queue or changes its priority.")
     .argument("<pool>", "the pool")
     .argument("<queue>", "lower-case letters, digits, - and _")
-    .option("--priority <n>", "-100 to 100; runs in no queue wait as at 0", wholeNumber, 0)
+    .option("--priority <n>", "set the priority, -100 to 100; runs without a queue have 0", wholeNumber, 0)
     .action((pool, name, { priority }, command) =>
       carry(command, (invocation) => setQueue(invocation, { pool, queue: name, priority })),
     );
   queue
     .command("ls")
-    .description("Lists a pool's queues, the highest priority first.")
+    .description("Lists a pool's queues, highest priority first.")
     .argument("<pool>", "the pool")
     .action((pool, _, command) => carry(command, (invocation) => listQueues(invocation, pool)));
   queue
     .command("rm")
-    .description("Deletes a queue. What waits in it keeps its place.")
+    .description("Deletes a queue. Its waiting runs keep their position in the pool.")
     .argument("<pool>", "the pool")
     .argument("<queue>", "the queue")
     .action((pool, name, _, command) =>

@@ -2,7 +2,7 @@ import type { Client } from "@towpath/client";
 import { closest, LIMITS, type Pool, Problem } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 
-/** One pool. @throws Failure that suggests the name that was probably meant. */
+/** Reads a pool. @throws Failure that suggests a similar name. */
 export async function findPool(client: Client, name: string): Promise<Pool> {
   try {
     return await client.getPool({ params: { name } });
@@ -13,8 +13,8 @@ export async function findPool(client: Client, name: string): Promise<Pool> {
     const names = items.map((pool) => pool.name);
     const near = closest(name, names);
     const next = [
-      ...(near ? [`did you mean "${near}"?`] : names.length > 0 ? [`there are: ${names.join(", ")}`] : []),
-      `\`towpath pool create ${name}\` makes it`,
+      ...(near ? [`did you mean "${near}"?`] : names.length > 0 ? [`pools: ${names.join(", ")}`] : []),
+      `\`towpath pool create ${name}\` creates it`,
     ];
     const code = "pool-not-found";
     throw new Failure(`There is no pool "${name}".`, { exit: "notFound", code, next, cause: failure });

@@ -1,7 +1,7 @@
 import type { Client } from "@towpath/client";
 import { type Amounts, LIMITS, neverHeld } from "@towpath/contract";
 
-/** Something that is to run in a pool, and what it needs there. */
+/** A flow or task that runs in a pool, and the compute that it needs. */
 export interface Wanting {
   readonly name: string;
   readonly pool: string;
@@ -9,8 +9,8 @@ export interface Wanting {
 }
 
 /**
- * Says of each that no worker online could ever hold it why not: `"train" needs 2 × a100; the workers of pool "gpu" have at most
- * 1`. Nothing of what needs nothing, or waits in a pool without workers: whoever comes may have it.
+ * Explains why no online worker can ever run something: `"train" needs 2 × a100; the workers of pool "gpu" have at most 1`.
+ * Says nothing about a pool without workers: a worker that joins may be large enough.
  */
 export async function misfits(client: Client, wanting: readonly Wanting[]): Promise<string[]> {
   const some = wanting.filter(({ needs }) => Object.keys(needs).length > 0);

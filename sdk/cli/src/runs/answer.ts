@@ -6,34 +6,34 @@ import { printable } from "../output.ts";
 import { findRunId } from "./find.ts";
 import { parameterLines, parseParameters } from "./parameters.ts";
 
-/** An answer as it was typed. */
+/** The arguments of `towpath answer`. */
 export interface AnswerRequest {
   readonly id: string;
   /** The whole answer, as text. */
   readonly value: string | undefined;
   /** Its fields, as `name=value`. */
   readonly given: readonly string[];
-  /** Which question: its title, path or id. */
+  /** The title, path or id of the question. */
   readonly question: string | undefined;
 }
 
-/** A wait that asks people, as what is said of it needs it. */
+/** A wait for a person's answer. */
 export type Question = Omit<Wait, "answer"> & { readonly schema: NonNullable<Wait["schema"]> };
 
-/** What people type for yes and no. */
+/** Short answers to yes-or-no questions. */
 const WORDS: Readonly<Record<string, string>> = { yes: "true", y: "true", no: "false", n: "false" };
 
-/** Whether a wait is a question that nobody has answered yet. */
+/** Whether a wait is an open question. */
 export function isQuestion<Asked extends Omit<Wait, "answer">>(wait: Asked): wait is Asked & Question {
   return wait.kind === "input" && wait.state === "open" && wait.schema !== null;
 }
 
-/** How an answer is typed, a line for each of its fields; commands stand between backticks. */
+/** Says how to answer: a command, then one line for each field. Commands stand between backticks. */
 export function howToAnswer({ schema }: Question, run: string): string[] {
   if (schema.type === "boolean") return [`\`towpath answer ${run} yes\` or \`towpath answer ${run} no\``];
   const lines = parameterLines(schema);
   if (lines.length === 0) return [`\`towpath answer ${run} VALUE\``];
-  return [`\`towpath answer ${run} -p name=value\`, with`, ...lines.map((line) => `  ${line}`)];
+  return [`\`towpath answer ${run} -p name=value\`, where`, ...lines.map((line) => `  ${line}`)];
 }
 
 function chosen(questions: readonly Question[], args: AnswerRequest): Question {
@@ -45,16 +45,16 @@ function chosen(questions: readonly Question[], args: AnswerRequest): Question {
   const [only, ...others] = meant;
   if (only !== undefined && others.length === 0) return only;
   throw new Failure(
-    only === undefined ? "The run asks no such thing." : `The run asks ${meant.length} things.`,
+    only === undefined ? "The run asks no such question." : `The run asks ${meant.length} questions.`,
     {
       exit: "usage",
-      next: ["say which with --question", ...questions.map(({ title, path }) => `  "${title}" at ${path}`)],
+      next: ["choose one with --question:", ...questions.map(({ title, path }) => `  "${title}" at ${path}`)],
     },
   );
 }
 
 async function answerOf(question: Question, args: AnswerRequest): Promise<Json> {
-  const message = `The answer does not suit the question "${question.title}".`;
+  const message = `The answer does not match the schema of the question "${question.title}".`;
   if (args.value === undefined)
     return await parseParameters("", { schema: question.schema, given: args.given, message });
   const { $defs, ...own } = question.schema;
@@ -64,14 +64,14 @@ async function answerOf(question: Question, args: AnswerRequest): Promise<Json> 
   return answer;
 }
 
-/** `towpath answer RUN`: says what a run asks, or answers it. */
+/** `towpath answer RUN`: shows a run's questions, or answers one. */
 export async function answerRun(invocation: Invocation, args: AnswerRequest): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
   const runId = await findRunId(client, args.id);
   const questions = (await listOpenWaits(client, runId)).filter(isQuestion);
   if (questions.length === 0)
-    throw new Failure("The run asks nothing now.", {
+    throw new Failure("The run has no open question.", {
       exit: "invalidInput",
       next: [`\`towpath why ${args.id}\` says what it waits for`],
     });

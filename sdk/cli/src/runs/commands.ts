@@ -18,7 +18,7 @@ import { explainNone, narrowingWords, type RunsQuery, stateOf } from "./narrow.t
 import { adviceOn, describeState, exitOfState, explainCause } from "./outcome.ts";
 import { groupLine, likeness, together } from "./task-groups.ts";
 
-/** `towpath run NAME`. @returns The exit code: with `--watch` that of the outcome. */
+/** `towpath run NAME`. @returns The exit code; with `--watch` that of the run's outcome. */
 export async function run(invocation: Invocation, request: RunRequest & { watch: boolean }): Promise<number> {
   const { output } = invocation;
   const { style } = output;
@@ -32,7 +32,7 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
     output.data(created);
     output.line(`  ${style.dim(page)}`);
     if (created.why !== null) output.line(`  ${created.why}`);
-    output.next(`\`towpath logs ${created.id} -f\` follows it`);
+    output.next(`\`towpath logs ${created.id} -f\` follows the run`);
     return EXIT.ok;
   }
   const ended = await followRun(invocation, { client: connection.client, runId: created.id });
@@ -67,10 +67,10 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 
-/** How many of the runs that a run has started are shown, the latest. */
+/** At most this many child runs are shown, the latest. */
 const CHILDREN_MAX = 50;
 
-/** A run that another has started: another deployment, or one of its own tasks in another pool. */
+/** A child run: another deployment, or a task of the run in another pool. */
 function childRow(child: RunSummary, { output: { style } }: Invocation): string[] {
   const task = remoteTaskOf(child.trigger);
   const what = task === null ? child.deployment : `task ${printable(task.name)}`;
@@ -96,18 +96,18 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
   fact("name", printable(one.name ?? ""));
   fact("run", one.id);
-  fact("asked by", triggerText(one.trigger));
+  fact("started by", triggerText(one.trigger));
   fact("created", formatAge(one.createdAt, clock.nowMs()));
   fact("took", durationBetween(one.startedAt, one.endedAt));
   fact("parameters", JSON.stringify(one.parameters));
   fact("tags", one.tags.join(" "));
-  fact("waits", one.why ?? "");
+  fact("waits for", one.why ?? "");
   for (const trouble of one.troubles ?? []) fact("trouble", style.yellow(printable(troubleText(trouble))));
-  fact("ends by", one.endsBy ? `${one.endsBy}, its time limit as a whole` : "");
+  fact("ends by", one.endsBy ? `${one.endsBy}, the time limit of the whole run` : "");
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
-  fact("to do", withCommands(adviceOn(one) ?? "", style));
-  fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "on request" : "");
+  fact("next step", withCommands(adviceOn(one) ?? "", style));
+  fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "yes, no reason was given" : "");
   fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");
   const deletedAt = one.checkpointsDeletedAt;
   fact(
@@ -131,14 +131,15 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     if (group.length > 1) output.line(groupLine(group, style));
     else if (only) output.line(taskLine(only, { style, nowMs: clock.nowMs() }));
   }
-  if (tasks.next !== null) output.line(style.dim(`… and more; all are on the run's page`));
+  if (tasks.next !== null)
+    output.line(style.dim(`… and more; the run's page in the dashboard shows all of them`));
   if (children.items.length > 0) {
     output.line();
     output.table(
-      ["CHILD", "WHAT", "POOL", "STATE", "TOOK"],
+      ["CHILD RUN", "DEPLOYMENT OR TASK", "POOL", "STATE", "TOOK"],
       children.items.toReversed().map((child) => childRow(child, invocation)),
     );
-    if (children.next !== null) output.line(style.dim(`The latest ${CHILDREN_MAX}.`));
+    if (children.next !== null) output.line(style.dim(`Only the latest ${CHILDREN_MAX} are listed.`));
   }
   for (const artifact of artifacts.items) {
     output.line();
@@ -155,11 +156,11 @@ export async function cancelRun(invocation: Invocation, args: { id: string; reas
     const one = await client.cancelRun({ params, body: { reason: args.reason } });
     output.data(one);
     output.line(`${describeState(one, output.style)} ${one.id}`);
-    if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` shows it end`);
+    if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` follows it until it ends`);
   } catch (failure) {
     if (!(failure instanceof Problem) || failure.code !== "run-transition-not-allowed") throw failure;
     const { state } = await client.getRun({ params });
-    throw new Failure(`The run has ended: it is ${state}.`, {
+    throw new Failure(`The run has already ended; its state is ${state}.`, {
       exit: "invalidInput",
       code: failure.code,
       cause: failure,

@@ -17,44 +17,44 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
 import { expireAfterOf, findDeployment, type RunRequest } from "./create.ts";
 
-/** How many refusals are shown. */
+/** At most this many refusals are shown. */
 const SHOWN_MAX = 10;
-/** What one request may hold of lines, bytes: the rest of it is ids and tags. */
+/** The most bytes of lines in one request. Ids and tags take the rest. */
 const LINES_BYTES_MAX = LIMITS.batchBytes / 2;
 
-/** What a person asks for with `towpath run NAME --from FILE`. */
+/** The arguments of `towpath run NAME --from FILE`. */
 export interface ManyRequest
   extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue" | "expireAfter"> {
-  /** The same key again asks for the same runs, line by line: what a repeat finds there it does not create. */
+  /** With the same key, deployment and line, a repetition creates no second run. */
   readonly idempotencyKey: string | undefined;
-  /** A file of JSON objects, one on each line: the parameters of one run. `-` is standard input. */
+  /** A file with the parameters of one run on each line, as a JSON object. `-` is standard input. */
   readonly from: string;
 }
 
 type Parameters = { [key: string]: Json };
 
-/** Parameters, and the line that they stand in. */
+/** The parameters in one line of the file. */
 interface Line {
   readonly number: number;
   readonly parameters: Parameters;
   readonly sizeBytes: number;
 }
 
-function parametersOf(text: string, place: string): Parameters {
+function parametersOf(text: string, where: string): Parameters {
   try {
     const parsed = JsonObject.safeParse(JSON.parse(text));
     if (parsed.success) return parsed.data;
   } catch {
-    // Told below, as any other value that is no object.
+    // Reported below, like any other value that is not an object.
   }
-  throw new Failure(`${place} is no JSON object.`, {
+  throw new Failure(`${where} is not a JSON object.`, {
     exit: "invalidInput",
     code: "bad-line",
     next: ['write the parameters of one run on each line, such as {"day":"2026-01-31"}'],
   });
 }
 
-/** The lines of a file; empty ones are none. @throws Failure naming the line, or the file that cannot be read. */
+/** Reads the lines of a file, without empty ones. @throws Failure that names the faulty line, or the file that cannot be read. */
 async function* readLines(invocation: Invocation, from: string): AsyncGenerator<Line> {
   const path = resolve(invocation.cwd, from);
   const input = from === "-" ? process.stdin : createReadStream(path);
@@ -75,7 +75,7 @@ async function* readLines(invocation: Invocation, from: string): AsyncGenerator<
   }
 }
 
-/** As many lines at once as one request may hold. */
+/** Groups lines into batches that fit one request. */
 async function* inBatches(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
   let batch: Line[] = [];
   let bytes = 0;
@@ -90,10 +90,10 @@ async function* inBatches(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** What ids are derived beside that follow from a key and a line: the time in it means nothing. */
+/** The base of ids that derive from a key and a line. Its time has no meaning. */
 const DERIVED_NEAR = "01900000-0000-7000-8000-000000000000";
 
-/** An id for each line: the same for the same key, line and deployment, else new. */
+/** An id for each line. With a key, the same key, line and deployment give the same id. */
 async function idsOf(
   invocation: Pick<Invocation, "clock">,
   { deployment, idempotencyKey: key }: ManyRequest,
@@ -132,7 +132,7 @@ interface Refused {
 const isTooLarge = (error: unknown) =>
   (error instanceof Problem || error instanceof UnexpectedAnswer) && error.status === 413;
 
-/** Creates a run for each line. Sends halves where the control plane, or a proxy before it, refuses all in one request. */
+/** Creates a run for each line. Splits the batch if the control plane or a proxy refuses the request as too large. */
 export async function createBatch(
   invocation: Pick<Invocation, "clock">,
   args: { client: Client; request: ManyRequest; lines: readonly Line[] },
@@ -168,8 +168,8 @@ async function createAll(
 }
 
 /**
- * `towpath run NAME --from FILE`: a run for each line.
- * @returns The exit code: that of invalid input if any line was refused; the others were created all the same.
+ * `towpath run NAME --from FILE`: starts a run for each line.
+ * @returns The exit code for invalid input if a line was refused. The other lines still create their runs.
  */
 export async function runMany(invocation: Invocation, request: ManyRequest): Promise<number> {
   const { output } = invocation;
@@ -180,9 +180,11 @@ export async function runMany(invocation: Invocation, request: ManyRequest): Pro
   if (created.length + known.length + refused.length === 0)
     output.note(`${output.style.yellow("!")} ${request.from} has no lines.`);
   if (created.length > 0)
-    output.line(`${output.style.green("✓")} ${created.length} runs of ${request.deployment}`);
+    output.line(`${output.style.green("✓")} created ${created.length} runs of ${request.deployment}`);
   if (known.length > 0)
-    output.line(`${output.style.green("✓")} ${known.length} that an earlier request has created`);
+    output.line(
+      `${output.style.green("✓")} ${known.length} runs existed already, created by an earlier request`,
+    );
   for (const { line, problem } of refused.slice(0, SHOWN_MAX))
     output.note(`${output.style.red("✗")} line ${line}: ${printable(problem.detail)}`);
   if (refused.length > SHOWN_MAX) output.note(`  and ${refused.length - SHOWN_MAX} more lines`);

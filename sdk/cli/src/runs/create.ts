@@ -5,13 +5,13 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { durationOf } from "../schedules/timing.ts";
 import { parseParameters } from "./parameters.ts";
 
-/** The deployments of the workspace, as far as one page goes: for suggestions. */
+/** The names of the first page of deployments, for suggestions. */
 async function deploymentNames(client: Client): Promise<string[]> {
   const { items } = await client.listDeployments({ query: { limit: LIMITS.pageRows } });
   return items.map(({ name }) => name);
 }
 
-/** One deployment. @throws Failure that suggests the name that was probably meant. */
+/** Reads a deployment. @throws Failure that suggests a similar name. */
 export async function findDeployment(client: Client, name: string): Promise<Deployment> {
   try {
     return await client.getDeployment({ params: { name } });
@@ -24,26 +24,26 @@ export async function findDeployment(client: Client, name: string): Promise<Depl
     const next = near
       ? [`did you mean "${near}"? \`towpath run ${near}\``]
       : names.length > 0
-        ? [`there are: ${names.slice(0, 20).join(", ")}`]
-        : ["nothing is deployed yet; `towpath deploy` registers the deployments of a project"];
+        ? [`deployments: ${names.slice(0, 20).join(", ")}`]
+        : ["nothing is deployed yet; `towpath deploy` registers a project's deployments"];
     const code = "deployment-not-found";
     throw new Failure(`There is no deployment "${name}".`, { exit: "notFound", code, next, cause: failure });
   }
 }
 
-/** What a person asks for with `towpath run`. */
+/** The arguments of `towpath run`. */
 export interface RunRequest {
   readonly deployment: string;
   readonly given: readonly string[];
   readonly tags: readonly string[];
   readonly priority?: number | undefined;
   readonly queue?: string | undefined;
-  /** A length of time such as `30m`. */
+  /** A duration such as `30m`. */
   readonly expireAfter?: string | undefined;
   readonly idempotencyKey?: string | undefined;
 }
 
-/** What `--expire-after` says, milliseconds. @throws Failure for what is no length of time. */
+/** Parses `--expire-after` into milliseconds. @throws Failure if it is not a duration. */
 export function expireAfterOf(text: string): number {
   return durationOf("--expire-after", text);
 }

@@ -13,19 +13,19 @@ import { whyRun } from "./why.ts";
 function declareAgain(root: Root, carry: Carry): void {
   root
     .command("rerun")
-    .summary("run a run again: all of it, or what it did not complete")
+    .summary("run a run again, whole or from its failure")
     .description(
-      "Starts a new run of what a run that has ended was asked for, and prints its plan first: what is taken over, what runs, and why. It runs the deployment's latest version unless told otherwise.",
+      "Starts a new run with the parameters of a run that has ended. Prints a plan first: which results are reused, which tasks run, and why. Uses the deployment's latest version unless --same-version is given.",
     )
-    .argument("<run>", "the run's id, or its beginning or end")
-    .option("--from-failure", "take over what was completed and still holds")
-    .option("--same-version", "run the version that ran then")
+    .argument("<run>", "the run's id, or the start or end of it")
+    .option("--from-failure", "reuse the results of completed tasks that are still valid")
+    .option("--same-version", "use the version of the earlier run")
     .addOption(parameterOption())
-    .option("--plan", "only print the plan")
-    .option("-w, --watch", "follow the run to its end")
+    .option("--plan", "print the plan and start nothing")
+    .option("-w, --watch", "follow the run until it ends")
     .addHelpText(
       "after",
-      "\nExamples:\n  $ towpath rerun RUN --from-failure --plan\n  $ towpath rerun RUN --from-failure -p epochs=5 --watch\n  $ towpath rerun RUN --same-version           an exact replay",
+      "\nExamples:\n  $ towpath rerun RUN --from-failure --plan\n  $ towpath rerun RUN --from-failure -p epochs=5 --watch\n  $ towpath rerun RUN --same-version           the same version and parameters",
     )
     .action((id, options, command) =>
       carry(command, (invocation) =>
@@ -41,21 +41,21 @@ function declareAgain(root: Root, carry: Carry): void {
     );
   root
     .command("diff")
-    .summary("what differs between two runs, task by task")
-    .description("Shows, task by task, what differs in code, input and result between two runs.")
-    .argument("<before>", "one run's id, or its beginning or end")
-    .argument("<after>", "the other's")
+    .summary("compare two runs, task by task")
+    .description("Compares the code, inputs and results of two runs, task by task.")
+    .argument("<before>", "the first run's id, or the start or end of it")
+    .argument("<after>", "the second run's id, or the start or end of it")
     .action((before, after, _, command) =>
       carry(command, (invocation) => diffRuns(invocation, { before, after })),
     );
 }
 
-/** @throws Failure for an option that means one run. */
+/** @throws Failure for an option that is valid for one run only. */
 function onlyMany(request: ManyRequest, alone: { given: readonly string[]; watch: boolean }): ManyRequest {
   if (alone.given.length === 0 && !alone.watch) return request;
-  throw new Failure("--param and --watch are for one run.", {
+  throw new Failure("--param and --watch cannot be used with --from.", {
     exit: "usage",
-    next: ["write every parameter into the lines of the file"],
+    next: ["put the parameters into the file, one JSON object on each line"],
   });
 }
 
@@ -64,19 +64,26 @@ function declareRun(root: Root, carry: Carry): void {
     .command("run")
     .summary("start a run of a deployment")
     .description(
-      "Starts a run of a deployment's latest version. Parameters are checked against the flow's schema before anything is created. With --watch it follows the run, and the exit code is the outcome.",
+      "Starts a run of a deployment's latest version. Checks the parameters against the flow's schema first. With --watch it follows the run, and the exit code is the run's outcome.",
     )
     .argument("<name>", "the deployment")
     .addOption(parameterOption())
-    .option("-w, --watch", "follow the run to its end")
-    .option("-t, --tag <tag>", "a tag; once for each", gather)
-    .option("--priority <n>", "higher goes first within its queue (-100 to 100)", wholeNumber)
-    .option("--queue <name>", "a queue of the deployment's pool")
-    .option("--expire-after <time>", "give it up if no worker has started it so long after it was due: 30m")
-    .option("--idempotency-key <key>", "the same key again is the same run; with --from, of each line")
+    .option("-w, --watch", "follow the run until it ends")
+    .option("-t, --tag <tag>", "add a tag; may be repeated", gather)
+    .option(
+      "--priority <n>",
+      "set the priority within the queue, -100 to 100; the highest starts first",
+      wholeNumber,
+    )
+    .option("--queue <name>", "put the run into this queue of the deployment's pool")
+    .option("--expire-after <time>", "fail the run if no worker starts it within this time, such as 30m")
+    .option(
+      "--idempotency-key <key>",
+      "create no second run for the same key; with --from, for the same key and line",
+    )
     .option(
       "--from <file>",
-      "a run for each line, which is the JSON of its parameters; - reads standard input",
+      "start one run for each line of this file, a JSON object of parameters; - reads standard input",
     )
     .addHelpText(
       "after",
@@ -97,14 +104,14 @@ function declareRun(root: Root, carry: Carry): void {
 function declareWaits(root: Root, carry: Carry): void {
   root
     .command("waits")
-    .summary("what runs ask people, and what else they wait for")
+    .summary("list the questions that runs ask, and other waits")
     .description(
-      "Lists the questions that nobody has answered yet, the first asked first, each with the command that answers it. With --all it lists everything that runs wait for.",
+      "Lists open questions, oldest first, each with the command that answers it. With --all it lists every wait.",
     )
-    .option("-d, --deployment <name>", "only of this deployment's runs")
-    .option("-a, --all", "events, jobs, other runs and times too")
-    .option("-n, --limit <n>", "rows", countUpTo(LIMITS.pageRows), 50)
-    .option("--cursor <cursor>", "go on from an earlier page")
+    .option("-d, --deployment <name>", "list only runs of this deployment")
+    .option("-a, --all", "also list waits for events, jobs, other runs and times")
+    .option("-n, --limit <n>", "print at most this many rows", countUpTo(LIMITS.pageRows), 50)
+    .option("--cursor <cursor>", "continue from an earlier page")
     .addHelpText("after", "\nExamples:\n  $ towpath waits\n  $ towpath waits --all --deployment flights")
     .action((options, command) =>
       carry(command, (invocation) => {
@@ -114,14 +121,14 @@ function declareWaits(root: Root, carry: Carry): void {
     );
   root
     .command("answer")
-    .summary("answer what a run asks")
+    .summary("answer a run's question")
     .description(
-      "Says what a run asks and how to answer; with a value, or fields, answers it. The run goes on at once.",
+      "Answers a run's question; the run continues at once. Without a value it prints the question and how to answer it.",
     )
-    .argument("<run>", "the run's id, or its beginning or end")
-    .argument("[value]", "the answer: yes, no, a number, a text, JSON")
+    .argument("<run>", "the run's id, or the start or end of it")
+    .argument("[value]", "the answer: yes, no, a number, text or JSON")
     .addOption(parameterOption())
-    .option("--question <title>", "which question, if it asks more than one: its title, path or id")
+    .option("--question <title>", "choose the question by its title, path or id, if the run asks several")
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath answer RUN\n  $ towpath answer RUN yes\n  $ towpath answer RUN -p rate=0.1",
@@ -133,13 +140,15 @@ function declareWaits(root: Root, carry: Carry): void {
     );
   root
     .command("event")
-    .summary("tell of something that happened")
-    .description("Sends an event to whichever runs wait for it now, or ask within a day.")
+    .summary("send an event to runs")
+    .description(
+      "Sends an event to all runs that wait for it now, or that start to wait for it within a day.",
+    )
     .argument("<name>", "the event's name")
-    .option("--about <key>", "what it is about: only waits for this key, or for any, take it")
+    .option("--about <key>", "set the event's key; only waits for this key, or for any key, receive it")
     .addOption(parameterOption())
-    .option("--payload <json>", "the whole payload, at most 32 KiB")
-    .option("--id <id>", "a UUIDv7: the same id again is the same event")
+    .option("--payload <json>", "set the whole payload, at most 32 KiB")
+    .option("--id <id>", "set the event's id, a UUIDv7; an event with the same id is sent once")
     .addHelpText("after", "\nExample:\n  $ towpath event landed --about flight-7 -p minutes=3")
     .action((name, options, command) =>
       carry(command, (invocation) => {
@@ -155,9 +164,9 @@ export function declareRuns(root: Root, carry: Carry): void {
   declareAgain(root, carry);
   root
     .command("why")
-    .summary("why a run does not go on")
-    .description("Says why a run does not go on, and what would unblock it.")
-    .argument("<run>", "the run's id, or its beginning or end")
+    .summary("explain why a run does not continue")
+    .description("Explains why a run does not continue, and what would unblock it.")
+    .argument("<run>", "the run's id, or the start or end of it")
     .action((id, _, command) => carry(command, (invocation) => whyRun(invocation, id)));
   declareWaits(root, carry);
   const runs = root
@@ -167,11 +176,11 @@ export function declareRuns(root: Root, carry: Carry): void {
   runs
     .command("ls")
     .description("Lists runs, newest first.")
-    .argument("[state]", "only runs in this state, such as failed")
-    .option("-d, --deployment <name>", "only runs of this deployment")
-    .option("--pool <name>", "only runs of this pool")
-    .option("-n, --limit <n>", "rows", wholeNumber, 20)
-    .option("--cursor <cursor>", "go on from an earlier page")
+    .argument("[state]", "list only runs in this state, such as failed")
+    .option("-d, --deployment <name>", "list only runs of this deployment")
+    .option("--pool <name>", "list only runs of this pool")
+    .option("-n, --limit <n>", "print at most this many rows", wholeNumber, 20)
+    .option("--cursor <cursor>", "continue from an earlier page")
     .addHelpText("after", "\nExample:\n  $ towpath runs ls failed --deployment flights")
     .action((state, options, command) =>
       carry(command, (invocation) => {
@@ -181,14 +190,14 @@ export function declareRuns(root: Root, carry: Carry): void {
     );
   runs
     .command("show")
-    .description("Shows one run: its state and why, parameters, attempts, tasks and artifacts.")
-    .argument("<run>", "the run's id, or its beginning or end")
+    .description("Shows one run: its state and cause, parameters, attempts, tasks and artifacts.")
+    .argument("<run>", "the run's id, or the start or end of it")
     .action((id, _, command) => carry(command, (invocation) => showRun(invocation, id)));
   runs
     .command("cancel")
-    .description("Asks that a run end. Repeating it changes nothing.")
-    .argument("<run>", "the run's id, or its beginning or end")
-    .option("--reason <text>", "why, for whoever looks later")
+    .description("Cancels a run. Repeating it changes nothing.")
+    .argument("<run>", "the run's id, or the start or end of it")
+    .option("--reason <text>", "record why the run was cancelled")
     .action((id, options, command) =>
       carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason ?? "" })),
     );

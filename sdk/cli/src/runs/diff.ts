@@ -8,15 +8,15 @@ import { describeState } from "./outcome.ts";
 
 function row({ label, before, after, differs }: TaskDifference, style: Style): string[] {
   const name = printable(label);
-  if (after === null) return [style.red("−"), name, style.red("only in the first")];
-  if (before === null) return [style.green("+"), name, style.green("only in the second")];
+  if (after === null) return [style.red("−"), name, style.red("only in the first run")];
+  if (before === null) return [style.green("+"), name, style.green("only in the second run")];
   if (differs.length === 0)
     return ["", name, style.dim(after.reused ? `the same, reused ${reusedEnd(after)}` : "the same")];
-  const states = differs.includes("state") ? ` (${before.state}, then ${after.state})` : "";
+  const states = differs.includes("state") ? ` (${before.state} → ${after.state})` : "";
   return [style.yellow("~"), name, `${differs.join(", ")} changed${states}`];
 }
 
-/** What of an earlier call was reused. */
+/** Whether a call reused a result or a failure. */
 function reusedEnd({ state }: TaskRun): string {
   return state === "failed" ? "failure" : "result";
 }
@@ -51,11 +51,11 @@ export async function diffRuns(
     );
   output.line();
   output.table(
-    ["", "TASK", "DIFFERENCE", "TOOK", "THEN"],
+    ["", "TASK", "DIFFERENCE", "FIRST TOOK", "SECOND TOOK"],
     tasks.map((one) => [...row(one, style), took(one.before), took(one.after)]),
   );
   if (difference.isCut)
     output.note(
-      `Only the first ${COMPARED_TASKS_MAX.toLocaleString("en-US")} task runs of each were compared.`,
+      `Only the first ${COMPARED_TASKS_MAX.toLocaleString("en-US")} task runs of each run were compared.`,
     );
 }

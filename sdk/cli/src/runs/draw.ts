@@ -7,15 +7,15 @@ import type { BodyOf, LogEntry } from "./run-view.ts";
 import { callLabel, pathLabel } from "./task-groups.ts";
 
 const BAR_WIDTH = 28;
-/** How many rows of a table are printed in a terminal. */
+/** At most this many rows of a table are printed. */
 const TABLE_ROWS_MAX = 40;
 
-/** `1234567` as `1,234,567`. */
+/** Formats `1234567` as `1,234,567`. */
 function formatCount(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 1 });
 }
 
-/** A progress bar: filled part, share, and counts. */
+/** A progress bar with percentage and counts. */
 export function progressLine(title: string, body: BodyOf<"progress">, style: Style): string {
   const { done, total, unit } = body;
   const label = unit === "" ? "" : ` ${printable(unit)}`;
@@ -28,7 +28,7 @@ export function progressLine(title: string, body: BodyOf<"progress">, style: Sty
   return `${printable(title)}  ${bar} ${percent}  ${counts}`;
 }
 
-/** A task's line. A running one says how long it has been at it. */
+/** One line about a task run. For a running one it shows the time so far. */
 export function taskLine(task: TaskRun, args: { style: Style; nowMs: number; mark?: string }): string {
   const { style } = args;
   const { label, depth } = callLabel(task);
@@ -43,11 +43,11 @@ export function taskLine(task: TaskRun, args: { style: Style; nowMs: number; mar
   return `${"  ".repeat(depth)}${mark} ${label}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
 }
 
-/** As wide as the time before an entry, and the space after it. */
+/** The width of the time before an entry, with the space after it. */
 const TIME_WIDTH = 13;
 const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;
 
-/** A log entry: its lines stand below one another, so that none of them passes for an entry of its own. */
+/** A log entry. Its further lines are indented, so that none looks like an entry of its own. */
 export function logLine(entry: LogEntry, args: { style: Style; attempts: boolean }): string {
   const { style } = args;
   const attempt = args.attempts ? style.dim(`#${entry.attempt} `) : "";
@@ -68,12 +68,12 @@ function cell(value: Json): string {
   return printable(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-/** Six significant digits: what a reader compares, without the noise of binary fractions. */
+/** Six significant digits hide the noise of binary fractions. */
 function round(value: number): number {
   return Number(value.toPrecision(6));
 }
 
-/** An artifact as lines, for what a terminal can show. */
+/** An artifact as lines for a terminal. */
 export function artifactLines(artifact: Artifact, style: Style): string[] {
   const { body, key } = artifact;
   const title = style.bold(printable(artifact.title || key));
@@ -95,7 +95,7 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
     case "link":
       return [`${title}  ${printable(body.text)} ${style.cyan(printable(body.url))}`];
     case "image":
-      return [`${title}  ${style.dim(`${body.mediaType}, to be seen on the run's page`)}`];
+      return [`${title}  ${style.dim(`${body.mediaType}, shown on the run's page in the dashboard`)}`];
     case "progress":
       return [progressLine(artifact.title || key, body, style)];
   }

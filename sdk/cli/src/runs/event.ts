@@ -3,7 +3,7 @@ import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { splitParameter } from "./parameters.ts";
 
-/** An event as it was typed. */
+/** The arguments of `towpath event`. */
 export interface EventRequest {
   readonly name: string;
   readonly key: string | undefined;
@@ -30,17 +30,17 @@ function payloadOf({ payload, given }: EventRequest): Json {
     return fields.length === 0 ? null : Object.fromEntries(fields);
   }
   if (given.length > 0)
-    throw new Failure("Give the payload with --payload or with -p, not with both.", { exit: "usage" });
+    throw new Failure("Give the payload with either --payload or -p, not both.", { exit: "usage" });
   return parsedValue(payload);
 }
 
-/** `towpath event NAME`: tells of something that happened. */
+/** `towpath event NAME`: sends an event. */
 export async function sendEvent(invocation: Invocation, args: EventRequest): Promise<void> {
   const { output, clock } = invocation;
   const client = await invocation.client();
   const body = { id: args.id ?? uuidv7(clock.nowMs()), name: args.name, payload: payloadOf(args) };
   const sent = await client.sendEvent({ body: args.key === undefined ? body : { ...body, key: args.key } });
   output.data(sent);
-  const runs = sent.satisfied === 1 ? "1 run waited for it" : `${sent.satisfied} runs waited for it`;
+  const runs = sent.satisfied === 1 ? "received by 1 run" : `received by ${sent.satisfied} runs`;
   output.line(`${output.style.green("✓")} event ${args.name} ${output.style.dim(sent.id)}: ${runs}`);
 }

@@ -2,18 +2,18 @@ import type { Client } from "@towpath/client";
 import { Id, LIMITS } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 
-/** What may be part of an id. */
+/** A part of an id. */
 const PART_PATTERN = /^[0-9a-f-]{6,35}$/;
-/** The least of an id's beginning that stands for it: its end is random, its beginning a time. */
+/** An id starts with a time, so its start must be longer than its random end to be unique. */
 const BEGINNING_MIN = 8;
-/** How many pages of the newest runs are searched for the rest of an id. */
+/** At most this many pages of the newest runs are searched. */
 const PAGES_MAX = 5;
-/** How many runs are named when several could be meant. */
+/** At most this many matching runs are named. */
 const NAMED_MAX = 5;
 
 /**
- * What was typed for a run: all of its id, or a part of one, in lower case.
- * @throws Failure when it can be neither.
+ * Reads a run's id, or a part of one, in lower case.
+ * @throws Failure if it is neither.
  */
 export function typedRun(text: string): { readonly id: string } | { readonly part: string } {
   const part = text.toLowerCase();
@@ -23,8 +23,8 @@ export function typedRun(text: string): { readonly id: string } | { readonly par
   throw new Failure(`"${text}" is not a run's id.`, {
     exit: "usage",
     next: [
-      "an id reads like 0193a0b1-7c00-7000-8000-000000000001; `towpath runs ls` lists them",
-      "its last eight characters will do for one of the newest runs",
+      "an id looks like 0193a0b1-7c00-7000-8000-000000000001; `towpath runs ls` lists them",
+      "for one of the newest runs, the last eight characters are enough",
     ],
   });
 }
@@ -33,21 +33,21 @@ function isMeant(id: string, part: string): boolean {
   return id.endsWith(part) || (part.length >= BEGINNING_MIN && id.startsWith(part));
 }
 
-/** A run whose id was perhaps meant. */
+/** A run whose id matches. */
 interface Candidate {
   readonly id: string;
   readonly deployment?: string;
 }
 
-/** The id of the one that is left, or null for none. @throws Failure `run-ambiguous`, which names several. */
+/** The id of the only match, or null for none. @throws Failure `run-ambiguous` that names several. */
 export function onlyRun(text: string, found: readonly Candidate[]): string | null {
   if (found.length <= 1) return found[0]?.id ?? null;
   const more = found.length - NAMED_MAX;
-  throw new Failure(`${found.length} runs have an id that ends or begins with "${text}".`, {
+  throw new Failure(`${found.length} runs have an id that starts or ends with "${text}".`, {
     exit: "usage",
     code: "run-ambiguous",
     next: [
-      "give its end, or more of it; it could be:",
+      "give more of the id; it matches:",
       ...found
         .slice(0, NAMED_MAX)
         .map(({ id, deployment }) => `  ${id}${deployment === undefined ? "" : ` ${deployment}`}`),
@@ -57,9 +57,9 @@ export function onlyRun(text: string, found: readonly Candidate[]): string | nul
 }
 
 /**
- * The id of a run, from all of it, its end (six characters or more) or its beginning (eight or more). Only the newest runs
- * are searched.
- * @throws Failure when none or more than one can be meant; `run-ambiguous` names them.
+ * Finds a run by its whole id, its end (six characters or more) or its start (eight or more). Searches only the newest
+ * runs.
+ * @throws Failure if no run or several runs match; `run-ambiguous` names them.
  */
 export async function findRunId(client: Client, text: string): Promise<string> {
   const typed = typedRun(text);
@@ -75,9 +75,9 @@ export async function findRunId(client: Client, text: string): Promise<string> {
   }
   const only = onlyRun(text, found);
   if (only !== null) return only;
-  throw new Failure(`None of the newest runs has an id that ends or begins with "${text}".`, {
+  throw new Failure(`None of the newest runs has an id that starts or ends with "${text}".`, {
     exit: "notFound",
     code: "run-not-found",
-    next: ["`towpath runs ls` lists the newest runs; an older one needs its whole id"],
+    next: ["`towpath runs ls` lists the newest runs; for an older run give the whole id"],
   });
 }

@@ -13,13 +13,13 @@ import { waitNotes } from "./wait-notes.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;
-/** Progress in a pipe is told at every tenth of the way. */
+/** In a pipe, progress is printed at every tenth. */
 const PLAIN_STEP = 0.1;
 
-/** Draws what happens in a run. */
+/** Prints the events of a run. */
 interface Show {
   event(event: StreamedEvent, view: RunView): void;
-  /** Lines that are not part of the run's own story. */
+  /** Prints lines that are not events of the run. */
   note(lines: readonly string[]): void;
   close(): void;
 }
@@ -35,14 +35,10 @@ interface Lasting {
   readonly tell: ReturnType<typeof sparing>;
 }
 
-/** Lines that an event adds for good, whether on a terminal or in a pipe. */
+/** The lines that an event adds permanently, on a terminal or in a pipe. */
 function lastingLines(event: StreamedEvent, args: Lasting): string[] {
   if (event.event === "begin")
-    return [
-      args.style.dim(
-        "The control plane no longer has what was shown last. The run is shown from its beginning:",
-      ),
-    ];
+    return [args.style.dim("The control plane's database was restored. The run is shown from its start:")];
   if (event.event === "log") return event.data.map((entry) => logLine(entry, args));
   if (event.event === "task" && isOver(event.data)) return args.tell(event.data, taskLine(event.data, args));
   return [];
@@ -98,7 +94,7 @@ function showInPipe(invocation: Invocation): Show {
   const { style } = output;
   const told = new Map<string, number>();
   const tell = sparing(style);
-  // An attempt that is offered again and again goes through the same states each time: told once.
+  // Workers can give an attempt back many times. Each state is printed once for an attempt.
   const states = new Set<string>();
   return {
     event(event, view) {
@@ -124,7 +120,7 @@ function showInPipe(invocation: Invocation): Show {
   };
 }
 
-/** Prints how a run ended: artifacts, error, a line with state and duration, and what to do where it failed. */
+/** Prints how a run ended: artifacts, error, state and duration, and the next step if it failed. */
 function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   const { output } = invocation;
   const { style } = output;
@@ -149,8 +145,8 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
 }
 
 /**
- * Follows a run to its end: live on a terminal, line by line in a pipe, event by event under `--json`.
- * @returns The run as it ended.
+ * Follows a run until it ends: live on a terminal, line by line in a pipe, event by event with `--json`.
+ * @returns The ended run.
  */
 export async function followRun(
   invocation: Invocation,

@@ -1,6 +1,6 @@
 import { printable, type Style } from "../output.ts";
 
-/** A line of Markdown for a terminal: headings and emphasis as styles, without their markers. */
+/** A line of Markdown for a terminal. Headings and emphasis become styles. */
 export function markdownLine(text: string, style: Style): string {
   const [, heading] = /^#{1,6}\s+(.*)$/.exec(text) ?? [];
   if (heading !== undefined) return style.bold(printable(withoutMarkers(heading)));

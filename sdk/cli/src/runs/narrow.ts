@@ -4,7 +4,7 @@ import { Failure } from "../failure.ts";
 import { findPool } from "../pools/find.ts";
 import { findDeployment } from "./create.ts";
 
-/** What `towpath runs ls` can be narrowed by. */
+/** The filters of `towpath runs ls`. */
 export interface RunsQuery {
   readonly state?: string | undefined;
   readonly deployment?: string | undefined;
@@ -13,19 +13,19 @@ export interface RunsQuery {
   readonly cursor?: string | undefined;
 }
 
-/** A state as typed. @throws Failure that suggests the one that was probably meant. */
+/** Parses a state. @throws Failure that suggests a similar one. */
 export function stateOf(text: string | undefined) {
   if (text === undefined) return {};
   const parsed = RunStateName.safeParse(text);
   if (parsed.success) return { state: parsed.data };
   const near = closest(text, RunStateName.options);
-  throw new Failure(`"${text}" is not a state of runs.`, {
+  throw new Failure(`"${text}" is not a state of a run.`, {
     exit: "usage",
     next: [...(near ? [`did you mean "${near}"?`] : []), `states: ${RunStateName.options.join(", ")}`],
   });
 }
 
-/** The words that narrow a list in the same way again, without limit and cursor. */
+/** The filters as command-line arguments, without limit and cursor. */
 export function narrowingWords({ state, deployment, pool }: RunsQuery): string[] {
   return [
     ...(state === undefined ? [] : [state]),
@@ -34,7 +34,7 @@ export function narrowingWords({ state, deployment, pool }: RunsQuery): string[]
   ];
 }
 
-/** Why a list is empty: a name that does not exist is a Failure, else a sentence. */
+/** Explains an empty list in a sentence. @throws Failure if a filter names something that does not exist. */
 export async function explainNone(client: Client, query: RunsQuery): Promise<string> {
   if (query.deployment !== undefined) await findDeployment(client, query.deployment);
   if (query.pool !== undefined) await findPool(client, query.pool);

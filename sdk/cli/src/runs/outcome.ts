@@ -10,7 +10,7 @@ import {
 import type { EXIT } from "../failure.ts";
 import type { Style } from "../output.ts";
 
-/** The exit code that a final state means to a shell. */
+/** The exit code for a final state. */
 export function exitOfState(state: RunState): keyof typeof EXIT {
   if (state === "completed") return "ok";
   return state === "cancelled" ? "cancelled" : "failed";
@@ -34,19 +34,19 @@ export function markOf(state: RunState | TaskRunState, style: Style): string {
   return style[name](mark);
 }
 
-/** A state with its mark, and the cause where it adds something. */
+/** A state with its mark, and the cause of a final state. */
 export function describeState(run: { state: RunState; cause: Cause | null }, style: Style): string {
   const name = LOOKS[run.state]?.[1] ?? "dim";
   const cause = run.cause !== null && isFinalRunState(run.state) ? style.dim(` (${run.cause})`) : "";
   return `${markOf(run.state, style)} ${style[name](run.state)}${cause}`;
 }
 
-/** What a cause means, as a sentence, or null for none. */
+/** Explains a cause in a sentence. */
 export function explainCause(cause: Cause | null): string | null {
   return cause === null ? null : CAUSES[cause];
 }
 
-/** What can be done about a run that did not complete by itself, or null. */
+/** The next step for a run that failed or crashed, or null. */
 export function adviceOn(run: Pick<Run, "state" | "cause" | "error">): string | null {
   return run.state === "failed" || run.state === "crashed" ? adviceFor(run.cause, run.error) : null;
 }

@@ -63,17 +63,17 @@ function typedValue(name: string, args: { text: string; types: readonly string[]
   return { path: `parameters.${name}`, message: `${name} must be ${wanted}` };
 }
 
-/** A `-p` option taken apart. @throws Failure when it has no `=`. */
+/** Splits a `-p` option. @throws Failure if it has no `=`. */
 export function splitParameter(given: string): { name: string; text: string } {
   const at = given.indexOf("=");
   if (at > 0) return { name: given.slice(0, at), text: given.slice(at + 1) };
   throw new Failure(`"${given}" is not a parameter.`, {
     exit: "usage",
-    next: ["write it as -p name=value, once for each parameter"],
+    next: ["write it as -p name=value; repeat -p for each parameter"],
   });
 }
 
-/** One line per parameter of a schema: its name, type, whether it must be given, and its default. */
+/** One line for each parameter of a schema: name, type, and default or whether it is required. */
 export function parameterLines(schema: Schema): string[] {
   const properties = isSchema(schema.properties) ? schema.properties : {};
   const required = Array.isArray(schema.required) ? schema.required : [];
@@ -91,15 +91,18 @@ function invalidParameters(
   args: { faults: readonly Fault[]; schema: Schema; message: string | undefined },
 ): Failure {
   const lines = parameterLines(args.schema);
-  return new Failure(args.message ?? `The parameters do not suit the deployment "${deployment}".`, {
-    exit: "invalidInput",
-    code: "invalid-parameters",
-    faults: args.faults,
-    next: lines.length === 0 ? [`\`towpath run ${deployment}\` takes no parameters`] : lines,
-  });
+  return new Failure(
+    args.message ?? `The parameters do not match the schema of the deployment "${deployment}".`,
+    {
+      exit: "invalidInput",
+      code: "invalid-parameters",
+      faults: args.faults,
+      next: lines.length === 0 ? [`\`towpath run ${deployment}\` takes no parameters`] : lines,
+    },
+  );
 }
 
-/** What a schema, which comes from a server, finds wrong. A check that takes too much is left to the control plane. */
+/** Checks parameters against a schema. If the check takes too long, the control plane does it. */
 async function schemaFaults(schema: Schema, parameters: { [key: string]: Json }): Promise<readonly Fault[]> {
   const pool = new CheckPool({ threads: 1 });
   try {
@@ -112,11 +115,11 @@ async function schemaFaults(schema: Schema, parameters: { [key: string]: Json })
 }
 
 /**
- * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
- * it says text. Values of no known type are JSON if they read as JSON, else text.
+ * Converts `-p key=value` options by a deployment's JSON Schema: `n=3` becomes a number or text as the schema says. A value
+ * without a known type is parsed as JSON, else it is text.
  * @param args.base Parameters that those override.
- * @param args.message What a refusal says. @default that they do not suit the deployment
- * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
+ * @param args.message The message of a refusal. @default that the parameters do not match the deployment's schema
+ * @throws Failure with a fault for each value of the wrong type, unknown name and missing parameter.
  */
 export async function parseParameters(
   deployment: string,

@@ -2,15 +2,15 @@ import type { Client, StreamedEvent } from "@towpath/client";
 import { isFinalRunState, type Run } from "@towpath/contract";
 import { printable, type Style, withCommands } from "../output.ts";
 
-/** Why workers gave the latest attempt of a run back before starting it, or null when none did. */
+/** Why a worker gave the latest attempt of a run back before it started, or null. */
 export function releaseReasonOf(run: Pick<Run, "attemptList">): string | null {
   const [latest] = run.attemptList.toSorted((a, b) => b.ordinal - a.ordinal);
   return latest?.releaseReason ?? null;
 }
 
 /**
- * Tells, while a run is followed, why workers give it back: once for each reason, since the same one comes back with
- * every offer.
+ * Explains, while a run is followed, why workers give it back. Each reason is printed once, because it repeats with
+ * every claim.
  * @returns For an event of the run's stream, the lines to show.
  */
 export function releaseNotes(args: {
@@ -22,14 +22,14 @@ export function releaseNotes(args: {
   return async (event) => {
     if (event.event !== "run" || event.data.startedAt !== null || isFinalRunState(event.data.state))
       return [];
-    // The stream tells states alone. A fault in asking for more is no reason to stop following.
+    // The stream has no reasons. If this read fails, following goes on.
     const run = await args.client.getRun({ params: { runId: args.runId } }).catch(() => null);
     const reason = run && releaseReasonOf(run);
     if (!reason || reason === told) return [];
     told = reason;
     return [
       args.style.yellow(`! a worker gave the run back: ${printable(reason)}`),
-      `${args.style.dim("→")} ${withCommands("mend that on the worker's side; it is offered again by itself. `towpath doctor` checks the chain", args.style)}`,
+      `${args.style.dim("→")} ${withCommands("fix this on the worker's machine; the run is offered to workers again automatically. `towpath doctor` helps to find the fault", args.style)}`,
     ];
   };
 }

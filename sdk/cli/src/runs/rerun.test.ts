@@ -20,7 +20,7 @@ test("a plan is one line: what is taken over, what runs, and why", () => {
   );
   const changed = planLine({ ...plan, run: 0, reasons: [] }, { isChanged: true, style });
   expect(changed).toBe(
-    "reuse 6 · run 0 · because the parameters changed, so whatever takes another input runs too",
+    "reuse 6 · run 0 · because the parameters changed, so tasks whose input changes run too",
   );
   const reasons = ["a", "b", "c", "d", "e"].map((reason) => ({ reason, tasks: 1 }));
   expect(planLine({ ...plan, reasons }, { isChanged: false, style })).toContain("a; b; c; 2 more reasons");
@@ -50,6 +50,6 @@ test("a call that is not called again although it failed says so, apart from tho
   ];
   expect(planSteps({ ...plan, reuse: 2, run: 0, tasks }, style)).toEqual([
     expect.stringContaining("↺ "),
-    expect.stringContaining("it failed, and the flow dealt with that: it fails again"),
+    expect.stringContaining("it failed and the flow handled the error: the same error is thrown again"),
   ]);
 });

@@ -9,24 +9,24 @@ import { exitOfState } from "./outcome.ts";
 import { parseParameters } from "./parameters.ts";
 import { callLabel, placeOf, together } from "./task-groups.ts";
 
-/** What a person asks for with `towpath rerun`. */
+/** The arguments of `towpath rerun`. */
 export interface RerunRequest {
   readonly id: string;
   readonly fromFailure: boolean;
   readonly sameVersion: boolean;
   readonly given: readonly string[];
-  /** Only says what would happen. */
+  /** Prints the plan and starts nothing. */
   readonly plan: boolean;
   readonly watch: boolean;
 }
 
-/** How many reasons and calls of a plan are printed. */
+/** At most this many reasons and calls of a plan are printed. */
 const REASONS_MAX = 3;
 const STEPS_MAX = 20;
 
 const grouped = (count: number) => count.toLocaleString("en-US");
 
-/** A plan as one line: what is taken over, what runs, and why. */
+/** A plan as one line: what is reused, what runs, and why. */
 export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Style }): string {
   const { style } = args;
   const shown = plan.reasons.slice(0, REASONS_MAX).map(({ reason }) => printable(reason));
@@ -34,7 +34,7 @@ export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Sty
   const all = [
     ...shown,
     ...(more > 0 ? [`${more} more reasons`] : []),
-    ...(args.isChanged ? ["the parameters changed, so whatever takes another input runs too"] : []),
+    ...(args.isChanged ? ["the parameters changed, so tasks whose input changes run too"] : []),
   ];
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
   return `reuse ${style.bold(grouped(plan.reuse))} · run ${style.bold(grouped(plan.run))}${why}`;
@@ -48,11 +48,13 @@ function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): s
     group.length > 1
       ? `${printable(first.name)}${style.dim(` × ${grouped(group.length)}`)}`
       : callLabel(first).label;
-  const reason = first.failed ? "it failed, and the flow dealt with that: it fails again" : first.reason;
+  const reason = first.failed
+    ? "it failed and the flow handled the error: the same error is thrown again"
+    : first.reason;
   return `  ${mark} ${called}${reason === null ? "" : style.dim(`  ${printable(reason)}`)}`;
 }
 
-/** What becomes of the calls of a plan, those that are alike together, as far as it lists them. */
+/** The calls of a plan, one line for each group of similar calls. */
 export function planSteps(plan: RerunPlan, style: Style): string[] {
   const groups = together(plan.tasks, (one) => [placeOf(one), one.action, one.reason, one.failed].join("\n"));
   const shown = groups.slice(0, STEPS_MAX);
@@ -66,7 +68,7 @@ export function planSteps(plan: RerunPlan, style: Style): string[] {
   return [...lines, style.dim(`  and ${grouped(more)} more${cut}`)];
 }
 
-/** The parameters of the new run, if they are to be others. */
+/** The parameters of the new run, if they differ. */
 async function parametersOf(
   client: Client,
   args: { source: Run; request: RerunRequest },
@@ -74,12 +76,12 @@ async function parametersOf(
   const { source, request } = args;
   if (request.given.length === 0) return undefined;
   const { parameters, latest } = await client.getDeployment({ params: { name: source.deployment } });
-  // The schema of an older version is not at hand: the control plane checks against it.
+  // The schema of an older version is not available here. The control plane checks against it.
   const schema = request.sameVersion && latest.version !== source.version ? {} : parameters;
   return await parseParameters(source.deployment, { schema, given: request.given, base: source.parameters });
 }
 
-/** A refusal as the command that was typed would have it. */
+/** Adds a next step to a refusal. */
 function saidBetter(failure: unknown, args: { id: string }): unknown {
   if (!(failure instanceof Problem)) return failure;
   if (failure.code === "version-below-floor")
@@ -87,14 +89,14 @@ function saidBetter(failure: unknown, args: { id: string }): unknown {
       exit: "invalidInput",
       code: failure.code,
       cause: failure,
-      next: [`\`towpath rerun ${args.id}\` runs the latest version`],
+      next: [`\`towpath rerun ${args.id}\` uses the latest version`],
     });
   if (failure.code !== "run-transition-not-allowed") return failure;
   return new Failure(failure.detail, {
     exit: "invalidInput",
     code: failure.code,
     cause: failure,
-    next: [`\`towpath logs ${args.id} -f\` follows it to its end`],
+    next: [`\`towpath logs ${args.id} -f\` follows it until it ends`],
   });
 }
 
@@ -132,7 +134,7 @@ function flag(isSet: boolean): "true" | "false" {
   return isSet ? "true" : "false";
 }
 
-/** `towpath rerun RUN`. @returns The exit code: with `--watch` that of the outcome. */
+/** `towpath rerun RUN`. @returns The exit code; with `--watch` that of the run's outcome. */
 export async function rerun(invocation: Invocation, request: RerunRequest): Promise<number> {
   const { output } = invocation;
   const { style } = output;
@@ -143,7 +145,7 @@ export async function rerun(invocation: Invocation, request: RerunRequest): Prom
   );
   if (!request.watch) {
     output.data(made);
-    output.next(`\`towpath logs ${made.id} -f\` follows it`);
+    output.next(`\`towpath logs ${made.id} -f\` follows the run`);
     return EXIT.ok;
   }
   const { client } = await invocation.connect();

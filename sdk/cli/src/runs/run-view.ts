@@ -4,7 +4,7 @@ import type { Artifact, ArtifactBody, LogPage, RunStreamEvent, RunSummary, TaskR
 /** A line or gap of a log. */
 export type LogEntry = LogPage["entries"][number];
 
-/** What is known of a run that is being followed. */
+/** The state of a run that is being followed. */
 export interface RunView {
   readonly run: RunSummary | null;
   /** Tasks of the latest attempt, by path, in order of appearance. */
@@ -16,7 +16,7 @@ export interface RunView {
 /** Before the first event. */
 export const EMPTY_VIEW: RunView = { run: null, tasks: new Map(), artifacts: new Map(), ended: false };
 
-/** What one event changes. Pure, so that a terminal, a pipe and a test see the same. */
+/** Applies one event. Pure, so that a terminal, a pipe and a test see the same. */
 export function applyEvent(view: RunView, event: RunStreamEvent): RunView {
   switch (event.event) {
     case "begin":
@@ -35,7 +35,7 @@ export function applyEvent(view: RunView, event: RunStreamEvent): RunView {
   }
 }
 
-/** A new attempt begins its tasks anew: of those of earlier attempts only what it takes over is shown still. */
+/** A new attempt starts its own list of tasks. Of earlier attempts only reused tasks stay. */
 function withTask(tasks: RunView["tasks"], task: TaskRun): RunView["tasks"] {
   const [first] = tasks.values();
   if (first === undefined || first.attemptId === task.attemptId) return new Map(tasks).set(task.path, task);
@@ -46,10 +46,10 @@ function withTask(tasks: RunView["tasks"], task: TaskRun): RunView["tasks"] {
   return new Map(tasksOfAttempt([...tasks.values(), task], attempts).map((one) => [one.path, one]));
 }
 
-/** The body of a kind of artifact. */
+/** The body of an artifact of one kind. */
 export type BodyOf<Kind extends ArtifactBody["kind"]> = Extract<ArtifactBody, { kind: Kind }>;
 
-/** Progress artifacts that are under way, with their bodies. */
+/** All progress artifacts with their bodies. */
 export function progressOf(view: RunView): { title: string; body: BodyOf<"progress"> }[] {
   return [...view.artifacts.values()].flatMap(({ title, key, body }) =>
     body.kind === "progress" ? [{ title: title || key, body }] : [],

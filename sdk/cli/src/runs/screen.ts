@@ -6,17 +6,17 @@ const SHOW_CURSOR = escapeSequence("?25h");
 const CLEAR_BELOW = escapeSequence("0J");
 const FIRST_COLUMN = escapeSequence("1G");
 
-/** The foot of a terminal that is drawn again and again, below lines that stay. */
+/** A footer on a terminal that is redrawn below permanent lines. */
 export interface Screen {
-  /** Adds lines that stay, above the foot. */
+  /** Adds permanent lines above the footer. */
   print(lines: readonly string[]): void;
-  /** Replaces the foot. */
+  /** Replaces the footer. */
   foot(lines: readonly string[]): void;
-  /** Removes the foot and gives the cursor back. */
+  /** Removes the footer and shows the cursor again. */
   close(): void;
 }
 
-/** A screen on a terminal. Each change is one write, so that nothing flickers. */
+/** Opens a screen on a terminal. Each change is one write, which avoids flicker. */
 export function openScreen(output: Output): Screen {
   let drawn: readonly string[] = [];
   const erase = () =>

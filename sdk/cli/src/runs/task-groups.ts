@@ -4,15 +4,15 @@ import { formatDuration } from "../kernel/duration.ts";
 import { printable, type Style } from "../output.ts";
 import { markOf } from "./outcome.ts";
 
-/** As many calls of one name beside one another are told one by one. */
+/** Up to this many calls of one task are listed one by one. */
 const EACH_MAX = 3;
 
-/** A task's path as a label: names and keys, without the hashes of inputs. */
+/** A task's path as a label: names and keys without the hashes of inputs. */
 export function pathLabel(path: string): string {
   return printable(labelOf(path));
 }
 
-/** What a call is called beside its siblings, and how deep it stands: a mapped one by its name and key, such as `load/3`. */
+/** A call's label and depth. A mapped call has its name and key, such as `load/3`. */
 export function callLabel({ path, name }: Pick<TaskRun, "path" | "name">): { label: string; depth: number } {
   const segments = pathLabel(path).split("/");
   const [leaf = "", above = ""] = segments.toReversed();
@@ -23,12 +23,12 @@ export function callLabel({ path, name }: Pick<TaskRun, "path" | "name">): { lab
     : { label: leaf.startsWith(shown) ? leaf : shown, depth: segments.length - 1 };
 }
 
-/** Where a call stands, without its own name and key: calls of one task beside one another share it. */
+/** A call's path without its key. Sibling calls of one task share it. */
 export function placeOf({ path, name }: Pick<TaskRun, "path" | "name">): string {
   return `${path.slice(0, path.lastIndexOf(name))}${name}`;
 }
 
-/** Items in order, those that belong together in one list as soon as there are more than a few of them. */
+/** Groups similar items if there are more than a few of them. Keeps the order. */
 export function together<Item>(items: readonly Item[], keyOf: (item: Item) => string): Item[][] {
   const groups = Map.groupBy(items, keyOf);
   return [...groups.values()].flatMap((group) =>
@@ -36,7 +36,7 @@ export function together<Item>(items: readonly Item[], keyOf: (item: Item) => st
   );
 }
 
-/** Many calls of one task as a line: how many, and the shortest and the longest. */
+/** Many calls of one task as one line: the count, the shortest and the longest duration. */
 export function groupLine(tasks: readonly TaskRun[], style: Style): string {
   const [first] = tasks;
   if (first === undefined) return "";
@@ -52,13 +52,13 @@ export function groupLine(tasks: readonly TaskRun[], style: Style): string {
   return `${"  ".repeat(depth)}${markOf(first.state, style)} ${printable(first.name)}${style.dim(` × ${tasks.length}${reused}  ${span}`.trimEnd())}`;
 }
 
-/** How many calls of one task are told one by one while a run is followed. */
+/** Up to this many calls of one task are printed one by one while a run is followed. */
 const FOLLOWED_MAX = 20;
 
 /**
- * Tells of calls sparingly: the first of each task, and whichever failed or was tried again. A hundred thousand calls of one task are
- * not as many lines.
- * @returns what tells of a call, given its line
+ * Limits the lines about calls: prints the first calls of each task, and all that failed or were retried. A task with
+ * 100,000 calls does not print as many lines.
+ * @returns A function that returns the lines to print for a call.
  */
 export function sparing(style: Style): (task: TaskRun, line: string) => string[] {
   const told = new Map<string, number>();
@@ -68,12 +68,12 @@ export function sparing(style: Style): (task: TaskRun, line: string) => string[]
     told.set(place, count);
     if (task.error !== null || task.tries > 1 || count < FOLLOWED_MAX) return [line];
     if (count > FOLLOWED_MAX) return [];
-    const rest = `  … more of ${printable(task.name)} are told only if they fail or are tried again`;
+    const rest = `  … further calls of ${printable(task.name)} are printed only if they fail or are retried`;
     return [line, style.dim(rest)];
   };
 }
 
-/** What makes calls alike enough to be told together. One that failed always stands alone. */
+/** Calls with the same key are listed together. A failed call is always listed alone. */
 export function likeness(task: TaskRun): string {
   const alone = task.error === null ? "" : task.path;
   return [placeOf(task), task.state, task.reused, alone].join("\n");

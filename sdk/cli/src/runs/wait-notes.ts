@@ -2,8 +2,8 @@ import type { Client, StreamedEvent } from "@towpath/client";
 import { printable, type Style, withCommands } from "../output.ts";
 
 /**
- * Tells, while a run is followed, what it waits for whenever it is suspended, so that whoever watches can answer.
- * @returns For an event of the run's stream, the lines to show.
+ * Explains, while a run is followed, what it waits for when it is suspended, so that the reader can answer.
+ * @returns The lines to show for an event of the run's stream.
  */
 export function waitNotes(args: {
   readonly client: Client;
@@ -12,7 +12,7 @@ export function waitNotes(args: {
 }): (event: StreamedEvent) => Promise<readonly string[]> {
   return async (event) => {
     if (event.event !== "run" || event.data.state !== "suspended") return [];
-    // A fault in asking for more is no reason to stop following.
+    // If this read fails, following goes on.
     const why = await args.client.getRunWhy({ params: { runId: args.runId } }).catch(() => null);
     if (why?.state !== "suspended") return [];
     return why.reasons.map(

@@ -4,10 +4,10 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { printable, withCommands } from "../output.ts";
 import { howToAnswer, isQuestion, type Question } from "./answer.ts";
 
-/** What `waits` is told. */
+/** The arguments of `towpath waits`. */
 export interface WaitsQuery {
   readonly deployment: string | undefined;
-  /** Whether events, jobs, runs and times are listed too. */
+  /** Whether waits for events, jobs, runs and times are listed, too. */
   readonly all: boolean;
   readonly limit: number;
   readonly cursor: string | undefined;
@@ -16,7 +16,7 @@ export interface WaitsQuery {
 const whatRuns = ({ deployment, run }: ListedWait) =>
   run?.name == null ? deployment : `${deployment} ${printable(run.name)}`;
 
-/** `towpath waits`: what the runs of the workspace wait for; unless all is asked for, what they ask people. */
+/** `towpath waits`: lists open questions, or with `--all` every wait. */
 export async function listWaits(invocation: Invocation, args: WaitsQuery): Promise<void> {
   const { output } = invocation;
   const { deployment, all, limit, cursor } = args;
@@ -43,8 +43,8 @@ export async function listWaits(invocation: Invocation, args: WaitsQuery): Promi
 function none({ deployment, all }: WaitsQuery): string {
   const of = deployment === undefined ? "" : ` of ${deployment}`;
   return all
-    ? `no run${of} waits for anything`
-    : `no run${of} asks anything now; \`towpath waits --all\` lists what else is waited for`;
+    ? `no run${of} waits`
+    : `no run${of} asks a question now; \`towpath waits --all\` lists other waits`;
 }
 
 function showQuestions({ output, clock }: Invocation, waits: readonly ListedWait[]): void {
@@ -53,14 +53,14 @@ function showQuestions({ output, clock }: Invocation, waits: readonly ListedWait
   for (const wait of waits) {
     if (!isQuestion(wait)) continue;
     const until = wait.deadlineAt === null ? "" : `, until ${wait.deadlineAt}`;
-    const facts = `${whatRuns(wait)}, asked ${formatAge(wait.createdAt, clock.nowMs())}, of ${wait.who}s${until}`;
+    const facts = `${whatRuns(wait)}, asked ${formatAge(wait.createdAt, clock.nowMs())}, needs the role ${wait.who}${until}`;
     output.line(`${style.bold(printable(wait.title ?? ""))}  ${style.dim(facts)}`);
     for (const line of linesFor(wait, asking.get(wait.runId)?.length ?? 1))
       output.line(`  ${withCommands(line, style)}`);
   }
 }
 
-/** How a question is answered; where its run asks more than one, which is meant. */
+/** How to answer a question; names the question if its run asks several. */
 function linesFor(question: Question, asked: number): string[] {
   const lines = howToAnswer(question, question.runId);
   return asked === 1
@@ -72,11 +72,11 @@ function linesFor(question: Question, asked: number): string[] {
 
 function showAll({ output, clock }: Invocation, waits: readonly ListedWait[]): void {
   output.table(
-    ["RUN", "DEPLOYMENT", "KIND", "WAITS FOR", "SINCE", "AT THE LATEST"],
+    ["RUN", "DEPLOYMENT", "KIND", "WAITS FOR", "SINCE", "DEADLINE"],
     waits.map((wait) => {
       const since = formatAge(wait.createdAt, clock.nowMs());
       return [wait.runId, whatRuns(wait), wait.kind, printable(waitText(wait)), since, wait.deadlineAt ?? ""];
     }),
   );
-  output.next("`towpath why RUN` says what would unblock one");
+  output.next("`towpath why RUN` says what would unblock a run");
 }

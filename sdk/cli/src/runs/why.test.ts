@@ -17,12 +17,12 @@ test("of a run that failed: its error, what the cause means, and what to type", 
   const lines = told({ state: "failed", cause: "error", error });
   expect(lines[0]).toBe("  RangeError: out of bounds");
   expect(lines.slice(2)).toEqual([
-    "→ Mend what the error names and `towpath deploy`, then rerun from failure: what was completed is taken over.",
-    `→ \`towpath logs ${id}\` shows what it said`,
-    `→ \`towpath rerun ${id} --from-failure\` runs what it did not complete`,
+    "→ Fix the error, run `towpath deploy`, then rerun from failure. Completed tasks are reused.",
+    `→ \`towpath logs ${id}\` prints its log`,
+    `→ \`towpath rerun ${id} --from-failure\` reuses completed tasks and runs the rest`,
   ]);
 });
 
 test("of a run that completed there is nothing to do", () => {
-  expect(told({ state: "completed", cause: null, error: null })).toEqual(["  It has completed."]);
+  expect(told({ state: "completed", cause: null, error: null })).toEqual(["  The run completed."]);
 });

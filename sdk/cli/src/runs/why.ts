@@ -4,17 +4,17 @@ import { type Output, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
 import { adviceOn, describeState, explainCause } from "./outcome.ts";
 
-/** Tells why a run ended as it did, and what can be done about it. */
+/** Explains why a run ended, and the next step. */
 export function tellEnd(output: Output, run: Pick<Run, "id" | "state" | "cause" | "error">): void {
   const { id, error, cause } = run;
   if (error !== null) output.line(`  ${error.name}: ${error.message}`);
-  const meaning = run.state === "completed" ? "It has completed." : explainCause(cause);
-  output.line(`  ${meaning ?? "It has ended."}`);
+  const meaning = run.state === "completed" ? "The run completed." : explainCause(cause);
+  output.line(`  ${meaning ?? "The run has ended."}`);
   if (run.state === "completed") return;
   const advice = adviceOn(run);
   if (advice !== null) output.next(advice);
-  output.next(`\`towpath logs ${id}\` shows what it said`);
-  output.next(`\`towpath rerun ${id} --from-failure\` runs what it did not complete`);
+  output.next(`\`towpath logs ${id}\` prints its log`);
+  output.next(`\`towpath rerun ${id} --from-failure\` reuses completed tasks and runs the rest`);
 }
 
 /** `towpath why RUN` */
@@ -30,6 +30,6 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
   for (const { text } of why.reasons) output.line(`  ${withCommands(text, style)}`);
   if (isFinalRunState(run.state)) return tellEnd(output, run);
-  if (why.reasons.length === 0 && why.cycleText === null) output.line("  Nothing keeps it: it goes on.");
+  if (why.reasons.length === 0 && why.cycleText === null) output.line("  Nothing blocks this run.");
   if (why.cycleText !== null) output.line(`  ${withCommands(why.cycleText, style)}`);
 }

@@ -5,7 +5,7 @@ import { parseParameters } from "../runs/parameters.ts";
 import { instantOf } from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
-/** What `towpath backfill run` is told. */
+/** The arguments of `towpath backfill run`. */
 export interface BackfillOptions {
   readonly deployment: string;
   readonly schedule: string;
@@ -18,7 +18,7 @@ export interface BackfillOptions {
 }
 
 function progressOf(one: Backfill): string {
-  const failed = one.failed > 0 ? `, ${one.failed} not completed` : "";
+  const failed = one.failed > 0 ? `, ${one.failed} did not complete` : "";
   return `${one.ended}/${one.instants} ended${failed}`;
 }
 
@@ -47,12 +47,12 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   const what = `${instants} ${instants === 1 ? "run" : "runs"} of ${deployment}, ${concurrency} at a time, ${order} first`;
   output.line(
     dryRun
-      ? `Would ask for ${what}:`
+      ? `Would start ${what}:`
       : `${style.green("✓")} backfill ${style.bold(backfill.id ?? "")}: ${what}`,
   );
   for (const at of first) output.line(`  ${at}`);
   if (instants > first.length) output.line(style.dim(`  … and ${instants - first.length} more`));
-  if (!dryRun) output.next("`towpath backfill ls` shows how far it is");
+  if (!dryRun) output.next("`towpath backfill ls` shows its progress");
 }
 
 /** `towpath backfill ls` */
@@ -69,7 +69,7 @@ export async function listBackfills(
   output.data(page);
   if (page.items.length === 0)
     return output.next(
-      "no backfills yet; `towpath backfill run DEPLOYMENT SCHEDULE --from DAY --to DAY` asks for one",
+      "no backfills yet; `towpath backfill run DEPLOYMENT SCHEDULE --from DAY --to DAY` starts one",
     );
   output.table(
     ["BACKFILL", "DEPLOYMENT", "SCHEDULE", "FROM", "TO", "STATE", "PROGRESS"],
@@ -93,7 +93,7 @@ export async function cancelBackfill(invocation: Invocation, backfillId: string)
   const client = await invocation.client();
   const one = await client.cancelBackfill({ params: { backfillId } });
   output.data(one);
-  const left = one.state === "cancelled" ? "is cancelled" : `had ${one.state} before`;
+  const left = one.state === "cancelled" ? "is cancelled" : `had already ${one.state}`;
   output.line(
     `${output.style.green("✓")} backfill ${output.style.bold(backfillId)} ${left} (${progressOf(one)})`,
   );

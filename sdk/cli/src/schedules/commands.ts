@@ -15,7 +15,7 @@ export interface ScheduleName {
 
 const paramsOf = ({ deployment, schedule }: ScheduleName) => ({ name: deployment, schedule });
 
-/** When something to come is, from now: `in 3 h`. */
+/** The time from now: `in 3 h`. */
 function inText(at: string | null, nowMs: number): string {
   if (at === null) return "";
   const ms = Date.parse(at) - nowMs;
@@ -43,7 +43,7 @@ export async function listSchedules(
   output.data(page);
   if (page.items.length === 0)
     return output.next(
-      'no schedules yet; `towpath schedule set DEPLOYMENT NAME --cron "0 3 * * *"` makes one',
+      'no schedules yet; `towpath schedule set DEPLOYMENT NAME --cron "0 3 * * *"` creates one',
     );
   output.table(
     ["DEPLOYMENT", "SCHEDULE", "WHEN", "NEXT", "NEXT AT", "SET BY"],
@@ -62,7 +62,7 @@ export async function listSchedules(
     output.line(output.style.dim(`More: ${output.style.typed(`towpath schedule ls --cursor ${page.next}`)}`));
 }
 
-/** What `towpath schedule set` is told. */
+/** The arguments of `towpath schedule set`. */
 export interface SetOptions extends ScheduleName, TimingOptions {
   readonly given: readonly string[];
   readonly catchUp?: ScheduleSettingsInput["catchUp"];
@@ -76,7 +76,7 @@ export interface SetOptions extends ScheduleName, TimingOptions {
   readonly tags: readonly string[];
 }
 
-/** `-p` options by the deployment's schema: none are asked for where the flow makes its own when it is due. */
+/** Parses `-p` options by the deployment's schema. They may be missing if the flow computes its own parameters. */
 async function parametersOf(client: Client, options: Pick<SetOptions, "deployment" | "given">) {
   const deployment = await findDeployment(client, options.deployment);
   if (deployment.dueInput && options.given.length === 0) return {};
@@ -110,9 +110,10 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   });
   output.data(schedule);
   output.line(`${style.green("✓")} schedule ${style.bold(schedule.name)} of ${schedule.deployment}`);
-  if (schedule.nextAt === null) output.line(`  ${style.yellow("it is never due")}`);
+  if (schedule.nextAt === null)
+    output.line(`  ${style.yellow("it never runs: the schedule has no time in the future")}`);
   else output.line(`  next ${schedule.nextAt}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`);
-  output.next(`\`towpath schedule next ${schedule.deployment} ${schedule.name}\` shows what is to come`);
+  output.next(`\`towpath schedule next ${schedule.deployment} ${schedule.name}\` shows its next runs`);
 }
 
 /** `towpath schedule pause|resume DEPLOYMENT NAME` */
@@ -140,7 +141,7 @@ export async function deleteSchedule(invocation: Invocation, name: ScheduleName)
   await client.deleteSchedule({ params: paramsOf(name) });
   output.data({ deleted: true });
   output.line(
-    `${output.style.green("✓")} ${name.deployment} has no schedule ${output.style.bold(name.schedule)}; its runs stay`,
+    `${output.style.green("✓")} ${name.deployment} has no schedule ${output.style.bold(name.schedule)} now; its runs are kept`,
   );
 }
 
@@ -150,9 +151,9 @@ export async function listUpcoming(invocation: Invocation, name: ScheduleName, l
   const client = await invocation.client();
   const answer = await client.listUpcoming({ params: paramsOf(name), query: { limit } });
   output.data(answer);
-  if (answer.items.length === 0) return output.line("It is never due again.");
+  if (answer.items.length === 0) return output.line("The schedule has no further time.");
   output.table(
-    ["DUE", "", "DATA FROM"],
+    ["SCHEDULED FOR", "", "DATA FROM"],
     answer.items.map(({ at, intervalStart }) => [at, inText(at, clock.nowMs()), intervalStart]),
   );
 }
@@ -164,7 +165,7 @@ export async function listInstants(invocation: Invocation, name: ScheduleName, l
   const client = await invocation.client();
   const page = await client.listInstants({ params: paramsOf(name), query: { limit } });
   output.data(page);
-  if (page.items.length === 0) return output.line("It has not been due yet.");
+  if (page.items.length === 0) return output.line("The schedule has no past time yet.");
   output.table(
     ["DUE", "UNTIL", "BECAME"],
     page.items.map(({ at, until, runId, skipped }) => [

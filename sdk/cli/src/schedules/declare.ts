@@ -23,9 +23,9 @@ export function declareSchedules(root: Root, carry: Carry): void {
 function scheduleGroup(root: Root) {
   return root
     .command("schedule")
-    .summary("when deployments run by themselves")
+    .summary("run deployments at set times")
     .description(
-      "A schedule says when a deployment runs by itself: by a cron expression, an interval or a recurrence rule.",
+      "Sets, lists, pauses and deletes schedules. A schedule starts runs of a deployment by a cron expression, an interval or a recurrence rule.",
     );
 }
 
@@ -34,24 +34,33 @@ type Group = ReturnType<typeof scheduleGroup>;
 function declareSet(schedule: Group, carry: Carry): void {
   schedule
     .command("set")
-    .description("Makes a schedule, or gives the one of this name other settings.")
+    .description("Creates or changes a schedule.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
-    .option("--cron <expression>", 'five fields, or six with seconds first: "0 3 * * 1-5"')
-    .option("--every <time>", "at equal distances: 15m")
-    .option("--rrule <rule>", "a recurrence rule of RFC 5545: FREQ=MONTHLY;BYDAY=-1FR")
-    .option("--start <time>", "the rule's first instant on the zone's clocks: 2026-01-01T09:00")
-    .option("--zone <zone>", "whose clocks count: Europe/Berlin (default: UTC)")
+    .option(
+      "--cron <expression>",
+      'use a cron expression of five fields, or six with seconds first: "0 3 * * 1-5"',
+    )
+    .option("--every <time>", "run at this interval: 15m")
+    .option("--rrule <rule>", "use a recurrence rule of RFC 5545: FREQ=MONTHLY;BYDAY=-1FR")
+    .option("--start <time>", "set the rule's first time, in the schedule's time zone: 2026-01-01T09:00")
+    .option("--zone <zone>", "set the time zone: Europe/Berlin (default: UTC)")
     .addOption(parameterOption())
-    .addOption(new Option("--catch-up <policy>", "instants missed while nothing ran").choices(CATCH_UP))
-    .option("--window <time>", "how far back catching up looks: 2d")
-    .addOption(new Option("--overlap <policy>", "while its previous run goes on").choices(OVERLAP))
-    .option("--jitter <time>", "puts each run off by up to this: 5m")
-    .option("--from <instant>", "not before")
-    .option("--until <instant>", "not from then on")
-    .option("--priority <n>", "of its runs (-100 to 100)", wholeNumber)
-    .option("--expire-after <time>", "give up a run that no worker has started so long after it was due: 30m")
-    .option("-t, --tag <tag>", "a tag of its runs; once for each", gather)
+    .addOption(
+      new Option("--catch-up <policy>", "choose what happens to times that were missed").choices(CATCH_UP),
+    )
+    .option("--window <time>", "catch up on missed times up to this age: 2d")
+    .addOption(
+      new Option("--overlap <policy>", "choose what happens if the previous run has not ended").choices(
+        OVERLAP,
+      ),
+    )
+    .option("--jitter <time>", "delay each run by up to this time: 5m")
+    .option("--from <instant>", "start no run before this time")
+    .option("--until <instant>", "start no run at or after this time")
+    .option("--priority <n>", "set the priority of its runs, -100 to 100", wholeNumber)
+    .option("--expire-after <time>", "fail a run if no worker starts it within this time, such as 30m")
+    .option("-t, --tag <tag>", "add a tag to its runs; may be repeated", gather)
     .addHelpText(
       "after",
       '\nExamples:\n  $ towpath schedule set flights nightly --cron "0 3 * * *" --zone Europe/Berlin\n  $ towpath schedule set weather often --every 15m --overlap skip',
@@ -66,25 +75,25 @@ function declareSet(schedule: Group, carry: Carry): void {
 function declareLooks(schedule: Group, carry: Carry): void {
   schedule
     .command("ls")
-    .description("Lists schedules with their next instants.")
-    .option("-d, --deployment <name>", "only those of this deployment")
-    .option("--cursor <cursor>", "go on from an earlier page")
+    .description("Lists schedules with their next times.")
+    .option("-d, --deployment <name>", "list only those of this deployment")
+    .option("--cursor <cursor>", "continue from an earlier page")
     .action((options, command) => carry(command, (invocation) => listSchedules(invocation, options)));
   schedule
     .command("next")
-    .description("Shows instants to come, and the data intervals of their runs.")
+    .description("Shows the next scheduled times, and the data intervals of their runs.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
-    .option("-n, --limit <n>", "instants", wholeNumber, 10)
+    .option("-n, --limit <n>", "show this many times", wholeNumber, 10)
     .action((deployment, name, options, command) =>
       carry(command, (invocation) => listUpcoming(invocation, { deployment, schedule: name }, options.limit)),
     );
   schedule
     .command("history")
-    .description("Shows what became of past instants: which run, or why none.")
+    .description("Shows the run of each past scheduled time, or why there is none.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
-    .option("-n, --limit <n>", "instants", wholeNumber, 20)
+    .option("-n, --limit <n>", "show this many times", wholeNumber, 20)
     .action((deployment, name, options, command) =>
       carry(command, (invocation) => listInstants(invocation, { deployment, schedule: name }, options.limit)),
     );
@@ -93,7 +102,7 @@ function declareLooks(schedule: Group, carry: Carry): void {
 function declareSwitches(schedule: Group, carry: Carry): void {
   schedule
     .command("pause")
-    .description("Lets no instant run until it is resumed.")
+    .description("Pauses a schedule.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
     .action((deployment, name, _, command) =>
@@ -101,7 +110,7 @@ function declareSwitches(schedule: Group, carry: Carry): void {
     );
   schedule
     .command("resume")
-    .description("Goes on with the next instant.")
+    .description("Resumes a schedule at its next time.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
     .action((deployment, name, _, command) =>
@@ -109,7 +118,7 @@ function declareSwitches(schedule: Group, carry: Carry): void {
     );
   schedule
     .command("rm")
-    .description("Deletes a schedule. Its runs stay.")
+    .description("Deletes a schedule. Its runs are kept.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
     .action((deployment, name, _, command) =>
@@ -120,22 +129,24 @@ function declareSwitches(schedule: Group, carry: Carry): void {
 function declareBackfills(root: Root, carry: Carry): void {
   const backfill = root
     .command("backfill")
-    .summary("run a schedule's past instants")
-    .description("A backfill asks for the runs of past instants of a schedule, so many at a time.");
+    .summary("run a schedule's past times")
+    .description(
+      "Starts, lists and cancels backfills. A backfill starts runs for past times of a schedule, a few at a time.",
+    );
   backfill
     .command("run")
-    .description("Asks for the runs of a range of past instants.")
+    .description("Starts runs for a range of a schedule's past times.")
     .argument("<deployment>", "the deployment")
-    .argument("<schedule>", "the schedule whose instants they are")
-    .requiredOption("--from <instant>", "the first instant, inclusive: 2026-01-01")
-    .requiredOption("--to <instant>", "exclusive: 2026-02-01")
+    .argument("<schedule>", "the schedule")
+    .requiredOption("--from <instant>", "start at this time: 2026-01-01")
+    .requiredOption("--to <instant>", "end before this time: 2026-02-01")
     .addOption(
-      new Option("--order <order>", "which instants go first")
+      new Option("--order <order>", "choose which times run first")
         .choices(["oldest", "newest"] as const)
         .default("oldest" as const),
     )
-    .option("-c, --concurrency <n>", "runs at a time", wholeNumber, 1)
-    .option("--dry-run", "only show what it would ask for")
+    .option("-c, --concurrency <n>", "run this many at a time", wholeNumber, 1)
+    .option("--dry-run", "show the runs and start none")
     .addOption(parameterOption())
     .addHelpText(
       "after",
@@ -149,11 +160,11 @@ function declareBackfills(root: Root, carry: Carry): void {
   backfill
     .command("ls")
     .description("Lists backfills, newest first, with their progress.")
-    .option("-d, --deployment <name>", "only those of this deployment")
+    .option("-d, --deployment <name>", "list only those of this deployment")
     .action((options, command) => carry(command, (invocation) => listBackfills(invocation, options)));
   backfill
     .command("cancel")
-    .description("Asks for no further runs, and cancels those that have not ended.")
+    .description("Cancels a backfill: starts no further runs and cancels those that have not ended.")
     .argument("<backfill>", "the backfill's id")
     .action((id, _, command) => carry(command, (invocation) => cancelBackfill(invocation, id)));
 }

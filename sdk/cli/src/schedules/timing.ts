@@ -2,7 +2,7 @@ import { parseDuration, type TimingInput } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 
-/** When, as options say it: one of `cron`, `every` and `rrule`. */
+/** The options that set a schedule's times: one of `cron`, `every` and `rrule`. */
 export interface TimingOptions {
   readonly cron?: string | undefined;
   readonly every?: string | undefined;
@@ -15,33 +15,36 @@ function refused(message: string, next: string): Failure {
   return new Failure(message, { exit: "usage", next: [next] });
 }
 
-/** A length of time of an option, milliseconds. @throws Failure naming the option. */
+/** Parses an option that is a duration into milliseconds. @throws Failure that names the option. */
 export function durationOf(option: string, text: string): number {
   const ms = parseDuration(text);
   if (ms !== null) return ms;
-  throw refused(`${option} "${text}" is no length of time.`, "write it like 90s, 15m, 1h30m or 7d");
+  throw refused(`${option} "${text}" is not a duration.`, "write it like 90s, 15m, 1h30m or 7d");
 }
 
 /**
- * The timing that options say.
- * @throws Failure unless exactly one kind is given, with what belongs to it.
+ * Reads the timing from the options.
+ * @throws Failure unless exactly one kind of timing is given, with all that it needs.
  */
 export function timingOf(options: TimingOptions): TimingInput {
   const { cron, every, rrule, start, zone } = options;
   const kinds = [cron, every, rrule].filter((one) => one !== undefined);
   if (kinds.length !== 1)
     throw refused(
-      kinds.length === 0 ? "When should it run?" : "It can run by one rule only.",
-      'one of --cron "0 3 * * *", --every 15m and --rrule "FREQ=MONTHLY;BYDAY=-1FR" --start 2026-01-01T09:00',
+      kinds.length === 0 ? "The schedule has no timing." : "A schedule can have only one timing.",
+      'give one of --cron "0 3 * * *", --every 15m, or --rrule "FREQ=MONTHLY;BYDAY=-1FR" --start 2026-01-01T09:00',
     );
   const inZone = zone === undefined ? {} : { zone };
   if (cron !== undefined) return { kind: "cron", cron, ...inZone };
   if (every !== undefined) return { kind: "interval", everyMs: durationOf("--every", every) };
   if (rrule !== undefined && start !== undefined) return { kind: "rrule", rrule, start, ...inZone };
-  throw refused("A rule needs its first instant.", "--start 2026-01-01T09:00, on the clocks of --zone");
+  throw refused(
+    "A recurrence rule needs a first time.",
+    "give it as --start 2026-01-01T09:00, in the time zone of --zone",
+  );
 }
 
-/** A timing in a few words, as lists show it. */
+/** A timing as lists show it. */
 export function timingText(timing: TimingInput): string {
   switch (timing.kind) {
     case "cron":
@@ -53,14 +56,14 @@ export function timingText(timing: TimingInput): string {
   }
 }
 
-/** An instant of an option: ISO 8601, a day alone is its midnight in UTC. @throws Failure naming the option. */
+/** Parses an option that is a time in ISO 8601. A day alone means midnight in UTC. @throws Failure that names the option. */
 export function instantOf(option: string, text: string): string {
   const dayOnly = /^\d{4}-\d{2}-\d{2}$/.test(text);
   const zoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text);
   const ms = dayOnly || zoned ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();
   throw refused(
-    `${option} "${text}" is no instant.`,
+    `${option} "${text}" is not a time.`,
     "write it like 2026-01-31 (UTC) or 2026-01-31T09:00+01:00",
   );
 }

@@ -7,11 +7,11 @@ export function declareServer(root: Root, carry: Carry): void {
     .command("server")
     .summary("start a control plane")
     .description(
-      "The control plane keeps what runs are and were. It takes its settings from the environment.",
+      "Starts a control plane, which schedules runs and stores their metadata and logs. Its settings come from the environment.",
     )
     .command("start")
     .description(
-      "Starts a control plane by itself and stays until it is stopped. Settings are variables of the environment: DATABASE_URL, TOWPATH_STATE_DIR, TOWPATH_HOST, TOWPATH_PORT, TOWPATH_PUBLIC_URL, TOWPATH_BOOTSTRAP. It prints its log: lines for people on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
+      "Starts a control plane in the foreground. Settings are environment variables: DATABASE_URL, TOWPATH_STATE_DIR, TOWPATH_HOST, TOWPATH_PORT, TOWPATH_PUBLIC_URL, TOWPATH_BOOTSTRAP. The control plane prints its log: text on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
     )
     .addHelpText(
       "after",

@@ -9,22 +9,24 @@ import { StoreSettings, storeOf } from "./worker-store.ts";
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
 
 test("what was removed is a sentence", () => {
-  expect(prunedText({ runs: 0, objects: 0, sizeBytes: 0 }, false)).toBe("There is nothing to remove.");
+  expect(prunedText({ runs: 0, objects: 0, sizeBytes: 0 }, false)).toBe("There is nothing to delete.");
   const some = { runs: 1, objects: 2, sizeBytes: 5 * 1024 * 1024 };
-  expect(prunedText(some, false)).toBe("Removed 2 objects of 1 run and of what runs share, 5.0 MiB.");
-  expect(prunedText({ ...some, runs: 2, objects: 1 }, true)).toMatch(/^Would remove 1 object of 2 runs and/);
-  expect(prunedText(some, true, true)).toBe("Would remove 2 objects of 1 run, 5.0 MiB.");
+  expect(prunedText(some, false)).toBe("Deleted 2 objects of 1 run and of shared results, 5.0 MiB.");
+  expect(prunedText({ ...some, runs: 2, objects: 1 }, true)).toMatch(/^Would delete 1 object of 2 runs and/);
+  expect(prunedText(some, true, true)).toBe("Would delete 2 objects of 1 run, 5.0 MiB.");
 });
 
 test("what the control plane was told is said, and what was left alone", () => {
   const told = { url: "http://here", refs: 3, runs: 1, live: [] };
   expect(toldLines(told, null)).toEqual(["http://here: deleted 3 refs of 1 run."]);
   expect(toldLines({ ...told, live: ["a"] }, null)[1]).toBe(
-    "Left alone: 1 run that has not ended is to go on from it (a).",
+    "Kept the values of 1 run that has not ended (a).",
   );
   const many = ["a", "b", "c", "d", "e", "f"];
-  expect(toldLines({ ...told, live: many }, null)[1]).toContain("6 runs that have not ended are");
-  expect(toldLines(null, "there is no key")[0]).toMatch(/^The control plane was not told: there is no key\./);
+  expect(toldLines({ ...told, live: many }, null)[1]).toContain("6 runs that have not ended");
+  expect(toldLines(null, "there is no key")[0]).toMatch(
+    /^The refs on the control plane were not deleted: there is no key\./,
+  );
   expect(toldLines(null, null)).toEqual([]);
 });
 
@@ -49,13 +51,13 @@ test("a worker's configuration says where the store is; an age and a run are che
   expect(towpath("--older-than", "30d")).toMatchObject({
     status: 0,
     said: expect.stringMatching(
-      /Removed 1 object of 1 run[\s\S]*was not told: No control plane is known here/,
+      /Deleted 1 object of 1 run[\s\S]*were not deleted: No control plane is configured/,
     ),
   });
-  expect(towpath("--older-than", "30d").said).toContain("nothing to remove");
+  expect(towpath("--older-than", "30d").said).toContain("nothing to delete");
   expect(towpath("--older-than", "soon")).toMatchObject({
     status: 64,
-    said: expect.stringContaining("is no age"),
+    said: expect.stringContaining("is not an age"),
   });
   expect(towpath("--older-than", "1d", "--run", "r1").said).toContain("is not a run's id");
   expect(towpath("--only", "refs").said).toContain("TOWPATH_CHECKPOINT_RETENTION_MS");

@@ -5,16 +5,16 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { type DeletionReport, deleteRefs, type Listener, listenerOf } from "./tell.ts";
 import { workerStore } from "./worker-store.ts";
 
-/** The sides of what a run has left: values in the store, their refs on the control plane. */
+/** What a run leaves: values in the store, and their refs on the control plane. */
 export const SIDES = ["store", "refs"] as const;
 
-/** What is asked for with `towpath store prune`. */
+/** The arguments of `towpath store prune`. */
 export interface PruneOptions {
   readonly olderThan: string | undefined;
   readonly run: string | undefined;
-  /** One side alone. Undefined: both. */
+  /** Only one of them. Undefined: both. */
   readonly only: (typeof SIDES)[number] | undefined;
-  /** The store's name. Undefined: the one without. */
+  /** The store's name. Undefined: the default store. */
   readonly store?: string | undefined;
   readonly config: string | undefined;
   readonly pool: string | undefined;
@@ -24,7 +24,7 @@ export interface PruneOptions {
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 const STEP = 1024;
 
-/** A size in the unit that people read. */
+/** A size in a readable unit. */
 function sizeText(bytes: number): string {
   const unit = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log(bytes) / Math.log(STEP)));
   const value = bytes / STEP ** unit;
@@ -35,51 +35,51 @@ function count(value: number, one: string): string {
   return `${value} ${one}${value === 1 ? "" : "s"}`;
 }
 
-/** What was removed, in a sentence. @param isOne Whether only one run was meant. */
+/** A sentence about the removed values. @param isOne Whether only one run was asked for. */
 export function prunedText({ runs, objects, sizeBytes }: Pruned, dryRun: boolean, isOne = false): string {
-  if (objects === 0) return "There is nothing to remove.";
-  const what = `${count(objects, "object")} of ${count(runs, "run")}${isOne ? "" : " and of what runs share"}, ${sizeText(sizeBytes)}`;
-  return dryRun ? `Would remove ${what}.` : `Removed ${what}.`;
+  if (objects === 0) return "There is nothing to delete.";
+  const what = `${count(objects, "object")} of ${count(runs, "run")}${isOne ? "" : " and of shared results"}, ${sizeText(sizeBytes)}`;
+  return dryRun ? `Would delete ${what}.` : `Deleted ${what}.`;
 }
 
 function ageOf(text: string): number {
   const ms = parseDuration(text);
   if (ms !== null && ms > 0) return ms;
-  throw new Failure(`"${text}" is no age.`, { exit: "usage", next: ["write it as 30d, 12h or 2w"] });
+  throw new Failure(`"${text}" is not an age.`, { exit: "usage", next: ["write it as 30d, 12h or 2w"] });
 }
 
 function runOf(text: string | undefined): string | undefined {
   if (text === undefined || Id.safeParse(text).success) return text;
   throw new Failure(`"${text}" is not a run's id.`, {
     exit: "usage",
-    next: ["give all of it: what a store keeps is looked for by whole ids"],
+    next: ["give the whole id"],
   });
 }
 
-/** Runs of which nothing was written since then. One run that is named goes whatever its age, if no age is given. */
+/** Runs without a write since then. A single named run is chosen at any age if no age is given. */
 function beforeOf(args: PruneOptions, nowMs: number): number {
   if (args.olderThan !== undefined) return nowMs - ageOf(args.olderThan);
   if (args.run !== undefined) return Number.MAX_SAFE_INTEGER;
-  throw new Failure("Which runs? Nothing says so.", {
+  throw new Failure("No runs were chosen.", {
     exit: "usage",
     next: ["give an age, `--older-than 30d`, or a run, `--run RUN`, or both"],
   });
 }
 
-/** What became of the refs, a sentence each. */
+/** Sentences about the deleted refs. */
 export function toldLines(told: DeletionReport | null, why: string | null): string[] {
   if (told === null)
     return why === null
       ? []
       : [
-          `The control plane was not told: ${why}. A rerun counts on what it knows, and runs again what it misses.`,
+          `The refs on the control plane were not deleted: ${why}. A rerun runs tasks again whose values are missing.`,
         ];
   const refs = `${told.url}: deleted ${count(told.refs, "ref")} of ${count(told.runs, "run")}.`;
   const live = told.live.length;
   if (live === 0) return [refs];
   const named = told.live.slice(0, 5).join(", ");
-  const who = live === 1 ? "1 run that has not ended is" : `${live} runs that have not ended are`;
-  return [refs, `Left alone: ${who} to go on from it (${named}${live > 5 ? ", …" : ""}).`];
+  const who = live === 1 ? "1 run that has" : `${live} runs that have`;
+  return [refs, `Kept the values of ${who} not ended (${named}${live > 5 ? ", …" : ""}).`];
 }
 
 function ofStore(thrown: unknown): never {
@@ -100,11 +100,11 @@ async function deleteRefsAlone(invocation: Invocation, options: PruneOptions): P
   const { output } = invocation;
   const runId = runOf(options.run);
   if (runId === undefined || options.olderThan !== undefined)
-    throw new Failure("The refs alone are deleted of one run.", {
+    throw new Failure("With `--only refs` exactly one run must be chosen.", {
       exit: "usage",
       next: [
-        "name it with `--run RUN`, without an age",
-        "by age the control plane deletes them by itself, with TOWPATH_CHECKPOINT_RETENTION_MS",
+        "choose it with `--run RUN`, without an age",
+        "to delete refs by age, set TOWPATH_CHECKPOINT_RETENTION_MS on the control plane",
       ],
     });
   const connection = await invocation.connect();
@@ -117,14 +117,14 @@ async function deleteRefsAlone(invocation: Invocation, options: PruneOptions): P
   for (const line of lines) output.line(line);
 }
 
-/** Whom to tell, if anybody: nobody for a count, or where only the store is meant. */
+/** The control plane whose refs are deleted, if any: none for a dry run or if only the store is chosen. */
 async function listener(
   invocation: Invocation,
   args: PruneOptions,
   workerUrl: string | undefined,
 ): Promise<Listener> {
   if (args.dryRun) return { connection: null, why: null };
-  if (args.only === "store") return { connection: null, why: "only the store was meant" };
+  if (args.only === "store") return { connection: null, why: "--only store was given" };
   return await listenerOf(invocation, workerUrl);
 }
 
@@ -142,7 +142,7 @@ export async function pruneWorkerStore(invocation: Invocation, options: PruneOpt
     connection === null || told === null
       ? undefined
       : (runIds: readonly string[]) =>
-          // One that is named may have left nothing in the store any more, and refs all the same.
+          // A named run may have refs although its values are gone.
           deleteRefs(connection, runIds.length === 0 && runId !== undefined ? [runId] : runIds, told);
   const pruned = await openObjects(store)
     .then((objects) => pruneStore(objects, { beforeMs, runId, dryRun, release }))

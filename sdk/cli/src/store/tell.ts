@@ -4,18 +4,18 @@ import { Failure, toFailure } from "../failure.ts";
 import type { Connection } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
-/** What the control plane was told of runs whose values are removed. */
+/** What the control plane deleted for runs whose values are removed. */
 export interface DeletionReport {
   readonly url: string;
-  /** Refs that it deleted. */
+  /** The number of deleted refs. */
   refs: number;
-  /** Runs whose refs it was asked to delete, and knew. */
+  /** Runs that it knew and whose refs it was asked to delete. */
   runs: number;
-  /** Runs that have not ended: they may go on from what they kept, so nothing of them is removed. */
+  /** Runs that have not ended. They may need their values, so nothing of them is removed. */
   readonly live: string[];
 }
 
-/** A control plane that can be told; or why there is none, if anybody wants to know. */
+/** A control plane whose refs can be deleted, or why there is none. */
 export type Listener =
   | { readonly connection: Connection; readonly why: null }
   | { readonly connection: null; readonly why: string | null };
@@ -23,14 +23,17 @@ export type Listener =
 const same = (a: string, b: string) => a.replace(/\/+$/, "") === b.replace(/\/+$/, "");
 
 /**
- * The control plane of a worker's runs, where this place has its address and a key.
- * @param workerUrl What the worker's configuration says that its control plane is: another is not told.
+ * Finds the control plane of a worker's runs, if this machine has its address and a key.
+ * @param workerUrl The control plane in the worker's configuration. Refs on another one are not deleted.
  */
 export async function listenerOf(invocation: Invocation, workerUrl: string | undefined): Promise<Listener> {
   try {
     const connection = await invocation.connect();
     if (workerUrl === undefined || same(workerUrl, connection.url)) return { connection, why: null };
-    return { connection: null, why: `this worker's is ${workerUrl}, and ${connection.url} is known here` };
+    return {
+      connection: null,
+      why: `the worker uses ${workerUrl}, but this machine has a key for ${connection.url}`,
+    };
   } catch (thrown) {
     if (!(thrown instanceof Failure) || thrown.exit !== "configuration") throw thrown;
     return { connection: null, why: thrown.message.replace(/\.$/, "") };
@@ -45,13 +48,13 @@ function leftOut(thrown: unknown, connection: Connection): unknown {
     code: failure.code,
     faults: failure.faults,
     cause: thrown,
-    next: [...failure.next, "nothing was removed; `--only store` leaves the control plane out"],
+    next: [...failure.next, "nothing was deleted; `--only store` leaves out the control plane"],
   });
 }
 
 /**
- * Has the control plane delete the refs of runs. First this, then the values: a ref never means a value that is gone.
- * @returns The runs that may go, which is all but those that have not ended.
+ * Has the control plane delete the refs of runs. This comes before the values, so that no ref points to a missing value.
+ * @returns The runs whose values may be removed: all that have ended.
  */
 export async function deleteRefs(
   connection: Connection,
@@ -59,7 +62,7 @@ export async function deleteRefs(
   told: DeletionReport,
 ): Promise<Set<string>> {
   const may = new Set(runIds);
-  // What else lies among the runs is none of the control plane's: a run on a laptop, for one.
+  // The store may also hold runs that the control plane does not know, such as runs on a laptop.
   const known = runIds.filter((runId) => Id.safeParse(runId).success);
   for (let at = 0; at < known.length; at += LIMITS.bulkRuns) {
     const body = { runIds: known.slice(at, at + LIMITS.bulkRuns) };

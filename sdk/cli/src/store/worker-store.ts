@@ -11,7 +11,7 @@ import { localWorker } from "../worker/config-file.ts";
 const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
 type Source = z.output<typeof Source>;
 
-/** What is read of a store in a worker's configuration; the worker itself checks all of it when it starts. */
+/** The part of a worker's configuration that is read here. The worker checks all of it when it starts. */
 export const StoreSettings = z.looseObject({
   root: z.string().min(1),
   endpoint: z.string().optional(),
@@ -27,10 +27,10 @@ const WorkerFile = z.looseObject({
   stores: z.record(z.string(), StoreSettings).default({}),
 });
 
-/** Where a store's paths and credentials are looked up. */
+/** Where a store's paths and credentials are read. */
 export interface StoreGround {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Where relative paths start: the configuration's folder. */
+  /** The configuration's folder, where relative paths start. */
   readonly folder: string;
 }
 
@@ -41,18 +41,18 @@ async function secretOf(ground: StoreGround, source: Source): Promise<string> {
       : await readFile(resolve(ground.folder, source.file), "utf8").catch(() => undefined);
   if (text?.trim()) return text.trim();
   const where = "env" in source ? `the variable ${source.env}` : resolve(ground.folder, source.file);
-  throw new Failure(`The store's credentials are not in ${where}.`, {
+  throw new Failure(`The store's credentials cannot be read from ${where}.`, {
     exit: "configuration",
     code: "no-store-credentials",
-    next: ["put them there, and run this in the worker's environment, as the worker's user"],
+    next: ["set them there, and run this command as the worker's user in the worker's environment"],
   });
 }
 
 function noConfig(file: string): never {
-  throw new Failure(`There is no worker's configuration at ${file} that names a store.`, {
+  throw new Failure(`There is no worker configuration with a store at ${file}.`, {
     exit: "configuration",
     code: "no-worker-config",
-    next: ["run this on the worker's machine, with its configuration: `--config FILE`"],
+    next: ["run this on the worker's machine with its configuration: `--config FILE`"],
   });
 }
 
@@ -60,11 +60,11 @@ function noStore(name: string, known: readonly string[]): never {
   throw new Failure(`The worker's configuration has no store "${name}".`, {
     exit: "configuration",
     code: "no-such-store",
-    next: [`its stores: ${known.join(", ") || "only the one without a name"}`],
+    next: [`its stores: ${known.join(", ") || "only the default store"}`],
   });
 }
 
-/** A store as flows are told of it, with its credentials. @throws Failure when they are not there. */
+/** A store with its credentials, as flows get it. @throws Failure if the credentials are missing. */
 export async function storeOf(ground: StoreGround, store: StoreSettings): Promise<Context["store"]> {
   const { environment } = ground;
   const { root, endpoint = null, region, sessionToken } = store;
@@ -92,8 +92,8 @@ export async function storeOf(ground: StoreGround, store: StoreSettings): Promis
 }
 
 /**
- * A store that a worker's configuration names, with its credentials, and the address of the worker's control plane.
- * @param args.store The store's name. Undefined: the one without.
+ * A store of a worker's configuration with its credentials, and the address of the worker's control plane.
+ * @param args.store The store's name. Undefined: the default store.
  */
 export async function workerStore(
   invocation: Invocation,

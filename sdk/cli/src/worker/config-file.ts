@@ -7,15 +7,15 @@ import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
 import { readOwnFile, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
 
-/** How long a worker on a laptop lets work finish when it is stopped. */
+/** How long a local worker lets work finish when it is stopped. */
 const LOCAL_DRAIN_MS = 3_000;
-/** How many attempts a worker on a laptop runs at once. */
+/** How many attempts a local worker runs at once. */
 const LOCAL_CAPACITY = 4;
 const KEY_PATTERN = /^twp_wkr_([0-9a-f]{32})_/;
-/** Pages of keys that are searched for one of ours. */
+/** At most this many pages of keys are searched. */
 const PAGES_MAX = 50;
 
-/** A worker of the local state folder: its configuration and where it logs. */
+/** The files of a worker in the state folder. */
 export interface LocalWorker {
   readonly name: string;
   readonly configFile: string;
@@ -23,7 +23,7 @@ export interface LocalWorker {
   readonly stateDir: string;
 }
 
-/** The places of the local worker of a pool. */
+/** The files of a pool's local worker. */
 export function localWorker(folder: StateFolder, pool: string): LocalWorker {
   const home = pool === "local" ? folder.worker : join(folder.root, `worker-${pool}`);
   return {
@@ -34,7 +34,7 @@ export function localWorker(folder: StateFolder, pool: string): LocalWorker {
   };
 }
 
-/** Whether the server still accepts a worker key that was kept from an earlier start. */
+/** Whether the server still accepts the worker key of an earlier start. */
 async function isKnown(client: Client, secret: string): Promise<boolean> {
   const [, id] = KEY_PATTERN.exec(secret) ?? [];
   if (id === undefined) return false;
@@ -58,7 +58,7 @@ async function ensureKey(args: { client: Client; pool: string; worker: LocalWork
   await writeWhole(args.worker.keyFile, `${created.secret}\n`, 0o600);
 }
 
-/** The variable that a secret is read from on a laptop: `warehouse-password` is `WAREHOUSE_PASSWORD`. */
+/** The environment variable of a secret on a local worker: `WAREHOUSE_PASSWORD` for `warehouse-password`. */
 export function secretVariable(name: string): string {
   return name.toUpperCase().replaceAll("-", "_").replace(/^(\d)/, "_$1");
 }
@@ -71,7 +71,7 @@ function registriesOf(folder: StateFolder, projects: readonly Project[]): Record
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
 }
 
-/** On one machine each store has a folder of its own. */
+/** On one machine each store has its own folder. */
 function storesOf(folder: StateFolder, projects: readonly Project[]): Record<string, { root: string }> {
   const names = [...new Set(projects.flatMap(({ stores }) => stores))];
   const place = (name: string) => pathToFileURL(join(folder.root, "stores", name)).href;
@@ -79,8 +79,8 @@ function storesOf(folder: StateFolder, projects: readonly Project[]): Record<str
 }
 
 /**
- * Writes the configuration of a worker on this machine, with a key of its own (made once), trusting the state folder's
- * signing key. Secrets that the projects name are read from variables of the worker's environment.
+ * Writes the configuration of a local worker with its own key, which is created once. The worker trusts the state folder's
+ * signing key and reads the project's secrets from its environment.
  */
 export async function writeWorkerConfig(args: {
   readonly folder: StateFolder;

@@ -9,22 +9,22 @@ export function declareWorker(root: Root, carry: Carry): void {
     .command("worker")
     .summary("start and list workers")
     .description(
-      "A worker runs what is signed, on this machine; it needs outbound HTTPS and no inbound port.",
+      "Starts and lists workers. A worker runs signed deployments on this machine. It needs outbound HTTPS and no inbound port.",
     );
   worker
     .command("start")
     .description(
-      "Starts a worker and stays until it is stopped; SIGTERM lets work finish first. Beside a state folder the configuration and key are made for you; elsewhere pass a configuration with --config. It prints its log: lines for people on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
+      "Starts a worker in the foreground. SIGTERM lets its work finish, then stops it. With a state folder nearby, the configuration and key are created for you; elsewhere give a configuration with --config. The worker prints its log: text on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
     )
-    .option("--pool <name>", "the pool to serve")
-    .option("--config <file>", "the worker's configuration")
+    .option("--pool <name>", "serve this pool")
+    .option("--config <file>", "use this worker configuration")
     .option(
       "--compute <amounts>",
-      "what it has for runs that need some, over its configuration and what it detects, such as cpu=8,memory=30GiB,licences=2",
+      "set the worker's compute instead of its configured or detected one, such as cpu=8,memory=30GiB,licences=2",
     )
     .option(
       "--gpus <ids>",
-      "its GPUs, as CUDA_VISIBLE_DEVICES names them, with their kinds: 0=a100,1=a100; none for none",
+      "set the worker's GPUs by their CUDA_VISIBLE_DEVICES ids and kinds: 0=a100,1=a100; or none",
     )
     .addHelpText(
       "after",
@@ -35,21 +35,19 @@ export function declareWorker(root: Root, carry: Carry): void {
     );
   worker
     .command("ls")
-    .description(
-      "Lists the workers of a pool, with what each has for runs that need some and what is taken of it.",
-    )
-    .argument("[pool]", "the pool; all without one")
+    .description("Lists the workers of a pool with their runs, their compute and how much of it is in use.")
+    .argument("[pool]", "the pool (default: all pools)")
     .action((pool, _, command) => carry(command, (invocation) => listWorkers(invocation, pool)));
   root
     .command("wire")
-    .summary("what left a worker's network for a run")
+    .summary("show which data of a run left the worker's network")
     .description(
-      "Counts what a worker on this machine sent for a run, from its journals: records and bytes by kind, and every field with whether DATA.md lists it. Exit code 1 if one is not listed. It asks nobody over the network.",
+      "Counts the data that a worker on this machine sent for a run: records and bytes of each kind, and every field. Says of each field whether DATA.md lists it; the exit code is 1 if one is not listed. Reads the worker's journals and uses no network.",
     )
-    .argument("<run>", "the run's id, or its end")
-    .option("--raw", "print every record as it was sent, a line each")
-    .option("--pool <name>", "the pool of the worker beside the state folder")
-    .option("--config <file>", "the worker's configuration")
+    .argument("<run>", "the run's id, or the end of it")
+    .option("--raw", "print each record as it was sent, one on each line")
+    .option("--pool <name>", "choose the state folder's worker of this pool")
+    .option("--config <file>", "use this worker configuration")
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath wire 0193a0b1-7c00-7000-8000-000000000001\n  $ towpath wire RUN --raw --config /etc/towpath/worker.json",

@@ -16,13 +16,13 @@ export async function listWorkers(invocation: Invocation, pool: string | undefin
   if (items.length === 0)
     return output.next(`no workers yet; \`towpath worker start --pool ${pool ?? "NAME"}\` starts one`);
   output.table(
-    ["WORKER", "POOL", "STATUS", "RUNS", "TAKEN OF WHAT IT HAS", "SEEN"],
+    ["WORKER", "POOL", "STATUS", "SLOTS", "COMPUTE IN USE", "LAST SEEN"],
     items.map((worker) => workerRow(worker, invocation)),
   );
   drawHolds(items, invocation);
 }
 
-/** Which runs take their places, and since when. */
+/** Which runs take their slots, and since when. */
 function drawHolds(items: readonly Worker[], { output, clock }: Invocation): void {
   const rows = items.flatMap(({ name, holds }) =>
     holds.map(({ runId, deployment, since, leaseUntil, usualMs }) => [
@@ -39,7 +39,7 @@ function drawHolds(items: readonly Worker[], { output, clock }: Invocation): voi
   output.table(["WORKER", "RUNS", "DEPLOYMENT", "SINCE", "LEASE", "USUALLY"], rows);
 }
 
-/** How long the worker has it without renewing, by this machine's clock. */
+/** How long the lease lasts without renewal, by this machine's clock. */
 function leaseLeft(until: string, now: number): string {
   const ms = Date.parse(until) - now;
   return ms > 0 ? `${formatDuration(ms)} left` : "expired";

@@ -7,23 +7,23 @@ import { readIfThere } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
 import { localWorker, writeWorkerConfig } from "./config-file.ts";
 
-/** What `towpath worker start` is asked for. */
+/** The arguments of `towpath worker start`. */
 export interface WorkerStart {
   readonly pool: string | undefined;
   readonly config: string | undefined;
-  /** Amounts and GPUs that stand over its configuration. */
+  /** Amounts and GPUs that override its configuration. */
   readonly compute: string | undefined;
   readonly gpus: string | undefined;
 }
 
-/** What a worker away from a state folder needs, as text to start from. */
+/** How to configure a worker without a state folder. */
 function example(pool: string): readonly string[] {
   return [
-    "write a configuration and pass it with --config FILE:",
+    "write a configuration such as this one, and give it with --config FILE:",
     `  {"url": "https://…", "key": {"env": "TOWPATH_WORKER_KEY"}, "pool": "${pool}", "stateDir": "/var/lib/towpath",`,
     '   "trustedKeys": [{"file": "signing.pub.jwk"}], "store": {"root": "/var/lib/towpath/store"},',
     '   "registries": {"code": {"kind": "git", "url": "https://…"}}}',
-    `\`towpath key create NAME --worker --pool ${pool}\` makes the key`,
+    `\`towpath key create NAME --worker --pool ${pool}\` creates the key`,
   ];
 }
 
@@ -38,18 +38,18 @@ async function givenConfig(start: WorkerStart, file: string): Promise<string> {
   if (start.pool !== undefined && pool !== start.pool)
     throw new Failure(`${file} is for the pool "${pool ?? ""}", not "${start.pool}".`, {
       exit: "usage",
-      next: ["leave --pool away, or give the file of that pool's worker"],
+      next: ["leave out --pool, or give the configuration of that pool's worker"],
     });
   return file;
 }
 
-/** The configuration of a worker beside a state folder: the one that is there, or a new one with a new key. */
+/** The configuration of a worker in the state folder: the existing one, or a new one with a new key. */
 async function localConfig(invocation: Invocation, pool: string): Promise<string> {
   const folder = await invocation.folder();
   const worker = localWorker(folder, pool);
   if ((await readIfThere(worker.configFile)) !== null) return worker.configFile;
   if ((await readSigningKey(folder.signingKeyFile)) === null)
-    throw new Failure(`There is no worker configuration for the pool "${pool}" here.`, {
+    throw new Failure(`There is no worker configuration for the pool "${pool}" in the state folder.`, {
       exit: "configuration",
       code: "no-worker-config",
       next: example(pool),
@@ -67,7 +67,7 @@ export async function startWorker(invocation: Invocation, start: WorkerStart): P
     start.config === undefined
       ? await localConfig(invocation, start.pool ?? "local")
       : await givenConfig(start, resolve(cwd, start.config));
-  output.note(output.style.dim(`worker with ${config}`));
+  output.note(output.style.dim(`starting a worker with ${config}`));
   const environment = {
     ...programEnvironment(invocation),
     ...(start.compute === undefined ? {} : { TOWPATH_COMPUTE: start.compute }),

@@ -11,7 +11,7 @@ import { readIfThere } from "../kernel/state-folder.ts";
 import { onlyRun, typedRun } from "../runs/find.ts";
 import { localWorker } from "./config-file.ts";
 
-/** What `towpath wire RUN` is asked for. */
+/** The arguments of `towpath wire RUN`. */
 export interface WireRequest {
   readonly run: string;
   readonly pool: string | undefined;
@@ -21,7 +21,7 @@ export interface WireRequest {
 
 const Count = z.int().min(0);
 
-/** What the worker's program answers. */
+/** The answer of the worker's program. */
 const Wire = z.object({
   runId: z.string(),
   claims: z.array(z.string()),
@@ -34,7 +34,7 @@ const Wire = z.object({
 });
 type Wire = z.infer<typeof Wire>;
 
-/** What workers send beside records. Journals hold records alone, so these are told from the wire's schemas. */
+/** What workers send besides records. Journals hold only records, so these fields come from the wire's schemas. */
 const UNJOURNALED = {
   "opening a session": OpenSession,
   "asking for work": Claim,
@@ -47,14 +47,14 @@ async function configFile(invocation: Invocation, request: WireRequest): Promise
   const local = async () => localWorker(await invocation.folder(), request.pool ?? "local").configFile;
   const file = request.config === undefined ? await local() : resolve(invocation.cwd, request.config);
   if ((await readIfThere(file)) !== null) return file;
-  throw new Failure(`There is no worker's configuration at ${file}.`, {
+  throw new Failure(`There is no worker configuration at ${file}.`, {
     exit: "configuration",
     code: "no-worker-config",
-    next: ["run this on the worker's machine, with its configuration: `towpath wire RUN --config FILE`"],
+    next: ["run this on the worker's machine with its configuration: `towpath wire RUN --config FILE`"],
   });
 }
 
-/** Asks the worker's program, which alone reads journals. It says what is wrong on stderr. */
+/** Runs the worker's program, which reads the journals. It reports faults on stderr. */
 async function askWorker(invocation: Invocation, args: readonly string[], stdout: "inherit" | "pipe") {
   const command = programArguments("worker", "wire", ...args);
   const child = spawn(process.execPath, command, {
@@ -65,24 +65,24 @@ async function askWorker(invocation: Invocation, args: readonly string[], stdout
     child.stdout ? text(child.stdout) : "",
     once(child, "close") as Promise<[number | null]>,
   ]);
-  // It ends with 1 for a field that is not listed, and then it has printed its count as well.
+  // Exit code 1 means that a field is not listed. Then the counts were printed, too.
   const isAnswer = code === EXIT.ok || (code === EXIT.failed && (stdout === "inherit" || printed !== ""));
   if (!isAnswer) throw new Failure("The worker's journals could not be read.", { exit: "configuration" });
   return { printed, isListed: code === EXIT.ok };
 }
 
 function notHere(runId: string): Failure {
-  return new Failure(`The journals of this worker hold nothing of run ${runId}.`, {
+  return new Failure(`The journals of this worker have no record of run ${runId}.`, {
     exit: "notFound",
     code: "run-not-journaled",
     next: [
-      `\`towpath runs show ${runId}\` names the worker that ran it; ask there`,
+      `\`towpath runs show ${runId}\` names the worker that ran it; run this command there`,
       "journals are kept for 7 days, unless the worker's configuration says otherwise",
     ],
   });
 }
 
-/** The id of a run, from all of it or its end: this worker's journals say whose it is. */
+/** Finds a run by its whole id or its end, in this worker's journals. */
 async function journaledRun(
   invocation: Invocation,
   args: { run: string; config: readonly string[] },
@@ -113,7 +113,7 @@ function totals(kinds: Wire["kinds"]): string[] {
 
 function show({ output }: Invocation, wire: Wire): void {
   const { style } = output;
-  output.line(`What left for run ${style.bold(wire.runId)}, from the journals of this worker`);
+  output.line(`Data sent for run ${style.bold(wire.runId)}, from this worker's journals`);
   output.line();
   const kinds = wire.kinds.map((kind) => [
     kind.lane,
@@ -130,14 +130,16 @@ function show({ output }: Invocation, wire: Wire): void {
   );
   output.line();
   if (wire.removed > 0)
-    output.line(`${wire.removed} acknowledged records made room for later ones and are not counted.`);
-  output.line(style.dim("Journals hold records. Sent beside them, and not counted:"));
+    output.line(`${wire.removed} acknowledged records were removed to make room and are not counted.`);
+  output.line(
+    style.dim("Journals hold only records. The worker also sends these fields, which are not counted:"),
+  );
   for (const [what, schema] of Object.entries(UNJOURNALED))
     output.line(style.dim(`  ${what}: ${fieldsOf(schema).join(", ")}`));
   if (wire.unlisted > 0) output.note(style.red(`${wire.unlisted} fields are not listed in DATA.md.`));
 }
 
-/** `towpath wire RUN`: what left for a run. @returns 1 when a field left that DATA.md does not list. */
+/** `towpath wire RUN`. @returns 1 if a field was sent that DATA.md does not list. */
 export async function showWire(invocation: Invocation, request: WireRequest): Promise<number> {
   const config = ["--config", await configFile(invocation, request)];
   const runId = await journaledRun(invocation, { run: request.run, config });

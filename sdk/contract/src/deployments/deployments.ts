@@ -9,7 +9,7 @@ export const DeploymentVersion = z.object({
   keyId: z
     .string()
     .describe(
-      "The `kid` of the signing key, as the signature's header says it. Workers decide whether they trust it.",
+      "The `kid` of the signing key, from the signature's header. Workers decide whether they trust it.",
     ),
   code: CodePin,
   entry: Entry,
@@ -25,12 +25,12 @@ export const Deployment = z.object({
   pool: Name.describe("The pool where its runs wait: the first that its latest spec names."),
   latest: DeploymentVersion,
   parameters: JsonObject.describe("JSON Schema of the parameters of the latest version."),
-  dueInput: z.boolean().describe("Its scheduled runs make their own parameters, on the worker."),
+  dueInput: z.boolean().describe("The flow computes the parameters of scheduled runs itself, on the worker."),
   createdAt: Instant,
 });
 export type Deployment = z.infer<typeof Deployment>;
 
-/** The largest number a version may have. */
+/** The largest version number. */
 const VERSION_MAX = 2_147_483_647;
 
 /** Which version of which deployment. */
@@ -39,12 +39,12 @@ export const VersionParams = z.object({
   version: z.coerce.number().int().min(1).max(VERSION_MAX),
 });
 
-/** With which earlier version to compare one. */
+/** The earlier version to compare with. */
 export const VersionQuery = z.object({
-  since: VersionParams.shape.version.optional().describe("Omitted: the version before it."),
+  since: VersionParams.shape.version.optional().describe("Omitted: the previous version."),
 });
 
-/** The most fields in which two specs are said to differ. */
+/** The most differing fields that are listed. */
 export const specChangesMax = 500;
 
 /** One field in which two specs differ. */
@@ -52,29 +52,27 @@ export const SpecChange = z.object({
   field: z.string().describe("Its dotted path in the spec."),
   before: JsonValue.optional().describe("Missing: the earlier spec does not have it."),
   after: JsonValue.optional().describe("Missing: the later spec does not have it."),
-  withheld: z.boolean().describe("The values are not told: they are of the environment."),
+  withheld: z.boolean().describe("The values are not shown, because they are environment variables."),
 });
 export type SpecChange = z.infer<typeof SpecChange>;
 
-/** One version with its spec, and how that differs from an earlier one's. */
+/** One version with its spec, and the differences from an earlier version. */
 export const VersionDetail = z.object({
   version: DeploymentVersion,
   spec: JsonObject.describe(
-    "What was signed, the values of `env` left out: whoever may deploy reads those in `getSpec`.",
+    "The signed spec without the values of `env`. A key that may deploy can read those with `getSpec`.",
   ),
-  since: z.int().nullable().describe("The version it is compared with. Null: there is none."),
+  since: z.int().nullable().describe("The version that it is compared with. Null: there is none."),
   changes: z
     .array(SpecChange)
-    .describe(
-      `In the spec's order, at most ${specChangesMax}; what says when and as which version it was signed is left out.`,
-    ),
+    .describe(`In the spec's order, at most ${specChangesMax}. The version number and times are left out.`),
 });
 export type VersionDetail = z.infer<typeof VersionDetail>;
 
-/** A version as it was signed, so that whoever has the public key can see what was registered. */
+/** A version's signed spec, which can be verified with the public key. */
 export const SignedVersion = z.object({ spec: SignedSpec });
 export type SignedVersion = z.infer<typeof SignedVersion>;
 
-/** Registers the next version. The same signed spec again answers the version that is there. */
+/** Registers the next version. The same signed spec again returns the existing version. */
 export const RegisterVersion = z.object({ spec: SignedSpec });
 export type RegisterVersion = z.infer<typeof RegisterVersion>;

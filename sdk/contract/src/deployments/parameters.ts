@@ -4,9 +4,9 @@ import type { Json } from "../kernel/names.ts";
 const DEFAULTS_DEPTH_MAX = 16;
 
 /**
- * Parameters with the schema's defaults where they are left out, in nested objects too: what a command sees. A flow's own
- * schema does the same for it. What the schema refers to elsewhere (`$ref`, `anyOf`) is left alone.
- * @returns A copy; what was given is not changed.
+ * Adds the schema's defaults for missing parameters, in nested objects, too, for a command. A flow's own schema does this
+ * itself. Does not follow `$ref` or `anyOf`.
+ * @returns A copy.
  */
 export function withDefaults(
   schema: { [key: string]: Json },

@@ -68,7 +68,7 @@ export const DEPLOYMENTS_ROUTES = {
   getVersion: route({
     method: "GET",
     path: "/api/deployments/{name}/versions/{version}",
-    summary: "One version with its spec, and in which fields that differs from an earlier version's.",
+    summary: "One version with its spec, and the fields that differ from an earlier version.",
     slice: "deployments",
     permission: "read",
     rate: "read",

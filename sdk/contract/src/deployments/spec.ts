@@ -10,21 +10,21 @@ import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
 
-/** Where people read a commit: over https, and with no login in it. */
+/** The link to a commit: https, without a login. */
 const CommitLink = z
   .url({ protocol: /^https$/ })
   .max(2048)
   .refine((text) => {
-    // What is no address at all is told by the check before this one.
+    // The check before this one reports an invalid address.
     if (!URL.canParse(text)) return true;
     const { username, password } = new URL(text);
     return username === "" && password === "";
-  }, "must hold no login");
+  }, "must not contain a login");
 
 /**
- * Where a version's code is, pinned by digest. `registry` is a name that the worker's own configuration maps to a
- * place, so that the control plane learns no address but the `link` that a project asks for, and a worker runs code from
- * the registries it allows.
+ * Where a version's code is, pinned by digest. `registry` is a name that the worker's configuration maps to an address. So
+ * the control plane learns no address but the optional `link`, and a worker runs code only from registries that it
+ * allows.
  */
 export const CodePin = z.discriminatedUnion("kind", [
   z.object({
@@ -36,7 +36,7 @@ export const CodePin = z.discriminatedUnion("kind", [
     kind: z.literal("git"),
     registry: Name,
     digest: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, "a full commit id in lower-case hex"),
-    link: CommitLink.optional().describe("Where people read it. Only of projects that ask for it."),
+    link: CommitLink.optional().describe("The commit's web page, if the project allows links."),
   }),
 ]);
 export type CodePin = z.infer<typeof CodePin>;
@@ -84,8 +84,8 @@ export const RetryPolicy = z.object({
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
 
 /**
- * What is wrong with a policy that names causes after which nothing is retried. Deploying and registering ask; reading
- * does not, so that what was signed with such a policy stays readable: there the name does nothing.
+ * Finds faults in a policy that names causes which are never retried. Deploying and registering check this; reading does
+ * not, so that a spec which was signed earlier stays readable. There the cause has no effect.
  */
 export function retryFaults(policy: RetryPolicy): Fault[] {
   return policy.causes.flatMap((cause, index) =>
@@ -93,14 +93,14 @@ export function retryFaults(policy: RetryPolicy): Fault[] {
       ? [
           {
             path: `retry.causes.${index}`,
-            message: `must not be "${cause}": a run that ended so is over, and no policy retries it; leave it out`,
+            message: `must not be "${cause}", because a run with this cause is never retried; leave it out`,
           },
         ]
       : [],
   );
 }
 
-/** What happens while the worker cannot reach the control plane. */
+/** What an attempt does while its worker cannot reach the control plane. */
 export const ON_DISCONNECT = ["continue", "stop"] as const;
 
 /** The version of the spec's format that this release writes. */
@@ -121,7 +121,9 @@ export const Spec = z.strictObject({
   floor: z
     .int()
     .min(1)
-    .describe("The oldest version that workers may still run; they remember the highest they saw."),
+    .describe(
+      "The oldest version that workers may still run. They remember the highest floor that they have seen.",
+    ),
   issuedAt: Instant,
   expiresAt: Instant.nullable(),
   code: CodePin,
@@ -140,21 +142,23 @@ export const Spec = z.strictObject({
     )
     .max(64)
     .default([])
-    .describe("Names that the worker resolves from its own providers; `env` also sets a variable."),
-  compute: Compute.prefault({}).describe("What a worker must have free to be given its runs."),
+    .describe(
+      "Secrets that the worker reads from its own providers. `env` also sets an environment variable.",
+    ),
+  compute: Compute.prefault({}).describe("The compute that a worker needs to have free for a run."),
   pools: z.array(Name).min(1).max(16),
   store: Name.nullable()
     .default(null)
     .describe(
-      "The store of its runs' values, by a name that the worker's own configuration maps to a place. Null: the worker's default.",
+      "The store of its runs' values, by a name from the worker's configuration. Null: the worker's default store.",
     ),
   parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
-  timeoutMs: DurationMs.nullable().default(null).describe("Ceiling of one attempt's running time."),
+  timeoutMs: DurationMs.nullable().default(null).describe("The time limit of one attempt."),
   runTimeoutMs: DurationMs.min(1_000)
     .nullable()
     .default(null)
     .describe(
-      "Ceiling of the run as a whole, from its first start: its attempts, what lies between them, and suspensions. It then fails with cause `run-timeout`, in whatever state it is.",
+      "The time limit of the whole run from its first start, including retries and suspensions. Then the run fails with cause `run-timeout`.",
     ),
   killGraceMs: DurationMs.max(3_600_000).default(DEFAULTS.killGraceMs),
   retry: RetryPolicy.prefault({}),
@@ -163,66 +167,70 @@ export const Spec = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      "A run that no worker has started so long after it was due fails with cause `expired`. Null: never.",
+      "A run that no worker starts within this time of its scheduled time fails with cause `expired`. Null: never.",
     ),
   lostAfterMs: DurationMs.nullable()
     .default(null)
-    .describe("From the end of the lease to lost. Null: the default of `onDisconnect`."),
+    .describe(
+      "The time from the end of the lease until the attempt is lost. Null: the default of `onDisconnect`.",
+    ),
   schedules: z
     .array(ScheduleSettings)
     .max(SCHEDULES_MAX)
     .default([])
-    .describe("Defaults: they seed rows that people may change, and are not asked about again."),
+    .describe("Default schedules. They are created once; people may change them."),
   concurrency: Concurrency.nullable()
     .default(null)
-    .describe("How many of its runs go at once: a default, which people may change. Null: any number."),
-  queue: Name.nullable().default(null).describe("The queue of its pool for runs that name none: a default."),
-  priority: z.int().min(-100).max(100).default(0).describe("Of runs that say none: a default."),
-  limits: LimitUses.default([]).describe("Named limits of which each of its runs takes slots."),
+    .describe("How many of its runs may run at once. A default that people may change. Null: no limit."),
+  queue: Name.nullable().default(null).describe("The queue in its pool for runs that name none."),
+  priority: z.int().min(-100).max(100).default(0).describe("The priority of runs that set none."),
+  limits: LimitUses.default([]).describe("Named limits whose slots each of its runs takes."),
   dueInput: z
     .boolean()
     .default(false)
     .describe(
-      "The flow makes the parameters of scheduled runs itself, on the worker: nobody checks them before it does.",
+      "The flow computes the parameters of scheduled runs itself, on the worker. They are not checked before.",
     ),
   tasks: z
     .record(z.string().min(1).max(200), CodeVersion)
     .refine((tasks) => Object.keys(tasks).length <= LIMITS.specTasks, `at most ${LIMITS.specTasks} tasks`)
     .default({})
     .describe(
-      "The version of each task's code by the task's name: a kept result holds while it stays the same. Tasks that are not named share one version with all of the code.",
+      "The version of each task's code by the task's name. A kept result is valid while the version stays the same. Tasks that are not listed share one version with all of the code.",
     ),
   loadAhead: z
     .boolean()
     .default(true)
-    .describe("Whether a worker may load its code in a process that waits for its next run."),
+    .describe("Whether a worker may load its code ahead, in a process that waits for the next run."),
   mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
   remoteTasks: z
     .record(
       z.string().min(1).max(200),
       z.object({
         pools: z.array(Name).min(1).max(16),
-        compute: Compute.prefault({}).describe("What a worker must have free to be given the task."),
+        compute: Compute.prefault({}).describe("The compute that a worker needs to have free for the task."),
       }),
     )
     .refine((tasks) => Object.keys(tasks).length <= LIMITS.specTasks, `at most ${LIMITS.specTasks} tasks`)
     .default({})
-    .describe("Tasks that its runs may start in other pools, as runs of this version, and in which."),
+    .describe(
+      "Tasks that its runs may start in other pools, and the pools. Each becomes a run of this version.",
+    ),
 });
 /** A spec with its defaults filled in. */
 export type Spec = z.output<typeof Spec>;
 /** A spec as a deployer writes it. */
 export type SpecInput = z.input<typeof Spec>;
 
-/** What the signed spec says of a task that its runs may start in other pools; null if it does not let them. */
+/** A remote task in the signed spec. Null if the spec does not allow it. */
 export function remoteTaskIn(spec: Spec, task: string): Spec["remoteTasks"][string] | null {
   return Object.hasOwn(spec.remoteTasks, task) ? (spec.remoteTasks[task] ?? null) : null;
 }
 
-/** Of the digest of the code, so much tells its versions apart. */
+/** The length of a code version, characters of the digest. */
 const CODE_CHARS = 32;
 
-/** The version of tasks that a spec does not name: any change of the code is one. */
+/** The version of tasks that a spec does not list. Any change of the code changes it. */
 export function codeVersionOf({ code }: Pick<Spec, "code">): string {
   return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
 }
@@ -233,7 +241,7 @@ export const SignedSpec = z
   .max(LIMITS.specBytes)
   .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, "a compact JWS");
 
-/** How long after its lease ends an attempt of this spec is lost, in milliseconds. */
+/** The time from the end of its lease until an attempt is lost, milliseconds. */
 export function lostAfterMs(spec: Pick<Spec, "lostAfterMs" | "onDisconnect" | "killGraceMs">): number {
   if (spec.lostAfterMs !== null) return spec.lostAfterMs;
   return spec.onDisconnect === "stop" ? spec.killGraceMs : DEFAULTS.lostAfterMs;

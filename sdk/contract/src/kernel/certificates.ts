@@ -1,12 +1,12 @@
-/** What is wrong with a server's certificate, and what to do about it; both begin in lower case and end without a stop. */
+/** A fault of a server's certificate and its fix. Both begin in lower case and end without a full stop. */
 export interface CertificateFault {
   readonly what: string;
   readonly fix: string;
 }
 
 const UNKNOWN_ISSUER: CertificateFault = {
-  what: "its certificate comes from an authority that this machine does not know",
-  fix: "name that authority's certificate, a PEM file, in NODE_EXTRA_CA_CERTS",
+  what: "this machine does not trust the authority that issued its certificate",
+  fix: "set NODE_EXTRA_CA_CERTS to that authority's certificate, a PEM file",
 };
 
 /** Faults by the code that Node's TLS gives them. */
@@ -18,16 +18,16 @@ const FAULTS: Readonly<Record<string, CertificateFault>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_ISSUER,
   CERT_HAS_EXPIRED: {
     what: "its certificate has expired",
-    fix: "have it renewed, and look at this machine's clock",
+    fix: "renew it, or correct this machine's clock",
   },
-  CERT_NOT_YET_VALID: { what: "its certificate is not valid yet", fix: "look at this machine's clock" },
+  CERT_NOT_YET_VALID: { what: "its certificate is not valid yet", fix: "correct this machine's clock" },
   ERR_TLS_CERT_ALTNAME_INVALID: {
-    what: "its certificate is for another name",
-    fix: "use the name that the certificate is for",
+    what: "its certificate is for another host name",
+    fix: "use the host name of the certificate",
   },
 };
 
-/** The fault of a certificate that a system's code stands for, or null for any other code. */
+/** The certificate's fault for a system's error code, or null for another code. */
 export function certificateFault(code: string | null): CertificateFault | null {
   return code !== null && Object.hasOwn(FAULTS, code) ? (FAULTS[code] ?? null) : null;
 }

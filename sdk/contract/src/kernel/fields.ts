@@ -23,8 +23,8 @@ function collect(schema: unknown, path: string, found: Set<string>): void {
 }
 
 /**
- * Every field that a wire schema can carry, as dotted paths: `held[].epoch`. Maps and free JSON end at their own name.
- * The inventory of what leaves a private network is checked against it.
+ * Every field of a wire schema as a dotted path: `held[].epoch`. A map or free JSON is one field.
+ * A test compares the inventory in DATA.md with it.
  */
 export function fieldsOf(type: z.ZodType): string[] {
   const found = new Set<string>();
@@ -33,8 +33,8 @@ export function fieldsOf(type: z.ZodType): string[] {
 }
 
 /**
- * Every field that occurs in a value, as dotted paths with how often, judged by an inventory of `fieldsOf`: what lies below
- * a field that the inventory ends at (free JSON, a map) is content, and so is not named.
+ * Counts the fields in a value by dotted path, with an inventory of `fieldsOf`. What lies below a field where the inventory
+ * ends (free JSON, a map) is content and is not counted.
  */
 export function fieldsIn(value: unknown, inventory: ReadonlySet<string>): Map<string, number> {
   const containers = new Set([...inventory].flatMap(containersOf));

@@ -1,4 +1,4 @@
-/** Every limit of the wire, by name, so that a refusal can say which one was met. */
+/** Every limit of the wire, by name, for messages. */
 export const LIMITS = {
   /** JSON body of an ordinary request, bytes. */
   bodyBytes: 1024 * 1024,
@@ -7,23 +7,23 @@ export const LIMITS = {
   /** A run's parameters as JSON, bytes. */
   parametersBytes: 256 * 1024,
   /**
-   * Steps of one check of parameters or an answer against a schema: about one for each pair of a value and a subschema
-   * that meet. An ordinary check takes some dozens.
+   * Steps of one check of parameters or an answer against a schema: about one for each pair of a value and a subschema.
+   * An ordinary check takes some dozens.
    */
   checkSteps: 500_000,
   /** A signed spec (compact JWS), bytes. */
   specBytes: 512 * 1024,
-  /** Tasks whose code's versions a spec names. */
+  /** Tasks in a spec. */
   specTasks: 2000,
   /** A page of a list, rows. */
   pageRows: 200,
   /** Lines in one log record. */
   logLines: 1000,
-  /** One log line, bytes of UTF-8; longer ones are cut by the worker, which says so in the line. */
+  /** One log line, bytes of UTF-8. The worker cuts longer ones and marks the cut. */
   logLineBytes: 32 * 1024,
-  /** An artifact's body that travels inline, bytes; larger ones stay in the customer's store. */
+  /** An artifact's inline body, bytes. Larger ones stay in the customer's store. */
   artifactBytes: 32 * 1024,
-  /** Artifacts that one attempt may show: their keys. A key may be used again as often as one likes. */
+  /** Artifact keys of one attempt. A key can be reused without limit. */
   artifactKeys: 1000,
   /** An error's stack, characters. */
   errorStackChars: 16 * 1024,
@@ -37,31 +37,31 @@ export const LIMITS = {
   attempts: 500,
   /** One record of the run protocol (a line of NDJSON), bytes. */
   recordBytes: 1024 * 1024,
-  /** Runs that one request may ask for. */
+  /** Runs that one request can create. */
   batchRuns: 10_000,
   /** Body of such a request, bytes. */
   batchBytes: 16 * 1024 * 1024,
-  /** Runs that one request may cancel or run again. */
+  /** Runs that one request can cancel or rerun. */
   bulkRuns: 200,
-  /** What somebody answers, or an event brings, as JSON, bytes. */
+  /** An answer or an event's payload as JSON, bytes. */
   answerBytes: 32 * 1024,
   /** The JSON Schema of a question's answer, bytes. */
   waitSchemaBytes: 16 * 1024,
-  /** What one run may ever wait for: its waits, settled ones included. */
+  /** All waits of one run, including settled ones. */
   waits: 10_000,
-  /** Waits that one suspension names; beyond it `moreWaits` stands for the rest. */
+  /** Waits in one suspension. `moreWaits` stands for the rest. */
   suspendedOn: 1000,
-  /** Characters that the paths of these waits may have together. */
+  /** Characters of these waits' paths together. */
   suspendedOnChars: 128 * 1024,
-  /** Entries of what a failed attempt names as the calls that it failed by. */
+  /** Task calls that a failed attempt names as its cause. */
   failedBy: 500,
-  /** External jobs that one worker tends at once, and that one request of it names. */
+  /** External jobs of one worker, and in one of its requests. */
   jobs: 2000,
-  /** What a backend says of an external job, characters. */
+  /** A backend's status text of an external job, characters. */
   jobSaysChars: 200,
-  /** Tokens with which an external job may be ended: one for each attempt that wanted to submit it. */
+  /** Callback tokens of an external job: one for each attempt that wanted to submit it. */
   jobCallbacks: 16,
-  /** Body of a backend's call how its job ended, bytes. */
+  /** Body of a backend's callback, bytes. */
   callbackBytes: 40 * 1024,
   /** The longest a worker waits for changes of external jobs, milliseconds. */
   jobsWaitMs: 20_000,
@@ -75,7 +75,7 @@ export const LIMITS = {
 export const DEFAULTS = {
   /** The lease of a running attempt, unless its deployment says otherwise. */
   leaseMs: 30_000,
-  /** The lease of an unconfirmed claim: confirm the start within it, or the attempt is given away. */
+  /** The lease of an unconfirmed claim. If the start is not confirmed in time, another worker gets the attempt. */
   claimLeaseMs: 15_000,
   /** How often a worker renews. */
   renewIntervalMs: 10_000,
@@ -83,11 +83,11 @@ export const DEFAULTS = {
   killGraceMs: 10_000,
   /** A flow that waits for no longer than this keeps its process. */
   shortWaitMs: 10_000,
-  /** A worker that has not asked about its external jobs for so long loses them to another of its pool. */
+  /** A worker that has not polled for its external jobs for this time loses them to another worker of its pool. */
   jobLeaseMs: 60_000,
   /** How often an external job is polled, unless it says otherwise. */
   pollEveryMs: 30_000,
-  /** So long after cancelling an external job was first wanted, it is left alone. */
+  /** Cancelling an external job is given up after this time. */
   jobCancelMs: 5 * 60_000,
   /** Under `onDisconnect: continue`: from the end of the lease to *lost*. */
   lostAfterMs: 15 * 60_000,

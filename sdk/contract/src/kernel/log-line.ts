@@ -1,25 +1,25 @@
 import { terminalText } from "./terminal.ts";
 
-/** How a program of ours prints its log: lines for people, or a JSON document a line for programs. */
+/** The format of our programs' logs: readable lines, or one JSON document on each line. */
 export type LogFormat = "pretty" | "json";
 
 /**
- * Lines for people on a terminal, JSON anywhere else.
- * @param wish What `LOG_FORMAT` says: `json` and `pretty` decide, anything else is some other program's.
+ * Readable lines on a terminal, JSON elsewhere.
+ * @param wish The value of `LOG_FORMAT`. Other values than `json` and `pretty` are for other programs and have no effect.
  */
 export function logFormatOf(wish: string | undefined, isTerminal: boolean): LogFormat {
   if (wish === "json" || wish === "pretty") return wish;
   return isTerminal ? "pretty" : "json";
 }
 
-/** How a log line is made readable. */
+/** Options of a readable log line. */
 export interface LogLineOptions {
   readonly colour: boolean;
-  /** Whether errors are told with their stacks. */
+  /** Whether errors are printed with their stacks. */
   readonly stacks: boolean;
 }
 
-/** Level numbers of the logs, with their words and colours (SGR codes). */
+/** Level numbers with their words and colours (SGR codes). */
 const LEVELS = [
   { from: 60, word: "fatal", code: 31 },
   { from: 50, word: "error", code: 31 },
@@ -32,14 +32,14 @@ const LEVELS = [
 const DIM = 2;
 const WORD_WIDTH = 5;
 const VALUE_CHARS_MAX = 300;
-/** What every line has, and nobody at a terminal asks for. */
+/** Fields that are not printed as `name=value`. */
 const UNTOLD = ["level", "time", "pid", "msg", "err"];
 
 function sgr(text: string, code: number, colour: boolean): string {
   return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
 
-/** What came from elsewhere can neither move the cursor nor begin a line of its own. */
+/** Foreign text can neither move the cursor nor begin another line. */
 function harmless(text: string): string {
   return terminalText(text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " "));
 }
@@ -61,7 +61,7 @@ function parse(line: string): Record<string, unknown> | null {
   }
 }
 
-/** What a logged error says: its message, else what kind it is. */
+/** A logged error's message, else its type and code. */
 function errorText(error: unknown): { text: string; stack: string } {
   if (typeof error !== "object" || error === null) return { text: "", stack: "" };
   const field = (name: string) => (name in error ? Reflect.get(error, name) : undefined);
@@ -72,8 +72,8 @@ function errorText(error: unknown): { text: string; stack: string } {
 }
 
 /**
- * A line of our programs' logs (JSON, as pino writes it) as somebody at a terminal reads it:
- * `09:21:05 info  ready: polling for work  workerId=…`. What is no such line stays as it is, but for control characters.
+ * Formats a line of our programs' logs (pino's JSON) for a terminal:
+ * `09:21:05 info  ready: polling for work  workerId=…`. Other lines stay, apart from control characters.
  * @returns Text with the newline at its end.
  */
 export function prettyLogLine(line: string, options: LogLineOptions): string {

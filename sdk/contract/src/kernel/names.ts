@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { LIMITS } from "./limits.ts";
 
-/** A name that people give: lower-case letters, digits, `-` and `_`, 1 to 63 characters, starting with a letter or digit. */
+/** A name: lower-case letters, digits, `-` and `_`, 1 to 63 characters, starting with a letter or digit. */
 export const Name = z
   .string()
   .regex(
@@ -12,7 +12,7 @@ export const Name = z
 /** A UUID in lower case. */
 export const Id = z.uuid().toLowerCase();
 
-/** A task's code as one word: two calls whose words differ may not take each other's results. */
+/** The version of a task's code. Calls of different versions cannot reuse each other's results. */
 export const CodeVersion = z.string().min(1).max(64);
 
 /** An instant on the wire: ISO 8601 in UTC with milliseconds. */
@@ -24,21 +24,21 @@ export const DurationMs = z
   .nonnegative()
   .max(366 * 24 * 3600 * 1000);
 
-/** The value of a JSON document. */
+/** A JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** How deep a JSON value may nest. A deeper one could exhaust the stack of code that walks it. */
+/** The deepest nesting of a JSON value. A deeper one could exhaust the stack of code that reads it. */
 export const JSON_DEPTH_MAX = 64;
 
-/** What is wrong with a value that holds no other. */
+/** The fault of a value that contains no other. */
 function plainFault(value: unknown): string | null {
-  if (typeof value === "number") return Number.isFinite(value) ? null : "holds too large a number";
+  if (typeof value === "number") return Number.isFinite(value) ? null : "contains a number that is too large";
   return value === null || typeof value === "string" || typeof value === "boolean" ? null : "is not JSON";
 }
 
 const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-/** Why something is no JSON value that we take, or null. Walks level by level, without recursion. */
+/** Why a value is not accepted as JSON, or null. Works level by level, without recursion. */
 function jsonFault(value: unknown): string | null {
   if (!isContainer(value)) return plainFault(value);
   let level: object[] = [value];
@@ -68,7 +68,7 @@ export const JsonValue: z.ZodType<Json> = z.custom<Json>().superRefine((value, c
 /** A JSON object. */
 export const JsonObject = z.record(z.string(), JsonValue);
 
-/** Words that people put on runs, to find them by. */
+/** Tags of runs, for searching. */
 export const Tags = z.array(z.string().min(1).max(64)).max(LIMITS.tags);
 
 /** A page of a list. `next` is the cursor of the following page, or null on the last. */

@@ -1,11 +1,11 @@
 /** Every expected failure of the HTTP API: status, title, and whether the same request may succeed later. */
 export const PROBLEMS = {
   "bad-request": { status: 400, title: "The request is malformed", retryable: false },
-  unauthenticated: { status: 401, title: "A valid key is needed", retryable: false },
+  unauthenticated: { status: 401, title: "A valid key is required", retryable: false },
   "session-expired": { status: 401, title: "The worker session has expired", retryable: true },
-  forbidden: { status: 403, title: "The key does not permit this", retryable: false },
-  "sign-in-needed": { status: 403, title: "This needs a fresh sign-in", retryable: false },
-  "not-found": { status: 404, title: "There is nothing at this address", retryable: false },
+  forbidden: { status: 403, title: "The key does not permit this action", retryable: false },
+  "sign-in-needed": { status: 403, title: "This action requires a recent sign-in", retryable: false },
+  "not-found": { status: 404, title: "Nothing exists at this address", retryable: false },
   "run-not-found": { status: 404, title: "No such run", retryable: false },
   "wait-not-found": { status: 404, title: "No such wait", retryable: false },
   "deployment-not-found": { status: 404, title: "No such deployment", retryable: false },
@@ -24,41 +24,45 @@ export const PROBLEMS = {
   },
   "run-transition-not-allowed": {
     status: 409,
-    title: "The run cannot do that in its state",
+    title: "The run's state does not allow this",
     retryable: false,
   },
   "version-below-floor": {
     status: 409,
-    title: "Workers may not run this version any more",
+    title: "Workers are not allowed to run this version any more",
     retryable: false,
   },
-  "wait-settled": { status: 409, title: "The wait is over", retryable: false },
+  "wait-settled": { status: 409, title: "The wait has already ended", retryable: false },
   "event-id-conflict": { status: 409, title: "Another event already has this id", retryable: false },
-  "too-many-waits": { status: 422, title: "The run waits for more than it may", retryable: false },
+  "too-many-waits": { status: 422, title: "The run has too many waits", retryable: false },
   "invalid-answer": {
     status: 422,
-    title: "The answer does not satisfy the question's schema",
+    title: "The answer does not match the question's schema",
     retryable: false,
   },
-  "stale-fence": { status: 409, title: "The attempt belongs to a later claim", retryable: false },
+  "stale-fence": { status: 409, title: "A later claim owns the attempt", retryable: false },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
   "pool-exists": {
     status: 409,
-    title: "A work pool of this name exists with other settings",
+    title: "A work pool with this name exists and has other settings",
     retryable: false,
   },
-  "notifier-exists": { status: 409, title: "A notifier of this name exists", retryable: false },
-  "notifier-refused": { status: 422, title: "This address cannot be notified", retryable: false },
-  "pool-type-mismatch": { status: 409, title: "The worker does not fit this pool", retryable: false },
+  "notifier-exists": { status: 409, title: "A notifier with this name already exists", retryable: false },
+  "notifier-refused": { status: 422, title: "Notifications cannot be sent to this URL", retryable: false },
+  "pool-type-mismatch": {
+    status: 409,
+    title: "The worker's type does not match the pool's type",
+    retryable: false,
+  },
   "payload-too-large": { status: 413, title: "The request body is too large", retryable: false },
   "unsupported-media-type": { status: 415, title: "The body must be JSON", retryable: false },
-  "invalid-spec": { status: 422, title: "The spec is not acceptable", retryable: false },
-  "invalid-schedule": { status: 422, title: "The schedule makes no sense", retryable: false },
-  "invalid-backfill": { status: 422, title: "The backfill makes no sense", retryable: false },
+  "invalid-spec": { status: 422, title: "The spec is not valid", retryable: false },
+  "invalid-schedule": { status: 422, title: "The schedule is not valid", retryable: false },
+  "invalid-backfill": { status: 422, title: "The backfill is not valid", retryable: false },
   "backfill-conflict": { status: 409, title: "Another backfill already has this id", retryable: false },
   "invalid-parameters": {
     status: 422,
-    title: "The parameters do not satisfy the deployment's schema",
+    title: "The parameters do not match the deployment's schema",
     retryable: false,
   },
   "secret-in-call": {
@@ -68,26 +72,26 @@ export const PROBLEMS = {
   },
   "too-many-artifacts": {
     status: 422,
-    title: "The attempt shows as many artifacts as it may",
+    title: "The attempt has too many artifacts",
     retryable: false,
   },
   "quota-exceeded": {
     status: 409,
-    title: "The workspace has as many of these as it may",
+    title: "The workspace has reached a quota",
     retryable: false,
   },
   "protocol-unsupported": {
     status: 426,
-    title: "Worker and control plane share no protocol version",
+    title: "Worker and control plane have no common protocol version",
     retryable: false,
   },
   "too-many-polls": {
     status: 429,
-    title: "As many polls of the workspace wait as may",
+    title: "Too many workers of this workspace are polling at once",
     retryable: true,
   },
   "too-many-requests": { status: 429, title: "Too many requests", retryable: true },
-  internal: { status: 500, title: "Something failed on our side", retryable: true },
+  internal: { status: 500, title: "The control plane failed unexpectedly", retryable: true },
   unavailable: { status: 503, title: "The control plane cannot answer now", retryable: true },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
 
@@ -98,25 +102,25 @@ export type ProblemCode = keyof typeof PROBLEMS;
 // The table is an object literal: it has no other keys.
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly string[] as readonly ProblemCode[];
 
-/** One fault in the input: where (a dotted path such as `parameters.island`), what, and the next step if there is one. */
+/** One fault in the input: its dotted path such as `parameters.island`, what is wrong, and the next step if there is one. */
 export interface Fault {
   readonly path: string;
   readonly message: string;
   readonly suggestion?: string | undefined;
 }
 
-/** What a `Problem` may carry beside its code and detail. */
+/** The parts of a `Problem` besides its code and detail. */
 export interface ProblemOptions {
   readonly faults?: readonly Fault[];
-  /** After what time the same request may be sent again, milliseconds, where that is known: `Retry-After`. */
+  /** When the same request may be sent again, milliseconds from now: `Retry-After`. */
   readonly retryAfterMs?: number | undefined;
-  /** For us, never for the caller. */
+  /** For our logs, never for the caller. */
   readonly cause?: unknown;
 }
 
 /**
- * An expected failure. Thrown by verbs on the server, and by the typed client when the server answers with one.
- * `detail` is for the caller and never holds parameters or secrets.
+ * An expected failure. The server throws it, and the typed client throws it when the server answers with one.
+ * `detail` is for the caller and never contains parameters or secrets.
  */
 export class Problem extends Error {
   override readonly name = "Problem";

@@ -1,16 +1,16 @@
-/** How requests leave through a proxy; an empty address stands for none. */
+/** The proxy settings. An empty address means no proxy. */
 export interface ProxySettings {
   readonly httpProxy: string;
   readonly httpsProxy: string;
-  /** Hosts that are asked directly, separated by commas. */
+  /** Hosts that are reached directly, separated by commas. */
   readonly noProxy: string;
 }
 
-/** This machine is never asked through a proxy, whose loopback is another machine's. */
+/** This machine is never reached through a proxy, whose loopback is another machine. */
 const LOOPBACK = ["localhost", "127.0.0.1", "::1"];
 
 /**
- * What `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, in either case of letters; null without a proxy.
+ * Reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in upper or lower case. Null without a proxy.
  */
 export function proxySettings(
   environment: Readonly<Record<string, string | undefined>>,
@@ -22,7 +22,7 @@ export function proxySettings(
   return { httpProxy, httpsProxy, noProxy };
 }
 
-/** The proxy that requests to an address go through, with its login if it has one; null when they go directly. */
+/** The proxy for an address, with its login if it has one. Null without a proxy. */
 export function proxyAddressFor(
   url: string,
   environment: Readonly<Record<string, string | undefined>>,
@@ -39,7 +39,7 @@ export function proxyAddressFor(
   return (protocol === "https:" && settings.httpsProxy) || settings.httpProxy || null;
 }
 
-/** The proxy that requests to an address go through, without its password; null when they go directly. */
+/** The proxy for an address, without its password. Null without a proxy. */
 export function proxyFor(
   url: string,
   environment: Readonly<Record<string, string | undefined>>,

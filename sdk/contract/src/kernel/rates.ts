@@ -1,18 +1,17 @@
-/** Whose requests a limit counts: those of one key, of a workspace, of one worker, or of a network address. */
+/** Whose requests a limit counts. */
 export type RateSubject = "key" | "workspace" | "worker" | "address";
 
-/** One class of limit: what it is for, and how many requests a second each subject may send for good. */
+/** One class of limit, and the requests per second that each subject may send. */
 export interface RateLimit {
   readonly summary: string;
   readonly perSecond: Readonly<Partial<Record<RateSubject, number>>>;
 }
 
 /**
- * How many requests may come. Every route names its class (column `rate`). A subject that has been quiet may send as many at once
- * as it may send in `RATE_WINDOW_SECONDS`. Workers have classes of their own, counted by worker and not by address, so that
- * neither people's traffic nor a large fleet behind one address can starve them. A worker chooses its id, so its key has a limit
- * too, that of ten busy workers, and its workspace that of twenty: more than one process serves. One key alone cannot use
- * up what its workspace may send.
+ * The rate limits. Every route names its class in the column `rate`. An idle subject may send at once as many requests as are
+ * allowed in `RATE_WINDOW_SECONDS`. Workers have their own classes and are counted by worker, not by address, so that
+ * neither people's requests nor a large fleet behind one address can starve them. A worker chooses its own id, so its key and
+ * its workspace have limits, too, of ten and twenty busy workers. One key alone cannot use up the limit of its workspace.
  */
 export const RATE_LIMITS = {
   read: { summary: "Reading", perSecond: { key: 500, workspace: 1000 } },
@@ -35,7 +34,7 @@ export type RateClass = keyof typeof RATE_LIMITS;
 export const RATE_CLASSES = Object.keys(RATE_LIMITS) as readonly RateClass[];
 
 /**
- * What a `Retry-After` header says in seconds, as milliseconds; null for anything else. An instant is ignored: the
+ * A `Retry-After` header of seconds as milliseconds. Null for anything else. A date is ignored, because the
  * reader's clock may be wrong.
  */
 export function retryAfterOf(header: string | null): number | null {
@@ -46,17 +45,17 @@ export function retryAfterOf(header: string | null): number | null {
 export const RATE_WINDOW_SECONDS = 10;
 
 /**
- * What follows failed attempts to authenticate from one address. The first `free` ones are answered with 401. The next ones are
- * answered with 429, and the address pauses; the pause doubles up to the longest. While an address pauses, a key that the
- * process remembers and a worker's session are still served at once. Any other key waits for its turn to be checked. All
- * addresses that pause share a few turns (`checksAtOnce`), one address after the other. Each address may have
- * `waitingMost` checks waiting; further ones are answered with 429, even with a valid key.
+ * Limits for failed authentication from one address. The first `free` failures get status 401. Further ones get
+ * 429, and the address is paused; the pause doubles up to the longest. While an address is paused, a key that the
+ * process remembers and a worker's session are still served at once. Other keys wait until they are checked. All
+ * paused addresses share a few checks (`checksAtOnce`), one address after the other. Each address may have
+ * `waitingMost` waiting checks. Further requests get 429, even with a valid key.
  */
 export const FAILED_KEYS = {
   free: 20,
   firstPauseMs: 1_000,
   longestPauseMs: 5 * 60_000,
-  /** An address without a failure for so long begins anew. */
+  /** The failures of an address are forgotten after this time without a new one. */
   forgottenAfterMs: 15 * 60_000,
   checksAtOnce: 3,
   waitingMost: 256,

@@ -1,6 +1,6 @@
 /**
- * What is wrong with the slashes of a store's address, and how to write it: `file:/x` and `file://x` mean something else than
- * they look. Null for one that is right, and for what is neither a `file:` nor an `s3:` address.
+ * Finds a fault in the slashes of a store's address, and says how to write it: `file:/x` and `file://x` do not mean what they
+ * seem to. Null if there is no fault, or if it is neither a `file:` nor an `s3:` address.
  */
 export function storeRootFault(root: string): string | null {
   if (/^s3:(?!\/\/[^/])/i.test(root)) return `"${root}" names no bucket; write s3://bucket/prefix.`;
@@ -9,6 +9,6 @@ export function storeRootFault(root: string): string | null {
   const isRelative = /^file:[^/]/i.test(root);
   if (path === "") return `"${root}" names no folder; write file:///path/to/folder, or the path alone.`;
   return isRelative
-    ? `"${root}" has no place to start from; write the path alone, ${path}, which starts at the configuration's folder.`
-    : `"${root}" is no address of a folder; write it with three slashes, file:///${path}, or the path alone, /${path}.`;
+    ? `"${root}" is a relative file: URL, which does not exist; write the path alone, ${path}, relative to the configuration's folder.`
+    : `"${root}" is not the address of a folder; write it with three slashes, file:///${path}, or write the path alone, /${path}.`;
 }

@@ -1,4 +1,4 @@
-/** Words longer than this have no nearest one: nobody mistypes them. */
+/** Longer words get no suggestion. */
 const WORD_CHARS_MAX = 64;
 /** The most known words that are compared. */
 const KNOWN_MAX = 100;
@@ -21,8 +21,8 @@ function distance(a: string, b: string): number {
 const editsMax = (known: string) => Math.max(1, Math.floor(known.length / 3));
 
 /**
- * The known word that a mistyped one most likely meant, or null when none is within a third of its length. Words may come
- * from anybody, so words of more than 64 characters are passed over, and only the first 100 known ones are compared.
+ * The known word that is nearest to a mistyped one, or null if none is within a third of its length. Words may be hostile,
+ * so words over 64 characters are ignored and only the first 100 known words are compared.
  */
 export function closest(word: string, known: readonly string[]): string | null {
   if (word.length > WORD_CHARS_MAX) return null;

@@ -1,24 +1,24 @@
 import { z } from "zod";
 import { Instant } from "./names.ts";
 
-/** What the control plane could not do about something. It tries again by itself, after longer and longer pauses. */
+/** A failure of the control plane with one object. It retries automatically, with growing pauses. */
 export const Trouble = z.object({
-  job: z.string().describe("The periodic job that failed on it."),
+  job: z.string().describe("The periodic job that failed."),
   message: z.string(),
-  failures: z.int().describe("How often it has failed in a row."),
+  failures: z.int().describe("Failures in a row."),
   since: Instant,
-  retryAt: Instant.describe("When it is tried again."),
+  retryAt: Instant.describe("When the next try is due."),
 });
 export type Trouble = z.infer<typeof Trouble>;
 
-/** What the control plane could not do about this and tries again. A control plane of an earlier release does not say. */
+/** Failures of the control plane with this object. A control plane of an earlier release does not report them. */
 export const Troubles = z
   .array(Trouble)
   .optional()
-  .describe("What the control plane could not do about this. It tries again by itself.");
+  .describe("Failures of the control plane with this object. It retries automatically.");
 
-/** What went wrong, as one sentence for people. */
+/** The failure as text for people. */
 export function troubleText({ message, failures, retryAt }: Trouble): string {
   const times = failures === 1 ? "once" : `${failures} times`;
-  return `The control plane could not go on with this: ${message} Failed ${times}; the next try is at ${retryAt}.`;
+  return `The control plane could not process this: ${message} It failed ${times}. The next try is at ${retryAt}.`;
 }

@@ -66,6 +66,6 @@ test.each([
 ])("a task that is made in a function and given a pool %s is refused with its module", async (_how, code) => {
   const text = `import { flow, task } from "towpath"; export const body = flow({ name: "body" }, async () => { ${code} });`;
   await expect(usesIn({ "flow.ts": text })).rejects.toThrow(
-    'flow.ts: the task "inner" is to run in another pool, and is made in a function.',
+    'flow.ts: the task "inner" runs in another pool, but it is created inside a function.',
   );
 });

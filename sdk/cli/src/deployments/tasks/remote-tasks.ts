@@ -3,14 +3,14 @@ import type { SourceModule } from "./module-graph.ts";
 import type { Outlines } from "./outlines.ts";
 import type { PoolUse } from "./statements.ts";
 
-/** In which pools the code calls a task. */
+/** The pools in which the code calls a task. */
 export interface RemoteUse {
   readonly pools: ReadonlySet<string>;
-  /** Whether it also calls it in a pool whose name is not written in the code. */
+  /** Whether the code also calls it in a pool whose name is not written in the code. */
   readonly isOpen: boolean;
 }
 
-/** Tasks that the code calls in other pools, by their names. */
+/** Remote tasks by name. */
 export type RemoteUses = ReadonlyMap<string, RemoteUse>;
 
 function taskOf(outlines: Outlines, module: SourceModule, task: PoolUse["task"]): string | null {
@@ -34,19 +34,19 @@ function poolOf(outlines: Outlines, module: SourceModule, { pool }: PoolUse): st
 function refuse(module: SourceModule, { task }: PoolUse): never {
   const name = typeof task === "string" ? task : task.name;
   throw new Failure(
-    `${module.path}: the task "${name}" is to run in another pool, and is made in a function.`,
+    `${module.path}: the task "${name}" runs in another pool, but it is created inside a function.`,
     {
       exit: "configuration",
       code: "not-remote",
-      next: ["declare it at the top of its module, where a worker of that pool finds it"],
+      next: ["declare it at the top level of its module, so that a worker of that pool can find it"],
     },
   );
 }
 
 /**
- * The tasks that a flow's modules call in other pools: by `.with({ pool })`, or by their own options. Only tasks whose names are
- * written in the code are found; others are refused when they are called.
- * @throws Failure for one that is not declared at the top of a module.
+ * The remote tasks of a flow's modules: called by `.with({ pool })`, or with a pool in their own options. Finds only tasks whose
+ * names are written in the code. Others are refused when they are called.
+ * @throws Failure for a remote task that is not declared at the top level of a module.
  */
 export function remoteTasks(outlines: Outlines): RemoteUses {
   const uses = new Map<string, { pools: Set<string>; isOpen: boolean }>();
