@@ -35,7 +35,7 @@ describe("a failure", () => {
   test("of another program at the address asks whether it is a control plane", () => {
     const failure = new UnexpectedAnswer(spoken.url, { status: 200, reason: "not JSON: <html>" });
     expect(failureLines(toFailure(failure, spoken), plain).join("\n")).toContain(
-      "is it a Towpath control plane?",
+      "check that it is a Towpath control plane",
     );
   });
 

@@ -48,7 +48,7 @@ describe("a program of ours", () => {
     const failure = await caught(child.whileAlive(new Promise(() => undefined)));
     expect(failure).toMatchObject({ message: "The worker stopped unexpectedly (exit code 3)." });
     expect(failure).toMatchObject({
-      next: ["it said: no room: disk full", expect.stringContaining("worker.log")],
+      next: ["its log says: no room: disk full", expect.stringContaining("worker.log")],
     });
   });
 

@@ -21,7 +21,7 @@ test("A project is deployed as it is when it is told to, not as it was when the 
     await writeFile(join(folder.root, "towpath.config.ts"), "export default 2;");
     expect(await redeployer.deploy()).toMatchObject({
       ok: false,
-      text: expect.stringContaining("does not say what to deploy"),
+      text: expect.stringContaining("has no default export from defineConfig"),
     });
   } finally {
     redeployer.close();

@@ -245,7 +245,7 @@ export async function checkFolder(name: string, path: string): Promise<Check> {
     await access(path, constants.R_OK | constants.W_OK);
     return good(name, path);
   } catch {
-    return bad(name, `${path} cannot be written`, "change its permissions");
+    return bad(name, `${path} cannot be written`, "make it a folder that this user can write to");
   }
 }
 

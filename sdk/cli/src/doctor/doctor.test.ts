@@ -142,7 +142,7 @@ describe("towpath doctor finds", () => {
     expect(silent.found("server")).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/nothing answers/),
-      fix: expect.stringContaining("start it, check the address, or look for a firewall"),
+      fix: expect.stringContaining("start it, check the address, or check for a firewall"),
     });
   });
 
@@ -253,7 +253,7 @@ describe("towpath doctor finds", () => {
     const page = await doctor({ cwd: folder.root, url: `http://127.0.0.1:${new URL(refusing.url).port}` });
     expect(page.found("server")).toMatchObject({
       ok: false,
-      detail: expect.stringMatching(/something else answers there \(403, text\/html\)/),
+      detail: expect.stringMatching(/another program answers there \(403, text\/html\)/),
       fix: expect.stringMatching(/check the address: it is not a Towpath control plane/),
     });
     const tls = makeCertificates(["plane.test"]);
@@ -277,7 +277,7 @@ describe("towpath doctor finds", () => {
     const url = `https://localhost:${await serve({}, { key: tls.key, cert: tls.certificate })}`;
     expect((await doctor({ cwd: folder.root, url })).found("server")).toMatchObject({
       ok: false,
-      detail: expect.stringContaining("authority that this machine does not know"),
+      detail: expect.stringContaining("this machine does not trust the authority"),
       fix: expect.stringContaining("NODE_EXTRA_CA_CERTS"),
     });
     const trusting = await doctor({

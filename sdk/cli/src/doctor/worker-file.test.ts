@@ -72,7 +72,7 @@ describe("Stores in folders", () => {
     expect(found("store archive")).toMatchObject({
       ok: false,
       detail: `${join(folder.root, "blocked")} cannot be written`,
-      fix: "change its permissions",
+      fix: "make it a folder that this user can write to",
     });
   });
 
@@ -168,7 +168,7 @@ describe("Code registries in git", () => {
     await writeFile(join(folder.root, "git-token"), "hunter3\n");
     expect((await look(folder))("registry code")).toMatchObject({
       ok: false,
-      fix: expect.stringContaining("its username and password"),
+      fix: expect.stringContaining("the username and password"),
     });
   });
 
@@ -176,8 +176,8 @@ describe("Code registries in git", () => {
     const away = await finds({ registries: ours("http://127.0.0.1:9/flows.git") });
     expect(away("registry code")).toMatchObject({
       ok: false,
-      detail: expect.stringContaining("git-token cannot be read"),
-      fix: "put it there",
+      detail: expect.stringContaining("git-token"),
+      fix: "set it there",
     });
     const open = await finds({
       registries: { code: { kind: "git", url: "http://a:hunter2@127.0.0.1:9/x" } },

@@ -13,7 +13,7 @@ describe("a rate", () => {
 
   for (const text of ["", "100", "/1m", "ten/1m", "5/0s", "5/fortnight"])
     test(`"${text}" is refused, with how to write it`, () => {
-      expect(() => rateOf(text)).toThrow(/is no rate/);
+      expect(() => rateOf(text)).toThrow(/is not a rate/);
     });
 });
 

@@ -59,5 +59,5 @@ test("a run that is followed tells of the first calls of a task, and of each tha
     tell(one(`row/${index}`, 1, index === 40_000 ? { error } : {}), `row/${index}`),
   ).flat();
   expect(lines).toHaveLength(22);
-  expect(lines.slice(19)).toEqual(["row/19", expect.stringContaining("more of row"), "row/40000"]);
+  expect(lines.slice(19)).toEqual(["row/19", expect.stringContaining("further calls of row"), "row/40000"]);
 });

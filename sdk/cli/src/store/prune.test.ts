@@ -77,6 +77,6 @@ test("a store that cannot be used is a sentence with the next step", async () =>
   expect(stderr).toMatch(/gs:\/\/bucket is no store that this release knows\.\n→ Give the worker a folder/);
   const settings = StoreSettings.parse({ root: "file:/srv/store" });
   await expect(storeOf({ environment: {}, folder: folder.root }, settings)).rejects.toThrow(
-    "file:///srv/store, or the path alone, /srv/store",
+    "file:///srv/store, or write the path alone, /srv/store",
   );
 });

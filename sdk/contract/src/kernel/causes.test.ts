@@ -3,7 +3,7 @@ import { adviceFor, OUTCOME_UNKNOWN } from "./causes.ts";
 
 test("an attempt whose outcome is unknown is not called its worker's absence", () => {
   const unknown = adviceFor("lost", { name: OUTCOME_UNKNOWN });
-  expect(unknown).toContain("See what it has done");
+  expect(unknown).toContain("Find out what the attempt did");
   expect(unknown).not.toBe(adviceFor("lost", null));
 });
 

@@ -4,7 +4,7 @@ import { storeRootFault } from "./store-root.ts";
 test("an address of a folder with too few or too many slashes is told how to write it", () => {
   for (const root of ["file:/srv/store", "file://srv/store", "file:////srv/store", "FILE:/srv/store"])
     expect(storeRootFault(root)).toMatch(
-      /three slashes, file:\/\/\/srv\/store, or the path alone, \/srv\/store/,
+      /three slashes, file:\/\/\/srv\/store, or write the path alone, \/srv\/store/,
     );
   expect(storeRootFault("file:store")).toContain("write the path alone, store,");
   expect(storeRootFault("file://")).toContain("names no folder");

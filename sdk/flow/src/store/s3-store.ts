@@ -139,7 +139,7 @@ class Bucket {
         );
       } catch (cause) {
         if (tries > RETRIES) {
-          const next = "Check its endpoint in the worker's configuration, and the way there.";
+          const next = "Check its endpoint in the worker's configuration, and the network.";
           throw new StoreFault(`The store of bucket "${this.#name}" does not answer: ${sayFailure(cause)}.`, {
             cause,
             next,
