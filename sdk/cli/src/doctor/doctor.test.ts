@@ -308,7 +308,7 @@ describe("towpath doctor finds", () => {
     expect(found("code registry")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("127.0.0.1:9"),
-      fix: expect.stringMatching(/check the address, the network or HTTPS_PROXY, and the password/),
+      fix: expect.stringMatching(/check the address, the network, HTTPS_PROXY, and the password/),
     });
   });
 });
