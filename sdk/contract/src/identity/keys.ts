@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { Id, Instant, Name } from "../kernel/names.ts";
 
-/** What a route may ask of its caller. `public` needs no key; `worker-key` and `worker` are for workers only. */
+/** The permissions that routes require. `public` needs no key; `worker-key` and `worker` are for workers only. */
 export const PERMISSIONS = ["public", "read", "run", "deploy", "admin", "worker-key", "worker"] as const;
 
 /** One permission. */
 export type Permission = (typeof PERMISSIONS)[number];
 
-/** What each role of a person or API key may do inside its workspace. */
+/** The permissions of each role in a workspace. */
 export const ROLES = {
   viewer: ["read"],
   operator: ["read", "run"],
@@ -27,7 +27,7 @@ export const KEY_PREFIXES = { api: "twp_api", worker: "twp_wkr" } as const;
 /** What a key is for. */
 export const KeyKind = z.enum(["api", "worker"]);
 
-/** A key as lists show it: never its secret. */
+/** A key without its secret. */
 export const Key = z.object({
   id: Id,
   kind: KeyKind,
@@ -42,17 +42,17 @@ export const Key = z.object({
 });
 export type Key = z.infer<typeof Key>;
 
-/** What is needed to make a key. */
+/** Creates a key. */
 export const CreateKey = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("api"), name: Name, role: RoleName.default("developer") }),
   z.object({ kind: z.literal("worker"), name: Name, pool: Name.nullable().default(null) }),
 ]);
 export type CreateKey = z.input<typeof CreateKey>;
 
-/** A new key with its secret, which is shown this once. */
+/** A new key with its secret, which is shown only once. */
 export const CreatedKey = z.object({
   key: Key,
-  secret: z.string().describe("The whole key. Kept nowhere; copy it now."),
+  secret: z.string().describe("The whole key. It is not stored; copy it now."),
 });
 export type CreatedKey = z.infer<typeof CreatedKey>;
 
@@ -69,15 +69,17 @@ export type Me = z.infer<typeof Me>;
 export const SignInLink = z.object({ url: z.string(), expiresAt: Instant });
 export type SignInLink = z.infer<typeof SignInLink>;
 
-/** A signed-in browser, as lists show it: never its secret. */
+/** A signed-in browser without its secret. */
 export const BrowserSession = z.object({
   id: z.string().regex(/^[0-9a-f]{32}$/),
-  key: z.object({ id: Id, name: Name }).describe("The key whose link signed it in, and whose rights it has."),
+  key: z
+    .object({ id: Id, name: Name })
+    .describe("The key whose link signed it in, and whose permissions it has."),
   createdAt: Instant,
   expiresAt: Instant,
-  current: z.boolean().describe("Whether it is the one that asks."),
+  current: z.boolean().describe("Whether it is the browser that sends this request."),
 });
 export type BrowserSession = z.infer<typeof BrowserSession>;
 
-/** For so long after it signed in a browser may make what outlives its session, such as a key, milliseconds. */
+/** For this time after its sign-in a browser may create things that outlive its session, such as keys, milliseconds. */
 export const FRESH_SIGN_IN_MS: number = 15 * 60_000;

@@ -20,7 +20,7 @@ export const IDENTITY_ROUTES = {
   createKey: route({
     method: "POST",
     path: "/api/keys",
-    summary: "Makes an API key or a worker key; its secret is shown once.",
+    summary: "Creates an API key or a worker key. Its secret is shown only once.",
     slice: "identity",
     permission: "admin",
     rate: "write",
@@ -33,7 +33,7 @@ export const IDENTITY_ROUTES = {
   listKeys: route({
     method: "GET",
     path: "/api/keys",
-    summary: "Keys of the workspace, newest first, never their secrets.",
+    summary: "Keys of the workspace without their secrets, newest first.",
     slice: "identity",
     permission: "admin",
     rate: "read",
@@ -46,7 +46,7 @@ export const IDENTITY_ROUTES = {
   revokeKey: route({
     method: "DELETE",
     path: "/api/keys/{keyId}",
-    summary: "Revokes a key at once. Repeating it changes nothing.",
+    summary: "Revokes a key. Repeating it changes nothing.",
     slice: "identity",
     permission: "admin",
     rate: "write",
@@ -59,7 +59,7 @@ export const IDENTITY_ROUTES = {
   createSignInLink: route({
     method: "POST",
     path: "/api/sign-in-links",
-    summary: "A link that signs one browser in, once.",
+    summary: "Creates a link that signs one browser in, once.",
     slice: "identity",
     permission: "read",
     rate: "write",
@@ -84,7 +84,7 @@ export const IDENTITY_ROUTES = {
   endSession: route({
     method: "DELETE",
     path: "/api/sessions/{sessionId}",
-    summary: "Signs a browser out at once, its open streams included. Who may list a session may end it.",
+    summary: "Signs a browser out and closes its streams. A caller that may list a session may end it.",
     slice: "identity",
     permission: "read",
     rate: "write",
@@ -97,7 +97,7 @@ export const IDENTITY_ROUTES = {
   signOut: route({
     method: "POST",
     path: "/api/sign-out",
-    summary: "Ends the session of the browser that asks. Does nothing for a key.",
+    summary: "Signs out the browser that sends the request. Does nothing for a key.",
     slice: "identity",
     permission: "read",
     rate: "write",

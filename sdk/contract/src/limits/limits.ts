@@ -2,21 +2,21 @@ import { z } from "zod";
 import { DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
 
 /**
- * What a limit holds for: whoever names it; every run of a deployment, of a pool, or of a queue. A queue's limit is
+ * What a limit applies to: tasks and deployments that name it, or all runs of a deployment, pool or queue. A queue's limit is
  * called `pool/queue`.
  */
 export const LIMIT_KINDS = ["named", "deployment", "pool", "queue"] as const;
 
 /**
- * What becomes of a run whose deployment has no slot left: it waits in line; it is cancelled; or those before it are,
- * the oldest first, until it fits.
+ * What happens to a run if its deployment has no free slot: it waits, it is cancelled, or the oldest runs before it are
+ * cancelled until it fits.
  */
 export const COLLISIONS = ["enqueue", "cancel-new", "cancel-running"] as const;
 
 /** The most slots of one limit. */
 export const SLOTS_MAX = 100_000;
 
-/** The longest after which a token returns, milliseconds: a day. */
+/** The longest time until a token returns, milliseconds: a day. */
 export const RATE_MS_MAX: number = 24 * 3600 * 1000;
 
 /** A limit's name: `warehouse`, or `pool/queue`. */
@@ -33,35 +33,33 @@ const perMs = DurationMs.min(1)
   .max(RATE_MS_MAX)
   .nullable()
   .default(null)
-  .describe(
-    "Null: a slot returns when what holds it ends. Else it is a token, which returns after this long.",
-  );
+  .describe("Null: a slot returns when its holder ends. Else it is a token that returns after this time.");
 
 /** Sets a limit. Repeating it changes nothing. */
 export const SetLimit = z.strictObject({
   kind: z.enum(LIMIT_KINDS).default("named"),
   name: LimitName,
-  slots: slots.describe("How many may be taken at once. 0: nothing goes."),
+  slots: slots.describe("How many can be taken at once. 0 stops everything."),
   perMs,
-  collision: z.enum(COLLISIONS).default("enqueue").describe("Of a deployment's limit alone."),
+  collision: z.enum(COLLISIONS).default("enqueue").describe("Only for a deployment's limit."),
 });
 export type SetLimit = z.input<typeof SetLimit>;
 
-/** Who has slots of a limit. */
+/** A holder of a limit's slots. */
 export const SlotHolder = z.object({
   runId: Id,
   deployment: Name,
   task: z.string().nullable().describe("The path of the task run that holds them. Null: the run itself."),
   slots: z.int(),
-  worker: z.string().nullable().describe("The name of the worker that runs it. Null: none does now."),
+  worker: z.string().nullable().describe("The name of its worker. Null: none at present."),
   forMs: DurationMs,
   usualMs: DurationMs.nullable().describe(
-    "Half of the deployment's latest runs that completed took no longer. Null: none has.",
+    "The median duration of the deployment's latest completed runs. Null: none has completed.",
   ),
 });
 export type SlotHolder = z.infer<typeof SlotHolder>;
 
-/** Who waits in line for a limit. */
+/** A run or task run that waits for a limit's slots. */
 export const SlotWaiter = z.object({
   runId: Id,
   deployment: Name,
@@ -72,7 +70,7 @@ export const SlotWaiter = z.object({
 });
 export type SlotWaiter = z.infer<typeof SlotWaiter>;
 
-/** The most holders, and the most of a line, that one answer shows. */
+/** The most holders and waiters in one answer. */
 export const HOLDERS_SHOWN = 20;
 
 /** A limit as people see it. */
@@ -85,17 +83,17 @@ export const Limit = z.object({
   collision: z.enum(COLLISIONS),
   source: z
     .enum(["code", "person"])
-    .describe("Whether the latest version of a deployment says it, or a person has set it since."),
-  taken: z.int().describe("May exceed `slots` once these were lowered."),
-  waiting: z.int().describe("Runs and task runs that wait for it, counted up to 1000."),
-  holders: z.array(SlotHolder).describe(`Those who have had theirs for longest, at most ${HOLDERS_SHOWN}.`),
-  line: z.array(SlotWaiter).describe(`The first in line, at most ${HOLDERS_SHOWN}.`),
+    .describe("Whether it comes from a deployment's code, or a person has set it."),
+  taken: z.int().describe("Can exceed `slots` after `slots` was lowered."),
+  waiting: z.int().describe("Runs and task runs that wait for it. Counted up to 1000."),
+  holders: z.array(SlotHolder).describe(`The longest holders, at most ${HOLDERS_SHOWN}.`),
+  line: z.array(SlotWaiter).describe(`The start of the wait list, at most ${HOLDERS_SHOWN}.`),
   createdAt: Instant,
   updatedAt: Instant,
 });
 export type Limit = z.infer<typeof Limit>;
 
-/** What lists of limits can be narrowed by. */
+/** Filters of lists of limits. */
 export const LimitQuery = PageQuery.extend({
   kind: z.enum(LIMIT_KINDS).optional(),
   name: LimitName.optional(),
@@ -111,28 +109,28 @@ export type LimitUse = z.output<typeof LimitUse>;
 /** Named limits of one deployment, or of one task, at most. */
 export const LIMIT_USES_MAX = 8;
 
-/** All the named limits that something takes at once, each named once. */
+/** The named limits that something takes together, each once. */
 export const LimitUses = z
   .array(LimitUse)
   .max(LIMIT_USES_MAX)
   .refine((uses) => new Set(uses.map((use) => use.name)).size === uses.length, "name each limit once");
 
-/** How many runs of a deployment may go at once: a default, which people may change. */
+/** How many runs of a deployment may run at once. A default that people may change. */
 export const Concurrency = z.strictObject({
   limit: slots,
   collision: z.enum(COLLISIONS).default("enqueue"),
 });
 
-/** Task runs that one call takes slots for, or gives them back for, at most. */
+/** The most task runs in one call that takes or returns slots. */
 export const SLOT_CALLS_MAX = 64;
 
 /** The longest that a call waits for slots, milliseconds. */
 export const SLOT_WAIT_MS_MAX = 20_000;
 
-/** One try of a task: what it calls itself when it takes slots. */
+/** The key of a task's try when it takes slots. */
 const SlotKey = z.string().min(1).max(1100);
 
-/** Takes slots for tries of tasks, each all that it needs or none. Those asked for again keep their place in line. */
+/** Takes slots for tries of tasks: all that a try needs, or none. A repeated request keeps its position in the wait list. */
 export const TakeSlots = z.object({
   kind: z.literal("take-slots"),
   requests: z
@@ -140,11 +138,11 @@ export const TakeSlots = z.object({
     .min(1)
     .max(SLOT_CALLS_MAX),
   waitMs: DurationMs.max(SLOT_WAIT_MS_MAX).describe(
-    "How long the answer may wait until any of them has its slots.",
+    "How long the answer may wait until one of them has its slots.",
   ),
 });
 
-/** Gives slots back, or leaves their lines. Tokens of a rate return by time alone. */
+/** Returns slots, or leaves the wait list. Tokens of a rate return only by time. */
 export const GiveBack = z.object({
   kind: z.literal("give-back"),
   keys: z.array(SlotKey).min(1).max(SLOT_CALLS_MAX),

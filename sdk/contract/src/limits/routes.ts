@@ -7,8 +7,7 @@ export const LIMITS_ROUTES = {
   setLimit: route({
     method: "POST",
     path: "/api/limits",
-    summary:
-      "Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says.",
+    summary: "Creates or changes a limit. From then on a deployment's code no longer changes it.",
     slice: "limits",
     permission: "deploy",
     rate: "write",
@@ -21,7 +20,7 @@ export const LIMITS_ROUTES = {
   listLimits: route({
     method: "GET",
     path: "/api/limits",
-    summary: "Limits by kind and name, each with who has its slots and who waits in line.",
+    summary: "Lists limits by kind and name, each with its holders and wait list.",
     slice: "limits",
     permission: "read",
     rate: "read",
@@ -34,7 +33,7 @@ export const LIMITS_ROUTES = {
   getLimit: route({
     method: "GET",
     path: "/api/limits/{limitId}",
-    summary: "One limit, with who has its slots and who waits in line.",
+    summary: "One limit with its holders and wait list.",
     slice: "limits",
     permission: "read",
     rate: "read",
@@ -47,7 +46,8 @@ export const LIMITS_ROUTES = {
   deleteLimit: route({
     method: "DELETE",
     path: "/api/limits/{limitId}",
-    summary: "Deletes a limit: what waits for it alone goes at once. Repeating it changes nothing.",
+    summary:
+      "Deletes a limit. Runs that wait for this limit alone start at once. Repeating it changes nothing.",
     slice: "limits",
     permission: "deploy",
     rate: "write",

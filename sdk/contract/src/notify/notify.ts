@@ -3,24 +3,24 @@ import { CauseName } from "../deployments/spec.ts";
 import { DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
 import { RunStateName } from "../runs/runs.ts";
 
-/** What a notifier may be told of. */
+/** The events of notifiers. */
 export const NOTIFIER_EVENTS = ["failure", "late", "recovery"] as const;
 
-/** What it is sent: JSON of our own, signed; or what Slack and those who speak as it does show. */
+/** The format of messages: our own signed JSON, or Slack's, which other programs accept, too. */
 export const NOTIFIER_KINDS = ["webhook", "slack"] as const;
 
-/** Times that a delivery is tried before it is given up. */
+/** The most tries of a delivery. */
 export const DELIVERY_TRIES_MAX = 8;
 
-/** Characters of an address at most. */
+/** The longest URL, characters. */
 const URL_CHARS_MAX = 2_000;
 
-/** How long after it was due a run that has not started counts as late, unless a notifier says otherwise, milliseconds. */
+/** By default a run is late if it has not started this long after its scheduled time, milliseconds. */
 const LATE_AFTER_MS = 5 * 60_000;
 
 const NotifierEvent = z.enum(NOTIFIER_EVENTS);
 
-/** Makes a notifier. */
+/** Creates a notifier. */
 export const CreateNotifier = z.strictObject({
   name: Name,
   kind: z.enum(NOTIFIER_KINDS).default("webhook"),
@@ -31,17 +31,17 @@ export const CreateNotifier = z.strictObject({
     .min(1)
     .default([...NOTIFIER_EVENTS])
     .describe(
-      "`failure`: a run failed or crashed, retries and all. `late`: it has not started in time. `recovery`: the first success of its deployment after that.",
+      "`failure`: a run failed or crashed after all retries. `late`: a run has not started in time. `recovery`: a deployment's first success after a failure.",
     ),
   lateAfterMs: DurationMs.min(1_000)
     .default(LATE_AFTER_MS)
-    .describe("How long after it was due a run that has not started is late."),
+    .describe("A run is late if it has not started this long after its scheduled time."),
 });
 export type CreateNotifier = z.input<typeof CreateNotifier>;
 
-/** What became of one thing that a notifier was to be told. */
+/** The delivery of one message. */
 export const Delivery = z.object({
-  id: Id.describe("Sent with every try as `webhook-id`: a receiver that has seen it drops the second."),
+  id: Id.describe("Sent with every try as `webhook-id`, so that a receiver can drop duplicates."),
   notifier: Name,
   event: z.enum([...NOTIFIER_EVENTS, "test"]),
   runId: Id.nullable().describe("Null: a test."),
@@ -50,16 +50,16 @@ export const Delivery = z.object({
   status: z.int().nullable().describe("The HTTP status of the latest answer. Null: there was none."),
   failure: z.string().nullable().describe("Why the latest try failed."),
   createdAt: Instant,
-  nextAt: Instant.nullable().describe("When it is tried again."),
+  nextAt: Instant.nullable().describe("When the next try is due."),
 });
 export type Delivery = z.infer<typeof Delivery>;
 
-/** A notifier as people see it: never its whole address, which may hold a secret. */
+/** A notifier without its whole URL, which may contain a secret. */
 export const Notifier = z.object({
   id: Id,
   name: Name,
   kind: z.enum(NOTIFIER_KINDS),
-  target: z.string().describe("Its address without path and query."),
+  target: z.string().describe("Its URL without path and query."),
   deployment: Name.nullable(),
   events: z.array(NotifierEvent),
   lateAfterMs: DurationMs,
@@ -69,17 +69,17 @@ export const Notifier = z.object({
 });
 export type Notifier = z.infer<typeof Notifier>;
 
-/** A new notifier with what its deliveries are signed with, which is shown this once. */
+/** A new notifier with its signing secret, which is shown only once. */
 export const CreatedNotifier = z.object({
   notifier: Notifier,
-  secret: z.string().describe("Signs deliveries as Standard Webhooks say. Copy it now."),
+  secret: z.string().describe("Signs deliveries by the Standard Webhooks specification. Copy it now."),
 });
 export type CreatedNotifier = z.infer<typeof CreatedNotifier>;
 
-/** Which deliveries. */
+/** Filters of deliveries. */
 export const DeliveryQuery = PageQuery.extend({ notifier: Name.optional() });
 
-/** What a webhook is sent. Metadata alone: no parameters, messages, values or lines. */
+/** The body of a webhook. Only metadata: no parameters, messages, values or log lines. */
 export const Notice = z.object({
   id: Id,
   event: Delivery.shape.event,

@@ -7,7 +7,7 @@ export const NOTIFY_ROUTES = {
   createNotifier: route({
     method: "POST",
     path: "/api/notifiers",
-    summary: "Makes a notifier: an address that is told of failures, late runs and recoveries.",
+    summary: "Creates a notifier, which sends failures, late runs and recoveries to a URL.",
     slice: "notify",
     permission: "admin",
     rate: "write",
@@ -33,7 +33,7 @@ export const NOTIFY_ROUTES = {
   deleteNotifier: route({
     method: "DELETE",
     path: "/api/notifiers/{name}",
-    summary: "Deletes a notifier and what it was still to be told. Repeating it changes nothing.",
+    summary: "Deletes a notifier and its pending deliveries. Repeating it changes nothing.",
     slice: "notify",
     permission: "admin",
     rate: "write",
@@ -46,7 +46,7 @@ export const NOTIFY_ROUTES = {
   testNotifier: route({
     method: "POST",
     path: "/api/notifiers/{name}/test",
-    summary: "Sends a test at once, and answers what became of it.",
+    summary: "Sends a test and returns its delivery.",
     slice: "notify",
     permission: "admin",
     rate: "write",
@@ -59,7 +59,7 @@ export const NOTIFY_ROUTES = {
   listDeliveries: route({
     method: "GET",
     path: "/api/deliveries",
-    summary: "What notifiers were told, newest first, and what became of it.",
+    summary: "Deliveries and their results, newest first.",
     slice: "notify",
     permission: "read",
     rate: "read",

@@ -17,15 +17,15 @@ export const Pool = z.object({
   ready: z.int().describe("Attempts that wait for a worker."),
   running: z.int().describe("Attempts claimed, running or cancelling."),
   workersOnline: z.int(),
-  workersPaused: z.int().describe("Of those online, how many take nothing for a while: starts failed there."),
+  workersPaused: z.int().describe("Online workers that are paused because starts failed there."),
 });
 export type Pool = z.infer<typeof Pool>;
 
-/** What is needed to make a pool. Repeating it with the same settings answers the same pool. */
+/** Creates a pool. Repeating it with the same settings returns the same pool. */
 export const CreatePool = z.object({ name: Name, type: PoolType.default("process") });
 export type CreatePool = z.input<typeof CreatePool>;
 
-/** A part of a pool's line. What waits in a queue of higher priority goes first, whatever its own priority. */
+/** A queue of a pool. Runs in a queue of higher priority start first, whatever the runs' own priority. */
 export const Queue = z.object({
   name: Name,
   pool: Name,
@@ -36,10 +36,10 @@ export const Queue = z.object({
 });
 export type Queue = z.infer<typeof Queue>;
 
-/** Makes a queue, or gives the one of this name another priority, for what waits in it already too. */
+/** Creates a queue or changes its priority, for runs that already wait in it, too. */
 export const SetQueue = z.strictObject({
   queue: Name,
-  priority: z.int().min(-100).max(100).default(0).describe("Runs in no queue wait as in one of priority 0."),
+  priority: z.int().min(-100).max(100).default(0).describe("Runs without a queue have the priority 0."),
 });
 export type SetQueue = z.input<typeof SetQueue>;
 
@@ -49,31 +49,29 @@ export const QueueParams = z.object({ name: Name, queue: Name });
 /** Queues of one pool at most. */
 export const QUEUES_MAX = 64;
 
-/** What tells a store that a worker reaches apart from any other, and says nothing else of it. */
+/** Identifies a store that a worker uses, and reveals nothing else. */
 export const StoreMark = z.object({
-  id: Id.describe("Random, written into the store by the first worker that reached it."),
+  id: Id.describe("A random id that the first worker wrote into the store."),
   place: z
     .string()
     .regex(/^[0-9a-f]{16}$/)
     .describe(
-      "A hash of that id and the store's root: two workers with one id and two of these reach it at two places.",
+      "A hash of that id and the store's root. Workers with the same id and different hashes use different paths.",
     ),
 });
 export type StoreMark = z.infer<typeof StoreMark>;
 
-/** The most attempts of a worker that one answer names. */
+/** The most attempts of a worker in one answer. */
 export const HOLDS_SHOWN = 20;
 
-/** An attempt that a worker holds: what one of its places is taken by. */
+/** An attempt that takes one of a worker's slots. */
 export const WorkerHold = z.object({
   runId: Id,
   deployment: Name,
-  attempt: z.int().describe("Which attempt of the run."),
-  needs: AmountsByName.describe("What it needs of what the worker has."),
+  attempt: z.int().describe("The ordinal of the attempt."),
+  needs: AmountsByName.describe("The compute that it needs."),
   since: Instant.describe("When the worker claimed it."),
-  leaseUntil: Instant.nullable().describe(
-    "Until when the worker has it without renewing its lease. Null: it has none yet.",
-  ),
+  leaseUntil: Instant.nullable().describe("When its lease ends without renewal. Null: it has no lease yet."),
   usualMs: DurationMs.nullable().describe(
     "Half of the deployment's latest runs that completed took no longer. Null: none has.",
   ),
@@ -87,17 +85,19 @@ export const Worker = z.object({
   pool: Name,
   version: z.string(),
   capacity: z.int(),
-  held: z.int().describe("Attempts it holds."),
-  holds: z.array(WorkerHold).describe(`The attempts that it has held for longest, at most ${HOLDS_SHOWN}.`),
-  amounts: AmountsByName.describe("What it has for runs that need some. Empty: it has declared nothing."),
-  taken: AmountsByName.describe("What the attempts that it holds need of that."),
+  held: z.int().describe("The number of its attempts."),
+  holds: z.array(WorkerHold).describe(`Its oldest attempts, at most ${HOLDS_SHOWN}.`),
+  amounts: AmountsByName.describe("Its compute. Empty: it has declared none."),
+  taken: AmountsByName.describe("The compute that its attempts need."),
   online: z.boolean(),
   draining: z.boolean(),
   paused: z
     .object({ until: Instant, reason: z.string() })
     .nullable()
-    .describe("Takes nothing until then, because attempts failed before their code ran; the last reason."),
-  stores: z.record(Name, StoreMark).describe("The stores that it reaches, by name, as it last told."),
+    .describe(
+      "It takes no work until then, because attempts failed before their code ran. With the last reason.",
+    ),
+  stores: z.record(Name, StoreMark).describe("The stores that it uses, by name."),
   firstSeenAt: Instant,
   lastSeenAt: Instant,
 });

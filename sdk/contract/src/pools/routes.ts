@@ -7,7 +7,7 @@ export const POOLS_ROUTES = {
   createPool: route({
     method: "POST",
     path: "/api/pools",
-    summary: "Makes a work pool. Repeating it with the same settings answers the same pool.",
+    summary: "Creates a work pool. Repeating it with the same settings returns the same pool.",
     slice: "pools",
     permission: "deploy",
     rate: "write",
@@ -46,7 +46,7 @@ export const POOLS_ROUTES = {
   setQueue: route({
     method: "POST",
     path: "/api/pools/{name}/queues",
-    summary: "Makes a queue of a pool, or gives the one of this name another priority.",
+    summary: "Creates a queue of a pool or changes its priority.",
     slice: "pools",
     permission: "deploy",
     rate: "write",
@@ -60,7 +60,7 @@ export const POOLS_ROUTES = {
   listQueues: route({
     method: "GET",
     path: "/api/pools/{name}/queues",
-    summary: "Queues of a pool, the highest priority first.",
+    summary: "Queues of a pool, highest priority first.",
     slice: "pools",
     permission: "read",
     rate: "read",
@@ -73,7 +73,8 @@ export const POOLS_ROUTES = {
   deleteQueue: route({
     method: "DELETE",
     path: "/api/pools/{name}/queues/{queue}",
-    summary: "Deletes a queue. What waits in it keeps its place. Repeating it changes nothing.",
+    summary:
+      "Deletes a queue. Its waiting runs keep their position in the pool. Repeating it changes nothing.",
     slice: "pools",
     permission: "deploy",
     rate: "write",
@@ -86,7 +87,7 @@ export const POOLS_ROUTES = {
   listWorkers: route({
     method: "GET",
     path: "/api/pools/{name}/workers",
-    summary: "Workers of a pool, last seen first.",
+    summary: "Workers of a pool, the last seen first.",
     slice: "pools",
     permission: "read",
     rate: "read",

@@ -3,7 +3,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { Id, Name } from "../kernel/names.ts";
 import { CreateRun } from "./runs.ts";
 
-/** Asks for many executions of one deployment's latest version. */
+/** Creates many runs of one deployment's latest version. */
 export const CreateRuns = z.strictObject({
   deployment: Name,
   queue: CreateRun.shape.queue,
@@ -23,12 +23,12 @@ export const CreateRuns = z.strictObject({
 });
 export type CreateRuns = z.input<typeof CreateRuns>;
 
-/** What became of one request among many. */
+/** The result of one request of a batch. */
 export const CreatedRun = z.object({
   id: Id,
   outcome: z
     .enum(["created", "known", "refused"])
-    .describe("`known`: the very same request was made before, and its run is there."),
+    .describe("`known`: the same request was made before, and its run exists."),
   problem: z
     .object({
       code: z.enum(["invalid-parameters", "payload-too-large", "run-id-conflict"]),
@@ -36,10 +36,10 @@ export const CreatedRun = z.object({
       faults: z.array(z.object({ path: z.string(), message: z.string(), suggestion: z.string().optional() })),
     })
     .nullable()
-    .describe("Why it was refused; null unless it was."),
+    .describe("Why it was refused, or null."),
 });
 export type CreatedRun = z.infer<typeof CreatedRun>;
 
-/** What became of many requests, in their order. */
+/** The results of a batch, in order. */
 export const CreatedRuns = z.object({ items: z.array(CreatedRun) });
 export type CreatedRuns = z.infer<typeof CreatedRuns>;

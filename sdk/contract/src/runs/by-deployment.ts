@@ -5,18 +5,18 @@ import { RunSummary } from "./runs.ts";
 const NAMES_MAX = 200;
 const EACH_MAX = 20;
 
-/** Whose latest runs are asked for, and how many of each. */
+/** The deployments, and how many latest runs of each. */
 export const LatestRunsQuery = z.object({
   deployments: z
     .string()
     .max(NAMES_MAX * 64)
     .transform((text) => text.split(","))
     .pipe(z.array(Name).max(NAMES_MAX))
-    .describe(`Names with commas between them, at most ${NAMES_MAX}.`),
+    .describe(`Names separated by commas, at most ${NAMES_MAX}.`),
   each: z.coerce.number().int().min(1).max(EACH_MAX).default(10),
 });
 
-/** The latest runs of deployments, newest first, by the deployments' names. One that has not run is missing. */
+/** The latest runs of each deployment, newest first. A deployment without runs is missing. */
 export const LatestRuns = z.object({
   items: z.array(
     z.object({
@@ -24,7 +24,7 @@ export const LatestRuns = z.object({
       usualMs: z
         .number()
         .nullable()
-        .describe("How long its latest runs that completed took, as a median. Null: none has completed."),
+        .describe("The median duration of its latest completed runs. Null: no run has completed."),
       runs: z.array(
         RunSummary.pick({ id: true, state: true, createdAt: true, startedAt: true, endedAt: true }),
       ),
@@ -33,20 +33,20 @@ export const LatestRuns = z.object({
 });
 export type LatestRuns = z.infer<typeof LatestRuns>;
 
-/** A run by which a worker has shown what it makes of a version. */
+/** A run that shows whether a worker accepts a version. */
 const VersionRun = z.object({
   runId: Id,
-  worker: z.string().nullable().describe("Its name. Null: not known any more."),
+  worker: z.string().nullable().describe("The worker's name. Null: not known any more."),
   at: Instant,
 });
 
-/** What workers have made of a version's signature. They alone check it, each against its own keys. */
+/** Whether workers accepted a version's signature. Only workers check it, each with its own keys. */
 export const VersionTrust = z.object({
   started: VersionRun.nullable().describe(
     "The first run of it that a worker has started: one that requires signatures has verified it then. Null: none among the runs since it was registered that were looked at.",
   ),
   refused: VersionRun.extend({ reason: z.string() })
     .nullable()
-    .describe("The latest of those that a worker has refused. Null: none."),
+    .describe("The latest run that a worker refused. Null: none."),
 });
 export type VersionTrust = z.infer<typeof VersionTrust>;

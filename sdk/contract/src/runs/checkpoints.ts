@@ -2,26 +2,26 @@ import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonValue } from "../kernel/names.ts";
 import { InputHash, Ref, RunError } from "./runs.ts";
 
-/** What an earlier attempt has left under a path, so that a later one goes on from it. Never the value itself. */
+/** What an earlier attempt left under a path for later attempts. Never the value itself. */
 export const Checkpoint = z.object({
   path: z.string(),
   kind: z
     .enum(["task", "kept"])
     .describe(
-      "How a call of a task ended; or a value that was kept beside them, which without a ref is the instant `at`.",
+      "The end of a task call, or a value that the flow kept. A kept value without a ref is the time `at`.",
     ),
-  own: z.boolean().describe("Of this run. Else of the one that it is a rerun of."),
+  own: z.boolean().describe("True: of this run. False: of the run that it is a rerun of."),
   at: Instant,
   codeVersion: CodeVersion.nullable(),
   inputHash: InputHash.nullable(),
   result: Ref.nullable(),
   error: RunError.optional().describe(
-    "Of a task's call that failed and is not called again: what it threw. A task's call with neither an error nor a result is called again, whatever was left under its path before.",
+    "The error of a failed task call that is not called again. A task call with neither an error nor a result is called again.",
   ),
 });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
-/** A wait of this run that is over for good: what a call for it would be answered. */
+/** A wait of this run that has ended, with its answer. */
 export const OverWait = z.object({
   waitId: Id,
   state: z.enum(["satisfied", "expired"]),
@@ -36,9 +36,7 @@ export const CheckpointPage = z.object({
   waits: z
     .array(OverWait)
     .optional()
-    .describe(
-      "Waits of this run that are over, so that nobody need ask for each of them. Not all: ask for the rest.",
-    ),
+    .describe("Waits of this run that have ended. Not all: ask for the others."),
   next: z.string().nullable(),
 });
 export type CheckpointPage = z.infer<typeof CheckpointPage>;
@@ -49,5 +47,5 @@ export const CheckpointCursor = z.string().max(512).nullable();
 /** The most checkpoints of one page, and the most waits. */
 export const checkpointsMax = 2_000;
 
-/** The longest answer that is told beside checkpoints, characters of JSON: a flow asks for longer ones by themselves. */
+/** The longest answer that is listed with checkpoints, characters of JSON. A flow asks for longer ones separately. */
 export const overWaitChars = 2_000;

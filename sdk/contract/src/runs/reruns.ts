@@ -1,38 +1,41 @@
 import { z } from "zod";
 import { Id, JsonObject, Name } from "../kernel/names.ts";
 
-/** Asks for a new run of what a run that has ended was asked for. */
+/** Reruns a run that has ended. */
 export const RerunRun = z.strictObject({
-  id: Id.describe("A UUIDv7 of the new run, chosen by the caller: repeating the request is the same run."),
+  id: Id.describe(
+    "The new run's id, a UUIDv7 that the caller chooses. A repeated request creates no second run.",
+  ),
   fromFailure: z
     .boolean()
     .default(false)
-    .describe("Takes over what was completed and still holds; else everything runs again."),
-  sameVersion: z.boolean().default(false).describe("Runs the version that ran then; else the latest."),
-  parameters: JsonObject.optional().describe("Instead of those of the run that is run again."),
+    .describe("True: reuses completed tasks that are still valid. False: runs everything again."),
+  sameVersion: z
+    .boolean()
+    .default(false)
+    .describe("True: uses the version of the earlier run. False: uses the latest version."),
+  parameters: JsonObject.optional().describe("Replace the parameters of the earlier run."),
 });
 export type RerunRun = z.input<typeof RerunRun>;
 
 const Flag = z.enum(["true", "false"]).default("false");
 
-/** What a plan is for. */
+/** The kind of rerun to plan. */
 export const RerunPlanQuery = z.object({ fromFailure: Flag, sameVersion: Flag });
 
 /** The most tasks that a plan lists. */
 export const planTasksMax = 1_000;
 
-/** What a rerun would take over and what it would run, as far as that is known before it runs. */
+/** What a rerun would reuse and what it would run, as far as that is known in advance. */
 export const RerunPlan = z.object({
   deployment: Name,
   versionBefore: z.int(),
   version: z.int(),
-  reuse: z
-    .int()
-    .describe("Task calls whose results, or errors that the flow dealt with, would be taken over."),
-  run: z.int().describe("Task calls that would run: those here, and whatever takes another input from them."),
+  reuse: z.int().describe("Task calls whose results, or handled errors, would be reused."),
+  run: z.int().describe("Task calls that would run. Calls whose input changes because of them run, too."),
   reasons: z
     .array(z.object({ reason: z.string(), tasks: z.int() }))
-    .describe("Why calls would run, the commonest first."),
+    .describe("Why calls would run, the most frequent reason first."),
   tasks: z
     .array(
       z.object({
@@ -43,11 +46,11 @@ export const RerunPlan = z.object({
         failed: z
           .literal(true)
           .optional()
-          .describe("Of a reused call: it failed, the flow dealt with that, and its error is thrown again."),
+          .describe(
+            "Of a reused call: it failed, the flow handled its error, and the error is thrown again.",
+          ),
       }),
     )
-    .describe(
-      `In order of appearance, the first ${planTasksMax}. All of them, \`reuse\` and \`run\` together, may be more.`,
-    ),
+    .describe(`In order of appearance, the first ${planTasksMax}. \`reuse\` and \`run\` count all.`),
 });
 export type RerunPlan = z.infer<typeof RerunPlan>;

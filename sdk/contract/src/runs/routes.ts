@@ -25,7 +25,7 @@ export const RUNS_ROUTES = {
   createRun: route({
     method: "POST",
     path: "/api/runs",
-    summary: "Asks for a run. The caller chooses its id, so that repeating the request is the same run.",
+    summary: "Creates a run. The caller chooses its id, so that a repeated request creates no second run.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -39,7 +39,7 @@ export const RUNS_ROUTES = {
     method: "POST",
     path: "/api/runs/batch",
     summary:
-      "Asks for many runs of one deployment. Each is answered by itself: a refusal of one does not hinder the others.",
+      "Creates many runs of one deployment. Each has its own result: a refused run does not affect the others.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -53,7 +53,7 @@ export const RUNS_ROUTES = {
   listRuns: route({
     method: "GET",
     path: "/api/runs",
-    summary: "Runs without their parameters, newest first unless asked for otherwise.",
+    summary: "Lists runs without their parameters, newest first by default.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -66,7 +66,7 @@ export const RUNS_ROUTES = {
   listDurations: route({
     method: "GET",
     path: "/api/durations",
-    summary: "How long the newest of the runs that filters find took: at most 2,000 of them.",
+    summary: "The durations of the newest runs that match filters, at most 2,000.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -92,7 +92,7 @@ export const RUNS_ROUTES = {
   getVersionTrust: route({
     method: "GET",
     path: "/api/deployments/{name}/versions/{version}/trust",
-    summary: "Which worker was the first to start a version, and which has refused it.",
+    summary: "Which worker first started a version, and which refused it.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -105,7 +105,7 @@ export const RUNS_ROUTES = {
   getOverview: route({
     method: "GET",
     path: "/api/overview",
-    summary: "How the workspace stands: runs that have not ended, and what became of the last hours' runs.",
+    summary: "The state of the workspace: runs that have not ended, and the outcomes of recent runs.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -131,7 +131,7 @@ export const RUNS_ROUTES = {
   getRunWhy: route({
     method: "GET",
     path: "/api/runs/{runId}/why",
-    summary: "Why a run does not go on, and what would unblock it.",
+    summary: "Why a run does not continue, and what would unblock it.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -144,7 +144,7 @@ export const RUNS_ROUTES = {
   cancelRun: route({
     method: "POST",
     path: "/api/runs/{runId}/cancel",
-    summary: "Asks that a run end. Repeating it changes nothing.",
+    summary: "Cancels a run. Repeating it changes nothing.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -158,7 +158,8 @@ export const RUNS_ROUTES = {
   rerunRun: route({
     method: "POST",
     path: "/api/runs/{runId}/rerun",
-    summary: "Runs again what a run that has ended was asked for: all of it, or what it did not complete.",
+    summary:
+      "Starts a new run with the parameters of a run that has ended: from the start, or from its failure.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -180,7 +181,7 @@ export const RUNS_ROUTES = {
   planRerun: route({
     method: "GET",
     path: "/api/runs/{runId}/rerun-plan",
-    summary: "What a rerun would take over and what it would run, and why.",
+    summary: "What a rerun would reuse and what it would run, and why.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -194,7 +195,7 @@ export const RUNS_ROUTES = {
   cancelRuns: route({
     method: "POST",
     path: "/api/runs/cancel",
-    summary: "Asks that several runs end. Each is answered by itself. Repeating it changes nothing.",
+    summary: "Cancels several runs. Each has its own result. Repeating it changes nothing.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -207,7 +208,7 @@ export const RUNS_ROUTES = {
   planReruns: route({
     method: "POST",
     path: "/api/runs/rerun-plan",
-    summary: "What rerunning several runs would take over and run. Nothing is changed.",
+    summary: "What reruns of several runs would reuse and run. Changes nothing.",
     slice: "runs",
     permission: "read",
     rate: "write",
@@ -220,8 +221,7 @@ export const RUNS_ROUTES = {
   rerunRuns: route({
     method: "POST",
     path: "/api/runs/rerun",
-    summary:
-      "Runs several runs again. Each is answered by itself: a refusal of one does not hinder the others.",
+    summary: "Reruns several runs. Each has its own result: a refused rerun does not affect the others.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -235,7 +235,7 @@ export const RUNS_ROUTES = {
     method: "POST",
     path: "/api/runs/delete-checkpoints",
     summary:
-      "Deletes the refs of what several runs that have ended left in the store: results of tasks and of the flow, and kept values. The values themselves lie on your side. Repeating it changes nothing.",
+      "Deletes the refs of several runs that have ended: results of tasks and of the flow, and kept values. The values themselves are in your store. Repeating it changes nothing.",
     slice: "runs",
     permission: "run",
     rate: "run",

@@ -22,11 +22,11 @@ export const RunStateName = z.enum(RUN_STATES);
 
 const due = {
   schedule: Name,
-  dueAt: Instant.describe("The instant of the schedule that the run is for."),
-  intervalStart: Instant.describe("The instant before: the data interval is from there up to `dueAt`."),
+  dueAt: Instant.describe("The scheduled time of the run."),
+  intervalStart: Instant.describe("The previous scheduled time. The data interval is from here to `dueAt`."),
 };
 
-/** A value in the customer's store. Only this crosses the wire, never the value. */
+/** A reference to a value in the customer's store. The value itself never crosses the wire. */
 export const Ref = z.object({
   uri: z.string().max(2048),
   codec: z
@@ -43,11 +43,11 @@ export type Ref = z.infer<typeof Ref>;
 export const RemoteTask = z.object({
   name: z.string().min(1).max(200),
   input: Ref.describe("Its arguments, in the customer's store."),
-  retries: z.int().min(0).max(1_000).describe("Attempts that may be spent on lost and killed processes."),
+  retries: z.int().min(0).max(1_000).describe("Further attempts after lost and killed processes."),
 });
 export type RemoteTask = z.infer<typeof RemoteTask>;
 
-/** Why a run exists. Unsigned: it says who asked, it grants nothing. */
+/** Why a run exists. It is not signed and grants nothing. */
 export const Trigger = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("person"),
@@ -57,40 +57,40 @@ export const Trigger = z.discriminatedUnion("kind", [
     kind: z.literal("run"),
     runId: Id,
     path: z.string().max(1024),
-    task: RemoteTask.optional().describe("The run is one task of the run that started it, in another pool."),
+    task: RemoteTask.optional().describe("The run is a remote task of the run that started it."),
   }),
   z.object({ kind: z.literal("schedule"), ...due }),
   z.object({ kind: z.literal("backfill"), backfillId: Id, ...due }),
   z.object({
     kind: z.literal("rerun"),
-    name: z.string().max(128).describe("Who asked for it."),
-    runId: Id.describe("The run that is run again."),
-    fromFailure: z.boolean().describe("It may take over what that run has completed."),
-    origin: Id.describe("The first of a chain of runs that took over from one another; else the run itself."),
+    name: z.string().max(128).describe("Who started it."),
+    runId: Id.describe("The earlier run."),
+    fromFailure: z.boolean().describe("It may reuse what that run completed."),
+    origin: Id.describe("The first run of a chain of reruns that reuse results; else the run itself."),
   }),
 ]);
 export type Trigger = z.infer<typeof Trigger>;
 
-/** Triggers of runs that stand for an instant of a schedule. */
+/** Triggers of runs for a scheduled time. */
 export type DueTrigger = Extract<Trigger, { dueAt: string }>;
 
-/** Whether a run stands for an instant of a schedule. */
+/** Whether a run is for a scheduled time. */
 export function isDue(trigger: Trigger): trigger is DueTrigger {
   return trigger.kind === "schedule" || trigger.kind === "backfill";
 }
 
-/** The task of another run that a run stands for; null if it is a whole flow. */
+/** The remote task that a run runs. Null if it runs a whole flow. */
 export function remoteTaskOf(trigger: Trigger): RemoteTask | null {
   return trigger.kind === "run" ? (trigger.task ?? null) : null;
 }
 
-/** What a worker must have free to be given a run: the whole flow, or one task of it. */
+/** The compute of a run: of the whole flow, or of its remote task. */
 export function computeOf(spec: Spec, trigger: Trigger): Compute {
   const task = remoteTaskOf(trigger);
   return task === null ? spec.compute : (remoteTaskIn(spec, task.name)?.compute ?? spec.compute);
 }
 
-/** Who or what asked for a run, in a few words. */
+/** A short text of who or what started a run. */
 export function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case "person":
@@ -108,33 +108,35 @@ export function triggerText(trigger: Trigger): string {
   }
 }
 
-/** How long a run may wait for its start. */
+/** The longest wait for a run's start. */
 const ExpireAfterMs = DurationMs.min(1_000);
 
-/** Asks for one execution of a deployment's latest version. */
+/** Creates a run of a deployment's latest version. */
 export const CreateRun = z.strictObject({
-  id: Id.describe("A UUIDv7 chosen by the caller: repeating the request is the same run."),
+  id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second run."),
   deployment: Name,
   parameters: JsonObject.default({}),
   idempotencyKey: z.string().min(1).max(200).optional(),
-  scheduledAt: Instant.optional().describe("Not before this instant. Omitted: now."),
+  scheduledAt: Instant.optional().describe("The run starts at or after this time. Omitted: now."),
   priority: z
     .int()
     .min(-100)
     .max(100)
     .optional()
-    .describe("Higher goes first within its queue. Omitted: what its deployment says, else 0."),
+    .describe(
+      "The highest priority starts first within the queue. Omitted: the deployment's default, else 0.",
+    ),
   queue: Name.optional().describe(
-    "A queue of the deployment's pool. Omitted: what the deployment says, else none.",
+    "A queue of the deployment's pool. Omitted: the deployment's default, else none.",
   ),
   tags: Tags.default([]),
   expireAfterMs: ExpireAfterMs.optional().describe(
-    "It fails with cause `expired` if no worker has started it so long after it was due. Omitted: what its deployment says.",
+    "It fails with cause `expired` if no worker starts it within this time of its scheduled time. Omitted: the deployment's default.",
   ),
 });
 export type CreateRun = z.input<typeof CreateRun>;
 
-/** What went wrong, as the flow or the worker told it. Redacted by the worker. */
+/** An error from the flow or the worker, redacted by the worker. */
 export const RunError = z.object({
   name: z.string().max(200).default("Error"),
   message: z.string().max(LIMITS.messageChars),
@@ -142,13 +144,13 @@ export const RunError = z.object({
 });
 export type RunError = z.infer<typeof RunError>;
 
-/** What a flow calls one of its runs: made on the worker, of the parameters. */
+/** A run's name, which the flow computes on the worker from the parameters. */
 export const RunName = z.string().min(1).max(200);
 
-/** A run as lists show it. Lists never hold parameters. */
+/** A run in lists. Lists never contain parameters. */
 export const RunSummary = z.object({
   id: Id,
-  name: z.string().nullable().describe("What the flow calls the run, told when it begins. Null: nothing."),
+  name: z.string().nullable().describe("The name that the flow gives the run when it starts. Null: none."),
   deployment: Name,
   version: z.int(),
   pool: Name,
@@ -167,7 +169,7 @@ export const RunSummary = z.object({
 });
 export type RunSummary = z.infer<typeof RunSummary>;
 
-/** Records that came under a fence of the past: counted here, never applied. */
+/** Records that arrived with an outdated fence. They are counted here and never applied. */
 export const LateReport = z.object({
   workerId: Id,
   epoch: z.int().describe("The claim under which they were written."),
@@ -187,12 +189,12 @@ export const Attempt = z.object({
   cause: CauseName.nullable(),
   epoch: z.int(),
   worker: z.object({ id: Id, name: z.string() }).nullable(),
-  releases: z.int().describe("How often a worker gave it back before starting."),
+  releases: z.int().describe("How often a worker gave it back before it started."),
   releaseReason: z.string().nullable(),
   exitCode: z.int().nullable(),
   lateReports: z
     .array(LateReport)
-    .describe("What a worker still reported after the attempt was lost or given to another claim."),
+    .describe("Reports of a worker after the attempt was lost or claimed again."),
   createdAt: Instant,
   claimedAt: Instant.nullable(),
   startedAt: Instant.nullable(),
@@ -200,7 +202,7 @@ export const Attempt = z.object({
 });
 export type Attempt = z.infer<typeof Attempt>;
 
-/** A run with all that one screen needs, save task runs, logs and artifacts. */
+/** A run with all its data except task runs, logs and artifacts. */
 export const Run = RunSummary.extend({
   parameters: JsonObject,
   error: RunError.nullable(),
@@ -208,42 +210,40 @@ export const Run = RunSummary.extend({
   cancelRequestedAt: Instant.nullable(),
   cancelReason: z.string().nullable(),
   endsBy: Instant.nullable().describe(
-    "When it fails if it has not ended, by the limit of the run as a whole. Null: it has none, has not started, or is over.",
+    "When the run's total time limit ends. Null: it has none, has not started, or has ended.",
   ),
   checkpointsDeletedAt: Instant.nullable().describe(
-    "When the refs of what its tasks have left were deleted: a rerun runs all of them again.",
+    "When the refs of its results were deleted. A rerun runs all tasks again.",
   ),
-  needs: AmountsByName.describe(
-    "What it needs of its worker, by the spec of its version. Empty: nothing but a place.",
-  ),
-  why: z.string().nullable().describe("For a run that waits: what it waits for, and what would unblock it."),
+  needs: AmountsByName.describe("The compute that it needs, from its version's spec. Empty: only a slot."),
+  why: z.string().nullable().describe("For a waiting run: what it waits for, and what would unblock it."),
   attemptList: z.array(Attempt),
   troubles: Troubles,
 });
 export type Run = z.infer<typeof Run>;
 
-/** Where a task call stands in its run: its parents' paths and its own identity. */
+/** The path of a task call: its parents' paths and its own identity. */
 export const TaskPath = z.string().min(1).max(1024);
 
-/** The task calls whose errors an attempt failed by: what it threw, its causes, and the parts of aggregated errors. */
+/** The task calls whose errors made an attempt fail: its error, that error's causes, and the parts of aggregated errors. */
 export const FailedBy = z
   .array(z.string().min(1).max(1025))
   .max(LIMITS.failedBy)
   .describe(
-    "Paths of the task calls whose errors the attempt failed by: a later attempt calls them again, and throws the errors of all other failed calls again. An entry that ends with `/` stands for all failed calls directly below that path. Missing: all failed calls of the attempt are called again.",
+    "Paths of the task calls whose errors made the attempt fail. A later attempt calls these again. It throws the errors of all other failed calls again. An entry that ends with `/` means all failed calls directly below that path. Missing: all failed calls of the attempt are called again.",
   );
 
-/** A hash of a task call's arguments: it tells inputs apart, and cannot be turned back into one. */
+/** A hash of a task call's arguments. It cannot be reversed. */
 export const InputHash = z.string().regex(/^[0-9a-f]{16}$/);
 
-/** What is told of a task call when it moves, the same by a flow to its worker and by the worker onwards. */
+/** A report of a task call's move, from a flow to its worker and from the worker to the control plane. */
 export const TaskMove = z.object({
-  at: Instant.describe("The clock of whoever tells it; shown, never used to decide."),
+  at: Instant.describe("The reporter's clock. It is shown, but decides nothing."),
   path: TaskPath,
   name: z.string().min(1).max(200),
   move: z
     .enum(["queue", "begin", "retry", "complete", "fail", "cancel", "reuse"])
-    .describe("`reuse` completes a call that has not begun with a result of an earlier one."),
+    .describe("`reuse` completes a pending call with an earlier result."),
   tries: z.int().min(0),
   codeVersion: CodeVersion.optional(),
   inputHash: InputHash.optional(),
@@ -251,12 +251,12 @@ export const TaskMove = z.object({
 });
 
 /**
- * A value that a flow keeps beside the results of its tasks, so that a later attempt goes on from it: what `ctx.keep` was
- * given, as a ref; or, without one, the instant `at` itself. A later one under the same path takes its place.
+ * A value that a flow keeps for later attempts besides the results of its tasks: the value of `ctx.keep` as a ref, or, without
+ * a ref, the time `at`. A later one under the same path replaces it.
  */
 export const Kept = z.object({
   at: Instant,
-  path: TaskPath.describe("The path of the task call it was kept in, and its own name."),
+  path: TaskPath.describe("The path of its task call, and its own name."),
   result: Ref.optional(),
 });
 
@@ -264,11 +264,11 @@ export const Kept = z.object({
 export const TaskTry = z.object({
   startedAt: Instant,
   endedAt: Instant.nullable(),
-  error: z.string().nullable().describe("The message it failed with; null of one that did not."),
+  error: z.string().nullable().describe("The error message, or null if it did not fail."),
 });
 export type TaskTry = z.infer<typeof TaskTry>;
 
-/** The most tries of a task call that are told one by one: the latest. */
+/** The most tries of a task call that are listed, the latest. */
 export const tryListMax = 20;
 
 /** One task call in a run. */
@@ -280,13 +280,9 @@ export const TaskRun = z.object({
   tries: z.int(),
   tryList: z
     .array(TaskTry)
-    .describe(`Its tries one by one, oldest first, once it was tried twice: the latest ${tryListMax}.`),
+    .describe(`Its tries, oldest first, if there were at least two. At most the latest ${tryListMax}.`),
   order: z.int().describe("Order of first appearance within the attempt."),
-  reused: z
-    .boolean()
-    .describe(
-      "Took how an earlier call ended instead of running: its result, or, of one that failed, its error.",
-    ),
+  reused: z.boolean().describe("It did not run, but reused an earlier call's result or error."),
   codeVersion: CodeVersion.nullable(),
   inputHash: InputHash.nullable(),
   error: RunError.nullable(),
@@ -295,7 +291,7 @@ export const TaskRun = z.object({
     .nullable()
     .optional()
     .describe(
-      "Of a call that failed: whether its attempt failed by its error. Later attempts then call it again; else they throw its error again. Null: nobody has said so.",
+      "Of a failed call: whether its error made the attempt fail. If so, later attempts call it again; else they throw its error again. Null: not known.",
     ),
   result: Ref.nullable(),
   createdAt: Instant,
@@ -304,13 +300,13 @@ export const TaskRun = z.object({
 });
 export type TaskRun = z.infer<typeof TaskRun>;
 
-/** A call that may have failed, as it is known by. */
+/** The fields that decide whether a failure stands. */
 type FailedCall = Pick<TaskRun, "state" | "codeVersion" | "fatal">;
 
 /**
- * Whether later attempts throw the error of a failed call again. An attempt that was suspended or has completed has failed by
- * none of its calls. Nothing is noted of those of a completed attempt, nor by an earlier release of those of a suspended one.
- * @param attempt The state of the call's attempt. Missing: not known.
+ * Whether later attempts throw the error of a failed call again. No failed call made a suspended or completed attempt fail.
+ * Completed attempts, and suspended ones of an earlier release, have no record of it.
+ * @param attempt The state of the call's attempt. Undefined: not known.
  */
 export function failureStands(call: FailedCall, attempt: AttemptState | undefined): boolean {
   if (call.state !== "failed" || call.codeVersion === null) return false;
@@ -318,10 +314,10 @@ export function failureStands(call: FailedCall, attempt: AttemptState | undefine
   return attempt === "suspended" || attempt === "completed";
 }
 
-/** What becomes of a run that a flow has started, if that flow's run ends first. Missing: it goes on. */
+/** What happens to a child run if its parent ends first. Missing: it continues. */
 export const OnParentEnd = z.enum(["cancel", "abandon"]).optional();
 
-/** Asks for a task in another pool: a run of the same version that runs this task alone. */
+/** Starts a remote task: a run of the same version that runs only this task. */
 export const StartTask = z.object({
   kind: z.literal("start-task"),
   pool: Name,
@@ -329,16 +325,16 @@ export const StartTask = z.object({
   onParentEnd: OnParentEnd,
 });
 
-/** What lists of runs can be narrowed by. Each narrows further. */
+/** Filters of lists of runs. */
 export const RunQuery = PageQuery.extend({
-  state: severalOf(RunStateName).optional().describe("One state, or several with commas between them."),
+  state: severalOf(RunStateName).optional().describe("One state, or several separated by commas."),
   deployment: Name.optional(),
   pool: Name.optional(),
-  parent: Id.optional().describe("Started by this run."),
+  parent: Id.optional().describe("Only runs that this run started."),
   tag: Tags.element.optional(),
   cause: CauseName.optional(),
-  from: Instant.optional().describe("Created at or after this instant."),
-  to: Instant.optional().describe("Created before this instant."),
+  from: Instant.optional().describe("Created at or after this time."),
+  to: Instant.optional().describe("Created before this time."),
   text: z
     .string()
     .trim()
@@ -346,16 +342,13 @@ export const RunQuery = PageQuery.extend({
     .max(64)
     .optional()
     .describe(
-      "A part of the deployment's name, or, from three characters on, of the run's own; or its id, or the last eight characters of that.",
+      "A part of the deployment's name, or of the run's name (three characters or more), or the run's id or its last eight characters.",
     ),
-  order: z
-    .enum(["oldest", "newest"])
-    .default("newest")
-    .describe("Whether what was created first comes first, or last."),
+  order: z.enum(["oldest", "newest"]).default("newest").describe("The order by creation."),
 });
 
-/** Asks that a run end. */
+/** Cancels a run. */
 export const CancelRun = z.object({ reason: z.string().max(500).default("") });
 
-/** How long a run may go without a worker before it is labelled late, milliseconds after it was due. */
+/** A run without a worker is labelled late this long after its scheduled time, milliseconds. */
 export const lateAfterMs: z.infer<typeof DurationMs> = 15_000;

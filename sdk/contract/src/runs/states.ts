@@ -33,8 +33,8 @@ export const ATTEMPT_STATES = [
 export type AttemptState = (typeof ATTEMPT_STATES)[number];
 
 /**
- * The states of a task run: one task call in a run. `retrying` waits for its next try; `suspended` is at work in another
- * pool while the attempt that called it is over.
+ * The states of a task run: one task call in a run. `retrying` waits for its next try. `suspended` runs in another pool
+ * while the attempt that called it has ended.
  */
 export const TASK_RUN_STATES = [
   "pending",
@@ -59,9 +59,9 @@ export interface Transition<State extends string> {
 /**
  * Every move a run can make. Server guards, the diagram, the dashboard's buttons and the model test derive from it.
  *
- * `cancel` ends what no process holds; `interrupt` asks a process to stop; `refuse` is a worker that will not run
- * the spec at all (bad signature, untrusted key), which therefore never starts. `reassign` is made by nobody yet: it is for launchers
- * whose job outlives the worker.
+ * `cancel` ends a run without a process. `interrupt` asks a process to stop. `refuse` is a worker that does not accept the
+ * spec (bad signature, untrusted key), so the run never starts. `reassign` is not used yet. It is for launchers whose job
+ * outlives the worker.
  */
 export const RUN_TRANSITIONS = {
   due: { from: ["scheduled"], to: ["ready", "blocked"] },
@@ -86,7 +86,7 @@ export const RUN_TRANSITIONS = {
 /** The name of one move of a run. */
 export type RunTransition = keyof typeof RUN_TRANSITIONS;
 
-/** Every move an attempt can make. An attempt whose run is retried ends `failed` or `crashed`; the run goes on. */
+/** Every move of an attempt. An attempt whose run is retried ends `failed` or `crashed`; the run continues. */
 export const ATTEMPT_TRANSITIONS = {
   claim: { from: ["ready"], to: ["claimed"] },
   release: { from: ["claimed"], to: ["ready"] },
@@ -106,7 +106,7 @@ export const ATTEMPT_TRANSITIONS = {
 /** The name of one move of an attempt. */
 export type AttemptTransition = keyof typeof ATTEMPT_TRANSITIONS;
 
-/** Every move a task run can make. `reuse` takes an earlier result instead of running. */
+/** Every move of a task run. `reuse` takes an earlier result instead of running. */
 export const TASK_RUN_TRANSITIONS = {
   begin: { from: ["pending", "retrying"], to: ["running"] },
   reuse: { from: ["pending"], to: ["completed"] },
@@ -121,7 +121,7 @@ export const TASK_RUN_TRANSITIONS = {
 /** The name of one move of a task run. */
 export type TaskRunTransition = keyof typeof TASK_RUN_TRANSITIONS;
 
-/** The states of an external job: work that a run has given to something that is not a worker. */
+/** The states of an external job: work that a run has submitted to another system. */
 export const JOB_STATES = ["intended", "submitted", "ended", "cancelling", "cancelled", "left"] as const;
 
 /** One state of an external job. */
@@ -155,7 +155,7 @@ export function finalStates<State extends string>(
 /** The final states of a run. */
 export const FINAL_RUN_STATES: readonly RunState[] = finalStates(RUN_STATES, RUN_TRANSITIONS);
 
-/** The final states of an attempt. A suspended attempt is over; the run resumes in a new one. */
+/** The final states of an attempt. A suspended attempt has ended; the run resumes in a new one. */
 export const FINAL_ATTEMPT_STATES: readonly AttemptState[] = finalStates(ATTEMPT_STATES, ATTEMPT_TRANSITIONS);
 
 /** The final states of a task run. */

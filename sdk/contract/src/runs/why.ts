@@ -30,40 +30,42 @@ export const LimitWait = z.object({
   slots: z.int(),
   perMs: z.int().nullable(),
   taken: z.int(),
-  needs: z.int().describe("Slots that it needs, all at once."),
+  needs: z.int().describe("The slots that it needs, all at once."),
   task: z.string().nullable().describe("The path of the task run that needs them. Null: the run itself."),
-  position: z.int().describe("Place in line, from 1; counted up to 1000."),
-  waiting: z.int().describe("How many wait in line; counted up to 1000."),
-  lacks: z.boolean().describe("Whether this limit has too few slots free for it just now."),
-  keptFor: Id.nullable().describe("The run that its free slots are kept for, having waited for longer."),
+  position: z.int().describe("Position in the wait list, from 1. Counted up to 1000."),
+  waiting: z.int().describe("The length of the wait list. Counted up to 1000."),
+  lacks: z.boolean().describe("Whether this limit has too few free slots for it now."),
+  keptFor: Id.nullable().describe(
+    "The run that the free slots are reserved for, because it has waited longer.",
+  ),
   holders: z.array(SlotHolder),
 });
 export type LimitWait = z.infer<typeof LimitWait>;
 
-/** One thing that a run waits for. */
+/** One reason why a run waits. */
 export const WaitReason = z.object({
   kind: z.enum(WAIT_KINDS),
-  text: z.string().describe("A sentence or two: the reason, and what would unblock it."),
-  until: Instant.nullable().describe("When time alone unblocks it, or it is tried next."),
+  text: z.string().describe("One or two sentences: the reason, and what would unblock the run."),
+  until: Instant.nullable().describe("When time alone unblocks it, or when the next try is due."),
   limit: LimitWait.nullable(),
 });
 export type WaitReason = z.infer<typeof WaitReason>;
 
-/** Why a run does not go on, and what would unblock it. */
+/** Why a run does not continue, and what would unblock it. */
 export const RunWhy = z.object({
   runId: Id,
   state: RunStateName,
-  reasons: z.array(WaitReason).describe("Empty: it goes on undisturbed, or has ended."),
+  reasons: z.array(WaitReason).describe("Empty: nothing blocks the run, or it has ended."),
   cycle: z
     .array(Id)
     .describe(
-      "Runs that wait for each other, each for the next and the last for the first, with this one among them or waiting for them: none goes until one of them is cancelled, a limit is raised or a worker is added. Empty: there is no such circle.",
+      "A deadlock that contains or blocks this run: each run waits for the next, and the last one for the first. It ends when one of the runs is cancelled, a limit is raised or a worker is added. Empty: there is no deadlock.",
     ),
   cycleText: z
     .string()
     .nullable()
     .describe(
-      "The circle in words: who waits for what that whom has, and what lets them go. Null: there is no such circle.",
+      "The deadlock in words: which run waits for what, and how to end the deadlock. Null: there is none.",
     ),
 });
 export type RunWhy = z.infer<typeof RunWhy>;

@@ -8,55 +8,55 @@ import { Answer } from "../waits/waits.ts";
 const Failed = z.object({ outcome: z.literal("failed"), error: RunError });
 const Completed = z.object({ outcome: z.literal("completed"), result: Ref.nullable() });
 
-/** How an external job ended, as a poll says: its result is in the customer's store. */
+/** The end of an external job from a poll. Its result is in the customer's store. */
 export const PolledOutcome = z.discriminatedUnion("outcome", [Completed, Failed]);
 export type PolledOutcome = z.infer<typeof PolledOutcome>;
 
-/** How an external job ended: as a poll says, or as a callback says, its result as it was sent. */
+/** The end of an external job from a poll, or from a callback with its result. */
 export const JobOutcome = z.discriminatedUnion("outcome", [
   Completed.extend({ value: Answer.optional() }),
   Failed,
 ]);
 export type JobOutcome = z.infer<typeof JobOutcome>;
 
-/** What a backend sends to the address that it was given, once. */
+/** The body of a backend's callback, which it sends once. */
 export const CallBack = z.discriminatedUnion("outcome", [
   z.strictObject({ outcome: z.literal("completed"), result: Answer.default(null) }),
   z.strictObject({ outcome: z.literal("failed"), error: z.string().max(LIMITS.messageChars).default("") }),
 ]);
 export type CallBack = z.output<typeof CallBack>;
 
-/** What became of a callback. */
+/** The result of a callback. */
 export const CalledBack = z.object({ state: z.enum(["satisfied", "expired", "cancelled"]) });
 export type CalledBack = z.infer<typeof CalledBack>;
 
-/** What a flow is told of its external job beside how the wait for it stands. */
+/** What a flow gets about its external job besides the state of its wait. */
 export const CalledJob = z.object({
-  handle: Ref.nullable().describe("Where the handle is kept. Null: nobody knows whether it was submitted."),
+  handle: Ref.nullable().describe(
+    "The ref of the handle. Null: it is unknown whether the job was submitted.",
+  ),
   intendedBy: Id.describe(
-    "The attempt that first wanted it: it alone knows that nobody has submitted it before.",
+    "The attempt that first asked for the job. Only this attempt can be sure that it was not submitted before.",
   ),
   createdAt: Instant,
-  earlier: z
-    .boolean()
-    .describe("It failed before the run was last retried: the flow asks for another one in its place."),
+  earlier: z.boolean().describe("It failed before the latest retry of the run. The flow asks for a new job."),
 });
 export type CalledJob = z.infer<typeof CalledJob>;
 
-/** A flow's word that the external job it has asked for under this path was submitted. Repeating it changes nothing. */
+/** A flow's report that it submitted the external job of this path. Repeating it changes nothing. */
 export const JobHandle = z.object({ kind: z.literal("job-handle"), handle: Ref });
 
-/** Which tending of an external job is writing. */
+/** The fence of an external job: which lease is writing. */
 export const JobFence = z.object({ jobId: Id, lease: Id });
 export type JobFence = z.infer<typeof JobFence>;
 
-/** An external job that a worker tends. */
+/** An external job that a worker polls. */
 export const HeldJob = JobFence.extend({
-  cancel: z.boolean().describe("It knows that the job is to be cancelled."),
+  cancel: z.boolean().describe("The worker knows that the job must be cancelled."),
 });
 export type HeldJob = z.infer<typeof HeldJob>;
 
-/** What a worker tells of an external job that it tends. */
+/** A worker's report about an external job. */
 export const JobChange = z.discriminatedUnion("type", [
   JobFence.extend({
     type: z.literal("polled"),
@@ -70,21 +70,26 @@ export const JobChange = z.discriminatedUnion("type", [
   }),
   JobFence.extend({ type: z.literal("ended"), outcome: PolledOutcome }),
   JobFence.extend({ type: z.literal("cancelled") }),
-  JobFence.extend({ type: z.literal("released") }).describe("The worker stops: another may tend it at once."),
-  JobFence.extend({ type: z.literal("left") }).describe("It runs on: there is no way to cancel it."),
+  JobFence.extend({ type: z.literal("released") }).describe(
+    "The worker stops. Another worker can take over at once.",
+  ),
+  JobFence.extend({ type: z.literal("left") }).describe("It cannot be cancelled and continues."),
 ]);
 export type JobChange = z.infer<typeof JobChange>;
 
-/** A worker tells of the external jobs that it tends, renews its hold of them, and asks for more. */
+/** A worker's report about its external jobs. It renews their leases and asks for more. */
 export const TendJobs = z.strictObject({
-  free: z.int().min(0).max(LIMITS.jobs).describe("How many more it can tend."),
-  held: z.array(HeldJob).max(LIMITS.jobs).describe("All that it tends. What is missing here is given anew."),
+  free: z.int().min(0).max(LIMITS.jobs).describe("How many more jobs it can poll."),
+  held: z
+    .array(HeldJob)
+    .max(LIMITS.jobs)
+    .describe("All jobs that it polls. A job that is missing here is assigned again."),
   news: z.array(JobChange).max(LIMITS.jobs),
   waitMs: DurationMs.max(LIMITS.jobsWaitMs),
 });
 export type TendJobs = z.infer<typeof TendJobs>;
 
-/** An external job that a worker is to tend, for as long as it holds the lease. */
+/** An external job that a worker must poll while it holds the lease. */
 export const TendedJob = JobFence.extend({
   runId: Id,
   deployment: Name,
@@ -92,20 +97,20 @@ export const TendedJob = JobFence.extend({
   job: Name,
   handle: Ref.nullable(),
   pollEveryMs: DurationMs.nullable(),
-  cancel: z.boolean().describe("It is to be cancelled, not polled."),
+  cancel: z.boolean().describe("It must be cancelled, not polled."),
 });
 export type TendedJob = z.infer<typeof TendedJob>;
 
-/** External jobs to tend, and what became of those that the worker named. */
+/** External jobs to poll, and the state of those that the worker named. */
 export const TendedJobs = z.object({
   jobs: z.array(TendedJob),
   specs: z
     .array(z.object({ deployment: Name, version: z.int(), spec: SignedSpec }))
-    .describe("The signed spec of each version that a job in this answer belongs to."),
-  cancel: z.array(Id).describe("Of those held: what is to be cancelled, and was not known to be."),
-  gone: z.array(Id).describe("Of those held: what is no longer to be tended by this worker."),
+    .describe("The signed spec of each version with a job in this answer."),
+  cancel: z.array(Id).describe("Held jobs that must be cancelled, as far as the worker did not know."),
+  gone: z.array(Id).describe("Held jobs that this worker must no longer poll."),
   wanted: z
     .boolean()
-    .describe("Whether the pool has jobs that have not ended: then it is worth waiting for changes."),
+    .describe("Whether the pool has jobs that have not ended. Then the worker should wait for changes."),
 });
 export type TendedJobs = z.infer<typeof TendedJobs>;

@@ -10,8 +10,7 @@ export const JOBS_ROUTES = {
   callBack: route({
     method: "POST",
     path: "/api/callbacks/{workspaceId}/{jobId}/{token}",
-    summary:
-      "A backend says how an external job ended, once, at the address that the job was submitted with.",
+    summary: "Receives a backend's callback about the end of an external job, once.",
     slice: "runs",
     permission: "public",
     rate: "public",
@@ -26,7 +25,7 @@ export const JOBS_ROUTES = {
   tendJobs: route({
     method: "POST",
     path: "/api/worker/jobs",
-    summary: "Takes what a worker's poller has found out about external jobs, and gives it jobs to tend.",
+    summary: "Receives the results of a worker's polls of external jobs, and assigns jobs to poll.",
     slice: "runs",
     permission: "worker",
     rate: "worker",

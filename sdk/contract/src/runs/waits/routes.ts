@@ -3,13 +3,12 @@ import { Id, page } from "../../kernel/names.ts";
 import { RunParams, route } from "../../kernel/routes.ts";
 import { AnswerWait, ListedWait, RunWaitQuery, SendEvent, SentEvent, Wait, WaitQuery } from "./waits.ts";
 
-/** The routes of what runs wait for. */
+/** The routes of waits. */
 export const WAITS_ROUTES = {
   listAllWaits: route({
     method: "GET",
     path: "/api/waits",
-    summary:
-      "What runs of the workspace wait for: questions that nobody has answered yet, events, jobs and times.",
+    summary: "Lists the waits of the workspace's runs: open questions, events, jobs and times.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -22,7 +21,7 @@ export const WAITS_ROUTES = {
   listWaits: route({
     method: "GET",
     path: "/api/runs/{runId}/waits",
-    summary: "What a run waits for and has waited for, oldest first.",
+    summary: "Lists the waits of a run, open and ended, oldest first.",
     slice: "runs",
     permission: "read",
     rate: "read",
@@ -36,7 +35,7 @@ export const WAITS_ROUTES = {
   answerWait: route({
     method: "POST",
     path: "/api/runs/{runId}/waits/{waitId}/answer",
-    summary: "Answers a run's question, once. The run goes on at once, whatever state it is in.",
+    summary: "Answers a run's question, once. The run continues at once.",
     slice: "runs",
     permission: "run",
     rate: "run",
@@ -50,7 +49,7 @@ export const WAITS_ROUTES = {
   sendEvent: route({
     method: "POST",
     path: "/api/events",
-    summary: "Tells of something that happened, to every run that waits for it now or asks within a day.",
+    summary: "Sends an event to every run that waits for it now, or that starts to wait for it within a day.",
     slice: "runs",
     permission: "run",
     rate: "run",

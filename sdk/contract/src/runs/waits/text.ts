@@ -2,7 +2,7 @@ import type { ListedWait } from "./waits.ts";
 
 type DescribedWait = Pick<ListedWait, "kind" | "title" | "event" | "childRunId" | "job" | "satisfyAt">;
 
-/** What a wait is for, in a few words. */
+/** A short text of what a wait is for. */
 export function waitText({ kind, title, event, childRunId, job, satisfyAt }: DescribedWait): string {
   switch (kind) {
     case "for":

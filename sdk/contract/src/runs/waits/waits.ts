@@ -16,7 +16,7 @@ import { JobFacts } from "../jobs/facts.ts";
 import { RunStateName } from "../runs.ts";
 import type { Transition } from "../states.ts";
 
-/** What a run can wait for: a time from now, an instant, an event, somebody's answer, the end of another run or of an external job. */
+/** The kinds of waits: a duration, a time, an event, a person's answer, the end of another run or of an external job. */
 export const AWAITED = ["for", "until", "event", "input", "run", "job"] as const;
 
 /** The states of a wait. */
@@ -25,14 +25,14 @@ export const WAIT_STATES = ["open", "satisfied", "expired", "cancelled"] as cons
 /** One state of a wait. */
 export type WaitState = (typeof WAIT_STATES)[number];
 
-/** Every move of a wait. It settles once; `cancel` is what the end of its run does. */
+/** Every move of a wait. It settles once. The end of its run cancels it. */
 export const WAIT_TRANSITIONS = {
   satisfy: { from: ["open"], to: ["satisfied"] },
   expire: { from: ["open"], to: ["expired"] },
   cancel: { from: ["open"], to: ["cancelled"] },
 } as const satisfies Record<string, Transition<WaitState>>;
 
-/** How long events are kept for flows that ask later, milliseconds. */
+/** How long events are kept for flows that wait for them later, milliseconds. */
 export const EVENTS_KEPT_MS: number = 24 * 3_600_000;
 
 const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
@@ -41,7 +41,7 @@ function atMostBytes(max: number): [(value: unknown) => boolean, string] {
   return [(value) => bytesOf(value) <= max, `at most ${max} bytes of JSON`];
 }
 
-/** What somebody answered, or an event brought: at most 32 KiB. Data that is larger stays in the store; send its ref. */
+/** An answer, or an event's payload: at most 32 KiB. Larger data stays in the store; send its ref. */
 export const Answer: z.ZodType<Json> = JsonValue.refine(...atMostBytes(LIMITS.answerBytes));
 
 /** The name of an event. */
@@ -54,26 +54,28 @@ const EventKey = z.string().min(1).max(200);
 /** The least role that may answer a question. Viewers only read. */
 export const AnswerRole = z.enum(["operator", "developer", "admin"]);
 
-const deadlineMs = DurationMs.optional().describe("From the first time it was asked; then it expires.");
+const deadlineMs = DurationMs.optional().describe(
+  "The wait expires after this time, counted from the first request.",
+);
 
-/** What a flow asks to wait for. Durations count from the first time it asks, by the control plane's clock. */
+/** A wait that a flow asks for. Durations count from the first request, by the control plane's clock. */
 export const AskedWait = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("for"), ms: DurationMs }),
   z.object({ kind: z.literal("until"), at: Instant }),
   z.object({
     kind: z.literal("event"),
     name: EventName,
-    key: EventKey.optional().describe("Only events that were sent with this key. Omitted: any."),
+    key: EventKey.optional().describe("Only events with this key. Omitted: any event."),
     lookBackMs: DurationMs.max(EVENTS_KEPT_MS)
       .optional()
-      .describe("An event that came so long before counts too. Omitted: since the run was created."),
+      .describe("Events up to this long ago count, too. Omitted: events since the run was created."),
     deadlineMs,
   }),
   z.object({
     kind: z.literal("input"),
     title: z.string().min(1).max(200),
     schema: JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes)).describe(
-      "JSON Schema 2020-12 of the answer: forms are made from it, and answers are checked against it.",
+      "JSON Schema 2020-12 of the answer, for forms and for the check of answers.",
     ),
     who: AnswerRole.default("operator"),
     deadlineMs,
@@ -81,16 +83,16 @@ export const AskedWait = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("run"), runId: Id, deadlineMs }),
   z.object({
     kind: z.literal("job"),
-    job: Name.describe("What the flow's code calls jobs of this kind."),
+    job: Name.describe("The name of this kind of job in the flow's code."),
     pollEveryMs: DurationMs.min(1_000)
       .nullable()
-      .describe("How often a worker asks how it stands. Null: only a callback ends it."),
-    cancels: z.boolean().describe("Whether it can be cancelled once nobody waits for it."),
+      .describe("How often a worker polls its state. Null: only a callback ends it."),
+    cancels: z.boolean().describe("Whether it can be cancelled when nothing waits for it."),
     callback: z
       .string()
       .regex(/^[0-9a-f]{64}$/, "a SHA-256 in lower-case hex")
       .optional()
-      .describe("Hash of a token with which its backend may say how it ended."),
+      .describe("Hash of the token for the backend's callback."),
     deadlineMs,
   }),
 ]);
@@ -108,68 +110,65 @@ export const Wait = z.object({
   who: AnswerRole.nullable().describe("Of a question: the least role that may answer."),
   event: z.object({ name: z.string(), key: z.string().nullable() }).nullable(),
   childRunId: Id.nullable(),
-  job: JobFacts.nullable().describe("Of an external job: how it stands."),
-  satisfyAt: Instant.nullable().describe("When time alone satisfies it."),
+  job: JobFacts.nullable().describe("Of an external job: its state."),
+  satisfyAt: Instant.nullable().describe("When time alone ends it."),
   deadlineAt: Instant.nullable(),
-  answer: JsonValue.describe("What was answered, or the event's payload; else null."),
+  answer: JsonValue.describe("The answer, or the event's payload; else null."),
   answeredBy: z.string().nullable(),
   createdAt: Instant,
   settledAt: Instant.nullable(),
 });
 export type Wait = z.infer<typeof Wait>;
 
-/** A wait as the list of a workspace shows it, with the run that waits. Lists hold no answers, as they hold no parameters. */
+/** A wait in the workspace's list, with its run. Lists contain no answers and no parameters. */
 export const ListedWait = Wait.omit({ answer: true }).extend({
   deployment: Name,
   run: z
-    .object({ name: z.string().nullable().describe("What the flow calls it."), state: RunStateName })
+    .object({ name: z.string().nullable().describe("The run's name from the flow."), state: RunStateName })
     .nullable()
-    .describe("Null: it has been forgotten, as its waits soon are."),
+    .describe("Null: the run was deleted by retention. Its waits follow soon."),
 });
 export type ListedWait = z.infer<typeof ListedWait>;
 
-/** What the waits of a workspace can be narrowed by. Each narrows further. */
+/** Filters of the workspace's waits. */
 export const WaitQuery = PageQuery.extend({
   kind: severalOf(z.enum(AWAITED))
     .optional()
-    .describe("One kind, or several with commas between them. `input` are questions. Omitted: all."),
+    .describe("One kind, or several separated by commas. `input` is a question. Omitted: all."),
   state: severalOf(z.enum(WAIT_STATES))
     .default(["open"])
-    .describe("One state, or several with commas between them."),
+    .describe("One state, or several separated by commas."),
   deployment: Name.optional(),
-  order: z
-    .enum(["oldest", "newest"])
-    .default("oldest")
-    .describe("Whether what was asked first comes first, or last."),
+  order: z.enum(["oldest", "newest"]).default("oldest").describe("The order by creation."),
 });
 
 /** The most waits of one run on a page. */
 export const runWaitsMax = 1_000;
 
-/** What the waits of one run can be narrowed by. A page is as long as it may be unless it is asked for shorter. */
+/** Filters of one run's waits. By default a page has the most waits. */
 export const RunWaitQuery = PageQuery.extend({
   limit: z.coerce.number().int().min(1).max(runWaitsMax).default(runWaitsMax),
   state: severalOf(z.enum(WAIT_STATES))
     .optional()
-    .describe("One state, or several with commas between them. Omitted: all."),
+    .describe("One state, or several separated by commas. Omitted: all."),
 });
 
 /** Answers a question. */
 export const AnswerWait = z.strictObject({ answer: Answer });
 
-/** Something that happened, for whichever runs wait for it now or ask within a day. */
+/** An event, for runs that wait for it now or start to wait within a day. */
 export const SendEvent = z.strictObject({
-  id: Id.describe("A UUIDv7 chosen by the sender: repeating the request is the same event."),
+  id: Id.describe("A UUIDv7 that the sender chooses. A repeated request sends no second event."),
   name: EventName,
   key: EventKey.optional(),
   payload: Answer.default(null),
 });
 export type SendEvent = z.input<typeof SendEvent>;
 
-/** What became of an event. */
+/** The result of sending an event. */
 export const SentEvent = z.object({
   id: Id,
-  satisfied: z.int().describe("Waits that it satisfied when it was first sent."),
+  satisfied: z.int().describe("The number of waits that it ended when it was first sent."),
 });
 export type SentEvent = z.infer<typeof SentEvent>;
 
