@@ -59,7 +59,7 @@ test("runs of a deployment with one slot wait for each other and say so; then go
   const [first = "", second = ""] = ids;
   const why = await stack.towpath(["why", second]);
   expect(why.code, why.output).toBe(0);
-  expect(why.output).toContain("First in line for the slots of deployment `alone`");
+  expect(why.output).toContain("First in the wait list for the slots of deployment `alone`");
   expect(why.output).toContain(`held by run ${first} (alone)`);
   const shown = await stack.towpath(["limit", "show", "alone"]);
   expect(shown.output).toContain("1 taken, 2 in line");

@@ -19,7 +19,7 @@ export const PATTERNS: readonly (readonly [pattern: string, use: string])[] = [
   ["turnstiles?", "semaphore"],
   ["bells?|latch(?:es)?", "WakeUp"],
   ["salvag(?:e|es|ed|ing)", "bisect"],
-  ["in line|lines? of (?:runs|slots|waiters)", "queue or wait list: a line is a line of a log"],
+  ['(?<!"\\s)in line|(?<!log\\s)lines? of (?:runs|slots|waiters)', "queue or wait list: a line is a line of a log"],
   ["(?:interface|type) (?:\\w+ )*(?:told|asked)(?= ?[={<])", "the noun that the type describes"],
   // Clauses that stand for a noun.
   ["who(?:m|so)?ever", NOUN],
@@ -45,6 +45,8 @@ export const PATTERNS: readonly (readonly [pattern: string, use: string])[] = [
 export const ALLOWED: readonly { path: RegExp; text: RegExp }[] = [
   // The column run.tied keeps its name, since two releases share a database.
   { path: /^services\/control\/src\//, text: /^tied$/ },
+  // The icon of notifiers, and the control character.
+  { path: /^services\/dashboard\//, text: /^bell$/i },
   // Two values of a statistic are tied.
   { path: /^sdk\/examples\/src\/flights\//, text: /^tied$/ },
 ];

@@ -22,7 +22,7 @@ import { StartError } from "./start-error.ts";
 /** The connections of the embedded database, unless the configuration needs more. */
 const EMBEDDED_CONNECTIONS = 100;
 /** Connections that other programs may need, such as `towpath demo` or psql. */
-const EMBEDDED_SPARE = 20;
+const EMBEDDED_RESERVED = 20;
 
 /** The next step after a failed migration, by SQLSTATE. */
 const MIGRATION_ADVICE: Readonly<Record<string, string>> = {
@@ -131,7 +131,7 @@ export async function openPostgres(
 ): Promise<DatabaseAddresses> {
   const { log } = args;
   if (config.databaseUrl !== null) return openExternal(config, { url: config.databaseUrl, log });
-  const connections = Math.max(EMBEDDED_CONNECTIONS, planConnections(config).total + EMBEDDED_SPARE);
+  const connections = Math.max(EMBEDDED_CONNECTIONS, planConnections(config).total + EMBEDDED_RESERVED);
   const server = await startEmbeddedPostgres({
     dir: join(config.stateDir, "postgres"),
     settings: { max_connections: String(connections) },

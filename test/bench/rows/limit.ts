@@ -33,7 +33,7 @@ async function serve(agent: Agent, args: { rest: { runs: number }; times: Times 
   }
 }
 
-/** How many of the runs that waited in line were admitted before one that was due earlier. */
+/** How many of the runs that waited were admitted before one that was due earlier. */
 async function outOfOrder({ sql }: Arena, lane: Lane): Promise<number> {
   const [counted] = await sql<{ count: number }[]>`
     with every as (

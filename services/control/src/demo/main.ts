@@ -1,6 +1,6 @@
 /**
  * Fills a workspace of a control plane of this machine with the demo. Prints one JSON object per line: `told` while it goes
- * on, then `seeded` or `fault`. Whoever starts it must be able to read the database's password, or know DATABASE_URL.
+ * on, then `seeded` or `fault`. Its user must be able to read the database's password, or know DATABASE_URL.
  * Arguments: --workspace ID --seed N [--small] [--stay]. With --stay it then plays the workers until it is stopped.
  */
 import { join } from "node:path";

@@ -80,7 +80,7 @@ async function eventsOf(ground: Ground): Promise<{ event: "failure" | "recovery"
   return events;
 }
 
-/** Makes notifiers and what they were told of the latest failures. None of it was ever sent. */
+/** Makes notifiers and their deliveries for the latest failures. None of these was sent. */
 export async function makeNotifiers(ground: Ground): Promise<void> {
   const scope = systemScope(ground.workspaceId, "grace");
   const events = await eventsOf(ground);

@@ -73,7 +73,7 @@ test("Slots in use are those of runs that go on", async () => {
   expect(await first.testEnv.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
 });
 
-test("Whoever ran something serves its pool, and has been seen since", async () => {
+test("A worker that ran something serves its pool, and has been seen since", async () => {
   const [faults] = await first.testEnv.deps.database.db.execute(sql`select
     (select count(*)::int from run_history r where not exists (select 1 from worker w where w.pool_id = r.pool_id)) as "runs of pools without worker",
     (select count(*)::int from attempt_history a join run_history r on r.workspace_id = a.workspace_id and r.id = a.run_id

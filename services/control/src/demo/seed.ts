@@ -79,14 +79,14 @@ async function finish(
     tell: Tell;
   },
 ): Promise<Seeded> {
-  const townOf = (name: string): DemoContext => {
+  const contextOf = (name: string): DemoContext => {
     const context = args.contexts.get(name);
     if (context === undefined) throw new RangeError(`there is no flow ${name}`);
     return context;
   };
-  const wideRun = await makeWideRun(ground, townOf("index-catalogue"));
+  const wideRun = await makeWideRun(ground, contextOf("index-catalogue"));
   args.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);
-  const longLog = await makeLongLog(ground, townOf("replay-clickstream"));
+  const longLog = await makeLongLog(ground, contextOf("replay-clickstream"));
   args.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
   await settleImport(ground.deps);
   const hands = args.hands.filter((hand) => hand.isThere);
@@ -95,6 +95,6 @@ async function finish(
   for (const hand of hands) await hand.greet();
   args.tell("runs that go on, wait and sleep");
   await makeNotifiers(ground);
-  args.tell("notifiers, and what they were told");
+  args.tell("notifiers and their deliveries");
   return { runs: args.runs + 2, wideRun, longLog, hands };
 }

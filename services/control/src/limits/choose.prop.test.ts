@@ -49,14 +49,14 @@ describe("one that needs several", () => {
   const big = request(1);
   const small = (n: number) => list("small", { x: 1 }, [request(n)]);
 
-  test("is passed over at first, and noted", () => {
+  test("is overtaken at first, and noted", () => {
     const lists = [list("big", { x: 1, y: 1 }, [big]), small(2)];
     const choice = choose({ lists, limits: limits({ x: 1, y: 0 }), nowMs: 0 });
     expect(ids(choice)).toEqual(["w2"]);
     expect(choice.passed).toEqual([big]);
   });
 
-  test("has free slots kept once it was passed over for long enough", () => {
+  test("has free slots reserved after it was overtaken for long enough", () => {
     const waiting = { ...big, passedMs: 0 };
     const lists = [list("big", { x: 1, y: 1 }, [waiting]), small(2)];
     const choice = choose({ lists, limits: limits({ x: 1, y: 0 }), nowMs: PATIENCE_MS });
@@ -70,7 +70,7 @@ describe("one that needs several", () => {
     expect(ids(later)).toEqual(["w1"]);
   });
 
-  test("of two, the earlier takes from the later what was kept for it, so that neither waits for the other for ever", () => {
+  test("of two, the earlier takes from the later what was kept for it, so that neither waits for the other without end", () => {
     const [one, two] = [request(1, { passedMs: 0 }), request(2, { passedMs: 0 })];
     const lists = [list("one", { x: 1, y: 1 }, [one]), list("two", { y: 1, z: 1 }, [two])];
     const choice = choose({

@@ -61,7 +61,7 @@ interface Cell {
 /**
  * Decides which requests take the free slots, as `allocate`.
  *
- * Requests that need one limit could overtake one that needs several for ever. After `PATIENCE_MS` the free slots of all its limits
+ * Requests that need one limit could overtake one that needs several without end. After `PATIENCE_MS` the free slots of all its limits
  * are kept for it. Of two requests that want the same slots the earlier one gets them, also from the later one. So the earliest
  * request of all waits for no other, and keeping slots cannot deadlock.
  */

@@ -10,7 +10,7 @@ export {
   type RunFactsReader,
   setLimit,
 } from "./limits.ts";
-export { enterBehind, lineOfTasks, linesOfRuns } from "./lines.ts";
+export { enterBehind, findWaitLists, lineOfTasks } from "./lines.ts";
 export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";

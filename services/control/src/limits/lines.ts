@@ -21,7 +21,7 @@ function runKey({ deploymentId, pool, queue }: RunKind): string {
  * The wait lists for runs of these kinds; missing ones are created. Call it before locking any limit.
  * @returns wait list ids in the order of `kinds`
  */
-export async function linesOfRuns(
+export async function findWaitLists(
   tx: Tx,
   deps: Deps,
   args: { workspaceId: string; kinds: readonly RunKind[] },

@@ -43,7 +43,7 @@ async function dropLines(db: Database["db"], before: Month): Promise<string[]> {
 }
 
 /**
- * Forgets log lines of runs that ended longer ago than their retention, by whole months, and artifacts of runs that are
+ * Deletes the logs of runs that ended longer ago than their retention, by whole months, and artifacts of runs that are
  * forgotten.
  */
 const logRetentionPeriodicJob: PeriodicJob = {

@@ -72,7 +72,7 @@ export async function getLogs(deps: Deps, scope: InWorkspace, args: LogRequest):
 }
 
 /**
- * Reads entries after a cursor. Stays at an attempt until its log is closed, so that no line is passed over.
+ * Reads entries after a cursor. Stays at an attempt until its log is closed, so that no line is skipped.
  * `exhausted`: every attempt's log is closed and read to its end.
  */
 export async function readLog(

@@ -45,7 +45,7 @@ interface Found extends FoundChunk {
 }
 
 /**
- * Looks for a text in a run's log, slice by slice, for a bounded time, until whoever asked has gone.
+ * Looks for a text in a run's log, slice by slice, for a bounded time, until the caller has gone.
  * @throws Problem `run-not-found`.
  */
 export async function searchLogs(

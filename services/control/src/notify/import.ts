@@ -18,8 +18,8 @@ export interface ToldBefore {
 }
 
 /**
- * Takes over a notifier with what it was told before, for a workspace that is filled with a past. What happens from now on is told to
- * its address, which each try judges as ever. One of this name stays as it is.
+ * Imports a notifier with its past deliveries, for a workspace that is filled with history. Later events are sent to
+ * its URL, which each try checks as usual. One of this name stays as it is.
  */
 export async function importNotifier(
   deps: Deps,

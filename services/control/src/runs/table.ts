@@ -65,7 +65,7 @@ const runColumns = () => ({
   dueAt: instant("due_at").notNull(),
   /** When it is given up if it has not started. Null: never. */
   expiresAt: instant("expires_at"),
-  /** How long it may take as a whole, from its first start. Null: for ever. */
+  /** How long it may take as a whole, from its first start. Null: without a limit. */
   runTimeoutMs: count("run_timeout_ms"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),

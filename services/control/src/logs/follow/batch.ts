@@ -149,7 +149,7 @@ export class Batches {
     else this.#followers.delete(workspaceId);
   }
 
-  /** What comes after a place; whoever asks while it is being read gets the same answer. */
+  /** What comes after a position. Concurrent callers share one read. */
   read(deps: Deps, args: { workspaceId: string; runId: string; place: Place; log: LogMode }): Promise<Batch> {
     const { position, log } = args.place;
     const key = [args.workspaceId, args.runId, args.log, position, log.attempt, log.line].join(" ");
@@ -160,7 +160,7 @@ export class Batches {
     return started;
   }
 
-  /** A workspace's changes after a position; whoever asks while they are being read gets the same answer. */
+  /** A workspace's changes after a position. Concurrent callers share one read. */
   changes(deps: Deps, args: { workspaceId: string; after: number }): Promise<ChangeSummary> {
     const key = `${args.workspaceId} ${args.after}`;
     const reading = this.#readingChanges.get(key);

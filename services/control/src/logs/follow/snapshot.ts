@@ -8,8 +8,8 @@ const PAGE_ROWS = 200;
 const PAGES_MAX = 100;
 
 /**
- * How a run stands now, as events, page by page: no more of it is in memory than a reader has not taken yet. Whoever goes
- * on from it reads the feed's position first, so that what changes meanwhile is told again rather than not at all; an
+ * How a run stands now, as events, page by page: no more of it is in memory than a reader has not taken yet. A caller that continues
+ * from it reads the feed's position first, so that what changes meanwhile is told again rather than not at all; an
  * event says how something is, and can be told twice.
  */
 export async function* readSnapshot(

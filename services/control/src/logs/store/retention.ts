@@ -7,7 +7,7 @@ import { isAttemptKept, type Month } from "../../runs/index.ts";
 export const FORGET_MAX = 1_000;
 
 /**
- * Forgets lines of runs that ended before a month, in a partition that cannot be dropped: the default one, or one where other
+ * Deletes log lines of runs that ended before a month, in a partition that cannot be dropped: the default one, or one where other
  * runs keep theirs. Steps from attempt to attempt, so that long logs which stay cost one probe. Primary key.
  * @returns How many chunks, at most FORGET_MAX.
  */

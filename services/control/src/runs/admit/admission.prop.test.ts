@@ -119,7 +119,7 @@ class Bay {
     }
   }
 
-  /** The worker takes all that is ready, and ends what it is told to stop. */
+  /** The worker takes all that is ready, and ends every run that it must stop. */
   async work(): Promise<void> {
     const { fakeWorker } = this.harbour;
     const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));

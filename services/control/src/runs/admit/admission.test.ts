@@ -145,7 +145,7 @@ describe("slots return", () => {
 });
 
 describe("a limit that changes", () => {
-  test("raised, lets the next in line go; lowered, takes nothing away", async () => {
+  test("raised, lets the next waiting run go; lowered, takes nothing away", async () => {
     const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
@@ -346,7 +346,7 @@ describe("queues", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("are the deployment's if whoever asks names none, as its priority is", async () => {
+  test("are the deployment's if the request names none, as its priority is", async () => {
     const harbour = await withQueues();
     await harbour.tenancy.deploy("calm", { queue: "idle", priority: 7 });
     const asked = { deployment: "calm", priority: undefined };

@@ -7,7 +7,7 @@ import {
   wakeAfterCommit,
   wakeSequencer,
 } from "../../kernel/index.ts";
-import { type Entering, enterBehind, linesOfRuns, type Stepped, takeStep } from "../../limits/index.ts";
+import { type Entering, enterBehind, findWaitLists, type Stepped, takeStep } from "../../limits/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
 import { moveRuns, type RunMove } from "../moves/apply.ts";
 import { hasEnded } from "../moves/state.ts";
@@ -101,7 +101,7 @@ export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | 
   ask(tx, deps, run.workspaceId).left.add(run.id);
 }
 
-/** Lets a try of a task take its slots, or wait in line. The caller holds its attempt's lock. */
+/** Lets a try of a task take its slots, or wait in the limits' wait lists. The caller holds its attempt's lock. */
 export function enterTask(
   tx: Tx,
   deps: Deps,
@@ -171,7 +171,7 @@ async function entries(
   args: { workspaceId: string; runs: readonly EnteringRun[] },
 ): Promise<Entering[]> {
   if (args.runs.length === 0) return [];
-  const lineIds = await linesOfRuns(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
+  const lineIds = await findWaitLists(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
   return args.runs.map((run, index) => ({
     lineId: lineIds[index] ?? "",
     runId: run.id,

@@ -45,7 +45,7 @@ async function running(limits: Record<string, number>, over: { perMs?: number } 
 }
 
 describe("tries of tasks", () => {
-  test("take slots as long as there are any, and wait in line for the others", async () => {
+  test("take slots as long as there are any, and wait for the others", async () => {
     const { harbour, id, take } = await running({ warehouse: 2 });
     expect(await take("warehouse", ["a", "b", "c"])).toEqual(["a", "b"]);
     expect(await take("warehouse", ["c"])).toEqual([]);
@@ -168,7 +168,7 @@ test("a run whose own tasks wait for slots says for which, and that it waits for
   await take("warehouse", ["rows"]);
   const why = await getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId: id });
   expect(why.reasons[0]?.text).toMatch(
-    new RegExp(`^Task rows: First in line for \`warehouse\`; held by run ${id}`),
+    new RegExp(`^Task rows: First in the wait list for \`warehouse\`; held by run ${id}`),
   );
   expect(why.cycle).toEqual([id]);
 });

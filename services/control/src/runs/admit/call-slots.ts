@@ -23,7 +23,7 @@ function heldAs(key: string): string {
 const LOOK_MS = 2_000;
 
 /**
- * Lets tries of tasks take slots, each all that it needs, or wait in line. Those that have or wait for theirs already
+ * Lets tries of tasks take slots, each all that it needs, or wait. Those that have or wait for theirs already
  * stay as they are. The caller holds the attempt's lock.
  * @throws Problem `limit-not-found`; `forbidden` if the attempt is being stopped.
  */

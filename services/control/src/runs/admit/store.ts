@@ -38,7 +38,7 @@ export function readEntering(
   );
 }
 
-/** Locks runs that wait for slots, without waiting for whoever holds them. */
+/** Locks runs that wait for slots, without waiting for other transactions that hold them. */
 export async function holdBlocked(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },

@@ -23,7 +23,7 @@ const given = (lists: readonly NeedsList[], capacities: readonly WorkerCapacity[
   match({ lists, capacities }).given.map((one) => `${one.attemptId} ${one.workerId}`);
 
 describe("who is given a worker", () => {
-  test("is whoever comes first and fits; a line whose first fits nowhere holds up nothing else", () => {
+  test("is the first that fits; a list whose first fits nowhere delays nothing else", () => {
     const lists = [
       { needs: { gpu: 8 }, requests: [ready("a"), ready("b")] },
       { needs: { gpu: 1 }, requests: [ready("c", { dueMs: 1 }), ready("d", { dueMs: 1 })] },
@@ -61,7 +61,7 @@ describe("who is given a worker", () => {
   });
 });
 
-describe("what is passed over for too long", () => {
+describe("what is overtaken for too long", () => {
   const small = { needs: { gpu: 1 }, requests: [ready("s1", { dueMs: 1 }), ready("s2", { dueMs: 2 })] };
   const big = (waitedMs: number) => ({ needs: { gpu: 4 }, requests: [ready("big", { waitedMs })] });
 

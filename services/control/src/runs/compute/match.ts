@@ -47,7 +47,7 @@ interface Cell {
 /**
  * Decides which worker gets which attempt, as `allocate`: each attempt all that it needs on one worker, or nothing.
  *
- * Attempts that need little could overtake one that needs much for ever. Once it has been ready for `PATIENCE_MS`, what it needs is
+ * Attempts that need little could overtake one that needs much again and again. Once it has been ready for `PATIENCE_MS`, what it needs is
  * kept for it on the worker that lacks least of it. Later attempts get only what is left there, so what is missing there never grows
  * but by earlier ones. Nothing is kept for an attempt that no worker could ever hold. At most one attempt has something kept on a
  * worker, and an attempt that waits has taken nothing yet: keeping cannot deadlock.

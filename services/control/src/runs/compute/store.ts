@@ -18,7 +18,7 @@ export interface ReadyRow {
 }
 
 /**
- * The first of each line of equal needs in a pool, and of those that need nothing. Locks nothing: whoever is given one claims
+ * The first of each line of equal needs in a pool, and of those that need nothing. Locks nothing: the worker that is given one claims
  * it. Index attempt_ready: a probe for each line, and its first rows; the statement that claims what needs nothing is not touched by any of it.
  */
 export function listReady(

@@ -81,7 +81,7 @@ describe("a run for which a worker waits in this process", () => {
     expect(assignments).toMatchObject([{ attemptId: stored?.id, epoch: 1, nonce: stored?.nonce }]);
   });
 
-  test("is told to it though whoever asked for the run has lost the answer, and exists once", async () => {
+  test("reaches it although the creator lost the answer, and exists once", async () => {
     const { tenancy, polled, create } = await waitingFakeWorker();
     armFailpoints([{ name: "admit", action: "drop", nth: 1 }]);
     const request = tenancy.request();
@@ -190,7 +190,7 @@ describe("a run is not given away where it is made", () => {
   });
 });
 
-test("a run that is given away where it is made reaches its worker before whoever asked for it hears that it is on disk", async () => {
+test("a run that is claimed at its creation reaches its worker before its creator hears that it is on disk", async () => {
   const { tenancy, fakeWorker, polled } = await waitingFakeWorker();
   const order: string[] = [];
   const { dispatchers } = fakeWorker;

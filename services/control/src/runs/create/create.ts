@@ -143,7 +143,7 @@ async function createAtOnce(
 
 /**
  * Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. Its worker hears of the run before
- * that is on disk; whoever asked for it does not.
+ * that is on disk; its creator does not.
  */
 async function insertKept(
   deps: Deps,

@@ -6,7 +6,7 @@ import { noteOrphans } from "./children.ts";
 import { closeOpenJobs } from "./close-jobs.ts";
 
 /**
- * What the end of runs means to others: their own open waits are over, whoever waits for them is due, and children that
+ * What the end of runs means to others: their own open waits are over, runs that wait for them are due, and children that
  * end with them are to be cancelled, as are their external jobs. Costs runs that
  * nobody waits for and that wait for nothing no statement. The caller holds the locks of the runs, which are of one
  * workspace.

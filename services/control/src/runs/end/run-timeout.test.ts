@@ -40,12 +40,12 @@ test("A suspended run fails when its time as a whole is up, counted from its fir
   expect(items.map(({ state }) => state)).toEqual(["cancelled"]);
 });
 
-test("Between attempts it fails in the delay of a retry, and in line for a worker, whatever the policy still grants", async () => {
+test("Between attempts it fails in the delay of a retry, and while it waits for a worker, whatever the policy still grants", async () => {
   const retry = { limit: 9, delayMs: LIMIT_MS * 2, causes: ["error"] } as const;
-  const inLine = { ...retry, delayMs: 0 };
+  const waiting = { ...retry, delayMs: 0 };
   for (const [policy, state] of [
     [retry, "scheduled"],
-    [inLine, "ready"],
+    [waiting, "ready"],
   ] as const) {
     const tenancy = await openTenancy(testEnv, {
       runTimeoutMs: LIMIT_MS,

@@ -7,7 +7,7 @@ const VERSIONS_BATCH = 50;
 
 /**
  * Forgets versions of deployments that nothing needs any more: a newer one took their place longer ago than history is kept,
- * and no run that goes on, waits, or can still be run again is of them. The latest of each deployment stays for ever, which
+ * and no run that goes on, waits, or can still be run again is of them. The latest of each deployment always stays, which
  * is what schedules and new runs take.
  */
 export const forgetVersionsPeriodicJob: PeriodicJob = {

@@ -17,7 +17,7 @@ const HARMLESS_STATES = ["42P07", "23505", "23514"];
 const PLAIN = /^[0-9A-Za-z_:.-]+$/;
 
 /**
- * Makes a partition if it is missing. DDL takes no parameters, hence the check of what is spliced in.
+ * Makes a partition if it is missing. DDL takes no parameters, so the inserted text is checked.
  * @returns Whether it was made.
  */
 export async function makePartition(db: Queryable, args: Partition): Promise<boolean> {

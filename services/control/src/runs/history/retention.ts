@@ -69,7 +69,7 @@ export async function forgetStray(db: Queryable, before: Month): Promise<number>
 
 /**
  * Forgets that the ids and idempotency keys of runs were taken whose history is gone, so that these tables do not grow
- * for ever; of a run whose parent has not ended only then: its parent would start it again. Indexes run_key_ended, idempotency_key_run,
+ * without a limit. A run whose parent has not ended stays: its parent would start it again. Indexes run_key_ended, idempotency_key_run,
  * primary key of run.
  * @returns How many runs, at most FORGET_MAX.
  */

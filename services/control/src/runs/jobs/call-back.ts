@@ -9,8 +9,8 @@ import { findJob } from "./store.ts";
 const CALLER = "callback";
 
 /**
- * Takes a backend's word how its job ended, at the address that the job was submitted with: whoever knows its token may say
- * so, once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
+ * Takes a backend's word how its job ended, at the address that the job was submitted with: the holder of its token may report
+ * it once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
  * @throws Problem `wait-not-found`, also for a wrong token.
  */
 export async function callBack(deps: Deps, args: Callback & { said: CallBack }): Promise<CalledBack> {

@@ -15,7 +15,7 @@ export interface JobOver {
   readonly by: Extract<JobTransition, "end" | "settle" | "leave">;
   /** Of `end`. */
   readonly outcome: JobOutcome | null;
-  /** Only under this lease. Null: whoever tends it. */
+  /** Only under this lease. Null: under any. */
   readonly lease: string | null;
 }
 

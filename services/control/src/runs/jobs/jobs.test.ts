@@ -82,7 +82,7 @@ const factsOf = async (flow: Flow) =>
   (await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
 
 describe("a job", () => {
-  test("is wanted before it is submitted, and both are known to whoever asks again", async () => {
+  test("is wanted before it is submitted, and a repeated call gets both", async () => {
     const flow = await startedIn(testEnv);
     const first = await flow.ask(AT, asked);
     expect(first).toMatchObject({ state: "open", job: { handle: null, intendedBy: flow.given.attemptId } });
@@ -166,7 +166,7 @@ describe("a job", () => {
     expect(await stateOf(flow)).toBe("ready");
   });
 
-  test("has one outcome, whoever says the next", async () => {
+  test("has one outcome, also if another is reported", async () => {
     const { flow, jobId, workspaceId } = await waiting();
     const job = await taken(flow.fakeWorker.worker);
     const said = { outcome: "failed", error: "no" } as const;

@@ -23,7 +23,7 @@ export interface PolledJob {
   readonly agoMs: number;
 }
 
-/** Notes what backends say of jobs, under the leases of whoever asked them, and renews these. Primary key. */
+/** Notes what backends say of jobs, under the leases of the workers that polled them, and renews these. Primary key. */
 export async function savePolls(
   from: Queryable,
   clock: Clock,
@@ -61,8 +61,8 @@ export async function renewJobs(
 }
 
 /**
- * Gives a worker jobs of its pool that nobody tends: none of them did yet, or whoever did was silent for a whole lease, or
- * is this worker itself and has forgotten them. Index job_open.
+ * Gives a worker jobs of its pool that nobody tends: no worker did yet, or their worker was silent for a whole lease, or
+ * it is this worker and has forgotten them. Index job_open.
  */
 export async function takeJobs(
   from: Queryable,

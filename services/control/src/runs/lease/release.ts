@@ -7,7 +7,7 @@ import type { AttemptRow } from "../table.ts";
 const BACK_OFF_MAX_SECONDS = 60;
 
 /**
- * Gives a claimed attempt back: ready again, in its place in the line, but not before a back-off of 1, 2, 4 … 60 s.
+ * Gives a claimed attempt back: ready again, in its old position, but not before a back-off of 1, 2, 4 … 60 s.
  * Spends no retry. The caller holds the attempt's lock. The fence stays readable until the next claim, so that a
  * repeated release is recognised.
  * @throws Problem `run-transition-not-allowed` if it is not claimed.

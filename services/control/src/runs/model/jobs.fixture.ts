@@ -35,7 +35,7 @@ type Saying = (typeof JOB_SAYINGS)[number];
 
 type Fence = { readonly attemptId: string; readonly epoch: number; readonly nonce: string };
 
-/** An outcome as whoever asks for the wait is told it. */
+/** An outcome, as the answer to a call for the wait has it. */
 interface Ended extends Record<string, unknown> {
   readonly id: string;
   readonly wait: string;
@@ -110,7 +110,7 @@ export class Jobs {
     const waitOf = new Map([...waits].map((one) => [one.id, one]));
     for (const { id, run, state, handle } of jobs) {
       const wait = waitOf.get(id);
-      // Only an outcome satisfies whoever waits for a job, and it does so in the commit that ends it, once.
+      // Only an outcome satisfies a wait for a job: once, in the commit that ends the job.
       if (wait?.wait === "satisfied") {
         expect(state).toBe("ended");
         expect(this.#outcomes.get(id) ?? wait.answer).toBe(wait.answer);

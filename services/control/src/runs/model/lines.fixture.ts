@@ -38,8 +38,8 @@ interface Journal {
 }
 
 /**
- * The model's memory of what flows have said: every line that was acknowledged is read in order and once, or an explicit gap stands
- * in its place, however its records were repeated, cut anew, dropped or sent in the wrong order.
+ * The model's memory of what flows have said: every line that was acknowledged is read in order and once, or an explicit gap replaces
+ * it, however its records were repeated, cut anew, dropped or sent in the wrong order.
  */
 export class Lines {
   readonly #tenancy: Tenancy;

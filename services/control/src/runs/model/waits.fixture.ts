@@ -93,7 +93,7 @@ export class Waits {
     this.#named.set(runId, waitIds);
   }
 
-  /** Somebody answers a question: whoever is told that it counted is the only one. */
+  /** Somebody answers a question: exactly one answer counts. */
   async answer(testEnv: TestEnv, args: { runId: string; path: WaitPath }): Promise<void> {
     const waitId = await derivedId(args.runId, args.path);
     this.#answers += 1;

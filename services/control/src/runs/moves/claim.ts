@@ -35,7 +35,7 @@ export interface AssignedAttempt {
   readonly parameters: { [key: string]: Json };
   readonly trigger: Trigger;
   readonly scheduledAt: Date;
-  /** How much longer its run may take as a whole. Null: for ever. */
+  /** How much longer its run may take as a whole. Null: without a limit. */
   readonly endsInMs: number | null;
 }
 

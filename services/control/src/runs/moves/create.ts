@@ -72,9 +72,9 @@ export interface NewRun {
   readonly tags: readonly string[];
   readonly parameters: unknown;
   readonly lostAfterMs: number;
-  /** How long after it was due it may be without a start. Null: for ever. */
+  /** How long after it was due it may be without a start. Null: without a limit. */
   readonly expireAfterMs: number | null;
-  /** How long it may take as a whole, from its first start. Null: for ever. */
+  /** How long it may take as a whole, from its first start. Null: without a limit. */
   readonly runTimeoutMs: number | null;
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
@@ -101,7 +101,7 @@ export interface MadeRun {
  * If a place is named, the attempt is born claimed by it, as `claimAttempts` would have claimed it a statement later: when it needs
  * nothing but a place, nothing is ready in its pool that could stand before it, and the place's worker has neither started anew nor
  * polled elsewhere. Indexes attempt_ready, primary key of worker. The commit then does not wait for the disk: whose place it is hears of
- * it at once, as of any claim, and a start that it confirms brings all of this to disk. Whoever asked for the run is answered after
+ * it at once, as of any claim, and a start that it confirms brings all of this to disk. The run's creator is answered after
  * `reachDisk`.
  * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
  */

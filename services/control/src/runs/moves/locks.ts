@@ -16,8 +16,8 @@ import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } 
 import { runIsLimited } from "./run-columns.ts";
 
 /**
- * Locks attempts of a workspace until the end of the transaction, in the order of their ids. Whoever needs both locks
- * an attempt before its run.
+ * Locks attempts of a workspace until the end of the transaction, in the order of their ids. A caller that needs both locks
+ * the attempt before its run.
  */
 export async function lockAttempts(
   tx: Tx,
@@ -130,7 +130,7 @@ export interface Progress {
 }
 
 /**
- * Stores how far the reports of attempts have come, and renews the leases of those that are still held: whoever writes
+ * Stores how far the reports of attempts have come, and renews the leases of those that are still held, since their worker
  * is there. The rows are locked by `lockAttempts`, or archived.
  */
 export async function saveProgress(

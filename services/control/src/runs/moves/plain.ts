@@ -37,7 +37,7 @@ const RUN = { start: literals(RUN_TRANSITIONS.start), complete: literals(RUN_TRA
  *
  * It moves what nothing else hangs on: the fence is the current one, the record is the next (so that all before it was
  * committed before this statement looked, tasks too), and what completes has neither slots nor needs, no open task, and a run
- * that nobody waits for. All else is left as it is, and is missing in the result. It waits for whoever holds a row, and then looks again.
+ * that nobody waits for. All else is left as it is, and is missing in the result. It waits for locked rows, and then looks again.
  *
  * Primary keys of attempt and run, index task_run_open. Attempts are locked before runs, each in the order of their ids.
  */

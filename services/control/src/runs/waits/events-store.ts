@@ -17,7 +17,7 @@ import { LOCK_ORDER } from "./store.ts";
 
 /**
  * Lets senders of an event and flows that ask for it take turns: a flow that asks sees every event that was sent before,
- * and whoever sends later sees that it waits. Senders do not wait for each other. Before any other lock.
+ * and a later sender sees that it waits. Senders do not wait for each other. Before any other lock.
  */
 export async function lockEvents(
   tx: Tx,

@@ -53,7 +53,7 @@ export async function listWorkspaceWaits(from: Queryable, args: WaitFilter): Pro
   return raws.map(({ run, ...row }) => ({ wait: rowOf(wait, row, UNLISTED), run }));
 }
 
-/** The statement of `listWorkspaceWaits`, for whoever asks how it is planned. */
+/** The statement of `listWorkspaceWaits`, for tests of its plan. */
 export function workspaceWaits(args: WaitFilter): SQL {
   const order = args.order === "oldest" ? sql`asc` : sql`desc`;
   const ordered = sql`order by w.created_at ${order}, w.id ${order} limit ${args.limit}`;

@@ -12,8 +12,8 @@ import { cancelIn } from "../end/cancel.ts";
 const REASON = "The run that started it has ended.";
 
 /**
- * Cancels the children of runs that have ended, where they are to end with them. A periodic job, because whoever ends a run must not
- * want the locks of others; the row that it leaves with the end, in the same commit, cannot be missed.
+ * Cancels the children of runs that have ended, where they are to end with them. A periodic job, because the end of a run must not
+ * take the locks of others; the row that it leaves with the end, in the same commit, cannot be missed.
  */
 export const orphansPeriodicJob = perRowJob<Orphan>({
   name: "orphans",

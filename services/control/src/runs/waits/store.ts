@@ -115,7 +115,7 @@ export function findWaitNow(
   return waitNow(from, clock, { ...args, lock: sql`` });
 }
 
-/** As `findWaitNow`, locked. Whoever wants the lock of its run too takes that one first. */
+/** As `findWaitNow`, locked. A caller that also needs the lock of its run takes that one first. */
 export function lockWait(tx: Tx, clock: Clock, args: RunName & { waitId: string }): Promise<WaitNow | null> {
   return waitNow(tx, clock, { ...args, lock: sql`for update` });
 }
@@ -216,8 +216,8 @@ export function cancelWaits(
 }
 
 /**
- * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: whoever
- * holds a run's lock must not want another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
+ * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: the holder
+ * of a run's lock must not take another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
  */
 export async function noteEnds(
   tx: Tx,
@@ -302,7 +302,7 @@ export function listDueWaits(from: Queryable, clock: Clock, which: Which): Promi
   return rows<DueWait>(from, dueWaits(clock, which));
 }
 
-/** The statement of `listDueWaits`, for whoever asks how it is planned. */
+/** The statement of `listDueWaits`, for tests of its plan. */
 export function dueWaits(clock: Clock, which: Which): SQL {
   return sql`select w.workspace_id as "workspaceId", w.run_id as "subjectId", w.id,
       w.satisfy_at is not null and w.satisfy_at <= coalesce(w.deadline_at, w.satisfy_at) as satisfied

@@ -284,7 +284,7 @@ describe("events", () => {
       ...over,
     });
 
-  test("satisfy whoever waits for their name and key, in their workspace alone", async () => {
+  test("satisfy every run that waits for their name and key, in their workspace alone", async () => {
     const flow = await started();
     const other = await started();
     await flow.ask("any", { kind: "event", name: "landed" });

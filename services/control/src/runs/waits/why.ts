@@ -63,7 +63,7 @@ function toldOf(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
     case "input":
       return {
         kind: "answer",
-        text: `It asks "${title}", of whoever has the role ${who} or above: \`towpath answer ${runId}\` answers it.`,
+        text: `It asks "${title}", of people with the role ${who} or above: \`towpath answer ${runId}\` answers it.`,
       };
     case "run": {
       if (other !== null && other.task !== null) {

@@ -108,7 +108,7 @@ describe("a run whose child needs", () => {
     expect((await whyOf(harbour, child)).cycle).toEqual([]);
   });
 
-  test("the device that it has is told so, whoever has places beside it", async () => {
+  test("the device that it holds is named, whichever runs have slots beside it", async () => {
     const spec = { compute: { gpu: { count: 1, kind: "a100" } } };
     const amounts = { cpu: 8, gpu: 1, "gpu:a100": 1 };
     const harbour = await openLoop({ spec, amounts });

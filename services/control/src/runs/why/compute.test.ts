@@ -68,9 +68,11 @@ describe("a ready run hears", () => {
     const [first, second] = [await yard.ask(), await yard.ask()];
     await fakeWorker.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(first)).toBe(
-      `compute: First in line for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train), 20 s, usually 6 min.`,
+      `compute: First in the wait list for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train), 20 s, usually 6 min.`,
     );
-    expect(await yard.why(second)).toMatch(/^compute: Number 2 of 2 in line for 2 × a100 on one worker;/);
+    expect(await yard.why(second)).toMatch(
+      /^compute: Number 2 of 2 in the wait list for 2 × a100 on one worker;/,
+    );
   });
 
   test("that what becomes free is kept for it, and what comes behind it for whom", async () => {
@@ -85,7 +87,7 @@ describe("a ready run hears", () => {
     expect(await yard.why(big)).toMatch(/; what becomes free there is kept for it\.$/);
     const small = await yard.ask("small");
     expect(await yard.why(small)).toBe(
-      `compute: First in line for 1 × a100 on one worker; what is free on canal is kept for run ${big}, which has waited for longer.`,
+      `compute: First in the wait list for 1 × a100 on one worker; what is free on canal is kept for run ${big}, which has waited for longer.`,
     );
   });
 

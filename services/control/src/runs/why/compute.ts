@@ -81,7 +81,9 @@ async function sentence(
 
 async function placeText(from: Queryable, args: Waiting): Promise<string> {
   const { position, waiting } = await readPlace(from, args);
-  return position === 1 ? "First in line for" : `Number ${position} of ${waiting} in line for`;
+  return position === 1
+    ? "First in the wait list for"
+    : `Number ${position} of ${waiting} in the wait list for`;
 }
 
 function leastLacking(capacities: readonly WorkerCapacity[], needs: Amounts): WorkerCapacity | undefined {

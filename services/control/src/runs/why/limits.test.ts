@@ -52,10 +52,12 @@ test("who waits for a slot hears its place, who has the slot, for how long, and 
   const why = await whyOf(harbour, b);
   expect(why.state).toBe("blocked");
   expect(why.reasons.map((one) => one.text)).toEqual([
-    `First in line for \`warehouse\`; held by run ${a} (load), 41 min 00 s, usually 6 min.`,
+    `First in the wait list for \`warehouse\`; held by run ${a} (load), 41 min 00 s, usually 6 min.`,
   ]);
   expect(why.reasons[0]?.limit).toMatchObject({ position: 1, waiting: 2, lacks: true, task: null });
-  expect((await whyOf(harbour, c)).reasons[0]?.text).toMatch(/^Number 2 of 2 in line for `warehouse`/);
+  expect((await whyOf(harbour, c)).reasons[0]?.text).toMatch(
+    /^Number 2 of 2 in the wait list for `warehouse`/,
+  );
   expect((await harbour.run(b)).why).toBe(why.reasons[0]?.text);
 });
 
@@ -73,7 +75,7 @@ test("a limit without enough slots says how to set it", async () => {
   await harbour.limit("flow", 0, { kind: "deployment" });
   const { reasons } = await whyOf(harbour, await harbour.ask());
   expect(reasons[0]?.text).toBe(
-    "First in line for the slots of deployment `flow`; it has none: `towpath limit set flow --kind deployment SLOTS` would let it go.",
+    "First in the wait list for the slots of deployment `flow`; it has none: `towpath limit set flow --kind deployment SLOTS` would let it go.",
   );
 });
 
@@ -82,7 +84,9 @@ test("who waits for a token hears when the next one returns", async () => {
   await harbour.ask({ deployment: "load" });
   const b = await harbour.ask({ deployment: "load" });
   const { reasons } = await whyOf(harbour, b);
-  expect(reasons[0]?.text).toMatch(/^First in line for `warehouse`; 1 go per 1 min, the next at 2.*Z\.$/);
+  expect(reasons[0]?.text).toMatch(
+    /^First in the wait list for `warehouse`; 1 go per 1 min, the next at 2.*Z\.$/,
+  );
   expect(reasons[0]?.until).toMatch(/^2/);
 });
 

@@ -60,7 +60,7 @@ function sentence(limit: LimitWait, until: string | null): string {
 }
 
 function placeText({ position, waiting }: LimitWait): string {
-  return position === 1 ? "First in line" : `Number ${position} of ${waiting} in line`;
+  return position === 1 ? "First in the wait list" : `Number ${position} of ${waiting} in the wait list`;
 }
 
 /** What people call a limit. */

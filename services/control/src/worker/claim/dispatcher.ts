@@ -96,7 +96,7 @@ export class Dispatcher {
   }
 
   /**
-   * Keeps the place of whoever has waited longest for a run that is about to be made, so that the statement that makes it may give
+   * Reserves the slot of the poll that has waited longest for a run that is about to be made, so that the statement that makes it may give
    * it away too. What is given is fenced as a claim is; if it never gets there, it is told again as a claim is.
    * @returns null if nobody waits who is not offered something already.
    */
@@ -129,7 +129,7 @@ export class Dispatcher {
   }
 
   #watch(): () => void {
-    // Whoever waits is to know that the database is another one: it may have forgotten what its worker has told.
+    // Waiting polls must learn that the database is another one, since it may have lost reports of their workers.
     const stopListening = this.#deps.incarnations.onChange(() => {
       for (const { waiter } of this.#waiting.values()) waiter.answer(NOTHING);
       this.#forgetAnswered();
@@ -149,7 +149,7 @@ export class Dispatcher {
     };
   }
 
-  /** Writes who has polled here; whoever polls elsewhere by now, or whose session is over, waits here no longer. */
+  /** Writes who has polled here. A worker that polls elsewhere by now, or whose session is over, waits here no longer. */
   async writePollCache(): Promise<void> {
     const { workspaceId, poolId } = this.#pool;
     try {
@@ -180,7 +180,7 @@ export class Dispatcher {
   }
 
   #look(for_: { claim: boolean; changes: boolean }): void {
-    // Whoever comes next looks by itself.
+    // The next poll looks by itself.
     if (this.#waiting.size === 0) return;
     this.#again = { claim: this.#again.claim || for_.claim, changes: this.#again.changes || for_.changes };
     this.#working ??= this.#work();
@@ -288,7 +288,7 @@ export class Dispatcher {
   }
 
   /**
-   * If the poll has gone meanwhile, or a newer one waits, whoever holds the worker's next one hears that something waits
+   * If the poll has gone meanwhile, or a newer one waits, the process with the worker's next one hears that something waits
    * for it; so it does with what is too much for one answer. Only the poll that was noted with a claim may tell of it.
    */
   #deliver(poll: { workerId: string; seq: number | undefined }, assignments: Assignment[]): void {

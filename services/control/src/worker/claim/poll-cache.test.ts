@@ -120,7 +120,7 @@ describe("what is remembered", () => {
     expect(heard().follows({ ...worker, generation: 2 }, { ...poll, seq: 2 })).toBeNull();
   });
 
-  test("is that a worker holds what it says, and what it was told, until that has ended", () => {
+  test("is that a worker holds the attempts in its polls and in the answers to them, until they have ended", () => {
     const pollCache = heard();
     const follows = (held: { attemptId: string }[] = []) =>
       pollCache.follows(worker, { ...poll, held, seq: 2 })?.holds;

@@ -24,7 +24,7 @@ interface Last {
   readonly reconciled: string | null | undefined;
   /** Since when its worker says that it is offering again what it knows. Null: it does not say so. */
   readonly offeringSinceMs: number | null;
-  /** What its worker may hold: what it said, and what it was told since, without what has ended here. */
+  /** The attempts that its worker may hold: those in its poll, and those assigned since, without the ones that ended here. */
   readonly open: Set<string>;
 }
 

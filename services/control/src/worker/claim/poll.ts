@@ -27,7 +27,7 @@ export interface Poll {
   readonly reconciled?: string | null | undefined;
   /** Whether it is answered as soon as it was looked for work once. @default false */
   readonly brief?: boolean;
-  /** What a report that came with it ends, be it stored by now or not: it is neither held nor missing. @default none */
+  /** The attempts that a report with it ends, stored or not: they are neither held nor missing. @default none */
   readonly ending?: readonly FenceOf[];
 }
 
@@ -100,7 +100,7 @@ export async function claim(deps: Deps, args: Arriving): Promise<Claimed> {
 
 /**
  * Whether a worker is given nothing yet, for what is ready may be what it is about to offer. A full grace after it began to offer to this database
- * that is over: a worker that cannot finish must not stay without work for ever.
+ * that is over: a worker that cannot finish must not stay without work forever.
  */
 async function isOffering({ incarnations, config }: Deps, offeringMs: number | null): Promise<boolean> {
   if (offeringMs === null) return false;

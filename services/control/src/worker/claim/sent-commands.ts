@@ -12,7 +12,7 @@ export class SentCommands {
 
   /**
    * Whether these commands are worth an answer at once: not if this worker has just been told the same, or polls would
-   * spin until it has done what it was told.
+   * spin until it has carried them out.
    */
   tells(workerId: string, commands: readonly Command[]): boolean {
     const what = JSON.stringify(commands);

@@ -12,7 +12,7 @@ export class WaitingPolls {
     this.#most = most;
   }
 
-  /** Lets a poll wait. @throws Problem `too-many-polls` if as many of the workspace wait as may. */
+  /** Lets a poll wait. @throws Problem `too-many-polls` if too many polls of the workspace wait. */
   async pass<Answer>(workspaceId: string, wait: () => Promise<Answer>): Promise<Answer> {
     const before = this.#byWorkspace.get(workspaceId) ?? 0;
     if (before >= this.#most)

@@ -241,7 +241,7 @@ function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void
 
 /**
  * A fence of the past changes nothing; that it came is kept where it can be seen. One of a claim that never was is not:
- * whoever makes fences up could fill a table with them.
+ * invented fences could fill a table.
  */
 function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | undefined): void {
   const { attemptId, epoch, control, bulk } = turn.report;

@@ -27,7 +27,7 @@ type Lane = keyof Lanes;
 const END_FIELDS = ["seq", "type", "at", "outcome", "cause", "exitCode", "lastBulkSeq"];
 
 /**
- * What is stored in the place of a record that the database refuses. Its kind is unknown on purpose: it is rejected by
+ * The replacement for a record that the database refuses. Its kind is unknown on purpose: it is rejected by
  * itself as malformed, and still says which lines a gap stands for.
  */
 function standIn(lane: Lane, record: LooseRecord): LooseRecord {

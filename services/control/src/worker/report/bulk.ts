@@ -140,7 +140,7 @@ function takeArtifact(
   return null;
 }
 
-/** A rejected record of lines still says which numbers it took; a gap stands in their place. */
+/** A gap replaces the lines of a rejected record, whose numbers are known. */
 function leaveGap(loose: LooseRecord, stretch: LineStretch): void {
   const { firstLine, lines } = loose;
   const counted = typeof firstLine === "number" && Number.isSafeInteger(firstLine) && firstLine >= 0;

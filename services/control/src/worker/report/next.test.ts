@@ -54,7 +54,7 @@ async function running(fakeWorker: FakeWorker): Promise<Assignment> {
   return given;
 }
 
-test("a report that ends a run brings the next, in the place of a poll", async () => {
+test("a report that ends a run brings the next, as a poll does", async () => {
   const { fakeWorker, report } = await openWorker();
   const given = await running(fakeWorker);
   const waiting = fakeWorker.poll({ free: 0, held: [given], waitMs: 25_000 });

@@ -104,7 +104,7 @@ describe("a completion on which more hangs", () => {
     expect(items).toMatchObject([{ path: "load", state: "cancelled" }]);
   });
 
-  test("gives slots back, and the next in line is admitted", async () => {
+  test("gives slots back, and the next waiting run is admitted", async () => {
     const tenancy = await openTenancy(testEnv);
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
     await setLimit(testEnv.deps, { scope: tenancy.scope, input });
