@@ -30,7 +30,7 @@ export {
 export interface AttemptOptions {
   /** Values of the secrets that it may use. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** What stands in the place of resources: `[warehouse.fake(…)]`. Others are opened as declared. */
+  /** Fakes that replace resources: `[warehouse.fake(…)]`. Others are opened as declared. */
   readonly resources?: readonly FakeResource[];
   /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
   readonly clock?: "fake" | "system";

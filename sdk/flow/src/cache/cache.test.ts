@@ -45,7 +45,7 @@ describe("a cached task", () => {
     expect(input.calls).toEqual([2]);
   });
 
-  test("may be cached by a key of its own making, of some of its arguments", async () => {
+  test("may be cached by a key that a function builds from its arguments", async () => {
     const { calls, run } = counted({ cache: { by: (value: number) => `v${value}` } });
     await run(2, {}, "a");
     await run(2, {}, "b");

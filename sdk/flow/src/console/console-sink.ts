@@ -24,7 +24,7 @@ const ERASE_LINE = "\r\u001b[2K";
 /** Off a terminal, progress is told once for each of so many parts. */
 const STEPS = 4;
 
-/** Shows a run's records to whoever runs it by hand: lines, bars, tables, durations. */
+/** Shows a run's records in a terminal: lines, bars, tables, durations. */
 export class ConsoleSink implements RecordSink {
   readonly #terminal: Terminal;
   readonly #paint: Paint;

@@ -56,9 +56,9 @@ export interface DeploymentOptions {
   readonly concurrency?: SpecInput["concurrency"];
   /** Named limits of which each of its runs takes slots, all at once, before it starts. @default none */
   readonly limits?: readonly LimitUse[];
-  /** The queue of its pool in which its runs wait, if whoever asks for one names none. @default none */
+  /** The queue of its pool in which its runs wait, if the request names none. @default none */
   readonly queue?: string;
-  /** Of its runs, if whoever asks for one says none; -100 to 100, higher goes first within its queue. @default 0 */
+  /** Of its runs, if the request names none; -100 to 100, higher goes first within its queue. @default 0 */
   readonly priority?: number;
   /**
    * Whether a worker may load its code, without secrets and parameters, in a process that waits for its next run. Its modules' own

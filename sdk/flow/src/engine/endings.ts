@@ -3,7 +3,7 @@ import { settledWithin } from "./settle.ts";
 
 /** Something that is done before a run ends, however it ends. */
 export interface Ending {
-  /** What it is, for whoever reads that it failed: `closing resource "warehouse"`. */
+  /** What it is, for the message of a failure: `closing resource "warehouse"`. */
   readonly what: string;
   /** How long it may take, milliseconds. */
   readonly maxMs: number;

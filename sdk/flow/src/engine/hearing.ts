@@ -1,4 +1,4 @@
-/** Where it is told which waits are over by now, for whoever listens. */
+/** Where it is told which waits are over by now, for its listeners. */
 export class Hearing {
   #listener: (paths: readonly string[]) => void = () => {};
   #told: readonly string[] = [];

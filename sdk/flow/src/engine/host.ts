@@ -55,7 +55,7 @@ export interface Host {
   readonly random: () => number;
   /** The value of a secret, or the next step for someone who misses it. */
   readonly secret: (name: string) => { readonly value: string } | { readonly next: string };
-  /** What a resource of this name is here: something in its place, or its settings with the stage's put over them. */
+  /** What a resource of this name is here: a fake, or its settings with those of the stage. */
   readonly resource: (name: string) => { readonly fake: unknown } | { readonly overrides: unknown };
   /** What only the control plane can answer. Idempotent by its path. */
   readonly call: (call: RunCall, signal: AbortSignal) => Promise<CalledRun>;

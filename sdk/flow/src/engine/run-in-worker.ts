@@ -15,7 +15,7 @@ const loadGateway = async () => await import("../gateway/session.ts");
 /**
  * Runs a flow as a worker's attempt: everything it tells goes through the gateway.
  * @param given.parameters Those of the run override them.
- * @param given.context What the gateway would answer when asked for it, by whoever knows it already.
+ * @param given.context What the gateway would answer when asked for it, if the caller has it already.
  * @returns How it ended, once the gateway holds the outcome.
  * @throws GatewayRefused if the gateway refuses this process for good.
  */

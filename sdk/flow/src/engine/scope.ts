@@ -39,7 +39,7 @@ export interface ActiveRun {
     readonly keep: (name: string, value: unknown) => Promise<void>;
     readonly kept: (name: string) => Promise<unknown>;
   };
-  /** What is undone when the run is suspended, the latest first. Whoever undoes it before takes it out. */
+  /** What is undone when the run is suspended, the latest first. Code that undoes it earlier removes it. */
   readonly whenSuspended: OpenSet<() => Promise<void>>;
 }
 

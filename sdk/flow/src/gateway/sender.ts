@@ -127,7 +127,7 @@ export class RecordSender implements RecordSink {
       return;
     }
     this.#flushing = true;
-    // Both would send: whichever came second would find nothing left, and wait for ever for the answer to an empty batch.
+    // Both would send: the second would find nothing left, and wait without end for the answer to an empty batch.
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
     // A turn later, so that what is posted together goes together.

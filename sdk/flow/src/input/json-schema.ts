@@ -52,7 +52,7 @@ export async function jsonSchemaOf(schema: StandardSchema | null, owner: string)
 }
 
 /**
- * The JSON Schema of what people may answer, of any type, as it travels to whoever makes a form of it.
+ * The JSON Schema of what people may answer, of any type, as forms are built from it.
  * @throws InvalidDefinition if the schema's library offers no JSON Schema.
  */
 export async function answerSchemaOf(

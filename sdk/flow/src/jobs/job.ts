@@ -7,7 +7,7 @@ import { type DefinedAt, whereDefined } from "../where-defined.ts";
 export interface JobSubmission {
   /**
    * Where the backend says, once, how the job ended: a POST of `{ "outcome": "completed", "result": … }` or
-   * `{ "outcome": "failed", "error": "…" }`. Whoever knows it may do so. Null unless the job says `callback: true`.
+   * `{ "outcome": "failed", "error": "…" }`. Every holder of this URL may do so. Null unless the job says `callback: true`.
    */
   readonly callbackUrl: string | null;
   /** Aborts when the run is to stop. */

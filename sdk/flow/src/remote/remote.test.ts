@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterAll(() => Promise.all([here[Symbol.asyncDispose](), there[Symbol.asyncDispose]()]));
 
-/** How the task's run stands, for whoever starts it or waits for it. */
+/** The state of the task's run, as its caller gets it. */
 function answerWith(run: CalledRun): void {
   const open = { waitId: WAIT_ID, inMs: null, answer: null, answeredBy: null };
   here.call = (call) => {

@@ -112,7 +112,7 @@ test("settings are checked by the schema, and name the secret that is missing", 
   expect((await testRun(port, {}, { secrets: { port: "8" } })).result).toBe(9);
 });
 
-test("a test puts something in its place, which is neither opened nor closed", async () => {
+test("a fake of a test is neither opened nor closed", async () => {
   const events: string[] = [];
   const warehouse = noted(events);
   const whole = flow({ name: "f" }, async () => (await warehouse.get()).rows(9));

@@ -40,7 +40,7 @@ interface Declared extends AnyResource<never, unknown> {
   readonly settings?: unknown;
 }
 
-/** What a test has in the place of a resource. */
+/** What a test uses instead of a resource. */
 export interface FakeResource {
   readonly name: string;
   readonly value: unknown;
@@ -55,7 +55,7 @@ export interface Resource<Value> {
    * @throws InvalidResource | SecretMissing | what opening throws.
    */
   get(): Promise<Awaited<Value>>;
-  /** Something to have in its place in a test: `testRun(flow, input, { resources: [warehouse.fake(…)] })`. */
+  /** A fake for a test: `testRun(flow, input, { resources: [warehouse.fake(…)] })`. */
   fake(value: Awaited<Value>): FakeResource;
 }
 

@@ -44,7 +44,7 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
 }
 
 /**
- * Keeps a value under a name, in the place of the one before: first the value, at an address of its own, then the entry that
+ * Stores a value under a name, instead of the one before: first the value, at an address of its own, then the entry that
  * refers to it, so that who reads at the same time finds one of the two whole.
  * @throws NotSerialisable | StoreFault
  */

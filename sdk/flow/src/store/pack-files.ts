@@ -110,7 +110,7 @@ export class PackFiles {
   }
 }
 
-/** One sync at a time: whoever comes while it is under way shares the next. */
+/** One sync at a time: callers that come during a sync share the next. */
 function syncPack(pack: OpenPack): Promise<void> {
   const { sizeBytes } = pack;
   pack.syncing = pack.syncing.then(async () => {

@@ -38,7 +38,7 @@ export interface Store {
    */
   load(ref: Ref): Promise<unknown>;
   /**
-   * Keeps a value under a name, in the place of the one before. For what runs share.
+   * Stores a value under a name, instead of the one before. For values that runs share.
    * @param named.name Relative path whose parts are safe as file names: see `safePart`.
    * @throws NotSerialisable | StoreFault
    */

@@ -22,7 +22,7 @@ export interface PumpOptions<Item, Result> {
 
 /**
  * Takes items, runs them within its bounds and hands over what they came to, in the order they end. It holds no more than
- * `window` items, whoever is slow: the source, the calls or the one who takes the outcomes. Nothing of an item is left here
+ * `window` items, even if the source, the calls or the reader of the outcomes are slow. Nothing of an item is left here
  * once it was let go.
  */
 export class MapPump<Item, Result> {

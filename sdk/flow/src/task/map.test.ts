@@ -179,7 +179,7 @@ describe("a map whose results are taken one by one", () => {
     expect(ended).toEqual([1]);
   });
 
-  test("ends when the run is cancelled although its iterator waits for ever", async () => {
+  test("ends when the run is cancelled although its iterator waits without end", async () => {
     const controller = new AbortController();
     async function* waiting() {
       yield 1;

@@ -53,7 +53,7 @@ export interface TaskOptions extends RetryOptions {
    */
   readonly cache?: boolean | CacheOptions;
   /**
-   * Named limits of which each try takes slots, all at once, before it begins; it waits in line as long as it must. A task
+   * Named limits of which each try takes slots, all at once, before it begins; it waits for them without a limit. A task
    * that has slots calls none that needs some. Outside of a worker nothing is limited. @default none
    */
   readonly limits?: readonly LimitUse[];

@@ -116,7 +116,7 @@ interface Tried<Result> {
   readonly tries: number;
 }
 
-/** Tries until one succeeds or no other is worth it. `progress.tries` counts them for whoever reports the end. */
+/** Tries until one succeeds or no other is worth it. `progress.tries` counts them for the report of the end. */
 async function tryRepeatedly<Result>(
   call: TaskCall<Result>,
   progress: { tries: number },

@@ -8,7 +8,7 @@ import { task } from "./task.ts";
 
 const ANSWER: CalledRun = { runId: "r", state: "running", cause: null, result: null };
 
-/** Limits as the control plane keeps them, of one run: each key takes all that it needs or stays in line. */
+/** Limits as the control plane keeps them, of one run: each key takes all that it needs or waits. */
 function openLimits(slots: Record<string, number>) {
   const free = new Map(Object.entries(slots));
   const held = new Map<string, readonly { name: string; slots: number }[]>();

@@ -37,7 +37,7 @@ function usesOf(limits: readonly LimitUse[]): Uses {
 
 /**
  * The tries of one run that wait for slots. One question at a time names them all and waits until any of them has its
- * slots: however many wait, they cost one connection. Who asks again keeps its place in line.
+ * slots: however many wait, they cost one connection. A repeated request keeps its position.
  */
 class SlotLine {
   readonly #run: ActiveRun;
@@ -84,7 +84,7 @@ class SlotLine {
     } catch (error) {
       this.#waiting.delete(key);
       this.#question?.abort();
-      // Only then, or the question that is out would take its place in line again.
+      // Only then, or the question that is out would take its position in the wait list again.
       await this.#answered;
       void this.#giveBack(key);
       throw error;

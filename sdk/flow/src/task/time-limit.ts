@@ -13,7 +13,7 @@ export const TIMEOUT_GRACE_MS = 2000;
 /** What one try is given. */
 export interface TryLimits {
   readonly task: string;
-  /** The signal of whoever called the task. */
+  /** The signal of the task's caller. */
   readonly outer: AbortSignal;
   readonly timeoutMs: number | null;
   /** @default 2000 */

@@ -13,7 +13,7 @@ const TEARDOWN_MS = 10_000;
 export interface Setup<Value> {
   /** Makes it: a plain function, or one that calls tasks. */
   readonly setup: () => Value | Promise<Value>;
-  /** Unmakes it. It should bear being called for what is half gone: a process that was killed has torn down nothing. */
+  /** Removes it. It must be safe to call when the set-up stopped halfway, since a killed process has torn down nothing. */
   readonly teardown: (value: Value) => unknown;
   /** How long the tear-down may take. @default 10 000 */
   readonly teardownMs?: number;

@@ -6,7 +6,7 @@ import { calledOwn, type OwnGround, type OwnJobs, ownJob, pollOwn } from "../job
 import { TowpathError } from "../problem.ts";
 import type { Life } from "./life.ts";
 
-/** In the place of an answer: the deadline passes. */
+/** Instead of an answer: the deadline passes. */
 export const EXPIRED: unique symbol = Symbol("expired");
 
 /** What comes, by what is waited for. */

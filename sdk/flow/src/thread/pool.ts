@@ -40,7 +40,7 @@ async function doAsked(scope: Scope, what: HostVerb, args: readonly unknown[]): 
   return await (what === "post" ? records.post(given[0] as never) : records.postHeld(given[0] as never));
 }
 
-/** Says at once what a thread stands still for. Of a resource only settings can cross, not what a test has put in its place. */
+/** Says at once what a thread stands still for. Of a resource only settings can cross, not the fake of a test. */
 function answerNow({ host }: ActiveRun, asked: Extract<FromThread, { kind: "ask-now" }>): void {
   const { what, name, flag, port } = asked;
   const tell = (told: ToldNow) => port.postMessage(told);
@@ -48,7 +48,7 @@ function answerNow({ host }: ActiveRun, asked: Extract<FromThread, { kind: "ask-
     tell({ value: what === "secret" ? host.secret(name) : host.resource(name) });
   } catch (cause) {
     const refused = new NotInThread(
-      `What a test has in the place of ${what} "${name}", which is no data, was asked for`,
+      `A thread cannot use the test's fake of ${what} "${name}", because it is not data`,
       { cause },
     );
     tell({ error: toWireError(refused) });

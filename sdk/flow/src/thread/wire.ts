@@ -26,7 +26,7 @@ export type ToThread =
   | { readonly kind: "abort"; readonly id: number; readonly reason: WireError }
   | { readonly kind: "answer"; readonly ask: number; readonly value?: unknown; readonly error?: WireError };
 
-/** What a thread may have the run do in its place. */
+/** What a thread may have the run do for it. */
 export const HOST_VERBS = ["post", "postHeld", "save", "load", "keep", "kept"] as const;
 /** One of them. */
 export type HostVerb = (typeof HOST_VERBS)[number];
