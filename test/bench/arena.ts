@@ -163,7 +163,7 @@ export async function openArena(size: Size): Promise<Arena> {
   };
 }
 
-/** What the control plane asked of the database and what it cost, for whoever sets BENCH_STATEMENTS=1. */
+/** Prints the control plane's statements and their cost, if BENCH_STATEMENTS is 1. */
 async function printStatements(sql: Sql): Promise<void> {
   if (process.env.BENCH_STATEMENTS !== "1") return;
   const rows = await sql`

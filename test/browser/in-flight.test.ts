@@ -126,7 +126,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "A limit shows who holds its slots and who is in line, until nobody is",
+  "A limit shows which runs hold its slots and which wait, until none do",
   async () => {
     const { work, runId } = await startQueue();
     const { page, faults } = await look("/limits");

@@ -26,7 +26,7 @@ function isAlive(pid: number): boolean {
 }
 
 test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
-  "what was started, and its folder, end with whoever started it: %s",
+  "a started process and its folder end with the test's process: %s",
   async (signal) => {
     const folder = await mkdtemp(join(tmpdir(), "towpath-guard-"));
     const modules = ["./process.ts", "./guard.ts"].map((name) => new URL(name, import.meta.url).href);

@@ -19,7 +19,10 @@ export const PATTERNS: readonly (readonly [pattern: string, use: string])[] = [
   ["turnstiles?", "semaphore"],
   ["bells?|latch(?:es)?", "WakeUp"],
   ["salvag(?:e|es|ed|ing)", "bisect"],
-  ['(?<!"\\s)in line|(?<!log\\s)lines? of (?:runs|slots|waiters)', "queue or wait list: a line is a line of a log"],
+  [
+    '(?<!"\\s)in line|(?<!log\\s)lines? of (?:runs|slots|waiters)',
+    "queue or wait list: a line is a line of a log",
+  ],
   ["(?:interface|type) (?:\\w+ )*(?:told|asked)(?= ?[={<])", "the noun that the type describes"],
   // Clauses that stand for a noun.
   ["who(?:m|so)?ever", NOUN],

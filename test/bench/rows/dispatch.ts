@@ -17,7 +17,7 @@ export class Arrival {
   }
 }
 
-/** Long enough that whoever was given something waits again, milliseconds. */
+/** Long enough that an agent with a run polls again, milliseconds. */
 const SETTLE_MS = 15;
 
 async function idle(agent: Agent, args: { arrival: Arrival; stopping: () => boolean }): Promise<void> {

@@ -16,7 +16,7 @@ const keyOf = (args: DeploymentName) => `${args.workspaceId} ${args.name}`;
 
 /**
  * The version that was a deployment's latest when it was last read. Versions never change, only which one is the latest:
- * whoever pins it must check that in the same statement, and call `forgetLatest` if it is no longer so.
+ * a caller that pins it must check this in the same statement, and call `forgetLatest` if it has changed.
  * @throws Problem `deployment-not-found`, as `getLatestVersion`.
  */
 export async function likelyLatestVersion(database: Database, args: DeploymentName): Promise<PinnedVersion> {

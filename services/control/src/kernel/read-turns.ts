@@ -15,8 +15,8 @@ interface Party {
 }
 
 /**
- * Turns for the connections that people's reads share. A turn that is given back goes to whoever reads least among the
- * workspaces that wait, so that one whose reads are slow or many takes at most its share while others wait.
+ * Turns for the connections that people's reads share. A returned turn goes to the waiting workspace that reads least,
+ * so that one whose reads are slow or many takes at most its share while others wait.
  */
 export class ReadTurns {
   readonly #parties = new Map<string, Party>();

@@ -1,4 +1,4 @@
-/** A piece of work was not begun: whoever waited for its turn gave up. */
+/** Work did not start, because its caller gave up waiting for its turn. */
 export class NoTurn extends Error {
   override readonly name = "NoTurn";
 }
@@ -31,7 +31,7 @@ export class Turns {
    * @throws NoTurn; what the work throws.
    */
   async take<T>(work: () => Promise<T>, until: () => AbortSignal): Promise<T> {
-    // Whoever ends hands its turn over, so that nobody who comes meanwhile takes it.
+    // Ended work passes its turn on, so that no newer caller takes it.
     if (this.#running < this.#atOnce) this.#running += 1;
     else await this.#turn(until());
     try {
