@@ -27,7 +27,6 @@ export const SLICES = [
   "notify",
   "assets",
   "automations",
-  "demo",
 ];
 
 const OURS = "^(sdk/[^/]+|services/[^/]+|worker|test|infra)/";
@@ -98,6 +97,13 @@ const isolationRules = [
     severity: "error",
     from: { path: `${SLICE_ROOT}/[^/]+$` },
     to: { path: `${SLICE_ROOT}/(${SLICES.join("|")})/`, pathNot: `${SLICE_ROOT}/[^/]+/(index|table)\\.ts$` },
+  },
+  {
+    name: "nobody-imports-demo",
+    comment: "the demo is a program of its own beside the slices; it may use all of them",
+    severity: "error",
+    from: { path: SLICE_ROOT, pathNot: `${SLICE_ROOT}/demo/` },
+    to: { path: `${SLICE_ROOT}/demo/` },
   },
   {
     name: "nobody-imports-infra",

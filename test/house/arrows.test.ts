@@ -57,6 +57,7 @@ const SLICE_PLANTS: Plant[] = SLICES.slice(0, -1).map((slice, index) => ({
 const OTHER_PLANTS: Plant[] = [
   { rule: "slice-door", file: `${CONTROL}/runs/deep.ts`, text: load("../pools/inner.ts") },
   { rule: "slice-door-from-the-process", file: `${CONTROL}/main.ts`, text: load("./pools/inner.ts") },
+  { rule: "nobody-imports-demo", file: `${CONTROL}/notify/deep.ts`, text: load("../demo/inner.ts") },
   { rule: "nobody-imports-infra", file: "test/plant.ts", text: load("../infra/bootstrap/index.mjs") },
   { rule: "bootstrap-is-built-ins", file: "infra/bootstrap/plant.mjs", text: load("zod") },
   { rule: "declared-packages", file: "sdk/client/src/hoisted.ts", text: load("stowaway") },
@@ -132,7 +133,7 @@ async function buildSkeleton(): Promise<void> {
   }
   await plant("infra/bootstrap/index.mjs", 'import "node:fs";\n');
   await plant("worker/src/pool.ts", "export {};\n");
-  for (const slice of SLICES) {
+  for (const slice of [...SLICES, "demo"]) {
     for (const file of ["index", "table", "inner"])
       await plant(`${CONTROL}/${slice}/${file}.ts`, "export {};\n");
   }

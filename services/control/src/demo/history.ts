@@ -1,6 +1,6 @@
 import { type Cause, isDue, type Trigger } from "@towpath/contract";
 import type { PinnedVersion } from "../deployments/index.ts";
-import type { EndedAttempt, EndedRun } from "../runs/index.ts";
+import type { EndedAttempt, EndedRun } from "./ended-runs.ts";
 import type { DemoFlow, Failure } from "./flow.ts";
 import { Random } from "./random.ts";
 import { warehouseAway } from "./stories.ts";

@@ -1,6 +1,6 @@
 import type { LogLine } from "@towpath/contract";
-import { importArtifacts, importLogs } from "../logs/index.ts";
-import { type EndedAttempt, type EndedRun, type EndedTask, importEnded } from "../runs/index.ts";
+import { insertArtifacts, insertLogs } from "./ended-logs.ts";
+import { type EndedAttempt, type EndedRun, type EndedTask, insertEnded } from "./ended-runs.ts";
 import type { Failure } from "./flow.ts";
 import type { Ground } from "./ground.ts";
 import type { DemoContext } from "./history.ts";
@@ -176,8 +176,8 @@ export async function makeWideRun(ground: Ground, context: DemoContext): Promise
   const attempt = attemptOf({ random, context, startMs, endMs, state: "failed", tasks, lines: lines.length });
   const id = random.id(startMs - 200);
   const run = runOf({ id, attempt, context, state: "failed", parameters: {}, name: "grace" });
-  await importEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
-  await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines }] });
+  await insertEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
+  await insertLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines }] });
   return id;
 }
 
@@ -250,7 +250,7 @@ export async function makeLongLog(ground: Ground, context: DemoContext): Promise
     parameters: { week: "2026-W46" },
     name: "ada",
   });
-  await importEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
+  await insertEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
   for (let from = 0; from < extent.logLines; from += LINES_AT_ONCE) {
     const count = Math.min(LINES_AT_ONCE, extent.logLines - from);
     const lines = Array.from({ length: count }, (_, offset) => {
@@ -258,9 +258,9 @@ export async function makeLongLog(ground: Ground, context: DemoContext): Promise
       const atMs = startMs + ((endMs - startMs) * index) / extent.logLines;
       return clickLine(random, { index, atMs, count: extent.logLines });
     });
-    await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines, firstLine: from }] });
+    await insertLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines, firstLine: from }] });
   }
-  await importArtifacts(deps, {
+  await insertArtifacts(deps, {
     workspaceId,
     artifacts: [summaryOf({ attempt, id, extent: extent.logLines })],
   });

@@ -1,10 +1,20 @@
-import type { RunSummary } from "@towpath/contract";
-import { systemScope } from "../kernel/index.ts";
-import { importNotifier, type ToldBefore } from "../notify/index.ts";
+import { type Delivery, type RunSummary, uuidv7 } from "@towpath/contract";
+import { eq } from "#sql";
+import { workspace } from "../identity/table.ts";
+import { insertAll, systemScope } from "../kernel/index.ts";
+import { createNotifier, noticeOf } from "../notify/index.ts";
+import { notifierDelivery } from "../notify/table.ts";
 import { listRuns } from "../runs/index.ts";
 import type { Ground } from "./ground.ts";
 
-type Importable = Parameters<typeof importNotifier>[1]["notifier"];
+type NewNotifier = Parameters<typeof createNotifier>[1]["input"];
+
+/** A notice that a notifier received, or would have. It is never sent. */
+interface PastDelivery extends Pick<Delivery, "event" | "state" | "tries" | "status" | "failure"> {
+  readonly at: Date;
+  /** Null: a test. */
+  readonly run: RunSummary | null;
+}
 
 const DAY_MS = 24 * 3_600_000;
 const HOUR_MS = 3_600_000;
@@ -16,7 +26,7 @@ const LOOKED_AT = 50;
  * Who is told. Names below `localhost` are refused before anything is looked up or connected to, so that nothing ever leaves for these;
  * and none of them waits for late runs, of which the demo has some.
  */
-const NOTIFIERS: readonly Importable[] = [
+const NOTIFIERS: readonly NewNotifier[] = [
   {
     name: "data-team",
     kind: "slack",
@@ -46,7 +56,7 @@ const NOTIFIERS: readonly Importable[] = [
 const SENT = { state: "sent", tries: 1, status: 200, failure: null } as const;
 
 /** How a try at a run that failed so long ago went: most well, one at the second try, one never. */
-function outcomeOf(index: number): Pick<ToldBefore, "state" | "tries" | "status" | "failure"> {
+function outcomeOf(index: number): Pick<PastDelivery, "state" | "tries" | "status" | "failure"> {
   if (index === 2) return { ...SENT, tries: 2 };
   if (index === 5) return { state: "given-up", tries: 8, status: 503, failure: "it answered 503" };
   return SENT;
@@ -82,22 +92,53 @@ async function eventsOf(ground: Ground): Promise<{ event: "failure" | "recovery"
 
 /** Makes notifiers and their deliveries for the latest failures. None of these was sent. */
 export async function makeNotifiers(ground: Ground): Promise<void> {
-  const scope = systemScope(ground.workspaceId, "grace");
   const events = await eventsOf(ground);
   for (const notifier of NOTIFIERS) {
     const heard = events.filter(
       ({ event, run }) =>
         notifier.events.includes(event) && (notifier.deployment ?? run.deployment) === run.deployment,
     );
-    const told = heard.map(({ event, run }, index): ToldBefore => {
+    const past = heard.map(({ event, run }, index): PastDelivery => {
       const at = new Date(Date.parse(run.endedAt ?? run.createdAt) + 400);
       return { event, run, at, ...outcomeOf(index) };
     });
-    const test: ToldBefore = { ...SENT, event: "test", run: null, at: new Date(ground.nowMs - 20 * HOUR_MS) };
-    await importNotifier(ground.deps, {
-      scope,
-      notifier,
-      told: notifier.kind === "slack" ? [...told, test] : told,
-    });
+    const test: PastDelivery = {
+      ...SENT,
+      event: "test",
+      run: null,
+      at: new Date(ground.nowMs - 20 * HOUR_MS),
+    };
+    await makeNotifier(ground, { notifier, past: notifier.kind === "slack" ? [...past, test] : past });
   }
+}
+
+async function makeNotifier(
+  { deps, workspaceId }: Ground,
+  { notifier, past }: { notifier: NewNotifier; past: readonly PastDelivery[] },
+): Promise<void> {
+  const { db } = deps.database;
+  const config = { ...deps.config, notifyPrivate: true };
+  const { notifier: made } = await createNotifier(
+    { ...deps, config },
+    { scope: systemScope(workspaceId, "grace"), input: notifier },
+  );
+  const [{ name = "" } = {}] = await db.select().from(workspace).where(eq(workspace.id, workspaceId));
+  await insertAll(
+    db,
+    notifierDelivery,
+    past.map(({ at, run, ...facts }) => {
+      const id = uuidv7(at.getTime());
+      const notice = noticeOf(deps, { id, event: facts.event, at, workspace: name, run });
+      return {
+        id,
+        workspaceId,
+        notifierId: made.id,
+        runId: run?.id ?? null,
+        ...facts,
+        notice,
+        nextAt: null,
+        createdAt: at,
+      };
+    }),
+  );
 }

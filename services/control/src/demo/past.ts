@@ -1,14 +1,9 @@
 import { ScheduleSettings, type Trigger } from "@towpath/contract";
-import { type EndedLog, importLogs } from "../logs/index.ts";
-import { type EndedRun, importEnded } from "../runs/index.ts";
-import {
-  type DecidedInstant,
-  importBackfill,
-  importDecided,
-  instantsAfter,
-  instantsOf,
-} from "../schedules/index.ts";
+import { instantsAfter, instantsOf } from "../schedules/index.ts";
 import { WORKERS } from "./catalog.ts";
+import { type DecidedInstant, insertBackfill, insertDecided } from "./decided.ts";
+import { type EndedLog, insertLogs } from "./ended-logs.ts";
+import { type EndedRun, insertEnded } from "./ended-runs.ts";
 import type { DemoFlow } from "./flow.ts";
 import { type Ground, idNow } from "./ground.ts";
 import { type DemoContext, Player } from "./history.ts";
@@ -181,11 +176,11 @@ export async function makePast(
   const { runs, logs } = withLogs(flow, all, { random: Random.of(seed, `logs of ${flow.name}`), nowMs });
   const changesSince = new Date(nowMs - deps.config.changeRetentionMs);
   for (let from = 0; from < runs.length; from += BATCH)
-    await importEnded(deps, { workspaceId, runs: runs.slice(from, from + BATCH), changesSince });
+    await insertEnded(deps, { workspaceId, runs: runs.slice(from, from + BATCH), changesSince });
   for (let from = 0; from < logs.length; from += BATCH)
-    await importLogs(deps, { workspaceId, logs: logs.slice(from, from + BATCH) });
+    await insertLogs(deps, { workspaceId, logs: logs.slice(from, from + BATCH) });
   if (flow.schedule !== undefined)
-    await importDecided(deps, { workspaceId, deployment: flow.name, name: flow.schedule.name, decided });
+    await insertDecided(deps, { workspaceId, deployment: flow.name, name: flow.schedule.name, decided });
   return runs.length;
 }
 
@@ -215,13 +210,13 @@ export async function makeBackfills(
       nextMs = run?.endedAt.getTime() ?? nextMs;
       return run === null ? [] : [{ run, dueAt: new Date(trigger.dueAt) }];
     });
-    await importEnded(deps, {
+    await insertEnded(deps, {
       workspaceId,
       runs: runs.map(({ run }) => run),
       changesSince: new Date(createdMs),
     });
     const isOver = runs.length === instants.length;
-    await importBackfill(deps, id, {
+    await insertBackfill(deps, id, {
       workspaceId,
       deployment: args.flow.name,
       name: args.flow.schedule?.name ?? "",

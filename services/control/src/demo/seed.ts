@@ -1,6 +1,7 @@
-import { manualClock, type Scope } from "../kernel/index.ts";
-import { preparePastLogs } from "../logs/index.ts";
-import { preparePast, settleImport } from "../runs/index.ts";
+import { sql } from "#sql";
+import { type Deps, manualClock, type Scope } from "../kernel/index.ts";
+import { logsPeriodicJobs } from "../logs/index.ts";
+import { runsPeriodicJobs } from "../runs/index.ts";
 import { catalogOf, WORKERS } from "./catalog.ts";
 import { Hand } from "./crew.ts";
 import { makeFailing } from "./failing.ts";
@@ -36,10 +37,19 @@ async function openHands(ground: Ground, key: Scope): Promise<Hand[]> {
 
 const poolOf = (hand: Hand) => WORKERS.find(({ name }) => name === hand.name)?.pool ?? "";
 
+const PARTITION_JOBS = [...runsPeriodicJobs, ...logsPeriodicJobs].filter(({ name }) =>
+  name.endsWith("-partitions"),
+);
+
+/** Makes the partitions for the months of these clocks. */
+async function makePartitions(deps: Deps, clocks: readonly Deps["clock"][]): Promise<void> {
+  for (const clock of clocks) for (const job of PARTITION_JOBS) await job.runOnce({ ...deps, clock });
+}
+
 /**
  * Fills a workspace with months of history and with runs that go on, the same for the same seed but for ids of what people
- * never name. Pools, limits, deployments and open runs come by the verbs that make real ones; what has ended is taken over
- * in bulk. The workspace must have none of the demo's deployments.
+ * never name. Pools, limits, deployments and open runs come by the verbs that make real ones. The history of ended runs is
+ * written into the tables directly, since no verb makes a past. The workspace must have none of the demo's deployments.
  */
 export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   const { deps, nowMs, extent } = ground;
@@ -47,8 +57,7 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   const months = Array.from({ length: Math.ceil(extent.days / 28) + 1 }, (_, index) =>
     manualClock(nowMs - index * 28 * DAY_MS),
   );
-  await preparePast(deps, months);
-  await preparePastLogs(deps, months);
+  await makePartitions(deps, months);
   const hands = await openHands(ground, await makePlaces(ground));
   tell(`${hands.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
   const contexts = new Map<string, DemoContext>();
@@ -88,7 +97,7 @@ async function finish(
   args.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);
   const longLog = await makeLongLog(ground, contextOf("replay-clickstream"));
   args.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
-  await settleImport(ground.deps);
+  await ground.deps.database.db.execute(sql`analyze run_history, attempt_history, task_run_history, run_key`);
   const hands = args.hands.filter((hand) => hand.isThere);
   await makeFailing(ground, { flows: args.flows, hands, poolOf });
   await makeLive(ground, { flows: args.flows, hands, poolOf });

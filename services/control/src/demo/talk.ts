@@ -1,6 +1,6 @@
 import type { LogLine } from "@towpath/contract";
-import type { EndedLog } from "../logs/index.ts";
-import type { EndedAttempt } from "../runs/index.ts";
+import type { EndedLog } from "./ended-logs.ts";
+import type { EndedAttempt } from "./ended-runs.ts";
 import type { DemoFlow } from "./flow.ts";
 import type { Random } from "./random.ts";
 

@@ -1,5 +1,5 @@
 import type { RunError } from "@towpath/contract";
-import type { EndedTask } from "../runs/index.ts";
+import type { EndedTask } from "./ended-runs.ts";
 import type { DemoFlow, Failure, Stage } from "./flow.ts";
 import type { Random } from "./random.ts";
 

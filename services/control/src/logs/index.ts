@@ -1,4 +1,3 @@
-export { type EndedLog, importArtifacts, importLogs, preparePastLogs } from "./import.ts";
 export { logsPeriodicJobs } from "./periodic-jobs.ts";
 export { getLogs, listArtifacts } from "./read.ts";
 export { logsRoutes } from "./routes.ts";

@@ -1,7 +1,8 @@
 import { derivePeriodicJob, latePeriodicJob } from "./derive.ts";
 import { forgetDeliveriesPeriodicJob, sendPeriodicJob } from "./send.ts";
 
-export { importNotifier, type ToldBefore } from "./import.ts";
+export { noticeOf } from "./derive.ts";
+export { createNotifier } from "./notifiers.ts";
 export { notifyRoutes } from "./routes.ts";
 
 /** The timed periodic jobs of notify. */

@@ -30,14 +30,6 @@ export type { PlainRecord } from "./moves/plain.ts";
 export { type PlainMoved, savePlain } from "./moves/plain.ts";
 export { attemptCan, hasEnded } from "./moves/state.ts";
 export { readNeeds } from "./needs.ts";
-export {
-  type EndedAttempt,
-  type EndedRun,
-  type EndedTask,
-  importEnded,
-  preparePast,
-  settleImport,
-} from "./past/import.ts";
 export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { findFailedTask, listFailedGroups, listNeighbours } from "./read/failures.ts";
 export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
@@ -46,4 +38,4 @@ export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./re
 export { runsRoutes } from "./routes.ts";
 export { applyTaskRecords, rowsAfter, type TaskRecord } from "./tasks/records.ts";
 export { storeCalls } from "./tasks/store.ts";
-export { taskRunOf } from "./wire.ts";
+export { runChange, taskRunOf } from "./wire.ts";

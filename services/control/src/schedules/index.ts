@@ -1,4 +1,3 @@
-export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
 export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { seedSchedules } from "./seed.ts";

@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
-import { createRun, listRuns, preparePast, runsPeriodicJobs } from "../index.ts";
+import { createRun, listRuns, runsPeriodicJobs } from "../index.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { deleteCheckpointsOf } from "../rerun/delete-checkpoints.ts";
 import { rerunRun } from "../rerun/rerun.ts";
@@ -87,7 +87,9 @@ test.each(lies)("a child that an earlier release archived is not started again: 
   const { sql } = testEnv.deps.database;
   if (where === "in the partition of its month") {
     const clock = { ...testEnv.deps.clock, nowMs: () => Date.parse(LONG_AGO) };
-    await preparePast(testEnv.deps, [clock]);
+    await runsPeriodicJobs
+      .find(({ name }) => name === "history-partitions")
+      ?.runOnce({ ...testEnv.deps, clock });
   }
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);

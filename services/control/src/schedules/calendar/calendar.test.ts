@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { cancelRun, listRuns } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { importDecided } from "../import.ts";
 import { schedulesPeriodicJob } from "../periodic-jobs.ts";
 import { pauseSchedule, setSchedule } from "../schedules.ts";
+import { scheduleInstant } from "../table.ts";
 import { getCalendar } from "./calendar.ts";
 import { hoursOf } from "./zone-clock.ts";
 
@@ -57,7 +57,12 @@ test("skipped instants are counted, and a stretch of them is shown as one", asyn
     { at: new Date(iso(-9)), until: new Date(iso(-6)), runId: null, skipped: "catch-up" as const },
     { at: new Date(iso(-3)), runId: null, skipped: "overlap" as const },
   ];
-  await importDecided(testEnv.deps, { workspaceId, deployment: "flow", name: "nightly", decided });
+  const { db, sql } = testEnv.deps.database;
+  const [row] = await sql<
+    { id: string }[]
+  >`select id from schedule where workspace_id = ${workspaceId} and name = 'nightly'`;
+  const whose = { workspaceId, scheduleId: row?.id ?? "", decidedAt: new Date(iso(0)) };
+  await db.insert(scheduleInstant).values(decided.map((one) => ({ ...whose, ...one })));
   const calendar = await getCalendar(testEnv.deps, { ...schedule, from: iso(-7), to: iso(-1) });
   expect(calendar.hours).toEqual([{ at: iso(-3), on: "2026-01-15", hour: 9, skipped: 1 }]);
   expect(calendar.stretches).toEqual([{ from: iso(-9), to: iso(-6), skipped: "catch-up" }]);

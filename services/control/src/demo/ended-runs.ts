@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type Cause,
   type Json,
@@ -7,14 +8,10 @@ import {
   type TaskRunState,
   type Trigger,
 } from "@towpath/contract";
-import type { PinnedVersion } from "../../deployments/index.ts";
-import { type Clock, type Deps, inTransaction, type Tx, writeChanges } from "../../kernel/index.ts";
-import { fingerprintOf } from "../create/create.ts";
-import { pathKey } from "../moves/fingerprint.ts";
-import { historyPartitionsPeriodicJob } from "../periodic-jobs.ts";
-import { analyzeHistory, insertEnded } from "../store/import.ts";
-import type { attemptHistory, runHistory, taskRunHistory } from "../table.ts";
-import { runChange } from "../wire.ts";
+import type { PinnedVersion } from "../deployments/index.ts";
+import { type Deps, insertAll, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
+import { runChange } from "../runs/index.ts";
+import { attemptHistory, runHistory, runKey, taskRunHistory } from "../runs/table.ts";
 
 /** A task call of a run that has ended. */
 export interface EndedTask {
@@ -47,7 +44,7 @@ export interface EndedAttempt {
   readonly tasks: readonly EndedTask[];
 }
 
-/** A run that has ended, as it is told by somebody who saw all of it. */
+/** A run that has ended. */
 export interface EndedRun {
   readonly id: string;
   readonly version: PinnedVersion;
@@ -67,6 +64,8 @@ export interface EndedRun {
 }
 
 type RunInsert = typeof runHistory.$inferInsert;
+
+const sha256 = (text: string): Uint8Array => createHash("sha256").update(text).digest();
 
 function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
   const { version } = run;
@@ -137,7 +136,7 @@ function rowsOfTasks(run: RunInsert, attempt: EndedAttempt): (typeof taskRunHist
   return attempt.tasks.map((task) => ({
     ...task,
     attemptId: attempt.id,
-    pathKey: pathKey(task.path),
+    pathKey: sha256(task.path),
     workspaceId: run.workspaceId,
     runId: run.id,
     attempt: attempt.ordinal,
@@ -147,16 +146,11 @@ function rowsOfTasks(run: RunInsert, attempt: EndedAttempt): (typeof taskRunHist
   }));
 }
 
-function fingerprintOfRun(run: EndedRun): Uint8Array {
-  const { id, version, parameters, priority, tags } = run;
-  return fingerprintOf({ id, deployment: version.name, parameters, priority, tags });
-}
-
 /**
- * Takes over runs that ended elsewhere, or before anybody kept their history, with their attempts and task runs. Ids must be
- * new. Readers of the feed hear of those that ended after `changesSince`: older ones are in the lists that they read.
+ * Writes runs that have ended into the history, with their attempts and task runs. Their ids must be new. The change feed tells of
+ * those that ended after `changesSince`.
  */
-export function importEnded(
+export function insertEnded(
   deps: Deps,
   args: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
@@ -165,34 +159,24 @@ export function importEnded(
 
 async function write(
   tx: Tx,
-  args: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
+  { workspaceId, runs, changesSince }: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
-  const { workspaceId } = args;
-  const pairs = args.runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
-  await insertEnded(tx, {
-    runs: pairs.map(({ row }) => row),
-    attempts: pairs.flatMap(({ run, row }) => run.attempts.map((one) => rowOfAttempt(row, one))),
-    tasks: pairs.flatMap(({ run, row }) => run.attempts.flatMap((one) => rowsOfTasks(row, one))),
-    keys: args.runs.map((run) => ({
-      workspaceId,
-      runId: run.id,
-      fingerprint: fingerprintOfRun(run),
-      endedAt: run.endedAt,
-    })),
-  });
-  const recent = args.runs.filter((run) => run.endedAt >= args.changesSince);
+  const pairs = runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
+  // Nobody asks for these runs again, so any fingerprint will do.
+  const keys = runs.map(({ id, endedAt }) => ({ workspaceId, runId: id, fingerprint: sha256(id), endedAt }));
+  const attempts = pairs.flatMap(({ run, row }) => run.attempts.map((one) => rowOfAttempt(row, one)));
+  const tasks = pairs.flatMap(({ run, row }) => run.attempts.flatMap((one) => rowsOfTasks(row, one)));
+  await insertAll(tx, runKey, keys);
+  await insertAll(
+    tx,
+    runHistory,
+    pairs.map(({ row }) => row),
+  );
+  await insertAll(tx, attemptHistory, attempts);
+  await insertAll(tx, taskRunHistory, tasks);
+  const recent = runs.filter((run) => run.endedAt >= changesSince);
   await writeChanges(
     tx,
     recent.map((run) => runChange({ ...run, workspaceId, name: null, attempts: run.attempts.length })),
   );
-}
-
-/** Makes the partitions of history for months that have passed: those that hold the clocks' times. */
-export async function preparePast(deps: Deps, clocks: readonly Clock[]): Promise<void> {
-  for (const clock of clocks) await historyPartitionsPeriodicJob.runOnce({ ...deps, clock });
-}
-
-/** Lets the planner know of what was taken over. */
-export function settleImport(deps: Deps): Promise<void> {
-  return inTransaction(deps, analyzeHistory);
 }

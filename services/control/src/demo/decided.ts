@@ -1,11 +1,31 @@
 import type { Backfill, ScheduleInstant } from "@towpath/contract";
-import { type Deps, insertAll, inTransaction } from "../kernel/index.ts";
-import { insertBackfill } from "./backfills/store.ts";
-import { scheduleNamed } from "./schedules.ts";
-import { type ScheduleName, updateSchedule } from "./store.ts";
-import { backfillRun, scheduleInstant } from "./table.ts";
+import { and, eq } from "#sql";
+import { type Deps, insertAll, inTransaction, type Tx } from "../kernel/index.ts";
+import { backfill, backfillRun, schedule, scheduleInstant } from "../schedules/table.ts";
 
-/** What was decided at an instant before anybody kept it: a run, or why there was none. */
+/** A schedule of the demo, by its deployment and name. */
+interface ScheduleName {
+  readonly workspaceId: string;
+  readonly deployment: string;
+  readonly name: string;
+}
+
+async function scheduleNamed(tx: Tx, { workspaceId, deployment, name }: ScheduleName) {
+  const [row] = await tx
+    .select()
+    .from(schedule)
+    .where(
+      and(
+        eq(schedule.workspaceId, workspaceId),
+        eq(schedule.deployment, deployment),
+        eq(schedule.name, name),
+      ),
+    );
+  if (row === undefined) throw new RangeError(`${deployment} has no schedule ${name}`);
+  return row;
+}
+
+/** The decision about a past instant: a run, or why there is none. */
 export interface DecidedInstant {
   readonly at: Date;
   /** The last instant of a stretch that was skipped as one. */
@@ -17,11 +37,8 @@ export interface DecidedInstant {
 /** Instants that one statement writes. */
 const BATCH = 5_000;
 
-/**
- * Takes over what was decided at past instants of a schedule. What is known of an instant stands.
- * @throws Problem `schedule-not-found`.
- */
-export function importDecided(
+/** Writes the decisions about past instants of a schedule. An instant that has a decision keeps it. */
+export function insertDecided(
   deps: Deps,
   args: ScheduleName & { readonly decided: readonly DecidedInstant[] },
 ): Promise<void> {
@@ -39,12 +56,16 @@ export function importDecided(
     for (let from = 0; from < rows.length; from += BATCH)
       await insertAll(tx, scheduleInstant, rows.slice(from, from + BATCH));
     const last = args.decided.findLast((one) => one.runId !== null);
-    if (last !== undefined) await updateSchedule(tx, { workspaceId, id, set: { lastRunId: last.runId } });
+    if (last !== undefined)
+      await tx
+        .update(schedule)
+        .set({ lastRunId: last.runId })
+        .where(and(eq(schedule.workspaceId, workspaceId), eq(schedule.id, id)));
   });
 }
 
-/** A backfill that went on before anybody kept it, with its runs in its order. */
-export interface EarlierBackfill extends ScheduleName {
+/** A backfill with its runs in its order. */
+interface PastBackfill extends ScheduleName {
   readonly from: Date;
   readonly to: Date;
   readonly concurrency: number;
@@ -56,14 +77,11 @@ export interface EarlierBackfill extends ScheduleName {
   readonly runs: readonly { readonly at: Date; readonly runId: string; readonly completed: boolean | null }[];
 }
 
-/**
- * Takes over a backfill with its runs. One that is `running` goes on where it stands.
- * @throws Problem `schedule-not-found`.
- */
-export function importBackfill(deps: Deps, id: string, args: EarlierBackfill): Promise<void> {
+/** Writes a backfill with its runs. One that is `running` continues. */
+export function insertBackfill(deps: Deps, id: string, args: PastBackfill): Promise<void> {
   return inTransaction(deps, async (tx) => {
     const { workspaceId, deployment, settings } = await scheduleNamed(tx, args);
-    await insertBackfill(tx, {
+    await tx.insert(backfill).values({
       id,
       workspaceId,
       deployment,

@@ -1,7 +1,6 @@
 import { type ArtifactBody, LIMITS, type LogLine } from "@towpath/contract";
-import { type Clock, type Deps, inTransaction } from "../kernel/index.ts";
-import { logPartitionsPeriodicJob } from "./periodic-jobs.ts";
-import { insertChunks, saveArtifacts } from "./store/write.ts";
+import { type Deps, inTransaction } from "../kernel/index.ts";
+import { insertChunks, saveArtifacts } from "../logs/index.ts";
 
 /** The log of an attempt that has ended. Its lines are numbered from 0. */
 export interface EndedLog {
@@ -11,7 +10,7 @@ export interface EndedLog {
   readonly firstLine?: number;
 }
 
-/** What an attempt that has ended shows. */
+/** An artifact of an attempt that has ended. */
 export interface EndedArtifact {
   readonly attemptId: string;
   readonly runId: string;
@@ -33,11 +32,8 @@ function chunksOf({ attemptId, lines, firstLine = 0 }: EndedLog) {
   });
 }
 
-/**
- * Takes over the logs of attempts that have ended, in one transaction, as if each stretch had come with its last line. The
- * attempts say how many lines they have.
- */
-export function importLogs(
+/** Writes the logs of attempts in one transaction, as if each chunk had come with its last line. The attempts state how many lines they have. */
+export function insertLogs(
   deps: Deps,
   args: { workspaceId: string; logs: readonly EndedLog[] },
 ): Promise<void> {
@@ -45,16 +41,11 @@ export function importLogs(
   return inTransaction(deps, (tx) => insertChunks(tx, deps.clock, { workspaceId: args.workspaceId, chunks }));
 }
 
-/** Takes over what attempts that have ended show. */
-export function importArtifacts(
+/** Writes the artifacts of attempts that have ended. */
+export function insertArtifacts(
   deps: Deps,
   args: { workspaceId: string; artifacts: readonly EndedArtifact[] },
 ): Promise<void> {
   const artifacts = args.artifacts.map((one) => ({ ...one, attempt: 1, at: one.at.toISOString() }));
   return inTransaction(deps, (tx) => saveArtifacts(tx, { workspaceId: args.workspaceId, artifacts }));
-}
-
-/** Makes the partitions of logs for months that have passed. */
-export async function preparePastLogs(deps: Deps, clocks: readonly Clock[]): Promise<void> {
-  for (const clock of clocks) await logPartitionsPeriodicJob.runOnce({ ...deps, clock });
 }
