@@ -20,7 +20,7 @@ const streams = (stretch: number): DemoFlow[] => [
     ],
     failures: [schemaDrift],
     schedule: {
-      name: "stream",
+      name: "every-2-minutes",
       timing: { kind: "interval", everyMs: 2 * MINUTE_MS * stretch },
       overlap: "skip",
       tags: ["prod", "events"],
