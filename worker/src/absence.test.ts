@@ -3,8 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { bootTimeClock, type Sleep, sleep } from "./host/index.ts";
-import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
-import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
+import { type FakeAttempt, lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

@@ -1,8 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
-import { linesOf } from "./testing/fake-attempt.fixture.ts";
+import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

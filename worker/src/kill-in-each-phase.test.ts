@@ -2,7 +2,7 @@ import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ATTEMPT_PHASES, PHASES, RESTARTS } from "./attempts/phases.ts";
-import { readHistory } from "./attempts/spool-position.ts";
+import { readHistory } from "./attempts/spool-records.ts";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { WorkerProcesses } from "./testing/worker-process.fixture.ts";

@@ -7,7 +7,7 @@ import { armFailpoints } from "./host/failpoint.ts";
 import { JournalError } from "./journal/index.ts";
 import { SecretUnavailable } from "./secrets/index.ts";
 import { startWarnings } from "./start-warnings.ts";
-import { StateError } from "./state/errors.ts";
+import { StateError } from "./state/atomic-file.ts";
 import { printRuns, printWire } from "./wire/index.ts";
 import { startWorker } from "./worker.ts";
 

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
-import { linesOf } from "./testing/fake-attempt.fixture.ts";
+import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
 let testEnv: WorkerTestEnv;

@@ -4,8 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
-import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
-import { linesOf } from "./testing/fake-attempt.fixture.ts";
+import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

@@ -2,8 +2,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
-import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
+import { type FakeAttempt, lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

@@ -16,8 +16,13 @@ import {
 import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import { z } from "zod";
 import { type CommandExit, STOPS, type StopReason } from "../launch/index.ts";
-import { readFileIfAny, removeIfAny, replaceFile, writeFileAtomic } from "../state/atomic-file.ts";
-import { StateError } from "../state/errors.ts";
+import {
+  readFileIfAny,
+  removeIfAny,
+  replaceFile,
+  StateError,
+  writeFileAtomic,
+} from "../state/atomic-file.ts";
 import {
   CLAIM_FILES,
   type ClaimPaths,

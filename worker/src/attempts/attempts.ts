@@ -13,15 +13,14 @@ import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import type { DatabaseWatch } from "../state/database-watch.ts";
-import { AnsweredTime } from "./answered-time.ts";
-import type { AskedJournal } from "./asked-journals.ts";
 import { createBreaker, type Paused } from "./breaker.ts";
 import { ClaimedAttempt, type StopRequest } from "./claimed-attempt.ts";
 import type { AttemptDeps, Holder, Wake } from "./deps.ts";
-import { type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
+import { type AskedJournal, type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
 import { findAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
+import { AnsweredTime } from "./stuck-offers.ts";
 
 /** How many attempts a worker takes, and whom it wakes. */
 export interface AttemptsOptions {

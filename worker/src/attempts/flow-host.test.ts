@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createRedactor } from "../secrets/index.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { flowHost, type Running } from "./flow-host.ts";
+import { ArtifactKeys, flowHost, type Running } from "./flow-host.ts";
 
 /** An attempt with a journal, but whose own file cannot be written. Holds what a batch of records needs, and no more. */
 function unwritable() {
@@ -23,4 +23,35 @@ test("what is in the journal is reported although the rest of its batch could no
   const outcome = { seq: 1, type: "outcome", at: "2026-01-01T00:00:00.000Z", outcome: "completed" };
   await expect(host.records([JSON.stringify(outcome)])).rejects.toThrow("the disk is full");
   expect(said).toEqual(["journaled", "told"]);
+});
+
+const artifact = (key: string) =>
+  ({
+    ...({ type: "artifact", at: "2026-01-15T12:00:00Z", key, title: key, task: null } as const),
+    body: { kind: "markdown", text: "" },
+  }) as const;
+
+test("so many keys are shown, again and again; the log hears of the first that is too many, once", () => {
+  const keys = new ArtifactKeys(2);
+  expect(["a", "b", "a", "b"].map((key, index) => keys.refuse(artifact(key), { seq: index + 1 }))).toEqual([
+    null,
+    null,
+    null,
+    null,
+  ]);
+  const first = keys.refuse(artifact("c"), { seq: 5 });
+  expect(first).toMatchObject({
+    detail: expect.stringContaining("at most 2 artifacts"),
+    line: { level: "warn", stream: "worker", text: expect.stringContaining('"c"') },
+  });
+  expect(keys.refuse(artifact("d"), { seq: 6 })).toEqual({ detail: first?.detail, line: null });
+  expect(keys.refuse(artifact("a"), { seq: 7 })).toBeNull();
+});
+
+test("a batch that the flow has to send again says the same again", () => {
+  const keys = new ArtifactKeys(1);
+  const send = () => [keys.refuse(artifact("a"), { seq: 1 }), keys.refuse(artifact("b"), { seq: 2 })];
+  const first = send();
+  expect(send()).toEqual(first);
+  expect(first).toEqual([null, expect.objectContaining({ line: expect.anything() })]);
 });

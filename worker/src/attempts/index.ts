@@ -1,8 +1,8 @@
 export { Attempts, type AttemptsOptions } from "./attempts.ts";
-export { readRunId } from "./journal-owner.ts";
+export { readRunId } from "./journal-lanes.ts";
 export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { createPreallocation, type Preallocation } from "./preallocation.ts";
 export { codeRequest } from "./prepare.ts";
-export { decodeEntry } from "./spool-position.ts";
+export { decodeEntry } from "./spool-records.ts";
 export { resolveStore, storeMarks } from "./store-access.ts";

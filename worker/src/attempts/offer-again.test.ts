@@ -6,9 +6,8 @@ import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
 import { AckFile } from "../journal/ack-file.ts";
 import { ackPath } from "../journal/index.ts";
-import type { AskedJournal } from "./asked-journals.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { type OfferTaker, offerAgain } from "./offer-again.ts";
+import { type AskedJournal, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { claimName } from "./paths.ts";
 
 /** How many journals may be open. */

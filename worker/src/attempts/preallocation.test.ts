@@ -5,7 +5,7 @@ import { uuidv7 } from "@towpath/contract";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
-import { readFence, readRunId } from "./journal-owner.ts";
+import { readFence, readRunId } from "./journal-lanes.ts";
 import {
   createPreallocation,
   type PreallocatedJournal,

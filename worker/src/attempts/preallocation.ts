@@ -1,14 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Fence } from "@towpath/contract";
 import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import type { Logger } from "pino";
 import type { Journal } from "../journal/index.ts";
 import { removeIfAny, syncFolder } from "../state/atomic-file.ts";
-import { OWNER_FILE } from "./journal-owner.ts";
-import { type LaneDeps, openLanes } from "./open-lanes.ts";
+import {
+  type LaneDeps,
+  makeJournalDir,
+  OWNER_FILE,
+  openLanes,
+  ownerText,
+  readRunId,
+  writeOwner,
+} from "./journal-lanes.ts";
 import { CLAIM_FILES } from "./paths.ts";
-import { Stock } from "./stock.ts";
 
 const TOKEN_BYTES = 32;
 const OWNER_ONLY = 0o600;
@@ -143,4 +150,90 @@ export async function placeJournal(
   void preallocated.owner.close().catch(() => {});
   for (const lane of preallocated.lanes) lane.movedTo(args.to);
   return true;
+}
+
+/** How many are ready at a time. */
+const READY = 2;
+/** How long after one was taken the next is made, milliseconds: made at once, it would compete with what it was taken for. */
+const REFILL_AFTER_MS = 100;
+
+/** How what is kept is made, and let go of. */
+export interface StockOptions<Item> {
+  readonly make: () => Promise<Item>;
+  readonly discard: (item: Item) => Promise<void>;
+  /** Told that one could not be made. The next is tried when one is asked for. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Keeps a few of something ready. */
+export class Stock<Item> {
+  readonly #options: StockOptions<Item>;
+  #ready: Item[] = [];
+  #making: Promise<void> = Promise.resolve();
+  #refilling: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: StockOptions<Item>) {
+    this.#options = options;
+    this.#refillSoon();
+  }
+
+  /** One that is ready; null if none is. */
+  take(): Item | null {
+    this.#refillSoon();
+    return this.#ready.shift() ?? null;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#refilling);
+    await this.#making;
+    await Promise.all(this.#ready.splice(0).map((item) => this.#options.discard(item)));
+  }
+
+  #refillSoon(): void {
+    if (this.#isClosed || this.#refilling !== undefined) return;
+    this.#refilling = setTimeout(() => {
+      this.#refilling = undefined;
+      this.#making = this.#making.then(() => this.#refill());
+    }, REFILL_AFTER_MS).unref();
+  }
+
+  async #refill(): Promise<void> {
+    try {
+      while (this.#ready.length < READY && !this.#isClosed) this.#ready.push(await this.#options.make());
+    } catch (error) {
+      this.#options.failed(error);
+    }
+  }
+}
+
+/** What opening a spool needs. */
+export interface SpoolDeps extends LaneDeps {
+  readonly preallocation?: Pick<Preallocation, "journal">;
+}
+
+/** Where a claim's journal lies, and whose it is. */
+type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
+
+/** Lanes that were made before there was a claim. Null: there are none, or the claim has a journal already. */
+async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
+  // Only of a new claim is it known for which run it is.
+  const preallocated = runId === undefined ? null : deps.preallocation?.journal();
+  const isPlaced =
+    preallocated && (await placeJournal(preallocated, { to: dir, owner: ownerText({ fence, runId }) }));
+  return isPlaced ? preallocated.lanes : null;
+}
+
+async function lanesOf(deps: LaneDeps, args: Place) {
+  const { dir, fence } = args;
+  const isNew = await makeJournalDir(args);
+  const runId = args.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
+  // Files of their own, so all at once: this stands between a claim and the start of its flow.
+  return await openLanes(deps, { dir, isNew, meanwhile: () => writeOwner(dir, { fence, runId }) });
+}
+
+/** The two lanes of a claim's journal: made ahead, new, or those that an earlier process of this worker left. */
+export async function openSpoolLanes(deps: SpoolDeps, args: Place) {
+  return (await preallocatedLanes(deps, args)) ?? (await lanesOf(deps, args));
 }

@@ -13,7 +13,7 @@ import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
 import { isTerminated } from "./spool.ts";
-import { readHistory } from "./spool-position.ts";
+import { readHistory } from "./spool-records.ts";
 import { heldProcess } from "./stop.ts";
 import { resolveStore } from "./store-access.ts";
 

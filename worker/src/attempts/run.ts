@@ -9,7 +9,6 @@ import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../laun
 import { isPassing } from "../protocol/index.ts";
 import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
-import { aheadVersion } from "./ahead.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import {
@@ -22,7 +21,7 @@ import {
   untilStarted,
 } from "./launch-attempt.ts";
 import { IllegalMove, isOver, type Phase } from "./phases.ts";
-import { firstStored, type Prepared, parametersOf, prepareAttempt } from "./prepare.ts";
+import { aheadVersion, firstStored, type Prepared, parametersOf, prepareAttempt } from "./prepare.ts";
 import { adopt } from "./resume.ts";
 import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BulkRecord, ControlRecord, LIMITS, type LogLine, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
-import { readFence, readRunId } from "./journal-owner.ts";
+import { readFence, readRunId } from "./journal-lanes.ts";
 import { Spool } from "./spool.ts";
 
 const at = "2026-01-01T00:00:00.000Z";

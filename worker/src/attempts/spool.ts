@@ -3,13 +3,22 @@ import { failpoint } from "../host/failpoint.ts";
 import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
-import { groupLines } from "./group-lines.ts";
-import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.ts";
-import { historyOf, throughAcknowledged } from "./open-lanes.ts";
-import { openSpoolLanes, type SpoolDeps } from "./spool-lanes.ts";
-import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
-import { missing, standIn } from "./stand-in.ts";
-import { StoredMarks } from "./stored.ts";
+import { historyOf, throughAcknowledged } from "./journal-lanes.ts";
+import { openSpoolLanes, type SpoolDeps } from "./preallocation.ts";
+import {
+  encodeEntry,
+  encodeNote,
+  groupLines,
+  type LanePage,
+  missing,
+  type Position,
+  positionAt,
+  readAfter,
+  readPending,
+  START,
+  StoredMarks,
+  standIn,
+} from "./spool-records.ts";
 
 /** The reasons given for lines that were lost. */
 const GAP_REASONS = {

@@ -1,7 +1,6 @@
 import { LIMITS, type LogLine } from "@towpath/contract";
 import type { ProcessRow } from "@towpath/contract/process";
-import type { Gateway } from "../gateway/index.ts";
-import { cleanLine } from "../gateway/index.ts";
+import { cleanLine, type Gateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";

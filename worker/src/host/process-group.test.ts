@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
 import { afterEach, expect, test } from "vitest";
-import { groupMembers, killGroup } from "./process-group.ts";
-import { waitForExit } from "./wait-for-exit.ts";
+import { groupMembers, killGroup, waitForExit } from "./process-group.ts";
 
 const PATIENCE_MS = 20_000;
 const started: number[] = [];

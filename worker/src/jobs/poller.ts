@@ -1,6 +1,7 @@
+import { stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
 import type { JobAnswer, JobAsk } from "@towpath/contract";
 import type { NumberedAnswer, RunnerProcess } from "../launch/index.ts";
-import { cutFile } from "./output.ts";
 
 /** How many questions one process answers at once: each waits for a backend, and most of the time for nothing else. */
 const AT_ONCE = 32;
@@ -80,5 +81,20 @@ export class Poller {
     for (const { answer } of [...this.#open.values(), ...this.#waiting]) answer.reject(this.#gone);
     this.#open.clear();
     this.#waiting.length = 0;
+  }
+}
+
+/** How much of what a poller prints stays on the disk, bytes. */
+const OUTPUT_BYTES = 1024 * 1024;
+
+/** Empties the files that a poller's output goes to once they are long: it goes on at their beginning. */
+export async function cutFile(dir: string): Promise<void> {
+  for (const name of ["stdout", "stderr"]) {
+    try {
+      const path = join(dir, name);
+      if ((await stat(path)).size > OUTPUT_BYTES) await truncate(path);
+    } catch {
+      // It goes with the process.
+    }
   }
 }

@@ -1,7 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AckFile } from "./ack-file.ts";
-import { isOutOfSpace, JournalError } from "./journal-error.ts";
+import {
+  isOutOfSpace,
+  JournalError,
+  type JournalLane,
+  type JournalLimits,
+  resolveLimits,
+} from "./journal-error.ts";
 import { type LaneFile, type LaneRecovery, openLaneFile } from "./lane-file.ts";
 import {
   type AppendResult,
@@ -11,7 +17,6 @@ import {
   LaneWriter,
   type WaitingRecords,
 } from "./lane-writer.ts";
-import { type JournalLane, type JournalLimits, resolveLimits } from "./limits.ts";
 import type { Reserve } from "./reserve.ts";
 
 const OWNER_ONLY_DIR = 0o700;

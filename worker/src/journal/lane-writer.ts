@@ -1,6 +1,5 @@
-import { isOutOfSpace, JournalError } from "./journal-error.ts";
+import { isOutOfSpace, JournalError, type JournalLane, type JournalLimits } from "./journal-error.ts";
 import { discardDraft, draftLaneFile, type LaneFile, publishLaneFile, writeFully } from "./lane-file.ts";
-import type { JournalLane, JournalLimits } from "./limits.ts";
 import { encodeRecordHeader, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./record-format.ts";
 import type { Reserve } from "./reserve.ts";
 

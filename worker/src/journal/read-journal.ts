@@ -1,10 +1,8 @@
 import { open } from "node:fs/promises";
 import { readAcknowledged } from "./ack-file.ts";
-import type { JournalRecord } from "./journal.ts";
-import { ackPath, journalPath } from "./journal.ts";
-import { JournalError } from "./journal-error.ts";
+import { ackPath, type JournalRecord, journalPath } from "./journal.ts";
+import { JournalError, type JournalLane } from "./journal-error.ts";
 import { readFileHeader } from "./lane-file.ts";
-import type { JournalLane } from "./limits.ts";
 import { scanRecords } from "./scan-records.ts";
 
 /** A lane's file, opened for reading alone. */

@@ -1,4 +1,3 @@
-export { cutToBytes, markCut } from "./cut.ts";
 export { decideEnding, type Ending, type FlowOutcome, STOPS, type StopReason } from "./ending.ts";
 export {
   aheadEnvironment,
@@ -6,12 +5,13 @@ export {
   attemptEnvironment,
   signedEnvironment,
 } from "./environment.ts";
-export { LaunchError } from "./errors.ts";
 export type { OutputLine } from "./lines.ts";
+export { cutToBytes, markCut } from "./lines.ts";
 export type { AheadVersion } from "./loaded-runner.ts";
 export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
 export type { NumberedAnswer, RunnerTask } from "./runner-message.ts";
+export { LaunchError } from "./runner-message.ts";
 export { createRunnerPool, type RunnerPool, type TakenRunner } from "./runner-pool.ts";
 export { type ExitStatus, markPrefix, type RunnerProcess } from "./runner-process.ts";
 export { startTail, type Tail } from "./tail.ts";

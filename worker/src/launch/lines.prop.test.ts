@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cutToBytes, markCut } from "./cut.ts";
-import { LineSplitter, type OutputLine } from "./lines.ts";
+import { cutToBytes, LineSplitter, markCut, type OutputLine } from "./lines.ts";
 
 function split(bytes: Uint8Array, args: { cuts: readonly number[]; mostBytes: number }) {
   const splitter = new LineSplitter(args.mostBytes);

@@ -1,6 +1,5 @@
 import type { Logger } from "pino";
 import { sleep } from "../host/index.ts";
-import { LaunchError } from "./errors.ts";
 import {
   type AheadVersion,
   discardLoaded,
@@ -8,6 +7,7 @@ import {
   type LoadedRunner,
   startLoaded,
 } from "./loaded-runner.ts";
+import { LaunchError } from "./runner-message.ts";
 import type { RunnerDeps, RunnerProcess } from "./runner-process.ts";
 
 /** How long after the last start of a version a process waits for the next one, milliseconds. */

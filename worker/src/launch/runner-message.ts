@@ -57,3 +57,8 @@ export interface NumberedAnswer {
   readonly number: number;
   readonly told: JobAnswer;
 }
+
+/** A process could not be started, or ended before it took its task. */
+export class LaunchError extends Error {
+  override readonly name = "LaunchError";
+}

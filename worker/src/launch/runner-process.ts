@@ -7,8 +7,8 @@ import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process
 import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, killGroup, killMarked } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
-import { LaunchError } from "./errors.ts";
 import {
+  LaunchError,
   RUNNER_MARK,
   type RunnerCode,
   type RunnerLoad,

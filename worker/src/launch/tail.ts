@@ -1,9 +1,10 @@
+import { execFile } from "node:child_process";
 import { type FSWatcher, watch } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
+import { promisify } from "node:util";
 import { WakeUp } from "@towpath/contract";
 import type { Sleep } from "../host/index.ts";
 import { openIfAny } from "../state/atomic-file.ts";
-import { giveBackSpace } from "./give-back.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -214,5 +215,24 @@ function watchIfPossible(path: string, onChange: () => void): FSWatcher | null {
   } catch {
     // The system's watches may be used up; looking often does as well.
     return null;
+  }
+}
+
+const runFile = promisify(execFile);
+const TIME_LIMIT_MS = 30_000;
+
+/**
+ * Gives the disk space of a file's beginning back to the system while the file goes on growing. The bytes read as NUL
+ * afterwards, and no offset changes, so a process that appends notices nothing and no byte behind is at risk.
+ * Node cannot do this itself, so it takes the `fallocate` program, and a file system with holes.
+ * @returns Whether it could.
+ */
+export async function giveBackSpace(path: string, bytes: number): Promise<boolean> {
+  try {
+    const args = ["--punch-hole", "--offset", "0", "--length", String(bytes), "--", path];
+    await runFile("fallocate", args, { timeout: TIME_LIMIT_MS, env: { PATH: "/usr/bin:/bin", LC_ALL: "C" } });
+    return true;
+  } catch {
+    return false;
   }
 }

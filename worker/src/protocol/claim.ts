@@ -12,8 +12,7 @@ import {
   WakeUp,
 } from "@towpath/contract";
 import { askedPauseMs } from "./errors.ts";
-import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { pause } from "./pause.ts";
+import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
 import type { Answered } from "./transport.ts";
 
 /** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */

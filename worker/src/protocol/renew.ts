@@ -1,5 +1,4 @@
-import type { Fence, Renewed } from "@towpath/contract";
-import { WakeUp } from "@towpath/contract";
+import { type Fence, type Renewed, WakeUp } from "@towpath/contract";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 

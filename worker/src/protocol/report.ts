@@ -10,10 +10,8 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { Ride } from "./claim.ts";
 import { askedPauseMs, ProtocolError } from "./errors.ts";
-import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { pause } from "./pause.ts";
-import { StalledReports } from "./stalled.ts";
-import { Turns } from "./turns.ts";
+import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
+import { StalledReports, Turns } from "./turns.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;

@@ -1,6 +1,5 @@
 import { createBackoff, type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
-import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { pause } from "./pause.ts";
+import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
 
 /** How often a worker that has no jobs, in a pool that has none, asks again, milliseconds. */
 const IDLE_MS = 60_000;

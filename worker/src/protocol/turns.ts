@@ -1,3 +1,6 @@
+import { type Backoff, createBackoff } from "@towpath/contract";
+import type { Clock } from "../host/index.ts";
+
 /** Whose turn it is: one that has much to say must not keep the others waiting until it has said all of it. */
 export class Turns<Key extends object> {
   readonly #last = new WeakMap<Key, number>();
@@ -16,5 +19,54 @@ export class Turns<Key extends object> {
 
   #lastOf(key: Key): number {
     return this.#last.get(key) ?? 0;
+  }
+}
+
+interface Stalled {
+  readonly backoff: Backoff;
+  untilMs: number;
+}
+
+/**
+ * What is kept back alone: the control plane has answered a report of it and taken nothing, so the same may be tried again later. All
+ * others go on reporting meanwhile.
+ */
+export class StalledReports<Key extends object> {
+  readonly #deps: { readonly bootClock: Clock; readonly random: () => number };
+  #stalled = new Map<Key, Stalled>();
+
+  constructor(deps: { readonly bootClock: Clock; readonly random: () => number }) {
+    this.#deps = deps;
+  }
+
+  /** Those that may report now. Forgets whatever is not among `all`, for it has nothing to report any more. */
+  due(all: readonly Key[]): Key[] {
+    if (this.#stalled.size === 0) return [...all];
+    this.#stalled = new Map(all.flatMap((key) => this.#entry(key)));
+    const nowMs = this.#deps.bootClock.nowMs();
+    return all.filter((key) => (this.#stalled.get(key)?.untilMs ?? nowMs) <= nowMs);
+  }
+
+  /** Milliseconds until the next of them is due; infinity if there is none. */
+  nextInMs(): number {
+    const nowMs = this.#deps.bootClock.nowMs();
+    return Math.min(...[...this.#stalled.values()].map(({ untilMs }) => Math.max(0, untilMs - nowMs)));
+  }
+
+  /** A report of one was answered. */
+  answered(key: Key, args: { progressed: boolean }): void {
+    if (args.progressed) {
+      this.#stalled.delete(key);
+      return;
+    }
+    const { bootClock, random } = this.#deps;
+    const stalled = this.#stalled.get(key) ?? { backoff: createBackoff(random), untilMs: 0 };
+    stalled.untilMs = bootClock.nowMs() + stalled.backoff.next();
+    this.#stalled.set(key, stalled);
+  }
+
+  #entry(key: Key): [Key, Stalled][] {
+    const stalled = this.#stalled.get(key);
+    return stalled === undefined ? [] : [[key, stalled]];
   }
 }

@@ -1,5 +1,10 @@
-export { SecretUnavailable } from "./errors.ts";
-export { readSecret, readWorkerKey, resolveSecrets, SECRET_MAX_BYTES } from "./providers.ts";
+export {
+  readSecret,
+  readWorkerKey,
+  resolveSecrets,
+  SECRET_MAX_BYTES,
+  SecretUnavailable,
+} from "./providers.ts";
 export {
   createRedactor,
   holdsSecret,

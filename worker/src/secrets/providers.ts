@@ -1,7 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { KEY_PREFIXES } from "@towpath/contract";
 import type { SecretSource } from "../config.ts";
-import { SecretUnavailable } from "./errors.ts";
 
 /** The longest secret that the worker takes, bytes. */
 export const SECRET_MAX_BYTES: number = 64 * 1024;
@@ -100,4 +99,15 @@ async function readSecretFile(name: string, path: string): Promise<string> {
 
 function upper(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A secret cannot be had now. The message says what to do and never holds the value. */
+export class SecretUnavailable extends Error {
+  override readonly name = "SecretUnavailable";
+  readonly secret: string;
+
+  constructor(secret: string, what: string) {
+    super(what);
+    this.secret = secret;
+  }
 }

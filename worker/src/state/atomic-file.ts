@@ -1,7 +1,6 @@
 import { constants, type Dirent } from "node:fs";
 import { chmod, type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { StateError } from "./errors.ts";
 
 /** Only the worker's own user may read what it keeps. */
 const FILE_MODE = 0o600;
@@ -126,4 +125,9 @@ export function isMissing(error: unknown): boolean {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+/** What the worker keeps on its disk cannot be used; the message says what to do. */
+export class StateError extends Error {
+  override readonly name = "StateError";
 }

@@ -1,7 +1,6 @@
 import { Id } from "@towpath/contract";
 import { z } from "zod";
-import { readFileIfAny, writeFileAtomic } from "./atomic-file.ts";
-import { StateError } from "./errors.ts";
+import { readFileIfAny, StateError, writeFileAtomic } from "./atomic-file.ts";
 
 /** The database of the control plane as a worker last met it. */
 const Met = z.object({

@@ -15,6 +15,7 @@ import {
   NEXT_PROTOCOL,
   type NextClaim,
   OpenSession,
+  PROBLEMS,
   type ProblemCode,
   Renew,
   Report,
@@ -22,7 +23,6 @@ import {
   uuidv7,
   WORKER_PROTOCOLS,
 } from "@towpath/contract";
-import { foreign, hasRecords, json, problem } from "./answers.fixture.ts";
 import {
   applyControl,
   assignmentOf,
@@ -30,8 +30,8 @@ import {
   type FakeAttempt,
   newAttempt,
   type Submission,
+  toldBy,
 } from "./fake-attempt.fixture.ts";
-import { toldBy } from "./told.fixture.ts";
 
 type Body = Record<string, unknown>;
 
@@ -397,4 +397,30 @@ export class FakeControlPlane {
     this.calls.push(call);
     return { runId: call.callId, state: "ready", cause: null, result: null };
   }
+}
+
+/** Answers with a body. */
+export function json(response: ServerResponse, body: unknown): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
+}
+
+/** Answers with a problem, in the words of the contract's table where there are no others. */
+export function problem(response: ServerResponse, code: ProblemCode, said?: string): void {
+  const { status, title, retryable } = PROBLEMS[code];
+  const detail = said ?? title;
+  const body = { type: `about:${code}`, title, status, code, detail, instance: "/", retryable };
+  response.writeHead(status, { "content-type": "application/problem+json" });
+  response.end(JSON.stringify(body));
+}
+
+/** Answers as a release of which nothing is known here: with 426 and a body of its own. */
+export function foreign(response: ServerResponse): void {
+  response.writeHead(426, { "content-type": "application/json" });
+  response.end('{"fault":"upgrade"}');
+}
+
+/** Whether a report holds any record. */
+export function hasRecords({ attempts }: Report): boolean {
+  return attempts.some(({ control, bulk }) => control.length + bulk.length > 0);
 }

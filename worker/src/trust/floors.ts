@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
-import { StateError } from "../state/errors.ts";
+import { readFileIfAny, StateError, writeFileAtomic } from "../state/atomic-file.ts";
 
 const FloorsFile = z.record(z.string(), z.int().min(1));
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StoredMarks } from "./stored.ts";
+import { StoredMarks } from "./spool-records.ts";
 
 const never = new AbortController().signal;
 

@@ -3,7 +3,10 @@ import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Fence } from "@towpath/contract";
 import { z } from "zod";
+import type { WorkerConfig } from "../config.ts";
+import { type Journal, type JournalLane, openJournal, type Reserve } from "../journal/index.ts";
 import { readFileIfAny, replaceFile } from "../state/atomic-file.ts";
+import { decodeNote, type LaneHistory, NO_HISTORY, readHistory } from "./spool-records.ts";
 
 /** The file beside the lanes that says whose journal they are. */
 export const OWNER_FILE = "fence.json";
@@ -61,4 +64,51 @@ export async function readRunId(dir: string): Promise<string | null> {
 /** The fence of the claim whose journal is in this folder. */
 export async function readFence(dir: string): Promise<Fence> {
   return Fence.parse(JSON.parse(await readFile(join(dir, OWNER_FILE), "utf8")));
+}
+
+/** What opening lanes needs. */
+export interface LaneDeps {
+  readonly reserve: Reserve;
+  readonly config?: { readonly journal?: WorkerConfig["journal"] };
+}
+
+/** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
+export async function openLanes(
+  deps: LaneDeps,
+  { dir, isNew, meanwhile }: { dir: string; isNew: boolean; meanwhile: () => Promise<void> },
+): Promise<[control: Journal, bulk: Journal]> {
+  const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
+  const open = (lane: JournalLane, maxBytes: number | undefined) =>
+    openJournal({
+      dir,
+      lane,
+      isNew,
+      reserve: deps.reserve,
+      limits: maxBytes === undefined ? {} : { maxBytes },
+    });
+  const opening = [open("control", controlBytes), open("bulk", bulkBytes)] as const;
+  try {
+    const [control, bulk] = await Promise.all([...opening, meanwhile()]);
+    return [control, bulk];
+  } catch (error) {
+    for (const lane of await Promise.allSettled(opening))
+      if (lane.status === "fulfilled") await lane.value.close();
+    throw error;
+  }
+}
+
+/** What is known of a lane; one that has just begun needs no reading. */
+export async function historyOf(dir: string, journal: Journal): Promise<LaneHistory> {
+  return journal.recovery.records === 0 ? NO_HISTORY : await readHistory(dir, journal.lane);
+}
+
+/**
+ * A history that goes on where it was acknowledged: a file that has lost its end, to a disk or to a backup, would use the
+ * numbers of lines again that the control plane has.
+ */
+export function throughAcknowledged(history: LaneHistory, journal: Journal): LaneHistory {
+  if (journal.acknowledgedSeq <= history.lastSeq) return history;
+  const last = decodeNote(journal.acknowledgedNote);
+  const newer = last.flow > history.flow ? { flow: last.flow, before: last.before } : {};
+  return { ...history, ...newer, last };
 }

@@ -1,0 +1,263 @@
+import { type BulkRecord, LIMITS, type LogLine } from "@towpath/contract";
+import { z } from "zod";
+import { type Journal, type JournalLane, readJournal } from "../journal/index.ts";
+import type { NumberedRecord, PageBudget } from "../protocol/index.ts";
+import type { Unnumbered } from "../secrets/index.ts";
+import { isMissing } from "../state/atomic-file.ts";
+
+/**
+ * Where everything stood when a record was journaled. It travels in the journal beside the record and never leaves, so that
+ * one write keeps both: after a kill there is no record without its position and no position without its record.
+ */
+export const Position = z.object({
+  /** The flow's highest record number taken. */
+  flow: z.int(),
+  /** The highest before the batch that this record came in. A flow that repeats that batch is asked for all of it. */
+  before: z.int(),
+  /** The number of the next log line. */
+  line: z.int(),
+  /** Bytes taken of each output file. */
+  stdout: z.int(),
+  stderr: z.int(),
+});
+export type Position = z.infer<typeof Position>;
+
+/** A record as the journal holds it: what is reported, and where everything stood. */
+export const Entry = z.object({ at: Position, record: z.looseObject({ type: z.string() }) });
+export type Entry = z.infer<typeof Entry>;
+
+/** The numbers of a position as they are noted beside an acknowledgement, 8 bytes each. */
+const NOTED = ["flow", "before", "line", "stdout", "stderr"] as const satisfies (keyof Position)[];
+
+/** Writes a position as a note of fixed length. */
+export function encodeNote(position: Position): Buffer {
+  const note = Buffer.alloc(NOTED.length * 8);
+  for (const [index, name] of NOTED.entries()) note.writeBigUInt64LE(BigInt(position[name]), index * 8);
+  return note;
+}
+
+/** Reads such a note; a note of zeros is the position before the first record. */
+export function decodeNote(note: Buffer): Position {
+  const read = NOTED.map((name, index) => [name, Number(note.readBigUInt64LE(index * 8))]);
+  return Position.parse(Object.fromEntries(read));
+}
+
+/** Before the first record. */
+export const START: Position = { flow: 0, before: 0, line: 0, stdout: 0, stderr: 0 };
+
+/** What is known of a lane after a restart. */
+export interface LaneHistory {
+  /** The last record's number; 0 when there is none. */
+  readonly lastSeq: number;
+  /** The last record's position. */
+  readonly last: Position | null;
+  /** The highest flow record in this lane, and what came before its batch. */
+  readonly flow: number;
+  readonly before: number;
+  /** The types of all records in the lane's file, with their numbers. */
+  readonly types: ReadonlyMap<string, number>;
+}
+
+/** The history of a lane without records. */
+export const NO_HISTORY: LaneHistory = { lastSeq: 0, last: null, flow: 0, before: 0, types: new Map() };
+
+/** Reads a lane's file to its end; an empty history when there is none. */
+export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
+  let last: Position | null = null;
+  let lastSeq = 0;
+  let [flow, before] = [0, 0];
+  const types = new Map<string, number>();
+  try {
+    const { records } = await readJournal({ dir, lane });
+    for await (const { seq, payload } of records) {
+      const entry = decodeEntry(payload);
+      last = entry.at;
+      lastSeq = seq;
+      // What was printed meanwhile may stand behind a batch with the position from before it.
+      if (entry.at.flow > flow) [flow, before] = [entry.at.flow, entry.at.before];
+      types.set(entry.record.type, seq);
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  return { lastSeq, last, flow, before, types };
+}
+
+/** Reads an entry that this worker wrote. */
+export function decodeEntry(payload: Buffer): Entry {
+  return Entry.parse(JSON.parse(payload.toString("utf8")));
+}
+
+/** Writes an entry as bytes. */
+export function encodeEntry(entry: { at: Position; record: object }): Buffer {
+  return Buffer.from(JSON.stringify(entry), "utf8");
+}
+
+/** The next records of one lane. */
+export interface LanePage {
+  readonly records: NumberedRecord[];
+  readonly bytes: number;
+  /** The last of them, and where everything stood at it. */
+  readonly last?: { readonly seq: number; readonly at: Position } | undefined;
+}
+
+/** The next records of a lane that were not acknowledged. */
+export async function readPending(journal: Journal, budget: PageBudget): Promise<LanePage> {
+  if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
+  const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
+  const bytes = page.reduce((sum, { payload }) => sum + payload.length, 0);
+  const entries = page.map(({ seq, payload }) => ({ seq, ...decodeEntry(payload) }));
+  const last = entries.at(-1);
+  return { records: entries.map(({ seq, record }) => ({ ...record, seq })), bytes, last };
+}
+
+/** Where everything stood at one record that is not acknowledged yet; undefined if it cannot be read. */
+export async function positionAt(journal: Journal, seq: number): Promise<Position | undefined> {
+  const [found] = await journal.pending({ afterSeq: seq - 1, maxRecords: 1, maxBytes: 1 });
+  return found?.seq === seq ? decodeEntry(found.payload).at : undefined;
+}
+
+/** Like `readPending`, for records that were acknowledged before: those only the file still has. */
+export async function readAfter(
+  dir: string,
+  args: { lane: JournalLane; afterSeq: number; budget: PageBudget },
+): Promise<LanePage> {
+  const records: NumberedRecord[] = [];
+  let bytes = 0;
+  const reading = await readJournal({ dir, lane: args.lane });
+  for await (const { seq, payload } of reading.records) {
+    if (seq <= args.afterSeq) continue;
+    bytes += payload.length;
+    if (records.length > 0 && bytes > args.budget.bytes) break;
+    records.push({ ...decodeEntry(payload).record, seq });
+    if (records.length >= args.budget.records) break;
+  }
+  return { records, bytes };
+}
+
+/** Bytes of lines in one record: many records of this size fit a report. */
+const LINES_BYTES = 256 * 1024;
+
+/** A record of lines, or one that is not of lines, with the flow's number that it goes up to. */
+export type Grouped =
+  | { readonly flow: number | undefined; readonly lines: LogLine[] }
+  | { readonly flow: number | undefined; readonly item: Unnumbered<BulkRecord> };
+
+/** Puts neighbouring lines into one record, within the limits of the wire. */
+export function groupLines(
+  items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
+): Grouped[] {
+  const grouped: Grouped[] = [];
+  // Bytes as JSON, which takes up to six for a control character.
+  const sizeOf = (line: LogLine) => Buffer.byteLength(JSON.stringify(line)) + 1;
+  let bytes = 0;
+  for (const { flow, item } of items) {
+    if ("type" in item) {
+      grouped.push({ flow, item });
+      continue;
+    }
+    const last = grouped.at(-1);
+    bytes += sizeOf(item);
+    const fits = last && "lines" in last && last.lines.length < LIMITS.logLines && bytes <= LINES_BYTES;
+    if (fits) {
+      last.lines.push(item);
+      // The record is the flow's up to its last line.
+      grouped[grouped.length - 1] = { ...last, flow };
+    } else {
+      grouped.push({ flow, lines: [item] });
+      bytes = sizeOf(item);
+    }
+  }
+  return grouped;
+}
+
+/** What is sent in the place of a record whose kind has no shorter form: refused by itself, and so counted. */
+const UNREADABLE = "unreadable";
+
+/** Of an end, all but what a flow wrote: so much must arrive, or the run would never end. */
+const END_FIELDS = ["seq", "type", "at", "outcome", "cause", "exitCode", "lastBulkSeq"];
+
+/** What stands in for a record that the journal no longer has: in the log it takes no line, elsewhere it is refused and so counted. */
+export function missing(lane: JournalLane, seq: number): NumberedRecord {
+  if (lane === "control") return { seq, type: UNREADABLE };
+  return { seq, type: "gap", firstLine: 0, lines: 0, reason: "The worker no longer has this record." };
+}
+
+/**
+ * What stands in for a record that the control plane cannot read. Its number must be sent, because a lane is taken
+ * without holes: everything behind one that is left out would wait for it for ever.
+ */
+export function standIn(lane: JournalLane, record: NumberedRecord): NumberedRecord {
+  const { seq, type, firstLine, lines } = record;
+  if (lane === "control" && type === "ended") {
+    const kept = Object.entries(record).filter(([field]) => END_FIELDS.includes(field));
+    return { ...Object.fromEntries(kept), seq };
+  }
+  if (lane === "bulk" && type === "log" && Array.isArray(lines)) {
+    const reason = "The control plane could not read these lines.";
+    return { seq, type: "gap", firstLine, lines: lines.length, reason };
+  }
+  return { seq, type: UNREADABLE };
+}
+
+/** One batch of a flow's records: its highest number, and the last of the worker's own records that it became. */
+interface Mark {
+  readonly flow: number;
+  readonly control: number;
+}
+
+interface Waiter {
+  readonly seq: number;
+  readonly wake: () => void;
+}
+
+/** Tells when the control plane has acknowledged what a flow wrote, by the flow's own numbers. */
+export class StoredMarks {
+  #marks: Mark[] = [];
+  #stored = 0;
+  #acked = 0;
+  readonly #waiting = new Set<Waiter>();
+
+  /** Whether somebody waits. */
+  get isAwaited(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** A batch is in the journal: everything of the flow up to `flow`, as control records up to `control`. */
+  taken(mark: Mark): void {
+    this.#marks.push(mark);
+    this.#move();
+  }
+
+  /** The control plane has acknowledged the control lane up to here. */
+  acknowledged(control: number): void {
+    this.#acked = Math.max(this.#acked, control);
+    this.#move();
+  }
+
+  /** Whether everything up to a number is stored, once it is, or as it is when the wait is over. */
+  async until(seq: number, args: { waitMs?: number; signal: AbortSignal }): Promise<boolean> {
+    if (this.#stored >= seq) return true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const over =
+      args.waitMs === undefined
+        ? args.signal
+        : AbortSignal.any([args.signal, AbortSignal.timeout(args.waitMs)]);
+    const waiter: Waiter = { seq, wake: resolve };
+    this.#waiting.add(waiter);
+    if (over.aborted) resolve();
+    over.addEventListener("abort", waiter.wake, { once: true });
+    await promise;
+    over.removeEventListener("abort", waiter.wake);
+    this.#waiting.delete(waiter);
+    return this.#stored >= seq;
+  }
+
+  #move(): void {
+    const due = this.#marks.filter(({ control }) => control <= this.#acked);
+    if (due.length === 0) return;
+    this.#marks = this.#marks.slice(due.length);
+    this.#stored = Math.max(this.#stored, ...due.map(({ flow }) => flow));
+    for (const { seq, wake } of this.#waiting) if (seq <= this.#stored) wake();
+  }
+}
