@@ -13,31 +13,31 @@ import {
   Problem,
   type RecordsAnswer,
 } from "@towpath/contract";
+import pLimit, { type LimitFunction } from "p-limit";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { createSemaphore, type Semaphore } from "./semaphore.ts";
 import { type Streams, streamRecords } from "./stream.ts";
 
-/** The largest POST of records: many small ones or a few large ones, bytes. */
+/** The largest POST of records, bytes: many small ones or a few large ones. */
 const RECORDS_BYTES = 16 * 1024 * 1024;
-/** The longest that a poll for commands waits, milliseconds. */
+/** The longest wait of a poll for commands, milliseconds. */
 const COMMANDS_WAIT_MS = 25_000;
-/** Connections that one attempt may have open, and bodies of it that are read at once: together they bound the memory it takes. */
+/** How many connections an attempt may have open, and how many of its bodies are read at once. Together they limit its memory. */
 const CONNECTIONS_MAX = 64;
 const BODIES_AT_ONCE = 2;
-/** Open requests that get time to finish when the gateway closes, milliseconds. */
+/** How long open requests may take to finish when the gateway closes, milliseconds. */
 const CLOSE_MS = 1_000;
 
-/** What one attempt answers to its flow process. */
+/** Answers the flow process of one attempt. */
 export interface GatewayHost {
   context(): Context;
-  /** Takes lines of NDJSON; answers once they are in the journal. */
+  /** Takes lines of NDJSON. Answers once they are in the journal. */
   records(lines: readonly string[]): Promise<RecordsAnswer>;
   commands(args: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   call(call: FlowCall, signal: AbortSignal): Promise<Called>;
-  /** A page of what earlier attempts have left. */
+  /** A page of the checkpoints of earlier attempts. */
   checkpoints(after: string | null, signal: AbortSignal): Promise<CheckpointPage>;
-  /** Whether the control plane has everything up to a record, once it has, or when the wait is over, if it has an end. */
+  /** Whether the control plane has everything up to a record: waits until it has, or until the wait is over. */
   stored(args: { seq: number; waitMs?: number; signal: AbortSignal }): Promise<boolean>;
 }
 
@@ -48,22 +48,22 @@ export interface Gateway {
 
 /** Where and for whom to listen. */
 export interface GatewayOptions {
-  /** In a folder that only the worker's user may enter. A socket left behind there is replaced. */
+  /** In a folder that only the worker's user may enter. An old socket there is replaced. */
   readonly socket: string;
   readonly token: string;
   readonly host: GatewayHost;
 }
 
 /**
- * Serves the run protocol to one attempt's process over a Unix socket. Whoever has the attempt's token may speak: the
- * runner, the flow, and what a command starts.
+ * Serves the run protocol to the process of one attempt, over a Unix socket. The runner, the flow and what a
+ * command starts all use the attempt's token.
  */
 export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
   const closing = new AbortController();
   const common = {
     options,
     tokenHash: hash(options.token),
-    bodies: createSemaphore(BODIES_AT_ONCE),
+    bodies: pLimit(BODIES_AT_ONCE),
     streams: { current: null },
   };
   const server = createServer((request, response) => {
@@ -98,7 +98,7 @@ async function listen(server: Server, socket: string): Promise<void> {
 interface Exchange {
   readonly options: GatewayOptions;
   readonly tokenHash: Buffer;
-  readonly bodies: Semaphore;
+  readonly bodies: LimitFunction;
   readonly streams: Streams;
   readonly closing: AbortSignal;
   readonly request: IncomingMessage;
@@ -107,14 +107,14 @@ interface Exchange {
 
 async function answer(deps: { log: Logger }, args: Exchange): Promise<void> {
   try {
-    if (!isAuthorized(args)) throw new Problem("unauthenticated", "The attempt's token is needed.");
+    if (!isAuthorized(args)) throw new Problem("unauthenticated", "Send the attempt's token.");
     if (args.request.method === "POST" && args.request.url === "/stream") return await stream(deps, args);
     const body = await dispatch(args);
-    // A connection that is kept would hold up a gateway that closes.
+    // An open connection would delay the close of the gateway.
     if (args.closing.aborted) args.response.setHeader("connection", "close");
     sendJson(args.response, 200, body);
   } catch (error) {
-    // What was under way was given up because nobody waits for its answer any more.
+    // The client is gone, so nothing waits for this answer.
     if (args.response.destroyed) return;
     const body = problemBody(deps, args, error);
     sendJson(args.response, body.status, body);
@@ -127,7 +127,7 @@ function problemBody(deps: { log: Logger }, args: Exchange, error: unknown) {
   return { code, title: problem.message, status, detail, retryable, faults };
 }
 
-/** Answers each batch of a stream as if it were a request of its own. */
+/** Answers each batch of a stream like a request of its own. */
 async function stream(deps: { log: Logger }, args: Exchange): Promise<void> {
   const { host } = args.options;
   const signal = gone(args);
@@ -147,12 +147,12 @@ async function stream(deps: { log: Logger }, args: Exchange): Promise<void> {
 function failure(deps: { log: Logger }, args: Exchange, error: unknown): Problem {
   if (args.closing.aborted) return new Problem("unavailable", "The gateway is closing.");
   deps.log.error({ error: error instanceof Error ? error.message : String(error) }, "the gateway failed");
-  return new Problem("unavailable", "The worker could not answer; try again.");
+  return new Problem("unavailable", "The worker could not answer. Try again.");
 }
 
 function isAuthorized(args: Exchange): boolean {
   const given = /^Bearer (\S+)$/.exec(args.request.headers.authorization ?? "")?.[1] ?? "";
-  // Hashes have one length, so the comparison takes the same time whatever was given.
+  // Hashes have one length, so the comparison always takes the same time.
   return timingSafeEqual(hash(given), args.tokenHash);
 }
 
@@ -224,15 +224,16 @@ function checkCount({ length }: readonly string[]): void {
     throw new Problem("payload-too-large", `Send at most ${flowRecordsMax} records at once.`);
 }
 
-/** What waits for its turn is not read, so that its sender waits too. */
+/** A body is not read before its turn, so its sender waits too. */
 async function readText(args: Exchange, mostBytes: number): Promise<string> {
-  const tooLarge = () => new Problem("payload-too-large", `The body is over ${mostBytes} bytes long.`);
+  const tooLarge = () => new Problem("payload-too-large", `The body is longer than ${mostBytes} bytes.`);
   if (Number(args.request.headers["content-length"] ?? 0) > mostBytes) {
-    // Answered unread, which a client can hear; the rest of the body goes with the connection.
+    // Answered before it is read, so that the client gets the answer. The rest of the body goes with the
+    // connection.
     args.response.setHeader("connection", "close");
     throw tooLarge();
   }
-  return await args.bodies.pass(async () => {
+  return await args.bodies(async () => {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     for await (const chunk of args.request) {
@@ -257,14 +258,14 @@ function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
-  throw new Problem("bad-request", "The request is not one of the run protocol.", { faults });
+  throw new Problem("bad-request", "The request does not fit the run protocol.", { faults });
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   if (response.destroyed) return;
   const type = status < 400 ? "application/json" : "application/problem+json";
   const text = JSON.stringify(body);
-  // With its length it goes out in one piece, and is read in one.
+  // With its length, it is sent and read in one piece.
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) });
   response.end(text);
 }
