@@ -14,24 +14,24 @@ import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-records.ts";
-import { heldProcess } from "./stop.ts";
+import { heldProcess, watchLinger } from "./stop.ts";
 import { resolveStore } from "./store-access.ts";
 
 /**
- * The lease of an attempt that is taken up after a restart, milliseconds. How long the worker was away is not known, so this is
+ * The lease of an attempt after a restart, milliseconds. It is unknown how long the worker was away, so this is
  * only long enough to ask the control plane.
  */
 const RESUME_LEASE_MS = 5_000;
 
-/** A claim that an earlier process of this worker left, and the phase in which this one goes on with it. */
+/** A claim that an earlier process of this worker left, and the phase in which this one goes on. */
 interface Found {
   readonly stored: StoredAttempt;
   readonly phase: Phase;
 }
 
 /**
- * Finds the attempts that an earlier process of this worker left, as `RESTARTS` says, and removes the folders of the others. No
- * process is left that none of them accounts for.
+ * Finds the attempts that an earlier process of this worker left, as `RESTARTS` says. Removes the folders of the
+ * others, and kills processes that belong to none.
  */
 export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]> {
   const found: Found[] = [];
@@ -49,7 +49,7 @@ export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]>
   });
 }
 
-/** How each fact is found out. */
+/** How each fact is established. */
 const FACTS: Record<FoundFact, (deps: AttemptDeps, stored: StoredAttempt) => Promise<boolean>> = {
   "earlier boot": async (_, stored) => !isOfThisBoot(stored),
   "ran nothing": ranNothing,
@@ -69,11 +69,12 @@ async function forget(deps: AttemptDeps, dir: string): Promise<void> {
 }
 
 /**
- * Kills what runners of this state directory left running and no attempt accounts for: a child that hid while the worker
- * was killed, or a process whose attempt's file was lost. Nobody would ever end it, and its attempt may be given to another.
+ * Kills processes of this state directory's runners that belong to no attempt: a child that outlived the worker,
+ * or a process whose attempt's file was lost. Nothing else would end it, and its attempt may be given to another
+ * worker.
  */
 async function killStrays(deps: AttemptDeps, found: readonly Found[]): Promise<void> {
-  // One that is prepared anew is launched anew: whatever its file names is nobody's.
+  // An attempt that begins anew gets a new process.
   const kept = found.filter(({ phase }) => phase !== "preparing");
   const except = new Set(kept.flatMap(({ stored }) => stored.process?.mark ?? []));
   try {
@@ -108,10 +109,10 @@ export async function adopt(
   claimed: ClaimedAttempt,
   stored: StoredAttempt,
 ): Promise<Launched> {
-  // What it told before is due now: its process may have nothing more to say for hours.
+  // Old records are due now. The process may send nothing for hours.
   await claimed.spool();
   deps.wake.report();
-  // Credentials that are not known could not be redacted, whichever they are.
+  // Credentials that are not known could not be redacted.
   const access = await resolveStore(deps.config, stored.spec.store).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, stored));
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
@@ -123,7 +124,8 @@ export async function adopt(
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
   };
-  // From here on a stop begins by itself, and may come before the gateway is open: who listened before is asked, not ended.
+  // From here on a stop begins at once, perhaps before the gateway is open. A flow that listened before is asked
+  // first.
   claimed.board.awaitReturn();
   const wasStopping = claimed.stop !== null;
   claimed.process = heldProcess(deps, claimed, adoptedProcess(deps, stored));
@@ -133,10 +135,11 @@ export async function adopt(
   claimed.board.awaitReturn();
   if (wasStopping) claimed.process.stop();
   else if (!secrets) claimed.requestStop({ reason: "secrets-changed" });
+  if (stored.outcome !== null) watchLinger(deps, claimed);
   return launched;
 }
 
-/** Without its secrets nothing that a process says can be redacted, so it is not listened to. */
+/** Without the secrets nothing that the process sends could be redacted, so it has no gateway. */
 async function withoutGateway(
   deps: AttemptDeps,
   args: { claimed: ClaimedAttempt; stored: StoredAttempt; prepared: Prepared },
@@ -146,15 +149,15 @@ async function withoutGateway(
   return { running, gateway: { close: async () => {} } };
 }
 
-/** Whether the last record is still in the journal: a disk that lost its end would leave an attempt that nobody ends. */
+/** Whether the last record is in the journal. The disk may have lost its end. */
 async function endJournaled(deps: AttemptDeps, stored: StoredAttempt): Promise<boolean> {
   const { types } = await readHistory(join(deps.paths.journals, claimName(stored.assignment)), "control");
   return isTerminated(types);
 }
 
 /**
- * Whether the worker was killed before the attempt's runner took its task. Then no user code ran, nor will: the runner is ended
- * first, since its task may be on its way to it. After another boot a file that is missing proves nothing.
+ * Whether the attempt's runner never took its task, so that no user code ran. The runner is killed first,
+ * because the task may be on its way to it. After another boot a missing file proves nothing.
  */
 async function ranNothing(deps: AttemptDeps, stored: StoredAttempt): Promise<boolean> {
   if (stored.process === null) return true;
@@ -173,12 +176,12 @@ function adoptedProcess(deps: AttemptDeps, stored: StoredAttempt) {
   return { identity, mark: markOf(deps, stored), exited };
 }
 
-/** The mark of an attempt's processes. A flow could write to its file: only a mark of our own may lead to processes that are killed. */
+/** The mark of an attempt's processes. A flow could change its file, so only marks of this worker's runners count. */
 function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
   return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
 }
 
-/** The attempt's secrets if they are still those it was started with, else null. */
+/** The attempt's secrets; null if they differ from those that it was started with. */
 async function secretsAsBefore(
   deps: AttemptDeps,
   stored: StoredAttempt,

@@ -1,15 +1,17 @@
 import { type ControlRecord, remoteTaskOf } from "@towpath/contract";
-import { killGroup } from "../host/index.ts";
+import { describeProcesses, findMarked, killGroup } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 
-/** How long a process may stay after its flow has said how it ended, milliseconds. */
+/** How long a process may stay after its flow has ended, milliseconds. */
 const LINGER_MS = 30_000;
-/** How long a process may take that runs a flow's hook once the attempt's own is gone, milliseconds. */
+/** How long the process of a flow's hook may take, milliseconds. */
 const CLEAN_UP_MS = 20_000;
-/** The longest single sleep: timers of the platform overflow at 2^31 milliseconds. */
+/** How many processes are named in the run's log. */
+const NAMED_MAX = 10;
+/** The longest single sleep: the platform's timers overflow at 2^31 milliseconds. */
 const SLEEP_MOST_MS = 24 * 3600 * 1000;
 
 type Stage = Extract<ControlRecord, { type: "stage" }>["stage"];
@@ -21,7 +23,7 @@ interface Watched {
   readonly stored: StoredAttempt;
 }
 
-/** A process as an attempt holds it. */
+/** Makes the process that an attempt holds. */
 export function heldProcess(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
@@ -43,15 +45,15 @@ export function heldProcess(
 }
 
 /**
- * Asks, then terminates, then kills. Asking takes time only where somebody listens; a lease that ran out leaves no time to
- * ask, because soon the attempt may be another worker's.
+ * Asks, then terminates, then kills. It asks only where a flow listens, and not when the attempt may soon be
+ * another worker's.
  */
 async function escalate(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
   args: { process: Exiting; stop: StopReason },
 ): Promise<void> {
-  // The disk is never waited for: a process must end in time although its worker's disk is full or slow.
+  // It does not wait for the disk: the process must end in time although the disk is full or slow.
   const written = [noteReason(deps, claimed)];
   const record = (stage: Stage) => written.push(recordStage(deps, claimed, stage));
   const graceMs = claimed.stored?.spec.killGraceMs ?? 0;
@@ -64,14 +66,14 @@ async function escalate(
   }
   await signal(deps, claimed, { process: args.process, signal: "SIGTERM" });
   record("terminated");
-  // Under a lost lease the whole grace belongs to the control plane's patience; be gone well before it ends.
+  // The process must be gone well before the control plane gives the attempt away.
   if (await endsWithin(deps, args.process, hurried ? graceMs / 2 : graceMs)) return;
   await signal(deps, claimed, { process: args.process, signal: "SIGKILL" });
   record("killed");
   await Promise.all(written);
 }
 
-/** Writes down why the attempt is being stopped, for a worker that takes over in the middle of it. */
+/** Stores the reason, for a worker that is restarted during the stop. */
 async function noteReason(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<void> {
   try {
     await claimed.save();
@@ -116,26 +118,26 @@ async function recordStage(deps: AttemptDeps, claimed: ClaimedAttempt, stage: St
     if (!spool.terminated) await spool.control({ type: "stage", at: instant(deps.clock), stage });
     deps.wake.report();
   } catch (error) {
-    // The process must be stopped whether or not there is room to say so.
+    // The process is stopped even if there is no room for the record.
     deps.log.warn({ attempt: claimed.name, stage, error: String(error) }, "a stage could not be recorded");
   }
 }
 
-/** The times that an attempt may take, and why it is stopped after each. */
+/** The time limits of an attempt, and the reason of a stop after each. */
 function timeLimits({
   spec,
   assignment,
 }: StoredAttempt): { ms: number; reason: "timeout" | "run-timeout" }[] {
   const left = [
     { ms: spec.timeoutMs, reason: "timeout" },
-    // Both: what the control plane says is left of the signed limit is no more than a hint.
+    // The signed limit counts too: what the control plane says is left of it is only a hint.
     { ms: assignment.endsInMs, reason: "run-timeout" },
     { ms: remoteTaskOf(assignment.trigger) === null ? spec.runTimeoutMs : null, reason: "run-timeout" },
   ] as const;
   return left.flatMap(({ ms, reason }) => (ms === null ? [] : [{ ms, reason }]));
 }
 
-/** Stops an attempt when its time limit has passed since its launch, or what was left then to its run as a whole. */
+/** Stops an attempt when its time limit, or that of its run, is over. */
 export function watchTimeout(deps: AttemptDeps, { claimed, stored }: Watched, signal: AbortSignal): void {
   const launchedAtMs = stored.launchedAtMs ?? deps.bootClock.nowMs();
   for (const { ms, reason } of timeLimits(stored)) {
@@ -145,7 +147,7 @@ export function watchTimeout(deps: AttemptDeps, { claimed, stored }: Watched, si
   }
 }
 
-/** Under `onDisconnect: stop`, stops an attempt when its lease has run out: soon it may be another worker's. */
+/** Under `onDisconnect: stop`, stops an attempt when its lease has expired: soon it may be another worker's. */
 export function watchLease(deps: AttemptDeps, { claimed, stored }: Watched, signal: AbortSignal): void {
   if (stored.spec.onDisconnect !== "stop") return;
   void sleepUntil(deps, { endsAtMs: () => claimed.leaseEndsAtMs, signal }).then((passed) => {
@@ -153,19 +155,31 @@ export function watchLease(deps: AttemptDeps, { claimed, stored }: Watched, sign
   });
 }
 
-/** Stops an attempt whose process stays although its flow has said how it ended. */
+/** Stops an attempt whose process stays after its flow has ended. */
 export function watchLinger(deps: AttemptDeps, claimed: ClaimedAttempt): void {
   const endsAtMs = deps.bootClock.nowMs() + LINGER_MS;
   const over = new AbortController();
   void claimed.process?.exited.then(() => over.abort());
-  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then((passed) => {
-    if (passed) claimed.requestStop({ reason: "lingering" });
+  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then(async (passed) => {
+    if (!passed || claimed.stop !== null) return;
+    const running = await stillRunning(claimed).catch(() => "");
+    claimed.requestStop({ reason: "lingering" });
+    await claimed.note("warn", `${STOPS.lingering.sentence}${running}`).catch(() => {});
   });
 }
 
+/** Which processes of the attempt still run: child processes, or else the attempt's own. */
+async function stillRunning({ process }: ClaimedAttempt): Promise<string> {
+  if (!process?.mark) return "";
+  const found = await findMarked(process.mark);
+  const children = found.filter(({ pid }) => pid !== process.identity.pid);
+  const named = (children.length > 0 ? children : found).slice(0, NAMED_MAX);
+  return named.length === 0 ? "" : ` Still running: ${await describeProcesses(named)}.`;
+}
+
 /**
- * Waits for the process of a clean-up; false if it has had its time. Under `onDisconnect: stop` that ends with the lease too: soon the
- * attempt may be another worker's.
+ * Waits for the process of a hook. Returns false when its time is over, or, under `onDisconnect: stop`, when the
+ * lease has expired.
  */
 export async function untilCleanUpIsOver(
   deps: AttemptDeps,
@@ -181,7 +195,7 @@ export async function untilCleanUpIsOver(
   return isOver;
 }
 
-/** Waits until a moment on the boot-time clock, which may move while it waits; false when the signal aborts first. */
+/** Waits for an instant on the boot-time clock, which may move meanwhile. Returns false when the signal aborts first. */
 async function sleepUntil(
   deps: AttemptDeps,
   args: { endsAtMs: () => number; signal: AbortSignal },

@@ -1,3 +1,3 @@
 export { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./clock.ts";
-export { killMarked } from "./marked-processes.ts";
+export { describeProcesses, findMarked, killMarked } from "./marked-processes.ts";
 export { type KillGroupOptions, killGroup, waitForExit } from "./process-group.ts";

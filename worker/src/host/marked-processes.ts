@@ -1,20 +1,22 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { listProcesses, type ProcessIdentity, type ProcessRow, readProcess } from "@towpath/contract/process";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
 
-/** Rounds of looking and killing: whoever forks faster than that is not caught, and is reported. */
+/** Rounds of searching and killing. A process that forks faster is reported. */
 const ROUNDS_MAX = 20;
 const BETWEEN_ROUNDS_MS = 10;
 
-/** A running process and the value of the variable that it was started with. */
+/** A running process, and the value of the variable in its environment. */
 export interface MarkedProcess extends ProcessIdentity {
   readonly mark: string;
+  /** Its program's name, without arguments. */
+  readonly name: string;
 }
 
 /**
- * The running processes whose environment, as they were started, holds an entry that begins with a text such as
- * `NAME=value`. A process keeps its mark in whatever group or session it goes to, and loses it only by throwing
- * away its environment. Linux only; elsewhere nothing is found.
+ * The running processes whose first environment has an entry that begins with a text such as `NAME=value`. A
+ * process keeps its mark in every group and session, and loses it only with its environment. Linux only:
+ * elsewhere the list is empty.
  */
 export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
   if (process.platform !== "linux") return [];
@@ -22,16 +24,25 @@ export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
   for (const row of await listProcesses()) {
     if (row.zombie) continue;
     const mark = await readMark(row.pid, prefix);
-    if (mark !== undefined) found.push({ pid: row.pid, start: row.start, mark });
+    if (mark !== undefined) found.push({ pid: row.pid, start: row.start, mark, name: row.name });
   }
   return found;
 }
 
+/** Processes in words, each with its threads: `4711 (python3, 3 threads)`. */
+export async function describeProcesses(found: readonly MarkedProcess[]): Promise<string> {
+  const texts = found.map(async ({ pid, name }) => {
+    const threads = (await readdir(`/proc/${pid}/task`).catch(() => [])).length;
+    return `${pid} (${threads > 1 ? `${name}, ${threads} threads` : name})`;
+  });
+  return (await Promise.all(texts)).join(", ");
+}
+
 /**
- * Kills the processes found under a prefix, and those that they start meanwhile, until none is left.
- * @param args.except Marks that are to live.
- * @param args.onKill Told of each process that is killed.
- * @returns Those that still lived at the end: none, unless the system refused or they fork without rest.
+ * Kills the processes under a prefix, and those that they start meanwhile, until none is left.
+ * @param args.except Marks to keep.
+ * @param args.onKill Called with each killed process.
+ * @returns Those still running at the end: none, unless the system refused or they fork without end.
  */
 export async function killMarked(
   prefix: string,
@@ -55,7 +66,7 @@ async function kill(one: ProcessIdentity, onKill?: (row: ProcessRow) => void): P
     process.kill(one.pid, "SIGKILL");
     onKill?.(row);
   } catch {
-    // It ended just now, or belongs to somebody else: the next round tells.
+    // It has just ended, or belongs to another user. The next round tells.
   }
 }
 

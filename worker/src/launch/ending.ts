@@ -5,21 +5,21 @@ import type { CommandExit } from "./run-command.ts";
 import type { ExitStatus } from "./runner-process.ts";
 
 /**
- * Why a worker stops an attempt's process, and how the attempt then ends. Below a sentence, command line and dashboard
- * print the advice of its cause: a next step in the sentence adds to that one.
+ * Why a worker stops an attempt's process, and how the attempt then ends. CLI and dashboard print the advice of
+ * the cause below the sentence.
  */
 export const STOPS = {
-  user: { outcome: "cancelled", cause: "user", sentence: "Somebody cancelled the run." },
+  user: { outcome: "cancelled", cause: "user", sentence: "A person cancelled the run." },
   timeout: {
     outcome: "failed",
     cause: "timeout",
-    sentence: "The attempt exceeded its time limit, `timeoutMs`: let it do less, or mend what it hangs in.",
+    sentence: "The attempt exceeded its time limit, `timeoutMs`. Make it do less, or find what it waits for.",
   },
   "run-timeout": {
     outcome: "failed",
     cause: "run-timeout",
     sentence:
-      "The run as a whole exceeded its time limit, `runTimeoutMs`: give it fewer retries, shorter waits or a pool with more room.",
+      "The run as a whole exceeded its time limit, `runTimeoutMs`. Give it fewer retries, shorter waits, or a pool with more free slots.",
   },
   evicted: {
     outcome: "failed",
@@ -30,28 +30,33 @@ export const STOPS = {
     outcome: "failed",
     cause: "lost",
     sentence:
-      "The lease ran out while the control plane could not be reached, and the deployment asks to stop then.",
+      "The lease expired while the control plane could not be reached, and the deployment says `onDisconnect: stop`.",
   },
   "journal-full": {
     outcome: "failed",
     cause: "journal-full",
-    sentence: "The worker could not keep the run's records on its disk. Free space there.",
+    sentence: "The worker could not store the run's records on its disk. Free space there.",
   },
   "output-too-long": {
     outcome: "failed",
     cause: "journal-full",
     sentence:
-      "The process printed more than 1 GiB, and the worker's file system cannot give back the space of what was read. Print less, or write to a file.",
+      "The process printed more than 1 GiB, and the worker's file system cannot free the space of lines that were read. Print less, or write to a file.",
   },
   "secrets-changed": {
     outcome: "failed",
     cause: "killed",
     sentence:
-      "The worker was restarted and its secrets are no longer those that the process was started with, so its output could not be redacted.",
+      "The worker was restarted with other secrets than those that the process was started with, so its output could not be redacted.",
   },
-  /** The flow has said how it ended, but its process stays. */
-  lingering: { outcome: "failed", cause: "killed", sentence: "The process stayed after its flow had ended." },
-  /** The attempt belongs to somebody else now: nothing is reported. */
+  /** The flow has ended, but its process stays. */
+  lingering: {
+    outcome: "failed",
+    cause: "killed",
+    sentence:
+      "The flow had ended, but its process stayed for 30 s, so the worker stopped it. The run keeps the flow's outcome. End threads, close connections and wait for child processes before the flow ends.",
+  },
+  /** The attempt belongs to another claim. Nothing is reported. */
   abandoned: { outcome: "failed", cause: "lost", sentence: "The attempt is no longer this worker's." },
 } as const satisfies Record<string, { outcome: "cancelled" | "failed"; cause: Cause; sentence: string }>;
 
@@ -61,18 +66,18 @@ export type StopReason = keyof typeof STOPS;
 /** How a flow said that it ended. */
 export interface FlowOutcome {
   readonly outcome: "completed" | "failed" | "cancelled" | "suspended";
-  /** Of a suspension: the paths of what it waits for. */
+  /** The paths that a suspended flow waits for. */
   readonly waits?: string[] | undefined;
-  /** Of `suspended`: there are more than `waits` names. */
+  /** A suspended flow waits for more than `waits` names. */
   readonly moreWaits?: boolean | undefined;
   readonly cause?: z.infer<typeof FlowCause> | undefined;
-  /** Paths of the task calls that it failed by. Missing: it does not say, and it may be any. */
+  /** Paths of the task calls that failed it. Missing: unknown, so it may be any. */
   readonly failedBy?: string[] | undefined;
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
 }
 
-/** All that is known when a process is gone. */
+/** What is known when a process is gone. */
 export interface EndingFacts {
   readonly entry: Spec["entry"]["kind"];
   readonly outcome: FlowOutcome | null;
@@ -80,19 +85,19 @@ export interface EndingFacts {
   readonly commandExit: CommandExit | null;
   readonly exit: ExitStatus;
   readonly stop: StopReason | null;
-  /** Whether the kernel's memory killer is known to have struck; asked only about a SIGKILL that we did not send. */
+  /** Whether the kernel killed the process for want of memory. Called only for a SIGKILL that the worker did not send. */
   readonly oomKilled: () => boolean;
 }
 
-/** How an attempt ended: the `ended` record without its place in time and lanes. */
+/** How an attempt ended: the `ended` record without its time and numbers. */
 export type Ending = Pick<
   Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
   "outcome" | "cause" | "waits" | "moreWaits" | "failedBy" | "error" | "result" | "exitCode"
 >;
 
 /**
- * Decides how an attempt ended. Completion is believed before anything else (truth beats intent); then what the
- * worker itself did; then what the flow said; then the exit code or signal.
+ * Decides how an attempt ended. A completion counts first. Then what the worker did, then what the flow said,
+ * then the exit code or signal.
  */
 export function decideEnding(facts: EndingFacts): Ending {
   const exitCode = facts.commandExit ? facts.commandExit.code : facts.exit.code;
@@ -107,7 +112,7 @@ export function decideEnding(facts: EndingFacts): Ending {
   return { ...untoldEnding(facts), ...told };
 }
 
-/** A process that is gone without a word failed by none of its tasks: what they threw, the flow has dealt with. */
+/** A process that ended without an outcome was failed by none of its tasks: the flow has handled their errors. */
 function failedByOf(outcome: FlowOutcome | null): { failedBy?: string[] } {
   if (outcome === null) return { failedBy: [] };
   return outcome.failedBy === undefined ? {} : { failedBy: outcome.failedBy };
@@ -115,7 +120,7 @@ function failedByOf(outcome: FlowOutcome | null): { failedBy?: string[] } {
 
 function completedCommand(facts: EndingFacts): boolean {
   const code = facts.commandExit ? facts.commandExit.code : facts.exit.code;
-  // A command may report an outcome of its own; only when it does not, its exit code speaks.
+  // A command may report an outcome of its own. Its exit code counts only if it does not.
   return facts.entry === "command" && facts.outcome === null && code === 0;
 }
 
@@ -135,26 +140,26 @@ function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
   };
 }
 
-/** What exit codes say by the custom of shells, with the next step. */
+/** What exit codes mean in shells, with the next step. */
 const EXIT_CODES: Readonly<Record<number, string>> = {
-  126: "It was found and may not be executed: make it executable in the project (`chmod +x`) and deploy.",
-  127: "A shell says so of a program that it does not find: correct its name, or install it on the worker's machine.",
-  130: "A shell says so when SIGINT ended what it ran: look on the worker's machine for who sent it.",
-  134: "A shell says so when SIGABRT ended what it ran: see its last lines for what it gave up on.",
-  137: "A shell says so when SIGKILL ended what it ran, mostly for want of memory: see the machine's `dmesg`, and give it more.",
-  139: "A shell says so when what it ran touched memory that is not its own (SIGSEGV): look for native code in it.",
-  143: "A shell says so when SIGTERM ended what it ran: look on the worker's machine for who sent it.",
+  126: "The program was found but is not executable. Make it executable in the project (`chmod +x`) and deploy.",
+  127: "The shell did not find the program. Correct its name, or install it on the worker's machine.",
+  130: "The shell says that SIGINT ended the program. Find out on the worker's machine who sent it.",
+  134: "The shell says that SIGABRT ended the program: it stopped itself. Its last lines say why.",
+  137: "The shell says that SIGKILL ended the program, mostly because memory ran out. Check the machine's `dmesg`, and give it more memory.",
+  139: "The shell says that SIGSEGV ended the program: it used memory that is not its own. Look for a fault in native code.",
+  143: "The shell says that SIGTERM ended the program. Find out on the worker's machine who sent it.",
 };
 
-/** The next step where neither a code nor a signal tells more. */
-const LAST_LINES = "See its last lines for what it was at.";
+/** The next step where neither a code nor a signal says more. */
+const LAST_LINES = "Its last log lines say what it was doing.";
 
-/** What signals say, with the next step. */
+/** What signals mean, with the next step. */
 const SIGNALS: Readonly<Record<string, string>> = {
-  SIGKILL: "Look in the machine's `dmesg` and among its administrators for who did.",
-  SIGSEGV: "It touched memory that is not its own: look for native code in it.",
-  SIGABRT: "It gave up by itself: see its last lines.",
-  SIGBUS: "A file that it had mapped shrank, or its disk is full.",
+  SIGKILL: "Check the machine's `dmesg`, and ask its administrators.",
+  SIGSEGV: "It used memory that is not its own. Look for a fault in native code.",
+  SIGABRT: "It stopped itself. Its last lines say why.",
+  SIGBUS: "A file that it had mapped became shorter, or its disk is full.",
 };
 
 function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
@@ -166,7 +171,7 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (signal === "SIGKILL" && facts.oomKilled())
     return failed(
       "oom",
-      "The operating system killed the process for want of memory: see the machine's `dmesg` for how much it held.",
+      "The operating system killed the process because memory ran out. The machine's `dmesg` says how much it used.",
     );
   if (signal !== null)
     return failed(
@@ -176,12 +181,12 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (code === null)
     return failed(
       "killed",
-      "The process ended while the worker was away, without saying how; nobody saw its exit. See its last lines, and the machine's `uptime` for whether it was restarted.",
+      "The process ended while the worker was away, so its exit code is unknown. Check its last log lines, and with `uptime` whether the machine was restarted.",
     );
   if (facts.entry === "flow" && code === 0)
     return failed(
       "error",
-      "The process ended with code 0 before the flow had ended. Does it call process.exit?",
+      "The process ended with code 0 before the flow had ended. Check whether it calls process.exit.",
     );
   const what = facts.entry === "flow" ? "process" : "command";
   return failed("error", `The ${what} ended with code ${code}. ${EXIT_CODES[code] ?? LAST_LINES}`);

@@ -11,3 +11,8 @@ test("the cause alone decides where a flow throws an error of that name", () => 
   expect(adviceFor("error", { name: OUTCOME_UNKNOWN })).toBe(adviceFor("error", null));
   expect(adviceFor(null, { name: OUTCOME_UNKNOWN })).toBeNull();
 });
+
+test("nobody is sent to look for a signal that the worker itself sent", () => {
+  expect(adviceFor("killed", { name: "Stopped" })).toContain("the worker itself stopped the process");
+  expect(adviceFor("killed", { name: "ProcessEnded" })).toContain("it was not Towpath");
+});

@@ -45,9 +45,13 @@ export const OUTCOME_UNKNOWN = "OutcomeUnknown";
 const UNKNOWN_ADVICE =
   "Find out what the attempt did: `towpath wire RUN` on its worker's machine shows what it reported. Then rerun from failure.";
 
+/** The next step if the worker itself stopped the process, so that nobody looks for a signal from elsewhere. */
+const STOPPED_ADVICE = "Read the error: the worker itself stopped the process. Then rerun from failure.";
+
 /** The next step for a cause, for the API, the command line and the dashboard. Null if the cause is unknown. */
 export function adviceFor(cause: Cause | null, error: { readonly name: string } | null): string | null {
   if (cause === "lost" && error?.name === OUTCOME_UNKNOWN) return UNKNOWN_ADVICE;
+  if (cause === "killed" && error?.name === "Stopped") return STOPPED_ADVICE;
   return cause === null ? null : ADVICE[cause];
 }
 

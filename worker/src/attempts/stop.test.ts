@@ -1,0 +1,43 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, onTestFinished, test } from "vitest";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
+import { watchLinger } from "./stop.ts";
+
+const MARK = `TOWPATH_TEST_LINGER=${process.pid}`;
+
+/** A process that has a mark and a child process. */
+async function startMarked() {
+  const [name = "", value = ""] = MARK.split("=");
+  const child = spawn("/bin/sh", ["-c", "sleep 1000 & echo up; wait"], {
+    detached: true,
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { PATH: "/usr/bin:/bin", [name]: value },
+  });
+  const pid = child.pid ?? 0;
+  onTestFinished(() => void process.kill(-pid, "SIGKILL"));
+  await once(child.stdout, "data");
+  return pid;
+}
+
+test("a process that stays after its flow has ended is stopped, and the log says which child process kept it", async () => {
+  const pid = await startMarked();
+  const clock = { atMs: 0, nowMs: () => clock.atMs };
+  const sleep = async (ms: number) => {
+    clock.atMs += ms;
+  };
+  const noted = Promise.withResolvers<string>();
+  const said: unknown[] = [];
+  const claimed = {
+    stop: null,
+    process: { identity: { pid, start: "" }, mark: MARK, exited: new Promise(() => {}) },
+    requestStop: ({ reason }: { reason: string }) => void said.push(reason, clock.atMs),
+    note: async (_: string, text: string) => noted.resolve(text),
+  };
+  watchLinger({ bootClock: clock, sleep } as unknown as AttemptDeps, claimed as unknown as ClaimedAttempt);
+  expect(await noted.promise).toMatch(
+    /^The flow had ended, but its process stayed for 30 s.* child processes .*Still running: \d+ \(sleep\)\.$/,
+  );
+  expect(said).toEqual(["lingering", 30_000]);
+});
