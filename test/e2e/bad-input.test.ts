@@ -66,7 +66,7 @@ describe("A flow that hangs", () => {
     state: "failed",
     cause: "timeout",
     error: {
-      message: expect.stringMatching(/time limit, `timeoutMs`: let it do less, or mend what it hangs in/),
+      message: expect.stringMatching(/time limit, `timeoutMs`\. Make it do less, or find what it waits for/),
     },
   };
 

@@ -98,7 +98,7 @@ test("a hook that fails after a crash is a warning and does not change the run's
   const run = await stack.waitForRun(await stack.run("leaves"));
   expect(run).toMatchObject({ state: "failed", cause: "error", error: { name: "ProcessEnded" } });
   const lines = await linesOf(run.id);
-  expect(lines).toContain("The process ended with code 3. See its last lines for what it was at.");
+  expect(lines).toContain("The process ended with code 3. Its last log lines say what it was doing.");
   expect(lines.join("\n")).toContain("nobody answers the page");
 });
 
@@ -110,7 +110,7 @@ test("a flow that ignores its cancellation is killed, and its onCancellation the
   expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled", attempts: 1 });
   expect(await ledger(folder)).toEqual(["begun"]);
   expect(await linesOf(id)).toEqual([
-    "The flow's process is gone: another one runs its hook onCancellation.",
+    "The flow's process is gone. Another process runs its hook onCancellation.",
     "told: enough",
   ]);
 });

@@ -14,12 +14,12 @@ import {
   type WorkerSettings,
 } from "./settings.ts";
 
-/** Where flows keep values, and where the credentials for it are. */
+/** Where flows keep values, with the sources of its credentials. */
 export interface StoreConfig {
   /** A `file:` URL, or `s3://bucket/prefix`. */
   readonly root: string;
   readonly s3: {
-    /** Null: AWS's own, of the region. */
+    /** Null: AWS's own endpoint of the region. */
     readonly endpoint: string | null;
     readonly region: string;
     readonly accessKeyId: SecretSource;
@@ -31,7 +31,7 @@ export interface StoreConfig {
 /** Where a secret's value comes from. */
 export type SecretSource = { readonly file: string } | { readonly env: string };
 
-/** A code registry that this worker allows, by its own configuration. */
+/** A code registry that this worker's configuration allows. */
 export type RegistryConfig =
   | { readonly kind: "oci-layout"; readonly path: string }
   | {
@@ -41,7 +41,7 @@ export type RegistryConfig =
       readonly password: SecretSource | undefined;
     };
 
-/** The worker's configuration, checked, with absolute paths and its trusted keys read. */
+/** The worker's configuration, checked, with absolute paths and its trusted keys. */
 export interface WorkerConfig
   extends Omit<
     z.output<typeof Settings>,
@@ -49,21 +49,21 @@ export interface WorkerConfig
   > {
   readonly key: SecretSource;
   readonly store: StoreConfig;
-  /** Those that specs choose by name. */
+  /** Stores that specs choose by name. */
   readonly stores: Readonly<Record<string, StoreConfig>>;
   readonly trustedKeys: readonly TrustedKey[];
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
-  /** The worker's own environment: where `env` sources and allowed variables are looked up. */
+  /** The worker's own environment: for `env` sources and allowed variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Where fault tests strike, from TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
+  /** The failpoints of TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
   readonly failpoints: readonly Failpoint[];
 }
 
-/** Only a checkout is TypeScript: what is published is compiled, and has no fault to be asked for. */
+/** Only a checkout is TypeScript. A published build is compiled. */
 const IS_CHECKOUT = import.meta.url.endsWith(".ts");
 
-/** The configuration has faults; each is a sentence that names its setting. */
+/** The configuration has faults. Each is a sentence that names its setting. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly faults: readonly string[];
@@ -74,7 +74,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** How this process prints its log, by `LOG_FORMAT` and whether it prints on a terminal. */
+/** How this process prints its log, by `LOG_FORMAT` and by whether it prints on a terminal. */
 export function logFormat(isTerminal: boolean): LogFormat {
   return logFormatOf(process.env.LOG_FORMAT, isTerminal);
 }
@@ -83,7 +83,7 @@ export function logFormat(isTerminal: boolean): LogFormat {
 export interface ConfigSource {
   readonly file: string;
   readonly overrides?: Partial<WorkerSettings>;
-  /** Also checks that what a start needs can be read: the key, and registries' passwords. @default false */
+  /** Also checks that a start can read the key and the registries' passwords. @default false */
   readonly toServe?: boolean;
   /** @default the process's own */
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -104,7 +104,7 @@ export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
   });
 }
 
-/** Like `loadConfig`, for settings that are in hand. Relative paths start at `folder`. */
+/** Like `loadConfig`, for settings in hand. Relative paths start at `folder`. */
 export async function checkSettings(
   settings: WorkerSettings,
   args: { folder: string; environment: Readonly<Record<string, string | undefined>> },
@@ -126,12 +126,12 @@ async function readSettings(file: string): Promise<Record<string, unknown>> {
   try {
     text = await readFile(file, "utf8");
   } catch {
-    throw new ConfigError([`The configuration file ${file} cannot be read; check the path after --config.`]);
+    throw new ConfigError([`The configuration file ${file} cannot be read. Check the path after --config.`]);
   }
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   } catch {
-    throw new ConfigError([`The configuration file ${file} is not a JSON object; correct its syntax.`]);
+    throw new ConfigError([`The configuration file ${file} is not a JSON object. Correct its syntax.`]);
   }
 }
 
@@ -209,7 +209,7 @@ async function readTrustedKeys(
   return read;
 }
 
-/** What the worker cannot begin without must be there when it starts, and not only be named. */
+/** What the worker needs to start must be readable then. */
 async function checkSources(
   settings: z.output<typeof Settings>,
   args: {
@@ -256,12 +256,12 @@ function readFailpoints(
     faults.push(
       IS_CHECKOUT
         ? "TOWPATH_FAILPOINTS must be name:action:nth, separated by commas."
-        : "TOWPATH_FAILPOINTS is for fault tests in a checkout; unset it.",
+        : "TOWPATH_FAILPOINTS is for fault tests in a checkout. Unset it.",
     );
   return points ?? [];
 }
 
-/** The usual place of a region where a store of its own has none. */
+/** The usual endpoint of a region, for a store without one of its own. */
 const REGION = "us-east-1";
 
 function storeConfig(
@@ -269,7 +269,7 @@ function storeConfig(
   args: {
     folder: string;
     environment: Readonly<Record<string, string | undefined>>;
-    /** Where in the settings it stands. */
+    /** The path in the settings. */
     at: string;
     faults: string[];
   },

@@ -15,9 +15,9 @@ import { startWorker } from "./worker.ts";
 const EXIT = { usage: 2, failed: 1 } as const;
 
 const USAGE =
-  "Give the configuration with --config FILE, to start the worker; or wire --config FILE --run ID [--raw], to print what left for a run, or --find END of its id.";
+  "To start the worker: --config FILE. To print what was sent for a run: wire --config FILE --run ID [--raw]. To find runs by the end of their ids: wire --config FILE --find END.";
 
-/** Why the worker ends, for people as a sentence and for programs by a code. */
+/** Why the worker ends: a sentence for people and a code for programs. */
 interface Fatal {
   readonly code: string;
   readonly message: string;
@@ -45,7 +45,7 @@ async function main(format: LogFormat): Promise<void> {
   if (!listed) process.exitCode = EXIT.failed;
 }
 
-/** Written at once, not through a worker thread: the last line before an exit must not be lost. */
+/** Synchronous, not through a worker thread: the last line before an exit must not be lost. */
 function openLog(config: WorkerConfig, format: LogFormat): Logger {
   const options = { level: config.logLevel, base: { pid: process.pid } };
   if (format === "json") return pino(options, pino.destination({ sync: true }));
@@ -86,7 +86,7 @@ async function serveUntilStopped(config: WorkerConfig, args: { file: string; log
   throw error instanceof Problem ? new Refused(error, { config, file: args.file }) : error;
 }
 
-/** The control plane will never take this worker as it is set up. */
+/** The control plane refuses this worker as it is configured. */
 class Refused extends Error {
   readonly code: string;
 
@@ -116,7 +116,7 @@ function fatalOf(error: unknown): Fatal {
   return { code: "internal", message: `The worker failed: ${message}` };
 }
 
-/** Says why it ends, once: a sentence for people on stderr, and where programs read, a line for them on stdout. */
+/** Says once why it ends: a sentence for people on stderr, and for programs a line on stdout. */
 function endWith(error: unknown, tellsPrograms: boolean): never {
   const fatal = fatalOf(error);
   if (tellsPrograms) process.stdout.write(`${JSON.stringify({ fatal })}\n`);
@@ -127,6 +127,6 @@ function endWith(error: unknown, tellsPrograms: boolean): never {
 const format = logFormat(process.stdout.isTTY);
 main(format).then(
   () => process.exit(),
-  // What the wire command prints is its answer alone.
+  // The wire command prints only its answer.
   (error: unknown) => endWith(error, format === "json" && !process.argv.includes("wire")),
 );

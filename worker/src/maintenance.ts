@@ -7,10 +7,10 @@ import type { Clock, Sleep } from "./host/index.ts";
 import { type Reserve, retainJournals } from "./journal/index.ts";
 import { retainResults } from "./store/retain-results.ts";
 
-/** How often the worker tidies up, milliseconds. */
+/** The interval of the maintenance, milliseconds. */
 const EVERY_MS = 60_000;
 
-/** What is kept tidy. */
+/** What the maintenance needs. */
 export interface Maintained {
   readonly config: Pick<WorkerConfig, "retainJournalsMs" | "retainResultsMs" | "store" | "stores">;
   readonly paths: StatePaths;
@@ -19,7 +19,10 @@ export interface Maintained {
   readonly cache: CodeCache;
 }
 
-/** Removes old journals, unused code and, where it is told to, old results, and takes the reserved disk space back, at an interval until stopped. */
+/**
+ * Removes old journals, unused code and, where that is configured, old results, and takes the reserved disk
+ * space back. Repeats this until stopped.
+ */
 export function startMaintenance(
   deps: { log: Logger; clock: Clock; sleep: Sleep },
   maintained: Maintained,
@@ -27,7 +30,7 @@ export function startMaintenance(
   const stopping = new AbortController();
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      // Cut short is how this wait ends when the worker stops.
+      // The wait is cut short when the worker stops.
       await deps.sleep(EVERY_MS, stopping.signal).catch(() => {});
       if (stopping.signal.aborted) return;
       await tidy(deps, maintained).catch((error: unknown) => {

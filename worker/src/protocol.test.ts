@@ -11,7 +11,7 @@ afterEach(async () => {
   await testEnv.close();
 });
 
-test("a worker takes no more than it has places for, and offers a freed one at once", async () => {
+test("a worker takes no more than it has slots for, and offers a freed slot at once", async () => {
   await testEnv.start({ capacity: 1 });
   const spec = await testEnv.deployFlow(
     'await gateway.log("up"); await gateway.commands(0); return "cancelled";',
@@ -19,7 +19,7 @@ test("a worker takes no more than it has places for, and offers a freed one at o
   const [first, second] = [testEnv.plane.submit(spec), testEnv.plane.submit(spec)];
   await testEnv.plane.until("the first runs", () => linesOf(first).length > 0);
   await testEnv.plane.until(
-    "a poll without a free place waits",
+    "a poll without a free slot waits",
     () => testEnv.plane.claims.at(-1)?.free === 0,
   );
   expect(second.state).toBe("ready");
@@ -121,7 +121,7 @@ test("after failures in a row before user code the worker stops taking work for 
   const good = testEnv.plane.submit(spec);
   await testEnv.plane.until("it tries one", () => good.state !== "ready");
   expect(await testEnv.plane.untilEnded(good)).toMatchObject({ outcome: "completed" });
-  await testEnv.plane.until("all places are free again", () => testEnv.plane.claims.at(-1)?.free === 2);
+  await testEnv.plane.until("all slots are free again", () => testEnv.plane.claims.at(-1)?.free === 2);
   expect(testEnv.plane.claims.at(-1)).not.toHaveProperty("paused");
 });
 

@@ -57,20 +57,20 @@ const REFUSED: Record<string, Refused> = {
   "a git ref that begins with a dash": {
     spec: { code: git("--upload-pack=touch /tmp/evil").code },
     settings: gitRegistry,
-    says: /does not have the shape this worker knows/,
+    says: /does not understand the signed spec/,
   },
   "a branch in the place of a commit": {
     spec: git("main"),
     settings: gitRegistry,
-    says: /does not have the shape/,
+    says: /does not understand the signed spec/,
   },
   "a module outside of the code": {
     spec: { entry: { kind: "flow", module: "../../evil.mjs", export: "main" } },
-    says: /does not have the shape/,
+    says: /does not understand the signed spec/,
   },
   "a field that nobody knows": {
     spec: { hostPath: "/" } as Partial<SpecInput>,
-    says: /does not have the shape.*update the worker/,
+    says: /does not understand the signed spec.*update the worker/,
   },
 };
 
@@ -194,7 +194,7 @@ test("a deployment whose secret this worker lacks is given back each time, and d
     await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
     expect(attempt.control[0]).toMatchObject({
       type: "released",
-      reason: expect.stringMatching(/^The secret "token" is not configured on this worker: add it/),
+      reason: expect.stringMatching(/^The secret "token" is not configured on this worker\. Add it/),
     });
   }
   const other = testEnv.plane.submit(await testEnv.deployFlow(""));

@@ -24,7 +24,7 @@ export const RegistryShape = z.discriminatedUnion("kind", [
   }),
 ]);
 
-/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it does not spread by copying. */
+/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it is not copied around. */
 export const TrustedKey = z
   .looseObject({
     kty: z.literal("OKP"),
@@ -39,7 +39,7 @@ export type TrustedKey = z.infer<typeof TrustedKey>;
 
 const KeyFile = z.strictObject({ file: z.string().min(1) });
 
-/** A folder, or a place in a bucket: `s3://bucket/prefix`, with what reaches it. */
+/** A folder, or a prefix in a bucket: `s3://bucket/prefix`, with its credentials. */
 export const StoreShape = z.strictObject({
   root: z.string().min(1),
   endpoint: z.url({ protocol: /^https?$/, error: "the address of a store that speaks S3" }).optional(),
@@ -49,12 +49,15 @@ export const StoreShape = z.strictObject({
   sessionToken: SecretSourceShape.optional(),
 });
 
-/** The smallest file that a lane of the journal may be limited to, bytes. */
+/** The smallest limit on a lane of the journal, bytes. */
 const JOURNAL_BYTES_MIN = 4 * 1024;
 
 const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** The settings file, as written by hand or by the CLI; the reference's page is made of it. Relative paths start at the file's folder. */
+/**
+ * The settings file, written by hand or by the CLI. The reference page is generated from it. Relative paths
+ * start at the file's folder.
+ */
 export const Settings = z.strictObject({
   url: z
     .url({ protocol: /^https?$/, error: "the control plane's address, http:// or https://" })
@@ -83,7 +86,7 @@ export const Settings = z.strictObject({
     .max(64)
     .default(2)
     .describe(
-      "For how many deployments a process waits that has already loaded their code, after a run of theirs and for five minutes. 0: none; a deployment can opt out.",
+      "For how many deployments a process with loaded code waits for the next run, five minutes long. 0: none. A deployment can opt out.",
     ),
   stateDir: z
     .string()
@@ -98,9 +101,7 @@ export const Settings = z.strictObject({
     .record(Name, RegistryShape)
     .default({})
     .describe("Where code may come from, by the name that specs use. Nowhere else is code fetched from."),
-  store: StoreShape.describe(
-    "Where flows keep values and checkpoints: a folder, or a bucket that speaks S3.",
-  ),
+  store: StoreShape.describe("Where flows keep values and checkpoints: a folder, or an S3 bucket."),
   stores: z
     .record(Name, StoreShape)
     .default({})
@@ -119,7 +120,7 @@ export const Settings = z.strictObject({
     .default("require")
     .describe("Specs without a trusted signature are refused; nothing else is possible."),
   drainMs: DurationMs.default(30_000).describe(
-    "How long what runs may go on after SIGTERM before it is given back.",
+    "How long runs may go on after SIGTERM before they are evicted.",
   ),
   retainResultsMs: DurationMs.min(3_600_000)
     .optional()
@@ -134,21 +135,19 @@ export const Settings = z.strictObject({
     })
     .default({})
     .describe(
-      "The most bytes that a run's journal may hold, of states (`controlBytes`) and of log lines and artifacts (`bulkBytes`).",
+      "The largest journal of a run, bytes: of states (`controlBytes`), and of log lines and artifacts (`bulkBytes`).",
     ),
   breakerFailures: z
     .int()
     .min(1)
     .max(1000)
     .default(5)
-    .describe(
-      "After so many starts that failed one after the other by the worker's own fault it pauses itself.",
-    ),
+    .describe("After this many starts in a row that the worker itself failed, it pauses."),
   logLevel: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
     .describe("What it tells in its own log."),
 });
 
-/** What a settings file may hold. */
+/** The content of a settings file. */
 export type WorkerSettings = z.input<typeof Settings>;

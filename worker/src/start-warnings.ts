@@ -8,8 +8,8 @@ import type { WorkerConfig } from "./config.ts";
 import { readSecret } from "./secrets/index.ts";
 
 /**
- * What the configuration names and is not there now: runs that need it will fail or be given back, others will not. It may
- * still come, so none of it keeps a worker from starting.
+ * Warns of what the configuration names and is missing now. Runs that need it will fail or be given back. It may
+ * still come, so the worker starts.
  * @returns A sentence for each, with what to do.
  */
 export async function startWarnings(
@@ -24,9 +24,9 @@ export async function startWarnings(
   return found.flat();
 }
 
-/** Names and addresses of this very machine. */
+/** Names and addresses of this machine. */
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-/** Permission bits of everybody but a file's owner. */
+/** Permission bits of all but a file's owner. */
 const OTHERS = 0o077;
 
 /** How the key could become known to others: on its way, or where it is kept. */
@@ -35,7 +35,7 @@ async function connectionWarnings({ url, key }: Pick<WorkerConfig, "url" | "key"
   const { protocol, hostname } = new URL(url);
   if (protocol === "http:" && !LOOPBACK.test(hostname))
     warnings.push(
-      `The control plane's address ${url} is not encrypted: everybody on the way can read the worker's key and what it reports. Set "url" to an https:// address.`,
+      `The control plane's address ${url} is not encrypted: others on the network can read the worker's key and its reports. Set "url" to an https:// address.`,
     );
   // Windows has no such bits.
   if ("env" in key || process.platform === "win32") return warnings;
@@ -68,14 +68,16 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
     if (registry.kind !== "oci-layout") continue;
     if (!(await isAllowed(registry.path, constants.F_OK)))
       warnings.push(
-        `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it; if there was one, a mount is missing.`,
+        `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it. If there was a deployment, a mount is missing.`,
       );
     else if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
-      warnings.push(`The code registry "${name}" at ${registry.path} cannot be read; check who may read it.`);
+      warnings.push(
+        `The code registry "${name}" at ${registry.path} cannot be read. Give the worker's user read access.`,
+      );
   }
   const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");
   if (git && !(await isInPath("git", config.environment.PATH)))
-    warnings.push(`The code registry "${git[0]}" needs git, which is not in PATH; install it.`);
+    warnings.push(`The code registry "${git[0]}" needs git, which is not in PATH. Install it.`);
   return warnings;
 }
 
@@ -93,9 +95,9 @@ async function warningsOf(
 ): Promise<string[]> {
   if (store.s3 !== null) return await bucketWarnings(config, name);
   const root = fileURLToPath(store.root);
-  const place = await nearestFolder(root);
-  if (await isAllowed(place, constants.W_OK | constants.X_OK)) return [];
-  return [`The store ${root} cannot be written; give the worker's user write access to ${place}.`];
+  const folder = await nearestFolder(root);
+  if (await isAllowed(folder, constants.W_OK | constants.X_OK)) return [];
+  return [`The store ${root} cannot be written. Give the worker's user write access to ${folder}.`];
 }
 
 async function bucketWarnings(config: StoreGround, name: string | null): Promise<string[]> {

@@ -41,12 +41,12 @@ import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 
-/** How long a worker that stops tries to have the last records acknowledged, milliseconds. */
+/** How long a worker that stops waits for the last acknowledgements, milliseconds. */
 const LAST_REPORT_MS = 5_000;
-/** The longest kill grace of a spec and a little more: how long an eviction may take, milliseconds. */
+/** How long an eviction may take, milliseconds: a little more than the longest kill grace of a spec. */
 const EVICTION_MS = 3_700_000;
 
-/** What git may see of the worker's surroundings: how to reach a registry. Git reads proxies in lower case alone for HTTP. */
+/** The variables that git gets, to reach a registry. Git reads the proxy for HTTP in lower case only. */
 const GIT_VARIABLES = [
   "PATH",
   "HTTPS_PROXY",
@@ -62,7 +62,7 @@ const GIT_VARIABLES = [
   "SSL_CERT_DIR",
 ];
 
-/** What a worker needs from outside; all but the log have their real selves as defaults. */
+/** What a worker gets from outside. All but the log have defaults. */
 export interface WorkerDeps {
   readonly log: Logger;
   readonly clock?: Clock;
@@ -76,21 +76,22 @@ export interface WorkerDeps {
 export interface RunningWorker {
   readonly workerId: string;
   /**
-   * Resolves at the first session. Rejects with a `Problem` when the control plane refuses this worker for good; while it
-   * cannot be reached, or speaks no protocol of this release, the worker goes on trying.
+   * Resolves at the first session. Rejects with a `Problem` when the control plane refuses this worker for good.
+   * While it cannot be reached, or has no protocol of this release, the worker goes on trying.
    */
   readonly ready: Promise<void>;
-  /** Takes no more work, waits for what runs until the drain time is over, evicts the rest, reports, and stops. */
+  /** Takes no more work, waits until the drain time is over, evicts what still runs, reports, and stops. */
   drain(): Promise<void>;
   /** Kills what runs, tries to report it, and stops. */
   stopNow(): Promise<void>;
-  /** Resolves once the worker has stopped, whoever stopped it. */
+  /** Resolves once the worker has stopped, for whatever reason. */
   readonly done: Promise<void>;
 }
 
 /**
- * Starts a worker: takes its state directory for itself, takes up what an earlier process left, and polls for work.
- * @throws JournalError `state-locked` when another worker uses the state directory; StateError when that is damaged.
+ * Starts a worker: locks its state directory, goes on with what an earlier process left, and polls for work.
+ * @throws JournalError `state-locked` when another worker uses the state directory; StateError when that is
+ * damaged.
  */
 export async function startWorker(config: WorkerConfig, deps: WorkerDeps): Promise<RunningWorker> {
   const lock = await lockStateDir(config.stateDir);
@@ -145,7 +146,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
       database.heard(session, sentAtMs);
-      // A control plane that does not ask what was offered takes the first poll's word for what is held.
+      // A control plane that does not wait for the offering takes the first poll as the list of all held
+      // attempts.
       if (database.reconciled === undefined) await late.offering?.reopened;
     },
   });
@@ -155,7 +157,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     sleep: deps.sleep ?? sleep,
     identity,
     offerAgain: async (signal) => {
-      // The answer that told of the database shows that reports can be answered again.
+      // This answer shows that reports can be answered again.
       loops[1]?.retry?.();
       late.offering = late.attempts?.offerAgain(signal);
       await late.offering?.done;
@@ -202,7 +204,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   };
 }
 
-/** What attempts wake the loops with, in the order in which those are started. */
+/** The loops that attempts wake, in the order of their start. */
 function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
   return {
     claim: () => loops[0]?.nudge(),
@@ -211,7 +213,7 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
   };
 }
 
-/** What this worker believes of signed specs, and what it checks their parameters with. */
+/** The keys and rules by which this worker accepts signed specs, and its parameter checks. */
 async function openTrust(config: WorkerConfig, args: { floors: string; clock: Clock }): Promise<Trust> {
   const { pool, registries } = config;
   const floors = await openFloors(args.floors);
@@ -220,7 +222,7 @@ async function openTrust(config: WorkerConfig, args: { floors: string; clock: Cl
   return { keys, pool, registries, floors, clock: args.clock, verified: new Map(), checks };
 }
 
-/** What this worker has for runs that need some: declared or detected. */
+/** The amounts of this worker: declared or detected. */
 async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
   const machine = deps.machine ?? thisMachine(config.environment);
   const stock = stockOf(config.compute, await detect(machine));
@@ -230,7 +232,7 @@ async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
 }
 
 async function makeFolders(paths: StatePaths): Promise<void> {
-  // Runners that waited for the worker before this one have ended with it.
+  // The runners of an earlier process of this worker have ended with it.
   for (const dir of [paths.runners, paths.preallocation]) await removeIfAny(dir);
   for (const dir of [paths.attempts, paths.journals, paths.runners, paths.preallocation, paths.compileCache])
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -298,7 +300,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
   };
 }
 
-/** Waits for a session; the loops keep asking while the control plane is away. */
+/** Waits for a session. The loops keep asking while the control plane is away. */
 async function firstSession({ connection, loop, identity }: Parts): Promise<void> {
   for (;;) {
     try {
@@ -309,7 +311,7 @@ async function firstSession({ connection, loop, identity }: Parts): Promise<void
       );
       return;
     } catch (error) {
-      // Once one side is updated it goes on; until then what an earlier process of this worker left is kept going.
+      // One side must be updated. Until then the worker follows what an earlier process of it left.
       if (!isPassing(error) && !isVersionRefusal(error)) throw error;
       await loop.sleep(500);
     }

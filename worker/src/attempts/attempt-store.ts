@@ -99,29 +99,29 @@ const CommandExitFile = z.object({
 });
 
 /**
- * What is kept of one claim on the worker's disk, and read back after a restart. `phases.ts` says what is there in which phase.
- * Its journal is kept apart, by `Spool`.
+ * What is kept of one claim on the worker's disk and read back after a restart. `phases.ts` says what is there
+ * in which phase. `Spool` keeps its journal.
  */
 export interface AttemptStore {
-  /** Where the process of the claim finds and leaves its files: its task names them. */
+  /** The files that the process of the claim reads and writes. Its task names them. */
   readonly files: ClaimPaths;
-  /** Makes the claim's folder around what is to be stored. Once it resolves, a restart goes on from there. */
+  /** Makes the claim's folder. Once it resolves, a restart goes on from there. */
   create(attempt: Omit<StoredAttempt, "socket">): Promise<{ stored: StoredAttempt; token: string }>;
-  /** Replaces what is stored. Calls are carried out one after the other, so the last state stays. */
+  /** Replaces what is stored. Calls are carried out in order, so the last state stays. */
   save(attempt: StoredAttempt): Promise<void>;
-  /** What only a launch needs: the parameters, and the files into which the runner in `runnerDir` prints. */
+  /** Adds what only a launch needs: the parameters, and the output files of the runner in `runnerDir`. */
   fill(args: { parameters: Assignment["parameters"]; runnerDir: string }): Promise<void>;
-  /** Takes over the files into which the runner in this folder prints. */
+  /** Moves the output files of a runner into the claim's folder. */
   takeOutput(runnerDir: string): Promise<void>;
-  /** The token of a folder that an earlier process of this worker made. Its socket's folder is there again. @throws StateError */
+  /** The token in a folder that an earlier process of this worker made. Makes the socket's folder again. @throws StateError */
   reopen(stored: StoredAttempt): Promise<{ token: string }>;
   /** Whether the runner has taken its task. */
   isTaken(): boolean;
   /** The ends for which the flow has a hook. */
   hooks(): Promise<readonly string[]>;
-  /** How the command ended; null when that was not written down. */
+  /** How the command ended; null if it was not written down. */
   commandExit(): Promise<CommandExit | null>;
-  /** Removes all of it, after what is being written. */
+  /** Removes the folder, after the last write. */
   remove(stored: StoredAttempt | null): Promise<void>;
 }
 
@@ -165,7 +165,7 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     },
     async reopen({ socket }) {
       const token = await readFileIfAny(files.tokenFile);
-      if (!token) throw new StateError("The attempt's token is not there any more.");
+      if (!token) throw new StateError("The attempt's token is missing.");
       await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });
       return { token };
     },
@@ -188,20 +188,20 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
 }
 
 /**
- * Writes what is stored. It outlives the worker. It outlives the machine only where that has no name for its boots: elsewhere a
- * restart does not rely on what an earlier boot wrote, see `isOfThisBoot`.
+ * Writes the attempt's file. It outlives the worker. It outlives a power cut only on a machine that has no boot
+ * id: elsewhere a restart does not rely on files of an earlier boot, see `isOfThisBoot`.
  */
 async function writeStored(path: string, attempt: StoredAttempt): Promise<void> {
   const write = attempt.boot === UNKNOWN_BOOT ? writeFileAtomic : replaceFile;
   await write(path, JSON.stringify(attempt));
 }
 
-/** Whether the machine has not been down since this was written: then the disk has lost no later state. */
+/** Whether the machine has not been down since this was written. Then the disk has lost no later state. */
 export function isOfThisBoot({ boot }: StoredAttempt): boolean {
   return boot === null || boot === readBootId();
 }
 
-/** What is stored in each folder of attempts. Null: nothing that belongs there and that this release can read. */
+/** What is stored in each folder of attempts. Null: a file that does not belong there or that this release cannot read. */
 export async function listStored(
   paths: StatePaths,
 ): Promise<{ dir: string; stored: StoredAttempt | null }[]> {

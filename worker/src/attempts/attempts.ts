@@ -22,18 +22,18 @@ import { findAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
 import { AnsweredTime } from "./stuck-offers.ts";
 
-/** How many attempts a worker takes, and whom it wakes. */
+/** How many attempts a worker takes, and the loops that it wakes. */
 export interface AttemptsOptions {
   readonly capacity: number;
   readonly breakerFailures: number;
-  /** What it has for runs that need some. */
+  /** The worker's amounts, such as memory and GPUs. */
   readonly stock: Stock;
-  /** What is known of the control plane's database. */
+  /** What the worker knows of the control plane's database. */
   readonly database: Pick<DatabaseWatch, "isOffering" | "reconciled">;
   readonly wake: Wake;
 }
 
-/** Every attempt that this worker holds: what it offers, renews and reports follows from here. */
+/** All attempts that this worker holds. What it offers, renews and reports follows from them. */
 export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTaker {
   readonly #deps: AttemptDeps;
   readonly #options: AttemptsOptions;
@@ -57,12 +57,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     };
   }
 
-  /** Takes up what an earlier process of this worker left in the state directory. */
+  /** Goes on with what an earlier process of this worker left in the state directory. */
   async resume(): Promise<void> {
     for (const claimed of await findAttempts(this.#deps)) this.add(claimed);
   }
 
-  /** Offers what was acknowledged in the last hour again: the control plane's database went back. */
+  /** Offers what was acknowledged in the last hour again, because the control plane's database went back. */
   offerAgain(signal: AbortSignal): Offering {
     return offerAgain(this.#deps, this, signal);
   }
@@ -100,7 +100,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return this.#deps.breaker.allow(Math.max(0, room));
   }
 
-  /** How many attempts take one of the worker's places. */
+  /** How many attempts take one of the worker's slots. */
   busy(): number {
     return this.all().filter(({ phase }) => isBusy(phase)).length;
   }
@@ -111,11 +111,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   held(): Fence[] {
-    // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
+    // Running attempts come first: the control plane takes an attempt that is not in the list for lost.
     const claimedAttempts = this.all()
       .filter(({ phase }) => phase !== "abandoned")
       .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)));
-    // A control plane that does not ask what was offered disowns what is being asked about unless it is named.
+    // A control plane of an earlier release does not wait for the offering. It must see these attempts in the
+    // list too.
     const asked = this.reconciled() === undefined ? this.asked.values() : [];
     return [...claimedAttempts, ...asked].slice(0, LIMITS.attempts).map(({ fence }) => fence);
   }
@@ -150,7 +151,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     for (const lease of answer.leases) {
       const claimed = this.#find(lease.attemptId);
       if (lease.status === "renewed") claimed?.renewLease(sentAtMs, lease.leaseMs);
-      // What has ended here is settled by its report alone: the control plane may have closed it already.
+      // An attempt that has ended here is settled by its report. The control plane may have closed it already.
       else if (claimed && !this.#options.database.isOffering)
         claimed.requestStop({ reason: "abandoned", words: lease.reason });
     }
@@ -188,29 +189,29 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     this.#answered.reportFailed();
   }
 
-  /** Takes nothing more, and gives back what has not begun. */
+  /** Takes no more attempts, and gives back those that have no process. */
   startDraining(): void {
     this.#draining = true;
     for (const claimed of this.all()) if (!claimed.process) claimed.requestStop({ reason: "evicted" });
     this.#options.wake.claim();
   }
 
-  /** Stops everything that runs. */
+  /** Stops every process. */
   evictAll({ now = false }: Pick<StopRequest, "now"> = {}): void {
     for (const claimed of this.all()) claimed.requestStop({ reason: "evicted", now });
   }
 
-  /** Waits until no attempt is at work; false when the time is over first. */
+  /** Waits until no attempt takes a slot. Returns false when the time is over first. */
   async untilIdle(ms: number): Promise<boolean> {
     return await this.until(() => this.busy() === 0, ms);
   }
 
-  /** Waits until everything is reported; false when the time is over first. */
+  /** Waits until everything is reported. Returns false when the time is over first. */
   async untilReported(ms: number): Promise<boolean> {
     return await this.until(() => this.#claimed.size === 0, ms);
   }
 
-  /** What attempts have whose processes may be there: it is free again as soon as one is not, however that came about. */
+  /** The amounts of all attempts that may have a process. They are free as soon as an attempt has none, for whatever reason. */
   #taken(except?: string): Taken[] {
     return this.all().flatMap(({ phase, name, taken }) =>
       taken === null || name === except || !isBusy(phase) ? [] : [taken],
@@ -230,8 +231,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       return false;
     }
     if (found && (isBusy(found.phase) || found.fence.epoch === assignment.epoch)) {
-      // An earlier claim of the same attempt is over, whatever it still does here. This one is taken when that is gone and
-      // it is delivered again: never two processes, nor two claims in one folder.
+      // An earlier claim of the same attempt is over, but may still have a process here. This claim is delivered
+      // again and taken once that is gone: never two processes, nor two claims in one folder.
       found.requestStop({ reason: "abandoned" });
       return false;
     }
@@ -250,7 +251,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return true;
   }
 
-  /** Says whether any command was not reflected yet. */
+  /** Returns whether any command was new. */
   #command(commands: readonly Command[]): boolean {
     let changes = false;
     for (const command of commands) {
@@ -260,7 +261,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
         changes = claimed.board.answers(command.paths) || changes;
         continue;
       }
-      // A database that went back may take a claim for another's that it has forgotten, and learns of it now.
+      // A database that went back can take a claim that it has forgotten for that of another. It is about to
+      // learn of it.
       if (command.kind === "abandon" && this.#options.database.isOffering) continue;
       if (claimed.stop === null) changes = true;
       claimed.requestStop({

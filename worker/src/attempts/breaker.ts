@@ -5,20 +5,20 @@ import type { Clock } from "../host/index.ts";
 /** The first pause and the longest, milliseconds. */
 const PAUSES: BackoffLimits = { firstMs: 2_000, mostMs: 300_000 };
 
-/** A pause, as the control plane is told of it. */
+/** A pause, as the control plane hears of it. */
 export interface Paused {
   readonly forMs: number;
   readonly reason: string;
 }
 
 /**
- * Stops a broken worker from swallowing a queue: after so many failures in a row before user code, it takes nothing for
- * a while, then one attempt to see, and pauses for longer if that fails too.
+ * Protects a queue from a broken worker. After several failures in a row before user code, the worker takes
+ * nothing for a while. Then it takes one attempt as a trial, and pauses for longer if that fails too.
  */
 export interface Breaker {
-  /** How many of `free` places may be offered now. */
+  /** How many of `free` slots may be offered now. */
   allow(free: number): number;
-  /** How much longer it takes nothing, and why. Null while it takes work. */
+  /** How long the worker still takes nothing, and why. Null while it takes work. */
   paused(): Paused | null;
   /** Notes a failure before user code. */
   failed(why: string): void;
@@ -26,7 +26,7 @@ export interface Breaker {
   succeeded(): void;
 }
 
-/** Makes a closed breaker. `onChange` is told when a pause is over. */
+/** Makes a closed breaker. `wakeAfter` is called at the beginning of a pause, with its length. */
 export function createBreaker(
   deps: { clock: Clock; log: Logger; wakeAfter: (ms: number) => void },
   failuresMax: number,

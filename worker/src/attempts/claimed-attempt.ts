@@ -11,7 +11,7 @@ import { claimName } from "./paths.ts";
 import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
 import { Spool } from "./spool.ts";
 
-/** What the control plane said to a start. */
+/** The control plane's answer to a start. */
 export type StartAnswer =
   | { readonly kind: "accepted" }
   | { readonly kind: "declined"; readonly detail: string };
@@ -30,13 +30,13 @@ export interface HeldProcess {
 /** How to stop an attempt. */
 export interface StopRequest {
   readonly reason: StopReason;
-  /** What a person gave as the reason. The flow is told. */
+  /** The reason that a person gave. The flow hears it. */
   readonly words?: string;
   /** Kills the process at once, without asking. */
   readonly now?: boolean;
 }
 
-/** What is known when a claimed attempt begins. */
+/** What is known when a claim begins. */
 export interface ClaimFacts {
   readonly fence: Fence;
   readonly assignment: Assignment | null;
@@ -46,32 +46,32 @@ export interface ClaimFacts {
 }
 
 /**
- * One claim of one attempt, from its assignment until the control plane has everything of it. Holds the state and the
- * reporting; the verbs beside it move it.
+ * One claim of one attempt, from its assignment until the control plane has everything. It holds the phase and
+ * the reporting. `run.ts` moves it.
  */
 export class ClaimedAttempt implements Reporting {
   readonly fence: Fence;
-  /** Null for a claim that is only being reported again. */
+  /** Null for a claim that is only reported again. */
   readonly assignment: Assignment | null;
   readonly name: string;
   readonly store: AttemptStore;
   readonly journalDir: string;
   readonly board: CommandBoard;
   readonly startAnswer: PromiseWithResolvers<StartAnswer> = Promise.withResolvers<StartAnswer>();
-  /** Aborts when the attempt is to be stopped: cuts short what is not a process yet. */
+  /** Aborts when the attempt is to be stopped, and ends what comes before its process. */
   readonly stopping: AbortController = new AbortController();
   leaseEndsAtMs: number;
   leaseMs: number;
   stop: StopReason | null = null;
   cancelReason = "";
   process: HeldProcess | null = null;
-  /** What the store holds. Null: nothing, since the start was not reported or the claim is only reported again. */
+  /** What the store holds. Null before the start is reported, and for a claim that is only reported again. */
   stored: StoredAttempt | null = null;
-  /** What of the worker's amounts it has. Null: nothing but a slot. */
+  /** The worker's amounts that it has. Null: only a slot. */
   taken: Taken | null = null;
-  /** Why an earlier process of this worker was told that the start is not accepted. */
+  /** Why the control plane did not accept the start, as an earlier process of this worker heard. */
   declined: string | null = null;
-  /** Why it is given back without being tried. */
+  /** Why it is given back at once. */
   giveBack: string | null = null;
   releaseCode: (() => Promise<void>) | null = null;
   readonly #deps: AttemptDeps;
@@ -79,7 +79,7 @@ export class ClaimedAttempt implements Reporting {
   #spool: Spool | undefined;
   #opening: Promise<Spool> | undefined;
   readonly #over = Promise.withResolvers<void>();
-  /** When it was last asked how far the control plane has come, on the boot-time clock. */
+  /** When the control plane was last asked how far it has come, on the boot-time clock. */
   #askedAtMs = 0;
   #progress = 0;
 
@@ -106,7 +106,10 @@ export class ClaimedAttempt implements Reporting {
     return this.#over.promise;
   }
 
-  /** Makes the claim's folder. Once it resolves, a restart goes on from `confirming`. @returns what the gateway is opened with */
+  /**
+   * Makes the claim's folder. Once it resolves, a restart goes on from `confirming`. @returns what is stored,
+   * and the gateway's token
+   */
   async confirm(
     first: Omit<StoredAttempt, "socket" | "phase" | "stop">,
   ): Promise<{ stored: StoredAttempt; token: string }> {
@@ -116,7 +119,7 @@ export class ClaimedAttempt implements Reporting {
     return made;
   }
 
-  /** Notes that a runner is about to get the task: its first, or that of one which ended before it took it. */
+  /** Notes that a runner is about to get the task: the first one, or another after that ended without taking it. */
   async launch(launchedAtMs: number): Promise<void> {
     this.stored = this.stored && { ...this.stored, launchedAtMs };
     if (this.#phase === "launched") await this.save();
@@ -124,8 +127,8 @@ export class ClaimedAttempt implements Reporting {
   }
 
   /**
-   * Moves to another phase. The journal, or what the runner itself writes down, has the last word on it: a restart looks there first.
-   * So a file that cannot be written delays nothing. @throws IllegalMove
+   * Moves to another phase. A file that cannot be written delays nothing: a restart first reads the journal and
+   * what the runner wrote. @throws IllegalMove
    */
   async move(by: Exclude<PhaseMove, "confirm">): Promise<void> {
     const before = this.#phase;
@@ -146,14 +149,14 @@ export class ClaimedAttempt implements Reporting {
     await this.save();
   }
 
-  /** Stores the attempt as it is now, if it is stored at all. */
+  /** Stores the attempt as it is now, if there is a folder. */
   async save(): Promise<void> {
     if (this.stored) await this.store.save({ ...this.stored, phase: this.#phase, stop: this.stop });
   }
 
   /**
-   * Has the attempt stopped. The first reason stays, except that an attempt which is no longer this worker's reports nothing,
-   * whatever was wanted before. Returns at once.
+   * Has the attempt stopped. The first reason stays. Only `abandoned` replaces it: then nothing more is
+   * reported. Returns at once.
    */
   requestStop({ reason, words = "", now = false }: StopRequest): void {
     if (!isBusy(this.#phase)) return;
@@ -167,9 +170,9 @@ export class ClaimedAttempt implements Reporting {
     if (now) this.process?.kill();
   }
 
-  /** The records to report, opened on first use. */
+  /** The records to report. The first call opens them. */
   async spool(): Promise<Spool> {
-    // One opening for all who ask meanwhile: two on the same files would overwrite each other.
+    // All callers share one opening: two would overwrite each other.
     this.#opening ??= Spool.open(this.#deps, {
       dir: this.journalDir,
       fence: this.fence,
@@ -184,25 +187,25 @@ export class ClaimedAttempt implements Reporting {
     }
   }
 
-  /** Asks how far the control plane has come before anything more is reported: its database may have forgotten some. */
+  /** Asks how far the control plane has come before anything more is reported: its database may have forgotten records. */
   async ask(): Promise<void> {
-    // At once: an answer that is just being taken must not close what is asked about.
+    // At once: an earlier answer that is being taken must not close this attempt.
     this.#askedAtMs = this.#deps.bootClock.nowMs();
     this.#spool?.ask();
     (await this.spool()).ask();
   }
 
-  /** Whether the control plane is still to say how far it has come. */
+  /** Whether the control plane must still say how far it has come. */
   get asks(): boolean {
     return this.pending && this.#spool?.asks === true;
   }
 
-  /** Rises with every answer by which its reporting came on. */
+  /** Rises with every answer that brought the reporting forward. */
   get progress(): number {
     return this.#progress;
   }
 
-  /** Whether something is still to be sent again that the control plane has forgotten. */
+  /** Whether records that the control plane has forgotten are still to be sent again. */
   get resends(): boolean {
     return this.pending && this.#spool?.resends === true;
   }
@@ -213,12 +216,12 @@ export class ClaimedAttempt implements Reporting {
     return ours && this.#spool?.pending === true;
   }
 
-  /** Whether any of that is waited for. */
+  /** Whether something waits for that report. */
   get urgent(): boolean {
     return this.pending && this.#spool?.urgent === true;
   }
 
-  /** Moves the end of the lease: measured from the moment that a request was sent, never backwards. */
+  /** Moves the end of the lease, never backwards. It is measured from the moment when the request was sent. */
   renewLease(sentAtMs: number, leaseMs: number = this.leaseMs): void {
     this.leaseMs = leaseMs;
     this.leaseEndsAtMs = Math.max(this.leaseEndsAtMs, sentAtMs + leaseMs);
@@ -228,7 +231,7 @@ export class ClaimedAttempt implements Reporting {
     try {
       if (this.pending) return await (await this.spool()).page(budget);
     } catch (error) {
-      // It may have been disposed of while its journal was being read.
+      // It may have been removed while its journal was read.
       if (!isOver(this.#phase)) throw error;
     }
     return { control: [], bulk: [], bytes: 0 };
@@ -242,7 +245,7 @@ export class ClaimedAttempt implements Reporting {
       return true;
     }
     const spool = await this.spool();
-    // An answer to what was sent before it was asked says nothing of the database that was asked about.
+    // An answer to an earlier request says nothing of the database that was asked about.
     const asked = spool.asks && sentAtMs >= this.#askedAtMs;
     const has = { control: answer.controlAcked, bulk: answer.bulkAcked };
     if (spool.isBehind(has)) {
@@ -255,17 +258,17 @@ export class ClaimedAttempt implements Reporting {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
-    // In one step with what is then to be sent again: between the two, nothing would seem to be left to offer.
+    // In one step with what is then sent again: otherwise nothing would seem to be left in between.
     if (asked) spool.wasTold();
     const resent = spool.resends;
     const acknowledging = spool.acknowledge(has);
     this.renewLease(sentAtMs);
-    // Before the disk has it: an acknowledgement that is lost is asked for again.
+    // Before it is on the disk: an acknowledgement that is lost is asked for again.
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
     const changes = await acknowledging;
     if (asked || changes) this.#progress += 1;
-    // Somebody may wait until all have been asked, and have sent again what was forgotten.
+    // An offering may wait until all attempts were asked, and have sent again what was forgotten.
     if (asked || (resent && !spool.resends)) this.#deps.changed();
     await this.settleIfDone();
     return asked || changes || answer.rejected.length > 0;
@@ -278,7 +281,7 @@ export class ClaimedAttempt implements Reporting {
     await this.settleIfDone();
   }
 
-  /** On the disk first: once the answer is acknowledged, nobody says it again. */
+  /** On the disk first: once the answer is acknowledged, it is not repeated. */
   async #decline(detail: string): Promise<void> {
     if (this.#phase === "confirming") await this.update({ declined: detail });
     this.startAnswer.resolve({ kind: "declined", detail });
@@ -287,34 +290,31 @@ export class ClaimedAttempt implements Reporting {
   /** Closes the attempt once the control plane has everything. */
   async settleIfDone(): Promise<void> {
     if (this.#phase !== "closing" || this.#spool === undefined || this.#spool.asks) return;
-    // A journal that is only offered again may have no end: what is in it is all that is known here.
+    // A journal that is only offered again may have no end. Its records are all that is known here.
     if (this.assignment === null ? this.#spool.pending : !this.#spool.settled) return;
     await this.move("settle");
   }
 
-  /** Removes what is only needed while an attempt runs. The journal stays. */
+  /** Removes the claim's folder and frees its code. The journal stays. */
   async dispose(): Promise<void> {
     try {
       await this.#spool?.close();
       await this.releaseCode?.();
       await this.store.remove(this.stored);
     } catch (error) {
-      // What stays takes room and nothing else: the next start of the worker removes it.
+      // It only takes room. The next start of the worker removes it.
       this.#deps.log.warn({ attempt: this.name, error: String(error) }, "an attempt's folder is left over");
     }
   }
 
-  /** Journals a line of the worker's own in the run's log. */
+  /** Journals a line of the worker's own for the run's log. */
   async note(level: LogLine["level"], text: string): Promise<void> {
     const spool = await this.spool();
     await spool.say({ at: instant(this.#deps.clock), level, stream: "worker", text });
     this.#deps.wake.report();
   }
 
-  /**
-   * Journals the end without a process, and goes over to reporting it.
-   * A start that was reported cannot be taken back, so then it fails.
-   */
+  /** Journals an end without a process. A start that was reported cannot be refused any more, so then the attempt fails. */
   async closeWith(args: {
     outcome: "refused" | "cancelled" | "failed";
     cause: NonNullable<AttemptAnswer["outcome"]>["cause"];
@@ -334,20 +334,20 @@ export class ClaimedAttempt implements Reporting {
     await this.move("close");
   }
 
-  /** Gives an attempt back that was never started. */
+  /** Gives back an attempt that was never started. */
   async release(reason: string): Promise<void> {
     const spool = await this.spool();
     await spool.control({ type: "released", at: instant(this.#deps.clock), reason });
     await this.move("close");
   }
 
-  /** The attempt is no longer ours to report on. What was not reported stays on the disk as a late report. */
+  /** The attempt belongs to another claim now. Its unreported records stay on the disk as a late report. */
   async #becomeLate(why: string): Promise<void> {
     this.#deps.log.warn({ attempt: this.name, journal: this.journalDir }, why);
     await this.letGo();
   }
 
-  /** Reports nothing more of it. A process that runs it is stopped. */
+  /** Reports nothing more of it. Its process is stopped. */
   async letGo(): Promise<void> {
     if (this.#phase !== "closing") return this.requestStop({ reason: "abandoned" });
     await this.move("abandon");

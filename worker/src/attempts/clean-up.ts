@@ -11,16 +11,16 @@ import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
 import type { OutputStream } from "./spool.ts";
 import { untilCleanUpIsOver } from "./stop.ts";
 
-/** After which causes a flow's hook for a crash is run: not where the run goes on elsewhere, or another worker may have it by now. */
+/** Causes after which a flow's hook for a crash runs. Not where the run goes on elsewhere. */
 const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "run-timeout", "error"];
-/** What is kept of the output of a clean-up: its log goes through the gateway. */
+/** How much of the output of a hook's process is kept. The hook's log goes through the gateway. */
 const OUTPUT_LINES_MAX = 200;
 const OUTPUT_CHARS_MAX = 64 * 1024;
 
 /**
- * Once an attempt's process is gone and its flow has not said how it ended, a process of its own runs the flow's hook for that, and
- * nothing else: the last part of the same attempt, under its lease and in its slots, once, for a bounded time. How the attempt
- * ended is not changed by it.
+ * Runs a flow's hook in a process of its own, after the attempt's process went without saying how its flow
+ * ended. It is the last part of the same attempt: under its lease, in its slot, once, and for a bounded time. It
+ * does not change how the attempt ended.
  */
 export async function cleanUp(
   deps: AttemptDeps,
@@ -31,10 +31,10 @@ export async function cleanUp(
   const told = await endingToTell(running, ending);
   if (told === null || claimed.stored === null) return;
   try {
-    // Before it is launched: one that its worker did not live to see the end of is not launched again.
+    // Before its launch: if the worker dies now, the hook does not run a second time.
     await claimed.update({ cleanedUp: true });
     const hook = told.outcome === "cancelled" ? "onCancellation" : "onCrash";
-    await claimed.note("info", `The flow's process is gone: another one runs its hook ${hook}.`);
+    await claimed.note("info", `The flow's process is gone. Another process runs its hook ${hook}.`);
     await runCleanUp(deps, running, told);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -42,11 +42,11 @@ export async function cleanUp(
       { attempt: claimed.name, error: why },
       "a hook could not be run after its flow's process was gone",
     );
-    await claimed.note("warn", "The hook could not be run; the worker's own log says why.").catch(() => {});
+    await claimed.note("warn", "The hook could not be run. The worker's own log says why.").catch(() => {});
   }
 }
 
-/** What the flow has a hook for, if it is to be run. */
+/** The ending that the flow has a hook for; null if no hook is to run. */
 async function endingToTell(
   { claimed, spool, muted, prepared }: Running,
   ending: Pick<Ending, "outcome" | "cause" | "error">,
@@ -79,19 +79,19 @@ async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding
     const isOver = await untilCleanUpIsOver(deps, { claimed, stored, exited: runner.exited });
     if (!isOver) {
       await killGroup(runner.identity, "SIGKILL");
-      await claimed.note("warn", "The hook took too long: its process was killed.");
+      await claimed.note("warn", "The hook took too long, so its process was killed.");
     }
     await runner.exited;
     for (const stream of ["stdout", "stderr"] as const)
       await keepOutput(deps, before, join(runner.dir, stream), stream);
   } finally {
     await gateway?.close();
-    // With all that it may have started.
+    // With all child processes.
     await runner.discard();
   }
 }
 
-/** Its output, as the worker's own lines: the attempt's files are those of the process before. */
+/** Journals the output as lines of the worker: the attempt's files belong to the process before. */
 async function keepOutput(
   deps: AttemptDeps,
   { spool, prepared }: Running,

@@ -12,7 +12,7 @@ import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
 import type { Preallocation } from "./preallocation.ts";
 
-/** The loops of the protocol: each call has one look at once. */
+/** Wakes the loops of the protocol. */
 export interface Wake {
   readonly claim: () => void;
   readonly report: () => void;
@@ -20,7 +20,7 @@ export interface Wake {
   readonly tend: () => void;
 }
 
-/** An attempt as far as it has some of the worker's amounts. */
+/** An attempt and the amounts that it has. */
 export interface Holder {
   readonly name: string;
   taken: Taken | null;
@@ -29,7 +29,7 @@ export interface Holder {
 /** What the functions of this folder need. */
 export interface AttemptDeps {
   readonly log: Logger;
-  /** Wall clock: for people, and for a spec's expiry. */
+  /** Wall clock, for people and for a spec's expiry. */
   readonly clock: Clock;
   /** For leases and time limits. */
   readonly bootClock: Clock;
@@ -48,9 +48,12 @@ export interface AttemptDeps {
   readonly connection: Connection;
   readonly wake: Wake;
   readonly breaker: Breaker;
-  /** An attempt took or gave back a slot, or has come further: the worker may offer more, and what waits for that looks again. */
+  /**
+   * Called when an attempt takes or frees a slot, or makes progress. The worker may then offer more, and waiting
+   * functions look again.
+   */
   readonly changed: () => void;
-  /** Gives an attempt what its signed spec needs, as long as its process may be there. @throws DoesNotFit */
+  /** Gives an attempt the amounts of its signed spec, for as long as it may have a process. @throws DoesNotFit */
   readonly allot: (claimed: Holder, compute: ComputeNeeds) => void;
 }
 

@@ -29,7 +29,7 @@ import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { watchLinger } from "./stop.ts";
 
-/** What a running attempt answers from. */
+/** What the gateway of a running attempt answers from. */
 export interface Running {
   readonly claimed: ClaimedAttempt;
   readonly stored: StoredAttempt;
@@ -37,13 +37,13 @@ export interface Running {
   readonly prepared: Prepared;
   /** Its address, as the worker knows it. */
   readonly controlPlane: string;
-  /** Whether the process must not be listened to, since its secrets are not known and nothing could be redacted. */
+  /** True when the process has no gateway, because its secrets are unknown and nothing could be redacted. */
   readonly muted: boolean;
 }
 
 /**
- * How long a journal may be full without the control plane acknowledging anything of it, milliseconds: until then the flow is told to
- * come back, and so is slowed to what can be reported.
+ * How long a journal may be full without an acknowledgement, milliseconds. Until then the flow is told to try
+ * again, so it slows down.
  */
 const FULL_MOST_MS = 60_000;
 
@@ -52,7 +52,7 @@ interface Fullness {
   since: { readonly ms: number; readonly acked: number } | null;
 }
 
-/** What is known of a flow from one batch of its records to the next. */
+/** What is kept of a flow from one batch to the next. */
 interface Kept {
   readonly fullness: Fullness;
   readonly artifactKeys: ArtifactKeys;
@@ -68,7 +68,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
       return contextOf(running);
     },
     async records(lines) {
-      // In turn, because a record's place in the lanes is the order in which the flow wrote it.
+      // One batch after the other: records keep the order in which the flow wrote them.
       const own = turn.then(() => takeRecords(deps, running, { lines, ...kept }));
       turn = own.catch(() => {});
       return await own;
@@ -84,20 +84,20 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal }),
     stored({ seq, ...wait }) {
       const stored = running.spool.stored.until(seq, wait);
-      // What is waited for leaves at once.
+      // A record that the flow waits for leaves at once.
       deps.wake.report();
       return stored;
     },
   };
 }
 
-/** The instant of a schedule that a run is for. */
+/** The instant of the schedule that the run is for. */
 function dueOf(trigger: Trigger): Context["due"] {
   if (!isDue(trigger)) return null;
   return { schedule: trigger.schedule, at: trigger.dueAt, intervalStart: trigger.intervalStart };
 }
 
-/** The task of another run that a run stands for. */
+/** The task of another run that this run carries out. */
 function taskOf(trigger: Trigger): Context["task"] {
   const task = remoteTaskOf(trigger);
   return task && { name: task.name, input: task.input };
@@ -114,7 +114,7 @@ function resumeOf({ assignment, spec }: StoredAttempt): Context["resume"] {
   };
 }
 
-/** What a flow is told about its run. */
+/** The context that a flow gets. */
 export function contextOf(running: Running): Context {
   const { stored, spool, prepared } = running;
   const { assignment, spec } = stored;
@@ -155,14 +155,14 @@ async function takeRecords(
     }
     throw new Problem("unavailable", "The worker has no room for the run's records.");
   } finally {
-    // Also where not all of it could be written: what is in the journal need not wait for the rest.
+    // Also after a failure: what is in the journal need not wait for the rest.
     deps.wake.report();
   }
   fullness.since = null;
   return { acked: spool.flowTaken, rejected: batch.rejected };
 }
 
-/** Whether a full journal may still empty: while acknowledgements come in, the flow only has to wait. */
+/** Whether a full journal may still get room. While acknowledgements come in, the flow only waits. */
 function mayWait(
   deps: AttemptDeps,
   { spool, fullness, error }: { spool: Spool; fullness: Fullness; error: JournalError },
@@ -203,7 +203,7 @@ function sortRecords(
     else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line });
     else if (mapped.lane === "outcome") outcome = mapped.outcome;
     else rejected.push({ seq, detail: mapped.detail });
-    // A rejected record is done with too: its number is acknowledged, so that it is not sent for ever.
+    // The number of a rejected record is acknowledged too, so that it is not sent for ever.
     throughSeq = Math.max(throughSeq, seq);
   }
   return { control, bulk, rejected, outcome, throughSeq };
@@ -211,12 +211,12 @@ function sortRecords(
 
 async function keepOutcome(deps: AttemptDeps, running: Running, outcome: FlowOutcome): Promise<void> {
   const { claimed } = running;
-  // The first one stands: a flow ends once, and what runs a hook after its process is gone says nothing of how it ended.
+  // The first outcome stays. The process of a hook has no say in how the flow ended.
   if (!claimed.stored || claimed.stored.outcome || claimed.stored.cleanedUp) return;
   try {
     await claimed.update({ outcome });
   } catch (error) {
-    // Not held yet: the flow sends it again, and it is written then.
+    // It is not stored: the flow sends it again.
     claimed.stored = { ...claimed.stored, outcome: null };
     throw error;
   }
@@ -231,7 +231,7 @@ async function forwardCall(
   if (call.kind === "start-run" && !stored.spec.mayStart.includes(call.deployment)) {
     throw new Problem(
       "forbidden",
-      `The signed spec does not let this flow start "${call.deployment}"; add it to mayStart and deploy again.`,
+      `The signed spec does not let this flow start "${call.deployment}". Add it to mayStart and deploy again.`,
     );
   }
   if (call.kind === "start-task") checkRemoteTask(stored, call);
@@ -248,7 +248,7 @@ async function forwardCall(
   });
 }
 
-/** The keys that have their slots, as the flow calls them: they left without secrets. */
+/** The granted keys as the flow wrote them. They left redacted. */
 function grantedAsAsked(
   { call, asked }: { call: FlowCall["call"]; asked: Call["call"] },
   answer: Called,
@@ -267,11 +267,11 @@ function checkRemoteTask(
   if (remoteTaskIn(spec, task.name)?.pools.includes(pool)) return;
   throw new Problem(
     "forbidden",
-    `The signed spec does not let this flow run its task "${task.name}" in the pool "${pool}"; write the pool's name where the task is called, and deploy again.`,
+    `The signed spec does not let this flow run its task "${task.name}" in the pool "${pool}". Write the pool's name where the task is called, and deploy again.`,
   );
 }
 
-/** Strikes where an external job is known to be wanted, or submitted; and has the worker look for jobs to tend. */
+/** Failpoints for external jobs. A new handle wakes the loop that tends jobs. */
 function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
   if (asked.kind === "wait" && asked.wait.kind === "job") failpoint("intend");
   if (asked.kind !== "job-handle") return;
@@ -279,7 +279,7 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
   deps.wake.tend();
 }
 
-/** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
+/** The checkpoints of earlier attempts. The flow waits while the control plane is away. */
 async function listCheckpoints(
   deps: AttemptDeps,
   { claimed, prepared }: Running,
@@ -289,57 +289,57 @@ async function listCheckpoints(
     const { attemptId, epoch, nonce } = claimed.fence;
     const asked = { attemptId, epoch, nonce, after };
     const { answer } = await deps.connection.call("listCheckpoints", asked, { signal });
-    // Under the paths by which the flow knows its calls.
+    // Under the paths that the flow knows.
     const items = answer.items.map((one) => ({ ...one, path: prepared.redactor.restore(one.path) }));
     return { ...answer, items };
   });
 }
 
-/** The control plane's own refusals, and for its absence one that says to try again. */
+/** Passes on the control plane's problems. If it cannot be reached, the flow is told to try again. */
 async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();
   } catch (error) {
     if (error instanceof Problem || !isPassing(error)) throw error;
-    throw new Problem("unavailable", "The control plane cannot be reached now; try again.");
+    throw new Problem("unavailable", "The control plane cannot be reached now. Try again.");
   }
 }
 
-/** The most bytes of one line that a tail keeps: a cut must not leave half a secret unrecognised. */
+/** The most bytes of one line that a tail keeps. They leave room for a secret at the cut. */
 export function outputLineBytes(prepared: Pick<Prepared, "redactor">): number {
   return LIMITS.logLineBytes + prepared.redactor.longest * 4;
 }
 
 type ShownArtifact = Extract<Unnumbered<BulkRecord>, { type: "artifact" }>;
 
-/** What becomes of an artifact that is one too many: the flow is told each time, its log once. */
+/** What a flow and its log hear of an artifact above the limit. The log hears it once. */
 export interface Refused {
   readonly detail: string;
   readonly line: LogLine | null;
 }
 
 /**
- * Counts the artifacts that one attempt shows, by key. After a restart of the worker the count begins anew, and the
- * control plane, which counts too, refuses what is over.
+ * Counts the artifacts of one attempt, by key. After a restart the count begins anew. The control plane counts
+ * too, and rejects what is above the limit.
  */
 export class ArtifactKeys {
   readonly #keys = new Set<string>();
   readonly #max: number;
-  /** The flow's number of the first one too many: if the flow has to send it again, the line goes with it again. */
+  /** The flow's number of the first artifact above the limit. If the flow sends it again, the line goes with it again. */
   #toldAt: number | null = null;
 
   constructor(max: number = LIMITS.artifactKeys) {
     this.#max = max;
   }
 
-  /** @param args.seq the flow's number of the record. @returns null if there is room for it. */
+  /** @param args.seq The flow's number of the record. @returns null if there is room for it. */
   refuse(artifact: ShownArtifact, args: { seq: number }): Refused | null {
     if (this.#keys.has(artifact.key)) return null;
     if (this.#keys.size < this.#max) {
       this.#keys.add(artifact.key);
       return null;
     }
-    const detail = `An attempt shows at most ${this.#max} artifacts; use a key again, or show the rest in a table.`;
+    const detail = `An attempt shows at most ${this.#max} artifacts. Use a key again, or show the rest in a table.`;
     this.#toldAt ??= args.seq;
     if (this.#toldAt !== args.seq) return { detail, line: null };
     const text = `The artifact "${artifact.key}" and further new ones are not shown. ${detail}`;

@@ -8,12 +8,12 @@ import { type Journal, type JournalLane, openJournal, type Reserve } from "../jo
 import { readFileIfAny, replaceFile } from "../state/atomic-file.ts";
 import { decodeNote, type LaneHistory, NO_HISTORY, readHistory } from "./spool-records.ts";
 
-/** The file beside the lanes that says whose journal they are. */
+/** The file beside the lanes that names the owner of the journal. */
 export const OWNER_FILE = "fence.json";
 
 /**
- * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
- * renamed, and stays as a late report.
+ * A restored control plane counts claims anew, so this folder can hold the journal of another claim. That folder
+ * is renamed and stays as a late report.
  */
 async function setAsideOfAnother(args: { dir: string; fence: Fence }): Promise<void> {
   const before = await readFence(args.dir).catch(() => null);
@@ -23,8 +23,8 @@ async function setAsideOfAnother(args: { dir: string; fence: Fence }): Promise<v
 }
 
 /**
- * Makes a claim's journal folder, or finds it where an earlier process of this worker left it.
- * @returns Whether there was none.
+ * Makes a claim's journal folder, or finds the one that an earlier process of this worker left.
+ * @returns Whether it was made.
  */
 export async function makeJournalDir(args: { dir: string; fence: Fence }): Promise<boolean> {
   try {
@@ -39,29 +39,29 @@ export async function makeJournalDir(args: { dir: string; fence: Fence }): Promi
 
 const Owner = Fence.partial().extend({ runId: z.string().optional() });
 
-/** Writes down whose journal is in a folder: for as long as the journal itself lasts, which does not wait for the disk either. */
+/** Writes down the owner of a journal. Like the journal's own records, this does not wait for the disk. */
 export async function writeOwner(dir: string, args: JournalOwner): Promise<void> {
   await replaceFile(join(dir, OWNER_FILE), ownerText(args));
 }
 
-/** Whose a journal is. */
+/** The owner of a journal. */
 export interface JournalOwner {
   readonly fence: Fence;
   readonly runId: string | undefined;
 }
 
-/** The same as it is written down. */
+/** The text of the owner's file. */
 export function ownerText({ fence, runId }: JournalOwner): string {
   return JSON.stringify({ ...Fence.parse(fence), runId });
 }
 
-/** The run whose journal is in this folder; null when that was never written down. */
+/** The run of the journal in this folder; null when it was never written down. */
 export async function readRunId(dir: string): Promise<string | null> {
   const text = await readFileIfAny(join(dir, OWNER_FILE));
   return text === null ? null : (Owner.parse(JSON.parse(text)).runId ?? null);
 }
 
-/** The fence of the claim whose journal is in this folder. */
+/** The fence of the claim that owns this journal. */
 export async function readFence(dir: string): Promise<Fence> {
   return Fence.parse(JSON.parse(await readFile(join(dir, OWNER_FILE), "utf8")));
 }
@@ -72,7 +72,7 @@ export interface LaneDeps {
   readonly config?: { readonly journal?: WorkerConfig["journal"] };
 }
 
-/** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
+/** Opens both lanes and runs `meanwhile` at the same time. If any of it fails, nothing stays open. */
 export async function openLanes(
   deps: LaneDeps,
   { dir, isNew, meanwhile }: { dir: string; isNew: boolean; meanwhile: () => Promise<void> },
@@ -97,14 +97,14 @@ export async function openLanes(
   }
 }
 
-/** What is known of a lane; one that has just begun needs no reading. */
+/** What is known of a lane. A new lane needs no reading. */
 export async function historyOf(dir: string, journal: Journal): Promise<LaneHistory> {
   return journal.recovery.records === 0 ? NO_HISTORY : await readHistory(dir, journal.lane);
 }
 
 /**
- * A history that goes on where it was acknowledged: a file that has lost its end, to a disk or to a backup, would use the
- * numbers of lines again that the control plane has.
+ * A history that goes on from the last acknowledgement. A file that lost its end would otherwise use line
+ * numbers again that the control plane has.
  */
 export function throughAcknowledged(history: LaneHistory, journal: Journal): LaneHistory {
   if (journal.acknowledgedSeq <= history.lastSeq) return history;

@@ -22,20 +22,20 @@ export interface Launched {
   readonly gateway: Gateway;
 }
 
-/** The attempt was stopped, or its start declined, before there was a process. */
+/** The attempt was stopped or its start declined before there was a process. */
 export class NotStarted extends Error {
   override readonly name = "NotStarted";
 }
 
-/** Journals the start, and has it reported. */
+/** Journals the start and wakes the reports. */
 export async function reportStart(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
   launcher: "warm" | "cold",
 ): Promise<void> {
   const spool = await claimed.spool();
-  // A start that an earlier process of this worker reported is asked about again: what was answered then may be
-  // known no more, or be no longer so. The control plane recognises it by its fence.
+  // The start was reported before a restart. The control plane is asked again, because its answer may be lost or
+  // have changed. It recognizes the start by the fence.
   if (spool.started !== undefined) spool.ask();
   else await spool.control({ type: "started", at: instant(deps.clock), launcher });
   failpoint("start");
@@ -43,8 +43,8 @@ export async function reportStart(
 }
 
 /**
- * Waits until the control plane has accepted the start, however long it is away: nothing is launched before.
- * @throws NotStarted when it was declined, or the attempt is to be stopped.
+ * Waits until the control plane has accepted the start, for as long as it is away.
+ * @throws NotStarted when the start was declined or the attempt is to be stopped.
  */
 export async function untilStarted(claimed: ClaimedAttempt): Promise<void> {
   const stopped = new Promise<null>((resolve) => {
@@ -65,7 +65,7 @@ interface GatewayGround {
   readonly token: string;
 }
 
-/** Opens the gateway of an attempt, at the same place as before if it had one. Its socket's folder is there. */
+/** Opens the gateway of an attempt, on the same socket as before a restart. The socket's folder exists. */
 export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround): Promise<Launched> {
   const { claimed, stored, prepared, token } = args;
   const running: Running = {
@@ -81,15 +81,15 @@ export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround)
 }
 
 /**
- * Has a runner take the attempt's task. One that had loaded the code may have ended since, by what that code does, or the code was
- * changed since; then a fresh one takes its place.
+ * Gives the attempt's task to a runner. A runner that had loaded the code may have ended, or the code may have
+ * changed since: then a new runner gets the task.
  * @throws LaunchError when the runner ends before it takes the task; what bringing the code throws.
  */
 export async function launch(deps: AttemptDeps, running: Running, taken: TakenRunner): Promise<void> {
   const { claimed, prepared } = running;
   const { cached } = await prepared.code();
   try {
-    if (taken.hasCode && !cached) throw new LaunchError("The code was changed after it had been loaded.");
+    if (taken.hasCode && !cached) throw new LaunchError("The code was changed after it was loaded.");
     await give(deps, running, taken.runner);
   } catch (error) {
     if (!taken.hasCode || !ranNothing(claimed, error) || claimed.stop !== null) throw error;
@@ -99,7 +99,7 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
   }
   deps.breaker.succeeded();
   deps.changed();
-  // It may have been told to stop while there was no process to tell.
+  // A stop may have come before there was a process.
   claimed.process?.stop();
 }
 
@@ -119,18 +119,18 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
   }
 }
 
-/** Whether an attempt's runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
+/** Whether the runner ended before it took the task. Then no user code ran, and another attempt costs the run nothing. */
 export function ranNothing(claimed: ClaimedAttempt, error: unknown): boolean {
   return error instanceof LaunchError && !claimed.store.isTaken();
 }
 
-/** Gives a task to the runner that is in the attempt's file, so that a restarted worker knows every process that may be at work. */
+/** Gives the task to the runner that is stored with the attempt, so that a restart knows every process that may run. */
 async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess): Promise<void> {
   const { claimed } = running;
-  // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
+  // The machine may have slept since the start was confirmed. Then the attempt may be another worker's.
   if (running.stored.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= claimed.leaseEndsAtMs)
-    throw new LaunchError("The lease ran out before the process could be started.");
-  // Not waited for: the runner itself writes down that it has taken its task, and a restart looks for that.
+    throw new LaunchError("The lease expired before the process could be started.");
+  // Not awaited: a restart looks for what the runner itself writes when it takes the task.
   const moved = claimed.launch(deps.bootClock.nowMs());
   failpoint("launch");
   claimed.process = heldProcess(deps, claimed, runner);
@@ -140,8 +140,8 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
 }
 
 /**
- * Gives a runner a flow's hook to run, in the place of the attempt's process that is gone: whoever stops the attempt, or takes it up after a
- * restart, has this one to do with.
+ * Gives a runner a flow's hook to run. It is the attempt's process from now on: a stop and a restart deal with
+ * it.
  * @throws LaunchError when the runner ends before it takes the task.
  */
 export async function launchCleanUp(

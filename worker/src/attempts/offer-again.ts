@@ -12,38 +12,43 @@ import { claimName } from "./paths.ts";
 import { isOver } from "./phases.ts";
 import { type Offered, type Owed, StuckOffers } from "./stuck-offers.ts";
 
-/** How many journals of ended attempts are asked about or open at once: no more than one report asks about, and polls can name. */
+/**
+ * How many journals of ended attempts are asked about or open at once. A report can ask about so many, and a
+ * poll can name them.
+ */
 const OPEN_MAX = LIMITS.attempts - 100;
-/** How long is waited before it is looked again whether answers have come, milliseconds, though nobody told of one. */
+/** The longest wait before the next look at the answers, milliseconds. */
 const LOOK_MS = 10_000;
 
-/** Who holds attempts. */
+/** Holds the attempts of the worker. */
 export interface OfferTaker extends Offered {
   add(claimed: ClaimedAttempt): void;
   has(name: string): boolean;
   all(): readonly (Owed & Pick<ClaimedAttempt, "ask">)[];
-  /** Waits until something is so; false when the time is over first. */
+  /** Waits until a condition is true. Returns false when the time is over first. */
   until(isSo: () => boolean, ms: number): Promise<boolean>;
 }
 
 /** The offering of one incarnation. */
 export interface Offering {
-  /** Resolves once as many journals are asked about as may be: then polls name them. */
+  /** Resolves once the first journals are asked about, as many as there is room for. From then on polls name them. */
   readonly reopened: Promise<void>;
   /**
-   * Resolves once the control plane has all of each again, and nothing runs on that it does not know; what is stuck is left out. What is to be
-   * sent again is known in memory alone: a worker that is killed before offers it anew.
+   * Resolves once the control plane has all records again and no process runs that it does not know. Attempts
+   * that are stuck are left out. What is to be sent again is kept in memory: a worker that is killed before the
+   * end offers all of it anew.
    */
   readonly done: Promise<void>;
 }
 
 /**
- * Asks of every attempt that is held, and of all whose records were acknowledged in the last hour, how far the control plane has come:
- * its database went back, and may have forgotten some. What it lacks is then sent again, as any record is; and what it does not know at all is
- * let go. Of ended attempts only those journals are opened of which it lacks something: a restart of the database takes back nothing.
+ * Asks the control plane how far it has come, after its database went back. It asks about every held attempt,
+ * and about every journal of which something was acknowledged in the last hour. What the control plane lacks is
+ * sent again. A claim that it does not know is let go. Of ended attempts, only the journals with missing records
+ * are opened: mostly a database restarts and has lost nothing.
  */
 export function offerAgain(deps: AttemptDeps, taker: OfferTaker, signal: AbortSignal): Offering {
-  // Those that an offering which failed was about to ask are listed again.
+  // An offering that failed before left these. They are listed again.
   taker.asked.clear();
   const asked = askHeld(deps, taker).then(() => untilClosed(taker));
   const journals = asked.then(() => listLately(deps, (name) => taker.has(name)));
@@ -72,20 +77,20 @@ async function finish(
 }
 
 /**
- * Whether more journals may be asked about. Half of them at once, while some are waited for: the next report asks of many. What is left out
- * takes room until it is closed.
+ * Whether there is room to ask about more journals. While some wait for an answer, at least half of the room
+ * must be free: then the next report asks about many. A journal that was left out takes room until it is closed.
  */
 function hasRoom(taker: OfferTaker, waits: boolean): boolean {
   const open = openOf(taker);
   return waits ? open <= OPEN_MAX / 2 : open < OPEN_MAX;
 }
 
-/** Journals of ended attempts that are open or asked about. */
+/** How many journals of ended attempts are open or asked about. */
 function openOf(taker: OfferTaker): number {
   return taker.asked.size + taker.all().filter(({ assignment }) => assignment === null).length;
 }
 
-/** What is being closed is looked at as a journal, once it is. */
+/** A claim that is being closed is listed as a journal afterwards. */
 async function untilClosed(taker: OfferTaker): Promise<void> {
   await taker.until(() => !taker.all().some(({ phase }) => isOver(phase)), LOOK_MS);
 }
@@ -101,7 +106,7 @@ async function askHeld(deps: AttemptDeps, taker: OfferTaker): Promise<void> {
   deps.wake.report();
 }
 
-/** Asks about the first of these journals, as many as there is room for. @returns the others */
+/** Asks about the first of these journals, as many as there is room for. @returns the rest */
 async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly string[]): Promise<string[]> {
   const count = Math.max(0, OPEN_MAX - openOf(taker));
   await eachOf(names.slice(0, count), async (name) => {
@@ -114,7 +119,7 @@ async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly str
       );
       taker.asked.set(name, asked);
     } catch (error) {
-      // One journal that cannot be read keeps no other from being offered.
+      // A journal that cannot be read does not stop the others.
       deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
     }
   });
@@ -122,7 +127,7 @@ async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly str
   return names.slice(count);
 }
 
-/** The control plane has said how far it has come with an ended attempt: what it lacks is held again. */
+/** Takes the control plane's answer about an ended attempt. If it lacks records, the attempt is held again. */
 async function settle(
   deps: AttemptDeps,
   taker: OfferTaker,
@@ -141,7 +146,7 @@ async function settle(
       { attempt: name },
       "the control plane does not know an ended attempt; its journal stays as a late report",
     );
-  // After it is held, so that it is always named.
+  // The attempt is held by now, so every poll names it.
   taker.asked.delete(name);
 }
 
@@ -161,24 +166,24 @@ async function reopen(
   });
   await claimed.spool();
   taker.add(claimed);
-  // It has been asked already: this is the answer.
+  // This answer says how far the control plane has come.
   await claimed.reported(args.answer, args.sentAtMs);
 }
 
 /** How far back acknowledged records are offered again after the control plane's database went back, milliseconds. */
 const OFFER_AGAIN_MS = 3_600_000;
-/** The most journals of ended attempts that are offered again, those acknowledged last first. */
+/** The most journals of ended attempts that are offered again. The oldest are left out. */
 const OFFER_AGAIN_MAX = 20_000;
-/** How many journals are looked at together. */
+/** How many journals are read at once. */
 const TOGETHER_MAX = 64;
 const LANES = ["control", "bulk"] as const satisfies JournalLane[];
 
-/** What was acknowledged of both lanes of a journal. */
+/** The last acknowledged number of each lane of a journal. */
 type Acked = Readonly<Record<JournalLane, number>>;
 
 /**
- * The journal of an ended attempt of which it is asked how far the control plane has come. It stays closed: whose it is and what was
- * acknowledged of it stand in files of their own.
+ * The journal of an ended attempt that the control plane is asked about. It stays closed: its fence and its
+ * acknowledgements are in files of their own.
  */
 export class AskedJournal implements Reporting {
   readonly name: string;
@@ -202,7 +207,7 @@ export class AskedJournal implements Reporting {
     return { control: [], bulk: [], bytes: 0, acked: this.#acked };
   }
 
-  /** Whether the control plane lacks something of it, by its answer. An attempt that goes on there has not heard of its end. */
+  /** Whether the control plane lacks records of it, by its answer. If the attempt still runs there, its end is missing. */
   isBehind({ status, controlAcked, bulkAcked, outcome }: AttemptAnswer): boolean {
     if (status === "stale") return false;
     return controlAcked < this.#acked.control || bulkAcked < this.#acked.bulk || outcome === null;
@@ -214,11 +219,11 @@ export class AskedJournal implements Reporting {
     return true;
   }
 
-  /** It has no records that could be given up. */
+  /** It sends no records, so none can be given up. */
   async giveUp(): Promise<void> {}
 }
 
-/** What is known of a journal without opening it. Null: it was set aside, and another claim's journal stands under the name of its fence. */
+/** What is known of a journal without opening it. Null: it was set aside, because another claim has the same name. */
 export async function readAsked(
   deps: Pick<AttemptDeps, "paths">,
   name: string,
@@ -230,7 +235,7 @@ export async function readAsked(
   return { fence, acked: { control: await acknowledged("control"), bulk: await acknowledged("bulk") } };
 }
 
-/** Names of the journals that are not in use and of which something was acknowledged lately, the latest first. */
+/** Names of the journals that are not in use and were acknowledged lately, the latest first. */
 export async function listLately(
   deps: Pick<AttemptDeps, "paths" | "clock" | "log">,
   isUsed: (name: string) => boolean,
@@ -247,7 +252,7 @@ export async function listLately(
   return lately.slice(0, OFFER_AGAIN_MAX).map(({ name }) => name);
 }
 
-/** Does the same with each, some at once. */
+/** Calls a function with each item, some at once. */
 export async function eachOf<Item, Result>(
   items: readonly Item[],
   one: (item: Item) => Promise<Result>,
@@ -258,7 +263,7 @@ export async function eachOf<Item, Result>(
   return results;
 }
 
-/** When anything of a journal was last acknowledged, on the wall clock. */
+/** When a record of a journal was last acknowledged, on the wall clock. */
 async function acknowledgedAtMs(dir: string): Promise<number> {
   const at = async (lane: JournalLane) => {
     try {

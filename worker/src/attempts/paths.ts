@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import type { Fence } from "@towpath/contract";
 import { removeIfAny } from "../state/atomic-file.ts";
 
-/** The longest path of a Unix socket that every system takes, bytes. */
+/** The longest path of a Unix socket on any system, bytes. */
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = "gateway.sock";
 const SOCKET_FOLDER = "towpath-";
@@ -14,7 +14,7 @@ export interface StatePaths {
   readonly attempts: string;
   readonly journals: string;
   readonly runners: string;
-  /** Folders and journals that are made before there is a claim for them. On the file system of both. */
+  /** Preallocated folders and journals. On the same file system as both. */
   readonly preallocation: string;
   readonly cache: string;
   readonly compileCache: string;
@@ -38,7 +38,7 @@ export function statePaths(stateDir: string): StatePaths {
   };
 }
 
-/** The name of one claim's folders: a later claim of the same attempt has folders of its own. */
+/** The name of one claim's folders. A later claim of the same attempt has its own. */
 export function claimName(fence: Pick<Fence, "attemptId" | "epoch">): string {
   return `${fence.attemptId}.${fence.epoch}`;
 }
@@ -52,7 +52,7 @@ export interface ClaimPaths {
   readonly parametersFile: string;
   readonly exitFile: string;
   readonly takenFile: string;
-  /** The ends for which the flow has a hook, written by its runner. */
+  /** The ends for which the flow has a hook. Its runner writes them. */
   readonly handlesFile: string;
   readonly stdout: string;
   readonly stderr: string;
@@ -78,14 +78,17 @@ export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "
   };
 }
 
-/** A path for the gateway's socket: in the claim's folder, or in a short folder of its own (mode 0700) where that is too long. */
+/**
+ * A path for the gateway's socket: in the claim's folder, or, where that is too long, in a short folder of its
+ * own (mode 0700).
+ */
 export async function socketPath(dir: string): Promise<string> {
   const path = join(dir, SOCKET_NAME);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
   return join(await mkdtemp(join(tmpdir(), SOCKET_FOLDER)), "s");
 }
 
-/** Removes the short folder of a socket, if it has one; never any other folder, whatever the attempt's file may say. */
+/** Removes the short folder of a socket, if it has one. It removes no other folder, whatever the attempt's file says. */
 export async function removeSocketFolder(socket: string): Promise<void> {
   const folder = dirname(socket);
   if (dirname(folder) === tmpdir() && basename(folder).startsWith(SOCKET_FOLDER)) await removeIfAny(folder);

@@ -11,7 +11,7 @@ test("every move goes where the table says, and every other one is refused", () 
   }
 });
 
-test("a phase that is over takes no place, and from every other one it can get there", () => {
+test("a phase that is over takes no slot, and every other phase can get there", () => {
   for (const phase of PHASES) {
     if (isOver(phase)) expect(isBusy(phase)).toBe(false);
     else

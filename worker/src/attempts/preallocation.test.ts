@@ -59,28 +59,28 @@ test("no two folders have the same token", async () => {
 });
 
 test("a journal that was made ahead is a claim's once it says whose it is, and is found again", async () => {
-  const place = { dir: join(dir, "journal"), fence };
+  const owned = { dir: join(dir, "journal"), fence };
   const spool = await Spool.open(
     { reserve, preallocation: await readyJournal() },
-    { ...place, runId: "the-run" },
+    { ...owned, runId: "the-run" },
   );
   await spool.control({ type: "started", at, launcher: "warm" });
   await spool.say({ at, level: "info", stream: "worker", text: "hello" });
   await spool.close();
-  expect(await readFence(place.dir)).toEqual(fence);
-  expect(await readRunId(place.dir)).toBe("the-run");
-  const again = await Spool.open({ reserve }, place);
+  expect(await readFence(owned.dir)).toEqual(fence);
+  expect(await readRunId(owned.dir)).toBe("the-run");
+  const again = await Spool.open({ reserve }, owned);
   expect(again.started).toBe(1);
   expect(again.lastBulkSeq).toBe(1);
   await again.close();
 });
 
 test("a claim that has a journal goes on with it, whatever was made ahead", async () => {
-  const place = { dir: join(dir, "journal"), fence, runId: "the-run" };
-  const before = await Spool.open({ reserve }, place);
+  const owned = { dir: join(dir, "journal"), fence, runId: "the-run" };
+  const before = await Spool.open({ reserve }, owned);
   await before.control({ type: "started", at, launcher: "warm" });
   await before.close();
-  const spool = await Spool.open({ reserve, preallocation: await readyJournal() }, place);
+  const spool = await Spool.open({ reserve, preallocation: await readyJournal() }, owned);
   expect(spool.started).toBe(1);
   await spool.close();
 });

@@ -21,42 +21,42 @@ const TOKEN_BYTES = 32;
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIR = { mode: 0o700 } as const;
 
-/** A claim's folder without a claim: all is in it that is the same for each. */
+/** A folder for a future claim, with everything that is the same for each claim. */
 export interface PreallocatedFolder {
   readonly dir: string;
-  /** What the flow's process will show to the gateway. */
+  /** The flow's process shows it to the gateway. */
   readonly token: string;
   /** The attempt's file, open and empty. */
   readonly file: FileHandle;
 }
 
-/** A journal without a claim: both lanes, open and empty. */
+/** A journal for a future claim: both lanes, open and empty. */
 export interface PreallocatedJournal {
   readonly dir: string;
   readonly lanes: readonly [control: Journal, bulk: Journal];
-  /** The file that says whose journal it is, open and empty. */
+  /** The file that names the owner of the journal, open and empty. */
   readonly owner: FileHandle;
 }
 
-/** Where claims' folders and journals are taken from. */
+/** Folders and journals for the next claims. */
 export interface Preallocation {
-  /** A folder that is ready, or one that is made now. */
+  /** A folder that is ready; if there is none, a new one. */
   folder(): Promise<PreallocatedFolder>;
-  /** A journal, if one is ready. */
+  /** A journal that is ready; null if there is none. */
   journal(): PreallocatedJournal | null;
-  /** Makes none from now on, and lets go of those that are ready. Their folders stay, for the next start to remove. */
+  /** Makes no more and closes those that are ready. The next start of the worker removes their folders. */
   close(): Promise<void>;
 }
 
 /**
- * Makes ahead what claims need on disk. A dozen operations on files took 10 of the 24 ms between a trigger and the first line of a
- * flow, although each takes a tenth of a millisecond alone: here two writes and two renames are left of them.
+ * Makes folders and journals before they are needed. This leaves two writes and two renames between a claim and
+ * the start of its flow.
  */
 export function createPreallocation(deps: LaneDeps & { readonly log: Logger }, dir: string): Preallocation {
   let made = 0;
   const next = (kind: string) => join(dir, `${kind}-${++made}`);
   const failed = (error: unknown) => {
-    // Whoever needs one makes it then, and says what is wrong.
+    // The claim that needs one makes it itself, and reports what is wrong.
     deps.log.debug({ error: String(error) }, "nothing could be made ahead of a claim");
   };
   const folders = new Stock({
@@ -101,14 +101,15 @@ async function makeJournal(deps: LaneDeps, dir: string): Promise<PreallocatedJou
   }
 }
 
-/** Lets go of one that is not used. */
+/** Closes one that is not used. */
 export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promise<void> {
   await Promise.all([...lanes.map((lane) => lane.close()), owner.close()]);
 }
 
 /**
- * Makes a folder a claim's: the attempt's file is written, and the folder appears under its name with it. What stands there is of an earlier
- * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeStored` says.
+ * Makes a folder that of a claim: writes the attempt's file, then renames the folder. A folder of the same name
+ * belongs to an earlier process of this worker, and its claim begins anew. `writeStored` says what the file
+ * outlives.
  */
 export async function placeFolder(
   preallocated: PreallocatedFolder,
@@ -119,7 +120,7 @@ export async function placeFolder(
     await preallocated.file.writeFile(args.text);
     if (isForPowerCuts) await preallocated.file.sync();
   } finally {
-    // Nobody waits for that: what was written is with the system.
+    // The data is with the operating system, so nothing waits for the close.
     void preallocated.file.close().catch(() => {});
   }
   try {
@@ -132,8 +133,8 @@ export async function placeFolder(
 }
 
 /**
- * Makes a journal a claim's: it appears under its name once it says whose it is.
- * @returns Whether it could be: not where an earlier process of this worker has left one.
+ * Makes a journal that of a claim: writes its owner, then renames it.
+ * @returns False when it was not possible, such as when an earlier process of this worker left a journal.
  */
 export async function placeJournal(
   preallocated: PreallocatedJournal,
@@ -152,20 +153,20 @@ export async function placeJournal(
   return true;
 }
 
-/** How many are ready at a time. */
+/** How many are kept ready. */
 const READY = 2;
-/** How long after one was taken the next is made, milliseconds: made at once, it would compete with what it was taken for. */
+/** The pause before the next one is made, milliseconds: made at once, it would delay the claim that took the last. */
 const REFILL_AFTER_MS = 100;
 
-/** How what is kept is made, and let go of. */
+/** How items are made and closed. */
 export interface StockOptions<Item> {
   readonly make: () => Promise<Item>;
   readonly discard: (item: Item) => Promise<void>;
-  /** Told that one could not be made. The next is tried when one is asked for. */
+  /** Called when one could not be made. The next call of `take` tries again. */
   readonly failed: (error: unknown) => void;
 }
 
-/** Keeps a few of something ready. */
+/** Keeps a few items ready. */
 export class Stock<Item> {
   readonly #options: StockOptions<Item>;
   #ready: Item[] = [];
@@ -178,7 +179,7 @@ export class Stock<Item> {
     this.#refillSoon();
   }
 
-  /** One that is ready; null if none is. */
+  /** An item that is ready; null if there is none. */
   take(): Item | null {
     this.#refillSoon();
     return this.#ready.shift() ?? null;
@@ -213,27 +214,27 @@ export interface SpoolDeps extends LaneDeps {
   readonly preallocation?: Pick<Preallocation, "journal">;
 }
 
-/** Where a claim's journal lies, and whose it is. */
-type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
+/** Where a claim's journal lies, and its owner. */
+type ClaimJournal = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
 
-/** Lanes that were made before there was a claim. Null: there are none, or the claim has a journal already. */
-async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
-  // Only of a new claim is it known for which run it is.
+/** Preallocated lanes. Null: none is ready, or the claim has a journal already. */
+async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: ClaimJournal) {
+  // The run's id is known only for a new claim.
   const preallocated = runId === undefined ? null : deps.preallocation?.journal();
   const isPlaced =
     preallocated && (await placeJournal(preallocated, { to: dir, owner: ownerText({ fence, runId }) }));
   return isPlaced ? preallocated.lanes : null;
 }
 
-async function lanesOf(deps: LaneDeps, args: Place) {
+async function lanesOf(deps: LaneDeps, args: ClaimJournal) {
   const { dir, fence } = args;
   const isNew = await makeJournalDir(args);
   const runId = args.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
-  // Files of their own, so all at once: this stands between a claim and the start of its flow.
+  // All at once, because a flow cannot start before this is done.
   return await openLanes(deps, { dir, isNew, meanwhile: () => writeOwner(dir, { fence, runId }) });
 }
 
-/** The two lanes of a claim's journal: made ahead, new, or those that an earlier process of this worker left. */
-export async function openSpoolLanes(deps: SpoolDeps, args: Place) {
+/** The two lanes of a claim's journal: preallocated, new, or left by an earlier process of this worker. */
+export async function openSpoolLanes(deps: SpoolDeps, args: ClaimJournal) {
   return (await preallocatedLanes(deps, args)) ?? (await lanesOf(deps, args));
 }

@@ -22,22 +22,22 @@ import { resolveStore } from "./store-access.ts";
 export interface Prepared {
   readonly spec: Spec;
   readonly workspaceId: string;
-  /** Where its code lies, once it is there and unchanged. Who first asks has it brought. */
+  /** Brings the code at the first call. Resolves once it is there and unchanged. */
   readonly code: () => Promise<BroughtCode>;
   readonly secrets: ReadonlyMap<string, string>;
-  /** The store, with what reaches it. */
+  /** The store, with its credentials. */
   readonly store: Context["store"];
   readonly redactor: Redactor;
 }
 
-/** Code in its place, and whether it had been there before. */
+/** Where the code lies, and whether it was there before. */
 export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
 
 /**
- * Verifies an assignment and resolves its secrets, in this order: nothing is fetched for what was not signed. The code is
- * brought when it is needed, and rejects with a Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
- * @throws Refusal when it must not run; `DoesNotFit` when what it was signed to need is not free; `SecretUnavailable` when it
- * cannot run now.
+ * Verifies an assignment, then resolves its secrets. The code is fetched later, on demand. That rejects with a
+ * Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
+ * @throws Refusal when it must not run; `DoesNotFit` when its signed amounts are not free; `SecretUnavailable`
+ * when it cannot run now.
  */
 export async function prepareAttempt(
   deps: AttemptDeps,
@@ -70,7 +70,7 @@ export async function bringCode(
   try {
     const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), claimed.stopping.signal);
     claimed.releaseCode = fetched.release;
-    // It may all have been over before the code came.
+    // The attempt may be over before the code comes.
     if (isOver(claimed.phase)) await fetched.release();
     if (fetched.wasChanged) {
       deps.runners.distrust(fetched.dir);
@@ -86,7 +86,7 @@ export async function bringCode(
   }
 }
 
-/** Where code is, with what reaches it. @throws Refusal for a registry that this worker does not have. */
+/** Where the code is, with the credentials for it. @throws Refusal for a registry that this worker does not have. */
 export async function codeRequest(
   deps: { readonly config: Pick<AttemptDeps["config"], "registries" | "secrets" | "environment"> },
   pin: CodePin,
@@ -111,13 +111,13 @@ export async function codeRequest(
   };
 }
 
-/** The parameters as user code sees them: a command's with the defaults of its schema, which a flow's own schema applies. */
+/** The parameters as user code sees them. A command gets the defaults of its schema; a flow applies its own. */
 export function parametersOf(assignment: Assignment, spec: Spec): Assignment["parameters"] {
   if (spec.entry.kind !== "command") return assignment.parameters;
   return withDefaults(spec.parameters, assignment.parameters);
 }
 
-/** What an attempt's file keeps of its secrets: enough to notice that one has changed, salted by the claim's nonce. */
+/** Digests of the secrets, salted with the claim's nonce: enough to notice that one has changed. */
 export function secretDigests(secrets: ReadonlyMap<string, string>, salt: string): Record<string, string> {
   const digestOf = (value: string) => createHash("sha256").update(`${salt}\n${value}`).digest("base64url");
   return Object.fromEntries([...secrets].map(([name, value]) => [name, digestOf(value)]));
@@ -146,8 +146,8 @@ export function firstStored(
 }
 
 /**
- * The verified version of an attempt as a runner may load it before there is another attempt of it. Null where it may not: its author
- * said so, or the code would find an environment there that is not its attempt's, which may have secrets and devices.
+ * The verified version, for a runner that loads it before its next attempt. Null if its author forbids that, or
+ * if the attempt's environment has secrets or devices that a waiting runner must not have.
  */
 export function aheadVersion(
   deps: Pick<AttemptDeps, "cache" | "config">,

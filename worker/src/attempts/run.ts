@@ -38,10 +38,10 @@ interface Course {
   };
 }
 
-/** The work of one phase, which makes the move out of it. */
+/** The work of one phase. It makes the move out of the phase. */
 interface Step {
   readonly work: (course: Course) => Promise<void>;
-  /** What is done when that fails: this makes the move then. If it throws, the attempt is let go. */
+  /** What happens if the work fails. It makes the move, or throws to let the attempt go. */
   readonly failed: (course: Course, error: unknown) => Promise<void>;
 }
 
@@ -60,7 +60,7 @@ const STEPS: Record<Phase, Step> = {
 };
 
 /**
- * Takes an attempt from the phase in which it is to its end. Never rejects. An attempt that cannot go on is let go: its process is
+ * Takes an attempt from its present phase to its end. Never rejects. If an attempt cannot go on, its process is
  * killed, and the control plane learns from the next poll that it is lost.
  */
 export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<void> {
@@ -91,7 +91,7 @@ async function prepare({ deps, claimed, made }: Course): Promise<void> {
   const { assignment } = claimed;
   if (assignment === null) throw new IllegalMove("An attempt without an assignment is only reported.");
   if (claimed.giveBack !== null) return await claimed.release(claimed.giveBack);
-  // The journal opens while the assignment is verified and its code found.
+  // The journal opens while the assignment is verified.
   const preparing = claimed.declined === null ? prepareAttempt(deps, claimed, assignment) : null;
   preparing?.catch(() => {});
   if (await endsAsJournaled(claimed)) return;
@@ -106,7 +106,7 @@ async function prepare({ deps, claimed, made }: Course): Promise<void> {
   made.ready = { prepared, ahead, token };
 }
 
-/** One that has loaded the code need not wait until that has been looked at: it gets its task after that. */
+/** A runner that has loaded the code is taken at once. It gets its task only after the code was checked. */
 async function takeRunner(
   { runners }: AttemptDeps,
   { ahead, prepared }: { ahead: AheadVersion | null; prepared: Prepared },
@@ -117,7 +117,7 @@ async function takeRunner(
   return await runners.take();
 }
 
-/** Whether an earlier process of this worker has journaled how this claim ended, before it was killed: then that is reported. */
+/** Whether an earlier process of this worker has journaled the end of this claim. Then that end is reported. */
 async function endsAsJournaled(claimed: ClaimedAttempt): Promise<boolean> {
   const { terminated } = await claimed.spool();
   if (terminated) await claimed.move("close");
@@ -131,7 +131,7 @@ async function confirmAndLaunch({ deps, claimed, made }: Course): Promise<void> 
     throw new IllegalMove("An attempt was confirmed unprepared.");
   const { prepared, ahead, token } = ready;
   await reportStart(deps, claimed, taken.launcher);
-  // What only the launch needs is done while the control plane confirms: a turn later, when the report has left.
+  // The rest is done while the control plane confirms: one turn later, when the report has left.
   await nextTurn();
   prepared.code().catch(() => {});
   const parameters = parametersOf(assignment, prepared.spec);
@@ -153,7 +153,7 @@ async function follow({ deps, claimed, made }: Course): Promise<void> {
   await supervise(deps, running, { process: claimed.process, gateway });
 }
 
-/** What goes wrong once the end is journaled delays nothing: the end is reported. */
+/** A failure after the end is journaled delays nothing: the end is reported. */
 async function endUnfollowed({ deps, claimed, made: { launched } }: Course, error: unknown): Promise<void> {
   if (!launched) throw error;
   await claimed.process?.exited;
@@ -171,8 +171,8 @@ async function reportAll({ deps, claimed }: Course): Promise<void> {
 }
 
 /**
- * How long to wait before an end that could not be journaled is tried again, milliseconds: a disk that is full is not full
- * for ever. After the last, the claim is let go; the control plane gives it anew, here or elsewhere.
+ * The pauses before an end is journaled again, milliseconds: a full disk can have room again. After the last one
+ * the attempt is let go, and the control plane gives it to a worker anew.
  */
 const JOURNAL_AGAIN_MS = [500, 2_000, 5_000, 15_000] as const;
 
@@ -194,9 +194,9 @@ async function endUnlaunched(
         "an attempt's end could not be journaled",
       );
       deps.breaker.failed(
-        "The worker's state directory cannot be written; look at its disk's free space and permissions.",
+        "The worker's state directory cannot be written. Check its disk's free space and its permissions.",
       );
-      // Whoever stops the attempt meanwhile is not kept waiting.
+      // A stop ends the pause.
       if (againMs !== null) await deps.sleep(againMs, claimed.stopping.signal).catch(() => undefined);
     }
   }
@@ -211,7 +211,7 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
   } else if (error instanceof Refusal) {
-    // Parameters are the caller's fault, and say nothing about this worker.
+    // Wrong parameters say nothing about this worker.
     if (error.code !== "invalid-parameters") deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
@@ -246,9 +246,9 @@ async function close(
 }
 
 /**
- * Whether the trouble belongs to what this attempt asked for, such as its secret or its registry: the control plane backs that
- * attempt off by itself, and this worker's other deployments go on. A cache that cannot be written and a missing git are
- * the worker's own.
+ * Whether the failure belongs to this deployment, such as its secret or its registry. The control plane then
+ * delays that attempt, and the worker's other deployments go on. A cache that cannot be written and a missing
+ * git belong to the worker.
  */
 function isOfOneDeployment(error: unknown): boolean {
   if (error instanceof SecretUnavailable || error instanceof StoreUnknown || error instanceof DoesNotFit)
@@ -256,7 +256,7 @@ function isOfOneDeployment(error: unknown): boolean {
   return error instanceof CodeError && error.code !== "cache-unwritable" && error.code !== "git-missing";
 }
 
-/** What the control plane is told: only sentences that are made to be shown. */
+/** The reason that the control plane gets. Only messages written for it are passed on. */
 function releaseReason(error: unknown): string {
   const shown =
     error instanceof CodeError ||
@@ -267,7 +267,7 @@ function releaseReason(error: unknown): string {
     error instanceof JournalError;
   if (shown) return error.message;
   if (isPassing(error)) return "The worker lost the control plane while it prepared the attempt.";
-  return "The worker could not prepare the attempt; its own log says why.";
+  return "The worker could not prepare the attempt. Its own log says why.";
 }
 
 function describe(error: unknown): string {

@@ -6,13 +6,13 @@ import type { Unnumbered } from "../secrets/index.ts";
 import { isMissing } from "../state/atomic-file.ts";
 
 /**
- * Where everything stood when a record was journaled. It travels in the journal beside the record and never leaves, so that
- * one write keeps both: after a kill there is no record without its position and no position without its record.
+ * How far all sources were read when a record was journaled. The journal keeps it with the record, in one write,
+ * and it is never reported. So a kill leaves no record without its position.
  */
 export const Position = z.object({
-  /** The flow's highest record number taken. */
+  /** The highest record number of the flow that was taken. */
   flow: z.int(),
-  /** The highest before the batch that this record came in. A flow that repeats that batch is asked for all of it. */
+  /** The highest number before the batch of this record. After a restart, the flow sends that whole batch again. */
   before: z.int(),
   /** The number of the next log line. */
   line: z.int(),
@@ -22,11 +22,11 @@ export const Position = z.object({
 });
 export type Position = z.infer<typeof Position>;
 
-/** A record as the journal holds it: what is reported, and where everything stood. */
+/** A record as the journal holds it: what is reported, and the position. */
 export const Entry = z.object({ at: Position, record: z.looseObject({ type: z.string() }) });
 export type Entry = z.infer<typeof Entry>;
 
-/** The numbers of a position as they are noted beside an acknowledgement, 8 bytes each. */
+/** The fields of a position in the note beside an acknowledgement, 8 bytes each. */
 const NOTED = ["flow", "before", "line", "stdout", "stderr"] as const satisfies (keyof Position)[];
 
 /** Writes a position as a note of fixed length. */
@@ -36,7 +36,7 @@ export function encodeNote(position: Position): Buffer {
   return note;
 }
 
-/** Reads such a note; a note of zeros is the position before the first record. */
+/** Reads such a note. A note of zeros is the position before the first record. */
 export function decodeNote(note: Buffer): Position {
   const read = NOTED.map((name, index) => [name, Number(note.readBigUInt64LE(index * 8))]);
   return Position.parse(Object.fromEntries(read));
@@ -45,13 +45,13 @@ export function decodeNote(note: Buffer): Position {
 /** Before the first record. */
 export const START: Position = { flow: 0, before: 0, line: 0, stdout: 0, stderr: 0 };
 
-/** What is known of a lane after a restart. */
+/** What the worker knows of a lane after a restart. */
 export interface LaneHistory {
   /** The last record's number; 0 when there is none. */
   readonly lastSeq: number;
   /** The last record's position. */
   readonly last: Position | null;
-  /** The highest flow record in this lane, and what came before its batch. */
+  /** The highest flow record in this lane, and the highest before its batch. */
   readonly flow: number;
   readonly before: number;
   /** The types of all records in the lane's file, with their numbers. */
@@ -61,7 +61,7 @@ export interface LaneHistory {
 /** The history of a lane without records. */
 export const NO_HISTORY: LaneHistory = { lastSeq: 0, last: null, flow: 0, before: 0, types: new Map() };
 
-/** Reads a lane's file to its end; an empty history when there is none. */
+/** Reads a lane's file to its end. Returns an empty history when there is none. */
 export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
   let last: Position | null = null;
   let lastSeq = 0;
@@ -73,7 +73,7 @@ export async function readHistory(dir: string, lane: JournalLane): Promise<LaneH
       const entry = decodeEntry(payload);
       last = entry.at;
       lastSeq = seq;
-      // What was printed meanwhile may stand behind a batch with the position from before it.
+      // A line printed during a batch can follow it with the position from before it.
       if (entry.at.flow > flow) [flow, before] = [entry.at.flow, entry.at.before];
       types.set(entry.record.type, seq);
     }
@@ -97,11 +97,11 @@ export function encodeEntry(entry: { at: Position; record: object }): Buffer {
 export interface LanePage {
   readonly records: NumberedRecord[];
   readonly bytes: number;
-  /** The last of them, and where everything stood at it. */
+  /** The last of them, and its position. */
   readonly last?: { readonly seq: number; readonly at: Position } | undefined;
 }
 
-/** The next records of a lane that were not acknowledged. */
+/** The next records of a lane that are not acknowledged. */
 export async function readPending(journal: Journal, budget: PageBudget): Promise<LanePage> {
   if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
   const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
@@ -111,13 +111,13 @@ export async function readPending(journal: Journal, budget: PageBudget): Promise
   return { records: entries.map(({ seq, record }) => ({ ...record, seq })), bytes, last };
 }
 
-/** Where everything stood at one record that is not acknowledged yet; undefined if it cannot be read. */
+/** The position of a record that is not acknowledged yet; undefined if it cannot be read. */
 export async function positionAt(journal: Journal, seq: number): Promise<Position | undefined> {
   const [found] = await journal.pending({ afterSeq: seq - 1, maxRecords: 1, maxBytes: 1 });
   return found?.seq === seq ? decodeEntry(found.payload).at : undefined;
 }
 
-/** Like `readPending`, for records that were acknowledged before: those only the file still has. */
+/** Like `readPending`, for records that were acknowledged before. Only the file still has them. */
 export async function readAfter(
   dir: string,
   args: { lane: JournalLane; afterSeq: number; budget: PageBudget },
@@ -135,10 +135,10 @@ export async function readAfter(
   return { records, bytes };
 }
 
-/** Bytes of lines in one record: many records of this size fit a report. */
+/** Bytes of lines in one record. Many records of this size fit in a report. */
 const LINES_BYTES = 256 * 1024;
 
-/** A record of lines, or one that is not of lines, with the flow's number that it goes up to. */
+/** A record of lines, or another record, with the flow's number up to which it goes. */
 export type Grouped =
   | { readonly flow: number | undefined; readonly lines: LogLine[] }
   | { readonly flow: number | undefined; readonly item: Unnumbered<BulkRecord> };
@@ -148,7 +148,7 @@ export function groupLines(
   items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
 ): Grouped[] {
   const grouped: Grouped[] = [];
-  // Bytes as JSON, which takes up to six for a control character.
+  // Bytes as JSON: a control character takes up to six.
   const sizeOf = (line: LogLine) => Buffer.byteLength(JSON.stringify(line)) + 1;
   let bytes = 0;
   for (const { flow, item } of items) {
@@ -161,7 +161,7 @@ export function groupLines(
     const fits = last && "lines" in last && last.lines.length < LIMITS.logLines && bytes <= LINES_BYTES;
     if (fits) {
       last.lines.push(item);
-      // The record is the flow's up to its last line.
+      // The record goes up to the number of its last line.
       grouped[grouped.length - 1] = { ...last, flow };
     } else {
       grouped.push({ flow, lines: [item] });
@@ -171,21 +171,24 @@ export function groupLines(
   return grouped;
 }
 
-/** What is sent in the place of a record whose kind has no shorter form: refused by itself, and so counted. */
+/** The type sent for a record whose kind has no shorter form. The control plane rejects it alone and counts it. */
 const UNREADABLE = "unreadable";
 
-/** Of an end, all but what a flow wrote: so much must arrive, or the run would never end. */
+/** The fields of an end that no flow wrote. They must arrive, or the run would never end. */
 const END_FIELDS = ["seq", "type", "at", "outcome", "cause", "exitCode", "lastBulkSeq"];
 
-/** What stands in for a record that the journal no longer has: in the log it takes no line, elsewhere it is refused and so counted. */
+/**
+ * What is sent for a record that the journal no longer has. In the log it takes no line. In the control lane it
+ * is rejected and counted.
+ */
 export function missing(lane: JournalLane, seq: number): NumberedRecord {
   if (lane === "control") return { seq, type: UNREADABLE };
   return { seq, type: "gap", firstLine: 0, lines: 0, reason: "The worker no longer has this record." };
 }
 
 /**
- * What stands in for a record that the control plane cannot read. Its number must be sent, because a lane is taken
- * without holes: everything behind one that is left out would wait for it for ever.
+ * What is sent for a record that the control plane cannot read. Its number must be sent: the control plane takes
+ * a lane without holes, and later records would wait for ever.
  */
 export function standIn(lane: JournalLane, record: NumberedRecord): NumberedRecord {
   const { seq, type, firstLine, lines } = record;
@@ -200,7 +203,7 @@ export function standIn(lane: JournalLane, record: NumberedRecord): NumberedReco
   return { seq, type: UNREADABLE };
 }
 
-/** One batch of a flow's records: its highest number, and the last of the worker's own records that it became. */
+/** One batch of a flow's records: its highest number, and the number of the last control record made from it. */
 interface Mark {
   readonly flow: number;
   readonly control: number;
@@ -211,31 +214,31 @@ interface Waiter {
   readonly wake: () => void;
 }
 
-/** Tells when the control plane has acknowledged what a flow wrote, by the flow's own numbers. */
+/** Knows which records of a flow the control plane has acknowledged, by the flow's own numbers. */
 export class StoredMarks {
   #marks: Mark[] = [];
   #stored = 0;
   #acked = 0;
   readonly #waiting = new Set<Waiter>();
 
-  /** Whether somebody waits. */
+  /** Whether a flow waits. */
   get isAwaited(): boolean {
     return this.#waiting.size > 0;
   }
 
-  /** A batch is in the journal: everything of the flow up to `flow`, as control records up to `control`. */
+  /** A batch is in the journal: the flow's records up to `flow`, as control records up to `control`. */
   taken(mark: Mark): void {
     this.#marks.push(mark);
     this.#move();
   }
 
-  /** The control plane has acknowledged the control lane up to here. */
+  /** The control plane has acknowledged the control lane up to this number. */
   acknowledged(control: number): void {
     this.#acked = Math.max(this.#acked, control);
     this.#move();
   }
 
-  /** Whether everything up to a number is stored, once it is, or as it is when the wait is over. */
+  /** Waits until every record up to a number is stored. Returns false when the wait ends first. */
   async until(seq: number, args: { waitMs?: number; signal: AbortSignal }): Promise<boolean> {
     if (this.#stored >= seq) return true;
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -269,9 +269,9 @@ test("the fence is kept beside the records", async () => {
 });
 
 test("the run is kept beside the lanes, also when a later opening does not know it", async () => {
-  const place = { dir: join(dir, "journal"), fence };
-  expect(await readRunId(place.dir)).toBe(null);
-  await (await Spool.open({ reserve }, { ...place, runId: "the-run" })).close();
-  await (await Spool.open({ reserve }, place)).close();
-  expect(await readRunId(place.dir)).toBe("the-run");
+  const owned = { dir: join(dir, "journal"), fence };
+  expect(await readRunId(owned.dir)).toBe(null);
+  await (await Spool.open({ reserve }, { ...owned, runId: "the-run" })).close();
+  await (await Spool.open({ reserve }, owned)).close();
+  expect(await readRunId(owned.dir)).toBe("the-run");
 });

@@ -20,13 +20,13 @@ import {
   standIn,
 } from "./spool-records.ts";
 
-/** The reasons given for lines that were lost. */
+/** The reasons given for lost lines. */
 const GAP_REASONS = {
   full: "The worker's journal for logs was full.",
-  fast: "The process printed faster than the worker could read.",
+  fast: "The process printed faster than the worker could read it.",
   artifact: "The worker's journal was full, and an artifact was lost.",
 } as const;
-/** Control records after which an attempt says nothing more that matters. */
+/** The last record of an attempt is one of these. */
 const TERMINAL = ["ended", "released"] as const;
 const LANES = ["control", "bulk"] as const satisfies JournalLane[];
 
@@ -39,7 +39,7 @@ interface Gap {
 /** An output file of a process. */
 export type OutputStream = "stdout" | "stderr";
 
-/** A flow's records of one POST, mapped and in order. */
+/** The records of one POST of a flow, mapped and in order. */
 export interface FlowBatch {
   readonly control: readonly { seq: number; record: Unnumbered<ControlRecord> }[];
   readonly bulk: readonly { seq: number; item: Unnumbered<BulkRecord> | LogLine }[];
@@ -48,14 +48,14 @@ export interface FlowBatch {
 }
 
 /**
- * What an attempt has to report: its two journaled lanes, the numbering of its log lines, and how far its sources were read.
- * Everything given to it has been redacted.
+ * What an attempt has to report: its two journaled lanes, the numbers of its log lines, and how far its sources
+ * were read. Its callers redact first.
  */
 export class Spool {
   readonly #control: Journal;
   readonly #bulk: Journal;
   #position: Position;
-  /** Per lane, because a kill may fall between the two writes of one batch. */
+  /** One number for each lane: a kill can fall between the two writes of one batch. */
   readonly #flowTaken: { control: number; bulk: number };
   readonly #dir: string;
   #started: number | undefined;
@@ -63,16 +63,16 @@ export class Spool {
   readonly #gaps: Gap[] = [];
   /** The numbers of records that the control plane cannot read. */
   readonly #givenUp = { control: new Set<number>(), bulk: new Set<number>() };
-  /** While records are sent again that were acknowledged before: per lane, how far they were acknowledged anew. */
+  /** For each lane that is sent again, how far the control plane has acknowledged it anew. */
   readonly #again = new Map<JournalLane, number>();
-  /** Up to here nothing of a lane is sent: the control plane can read neither a record nor what stands in for it. */
+  /** For each lane, nothing up to here is sent: the control plane can read neither the record nor its stand-in. */
   readonly #unsendable: Record<JournalLane, number> = { control: 0, bulk: 0 };
-  /** The last number of each lane when it was opened, until the control plane has been asked how far it has come. */
+  /** The last number of each lane at opening. Null once the control plane has said how far it has come. */
   #found: Readonly<Record<JournalLane, number>> | null;
-  /** Where everything stood at the end of the last page of logs. */
+  /** The position at the end of the last page of logs. */
   #paged: LanePage["last"];
 
-  /** How much of what the flow wrote the control plane has. */
+  /** How much of the flow's records the control plane has. */
   readonly stored = new StoredMarks();
 
   private constructor(args: {
@@ -97,9 +97,8 @@ export class Spool {
   }
 
   /**
-   * Opens a spool, or takes one up where an earlier process of this worker left it.
-   * The fence is kept beside the lanes: once a claim is over nothing else knows under which one they were written,
-   * and for which run.
+   * Opens a spool, or one that an earlier process of this worker left. The fence and the run's id are stored
+   * beside the lanes: after the claim nothing else knows them.
    */
   static async open(
     deps: SpoolDeps,
@@ -113,7 +112,8 @@ export class Spool {
     return new Spool({
       control,
       bulk,
-      // Bulk positions know lines and files; the flow is asked again for a batch that may be half here.
+      // The bulk lane knows the lines and the files. The flow sends a batch again that is perhaps only half
+      // here.
       position: { ...(bulkHistory.last ?? START), flow: newest.before, before: newest.before },
       flowTaken: { control: controlHistory.flow, bulk: bulkHistory.flow },
       dir,
@@ -121,17 +121,17 @@ export class Spool {
     });
   }
 
-  /** Everything of the flow up to here is in the journal. */
+  /** The journal has all records of the flow up to this number. */
   get flowTaken(): number {
     return this.#position.flow;
   }
 
-  /** Bytes of an output file that are in the journal. */
+  /** How many bytes of an output file are in the journal. */
   outputTaken(stream: OutputStream): number {
     return this.#position[stream];
   }
 
-  /** The number of the record that reports the start, once there is one. */
+  /** The number of the `started` record, once there is one. */
   get started(): number | undefined {
     return this.#started;
   }
@@ -145,12 +145,12 @@ export class Spool {
     return this.#control.acknowledgedSeq;
   }
 
-  /** Whether the record is in the journal after which an attempt says nothing more. */
+  /** Whether the last record of the attempt is in the journal. */
   get terminated(): boolean {
     return this.#terminal !== undefined;
   }
 
-  /** Whether the control plane has the terminal record and everything before it. */
+  /** Whether the control plane has that last record and everything before it. */
   get settled(): boolean {
     return (
       this.#terminal !== undefined &&
@@ -165,7 +165,7 @@ export class Spool {
     return this.#found !== null;
   }
 
-  /** Whether something is still to be sent again that the control plane has forgotten. */
+  /** Whether the control plane has forgotten records that are still to be sent again. */
   get resends(): boolean {
     return this.#again.size > 0;
   }
@@ -180,7 +180,7 @@ export class Spool {
     );
   }
 
-  /** Whether any of that is waited for, here or by whoever is next. */
+  /** Whether a flow waits for its report, or it holds a start or an end. */
   get urgent(): boolean {
     const acked = this.#control.acknowledgedSeq;
     const isNew = (seq: number | undefined) => seq !== undefined && seq > acked;
@@ -188,7 +188,7 @@ export class Spool {
   }
 
   /**
-   * Journals a record of the worker's own; answers its number.
+   * Journals a record of the worker's own. Returns its number.
    * @throws JournalError when the control lane has no room.
    */
   async control(record: Unnumbered<ControlRecord>): Promise<number> {
@@ -205,7 +205,7 @@ export class Spool {
     await this.#appendBulk([{ flow: undefined, item: line }]);
   }
 
-  /** Journals lines of an output file, with how far it has been read. Lines that find no room become a gap. */
+  /** Journals lines of an output file, and how far the file was read. Lines without room become a gap. */
   async output(args: {
     stream: OutputStream;
     lines: readonly LogLine[];
@@ -215,7 +215,7 @@ export class Spool {
     await this.#appendBulk(args.lines.map((line) => ({ flow: undefined, item: line })));
   }
 
-  /** Journals that lines of an output file were passed over, with how far it has been read. */
+  /** Journals how many lines of an output file were skipped, and how far the file was read. */
   async skipped(args: { stream: OutputStream; lines: number; throughBytes: number }): Promise<void> {
     const firstLine = this.#position.line;
     this.#position = { ...this.#position, [args.stream]: args.throughBytes, line: firstLine + args.lines };
@@ -223,7 +223,7 @@ export class Spool {
     await this.#appendBulk([]);
   }
 
-  /** Journals what a flow sent; what it repeats is ignored. @throws JournalError when the control lane has no room. */
+  /** Journals what a flow sent. Repeated records are ignored. @throws JournalError when the control lane has no room. */
   async flow(batch: FlowBatch): Promise<void> {
     const before = this.#position.flow;
     const through = Math.max(before, batch.throughSeq);
@@ -233,24 +233,24 @@ export class Spool {
     const payloads = control.map(({ seq, record }) =>
       encodeEntry({ at: { ...this.#position, flow: seq }, record }),
     );
-    // The control lane may refuse; then nothing of the batch is taken, and the flow sends all of it again.
+    // If the control lane has no room, nothing of the batch is taken. The flow sends all of it again.
     if (payloads.length > 0) await this.#control.append(payloads);
     this.stored.taken({ flow: through, control: this.#control.lastSeq });
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
     await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
     this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
     this.#position = { ...this.#position, flow: through };
-    // All of it is taken: whoever repeats it because this answer is lost is told so.
+    // The whole batch is taken. If this answer is lost, the flow repeats the batch and hears so.
     failpoint("journal");
   }
 
-  /** Writes down the lines that were lost, with the room kept for it. Before the end, since nothing may follow that. */
+  /** Journals the gaps, in the room reserved for them. It comes before the end, because nothing may follow that. */
   async flushGaps(): Promise<void> {
     const gaps = this.#gaps.splice(0).map((gap) => this.#gapEntry(gap));
     if (gaps.length > 0) await this.#bulk.append(gaps, { essential: true });
   }
 
-  /** The next records that are not acknowledged, control first. Stand-ins for those that were given up. */
+  /** The next records that are not acknowledged, control first. A record that was given up is replaced by its stand-in. */
   async page(budget: PageBudget): Promise<ReportPage> {
     if (this.#found !== null) {
       const acked = { control: this.#control.acknowledgedSeq, bulk: this.#bulk.acknowledgedSeq };
@@ -267,8 +267,8 @@ export class Spool {
   }
 
   /**
-   * Gives up records that the control plane cannot read: from now on something shorter stands in for each. One whose
-   * stand-in is not read either is not sent again.
+   * Gives up records that the control plane cannot read: a shorter stand-in is sent for each. If it cannot read
+   * the stand-in either, nothing is sent for it.
    */
   async giveUp(page: Pick<ReportPage, "control" | "bulk">): Promise<void> {
     for (const lane of LANES) {
@@ -282,29 +282,30 @@ export class Spool {
   }
 
   /**
-   * Whether the control plane has more of this claim than its journal ever had: the state directory is older than what was reported
-   * from it. Nothing can be numbered then. A journal that was found reports nothing before the first answer, so that this comes first.
+   * Whether the control plane has more of this claim than its journal ever had. Then the state directory is
+   * older than what was reported from it, and no record can be numbered. An opened journal reports nothing
+   * before the first answer, so this is noticed first.
    */
   isBehind(args: Readonly<Record<JournalLane, number>>): boolean {
     return LANES.some((lane) => args[lane] > (this.#found?.[lane] ?? this.#last(lane)));
   }
 
-  /** Reports nothing more before the control plane has said how far it has come. */
+  /** Reports nothing until the control plane has said how far it has come. */
   ask(): void {
     this.#found = { control: this.#last("control"), bulk: this.#last("bulk") };
   }
 
-  /** It has said so. */
+  /** The control plane has said how far it has come. */
   wasTold(): void {
     this.#found = null;
   }
 
   /**
-   * Notes what the control plane has; says whether that was changes. Where it has less than it had, its database went back: what it has
-   * forgotten is sent again.
+   * Notes how far the control plane has come. Returns whether that was a change. If it has less than before, its
+   * database went back, and what it has forgotten is sent again.
    */
   async acknowledge(args: { control: number; bulk: number }): Promise<boolean> {
-    // Both at once: whoever waits for what is sent again must not find one lane looked at, and the other not yet.
+    // Both lanes in one step: otherwise one lane would seem complete before the other was looked at.
     const changes = await Promise.all([
       this.#acknowledgeLane(this.#control, args.control),
       this.#acknowledgeLane(this.#bulk, args.bulk),
@@ -348,14 +349,15 @@ export class Spool {
     const page = await readAfter(this.#dir, { lane, afterSeq: again, budget });
     const first = page.records[0]?.seq ?? acknowledgedSeq + 1;
     if (first <= again + 1) return page;
-    // What made room for later records is gone; without something in its place nothing behind it would ever be taken.
+    // The journal dropped these records to make room. Without a stand-in, the control plane would never take the
+    // later ones.
     const count = Math.min(first - again - 1, budget.records);
     const records = Array.from({ length: count }, (_, index) => missing(lane, again + 1 + index));
     return { records, bytes: 0 };
   }
 
   async #acknowledgeLane(journal: Journal, seq: number): Promise<boolean> {
-    // Never beyond what was given out: a number from elsewhere must not make later records vanish.
+    // Never beyond the last record: a wrong number must not make later records vanish.
     const through = Math.max(Math.min(seq, journal.lastSeq), this.#unsendable[journal.lane]);
     const before = this.#again.get(journal.lane) ?? journal.acknowledgedSeq;
     if (through < journal.acknowledgedSeq) this.#again.set(journal.lane, through);
@@ -374,14 +376,14 @@ export class Spool {
     return this.#journal(lane).lastSeq;
   }
 
-  /** Where everything stood at a record that is being acknowledged, in case the file loses its end. */
+  /** The position at a record that is being acknowledged, in case the file loses its end. */
   async #noteAt(journal: Journal, seq: number): Promise<Buffer | undefined> {
     if (journal !== this.#bulk || seq <= journal.acknowledgedSeq) return undefined;
     const at = this.#paged?.seq === seq ? this.#paged.at : await positionAt(journal, seq);
     return at && encodeNote(at);
   }
 
-  /** An artifact has no place among the lines, so its loss takes the place of one. */
+  /** An artifact has no line number, so its loss takes one. */
   #oweArtifact(): void {
     const firstLine = this.#position.line;
     this.#position = { ...this.#position, line: firstLine + 1 };
@@ -407,7 +409,7 @@ function terminalOf(types: ReadonlyMap<string, number>): number | undefined {
   return TERMINAL.flatMap((type) => types.get(type) ?? [])[0];
 }
 
-/** Whether a lane that holds records of these types holds the one after which an attempt says nothing more. */
+/** Whether one of these record types is the last of an attempt. */
 export function isTerminated(types: ReadonlyMap<string, number>): boolean {
   return terminalOf(types) !== undefined;
 }

@@ -3,15 +3,15 @@ import type { WorkerConfig } from "../config.ts";
 import { readSecret } from "../secrets/index.ts";
 import { markOf } from "../store/mark.ts";
 
-/** Where the store is looked up: the worker's own configuration and environment. */
+/** The parts of the configuration that name stores. */
 type Ground = Pick<WorkerConfig, "store" | "stores" | "environment">;
 
-/** A spec names a store that this worker's configuration does not. */
+/** A spec names a store that is not in this worker's configuration. */
 export class StoreUnknown extends Error {
   override readonly name = "StoreUnknown";
 }
 
-/** The store as a flow is told of it. `secrets` are those of its credentials that nothing may show. */
+/** The store as a flow gets it. `secrets` are the credentials to redact. */
 export interface StoreAccess {
   readonly store: Context["store"];
   readonly secrets: ReadonlyMap<string, string>;
@@ -27,8 +27,8 @@ function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] 
 }
 
 /**
- * Resolves the credentials of a store, from the worker's own providers.
- * @param name As a spec says it; null: the one that specs without a name get.
+ * Resolves the credentials of a store from the worker's own providers.
+ * @param name As in the spec. Null: the default store.
  * @throws SecretUnavailable; StoreUnknown.
  */
 export async function resolveStore(config: Ground, name: string | null): Promise<StoreAccess> {
@@ -49,10 +49,10 @@ export async function resolveStore(config: Ground, name: string | null): Promise
   };
 }
 
-/** The name of the store that has none, where stores are told by name. */
+/** The name of the default store in the session. */
 const UNNAMED = "default";
 
-/** What tells the stores that a worker reaches apart from others; those that it cannot reach now are missing. */
+/** Marks that tell this worker's stores apart from others. A store that cannot be reached now is missing. */
 export async function storeMarks(config: Ground): Promise<Record<string, StoreMark>> {
   const names = [null, ...Object.keys(config.stores).filter((name) => name !== UNNAMED)];
   const marks = await Promise.all(

@@ -3,10 +3,10 @@ import type { AttemptDeps } from "./deps.ts";
 import type { AskedJournal } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
 
-/** For how long nothing of all that is offered may come on while the control plane answers, milliseconds. */
+/** An offering is stuck when the control plane answered for so long and nothing of it made progress, milliseconds. */
 const STUCK_MS = 60_000;
 
-/** An attempt as far as an offering may have to wait for it. */
+/** What an offering needs to know of an attempt. */
 export interface Owed
   extends Pick<
     ClaimedAttempt,
@@ -18,15 +18,15 @@ export interface Owed
 /** Everything that is offered again. */
 export interface Offered {
   all(): readonly Owed[];
-  /** Journals of ended attempts that are asked about, by name. They are not open. */
+  /** Journals of ended attempts that are asked about, by name. They are closed. */
   readonly asked: Map<string, AskedJournal>;
-  /** For how long the control plane has answered this worker and taken its reports, milliseconds. */
+  /** How long the control plane has answered this worker and taken its reports, milliseconds. */
   readonly answeredMs: number;
 }
 
-/** What an attempt was like when its time began. */
+/** The state of an attempt when its time began. */
 interface Watched {
-  /** Null: it is a journal that is asked about. */
+  /** Null: a journal that is asked about. */
   readonly progress: number | null;
   readonly isGoing: boolean;
   readonly answeredMs: number;
@@ -34,9 +34,9 @@ interface Watched {
 }
 
 /**
- * Which attempts an offering still waits for. One attempt that is never answered, or one process that cannot be killed, must not keep the
- * worker from all other work. Attempts are left out once nothing of any attempt came on for a minute in which the control plane answered:
- * while others come on, an attempt may be waiting for its turn.
+ * Knows which attempts an offering still waits for. One attempt without an answer, or one process that cannot be
+ * killed, must not keep the worker from other work. Attempts are left out when none of them made progress for a
+ * minute in which the control plane answered. While one makes progress, the others may wait for their turn.
  */
 export class StuckOffers {
   readonly #deps: Pick<AttemptDeps, "log" | "bootClock">;
@@ -49,7 +49,7 @@ export class StuckOffers {
     this.#offered = offered;
   }
 
-  /** Leaves out what is stuck. @returns whether any other is still waited for. */
+  /** Leaves out the stuck attempts. @returns whether another is still waited for. */
   waits(): boolean {
     const open = this.#open();
     const cameOn = [...this.#watched].some(([name, before]) => hasComeOn(before, open.get(name)));
@@ -57,7 +57,7 @@ export class StuckOffers {
     for (const [name, claimed] of open) {
       const now = this.#watch(claimed);
       const before = this.#watched.get(name) ?? now;
-      // A process ends by itself, whatever becomes of reports.
+      // A process ends without any report.
       const isNew = before.isGoing !== now.isGoing || (cameOn && !now.isGoing);
       const since = isNew ? now : before;
       if (isStuck(claimed, { since, now })) this.#leaveOut(name, claimed);
@@ -67,7 +67,7 @@ export class StuckOffers {
     return watched.size > 0;
   }
 
-  /** What is still owed, by name; null for a journal that is asked about. */
+  /** What is not done yet, by name; null for a journal that is asked about. */
   #open(): Map<string, Owed | null> {
     const owed = this.#offered.all().filter((claimed) => isOwed(claimed));
     const open = new Map<string, Owed | null>(owed.map((claimed) => [claimed.name, claimed]));
@@ -91,7 +91,7 @@ export class StuckOffers {
       "nothing of an attempt came on while everything was offered again: it is left out",
     );
     this.#offered.asked.delete(name);
-    // The journal of one that has ended takes room among the attempts; what is in it stays as a late report.
+    // A journal of an ended attempt takes room among the attempts. Its records stay as a late report.
     if (claimed?.assignment === null) claimed.letGo().catch((error: unknown) => this.#tellOf(name, error));
   }
 
@@ -100,7 +100,7 @@ export class StuckOffers {
   }
 }
 
-/** Whether reporting of an attempt came on since. One that is not open any more is done. */
+/** Whether the reporting of an attempt made progress. One that is no longer open is done. */
 function hasComeOn(before: Watched, claimed: Owed | null | undefined): boolean {
   if (before.isGoing) return false;
   return claimed === undefined || before.progress !== (claimed?.progress ?? null);
@@ -108,30 +108,30 @@ function hasComeOn(before: Watched, claimed: Owed | null | undefined): boolean {
 
 function isStuck(claimed: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
   if (claimed === null || !now.isGoing) return now.answeredMs - since.answeredMs >= STUCK_MS;
-  // It ends by the worker's own doing, which takes as long as its spec allows.
+  // The worker ends this process itself, within the time that the spec allows.
   return now.atMs - since.atMs >= STUCK_MS + (claimed.stored?.spec.killGraceMs ?? 0);
 }
 
-/** Whether something of an attempt is still to be asked, sent again or ended. */
+/** Whether an attempt is still to be asked about, sent again or stopped. */
 function isOwed(claimed: Owed): boolean {
   return claimed.asks || claimed.resends || isGoing(claimed);
 }
 
-/** Whether an attempt that is somebody else's, or nobody's, still has a process here: the next one must not start beside it. */
+/** Whether an attempt of another claim still has a process here: the next one must not start beside it. */
 function isGoing(claimed: Owed): boolean {
   return claimed.stop === "abandoned" && isBusy(claimed.phase);
 }
 
-/** The longest silence between two answers that still counts, milliseconds: a poll waits for as long as 25 seconds. */
+/** The longest time between two answers that counts, milliseconds. A poll waits up to 25 s. */
 const SILENCE_MAX_MS = 30_000;
 
 /**
- * Counts the time in which the control plane answers this worker and takes its reports. What nobody could answer for want of a control plane
- * is not stuck.
+ * Counts the time in which the control plane answers this worker and takes its reports. While it is away, no
+ * attempt is stuck.
  */
 export class AnsweredTime {
   #totalMs = 0;
-  /** When the last answer came. Null: before the first, and since a report failed. */
+  /** When the last answer came. Null before the first, and after a failed report. */
   #lastAtMs: number | null = null;
   #reportsFail = false;
   #isReporting = false;
@@ -141,7 +141,7 @@ export class AnsweredTime {
     return this.#totalMs;
   }
 
-  /** A call was answered that is no report. While a report is under way, that says nothing of reports. */
+  /** A call other than a report was answered. While a report is under way, this does not show that reports are answered. */
   answered(nowMs: number): void {
     if (this.#reportsFail || this.#isReporting) return;
     if (this.#lastAtMs !== null) this.#totalMs += Math.min(SILENCE_MAX_MS, nowMs - this.#lastAtMs);
@@ -160,12 +160,12 @@ export class AnsweredTime {
     this.answered(nowMs);
   }
 
-  /** A report was refused as such: the next answer counts again. */
+  /** A report was rejected as a whole. The next answer counts again. */
   reportRefused(): void {
     this.#isReporting = false;
   }
 
-  /** A report was not answered. */
+  /** A report had no answer. */
   reportFailed(): void {
     this.#reportsFail = true;
     this.#isReporting = false;

@@ -21,14 +21,14 @@ import { outputLineBytes, type Running } from "./flow-host.ts";
 import type { OutputStream } from "./spool.ts";
 import { watchLease, watchTimeout } from "./stop.ts";
 
-/** How often a full disk is tried again for the end of an attempt, milliseconds. */
+/** The pause before an end is journaled again on a full disk, milliseconds. */
 const END_RETRY_MS = 5_000;
-/** How many of the processes that were left behind are named in the run's log. */
+/** How many child processes that were killed are named in the run's log. */
 const NAMED_MAX = 10;
 
 /**
- * Follows a process that has its task until it is gone, and journals how the attempt ended. The same for a process that this
- * worker started and for one that it took over.
+ * Follows a process until it is gone, and journals how the attempt ended. The process was started by this
+ * worker, or by an earlier process of it.
  */
 export async function supervise(
   deps: AttemptDeps,
@@ -52,7 +52,7 @@ export async function supervise(
   await conclude(deps, running, ending);
 }
 
-/** Journals the end, or leaves an attempt that is no longer ours without a word. */
+/** Journals the end. An attempt that belongs to another claim is left without a record. */
 async function conclude(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
   const { claimed } = running;
   if (claimed.stop === "abandoned") {
@@ -64,7 +64,7 @@ async function conclude(deps: AttemptDeps, running: Running, ending: EndingNow):
   deps.log.info({ attempt: claimed.name }, "an attempt has ended");
 }
 
-/** The end is what matters most, so a full disk is waited out; leases go on, and the run shows as running meanwhile. */
+/** Waits while the disk is full: the end matters most. Leases go on, and the run shows as running meanwhile. */
 async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
   while (!running.spool.terminated) {
     try {
@@ -78,10 +78,10 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
   }
 }
 
-/** How an attempt has ended, as it stands: somebody may cancel it until that is journaled. */
+/** How an attempt has ended, as known now. It can still be cancelled until that is journaled. */
 type EndingNow = () => Promise<Ending>;
 
-/** A kill of the kernel's is claimed for this attempt once, however often it is asked. */
+/** The kernel's kill is claimed for this attempt once, however often this is called. */
 function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitStatus): EndingNow {
   let oomKilled: boolean | undefined;
   return async () =>
@@ -141,7 +141,7 @@ function outputLine(
   const { at, stream, line } = args;
   const level = stream === "stderr" ? "warn" : "info";
   if (!line.truncated) return cleanLine(prepared.redactor, { at, level, stream, text: line.text });
-  // The end of what was kept may be half a secret, which no redaction would know.
+  // The kept text may end in half a secret, which no redaction would find.
   const clean = prepared.redactor.text(line.text);
   const safe = clean.slice(0, Math.max(0, clean.length - prepared.redactor.longest));
   return { at, level, stream, text: markCut(safe, LIMITS.logLineBytes) };
@@ -160,9 +160,9 @@ async function finishTails(deps: AttemptDeps, running: Running, tails: readonly 
 }
 
 /**
- * What a process started does not outlive it: what stayed in its group, and what carries its mark wherever it went.
- * Only a child that left both, its group and its environment, escapes.
- * @returns Those that were killed.
+ * Kills what outlived the process that had started it: what stayed in its group, and what has its mark. Only a
+ * child that left its group and its environment escapes.
+ * @returns The killed processes.
  */
 async function killLeftovers(
   deps: AttemptDeps,
@@ -186,8 +186,8 @@ async function killLeftovers(
 }
 
 /**
- * Says in the run's log what whoever is called asks first: which process a signal or an exit code ended, and which of its
- * children were killed since they had outlived it. Names of programs leave, never their arguments.
+ * Says in the run's log which process a signal or an exit code ended, and which of its children were killed
+ * because they had outlived it. It names programs, never their arguments.
  */
 async function tellOfEnd(
   deps: AttemptDeps,
@@ -199,10 +199,10 @@ async function tellOfEnd(
   try {
     if (ending.error?.name === "ProcessEnded")
       await claimed.note("error", `${ending.error.message} Its process group was ${pid}.`);
-    // What was stopped was stopped with all that it had started: nothing was left behind.
+    // A stop ends the children too, so they did not outlive the process.
     if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
   } catch (error) {
-    // The end itself is what matters, and has room of its own.
+    // The end itself has room of its own.
     deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be told");
   }
 }
@@ -212,5 +212,5 @@ function leftText(left: readonly ProcessRow[]): string {
     .slice(0, NAMED_MAX)
     .map(({ pid, name }) => (name === "" ? `${pid}` : `${pid} (${name})`));
   const more = left.length > NAMED_MAX ? ` and ${left.length - NAMED_MAX} more` : "";
-  return `Killed what outlived the process that had started it: ${named.join(", ")}${more}. Whatever a run starts should be waited for before it ends.`;
+  return `Killed processes that the run had started and that outlived it: ${named.join(", ")}${more}. Wait for child processes before the run ends.`;
 }

@@ -8,9 +8,9 @@ const MAX_QUOTED_CHARS = 80;
 export type PathComponents = readonly string[];
 
 /**
- * Checks the name of an archive's entry and splits it.
- * Accepted is what can only mean one thing: relative, forward slashes, no empty, `.` or `..` component, no control characters,
- * no backslash, no drive letter, valid UTF-8. A leading `./` and a directory's trailing slash are dropped, since tar writes them.
+ * Checks the name of an archive's entry and splits it. A name must have only one meaning: relative, forward
+ * slashes, no empty, `.` or `..` component, no control characters, no backslash, no drive letter, valid UTF-8. A
+ * leading `./` and a directory's trailing slash are dropped, because tar writes them.
  * @throws CodeError `unsafe-archive`, or `too-large` for depth and length.
  */
 export function parseEntryPath(
@@ -28,10 +28,10 @@ export function parseEntryPath(
 }
 
 /**
- * Checks the target of a symbolic link that lies in directory `parent`.
- * `..` may only lead, and no further than the root. Links are made last and never in place of a directory, so a link's own
- * directory is a real one; after the leading `..` the path only descends, through directories or through links of which the
- * same holds. By induction no chain of links leaves the tree.
+ * Checks the target of a symbolic link in directory `parent`. `..` may only come first, and not lead above the
+ * root. Links are made last and never replace a directory, so a link's own directory is a real one. After the
+ * leading `..` the path only descends, through directories or through links that were checked in the same way.
+ * So no chain of links leaves the tree.
  * @throws CodeError `unsafe-archive`, or `too-large` for depth and length.
  */
 export function checkLinkTarget(
@@ -43,10 +43,10 @@ export function checkLinkTarget(
   const leading = climbs === -1 ? components.length : climbs;
   if (leading > args.parent.length) throw unsafe(`The link target ${quote(target)} leads out of the tree.`);
   const odd = components.slice(leading).find((component) => component === "" || component === "..");
-  if (odd !== undefined) throw unsafe(`The link target ${quote(target)} turns back on its way.`);
+  if (odd !== undefined) throw unsafe(`The link target ${quote(target)} has ".." after a folder.`);
 }
 
-/** A text from an archive, made harmless for a message: cut, quoted, and with every invisible character escaped. */
+/** A text from an archive, safe for a message: cut, quoted, and with invisible characters escaped. */
 export function quote(text: string): string {
   const cut = text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;
   return JSON.stringify(cut).replace(/\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
@@ -57,9 +57,9 @@ function splitPath(path: string, limits: Pick<CodeLimits, "pathDepth" | "pathByt
     throw new CodeError("too-large", `A path in the archive is longer than ${limits.pathBytes} bytes.`);
   }
   if (path === "") throw unsafe("An entry of the archive has no name.");
-  // U+FFFD is what bytes that are no UTF-8 were decoded to: two such names could be one and the same afterwards.
+  // Invalid UTF-8 was decoded to U+FFFD, which could make two names equal.
   if (/[\p{Cc}\p{Cs}\\\uFFFD]/u.test(path))
-    throw unsafe(`The path ${quote(path)} holds a character that is not allowed.`);
+    throw unsafe(`The path ${quote(path)} has a character that is not allowed.`);
   if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) throw unsafe(`The path ${quote(path)} is absolute.`);
   const components = path.replace(/^\.\//, "").replace(/\/$/, "").split("/");
   if (components.length === 1 && (components[0] === "" || components[0] === ".")) return [];

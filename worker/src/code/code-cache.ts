@@ -18,33 +18,34 @@ import { sealsDir } from "./tree-seal.ts";
  * OWNER is the identity of a process, so that what a killed process left behind is known for what it is.
  */
 
-// Others may pass through to a tree whose digest they know, as a flow under another user must, but not look around.
+// Other users may open a tree whose digest they know, as a flow under another user must, but not list the
+// folder.
 const CACHE_DIR_MODE = 0o711;
 const OWNER_ONLY_DIR = 0o700;
 
-/** A tree being fetched, and who waits for it. */
+/** A tree that is being fetched, and how many callers wait for it. */
 export interface Fetching {
   readonly done: Promise<void>;
   readonly abort: AbortController;
   waiting: number;
 }
 
-/** An open cache of code. Its maps belong to the verbs of this folder. */
+/** An open cache of code. Only the functions of this folder use its maps. */
 export interface CodeCache {
   readonly dir: string;
   readonly limits: CodeLimits;
   readonly git: GitOptions;
   readonly clock: Clock;
   readonly self: ProcessIdentity;
-  /** By key: trees that this process fetches just now. */
+  /** By key: the trees that this process is fetching. */
   readonly fetching: Map<string, Fetching>;
-  /** By key: how many users this process has for a tree. */
+  /** By key: how many users a tree has in this process. */
   readonly users: Map<string, number>;
 }
 
 /** Options of `openCodeCache`. */
 export interface CodeCacheOptions {
-  /** Directory of the cache; made if missing. Several processes may share it. */
+  /** Directory of the cache. It is made if missing. Several processes may share it. */
   readonly dir: string;
   readonly limits?: Partial<CodeLimits>;
   readonly git?: GitOptions;
@@ -53,7 +54,7 @@ export interface CodeCacheOptions {
 }
 
 /**
- * Opens a cache of code and removes what dead processes left unfinished in it.
+ * Opens a cache of code and removes what dead processes left unfinished.
  * @throws CodeError `cache-unwritable`.
  */
 export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCache> {
@@ -83,7 +84,7 @@ export function treePath(cache: CodeCache, key: string): string {
   return join(cache.dir, key);
 }
 
-/** A fresh directory for making a tree in; the caller removes it. */
+/** A new directory in which to make a tree. The caller removes it. */
 export async function makeWorkspace(cache: CodeCache): Promise<string> {
   const dir = join(makingDir(cache.dir), [randomUUID(), ownerText(cache.self)].join("~"));
   await mkdir(dir, { mode: OWNER_ONLY_DIR });
@@ -91,8 +92,8 @@ export async function makeWorkspace(cache: CodeCache): Promise<string> {
 }
 
 /**
- * Notes that this process uses a tree, whether or not it exists yet. Taking effect inside the process at once, on disk when the
- * promise resolves. The answer gives it back; calling it again does nothing.
+ * Notes that this process uses a tree, whether or not it exists yet: at once in the process, on disk when the
+ * promise resolves. The returned function ends the use. Repeated calls do nothing.
  */
 export async function holdTree(cache: CodeCache, key: string): Promise<() => Promise<void>> {
   cache.users.set(key, (cache.users.get(key) ?? 0) + 1);
@@ -129,7 +130,7 @@ export async function heldKeys(cacheDir: string): Promise<Set<string>> {
   return held;
 }
 
-/** Sets a tree's last use to now. Best effort: another user's tree may be used but not touched. */
+/** Sets a tree's last use to now. Best effort: the tree of another user cannot be touched. */
 export async function touchTree(cache: CodeCache, key: string): Promise<void> {
   const nowSeconds = cache.clock.nowMs() / 1000;
   await utimes(treePath(cache, key), nowSeconds, nowSeconds).catch(() => {});

@@ -1,7 +1,7 @@
 /**
- * Everything that fetching code can end with. `refused`: what was asked for, or what came, must not be run, and asking again
- * changes nothing. `unavailable`: it could not be had now; `retryable` says whether the same request may succeed
- * later without anybody changing anything.
+ * All failures of fetching code. `refused`: the code must not run, and another try changes nothing.
+ * `unavailable`: the code could not be fetched now, and `retryable` says whether the same request may succeed
+ * later without any change.
  */
 export const CODE_ERRORS = {
   "bad-ref": {
@@ -22,7 +22,7 @@ export const CODE_ERRORS = {
   "digest-mismatch": {
     kind: "refused",
     retryable: false,
-    nextStep: "Do not run this code: find out who changed the registry's content, then deploy again.",
+    nextStep: "Do not run this code. Find out who changed the registry's content, then deploy again.",
   },
   "unsafe-archive": {
     kind: "refused",
@@ -43,7 +43,7 @@ export const CODE_ERRORS = {
     kind: "unavailable",
     retryable: true,
     nextStep:
-      "Check that the code was pushed to this registry, and that the worker's credentials may see it.",
+      "Check that the code was pushed to this registry, and that the worker's credentials may read it.",
   },
   unauthorized: {
     kind: "unavailable",
@@ -73,14 +73,14 @@ export const CODE_ERRORS = {
 /** A key of `CODE_ERRORS`. */
 export type CodeErrorCode = keyof typeof CODE_ERRORS;
 
-/** An expected failure to fetch code. The message ends with the next step and never holds a credential. */
+/** An expected failure to fetch code. The message ends with the next step and never has a credential. */
 export class CodeError extends Error {
   readonly code: CodeErrorCode;
   readonly kind: "refused" | "unavailable";
   readonly retryable: boolean;
   /**
-   * For the worker's own log alone, since the message may leave: what git printed, cut and with credentials blanked (the remote
-   * side wrote part of it), or which place of the worker's network is meant.
+   * Only for the worker's own log, because the message may leave: the output of git, cut and without
+   * credentials, or an address in the worker's network.
    */
   readonly output: string | undefined;
 
@@ -94,7 +94,7 @@ export class CodeError extends Error {
   }
 }
 
-/** The system's code of an error (`ENOENT`…), or undefined when it is not one of the system's. */
+/** The system's code of an error (`ENOENT`…); undefined for any other error. */
 export function systemCode(error: unknown): string | undefined {
   const isSystem = error instanceof Error && "syscall" in error && "code" in error;
   return isSystem && typeof error.code === "string" ? error.code : undefined;

@@ -1,11 +1,11 @@
 import { CodeError } from "./code-error.ts";
 
-/** A code registry, as the worker's own configuration names it. */
+/** A code registry of the worker's own configuration. */
 export type CodeSource =
   | { readonly kind: "oci-layout"; readonly path: string }
   | {
       readonly kind: "git";
-      /** `https://`, `http://` or `file://`, without credentials in it. */
+      /** `https://`, `http://` or `file://`, without credentials. */
       readonly url: string;
       readonly username?: string;
       readonly password?: string;
@@ -13,7 +13,7 @@ export type CodeSource =
       readonly extraHeaders?: Readonly<Record<string, string>>;
     };
 
-/** Which code: a digest out of a verified spec, and a registry out of the worker's configuration. */
+/** Which code: a digest from a verified spec, and a registry of the worker's configuration. */
 export interface CodeRequest {
   readonly source: CodeSource;
   /** `sha256:` and 64 hex digits of an OCI manifest, or the 40 or 64 hex digits of a git commit. Lower case. */
@@ -24,8 +24,8 @@ const OCI_DIGEST = /^sha256:([0-9a-f]{64})$/;
 const GIT_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /**
- * The digest's hex digits, checked against what the kind of source takes.
- * @throws CodeError `bad-ref`. The text itself is not repeated: it came from outside.
+ * The digest's hex digits, checked for the kind of source.
+ * @throws CodeError `bad-ref`. It does not repeat the text, which came from outside.
  */
 export function parseDigest(request: CodeRequest): string {
   if (request.source.kind === "oci-layout") {

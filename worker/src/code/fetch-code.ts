@@ -4,7 +4,7 @@ import { type CodeCache, type Fetching, holdTree, makeWorkspace, touchTree, tree
 import { CodeError, systemCode } from "./code-error.ts";
 import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
 import { fetchFromGit } from "./git-fetch.ts";
-import { type FetchPlace, fetchFromLayout } from "./oci-layout.ts";
+import { type FetchTarget, fetchFromLayout } from "./oci-layout.ts";
 import { removeTree, sealTree } from "./seal-tree.ts";
 import { treeState, writeSeal } from "./tree-seal.ts";
 
@@ -15,17 +15,17 @@ const READ_ONLY_DIRECTORY = 0o555;
 export interface FetchedCode {
   /** The read-only tree. */
   readonly dir: string;
-  /** Whether it was there already, so that nothing remote was touched. */
+  /** Whether it was there already, so that nothing was fetched. */
   readonly cached: boolean;
-  /** Whether a tree was there that somebody had changed after it was fetched: it was set aside, and fetched anew. */
+  /** Whether the tree had been changed after it was fetched. It was set aside, and fetched anew. */
   readonly wasChanged: boolean;
-  /** Lets the cache remove the tree when it needs room. Calling it again does nothing. */
+  /** Ends the use, so that the cache may remove the tree. Repeated calls do nothing. */
   release(): Promise<void>;
 }
 
 /**
- * Brings code into the cache, or finds it there. Requests for one digest at the same time share one fetch; it goes on while anyone waits.
- * Between processes that share the cache two may fetch at once, and the first to finish wins.
+ * Brings code into the cache, or finds it there. Requests for one digest at the same time share one fetch, which
+ * goes on while any caller waits. Two processes that share the cache may both fetch: the first to finish wins.
  * @throws CodeError; the signal's reason when the caller gave up.
  */
 export async function fetchCode(
@@ -43,7 +43,7 @@ export async function fetchCode(
       touchTree(cache, key),
     ]);
     const cached = state === "intact";
-    // One that was not there when it was looked for is nobody's to move, even if it has come meanwhile: others may run from it.
+    // A tree that came only now must stay: other attempts may run from it.
     const wasChanged = state === "changed" && (await setAside(cache, key));
     if (!cached) {
       await joinFetch(cache, { key, request, signal });
@@ -80,7 +80,7 @@ async function joinFetch(cache: CodeCache, args: KeyedRequest & { signal: AbortS
 function startFetch(cache: CodeCache, args: KeyedRequest): Fetching {
   const abort = new AbortController();
   const done = fetchTree(cache, { ...args, signal: abort.signal });
-  // Everyone may have given up by the time it fails.
+  // All callers may have given up before it fails.
   done.catch(() => {});
   const fetching = { done, abort, waiting: 0 };
   cache.fetching.set(args.key, fetching);
@@ -98,13 +98,13 @@ async function fetchTree(cache: CodeCache, args: KeyedRequest & { signal: AbortS
   let workspace: string | undefined;
   try {
     workspace = await makeWorkspace(cache);
-    const place = { treeDir: join(workspace, "tree"), scratchDir: join(workspace, "scratch"), signal };
-    await mkdir(place.treeDir, { mode: OPEN_DIRECTORY_MODE });
-    await mkdir(place.scratchDir, { mode: 0o700 });
-    await fetchFrom(cache, { ...args, place: { ...place, limits: cache.limits } });
+    const target = { treeDir: join(workspace, "tree"), scratchDir: join(workspace, "scratch"), signal };
+    await mkdir(target.treeDir, { mode: OPEN_DIRECTORY_MODE });
+    await mkdir(target.scratchDir, { mode: 0o700 });
+    await fetchFrom(cache, { ...args, target: { ...target, limits: cache.limits } });
     signal.throwIfAborted();
-    await sealTree(place.treeDir);
-    await publishTree(cache, { from: place.treeDir, key: args.key });
+    await sealTree(target.treeDir);
+    await publishTree(cache, { from: target.treeDir, key: args.key });
   } catch (error) {
     if (timeout.aborted && !args.signal.aborted) {
       throw new CodeError("timeout", `Fetching the code took longer than ${cache.limits.timeMs} ms.`, {
@@ -117,19 +117,22 @@ async function fetchTree(cache: CodeCache, args: KeyedRequest & { signal: AbortS
   }
 }
 
-async function fetchFrom(cache: CodeCache, args: { request: CodeRequest; place: FetchPlace }): Promise<void> {
+async function fetchFrom(
+  cache: CodeCache,
+  args: { request: CodeRequest; target: FetchTarget },
+): Promise<void> {
   const { source } = args.request;
   const hex = parseDigest(args.request);
-  if (source.kind === "git") return await fetchFromGit(args.place, { source, commit: hex, git: cache.git });
-  return await fetchFromLayout(args.place, { layoutDir: source.path, hex });
+  if (source.kind === "git") return await fetchFromGit(args.target, { source, commit: hex, git: cache.git });
+  return await fetchFromLayout(args.target, { layoutDir: source.path, hex });
 }
 
-/** Puts a sealed tree under its final name. If another process was first, its tree, made from the same digest, stays. */
+/** Moves a sealed tree to its final name. If another process was first, its tree of the same digest stays. */
 async function publishTree(cache: CodeCache, { from, key }: { from: string; key: string }): Promise<void> {
   const to = treePath(cache, key);
   const seal = await writeSeal({ cacheDir: cache.dir, key, treeDir: from });
   try {
-    // Moving a directory under another parent needs the right to write to it.
+    // A directory can only be moved to another parent with the right to write to it.
     await chmod(from, OPEN_DIRECTORY_MODE);
     await rename(from, to);
   } catch (error) {
@@ -142,13 +145,13 @@ async function publishTree(cache: CodeCache, { from, key }: { from: string; key:
 }
 
 /**
- * Takes a tree that is not as it was sealed out of the way. It is not removed, since a flow may be running from it; that is done
- * when the cache is opened the next time.
+ * Moves a tree that differs from its seal out of the way. It is removed when the cache is opened next, because a
+ * flow may be running from it.
  * @returns Whether there was one.
  */
 async function setAside(cache: CodeCache, key: string): Promise<boolean> {
   const dir = treePath(cache, key);
-  // Another request may be making it anew just now.
+  // Another request may be making it anew.
   if (cache.fetching.has(key) || !(await isDirectory(dir))) return false;
   try {
     await chmod(dir, OPEN_DIRECTORY_MODE);

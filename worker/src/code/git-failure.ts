@@ -2,7 +2,7 @@ import { CodeError, type CodeErrorCode } from "./code-error.ts";
 import type { GitResult } from "./git-process.ts";
 import { type CheckedGitSource, redactOutput } from "./git-source.ts";
 
-/** What git and its servers print, the first match decides. */
+/** What git and its servers print. The first match decides. */
 const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[] = [
   {
     pattern: /file too large|file size limit exceeded/i,
@@ -22,7 +22,7 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
   {
     pattern: /error: 30[1278]\b|HTTP 30[1278]\b/i,
     code: "bad-source",
-    what: "The git server redirects; credentials are never sent on, so the configured url must be the final one.",
+    what: "The git server redirects. Credentials are never sent to another address, so configure the final url.",
   },
   {
     pattern: /transport .* not allowed/i,
@@ -32,7 +32,7 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
   {
     pattern: /mismatched algorithms|different object format/i,
     code: "bad-ref",
-    what: "The commit id is of another hash than the repository's.",
+    what: "The commit id has another hash format than the repository.",
   },
   {
     pattern: /repository .*not found|error: 404\b|does not appear to be a git repository|does not exist/i,
@@ -43,12 +43,12 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
 const COMMIT_REFUSED =
   /not our ref|unadvertised object|no such remote ref|couldn't find remote ref|upload-pack: .*not valid|shallow capabilities/i;
 
-/** Whether the server would not hand out this one commit by its id, so that fetching its branches and tags is worth a try. */
+/** Whether the server refused this one commit by its id. Then its branches and tags are worth a try. */
 export function refusesCommit(result: GitResult): boolean {
   return result.exitCode !== 0 && COMMIT_REFUSED.test(result.stderr);
 }
 
-/** The typed error for a call of git that failed. */
+/** The error for a call of git that failed. */
 export function gitFailure(result: GitResult, source: CheckedGitSource): CodeError {
   const output = redactOutput(result.stderr, source.secrets);
   const symptom = SYMPTOMS.find(({ pattern }) => pattern.test(result.stderr));

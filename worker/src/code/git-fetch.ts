@@ -11,11 +11,11 @@ import {
   ULIMIT_BLOCK_BYTES,
 } from "./git-process.ts";
 import { type CheckedGitSource, checkGitSource, type GitSource } from "./git-source.ts";
-import type { FetchPlace } from "./oci-layout.ts";
+import type { FetchTarget } from "./oci-layout.ts";
 import { readTar } from "./read-archive.ts";
 import { TreeWriter } from "./tree-writer.ts";
 
-/** Set for every call, above whatever a repository says. */
+/** Set for every call, above the configuration of a repository. */
 const CONFIG = [
   "protocol.allow=never",
   "core.hooksPath=/dev/null",
@@ -27,7 +27,7 @@ const CONFIG = [
   "http.lowSpeedTime=60",
   "submodule.recurse=false",
   "fetch.recurseSubmodules=false",
-  // Keep what comes as one pack, so that the limit on file sizes is a limit on what is fetched.
+  // Keeps what is fetched as one pack, so that the limit on file sizes limits the fetch.
   "fetch.unpackLimit=1",
   "core.bigFileThreshold=16m",
   "gc.auto=0",
@@ -51,17 +51,17 @@ const ALL_REFS = ["+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetch
 const SHA1_HEX_LENGTH = 40;
 
 /**
- * Writes the tree of one commit. Nothing is ever checked out: the commit's tree goes through `git archive` into the same
- * checks as any other archive, submodules stay empty directories and LFS files stay pointers.
+ * Writes the tree of one commit. Nothing is ever checked out: the commit's tree goes through `git archive` into
+ * the same checks as any other archive. Submodules stay empty directories and LFS files stay pointers.
  * @throws CodeError.
  */
 export async function fetchFromGit(
-  place: FetchPlace,
+  target: FetchTarget,
   options: { source: GitSource; commit: string; git: GitOptions },
 ): Promise<void> {
   const source = checkGitSource(options.source);
-  const repository = join(place.scratchDir, "repository.git");
-  const run = (args: readonly string[]) => runGit(options.git, gitCall(place, { source, args }));
+  const repository = join(target.scratchDir, "repository.git");
+  const run = (args: readonly string[]) => runGit(options.git, gitCall(target, { source, args }));
   const objectFormat = options.commit.length === SHA1_HEX_LENGTH ? "sha1" : "sha256";
   mustSucceed(
     await run([
@@ -77,16 +77,16 @@ export async function fetchFromGit(
   );
   const inRepository = (args: readonly string[]) => run([`--git-dir=${repository}`, ...args]);
   await fetchCommit(inRepository, { source, commit: options.commit }).catch(async (error: unknown) => {
-    await refuseIfCapped(repository, { maxFileBytes: place.limits.packedBytes, error });
+    await refuseIfCapped(repository, { maxFileBytes: target.limits.packedBytes, error });
     throw error;
   });
   await checkCommit(inRepository, options.commit);
   await mkdir(join(repository, "info"), { recursive: true });
   await writeFile(join(repository, "info", "attributes"), ATTRIBUTES);
-  const tree = new TreeWriter(place.treeDir, place.limits);
+  const tree = new TreeWriter(target.treeDir, target.limits);
   const args = [`--git-dir=${repository}`, "archive", "--format=tar", options.commit];
-  const archived = await streamGit(options.git, gitCall(place, { source, args }), (bytes) =>
-    readTar(tree, { bytes, signal: place.signal }),
+  const archived = await streamGit(options.git, gitCall(target, { source, args }), (bytes) =>
+    readTar(tree, { bytes, signal: target.signal }),
   );
   mustSucceed(archived, source);
   await tree.finish();
@@ -101,11 +101,11 @@ async function fetchCommit(
   const one = await run([...FETCH, "--depth=1", "--", args.source.url, args.commit]);
   if (one.exitCode === 0) return;
   if (!refusesCommit(one)) throw gitFailure(one, args.source);
-  // Older servers hand out only what a branch or a tag points at, so those are fetched whole.
+  // Older servers only serve what a branch or a tag points at, so those are fetched whole.
   mustSucceed(await run([...FETCH, "--", args.source.url, ...ALL_REFS]), args.source);
 }
 
-/** A pack that stopped growing at the limit tells why git failed; killed by SIGXFSZ, git itself says nothing of use. */
+/** A pack that reached the limit explains the failure. Git itself, killed by SIGXFSZ, does not. */
 async function refuseIfCapped(
   repository: string,
   args: { maxFileBytes: number; error: unknown },
@@ -122,7 +122,7 @@ async function refuseIfCapped(
 async function checkCommit(run: RunInRepository, commit: string): Promise<void> {
   const type = await run(["cat-file", "-t", commit]);
   if (type.exitCode !== 0) {
-    throw new CodeError("not-found", `No branch or tag of the git repository leads to commit ${commit}.`);
+    throw new CodeError("not-found", `No branch or tag of the git repository has commit ${commit}.`);
   }
   if (type.stdout.trim() !== "commit") {
     throw new CodeError(
@@ -132,25 +132,28 @@ async function checkCommit(run: RunInRepository, commit: string): Promise<void> 
   }
   const parsed = await run(["rev-parse", "--verify", "--quiet", "--end-of-options", `${commit}^{commit}`]);
   if (parsed.stdout.trim() !== commit) {
-    throw new CodeError("digest-mismatch", `The git repository answered commit ${commit} with another one.`);
+    throw new CodeError("digest-mismatch", `The git repository returned another commit than ${commit}.`);
   }
 }
 
-function gitCall(place: FetchPlace, options: { source: CheckedGitSource; args: readonly string[] }): GitCall {
+function gitCall(
+  target: FetchTarget,
+  options: { source: CheckedGitSource; args: readonly string[] },
+): GitCall {
   const config = [...CONFIG, `protocol.${options.source.protocol}.allow=always`].flatMap((entry) => [
     "-c",
     entry,
   ]);
   return {
     args: [...config, ...options.args],
-    cwd: place.scratchDir,
+    cwd: target.scratchDir,
     env: headerEnv(options.source.headers),
-    maxFileBytes: place.limits.packedBytes,
-    signal: place.signal,
+    maxFileBytes: target.limits.packedBytes,
+    signal: target.signal,
   };
 }
 
-/** Headers travel as configuration in the environment: arguments can be seen by every user of the host, files stay behind. */
+/** Headers travel as configuration in the environment: every user of the host can see arguments, and files would stay. */
 function headerEnv(headers: readonly string[]): Record<string, string> {
   const env: Record<string, string> = { GIT_CONFIG_COUNT: String(headers.length) };
   headers.forEach((header, index) => {

@@ -2,12 +2,12 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { CodeError } from "./code-error.ts";
 
-/** How git is found and what of the worker's surroundings it may see. */
+/** Where git is, and which variables it gets. */
 export interface GitOptions {
   /** The program. @default "git", looked up in PATH */
   readonly path?: string;
   /**
-   * The only variables taken over from outside, such as PATH, HTTPS_PROXY, NO_PROXY or GIT_SSL_CAINFO.
+   * The only variables taken from outside, such as PATH, HTTPS_PROXY, NO_PROXY or GIT_SSL_CAINFO.
    * @default a PATH of the usual system directories
    */
   readonly env?: Readonly<Record<string, string>>;
@@ -17,9 +17,9 @@ export interface GitOptions {
 export interface GitCall {
   readonly args: readonly string[];
   readonly cwd: string;
-  /** Variables on top of the options' and of the fixed ones; credentials travel here. */
+  /** Variables in addition to the options' and the fixed ones. Credentials travel here. */
   readonly env: Readonly<Record<string, string>>;
-  /** No file that git writes may grow beyond this, in bytes. */
+  /** The longest file that git may write, bytes. */
   readonly maxFileBytes: number;
   readonly signal: AbortSignal;
 }
@@ -35,12 +35,12 @@ const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin";
 const MAX_OUTPUT_CHARS = 64 * 1024;
 const NOT_FOUND_EXIT_CODE = 127;
 const NOT_EXECUTABLE_EXIT_CODE = 126;
-// Arguments reach git as they are: the shell only execs them.
+// Git gets the arguments unchanged: the shell only execs them.
 const LIMITED = 'ulimit -c 0; ulimit -f "$1"; shift; exec "$@"';
-/** What the limit on file sizes is rounded up to, in bytes: POSIX counts `ulimit -f` in such blocks. */
+/** The unit of the limit on file sizes, bytes: POSIX counts `ulimit -f` in such blocks. */
 export const ULIMIT_BLOCK_BYTES = 512;
 
-/** Nothing of the user's or the system's configuration, no prompt, no filter that fetches more. */
+/** No configuration of the user or the system, no prompt, no filter that fetches more. */
 const FIXED_ENV = {
   LC_ALL: "C",
   GIT_TERMINAL_PROMPT: "0",
@@ -54,7 +54,8 @@ const FIXED_ENV = {
 
 /**
  * Runs git to its end.
- * @throws CodeError `git-missing`; the signal's reason when aborted, after git and all it started were killed.
+ * @throws CodeError `git-missing`; the signal's reason when aborted, after git and its child processes were
+ * killed.
  */
 export async function runGit(options: GitOptions, call: GitCall): Promise<GitResult> {
   let stdout = "";
@@ -64,7 +65,7 @@ export async function runGit(options: GitOptions, call: GitCall): Promise<GitRes
   return { ...result, stdout };
 }
 
-/** Like `runGit`, with what git prints handed to a reader while it runs; a reader that throws ends git. */
+/** Like `runGit`, with a reader for git's output while it runs. A reader that throws ends git. */
 export async function streamGit(
   options: GitOptions,
   call: GitCall,
@@ -80,7 +81,7 @@ export async function streamGit(
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  // A reader that chokes on an output cut short is a symptom; then git's own exit is the cause, and is what gets reported.
+  // An output that was cut short is only a symptom. Git's own exit is the cause, and is reported.
   const wasCutShort = child.stdout.readableEnded;
   if (choked && !wasCutShort) kill();
   try {
@@ -103,7 +104,7 @@ function startGit(options: GitOptions, call: GitCall): GitChild {
     cwd: call.cwd,
     env: { PATH: DEFAULT_PATH, ...options.env, HOME: call.cwd, ...FIXED_ENV, ...call.env },
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own, since git starts transports and packers that outlive a kill of git alone.
+    // A process group of its own: transports and packers of git outlive a kill of git alone.
     detached: true,
   });
 }
@@ -120,13 +121,13 @@ async function collect(stream: Readable): Promise<string> {
   try {
     for await (const chunk of stream) text = (text + String(chunk)).slice(-MAX_OUTPUT_CHARS);
   } catch {
-    // The stream broke with the process; what was read so far is the answer.
+    // The stream broke with the process. The output so far is returned.
   }
   return text;
 }
 
 function killTree(child: GitChild): void {
-  // Before the exit is known the pid cannot have been given to another process.
+  // Until its exit is known, the pid cannot belong to another process.
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   try {
     process.kill(-child.pid, "SIGKILL");

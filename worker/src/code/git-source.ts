@@ -11,7 +11,7 @@ export interface CheckedGitSource {
   readonly protocol: "https" | "http" | "file";
   /** Whole header lines to send. Secret. */
   readonly headers: readonly string[];
-  /** Texts that may never show up in a message or a log. */
+  /** Texts that must not appear in a message or a log. */
   readonly secrets: readonly string[];
 }
 
@@ -20,7 +20,8 @@ const HEADER_NAME = /^[A-Za-z0-9-]+$/;
 const MAX_KEPT_OUTPUT_CHARS = 2_000;
 
 /**
- * Checks a configured registry: the url is one of three protocols and carries no credentials, and no credential can end a header line.
+ * Checks a configured registry: its url has one of three protocols and no credentials, and no credential can end
+ * a header line.
  * @throws CodeError `bad-source`, which repeats no part of the credentials.
  */
 export function checkGitSource(source: GitSource): CheckedGitSource {
@@ -33,14 +34,14 @@ export function checkGitSource(source: GitSource): CheckedGitSource {
   if (url.username !== "" || url.password !== "") {
     throw new CodeError(
       "bad-source",
-      "A git registry's url holds credentials; they belong in username and password.",
+      "A git registry's url has credentials in it. Put them in username and password.",
     );
   }
   const { headers, secrets } = headerLines(source);
   return { url: source.url, protocol, headers, secrets };
 }
 
-/** Cuts what git printed and blanks every secret in it, so that the worker may log it. */
+/** Cuts git's output and removes every secret from it, for the worker's log. */
 export function redactOutput(output: string, secrets: readonly string[]): string {
   const blanked = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), output);
   return blanked
@@ -58,14 +59,14 @@ function headerLines(source: GitSource): { headers: string[]; secrets: string[] 
       throw new CodeError("bad-source", "An extra header of a git registry is not a valid header.");
     }
     headers.push(`${name}: ${value}`);
-    // `Bearer TOKEN` is as secret in its second half.
+    // The second half of `Bearer TOKEN` is as secret.
     secrets.push(value, ...value.split(" "));
   }
   if (username !== "" || password !== "") {
     if (/[\p{Cc}:]/u.test(username) || /\p{Cc}/u.test(password)) {
       throw new CodeError(
         "bad-source",
-        "A git registry's username or password holds a character it cannot hold.",
+        "A git registry's username or password has a character that is not allowed.",
       );
     }
     const basic = Buffer.from(`${username}:${password}`).toString("base64");

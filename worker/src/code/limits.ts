@@ -1,4 +1,4 @@
-/** What fetched code may cost. All are caps: reaching one refuses the code. */
+/** The limits of fetched code. Code that reaches one is refused. */
 export interface CodeLimits {
   /** Bytes of all files of one tree. @default 1 GiB */
   readonly totalBytes: number;
@@ -10,7 +10,7 @@ export interface CodeLimits {
   readonly pathDepth: number;
   /** Bytes of a path in UTF-8; one component may take 255. @default 1,024 */
   readonly pathBytes: number;
-  /** Unpacked bytes per packed byte, counted once the first 16 MiB are out. @default 100 */
+  /** Unpacked bytes for each packed byte, counted after the first 16 MiB. @default 100 */
   readonly compressionRatio: number;
   /** Bytes fetched for one tree: an OCI layer, all layers together, or git's pack. @default 512 MiB */
   readonly packedBytes: number;
@@ -18,16 +18,16 @@ export interface CodeLimits {
   readonly manifestBytes: number;
   /** Layers of an OCI manifest. @default 16 */
   readonly layers: number;
-  /** Time for fetching and unpacking one tree, in milliseconds. @default 5 minutes */
+  /** Time to fetch and unpack one tree, milliseconds. @default 5 minutes */
   readonly timeMs: number;
 }
 
 const MIB = 1024 * 1024;
 
-/** Unpacked bytes below which no compression ratio is suspicious: 16 MiB. */
+/** Unpacked bytes below which the compression ratio does not count: 16 MiB. */
 export const RATIO_FLOOR_BYTES = 16 * MIB;
 
-/** The limits of a worker that was given none. */
+/** The limits of a worker without limits of its own. */
 export const DEFAULT_CODE_LIMITS: CodeLimits = {
   totalBytes: 1024 * MIB,
   fileBytes: 256 * MIB,

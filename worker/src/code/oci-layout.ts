@@ -21,32 +21,32 @@ const LAYER_TYPES = [
 const CHUNK_BYTES = 256 * 1024;
 const OWNER_ONLY = 0o600;
 
-/** What fetching writes to and how long it may. */
-export interface FetchPlace {
+/** Where fetching writes, and how long it may take. */
+export interface FetchTarget {
   /** An empty directory for the tree. */
   readonly treeDir: string;
-  /** An empty directory for whatever else is needed; removed by the caller. */
+  /** An empty directory for temporary files. The caller removes it. */
   readonly scratchDir: string;
   readonly limits: CodeLimits;
   readonly signal: AbortSignal;
 }
 
 /**
- * Writes the tree of the OCI manifest with this digest. Each blob is checked for size and digest before anything in it is
- * believed: the manifest before it is parsed, a layer, from a copy of our own, before it is unpacked.
+ * Writes the tree of the OCI manifest with this digest. Size and digest of each blob are checked before it is
+ * used: the manifest before it is parsed, a layer, from a copy, before it is unpacked.
  * @throws CodeError.
  */
 export async function fetchFromLayout(
-  place: FetchPlace,
+  target: FetchTarget,
   args: { layoutDir: string; hex: string },
 ): Promise<void> {
-  const manifest = await readManifest(args, place.limits);
+  const manifest = await readManifest(args, target.limits);
   const packedBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
-  if (packedBytes > place.limits.packedBytes) {
-    throw new CodeError("too-large", `The code's layers are larger than ${place.limits.packedBytes} bytes.`);
+  if (packedBytes > target.limits.packedBytes) {
+    throw new CodeError("too-large", `The code's layers are larger than ${target.limits.packedBytes} bytes.`);
   }
-  const tree = new TreeWriter(place.treeDir, place.limits);
-  for (const layer of manifest.layers) await addLayer(tree, { layer, place, layoutDir: args.layoutDir });
+  const tree = new TreeWriter(target.treeDir, target.limits);
+  for (const layer of manifest.layers) await addLayer(tree, { layer, target, layoutDir: args.layoutDir });
   await tree.finish();
 }
 
@@ -86,7 +86,7 @@ function parseManifest(bytes: Buffer, limits: CodeLimits): Manifest {
   try {
     value = JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
-    throw new CodeError("bad-manifest", "The code's manifest is no JSON.", { cause });
+    throw new CodeError("bad-manifest", "The code's manifest is not JSON.", { cause });
   }
   const parsed = manifestSchema(limits).safeParse(value);
   if (parsed.success) return parsed.data;
@@ -98,22 +98,22 @@ function parseManifest(bytes: Buffer, limits: CodeLimits): Manifest {
 
 async function addLayer(
   tree: TreeWriter,
-  args: { layer: Manifest["layers"][number]; place: FetchPlace; layoutDir: string },
+  args: { layer: Manifest["layers"][number]; target: FetchTarget; layoutDir: string },
 ): Promise<void> {
-  const { layer, place } = args;
+  const { layer, target } = args;
   const hex = layer.digest.slice("sha256:".length);
-  const copyPath = join(place.scratchDir, hex);
+  const copyPath = join(target.scratchDir, hex);
   const blob = await openBlob({ layoutDir: args.layoutDir, hex });
   try {
-    await copyChecked(blob, { copyPath, hex, sizeBytes: layer.size, signal: place.signal });
+    await copyChecked(blob, { copyPath, hex, sizeBytes: layer.size, signal: target.signal });
   } finally {
     await blob.close();
   }
   const copy = await open(copyPath, "r");
   try {
     const packed = copy.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
-    const bytes = gunzip(packed, { packedBytes: layer.size, limits: place.limits });
-    await readTar(tree, { bytes, signal: place.signal });
+    const bytes = gunzip(packed, { packedBytes: layer.size, limits: target.limits });
+    await readTar(tree, { bytes, signal: target.signal });
   } finally {
     await copy.close();
   }
@@ -129,7 +129,7 @@ async function copyChecked(
   const hash = createHash("sha256");
   const copy = await open(args.copyPath, "wx", OWNER_ONLY);
   try {
-    // One byte more than announced would do to see that the blob is still growing.
+    // One byte more than announced shows that the blob is still growing.
     for (let at = 0; at <= args.sizeBytes; ) {
       args.signal.throwIfAborted();
       const { buffer, bytesRead } = await blob.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, at);
@@ -148,14 +148,14 @@ async function copyChecked(
 async function openBlob(args: { layoutDir: string; hex: string }): Promise<FileHandle> {
   const path = join(args.layoutDir, "blobs", "sha256", args.hex);
   try {
-    // Without O_NONBLOCK a fifo put in the place of a blob would hold the open for ever.
+    // Without O_NONBLOCK, a fifo in place of a blob would block the open for ever.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await handle.stat()).isFile()) return handle;
     await handle.close();
   } catch (error) {
     throw await asLayoutError(error, args);
   }
-  throw new CodeError("bad-manifest", `The blob sha256:${args.hex} is no regular file.`);
+  throw new CodeError("bad-manifest", `The blob sha256:${args.hex} is not a regular file.`);
 }
 
 async function asLayoutError(error: unknown, args: { layoutDir: string; hex: string }): Promise<unknown> {
@@ -188,5 +188,5 @@ async function isThere(dir: string): Promise<boolean> {
 }
 
 function mismatch(hex: string): CodeError {
-  return new CodeError("digest-mismatch", `The content of blob sha256:${hex} is not what its digest says.`);
+  return new CodeError("digest-mismatch", `The content of blob sha256:${hex} does not match its digest.`);
 }

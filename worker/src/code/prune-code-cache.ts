@@ -8,9 +8,9 @@ import { removeSeals } from "./tree-seal.ts";
 
 /** How much code is kept. */
 export interface PrunePolicy {
-  /** Least recently used trees go until the rest fits, in bytes. @default 5 GiB */
+  /** The least recently used trees are removed until the rest fits, bytes. @default 5 GiB */
   readonly maxBytes?: number;
-  /** Trees not used for this long go, in milliseconds. @default 30 days */
+  /** Trees not used for this long are removed, milliseconds. @default 30 days */
   readonly maxIdleMs?: number;
 }
 
@@ -21,9 +21,9 @@ const DEFAULT_MAX_BYTES = 5 * 1024 ** 3;
 const DEFAULT_MAX_IDLE_MS = 30 * DAY_MS;
 
 /**
- * Removes trees that are past the policy and answers their keys.
- * Kept are those that a living process holds, and those in `inUse`: directories that processes adopted after a restart run
- * from, whose holds died with the worker before. Kept trees count against the size.
+ * Removes trees beyond the policy and returns their keys. It keeps the trees that a living process uses, and
+ * those in `inUse`: adopted processes run from them, and the worker that noted the use is gone. Kept trees count
+ * against the size.
  */
 export async function pruneCodeCache(
   cache: CodeCache,
@@ -49,23 +49,23 @@ export async function pruneCodeCache(
 }
 
 /**
- * Removes one tree unless someone has begun to use it. The rename follows the check within one turn of the event loop, so in this
- * process nothing comes between. Another process notes its hold before it looks for the tree: it then either misses
- * the tree and fetches, or shows up in the second look and gets the tree back.
+ * Removes one tree unless it has come into use. The rename follows the check within one turn of the event loop,
+ * so nothing in this process comes between. Another process notes its use before it looks for the tree: then it
+ * either misses the tree and fetches, or the second look finds the use and puts the tree back.
  */
 async function removeUnused(cache: CodeCache, key: string): Promise<boolean> {
   const workspace = await makeWorkspace(cache);
   const taken = join(workspace, "tree");
   try {
     if (cache.users.has(key)) return false;
-    // Moving a directory under another parent needs the right to write to it.
+    // A directory can only be moved to another parent with the right to write to it.
     chmodSync(treePath(cache, key), WRITABLE_DIRECTORY);
     renameSync(treePath(cache, key), taken);
     if (!(await heldKeys(cache.dir)).has(key)) return true;
     await giveBack(taken, treePath(cache, key));
     return false;
   } catch (error) {
-    // Gone already, or another user's: not ours to remove. Anything else is a fault of the disk, and ours to tell.
+    // Gone already, or another user's. Anything else is a failure of the disk.
     const code = systemCode(error);
     if (code === "ENOENT" || code === "EPERM" || code === "EACCES") return false;
     throw error;
@@ -79,7 +79,7 @@ async function giveBack(from: string, to: string): Promise<void> {
     await rename(from, to);
     await chmod(to, READ_ONLY_DIRECTORY);
   } catch {
-    // The other process has fetched the tree anew meanwhile, so this copy is not needed.
+    // The other process has fetched the tree anew, so this copy is not needed.
   }
 }
 
@@ -104,7 +104,7 @@ async function measureTree(cache: CodeCache, key: string): Promise<MeasuredTree 
   try {
     return { key, sizeBytes: await measure(dir), usedAtMs: (await lstat(dir)).mtimeMs };
   } catch (error) {
-    // Another process was faster in removing it.
+    // Another process has removed it first.
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }

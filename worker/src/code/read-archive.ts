@@ -6,7 +6,8 @@ import type { TreeWriter } from "./tree-writer.ts";
 
 /**
  * Adds all entries of a tar stream to a tree.
- * @throws CodeError `unsafe-archive` for what is no whole tar, and whatever the tree refuses; the signal's reason when aborted.
+ * @throws CodeError `unsafe-archive` for an invalid tar, and for what the tree refuses; the signal's reason when
+ * aborted.
  */
 export async function readTar(
   tree: TreeWriter,
@@ -14,7 +15,7 @@ export async function readTar(
 ): Promise<void> {
   const parser = extract();
   const feeding = feed(parser, args);
-  // Its failure also ends the loop below, which is where it is reported from.
+  // Its failure also ends the loop below, which reports it.
   feeding.catch(() => {});
   try {
     for await (const entry of parser) await tree.add(entry.header, bytesOf(entry));
@@ -61,8 +62,8 @@ async function drained(parser: Extract): Promise<void> {
 }
 
 /**
- * Unpacks gzip, refusing what grows beyond the ratio or the total.
- * @throws CodeError `too-large`; zlib's error when it is no whole gzip.
+ * Unpacks gzip, and refuses what grows beyond the ratio or the total.
+ * @throws CodeError `too-large`; zlib's error for invalid gzip.
  */
 export async function* gunzip(
   packed: NodeJS.ReadableStream,
@@ -71,7 +72,7 @@ export async function* gunzip(
   const unpacker = createGunzip();
   packed.on("error", (error) => unpacker.destroy(error));
   let bytes = 0;
-  // Headers and padding come on top of the files, at most 1.5 KiB for each entry but for long names.
+  // Headers and padding come on top of the files: at most 1.5 KiB for each entry without a long name.
   const mostBytes = args.limits.totalBytes + args.limits.entries * (2_048 + 2 * args.limits.pathBytes);
   for await (const chunk of packed.pipe(unpacker)) {
     bytes += chunk.length;
@@ -87,8 +88,8 @@ export async function* gunzip(
   }
 }
 
-// Whatever the parser and zlib complain of is the archive's fault; what the file system complains of is not.
+// Errors of the parser and of zlib belong to the archive. Those of the file system do not.
 function asArchiveError(error: unknown): unknown {
   if (error instanceof CodeError || systemCode(error)) return error;
-  return new CodeError("unsafe-archive", "The archive is damaged or no gzipped tar.", { cause: error });
+  return new CodeError("unsafe-archive", "The archive is damaged, or is no gzipped tar.", { cause: error });
 }

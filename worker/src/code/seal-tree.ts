@@ -6,9 +6,8 @@ const READ_ONLY_DIRECTORY = 0o555;
 const WRITABLE_DIRECTORY = 0o755;
 
 /**
- * Puts a written tree on the disk for good and takes away the permission to change it.
- * Without the sync a power cut could leave a tree under its final name with empty files in it, and no digest of a tree is
- * ever computed again.
+ * Syncs a written tree to the disk and removes the permission to change it. Without the sync, a power cut could
+ * leave empty files under the final name, and the digest is never checked again.
  */
 export async function sealTree(dir: string): Promise<void> {
   for (const entry of await readdir(dir, { withFileTypes: true })) {
@@ -20,7 +19,7 @@ export async function sealTree(dir: string): Promise<void> {
   await chmod(dir, READ_ONLY_DIRECTORY);
 }
 
-/** Removes a tree, sealed or not; nothing happens if it is gone already. Never follows a link. */
+/** Removes a tree, sealed or not. Does nothing if it is gone already. Never follows a link. */
 export async function removeTree(dir: string): Promise<void> {
   await unseal(dir);
   await rm(dir, { recursive: true, force: true });
@@ -33,7 +32,7 @@ async function unseal(dir: string): Promise<void> {
     await chmod(dir, WRITABLE_DIRECTORY);
     entries = await readdir(dir, { withFileTypes: true });
   } catch {
-    // Gone, or somebody else's: the removal that follows decides.
+    // Gone, or another user's: the removal that follows decides.
     return;
   }
   for (const entry of entries) if (entry.isDirectory()) await unseal(join(dir, entry.name));

@@ -9,7 +9,7 @@ import { systemCode } from "./code-error.ts";
  * system says of each entry. The change time among it is the kernel's, and no process can set it back.
  */
 
-/** Entries looked at at the same time. */
+/** How many entries are read at once. */
 const AT_ONCE = 64;
 
 /** Where seals are kept, beside the trees. */
@@ -18,9 +18,10 @@ export function sealsDir(cacheDir: string): string {
 }
 
 /**
- * Notes how a finished tree is, before it gets its final name: a rename changes nothing of it but its root, which is left out.
- * @returns Where the note lies. It is kept under the root's inode, so that of two processes that fetch the same tree each
- * has its own.
+ * Writes down the state of a finished tree, before it gets its final name. A rename changes only its root, which
+ * is left out.
+ * @returns Where the seal lies: under the root's inode, so that two processes that fetch the same tree have two
+ * seals.
  */
 export async function writeSeal(args: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
   const path = await sealPath(args);
@@ -28,10 +29,10 @@ export async function writeSeal(args: { cacheDir: string; key: string; treeDir: 
   return path;
 }
 
-/** A tree is as it was when it was sealed; or it is not, or has lost its seal; or there was none when it was looked for. */
+/** `intact`: the tree equals its seal. `changed`: it differs, or has no seal. `missing`: there was no tree. */
 export type TreeState = "intact" | "changed" | "missing";
 
-/** How a tree is now. */
+/** The present state of a tree. */
 export async function treeState(args: {
   cacheDir: string;
   key: string;
@@ -42,7 +43,7 @@ export async function treeState(args: {
     return noted === found ? "intact" : "changed";
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
-    // Else it has no seal, or something in it vanished just now.
+    // Otherwise it has no seal, or something in it has just vanished.
     return isMissing(error, args.treeDir) ? "missing" : "changed";
   }
 }
@@ -68,7 +69,7 @@ async function sealPath(args: { cacheDir: string; key: string; treeDir: string }
   return join(sealsDir(args.cacheDir), `${args.key}~${ino}`);
 }
 
-/** A digest of what the system says of every entry below a directory. */
+/** A digest of the system's data on every entry below a directory. */
 async function printOf(dir: string): Promise<string> {
   const entries = await readdir(dir, { recursive: true });
   entries.sort();

@@ -7,15 +7,15 @@ import type { CodeLimits } from "./limits.ts";
 
 const FILE_MODE = 0o444;
 const EXECUTABLE_MODE = 0o555;
-// While the tree is being written; sealing takes the write permission away.
+// While the tree is being written. Sealing removes the write permission.
 const OPEN_DIRECTORY_MODE = 0o755;
 const ANY_EXECUTE_BIT = 0o111;
 const CREATE_ONLY = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
-/** One entry as a tar's header announces it; nothing in it has been checked. */
+/** One entry as the header of a tar announces it, unchecked. */
 export interface ArchiveEntry {
   readonly name: string;
-  /** tar-stream's word for the type; null when it knows none. */
+  /** The type as tar-stream names it; null when it has no name for it. */
   readonly type: string | null;
   readonly size: number;
   readonly mode: number;
@@ -23,8 +23,8 @@ export interface ArchiveEntry {
 }
 
 /**
- * Builds a tree in a fresh, empty directory out of the entries of one or more archives.
- * Links are only noted while entries come in and made by `finish`, so nothing can ever be written through one.
+ * Builds a tree in a new, empty directory from the entries of archives. Links are only noted while entries come
+ * in, and made by `finish`, so nothing is ever written through a link.
  */
 export class TreeWriter {
   readonly #root: string;
@@ -46,7 +46,7 @@ export class TreeWriter {
   async add(header: ArchiveEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
     const path = parseEntryPath(header.name, this.#limits);
     if (path.some((component) => component.startsWith(".wh."))) {
-      throw unsafe(`The entry ${quote(header.name)} deletes what another layer brought.`);
+      throw unsafe(`The entry ${quote(header.name)} deletes a file of another layer.`);
     }
     switch (header.type) {
       case "directory":
@@ -60,7 +60,7 @@ export class TreeWriter {
     }
   }
 
-  /** Makes the links. To be called once, after the last entry. */
+  /** Makes the links. Called once, after the last entry. */
   async finish(): Promise<void> {
     for (const { path, target } of this.#links) {
       await this.#refuseExisting(path, () => symlink(target, join(this.#root, path)));
@@ -96,7 +96,7 @@ export class TreeWriter {
     );
     try {
       await writeAll(handle, args.content, size);
-      // The archive's mode says one thing worth keeping: whether the file can be executed. Set-uid and the rest go.
+      // Of the archive's mode only the right to execute is kept. Set-uid and the rest are dropped.
       await handle.chmod(mode & ANY_EXECUTE_BIT ? EXECUTABLE_MODE : FILE_MODE);
     } finally {
       await handle.close();
@@ -133,7 +133,7 @@ export class TreeWriter {
       const kind = this.#kinds.get(joined);
       if (kind === "directory") continue;
       if (kind) throw unsafe(`The entry ${quote(joined)} is a ${kind} and a directory at once.`);
-      // Directories that no entry announces cost inodes too, so they count.
+      // Directories without an entry of their own need inodes too, so they count.
       this.#countEntry();
       await this.#refuseExisting(joined, () =>
         mkdir(join(this.#root, joined), { mode: OPEN_DIRECTORY_MODE }),
@@ -142,7 +142,7 @@ export class TreeWriter {
     }
   }
 
-  /** On a file system that ignores case or normalises names, two different names can be one: that is refused as well. */
+  /** A file system that ignores case or normalizes names can make two names one. That is refused as well. */
   async #refuseExisting<T>(path: string, make: () => Promise<T>): Promise<T> {
     try {
       return await make();

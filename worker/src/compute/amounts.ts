@@ -12,25 +12,25 @@ import {
 import type { Declared, Gpu } from "./declared.ts";
 import type { Detected } from "./detect.ts";
 
-/** All that a worker has for runs that need some. */
+/** The amounts and devices of a worker. */
 export interface Stock {
   readonly amounts: Amounts;
   readonly gpus: readonly Gpu[];
 }
 
-/** What an attempt has of it. */
+/** The amounts and devices of an attempt. */
 export interface Taken {
   readonly needs: Amounts;
-  /** Ids of devices, which no other attempt has meanwhile. */
+  /** Ids of devices. No other attempt has them meanwhile. */
   readonly gpus: readonly string[];
 }
 
-/** The attempt needs more than is free here now. */
+/** The attempt needs more than is free now. */
 export class DoesNotFit extends Error {
   override readonly name = "DoesNotFit";
 }
 
-/** What a worker has: what is declared, and what was detected where nothing is. */
+/** What a worker has: what is declared, otherwise what was detected. */
 export function stockOf(declared: Declared, detected: Detected): Stock {
   const { cpu, memory, gpus: named, own } = declared;
   const gpus = named ?? detected.gpus;
@@ -56,13 +56,13 @@ function countOf(gpus: readonly Gpu[]): Amounts {
   };
 }
 
-/** The devices that nobody has. */
+/** The devices that no attempt has. */
 function freeGpus({ gpus }: Stock, taken: readonly Taken[]): Gpu[] {
   const used = new Set(taken.flatMap((one) => one.gpus));
   return gpus.filter(({ id }) => !used.has(id));
 }
 
-/** What is free: amounts by what attempts need, devices by those that they really have. */
+/** What is free: amounts by the needs of attempts, devices by those that they have. */
 export function freeOf(stock: Stock, taken: readonly Taken[]): Amounts {
   const left = taken.reduce<Amounts>((free, { needs }) => without(free, needs), stock.amounts);
   const devices = countOf(freeGpus(stock, taken));
@@ -74,14 +74,15 @@ export function freeOf(stock: Stock, taken: readonly Taken[]): Amounts {
   );
 }
 
-/** Sums of thousandths, without what binary fractions add. */
+/** Sums thousandths, which avoids errors of binary fractions. */
 function round(amount: number): number {
   return Math.round(amount * 1000) / 1000;
 }
 
 /**
- * Takes what a run needs, devices by their ids: those of the kind asked for, and where none is, of the kind that most are free of.
- * @param taken What others have.
+ * Takes what a run needs, devices by their ids: of the kind it asks for, or else of the kind with the most free
+ * devices.
+ * @param taken What other attempts have.
  * @throws DoesNotFit
  */
 export function take(stock: Stock, taken: readonly Taken[], compute: ComputeNeeds): Taken {

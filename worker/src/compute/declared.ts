@@ -1,7 +1,7 @@
 import { AMOUNTS_MAX, Amount, AmountName, GpuKind, parseBytes } from "@towpath/contract";
 import { z } from "zod";
 
-/** GPUs of one worker at most. */
+/** The most GPUs of one worker. */
 const GPUS_MAX = 64;
 
 const size = z.string().transform((text, context) => {
@@ -11,14 +11,14 @@ const size = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** One GPU: what `CUDA_VISIBLE_DEVICES` calls it, and its kind. */
+/** One GPU: its id for `CUDA_VISIBLE_DEVICES`, and its kind. */
 export const GpuShape = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9/_.-]{0,63}$/, "an index, or an id such as GPU-…"),
   kind: GpuKind.optional(),
 });
 export type Gpu = z.output<typeof GpuShape>;
 
-/** What a settings file says of them. */
+/** The devices in a settings file. */
 interface DeclaredInput {
   readonly cpu?: number | undefined;
   /** A size such as `30 GiB`. */
@@ -32,11 +32,11 @@ export interface Declared {
   readonly cpu?: number | undefined;
   readonly memory?: number | undefined;
   readonly gpus?: readonly Gpu[] | undefined;
-  /** Amounts of its own names. */
+  /** Amounts with names of their own. */
   readonly own: Readonly<Record<string, number>>;
 }
 
-/** What a worker declares for runs that need some: its own amounts stand beside these three. */
+/** What a worker declares: cpu, memory and gpu, and amounts with names of their own. */
 export const ComputeShape: z.ZodType<Declared, DeclaredInput> = z
   .object({
     cpu: Amount.optional(),
@@ -59,15 +59,15 @@ export const ComputeShape: z.ZodType<Declared, DeclaredInput> = z
   })
   .transform(({ cpu, memory, gpus, ...own }): Declared => ({ cpu, memory, gpus, own }));
 
-/** The variables that stand over the settings of the same name. */
+/** Variables that replace the settings of the same name. */
 export const COMPUTE_VARIABLES = {
   TOWPATH_COMPUTE:
-    "Amounts of the worker, over those of its file and what it detects: `cpu=8,memory=30GiB,licences=2`.",
+    "The worker's amounts. They replace those of its file and those it detects: `cpu=8,memory=30GiB,licences=2`.",
   TOWPATH_GPUS:
-    "Its GPUs, over those of its file and what it detects: ids as `CUDA_VISIBLE_DEVICES` knows them, each with its kind if it has one: `0=a100,1=a100`; `none` for none.",
+    "The worker's GPUs. They replace those of its file and those it detects. Ids are those of `CUDA_VISIBLE_DEVICES`, each with its kind if known: `0=a100,1=a100`. `none`: no GPU.",
 } as const;
 
-/** `cpu=8,memory=30GiB` as settings; texts that are no numbers are left to the shape to refuse. */
+/** `cpu=8,memory=30GiB` as settings. The schema refuses texts that are no numbers. */
 function amountsIn(text: string): Record<string, unknown> {
   return Object.fromEntries(
     text.split(",").map((part) => {
@@ -85,7 +85,7 @@ function gpusIn(text: string): unknown[] {
   });
 }
 
-/** The settings of compute, with what variables say put over them. */
+/** The settings of compute, with the variables put over them. */
 export function overridden(
   compute: unknown,
   environment: Readonly<Record<string, string | undefined>>,

@@ -6,17 +6,17 @@ import type { Gpu } from "./declared.ts";
 /** How long `nvidia-smi` may take, milliseconds: it wakes devices that sleep. */
 const GPU_TIMEOUT_MS = 20_000;
 
-/** Where a worker finds what its machine has. Replaced in tests. */
+/** Where a worker finds what its machine has. Tests replace it. */
 export interface Machine {
   /** Cores that this process may use. */
   cores(): number;
   /** Bytes of memory that the machine has. */
   memoryBytes(): number;
-  /** Bytes of memory to which a control group holds this process; 0 or more than there is: none does. */
+  /** The control group's limit on memory, bytes. 0 or more than the machine has: no limit. */
   memoryLimitBytes(): number;
   /** Text of a file of the control group, or null. */
   readFile(path: string): string | null;
-  /** What a program prints; null if it is not there, or fails. */
+  /** What a program prints; null if it is missing or fails. */
   run(program: string, args: readonly string[]): Promise<string | null>;
 }
 
@@ -27,7 +27,7 @@ export interface Detected {
   readonly gpus: readonly Gpu[];
 }
 
-/** Finds out what the machine has, as far as control groups let this process have it. */
+/** Detects what the machine has, within the limits of this process's control groups. */
 export async function detect(machine: Machine): Promise<Detected> {
   const limit = machine.memoryLimitBytes();
   const memory = machine.memoryBytes();
@@ -38,7 +38,7 @@ export async function detect(machine: Machine): Promise<Detected> {
   };
 }
 
-/** The cores to which a control group holds this process, in thousandths; null: none does. See the kernel's cgroup documentation. */
+/** The control groups' limit on cores, in thousandths; null if there is none. See the kernel's cgroup documentation. */
 function cpuQuota(machine: Machine): number | null {
   for (const group of groups(machine)) {
     const [quota, period] = quotaOf(machine, group);
@@ -47,7 +47,7 @@ function cpuQuota(machine: Machine): number | null {
   return null;
 }
 
-/** Quota and period of version 2 or version 1; a quota that is not above 0 is none. */
+/** Quota and period of version 2 or version 1. A quota of 0 or less is none. */
 function quotaOf(machine: Machine, group: string): [number, number] {
   const second = machine.readFile(`/sys/fs/cgroup${group}/cpu.max`);
   if (second !== null) {
@@ -77,11 +77,11 @@ async function detectGpus(machine: Machine): Promise<Gpu[]> {
   });
 }
 
-/** Words of a product's name that do not tell kinds apart: who makes it, and in which form and size. */
+/** Words of a product's name that do not name its kind: the maker, form and size. */
 const NO_KIND =
   /^(nvidia|tesla|geforce|quadro|generation|laptop|gpu|graphics|device|pcie|nvl|sxm\d*|hbm\d*\w?|\d+gb)$/;
 
-/** What people call a GPU: `NVIDIA A100-SXM4-80GB` is an `a100`, `NVIDIA GeForce RTX 4090` an `rtx-4090`. */
+/** The usual name of a GPU: `NVIDIA A100-SXM4-80GB` is an `a100`, `NVIDIA GeForce RTX 4090` an `rtx-4090`. */
 export function gpuKind(name: string): string {
   const words = name.toLowerCase().split(/[^a-z0-9.]+/);
   return words
@@ -98,7 +98,7 @@ function readOrNull(path: string): string | null {
   }
 }
 
-/** This machine. Programs are looked for where the worker's environment says. */
+/** This machine. Programs are found through the worker's environment. */
 export function thisMachine(environment: Readonly<Record<string, string | undefined>>): Machine {
   return {
     cores: availableParallelism,

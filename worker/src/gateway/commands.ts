@@ -1,30 +1,33 @@
 import type { FlowCommands } from "@towpath/contract";
 
-/** A process that asked within this time counts as one that listens, milliseconds. */
+/** A process that asked within this time counts as listening, milliseconds. */
 const LISTENING_MS = 30_000;
-/** How long a process that was taken over gets to come back to a gateway that was away; it tries at least once a second. */
+/**
+ * How long a process that was adopted after a restart may take to return to its gateway, milliseconds. It tries
+ * at least once a second.
+ */
 const RETURN_MS = 3_000;
 
-/** Why a flow is asked to end: in words, and what for. */
+/** Why a flow is asked to end: in words, and as a cause. */
 type Cancel = Required<NonNullable<FlowCommands["cancel"]>>;
 
 /** The desired state that a flow process polls for. */
 export interface CommandBoard {
-  /** Asks the flow to end. Asking again changes nothing. */
+  /** Asks the flow to end. Repeated calls change nothing. */
   cancel(asked: Cancel): void;
-  /** Says which waits of the flow are over by now. @returns whether that is changes */
+  /** Says which waits of the flow are over. @returns whether any is new */
   answers(paths: readonly string[]): boolean;
-  /** The state, once its revision is another than the one given; or as it is when the wait is over. */
+  /** The state as soon as its revision differs from the given one, or when the wait is over. */
   waitFor(args: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
-  /** Notes that a process has asked for its context: it speaks the protocol, and will listen in a moment. */
+  /** Notes that a process has asked for its context. It knows the protocol and will listen soon. */
   greeted(): void;
-  /** Whether anybody is waiting, or was lately: only then is asking worth a grace. */
+  /** Whether a process listens now or did lately. Otherwise there is no point in asking it. */
   listening(): boolean;
-  /** Whoever listened to an earlier gateway at this place will be back soon, and counts as listening until then. */
+  /** A process that listened to an earlier gateway will be back soon, and counts as listening until then. */
   awaitReturn(): void;
 }
 
-/** Makes a board with nothing on it. */
+/** Makes an empty board. */
 export function createCommandBoard(deps: { clock: { nowMs(): number } }): CommandBoard {
   let state: FlowCommands = { revision: 0, cancel: null, answers: [] };
   let lastAskedMs = Number.NEGATIVE_INFINITY;

@@ -22,17 +22,17 @@ export type MappedRecord =
   | { readonly seq: number; readonly lane: "rejected"; readonly detail: string };
 
 /**
- * Maps one line of a flow to what the worker reports, without any secret in it. A malformed line is rejected by
- * itself; the detail says where it is wrong and quotes no value.
+ * Maps one line of a flow to what the worker reports, without any secret. A malformed line is rejected alone.
+ * The detail says where it is wrong and quotes no value.
  */
 export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
   const value = parseJson(text);
-  // With its number, so that it is done with: a record that stays unacknowledged is sent for ever.
+  // With its number, so that it is acknowledged: the flow would send it for ever.
   if (Buffer.byteLength(text) > LIMITS.recordBytes)
     return {
       seq: seqOf(value),
       lane: "rejected",
-      detail: `The record is over ${LIMITS.recordBytes} bytes long.`,
+      detail: `The record is longer than ${LIMITS.recordBytes} bytes.`,
     };
   const parsed = FlowRecord.safeParse(value);
   if (!parsed.success) {
@@ -46,7 +46,7 @@ export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
   return { seq: parsed.data.seq, lane: "rejected", detail: `${held}: The value of a secret must not leave.` };
 }
 
-/** The field of a fixed form that is a secret: with another text in its place the record would not be one. */
+/** The field of a fixed format that holds a secret. A record with another text there would not be valid. */
 function heldBy(redactor: Redactor, record: FlowRecord): string | null {
   const fixed: Readonly<Record<string, string | undefined>> = {
     at: record.at,
@@ -98,11 +98,11 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
 function mapArtifact(seq: number, record: Unnumbered<BulkRecord>): MappedRecord {
   const bytes = record.type === "artifact" ? Buffer.byteLength(JSON.stringify(record.body)) : 0;
   if (bytes <= LIMITS.artifactBytes) return { seq, lane: "bulk", record };
-  const detail = `The artifact's body is ${bytes} bytes long, over ${LIMITS.artifactBytes}; save the value to the store and show a part or a link.`;
+  const detail = `The artifact's body is ${bytes} bytes long; the limit is ${LIMITS.artifactBytes}. Save the value to the store and show a part or a link.`;
   return { seq, lane: "rejected", detail };
 }
 
-/** Takes secrets out of a line, then cuts it to what the wire takes. */
+/** Removes secrets from a line, then cuts it to the wire's limit. */
 export function cleanLine(redactor: Redactor, line: LogLine): LogLine {
   const clean = { ...line, text: cutToBytes(redactWhole(redactor, line.text), LIMITS.logLineBytes) };
   return line.task === undefined ? clean : { ...clean, task: redactPath(redactor, line.task) };

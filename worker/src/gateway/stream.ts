@@ -1,23 +1,23 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 const NDJSON = "application/x-ndjson";
-/** A question whether the control plane has everything up to a record. */
+/** Asks whether the control plane has everything up to a record. */
 const QUESTION = /^\{\s*"stored"\s*:\s*(\d{1,15})\s*\}$/;
-/** So long an answer may wait for the changes that its records are stored, which then goes with it, milliseconds. */
+/** How long an answer may wait to say that its records are stored as well, milliseconds. */
 const GATHER_MS = 5;
-/** The most characters of one batch, and of one line that has not ended. */
+/** The most characters of one batch, and of one unfinished line. */
 const BATCH_CHARS = 16 * 1024 * 1024;
 
-/** The one stream of an attempt: who opens another has lost the one before. */
+/** The one stream of an attempt. A new one replaces the one before. */
 export interface Streams {
   current: IncomingMessage | null;
 }
 
-/** Who takes what comes in. Neither ever rejects. */
+/** Takes what comes in. None of these functions rejects. */
 export interface StreamTaker {
-  /** Answers a batch as a POST of it would be. */
+  /** Answers a batch like a POST of it. */
   take(lines: readonly string[]): Promise<object>;
-  /** Whether the control plane has everything up to a record, once it has; false when nobody listens any more. */
+  /** Whether the control plane has everything up to a record: waits until it has. False when the process no longer listens. */
   untilStored(seq: number): Promise<boolean>;
 }
 
@@ -29,9 +29,9 @@ interface Stream {
 }
 
 /**
- * Takes records as lines that keep coming, and answers in lines: after each blank one how far they are held, and after a line
- * `{"stored":N}` the same line once the control plane has all of them up to N. Read no faster than it is taken. Ends when
- * either side hangs up.
+ * Takes records as a stream of lines, and answers in lines. After each blank line it says how far they are in
+ * the journal. After a line `{"stored":N}` it sends the same line once the control plane has all records up to
+ * N. It reads no faster than records are taken, and ends when either side hangs up.
  */
 export async function streamRecords(args: Stream, taker: StreamTaker): Promise<void> {
   const { request, response, streams } = args;
@@ -54,7 +54,8 @@ export async function streamRecords(args: Stream, taker: StreamTaker): Promise<v
       told.flush();
     }
   } catch {
-    // It hung up, or said too much at once: what it had sent whole is in the journal, and it sends the rest again.
+    // The process hung up, or sent too much at once. Its whole batches are in the journal, and it sends the rest
+    // again.
   } finally {
     args.closing.removeEventListener("abort", end);
     if (streams.current === request) streams.current = null;
@@ -62,7 +63,7 @@ export async function streamRecords(args: Stream, taker: StreamTaker): Promise<v
   }
 }
 
-/** What is answered, several lines in one write: each wakes the process at the other end. */
+/** The answers, several lines in one write: each write wakes the other process. */
 class BatchedWrites {
   readonly #response: ServerResponse;
   #lines = "";
@@ -77,7 +78,7 @@ class BatchedWrites {
     this.#lines += `${JSON.stringify(line)}\n`;
   }
 
-  /** Tells a line once that is so. What was added before waits for it a little. */
+  /** Sends a line once the records are stored. Earlier lines wait for it a little. */
   when(isSo: Promise<boolean>, line: object): void {
     this.#awaited += 1;
     void isSo.then((so) => {
@@ -101,7 +102,7 @@ class BatchedWrites {
   }
 }
 
-/** Whole lines as they come, many at once. */
+/** Whole lines as they arrive, several at once. */
 async function* linesOf(request: IncomingMessage, heldChars: () => number): AsyncGenerator<string[]> {
   request.setEncoding("utf8");
   let rest = "";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as timerSleep } from "node:timers/promises";
 
-/** Something that tells a time in milliseconds; which zero it counts from is the implementation's to say. */
+/** Tells a time in milliseconds. The implementation says which zero it counts from. */
 export interface Clock {
   nowMs(): number;
 }
@@ -20,9 +20,9 @@ export const sleep: Sleep = async (ms, signal) => {
   await timerSleep(ms, undefined, signal ? { signal } : {});
 };
 
-/** What a boot-time clock reads; replaced in tests. */
+/** What a boot-time clock reads. Tests replace it. */
 export interface BootTimeSources {
-  /** Seconds since boot with suspended time counted, or undefined where the system has no such figure. */
+  /** Seconds since boot, with suspended time; undefined where the system does not say. */
   readUptimeSeconds(): number | undefined;
   /** A monotonic clock in milliseconds that may stand still while the machine sleeps. */
   monotonicMs(): number;
@@ -31,17 +31,17 @@ export interface BootTimeSources {
 const realSources: BootTimeSources = { readUptimeSeconds, monotonicMs: () => performance.now() };
 
 /**
- * A monotonic clock that goes on counting while the machine is suspended, for measuring leases.
+ * A monotonic clock that goes on while the machine is suspended, for leases.
  *
- * Node does not expose CLOCK_BOOTTIME. On Linux `/proc/uptime` is that clock, but in steps of 10 ms;
- * `performance.now()` is CLOCK_MONOTONIC, fine-grained, and stops during suspend. Both tick at the same
- * rate, so their difference only ever grows, by the time spent suspended. Each call therefore raises an
- * offset to `uptime - monotonic` when that is larger, and answers `monotonic + offset`. Uptime is read
- * *before* the monotonic clock and is truncated, so the offset is never too large: the clock
- * never runs ahead, never goes back, and lags by at most one 10 ms step after a suspend.
+ * Node does not expose CLOCK_BOOTTIME. On Linux `/proc/uptime` is that clock, but in steps of 10 ms.
+ * `performance.now()` is CLOCK_MONOTONIC: fine-grained, but it stops during suspend. Both have the same rate, so
+ * their difference only grows, by the suspended time. Each call therefore raises an offset to `uptime -
+ * monotonic` when that is larger, and returns `monotonic + offset`. Uptime is read *before* the monotonic clock
+ * and is truncated, so the offset is never too large: the clock never runs ahead, never goes back, and lags by
+ * at most 10 ms after a suspend.
  *
- * On Linux the value is milliseconds since boot, so it may be compared between two processes of one boot
- * (see `readBootId` of the contract). Elsewhere it is `performance.now()` alone, relative to this process.
+ * On Linux the value is milliseconds since boot, so two processes of one boot can compare it (see `readBootId`
+ * of the contract). Elsewhere it is `performance.now()`, relative to this process.
  */
 export function bootTimeClock(sources: BootTimeSources = realSources): Clock {
   let offsetMs = Number.NEGATIVE_INFINITY;
@@ -50,7 +50,7 @@ export function bootTimeClock(sources: BootTimeSources = realSources): Clock {
       const uptimeSeconds = sources.readUptimeSeconds();
       const monotonicMs = sources.monotonicMs();
       const seenMs = uptimeSeconds === undefined ? 0 : uptimeSeconds * 1000 - monotonicMs;
-      // An unreadable uptime must not pull a clock that already knows its offset backwards.
+      // An unreadable uptime must not set back a clock that knows its offset.
       if (seenMs > offsetMs && (uptimeSeconds !== undefined || offsetMs === Number.NEGATIVE_INFINITY)) {
         offsetMs = seenMs;
       }

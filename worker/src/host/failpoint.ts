@@ -1,6 +1,6 @@
 import { declareFailpoints, type Failpoint as FailpointAt } from "@towpath/contract/failpoint";
 
-/** The places where a fault test may strike, in the order of a run's way. */
+/** Where a fault test may strike: the phases of an attempt, then other points in the order of a run. */
 const FAILPOINTS = [
   "preparing",
   "confirming",
@@ -20,8 +20,8 @@ const FAILPOINTS = [
   "polled",
 ] as const;
 
-/** One place of a worker, what happens there, and at which passage. */
+/** One failpoint, its action, and at which passage it strikes. */
 export type Failpoint = FailpointAt<(typeof FAILPOINTS)[number]>;
 
-/** Module state, which nothing else here has: faults are a matter of the whole process. */
+/** The only module state here: faults belong to the whole process. */
 export const { parse: parseFailpoints, arm: armFailpoints, pass: failpoint } = declareFailpoints(FAILPOINTS);

@@ -9,34 +9,33 @@ import {
 import { sleep as realSleep, type Sleep } from "./clock.ts";
 
 /**
- * What became of a signal to a group:
- * `signalled`: at least one process got it; `gone`: nothing of the group was left to signal;
- * `reused`: the pid now belongs to a stranger, who was left alone.
+ * The result of a signal to a group: `signalled`: at least one process got it; `gone`: nothing of the group was
+ * left; `reused`: the pid belongs to another process now, which was left alone.
  */
 export type KillOutcome = "signalled" | "gone" | "reused";
 
 /** Options of `killGroup`. */
 export interface KillGroupOptions {
   /**
-   * `NAME=value` that the leader was started with. When the leader has ended but members of its group live on, those that
-   * inherited this variable are signalled one by one. Without it, and off Linux, such members are left alone: with the leader
-   * gone nothing else proves that the group is still the same one.
+   * `NAME=value` in the leader's environment. When the leader has ended, the members of its group that have this
+   * variable are signalled one by one. Without it, and off Linux, they are left alone: nothing else proves that
+   * the group is still the same.
    */
   orphanMarker?: string;
   /**
-   * The caller is the leader's parent and has seen it end just now: then the members that are left are its own, for no pid
-   * comes around again in so short a time.
+   * The caller is the leader's parent and has just seen it end. Then the remaining members are its own: no pid
+   * is used again so soon.
    */
   leaderJustEnded?: boolean;
-  /** Told of each process that outlived the leader and is signalled for it. */
+  /** Called with each process that outlived the leader and is signalled. */
   onOrphan?: (row: ProcessRow) => void;
 }
 
 /**
- * Sends a signal to the process group led by this process, after checking that the leader is still the one meant.
- * A leader that has exited but was not collected yet still holds its pid, so the group cannot have been reused.
- * Between check and signal the pid could in theory be reused; the kernel never does that while the group has a member.
- * @throws the system's error (EPERM) when the group may not be signalled by us.
+ * Sends a signal to the process group of this process, after a check that the leader is still the same. A leader
+ * that has exited but was not collected still holds its pid. Between check and signal the pid could be used
+ * again in theory, but not while the group has a member.
+ * @throws the system's error (EPERM) when the worker may not signal the group.
  */
 export async function killGroup(
   leader: ProcessIdentity,
@@ -46,7 +45,7 @@ export async function killGroup(
   const row = await readProcess(leader.pid);
   if (row && row.start !== leader.start) return "reused";
   if (row && row.groupId === leader.pid) return send(-leader.pid, signal);
-  // It leads no group, so signalling "its" group would hit the group of whoever started it.
+  // It leads no group, so a signal to "its" group would hit the group of its parent.
   if (row) return send(leader.pid, signal);
   return await killOrphans(leader, signal, options);
 }
@@ -68,7 +67,7 @@ async function killOrphans(
   return outcome;
 }
 
-/** The processes of a group that still run, in no order; zombies are left out. */
+/** The running processes of a group, in no order, without zombies. */
 export async function groupMembers(groupId: number): Promise<ProcessIdentity[]> {
   const rows = await listProcesses();
   return rows
@@ -100,7 +99,7 @@ const WAIT_INTERVAL_MS = 100;
 
 /** Options of `waitForExit`. */
 export interface WaitForExitOptions {
-  /** Gives up waiting; the promise then rejects. */
+  /** Ends the wait; the promise then rejects. */
   signal?: AbortSignal;
   /** Time between two looks, in milliseconds. @default 100 */
   intervalMs?: number;
@@ -109,9 +108,8 @@ export interface WaitForExitOptions {
 }
 
 /**
- * Resolves once a process that need not be our child has ended.
- * The kernel tells only parents of an exit and Node has no pidfd, so this looks at the process table at an interval.
- * It has no time-out of its own: the caller bounds it with a signal.
+ * Resolves once a process has ended that need not be a child. The kernel reports an exit only to parents and
+ * Node has no pidfd, so this reads the process table at an interval. The caller limits it with a signal.
  * @throws an `AbortError` when the signal aborts first.
  */
 export async function waitForExit(

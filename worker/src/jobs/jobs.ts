@@ -16,9 +16,9 @@ import { Refusal } from "../trust/index.ts";
 import { PollerGone } from "./poller.ts";
 import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
 
-/** A job that was just taken is first asked about within this time, milliseconds: many are spread over it. */
+/** The first question about a new job comes within this time, milliseconds. It spreads the questions about many jobs. */
 const FIRST_MS = 2_000;
-/** What polls say is told so long after it was found out, milliseconds; an end is told at once. */
+/** How long the answer of a poll is gathered with others, milliseconds. An end is sent at once. */
 const TOLD_AFTER_MS = 5_000;
 /** The pauses between attempts to cancel a job, milliseconds. */
 const CANCEL_AGAIN_MS = { first: 1_000, most: 30_000 };
@@ -29,7 +29,7 @@ export interface JobsDeps extends Pick<PollerDeps, "log"> {
   readonly sleep: Sleep;
   readonly random: () => number;
   readonly pollers: Pollers;
-  /** There is something to tell. */
+  /** There is something to send. */
   readonly wake: () => void;
 }
 
@@ -38,12 +38,12 @@ interface Tended {
   readonly job: TendedJob;
   readonly named: NamedVersion;
   readonly release: () => void;
-  /** Aborts when it is no longer ours. */
+  /** Aborts when the job is no longer this worker's. */
   readonly gone: AbortController;
   cancel: boolean;
   /** Ends the pause between two questions. */
   hurry: () => void;
-  /** The latest that was found out, and when; null once it is told. */
+  /** The latest change, and when it came; null once it was sent. */
   change: {
     readonly type: JobChange["type"];
     readonly make: (agoMs: number) => JobChange;
@@ -51,15 +51,15 @@ interface Tended {
   } | null;
 }
 
-/** What of a job is no longer to be asked about. */
+/** After these states a job is no longer asked about. */
 const LAST: readonly JobChange["type"][] = ["ended", "cancelled", "left", "released"];
 
-/** The external jobs that this worker tends: it asks about each now and then, and tells what it hears. */
+/** The external jobs that this worker tends. It asks about each at intervals, and reports the answers. */
 export class Jobs implements TendSource {
   readonly #deps: JobsDeps;
   readonly #tended = new Map<string, Tended>();
   #telling: NodeJS.Timeout | undefined;
-  /** Whether what polls say has been kept back for long enough. */
+  /** Whether the answers of polls were gathered long enough. */
   #isDue = false;
   #isStopping = false;
 
@@ -109,7 +109,7 @@ export class Jobs implements TendSource {
     return answer.jobs.length + answer.cancel.length + answer.gone.length > 0;
   }
 
-  /** Asks about nothing more, and gives every job back. */
+  /** Ends all questions, and gives every job back. */
   stop(): void {
     this.#isStopping = true;
     clearTimeout(this.#telling);
@@ -152,7 +152,7 @@ export class Jobs implements TendSource {
     tended.release();
   }
 
-  /** Asks until there is an end. Never rejects. */
+  /** Asks until the job has ended. Never rejects. */
   async #tend(tended: Tended): Promise<void> {
     const { job } = tended;
     const everyMs = job.pollEveryMs ?? CANCEL_AGAIN_MS.most;
@@ -177,7 +177,7 @@ export class Jobs implements TendSource {
     tended.hurry = () => over.abort();
     await this.#deps
       .sleep(ms, AbortSignal.any([over.signal, tended.gone.signal]))
-      // Cut short is how a pause ends when there is something to do.
+      // The pause was cut short because there is something to do.
       .catch(() => {});
   }
 
@@ -212,7 +212,7 @@ function fenceOf({ job: { jobId, lease } }: Tended) {
   return { jobId, lease };
 }
 
-/** What is told of a job: without secrets, and within the limits of the wire. */
+/** The change as it is reported: without secrets, and within the limits of the wire. */
 function changesOf(
   fence: { jobId: string; lease: string },
   told: JobAnswer,
@@ -243,8 +243,8 @@ function rawMessageOf(told: JobAnswer): RawMessage {
   }
 }
 
-/** What the control plane is told: only sentences that are made to be shown. */
+/** The reason that the control plane gets. Only messages written for it are passed on. */
 function reasonOf(error: unknown): string {
   const shown = error instanceof PollerGone || error instanceof Refusal || error instanceof Problem;
-  return shown ? error.message : "The worker could not ask; its own log says why.";
+  return shown ? error.message : "The worker could not ask. Its own log says why.";
 }

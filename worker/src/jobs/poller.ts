@@ -3,12 +3,12 @@ import { join } from "node:path";
 import type { JobAnswer, JobAsk } from "@towpath/contract";
 import type { NumberedAnswer, RunnerProcess } from "../launch/index.ts";
 
-/** How many questions one process answers at once: each waits for a backend, and most of the time for nothing else. */
+/** How many questions one process answers at once: most of the time it waits for a backend. */
 const AT_ONCE = 32;
-/** How long an answer may take, milliseconds: longer than the process itself gives the code of a job. */
+/** How long an answer may take, milliseconds: longer than the process itself gives a job's code. */
 const ANSWER_MS = 90_000;
 
-/** The process ended, or was ended because it no longer answered. Says nothing of the job. */
+/** The process ended, or was killed because it did not answer. This says nothing of the job. */
 export class PollerGone extends Error {
   override readonly name = "PollerGone";
 }
@@ -18,7 +18,7 @@ interface Question {
   readonly answer: PromiseWithResolvers<JobAnswer>;
 }
 
-/** A process that asks about external jobs, by the code of one version of a deployment. */
+/** A process that asks about external jobs, with the code of one version of a deployment. */
 export class Poller {
   readonly #runner: RunnerProcess;
   readonly #waiting: Question[] = [];
@@ -46,9 +46,9 @@ export class Poller {
     return await answer.promise;
   }
 
-  /** Ends the process, with all that it started. */
+  /** Ends the process, with its child processes. */
   async close(): Promise<void> {
-    this.#end("The process that asks about jobs is being ended.");
+    this.#end("The process that asks about jobs is being stopped.");
     await this.#runner.discard();
   }
 
@@ -61,7 +61,7 @@ export class Poller {
       this.#open.set(number, { ...question, timer });
       this.#runner.send({ number, ask: question.ask });
     }
-    // What its code prints is nobody's record: it must only not fill the disk.
+    // The output of its code belongs to no run. It must only not fill the disk.
     void cutFile(this.#runner.dir);
   }
 
@@ -84,10 +84,10 @@ export class Poller {
   }
 }
 
-/** How much of what a poller prints stays on the disk, bytes. */
+/** How much of a poller's output stays on the disk, bytes. */
 const OUTPUT_BYTES = 1024 * 1024;
 
-/** Empties the files that a poller's output goes to once they are long: it goes on at their beginning. */
+/** Empties the output files of a poller when they are long. It then writes from their beginning. */
 export async function cutFile(dir: string): Promise<void> {
   for (const name of ["stdout", "stderr"]) {
     try {

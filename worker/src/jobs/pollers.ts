@@ -9,7 +9,7 @@ import { createRedactor, type Redactor, resolveSecrets } from "../secrets/index.
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
 import { Poller } from "./poller.ts";
 
-/** What pollers are made with. */
+/** What pollers need. */
 export interface PollerDeps {
   readonly log: Logger;
   readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store" | "stores">;
@@ -26,23 +26,23 @@ export interface NamedVersion {
   readonly spec: string;
 }
 
-/** A poller, and what takes secrets out of what it says. */
+/** A poller, and the redactor of its answers. */
 export interface OpenPoller {
   readonly poller: Poller;
   readonly redactor: Redactor;
-  /** Ends it, and lets go of its code. */
+  /** Ends it, and releases its code. */
   close(): Promise<void>;
 }
 
 interface Kept {
   readonly opening: Promise<OpenPoller>;
-  /** How many jobs are tended through it. */
+  /** How many jobs it tends. */
   users: number;
 }
 
 /**
- * The processes that ask about external jobs: one for each version of a deployment that has any, whatever their number. Different
- * code cannot share a process, nor may its secrets.
+ * The processes that ask about external jobs: one for each version of a deployment that has jobs. Different
+ * code, and its secrets, cannot share a process.
  */
 export class Pollers {
   readonly #deps: PollerDeps;
@@ -53,7 +53,7 @@ export class Pollers {
     this.#deps = deps;
   }
 
-  /** Counts a job of this version, so that its process is kept. @returns what takes that back */
+  /** Counts a job of this version, so that its process is kept. @returns a function that ends this */
   use(named: NamedVersion): () => void {
     const key = keyOf(named);
     const kept = this.#kept.get(key) ?? { opening: this.#open(named), users: 0 };
@@ -70,8 +70,8 @@ export class Pollers {
   }
 
   /**
-   * The process of a version that is in use; a new one where the last has ended.
-   * @throws Refusal, SecretUnavailable, CodeError or LaunchError where there can be none.
+   * The process of a version; a new one if the last has ended.
+   * @throws Refusal, SecretUnavailable, CodeError or LaunchError when it cannot be started.
    */
   async of(named: NamedVersion): Promise<OpenPoller> {
     const key = keyOf(named);
@@ -80,7 +80,7 @@ export class Pollers {
     if (open?.poller.lives) return open;
     await open?.close();
     this.#closing.signal.throwIfAborted();
-    // Of all who find it gone, the first opens another.
+    // The first caller that finds it gone opens another.
     if (kept !== undefined && this.#kept.get(key) === kept)
       this.#kept.set(key, { opening: this.#open(named), users: kept.users });
     const next = this.#kept.get(key)?.opening ?? this.#open(named);
@@ -135,7 +135,7 @@ export class Pollers {
     const { runner } = await this.#deps.runners.take();
     const { entry } = spec;
     if (entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
-    // It is given no device: whoever asks how a job stands computes nothing.
+    // It gets no device: a question about a job computes nothing.
     const env = { ...signedEnvironment({ spec, secrets: args.secrets }), CUDA_VISIBLE_DEVICES: "" };
     await runner.assign({
       kind: "jobs",

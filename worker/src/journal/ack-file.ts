@@ -4,7 +4,7 @@ import { writeFully } from "./lane-file.ts";
 import { checksumOf } from "./record-format.ts";
 
 const OWNER_ONLY = 0o600;
-/** Bytes of the note that is kept with a sequence. */
+/** Bytes of the note beside a number. */
 const NOTE_BYTES = 40;
 const SEQ_BYTES = 8;
 const SLOT_BYTES = SEQ_BYTES + NOTE_BYTES + 8;
@@ -16,9 +16,9 @@ interface Slot {
 }
 
 /**
- * Keeps one number on disk, the highest acknowledged sequence, and a note of its owner's about that very record.
- * A few bytes overwritten in place, so an acknowledgement needs no new disk block and works on a full disk. A torn or lost
- * write reads as an older number or 0, which only offers records again.
+ * Keeps the highest acknowledged number on disk, and a note about that record. The file is overwritten in place,
+ * so an acknowledgement needs no new disk block and works on a full disk. A torn or lost write reads as an older
+ * number or 0, and then records are only offered again.
  */
 export class AckFile {
   readonly #handle: FileHandle;
@@ -42,17 +42,17 @@ export class AckFile {
     return file;
   }
 
-  /** The highest sequence acknowledged, counted from the moment `advance` was called. */
+  /** The highest acknowledged number. It counts from the call of `advance`. */
   get seq(): number {
     return this.#wanted.seq;
   }
 
-  /** What was noted with that sequence; all zeros where nothing was. */
+  /** The note of that number; zeros where there is none. */
   get note(): Buffer {
     return this.#wanted.note;
   }
 
-  /** Raises the number; a lower one changes nothing. Writes in flight at once are merged into one. */
+  /** Raises the number. A lower one changes nothing. Writes at the same time are merged. */
   async advance(seq: number, note: Buffer = NO_NOTE): Promise<void> {
     if (seq > this.#wanted.seq) this.#wanted = { seq, note };
     while (this.#written < this.#wanted.seq) {
@@ -74,7 +74,7 @@ export class AckFile {
   }
 }
 
-/** The highest sequence acknowledged, read without changing anything; 0 when there is no file. */
+/** Reads the highest acknowledged number without changing anything; 0 when there is no file. */
 export async function readAcknowledged(path: string): Promise<number> {
   try {
     const handle = await open(path, "r");

@@ -1,6 +1,6 @@
 import { MAX_RECORD_BYTES } from "./record-format.ts";
 
-/** Why the journal or the state directory refused, and whether trying again later can help. */
+/** Why the journal or the state directory refused, and whether another try can help. */
 export const JOURNAL_ERRORS = {
   "record-too-large": {
     retryable: false,
@@ -17,7 +17,7 @@ export const JOURNAL_ERRORS = {
   },
   damaged: {
     retryable: false,
-    nextStep: "Check the disk; bytes that had been read back whole are no longer so.",
+    nextStep: "Check the disk: data that was intact has changed.",
   },
   closed: { retryable: false, nextStep: "Open the journal again." },
   "state-locked": {
@@ -33,11 +33,11 @@ export const JOURNAL_ERRORS = {
 /** A key of `JOURNAL_ERRORS`. */
 export type JournalErrorCode = keyof typeof JOURNAL_ERRORS;
 
-/** An expected failure of the journal; the message ends with what to do next. */
+/** An expected failure of the journal. The message ends with the next step. */
 export class JournalError extends Error {
   readonly code: JournalErrorCode;
   readonly retryable: boolean;
-  /** For `state-locked`: the process that holds the directory, when it could be named. */
+  /** For `state-locked`: the process that holds the directory, if it is known. */
   readonly holderPid: number | undefined;
 
   constructor(code: JournalErrorCode, what: string, details: { cause?: unknown; holderPid?: number } = {}) {
@@ -63,31 +63,31 @@ function systemCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
-/** `control` may never lose a record; `bulk` may drop, counted. */
+/** `control` never loses a record. `bulk` may drop records, and counts them. */
 export type JournalLane = "control" | "bulk";
 
-/** What a lane may take. */
+/** The limits of a lane. */
 export interface JournalLimits {
   /** Size of the lane's file in bytes. @default 64 MiB for control, 256 MiB for bulk */
   readonly maxBytes: number;
-  /** What records marked essential may take on top of that, in bytes. @default 1 MiB */
+  /** How much more essential records may take, bytes. @default 1 MiB */
   readonly essentialBytes: number;
   /** Longest record in bytes, at most 16 MiB. @default 1 MiB */
   readonly maxRecordBytes: number;
-  /** Bytes waiting in memory for the disk. @default 16 MiB */
+  /** Bytes that wait in memory for the disk. @default 16 MiB */
   readonly maxQueuedBytes: number;
 }
 
 const MIB = 1024 * 1024;
 const SHARED = { essentialBytes: MIB, maxRecordBytes: MIB, maxQueuedBytes: 16 * MIB };
 
-/** The limits of a lane that was given none. */
+/** The limits of a lane without limits of its own. */
 export const DEFAULT_JOURNAL_LIMITS: Readonly<Record<JournalLane, JournalLimits>> = {
   control: { ...SHARED, maxBytes: 64 * MIB },
   bulk: { ...SHARED, maxBytes: 256 * MIB },
 };
 
-/** Fills in what was not given, and keeps records within what the file format can hold. */
+/** Fills in the missing limits, and keeps records within the file format. */
 export function resolveLimits(lane: JournalLane, given: Partial<JournalLimits>): JournalLimits {
   const limits = { ...DEFAULT_JOURNAL_LIMITS[lane], ...given };
   return { ...limits, maxRecordBytes: Math.min(limits.maxRecordBytes, MAX_RECORD_BYTES) };

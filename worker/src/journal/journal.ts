@@ -21,7 +21,7 @@ import type { Reserve } from "./reserve.ts";
 
 const OWNER_ONLY_DIR = 0o700;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** So much of what was written last is not read back, bytes of payload. */
+/** How many bytes of the last records stay in memory, so that they are not read back. */
 const RECENT_BYTES = 256 * 1024;
 
 /** One record of a lane. */
@@ -32,70 +32,70 @@ export interface JournalRecord {
 
 /** How much to read at once. */
 export interface PendingPage {
-  /** Only records numbered above this. @default the acknowledged sequence, and never below it */
+  /** Only records above this number. @default the acknowledged number, and never below it */
   readonly afterSeq?: number;
   readonly maxRecords: number;
-  /** Payload bytes in all; one record is answered even if it is longer than this. */
+  /** Payload bytes in all. One record is returned even if it is longer. */
   readonly maxBytes: number;
 }
 
 /**
- * One lane of one attempt's journal: an append-only file of numbered records, and the sequence up to which the control plane
- * has acknowledged them.
+ * One lane of one attempt's journal: an append-only file of numbered records, and the number up to which the
+ * control plane has acknowledged them.
  */
 export interface Journal {
   readonly lane: JournalLane;
-  /** What opening found. */
+  /** What was found at opening. */
   readonly recovery: LaneRecovery;
-  /** The highest sequence given out so far; 0 before the first. */
+  /** The highest number so far; 0 before the first record. */
   readonly lastSeq: number;
-  /** Everything up to here was acknowledged. */
+  /** Every record up to this number was acknowledged. */
   readonly acknowledgedSeq: number;
-  /** What was noted with that acknowledgement; all zeros where nothing was. */
+  /** The note of that acknowledgement; zeros where there is none. */
   readonly acknowledgedNote: Buffer;
   /**
-   * Adds records in order and resolves once write(2) has taken them (and, with `fsync`, the disk has). Appends that arrive
-   * while a write is under way share the next one. A killed process loses nothing of what has resolved.
-   * `essential` records (gap records, the end) may use the room kept for them when the lane is full.
-   * @throws JournalError `record-too-large`, `closed`, `unwritable`; on the control lane also `journal-full` and `no-space`.
+   * Adds records in order. Resolves once write(2) has taken them (and, with `fsync`, the disk has). Appends
+   * during a write share the next write. After a kill, everything that has resolved is there. `essential`
+   * records (gap records, the end) may use the room kept for them when the lane is full.
+   * @throws JournalError `record-too-large`, `closed`, `unwritable`; on the control lane also `journal-full` and
+   * `no-space`.
    */
   append(payloads: readonly Uint8Array[], options?: { essential?: boolean }): Promise<AppendResult>;
   /**
-   * Notes that everything up to a sequence is safe elsewhere. At once in memory; the promise is for the disk, and losing it
-   * only offers records again. A number above `lastSeq` is believed: later records are numbered above it. A note of at most
-   * NOTE_BYTES is kept with it, for an owner that wants to know where it stood even if the file has lost its end.
+   * Notes that the control plane has every record up to a number: at once in memory, and on disk when the
+   * promise resolves. If that is lost, records are only offered again. A number above `lastSeq` counts: later
+   * records are numbered above it. A note of at most NOTE_BYTES is kept with it, for an owner whose file may
+   * lose its end.
    */
   acknowledge(throughSeq: number, note?: Buffer): Promise<void>;
   /**
-   * The next records not yet acknowledged, in order, as one page.
+   * The next records that are not acknowledged, in order, as one page.
    * @throws JournalError `damaged` when a record cannot be read back.
    */
   pending(page: PendingPage): Promise<JournalRecord[]>;
-  /** Its directory has another name now. */
+  /** The journal's directory was renamed to this. */
   movedTo(dir: string): void;
-  /** Waits for what was appended, then closes the files. The files stay. */
+  /** Waits for all appends, then closes the files. The files stay. */
   close(): Promise<void>;
 }
 
 /** Options of `openJournal`. */
 export interface OpenJournalOptions {
-  /** The attempt's journal directory; made with mode 0700 if missing. */
+  /** The attempt's journal directory. It is made with mode 0700 if missing. */
   readonly dir: string;
   readonly lane: JournalLane;
   readonly limits?: Partial<JournalLimits>;
-  /**
-   * Whether an append waits for the disk, and so survives a power cut and not only a killed process. @default false
-   */
+  /** Whether an append waits for the disk, and so survives a power cut too. @default false */
   readonly fsync?: boolean;
-  /** Whether the directory has just been made, so that nothing is looked for in it. @default false */
+  /** Whether the directory is new, so that nothing is read from it. @default false */
   readonly isNew?: boolean;
-  /** Disk space shared by the worker's journals, given up for the control lane when the disk is full. */
+  /** Disk space shared by the worker's journals. It is released for the control lane when the disk is full. */
   readonly reserve?: Reserve;
 }
 
 /**
- * Opens a lane's journal, or begins one, and cuts off a torn tail: what remains is the longest valid prefix of the file.
- * The caller must hold the lock of the state directory: two writers on one file would overwrite each other.
+ * Opens a lane's journal, or begins one, and cuts off a torn tail: the longest valid prefix of the file remains.
+ * The caller must hold the lock of the state directory: two writers would overwrite each other.
  * @throws JournalError `no-space` or `unwritable`.
  */
 export async function openJournal(options: OpenJournalOptions): Promise<Journal> {
@@ -118,7 +118,7 @@ export async function openJournal(options: OpenJournalOptions): Promise<Journal>
 async function openAcks(path: string, file: LaneFile): Promise<AckFile> {
   try {
     const acks = await AckFile.open(path);
-    // Whatever was removed to make room had been acknowledged, even if the note of it was lost.
+    // What was removed to make room had been acknowledged, even if the note of it was lost.
     await acks.advance(file.header.reclaimedThroughSeq);
     return acks;
   } catch (error) {
@@ -127,12 +127,12 @@ async function openAcks(path: string, file: LaneFile): Promise<AckFile> {
   }
 }
 
-/** Where a lane's file lies in an attempt's journal directory. */
+/** The path of a lane's file in an attempt's journal directory. */
 export function journalPath(dir: string, lane: JournalLane): string {
   return join(dir, `${lane}.journal`);
 }
 
-/** The file that says how far a lane was acknowledged. */
+/** The path of the file that says how far a lane was acknowledged. */
 export function ackPath(dir: string, lane: JournalLane): string {
   return join(dir, `${lane}.ack`);
 }
@@ -191,10 +191,7 @@ class LaneJournal implements Journal {
     const longest = payloads.reduce((most, payload) => Math.max(most, payload.length), 0);
     if (longest > this.#limits.maxRecordBytes) {
       const limit = this.#limits.maxRecordBytes;
-      throw new JournalError(
-        "record-too-large",
-        `A record of ${longest} bytes is over the limit of ${limit}.`,
-      );
+      throw new JournalError("record-too-large", `A record has ${longest} bytes. The limit is ${limit}.`);
     }
     const bytes = encodedBytes(payloads);
     if (this.#queuedBytes + bytes > this.#limits.maxQueuedBytes && this.#queue.length > 0)
@@ -258,7 +255,7 @@ class LaneJournal implements Journal {
     for (const { payload } of this.#recent.splice(0, count)) this.#recentBytes -= payload.length;
   }
 
-  // The disk does not keep up. Bulk drops rather than let memory grow; control says so to whoever asked.
+  // The disk is too slow. Bulk drops records rather than fill the memory. Control refuses them.
   #refuse(records: WaitingRecords): AppendResult {
     if (this.lane === "bulk") return dropAll(records);
     throw new JournalError("journal-full", `${this.#queuedBytes} bytes already wait for the disk.`);
@@ -285,7 +282,7 @@ class LaneJournal implements Journal {
         waiting.settle(outcome);
       });
     }
-    // In the same step that saw the queue empty: what is queued a moment later begins anew, or nobody would ever write it.
+    // In the same step that saw the empty queue: a record queued a moment later begins a new write.
     this.#pumping = undefined;
   }
 

@@ -11,22 +11,22 @@ import {
 import { type ScannedRecord, scanRecords } from "./scan-records.ts";
 
 const OWNER_ONLY = 0o600;
-// One entry of the in-memory index per this many bytes of file: a 256 MiB lane costs about 4,000 entries.
+// The index has one entry for this many bytes of file: about 4,000 entries for a lane of 256 MiB.
 const INDEX_STRIDE_BYTES = 64 * 1024;
 
-/** What opening a lane's file found. */
+/** What was found when a lane's file was opened. */
 export interface LaneRecovery {
   /** Whole records in the file. */
   readonly records: number;
-  /** Bytes cut off behind the last whole record: a torn tail, or damage. */
+  /** Bytes cut off after the last whole record: a torn tail, or damage. */
   readonly droppedBytes: number;
-  /** Where an unreadable file was moved before a fresh one was begun, for a person to look at. */
+  /** Where an unreadable file was moved, for a person to look at. A new one was begun. */
   readonly damagedCopy: string | undefined;
 }
 
 /**
- * An open lane file: where it ends, and a sparse index from sequence to offset.
- * It may be replaced while it is being read; the handle closes with its last reader.
+ * An open lane file: where it ends, and a sparse index from number to offset. It may be replaced while it is
+ * being read. The handle closes with its last reader.
  */
 export class LaneFile {
   readonly handle: FileHandle;
@@ -43,7 +43,7 @@ export class LaneFile {
     this.lastSeq = header.reclaimedThroughSeq;
   }
 
-  /** Takes note of a record that now lies whole at the end of the file. */
+  /** Adds a record that is now whole at the end of the file. */
   noteRecord(record: { seq: number; offset: number; nextOffset: number }): void {
     const last = this.#index.at(-1);
     if (!last || record.offset - last.offset >= INDEX_STRIDE_BYTES) {
@@ -54,8 +54,8 @@ export class LaneFile {
   }
 
   /**
-   * Yields the records numbered above `afterSeq`, up to the end as it is now.
-   * @throws JournalError `damaged` when a record that was whole no longer is.
+   * Yields the records above `afterSeq`, up to the present end.
+   * @throws JournalError `damaged` when a record is no longer whole.
    */
   async *readAfter(afterSeq: number): AsyncGenerator<ScannedRecord> {
     const { endOffset, lastSeq } = this;
@@ -76,7 +76,7 @@ export class LaneFile {
     }
   }
 
-  /** Lets go of the file: closes it now, or when its last reader is done. */
+  /** Closes the file, now or when its last reader is done. */
   async retire(): Promise<void> {
     this.#retired = true;
     if (this.#readers === 0) await this.handle.close();
@@ -94,8 +94,8 @@ export class LaneFile {
 }
 
 /**
- * Opens a lane's file, or begins one, and cuts it back to its longest valid prefix.
- * A file whose header is unreadable is moved aside, never overwritten.
+ * Opens a lane's file, or begins one, and cuts it to its longest valid prefix. A file with an unreadable header
+ * is moved aside, never overwritten.
  */
 export async function openLaneFile(
   path: string,
@@ -123,12 +123,12 @@ export async function openLaneFile(
     records += 1;
   }
   const droppedBytes = size - file.endOffset;
-  // A shorter record written over a torn one would leave its rest behind, so the tail goes now.
+  // A shorter record written over a torn one would leave its rest behind, so the tail is cut now.
   if (droppedBytes > 0) await handle.truncate(file.endOffset);
   return [file, { records, droppedBytes, damagedCopy: undefined }];
 }
 
-/** Begins an empty lane file; it appears under its name only once its header is whole. */
+/** Begins an empty lane file. It appears under its name only once its header is whole. */
 async function createLaneFile(
   path: string,
   args: { fsync: boolean; reclaimedThroughSeq: number },
@@ -140,11 +140,14 @@ async function createLaneFile(
 
 /** Begins a lane file under a temporary name, to be filled and then published. */
 export async function draftLaneFile(path: string, reclaimedThroughSeq: number): Promise<LaneFile> {
-  // Only the holder of the state directory writes here, so a draft that exists is one that a crash left behind.
+  // Only the holder of the state directory writes here, so an existing draft was left by a crash.
   return await beginLaneFile(draftPath(path), reclaimedThroughSeq);
 }
 
-/** Begins a file where there is none that matters. Killed before its header is whole, it is moved aside when it is next opened. */
+/**
+ * Begins a file where there is none. If the worker is killed before its header is whole, it is moved aside at
+ * the next opening.
+ */
 async function beginLaneFile(path: string, reclaimedThroughSeq: number): Promise<LaneFile> {
   const header = newFileHeader(reclaimedThroughSeq);
   const handle = await open(path, "w+", OWNER_ONLY);
@@ -158,7 +161,7 @@ async function beginLaneFile(path: string, reclaimedThroughSeq: number): Promise
   return new LaneFile(handle, header);
 }
 
-/** Puts a draft in the place of the lane's file, atomically. */
+/** Replaces the lane's file with a draft, atomically. */
 export async function publishLaneFile(
   path: string,
   draft: LaneFile,
@@ -169,7 +172,7 @@ export async function publishLaneFile(
   if (args.fsync) await syncDirectory(dirname(path));
 }
 
-/** Throws a draft away. */
+/** Removes a draft. */
 export async function discardDraft(path: string, handle: FileHandle): Promise<void> {
   await handle.close();
   await rm(draftPath(path), { force: true });
@@ -181,7 +184,7 @@ export async function readFileHeader(handle: FileHandle): Promise<FileHeader | u
   return decodeFileHeader(buffer.subarray(0, bytesRead));
 }
 
-/** Writes all bytes at a position; one write(2) unless the system takes less at a time. */
+/** Writes all bytes at a position, with one write(2) unless the system takes less at a time. */
 export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {

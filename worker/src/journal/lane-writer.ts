@@ -4,28 +4,28 @@ import { encodeRecordHeader, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./re
 import type { Reserve } from "./reserve.ts";
 
 const COPY_BATCH_BYTES = 1024 * 1024;
-// Room is made only when at least this part of a lane can be won, so that copying the rest stays cheap over time.
+// Room is made only when it frees at least this part of a lane, so that copying the rest stays cheap.
 const RECLAIM_PART = 4;
 
-/** Records of one append, as they wait for the disk. */
+/** The records of one append while they wait for the disk. */
 export interface WaitingRecords {
   readonly payloads: readonly Uint8Array[];
   readonly essential: boolean;
 }
 
-/** What became of the records of one append: numbered `firstSeq` to `lastSeq`, or dropped from the end. */
+/** The result of one append: its records were numbered `firstSeq` to `lastSeq`, or dropped from the end. */
 export interface AppendResult {
   /** Number of the first record kept; undefined when none was. */
   readonly firstSeq: number | undefined;
   /** Number of the last record kept; undefined when none was. */
   readonly lastSeq: number | undefined;
-  /** Records that found no room: always the last ones of the append. 0 on the control lane, which throws instead. */
+  /** Records without room: always the last ones of the append. 0 on the control lane, which throws instead. */
   readonly dropped: number;
   /** Payload bytes of those records. */
   readonly droppedBytes: number;
 }
 
-/** What a writer needs; `ackedSeq` is asked anew each time. */
+/** What a writer needs. `ackedSeq` is called anew each time. */
 export interface LaneWriterDeps {
   readonly path: string;
   readonly lane: JournalLane;
@@ -36,16 +36,16 @@ export interface LaneWriterDeps {
 }
 
 /**
- * Puts batches at the end of a lane's file. Not safe to call twice at once: the journal's queue calls it in turn.
- * After a write that failed the file is cut back, because what a later, shorter write left standing could pass for a record.
+ * Writes batches at the end of a lane's file. Calls must not overlap: the journal's queue takes them in turn.
+ * After a failed write the file is cut back, because the rest of it could look like a record.
  */
 export class LaneWriter {
   file: LaneFile;
-  /** Where that lies. */
+  /** The path of the file. */
   path: string;
   readonly #deps: LaneWriterDeps;
   #broken: JournalError | undefined;
-  // An acknowledged sequence for which making room was tried in vain: no sense in trying again until it rises.
+  // The acknowledged number at which no room could be made. It is tried again once that rises.
   #reclaimTriedAtSeq = -1;
 
   constructor(file: LaneFile, deps: LaneWriterDeps) {
@@ -54,7 +54,7 @@ export class LaneWriter {
     this.#deps = deps;
   }
 
-  /** Writes one batch with one write and at most one sync; answers per append, in order. */
+  /** Writes one batch with one write and at most one sync. Returns one result for each append, in order. */
   async write(batch: readonly WaitingRecords[]): Promise<(AppendResult | JournalError)[]> {
     if (this.#broken) return batch.map(() => this.#broken ?? closedError());
     await this.#makeRoom(batch);
@@ -87,8 +87,8 @@ export class LaneWriter {
       await this.file.handle.datasync();
       return undefined;
     } catch (error) {
-      // After a failed sync the kernel may have thrown the pages away: nothing more can be promised about this file.
-      return this.#break(error, "The disk did not take the journal.");
+      // After a failed sync the kernel may have dropped the pages, so this file can no longer be relied on.
+      return this.#break(error, "The disk did not store the journal.");
     }
   }
 
@@ -111,11 +111,11 @@ export class LaneWriter {
     return batch.map((records) => (mayDrop ? dropAll(records) : failure));
   }
 
-  /** Removes what was acknowledged from the front of a full file, by writing the rest anew and renaming it into place. */
+  /** Removes acknowledged records from the front of a full file: writes the rest anew and renames it into place. */
   async #makeRoom(batch: readonly WaitingRecords[]): Promise<void> {
     const { limits, ackedSeq } = this.#deps;
     const needed = batch.reduce((sum, records) => sum + encodedBytes(records.payloads), 0);
-    // The last record stays: it says where everything stood, and a kill may fall between this and the next write.
+    // The last record stays, because it has the position, and a kill may fall between this and the next write.
     const acked = Math.min(ackedSeq(), this.file.lastSeq - 1);
     if (this.file.endOffset + needed <= limits.maxBytes || acked <= this.#reclaimTriedAtSeq) return;
     this.#reclaimTriedAtSeq = acked;
@@ -139,7 +139,7 @@ export class LaneWriter {
       await publishLaneFile(path, draft, { fsync });
     } catch (error) {
       if (draft) await discardDraft(path, draft.handle);
-      // Without room for the copy the lane is simply full; any other fault will show at the next write.
+      // Without room for the copy the lane is full. Any other failure will show at the next write.
       if (isOutOfSpace(error)) return;
       throw new JournalError("unwritable", "The journal could not be rewritten.", { cause: error });
     }
@@ -149,7 +149,7 @@ export class LaneWriter {
   }
 }
 
-/** The answer for an append of which nothing found room. */
+/** The result of an append without room. */
 export function dropAll(records: WaitingRecords): AppendResult {
   return {
     firstSeq: undefined,
@@ -164,7 +164,7 @@ export function encodedBytes(payloads: readonly Uint8Array[]): number {
   return sumBytes(payloads) + payloads.length * RECORD_HEADER_BYTES;
 }
 
-/** The error of a lane that was closed. */
+/** The error of a closed lane. */
 export function closedError(): JournalError {
   return new JournalError("closed", "The journal is closed.");
 }
@@ -175,7 +175,7 @@ interface BatchPlan {
   readonly results: (AppendResult | JournalError)[];
 }
 
-/** Decides which records find room, numbers them, and lays them out as bytes. */
+/** Decides which records have room, numbers them, and lays them out as bytes. */
 function planBatch(file: LaneFile, batch: readonly WaitingRecords[], deps: LaneWriterDeps): BatchPlan {
   const parts: Uint8Array[] = [];
   const plan: Omit<BatchPlan, "bytes"> = { records: [], results: [] };
@@ -184,7 +184,10 @@ function planBatch(file: LaneFile, batch: readonly WaitingRecords[], deps: LaneW
     const kept = countFitting(records, { offset, ...deps });
     if (kept < records.payloads.length && deps.lane === "control") {
       plan.results.push(
-        new JournalError("journal-full", `The control journal holds its ${deps.limits.maxBytes} bytes.`),
+        new JournalError(
+          "journal-full",
+          `The control journal has reached its limit of ${deps.limits.maxBytes} bytes.`,
+        ),
       );
       continue;
     }
@@ -205,7 +208,7 @@ function countFitting(
   records: WaitingRecords,
   args: { offset: number; limits: JournalLimits; lane: JournalLane; reserve: Reserve | undefined },
 ): number {
-  // With the reserve spent, the little space there is belongs to the control lanes, and to what says what was lost.
+  // With the reserve spent, the remaining space belongs to the control lanes, and to gap records.
   if (args.lane === "bulk" && args.reserve && !args.reserve.held && !records.essential) return 0;
   let room = args.limits.maxBytes + (records.essential ? args.limits.essentialBytes : 0) - args.offset;
   const fits = records.payloads.findIndex((payload) => {

@@ -5,19 +5,22 @@ import { JournalError, type JournalLane } from "./journal-error.ts";
 import { readFileHeader } from "./lane-file.ts";
 import { scanRecords } from "./scan-records.ts";
 
-/** A lane's file, opened for reading alone. */
+/** A lane's file, opened for reading. */
 export interface JournalReading {
-  /** Records up to here are no longer in the file; 0 when it is complete. */
+  /** Records up to this number are no longer in the file; 0 when it is complete. */
   readonly reclaimedThroughSeq: number;
-  /** The highest sequence that the control plane has acknowledged. */
+  /** The highest number that the control plane has acknowledged. */
   readonly acknowledgedSeq: number;
-  /** Every whole record, acknowledged or not, in order. Must be consumed or returned from, since it holds the file open. */
+  /**
+   * Every whole record, acknowledged or not, in order. The caller must read to the end or return from it,
+   * because it holds the file open.
+   */
   readonly records: AsyncGenerator<JournalRecord>;
 }
 
 /**
- * Reads a lane without changing it, even while a worker appends to it: what is being written just now is not seen.
- * This is how everything that left for an attempt is shown afterwards.
+ * Reads a lane without changing it, even while a worker appends to it. A record that is being written is not
+ * seen.
  * @throws JournalError `damaged` when the file is no journal; the system's ENOENT when there is none.
  */
 export async function readJournal(args: { dir: string; lane: JournalLane }): Promise<JournalReading> {

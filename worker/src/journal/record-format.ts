@@ -17,26 +17,26 @@ const CHECKSUM_BYTES = 8;
 
 /** Length of a lane file's header in bytes. */
 export const FILE_HEADER_BYTES = MAGIC.length + SALT_BYTES + 8 + CHECKSUM_BYTES;
-/** Length of what precedes each payload, in bytes. */
+/** Bytes before each payload. */
 export const RECORD_HEADER_BYTES = 4 + 8 + CHECKSUM_BYTES;
-/** Longest payload the format allows: 16 MiB. A longer length in a file is damage, and is never believed. */
+/** The longest payload of the format: 16 MiB. A greater length in a file is damage. */
 export const MAX_RECORD_BYTES = 16 * 1024 * 1024;
 
-/** What a lane file says about itself. */
+/** The header of a lane's file. */
 export interface FileHeader {
   readonly salt: Buffer;
-  /** Records up to here were acknowledged and then removed to make room; 0 when the file is complete. */
+  /** Records up to this number were acknowledged and removed to make room; 0 when the file is complete. */
   readonly reclaimedThroughSeq: number;
 }
 
-/** What stands before a payload. */
+/** What precedes a payload. */
 export interface RecordHeader {
   readonly seq: number;
   readonly lengthBytes: number;
   readonly checksum: Buffer;
 }
 
-/** A fresh header with a salt of its own. */
+/** A new header with a salt of its own. */
 export function newFileHeader(reclaimedThroughSeq: number): FileHeader {
   return { salt: randomBytes(SALT_BYTES), reclaimedThroughSeq };
 }
@@ -67,7 +67,7 @@ export function encodeRecordHeader(salt: Buffer, seq: number, payload: Uint8Arra
   return header;
 }
 
-/** Reads a record's header; undefined when the numbers in it are impossible. The payload decides whether it is real. */
+/** Reads a record's header; undefined when its numbers are impossible. The payload decides whether it is real. */
 export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
   const lengthBytes = bytes.readUInt32LE(0);
@@ -82,7 +82,7 @@ export function matchesChecksum(salt: Buffer, headerBytes: Buffer, payload: Uint
   return timingSafeEqual(expected, headerBytes.subarray(12, RECORD_HEADER_BYTES));
 }
 
-/** The checksum used all over a journal: the first 8 bytes of SHA-256 over the parts. */
+/** The checksum of a journal: the first 8 bytes of SHA-256 over the parts. */
 export function checksumOf(...parts: readonly Uint8Array[]): Buffer {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part);

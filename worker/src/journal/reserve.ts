@@ -10,19 +10,19 @@ const DEFAULT_RESERVE_BYTES = 16 * 1024 * 1024;
 const fillRandom = promisify<Buffer, Buffer>(randomFill);
 
 /**
- * Disk space kept for the control lanes of one worker: a file that is deleted when the disk is full, so that the endings of
- * attempts can still be written. One per state directory, shared by all its journals.
+ * Disk space for the control lanes of one worker: a file that is deleted when the disk is full, so that the ends
+ * of attempts can still be written. Each state directory has one, shared by all journals.
  */
 export interface Reserve {
-  /** Whether the space is in hand. While it is not, bulk lanes drop, so that logs do not eat what was freed for control. */
+  /** Whether the space is held. While it is not, bulk lanes drop records, so that logs do not take what was freed for control. */
   readonly held: boolean;
-  /** Gives the space back to the file system; true if there was any to give. */
+  /** Gives the space back to the file system. Returns whether there was any. */
   release(): Promise<boolean>;
-  /** Takes the space again if the disk allows; true if it is now held. To be called from a timed periodic job. */
+  /** Takes the space again if the disk allows. Returns whether it is held now. A periodic job calls it. */
   restore(): Promise<boolean>;
 }
 
-/** Opens the reserve at this path, allocating it if the disk has room; with too little room it opens as not held. */
+/** Opens the reserve at this path, and allocates it if the disk has room. Without room it opens as not held. */
 export async function openReserve(args: {
   path: string;
   /** Space to keep. @default 16 MiB */
@@ -65,7 +65,7 @@ class FileReserve implements Reserve {
     });
   }
 
-  // Two lanes that find the disk full at once must not see the reserve half gone.
+  // Two lanes that find the disk full at once must not see the reserve half released.
   async #inTurn<T>(change: () => Promise<T>): Promise<T> {
     const turn = this.#changing.then(change);
     this.#changing = turn.catch(() => {});
@@ -98,7 +98,7 @@ async function allocate(path: string, sizeBytes: number): Promise<boolean> {
   }
 }
 
-// Random bytes, because file systems that compress or detect holes would keep zeros in no space at all.
+// Random bytes: file systems that compress or detect holes would give zeros no space.
 async function fill(handle: FileHandle, sizeBytes: number): Promise<void> {
   for (let at = 0; at < sizeBytes; at += CHUNK_BYTES) {
     await writeFully(handle, await fillRandom(Buffer.alloc(Math.min(CHUNK_BYTES, sizeBytes - at))), at);

@@ -5,9 +5,9 @@ import { isMissing } from "./journal-error.ts";
 
 /** How long journals of ended attempts are kept for reading. */
 export interface RetainPolicy {
-  /** Removed once nothing was written to them for this long, in milliseconds. @default 7 days */
+  /** Removed when nothing was written to them for this long, milliseconds. @default 7 days */
   readonly maxAgeMs?: number;
-  /** Oldest removed first until the kept ones fit, in bytes. @default 1 GiB */
+  /** The oldest are removed first until the rest fits, bytes. @default 1 GiB */
   readonly maxBytes?: number;
 }
 
@@ -16,9 +16,9 @@ const DEFAULT_MAX_AGE_MS = 7 * DAY_MS;
 const DEFAULT_MAX_BYTES = 1024 ** 3;
 
 /**
- * Removes journal directories that are past the policy and answers their names.
- * `keep` names the directories of attempts that are active or have records left to send: they are never touched, and do not
- * count against the size. Everything else under `root` is taken for an ended attempt's journal.
+ * Removes journal directories beyond the policy and returns their names. `keep` names those of attempts that are
+ * active or have records to send: they stay, and do not count against the size. Everything else under `root`
+ * counts as the journal of an ended attempt.
  */
 export async function retainJournals(
   deps: { clock: Clock },

@@ -11,28 +11,28 @@ import {
 export interface ScannedRecord {
   readonly seq: number;
   readonly payload: Buffer;
-  /** Where its header begins, in bytes. */
+  /** Where its header begins, bytes. */
   readonly offset: number;
-  /** Where the next record would begin, in bytes. */
+  /** Where the next record would begin, bytes. */
   readonly nextOffset: number;
 }
 
-/** What part of which file to read. */
+/** Which part of which file to read. */
 export interface ScanRange {
   readonly salt: Buffer;
   /** Where a record begins. @default right after the file's header */
   readonly from?: number;
-  /** Read no further than this, in bytes. @default the end of the file */
+  /** Where to stop, bytes. @default the end of the file */
   readonly to?: number;
-  /** Records must be numbered above this. @default 0 */
+  /** Record numbers must be above this. @default 0 */
   readonly afterSeq?: number;
 }
 
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * Reads whole, valid records in order and ends before the first that is torn, damaged or out of order.
- * Holds one chunk, or one record where that is longer, in memory. Payloads are copies: they stay valid.
+ * Reads whole, valid records in order and stops before the first that is torn, damaged or out of order. It holds
+ * one chunk, or one longer record, in memory. Payloads are copies and stay valid.
  */
 export async function* scanRecords(handle: FileHandle, range: ScanRange): AsyncGenerator<ScannedRecord> {
   const window = new FileWindow(handle, range.from ?? FILE_HEADER_BYTES, range.to ?? Number.MAX_SAFE_INTEGER);
@@ -65,7 +65,7 @@ class FileWindow {
     this.#to = to;
   }
 
-  /** The next `length` bytes without passing them; undefined when there are fewer. */
+  /** The next `length` bytes, without passing them; undefined when there are fewer. */
   async peek(length: number): Promise<Buffer | undefined> {
     if (length > MAX_RECORD_BYTES + RECORD_HEADER_BYTES) return undefined;
     while (this.#bytes.length < length) {

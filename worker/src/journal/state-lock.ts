@@ -13,19 +13,20 @@ const MAX_TRIES = 200;
 
 /** The right to use a state directory. */
 export interface StateLock {
-  /** Gives the directory free; a second call does nothing. */
+  /** Releases the directory. A second call does nothing. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the state directory for this process alone, making it (mode 0700) if it is missing.
+ * Locks the state directory for this process, and makes it (mode 0700) if it is missing.
  *
- * The lock itself is the kernel's, a POSIX record lock on the file `lock`, taken through SQLite because Node offers no other way
- * to one. The kernel drops it the instant its holder dies, however that happens, so there is no stale lock to judge and two
- * starters cannot both win; it also holds between containers that share a volume. The file `holder.json` beside it
- * only serves to name the holder, and is believed only if that very process (pid and start time) is alive.
+ * The lock is the kernel's: a POSIX record lock on the file `lock`, taken through SQLite because Node has no
+ * other way. The kernel drops it when its holder dies, so no lock is ever stale and two processes cannot both
+ * get it. It also works between containers that share a volume. The file `holder.json` beside it only names the
+ * holder, and counts only if that process (pid and start time) is alive.
  *
- * Nothing else in this process may open `lock`: closing it would drop the lock. It must not be deleted while held.
+ * Nothing else in this process may open `lock`: closing it would drop the lock. It must not be deleted while
+ * held.
  * @throws JournalError `state-locked` with `holderPid`; `lock-unavailable` where the file system has no locks.
  */
 export async function lockStateDir(dir: string): Promise<StateLock> {
@@ -35,7 +36,7 @@ export async function lockStateDir(dir: string): Promise<StateLock> {
     if (database) return await announce(dir, database);
     const holder = await readHolder(dir);
     if (holder && (await isAlive(holder))) throw lockedError(dir, holder.pid);
-    // Either the holder has not written its name yet, or two starters got in each other's way: look again.
+    // The holder has not written its name yet, or two processes started at once: look again.
     await sleep(TRY_INTERVAL_MS);
   }
   throw lockedError(dir, undefined);
@@ -79,7 +80,7 @@ async function announce(dir: string, database: DatabaseSync): Promise<StateLock>
   return {
     async release() {
       if (!database.isOpen) return;
-      // The name goes first: once the lock is free, the file may already be another holder's.
+      // The name goes first: once the lock is free, the file may be that of another holder.
       await rm(holderPath(dir), { force: true });
       if (database.isOpen) database.close();
     },
@@ -90,7 +91,7 @@ async function readHolder(dir: string): Promise<ProcessIdentity | undefined> {
   try {
     return ProcessIdentity.parse(JSON.parse(await readFile(holderPath(dir), "utf8")));
   } catch {
-    // Missing or half written: the holder is between taking the lock and saying its name.
+    // Missing or half written: the holder has the lock and is about to write its name.
     return undefined;
   }
 }

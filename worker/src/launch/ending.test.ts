@@ -60,22 +60,22 @@ test("without a word from the flow, its exit decides", () => {
 test("exit codes and signals that have a meaning are told with it and the next step", () => {
   const command = (code: number | null, signal: string | null = null) =>
     decide({ entry: "command", commandExit: { code, signal, error: null } }).error?.message;
-  expect(command(127)).toMatch(/^The command ended with code 127\. .*correct its name, or install it/);
+  expect(command(127)).toMatch(/^The command ended with code 127\. .*Correct its name, or install it/);
   expect(command(126)).toContain("chmod +x");
-  expect(command(137)).toContain("want of memory");
-  expect(command(130)).toContain("look on the worker's machine for who sent it");
-  expect(command(3)).toBe("The command ended with code 3. See its last lines for what it was at.");
+  expect(command(137)).toContain("memory ran out");
+  expect(command(130)).toContain("Find out on the worker's machine who sent it");
+  expect(command(3)).toBe("The command ended with code 3. Its last log lines say what it was doing.");
   expect(command(null, "SIGSEGV")).toMatch(/SIGSEGV, which the worker did not send\. .*native code/);
-  expect(command(null, "SIGTERM")).toMatch(/SIGTERM, which the worker did not send\. See its last lines/);
+  expect(command(null, "SIGTERM")).toMatch(/SIGTERM, which the worker did not send\. Its last log lines say/);
 });
 
 const KILLED = { code: null, signal: "SIGKILL" } as const;
 test.each([
-  ["an attempt out of time", { stop: "timeout" }, /time limit, `timeoutMs`: let it do less, or mend/],
-  ["a run out of time", { stop: "run-timeout" }, /time limit, `runTimeoutMs`: give it fewer retries/],
-  ["want of memory", { exit: KILLED, oomKilled: () => true }, /memory: see the machine's `dmesg`/],
-  ["an exit that nobody saw", {}, /nobody saw its exit\. See its last lines, and the machine's `uptime`/],
-  ["an exit code of the flow's own", { exit: { code: 7, signal: null } }, /code 7\. See its last lines/],
+  ["an attempt out of time", { stop: "timeout" }, /time limit, `timeoutMs`\. Make it do less, or find/],
+  ["a run out of time", { stop: "run-timeout" }, /time limit, `runTimeoutMs`\. Give it fewer retries/],
+  ["want of memory", { exit: KILLED, oomKilled: () => true }, /memory ran out\. The machine's `dmesg`/],
+  ["an exit that nobody saw", {}, /exit code is unknown\. Check its last log lines, and with `uptime`/],
+  ["an exit code of the flow's own", { exit: { code: 7, signal: null } }, /code 7\. Its last log lines say/],
 ] as const)(
   "%s is told with a next step, which is not the one that its cause's advice says",
   (_, facts, told) => {

@@ -1,9 +1,8 @@
 import { GATEWAY_ENV, type Spec } from "@towpath/contract";
 
 /**
- * Set unless the spec says otherwise. Output goes to files, which Python would only fill a buffer at a time, so that a log
- * could not be followed; the code is shared and read-only, which root would not notice; and indices of GPUs mean what
- * `nvidia-smi` means by them.
+ * Defaults that a spec can replace. Python would write its log in large blocks. Root would not notice that the
+ * code is shared and read-only. Indices of GPUs mean what `nvidia-smi` means by them.
  */
 const DEFAULT_ENV = {
   PYTHONUNBUFFERED: "1",
@@ -11,7 +10,7 @@ const DEFAULT_ENV = {
   CUDA_DEVICE_ORDER: "PCI_BUS_ID",
 } as const;
 
-/** The allowed part of the worker's environment: what every process that it starts may see. */
+/** The allowed part of the worker's environment. Every process that it starts may see it. */
 export function allowedEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   allow: readonly string[],
@@ -24,18 +23,19 @@ export function allowedEnvironment(
   return allowed;
 }
 
-/** What an attempt's environment is made of. */
+/** The parts of an attempt's environment. */
 export interface AttemptEnvironment {
   readonly spec: Pick<Spec, "env" | "secrets">;
   readonly secrets: ReadonlyMap<string, string>;
-  /** Ids of the devices that are this attempt's alone. */
+  /** Ids of the devices that only this attempt has. */
   readonly gpus: readonly string[];
   readonly gateway: Readonly<Record<keyof typeof GATEWAY_ENV, string>>;
 }
 
 /**
- * What is added to the allowed environment for one attempt: the signed variables, secrets that ask for one, and where the
- * gateway and its GPUs are. Later ones win, so a spec cannot redirect the gateway, nor take another's device.
+ * What one attempt gets in addition to the allowed environment: the signed variables, the secrets that ask for a
+ * variable, its gateway and its GPUs. Later ones win, so a spec cannot redirect the gateway or take another
+ * attempt's device.
  */
 export function attemptEnvironment(args: AttemptEnvironment): Record<string, string> {
   const added = { ...signedEnvironment(args), ...deviceEnvironment(args.gpus) };
@@ -47,17 +47,17 @@ export function attemptEnvironment(args: AttemptEnvironment): Record<string, str
   return added;
 }
 
-/** What is added for the code of a version before there is an attempt of it: no secret, and no device. */
+/** What code that is loaded before its attempt gets: no secret and no device. */
 export function aheadEnvironment(spec: AttemptEnvironment["spec"]): Record<string, string> {
   return { ...signedEnvironment({ spec, secrets: new Map() }), ...deviceEnvironment([]) };
 }
 
-/** Empty hides every device: what has asked for none sees none. */
+/** Empty hides every device. */
 function deviceEnvironment(gpus: readonly string[]): Record<string, string> {
   return { CUDA_VISIBLE_DEVICES: gpus.join(",") };
 }
 
-/** What is added for the code of a version, whatever it is to do: the signed variables, and secrets that ask for one. */
+/** The signed variables, and the secrets that ask for one. */
 export function signedEnvironment(
   args: Omit<AttemptEnvironment, "gateway" | "gpus">,
 ): Record<string, string> {

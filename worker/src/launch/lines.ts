@@ -4,13 +4,13 @@ const CARRIAGE_RETURN = 0x0d;
 /** One line of a process's output. */
 export interface OutputLine {
   readonly text: string;
-  /** Whether its end is missing because it was too long to keep. */
+  /** Whether its end is missing because it was too long. */
   readonly truncated: boolean;
 }
 
 /**
- * Cuts bytes into lines, holding no more of a line than a limit. Bytes that are no UTF-8 become U+FFFD; a CR before the
- * newline goes. A line split over chunks is whole again, since newlines are never part of a longer UTF-8 character.
+ * Cuts bytes into lines, and keeps no more of a line than a limit. Invalid UTF-8 becomes U+FFFD, and a CR before
+ * the newline goes. A line split over chunks is joined: a newline is never part of a longer UTF-8 character.
  */
 export class LineSplitter {
   readonly #mostBytes: number;
@@ -23,12 +23,12 @@ export class LineSplitter {
     this.#mostBytes = mostBytes;
   }
 
-  /** Bytes of whole lines handed out so far, their newlines included: where to go on after a restart. */
+  /** Bytes of the whole lines returned so far, with their newlines: where to go on after a restart. */
   get consumedBytes(): number {
     return this.#consumed;
   }
 
-  /** Takes a chunk; answers the lines that it completes. */
+  /** Takes a chunk. Returns the lines that it completes. */
   push(chunk: Uint8Array): OutputLine[] {
     const lines: OutputLine[] = [];
     let from = 0;
@@ -42,8 +42,9 @@ export class LineSplitter {
   }
 
   /**
-   * Passes over a chunk up to its last newline, or its first, without keeping anything, the line that has begun before included.
-   * @returns How many lines were passed over, and where in the chunk the next one begins; null when no line ends in it.
+   * Skips a chunk up to its last newline, or its first, with the line begun before.
+   * @returns How many lines were skipped, and where in the chunk the next one begins; null when no line ends in
+   * it.
    */
   passOver(chunk: Uint8Array, upTo: "first" | "last"): { lines: number; from: number } | null {
     let lines = 0;
@@ -62,7 +63,7 @@ export class LineSplitter {
     return { lines, from };
   }
 
-  /** What stands after the last newline, if anything: for the end of the output. */
+  /** What follows the last newline, at the end of the output. */
   flush(): OutputLine | null {
     return this.#lineBytes === 0 ? null : this.#take(0);
   }
@@ -88,20 +89,17 @@ export class LineSplitter {
   }
 }
 
-/** What ends a text that was cut. */
+/** The end of a text that was cut. */
 const CUT_MARK = " […cut]";
 
-/**
- * Cuts a text to so many bytes of UTF-8, between characters, with a mark that says so at its end.
- * A text that fits is answered as it is.
- */
+/** Cuts a text to a number of bytes of UTF-8, between characters, and marks its end. Returns a text that fits as it is. */
 export function cutToBytes(text: string, mostBytes: number): string {
-  // A character takes at most three bytes per UTF-16 unit, so most texts need no counting.
+  // A character takes at most three bytes for each UTF-16 unit, so most texts need no count.
   if (text.length * 3 <= mostBytes || Buffer.byteLength(text) <= mostBytes) return text;
   return `${headBytes(text, mostBytes - Buffer.byteLength(CUT_MARK))}${CUT_MARK}`;
 }
 
-/** Marks a text as cut although it may fit, making room for the mark. */
+/** Marks a text as cut although it may fit, and makes room for the mark. */
 export function markCut(text: string, mostBytes: number): string {
   return `${headBytes(text, mostBytes - Buffer.byteLength(CUT_MARK))}${CUT_MARK}`;
 }
@@ -109,7 +107,7 @@ export function markCut(text: string, mostBytes: number): string {
 function headBytes(text: string, mostBytes: number): string {
   const bytes = Buffer.from(text, "utf8");
   let end = Math.min(bytes.length, mostBytes);
-  // A byte of the form 10xxxxxx continues a character that began before.
+  // A byte of the form 10xxxxxx continues a character.
   while (end > 0 && end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end).toString("utf8");
 }

@@ -3,24 +3,24 @@ import { join } from "node:path";
 import type { RunnerCode } from "./runner-message.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
 
-/** The most that a process may print before it has a task, bytes: it becomes part of the log of the run that takes it. */
+/** The most that a process may print before it has a task, bytes. It becomes part of the log of the next run. */
 const OUTPUT_BYTES = 1024 * 1024;
 
 /** A version of a deployment whose code may be loaded before there is an attempt of it. */
 export interface AheadVersion {
   readonly deployment: string;
   readonly version: number;
-  /** Tells apart what was signed under one deployment and version. */
+  /** Tells signed payloads of one deployment and version apart. */
   readonly key: string;
-  /** Wall-clock time after which no attempt of it may start, milliseconds. Null: never. */
+  /** No attempt of it may start after this, on the wall clock, milliseconds. Null: no limit. */
   readonly expiresAtMs: number | null;
-  /** Its module, and what of its environment is the same for every attempt. */
+  /** Its module, and the part of its environment that is the same for every attempt. */
   readonly code: Omit<RunnerCode, "cwd">;
-  /** Brings its code, unchanged since it was fetched, and keeps it there until it is let go. */
+  /** Brings its code, unchanged since it was fetched, and keeps it until it is released. */
   bring(signal: AbortSignal): Promise<{ readonly dir: string; release(): Promise<void> }>;
 }
 
-/** A runner that has loaded a version's code, and holds that in its place. */
+/** A runner that has loaded a version's code and keeps it in the cache. */
 export interface LoadedRunner {
   readonly runner: RunnerProcess;
   readonly dir: string;
@@ -28,7 +28,7 @@ export interface LoadedRunner {
 }
 
 /**
- * Starts a runner and has it load a version's code.
+ * Starts a runner and makes it load a version's code.
  * @throws LaunchError when it ends first; what bringing the code throws; the signal's reason.
  */
 export async function startLoaded(
@@ -50,13 +50,13 @@ export async function startLoaded(
   }
 }
 
-/** Ends one that nobody took. */
+/** Ends a runner that no attempt took. */
 export async function discardLoaded({ runner, release }: LoadedRunner): Promise<void> {
   await runner.discard();
   await release();
 }
 
-/** Whether it has printed more than a process should that only waits. */
+/** Whether it has printed more than a waiting process should. */
 export async function isTalkative({ runner }: LoadedRunner): Promise<boolean> {
   const sizes = await Promise.all(
     ["stdout", "stderr"].map((name) =>

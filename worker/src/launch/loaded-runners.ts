@@ -10,24 +10,24 @@ import {
 import { LaunchError } from "./runner-message.ts";
 import type { RunnerDeps, RunnerProcess } from "./runner-process.ts";
 
-/** How long after the last start of a version a process waits for the next one, milliseconds. */
+/** How long a process waits for the next start of its version, milliseconds. */
 const KEEP_MS = 5 * 60_000;
-/** How often it is looked at how much they have printed meanwhile, milliseconds. */
+/** How often their output is measured, milliseconds. */
 const LOOK_MS = 10_000;
 
 /** How many runners load code ahead, and when. */
 export interface LoadedRunnersOptions {
-  /** Of how many deployments at most. */
+  /** For how many deployments at most. */
   readonly most: number;
   /** How long after a start the next process is begun, milliseconds. */
   readonly afterMs: number;
-  /** How long one waits for a start of its version, milliseconds. @default five minutes */
+  /** How long a process waits for a start of its version, milliseconds. @default five minutes */
   readonly keepMs?: number;
-  /** How often it is looked at how much they have printed, milliseconds. @default ten seconds */
+  /** How often their output is measured, milliseconds. @default ten seconds */
   readonly lookMs?: number;
 }
 
-/** A version of which another attempt is expected, and the runner that has loaded it, or is about to. */
+/** A version of which another attempt is expected, and the runner that has loaded it or is about to. */
 interface Expected {
   readonly version: AheadVersion;
   readonly over: AbortController;
@@ -37,15 +37,16 @@ interface Expected {
 }
 
 /**
- * Runners that have loaded the code of a version before there is an attempt of it: one for the newest version of each deployment
- * that runs here, until it has not run for a while. Such a runner serves one attempt of that very version, or none.
+ * Runners that have loaded the code of a version before there is an attempt of it: one for the newest version of
+ * each deployment that runs here, until it was idle for a while. Such a runner serves one attempt of that
+ * version, or none.
  */
 export class LoadedRunners {
   readonly #deps: RunnerDeps & { readonly log: Logger };
   readonly #options: LoadedRunnersOptions;
   /** By deployment. */
   readonly #expected = new Map<string, Expected>();
-  /** By deployment: the version that could not be loaded ahead, which is not tried again. */
+  /** By deployment: the version that could not be loaded ahead. It is not tried again. */
   readonly #unfit = new Map<string, string>();
   readonly #ending = new Set<Promise<void>>();
   readonly #looking: NodeJS.Timeout;
@@ -57,7 +58,7 @@ export class LoadedRunners {
     this.#looking = setInterval(() => void this.#look(), options.lookMs ?? LOOK_MS).unref();
   }
 
-  /** The runner that has loaded this version's code, if one waits. It holds the code no more: its attempt does. */
+  /** The runner that has loaded this version's code, if one waits. Its attempt holds the code from now on. */
   take({ deployment, key }: AheadVersion): RunnerProcess | null {
     const expected = this.#expected.get(deployment);
     if (!expected?.loaded || expected.version.key !== key) return null;
@@ -67,12 +68,12 @@ export class LoadedRunners {
     return runner;
   }
 
-  /** An attempt of this version has started: another may come soon. */
+  /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void {
     const { deployment, key } = version;
     if (this.#isClosed || this.#unfit.get(deployment) === key) return;
     const before = this.#expected.get(deployment);
-    // A retry of an earlier version says nothing about what comes.
+    // A retry of an earlier version says nothing about the next run.
     if (before && before.version.version > version.version) return;
     if (before && before.version.key !== key) this.#end(before);
     const expected = this.#expected.get(deployment) ?? this.#add(version);
@@ -82,12 +83,12 @@ export class LoadedRunners {
     if (expected.loaded === null) expected.loading ??= this.#load(expected);
   }
 
-  /** Ends what has loaded its code from a folder in which something was changed. */
+  /** Ends the runners that loaded their code from a folder which was changed. */
   distrust(dir: string): void {
     for (const expected of this.#expected.values()) if (expected.loaded?.dir === dir) this.#end(expected);
   }
 
-  /** Ends them all. */
+  /** Ends all of them. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#looking);
@@ -95,7 +96,7 @@ export class LoadedRunners {
     await Promise.all(this.#ending);
   }
 
-  /** Who is there stays: deployments that take turns would only end each other's runners. */
+  /** Those that are there stay: otherwise deployments in turn would end each other's runners. */
   #add(version: AheadVersion): Expected | null {
     if (this.#expected.size >= this.#options.most) return null;
     const expected: Expected = { version, over: new AbortController(), loading: null, loaded: null };
@@ -135,7 +136,7 @@ export class LoadedRunners {
     }
   }
 
-  /** Its runs start in fresh processes from now on, where whatever is wrong with its code shows as theirs. */
+  /** Its runs start in fresh processes from now on, where an error in its code belongs to them. */
   #giveUp(expected: Expected, error: unknown): void {
     const { deployment, version, key } = expected.version;
     const why = error instanceof Error ? error.message : String(error);

@@ -1,17 +1,17 @@
 import { readFileSync } from "node:fs";
 
-/** Tells whether the kernel's memory killer has struck in the worker's own control group. */
+/** Knows whether the kernel has killed a process of the worker's control group for want of memory. */
 export interface OomWatch {
-  /** Attributes one kill to the caller, if there was one that nobody has been given yet. */
+  /** Attributes one kill to the caller, if there is one that no attempt has. */
   claimKill(): boolean;
 }
 
-/** Reads how often the memory killer struck; null where the system does not say. Replaced in tests. */
+/** Reads how often the kernel killed for memory; null where the system does not say. Tests replace it. */
 export type ReadOomKills = () => number | null;
 
 /**
- * Watches the control group's count of memory kills from now on. A SIGKILL that nobody sent, together with a risen count, is
- * proof enough; each kill is given to one attempt only.
+ * Watches the control group's count of memory kills from now on. A SIGKILL that the worker did not send, with a
+ * risen count, is proof enough. Each kill goes to one attempt.
  */
 export function watchOom(read: ReadOomKills = readOomKills): OomWatch {
   let given = read() ?? 0;
@@ -25,7 +25,8 @@ export function watchOom(read: ReadOomKills = readOomKills): OomWatch {
   };
 }
 
-// Version 2 keeps the count in memory.events, version 1 in memory.oom_control; see the kernel's cgroup documentation.
+// Version 2 has the count in memory.events, version 1 in memory.oom_control. See the kernel's cgroup
+// documentation.
 function readOomKills(): number | null {
   for (const path of eventFiles()) {
     const text = readOrEmpty(path);

@@ -3,11 +3,11 @@ import { request } from "node:http";
 import { flowTextChars, type GatewayAddress } from "@towpath/contract/words";
 import { sleep, wallClock } from "../host/clock.ts";
 
-/** How long to wait for a worker that is being restarted: tries, and the time between them. */
+/** How long to wait for a worker that is being restarted: the number of tries, and the time between them. */
 const TRIES = 240;
 const BETWEEN_MS = 500;
 
-/** Reports, in the flow's place, that the flow could not even begin. Gives up quietly when there is nobody to tell. */
+/** Reports, in place of the flow, that the flow could not begin. Gives up without an error when the gateway does not answer. */
 export async function reportFailure(address: GatewayAddress, error: unknown): Promise<void> {
   for (let tried = 0; tried < TRIES; tried++) {
     try {
@@ -30,7 +30,7 @@ export async function reportFailure(address: GatewayAddress, error: unknown): Pr
   }
 }
 
-/** Cut only where the run protocol says to: the worker takes secrets out before it cuts to what may leave. */
+/** Cut where the run protocol says. The worker redacts before it cuts to the wire's limit. */
 function shapeError(error: unknown) {
   const cut = (text: string) => text.slice(0, flowTextChars);
   if (!(error instanceof Error)) return { name: "Error", message: cut(String(error)) };
@@ -41,7 +41,7 @@ function shapeError(error: unknown) {
   };
 }
 
-/** The gateway said no. */
+/** The gateway refused. */
 class GatewayRefused extends Error {
   override readonly name = "GatewayRefused";
 }

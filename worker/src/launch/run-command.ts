@@ -10,17 +10,17 @@ type CommandTask = Extract<RunnerTask, { kind: "command" }>;
 export interface CommandExit {
   readonly code: number | null;
   readonly signal: string | null;
-  /** Why it could not be started at all. */
+  /** Why it could not be started. */
   readonly error: string | null;
 }
 
-/** The exit code by which shells say that there is no such command. */
+/** The exit code of shells for a command that was not found. */
 const NOT_FOUND_CODE = 127;
 
 /**
- * Runs a plain command in the code's folder and writes down how it ended. Signals to the group are for the command: the
- * runner stays until it is gone, since it alone can know the exit code when the worker is away.
- * @returns The exit code that the runner itself should end with.
+ * Runs a plain command in the code's folder and writes down how it ended. Signals to the group are for the
+ * command. The runner stays until the command is gone: while the worker is away, only it sees the exit code.
+ * @returns The exit code of the runner itself.
  */
 export async function runCommand(task: CommandTask): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});

@@ -10,9 +10,9 @@ import { mapStacks } from "./source-maps.ts";
 type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 
 /**
- * Imports a flow's module, unless that was done before there was a task, and runs the flow it exports. The flow reports
- * everything itself; only when there is no flow to run does the runner report why.
- * @returns The exit code: 0 if the flow completed, or is suspended.
+ * Imports a flow's module, unless it is loaded already, and runs the flow that it exports. The flow reports
+ * everything itself. If there is no flow to run, the runner reports why.
+ * @returns The exit code: 0 if the flow completed or is suspended.
  */
 export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<number> {
   let run: RunFlow;
@@ -27,7 +27,7 @@ export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<n
     if (hooks !== undefined && hooks.handles.length > 0)
       writeFileSync(task.handlesFile, hooks.handles.join(" "), { mode: 0o600 });
   } catch (error) {
-    // On stderr too, where the stack is shown as Node shows it, with the source line.
+    // On stderr too, where Node shows the stack with its source line.
     console.error(error);
     await reportFailure(task.address, error);
     return 1;
@@ -35,7 +35,7 @@ export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<n
   return ["completed", "suspended"].includes(await run(task.address, task.context)) ? 0 : 1;
 }
 
-/** Imports a flow's module where its code lies, in its environment. @throws NotAFlow, and whatever the module throws. */
+/** Imports a flow's module in its folder and environment. @throws NotAFlow, and whatever the module throws. */
 async function loadFlow(code: RunnerCode): Promise<RunFlow> {
   addToEnvironment(code.env);
   process.chdir(code.cwd);
@@ -44,7 +44,8 @@ async function loadFlow(code: RunnerCode): Promise<RunFlow> {
 }
 
 /**
- * Imports a flow's module before there is a task, and has the flow do once, with nothing of any run, what it does at each start.
+ * Imports a flow's module before there is a task, and lets the flow do once, without a run, what it does at each
+ * start.
  * @throws as `loadFlow`.
  */
 export async function loadAhead(code: RunnerCode): Promise<RunFlow> {
@@ -75,7 +76,7 @@ function runFlowOf(flow: unknown, code: RunnerCode): RunFlow {
   return run;
 }
 
-/** Whether something may have fields. */
+/** Whether a value may have fields. */
 export function isKeyed(value: unknown): value is Record<PropertyKey, unknown> {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }

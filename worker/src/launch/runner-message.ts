@@ -9,24 +9,24 @@ export interface RunnerCode {
   readonly exportName: string;
 }
 
-/** What a runner may be told before it has a task: code that its task will be of. No secret, and nothing of any run. */
+/** What a runner may get before its task: the code of that task. No secret, and nothing of any run. */
 export interface RunnerLoad extends RunnerCode {
   readonly kind: "load";
 }
 
-/** What a runner is told, once, after the start was confirmed: before that it knows no secret and no run. */
+/** The task of a runner, sent once, after the start was confirmed. Before, it knows no secret and no run. */
 export type RunnerTask = {
-  /** Made by the runner before any code of a user runs: a worker that finds none after a kill knows that none did. */
+  /** The runner makes this file before user code runs. If it is missing after a kill, no user code ran. */
   readonly takenFile: string;
 } & (
   | (RunnerCode & {
       readonly kind: "flow";
       readonly address: { readonly socket: string; readonly tokenFile: string };
-      /** What the gateway answers when it is asked for it: told at once, since every flow asks. */
+      /** The context that the gateway would answer. It is sent at once, because every flow asks for it. */
       readonly context: Context;
-      /** Where it writes for which ends the flow has a hook, if there is one. */
+      /** Where the runner writes for which ends the flow has a hook. */
       readonly handlesFile: string;
-      /** Not null: the attempt's process is gone, and only the flow's hook for that is to be run. */
+      /** Not null: the attempt's process is gone, and only the flow's hook for that end runs. */
       readonly ending: FlowEnding | null;
     })
   | (RunnerCode & { readonly kind: "jobs"; readonly ground: JobGround })
@@ -35,15 +35,15 @@ export type RunnerTask = {
       readonly cwd: string;
       readonly env: Readonly<Record<string, string>>;
       readonly argv: readonly string[];
-      /** Where to write how the command ended, so that a worker that was away can know it. */
+      /** Where the runner writes how the command ended, for a worker that was away. */
       readonly exitFile: string;
     }
 );
 
-/** What a runner says back, over the same channel, while it has one. */
+/** What a runner answers, over the same channel, before its task. */
 export type RunnerMessage = "ready" | "loaded" | "taken";
 
-/** The variable that marks a runner and all that it starts. A spec cannot set it. */
+/** The variable that marks a runner and all its child processes. A spec cannot set it. */
 export const RUNNER_MARK = "TOWPATH_RUNNER";
 
 /** A question to a runner that tends external jobs, and its answer, over the same channel. */

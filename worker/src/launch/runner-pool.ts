@@ -4,8 +4,8 @@ import { LoadedRunners } from "./loaded-runners.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
 
 /**
- * How long after a runner was taken the next one is begun, milliseconds. Starting a process takes a core for about 100 ms: begun at
- * once, it competes with the very start that it is to make faster next time.
+ * How long after a runner was taken the next one is started, milliseconds. Started at once, it would compete for
+ * a core with the attempt.
  */
 const REFILL_AFTER_MS = 100;
 
@@ -24,15 +24,15 @@ export interface RunnerPoolSize {
   readonly loadAhead: number;
 }
 
-/** Keeps runners warm. Each serves one attempt and is not put back. */
+/** Keeps runners warm. Each serves one attempt and is not used again. */
 export interface RunnerPool {
   /** A runner that has loaded this version's code, if one waits. */
   takeLoaded(version: AheadVersion): TakenRunner | null;
   /** A warm runner, or a new one when none is ready. @throws LaunchError */
   take(): Promise<TakenRunner>;
-  /** An attempt of this version has started: another may come soon. */
+  /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void;
-  /** Ends what has loaded its code from a folder in which something was changed. */
+  /** Ends the runners that loaded their code from a folder which was changed. */
   distrust(dir: string): void;
   /** Ends those that wait, and keeps none from now on. */
   close(): Promise<void>;
@@ -61,7 +61,7 @@ export function createRunnerPool(
       idle.push(runner);
       deps.log.debug({ warm: idle.length }, "a runner is warm");
     } catch (error) {
-      // Taking one will try again, and then the attempt says what is wrong.
+      // The next attempt will try again, and say what is wrong.
       deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, "no warm runner");
     }
   }

@@ -16,44 +16,43 @@ import {
   type RunnerTask,
 } from "./runner-message.ts";
 
-/** Beside this module: TypeScript as it is here, JavaScript as it is published. */
+/** Beside this module: TypeScript here, JavaScript in the published package. */
 const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
 /**
- * V8 lets the space for what is new grow to three times 32 MiB in any process that lives long enough, whatever it needs: a run of 100,000 small
- * tasks took twice the memory of one of 1,000. With 8 MiB it takes 1.2 times as much, and parsing, grouping and sorting 800,000 rows
- * no more time (0.64 to 0.66 s of a core beside 0.71 to 0.74) and 203 instead of 335 MB.
+ * By default V8 lets the space for new objects grow to three times 32 MiB in a long process, needed or not. With
+ * 8 MiB a run takes much less memory and no more time.
  */
 const RUNNER_FLAGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=8"];
-/** How long a runner may take to take its task: it has been started, so this is about a machine that is overloaded. */
+/** How long a runner may take to accept its task, milliseconds. It runs already, so only an overloaded machine takes long. */
 const TAKE_TIMEOUT_MS = 60_000;
-/** How long code may take to be loaded before there is a task. Longer is left to an attempt, whose time limit is its own. */
+/** How long code may take to load before there is a task, milliseconds. An attempt has a time limit of its own. */
 const LOAD_TIMEOUT_MS = 60_000;
 
-/** How a process ended. Both null: it is gone, and nobody could see how. */
+/** How a process ended. Both null: it is gone, and its exit was not seen. */
 export interface ExitStatus {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A runner that was started by this worker. */
+/** A runner that this worker started. */
 export interface RunnerProcess {
   readonly identity: ProcessIdentity;
-  /** `NAME=value` in the environment of the runner and of all that it starts. */
+  /** `NAME=value` in the environment of the runner and of all its child processes. */
   readonly mark: string;
-  /** Where its output goes until an attempt takes the files over. */
+  /** Where its output goes until an attempt takes the files. */
   readonly dir: string;
   /** Resolves when its imports are done; rejects if it ends first. */
   readonly ready: Promise<void>;
   readonly exited: Promise<ExitStatus>;
-  /** Has it load the code that its task will be of. @throws LaunchError if it ends, or has not loaded it in a minute. */
+  /** Makes it load the code of its task. @throws LaunchError if it ends, or needs more than a minute. */
   load(code: RunnerCode): Promise<void>;
-  /** Gives it its one task. @throws LaunchError if it ends before it takes it. */
+  /** Gives it its one task. @throws LaunchError if it ends before it takes the task. */
   assign(task: RunnerTask): Promise<void>;
-  /** Says something to a runner that has a task which is to be talked about. */
+  /** Sends a message to a runner whose task needs messages. */
   send(message: object): void;
-  /** Hears what such a runner says. */
+  /** Gets the messages of such a runner. */
   hear(listener: (message: unknown) => void): void;
-  /** Ends a runner that has no task, or was slow to take one, with all that it may have started. */
+  /** Ends a runner without a task, or one that did not take it in time, with all its child processes. */
   discard(): Promise<void>;
 }
 
@@ -68,8 +67,8 @@ export interface RunnerDeps {
 }
 
 /**
- * Starts an idle runner at the head of a process group of its own, with stdout and stderr going to files.
- * It knows nothing yet, and ends by itself if its worker does.
+ * Starts an idle runner as leader of its own process group. Its stdout and stderr go to files. It knows nothing
+ * yet, and ends with its worker.
  * @throws LaunchError when the system cannot start it.
  */
 export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
@@ -103,7 +102,7 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     send: (message) => void child.send(message, ignoreGone),
     hear: (listener) => void child.on("message", listener),
     async discard() {
-      // It has nothing to lose, and this way it is sure to be gone.
+      // It has nothing to lose, and a kill is certain.
       if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
       await exited;
       if (ranCode) await killMarked(mark);
@@ -112,12 +111,12 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
   };
 }
 
-/** The channel is gone only if the process is, which whoever waits for an answer learns by its end. */
+/** The channel closes only with the process, and its exit tells that to all callers. */
 function ignoreGone(): void {}
 
 /**
- * What all marks of one state directory's runners begin with: after a restart, a process with such a mark that no attempt
- * accounts for is one that was left behind.
+ * The beginning of all marks of one state directory's runners. After a restart, a process with such a mark that
+ * belongs to no attempt is killed.
  */
 export function markPrefix(runnersDir: string): string {
   return `${RUNNER_MARK}=${scopeOf(runnersDir)}.`;
@@ -133,7 +132,7 @@ async function startProcess(deps: RunnerDeps, args: { id: string; dir: string })
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
     const child = spawn(process.execPath, [...RUNNER_FLAGS, RUNNER_FILE, deps.compileCacheDir], {
-      // Not its own folder, which goes once its output files have moved on.
+      // Not its own folder, which is removed once its output files are moved.
       cwd: deps.runnersDir,
       detached: true,
       env: { ...deps.environment, [RUNNER_MARK]: args.id },
@@ -143,7 +142,7 @@ async function startProcess(deps: RunnerDeps, args: { id: string; dir: string })
       child.once("spawn", resolve);
       child.once("error", reject);
     });
-    // A later error event is about a message to a process that has gone, which its exit tells better.
+    // A later error is about a message to a process that is gone. Its exit says more.
     child.on("error", () => {});
     return child;
   } catch (cause) {
@@ -167,7 +166,7 @@ function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
     const error = new LaunchError(`A runner ended before it took its task (${signal ?? `code ${code}`}).`);
     for (const { reject } of Object.values(told)) reject(error);
   });
-  // Each is waited for by some callers only.
+  // Some callers do not wait for each of them.
   for (const { promise } of Object.values(told)) promise.catch(() => {});
   return { ready: told.ready.promise, loaded: told.loaded.promise, taken: told.taken.promise };
 }

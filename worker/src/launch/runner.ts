@@ -1,8 +1,8 @@
 /**
- * The runner: a process that waits, warm, for one attempt, runs it and ends. Started by a worker with an IPC channel.
- * It may be told to load the code of one version while it waits; then its attempt is of that version.
- * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it, unless the task is to
- * ask about external jobs.
+ * The runner: a process that waits for one attempt, runs it and ends. A worker starts it with an IPC channel.
+ * While it waits, it may be told to load the code of one version; then its attempt is of that version. It ends
+ * with its worker while it waits. Once it has a task it closes the channel and outlives the worker, unless the
+ * task is to tend external jobs.
  */
 import { writeFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
@@ -22,7 +22,7 @@ function tell(changes: RunnerMessage): void {
 }
 
 process.on("disconnect", () => {
-  // What asks about jobs is of no use to anybody else.
+  // A process that tends jobs is useless without its worker.
   if (!task || task.kind === "jobs") process.exit(0);
 });
 
@@ -35,7 +35,7 @@ process.once("message", (message) => {
       loaded = run;
       tell("loaded");
     },
-    // Whatever is wrong with the code, an attempt in a fresh process will say so.
+    // An attempt in a fresh process will report what is wrong with the code.
     () => process.exit(1),
   );
 });
@@ -49,7 +49,8 @@ function take(taken: RunnerTask): void {
     return;
   }
   process.send?.("taken" satisfies RunnerMessage, undefined, {}, () => {
-    // The worker may have been killed since; the task is on its disk, and the next one takes over.
+    // The worker may have been killed since. The task is on its disk, and the next process of the worker goes
+    // on.
     if (process.connected) process.disconnect();
   });
   const running = taken.kind === "command" ? runCommand(taken) : runFlow(taken, loaded);
@@ -67,7 +68,7 @@ function toldOf(message: unknown): RunnerTask | RunnerLoad {
   return message as RunnerTask | RunnerLoad;
 }
 
-/** As above: a task is all that may follow code that was to be loaded. */
+/** Guaranteed by the channel: only a task may follow code to load. */
 function taskOf(message: unknown): RunnerTask {
   return message as RunnerTask;
 }

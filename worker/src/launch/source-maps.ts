@@ -7,19 +7,19 @@ import { fileURLToPath, pathToFileURL } from "node:url";
  * (11 of 25 ms for a map of 1.5 MB). Most runs never show a stack, so here a map is read when a stack first mentions its file.
  */
 
-/** The longest module or map that is read for the sake of a stack. */
+/** The longest module or map that is read for a stack. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
-/** A module's last comment of this kind names its map; see the source map specification (ECMA-426). */
+/** The last comment of this kind in a module names its map. See the source map specification (ECMA-426). */
 const MAP_COMMENT = /^\/\/[#@] sourceMappingURL=(\S+)\s*$/gm;
 const INLINE = /^data:application\/json[^,]*?(;base64)?,/;
 
-/** A module's map, and where it lies: its sources are relative to that. */
+/** A module's map and its folder: the sources are relative to that. */
 interface Mapped {
   readonly map: SourceMap;
   readonly url: string;
 }
 
-/** Makes the stacks of this process name the lines that authors wrote, where a module says how it was made of them. */
+/** Makes the stacks of this process name the authors' lines, where a module has a source map. */
 export function mapStacks(): void {
   const known = new Map<string, Mapped | null>();
   const mapOf = (file: string): Mapped | null => {
@@ -43,7 +43,7 @@ function headOf(error: Error): string {
   }
 }
 
-/** A frame as V8 writes it, with its place in the source instead of the one in the bundle. */
+/** A frame as V8 writes it, with its position in the source instead of the bundle. */
 function frameText(frame: NodeJS.CallSite, mapOf: (file: string) => Mapped | null): string {
   const text = String(frame);
   const [file, line, column] = [frame.getFileName(), frame.getLineNumber(), frame.getColumnNumber()];
@@ -66,7 +66,7 @@ function sourcePath(source: string, mapUrl: string): string {
   return url?.protocol === "file:" ? fileURLToPath(url) : source;
 }
 
-/** The map that a module names, or null when it names none that can be read. A stack is shown in any case. */
+/** The map that a module names; null if it cannot be read. The stack is shown in any case. */
 function readMap(file: string): Mapped | null {
   try {
     const moduleUrl = file.startsWith("file:") ? file : pathToFileURL(file).href;
@@ -92,7 +92,7 @@ function textOf(url: string): string {
   return stats.isFile() && stats.size <= FILE_BYTES_MAX ? readFileSync(path, "utf8") : "";
 }
 
-/** Node's reader refuses what is no map, which is then shown as if there were none. */
+/** Node's reader rejects an invalid map. Then the stack is shown without it. */
 function payloadOf(text: string): SourceMapPayload {
   return JSON.parse(text);
 }

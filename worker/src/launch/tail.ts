@@ -8,23 +8,23 @@ import { openIfAny } from "../state/atomic-file.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
 
 const CHUNK_BYTES = 64 * 1024;
-/** How often to look when the system tells of changes, and when it does not, milliseconds. */
+/** How often to look with and without the system's notice of changes, milliseconds. */
 const LOOK_MS = { watched: 1_000, unwatched: 150 };
 const MIB = 1024 * 1024;
 
 /** How much of a file may be unread, and may lie on the disk. */
 export interface TailLimits {
-  /** A process that has printed so much more than was read is too fast: lines are only counted until the end is near. */
+  /** A process that has printed so much more than was read is too fast. Its lines are only counted until near the end. */
   readonly backlogBytes: number;
-  /** How near: so much of the end is read again, line by line. */
+  /** So much of the end is then read line by line. */
   readonly restBytes: number;
-  /** Space of what was read is given back whenever it has come to so much. */
+  /** How much read space is gathered before it is given back. */
   readonly giveBackBytes: number;
-  /** Where space cannot be given back, a file may become so long. */
+  /** The longest file where space cannot be given back. */
   readonly fileBytes: number;
 }
 
-/** The limits of a tail that was given none. */
+/** The limits of a tail without limits of its own. */
 export const TAIL_LIMITS: TailLimits = {
   backlogBytes: 128 * MIB,
   restBytes: MIB,
@@ -32,35 +32,35 @@ export const TAIL_LIMITS: TailLimits = {
   fileBytes: 1024 * MIB,
 };
 
-/** What to tail, and who takes the lines. */
+/** What to tail, and the functions that take it. */
 export interface TailOptions {
   readonly path: string;
-  /** Where to begin, bytes: what an earlier tail had handed out. */
+  /** Where to begin, bytes: the end of an earlier tail. */
   readonly fromBytes: number;
   /** The most of one line that is kept, bytes. */
   readonly lineBytes: number;
   readonly limits?: TailLimits;
-  /** Takes lines in order. The next are read once it resolves, so a slow taker slows only the reading. */
+  /** Takes lines in order. The next are read once it resolves, so a slow function only slows the reading. */
   readonly take: (lines: readonly OutputLine[], throughBytes: number) => Promise<void>;
-  /** Told of lines that were passed over. */
+  /** Takes a count of skipped lines. */
   readonly skip: (lines: number, throughBytes: number) => Promise<void>;
-  /** Told, once, that the file is longer than it may be. */
+  /** Called once when the file is too long. */
   readonly tooLong: () => void;
   /** Gives back space. @default by punching a hole into the file */
   readonly giveBack?: (path: string, bytes: number) => Promise<boolean>;
 }
 
-/** A tail that is under way. */
+/** A running tail. */
 export interface Tail {
-  /** Reads what is there to the end, hands out the last line even without a newline, and stops. */
+  /** Reads to the present end, passes on the last line even without a newline, and stops. */
   finish(): Promise<void>;
   /** Stops without reading on. */
   abandon(): Promise<void>;
 }
 
 /**
- * Follows a growing file line by line. The file is the buffer: a process that writes to it never waits for
- * the worker, and its output outlives the worker.
+ * Follows a growing file line by line. The file is the buffer: a process never waits for the worker to read it,
+ * and its output outlives the worker.
  */
 export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   const stopping = new AbortController();
@@ -76,7 +76,7 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
       await reading.passHole(file);
       do await reading.drain(file);
       while (await wakeUp.wait(ms, stopping.signal, deps.sleep));
-      // No further than it is now: what escaped and goes on printing must not hold up the end.
+      // Only to the present end: a child process that goes on printing must not delay the end.
       if (!reading.abandoned) await reading.drain(file, (await file.stat()).size);
       await reading.end();
     } finally {
@@ -86,7 +86,7 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   }
 
   const running = run();
-  // Whoever finishes it hears of a failure; until then it must not end the process.
+  // `finish` throws the failure. Until then it must not end the worker.
   running.catch(() => {});
   return {
     async finish() {
@@ -101,7 +101,7 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   };
 }
 
-/** How far a file was read, and what is done with it. */
+/** How far a file was read. */
 class Reading {
   abandoned = false;
   readonly #options: TailOptions;
@@ -122,7 +122,7 @@ class Reading {
     this.#position = options.fromBytes;
   }
 
-  /** Space may have been given back for lines that the journal then had no room for: they are gone. */
+  /** The space of these lines was given back, and then the journal had no room for them. They are lost. */
   async passHole(file: FileHandle): Promise<void> {
     const from = this.#position;
     for (let chunk = await this.#read(file); isHole(chunk); chunk = await this.#read(file)) {
@@ -132,7 +132,7 @@ class Reading {
     if (this.#position > from) await this.#options.skip(1, this.#position);
   }
 
-  /** Reads to the end of the file, or up to a place. */
+  /** Reads to the end of the file, or up to a position. */
   async drain(file: FileHandle, to: number = Number.POSITIVE_INFINITY): Promise<void> {
     while (!this.abandoned && this.#position < to) {
       const { size } = await file.stat();
@@ -145,7 +145,7 @@ class Reading {
     }
   }
 
-  /** Hands out what stands behind the last newline. */
+  /** Passes on what follows the last newline. */
   async end(): Promise<void> {
     const rest = this.abandoned ? null : this.#splitter.flush();
     if (rest) await this.#options.take([rest], this.#through);
@@ -165,7 +165,7 @@ class Reading {
     if (lines.length > 0) await this.#options.take(lines, this.#through);
   }
 
-  /** Counts lines until the end, as it was, is near and a line begins. */
+  /** Counts lines until near the present end, up to the beginning of a line. */
   async #passOver(file: FileHandle, size: number): Promise<void> {
     const near = size - this.#limits.restBytes;
     let skipped = 0;
@@ -180,7 +180,7 @@ class Reading {
       if (!passed) continue;
       const rest = chunk.subarray(passed.from);
       if (!isNear) {
-        // The line that begins here is passed over too, from its beginning.
+        // The line that begins here is skipped too, from its beginning.
         this.#splitter.passOver(rest, "last");
         continue;
       }
@@ -213,7 +213,7 @@ function watchIfPossible(path: string, onChange: () => void): FSWatcher | null {
     watcher.on("error", () => watcher.close());
     return watcher;
   } catch {
-    // The system's watches may be used up; looking often does as well.
+    // The system may have no watches left. Looking often works as well.
     return null;
   }
 }
@@ -222,10 +222,10 @@ const runFile = promisify(execFile);
 const TIME_LIMIT_MS = 30_000;
 
 /**
- * Gives the disk space of a file's beginning back to the system while the file goes on growing. The bytes read as NUL
- * afterwards, and no offset changes, so a process that appends notices nothing and no byte behind is at risk.
- * Node cannot do this itself, so it takes the `fallocate` program, and a file system with holes.
- * @returns Whether it could.
+ * Gives the disk space at a file's beginning back to the system while the file goes on growing. Those bytes then
+ * read as NUL, and no offset changes, so a process that appends notices nothing. Node cannot do this itself: it
+ * needs the `fallocate` program, and a file system with holes.
+ * @returns Whether it was possible.
  */
 export async function giveBackSpace(path: string, bytes: number): Promise<boolean> {
   try {

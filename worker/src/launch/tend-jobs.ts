@@ -7,8 +7,8 @@ import { mapStacks } from "./source-maps.ts";
 type JobsTask = Extract<RunnerTask, { kind: "jobs" }>;
 
 /**
- * Answers the worker's questions about external jobs, each by the code of the flow that wanted it, until the worker lets go of
- * the channel. Where that code cannot be loaded, each answer says so.
+ * Answers the worker's questions about external jobs with the code of the flow that wanted each, until the
+ * worker closes the channel. If that code cannot be loaded, each answer says so.
  */
 export function tendJobs(task: JobsTask): void {
   addToEnvironment(task.env);

@@ -10,15 +10,15 @@ import { createServer, type Server } from "node:net";
  * before it knows what it will run.
  */
 
-/** As many as it takes until the next is no faster. */
+/** After this many, the next is no faster. */
 const EXCHANGES = 3;
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
-/** In the runner's working folder: relative, because a socket's path may not be long. */
+/** In the runner's working folder. It is relative, because a socket's path must be short. */
 const socketName = () => `warm-${process.pid}`;
 
 /**
- * Does once, with nothing of anybody's, what the start of a flow will do. Stops early when there is work. Never rejects: a
- * runner that could not warm up is only slower.
+ * Does once, with sample data, what the start of a flow will do. Stops early when there is a task. Never
+ * rejects: without the warm-up a runner is only slower.
  */
 export async function warmUp(hasWork: () => boolean): Promise<void> {
   try {
@@ -32,7 +32,7 @@ export async function warmUp(hasWork: () => boolean): Promise<void> {
     ]);
     if (!hasWork()) await talkToItself(hasWork);
   } catch {
-    // Said above.
+    // See above.
   }
 }
 

@@ -12,7 +12,7 @@ afterEach(async () => {
   open = null;
 });
 
-/** The loop of a worker with one place, at the network's edge: each poll is answered by the test. */
+/** The loop of a worker with one slot, at the network's edge: each poll is answered by the test. */
 function startLoop(protocol: number) {
   const state = { free: 0, ends: false };
   const polls: { body: Claim; answer: (claimed: Claimed) => void }[] = [];

@@ -15,39 +15,42 @@ import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
 import type { Answered } from "./transport.ts";
 
-/** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
+/** Polls under way at once: the newest, and the one before it, whose answer may still bring work. */
 const POLLS_MAX = 2;
-/** An answer without changes that came sooner than this was not waited for. */
+/** An answer without changes that comes sooner than this was not waited for, milliseconds. */
 const QUICK_MS = 1_000;
-/** The pause after such an answer: commands are repeated until they are done, and must not turn polls into a busy loop. */
+/** The pause after such an answer, milliseconds: repeated commands must not turn polls into a busy loop. */
 const QUIET_MS = 500;
-/** The longest that the next poll gives way to the launch of what the last one brought, milliseconds. */
+/** The longest time that the next poll waits for the launch of what the last one brought, milliseconds. */
 const GIVE_WAY_MS = 20;
-/** How long a place that has become free waits for a report to be offered with, milliseconds: one that is about to leave. */
+/** How long a free slot waits for a report that is about to leave, to be offered with it, milliseconds. */
 const RIDE_WAIT_MS = 20;
 
 /** What a worker offers and takes. */
 export interface ClaimSource {
-  /** How many attempts it can take now. */
+  /** How many attempts the worker can take now. */
   free(): number;
-  /** What of its amounts is free; null: all that it has declared. */
+  /** The worker's free amounts. Null: all that it has declared. */
   amounts(): Amounts | null;
-  /** Every attempt it knows. */
+  /** Every attempt that the worker holds. */
   held(): Fence[];
   draining(): boolean;
-  /** How much longer it takes nothing since starts failed, and why; null while it takes work. */
+  /** How long the worker still takes nothing because starts failed, and why. Null while it takes work. */
   paused(): { readonly forMs: number; readonly reason: string } | null;
-  /** To which incarnation of the database everything was offered again; null while it is being offered. Undefined: nobody asks. */
+  /**
+   * The incarnation of the database to which everything was offered again. Null while it is being offered.
+   * Undefined: the control plane does not ask.
+   */
   reconciled(): string | null | undefined;
-  /** Whether the end of an attempt is still to be reported. */
+  /** Whether the end of an attempt must still be reported. */
   endsUnreported(): boolean;
-  /** Takes an answer; says whether anything in it was new. */
+  /** Takes an answer. Returns whether anything in it was new. */
   take(answer: Claimed, sentAtMs: number): boolean;
-  /** Resolves once all that was taken has been launched or given up, or when the time is over, milliseconds. */
+  /** Resolves once everything taken was launched or given up, or the time is over. */
   begun(mostMs: number): Promise<void>;
 }
 
-/** What a poll offers, as text where it is a list. */
+/** What a poll offers, lists as text. */
 interface Offer {
   readonly free: number;
   readonly amounts: string;
@@ -61,32 +64,32 @@ interface Poll extends Offer {
   readonly done: Promise<PollResult>;
 }
 
-/** A poll that goes along with a report. */
+/** A poll that is sent with a report. */
 export interface Ride {
   readonly next: NextClaim;
-  /** The report is answered, and this with it; or not: null. */
+  /** Takes the poll's answer. Null: the report had none. */
   over(answer: Claimed | null, sentAtMs: number): void;
 }
 
 /** The loop that asks for work. */
 export interface Claiming extends Loop {
   /**
-   * Asks for work with a report that is about to leave, instead of by a poll of its own.
-   * @returns null if the newest poll offers what is free already, or nothing is.
+   * Asks for work with a report that is about to leave, instead of in a poll of its own.
+   * @returns null if the newest poll already offers what is free, or nothing is free.
    */
   ride(): Ride | null;
 }
 
 type PollResult =
-  /** It went with a report, and nothing came of it. */
+  /** It was sent with a report and had no answer. */
   | { readonly kind: "unanswered" }
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "answered"; readonly idle: boolean; readonly brought: boolean };
 
 /**
- * Polls for work until it is stopped. When what is free changes, a newer poll is sent at once: it supersedes the older,
- * whose answer is still taken if it brings something. If that is because an attempt has ended, it goes along with the
- * report of that: two requests a run are one.
+ * Polls for work until it is stopped. When the free slots change, it sends a newer poll at once. That supersedes
+ * the older one, whose answer still counts if it brings work. When a slot is free because an attempt has ended,
+ * the poll is sent with the report of that end: one request instead of two.
  */
 export function startClaiming(deps: LoopDeps, source: ClaimSource): Claiming {
   const polls = new Polls(deps, source);
@@ -121,7 +124,7 @@ async function run(deps: LoopDeps, polls: Polls): Promise<void> {
   }
 }
 
-/** The polls of a worker that are under way, in the order of their numbers. */
+/** The polls under way, in the order of their numbers. */
 class Polls {
   readonly stopping = new AbortController();
   readonly wakeUp = new WakeUp();
@@ -141,7 +144,7 @@ class Polls {
     if (this.stopping.signal.aborted || !mayAsk || this.#upToDate() !== null) return null;
     const abort = new AbortController();
     const { promise: done, resolve } = Promise.withResolvers<PollResult>();
-    // Given up, it is never taken: later polls say so.
+    // The control plane never takes it. Later polls say so.
     abort.signal.addEventListener("abort", () => resolve({ kind: "unanswered" }));
     const numbers = this.#number();
     this.#add({ ...offer, seq: numbers.seq, abort, done });
@@ -156,7 +159,7 @@ class Polls {
     };
   }
 
-  /** The poll to follow next: one that goes with a report, if there soon is one; else a new one. */
+  /** The next poll: one that is sent with a report, if one leaves soon; otherwise a new one. */
   async next(): Promise<Poll> {
     const over = new AbortController();
     const signal = AbortSignal.any([this.stopping.signal, over.signal]);
@@ -167,7 +170,7 @@ class Polls {
     return this.#upToDate() ?? this.#begin();
   }
 
-  /** The poll's result, or `outdated` once it offers something else than what is free, or another has taken its place. */
+  /** The poll's result, or `outdated` once the free slots have changed or a newer poll was sent. */
   async follow(poll: Poll): Promise<PollResult | "outdated"> {
     const { signal } = this.stopping;
     let result: PollResult | undefined;
@@ -183,17 +186,14 @@ class Polls {
     return "outdated";
   }
 
-  /**
-   * The next poll is work for both sides, and whoever it is for can wait better than a run that is starting: a report of a start that it
-   * crossed took a millisecond longer (`first-line`).
-   */
+  /** A run that is starting comes before the next poll, which takes time on both sides. */
   async giveWay(): Promise<void> {
     await this.#source.begun(GIVE_WAY_MS);
-    // A turn later, so that the runner has its message.
+    // One turn later, when the runner has its message.
     await nextTurn();
   }
 
-  /** Waits for no answer any more. */
+  /** Ends all polls. */
   async giveUp(): Promise<void> {
     const open = [...this.#open];
     for (const poll of open) poll.abort.abort(this.stopping.signal.reason);
@@ -217,7 +217,7 @@ class Polls {
     return poll;
   }
 
-  /** Numbers a poll that is written now: its list of what is held knows of what earlier polls brought, and of nothing still on its way. */
+  /** The number of a poll that is written now. `heard` is the last poll before the oldest one still under way. */
   #number(): { seq: number; heard: number } {
     const heard = (this.#open[0]?.seq ?? this.#sent + 1) - 1;
     return { seq: ++this.#sent, heard };
@@ -230,7 +230,7 @@ class Polls {
     return isNewest && !offersElse(this.#source, newest) ? newest : null;
   }
 
-  /** Whether a report is about to leave that a poll may go with. */
+  /** Whether a report is about to leave with which a poll can be sent. */
   #mayRide(): boolean {
     return this.#source.free() > 0 && this.#source.endsUnreported() && asksWithReports(this.#deps);
   }
@@ -238,7 +238,7 @@ class Polls {
 
 function offersElse(source: ClaimSource, poll: Offer): boolean {
   const { free, draining, amounts, reconciled } = offerOf(source);
-  // Where replicas of two releases answer in turn, what one of them does not ask makes no poll of the other outdated.
+  // Replicas of two releases may answer in turn. A release that does not ask makes no poll outdated.
   if (reconciled !== undefined && reconciled !== poll.reconciled) return true;
   return free !== poll.free || draining !== poll.draining || amounts !== poll.amounts;
 }
@@ -290,7 +290,7 @@ async function exchange(
   }
 }
 
-/** Polls; without what is not asked by a control plane of an earlier release, where one has refused it. */
+/** Polls. If a control plane of an earlier release rejects a field that it does not know, polls again without it. */
 async function ask(
   { connection }: LoopDeps,
   { body, signal }: { body: () => Claim; signal: AbortSignal },

@@ -5,42 +5,42 @@ import type { AnsweredBy } from "../state/database-watch.ts";
 import { isVersionRefusal } from "./errors.ts";
 import type { Answered, Transport, Verb, VerbRequest } from "./transport.ts";
 
-/** A session is exchanged for a new one when less than this part of its time is left. */
+/** A session is replaced when less than this part of its time is left. */
 const RENEW_PART = 0.25;
 
-/** What a refusal of its protocol means for the person who reads of it in the worker's log. */
+/** What a refused protocol means, for the worker's log. */
 const MEANWHILE =
-  "Until then this worker takes nothing new; what it runs goes on, and is reported once a version is shared.";
-/** How long after a refusal of its protocol a worker asks again, milliseconds: somebody has to update one side first. */
+  "Until then this worker takes no new runs. Its present runs go on, and it reports them once both have a protocol in common.";
+/** The pause after a refused protocol, milliseconds: one of both sides must be updated first. */
 const REFUSED_MS = 15_000;
 
-/** The verbs that need a session. */
+/** The operations that need a session. */
 export type SessionVerb = Exclude<Verb, "openSession">;
 
-/** What a connection is made of. */
+/** What a connection needs. */
 export interface ConnectionDeps {
   readonly transport: Transport;
   readonly log: Logger;
   readonly bootClock: Clock;
-  /** Reads the worker's key anew for each session, so that a rotated one is taken up. */
+  /** Reads the worker's key anew for each session, so that a rotated key is used. */
   readonly readKey: () => Promise<string>;
-  /** What the worker says of itself, looked at anew for each session. */
+  /** What the worker says of itself in each session. */
   readonly introduce: () => Promise<OpenSession>;
-  /** Told of every new session before it is used. */
+  /** Called with every new session before it is used. */
   readonly onSession: (session: Session, sentAtMs: number) => Promise<void>;
-  /** Told what any other answer says of the database behind it, before anything else is made of that answer. */
+  /** Called with what any other answer says of the database, before the answer is used. */
   readonly onAnswer: (said: AnsweredBy, sentAtMs: number) => void;
 }
 
-/** Calls to the control plane under a session that is kept fresh. */
+/** Calls to the control plane in a session that is kept fresh. */
 export interface Connection {
-  /** The session, opened or exchanged first if need be. @throws as `Transport.send`, and `SecretUnavailable`. */
+  /** The session. It is opened or replaced first if needed. @throws as `Transport.send`, and `SecretUnavailable`. */
   session(): Promise<Session>;
   /** The protocol of the latest session; 0 before the first. */
   protocol(): number;
   /**
-   * Sends a verb; an expired session is exchanged once and the verb sent again.
-   * @param body A function is asked once the session is open: a new session may change what there is to say.
+   * Sends a request. If the session has expired, it is replaced once and the request sent again.
+   * @param body A function is called once the session is open: a new session may change the body.
    * @throws as `Transport.send`.
    */
   call<V extends SessionVerb>(
@@ -51,7 +51,7 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-/** Sends a request, and tells which database answered. */
+/** Sends a request, and passes on which database answered. */
 async function send<V extends SessionVerb>(
   { transport, onAnswer }: ConnectionDeps,
   request: VerbRequest<V>,
@@ -59,20 +59,20 @@ async function send<V extends SessionVerb>(
   const answered = await transport.send(request);
   const said: { incarnation?: string | undefined; position?: number | undefined } = Object(answered.answer);
   onAnswer({ ...said }, answered.sentAtMs);
-  // What is passed on to a flow does not speak of databases.
+  // A flow does not get the fields about the database.
   delete said.incarnation;
   delete said.position;
   return answered;
 }
 
-/** Makes a connection; nothing is sent before it is first used. */
+/** Makes a connection. Nothing is sent before the first call. */
 export function createConnection(deps: ConnectionDeps): Connection {
   let current: { session: Session; freshUntilMs: number } | undefined;
   let opening: Promise<Session> | undefined;
   let protocol = 0;
   let refused: { problem: Problem; untilMs: number } | undefined;
 
-  /** Asks for a session; where the last answer was that no protocol is shared, only now and then. */
+  /** Opens a session. After a refused protocol, only now and then. */
   async function ask(): Promise<Answered<"openSession">> {
     if (refused && deps.bootClock.nowMs() < refused.untilMs) throw refused.problem;
     const body = await deps.introduce();
@@ -102,7 +102,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
 
   async function session(): Promise<Session> {
     if (current && deps.bootClock.nowMs() < current.freshUntilMs) return current.session;
-    // One exchange for all who ask meanwhile.
+    // All callers share one exchange.
     opening ??= open().finally(() => {
       opening = undefined;
     });

@@ -1,9 +1,9 @@
 import { Problem } from "@towpath/contract";
 
-/** The control plane cannot be reached, or answers that it cannot answer now. Trying again later is right. */
+/** The control plane cannot be reached, or cannot answer now. A later try may succeed. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable";
-  /** What `Retry-After` asks for, milliseconds. */
+  /** The pause that `Retry-After` asks for, milliseconds. */
   readonly retryAfterMs: number | null;
 
   constructor(message: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
@@ -12,22 +12,22 @@ export class Unreachable extends Error {
   }
 }
 
-/** The control plane answered something that this release does not understand. */
+/** This release does not understand the control plane's answer. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
-/** Whether the control plane speaks no protocol that this release does: one of the two has to be updated. */
+/** Whether the control plane and this release have no protocol in common. One of them must be updated. */
 export function isVersionRefusal(error: unknown): error is Problem {
   return error instanceof Problem && error.code === "protocol-unsupported";
 }
 
-/** How long the control plane, or a proxy before it, asks to wait before the next request, milliseconds; 0: it says nothing. */
+/** How long the control plane, or a proxy before it, asks to wait, milliseconds. 0: it does not ask. */
 export function askedPauseMs(error: unknown): number {
   return error instanceof Unreachable || error instanceof Problem ? (error.retryAfterMs ?? 0) : 0;
 }
 
-/** Whether the same request may succeed later without anybody doing anything. */
+/** Whether the same request may succeed later without any change. */
 export function isPassing(error: unknown): boolean {
   return error instanceof Unreachable || (error instanceof Problem && error.retryable);
 }

@@ -9,27 +9,27 @@ export interface LoopDeps {
   readonly log: Logger;
   readonly bootClock: Clock;
   readonly sleep: Sleep;
-  /** A number from 0 up to 1; replaced in tests. */
+  /** A number from 0 up to 1. Tests replace it. */
   readonly random: () => number;
 }
 
 /** A running loop. */
 export interface Loop {
-  /** Says that something has changed which the loop should look at now. */
+  /** Makes the loop look at once, because something has changed. */
   nudge(): void;
-  /** Ends the pause after a call that had no answer: another call has had one. */
+  /** Ends the pause after a call without an answer, because another call has had one. */
   retry?(): void;
-  /** Ends the loop; resolves when it has stopped. */
+  /** Ends the loop. Resolves when it has stopped. */
   stop(): Promise<void>;
 }
 
-/** Logs the first failure of a row as a warning, and that it is over; what lies between is for debugging. */
+/** Logs the first failure of a row as a warning, and its end. Failures in between are for debugging. */
 export function createOutageLog(log: Logger, verb: string) {
   let failing = false;
   return {
     failed(error: unknown) {
       const message = error instanceof Error ? error.message : String(error);
-      // What a refused version means is said once, by the connection.
+      // The connection explains a refused protocol, once.
       if (failing || isVersionRefusal(error)) log.debug({ verb, error: message }, "still failing");
       else log.warn({ verb, error: message }, "the control plane cannot be used now; confirmed work goes on");
       failing = true;
@@ -41,7 +41,7 @@ export function createOutageLog(log: Logger, verb: string) {
   };
 }
 
-/** Waits for a time; false when the signal aborted first. */
+/** Waits for a time. Returns false when the signal aborted first. */
 export async function pause(
   sleep: (ms: number, signal?: AbortSignal) => Promise<void>,
   args: { ms: number; signal: AbortSignal },

@@ -2,19 +2,20 @@ import { type Fence, type Renewed, WakeUp } from "@towpath/contract";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 
-/** A renewal that failed is tried again after this part of the interval. */
+/** A failed renewal is repeated after this part of the interval. */
 const RETRY_PART = 0.2;
-/** The longest interval taken from the server, and the shortest, milliseconds. */
+/** The interval before the first answer, and the shortest and longest that the server can ask for, milliseconds. */
 const INTERVAL_MS = { first: 1_000, least: 100, most: 300_000 };
 
-/** Whose leases are renewed, and who hears the answer. */
+/** The leases to renew. */
 export interface RenewSource {
   held(): Fence[];
   renewed(answer: Renewed, sentAtMs: number): void;
 }
 
 /**
- * Renews every lease at the interval that the server wants, on a connection of its own. Being nudged renews at once.
+ * Renews all leases in one call, at the interval that the server asks for, on a connection of its own. A nudge
+ * renews at once.
  */
 export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
   const stopping = new AbortController();
@@ -22,7 +23,7 @@ export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
 
   async function run(): Promise<void> {
     const outage = createOutageLog(deps.log, "renew");
-    // Before the first answer this only says how soon to look whether there is anything to renew.
+    // Before the first answer, this is how soon to look for leases.
     let intervalMs: number = INTERVAL_MS.first;
     let waitMs = 0;
     while (await wakeUp.wait(waitMs, stopping.signal, deps.sleep)) {

@@ -164,7 +164,7 @@ test("two claims of one attempt are reported one after the other, the newer firs
   const { reporting: first } = talkative(1);
   const claims = [claim(1), claim(2)];
   const call: Connection["call"] = async (_verb, body) => {
-    // What was stored comes first in an answer, whichever its place was in the report.
+    // What was stored comes first in an answer, whatever its order in the report was.
     const parts = Report.parse(body).attempts.sort((a, b) => b.epoch - a.epoch);
     const attempts = parts.map(({ attemptId, epoch }) => ({
       attemptId,

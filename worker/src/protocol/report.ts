@@ -13,19 +13,22 @@ import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
 import { StalledReports, Turns } from "./turns.ts";
 
-/** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
+/** Bytes of records in one report. It leaves room below the server's limit for fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
 
-/** Records of more bytes make a large report. The control plane serves few of those at once, and bounds how long they may take. */
+/**
+ * Bytes of records above which a report counts as large. The control plane serves few large ones at once, and
+ * limits their time.
+ */
 const LARGE_BYTES = 768 * 1024;
 
-/** A record as it travels: what the journal holds, with its number. */
+/** A record on the wire: what the journal holds, with its number. */
 export interface NumberedRecord {
   readonly seq: number;
   readonly [field: string]: unknown;
 }
 
-/** What one attempt may put into a report. */
+/** How much one attempt may put into a report. */
 export interface PageBudget {
   /** Records of each lane. */
   readonly records: number;
@@ -33,45 +36,45 @@ export interface PageBudget {
   readonly bytes: number;
 }
 
-/** The next records of one attempt that are not acknowledged yet. */
+/** The next records of one attempt that are not acknowledged. */
 export interface ReportPage {
   readonly control: NumberedRecord[];
   readonly bulk: NumberedRecord[];
   readonly bytes: number;
-  /** Asks only how far the control plane has come: so far it has acknowledged. */
+  /** The page only asks how far the control plane has come. So far it has acknowledged these. */
   readonly acked?: { readonly control: number; readonly bulk: number };
 }
 
-/** One attempt's answer. */
+/** The control plane's answer for one attempt. */
 export type AttemptAnswer = Reported["attempts"][number];
 
 /** An attempt that has records to report. */
 export interface Reporting {
   readonly fence: Fence;
   page(budget: PageBudget): Promise<ReportPage>;
-  /** Takes the answer; says whether it changed anything. */
+  /** Takes the answer. Returns whether it changed anything. */
   reported(answer: AttemptAnswer, sentAtMs: number): Promise<boolean>;
-  /** Gives up records that the control plane cannot even read; what follows must not wait behind them. */
+  /** Gives up records that the control plane cannot read. Later ones must not wait for them. */
   giveUp(page: ReportPage, why: string): Promise<void>;
 }
 
-/** Where reports come from. */
+/** The source of reports. */
 export interface ReportSource {
   /** Attempts with something to report. */
   reporting(): Reporting[];
-  /** Whether any of it is waited for. */
+  /** Whether something waits for any of it. */
   urgent(): boolean;
-  /** A report is sent. One of the three below follows. */
+  /** A report is sent. One of the next three follows. */
   sending(): void;
-  /** A report was answered, and each attempt has taken its part of that. */
+  /** A report was answered, and each attempt has taken its part. */
   answered(answer: Pick<Reported, "commands">): void;
-  /** A report was refused as such. */
+  /** A report was rejected as a whole. */
   refused(): void;
-  /** A report was not answered. */
+  /** A report had no answer. */
   unanswered(): void;
 }
 
-/** Refusals that are about the report itself: sending it again unchanged cannot help. */
+/** Problems with the report itself: the same report cannot succeed. */
 const POISON: readonly ProblemCode[] = ["bad-request", "payload-too-large", "unsupported-media-type"];
 
 interface Batch {
@@ -79,30 +82,26 @@ interface Batch {
   readonly records: number;
 }
 
-/** How much a report takes. Whole: from all attempts. Else: from one, each in its turn, and of it only a part. */
+/** How large a report is: a whole one from all attempts, or a part of one attempt's records, each attempt in turn. */
 interface Size {
-  /** 1, or how many times smaller than a whole one: doubled after each report that was refused as such. */
+  /** 1, or how many times smaller than a whole report. It doubles after each report that was rejected as a whole. */
   divisor: number;
 }
 
-/** At this divisor a page holds one record. */
+/** With this divisor a page holds one record. */
 const DIVISOR_MAX = 1024;
-/** If the questions of this many attempts are refused in a row, the control plane is at fault, and none of the attempts. */
+/** If the questions of this many attempts are rejected in a row, the fault is the control plane's. */
 const QUESTIONS_REFUSED_MAX = 3;
-/** So long after a report, milliseconds, more is gathered for the next while nobody waits for it. */
+/** How long after a report more is gathered for the next one, milliseconds, while nothing waits for it. */
 const REST_MS = 25;
-/**
- * How often it is looked for something to report although nobody rang, milliseconds. A journal that could not be read is tried again
- * then, since nobody rings for it; and a ring that somebody forgot delays what it was for by as much, instead of for ever.
- */
+/** How often the loop looks for records without a nudge, milliseconds. Then it tries a journal again that could not be read. */
 const LOOK_MS = 1_000;
 
 /**
- * Reports for all attempts in one call. The next report is put together while the last is under way, from all that has come
- * in meanwhile: under load they grow, and an idle worker sends at once. What somebody waits for (a start, an end, a result
- * that must be stored before its flow goes on) leaves at once; of the rest there are at most forty reports a second,
- * since each costs a round trip and a commit however little it holds.
- * @param askForWork What goes along with the report of an end, if work is wanted.
+ * Reports for all attempts in one call. While one report is under way, records gather for the next: under load
+ * reports grow, and an idle worker sends at once. A start, an end and a result that a flow waits for leave at
+ * once. For the rest there are at most forty reports a second, because each costs a round trip and a commit.
+ * @param askForWork Returns the poll to send with the report of an end, if work is wanted.
  */
 export function startReporting(deps: LoopDeps, source: ReportSource, askForWork: () => Ride | null): Loop {
   const stopping = new AbortController();
@@ -126,7 +125,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
       }
       const ride = mayRide && ends(batch) ? askForWork() : null;
       const result = await send(deps, source, { batch, ride, stalled, signal: stopping.signal });
-      // What is refused may be the question alone: then the records go again without it.
+      // Perhaps only the poll was rejected. The records are sent again without it.
       mayRide = result.kind !== "poison";
       if (result.kind === "poison" && ride !== null) continue;
       turns.had(batch.parts.map(({ attempt }) => attempt));
@@ -164,7 +163,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
   };
 }
 
-/** Waits for more to report, until something is waited for. */
+/** Gathers records until something waits for one. */
 async function rest(
   deps: LoopDeps,
   source: ReportSource,
@@ -180,9 +179,9 @@ async function rest(
 }
 
 /**
- * A report was refused as such: the next is smaller. One record alone that is refused is given up, and an attempt whose question alone is
- * refused is kept back; the others must not wait behind either.
- * @returns the attempt whose question alone was refused
+ * Handles a report that was rejected as a whole. The next one is smaller. A single record that is rejected is
+ * given up. An attempt whose question alone is rejected is delayed, so that the others go on.
+ * @returns the attempt whose question alone was rejected
  */
 async function shrink(
   deps: LoopDeps,
@@ -202,13 +201,13 @@ async function shrink(
   return first.attempt;
 }
 
-/** Whether a smaller report may get through where this one did not: over a slow network, or while other large ones hold the turns. */
+/** Whether a smaller report may succeed where this one did not: over a slow network, or while others send large ones. */
 function isTooLargeNow({ parts, records }: Batch, error: unknown): boolean {
   if (error instanceof Problem && error.code !== "too-many-requests") return false;
   return records > 1 && parts.reduce((sum, { page }) => sum + page.bytes, 0) > LARGE_BYTES;
 }
 
-/** Back to whole reports by and by: where something between refuses large ones, they stay small. */
+/** Back to whole reports step by step: if a proxy rejects large ones, they stay small. */
 function grow(size: Size): void {
   size.divisor = Math.max(1, size.divisor / 2);
 }
@@ -221,7 +220,7 @@ async function collect(deps: LoopDeps, reporting: readonly Reporting[], size: Si
   let bytes = Math.ceil(BATCH_BYTES / size.divisor);
   let left: number = LIMITS.reportRecords;
   for (const attempt of inTurn) {
-    // A page may hold as many of each of its two lanes.
+    // A page may hold this many records of each lane.
     const ofEach = Math.min(records, Math.floor(left / 2));
     if (bytes <= 0 || ofEach === 0 || (!whole && parts.length > 0)) break;
     const page = await pageOf(deps, attempt, { records: ofEach, bytes });
@@ -235,8 +234,8 @@ async function collect(deps: LoopDeps, reporting: readonly Reporting[], size: Si
 }
 
 /**
- * Each attempt once. Answers name attempts, not claims: with an earlier claim in the same report, which was given back and is still
- * to hear that, what is said of the one would be taken for the other. It goes once the newer has nothing to report.
+ * Each attempt once, its earliest claim last. Answers name attempts, not claims, so an earlier claim waits until
+ * the newer one has nothing to report.
  */
 function ofNewestClaims(reporting: readonly Reporting[]): Reporting[] {
   const newest = new Map<string, Reporting>();
@@ -247,7 +246,7 @@ function ofNewestClaims(reporting: readonly Reporting[]): Reporting[] {
   return reporting.filter((one) => newest.get(one.fence.attemptId) === one);
 }
 
-/** A journal that cannot be read keeps its attempt from reporting, and no other. */
+/** A journal that cannot be read does not stop the other attempts. */
 async function pageOf(deps: LoopDeps, attempt: Reporting, budget: PageBudget): Promise<ReportPage> {
   try {
     return await attempt.page(budget);

@@ -1,38 +1,41 @@
 import { createBackoff, type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
 import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
 
-/** How often a worker that has no jobs, in a pool that has none, asks again, milliseconds. */
+/** How often a worker without jobs, in a pool without jobs, asks again, milliseconds. */
 const IDLE_MS = 60_000;
-/** So long after something is found out, more of it is told in the same request, milliseconds. */
+/** How long changes are gathered for one request, milliseconds. */
 const GATHER_MS = 50;
-/** An answer without changes that came sooner than this was not waited for; then the next question waits as long, milliseconds. */
+/**
+ * An answer without changes that comes sooner than this was not waited for. The next request then waits as long,
+ * milliseconds.
+ */
 const QUICK_MS = 500;
 
-/** Whose external jobs are tended, and who hears what is to be done. */
+/** The external jobs that a worker tends. */
 export interface TendSource {
-  /** How many more jobs it can tend. */
+  /** How many more jobs the worker can tend. */
   free(): number;
   held(): HeldJob[];
-  /** What was found out and not told yet, at most LIMITS.jobs. It is told again until `told` is called with it. */
+  /** Changes that were not sent yet, at most LIMITS.jobs. They are sent again until `told` is called with them. */
   changes(): JobChange[];
-  /** Whether any of it should be told now; the rest goes with the next of it. */
+  /** Whether a change should be sent now. The others go with it. */
   urgent(): boolean;
-  /** The control plane has taken this. */
+  /** The control plane has taken these changes. */
   told(changes: readonly JobChange[]): void;
-  /** Takes an answer; says whether anything in it was new. */
+  /** Takes an answer. Returns whether anything in it was new. */
   take(answer: TendedJobs): boolean;
 }
 
 type Result = "cut" | "failed" | { readonly wanted: boolean; readonly idle: boolean };
 
 /**
- * Tells what a worker finds out about external jobs, and hears what it is to tend. While its pool has any it waits at the
- * control plane for changes, and else asks now and then. Being nudged it asks at once.
+ * Reports changes of external jobs, and asks which jobs to tend. While its pool has jobs, the request waits at
+ * the control plane for changes. A nudge asks at once.
  */
 export function startTending(deps: LoopDeps, source: TendSource): Loop {
   const stopping = new AbortController();
   const outage = createOutageLog(deps.log, "tendJobs");
-  /** Ends whatever is waited for. */
+  /** Ends what is waited for now. */
   let waiting = new AbortController();
   let nudged = false;
 
@@ -83,7 +86,7 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
     async stop() {
       stopping.abort(new Error("the worker stops"));
       await running;
-      // Best effort: what is not given back is another worker's once the lease is over.
+      // Best effort: another worker gets the rest when the lease is over.
       const changes = source.changes();
       const last = { free: 0, held: [], news: changes, waitMs: 0 };
       if (changes.length > 0)

@@ -15,26 +15,26 @@ import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import type { Clock } from "../host/index.ts";
 import { ProtocolError, Unreachable } from "./errors.ts";
 
-/** The verbs of the worker protocol, and how each may use the network. */
+/** The operations of the worker protocol, and how each may use the network. */
 export const VERBS = {
   openSession: { connections: 1, timeoutMs: 15_000, answerBytes: 64 * 1024 },
-  /** Two, so that a newer poll need not wait for the older one's answer. */
+  /** Two, so that a newer poll need not wait for the answer to the older one. */
   claim: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
-  /** A connection of its own: a renewal is never queued behind a report. */
+  /** A connection of its own: a renewal never queues behind a report. */
   renew: { connections: 1, timeoutMs: 10_000, answerBytes: 4 * 1024 * 1024 },
-  /** Its answer may bring work, as that of a poll. */
+  /** Its answer may bring work, like that of a poll. */
   report: { connections: 1, timeoutMs: 30_000, answerBytes: 64 * 1024 * 1024 },
-  // Each attempt whose tasks wait for slots holds one for up to 20 s.
+  // Each attempt whose tasks wait for slots holds a connection for up to 20 s.
   call: { connections: 64, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
   /** Two, so that changes need not wait for the end of a poll. */
   tendJobs: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
   listCheckpoints: { connections: 2, timeoutMs: 30_000, answerBytes: 16 * 1024 * 1024 },
 } as const;
 
-/** One verb of the worker protocol. */
+/** One operation of the worker protocol. */
 export type Verb = keyof typeof VERBS;
 
-/** An answer, and when the request for it was sent, on the boot-time clock: leases are measured from there. */
+/** An answer, and when its request was sent, on the boot-time clock. Leases are measured from then. */
 export interface Answered<V extends Verb> {
   readonly answer: AnswerOf<(typeof ROUTES)[V]>;
   readonly sentAtMs: number;
@@ -48,19 +48,19 @@ export interface VerbRequest<V extends Verb> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Sends verbs to the control plane. */
+/** Sends requests to the control plane. */
 export interface Transport {
   /**
-   * @throws Problem when the control plane says no; `Unreachable` when it cannot be asked; `ProtocolError` when its answer
-   * makes no sense; the signal's reason when aborted.
+   * @throws Problem when the control plane refuses; `Unreachable` when it cannot be asked; `ProtocolError` when
+   * its answer cannot be understood; the signal's reason when aborted.
    */
   send<V extends Verb>(request: VerbRequest<V>): Promise<Answered<V>>;
   close(): Promise<void>;
 }
 
 /**
- * Opens a transport: a small pool of connections for each verb, so that none waits behind another.
- * @param environment Where `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are looked up.
+ * Opens a transport with a small pool of connections for each operation, so that none waits for another.
+ * @param environment Holds `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
  */
 export function createTransport(
   deps: { bootClock: Clock; environment?: Readonly<Record<string, string | undefined>> },
@@ -107,15 +107,15 @@ function newPool(origin: string, args: { verb: Verb; proxy: ProxySettings | null
     : new EnvHttpProxyAgent({ ...options, ...args.proxy });
 }
 
-/** The status of an answer to a worker whose protocol is not spoken. */
+/** The status of an answer that refuses the worker's protocol. */
 const UPGRADE_REQUIRED = 426;
 const FOREIGN =
-  "The control plane speaks no worker protocol of this release, and does not say which it speaks (status 426). Update the older of the two; `towpath doctor` names the control plane's release.";
+  "The control plane has no worker protocol in common with this release, and does not say which it has (status 426). Update the older of the two. `towpath doctor` names the control plane's release.";
 
 interface Reply {
   readonly status: number;
   readonly text: string;
-  /** What `Retry-After` asks for, milliseconds. */
+  /** The pause that `Retry-After` asks for, milliseconds. */
   readonly retryAfterMs: number | null;
 }
 
@@ -123,7 +123,7 @@ interface RawRequest {
   readonly verb: Verb;
   readonly origin: string;
   readonly path: string;
-  /** The proxy between, if there is one. */
+  /** The proxy in between, if there is one. */
   readonly via: string | null;
   readonly body: unknown;
   readonly credential: string;
@@ -161,7 +161,7 @@ async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Pro
   for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > mostBytes)
-      throw new ProtocolError(`The control plane's answer is over ${mostBytes} bytes long.`);
+      throw new ProtocolError(`The control plane's answer is longer than ${mostBytes} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
@@ -172,7 +172,7 @@ function sayNetworkError(error: unknown): string {
   if ("code" in error && typeof error.code === "string") {
     const certificate = certificateFault(error.code);
     if (certificate) return `${certificate.what} (${error.code}); ${certificate.fix}`;
-    // What a proxy answered is in the sentence alone.
+    // Of a proxy's answer, only the message says more.
     if (!error.message.startsWith("Proxy response")) return error.code;
   }
   return error.name === "TimeoutError" ? "it took too long" : error.message;
@@ -183,12 +183,14 @@ function parseAnswer<V extends Verb>(verb: V, reply: Reply): AnswerOf<(typeof RO
   if (reply.status >= 400) throw problemOf(reply, json);
   const parsed = ROUTES[verb].answer.safeParse(json);
   if (reply.status !== ROUTES[verb].status || !parsed.success) {
-    throw new ProtocolError(`The answer to ${verb} (status ${reply.status}) is not one this release knows.`);
+    throw new ProtocolError(
+      `This release does not understand the answer to ${verb} (status ${reply.status}).`,
+    );
   }
   return answerOf<V>(parsed.data);
 }
 
-/** Guaranteed by the line above it: the value came out of this very route's schema. */
+/** Guaranteed by the parse above: the value has the shape of this route's schema. */
 function answerOf<V extends Verb>(data: unknown): AnswerOf<(typeof ROUTES)[V]> {
   return data as AnswerOf<(typeof ROUTES)[V]>;
 }
@@ -199,13 +201,13 @@ function problemOf({ status, retryAfterMs }: Reply, json: unknown): Error {
   if (body.success && isProblemCode(body.data.code)) {
     return new Problem(body.data.code, body.data.detail, { faults: body.data.faults ?? [], ...after });
   }
-  // A release so far from ours that not even its problems are known here.
+  // The control plane's release is so different that its problems are unknown here.
   if (status === UPGRADE_REQUIRED) return new Problem("protocol-unsupported", FOREIGN);
-  // A proxy between, or a later release: whether to try again follows from the status alone.
+  // A proxy, or a later release: the status alone says whether to try again.
   if (status >= 500 || status === 429 || status === 408)
     return new Unreachable(`The control plane answered with status ${status}.`, after);
   return new ProtocolError(
-    `The control plane answered with status ${status} and no problem this release knows.`,
+    `The control plane answered with status ${status} and a problem unknown to this release.`,
   );
 }
 

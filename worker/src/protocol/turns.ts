@@ -1,17 +1,17 @@
 import { type Backoff, createBackoff } from "@towpath/contract";
 import type { Clock } from "../host/index.ts";
 
-/** Whose turn it is: one that has much to say must not keep the others waiting until it has said all of it. */
+/** Gives each attempt its turn: one with many records must not make the others wait. */
 export class Turns<Key extends object> {
   readonly #last = new WeakMap<Key, number>();
   #turn = 0;
 
-  /** Those that waited longest first; equals stay as they are. */
+  /** Sorts those that waited longest first. Equals keep their order. */
   inOrder(all: readonly Key[]): Key[] {
     return all.toSorted((a, b) => this.#lastOf(a) - this.#lastOf(b));
   }
 
-  /** These have just had their turn. */
+  /** These have had their turn. */
   had(keys: readonly Key[]): void {
     this.#turn += 1;
     for (const key of keys) this.#last.set(key, this.#turn);
@@ -28,8 +28,8 @@ interface Stalled {
 }
 
 /**
- * What is kept back alone: the control plane has answered a report of it and taken nothing, so the same may be tried again later. All
- * others go on reporting meanwhile.
+ * Attempts that are delayed alone, because the control plane answered their report and took nothing. The others
+ * go on reporting.
  */
 export class StalledReports<Key extends object> {
   readonly #deps: { readonly bootClock: Clock; readonly random: () => number };
@@ -39,7 +39,7 @@ export class StalledReports<Key extends object> {
     this.#deps = deps;
   }
 
-  /** Those that may report now. Forgets whatever is not among `all`, for it has nothing to report any more. */
+  /** Those that may report now. Forgets what is not in `all`. */
   due(all: readonly Key[]): Key[] {
     if (this.#stalled.size === 0) return [...all];
     this.#stalled = new Map(all.flatMap((key) => this.#entry(key)));
@@ -47,7 +47,7 @@ export class StalledReports<Key extends object> {
     return all.filter((key) => (this.#stalled.get(key)?.untilMs ?? nowMs) <= nowMs);
   }
 
-  /** Milliseconds until the next of them is due; infinity if there is none. */
+  /** Milliseconds until the next one is due; infinity if there is none. */
   nextInMs(): number {
     const nowMs = this.#deps.bootClock.nowMs();
     return Math.min(...[...this.#stalled.values()].map(({ untilMs }) => Math.max(0, untilMs - nowMs)));

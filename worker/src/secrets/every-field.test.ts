@@ -12,11 +12,11 @@ import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import type { AttemptDeps } from "../attempts/deps.ts";
 import { flowHost, type Running } from "../attempts/flow-host.ts";
-import { placesOf } from "../testing/wire-places.fixture.ts";
+import { textFieldsOf } from "../testing/text-fields.fixture.ts";
 import { createRedactor, redactBulk, redactControl, redactJobChange, redactPath } from "./index.ts";
 
 const SECRET = "hunter2-hunter2";
-/** What is planted, and the secret in it: a place takes the first that its schema accepts. */
+/** Texts with a secret in each. A field gets the first that its schema accepts. */
 const PLANTS = [
   [SECRET, SECRET],
   [`https://${SECRET}.example/`, SECRET],
@@ -32,18 +32,18 @@ interface Planted {
   readonly secret: string;
 }
 
-/** The values of a schema, each with a secret in one place. */
+/** The values of a schema, each with a secret in one field. */
 function planted(schema: z.ZodType): Planted[] {
-  return placesOf(schema).map(({ path, put }) => {
+  return textFieldsOf(schema).map(({ path, put }) => {
     const fitting = PLANTS.find(([text]) => schema.safeParse(put(text)).success);
     if (fitting === undefined) throw new TypeError(`No planted text fits ${path}: add one.`);
     return { path, value: put(fitting[0]), secret: fitting[1] };
   });
 }
 
-/** The places by name, each once. */
+/** The fields by name, each once. */
 function named(schema: z.ZodType): string[] {
-  return [...new Set(placesOf(schema).map(({ path }) => path))].sort();
+  return [...new Set(textFieldsOf(schema).map(({ path }) => path))].sort();
 }
 
 /** A running attempt as far as what its flow says, with what leaves of it, and what is answered. */

@@ -33,7 +33,7 @@ test("a secret that cannot be had is named with what to do, and never quoted", a
     huge: { file: join(dir, "huge") },
   };
   const providers = { secrets, environment: { EMPTY: "" } };
-  await expect(resolveSecrets(providers, ["unknown"])).rejects.toThrow('add it under "secrets"');
+  await expect(resolveSecrets(providers, ["unknown"])).rejects.toThrow('Add it under "secrets"');
   await expect(resolveSecrets(providers, ["empty"])).rejects.toThrow("EMPTY");
   await expect(resolveSecrets(providers, ["gone"])).rejects.toThrow("check path and rights");
   await expect(resolveSecrets(providers, ["huge"])).rejects.toThrow("longer than");

@@ -13,7 +13,7 @@ export interface SecretProviders {
 
 /**
  * Resolves the secrets that a verified spec names, from the worker's own providers.
- * @throws SecretUnavailable for the first that cannot be had.
+ * @throws SecretUnavailable for the first that cannot be read.
  */
 export async function resolveSecrets(
   providers: SecretProviders,
@@ -25,7 +25,7 @@ export async function resolveSecrets(
     if (!source) {
       throw new SecretUnavailable(
         name,
-        `The secret "${name}" is not configured on this worker: add it under "secrets" of its configuration and start it again. Under \`towpath dev\`, starting that again does both.`,
+        `The secret "${name}" is not configured on this worker. Add it under "secrets" of its configuration and restart the worker. With \`towpath dev\`, a restart of that is enough.`,
       );
     }
     values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));
@@ -34,9 +34,9 @@ export async function resolveSecrets(
 }
 
 /**
- * Reads the key with which the worker opens its sessions. Only a worker key ever leaves: a configuration that points to another
- * secret of this machine by mistake, or by the intent of whoever wrote it, gets nothing sent.
- * @throws SecretUnavailable as `readSecret`, and for what is no worker key.
+ * Reads the key for the worker's sessions. Only a worker key is ever sent: if the configuration names another
+ * secret of this machine, it stays here.
+ * @throws SecretUnavailable as `readSecret`, and when it is no worker key.
  */
 export async function readWorkerKey(config: {
   readonly key: SecretSource;
@@ -53,8 +53,8 @@ export async function readWorkerKey(config: {
 }
 
 /**
- * Reads one secret. A file's last line ending is not part of it, since editors add one.
- * @param args.name What to call it in a message, such as `the worker's key`.
+ * Reads one secret. A file's last line ending is not part of it, because editors add one.
+ * @param args.name Its name in a message, such as `the worker's key`.
  * @throws SecretUnavailable when the variable or file is missing, empty or too long.
  */
 export async function readSecret(
@@ -83,7 +83,7 @@ export async function readSecret(
 
 async function readSecretFile(name: string, path: string): Promise<string> {
   try {
-    // A size check first, so that a wrong path to something huge does not fill the memory.
+    // The size is checked first, so that a wrong path cannot fill the memory.
     if ((await stat(path)).size > SECRET_MAX_BYTES + 2) {
       throw new SecretUnavailable(
         name,
@@ -101,7 +101,7 @@ function upper(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A secret cannot be had now. The message says what to do and never holds the value. */
+/** A secret cannot be read now. The message says what to do and never has the value. */
 export class SecretUnavailable extends Error {
   override readonly name = "SecretUnavailable";
   readonly secret: string;

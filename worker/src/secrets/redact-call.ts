@@ -3,9 +3,9 @@ import { holdsSecret, isWholeSecret, type Redactor } from "./redact.ts";
 import { redactKey, redactPath, redactRef, redactWait } from "./redact-record.ts";
 
 /**
- * A flow's call as it leaves: with its path where the control plane needs one, and without secrets. Paths and keys are redacted
- * the same way each time. What another run or the control plane acts on is not: with another text in a secret's place it
- * would do something else than was asked.
+ * A flow's call as it leaves: with its path where the control plane needs one, and without secrets. Paths and
+ * keys are always redacted in the same way. A field that another run or the control plane acts on is refused
+ * instead: with a secret replaced it would mean something else.
  * @throws Problem `secret-in-call`, with the field and what to do.
  */
 export function redactCall(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
@@ -38,7 +38,7 @@ export function redactCall(redactor: Redactor, { path, call }: FlowCall): Call["
   }
 }
 
-/** What is compared stays as it is or is refused: a wait for another event would never end. */
+/** A field that is compared stays as it is or is refused: a wait for another event would never end. */
 function refuseInWait(redactor: Redactor, wait: AskedWait): void {
   if (wait.kind === "event") {
     refuseSecrets(redactor, "name", wait.name);
@@ -56,12 +56,12 @@ function refuseSecrets(redactor: Redactor, field: string, value: Json): void {
   if (found !== null) throw secretInCall(redactor, found);
 }
 
-/** In an id, a hash or an instant a short secret may stand by chance, so only one that is the whole text is refused. */
+/** An id, a hash or an instant can have a short secret in it by chance, so only a secret that is the whole text is refused. */
 function refuseWhole(redactor: Redactor, field: string, text: string): void {
   if (isWholeSecret(redactor, text)) throw secretInCall(redactor, { field, text });
 }
 
-/** A field that holds a secret: its name without any, and the text in which it stands. */
+/** A field that holds a secret: its redacted name, and its text. */
 interface Found {
   readonly field: string;
   readonly text: string;
@@ -77,7 +77,7 @@ function secretInCall(redactor: Redactor, { field, text }: Found): Problem {
   );
 }
 
-/** The first field of a JSON value that holds a secret: in a text, in a key, or in a number that spells one. */
+/** The first field of a JSON value that holds a secret: in a text, a key, or a number. */
 function secretIn(redactor: Redactor, field: string, value: Json): Found | null {
   if (typeof value === "string" || typeof value === "number")
     return holdsSecret(redactor, String(value)) ? { field, text: String(value) } : null;

@@ -15,10 +15,10 @@ import { type Redactor, redactAndCut, redactWhole } from "./redact.ts";
 /** A record before the journal numbers it. */
 export type Unnumbered<Record> = Record extends unknown ? Omit<Record, "seq"> : never;
 
-/** Limits of free texts on the wire, characters: a mark may be longer than the secret whose place it takes. */
+/** Limits of free texts on the wire, characters. A mark may be longer than the secret that it replaces. */
 const CHARS = {
   path: 1024,
-  /** A path, and which try it is. */
+  /** A path, and the number of a try. */
   key: 1100,
   name: 200,
   version: 64,
@@ -33,12 +33,12 @@ function free(redactor: Redactor, text: string, mostChars: number): string {
   return redactor.text(text).slice(0, mostChars).toWellFormed();
 }
 
-/** So many characters of a hash tell apart two texts that are cut. */
+/** How many characters of a hash tell two cut texts apart. */
 const CUT_HASH_CHARS = 12;
 
 /**
- * Redacts what is compared, the same way wherever it is told. One that has become too long ends in a hash of its redacted text,
- * so that two that differ only at their ends stay two.
+ * Redacts a text that is compared, always in the same way. A text that became too long ends in a hash of its
+ * redacted form, so that two different texts stay different.
  */
 function identity(redactor: Redactor, text: string, mostChars: number): string {
   const clean = redactor.text(text);
@@ -47,7 +47,7 @@ function identity(redactor: Redactor, text: string, mostChars: number): string {
   return `${clean.slice(0, mostChars - hash.length - 1).toWellFormed()}~${hash}`;
 }
 
-/** Takes secrets out of everything free in a control record: messages, names, paths and uris. */
+/** Redacts all free texts of a control record: messages, names, paths and uris. */
 export function redactControl(
   redactor: Redactor,
   record: Unnumbered<ControlRecord>,
@@ -81,7 +81,7 @@ export function redactControl(
   }
 }
 
-/** Takes secrets out of everything free in a bulk record: lines, titles, keys and bodies. */
+/** Redacts all free texts of a bulk record: lines, titles, keys and bodies. */
 export function redactBulk(redactor: Redactor, record: Unnumbered<BulkRecord>): Unnumbered<BulkRecord> {
   switch (record.type) {
     case "gap":
@@ -113,22 +113,22 @@ function ending(redactor: Redactor, record: { error?: RunError | undefined; resu
   };
 }
 
-/** Takes secrets out of a ref's address. */
+/** Redacts the address of a ref. */
 export function redactRef(redactor: Redactor, ref: Ref): Ref {
   return { ...ref, uri: free(redactor, ref.uri, CHARS.uri) };
 }
 
-/** Takes secrets out of a path, the same way wherever it is told: what is told twice must be recognised. */
+/** Redacts a path, always in the same way, so that it is recognized. */
 export function redactPath(redactor: Redactor, path: string): string {
   return identity(redactor, path, CHARS.path);
 }
 
-/** Takes secrets out of the key under which a try of a task has slots. */
+/** Redacts the key under which a try of a task has slots. */
 export function redactKey(redactor: Redactor, key: string): string {
   return identity(redactor, key, CHARS.key);
 }
 
-/** Takes secrets out of the paths with which an attempt ends. */
+/** Redacts the paths with which an attempt ends. */
 export function redactPaths(
   redactor: Redactor,
   { waits, failedBy }: { waits?: readonly string[] | undefined; failedBy?: readonly string[] | undefined },
@@ -142,7 +142,7 @@ export function redactPaths(
   };
 }
 
-/** Takes secrets out of what a flow asks people: the title, and the schema of the answer. What is compared stays. */
+/** Redacts what a flow asks people: the title, and the schema of the answer. Fields that are compared stay. */
 export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait {
   if (wait.kind !== "input") return wait;
   const schema = Object.entries(wait.schema).map(([key, value]) => [
@@ -152,7 +152,7 @@ export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait {
   return { ...wait, title: free(redactor, wait.title, CHARS.name), schema: Object.fromEntries(schema) };
 }
 
-/** Takes secrets out of an error, then cuts it to what may leave. */
+/** Redacts an error, then cuts it to the wire's limits. */
 export function redactError(redactor: Redactor, error: RunError): RunError {
   return {
     name: redactAndCut(redactor, error.name, CHARS.name),
@@ -161,7 +161,7 @@ export function redactError(redactor: Redactor, error: RunError): RunError {
   };
 }
 
-/** Takes secrets out of changes of an external job. */
+/** Redacts changes of an external job. */
 export function redactJobChange(redactor: Redactor, change: JobChange): JobChange {
   switch (change.type) {
     case "polled":
@@ -205,7 +205,7 @@ function redactBody(redactor: Redactor, body: Body): Body {
   }
 }
 
-/** Takes secrets out of a JSON value: its strings, its keys, and numbers that spell one. */
+/** Redacts a JSON value: its texts, its keys, and numbers that spell a secret. */
 export function redactJson(redactor: Redactor, value: Json): Json {
   if (typeof value === "string") return redactor.text(value);
   if (typeof value === "number") {

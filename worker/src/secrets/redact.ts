@@ -2,41 +2,41 @@ import { flowTextChars, isRedactable } from "@towpath/contract";
 import { fieldsOf } from "./secret-fields.ts";
 import { isLong, literalsOf, patternOf } from "./secret-pattern.ts";
 
-/** What stands in a secret's place where its name would itself give one away. */
+/** What replaces a secret whose name would itself show one. */
 const BARE_MARK = "****";
-/** After so many rounds with names, only bare marks are used, which is sure to end. */
+/** After so many rounds with names, only bare marks are used: then redaction is sure to end. */
 const NAMED_ROUNDS = 4;
-/** The most of one pattern's source: an engine refuses patterns of some megabytes. */
+/** The longest source of one pattern: an engine refuses patterns of some megabytes. */
 const PATTERN_SOURCE_CHARS = 128 * 1024;
-/** What ends a text that was cut. */
+/** The end of a text that was cut. */
 const CUT_MARK = " […cut]";
 
-/** What a mark with a name begins with. */
+/** The beginning of a mark with a name. */
 const MARK_START = "[secret:";
 
 function markOf(name: string): string {
   return `${MARK_START}${name}]`;
 }
 
-/** Takes secrets out of text. */
+/** Removes secrets from text. */
 export interface Redactor {
   /**
-   * The text with `[secret:name]` in the place of every known form of every secret. NUL and halves of surrogate pairs, which
-   * databases refuse, become U+FFFD.
+   * The text with `[secret:name]` in place of every known form of every secret. NUL and halves of surrogate
+   * pairs, which databases refuse, become U+FFFD.
    */
   text(text: string): string;
   /**
-   * The text that was redacted to this one, where that can be told: each mark is the whole value of its secret. Else the text as
-   * it is. Only for what goes back to the flow itself, to be compared.
+   * The text from which this one was redacted, if each mark stands for the whole value of its secret. Otherwise
+   * the text as it is. Only for the flow itself, which compares it.
    */
   restore(text: string): string;
-  /** Length of the longest form in characters: how much of a cut text's end may be part of a secret. */
+  /** Length of the longest form in characters: so much of the end of a cut text may be part of a secret. */
   readonly longest: number;
 }
 
 /**
- * Makes a redactor for secrets by name. It knows each value and each line of it, of 4 characters and more, in every
- * form that `patternOf` knows.
+ * Makes a redactor for secrets by name. It knows each value and each of its lines of at least 4 characters, in
+ * every form of `patternOf`.
  */
 export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
   const parts = partsOf(secrets);
@@ -71,8 +71,8 @@ export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
 }
 
 /**
- * Takes secrets out of a text of a flow, then cuts it to so many characters, with a mark at its end. One that the flow's side
- * has cut already (see `flowTextChars`) may end in half a secret, which no redaction would know: such an end goes too.
+ * Redacts a text of a flow, then cuts it to a number of characters and marks its end. If the flow's side has cut
+ * it already (see `flowTextChars`), it may end in half a secret that no redaction finds: such an end is removed.
  */
 export function redactAndCut(redactor: Redactor, text: string, mostChars: number): string {
   const clean = redactWhole(redactor, text);
@@ -80,14 +80,14 @@ export function redactAndCut(redactor: Redactor, text: string, mostChars: number
   return `${clean.slice(0, mostChars - CUT_MARK.length)}${CUT_MARK}`.toWellFormed();
 }
 
-/** Takes secrets out of a text of a flow, and half a secret off its end where the flow's side has cut it. */
+/** Redacts a text of a flow. Removes half a secret at its end where the flow's side has cut it. */
 export function redactWhole(redactor: Redactor, text: string): string {
   const clean = redactor.text(text);
   if (text.length < flowTextChars) return clean;
   return `${clean.slice(0, Math.max(0, clean.length - redactor.longest))}${CUT_MARK}`.toWellFormed();
 }
 
-/** Whether a text holds a secret, in any form that the redactor knows. */
+/** Whether a text holds a secret in any form that the redactor knows. */
 export function holdsSecret(redactor: Redactor, text: string): boolean {
   return redactor.text(text) !== storable(text);
 }
@@ -97,16 +97,16 @@ export function isWholeSecret(redactor: Redactor, text: string): boolean {
   return holdsSecret(redactor, text) && /^(\[secret:[^\]]*\]|\*+)$/.test(redactor.text(text));
 }
 
-/** A letter or digit that is escaped though it need not be: `%41`, `%2541`, `\\u0041`, `\\x41`. */
+/** A letter or digit that is escaped without need: `%41`, `%2541`, `\\u0041`, `\\x41`. */
 const ESCAPES = /(?:%(?:25){0,2}|\\{1,4}(?:u00|x))(3\d|[46][1-9a-f]|[57][0-9a])/gi;
 
-/** Programs escape letters and digits by choice alone: a secret is looked for once more with them as they are. */
+/** Some programs escape letters and digits without need, so a text is searched again with them unescaped. */
 function withoutEscapes(text: string): string {
   if (!text.includes("%") && !text.includes("\\")) return text;
   return text.replace(ESCAPES, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** The parts of a value that are recognised by themselves: the whole, its fields, each line, and each without the space around it. */
+/** The parts of a value that are recognized alone: the whole, its fields, each line, and each without the space around it. */
 export function secretParts(value: string): string[] {
   const lines = [value, ...fieldsOf(value), ...value.split(/\r\n|\r|\n/)];
   const parts = new Set([...lines, ...lines.map((line) => line.trim())].map(storable));
@@ -122,14 +122,14 @@ function partsOf(secrets: ReadonlyMap<string, string>): Part[] {
   const owners = new Map<string, string>();
   for (const [name, value] of secrets) for (const part of secretParts(value)) owners.set(part, name);
   const parts = [...owners].map(([part, name]) => ({ name, part }));
-  // The longest first, because a pattern's alternatives are tried in order.
+  // The longest first, because a pattern tries its alternatives in order.
   return parts.sort((a, b) => b.part.length - a.part.length || (a.part < b.part ? -1 : 1));
 }
 
-/** Finds some parts of secrets in a text. */
+/** Finds parts of secrets in a text. */
 interface Finder {
   readonly mostChars: number;
-  /** The text with each find replaced by what `mark` says for the secret's name. */
+  /** The text with each find replaced by `mark(name)`. */
   replace(text: string, mark: (name: string) => string): string;
 }
 
@@ -144,7 +144,7 @@ function findersOfLong(parts: readonly Part[]): Finder[] {
     );
 }
 
-/** Several patterns of a size that the engine takes, the longest parts in the first. */
+/** Several patterns of a size that the engine accepts, the longest parts in the first. */
 function findersOfShort(parts: readonly Part[]): Finder[] {
   const finders: Finder[] = [];
   let [names, sources, chars, mostChars]: [string[], string[], number, number] = [[], [], 0, 0];
@@ -156,7 +156,7 @@ function findersOfShort(parts: readonly Part[]): Finder[] {
     const pattern = patternOf(part);
     if (chars + pattern.source.length > PATTERN_SOURCE_CHARS) close();
     names.push(name);
-    // A group for each part, by which a match tells whose it is.
+    // A group for each part: a match then names its secret.
     sources.push(`(${pattern.source})`);
     chars += pattern.source.length;
     mostChars = Math.max(mostChars, pattern.mostChars);
@@ -189,8 +189,8 @@ function redact(
   args: { finders: readonly Finder[]; marks: ReadonlyMap<string, string> },
 ): string {
   let clean = text;
-  // A mark and what stands beside it may read as another secret, so this goes on until nothing is found. Once only bare
-  // marks are put in, each round takes at least one character away that is no asterisk, so it ends.
+  // A mark with its surroundings may read as another secret, so this repeats until nothing is found. Once only
+  // bare marks are used, each round removes at least one character that is no asterisk, so it ends.
   for (let round = 0; ; round++) {
     const mark = (name: string) => (round < NAMED_ROUNDS ? (args.marks.get(name) ?? BARE_MARK) : BARE_MARK);
     const next = args.finders.reduce((before, { replace }) => replace(before, mark), clean);

@@ -1,11 +1,11 @@
-/** How deep JSON within a secret is looked at. */
+/** How deep JSON in a secret is searched. */
 const DEPTH_MAX = 8;
-/** `scheme://user:password@host`, or without the scheme: the password may hold any sign but a space. */
+/** `scheme://user:password@host`, or without the scheme. The password may have any character but a space. */
 const USERINFO = /^(?:[a-z][a-z0-9+.:-]*:\/\/)?[^\s:@/]*:(\S+)@[^\s@]+$/i;
-/** `password=…` in a connection string or an address, with quotes or without. */
+/** `password=…` in a connection string or an address, with or without quotes. */
 const NAMED = /(?:^|[\s;?&])(?:password|passwd|pwd)\s*=\s*(?:'([^']*)'|"([^"]*)"|([^\s;&]+))/gi;
 
-/** The values within a secret that are secrets by themselves: the texts of JSON, and the passwords of an address. */
+/** The values in a secret that are secrets themselves: the texts of JSON, and the passwords of an address. */
 export function fieldsOf(value: string): string[] {
   return [...new Set([...passwordsOf(value), ...textsOf(parsed(value), 0)])];
 }
@@ -22,7 +22,7 @@ function passwordsOf(text: string): string[] {
   return found.flatMap((one) => (one === undefined ? [] : [one, decoded(one)]));
 }
 
-/** A whole value that is JSON; a plain text is none. */
+/** A whole value that is JSON. A plain text is none. */
 function parsed(value: string): unknown {
   if (!/^\s*[{[]/.test(value)) return null;
   try {

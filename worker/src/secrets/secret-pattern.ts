@@ -1,4 +1,4 @@
-/** Longer parts are known in their plain and wholly encoded forms only: no engine takes a pattern of that size. */
+/** Longer parts are recognized only plain and wholly encoded: no engine accepts a pattern of that size. */
 const PATTERN_CHARS_MAX = 4096;
 /** Pieces of base64 shorter than this occur by chance. */
 const BASE64_MIN_CHARS = 6;
@@ -8,16 +8,16 @@ const BASE64_LINE_CHARS = [76, 64] as const;
 /** The length of a letter that is escaped twice: `\\\\u0041`. */
 const ESCAPED_CHARS = 7;
 
-/** What recognises one part of a secret, and how long a text it may recognise. */
+/** The pattern of one part of a secret, and the longest text that it may match. */
 export interface PartPattern {
   readonly source: string;
   readonly mostChars: number;
 }
 
 /**
- * A pattern for a part of a secret: as it is; with any of its characters escaped as in JSON, JavaScript, a shell, a URL (once
- * or twice), a form or HTML, whichever characters that encoding chooses; and whole in hex, base64 and base64url at any of the three alignments, and in
- * the lines into which programs break base64.
+ * A pattern for a part of a secret: as it is; with any of its characters escaped as in JSON, JavaScript, a
+ * shell, a URL (once or twice), a form or HTML; and whole in hex, base64 and base64url at any of the three
+ * alignments, and in the lines into which programs break base64.
  */
 export function patternOf(part: string): PartPattern {
   const whole = wholeForms(part);
@@ -28,7 +28,7 @@ export function patternOf(part: string): PartPattern {
   };
 }
 
-/** Whether a part is too long for a pattern: then `literalsOf` has to do. */
+/** Whether a part is too long for a pattern. Then `literalsOf` is used. */
 export function isLong(part: string): boolean {
   return part.length > PATTERN_CHARS_MAX;
 }
@@ -46,7 +46,8 @@ function wholeForms(part: string): string[] {
 
 function charPattern(part: string): PartPattern {
   let [source, mostChars] = ["", 0];
-  // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many ways.
+  // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many
+  // ways.
   let before = "";
   for (const [token] of part.matchAll(/\\+|[\s\S]/gu)) {
     const forms = token.startsWith("\\") ? backslashForms(token.length) : charForms(token, before);
@@ -74,18 +75,18 @@ const HTML: Readonly<Record<string, readonly string[]>> = {
 
 function charForms(char: string, before: string): PartPattern[] {
   const literal = (text: string) => ({ source: escapePattern(text), mostChars: text.length });
-  // Escaped by choice alone, which the redactor undoes; it still takes that much room.
+  // Escaped without need, which the redactor undoes. It still takes that much room.
   if (/^[A-Za-z0-9]$/.test(char)) return [{ source: caseless(char), mostChars: ESCAPED_CHARS }];
   const escaped = JSON.stringify(char).slice(1, -1);
   const forms = [literal(char), percentForm(char), unicodeForm(char)];
   if (escaped !== char) forms.push(literal(escaped), literal(`\\${escaped}`), literal(`\\\\${escaped}`));
-  // A shell escapes whatever is no letter and no digit.
+  // A shell escapes everything but letters and digits.
   if (escaped === char && !before.startsWith("\\")) forms.push(literal(`\\${char}`));
   if (char === " ") forms.push(literal("+"));
   return [...forms, ...(HTML[char] ?? []).map(literal)];
 }
 
-/** Either case of a letter, here alone: in base64 another case is another text. */
+/** Either case of a letter. In base64, another case is another text. */
 function caseless(char: string): string {
   const [lower, upper] = [char.toLowerCase(), char.toUpperCase()];
   return lower === upper ? char : `[${lower}${upper}]`;
@@ -93,7 +94,7 @@ function caseless(char: string): string {
 
 function percentForm(char: string): PartPattern {
   const bytes = [...Buffer.from(char, "utf8")];
-  // What was encoded already is encoded again as part of another address: its percent signs become `%25`.
+  // Encoded text is encoded again as part of another address: its percent signs become `%25`.
   return { source: bytes.map((byte) => `%(?:25)?${anyCase(byte, 2)}`).join(""), mostChars: bytes.length * 5 };
 }
 
@@ -102,7 +103,7 @@ function unicodeForm(char: string): PartPattern {
   return { source: units.map((unit) => `\\\\u${anyCase(unit, 4)}`).join(""), mostChars: units.length * 6 };
 }
 
-/** Hex digits of a number, capital or not. */
+/** Hex digits of a number, in either case. */
 function anyCase(number: number, digits: number): string {
   const hex = number.toString(16).padStart(digits, "0");
   return hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
@@ -118,7 +119,8 @@ function base64Forms(bytes: Buffer): string[] {
   const forms: string[] = [];
   for (let shift = 0; shift < 3; shift++) {
     const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
-    // Only the characters that these bytes alone decide: the first may mix with what stands before, the last with what follows.
+    // Only the characters that these bytes alone decide: the first may mix with what comes before, the last with
+    // what follows.
     const first = Math.ceil((shift * 8) / 6);
     const last = Math.floor((padded.length * 8) / 6);
     forms.push(padded.toString("base64").slice(first, last), padded.toString("base64url").slice(first, last));

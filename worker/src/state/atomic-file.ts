@@ -2,21 +2,21 @@ import { constants, type Dirent } from "node:fs";
 import { chmod, type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-/** Only the worker's own user may read what it keeps. */
+/** Only the worker's own user may read these files. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
-/** The longest file that is read whole: what the worker itself writes is far shorter. */
+/** The longest file that is read whole. The worker's own files are far shorter. */
 const READ_MAX_BYTES = 16 * 1024 * 1024;
 /**
- * Flows run as the worker's user and may put a link or a pipe in a file's place: a link is not followed, and a pipe does not
- * hold the open for ever.
+ * Flows run as the worker's user and may put a link or a pipe in a file's place. A link is not followed, and a
+ * pipe does not block the open.
  */
 const NO_TRICKS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const REPLACE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | NO_TRICKS;
 
 /**
- * Replaces a file whole, so that a crash leaves either the earlier or the later text, on the disk and not in a cache.
- * Callers serialise their own writes to one path: two at once would share the temporary file.
+ * Replaces a file whole and waits for the disk: a crash leaves the earlier or the later text. Callers serialize
+ * their writes to one path: two at once would share the temporary file.
  */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
   await putInPlace(path, text, (file) => file.sync());
@@ -24,8 +24,8 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
 }
 
 /**
- * Replaces a file whole for whoever comes after this process, killed or not. After a power cut there may be either text, none, or
- * an empty file: it does not wait for the disk, which takes ten times as long. Callers serialise as above.
+ * Replaces a file whole, so that the next process reads it even after a kill. It does not wait for the disk, so
+ * after a power cut there may be either text, none, or an empty file. Callers serialize as above.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   await putInPlace(path, text, async () => {});
@@ -43,7 +43,7 @@ async function putInPlace(path: string, text: string, settle: (file: FileHandle)
   await rename(temporary, path);
 }
 
-/** Makes the entries of a folder durable: without it a rename may be forgotten by a power cut. */
+/** Makes the entries of a folder durable: otherwise a power cut may undo a rename. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
@@ -54,8 +54,8 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Opens a regular file for reading, or answers null when there is none.
- * @throws StateError when something else stands in its place.
+ * Opens a regular file for reading; null when there is none.
+ * @throws StateError when it is no regular file.
  */
 export async function openIfAny(path: string): Promise<FileHandle | null> {
   let file: FileHandle;
@@ -72,8 +72,8 @@ export async function openIfAny(path: string): Promise<FileHandle | null> {
 }
 
 /**
- * Reads a regular file as text, or answers null when there is none.
- * @throws StateError when something else stands in its place, or it is far longer than anything the worker writes.
+ * Reads a regular file as text; null when there is none.
+ * @throws StateError when it is no regular file, or far longer than anything that the worker writes.
  */
 export async function readFileIfAny(path: string): Promise<string | null> {
   const file = await openIfAny(path);
@@ -88,8 +88,8 @@ export async function readFileIfAny(path: string): Promise<string | null> {
 }
 
 /**
- * Removes a file or folder with all in it, folders that were made read-only included; links are not followed. One that is not
- * there is no fault.
+ * Removes a file or a folder with its content, including read-only folders. Links are not followed. Does nothing
+ * if it is missing.
  */
 export async function removeIfAny(path: string): Promise<void> {
   try {
@@ -108,7 +108,7 @@ async function openFolders(path: string): Promise<void> {
     await chmod(path, FOLDER_MODE);
     entries = await readdir(path, { withFileTypes: true });
   } catch {
-    // Gone, a file, or somebody else's: the removal that follows decides.
+    // Gone, a file, or another user's: the removal that follows decides.
     return;
   }
   for (const entry of entries) if (entry.isDirectory()) await openFolders(join(path, entry.name));
@@ -127,7 +127,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
-/** What the worker keeps on its disk cannot be used; the message says what to do. */
+/** A file in the worker's state directory cannot be used. The message says what to do. */
 export class StateError extends Error {
   override readonly name = "StateError";
 }

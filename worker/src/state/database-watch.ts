@@ -2,14 +2,17 @@ import type { Logger } from "pino";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { WorkerIdentity } from "./identity.ts";
 
-/** How long after an answer another one must not say a lower position, milliseconds: it may be a second old when it is told. */
+/**
+ * How long after an answer a later one must not have a lower position, milliseconds: a position may be a second
+ * old when it is sent.
+ */
 const SETTLED_MS = 5_000;
 /** How often the position is written to the disk, milliseconds. */
 const NOTE_MS = 60_000;
-/** The pause before offering is begun again that has failed, milliseconds. */
+/** The pause after an offering that failed, milliseconds. */
 const AGAIN_MS = 1_000;
 
-/** What an answer says of the database behind it; a control plane of an earlier release says less, or nothing. */
+/** What an answer says of the database. A control plane of an earlier release says less, or nothing. */
 export interface AnsweredBy {
   readonly incarnation?: string | undefined;
   readonly position?: number | undefined;
@@ -27,15 +30,15 @@ export interface DatabaseWatchDeps {
   readonly bootClock: Clock;
   readonly sleep: Sleep;
   readonly identity: WorkerIdentity;
-  /** Offers again what was acknowledged in the last hour; resolves once all of it was answered. */
+  /** Offers again what was acknowledged in the last hour. Resolves once all of it was answered. */
   readonly offerAgain: (signal: AbortSignal) => Promise<void>;
-  /** Everything was offered again. */
+  /** Called when everything was offered again. */
   readonly offered: () => void;
 }
 
 /**
- * Notices when the control plane's database went back, by what every answer says of it, and has everything offered again that
- * this worker knows and the database may have forgotten. A worker that was restarted meanwhile remembers what it had met.
+ * Notices from the control plane's answers that its database went back. Then it offers again what this worker
+ * knows and the database may have forgotten. The incarnation is kept on disk, for the time after a restart.
  */
 export class DatabaseWatch {
   readonly #deps: DatabaseWatchDeps;
@@ -45,9 +48,9 @@ export class DatabaseWatch {
   #before: { readonly incarnation: string | null; readonly atMs: number } | null = null;
   /** The incarnation to which everything was offered. */
   #offeredTo: string | null;
-  /** How often the database went back: one of the same incarnation may do so again while it is being offered to. */
+  /** How often the database went back. The same incarnation can go back again during an offering. */
   #falls = 0;
-  /** The highest position that no later request may be told less than, and the highest since. */
+  /** The highest position below which no later answer may be, and the highest since. */
   #floor: Heard | null;
   #newest: Heard | null = null;
   #notedAtMs: number;
@@ -63,21 +66,25 @@ export class DatabaseWatch {
     this.#notedAtMs = deps.bootClock.nowMs();
   }
 
-  /** Whether something may still be offered that the database has forgotten: until then nothing is given up that it does not know. */
+  /**
+   * Whether something that the database has forgotten may still be offered. Until then no attempt is let go
+   * because the database does not know it.
+   */
   get isOffering(): boolean {
     return this.#offeredTo !== this.#current;
   }
 
-  /** What a poll says of it. Undefined: the control plane is of a release that does not ask. */
+  /** What a poll says of it. Undefined: the control plane's release does not ask. */
   get reconciled(): string | null | undefined {
     if (!this.#tellsPosition) return undefined;
     return this.isOffering ? null : this.#offeredTo;
   }
 
-  /** Takes what an answer says, before anything else is made of that answer. */
+  /** Takes what an answer says of the database, before the answer is used. */
   heard({ incarnation, position }: AnsweredBy, sentAtMs: number): void {
     if (incarnation !== undefined && this.#isLate(incarnation, sentAtMs)) return;
-    // The latest answer counts: after a rollback, or from a replica of an earlier release, a poll must not say what is not asked.
+    // The latest answer counts: after a rollback, or with a replica of an earlier release, a poll must not say
+    // what is not asked.
     this.#tellsPosition = position !== undefined;
     if (incarnation === undefined) return;
     const isFirst = this.#current === null;
@@ -147,7 +154,8 @@ export class DatabaseWatch {
       try {
         await this.#deps.offerAgain(signal);
         if (signal.aborted || falls !== this.#falls) continue;
-        // On the disk first: a worker that is killed before it has offered everything must do so when it is back.
+        // On the disk last: a worker that is killed before it has offered everything must do so after its
+        // restart.
         await this.#deps.identity.meet({ incarnation: to, position: this.#newest?.position ?? null });
         if (falls !== this.#falls) continue;
         this.#offeredTo = to;
@@ -158,7 +166,7 @@ export class DatabaseWatch {
         await this.#deps.sleep(AGAIN_MS, signal).catch(() => {});
       }
     }
-    // In the same step as the last look: a fall that is noticed next begins anew.
+    // In the same step as the last check: a fall that is noticed next begins a new offering.
     this.#offering = null;
   }
 
@@ -166,7 +174,7 @@ export class DatabaseWatch {
     try {
       await this.#deps.identity.meet(met);
     } catch (error) {
-      // Without it a restart of this worker notices less; what it runs does not depend on it.
+      // Without it a restart of this worker may miss a change. Its runs do not depend on it.
       this.#deps.log.warn({ error: String(error) }, "the control plane's database cannot be remembered");
     }
   }

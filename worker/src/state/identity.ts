@@ -2,7 +2,7 @@ import { Id } from "@towpath/contract";
 import { z } from "zod";
 import { readFileIfAny, StateError, writeFileAtomic } from "./atomic-file.ts";
 
-/** The database of the control plane as a worker last met it. */
+/** The database of the control plane as this worker last saw it. */
 const Met = z.object({
   incarnation: Id.nullable(),
   position: z.number().nullable().default(null).describe("Null: never told."),
@@ -11,12 +11,12 @@ export type Met = z.infer<typeof Met>;
 
 const IdentityFile = Met.extend({ workerId: Id });
 
-/** Who a worker is to its control plane, kept in its state directory. */
+/** The identity of a worker, kept in its state directory. */
 export interface WorkerIdentity {
   readonly workerId: string;
-  /** The control plane's database as it was remembered last. */
+  /** The control plane's database as it was last stored. */
   readonly met: Met;
-  /** Remembers it. Before it resolves, the disk has it. */
+  /** Stores it. When it resolves, the disk has it. */
   meet(met: Met): Promise<void>;
 }
 

@@ -9,9 +9,9 @@ import { isMissing } from "../state/atomic-file.ts";
 
 type Store = Context["store"];
 
-/** The object at a store's root by which workers know that they reach the same one. */
+/** The object at a store's root by which workers recognize the store. */
 const MARK = "towpath-store.json";
-/** How long looking at it may take, milliseconds: a worker opens its session without it then. */
+/** The time limit for reading it, milliseconds. Then the worker opens its session without it. */
 const LOOK_MS = 3_000;
 const NOT_FOUND = 404;
 
@@ -30,7 +30,7 @@ async function readFileMark(path: string): Promise<string | null> {
   }
 }
 
-/** Of those who write at once the first one's stays, and nobody reads half of it. */
+/** Of several writers at once, the first wins. No reader sees half of it. */
 async function fileMark(root: string): Promise<string | null> {
   const path = join(root, MARK);
   const known = await readFileMark(path);
@@ -52,7 +52,7 @@ function bucketUrl(root: string, { endpoint, region }: NonNullable<Store["s3"]>)
   return [base, ...place.map(encodeURIComponent), MARK].join("/");
 }
 
-/** Of those who write at once one stays, where the server knows `If-None-Match` the first: each reads what has stayed. */
+/** Of several writers at once, one wins: the first, if the server knows `If-None-Match`. Each then reads the result. */
 async function bucketMark(root: string, s3: NonNullable<Store["s3"]>): Promise<string | null> {
   const { accessKeyId, secretAccessKey, sessionToken, region } = s3;
   const client = new AwsClient({
@@ -83,12 +83,13 @@ async function bucketMark(root: string, s3: NonNullable<Store["s3"]>): Promise<s
   return await read();
 }
 
-/** The first eight bytes of a hash: enough to tell two places of one store apart. */
+/** The first eight bytes of a hash: enough to tell two prefixes of one store apart. */
 const PLACE_CHARS = 16;
 
 /**
- * What tells the store that this worker reaches apart from any other: a random id that the first worker wrote into it and the
- * others read there, and where it lies, hashed with that id so that nobody else can tell. Null when it cannot be reached now.
+ * Tells the store of this worker apart from any other: a random id that the first worker wrote into it and the
+ * others read, and the hashed prefix. The hash includes the id, so no outsider can guess the prefix. Null when
+ * the store cannot be reached now.
  */
 export async function markOf({ root, s3 }: Store): Promise<StoreMark | null> {
   try {

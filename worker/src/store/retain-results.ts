@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "../host/clock.ts";
 import { isMissing } from "../state/atomic-file.ts";
 
-/** The most files of one run that are looked at before it counts as one that is still written to. */
+/** How many files of one run are read at most. A run with more counts as active. */
 const FILES_MAX = 100_000;
 
 async function listOrNothing(dir: string) {
@@ -15,7 +15,7 @@ async function listOrNothing(dir: string) {
   }
 }
 
-/** Whether something in a folder was written after an instant. It stops at the first: most runs are new. */
+/** Whether something in a folder was written after an instant. Stops at the first. */
 async function isWrittenSince(dir: string, sinceMs: number, budget: { files: number }): Promise<boolean> {
   for (const entry of await listOrNothing(dir)) {
     budget.files -= 1;
@@ -29,10 +29,10 @@ async function isWrittenSince(dir: string, sinceMs: number, budget: { files: num
 }
 
 /**
- * Removes from a store in a folder what runs have kept of which nothing was written for a time. A run goes as a whole; one that
- * is resumed later runs its tasks again.
+ * Removes the values of runs that were idle for a time from a store in a folder. All values of a run go
+ * together. If the run is resumed later, its tasks run again.
  * @param args.root The store's folder.
- * @returns The runs whose values are gone.
+ * @returns The runs whose values were removed.
  */
 export async function retainResults(
   deps: { clock: Clock },

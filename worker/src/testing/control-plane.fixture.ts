@@ -35,7 +35,7 @@ import {
 
 type Body = Record<string, unknown>;
 
-/** A control plane at the network's edge: the worker protocol over HTTP, each body checked with the contract's schemas. */
+/** A fake control plane: the worker protocol over HTTP. It checks each body with the contract's schemas. */
 export class FakeControlPlane {
   readonly workspaceId = uuidv7(Date.now());
   readonly poolId = uuidv7(Date.now());
@@ -44,43 +44,43 @@ export class FakeControlPlane {
   readonly sessions: OpenSession[] = [];
   readonly claims: Claim[] = [];
   readonly calls: Call[] = [];
-  /** What earlier attempts have left, in pages: with any, attempts are second ones. */
+  /** Checkpoints of earlier attempts, in pages. With any, attempts are second ones. */
   checkpoints: CheckpointPage["items"][] = [];
-  /** Everything that was ever received, as text. */
+  /** Everything that was received, as text. */
   received = "";
   incarnation = uuidv7(Date.now());
-  /** How far its database has come; null: it says nothing of that, as an earlier release. */
+  /** The position of its database. Null: it does not send one, like an earlier release. */
   position: number | null = 1_000;
   leaseMs = 30_000;
   renewIntervalMs = 200;
   sessionMs = 600_000;
-  /** When set, everything is answered with this problem. */
+  /** When set, it answers every request with this problem. */
   failing: ProblemCode | null = null;
-  /** The protocols that it speaks; `foreign`: none that has a name here. */
+  /** The protocols that it speaks. `foreign`: none that is known here. */
   speaks: readonly number[] | "foreign" = WORKER_PROTOCOLS;
-  /** How many sessions it has refused since it does not speak the worker's protocol. */
+  /** How many sessions it has refused because of their protocols. */
   refusedSessions = 0;
-  /** When set, the answer to the next claim that assigns something is lost. */
+  /** When set, the answer to the next claim with an assignment is lost. */
   losesNextClaim = false;
   /** Control records that are rejected. */
   rejects: (record: ControlRecord) => boolean = () => false;
-  /** A report that contains this text is answered as unreadable. */
+  /** It answers a report with this text as unreadable. */
   chokesOn: string | null = null;
-  /** Longer reports are answered as by a proxy: with 413 and a page of HTML. */
+  /** It answers longer reports as a proxy does: with 413 and a page of HTML. */
   mostBytes = Number.POSITIVE_INFINITY;
-  /** When false, reports are refused while the rest goes on. */
+  /** When false, it refuses reports and answers the rest. */
   takesReports = true;
-  /** When false, reports that hold records are refused, while those that only ask are answered. */
+  /** When false, it refuses reports with records and answers those that only ask. */
   takesRecords = true;
-  /** How many reports were refused for either. */
+  /** How many reports were refused for either reason. */
   refusedReports = 0;
-  /** Attempts that reports are about and answers never name. */
+  /** Attempts whose reports are not answered. */
   readonly unanswered = new Set<string>();
   /** How many reports it has answered. */
   reports = 0;
-  /** Is called at every report, before it is answered. */
+  /** Called at every report, before the answer. */
   onReport: (report: Report) => void = () => {};
-  /** Is called at every renewal. */
+  /** Called at every renewal. */
   onRenew: () => void = () => {};
   #token = randomBytes(8).toString("hex");
   #server: Server | undefined;
@@ -92,7 +92,7 @@ export class FakeControlPlane {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens, at the same port as before if it listened before. */
+  /** Listens, at the same port as before. */
   async start(): Promise<void> {
     const server = createServer((request, response) => void this.#answer(request, response));
     await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
@@ -100,7 +100,7 @@ export class FakeControlPlane {
     this.#server = server;
   }
 
-  /** Goes away: connections break, and no new ones are taken. */
+  /** Goes away: connections break, and new ones are refused. */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server?.close(() => resolve()) ?? resolve());
     this.#server?.closeAllConnections();
@@ -124,7 +124,7 @@ export class FakeControlPlane {
     this.#wake();
   }
 
-  /** Copies its database. Going back to the copy forgets what came since; attempts that were submitted since stay as they are. */
+  /** Copies its database. A return to the copy forgets what came since, except attempts that were submitted. */
   snapshot(): { goBack(): void } {
     const copies = this.attempts.map((attempt) => ({ attempt, copy: structuredClone(attempt) }));
     const { position } = this;
@@ -140,14 +140,14 @@ export class FakeControlPlane {
     };
   }
 
-  /** Gives the attempt to somebody else. */
+  /** Gives the attempt to another worker. */
   reassign(attempt: FakeAttempt): void {
     attempt.epoch += 1;
     attempt.nonce = randomBytes(12).toString("hex");
     this.look();
   }
 
-  /** Waits for something to be so; fails after a while, saying what was waited for. */
+  /** Waits for a condition. Fails after a while and says what it waited for. */
   async until(what: string, isSo: () => boolean, ms = 45_000): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const check = () => {
@@ -175,7 +175,7 @@ export class FakeControlPlane {
     return ended;
   }
 
-  /** Looks again whether what is waited for is so: something has changed that no call has told of. */
+  /** Checks all conditions again, after a change without a call. */
   look(): void {
     for (const check of this.#watchers) check();
   }
@@ -185,7 +185,7 @@ export class FakeControlPlane {
     this.look();
   }
 
-  /** An answer to a worker: what is asked, and the database behind it. */
+  /** Answers a worker, with the position of the database. */
   #tell(response: ServerResponse, answer: object): void {
     if (this.position !== null) this.position += 1;
     const said = this.position === null ? {} : { incarnation: this.incarnation, position: this.position };
@@ -208,7 +208,7 @@ export class FakeControlPlane {
     if (token !== this.#token) return problem(response, "session-expired");
     const body: Body = JSON.parse(text);
     if (path === "/api/worker/claim") {
-      // As an older release answers: it knows no such field.
+      // As an older release answers: it does not know the field.
       if (this.position === null && body.reconciled !== undefined) return problem(response, "bad-request");
       const claimed = await this.#claim(body, response);
       if (!this.losesNextClaim || claimed.assignments.length === 0) return this.#tell(response, claimed);
@@ -228,7 +228,7 @@ export class FakeControlPlane {
         return;
       }
       if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
-      // As an older release answers: it knows no such field.
+      // As an older release answers: it does not know the field.
       if (body.next !== undefined && !this.#speaks(NEXT_PROTOCOL)) return problem(response, "bad-request");
       const { next, ...reported } = this.#report(body);
       if (next === undefined) this.#tell(response, reported);
@@ -276,7 +276,7 @@ export class FakeControlPlane {
     let assignments = this.#assign(claim);
     const commands = this.#commands(claim.held);
     let superseded = false;
-    // Who has offered again to another database is told of this one at once.
+    // A worker that has offered to another database hears of this one at once.
     const isMistaken = typeof claim.reconciled === "string" && claim.reconciled !== this.incarnation;
     if (assignments.length === 0 && commands.length === 0 && !isMistaken) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -293,7 +293,7 @@ export class FakeControlPlane {
     return { assignments, commands: this.#commands(claim.held), superseded };
   }
 
-  /** A poll that came with a report: it is numbered among the others, and does not wait. */
+  /** A poll sent with a report. It is numbered among the others, and does not wait. */
   #ask(next: NextClaim) {
     const claim = { ...next, waitMs: 0 };
     this.claims.push(claim);
@@ -370,7 +370,7 @@ export class FakeControlPlane {
       }
       const rejected = part.control.flatMap((record) => applyControl(attempt, record, this.rejects));
       for (const record of part.bulk) {
-        // A duplicate is ignored, and so is all behind a gap in the sequence.
+        // Duplicates are ignored, and so is everything after a gap in the numbers.
         if (record.seq !== attempt.bulkAcked + 1) continue;
         attempt.bulkAcked = record.seq;
         const { data } = BulkRecord.safeParse(record);
@@ -405,7 +405,7 @@ export function json(response: ServerResponse, body: unknown): void {
   response.end(JSON.stringify(body));
 }
 
-/** Answers with a problem, in the words of the contract's table where there are no others. */
+/** Answers with a problem. Its default text is that of the contract's table. */
 export function problem(response: ServerResponse, code: ProblemCode, said?: string): void {
   const { status, title, retryable } = PROBLEMS[code];
   const detail = said ?? title;
@@ -414,7 +414,7 @@ export function problem(response: ServerResponse, code: ProblemCode, said?: stri
   response.end(JSON.stringify(body));
 }
 
-/** Answers as a release of which nothing is known here: with 426 and a body of its own. */
+/** Answers like an unknown release: with 426 and a body of its own. */
 export function foreign(response: ServerResponse): void {
   response.writeHead(426, { "content-type": "application/json" });
   response.end('{"fault":"upgrade"}');

@@ -1,16 +1,16 @@
 import { type Assignment, type BulkRecord, ControlRecord, type Rejection, uuidv7 } from "@towpath/contract";
 
-/** What a test asks to have run. */
+/** What a test submits. */
 export interface Submission {
   readonly deployment: string;
   readonly version: number;
   readonly spec: string;
   readonly parameters?: Assignment["parameters"];
-  /** How long the whole run may go on, milliseconds. */
+  /** How long the whole run may take, milliseconds. */
   readonly endsInMs?: number;
 }
 
-/** One attempt as the fake control plane keeps it. */
+/** One attempt in the fake control plane. */
 export interface FakeAttempt extends Submission {
   readonly attemptId: string;
   readonly runId: string;
@@ -26,7 +26,7 @@ export interface FakeAttempt extends Submission {
   stale: number;
 }
 
-/** An attempt of which nobody has heard yet. */
+/** An attempt that was never claimed. */
 export function newAttempt(submission: Submission): FakeAttempt {
   return {
     ...submission,
@@ -45,7 +45,7 @@ export function newAttempt(submission: Submission): FakeAttempt {
   };
 }
 
-/** What a worker is told of an attempt that it is given. */
+/** The assignment of an attempt. */
 export function assignmentOf(
   attempt: FakeAttempt,
   given: Pick<Assignment, "ordinal" | "leaseMs">,
@@ -58,7 +58,7 @@ export function assignmentOf(
   return { attemptId, epoch, nonce, ...what, ...given, trigger, scheduledAt };
 }
 
-/** The record with which an attempt ended, if it has. */
+/** The `ended` record of an attempt, if there is one. */
 export function endOf(attempt: FakeAttempt): Extract<ControlRecord, { type: "ended" }> | undefined {
   return attempt.control.find((record) => record.type === "ended");
 }
@@ -86,7 +86,7 @@ export function applyControl(
   raw: { seq: number },
   rejects: (record: ControlRecord) => boolean,
 ): Rejection[] {
-  // A duplicate is ignored, and a gap in the sequence stops there.
+  // A duplicate is ignored, and so is a record after a gap.
   if (raw.seq !== attempt.controlAcked + 1) return [];
   attempt.controlAcked = raw.seq;
   const { data: record } = ControlRecord.safeParse(raw);
@@ -112,7 +112,7 @@ interface AttemptSoFar {
   readonly bulk: readonly unknown[];
 }
 
-/** What attempts have told, in a sentence: for whoever waits for something that they have long told otherwise. */
+/** Describes what attempts have reported, for the message of a wait that fails. */
 export function toldBy(attempts: readonly AttemptSoFar[]): string {
   const each = attempts.map(({ state, epoch, control, bulk }) => {
     const records = control.map(sayRecord).join(", ") || "nothing";

@@ -11,7 +11,7 @@ import { type RunningWorker, startWorker, type WorkerDeps } from "../worker.ts";
 import { FakeControlPlane } from "./control-plane.fixture.ts";
 import type { Submission } from "./fake-attempt.fixture.ts";
 
-/** The code that tests deploy: flows written by hand against the run protocol, and scripts. */
+/** The code that tests deploy: flows written against the run protocol, and scripts. */
 const SDK = `
 import { request } from "node:http";
 import { readFileSync } from "node:fs";
@@ -63,12 +63,12 @@ export const flow = (fn) => ({ [Symbol.for("towpath.run-flow")]: async (address)
 } });
 `;
 
-/** One workspace's side of the test environment for a test: keys, registry, store, control plane and workers. */
+/** The environment of one test: keys, registry, store, control plane and workers. */
 export class WorkerTestEnv {
   readonly dir: string;
   readonly plane = new FakeControlPlane();
   readonly layout: TestLayout;
-  /** What workers in this process have told in their own log, line by line. */
+  /** The log lines of workers in this process. */
   readonly logged: string[] = [];
   readonly #key: CryptoKey;
   readonly #publicKey: JWK;
@@ -92,7 +92,7 @@ export class WorkerTestEnv {
     return testEnv;
   }
 
-  /** Ends what the test started, and removes its folder. */
+  /** Stops everything that the test started, and removes its folder. */
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stopNow()));
     await this.plane.stop();
@@ -131,7 +131,7 @@ export class WorkerTestEnv {
     return worker;
   }
 
-  /** Starts a worker and does not wait until it has a session. */
+  /** Starts a worker without waiting for its session. */
   async begin(more: Partial<WorkerSettings> = {}, deps: Partial<WorkerDeps> = {}): Promise<RunningWorker> {
     const write = (line: string) => {
       this.logged.push(line);
@@ -144,7 +144,7 @@ export class WorkerTestEnv {
     return worker;
   }
 
-  /** Pushes files, signs a spec for them, and answers what a run needs. */
+  /** Pushes files, signs a spec for them, and returns what a run needs. */
   async deploy(
     files: Record<string, string>,
     more: Partial<SpecInput> & { entry: SpecInput["entry"] },

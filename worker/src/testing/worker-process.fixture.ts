@@ -19,7 +19,7 @@ export interface WorkerProcess {
 export class WorkerProcesses {
   readonly #started: ChildProcess[] = [];
 
-  /** Starts a worker on a test's side of the test environment; the same state directory each time. */
+  /** Starts a worker in the test environment, always with the same state directory. */
   async start(
     testEnv: WorkerTestEnv,
     more: Partial<WorkerSettings> = {},
@@ -43,12 +43,12 @@ export class WorkerProcesses {
     return { child, output: () => output, exited };
   }
 
-  /** Ends all that still run, with their runners. */
+  /** Stops all workers that still run, with their runners. */
   async end(): Promise<void> {
     for (const child of this.#started.splice(0)) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const exited = once(child, "exit");
-      // One that a test has paused goes on. The next asks it to drain, the last to stop now; either way its runners go with it.
+      // SIGCONT resumes a paused worker, SIGTERM drains it, and SIGINT stops it at once. Its runners go with it.
       child.kill("SIGCONT");
       child.kill("SIGTERM");
       child.kill("SIGINT");
@@ -57,7 +57,7 @@ export class WorkerProcesses {
   }
 }
 
-/** Kills a worker the hard way. */
+/** Kills a worker with SIGKILL. */
 export async function killNine(worker: WorkerProcess): Promise<void> {
   worker.child.kill("SIGKILL");
   await worker.exited;

@@ -3,17 +3,17 @@ import type { CheckPool, NoAnswer } from "@towpath/contract/bounded";
 
 type JsonObject = { [key: string]: Json };
 
-/** How often a check is made again that got no answer on a machine that was busy with something else. */
+/** How often a check is repeated that had no answer on a busy machine. */
 const TRIES_MAX = 3;
-/** All runs of a worker are of one workspace. */
+/** All runs of a worker belong to one workspace. */
 const OWNER = "worker";
-/** No fault of these parameters: the same check may get its answer the next time. */
+/** Not a fault of the parameters: another check may have an answer. */
 const BUSY: readonly NoAnswer[] = ["slow-machine", "busy", "busy-owner"];
 
 /**
- * Checks a run's parameters against its signed schema, in bounded time and memory: a schema may be silly, and a worker
- * serves other runs too.
- * @returns The faults; one of them that the check takes too much, if it does.
+ * Checks a run's parameters against its signed schema, with limits on time and memory, because a schema may be
+ * costly.
+ * @returns The faults. A check beyond its limits is one of them.
  */
 export async function checkInTime(
   checks: CheckPool,

@@ -4,19 +4,19 @@ import { readFileIfAny, StateError, writeFileAtomic } from "../state/atomic-file
 const FloorsFile = z.record(z.string(), z.int().min(1));
 
 /**
- * The highest floor seen for each deployment. Without this memory, whoever holds the control plane could
- * have an old, signed, vulnerable version run again.
+ * The highest floor of each deployment. Without it, an attacker in the control plane could make an old, signed,
+ * vulnerable version run again.
  */
 export interface Floors {
   /** The oldest version of a deployment that may still run. */
   current(workspaceId: string, deployment: string): number;
-  /** Remembers a verified spec's floor, on disk when it resolves. A lower one changes nothing. */
+  /** Stores a verified spec's floor. When it resolves, it is on disk. A lower floor changes nothing. */
   raise(args: { workspaceId: string; deployment: string; floor: number }): Promise<void>;
 }
 
 /**
- * Opens the memory of floors.
- * @throws StateError when the file is damaged: starting afresh would let old versions run.
+ * Opens the stored floors.
+ * @throws StateError when the file is damaged: without it, old versions could run.
  */
 export async function openFloors(path: string): Promise<Floors> {
   const floors = new Map(Object.entries(await readFloors(path)));
@@ -31,7 +31,7 @@ export async function openFloors(path: string): Promise<Floors> {
         floors.set(key, floor);
         unwritten = true;
       }
-      // What could not be written before is tried again by whoever comes next, or it would be forgotten at the next start.
+      // A floor that could not be written is written with the next one, or a restart would forget it.
       const turn = writing.then(async () => {
         if (!unwritten) return;
         const text = JSON.stringify(Object.fromEntries(floors));
@@ -43,7 +43,7 @@ export async function openFloors(path: string): Promise<Floors> {
           throw error;
         }
       });
-      // A failed write must not fail the next one too; it does fail whoever waits for this one.
+      // A failed write fails its own caller, not the next one.
       writing = turn.catch(() => {});
       await turn;
     },

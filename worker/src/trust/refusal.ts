@@ -1,6 +1,6 @@
 import type { Cause } from "@towpath/contract";
 
-/** Why a worker will not run what it was given: one row per reason, with the cause that the run ends with. */
+/** Why a worker refuses an assignment, with the cause that the run ends with. */
 export const REFUSALS = {
   "bad-signature": "refused",
   "untrusted-key": "refused",
@@ -20,7 +20,7 @@ export const REFUSALS = {
 /** The name of one reason. */
 export type RefusalCode = keyof typeof REFUSALS;
 
-/** The worker will not run this, now or later. The message is for whoever deploys: it says what to do, and quotes no value. */
+/** The worker will never run this. The message is for the author of the deployment: it says what to do, and quotes no value. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly code: RefusalCode;

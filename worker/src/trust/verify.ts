@@ -17,21 +17,21 @@ import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
 import { Refusal } from "./refusal.ts";
 
-/** What the worker trusts, from its own configuration and memory. */
+/** What the worker trusts, from its own configuration and state. */
 export interface Trust {
   readonly keys: ReadonlyMap<string, CryptoKey | Uint8Array>;
   readonly pool: string;
   readonly registries: WorkerConfig["registries"];
   readonly floors: Floors;
-  /** Wall clock: only a spec's expiry is compared with it. */
+  /** Wall clock. Only a spec's expiry is compared with it. */
   readonly clock: Clock;
-  /** What was signed, by the text whose signature was verified: the same keys will say the same of the same text. */
+  /** Verified payloads, by the text whose signature was verified. */
   readonly verified: Map<string, Spec>;
   /** Checks parameters. */
   readonly checks: CheckPool;
 }
 
-/** How many verified specs are remembered. */
+/** How many verified specs are kept. */
 const VERIFIED_MAX = 256;
 
 /** Imports trusted keys, by their `kid`. */
@@ -44,9 +44,9 @@ export async function importTrustedKeys(
 }
 
 /**
- * Decides whether an assignment may run here. The signature is checked before anything else is read, and everything
- * after that comes from the signed payload; what the control plane says beside it must agree.
- * @returns The verified spec, whose floor is remembered on disk by then.
+ * Decides whether an assignment may run here. The signature is checked first. Everything after that comes from
+ * the signed payload, and the control plane's fields must agree with it.
+ * @returns The verified spec. Its floor is on disk by then.
  * @throws Refusal with a sentence that says what to do.
  */
 export async function verifyAssignment(
@@ -58,14 +58,14 @@ export async function verifyAssignment(
   return spec;
 }
 
-/** A version of a deployment, and what it is said to be signed as. */
+/** A version of a deployment, and its signed text. */
 export interface ClaimedVersion extends Pick<Assignment, "deployment" | "version" | "spec"> {
   readonly workspaceId: string;
-  /** Of the run, where that may be one task in a pool of its own. */
+  /** The trigger of the run, which may carry out one task in a pool of its own. */
   readonly trigger: Assignment["trigger"] | null;
 }
 
-/** Decides whether anything of a version may run here, as `verifyAssignment` does before it looks at parameters. */
+/** Decides whether anything of a version may run here. `verifyAssignment` does the same before it checks parameters. */
 export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Promise<Spec> {
   const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(trust, claimed.spec));
   remember(trust, claimed.spec, spec);
@@ -81,7 +81,7 @@ export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Prom
 }
 
 function remember({ verified }: Trust, text: string, spec: Spec): void {
-  // The one that was last asked for long ago goes first.
+  // The least recently used one is dropped.
   verified.delete(text);
   verified.set(text, spec);
   const [oldest] = verified.keys();
@@ -103,7 +103,7 @@ async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {
   } catch {
     throw new Refusal(
       "bad-signature",
-      "The spec's signature does not verify, so it is not what was signed. Deploy it again.",
+      "The spec's signature is wrong, so the spec was changed after it was signed. Deploy it again.",
     );
   }
 }
@@ -130,7 +130,7 @@ function parseSpec(payload: Uint8Array): Spec {
   } catch {
     throw new Refusal(
       "invalid-spec",
-      "The signed spec does not have the shape this worker knows. Deploy with a CLI of the worker's release, or update the worker.",
+      "This worker does not understand the signed spec. Deploy with a CLI of the worker's release, or update the worker.",
     );
   }
 }
@@ -142,18 +142,18 @@ function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
   if (spec.deployment !== claimed.deployment) {
     throw new Refusal(
       "wrong-deployment",
-      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun; if that does not help, ask whoever keeps the control plane why it hands out another spec than it was given.`,
+      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun. If that does not help, ask the operator of the control plane why it hands out another spec.`,
     );
   }
   if (spec.version !== claimed.version) {
     throw new Refusal(
       "wrong-version",
-      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}. Deploy it again and rerun with the new version; if that does not help, ask whoever keeps the control plane why it hands out another spec than it was given.`,
+      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}. Deploy it again and rerun with the new version. If that does not help, ask the operator of the control plane why it hands out another spec.`,
     );
   }
 }
 
-/** Where the spec lets this run be: the whole flow in its pools, one task of it in that task's. */
+/** The pools in which the spec lets this run be: those of the flow, or those of one task. */
 function poolsOf(spec: Spec, task: RemoteTask | null): readonly string[] {
   if (task === null) return spec.pools;
   const signed = remoteTaskIn(spec, task.name);
@@ -205,9 +205,9 @@ async function checkRunParameters(
       `The parameters are longer than ${LIMITS.parametersBytes} bytes of JSON. Pass a ref to a stored value.`,
     );
   }
-  // The flow makes these parameters itself, and checks what it makes.
+  // The flow makes these parameters itself, and checks them.
   if (spec.dueInput && isDue(assignment.trigger)) return;
-  // A task's arguments are in the store; what it makes of them is its own.
+  // A task's arguments are in the store. Its own code checks them.
   if (remoteTaskOf(assignment.trigger) !== null) return;
   const { parameters } = assignment;
   const faults = await checkInTime(checks, { schema: spec.parameters, parameters });

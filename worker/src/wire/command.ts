@@ -3,17 +3,15 @@ import { type StatePaths, statePaths } from "../attempts/index.ts";
 import { readRun, runsEndingWith } from "./read-run.ts";
 import { wireOf } from "./tally.ts";
 
-/** What the subcommand is asked for. */
+/** The arguments of the subcommand. */
 export interface WireCommand {
   readonly stateDir: string;
   readonly runId: string;
-  /** Every record as it was sent, a line each, instead of the count. */
+  /** Prints every record as it was sent, one on each line, instead of the counts. */
   readonly raw: boolean;
 }
 
-/**
- * `main.ts wire --find`: prints a JSON list of the runs in the journals whose ids end with this text.
- */
+/** `main.ts wire --find`: prints a JSON list of the runs in the journals whose ids end with this text. */
 export async function printRuns(output: WireOutput, args: { stateDir: string; end: string }): Promise<void> {
   const found = await runsEndingWith(statePaths(args.stateDir).journals, args.end);
   await write(output, `${JSON.stringify(found)}\n`);
@@ -23,8 +21,8 @@ export async function printRuns(output: WireOutput, args: { stateDir: string; en
 export type WireOutput = NodeJS.WritableStream;
 
 /**
- * `main.ts wire`: prints what left for a run, as JSON.
- * @returns Whether every field is one that DATA.md names.
+ * `main.ts wire`: prints what was sent for a run, as JSON.
+ * @returns Whether DATA.md names every field.
  */
 export async function printWire(output: WireOutput, command: WireCommand): Promise<boolean> {
   const paths: Pick<StatePaths, "journals"> = statePaths(command.stateDir);

@@ -11,9 +11,9 @@ export interface JournaledRecord {
   /** The claim's folder: attempt, epoch. */
   readonly claim: string;
   readonly lane: JournalLane;
-  /** Whether the control plane has said that it has it. */
+  /** Whether the control plane has acknowledged it. */
   readonly acknowledged: boolean;
-  /** The record's JSON, byte for byte as it stands in a report. */
+  /** The record's JSON, byte for byte as in a report. */
   readonly text: string;
 }
 
@@ -23,11 +23,11 @@ export interface RunReading {
   readonly claims: readonly string[];
   /** Every record in order, lane by lane. */
   readonly records: AsyncGenerator<JournaledRecord>;
-  /** Records that were acknowledged and then removed to make room; counted while `records` is read. */
+  /** Records that were acknowledged and then removed to make room. They are counted while `records` is read. */
   removed(): number;
 }
 
-/** Reads all that a worker's journals hold of one run, without changing anything, also while the worker runs. */
+/** Reads all that a worker's journals hold of one run. It changes nothing, and the worker may run meanwhile. */
 export async function readRun(journals: string, runId: string): Promise<RunReading> {
   const claims: string[] = [];
   for (const name of await listFolders(journals))
@@ -65,7 +65,7 @@ async function openLane(dir: string, lane: JournalLane) {
   }
 }
 
-/** Ids begin with a time, so the order of names is that of the attempts. */
+/** Ids begin with a time, so names sort like the attempts. */
 async function listFolders(dir: string): Promise<string[]> {
   try {
     const entries = await readdir(dir, { withFileTypes: true });

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { JournalLane } from "../journal/index.ts";
 import type { RunReading } from "./read-run.ts";
 
-/** The fields that records of each lane may have: those of the wire's schemas, which DATA.md lists. */
+/** The fields that records of each lane may have: those of the wire's schemas. DATA.md lists them. */
 const INVENTORY: Readonly<Record<JournalLane, ReadonlySet<string>>> = {
   control: new Set(fieldsOf(ControlRecord)),
   bulk: new Set(fieldsOf(BulkRecord)),
@@ -16,9 +16,9 @@ export interface WireKind {
   readonly lane: JournalLane;
   readonly type: string;
   records: number;
-  /** Their JSON, without what separates them in a report. */
+  /** Bytes of their JSON, without the separators of a report. */
   bytes: number;
-  /** Those that the control plane has not acknowledged: not sent yet, or sent without an answer. */
+  /** Records that the control plane has not acknowledged: not sent yet, or sent without an answer. */
   unacknowledged: number;
 }
 
@@ -31,7 +31,7 @@ export interface WireField {
   readonly listed: boolean;
 }
 
-/** What left for one run, counted. */
+/** Counts of what was sent for one run. */
 export interface Wire {
   readonly runId: string;
   readonly claims: readonly string[];
@@ -43,7 +43,7 @@ export interface Wire {
   readonly removed: number;
 }
 
-/** Counts a run's records by kind, and the fields that occur in them. */
+/** Counts a run's records by kind, and the fields in them. */
 export async function wireOf(runId: string, reading: RunReading): Promise<Wire> {
   const kinds = new Map<string, WireKind>();
   const fields = new Map<string, WireField>();

@@ -1,16 +1,16 @@
 import { z } from "zod";
 
-/** One place of a schema that holds text. */
-export interface Place {
-  /** Dotted; `[]` stands for an item of a list, `{key}` and `{}` for a key and a value of a record. */
+/** One position in a schema that holds text. */
+export interface TextField {
+  /** Dotted. `[]` stands for an item of a list, `{key}` and `{}` for a key and a value of a record. */
   readonly path: string;
-  /** A value of the schema in which this place holds the text, and every other a plain sample. */
+  /** A value of the schema with this text at this position, and plain samples elsewhere. */
   put(text: string): unknown;
 }
 
 interface Variant {
   readonly sample: unknown;
-  readonly places: readonly Place[];
+  readonly fields: readonly TextField[];
 }
 
 /** Texts without a secret: any text of the wire accepts one of them. */
@@ -23,15 +23,16 @@ const PLAIN = [
   "0".repeat(16),
 ];
 
-/** How deep a schema that holds itself is followed: JSON within JSON. */
+/** How deep a recursive schema is followed: JSON within JSON. */
 const DEPTH_MAX = 2;
 
 /**
- * Every place of a schema that holds text: optional fields, each branch of a union, and keys of records included.
- * @throws for a kind of schema that it does not know, so that no new one is passed over.
+ * Every position of a schema that holds text, including optional fields, each branch of a union, and keys of
+ * records.
+ * @throws for an unknown kind of schema, so that no new one is missed.
  */
-export function placesOf(schema: z.ZodType): Place[] {
-  return variantsOf(schema, 0).flatMap(({ places }) => places);
+export function textFieldsOf(schema: z.ZodType): TextField[] {
+  return variantsOf(schema, 0).flatMap(({ fields }) => fields);
 }
 
 function variantsOf(schema: z.core.$ZodType, depth: number): Variant[] {
@@ -40,15 +41,15 @@ function variantsOf(schema: z.core.$ZodType, depth: number): Variant[] {
     case "string":
       return [ofText(schema)];
     case "enum":
-      return [{ sample: Object.values(def.entries)[0], places: [] }];
+      return [{ sample: Object.values(def.entries)[0], fields: [] }];
     case "literal":
-      return [{ sample: def.values[0], places: [] }];
+      return [{ sample: def.values[0], fields: [] }];
     case "number":
-      return [{ sample: [1, 20_000].find((one) => z.safeParse(schema, one).success), places: [] }];
+      return [{ sample: [1, 20_000].find((one) => z.safeParse(schema, one).success), fields: [] }];
     case "boolean":
-      return [{ sample: true, places: [] }];
+      return [{ sample: true, fields: [] }];
     case "null":
-      return [{ sample: null, places: [] }];
+      return [{ sample: null, fields: [] }];
     case "object":
       return ofObject(def.shape, depth);
     case "array":
@@ -63,7 +64,7 @@ function variantsOf(schema: z.core.$ZodType, depth: number): Variant[] {
     case "union":
       return def.options.flatMap((option) => variantsOf(option, depth));
     case "lazy":
-      return depth < DEPTH_MAX ? variantsOf(def.getter(), depth + 1) : [{ sample: null, places: [] }];
+      return depth < DEPTH_MAX ? variantsOf(def.getter(), depth + 1) : [{ sample: null, fields: [] }];
     case "optional":
     case "nullable":
     case "default":
@@ -81,10 +82,10 @@ function variantsOf(schema: z.core.$ZodType, depth: number): Variant[] {
 function ofText(schema: z.core.$ZodType): Variant {
   const sample = PLAIN.find((text) => z.safeParse(schema, text).success);
   if (sample === undefined) throw new TypeError("No plain text fits this schema: add one.");
-  return { sample, places: [{ path: "", put: (text) => text }] };
+  return { sample, fields: [{ path: "", put: (text) => text }] };
 }
 
-/** A schema that is a function: of those we have one, any JSON value. */
+/** A custom schema. The only one of ours is any JSON value. */
 function ofCustom(schema: z.core.$ZodType, depth: number): Variant[] {
   const isJson = [null, "plain", ["plain"], { plain: 1 }].every(
     (value) => z.safeParse(schema, value).success,
@@ -97,7 +98,7 @@ function ofKeys(keys: z.core.$ZodType): Variant[] {
   return variantsOf(keys, 0).map((variant) => within(variant, "{key}", (key) => ({ [String(key)]: null })));
 }
 
-/** One variant for each variant of any field; the other fields hold their first. */
+/** One variant for each variant of any field. The other fields have their first. */
 function ofObject(shape: Readonly<Record<string, z.core.$ZodType>>, depth: number): Variant[] {
   const fields = Object.entries(shape).map(([name, schema]) => ({
     name,
@@ -107,13 +108,13 @@ function ofObject(shape: Readonly<Record<string, z.core.$ZodType>>, depth: numbe
   const all = fields.flatMap(({ name, variants }) =>
     variants.map((variant) => within(variant, name, (value) => ({ ...sample, [name]: value }))),
   );
-  return [{ sample, places: [] }, ...all.map(({ sample: own, places }) => ({ sample: own, places }))];
+  return [{ sample, fields: [] }, ...all];
 }
 
-function within({ sample, places }: Variant, step: string, wrap: (inner: unknown) => unknown): Variant {
+function within({ sample, fields }: Variant, step: string, wrap: (inner: unknown) => unknown): Variant {
   return {
     sample: wrap(sample),
-    places: places.map(({ path, put }) => ({
+    fields: fields.map(({ path, put }) => ({
       path:
         path === ""
           ? step
