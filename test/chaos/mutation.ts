@@ -40,7 +40,7 @@ export const TEST_NOTICES = {
   gaps: MODEL,
   devices: {
     file: "worker/src/compute/compute.test.ts",
-    title: "is never what another has, whatever comes and goes",
+    title: "is never a device of another attempt, in any order of starts and ends",
   },
   slots: { file: "services/control/src/runs/admit/admission.prop.test.ts", title: "Property failed" },
   overtaking: { file: CHOOSE, title: "what cannot go does not hold up the others" },

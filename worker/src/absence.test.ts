@@ -20,13 +20,13 @@ afterEach(async () => {
 });
 
 const HOUR_MS = 3_600_000;
-/** Longer than a refused worker waits until it asks again. */
+/** Longer than a refused worker waits before it asks again. */
 const LATER_MS = 60_000;
 
-/** The longest that a worker sleeps here, milliseconds: whoever waits for the clock looks at it soon after it was moved. */
+/** The longest sleep of a worker here, milliseconds, so that it soon notices that the clock was moved. */
 const NAP_MS = 200;
 
-/** A boot-time clock that a test moves on, and what sleeps by it. */
+/** A boot-time clock that a test moves, and a sleep that follows it. */
 function movable() {
   const real = bootTimeClock();
   let aheadMs = 0;
@@ -40,7 +40,7 @@ function movable() {
   };
 }
 
-/** A flow that says `up` and its pid, waits until it is let on, and says many things. */
+/** A flow that logs `up` and its pid, waits for a file, and then logs many lines. */
 async function deployWaiting() {
   const go = join(testEnv.dir, "go");
   const spec = await testEnv.deployFlow(`
@@ -55,7 +55,7 @@ async function deployWaiting() {
 
 const inTheMiddle = (attempt: FakeAttempt) =>
   testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
-/** Waits until the flow has said all and its process has ended: one that stays when the clock has moved is stopped. */
+/** Waits until the flow has logged everything and its process has ended: a process that stays is stopped when the clock moves. */
 async function isThrough(attempt: FakeAttempt): Promise<void> {
   const pid = linesOf(attempt)[0]?.split(" ").at(-1);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 90_000 }).toBe(false);
@@ -65,7 +65,7 @@ const logged = (pattern: RegExp) => testEnv.logged.filter((line) => pattern.test
 const isLogged = (pattern: RegExp, times = 1) =>
   expect.poll(() => logged(pattern).length, { timeout: 90_000 }).toBeGreaterThanOrEqual(times);
 
-/** Everything that the flow said has come, once and in order, and it is the same attempt that completed. */
+/** Every line of the flow has come, once and in order, and the same attempt has completed. */
 async function expectWhole(attempt: FakeAttempt): Promise<void> {
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   const said = Array.from({ length: 300 }, (_, n) => `log: n${n}`);
@@ -91,7 +91,7 @@ test("while the control plane is away for an hour a run goes on, and its records
   await expectWhole(attempt);
 });
 
-test("under `stop` an hour without the control plane ends the process when its lease is over, and that is told", async () => {
+test("under `stop` an hour without the control plane ends the process when its lease expires, and that is reported", async () => {
   const { time, advance } = movable();
   testEnv.plane.leaseMs = 1_000;
   await testEnv.start({}, time);
@@ -110,7 +110,7 @@ test("under `stop` an hour without the control plane ends the process when its l
 });
 
 for (const speaks of [[9], "foreign"] as const) {
-  test(`a worker whose protocol is refused (${speaks}) says which side to update, asks seldom, and loses nothing of what it runs`, async () => {
+  test(`a worker whose protocol is refused (${speaks}) says which side to update, asks seldom, and its runs lose nothing`, async () => {
     const { time, advance } = movable();
     await testEnv.start({}, time);
     const { spec, letOn } = await deployWaiting();
@@ -132,7 +132,7 @@ for (const speaks of [[9], "foreign"] as const) {
     testEnv.plane.speaks = [1];
     advance(LATER_MS);
     await expectWhole(attempt);
-    await isLogged(/a protocol is shared again/);
+    await isLogged(/the control plane has a protocol in common again/);
   });
 }
 

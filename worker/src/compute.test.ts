@@ -22,7 +22,7 @@ const GPUS = [
 const compute = { cpu: 4, memory: "8 GiB", gpus: GPUS };
 const SHOW = 'await gateway.log("gpus [" + process.env.CUDA_VISIBLE_DEVICES + "]");';
 
-/** A flow that tells its devices, and goes on until a file is there. */
+/** A flow that logs its devices, and goes on until a file exists. */
 const deploy = (count: number, flag = "go") =>
   testEnv.deployFlow(
     `const fs = await import("node:fs"); ${SHOW}
@@ -59,7 +59,7 @@ test("each attempt sees the devices that are its own, and one that needs none se
   await testEnv.plane.until("all is free again", () => freeNow() === undefined);
 });
 
-test("what was signed to need more than is free is given back, whatever the control plane says", async () => {
+test("an attempt whose signed amounts are not free is given back, whatever the control plane says", async () => {
   await testEnv.start({ capacity: 3, compute });
   const first = testEnv.plane.submit(await deploy(2));
   await shows(first);

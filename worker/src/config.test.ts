@@ -49,7 +49,7 @@ async function good(): Promise<Record<string, unknown>> {
   };
 }
 
-test("relative paths start at the file's folder, and what is not said has a default", async () => {
+test("relative paths start at the file's folder, and missing settings have defaults", async () => {
   const config = await loadConfig({ file: await write(await good()), environment: { A: "b" } });
   expect(config).toMatchObject({
     key: { file: join(dir, "worker.key") },
@@ -70,7 +70,7 @@ test("overrides come before the file", async () => {
   expect(await loadConfig({ file, overrides: { capacity: 9 } })).toMatchObject({ capacity: 9 });
 });
 
-test("every fault is told at once, with its setting", async () => {
+test("every fault is reported at once, with its setting", async () => {
   const faults = await faultsOf({
     ...(await good()),
     url: "ftp://example",
@@ -95,7 +95,7 @@ test("a private key, a missing key file and no key at all are refused", async ()
   expect(await trusted([{ file: twice }, { file: twice }])).toContain("a kid of its own");
 });
 
-test("a store's address with the wrong slashes is told how to write it", async () => {
+test("the error for a store's address with wrong slashes shows the right form", async () => {
   const stores = { other: { root: "file:///srv/other" }, cold: { root: "s3:/bucket" } };
   const faults = await faultsOf({ ...(await good()), store: { root: "file:/srv/store" }, stores });
   expect(faults).toEqual([
@@ -104,14 +104,14 @@ test("a store's address with the wrong slashes is told how to write it", async (
   ]);
 });
 
-test("a file that is missing or no JSON is a sentence", async () => {
+test("the error for a missing file or invalid JSON is a sentence", async () => {
   await expect(loadConfig({ file: join(dir, "none.json") })).rejects.toThrow("cannot be read");
   const file = join(dir, "worker.json");
   await writeFile(file, "{");
   await expect(loadConfig({ file })).rejects.toThrow("not a JSON object");
 });
 
-test("what a start needs is looked for before it: the key, a registry's password, an address that git can fetch from", async () => {
+test("a start first checks what it needs: the key, a registry's password, an address for git", async () => {
   const git = (url: string) => ({ kind: "git", url, password: { env: "GIT_TOKEN" } });
   expect(await faultsOf({ ...(await good()), registries: { code: git("/path") } })).toEqual([
     "registries.code.url: the repository's address, https://, http:// or file://.",

@@ -19,7 +19,7 @@ afterEach(async () => {
 
 const listIfAny = (dir: string) => readdir(dir).catch((): string[] => []);
 
-/** Writes down that it runs, and ends once a file says so. */
+/** Writes down that it runs, and ends once a file exists. */
 const FLOW = `const fs = await import("node:fs");
   fs.appendFileSync(process.env.FLAGS + "ran", "x");
   await gateway.log("ran");
@@ -59,7 +59,7 @@ test.each(PHASES)(
   },
 );
 
-test("each phase that can be in a file has its rows, the last of which holds whatever else is so", () => {
+test("each phase that can be in a file has rows for a restart, the last without a condition", () => {
   for (const phase of PHASES.filter((name) => ATTEMPT_PHASES[name].folder.length > 0))
     expect(RESTARTS.filter(({ found }) => found === phase).at(-1)?.fact).toBeNull();
 });

@@ -17,7 +17,7 @@ afterEach(async () => {
   await testEnv.close();
 });
 
-/** A flow whose module notes each process that loads it, with the environment it finds; `top` are its module's own statements. */
+/** A flow whose module writes down each process that loads it, with its environment. `top` are the module's own statements. */
 async function deployNoting(
   name: string,
   args: { top?: string; body?: string; more?: Partial<SpecInput> } = {},
@@ -42,7 +42,7 @@ async function deployNoting(
 
 const loadedSoFar = () => testEnv.logged.filter((line) => line.includes(LOADED)).length;
 
-/** Runs a deployment once; answers the process that it ran in. */
+/** Runs a deployment once. Returns the process in which it ran. */
 async function run(deployed: Parameters<WorkerTestEnv["plane"]["submit"]>[0]): Promise<number> {
   const attempt = testEnv.plane.submit(deployed);
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
@@ -59,7 +59,7 @@ async function runAndLoad(deployed: Awaited<ReturnType<typeof deployNoting>>): P
 
 const isThere = (pid: number) => existsSync(`/proc/${pid}`);
 
-test("a run takes the process that has loaded its code, and another loads it for the next", async () => {
+test("a run takes the process that has loaded its code, and another process loads it for the next run", async () => {
   await testEnv.start({ loadAhead: 1 });
   const example = await deployNoting("example");
   const waiting = await runAndLoad(example);
@@ -69,7 +69,7 @@ test("a run takes the process that has loaded its code, and another loads it for
   expect(used[1]).toBe(waiting);
 });
 
-test("what has loaded code passes nothing on: no global, no file, no variable, no module state of the run before", async () => {
+test("a process that has loaded code has nothing of an earlier run: no global, file, variable or module state", async () => {
   await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example", {
     top: "let runs = 0;",
@@ -107,19 +107,19 @@ test("code is loaded ahead with its signed variables, and without any secret, pa
   expect(linesOf(attempt)).toEqual([`log: pid ${ahead?.pid}`, "log: 16again"]);
 });
 
-test("a version whose variables hold a secret is never loaded ahead, nor is one whose author says so", async () => {
+test("a version with a secret in its variables is never loaded ahead, nor one whose author opted out", async () => {
   await writeFile(join(testEnv.dir, "secret"), "the-secret-value");
   await testEnv.start({ loadAhead: 3, secrets: { token: { file: "secret" } } });
   const told = await deployNoting("told", { more: { secrets: [{ name: "token", env: "TOKEN" }] } });
   const opted = await deployNoting("opted", { more: { loadAhead: false } });
   await run(told);
   await run(opted);
-  // By the time that this one, which ran last, is loaded, they would have been.
+  // This one ran last. Once it is loaded, the others would have been too.
   await runAndLoad(await deployNoting("other"));
   expect([await told.loads(), await opted.loads()].map(({ length }) => length)).toEqual([1, 1]);
 });
 
-test("what a module prints when it is loaded is in the log of the run that takes it", async () => {
+test("the output of a module at loading is in the log of the run that takes it", async () => {
   await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example", { top: 'console.log("loading");' });
   await runAndLoad(spec);
@@ -145,7 +145,7 @@ test("a module that cannot be loaded ahead runs in a fresh process, where its er
   expect(givenUp()).toBe(1);
 });
 
-test("a process that ends while its start is being confirmed is replaced, and the run knows nothing of it", async () => {
+test("a process that ends while its start is being confirmed is replaced, and the run goes on", async () => {
   await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   const waiting = await runAndLoad(spec);
@@ -161,7 +161,7 @@ test("a process that ends while its start is being confirmed is replaced, and th
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
 });
 
-test("a process that ends while it waits is missed by no run, and its version is not loaded ahead again", async () => {
+test("when a waiting process ends, runs go on, and its version is not loaded ahead again", async () => {
   await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   process.kill(await runAndLoad(spec), "SIGKILL");
@@ -173,7 +173,7 @@ test("a process that ends while it waits is missed by no run, and its version is
   expect(await spec.loads()).toHaveLength(3);
 });
 
-test("code that was changed where it lies is not run from the process that has loaded it", async () => {
+test("changed code does not run from a process that loaded it before", async () => {
   await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   const waiting = await runAndLoad(spec);
@@ -192,7 +192,7 @@ test("a new version ends the process that waits for the one before", async () =>
   await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
 });
 
-test("a worker that is drained ends what has loaded code at once, while its runs go on", async () => {
+test("a drained worker ends its waiting processes at once, while its runs go on", async () => {
   const worker = await testEnv.start({ loadAhead: 1, drainMs: 60_000 });
   const waiting = await runAndLoad(await deployNoting("example"));
   const flag = join(testEnv.dir, "go");

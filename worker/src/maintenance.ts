@@ -34,7 +34,7 @@ export function startMaintenance(
       await deps.sleep(EVERY_MS, stopping.signal).catch(() => {});
       if (stopping.signal.aborted) return;
       await tidy(deps, maintained).catch((error: unknown) => {
-        deps.log.warn({ error: String(error) }, "tidying up failed; it is tried again");
+        deps.log.warn({ error: String(error) }, "maintenance failed; it will be tried again");
       });
     }
   })();

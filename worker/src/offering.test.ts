@@ -18,10 +18,10 @@ afterEach(async () => {
   await testEnv.close();
 });
 
-/** The longest that a worker sleeps here, milliseconds: its clock does not wait for it. */
+/** The longest sleep of a worker here, milliseconds: its clock is moved by the test. */
 const NAP_MS = 100;
 
-/** A worker on a boot-time clock that a test moves on. */
+/** A worker on a boot-time clock that the test moves. */
 async function startOnClock(): Promise<{ pass(ms: number): void }> {
   const real = bootTimeClock();
   let aheadMs = 0;
@@ -70,7 +70,7 @@ async function startWaiting(): Promise<FakeAttempt> {
   return attempt;
 }
 
-test("an attempt that is never answered is left out, and is stopped when it is taken away", async () => {
+test("an attempt without an answer is left out, and is stopped when it is given away", async () => {
   const { plane } = testEnv;
   await startHasty();
   const attempt = await startWaiting();
@@ -84,7 +84,7 @@ test("an attempt that is never answered is left out, and is stopped when it is t
   );
 });
 
-test("a time in which reports fail counts for nothing", async () => {
+test("time in which reports fail does not count", async () => {
   const { plane } = testEnv;
   const { renewals } = await startHasty(() => plane.refusedReports > 0);
   await startWaiting();
@@ -97,7 +97,7 @@ test("a time in which reports fail counts for nothing", async () => {
   expect(leftOut()).toEqual([]);
 });
 
-/** Ended attempts that the control plane has, and the worker's journals of them: of nobody's records, but of what was acknowledged. */
+/** Ended attempts that the control plane has, and the worker's journals of them: only the fences and acknowledgements. */
 async function leaveJournals(count: number): Promise<FakeAttempt[]> {
   const submission = await testEnv.deployFlow("");
   const attempts = Array.from({ length: count }, (): FakeAttempt => {
@@ -119,7 +119,7 @@ async function leaveJournals(count: number): Promise<FakeAttempt[]> {
   return attempts;
 }
 
-/** Files that say what was acknowledged of each lane. */
+/** The files with the acknowledgements of each lane. */
 async function makeAcks(acked: Record<JournalLane, number>): Promise<string[]> {
   const names = Object.keys(acked).map((lane) => `${lane}.ack`);
   for (const [index, seq] of Object.values(acked).entries()) {
@@ -134,13 +134,13 @@ function journalOf(fence: { attemptId: string; epoch: number }): string {
   return join(testEnv.dir, "state", "journals", claimName(fence));
 }
 
-/** How many of these journals were opened: that makes the files of their lanes. */
+/** How many of these journals were opened: opening makes the lanes' files. */
 async function countOpened(attempts: readonly FakeAttempt[]): Promise<number> {
   const files = await Promise.all(attempts.map((attempt) => readdir(journalOf(attempt))));
   return files.filter((names) => names.length > 3).length;
 }
 
-test("after a restart of the database no journal is opened of which nothing was forgotten", async () => {
+test("after a restart of the database, complete journals stay closed", async () => {
   const { plane } = testEnv;
   const attempts = await leaveJournals(2_000);
   await testEnv.start();
@@ -150,7 +150,7 @@ test("after a restart of the database no journal is opened of which nothing was 
   expect(plane.reports).toBeLessThan(attempts.length / 50);
 });
 
-test("a journal is opened if the control plane has less of it, or knows of no end", async () => {
+test("a journal is opened if the control plane lacks records or the end", async () => {
   const { plane } = testEnv;
   const attempts = await leaveJournals(20);
   await testEnv.start();
@@ -163,7 +163,7 @@ test("a journal is opened if the control plane has less of it, or knows of no en
   expect(await countOpened(attempts.slice(0, 2))).toBe(2);
 });
 
-test("while one attempt after the other is answered, none is left out, however long that takes", async () => {
+test("while attempts are answered one after the other, none is left out", async () => {
   const { plane } = testEnv;
   await leaveJournals(12);
   const clock = await startOnClock();

@@ -28,7 +28,7 @@ test("a worker takes no more than it has slots for, and offers a freed slot at o
   expect(testEnv.plane.claims.every(({ free }) => free <= 1)).toBe(true);
 });
 
-test("an answer that was lost on its way costs nothing: the same claim comes again", async () => {
+test("after a lost answer the same claim is delivered again", async () => {
   await testEnv.start();
   const spec = await testEnv.deployFlow('await gateway.log("once");');
   await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);
@@ -39,7 +39,7 @@ test("an answer that was lost on its way costs nothing: the same claim comes aga
   expect(linesOf(attempt)).toEqual(["log: once"]);
 });
 
-test("a command that is repeated until it is done does not turn polls into a busy loop", async () => {
+test("a repeated command does not turn polls into a busy loop", async () => {
   await testEnv.start();
   const attempt = testEnv.plane.submit(
     await testEnv.deploy(
@@ -51,12 +51,12 @@ test("a command that is repeated until it is done does not turn polls into a bus
   const [before, startMs] = [testEnv.plane.claims.length, performance.now()];
   testEnv.plane.cancel(attempt);
   await testEnv.plane.untilEnded(attempt);
-  // Two a second, and some at its ends; a busy loop has that many in a moment.
+  // Two a second, and a few more. A busy loop has far more.
   const most = 20 + ((performance.now() - startMs) / 1_000) * 2;
   expect(testEnv.plane.claims.length - before).toBeLessThan(most);
 });
 
-test("a record that the control plane rejects does not hold up those behind it", async () => {
+test("a rejected record does not delay the records after it", async () => {
   testEnv.plane.rejects = (record) => record.type === "task";
   await testEnv.start();
   const attempt = testEnv.plane.submit(
@@ -76,7 +76,7 @@ test("a start that is declined launches nothing and ends as cancelled", async ()
   expect(linesOf(attempt)).toEqual([]);
 });
 
-test("a report that cannot even be read is taken apart, and only its bad record is given up", async () => {
+test("a report that cannot be read is split, and only its bad record is given up", async () => {
   testEnv.plane.chokesOn = "poison";
   await testEnv.start();
   const attempt = testEnv.plane.submit(
@@ -89,7 +89,7 @@ test("a report that cannot even be read is taken apart, and only its bad record 
   expect(linesOf(attempt)).not.toContain("log: poison");
 });
 
-test("a control record that cannot be read leaves no hole that would keep the run from its end", async () => {
+test("a control record that cannot be read leaves no hole, so the run ends", async () => {
   testEnv.plane.chokesOn = "poison";
   await testEnv.start();
   const attempt = testEnv.plane.submit(
@@ -137,7 +137,7 @@ test("behind a proxy that takes small bodies only, everything arrives, in order"
   expect(linesOf(attempt)).toHaveLength(24);
 });
 
-test("a record that cannot be read does not hold up an attempt that has much to say", async () => {
+test("a record that cannot be read does not delay an attempt with many records", async () => {
   testEnv.plane.chokesOn = "poison";
   await testEnv.start();
   const chatty = testEnv.plane.submit(
@@ -163,7 +163,7 @@ test("a flow that reports faster than its worker is slowed, not stopped", async 
   expect(attempt.control.filter(({ type }) => type === "task")).toHaveLength(800);
 });
 
-test("artifacts past the limit are refused one by one, the log says so once, and the flow goes on", async () => {
+test("artifacts above the limit are refused one by one, the log says so once, and the flow goes on", async () => {
   await testEnv.start();
   const spec = await testEnv.deployFlow(`
     const many = Array.from({ length: 1_003 }, (_, index) =>

@@ -28,7 +28,7 @@ interface Refused {
 const git = (digest: string) => ({ code: { kind: "git", registry: "code", digest } }) as const;
 const gitRegistry = { registries: { code: { kind: "git", url: "file:///nowhere" } } } as const;
 
-/** What a signed spec can ask for that this worker must not do. Each message ends with what to do. */
+/** Signed specs that this worker must refuse. Each message ends with what to do. */
 const REFUSED: Record<string, Refused> = {
   "another pool": {
     spec: { pools: ["gpu"] },
@@ -59,7 +59,7 @@ const REFUSED: Record<string, Refused> = {
     settings: gitRegistry,
     says: /does not understand the signed spec/,
   },
-  "a branch in the place of a commit": {
+  "a branch instead of a commit": {
     spec: git("main"),
     settings: gitRegistry,
     says: /does not understand the signed spec/,
@@ -101,7 +101,7 @@ test("an old version that was signed before a higher floor is refused, also afte
   expect(existsSync(flag())).toBe(false);
 });
 
-test("what stands beside the spec changes nothing of what is run: it must agree, or all is refused", async () => {
+test("unsigned fields beside the spec change nothing: they must agree with it, or the attempt is refused", async () => {
   await testEnv.start();
   const spec = await testEnv.deployFlow(touch());
   for (const beside of [{ deployment: "another" }, { version: 2 }]) {
@@ -130,7 +130,7 @@ describe("code is refused whose archive holds", () => {
     });
   }
 
-  test("a way through a link", async () => {
+  test("a path through a link", async () => {
     await testEnv.start();
     const digest = await testEnv.layout.putCode([
       { name: "out", type: "symlink", linkname: ".", content: "" },
@@ -177,7 +177,7 @@ test("a command sees the defaults of its parameters", async () => {
   expect(JSON.stringify(linesOf(attempt))).toContain(String.raw`{\"rows\":3}`);
 });
 
-test("what leaves about a fault of the worker names no place of its network", async () => {
+test("messages about a fault of the worker name no address of its network", async () => {
   await testEnv.start();
   const code = { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` } as const;
   const missing = testEnv.plane.submit(await testEnv.deployFlow("", { code }));
@@ -186,7 +186,7 @@ test("what leaves about a fault of the worker names no place of its network", as
   expect(JSON.stringify(missing.control)).not.toContain(testEnv.dir);
 });
 
-test("a deployment whose secret this worker lacks is given back each time, and does not hold up the others", async () => {
+test("a deployment whose secret is missing is given back each time, and does not delay the others", async () => {
   await testEnv.start({ breakerFailures: 2 });
   const lacking = await testEnv.deployFlow("", { secrets: [{ name: "token" }] });
   for (const _ of [1, 2, 3]) {
@@ -205,7 +205,7 @@ test("a deployment whose secret this worker lacks is given back each time, and d
 describe("where no journal can be opened", () => {
   const failures = () => testEnv.logged.filter((line) => line.includes("could not be journaled")).length;
 
-  /** Puts a file in the place of the journals; answers what puts them back, in one step. */
+  /** Puts a file at the path of the journals. Returns a function that restores them in one step. */
   async function takeJournals(): Promise<() => Promise<void>> {
     const journals = join(testEnv.dir, "state", "journals");
     const swap = async (target: string) => {
@@ -218,7 +218,7 @@ describe("where no journal can be opened", () => {
     return () => swap(`${journals}-away`);
   }
 
-  test("an attempt is given back once that can be journaled, and its place is free", async () => {
+  test("an attempt is given back once that can be journaled, and its slot is free", async () => {
     await testEnv.start({ capacity: 1 });
     const putBack = await takeJournals();
     const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
@@ -232,7 +232,7 @@ describe("where no journal can be opened", () => {
   });
 
   test("an attempt is let go after a while, and runs when it is given once more", async () => {
-    // All that waits for a time waits for a small part of it.
+    // Every pause is shortened.
     await testEnv.start(
       { capacity: 1, breakerFailures: 50 },
       { sleep: (ms, signal) => sleep(ms / 20, signal) },
@@ -240,7 +240,7 @@ describe("where no journal can be opened", () => {
     const putBack = await takeJournals();
     const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
     await testEnv.plane.until("its end could not be journaled", () => failures() > 0);
-    // It is not given again before its journal can be opened: that would begin all this anew.
+    // It is not given again before its journal can be opened: otherwise all this would begin anew.
     testEnv.plane.failing = "unavailable";
     await testEnv.plane.until("it has been tried often enough", () => failures() === 5);
     await putBack();

@@ -32,7 +32,7 @@ const startProcess = (
 const FLAGGED = `const fs = await import("node:fs");
 const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;
 
-/** Takes the last record out of a lane's file, as a disk does that had not written it. */
+/** Removes the last record of a lane's file, like a disk that had not written it. */
 async function cutLastRecord(dir: string, lane: JournalLane): Promise<void> {
   const sizes: number[] = [];
   const { records } = await readJournal({ dir, lane });
@@ -97,7 +97,7 @@ test("a command that ends while the worker is dead is reported with its exit cod
   expect(linesOf(attempt)).toEqual(["stdout: one", "stdout: two"]);
 });
 
-test("a flow whose run was cancelled while its worker was dead hears it once the worker is back, and ends by itself", async () => {
+test("a flow whose run was cancelled while its worker was dead hears of it after the restart, and ends by itself", async () => {
   const first = await startProcess();
   const spec = await testEnv.deployFlow(
     `${FLAGGED}
@@ -119,7 +119,7 @@ test("a flow whose run was cancelled while its worker was dead hears it once the
   expect(stages).toEqual(["asked"]);
 });
 
-test("a flow that died with nobody looking is reported as killed", async () => {
+test("a flow that died while its worker was dead is reported as killed", async () => {
   const first = await startProcess();
   const attempt = testEnv.plane.submit(
     await testEnv.deployFlow(
@@ -163,7 +163,7 @@ test("an attempt whose worker died before the runner took its task is launched a
   expect(linesOf(attempt)).toEqual(["log: ran"]);
 });
 
-test("an attempt that was being confirmed before a power cut is let go: that it was launched may be what the disk has lost", async () => {
+test("an attempt that was being confirmed before a power cut is let go: the disk may have lost its launch", async () => {
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
   const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   await first.exited;
@@ -177,7 +177,7 @@ test("an attempt that was being confirmed before a power cut is let go: that it 
   expect(linesOf(attempt)).toEqual([]);
 });
 
-test("an attempt whose runner died before it took its task ends so that another costs nothing", async () => {
+test("an attempt whose runner died before it took its task ends without costing a retry", async () => {
   const worker = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:pause:1" });
   const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   const stateOf = (pid = 0) =>
@@ -226,7 +226,7 @@ test("a state directory from a backup, older than what was reported, lets its at
   const attempt = testEnv.plane.submit(spec);
   await testEnv.plane.until("it is reported", () => linesOf(attempt).length === 1);
   await killNine(first);
-  // As it was when the start was about to be reported.
+  // The state in which the start was about to be reported.
   const state = join(testEnv.dir, "state");
   const [folder, journal] = ["attempts", "journals"].map((name) =>
     join(state, name, `${attempt.attemptId}.1`),
@@ -321,7 +321,7 @@ test("SIGTERM drains and ends with code 0; a second worker on the same state dir
   expect(await worker.exited).toBe(0);
 });
 
-test("faults of the configuration are all told at once, and the exit code is 2", async () => {
+test("all faults of the configuration are reported at once, and the exit code is 2", async () => {
   const file = join(testEnv.dir, "worker.json");
   await writeFile(file, JSON.stringify({ ...testEnv.settings(), capcity: 3, pool: "No Pool" }));
   const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "ignore", "pipe"] });

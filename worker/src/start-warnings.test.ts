@@ -48,7 +48,7 @@ test.each([
   expect(warnings.filter((text) => text.includes(`chmod 600 ${file}`))).toHaveLength(count);
 });
 
-test("a worker sends nothing of what is no worker key", async () => {
+test("a worker sends nothing of a secret that is no worker key", async () => {
   await writeFile(join(testEnv.dir, "id.pem"), "-----BEGIN PRIVATE KEY-----");
   const before = testEnv.plane.sessions.length;
   const worker = await processes.start(testEnv, { key: { file: "id.pem" } });
@@ -64,7 +64,7 @@ const git = {
   password: undefined,
 };
 
-test("what is configured and not there is told all together", async () => {
+test("everything configured but missing is reported at once", async () => {
   await writeFile(join(testEnv.dir, "no-folder"), "");
   const warnings = await startWarnings({
     ...LOCAL,
@@ -92,14 +92,14 @@ test("what is configured and not there is told all together", async () => {
   ]);
 });
 
-test("what is there is not warned of, a store that will be made included", async () => {
+test("what exists causes no warning, nor a store that will be made", async () => {
   const root = pathToFileURL(join(testEnv.dir, "later", "store")).href;
   const registries = { here: { kind: "oci-layout", path: testEnv.dir } } as const;
   const rest = { ...LOCAL, secrets: {}, stores: {}, environment: {} };
   expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 
-test("a worker tells so before its first claim, and serves all the same", async () => {
+test("a worker warns before its first claim, and serves all the same", async () => {
   const worker = await processes.start(testEnv, { secrets: { db: { env: "NO_SUCH_VARIABLE" } } });
   await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);
   const lines = worker.output().split("\n");

@@ -46,7 +46,7 @@ test("a cancelled flow that listens ends by itself", async () => {
   expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
 });
 
-test("a flow hears what it is stopped for", async () => {
+test("a flow hears why it is stopped", async () => {
   const worker = await testEnv.start();
   const spec = await testEnv.deployFlow(
     'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(JSON.stringify(body.cancel)); return "cancelled";',
@@ -84,7 +84,7 @@ test("a cancelled command that ignores SIGTERM is killed with all that it starte
   ).rejects.toThrow();
 });
 
-test("what a command leaves running in its group ends with it", async () => {
+test("processes that a command leaves in its group end with it", async () => {
   await testEnv.start();
   const attempt = testEnv.plane.submit(
     await testEnv.deploy(
@@ -98,7 +98,7 @@ test("what a command leaves running in its group ends with it", async () => {
   const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
   expect(state.slice(state.lastIndexOf(")") + 2)).toMatch(/^Z/);
   expect(linesOf(attempt).at(-1)).toContain(
-    `worker: Killed what outlived the process that had started it: ${pid} (sleep).`,
+    `worker: Killed processes that the run had started and that outlived it: ${pid} (sleep).`,
   );
 });
 
@@ -110,7 +110,7 @@ test("an attempt that exceeds its time limit is stopped with cause timeout", asy
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
 });
 
-test("an attempt is stopped when its run as a whole has no time left, whichever of spec and assignment says less", async () => {
+test("an attempt is stopped when its run has no time left, by the lower limit of spec and assignment", async () => {
   await testEnv.start();
   const sleep = { entry: { kind: "command" as const, argv: ["sleep", "600"] } };
   const told = testEnv.plane.submit({ ...(await testEnv.deploy({}, sleep)), endsInMs: 300 });

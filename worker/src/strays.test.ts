@@ -11,7 +11,7 @@ afterEach(async () => {
   await testEnv.close();
 });
 
-/** Whether a process still does anything: a zombie does not. */
+/** Whether a process still runs: a zombie does not. */
 async function lives(pid: number): Promise<boolean> {
   const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
   return !/^[ZX]/.test(state.slice(state.lastIndexOf(")") + 2));
@@ -23,7 +23,7 @@ function lastNumber(attempt: FakeAttempt): number {
   return pid;
 }
 
-/** A killed process leaves the table a moment after its signal; one that was spared sleeps far longer than this waits. */
+/** A killed process leaves the table shortly after its signal. One that was not killed sleeps far longer than this wait. */
 const GONE_WITHIN_MS = 15_000;
 
 async function untilGone(pid: number): Promise<void> {
@@ -51,7 +51,7 @@ for (const [what, script] of Object.entries(scripts)) {
   });
 }
 
-test("a process is killed although its attempt's file cannot be written any more", async () => {
+test("a process is killed although its attempt's file cannot be written", async () => {
   await testEnv.start();
   const attempt = testEnv.plane.submit(
     await testEnv.deploy(

@@ -8,7 +8,7 @@ import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
-/** How often a worker looks for something to report that nobody told it of. */
+/** How often a worker looks for records without a nudge. */
 const LOOK_MS = 1_000;
 const NEVER_MS = 3_600_000;
 
@@ -27,7 +27,7 @@ const fileOf = (attempt: FakeAttempt) =>
 const journalOf = (attempt: FakeAttempt, file: string) =>
   join(testEnv.dir, "state", "journals", `${attempt.attemptId}.${attempt.epoch}`, file);
 
-/** A worker that was killed in the moment between the answer to its report of a start and the launch. */
+/** A worker that was killed between the answer to its report of a start and the launch. */
 async function killedBeforeLaunch(args: { source: string }): Promise<FakeAttempt> {
   testEnv.plane.takesReports = false;
   const first = await workers.start(testEnv);
@@ -100,7 +100,7 @@ test("a refusal that was journaled before the worker died is reported as it was,
     (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"released"');
   await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
   await killNine(first);
-  // What it lacked is there now, and the attempt is delivered again under the same claim.
+  // The secret is there now, and the attempt is delivered again under the same claim.
   await writeFile(join(testEnv.dir, "secret"), "a-secret-value");
   testEnv.plane.takesReports = true;
   await workers.start(testEnv, { secrets: { late: { file: "secret" } } });
@@ -109,7 +109,7 @@ test("a refusal that was journaled before the worker died is reported as it was,
   expect(existsSync(flag)).toBe(false);
 });
 
-test("what a process told before its worker died is reported by the next, however long it has nothing more to say", async () => {
+test("records from before the worker's death are reported by the next, even if the process sends nothing more", async () => {
   const first = await workers.start(testEnv);
   const flags = (name: string) => join(testEnv.dir, `flag-${name}`);
   const spec = await testEnv.deployFlow(
@@ -125,7 +125,7 @@ test("what a process told before its worker died is reported by the next, howeve
   await expect.poll(() => existsSync(flags("spoke")), { timeout: 20_000 }).toBe(true);
   await killNine(first);
   testEnv.plane.takesReports = true;
-  // Nothing is looked for now and then: what is to be reported must be told.
+  // There is no periodic look: records must be reported after a nudge.
   await testEnv.start({}, { sleep: (ms, signal) => sleep(ms === LOOK_MS ? NEVER_MS : ms, signal) });
   await testEnv.plane.until("it is reported", () => linesOf(attempt).includes("log: spoke"));
   await writeFile(flags("end"), "");
@@ -168,7 +168,7 @@ test("an attempt whose gateway cannot be opened again ends with its process", as
   await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 
-test("a claim of the same number by a restored control plane begins with a folder of its own", async () => {
+test("a claim with the same number from a restored control plane gets its own folder", async () => {
   await workers.start(testEnv);
   const attempt = testEnv.plane.submit(
     await testEnv.deploy(
@@ -179,7 +179,7 @@ test("a claim of the same number by a restored control plane begins with a folde
   await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await writeFile(join(testEnv.dir, "flag"), "");
-  // The database is as it was before the claim: it counts to one again, under another nonce.
+  // The database is as it was before the claim: it counts to one again, with another nonce.
   Object.assign(attempt, { epoch: 0, state: "ready", control: [], bulk: [], controlAcked: 0, bulkAcked: 0 });
   testEnv.plane.submit(await testEnv.deployFlow(""));
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });

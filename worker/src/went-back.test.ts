@@ -18,7 +18,7 @@ afterEach(async () => {
   await testEnv.close();
 });
 
-/** A flow that says one thing, waits for a file, and says another. */
+/** A flow that logs one line, waits for a file, and logs another. */
 const TWO_PARTS = `const fs = await import("node:fs");
   const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };
   for (let i = 0; i < 5; i++) await gateway.log("before " + i);
@@ -38,7 +38,7 @@ async function untilLines(attempt: FakeAttempt, count: number): Promise<void> {
   await testEnv.plane.until(`${count} lines are here`, () => linesOf(attempt).length >= count);
 }
 
-/** Waits until the worker says in a poll that it has offered everything to the database that answers now. */
+/** Waits until a poll says that the worker has offered everything to the present database. */
 async function untilReconciled(): Promise<void> {
   const { plane } = testEnv;
   await plane.until("the worker has offered again", () =>
@@ -68,7 +68,7 @@ test("an end that was acknowledged is not lost when the database goes back, in t
   expect(testEnv.plane.sessions).toHaveLength(1);
 });
 
-test("an acknowledgement that falls is an offer: what runs sends again from there, and goes on", async () => {
+test("after an acknowledgement below the last one, a running attempt sends again from there and goes on", async () => {
   await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 5);
@@ -111,7 +111,7 @@ test.each([
   },
 );
 
-test("a worker that is killed before what was forgotten has been sent again offers it when it is back", async () => {
+test("a worker that is killed before it has sent everything again does so after its restart", async () => {
   const { plane } = testEnv;
   await writeFile(flag("go"), "");
   const first = await processes.start(testEnv);
@@ -132,7 +132,7 @@ test("a worker that is killed before what was forgotten has been sent again offe
   expect(attempt.outcome).toEqual({ state: "completed", cause: null });
 });
 
-test("to a control plane of an earlier release it is offered before the first poll of the new session", async () => {
+test("for a control plane of an earlier release, the offering begins before the first poll of the new session", async () => {
   testEnv.plane.position = null;
   await writeFile(flag("go"), "");
   await testEnv.start();
@@ -149,13 +149,13 @@ test("to a control plane of an earlier release it is offered before the first po
   expect(testEnv.plane.claims.every(({ reconciled }) => reconciled === undefined)).toBe(true);
 });
 
-test("a control plane that says it has gone back knows nothing of a claim, and the process goes on until it was asked", async () => {
+test("a process goes on until the control plane was asked, although it went back and does not know the claim", async () => {
   await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 5);
   testEnv.plane.takesReports = false;
   const { nonce } = attempt;
-  // As after a restore: to renewals and polls the claim is nobody's.
+  // As after a restore: renewals and polls do not know the claim.
   attempt.nonce = "forgotten-by-the-database";
   testEnv.plane.snapshot().goBack();
   await testEnv.plane.until(

@@ -42,7 +42,7 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
   expect(existsSync(join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`))).toBe(false);
 });
 
-test("a warm runner serves one attempt and another takes its place", async () => {
+test("a warm runner serves one attempt, and another replaces it", async () => {
   await testEnv.start({ warm: 1 });
   const spec = await testEnv.deployFlow("await gateway.log(String(process.pid));");
   const pids: string[] = [];
@@ -54,7 +54,7 @@ test("a warm runner serves one attempt and another takes its place", async () =>
   expect(new Set(pids).size).toBe(2);
 });
 
-test("a warm runner passes nothing on: no global, no file, no variable of the run before", async () => {
+test("a warm runner has nothing of the run before: no global, file or variable", async () => {
   await testEnv.start({ warm: 1 });
   const spec = await testEnv.deployFlow(`
     const { existsSync, writeFileSync } = await import("node:fs");
@@ -112,7 +112,7 @@ test("a command that exits with 0 completes, and one that cannot be found says s
   expect(ended.error?.message).toContain("no-such-program");
 });
 
-test("what is not signed by a trusted key is refused, and nothing of it is fetched or launched", async () => {
+test("a spec without a trusted signature is refused, and nothing of it is fetched or launched", async () => {
   await testEnv.start();
   const spec = await testEnv.deployFlow("");
   const [header = "", payload = "", signature = ""] = spec.spec.split(".");
@@ -136,7 +136,7 @@ test("code whose bytes do not match their digest is refused", async () => {
   expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
 });
 
-test("code that is not there yet gives the attempt back, with the reason", async () => {
+test("an attempt whose code is missing is given back with the reason", async () => {
   await testEnv.start();
   const spec = await testEnv.deploy(
     {},

@@ -18,7 +18,7 @@ function setUp() {
   };
 }
 
-test("after so many failures in a row a worker takes nothing, then one, and waits longer each time", () => {
+test("after several failures in a row a worker takes nothing, then one attempt, and pauses longer each time", () => {
   const { breaker, pauses, pass } = setUp();
   breaker.failed("a");
   breaker.failed("b");

@@ -240,7 +240,7 @@ export class ClaimedAttempt implements Reporting {
   async reported(answer: AttemptAnswer, sentAtMs: number): Promise<boolean> {
     if (answer.status === "stale") {
       await this.#becomeLate(
-        "the attempt belongs to a later claim; what was not reported stays in its journal",
+        "the attempt belongs to a later claim; its unreported records stay in its journal",
       );
       return true;
     }
@@ -250,7 +250,7 @@ export class ClaimedAttempt implements Reporting {
     const has = { control: answer.controlAcked, bulk: answer.bulkAcked };
     if (spool.isBehind(has)) {
       await this.#becomeLate(
-        "the control plane has more of the attempt than its journal: the attempt is let go",
+        "the control plane has more records of the attempt than its journal: the attempt is let go",
       );
       return true;
     }
@@ -303,7 +303,10 @@ export class ClaimedAttempt implements Reporting {
       await this.store.remove(this.stored);
     } catch (error) {
       // It only takes room. The next start of the worker removes it.
-      this.#deps.log.warn({ attempt: this.name, error: String(error) }, "an attempt's folder is left over");
+      this.#deps.log.warn(
+        { attempt: this.name, error: String(error) },
+        "an attempt's folder cannot be removed",
+      );
     }
   }
 

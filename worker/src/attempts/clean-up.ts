@@ -28,14 +28,14 @@ export async function cleanUp(
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<void> {
   const { claimed } = running;
-  const told = await endingToTell(running, ending);
-  if (told === null || claimed.stored === null) return;
+  const hooked = await hookedEnding(running, ending);
+  if (hooked === null || claimed.stored === null) return;
   try {
     // Before its launch: if the worker dies now, the hook does not run a second time.
     await claimed.update({ cleanedUp: true });
-    const hook = told.outcome === "cancelled" ? "onCancellation" : "onCrash";
+    const hook = hooked.outcome === "cancelled" ? "onCancellation" : "onCrash";
     await claimed.note("info", `The flow's process is gone. Another process runs its hook ${hook}.`);
-    await runCleanUp(deps, running, told);
+    await runCleanUp(deps, running, hooked);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     deps.log.error(
@@ -47,7 +47,7 @@ export async function cleanUp(
 }
 
 /** The ending that the flow has a hook for; null if no hook is to run. */
-async function endingToTell(
+async function hookedEnding(
   { claimed, spool, muted, prepared }: Running,
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<FlowEnding | null> {

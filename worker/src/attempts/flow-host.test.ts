@@ -3,7 +3,7 @@ import { createRedactor } from "../secrets/index.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { ArtifactKeys, flowHost, type Running } from "./flow-host.ts";
 
-/** An attempt with a journal, but whose own file cannot be written. Holds what a batch of records needs, and no more. */
+/** An attempt with a journal, whose own file cannot be written. It has only what a batch of records needs. */
 function unwritable() {
   const said: string[] = [];
   const claimed = {
@@ -18,7 +18,7 @@ function unwritable() {
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), said };
 }
 
-test("what is in the journal is reported although the rest of its batch could not be written", async () => {
+test("journaled records are reported although the rest of their batch could not be stored", async () => {
   const { host, said } = unwritable();
   const outcome = { seq: 1, type: "outcome", at: "2026-01-01T00:00:00.000Z", outcome: "completed" };
   await expect(host.records([JSON.stringify(outcome)])).rejects.toThrow("the disk is full");
@@ -31,7 +31,7 @@ const artifact = (key: string) =>
     body: { kind: "markdown", text: "" },
   }) as const;
 
-test("so many keys are shown, again and again; the log hears of the first that is too many, once", () => {
+test("keys up to the limit can be shown repeatedly; the log names the first one above it, once", () => {
   const keys = new ArtifactKeys(2);
   expect(["a", "b", "a", "b"].map((key, index) => keys.refuse(artifact(key), { seq: index + 1 }))).toEqual([
     null,
@@ -48,7 +48,7 @@ test("so many keys are shown, again and again; the log hears of the first that i
   expect(keys.refuse(artifact("a"), { seq: 7 })).toBeNull();
 });
 
-test("a batch that the flow has to send again says the same again", () => {
+test("a repeated batch gets the same answer", () => {
   const keys = new ArtifactKeys(1);
   const send = () => [keys.refuse(artifact("a"), { seq: 1 }), keys.refuse(artifact("b"), { seq: 2 })];
   const first = send();

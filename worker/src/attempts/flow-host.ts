@@ -203,7 +203,7 @@ function sortRecords(
     else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line });
     else if (mapped.lane === "outcome") outcome = mapped.outcome;
     else rejected.push({ seq, detail: mapped.detail });
-    // The number of a rejected record is acknowledged too, so that it is not sent for ever.
+    // The number of a rejected record is acknowledged too, so that it is not sent forever.
     throughSeq = Math.max(throughSeq, seq);
   }
   return { control, bulk, rejected, outcome, throughSeq };
@@ -326,7 +326,7 @@ export class ArtifactKeys {
   readonly #keys = new Set<string>();
   readonly #max: number;
   /** The flow's number of the first artifact above the limit. If the flow sends it again, the line goes with it again. */
-  #toldAt: number | null = null;
+  #firstAt: number | null = null;
 
   constructor(max: number = LIMITS.artifactKeys) {
     this.#max = max;
@@ -340,8 +340,8 @@ export class ArtifactKeys {
       return null;
     }
     const detail = `An attempt shows at most ${this.#max} artifacts. Use a key again, or show the rest in a table.`;
-    this.#toldAt ??= args.seq;
-    if (this.#toldAt !== args.seq) return { detail, line: null };
+    this.#firstAt ??= args.seq;
+    if (this.#firstAt !== args.seq) return { detail, line: null };
     const text = `The artifact "${artifact.key}" and further new ones are not shown. ${detail}`;
     return { detail, line: { at: artifact.at, level: "warn", stream: "worker", text } };
   }

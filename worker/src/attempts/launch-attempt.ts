@@ -93,7 +93,7 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
     await give(deps, running, taken.runner);
   } catch (error) {
     if (!taken.hasCode || !ranNothing(claimed, error) || claimed.stop !== null) throw error;
-    deps.log.warn({ attempt: claimed.name, why: String(error) }, "a fresh runner takes the task of another");
+    deps.log.warn({ attempt: claimed.name, why: String(error) }, "a new runner takes the task of another");
     await taken.runner.discard();
     await giveToAnother(deps, running);
   }

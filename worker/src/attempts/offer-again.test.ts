@@ -12,7 +12,7 @@ import { claimName } from "./paths.ts";
 
 /** How many journals may be open. */
 const OPEN_MAX = LIMITS.attempts - 100;
-/** How often a test lets the offering look before it is a fault. */
+/** The most looks of an offering in a test. */
 const LOOKS_MAX = 100;
 
 /** What an offering needs that opens no journal. */
@@ -22,7 +22,7 @@ function depsOf(journals: string): AttemptDeps {
   return { ...deps, paths: { journals }, wake: { report: () => {} } } as AttemptDeps;
 }
 
-/** The folder of one journal of which something was just acknowledged. */
+/** The folder of one journal with a recent acknowledgement. */
 async function makeJournal(): Promise<{ dir: string; name: string }> {
   const dir = await mkdtemp(join(tmpdir(), "twp-offer-"));
   onTestFinished(() => rm(dir, { recursive: true }));
@@ -36,7 +36,7 @@ async function makeJournal(): Promise<{ dir: string; name: string }> {
   return { dir, name };
 }
 
-/** Open journals that are never answered; closing one takes a turn of the event loop. */
+/** Open journals without an answer. Closing one takes a turn of the event loop. */
 function openUnanswered(count: number) {
   const open = new Set<string>();
   const letGo = (name: string) => async () => {
@@ -52,7 +52,7 @@ function openUnanswered(count: number) {
   return { open, all: () => all.filter(({ name }) => open.has(name)) };
 }
 
-test("while all that was left out is being closed, the offering waits for room", async () => {
+test("the offering waits for room while attempts that were left out are being closed", async () => {
   const { dir, name } = await makeJournal();
   const { open, all } = openUnanswered(OPEN_MAX);
   const askedWith: number[] = [];

@@ -248,7 +248,8 @@ export async function listLately(
   const lately = all.filter(({ atMs }) => deps.clock.nowMs() - atMs < OFFER_AGAIN_MS);
   lately.sort((a, b) => b.atMs - a.atMs);
   const many = lately.length - OFFER_AGAIN_MAX;
-  if (many > 0) deps.log.warn({ many }, "there is too much to offer again; the oldest are left out");
+  if (many > 0)
+    deps.log.warn({ many }, "there are too many journals to offer again; the oldest are left out");
   return lately.slice(0, OFFER_AGAIN_MAX).map(({ name }) => name);
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { IllegalMove, isBusy, isOver, movePhase, PHASE_MOVES, PHASES, type PhaseMove } from "./phases.ts";
 
-test("every move goes where the table says, and every other one is refused", () => {
+test("every move goes where the table says, and every other move is refused", () => {
   for (const phase of PHASES) {
     for (const move of Object.keys(PHASE_MOVES) as PhaseMove[]) {
       const { from, to } = PHASE_MOVES[move];

@@ -32,7 +32,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** Waits until a journal is ready, and gives it to whoever opens a spool. */
+/** Waits until a journal is ready, and provides it to the next spool. */
 async function readyJournal(): Promise<{ journal(): PreallocatedJournal | null }> {
   const ready: (PreallocatedJournal | null)[] = [];
   const look = () => ready.push(preallocation.journal()) > 0 && ready.at(-1) !== null;
@@ -58,7 +58,7 @@ test("no two folders have the same token", async () => {
   expect(one.dir).not.toBe(other.dir);
 });
 
-test("a journal that was made ahead is a claim's once it says whose it is, and is found again", async () => {
+test("a preallocated journal belongs to a claim once its owner is written, and is found again", async () => {
   const owned = { dir: join(dir, "journal"), fence };
   const spool = await Spool.open(
     { reserve, preallocation: await readyJournal() },
@@ -75,7 +75,7 @@ test("a journal that was made ahead is a claim's once it says whose it is, and i
   await again.close();
 });
 
-test("a claim that has a journal goes on with it, whatever was made ahead", async () => {
+test("a claim that has a journal goes on with it, not with a preallocated one", async () => {
   const owned = { dir: join(dir, "journal"), fence, runId: "the-run" };
   const before = await Spool.open({ reserve }, owned);
   await before.control({ type: "started", at, launcher: "warm" });
@@ -85,7 +85,7 @@ test("a claim that has a journal goes on with it, whatever was made ahead", asyn
   await spool.close();
 });
 
-test("what a claim needs is made when nothing could be made ahead", async () => {
+test("without preallocation, a claim makes its own files", async () => {
   const nowhere = createPreallocation({ log, reserve }, join(dir, "missing"));
   await expect(nowhere.folder()).rejects.toThrow("ENOENT");
   expect(nowhere.journal()).toBeNull();

@@ -57,7 +57,7 @@ export function createPreallocation(deps: LaneDeps & { readonly log: Logger }, d
   const next = (kind: string) => join(dir, `${kind}-${++made}`);
   const failed = (error: unknown) => {
     // The claim that needs one makes it itself, and reports what is wrong.
-    deps.log.debug({ error: String(error) }, "nothing could be made ahead of a claim");
+    deps.log.debug({ error: String(error) }, "nothing could be preallocated");
   };
   const folders = new Stock({
     make: () => makeFolder(next("folder")),

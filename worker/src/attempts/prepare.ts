@@ -76,7 +76,7 @@ export async function bringCode(
       deps.runners.distrust(fetched.dir);
       deps.log.error(
         { attempt: claimed.name, dir: fetched.dir },
-        "cached code was changed after it had been fetched, so it was fetched anew; look at what ran from it",
+        "cached code was changed after it had been fetched, so it was fetched anew; check the runs that used it",
       );
     }
     return fetched;

@@ -44,7 +44,7 @@ export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]>
   return found.map((one) => {
     const claimed = newClaimed(deps, one);
     const facts = { attempt: claimed.name, phase: one.stored.phase };
-    deps.log.info(facts, "taking up an attempt from before the restart");
+    deps.log.info(facts, "going on with an attempt from before the restart");
     return claimed;
   });
 }
@@ -64,7 +64,7 @@ async function forget(deps: AttemptDeps, dir: string): Promise<void> {
   try {
     await removeIfAny(dir);
   } catch (error) {
-    deps.log.warn({ dir, error: String(error) }, "what an attempt left behind cannot be removed");
+    deps.log.warn({ dir, error: String(error) }, "an attempt's folder cannot be removed");
   }
 }
 
@@ -79,9 +79,10 @@ async function killStrays(deps: AttemptDeps, found: readonly Found[]): Promise<v
   const except = new Set(kept.flatMap(({ stored }) => stored.process?.mark ?? []));
   try {
     const left = await killMarked(markPrefix(deps.paths.runners), { except, sleep: deps.sleep });
-    if (left.length > 0) deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes are left over");
+    if (left.length > 0)
+      deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes could not be killed");
   } catch (error) {
-    deps.log.error({ error: String(error) }, "processes left over could not be looked for");
+    deps.log.error({ error: String(error) }, "processes of earlier attempts could not be searched for");
   }
 }
 

@@ -3,7 +3,7 @@ import { StoredMarks } from "./spool-records.ts";
 
 const never = new AbortController().signal;
 
-test("what a flow wrote counts as stored once the records it became are acknowledged, and not before", async () => {
+test("a flow's records are stored only once the records made from them are acknowledged", async () => {
   const marks = new StoredMarks();
   marks.taken({ flow: 5, control: 3 });
   marks.taken({ flow: 9, control: 3 });
@@ -17,14 +17,14 @@ test("what a flow wrote counts as stored once the records it became are acknowle
   expect(await waiting).toBe(true);
 });
 
-test("records that become none of the worker's own are stored with those before them", async () => {
+test("records without a control record of their own are stored with those before them", async () => {
   const marks = new StoredMarks();
   marks.acknowledged(2);
   marks.taken({ flow: 4, control: 2 });
   expect(await marks.until(4, { waitMs: 0, signal: never })).toBe(true);
 });
 
-test("who hangs up waits no longer", async () => {
+test("a wait ends when its caller hangs up", async () => {
   const gone = new AbortController();
   const waiting = new StoredMarks().until(1, { waitMs: 60_000, signal: gone.signal });
   gone.abort();

@@ -188,7 +188,7 @@ export function missing(lane: JournalLane, seq: number): NumberedRecord {
 
 /**
  * What is sent for a record that the control plane cannot read. Its number must be sent: the control plane takes
- * a lane without holes, and later records would wait for ever.
+ * a lane without holes, and later records would wait forever.
  */
 export function standIn(lane: JournalLane, record: NumberedRecord): NumberedRecord {
   const { seq, type, firstLine, lines } = record;

@@ -32,7 +32,7 @@ async function openSpool(): Promise<Spool> {
 const line = (text: string): LogLine => ({ at, level: "info", stream: "log", text });
 const task = (path: string) => ({ type: "task", at, path, name: path, move: "queue", tries: 0 }) as const;
 
-test("what is paged is what the contract takes, numbered by lane, with lines numbered through", async () => {
+test("pages fit the contract, with records numbered by lane and lines numbered in order", async () => {
   const spool = await openSpool();
   await spool.control({ type: "started", at, launcher: "cold" });
   await spool.flow({
@@ -81,7 +81,7 @@ test("a batch that a flow repeats after a restart is taken once, in each lane", 
   expect(bulk.map((record) => (record.type === "log" ? record.firstLine : -1))).toEqual([0, 1, 2, 3]);
 });
 
-test("it is settled when the end and all before it are acknowledged, and not before", async () => {
+test("a spool is settled only when the end and everything before it are acknowledged", async () => {
   const spool = await openSpool();
   await spool.say(line("hello"));
   const ended = {
@@ -101,7 +101,7 @@ test("it is settled when the end and all before it are acknowledged, and not bef
   expect(spool.pending).toBe(false);
 });
 
-test("what the control plane has forgotten is sent again from there, and is settled again", async () => {
+test("records that the control plane has forgotten are sent again, and settled again", async () => {
   const spool = await openSpool();
   await spool.control({ type: "started", at, launcher: "warm" });
   await spool.say(line("hello"));
@@ -110,7 +110,7 @@ test("what the control plane has forgotten is sent again from there, and is sett
   expect(await spool.acknowledge({ control: 0, bulk: 0 })).toBe(true);
   expect(spool.pending).toBe(true);
   expect(spool.settled).toBe(false);
-  // That it still has no more is no changes: whoever reports it waits before the next try.
+  // It still has none of it, so the next report waits.
   expect(await spool.acknowledge({ control: 0, bulk: 0 })).toBe(false);
   const page = await spool.page(BUDGET);
   expect([page.control.length, page.bulk.length]).toEqual([2, 1]);
@@ -137,10 +137,10 @@ test("many long lines are spread over records that the journal and the wire take
   expect(seen).toBe(40);
 });
 
-test("lines that find no room leave a gap with their numbers", async () => {
+test("lines without room leave a gap with their numbers", async () => {
   const spool = await openSpool();
   await spool.say(line("kept"));
-  // With the reserve spent, the little space there is belongs to the control lane.
+  // With the reserve spent, the remaining space belongs to the control lane.
   await reserve.release();
   await spool.output({ stream: "stdout", lines: [line("lost"), line("lost too")], throughBytes: 14 });
   await spool.say(line("lost as well"));
@@ -155,7 +155,7 @@ test("lines that find no room leave a gap with their numbers", async () => {
   ]);
 });
 
-test("a lost artifact is told by a gap, and gaps are written down at the end although the disk is full", async () => {
+test("a lost artifact becomes a gap, and gaps are journaled at the end although the disk is full", async () => {
   const spool = await openSpool();
   await spool.say(line("kept"));
   await reserve.release();
@@ -198,13 +198,13 @@ test("a full control lane refuses a batch whole, and takes it whole once there i
   expect(texts.filter((text) => text === `after ${last.throughSeq}`)).toHaveLength(1);
 });
 
-/** Reports all that is pending, and acknowledges it. */
+/** Reports and acknowledges everything pending. */
 async function reportAll(spool: Spool): Promise<void> {
   const { control, bulk } = await spool.page(BUDGET);
   await spool.acknowledge({ control: control.at(-1)?.seq ?? 0, bulk: bulk.at(-1)?.seq ?? 0 });
 }
 
-test("a journal that has lost what was acknowledged goes on behind it: no number of a line is used twice", async () => {
+test("a journal that lost acknowledged records goes on after them: no line number is used twice", async () => {
   const before = await openSpool();
   await before.output({ stream: "stdout", lines: [line("one")], throughBytes: 4 });
   const kept = (await stat(join(dir, "journal", "bulk.journal"))).size;
@@ -219,7 +219,7 @@ test("a journal that has lost what was acknowledged goes on behind it: no number
   expect(after.outputTaken("stdout")).toBe(15);
   expect(after.isBehind({ control: 0, bulk: 3 })).toBe(false);
   after.wasTold();
-  // Not acknowledged and lost: it is still in the output file, and read from there again.
+  // It was lost before it was acknowledged. The output file still has it, and it is read again.
   await after.output({ stream: "stdout", lines: [line("five")], throughBytes: 20 });
   await after.flow({ control: [], bulk: [{ seq: 1, item: line("two") }], throughSeq: 1 });
   expect((await after.page(BUDGET)).bulk).toMatchObject([
@@ -227,7 +227,7 @@ test("a journal that has lost what was acknowledged goes on behind it: no number
   ]);
 });
 
-test("so it does when only part of a page was acknowledged", async () => {
+test("a journal also goes on after an acknowledgement of part of a page", async () => {
   const before = await openSpool();
   for (const text of ["one", "two", "three"]) await before.say(line(text));
   await before.page(BUDGET);
@@ -242,7 +242,7 @@ test("so it does when only part of a page was acknowledged", async () => {
   expect((await after.page(BUDGET)).bulk).toMatchObject([{ seq: 3, firstLine: 2 }]);
 });
 
-test("a journal that is found asks first, and knows when the control plane has more than it ever held", async () => {
+test("an existing journal asks first, and notices when the control plane has more than it", async () => {
   const before = await openSpool();
   await before.control({ type: "started", at, launcher: "cold" });
   await before.say(line("one"));
@@ -255,7 +255,7 @@ test("a journal that is found asks first, and knows when the control plane has m
   await cp(join(dir, "backup"), join(dir, "journal"), { recursive: true });
 
   const after = await openSpool();
-  // What is new would be given the numbers of what was lost.
+  // New records would get the numbers of the lost ones.
   await after.say(line("other"));
   await after.say(line("another"));
   expect(after.pending).toBe(true);

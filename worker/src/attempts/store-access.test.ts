@@ -39,7 +39,7 @@ test("a bucket's credentials come from the worker's own sources, and are secrets
   ]).toContain("for-an-hour");
 });
 
-test("credentials that are not there are named", async () => {
+test("missing credentials are named", async () => {
   const asked = resolveStore(
     { store: { root: "s3://values", s3 }, stores: {}, environment: { ID: "sample" } },
     null,
@@ -47,7 +47,7 @@ test("credentials that are not there are named", async () => {
   await expect(asked).rejects.toThrow("The store's secret access key is not there: set the variable KEY");
 });
 
-test("a spec chooses a store by name, and one that is not there is told with what to do", async () => {
+test("a spec chooses a store by name, and the error for a missing one says what to do", async () => {
   const config = {
     store: { root: "file:///srv", s3: null },
     stores: { scratch: { root: "file:///scratch", s3: null } },

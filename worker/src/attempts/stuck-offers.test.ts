@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { AskedJournal } from "./offer-again.ts";
 import { AnsweredTime, type Owed, StuckOffers } from "./stuck-offers.ts";
 
-/** Attempts of an offering as a test says they are, on clocks that it moves. */
+/** Attempts of an offering, on clocks that the test moves. */
 function openStuck(...owed: Owed[]) {
   const state = { answeredMs: 0, atMs: 0 };
   const logged: unknown[] = [];
@@ -29,7 +29,7 @@ function openStuck(...owed: Owed[]) {
 const IDLE = { asks: false, resends: false, progress: 0, stop: null, assignment: null } as const;
 const rest = { stored: null, letGo: async () => {} };
 
-test("a process that cannot be killed is waited for until its grace and a minute are over, whoever answers", () => {
+test("a process that cannot be killed is waited for until its grace and a minute are over", () => {
   const going = { ...IDLE, ...rest, name: "a.1", phase: "launched", stop: "abandoned" } as const;
   const { waitsAfter, logged } = openStuck({ ...going, stored: { spec: { killGraceMs: 30_000 } } });
   expect(waitsAfter({ ms: 0 })).toBe(true);
@@ -40,7 +40,7 @@ test("a process that cannot be killed is waited for until its grace and a minute
   expect(waitsAfter({ ms: 100_000 })).toBe(false);
 });
 
-test("an attempt that is not answered is waited for as long as nothing is, and a minute once others are", () => {
+test("an attempt without an answer is waited for while none is answered, and for a minute once others are", () => {
   const letGo: string[] = [];
   const asking = { ...IDLE, ...rest, name: "a.1", phase: "closing", asks: true } as const;
   const { waitsAfter } = openStuck({ ...asking, letGo: async () => void letGo.push(asking.name) });
@@ -52,7 +52,7 @@ test("an attempt that is not answered is waited for as long as nothing is, and a
   expect(letGo).toEqual([asking.name]);
 });
 
-test("an attempt that sends again what was forgotten is waited for while it comes on", () => {
+test("an attempt that sends records again is waited for while it makes progress", () => {
   const sending = { ...IDLE, ...rest, name: "a.1", phase: "launched", resends: true } as const;
   const owed: { -readonly [Key in keyof Owed]: Owed[Key] } = { ...sending };
   const { waitsAfter } = openStuck(owed);
@@ -63,7 +63,7 @@ test("an attempt that sends again what was forgotten is waited for while it come
   expect(waitsAfter({ ms: 60_000, answeredMs: 60_000 })).toBe(false);
 });
 
-test("an attempt that waits for its turn is waited for while any other comes on", () => {
+test("an attempt is waited for while any other makes progress", () => {
   const letGo: string[] = [];
   const all = Array.from({ length: 5 }, (_, index) => {
     const name = `${index}.1`;
@@ -85,7 +85,7 @@ test("an attempt that waits for its turn is waited for while any other comes on"
   expect(letGo).toEqual(["4.1"]);
 });
 
-test("a process that cannot be killed is not waited for any longer because others come on", () => {
+test("the progress of others does not prolong the wait for a process that cannot be killed", () => {
   const going = { ...IDLE, ...rest, name: "a.1", phase: "launched", stop: "abandoned" } as const;
   const sending = { ...IDLE, ...rest, name: "b.1", phase: "launched", resends: true } as const;
   const other: { -readonly [Key in keyof Owed]: Owed[Key] } = { ...sending };
@@ -105,13 +105,13 @@ test("while a report is under way, other answers do not count", () => {
   for (let nowMs = 10_000; nowMs <= 300_000; nowMs += 10_000) time.answered(nowMs);
   expect(time.totalMs).toBe(0);
   time.reported(300_000);
-  // A silence counts for no longer than one that is usual.
+  // A silence counts only up to the usual length.
   expect(time.totalMs).toBe(30_000);
   time.answered(310_000);
   expect(time.totalMs).toBe(40_000);
 });
 
-test("after a report that was refused as such, other answers count again", () => {
+test("after a report that was rejected as a whole, other answers count again", () => {
   const time = new AnsweredTime();
   time.reported(0);
   time.reportSent();
@@ -120,7 +120,7 @@ test("after a report that was refused as such, other answers count again", () =>
   expect(time.totalMs).toBe(10_000);
 });
 
-test("after a report that was not answered, nothing counts until one is", () => {
+test("after a report without an answer, nothing counts until one is answered", () => {
   const time = new AnsweredTime();
   time.reported(0);
   time.reportSent();

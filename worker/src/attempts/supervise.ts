@@ -47,7 +47,7 @@ export async function supervise(
   await finishTails(deps, running, tails);
   await args.gateway.close();
   const ending = endingOf(deps, running, exit);
-  await tellOfEnd(deps, claimed, { ending: await ending(), pid: args.process.identity.pid, left });
+  await noteEnd(deps, claimed, { ending: await ending(), pid: args.process.identity.pid, left });
   await cleanUp(deps, running, await ending());
   await conclude(deps, running, ending);
 }
@@ -72,7 +72,10 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
     } catch (error) {
       if (!(error instanceof JournalError) || !error.retryable) throw error;
       const facts = { attempt: running.claimed.name, error: error.message };
-      deps.log.error(facts, "an attempt has ended, but there is no room to journal it; it is tried again");
+      deps.log.error(
+        facts,
+        "an attempt has ended, but there is no room to journal it; it will be tried again",
+      );
       await deps.sleep(END_RETRY_MS);
     }
   }
@@ -178,9 +181,12 @@ async function killLeftovers(
     await killGroup(identity, "SIGKILL", options);
     const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
     if (left.length > 0)
-      deps.log.error({ attempt: claimed.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
+      deps.log.error(
+        { attempt: claimed.name, pids: left.map(({ pid }) => pid) },
+        "processes could not be killed",
+      );
   } catch (error) {
-    deps.log.error({ attempt: claimed.name, error: String(error) }, "processes are left over");
+    deps.log.error({ attempt: claimed.name, error: String(error) }, "processes could not be killed");
   }
   return [...killed.values()];
 }
@@ -189,7 +195,7 @@ async function killLeftovers(
  * Says in the run's log which process a signal or an exit code ended, and which of its children were killed
  * because they had outlived it. It names programs, never their arguments.
  */
-async function tellOfEnd(
+async function noteEnd(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
   args: { ending: Ending; pid: number; left: readonly ProcessRow[] },
@@ -203,7 +209,7 @@ async function tellOfEnd(
     if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
   } catch (error) {
     // The end itself has room of its own.
-    deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be told");
+    deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be noted");
   }
 }
 

@@ -6,7 +6,7 @@ import { CodeError } from "./code-error.ts";
 import { DEFAULT_CODE_LIMITS } from "./limits.ts";
 
 const limits = DEFAULT_CODE_LIMITS;
-/** Paths made of the pieces that attacks are made of. */
+/** Paths made of the parts that attacks use. */
 const nastyPath = fc
   .array(fc.constantFrom("..", ".", "", "a", "b", "\\", "C:", "\0", "\n", "…", "~", "..a", "a..", "\uFFFD"), {
     minLength: 1,
@@ -24,7 +24,7 @@ function accepted<T>(check: () => T): T | undefined {
   }
 }
 
-test("whatever is accepted stays below the root, by the rules of another implementation too", () => {
+test("every accepted path stays below the root, also by the rules of another implementation", () => {
   fc.assert(
     fc.property(fc.oneof(nastyPath, fc.string(), fc.string({ unit: "binary" })), (path) => {
       const components = accepted(() => parseEntryPath(path, limits));
@@ -49,7 +49,7 @@ test("ordinary paths are accepted as they are", () => {
   for (const root of [".", "./"]) expect(parseEntryPath(root, limits)).toEqual([]);
 });
 
-test("paths that mean two things, or lead out, are refused", () => {
+test("ambiguous paths and paths out of the tree are refused", () => {
   const unsafe = [
     "",
     "/",
@@ -121,7 +121,7 @@ function isBelow(path: readonly string[], other: string): boolean {
   return `${path.join("/")}/`.startsWith(`${other}/`);
 }
 
-/** Resolves a path as the kernel does: one component at a time, links replaced where they are met. */
+/** Resolves a path like the kernel: one component at a time, and follows each link where it is met. */
 function follow(links: ReadonlyMap<string, string[]>, start: readonly string[]): "inside" | "outside" {
   const todo = [...start];
   const at: string[] = [];

@@ -55,7 +55,7 @@ function fetchDigest(digest: string, args: { from?: CodeCache; signal?: AbortSig
 
 const putFile = (content: string) => layout.putCode([{ name: "f", content }]);
 
-test("a hit needs no registry, not even by another opening of the cache", async () => {
+test("a hit needs no registry, also after the cache is opened again", async () => {
   const digest = await putFile("1");
   const first = await fetchDigest(digest);
   await rm(layout.dir, { recursive: true });
@@ -87,7 +87,7 @@ describe("a tree that was changed after it was fetched", () => {
     },
   };
   for (const [how, change] of Object.entries(changes)) {
-    test(`${how} is fetched anew, and left to whoever runs from it`, async () => {
+    test(`${how} is fetched anew, and stays for those that run from it`, async () => {
       const digest = await putFile("1");
       const first = await fetchDigest(digest);
       const folder = await opendir(first.dir);
@@ -110,14 +110,14 @@ describe("a tree that was changed after it was fetched", () => {
   });
 });
 
-test("a tree that comes after it was looked for is taken as it is: nobody moves it away from those who run from it", async () => {
+test("a tree that appears after the look-up is used as it is, and not moved while others run from it", async () => {
   const digest = await putFile("1");
   const { dir } = await fetchDigest(digest);
   const before = await stat(dir);
   const away = `${dir}-away`;
   await chmod(dir, 0o755);
   await rename(dir, away);
-  // Whoever finds no tree asks next who fetches it: at that moment another one has just done so.
+  // A request that finds no tree asks next who fetches it. At that moment another one has just finished.
   const comes = () => {
     if (existsSync(away)) renameSync(away, dir);
   };
@@ -147,7 +147,7 @@ test("requests for one digest at the same time share one fetch", async () => {
   expect(cache.users.size).toBe(0);
 });
 
-test("a failure reaches everyone who waits, and the next request tries again", async () => {
+test("a failure reaches every caller, and the next request tries again", async () => {
   const digest = await putFile("1");
   const content = await readFile(layout.blobPath(digest));
   await writeFile(layout.blobPath(digest), "changed");
@@ -158,7 +158,7 @@ test("a failure reaches everyone who waits, and the next request tries again", a
 });
 
 describe("giving up", () => {
-  /** A git server that holds every answer back, and tells of the first request and of its end. */
+  /** A git server that delays every answer, and reports the first request and its end. */
   async function startStalling() {
     const asked = Promise.withResolvers<void>();
     const hungUp = Promise.withResolvers<void>();
@@ -170,7 +170,7 @@ describe("giving up", () => {
     return { server, request, asked: asked.promise, hungUp: hungUp.promise };
   }
 
-  test("one who gives up does not end the fetch for the others; the last one does", async () => {
+  test("a caller that gives up does not end the fetch for the others; the last one does", async () => {
     const { server, request, asked, hungUp } = await startStalling();
     const [one, two] = [new AbortController(), new AbortController()];
     const first = fetchCode(cache, request, one.signal);
@@ -193,7 +193,7 @@ describe("giving up", () => {
   });
 });
 
-/** Starts a process that fetches into the shared cache; resolves with what it printed. */
+/** Starts a process that fetches into the shared cache. Resolves with its output. */
 async function startRacer(digest: string): Promise<{ child: ChildProcess; dir: string }> {
   const child = spawn(process.execPath, [RACER, cache.dir, layout.dir, digest], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -217,7 +217,7 @@ test("processes that race for one digest all get the same whole tree", { timeout
   expect(await readdir(join(cache.dir, ".making"))).toEqual([]);
 });
 
-test("what a killed process left half made is removed, what a living one makes is not", async () => {
+test("unfinished trees of a killed process are removed, those of a living one stay", async () => {
   const making = join(cache.dir, ".making");
   const owner = (identity: { pid: number; start: string }) =>
     `${identity.pid}.${Buffer.from(identity.start).toString("base64url")}`;
@@ -242,7 +242,7 @@ describe("pruning", () => {
       () => false,
     );
 
-  test("trees not used for long go, others stay", async () => {
+  test("trees that were not used for long are removed, others stay", async () => {
     const old = await fetchOld("old", { ageMs: 2 * HOUR_MS });
     const recent = await fetchOld("recent", { ageMs: 0 });
     await old.release();
@@ -253,7 +253,7 @@ describe("pruning", () => {
     expect(await readdir(join(cache.dir, ".making"))).toEqual([]);
   });
 
-  test("past the size the least recently used go first, and a hit counts as use", async () => {
+  test("above the size limit the least recently used trees are removed first, and a hit counts as use", async () => {
     const trees = [];
     for (const index of [0, 1, 2]) {
       trees.push(await fetchOld(`${index}`.repeat(1_000), { ageMs: (3 - index) * HOUR_MS }));
@@ -264,7 +264,7 @@ describe("pruning", () => {
     expect(await pruneCodeCache(cache, { policy: { maxBytes: 2_000 } })).toEqual([second?.key]);
   });
 
-  test("what is in use stays: by this process, by another one, or named by the caller", {
+  test("trees in use stay: by this process, by another one, or named by the caller", {
     timeout: 60_000,
   }, async () => {
     const policy = { maxBytes: 0, maxIdleMs: 0 };
@@ -310,7 +310,7 @@ test("a cache that cannot be made is a typed error", async () => {
   });
 });
 
-test("each error tells its kind and the next step, and what is refused is never retried", () => {
+test("each error has its kind and the next step, and a refusal is never retried", () => {
   const isCode = (code: string): code is CodeErrorCode => code in CODE_ERRORS;
   for (const code of Object.keys(CODE_ERRORS).filter(isCode)) {
     const error = new CodeError(code, "It failed.");

@@ -14,12 +14,12 @@ import { removeTree } from "./seal-tree.ts";
 export const never = new AbortController().signal;
 /** Credentials with characters that need escaping. */
 export const PASSWORD = "s3cret:pass+word/é";
-/** Goes with `PASSWORD`. */
+/** The user name for `PASSWORD`. */
 export const USERNAME = "deployer";
-/** A folder of the test file's own, and the servers that are stopped after each test. */
+/** A folder of the test file, and the servers to stop after each test. */
 export let root: string;
 let made = 0;
-/** Servers that are stopped after each test. */
+/** Servers to stop after each test. */
 export const servers: GitServer[] = [];
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "towpath-git-"));
@@ -29,7 +29,7 @@ afterEach(async () => {
 });
 afterAll(() => removeTree(root));
 
-/** A cache of its own. */
+/** A new cache. */
 export async function openCache(
   args: { limits?: Partial<CodeLimits>; git?: GitOptions } = {},
 ): Promise<CodeCache> {
@@ -42,7 +42,7 @@ export async function openCache(
   });
 }
 
-/** A repository with one commit per set of files; answers the directory and the commits. */
+/** A repository with one commit for each set of files. Returns the directory and the commits. */
 export async function makeRepository(
   commits: readonly Record<string, string | Uint8Array>[],
   more: { objectFormat?: string } = {},
@@ -62,21 +62,21 @@ export async function makeRepository(
   return { name: `${name}/.git`, dir, shas };
 }
 
-/** Commits everything in a folder and answers the commit. */
+/** Commits everything in a folder and returns the commit. */
 export function commitAll(dir: string): string {
   git(dir, "add", "--all", "--force");
   git(dir, "commit", "--quiet", "--allow-empty", "--message", "change");
   return git(dir, "rev-parse", "HEAD");
 }
 
-/** A git server over HTTP on everything made here. */
+/** A git server over HTTP for all repositories here. */
 export async function serve(options: Partial<GitServerOptions> = {}): Promise<GitServer> {
   const server = await GitServer.start({ root: join(root, "served"), ...options });
   servers.push(server);
   return server;
 }
 
-/** Why a fetch fails; nothing of it may stay in the cache. */
+/** Why a fetch fails. Nothing of it may stay in the cache. */
 export async function failure(
   source: CodeSource,
   digest: string,

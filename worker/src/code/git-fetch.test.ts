@@ -21,7 +21,7 @@ import { GitServer, git } from "./git-server.fixture.ts";
 test("a commit is fetched over HTTP with basic auth, and the password shows up nowhere", async () => {
   const server = await serve({ credentials: `${USERNAME}:${PASSWORD}` });
   const { name, shas } = await makeRepository([{ "flow.js": "one" }, { "flow.js": "two", "lib/a.js": "a" }]);
-  // A git that writes down its arguments, and afterwards looks for the password in all files that were written.
+  // A git that writes down its arguments, and afterwards searches all written files for the password.
   const spy = join(root, "spy-git");
   const log = join(root, "spy.log");
   const basic = Buffer.from(`${USERNAME}:${PASSWORD}`).toString("base64");
@@ -97,7 +97,7 @@ test("a commit of a SHA-256 repository is fetched by its 64 digits", async () =>
   expect(await readFile(join(fetched.dir, "f"), "utf8")).toBe("1");
 });
 
-test("the tree is byte for byte what the commit holds, whatever its attributes say", async () => {
+test("the tree is byte for byte that of the commit, whatever its attributes say", async () => {
   const attributes = [
     "*.txt text eol=crlf ident export-subst",
     "hidden export-ignore",

@@ -5,18 +5,18 @@ import { join } from "node:path";
 
 /** How a test server behaves. */
 export interface GitServerOptions {
-  /** Directory whose repositories it serves. */
+  /** Directory with the repositories. */
   readonly root: string;
-  /** `user:password`; asked for when given. */
+  /** `user:password`. If given, the server asks for it. */
   readonly credentials?: string;
-  /** Whether git's protocol v2, which hands out any commit, may be spoken. @default true */
+  /** Whether git's protocol v2 is allowed, which serves any commit. @default true */
   readonly protocolV2?: boolean;
 }
 
 /** A real git server: `git http-backend` behind HTTP with basic authentication. */
 export class GitServer {
   readonly url: string;
-  /** Paths asked for, and the headers each came with. */
+  /** The requested paths, with their headers. */
   readonly requests: { path: string; headers: IncomingMessage["headers"] }[] = [];
   readonly #server: Server;
 
@@ -29,7 +29,7 @@ export class GitServer {
     return await GitServer.serve((request, response) => answer(options, { request, response }));
   }
 
-  /** A server that answers as told instead. */
+  /** A server that answers with a function. */
   static async serve(
     handle: (request: IncomingMessage, response: ServerResponse) => void,
   ): Promise<GitServer> {
@@ -100,7 +100,7 @@ function answer(
   backend.on("close", () => args.response.end());
 }
 
-/** Runs git for a test's own repository; answers what it printed. */
+/** Runs git for a test's own repository and returns its output. */
 export function git(dir: string, ...args: readonly string[]): string {
   return execFileSync("git", ["-C", dir, ...args], {
     encoding: "utf8",

@@ -41,7 +41,7 @@ describe("unavailable:", () => {
     expect(await failure(source, "a".repeat(40))).toMatchObject({ code: "registry-unreachable" });
   });
 
-  test("a server that repeats the credentials in its error does not get them into our log", async () => {
+  test("credentials that a server repeats in its error do not reach the log", async () => {
     const server = await GitServer.serve((request, response) => {
       const said = `ERR you sent ${request.headers.authorization} and ${request.headers["private-token"]}\n`;
       const line = `${(said.length + 4).toString(16).padStart(4, "0")}${said}`;

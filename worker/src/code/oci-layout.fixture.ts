@@ -13,7 +13,7 @@ export interface TestEntry extends Partial<Header> {
 export const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 export const LAYER_TYPE = "application/vnd.towpath.code.v1.tar+gzip";
 
-/** Writes a tar as told, however hostile. */
+/** Writes a tar of these entries, without any check. */
 export async function packTar(entries: readonly TestEntry[]): Promise<Buffer> {
   const writer = pack();
   for (const { content, ...header } of entries) {
@@ -26,7 +26,7 @@ export async function packTar(entries: readonly TestEntry[]): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** One 512-byte tar header with a right checksum, for what no writer would write. */
+/** One 512-byte tar header with a correct checksum, for entries that no program would write. */
 export function rawHeader(args: {
   name: Buffer | string;
   typeflag: string;
@@ -65,7 +65,7 @@ export class TestLayout {
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
     await mkdir(join(this.dir, "blobs", "sha256"), { recursive: true });
     await writeFile(join(this.dir, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-    // As `towpath deploy` does it: whoever reads the same blob just now reads it whole.
+    // By a rename, as `towpath deploy` does it: a reader of the same blob always reads it whole.
     const draft = `${this.blobPath(digest)}.${randomUUID()}`;
     await writeFile(draft, bytes);
     await rename(draft, this.blobPath(digest));
@@ -76,7 +76,7 @@ export class TestLayout {
     return (await this.putBlob(Buffer.from(JSON.stringify(manifest)))).digest;
   }
 
-  /** Puts layers of gzipped bytes and their manifest; answers the manifest's digest. */
+  /** Writes layers of gzipped bytes and their manifest. Returns the manifest's digest. */
   async putLayers(layers: readonly Uint8Array[], more: object = {}): Promise<string> {
     const descriptors: object[] = [];
     for (const layer of layers) descriptors.push({ mediaType: LAYER_TYPE, ...(await this.putBlob(layer)) });
@@ -88,7 +88,7 @@ export class TestLayout {
     });
   }
 
-  /** Puts one layer with these entries. */
+  /** Writes one layer with these entries. */
   async putCode(entries: readonly TestEntry[]): Promise<string> {
     return await this.putLayers([gzipSync(await packTar(entries))]);
   }

@@ -50,7 +50,7 @@ function fetchDigest(digest: string, from: CodeCache = cache) {
   return fetchCode(from, { source: { kind: "oci-layout", path: layout.dir }, digest }, never);
 }
 
-/** Expects a refusal, and that it left nothing behind. */
+/** Expects a refusal that left nothing behind. */
 async function expectFailure(digest: string, code: string, limits: Partial<CodeLimits> = {}): Promise<void> {
   const used = await openCache(limits);
   await expect(fetchDigest(digest, used)).rejects.toMatchObject({ name: "CodeError", code });
@@ -111,7 +111,7 @@ describe("hostile archives are refused and leave nothing:", () => {
     "a path that climbs out": [{ name: "../outside", content: "x" }],
     "a path that climbs out from below": [{ name: "a/../../outside", content: "x" }],
     "a backslash": [{ name: "..\\outside", content: "x" }],
-    "a file in the place of the root": [
+    "a file instead of the root": [
       { name: "./", type: "file", pax: {}, content: "" },
       { name: ".", content: "x" },
     ],
@@ -213,7 +213,7 @@ describe("hostile archives are refused and leave nothing:", () => {
     test(attack, async () => expectFailure(await layout.putLayers([gzipSync(bytes())]), "unsafe-archive"));
   }
 
-  test("something that is no gzip, no tar, or half of one", async () => {
+  test("anything that is not a whole gzipped tar", async () => {
     const whole = gzipSync(await packTar([{ name: "f", content: Buffer.alloc(100_000, "x") }]));
     for (const bytes of [
       Buffer.from("no gzip"),
@@ -274,7 +274,7 @@ describe("archives over a limit are refused and leave nothing:", () => {
   });
 });
 
-describe("nothing is believed before its digest:", () => {
+describe("content is not used before its digest is checked:", () => {
   const code = () => layout.putCode([{ name: "f", content: "1" }]);
 
   test("a changed manifest", async () => {
@@ -349,7 +349,7 @@ test("only a full lower-case digest names code", async () => {
   }
 });
 
-test("what cannot be had now is told apart from what must not be run", async () => {
+test("unavailable code is told apart from code that must not run", async () => {
   const digest = `sha256:${"0".repeat(64)}`;
   await expect(fetchDigest(digest)).rejects.toMatchObject({ code: "registry-unreachable", retryable: true });
   await layout.putCode([{ name: "f", content: "1" }]);

@@ -148,7 +148,7 @@ async function copyChecked(
 async function openBlob(args: { layoutDir: string; hex: string }): Promise<FileHandle> {
   const path = join(args.layoutDir, "blobs", "sha256", args.hex);
   try {
-    // Without O_NONBLOCK, a fifo in place of a blob would block the open for ever.
+    // Without O_NONBLOCK, a fifo in place of a blob would block the open forever.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await handle.stat()).isFile()) return handle;
     await handle.close();

@@ -18,11 +18,11 @@ function machine(files: Record<string, string>, over: Partial<Machine> = {}): Ma
 }
 
 describe("what a machine has", () => {
-  test("is its cores and memory, and no GPU where nvidia-smi is not there", async () => {
+  test("is its cores and memory, and no GPU without nvidia-smi", async () => {
     expect(await detect(machine({}))).toEqual({ cpu: 16, memory: 64 * GIB, gpus: [] });
   });
 
-  test("is what the control group leaves of it, of either version", async () => {
+  test("is limited by the control group, in either version", async () => {
     const limited = { memoryLimitBytes: () => 4 * GIB };
     const second = { "/proc/self/cgroup": "0::/box\n", "/sys/fs/cgroup/box/cpu.max": "150000 100000\n" };
     expect(await detect(machine(second, limited))).toMatchObject({ cpu: 1.5, memory: 4 * GIB });
@@ -34,7 +34,7 @@ describe("what a machine has", () => {
     expect(await detect(machine(first))).toMatchObject({ cpu: 2 });
   });
 
-  test("is all of it where the control group sets no limit", async () => {
+  test("is all of it without a limit of the control group", async () => {
     const files = { "/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/cpu.max": "max 100000\n" };
     const unlimited = { memoryLimitBytes: () => Number.MAX_SAFE_INTEGER };
     expect(await detect(machine(files, unlimited))).toMatchObject({ cpu: 16, memory: 64 * GIB });
@@ -71,10 +71,10 @@ describe("what a machine has", () => {
 });
 
 describe("what a worker declares", () => {
-  // What a file holds is of no type before it is parsed.
+  // The content of a file has no type before it is parsed.
   const parse = (given: unknown) => ComputeShape.safeParse(given as object);
 
-  test("stands over what was detected, each by itself", () => {
+  test("replaces what was detected, amount by amount", () => {
     const declared = ComputeShape.parse({
       memory: "8 GiB",
       licences: 2,
@@ -92,7 +92,7 @@ describe("what a worker declares", () => {
     ).toEqual([]);
   });
 
-  test("is refused by name where it makes no sense", () => {
+  test("is refused by name if it is invalid", () => {
     expect(parse({ memory: "lots" }).error?.issues).toMatchObject([{ path: ["memory"] }]);
     expect(parse({ cpu: -1 }).error?.issues).toMatchObject([{ path: ["cpu"] }]);
     expect(parse({ gpu: 2 }).error?.issues).toMatchObject([{ path: ["gpu"] }]);
@@ -100,7 +100,7 @@ describe("what a worker declares", () => {
     expect(parse({ "Big Licence": 1 }).error?.issues).toMatchObject([{ path: ["Big Licence"] }]);
   });
 
-  test("may come from the environment, over the file", () => {
+  test("can come from the environment, which replaces the file", () => {
     const environment = { TOWPATH_COMPUTE: "cpu=8, memory=30GiB,licences=2", TOWPATH_GPUS: "0=a100,MIG-7" };
     expect(parse(overridden({ cpu: 1, seats: 3 }, environment)).data).toEqual({
       cpu: 8,
@@ -128,13 +128,13 @@ const stock: Stock = stockOf(
 );
 
 describe("what an attempt takes", () => {
-  test("is of the kind asked for, and where none is, of the kind that most are free of", () => {
+  test("is of the kind asked for, or else of the kind with the most free devices", () => {
     expect(take(stock, [], { gpu: { count: 1, kind: "a100" } }).gpus).toEqual(["0"]);
     expect(take(stock, [], { gpu: { count: 1 } }).gpus).toEqual(["1"]);
     expect(take(stock, [], { cpu: 0.5 }).gpus).toEqual([]);
   });
 
-  test("leaves the kinds that are really there", () => {
+  test("leaves the kinds that exist", () => {
     const one = take(stock, [], { gpu: { count: 1 } });
     expect(freeOf(stock, [one])).toMatchObject({ gpu: 2, "gpu:a100": 1, "gpu:t4": 1 });
   });
@@ -149,7 +149,7 @@ describe("what an attempt takes", () => {
     );
   });
 
-  test("is never what another has, whatever comes and goes", () => {
+  test("is never a device of another attempt, in any order of starts and ends", () => {
     const kind = fc.constantFrom(null, "a100", "t4");
     const asks = fc.record({
       gpu: fc.record({ count: fc.integer({ min: 1, max: 2 }), kind }),

@@ -27,7 +27,7 @@ export type MappedRecord =
  */
 export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
   const value = parseJson(text);
-  // With its number, so that it is acknowledged: the flow would send it for ever.
+  // With its number, so that it is acknowledged: the flow would send it forever.
   if (Buffer.byteLength(text) > LIMITS.recordBytes)
     return {
       seq: seqOf(value),

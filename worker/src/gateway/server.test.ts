@@ -14,7 +14,7 @@ let gateway: Gateway;
 const board = () => createCommandBoard({ clock: { nowMs: () => performance.now() } });
 let commands: ReturnType<typeof board>;
 const taken: string[] = [];
-/** Whether the control plane has everything up to a number: resolved by tests. */
+/** Whether the control plane has everything up to a number. Tests resolve it. */
 let stored: PromiseWithResolvers<boolean>;
 
 beforeEach(async () => {
@@ -68,7 +68,7 @@ async function ask(method: string, path: string, body = "", token = "right") {
   return await promise;
 }
 
-test("200: lines of NDJSON are handed over, blank ones left out", async () => {
+test("200: lines of NDJSON are passed on without blank lines", async () => {
   expect(await ask("POST", "/records", '{"a":1}\n\n{"b":2}\n')).toMatchObject({ status: 200 });
   expect(taken).toEqual(['{"a":1}', '{"b":2}']);
 });
@@ -81,7 +81,7 @@ test("200: pages of checkpoints by their cursor, and whether records are stored"
   expect((await ask("GET", "/stored?seq=zero")).status).toBe(400);
 });
 
-/** A stream of records: what is said to it, and the lines it answers. */
+/** A stream of records: sends lines and returns the answers. */
 async function openStream(token = "right") {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const headers = { authorization: `Bearer ${token}` };
@@ -97,7 +97,7 @@ async function openStream(token = "right") {
   return { status: answer.statusCode, say: (text: string) => sent.write(text), next, end: () => sent.end() };
 }
 
-test("a stream answers each batch as a POST of it would be, and goes on after one that is refused", async () => {
+test("a stream answers each batch like a POST, and goes on after a refused batch", async () => {
   const stream = await openStream();
   stream.say('{"a":1}\n{"b"');
   stream.say(":2}\n\n");
@@ -111,7 +111,7 @@ test("a stream answers each batch as a POST of it would be, and goes on after on
   expect(await stream.next()).toBe(null);
 });
 
-test("a stream that was asked tells when all up to a record is stored; batches do not wait for that", async () => {
+test("a stream says on request when all records up to one are stored; batches do not wait for that", async () => {
   const stream = await openStream();
   stream.say('{"a":1}\n\n{"stored":1}\n');
   expect(await stream.next()).toEqual({ acked: 1, rejected: [] });
@@ -122,7 +122,7 @@ test("a stream that was asked tells when all up to a record is stored; batches d
   stream.end();
 });
 
-test("of an attempt's streams the last one counts, and all end with the gateway; 401 without the token", async () => {
+test("only the last stream of an attempt counts, and all end with the gateway; 401 without the token", async () => {
   const [first, second] = [await openStream(), await openStream()];
   await expect(first.next()).rejects.toThrow("aborted");
   second.say('{"a":1}\n\n');
@@ -134,7 +134,7 @@ test("of an attempt's streams the last one counts, and all end with the gateway;
   expect((await openStream("wrong")).status).toBe(401);
 });
 
-test("401: another token, and none, are refused before anything is read", async () => {
+test("401: a wrong or missing token is refused before anything is read", async () => {
   expect((await ask("POST", "/records", "{}", "wrong")).status).toBe(401);
   expect((await ask("POST", "/records", "{}", "")).status).toBe(401);
   expect(taken).toEqual([]);
@@ -152,13 +152,13 @@ test("413: more records than one POST may hold", async () => {
   expect((await ask("POST", "/records", "{}\n".repeat(1001))).status).toBe(413);
 });
 
-test("503: a fault inside is told without its detail", async () => {
+test("503: an internal failure is answered without its detail", async () => {
   const answer = await ask("GET", "/context");
   expect(answer.status).toBe(503);
   expect(answer.text).not.toContain("inner detail");
 });
 
-test("a poll for commands is answered when there is one, and at once to who has an older revision", async () => {
+test("a poll for commands is answered when there is one, and at once for an older revision", async () => {
   const polling = ask("GET", "/commands?revision=0&waitMs=20000");
   await expect.poll(() => commands.listening()).toBe(true);
   commands.cancel({ reason: "stop it", cause: "user" });
@@ -171,7 +171,7 @@ test("a poll for commands is answered when there is one, and at once to who has 
   expect(JSON.parse((await ask("GET", "/commands?revision=0&waitMs=20000")).text).revision).toBe(1);
 });
 
-test("closing answers who waits, and the socket can be opened again at the same path", async () => {
+test("closing answers open polls, and the socket can be opened again at the same path", async () => {
   const polling = ask("GET", "/commands?revision=0&waitMs=20000");
   await expect.poll(() => commands.listening()).toBe(true);
   await gateway.close();
@@ -181,7 +181,7 @@ test("closing answers who waits, and the socket can be opened again at the same 
   expect((await ask("POST", "/records", "{}")).status).toBe(200);
 });
 
-test("after a restart, who may have listened before gets a moment to come back, and no more", () => {
+test("after a restart, a process that may have listened before gets a short time to come back", () => {
   let nowMs = 1_000_000;
   const later = createCommandBoard({ clock: { nowMs: () => nowMs } });
   expect(later.listening()).toBe(false);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bootTimeClock, sleep, wallClock } from "./clock.ts";
 
-/** A machine whose uptime counts suspended time in 10 ms steps, and whose monotonic clock does not. */
+/** A machine whose uptime counts suspended time in steps of 10 ms, and whose monotonic clock does not. */
 function machine() {
   let uptimeMs = 5_000;
   let monotonicMs = 100;
@@ -31,7 +31,7 @@ test("time spent suspended counts", () => {
   expect(clock.nowMs() - before).toBeLessThanOrEqual(3_600_047 + 10);
 });
 
-test("whatever happens, the clock never goes back, never runs ahead and lags by one step at most", () => {
+test("the clock never goes back, never runs ahead and lags by one step at most", () => {
   const step = fc.record({ suspend: fc.boolean(), ms: fc.double({ min: 0, max: 1e6, noNaN: true }) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 64 }), (steps) => {

@@ -27,14 +27,14 @@ async function configured(text: string) {
   }
 }
 
-test("a worker without the variable has no place armed", async () => {
+test("a worker without the variable has no failpoint armed", async () => {
   const { failpoints } = await configured("");
   expect(failpoints).toEqual([]);
   armFailpoints(failpoints);
   failpoint("journal");
 });
 
-test("a place that the configuration names strikes", async () => {
+test("a failpoint that the configuration names strikes", async () => {
   armFailpoints((await configured("report:drop:2")).failpoints);
   failpoint("report");
   expect(() => failpoint("report")).toThrow(AnswerDropped);

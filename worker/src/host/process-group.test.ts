@@ -12,12 +12,12 @@ afterEach(() => {
     try {
       process.kill(-pid, "SIGKILL");
     } catch {
-      // It is gone already, as it should be.
+      // It is gone already.
     }
   }
 });
 
-/** Starts a shell as leader of its own group; resolves when it has printed the pids it was asked to. */
+/** Starts a shell as leader of its own group. Resolves when it has printed its pids. */
 async function startGroup(script: string, marker = "1"): Promise<{ child: ChildProcess; lines: string[] }> {
   const child = spawn("/bin/sh", ["-c", script], {
     detached: true,
@@ -55,7 +55,7 @@ test("a group is killed whole, children of children included", { timeout: PATIEN
   expect(await groupMembers(leader.pid)).toEqual([]);
 });
 
-test("a stranger with the same pid is left alone", { timeout: PATIENCE_MS * 2 }, async () => {
+test("another process with the same pid is left alone", { timeout: PATIENCE_MS * 2 }, async () => {
   const { child } = await startGroup("echo ready; exec sleep 600");
   const stranger = await identify(child.pid);
   const remembered = { pid: stranger.pid, start: `${stranger.start}0` };
@@ -94,7 +94,7 @@ test.runIf(process.platform === "linux")(
   },
 );
 
-test("waiting for an exit ends with the process, and rejects when told to give up", {
+test("the wait for an exit ends with the process, and rejects when it is aborted", {
   timeout: PATIENCE_MS * 2,
 }, async () => {
   const { child } = await startGroup("echo ready; exec sleep 600");
@@ -111,7 +111,7 @@ test("waiting for an exit ends with the process, and rejects when told to give u
 });
 
 test.runIf(process.platform === "linux")("a zombie is not alive", { timeout: PATIENCE_MS * 2 }, async () => {
-  // The shell becomes a sleep, which never collects the child it inherits, so that child stays a zombie.
+  // The shell becomes a sleep, which never collects its child, so that child stays a zombie.
   const { lines } = await startGroup("sleep 600 & echo $!; echo ready; exec sleep 600");
   const child = await identify(Number(lines[0]));
   expect(await isAlive(child)).toBe(true);

@@ -1,5 +1,5 @@
 /*
- * A process for the tests to kill: appends numbered records for ever and says on stdout, one number a line, how far its appends
+ * A process for the tests to kill: appends numbered records forever and says on stdout, one number a line, how far its appends
  * have resolved. Arguments: directory, and `steady` (one lane, several appends at once) or `reclaiming` (acknowledges and so
  * rewrites its file all the time).
  */

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-/** Lets the appender report this many appends, kills it, and answers the last number it reported. */
+/** Lets the appender report this many appends, kills it, and returns the last number that it reported. */
 async function appendUntilKilled(args: { dir: string; mode: string; reports: number }): Promise<number> {
   const child = spawn(process.execPath, [APPENDER, args.dir, args.mode], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -25,7 +25,7 @@ async function appendUntilKilled(args: { dir: string; mode: string; reports: num
   for await (const line of createInterface({ input: child.stdout })) {
     reported = Number(line);
     seen += 1;
-    // Lines that were in the pipe when it died were reported too, so reading goes on to the end.
+    // Lines in the pipe at its death were reported too, so reading goes on to the end.
     if (seen === args.reports) child.kill("SIGKILL");
   }
   expect(await exited).toEqual([null, "SIGKILL"]);
@@ -49,7 +49,7 @@ test("after kill -9 everything that was reported as appended is there", { timeou
   }
 });
 
-test("kill -9 while the file is being rewritten loses nothing that was not acknowledged", {
+test("kill -9 during a rewrite of the file loses no record that was not acknowledged", {
   timeout: 60_000,
 }, async () => {
   const dir = join(root, "reclaiming");

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { openReserve } from "./reserve.ts";
 
 const FILLER = fileURLToPath(new URL("./full-disk.fixture.ts", import.meta.url));
-// A user and mount namespace of its own lets anybody mount a tiny disk, and takes it away again with the process.
+// In user and mount namespaces of its own, any user can mount a tiny disk. It goes with the process.
 const NAMESPACE = ["--user", "--map-root-user", "--mount"];
 const SCRIPT = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" "$3" "$1"';
 const mayMount =
@@ -41,7 +41,7 @@ test.runIf(mayMount)(
         bulkDroppedAfterRestore: 0,
       });
       expect(seen.bulkKept).toBeGreaterThan(100);
-      // The reserve of 256 KiB holds some 250 records of a thousand bytes.
+      // The reserve of 256 KiB has room for about 250 records of a thousand bytes.
       expect(seen.controlInReserve - seen.controlBeforeRelease).toBeGreaterThan(200);
       expect(seen.recovered).toBe(seen.controlInReserve - 3);
       expect(seen.controlSeqAfterRestore).toBe(seen.controlInReserve + 1);
@@ -51,7 +51,7 @@ test.runIf(mayMount)(
   },
 );
 
-test("a reserve is taken once, given up once, and found again by the next start", async () => {
+test("a reserve is taken once, released once, and found again by the next start", async () => {
   const dir = await mkdtemp(join(tmpdir(), "towpath-reserve-"));
   const path = join(dir, "reserve");
   const reserve = await openReserve({ path, sizeBytes: 300_000 });

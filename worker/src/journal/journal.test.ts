@@ -25,7 +25,7 @@ async function texts(journal: Journal, afterSeq = 0): Promise<string[]> {
   return (await journal.pending({ ...PAGE, afterSeq })).map(({ seq, payload }) => `${seq}:${payload}`);
 }
 
-test("what is pending is whole and in order, whether it is in memory still or read back", async () => {
+test("pending records are whole and in order, from memory or from the file", async () => {
   const journal = await open(freshDir());
   const large = (n: number) => Buffer.alloc(100_000, String(n));
   for (let n = 1; n <= 6; n++) await journal.append([large(n)]);
@@ -44,8 +44,9 @@ test("what is pending is whole and in order, whether it is in memory still or re
   await journal.close();
 });
 
-test("an append is settled whenever it comes, also while the one before is just being answered", async () => {
-  // A lane without room answers without touching the disk, so how many steps apart two appends are decides where the second one falls.
+test("an append is settled even if it comes while the one before is being answered", async () => {
+  // A lane without room answers without the disk, so the number of steps between two appends decides where the
+  // second one comes.
   const journal = await open(freshDir(), { limits: { maxBytes: 64 } });
   for (let steps = 0; steps <= 16; steps++) {
     const first = journal.append([bytes("x".repeat(100))]);
@@ -58,7 +59,7 @@ test("an append is settled whenever it comes, also while the one before is just 
   await journal.close();
 });
 
-test("what was appended is pending, in order, numbered from one", async () => {
+test("appended records are pending, in order, numbered from one", async () => {
   const journal = await open(freshDir());
   expect(journal.lastSeq).toBe(0);
   expect(await journal.append([bytes("a"), bytes("b")])).toEqual({
@@ -81,7 +82,7 @@ test("an empty append writes nothing", async () => {
   await journal.close();
 });
 
-test("what was acknowledged is not pending, also after opening again", async () => {
+test("acknowledged records are not pending, also after opening again", async () => {
   const dir = freshDir();
   const journal = await open(dir);
   await journal.append(["a", "b", "c"].map(bytes));
@@ -99,7 +100,7 @@ test("what was acknowledged is not pending, also after opening again", async () 
   await reopened.close();
 });
 
-test("numbers go on above what the control plane has acknowledged, even if the records are lost", async () => {
+test("numbers go on above the last acknowledgement, even if the records are lost", async () => {
   const dir = freshDir();
   const journal = await open(dir);
   await journal.append(["a", "b"].map(bytes));
@@ -126,7 +127,7 @@ test("a lost or torn acknowledgement offers records again", async () => {
   await reopened.close();
 });
 
-test("appends that arrive together keep their order and each learns its own numbers", async () => {
+test("appends that arrive together keep their order, and each gets its own numbers", async () => {
   const journal = await open(freshDir(), { fsync: true });
   const results = await Promise.all(
     Array.from({ length: 200 }, (_, index) => journal.append([bytes(`r${index}`), bytes(`s${index}`)])),
@@ -136,7 +137,7 @@ test("appends that arrive together keep their order and each learns its own numb
   await journal.close();
 });
 
-test("a page stops at its limits, yet always carries one record", async () => {
+test("a page stops at its limits, but always has one record", async () => {
   const journal = await open(freshDir());
   await journal.append(Array.from({ length: 10 }, () => Buffer.alloc(100)));
   expect(await journal.pending({ maxRecords: 3, maxBytes: 1e6 })).toHaveLength(3);
@@ -145,7 +146,7 @@ test("a page stops at its limits, yet always carries one record", async () => {
   await journal.close();
 });
 
-test("pages through many records find each of them once, before and after opening again", async () => {
+test("pages return each of many records once, before and after opening again", async () => {
   const dir = freshDir();
   const total = 5_000;
   const check = async (journal: Journal) => {
@@ -186,7 +187,7 @@ test("a record over the limit is refused and the rest goes on", async () => {
   await journal.close();
 });
 
-test("a file that does not begin like a journal is moved aside and numbering goes on", async () => {
+test("a file without a journal's header is moved aside, and numbering goes on", async () => {
   const dir = freshDir();
   const journal = await open(dir);
   await journal.append([bytes("a"), bytes("b")]);
@@ -211,7 +212,7 @@ test("a file that does not begin like a journal is moved aside and numbering goe
 test("damage under an open journal is an error, not a shorter answer", async () => {
   const dir = freshDir();
   const journal = await open(dir);
-  // More than what is kept in memory, so that it is read back.
+  // More than is kept in memory, so that it is read back.
   for (let n = 0; n < 3; n++) await journal.append([Buffer.alloc(100_000)]);
   await truncate(journalPath(dir, "bulk"), (await stat(journalPath(dir, "bulk"))).size - 1);
   await expect(journal.pending(PAGE)).rejects.toMatchObject({ code: "damaged" });
@@ -283,7 +284,7 @@ describe("a full lane", () => {
     expect(existsSync(before)).toBe(false);
   });
 
-  test("what was acknowledged makes room, and a reader of the file is told what went", async () => {
+  test("acknowledged records make room, and a reader learns which were removed", async () => {
     const dir = freshDir();
     const journal = await open(dir, { limits });
     await journal.append(Array.from({ length: 9 }, () => record));
@@ -305,7 +306,7 @@ describe("a full lane", () => {
     await reopened.close();
   });
 
-  test("making room keeps the last record, since it alone says where everything stood", async () => {
+  test("making room keeps the last record, because only it has the position", async () => {
     const dir = freshDir();
     const journal = await open(dir, { limits });
     await journal.append(Array.from({ length: 9 }, () => record));
@@ -318,7 +319,7 @@ describe("a full lane", () => {
     expect(seqs).toEqual([9, 10]);
   });
 
-  test("a lane far longer than its file loses nothing as long as it is acknowledged in time", async () => {
+  test("a lane longer than its file loses nothing while it is acknowledged in time", async () => {
     const journal = await open(freshDir(), { limits });
     let delivered = 0;
     for (let round = 0; round < 200; round += 1) {
@@ -345,7 +346,7 @@ describe("a full lane", () => {
   });
 });
 
-test("when the disk does not keep up, bulk drops and control says so, instead of growing in memory", async () => {
+test("on a slow disk, bulk drops records and control refuses them, so that memory does not grow", async () => {
   const limits = { maxQueuedBytes: 1_000 };
   const bulk = await open(freshDir(), { limits });
   const results = await Promise.all(Array.from({ length: 20 }, () => bulk.append([Buffer.alloc(400)])));
@@ -364,7 +365,7 @@ test("when the disk does not keep up, bulk drops and control says so, instead of
   await control.close();
 });
 
-test("a journal can be read while it is written, and afterwards by whoever asks what left", async () => {
+test("a journal can be read while it is written, and afterwards", async () => {
   const dir = freshDir();
   const journal = await open(dir);
   await journal.append([bytes("a"), bytes("b")]);

@@ -15,7 +15,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 const PAGE = { maxRecords: 1_000, maxBytes: 1e9 };
 const payloads = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 64 });
-/** What happens to the file from some point on. */
+/** Damage to the file from some point on. */
 type Harm =
   | { kind: "truncate" }
   | { kind: "zeros" }
@@ -38,7 +38,7 @@ function applyHarm(content: Buffer, at: number, how: Harm): Buffer {
   return flipped;
 }
 
-test("after any harm to the tail, recovery finds the longest valid prefix and invents nothing", async () => {
+test("after any damage to the tail, recovery finds the longest valid prefix and nothing else", async () => {
   await fc.assert(
     fc.asyncProperty(
       payloads,
@@ -55,7 +55,7 @@ test("after any harm to the tail, recovery finds the longest valid prefix and in
         const at = FILE_HEADER_BYTES + Math.min(Math.floor(where * body), body - 1);
         const after = applyHarm(before, at, how);
         await writeFile(path, after);
-        // Junk may by chance repeat what stood there, so the intact prefix is measured, not assumed.
+        // Random bytes may repeat the original ones, so the intact prefix is measured.
         let intact = 0;
         while (intact < Math.min(before.length, after.length) && before[intact] === after[intact])
           intact += 1;
@@ -70,7 +70,7 @@ test("after any harm to the tail, recovery finds the longest valid prefix and in
         expect(records.map(({ payload }) => new Uint8Array(payload))).toEqual(written.slice(0, expected));
         expect(records.map(({ seq }) => seq)).toEqual(records.map((_, index) => index + 1));
 
-        // What is appended next lies right behind the prefix and is found again.
+        // The next append comes right after the prefix and is found again.
         await recovered.append([Buffer.from("next")]);
         await recovered.close();
         const again = await openJournal({ dir, lane: "control" });

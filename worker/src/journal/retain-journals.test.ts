@@ -19,7 +19,7 @@ async function writeJournal(name: string, args: { ageMs: number; sizeBytes: numb
   await utimes(path, new Date(NOW_MS - args.ageMs), new Date(NOW_MS - args.ageMs));
 }
 
-test("journals past their age go, active ones stay however old", async () => {
+test("old journals are removed, active ones stay at any age", async () => {
   await writeJournal("old", { ageMs: 2_000, sizeBytes: 1 });
   await writeJournal("active", { ageMs: 9_000, sizeBytes: 1 });
   await writeJournal("recent", { ageMs: 500, sizeBytes: 1 });
@@ -31,7 +31,7 @@ test("journals past their age go, active ones stay however old", async () => {
   expect((await readdir(root)).sort()).toEqual(["active", "recent"]);
 });
 
-test("past the size the oldest go first", async () => {
+test("above the size limit the oldest are removed first", async () => {
   for (const [index, name] of ["a", "b", "c", "d"].entries()) {
     await writeJournal(name, { ageMs: index * 100, sizeBytes: 1_000 });
   }

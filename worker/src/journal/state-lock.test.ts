@@ -22,7 +22,7 @@ afterEach(() => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-/** Starts a process that wants the directory; resolves with what it says about it. */
+/** Starts a process that wants the directory. Resolves with its result. */
 async function startHolder(dir: string): Promise<{ child: ChildProcess; said: string }> {
   const child = spawn(process.execPath, [HOLDER, dir], { stdio: ["pipe", "pipe", "inherit"] });
   children.push(child);
@@ -30,7 +30,7 @@ async function startHolder(dir: string): Promise<{ child: ChildProcess; said: st
   throw new Error("the process ended without a word");
 }
 
-test("a second process is refused by the first one's pid, and gets the directory once it is free", {
+test("a second process is refused with the first one's pid, and gets the directory once it is free", {
   timeout: 60_000,
 }, async () => {
   const dir = freshDir();
@@ -58,7 +58,7 @@ test("the lock of a killed process is free at once", { timeout: 60_000 }, async 
   await lock.release();
 });
 
-test("a name left behind is not believed, even if its pid now belongs to a living process", async () => {
+test("a holder's name that was left behind does not count, even if its pid belongs to a living process", async () => {
   const dir = freshDir();
   await (await lockStateDir(dir)).release();
   const self = await identifyProcess(process.pid);
@@ -68,7 +68,7 @@ test("a name left behind is not believed, even if its pid now belongs to a livin
   await (await lockStateDir(dir)).release();
 });
 
-test("of many processes that start at once exactly one gets the directory, and the others learn its pid", {
+test("when many processes start at once, exactly one gets the directory and the others learn its pid", {
   timeout: 120_000,
 }, async () => {
   for (let round = 0; round < 3; round += 1) {

@@ -12,7 +12,7 @@ const GONE: EndingFacts = {
 };
 const decide = (more: Partial<EndingFacts>) => decideEnding({ ...GONE, ...more });
 
-test("completion is believed whatever else was going on", () => {
+test("a completion counts before anything else", () => {
   for (const stop of Object.keys(STOPS) as StopReason[]) {
     expect(decide({ stop, outcome: { outcome: "completed" } })).toMatchObject({
       outcome: "completed",
@@ -23,7 +23,7 @@ test("completion is believed whatever else was going on", () => {
   expect(decide({ exit, outcome: { outcome: "completed" } })).toMatchObject({ outcome: "completed" });
 });
 
-test("what the worker did comes before what the flow said of it", () => {
+test("the worker's own stop counts before the flow's failure", () => {
   const failed = { outcome: "failed", error: { name: "AbortError", message: "aborted" } } as const;
   expect(decide({ stop: "timeout", outcome: failed })).toMatchObject({ outcome: "failed", cause: "timeout" });
   expect(decide({ stop: "user", outcome: failed })).toMatchObject({ outcome: "cancelled", cause: "user" });
@@ -33,7 +33,7 @@ test("what the worker did comes before what the flow said of it", () => {
   expect(decide({ outcome: { outcome: "cancelled" } })).toMatchObject({ outcome: "cancelled", cause: null });
 });
 
-test("a flow's own word says which calls it failed by, also where it was stopped; a process without a word failed by none", () => {
+test("a flow says which calls failed it, also when it was stopped; a process without an outcome was failed by none", () => {
   const told = { outcome: "failed", failedBy: ["charge"] } as const;
   const failed = { ...told, failedBy: [...told.failedBy] };
   expect(decide({ outcome: failed }).failedBy).toEqual(["charge"]);
@@ -42,11 +42,11 @@ test("a flow's own word says which calls it failed by, also where it was stopped
     expect(decide({ stop }).failedBy, stop).toEqual([]);
   }
   expect(decide({ exit: { code: 9, signal: null } }).failedBy).toEqual([]);
-  // Of an earlier release, which does not say it.
+  // An earlier release does not say it.
   expect(decide({ outcome: { outcome: "failed" } })).not.toHaveProperty("failedBy");
 });
 
-test("without a word from the flow, its exit decides", () => {
+test("without an outcome from the flow, its exit decides", () => {
   expect(decide({ exit: { code: 0, signal: null } })).toMatchObject({
     outcome: "failed",
     cause: "error",
@@ -57,7 +57,7 @@ test("without a word from the flow, its exit decides", () => {
   expect(decide({})).toMatchObject({ cause: "killed", exitCode: null });
 });
 
-test("exit codes and signals that have a meaning are told with it and the next step", () => {
+test("exit codes and signals with a meaning are explained, with the next step", () => {
   const command = (code: number | null, signal: string | null = null) =>
     decide({ entry: "command", commandExit: { code, signal, error: null } }).error?.message;
   expect(command(127)).toMatch(/^The command ended with code 127\. .*Correct its name, or install it/);
@@ -111,7 +111,7 @@ test("a command's exit code is its outcome, as its runner wrote it down", () => 
   });
 });
 
-test("a suspension is told with what the flow waits for, unless somebody stops the attempt meanwhile", () => {
+test("a suspension has what the flow waits for, unless the attempt is stopped meanwhile", () => {
   const outcome = { outcome: "suspended" as const, waits: ["wait:input:Publish?"] };
   const exit = { code: 0, signal: null };
   expect(decide({ exit, outcome })).toEqual({

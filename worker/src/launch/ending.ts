@@ -105,11 +105,11 @@ export function decideEnding(facts: EndingFacts): Ending {
     const result = facts.outcome?.result;
     return { outcome: "completed", cause: null, exitCode, ...(result && { result }) };
   }
-  const told = { exitCode, ...failedByOf(facts.outcome) };
-  if (facts.stop !== null && facts.stop !== "lingering") return { ...stopped(facts.stop), ...told };
-  if (facts.outcome) return { ...toldEnding(facts.outcome), ...told };
-  if (facts.stop !== null) return { ...stopped(facts.stop), ...told };
-  return { ...untoldEnding(facts), ...told };
+  const common = { exitCode, ...failedByOf(facts.outcome) };
+  if (facts.stop !== null && facts.stop !== "lingering") return { ...stopped(facts.stop), ...common };
+  if (facts.outcome) return { ...reportedEnding(facts.outcome), ...common };
+  if (facts.stop !== null) return { ...stopped(facts.stop), ...common };
+  return { ...unreportedEnding(facts), ...common };
 }
 
 /** A process that ended without an outcome was failed by none of its tasks: the flow has handled their errors. */
@@ -129,14 +129,14 @@ function stopped(stop: StopReason): Omit<Ending, "exitCode"> {
   return { outcome, cause, error: { name: "Stopped", message: sentence } };
 }
 
-function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
+function reportedEnding(ended: FlowOutcome): Omit<Ending, "exitCode"> {
   return {
-    outcome: told.outcome,
-    cause: told.outcome === "failed" ? (told.cause ?? "error") : null,
-    ...(told.waits && { waits: told.waits }),
-    ...(told.moreWaits && { moreWaits: true }),
-    ...(told.error && { error: told.error }),
-    ...(told.result && { result: told.result }),
+    outcome: ended.outcome,
+    cause: ended.outcome === "failed" ? (ended.cause ?? "error") : null,
+    ...(ended.waits && { waits: ended.waits }),
+    ...(ended.moreWaits && { moreWaits: true }),
+    ...(ended.error && { error: ended.error }),
+    ...(ended.result && { result: ended.result }),
   };
 }
 
@@ -162,7 +162,7 @@ const SIGNALS: Readonly<Record<string, string>> = {
   SIGBUS: "A file that it had mapped became shorter, or its disk is full.",
 };
 
-function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
+function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   const { commandExit, exit } = facts;
   if (commandExit?.error)
     return failed("error", `The command could not be started: ${commandExit.error}. Check its path.`);

@@ -16,7 +16,7 @@ function split(bytes: Uint8Array, args: { cuts: readonly number[]; mostBytes: nu
   return { lines: rest ? [...lines, rest] : lines, consumedBytes };
 }
 
-test("however output is cut into chunks, the lines are the same", () => {
+test("the lines are the same however the output is cut into chunks", () => {
   const text = fc.array(fc.constantFrom("a", "é", "😀", "\n", "\r\n", "\r", "word "), { maxLength: 60 });
   fc.assert(
     fc.property(text, fc.array(fc.nat(200), { maxLength: 8 }), (parts, cuts) => {
@@ -31,7 +31,7 @@ test("however output is cut into chunks, the lines are the same", () => {
   );
 });
 
-test("bytes that are no text become replacement characters, and no more than the limit of a line is kept", () => {
+test("invalid bytes become replacement characters, and a line is kept up to its limit", () => {
   const bytes = fc.uint8Array({ maxLength: 300 });
   fc.assert(
     fc.property(bytes, fc.array(fc.nat(400), { maxLength: 5 }), (raw, cuts) => {

@@ -12,7 +12,7 @@ const PATIENTLY = { timeout: 20_000 };
 
 let dir: string;
 let runners: LoadedRunners;
-/** Keys of versions, each time that their code was brought and let go. */
+/** Keys of versions, for each time that their code was brought or released. */
 let brought: string[];
 let released: string[];
 let logged: string[];
@@ -53,7 +53,7 @@ function versionOf(deployment: string, version = 1, more: Partial<AheadVersion> 
   };
 }
 
-/** The runner of a version, once it has loaded it. */
+/** The runner of a version, once it has loaded the code. */
 async function taken(version: AheadVersion): Promise<RunnerProcess> {
   let runner: RunnerProcess | null = null;
   await expect
@@ -66,7 +66,7 @@ async function taken(version: AheadVersion): Promise<RunnerProcess> {
   return runner;
 }
 
-test("a runner is given to its own version, once, and lets go of its code with that", async () => {
+test("a runner goes to its own version, once, and then releases its code", async () => {
   open();
   const version = versionOf("a");
   runners.expect(version);
@@ -76,14 +76,14 @@ test("a runner is given to its own version, once, and lets go of its code with t
   await runner.discard();
 });
 
-test("what is signed anew under the same version is another", async () => {
+test("a new signature of the same version makes it another one", async () => {
   open();
   runners.expect(versionOf("a"));
   await expect.poll(() => logged.join(), PATIENTLY).toContain("has loaded");
   expect(runners.take(versionOf("a", 1, { key: "other" }))).toBeNull();
 });
 
-test("who is there stays: one deployment more than there is room for gets none until one is over", async () => {
+test("a deployment above the limit gets no runner until another one ends", async () => {
   open({ most: 1 });
   runners.expect(versionOf("a"));
   runners.expect(versionOf("b"));
@@ -102,7 +102,7 @@ test("the newest version of a deployment takes the place of the one before, and 
   expect(released).toContain("a.1");
 });
 
-test("one that no run comes for ends, and so does one whose version has expired", async () => {
+test("a runner ends when no run comes, or when its version has expired", async () => {
   open({ keepMs: 0 });
   runners.expect(versionOf("a"));
   await runners.close();
@@ -113,7 +113,7 @@ test("one that no run comes for ends, and so does one whose version has expired"
   await expect.poll(() => runners.take(versionOf("b")), PATIENTLY).toBeNull();
 });
 
-test("one that prints more than a waiting process should is ended, and not tried again", async () => {
+test("a runner that prints too much while it waits is ended, and not tried again", async () => {
   const loud = 'process.stdout.write("x".repeat(2 * 1024 * 1024));';
   await writeFile(
     join(dir, "loud.mjs"),

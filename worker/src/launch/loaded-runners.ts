@@ -140,7 +140,7 @@ export class LoadedRunners {
   #giveUp(expected: Expected, error: unknown): void {
     const { deployment, version, key } = expected.version;
     const why = error instanceof Error ? error.message : String(error);
-    this.#deps.log.warn({ deployment, version, why }, "the code of a version is not loaded ahead any more");
+    this.#deps.log.warn({ deployment, version, why }, "the code of a version is no longer loaded ahead");
     this.#unfit.set(deployment, key);
     this.#end(expected);
   }
@@ -163,7 +163,7 @@ export class LoadedRunners {
   #finish(work: Promise<void>): void {
     const done = work
       .catch((error: unknown) =>
-        this.#deps.log.warn({ error: String(error) }, "a runner's code is still held"),
+        this.#deps.log.warn({ error: String(error) }, "a runner's code could not be released"),
       )
       .finally(() => this.#ending.delete(done));
     this.#ending.add(done);

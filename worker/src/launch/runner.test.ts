@@ -60,7 +60,7 @@ test("a runner that is given its task before it is warm takes it", async () => {
   expect(changes).toContain("taken");
 });
 
-test("a runner that is warm has left nothing of its warming up behind", async () => {
+test("a warm runner leaves nothing of its warm-up behind", async () => {
   const { child } = await startRunner();
   expect((await readdir(dir)).filter((name) => name !== "cache")).toEqual([]);
   child.kill();

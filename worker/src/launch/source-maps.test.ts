@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 const run = promisify(execFile);
 const MAPS = new URL("./source-maps.ts", import.meta.url).href;
-/** The second line's first column came from line 7, column 3 of the source: in base64 VLQ `AAAA;AAMEA` counts from 0. */
+/** The first column of the second line came from line 7, column 3 of the source: base64 VLQ `AAAA;AAMEA` counts from 0. */
 const MAP = { version: 3, sources: ["../src/flow.ts"], names: [], mappings: ";AAME" };
 const MODULE = "// built\nexport function fail() { throw new RangeError('too far'); }\n";
 
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** The stack of what a module's `fail` throws, in a process that maps stacks. `before` runs once the module is imported. */
+/** The stack of the error that a module's `fail` throws, in a process that maps stacks. `before` runs after the import. */
 async function stackOf(file: string, before = ""): Promise<string> {
   const script = `
     import { rmSync, writeFileSync } from "node:fs";

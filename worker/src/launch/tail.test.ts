@@ -46,7 +46,7 @@ function tailOf(more: Partial<TailOptions> = {}) {
   return { seen, tail };
 }
 
-test("of what was printed too fast only the end is read, and every line is counted", async () => {
+test("when a process prints too fast, only the end is read, and every line is counted", async () => {
   const lines = Array.from({ length: 200_000 }, (_, index) => `line ${index} ${"x".repeat(40)}`);
   await writeFile(path, `${lines.join("\n")}\nlast`);
   const { seen, tail } = tailOf({ limits: SMALL });
@@ -57,7 +57,7 @@ test("of what was printed too fast only the end is read, and every line is count
   expect(seen.through).toBe((await stat(path)).size);
 });
 
-test("one line that is longer than everything that may be unread is passed over as one", async () => {
+test("a line longer than the unread limit is skipped as one line", async () => {
   await writeFile(path, `first\n${"y".repeat(12 * MIB)}\nlast\n`);
   const { seen, tail } = tailOf({ limits: SMALL });
   await tail.finish();
@@ -65,7 +65,7 @@ test("one line that is longer than everything that may be unread is passed over 
   expect(seen.lines.at(-1)).toBe("last");
 });
 
-test("the space of what was read is given back while the file grows, and no line is lost", async () => {
+test("the space of read lines is freed while the file grows, and no line is lost", async () => {
   const block = `${"z".repeat(999)}\n`.repeat(2_000);
   await writeFile(path, block);
   const { seen, tail } = tailOf({ limits: SMALL });
@@ -90,7 +90,7 @@ test("where space cannot be given back, a file that becomes too long is reported
   expect(seen.lines.length).toBeLessThan(9_000);
 });
 
-test("after a restart, a hole where lines had been is passed over as one lost line", async () => {
+test("after a restart, a hole in the file counts as one lost line", async () => {
   await writeFile(path, Buffer.concat([Buffer.alloc(3 * 64 * 1024), Buffer.from("\nafter\n")]));
   const { seen, tail } = tailOf({ limits: SMALL });
   await tail.finish();

@@ -12,7 +12,7 @@ afterEach(async () => {
   open = null;
 });
 
-/** The loop of a worker with one slot, at the network's edge: each poll is answered by the test. */
+/** The loop of a worker with one slot and a fake network: the test answers each poll. */
 function startLoop(protocol: number) {
   const state = { free: 0, ends: false };
   const polls: { body: Claim; answer: (claimed: Claimed) => void }[] = [];
@@ -65,7 +65,7 @@ function startLoop(protocol: number) {
 
 const work = () => ({ ...NOTHING, assignments: [{ attemptId: uuidv7(Date.now()) }] }) as unknown as Claimed;
 
-test("what an end has freed is offered with its report, and no poll is sent for it", async () => {
+test("a slot freed by an end is offered with its report, without a poll", async () => {
   const { loop, state, polls, sleeps, taken, end } = startLoop(2);
   await expect.poll(() => polls.length).toBe(1);
   end();
@@ -82,7 +82,7 @@ test("what an end has freed is offered with its report, and no poll is sent for 
   expect(polls[1]?.body).toMatchObject({ free: 0, seq: 3, heard: 2 });
 });
 
-test("the same is not offered twice, nor where nothing is free", async () => {
+test("the same slots are not offered twice, nor when none is free", async () => {
   const { loop, polls, end } = startLoop(2);
   await expect.poll(() => polls.length).toBe(1);
   expect(loop.ride()).toBeNull();
@@ -91,7 +91,7 @@ test("the same is not offered twice, nor where nothing is free", async () => {
   expect(loop.ride()).toBeNull();
 });
 
-test("a report that brings nothing, or is lost, is followed by a poll that waits", async () => {
+test("a report without work, or a lost one, is followed by a poll that waits", async () => {
   const { loop, state, polls, end } = startLoop(2);
   await expect.poll(() => polls.length).toBe(1);
   end();
@@ -99,11 +99,11 @@ test("a report that brings nothing, or is lost, is followed by a poll that waits
   state.ends = false;
   lost?.over(null, 0);
   await expect.poll(() => polls.length).toBe(2);
-  // The first poll is still under way: whatever it brings, this one could not know of.
+  // The first poll is still under way. This one cannot know what it brings.
   expect(polls[1]?.body).toMatchObject({ free: 1, seq: 3, heard: 0, waitMs: 25_000 });
 });
 
-test("if no report leaves soon, it is asked by a poll", async () => {
+test("if no report leaves soon, a poll asks", async () => {
   const { polls, sleeps, end } = startLoop(2);
   await expect.poll(() => polls.length).toBe(1);
   end();
@@ -114,7 +114,7 @@ test("if no report leaves soon, it is asked by a poll", async () => {
   expect(polls[1]?.body).toMatchObject({ free: 1, seq: 2 });
 });
 
-test("a control plane that does not know of it is asked by polls alone", async () => {
+test("an older control plane is asked by polls only", async () => {
   const { loop, polls, sleeps, end } = startLoop(1);
   await expect.poll(() => polls.length).toBe(1);
   end();
@@ -123,10 +123,10 @@ test("a control plane that does not know of it is asked by polls alone", async (
   expect(loop.ride()).toBeNull();
 });
 
-test("after an answer that brought something, the next poll gives way to its launch", async () => {
+test("after an answer with work, the next poll waits for the launch", async () => {
   const answers: PromiseWithResolvers<unknown>[] = [];
   const second = Promise.withResolvers<void>();
-  // The network's edge: each poll is answered when the test says so.
+  // A fake network: the test answers each poll.
   const call: Connection["call"] = async (_verb, body, { signal } = {}) => {
     const answer = Promise.withResolvers<unknown>();
     signal?.addEventListener("abort", () => answer.reject(signal.reason));

@@ -79,7 +79,11 @@ export function createConnection(deps: ConnectionDeps): Connection {
     try {
       const credential = await deps.readKey();
       const answered = await deps.transport.send({ verb: "openSession", body, credential });
-      if (refused) deps.log.info({ protocol: answered.answer.protocol }, "a protocol is shared again");
+      if (refused)
+        deps.log.info(
+          { protocol: answered.answer.protocol },
+          "the control plane has a protocol in common again",
+        );
       refused = undefined;
       return answered;
     } catch (error) {

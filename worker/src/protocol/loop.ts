@@ -31,7 +31,7 @@ export function createOutageLog(log: Logger, verb: string) {
       const message = error instanceof Error ? error.message : String(error);
       // The connection explains a refused protocol, once.
       if (failing || isVersionRefusal(error)) log.debug({ verb, error: message }, "still failing");
-      else log.warn({ verb, error: message }, "the control plane cannot be used now; confirmed work goes on");
+      else log.warn({ verb, error: message }, "the control plane cannot be used now; running attempts go on");
       failing = true;
     },
     succeeded() {

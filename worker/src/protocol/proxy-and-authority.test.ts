@@ -22,7 +22,7 @@ beforeAll(async () => {
   testEnv = await WorkerTestEnv.open();
   authority = join(testEnv.dir, "ca.pem");
   await writeFile(authority, tls.authority);
-  // TLS in front of the control plane, by a private authority.
+  // A TLS proxy before the control plane, with a private authority.
   front = createServer({ key: tls.key, cert: tls.certificate }, (socket) => {
     const there = connect(Number(new URL(testEnv.plane.url).port), "127.0.0.1");
     there.on("error", () => socket.destroy());
@@ -44,7 +44,7 @@ afterAll(async () => {
   await testEnv.close();
 });
 
-/** Starts a worker in a process of its own, with variables as an administrator sets them. */
+/** Starts a worker in a process of its own, with the variables of an administrator. */
 async function startWorker(url: string, env: Record<string, string>) {
   const file = join(testEnv.dir, "worker.json");
   await writeFile(file, JSON.stringify(testEnv.settings({ url, logLevel: "info" })));
@@ -73,12 +73,12 @@ test("a worker serves through a CONNECT proxy and behind a private authority", a
   expect(new Set(proxy.asked)).toEqual(new Set([`${HOST}:443`]));
 });
 
-test("this machine is asked directly, whatever the proxy", async () => {
+test("requests to this machine bypass the proxy", async () => {
   const env = { HTTPS_PROXY: "http://127.0.0.1:9", NODE_EXTRA_CA_CERTS: authority };
   expect(await startWorker(`https://localhost:${frontPort}`, env)).toContain("ready");
 });
 
-test("an authority that is not known, and a proxy that is down, are said", async () => {
+test("an unknown authority and a proxy that is down are named", async () => {
   expect(await startWorker(`https://localhost:${frontPort}`, {})).toContain("NODE_EXTRA_CA_CERTS");
   for (const child of children.splice(0)) {
     child.kill("SIGTERM");

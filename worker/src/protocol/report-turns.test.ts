@@ -12,7 +12,7 @@ import {
 } from "./report.fixture.ts";
 import { type Reporting, startReporting } from "./report.ts";
 
-test("an attempt of which nothing is taken is kept back alone: what comes meanwhile is reported at once", async () => {
+test("only the attempt whose records are not taken is delayed: others are reported at once", async () => {
   const [stuck, fresh] = [talkative(1), talkative(1)];
   const refusing: Reporting = { ...stuck.reporting, reported: async () => false };
   let isThere = false;
@@ -48,7 +48,7 @@ test("an attempt of which nothing is taken is kept back alone: what comes meanwh
   expect(reports).toEqual([[stuck.reporting.fence.attemptId], [fresh.reporting.fence.attemptId]]);
 });
 
-test("a question that is refused keeps its attempt alone from being answered", async () => {
+test("a refused question delays only its own attempt", async () => {
   const asked = Promise.withResolvers<void>();
   const open = new Set<string>();
   const addAsking = () => {
@@ -89,7 +89,7 @@ test("a question that is refused keeps its attempt alone from being answered", a
   await loop.stop();
 });
 
-test("an attempt with more to say than a report holds does not keep the others waiting", async () => {
+test("an attempt with more records than fit a report does not delay the others", async () => {
   const carried: string[][] = [];
   const done = Promise.withResolvers<void>();
   const filling = Array.from({ length: 2 }, () => talkative(100 * LIMITS.laneRecords).reporting).map(
@@ -113,7 +113,7 @@ test("an attempt with more to say than a report holds does not keep the others w
   expect(carried.slice(0, 6)).toEqual([[a], [b], [c, a], [b], [a], [c, b]]);
 });
 
-test("a control plane that refuses the questions of several attempts in a row is given a pause", async () => {
+test("after refused questions of several attempts in a row, the worker pauses", async () => {
   const heard: string[] = [];
   const paused = Promise.withResolvers<void>();
   const attempts = Array.from({ length: 20 }, () => asking());
@@ -140,7 +140,7 @@ test("a control plane that refuses the questions of several attempts in a row is
   expect(heard).toEqual([...refusal, ...refusal, ...refusal, ...refusal, "unanswered"]);
 });
 
-test("a report that had no answer goes again at once when another call has had one", async () => {
+test("a report without an answer is sent again at once when another call has an answer", async () => {
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let reports = 0;
   const call: Connection["call"] = async (_verb, body) => {

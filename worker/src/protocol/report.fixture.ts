@@ -4,13 +4,13 @@ import type { Sleep } from "../host/index.ts";
 import type { Connection } from "./connection.ts";
 import type { NumberedRecord, Reporting } from "./report.ts";
 
-/** What is told of reports, where a test does not listen. */
+/** The functions of a source of reports that a test does not need. */
 export const UNHEARD = { sending: () => {}, answered: () => {}, refused: () => {}, unanswered: () => {} };
 
-/** How often it is looked for something to report although nobody rang. */
+/** How often the loop looks for records without a nudge. */
 export const LOOK_MS = 1_000;
 
-/** An attempt that has so many records of each lane to report. */
+/** An attempt that has this many records of each lane to report. */
 export function talkative(count: number) {
   const fence: Fence = { attemptId: uuidv7(Date.now()), epoch: 1, nonce: "n".repeat(32) };
   const done = { control: 0, bulk: 0 };
@@ -32,7 +32,7 @@ export function talkative(count: number) {
   return { reporting, pending: () => done.control < count || done.bulk < count };
 }
 
-/** Sleeps that end when the test has them end, or their signal aborts. */
+/** Sleeps that end when the test ends them, or when their signal aborts. */
 export function sleepingUntilTold(began: (ms: number, slept: PromiseWithResolvers<void>) => void): Sleep {
   return async (ms, signal) => {
     signal?.throwIfAborted();
@@ -68,7 +68,7 @@ export function asking(reported: () => void = () => {}): Reporting {
   };
 }
 
-/** What a loop is given in which no pause ends by itself. */
+/** What a loop needs, with pauses that do not end by themselves. */
 export function unhurried(call: Connection["call"]) {
   const session = () => Promise.reject(new Error("not asked"));
   return {

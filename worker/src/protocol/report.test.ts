@@ -6,11 +6,11 @@ import { Unreachable } from "./errors.ts";
 import { LOOK_MS, sleepingUntilTold, takeAll, talkative, UNHEARD, unhurried } from "./report.fixture.ts";
 import { type Reporting, startReporting } from "./report.ts";
 
-test("many attempts with much to say report it in parts that the control plane takes", async () => {
+test("many attempts with many records report them in parts that the control plane takes", async () => {
   const attempts = Array.from({ length: 12 }, () => talkative(LIMITS.laneRecords + 100));
   const counts: number[] = [];
   const finished = Promise.withResolvers<void>();
-  // The network's edge: takes what the contract takes, and acknowledges all of it.
+  // A fake network: takes what the contract takes, and acknowledges all of it.
   const call: Connection["call"] = async (_verb, body) => {
     const report = Report.parse(body);
     counts.push(report.attempts.reduce((sum, { control, bulk }) => sum + control.length + bulk.length, 0));
@@ -35,7 +35,7 @@ test("many attempts with much to say report it in parts that the control plane t
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(12 * 2 * (LIMITS.laneRecords + 100));
 });
 
-test("between reports more is gathered, unless somebody waits for what there is", async () => {
+test("records are gathered between reports, unless something waits for one", async () => {
   const rests: PromiseWithResolvers<void>[] = [];
   const said: number[] = [];
   const source = { ...talkative(0), urgent: false, control: 0 };
@@ -101,7 +101,7 @@ test("between reports more is gathered, unless somebody waits for what there is"
   await loop.stop();
 });
 
-test("a journal that could not be read is looked at again although nobody rings", async () => {
+test("a journal that could not be read is read again without a nudge", async () => {
   const looks: PromiseWithResolvers<void>[] = [];
   const { reporting, pending } = talkative(1);
   const reported = Promise.withResolvers<void>();
@@ -148,7 +148,7 @@ test("a journal that could not be read is looked at again although nobody rings"
   await loop.stop();
 });
 
-test("two claims of one attempt are reported one after the other, the newer first, so that each hears what is said of it", async () => {
+test("two claims of one attempt are reported one after the other, the newer first", async () => {
   const heard: string[] = [];
   const both = Promise.withResolvers<void>();
   const claim = (epoch: number) => {
@@ -201,7 +201,7 @@ test("two claims of one attempt are reported one after the other, the newer firs
   expect(heard).toEqual(["claim 2: accepted", "claim 1: stale"]);
 });
 
-test("a report whose question is refused goes again without it", async () => {
+test("a report whose poll is refused is sent again without it", async () => {
   const { reporting } = talkative(0);
   let acked = 0;
   const said: string[] = [];

@@ -46,7 +46,7 @@ function named(schema: z.ZodType): string[] {
   return [...new Set(textFieldsOf(schema).map(({ path }) => path))].sort();
 }
 
-/** A running attempt as far as what its flow says, with what leaves of it, and what is answered. */
+/** A running attempt with only its flow's side, what leaves of it, and the answers. */
 function attempt(secret: string, answer: object = {}) {
   const left: unknown[] = [];
   const redactor = createRedactor(new Map([["planted", secret]]));
@@ -74,7 +74,7 @@ function attempt(secret: string, answer: object = {}) {
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), left };
 }
 
-/** Of changes of an external job: the control plane has said it. */
+/** Fields of changes of an external job that the control plane chose. */
 const FENCE = ["jobId", "lease"];
 
 const cases = (schema: z.ZodType) => planted(schema).map((one) => [one.path, one] as const);
@@ -92,7 +92,7 @@ describe("no secret leaves", () => {
     expect(JSON.stringify(left)).not.toContain(secret);
   });
 
-  // A flow's own records were looked at one by one above; here it is what the worker makes of them, and says itself.
+  // The flow's own records were checked one by one above. This checks what the worker makes of them.
   const free = (schema: z.ZodType) => cases(schema).filter(([, { secret }]) => secret === SECRET);
   test.each(free(ControlRecord))("in a control record: %s", (_, { value, secret }) => {
     const redactor = createRedactor(new Map([["planted", secret]]));
@@ -112,9 +112,9 @@ describe("no secret leaves", () => {
   });
 });
 
-/** Texts of the worker protocol that no flow has a say in. */
+/** Texts of the worker protocol that no flow chooses. */
 const OWN: Readonly<Record<string, readonly string[]>> = {
-  // Of the worker's configuration, which the same person writes as the secrets.
+  // Texts of the worker's configuration, which its owner writes, like the secrets.
   openSession: [
     "workerId",
     "name",
@@ -126,10 +126,10 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
     "version",
     "process",
   ],
-  // The reason is a sentence of the worker's own: no user code has run.
+  // The reason is a sentence of the worker: no user code has run.
   claim: ["amounts{key}", "held[].attemptId", "held[].nonce", "reconciled", "paused.reason"],
   renew: ["held[].attemptId", "held[].nonce"],
-  // The cursor is the control plane's, as the fence is.
+  // The control plane chose the cursor and the fence.
   listCheckpoints: ["attemptId", "nonce", "after"],
   call: ["attemptId", "nonce", "callId"],
   report: [
@@ -144,10 +144,10 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   tendJobs: ["held[].jobId", "held[].lease"],
 };
 
-/** Texts that are looked at above, by the schemas that hold them. */
+/** Texts that are checked above, by the schemas that have them. */
 const COVERED: Readonly<Record<string, readonly string[]>> = {
   call: named(FlowCall).map((path) => (path === "path" ? "call.path" : path)),
-  tendJobs: named(JobChange).map((path) => `news[].${path}`),
+  tendJobs: named(JobChange).map((path) => `${"news"}[].${path}`),
 };
 
 const workerVerbs = Object.entries(ROUTES).filter(
@@ -162,7 +162,7 @@ test.each(workerVerbs)("every text that a worker sends is accounted for: %s", (v
   expect(named(body).filter((path) => !known.includes(path))).toEqual([]);
 });
 
-test("a call leaves with nothing that the flow's own does not have", () => {
+test("a call that leaves has only fields of the flow's call", () => {
   expect(named(Call.shape.call).filter((path) => !named(FlowCall.shape.call).includes(path))).toEqual([
     "path",
   ]);
@@ -170,7 +170,7 @@ test("a call leaves with nothing that the flow's own does not have", () => {
 
 const never = new AbortController().signal;
 
-describe("what is known by a secret is known by the same name each time", () => {
+describe("a field with a secret is always redacted to the same text", () => {
   const path = `load:${SECRET}`;
 
   test("slots are granted under the key that the flow asked for", async () => {
@@ -185,7 +185,7 @@ describe("what is known by a secret is known by the same name each time", () => 
     ]);
   });
 
-  test("a later attempt finds what was left, and a flow hears of its answers", async () => {
+  test("a later attempt finds its checkpoints, and a flow gets its answers", async () => {
     const items = [{ path: "load:[secret:planted]" }, { path: "load:[secret:other]" }];
     const { host } = attempt(SECRET, { items, next: null });
     expect(await host.checkpoints(null, never)).toMatchObject({
@@ -196,7 +196,7 @@ describe("what is known by a secret is known by the same name each time", () => 
     });
   });
 
-  test("two paths that are cut at their ends stay two", () => {
+  test("two different paths that are cut stay different", () => {
     const redactor = createRedactor(new Map([["a-name-that-is-longer-than-its-secret", "a*b+"]]));
     const paths = ["x", "y"].map((end) => redactPath(redactor, `${"a*b+".repeat(250)}${end}`));
     expect(new Set(paths).size).toBe(2);
@@ -235,7 +235,7 @@ test("a number that spells a secret starts no run", async () => {
   expect(left).toEqual([]);
 });
 
-test("a short secret that stands in an id or a hash by chance refuses nothing", async () => {
+test("a short secret in an id or a hash by chance is no reason to refuse", async () => {
   const { host, left } = attempt("c0ff");
   const runId = "01900000-c0ff-7000-8000-000000000001";
   await host.call({ path: "wait", call: { kind: "wait", wait: { kind: "run", runId } } }, never);

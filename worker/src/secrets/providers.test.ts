@@ -25,7 +25,7 @@ test("a secret comes from a variable, or from a file without its last line endin
   ]);
 });
 
-test("a secret that cannot be had is named with what to do, and never quoted", async () => {
+test("the error for a missing secret names it, says what to do, and never quotes it", async () => {
   await writeFile(join(dir, "huge"), "x".repeat(SECRET_MAX_BYTES + 10));
   const secrets = {
     empty: { env: "EMPTY" },

@@ -15,6 +15,6 @@ test("a question leaves without secrets, in its title and anywhere in its schema
   expect(asked).toMatchObject({ title: "Use [secret:warehouse]?" });
 });
 
-test("a path reads the same wherever it is told", () => {
+test("a path is redacted in the same way everywhere", () => {
   expect(redactPath(redactor, "wait:input:Use hunter2-hunter2?")).toBe("wait:input:Use [secret:warehouse]?");
 });

@@ -58,7 +58,7 @@ const secretForms = (value: string) =>
     part,
     ...formsOf(part).filter((form) => form !== "" && isPlain(part)),
   ]);
-// What is replaced because no database takes it, and what inspect or URLs leave out, would not be written as it was.
+// Characters that no database takes, and those that inspect or URLs leave out, are not written as they were.
 const isPlain = (part: string) => /^[\x20-\x7e]+$/.test(part) && part.trim() === part && !/["'`]/.test(part);
 
 function shapes(value: string): fc.Arbitrary<string> {
@@ -104,7 +104,7 @@ test("a text without secrets stays as it is, and one with a secret names it", ()
   ).not.toContain(Buffer.from("hunter2!").toString("base64").slice(0, 6));
 });
 
-test("base64 is known in the lines into which programs break it", () => {
+test("base64 is recognized in the lines into which programs break it", () => {
   const value = Array.from({ length: 40 }, (_, index) => `word-${index}`).join(" ");
   const redactor = createRedactor(new Map([["long", value]]));
   for (const most of [76, 64]) {
@@ -119,7 +119,7 @@ test("base64 is known in the lines into which programs break it", () => {
   }
 });
 
-test("a text of many escapes is read in time in proportion to its length", () => {
+test("the time for a text of many escapes is proportional to its length", () => {
   const redactor = createRedactor(new Map([["odd", `${"\\- \\/".repeat(40)}end`]]));
   const text = "\\\\- \\\\/".repeat(2_000);
   expect(redactor.text(text)).toBe(text);
@@ -129,7 +129,7 @@ test("values shorter than four characters do not blot out the text", () => {
   expect(createRedactor(new Map([["pin", "123"]])).text("123 sheep")).toBe("123 sheep");
 });
 
-test("what no database takes is replaced", () => {
+test("characters that no database takes are replaced", () => {
   expect(createRedactor(new Map()).text("a\0b\ud800c")).toBe("a\ufffdb\ufffdc");
 });
 
@@ -187,7 +187,7 @@ test("a number in a table that spells a secret is redacted", () => {
   expect(record).toMatchObject({ body: { rows: [["[secret:pin]"], [7]] } });
 });
 
-test("characters that one encoding chooses and another leaves are known in any mixture", () => {
+test("characters that encodings escape differently are recognized in any mixture", () => {
   const value = 's3cr3t/+=:@"q\\uo t&é';
   const { text } = createRedactor(new Map([["k", value]]));
   const mixed = 's3cr3t%2f+=%3A@\\"q\\\\uo+t&amp;\\u00e9';
@@ -216,7 +216,7 @@ test("many backslashes and long secrets take no more than a moment", () => {
   expect(performance.now() - began).toBeLessThan(5_000);
 });
 
-test("an error is redacted before it is cut, and a text that was cut on its way may not end in half a secret", () => {
+test("an error is redacted before it is cut, and a text that was cut before does not end in half a secret", () => {
   const value = "correct horse battery staple";
   const redactor = createRedactor(new Map([["k", value]]));
   const across = redactError(redactor, { name: "E", message: "x".repeat(LIMITS.messageChars - 8) + value });

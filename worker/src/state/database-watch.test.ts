@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { DatabaseWatch } from "./database-watch.ts";
 import type { Met } from "./identity.ts";
 
-/** A watch whose offerings and writes to the disk end when the test says so. */
+/** A watch whose offerings and disk writes end when the test says so. */
 function openWatch() {
   const incarnation = uuidv7(Date.now());
   const offerings: PromiseWithResolvers<void>[] = [];
@@ -33,7 +33,7 @@ function openWatch() {
   return { watch, hear, offerings, state, incarnation };
 }
 
-test("says to which incarnation it has offered only while answers ask for that", () => {
+test("names the incarnation it has offered to only while answers ask for it", () => {
   const { watch, hear, incarnation } = openWatch();
   expect(watch.reconciled).toBeUndefined();
   hear({ incarnation, position: 1 });
@@ -59,10 +59,10 @@ test("offers anew when the same incarnation goes back a second time meanwhile", 
   expect(state.offered).toBe(1);
 });
 
-test("notices a fall that is told right when everything was offered", async () => {
+test("notices a fall that arrives just when everything was offered", async () => {
   const { hear, offerings, state, incarnation } = openWatch();
   for (const position of [100, 110, 120, 50, 60, 70]) hear({ incarnation, position });
-  // Before anybody else learns that this offering is over.
+  // Before any other code learns that this offering is over.
   state.onOffered = () => void Promise.resolve().then(() => hear({ incarnation, position: 20 }));
   offerings[0]?.resolve();
   await expect.poll(() => offerings.length).toBe(2);

@@ -162,7 +162,7 @@ export class DatabaseWatch {
         this.#deps.log.info({ incarnation: to }, "everything was offered again");
         this.#deps.offered();
       } catch (error) {
-        this.#deps.log.error({ error: String(error) }, "offering again failed; it is tried again");
+        this.#deps.log.error({ error: String(error) }, "offering again failed; it will be tried again");
         await this.#deps.sleep(AGAIN_MS, signal).catch(() => {});
       }
     }
@@ -175,7 +175,7 @@ export class DatabaseWatch {
       await this.#deps.identity.meet(met);
     } catch (error) {
       // Without it a restart of this worker may miss a change. Its runs do not depend on it.
-      this.#deps.log.warn({ error: String(error) }, "the control plane's database cannot be remembered");
+      this.#deps.log.warn({ error: String(error) }, "the control plane's database cannot be stored");
     }
   }
 }

@@ -10,7 +10,7 @@ import { markOf } from "./mark.ts";
 const folder = () => mkdtempDisposable(join(tmpdir(), "twp-mark-"));
 const at = (path: string) => ({ root: pathToFileURL(path).href });
 
-test("all who reach one folder at the same time read the same id, and leave nothing else there", async () => {
+test("workers that reach one folder at the same time read the same id, and leave nothing else there", async () => {
   await using home = await folder();
   const root = join(home.path, "store");
   const marks = await Promise.all(Array.from({ length: 8 }, () => markOf(at(root))));
@@ -19,7 +19,7 @@ test("all who reach one folder at the same time read the same id, and leave noth
   expect(await readdir(root)).toEqual(["towpath-store.json"]);
 });
 
-test("another folder is another store, and the same one under another path is told apart by its place", async () => {
+test("another folder is another store, and the same folder under another path has another place", async () => {
   await using home = await folder();
   const [one, other, link] = ["one", "other", "link"].map((name) => join(home.path, name)) as [
     string,
@@ -46,7 +46,7 @@ test("a store that cannot be reached has none, and its id is there again when it
   expect(await markOf(at(root))).toEqual(before);
 });
 
-test("a bucket holds it below its prefix, written by the first alone", async () => {
+test("in a bucket the mark is below the prefix, written only by the first", async () => {
   const objects = new Map<string, string>();
   const writes: string[] = [];
   const server = createServer((request, response) => {

@@ -14,7 +14,7 @@ const NOW_MS = Date.UTC(2026, 5, 1);
 const DAY_MS = 24 * 3_600_000;
 const clock = { nowMs: () => NOW_MS };
 
-/** Writes a file, and sets the times of it and its folders to so many days ago. */
+/** Writes a file, and sets the times of it and its folders to some days ago. */
 async function kept(path: string, daysAgo: number): Promise<void> {
   const file = join(root, path);
   await mkdir(dirname(file), { recursive: true });
@@ -23,7 +23,7 @@ async function kept(path: string, daysAgo: number): Promise<void> {
   for (let place = file; place !== root; place = dirname(place)) await utimes(place, at, at);
 }
 
-test("runs of which nothing was written for a time go as a whole, and nothing else", async () => {
+test("runs that were idle for a time are removed as a whole, and nothing else", async () => {
   await kept("runs/resumed/attempt-1/a.json", 50);
   await kept("runs/resumed/attempt-2/b.json", 1);
   const long = new Date(NOW_MS - 50 * DAY_MS);

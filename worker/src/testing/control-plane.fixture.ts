@@ -26,11 +26,11 @@ import {
 import {
   applyControl,
   assignmentOf,
+  describeAttempts,
   endOf,
   type FakeAttempt,
   newAttempt,
   type Submission,
-  toldBy,
 } from "./fake-attempt.fixture.ts";
 
 type Body = Record<string, unknown>;
@@ -153,7 +153,8 @@ export class FakeControlPlane {
     const check = () => {
       if (isSo()) resolve();
     };
-    const inVain = () => reject(new Error(`waited in vain until ${what}; ${toldBy(this.attempts)}`));
+    const inVain = () =>
+      reject(new Error(`waited in vain until ${what}; ${describeAttempts(this.attempts)}`));
     const timer = setTimeout(inVain, ms);
     this.#watchers.add(check);
     check();

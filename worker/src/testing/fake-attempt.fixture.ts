@@ -113,12 +113,12 @@ interface AttemptSoFar {
 }
 
 /** Describes what attempts have reported, for the message of a wait that fails. */
-export function toldBy(attempts: readonly AttemptSoFar[]): string {
+export function describeAttempts(attempts: readonly AttemptSoFar[]): string {
   const each = attempts.map(({ state, epoch, control, bulk }) => {
     const records = control.map(sayRecord).join(", ") || "nothing";
     return `${state} by claim ${epoch} with ${bulk.length} of bulk: ${records}`;
   });
-  return `the attempts have told: ${each.join("; ") || "there is none"}`;
+  return `the attempts have reported: ${each.join("; ") || "there is none"}`;
 }
 
 function sayRecord(record: ControlRecord): string {

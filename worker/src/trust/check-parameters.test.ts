@@ -32,7 +32,7 @@ test("alternatives by the thousand are given up, without any pattern", async () 
   expect(fault?.message).toMatch(/too large together|too long/);
 });
 
-test("what takes no time is checked as ever, with a pattern and without", async () => {
+test("cheap checks still work, with a pattern and without", async () => {
   expect(await checkInTime(checks, { schema: named("^a+$"), parameters: { name: "aa" } })).toEqual([]);
   expect(await checkInTime(checks, { schema: named("^a+$"), parameters: { name: "b" } })).toMatchObject([
     { path: "parameters.name" },

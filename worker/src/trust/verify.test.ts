@@ -92,13 +92,13 @@ async function refusalOf(spec: string, more: Partial<Assignment> = {}): Promise<
   }
 }
 
-test("what comes back is the signed payload, with its defaults", async () => {
+test("the result is the signed payload, with its defaults", async () => {
   const spec = await sign(JSON.stringify(specOf()));
   const verified = await verifyAssignment(trust, { assignment: assignmentOf(spec), workspaceId });
   expect(verified).toEqual(Spec.parse(specOf()));
 });
 
-test("each thing that does not agree is refused under its own name", async () => {
+test("each disagreement is refused with its own code", async () => {
   const refused = async (more: object) => await refusalOf(await sign(JSON.stringify(specOf(more))));
   expect(await refused({ workspaceId: uuidv7(NOW) })).toBe("wrong-workspace");
   expect(await refused({ deployment: "other" })).toBe("wrong-deployment");
@@ -168,7 +168,7 @@ test("no changed byte of a signed spec passes", async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(spec.length - 1), fc.constantFrom("A", "b", "_", "9"), async (at, char) => {
       const changed = spec.slice(0, at) + char + spec.slice(at + 1);
-      // The last character of the signature has bits that nothing reads.
+      // The last character of the signature has bits that are not read.
       fc.pre(changed !== spec && at !== spec.length - 1);
       expect(await refusalOf(changed)).not.toBe("verified");
     }),
@@ -186,7 +186,7 @@ test("the highest floor seen is remembered, also by the next process", async () 
   expect(await refusalOf(old)).toBe("below-floor");
 });
 
-test("a floor that could not be written is written by whoever comes next", async () => {
+test("a floor that could not be written is written with the next one", async () => {
   const [path, workspace] = [join(dir, "floors.json"), { workspaceId, deployment: "example" }];
   await mkdir(`${path}.next`);
   await expect(trust.floors.raise({ ...workspace, floor: 7 })).rejects.toThrow();
@@ -203,7 +203,7 @@ test("a spec that was not verified raises no floor", async () => {
   expect(await refusalOf(await sign(JSON.stringify(specOf())))).toBe("verified");
 });
 
-test("a damaged memory of floors is not taken for an empty one", async () => {
+test("a damaged file of floors does not count as an empty one", async () => {
   await writeFile(join(dir, "floors.json"), "{");
   await expect(openFloors(join(dir, "floors.json"))).rejects.toThrow("is damaged");
 });

@@ -29,7 +29,7 @@ async function journal(runId: string, records: readonly object[]): Promise<Spool
   return spool;
 }
 
-/** A record as an older or newer worker might have written it: the journal keeps whatever it is given. */
+/** A record as an older or newer worker might have written it: the journal keeps any record. */
 function asControl(record: object): Parameters<Spool["control"]>[0] {
   return record as Parameters<Spool["control"]>[0];
 }
@@ -63,7 +63,7 @@ test("a run's records are counted by kind, with their bytes, and what is not ack
   });
 });
 
-test("a field that DATA.md does not name is told, and is a fault", async () => {
+test("a field that DATA.md does not name is reported, and is a fault", async () => {
   await (await journal("one", [{ type: "started", at, launcher: "warm", hostname: "rack-7" }])).close();
   const { listed, printed } = await print("one", false);
   expect(listed).toBe(false);
@@ -75,7 +75,7 @@ test("a field that DATA.md does not name is told, and is a fault", async () => {
   });
 });
 
-test("a run that this worker never had is told as one without claims", async () => {
+test("a run that this worker never had is shown without claims", async () => {
   expect(JSON.parse((await print("nothing", false)).printed)).toMatchObject({ claims: [], kinds: [] });
 });
 
@@ -89,7 +89,7 @@ test("runs are found by an id's end, each once, however often it was claimed", a
   expect(lists.map((list) => JSON.parse(list).toSorted())).toEqual([["run-2b"], ["run-1a", "run-2a"], []]);
 });
 
-test("what is printed raw is, record for record, what a worker sent", async () => {
+test("raw output is, record for record, what a worker sent", async () => {
   const testEnv = await WorkerTestEnv.open();
   try {
     await testEnv.start();
