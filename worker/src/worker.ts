@@ -90,8 +90,7 @@ export interface RunningWorker {
 
 /**
  * Starts a worker: locks its state directory, goes on with what an earlier process left, and polls for work.
- * @throws JournalError `state-locked` when another worker uses the state directory; StateError when that is
- * damaged.
+ * @throws JournalError `state-locked` when another worker uses the state directory; StateError when that is damaged.
  */
 export async function startWorker(config: WorkerConfig, deps: WorkerDeps): Promise<RunningWorker> {
   const lock = await lockStateDir(config.stateDir);
@@ -146,8 +145,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
       database.heard(session, sentAtMs);
-      // A control plane that does not wait for the offering takes the first poll as the list of all held
-      // attempts.
+      // A control plane that does not wait for the offering takes the first poll as the list of all held attempts.
       if (database.reconciled === undefined) await late.offering?.reopened;
     },
   });

@@ -115,8 +115,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     const claimedAttempts = this.all()
       .filter(({ phase }) => phase !== "abandoned")
       .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)));
-    // A control plane of an earlier release does not wait for the offering. It must see these attempts in the
-    // list too.
+    // A control plane of an earlier release does not wait for the offering. It must see these attempts in the list too.
     const asked = this.reconciled() === undefined ? this.asked.values() : [];
     return [...claimedAttempts, ...asked].slice(0, LIMITS.attempts).map(({ fence }) => fence);
   }

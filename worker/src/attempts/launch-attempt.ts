@@ -140,8 +140,7 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
 }
 
 /**
- * Gives a runner a flow's hook to run. It is the attempt's process from now on: a stop and a restart deal with
- * it.
+ * Gives a runner a flow's hook to run. It is the attempt's process from now on: a stop and a restart deal with it.
  * @throws LaunchError when the runner ends before it takes the task.
  */
 export async function launchCleanUp(

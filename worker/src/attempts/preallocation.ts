@@ -107,9 +107,8 @@ export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promi
 }
 
 /**
- * Makes a folder that of a claim: writes the attempt's file, then renames the folder. A folder of the same name
- * belongs to an earlier process of this worker, and its claim begins anew. `writeStored` says what the file
- * outlives.
+ * Makes a folder that of a claim: writes the attempt's file, then renames the folder. A folder of the same name belongs
+ * to an earlier process of this worker, and its claim begins anew. `writeStored` says what the file outlives.
  */
 export async function placeFolder(
   preallocated: PreallocatedFolder,

@@ -69,9 +69,8 @@ async function forget(deps: AttemptDeps, dir: string): Promise<void> {
 }
 
 /**
- * Kills processes of this state directory's runners that belong to no attempt: a child that outlived the worker,
- * or a process whose attempt's file was lost. Nothing else would end it, and its attempt may be given to another
- * worker.
+ * Kills processes of this state directory's runners that belong to no attempt: a child that outlived the worker, or a
+ * process whose attempt's file was lost. Nothing else would end it, and its attempt may be given to another worker.
  */
 async function killStrays(deps: AttemptDeps, found: readonly Found[]): Promise<void> {
   // An attempt that begins anew gets a new process.
@@ -125,8 +124,7 @@ export async function adopt(
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
   };
-  // From here on a stop begins at once, perhaps before the gateway is open. A flow that listened before is asked
-  // first.
+  // From here on a stop begins at once, perhaps before the gateway is open. A flow that listened before is asked first.
   claimed.board.awaitReturn();
   const wasStopping = claimed.stop !== null;
   claimed.process = heldProcess(deps, claimed, adoptedProcess(deps, stored));

@@ -112,8 +112,7 @@ export class Spool {
     return new Spool({
       control,
       bulk,
-      // The bulk lane knows the lines and the files. The flow sends a batch again that is perhaps only half
-      // here.
+      // The bulk lane knows the lines and the files. The flow sends a batch again that is perhaps only half here.
       position: { ...(bulkHistory.last ?? START), flow: newest.before, before: newest.before },
       flowTaken: { control: controlHistory.flow, bulk: bulkHistory.flow },
       dir,

@@ -18,8 +18,7 @@ import { sealsDir } from "./tree-seal.ts";
  * OWNER is the identity of a process, so that what a killed process left behind is known for what it is.
  */
 
-// Other users may open a tree whose digest they know, as a flow under another user must, but not list the
-// folder.
+// Other users may open a tree whose digest they know, as a flow under another user must, but not list the folder.
 const CACHE_DIR_MODE = 0o711;
 const OWNER_ONLY_DIR = 0o700;
 

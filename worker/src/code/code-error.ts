@@ -1,7 +1,6 @@
 /**
- * All failures of fetching code. `refused`: the code must not run, and another try changes nothing.
- * `unavailable`: the code could not be fetched now, and `retryable` says whether the same request may succeed
- * later without any change.
+ * All failures of fetching code. `refused`: the code must not run, and another try changes nothing. `unavailable`: the
+ * code could not be fetched now, and `retryable` says whether the same request may succeed later without any change.
  */
 export const CODE_ERRORS = {
   "bad-ref": {

@@ -54,8 +54,7 @@ const FIXED_ENV = {
 
 /**
  * Runs git to its end.
- * @throws CodeError `git-missing`; the signal's reason when aborted, after git and its child processes were
- * killed.
+ * @throws CodeError `git-missing`; the signal's reason when aborted, after git and its child processes were killed.
  */
 export async function runGit(options: GitOptions, call: GitCall): Promise<GitResult> {
   let stdout = "";

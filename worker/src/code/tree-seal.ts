@@ -18,10 +18,9 @@ export function sealsDir(cacheDir: string): string {
 }
 
 /**
- * Writes down the state of a finished tree, before it gets its final name. A rename changes only its root, which
- * is left out.
- * @returns Where the seal lies: under the root's inode, so that two processes that fetch the same tree have two
- * seals.
+ * Writes down the state of a finished tree, before it gets its final name. A rename changes only its root, which is
+ * left out.
+ * @returns Where the seal lies: under the root's inode, so that two processes that fetch the same tree have two seals.
  */
 export async function writeSeal(args: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
   const path = await sealPath(args);

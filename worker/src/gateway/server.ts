@@ -228,8 +228,7 @@ function checkCount({ length }: readonly string[]): void {
 async function readText(args: Exchange, mostBytes: number): Promise<string> {
   const tooLarge = () => new Problem("payload-too-large", `The body is longer than ${mostBytes} bytes.`);
   if (Number(args.request.headers["content-length"] ?? 0) > mostBytes) {
-    // Answered before it is read, so that the client gets the answer. The rest of the body goes with the
-    // connection.
+    // Answered before it is read, so that the client gets the answer. The rest of the body goes with the connection.
     args.response.setHeader("connection", "close");
     throw tooLarge();
   }

@@ -54,8 +54,7 @@ export async function streamRecords(args: Stream, taker: StreamTaker): Promise<v
       told.flush();
     }
   } catch {
-    // The process hung up, or sent too much at once. Its whole batches are in the journal, and it sends the rest
-    // again.
+    // The process hung up, or sent too much at once. Its whole batches are in the journal, and it sends the rest again.
   } finally {
     args.closing.removeEventListener("abort", end);
     if (streams.current === request) streams.current = null;

@@ -34,14 +34,13 @@ const realSources: BootTimeSources = { readUptimeSeconds, monotonicMs: () => per
  * A monotonic clock that goes on while the machine is suspended, for leases.
  *
  * Node does not expose CLOCK_BOOTTIME. On Linux `/proc/uptime` is that clock, but in steps of 10 ms.
- * `performance.now()` is CLOCK_MONOTONIC: fine-grained, but it stops during suspend. Both have the same rate, so
- * their difference only grows, by the suspended time. Each call therefore raises an offset to `uptime -
- * monotonic` when that is larger, and returns `monotonic + offset`. Uptime is read *before* the monotonic clock
- * and is truncated, so the offset is never too large: the clock never runs ahead, never goes back, and lags by
- * at most 10 ms after a suspend.
+ * `performance.now()` is CLOCK_MONOTONIC: fine-grained, but it stops during suspend. Both have the same rate, so their
+ * difference only grows, by the suspended time. Each call therefore raises an offset to `uptime - monotonic` when that
+ * is larger, and returns `monotonic + offset`. Uptime is read *before* the monotonic clock and is truncated, so the
+ * offset is never too large: the clock never runs ahead, never goes back, and lags by at most 10 ms after a suspend.
  *
- * On Linux the value is milliseconds since boot, so two processes of one boot can compare it (see `readBootId`
- * of the contract). Elsewhere it is `performance.now()`, relative to this process.
+ * On Linux the value is milliseconds since boot, so two processes of one boot can compare it (see `readBootId` of the
+ * contract). Elsewhere it is `performance.now()`, relative to this process.
  */
 export function bootTimeClock(sources: BootTimeSources = realSources): Clock {
   let offsetMs = Number.NEGATIVE_INFINITY;

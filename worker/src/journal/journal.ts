@@ -62,10 +62,9 @@ export interface Journal {
    */
   append(payloads: readonly Uint8Array[], options?: { essential?: boolean }): Promise<AppendResult>;
   /**
-   * Notes that the control plane has every record up to a number: at once in memory, and on disk when the
-   * promise resolves. If that is lost, records are only offered again. A number above `lastSeq` counts: later
-   * records are numbered above it. A note of at most NOTE_BYTES is kept with it, for an owner whose file may
-   * lose its end.
+   * Notes that the control plane has every record up to a number: at once in memory, and on disk when the promise
+   * resolves. If that is lost, records are only offered again. A number above `lastSeq` counts: later records are
+   * numbered above it. A note of at most NOTE_BYTES is kept with it, for an owner whose file may lose its end.
    */
   acknowledge(throughSeq: number, note?: Buffer): Promise<void>;
   /**

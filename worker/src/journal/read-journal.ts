@@ -19,8 +19,7 @@ export interface JournalReading {
 }
 
 /**
- * Reads a lane without changing it, even while a worker appends to it. A record that is being written is not
- * seen.
+ * Reads a lane without changing it, even while a worker appends to it. A record that is being written is not seen.
  * @throws JournalError `damaged` when the file is no journal; the system's ENOENT when there is none.
  */
 export async function readJournal(args: { dir: string; lane: JournalLane }): Promise<JournalReading> {

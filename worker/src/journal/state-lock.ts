@@ -20,13 +20,12 @@ export interface StateLock {
 /**
  * Locks the state directory for this process, and makes it (mode 0700) if it is missing.
  *
- * The lock is the kernel's: a POSIX record lock on the file `lock`, taken through SQLite because Node has no
- * other way. The kernel drops it when its holder dies, so no lock is ever stale and two processes cannot both
- * get it. It also works between containers that share a volume. The file `holder.json` beside it only names the
- * holder, and counts only if that process (pid and start time) is alive.
+ * The lock is the kernel's: a POSIX record lock on the file `lock`, taken through SQLite because Node has no other way.
+ * The kernel drops it when its holder dies, so no lock is ever stale and two processes cannot both get it. It also
+ * works between containers that share a volume. The file `holder.json` beside it only names the holder, and counts only
+ * if that process (pid and start time) is alive.
  *
- * Nothing else in this process may open `lock`: closing it would drop the lock. It must not be deleted while
- * held.
+ * Nothing else in this process may open `lock`: closing it would drop the lock. It must not be deleted while held.
  * @throws JournalError `state-locked` with `holderPid`; `lock-unavailable` where the file system has no locks.
  */
 export async function lockStateDir(dir: string): Promise<StateLock> {

@@ -43,8 +43,7 @@ export class LineSplitter {
 
   /**
    * Skips a chunk up to its last newline, or its first, with the line begun before.
-   * @returns How many lines were skipped, and where in the chunk the next one begins; null when no line ends in
-   * it.
+   * @returns How many lines were skipped, and where in the chunk the next one begins; null when no line ends in it.
    */
   passOver(chunk: Uint8Array, upTo: "first" | "last"): { lines: number; from: number } | null {
     let lines = 0;

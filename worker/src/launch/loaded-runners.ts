@@ -37,9 +37,8 @@ interface Expected {
 }
 
 /**
- * Runners that have loaded the code of a version before there is an attempt of it: one for the newest version of
- * each deployment that runs here, until it was idle for a while. Such a runner serves one attempt of that
- * version, or none.
+ * Runners that have loaded the code of a version before there is an attempt of it: one for the newest version of each
+ * deployment that runs here, until it was idle for a while. Such a runner serves one attempt of that version, or none.
  */
 export class LoadedRunners {
   readonly #deps: RunnerDeps & { readonly log: Logger };

@@ -25,8 +25,7 @@ export function watchOom(read: ReadOomKills = readOomKills): OomWatch {
   };
 }
 
-// Version 2 has the count in memory.events, version 1 in memory.oom_control. See the kernel's cgroup
-// documentation.
+// Version 2 has the count in memory.events, version 1 in memory.oom_control. See the kernel's cgroup documentation.
 function readOomKills(): number | null {
   for (const path of eventFiles()) {
     const text = readOrEmpty(path);

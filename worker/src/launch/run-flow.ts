@@ -44,8 +44,7 @@ async function loadFlow(code: RunnerCode): Promise<RunFlow> {
 }
 
 /**
- * Imports a flow's module before there is a task, and lets the flow do once, without a run, what it does at each
- * start.
+ * Imports a flow's module before there is a task, and lets the flow do once, without a run, what it does at each start.
  * @throws as `loadFlow`.
  */
 export async function loadAhead(code: RunnerCode): Promise<RunFlow> {

@@ -49,8 +49,7 @@ function take(taken: RunnerTask): void {
     return;
   }
   process.send?.("taken" satisfies RunnerMessage, undefined, {}, () => {
-    // The worker may have been killed since. The task is on its disk, and the next process of the worker goes
-    // on.
+    // The worker may have been killed since. The task is on its disk, and the next process of the worker goes on.
     if (process.connected) process.disconnect();
   });
   const running = taken.kind === "command" ? runCommand(taken) : runFlow(taken, loaded);

@@ -46,8 +46,7 @@ function wholeForms(part: string): string[] {
 
 function charPattern(part: string): PartPattern {
   let [source, mostChars] = ["", 0];
-  // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many
-  // ways.
+  // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many ways.
   let before = "";
   for (const [token] of part.matchAll(/\\+|[\s\S]/gu)) {
     const forms = token.startsWith("\\") ? backslashForms(token.length) : charForms(token, before);

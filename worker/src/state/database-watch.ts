@@ -154,8 +154,7 @@ export class DatabaseWatch {
       try {
         await this.#deps.offerAgain(signal);
         if (signal.aborted || falls !== this.#falls) continue;
-        // On the disk last: a worker that is killed before it has offered everything must do so after its
-        // restart.
+        // On the disk last: a worker that is killed before it has offered everything must do so after its restart.
         await this.#deps.identity.meet({ incarnation: to, position: this.#newest?.position ?? null });
         if (falls !== this.#falls) continue;
         this.#offeredTo = to;

@@ -27,8 +27,7 @@ const PLAIN = [
 const DEPTH_MAX = 2;
 
 /**
- * Every position of a schema that holds text, including optional fields, each branch of a union, and keys of
- * records.
+ * Every position of a schema that holds text, including optional fields, each branch of a union, and keys of records.
  * @throws for an unknown kind of schema, so that no new one is missed.
  */
 export function textFieldsOf(schema: z.ZodType): TextField[] {

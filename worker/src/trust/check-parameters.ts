@@ -11,8 +11,7 @@ const OWNER = "worker";
 const BUSY: readonly NoAnswer[] = ["slow-machine", "busy", "busy-owner"];
 
 /**
- * Checks a run's parameters against its signed schema, with limits on time and memory, because a schema may be
- * costly.
+ * Checks a run's parameters against its signed schema, with limits on time and memory, because a schema may be costly.
  * @returns The faults. A check beyond its limits is one of them.
  */
 export async function checkInTime(
