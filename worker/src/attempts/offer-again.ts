@@ -22,6 +22,7 @@ const LOOK_MS = 10_000;
 
 /** Holds the attempts of the worker. */
 export interface OfferTaker extends Offered {
+  readonly asked: Map<string, AskedJournal>;
   add(claimed: ClaimedAttempt): void;
   has(name: string): boolean;
   all(): readonly (Owed & Pick<ClaimedAttempt, "ask">)[];

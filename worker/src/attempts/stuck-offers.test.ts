@@ -1,6 +1,5 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import type { AskedJournal } from "./offer-again.ts";
 import { AnsweredTime, type Owed, StuckOffers } from "./stuck-offers.ts";
 
 /** Attempts of an offering, on clocks that the test moves. */
@@ -12,7 +11,7 @@ function openStuck(...owed: Owed[]) {
     { log, bootClock: { nowMs: () => state.atMs } },
     {
       all: () => owed,
-      asked: new Map<string, AskedJournal>(),
+      asked: new Map<string, unknown>(),
       get answeredMs() {
         return state.answeredMs;
       },

@@ -1,6 +1,5 @@
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { AskedJournal } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
 
 /** An offering is stuck when the control plane answered for so long and nothing of it made progress, milliseconds. */
@@ -19,7 +18,7 @@ export interface Owed
 export interface Offered {
   all(): readonly Owed[];
   /** Journals of ended attempts that are asked about, by name. They are closed. */
-  readonly asked: Map<string, AskedJournal>;
+  readonly asked: Pick<Map<string, unknown>, "keys" | "delete">;
   /** How long the control plane has answered this worker and taken its reports, milliseconds. */
   readonly answeredMs: number;
 }
