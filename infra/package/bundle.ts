@@ -62,8 +62,8 @@ function replacements(version: string): Readonly<Record<string, string>> {
     "services/control/src/kernel/version.ts": ownVersion,
     "sdk/contract/src/deployments/bounded/places.ts":
       'export const CHECK_THREAD = new URL("./check-thread.js", import.meta.url);',
-    "services/control/src/kernel/places.ts":
-      'export const PLACES = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
+    "services/control/src/kernel/folders.ts":
+      'export const FOLDERS = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
   };
 }
 
@@ -71,7 +71,7 @@ function replace(root: string, modules: Readonly<Record<string, string>>, done: 
   return {
     name: "replace-modules",
     setup(hooks) {
-      hooks.onLoad({ filter: /\/(version|places)\.ts$/ }, ({ path }) => {
+      hooks.onLoad({ filter: /\/(version|places|folders)\.ts$/ }, ({ path }) => {
         const contents = modules[relative(root, path)];
         if (contents === undefined) return null;
         done.add(relative(root, path));

@@ -25,7 +25,7 @@ export interface DatabaseFacts {
 export type AddressVariable = "DATABASE_URL" | "DATABASE_DIRECT_URL" | "DATABASE_READ_URL";
 
 /** The host and name of a database, without credentials. */
-export function placeOf(url: string): string {
+export function hostAndName(url: string): string {
   const { host, pathname } = new URL(url);
   return `${host}${pathname}`;
 }
@@ -39,13 +39,13 @@ function unreachable(args: { url: string; variable: AddressVariable; cause: unkn
   if (state !== null && REFUSALS.includes(state.slice(0, 2)))
     return new StartError(
       "database-refused",
-      `The database at ${placeOf(url)} refuses the connection (${state}). Check the user, password and database name in ${variable}.`,
+      `The database at ${hostAndName(url)} refuses the connection (${state}). Check the user, password and database name in ${variable}.`,
       cause,
     );
   const instead = variable === "DATABASE_URL" ? ", or unset DATABASE_URL to use the embedded database" : "";
   return new StartError(
     "database-unreachable",
-    `The database at ${placeOf(url)} cannot be reached. Start it or correct ${variable}${instead}.`,
+    `The database at ${hostAndName(url)} cannot be reached. Start it or correct ${variable}${instead}.`,
     cause,
   );
 }
@@ -116,9 +116,9 @@ export function checkConnections(args: {
   if (opens > allowed)
     throw new StartError(
       "too-few-connections",
-      `This process opens up to ${opens} connections, but the database at ${placeOf(url)} allows ${allowed}. ${LESS}, or raise max_connections.`,
+      `This process opens up to ${opens} connections, but the database at ${hostAndName(url)} allows ${allowed}. ${LESS}, or raise max_connections.`,
     );
-  const counts = { database: placeOf(url), opens, allowed, inUse };
+  const counts = { database: hostAndName(url), opens, allowed, inUse };
   if (opens + inUse <= allowed) log.info(counts, "connections to the database");
   else
     log.warn(

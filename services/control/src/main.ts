@@ -15,7 +15,7 @@ const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
 
 /** Failures whose cause is printed too. */
-const SAYS_MORE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
+const WITH_CAUSE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
 
 /** On a terminal stdout and stderr are the same, so the reason is printed once. */
 const format = logFormat(process.stdout.isTTY);
@@ -37,7 +37,7 @@ function tellCause(cause: unknown): void {
 function explain(error: unknown): never {
   if (error instanceof ConfigError) endWith(EXIT_CONFIG, { code: "configuration", message: error.message });
   if (error instanceof StartError || error instanceof PostgresStartError) {
-    if (error.cause !== undefined && SAYS_MORE.includes(error.code)) tellCause(error.cause);
+    if (error.cause !== undefined && WITH_CAUSE.includes(error.code)) tellCause(error.cause);
     endWith(EXIT_CONFIG, { code: error.code, message: error.message });
   }
   tellCause(error);

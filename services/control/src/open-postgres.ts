@@ -5,7 +5,7 @@ import {
   type AddressVariable,
   checkConnections,
   type DatabaseFacts,
-  placeOf,
+  hostAndName,
   planConnections,
   readFacts,
 } from "./database-facts.ts";
@@ -40,7 +40,7 @@ async function migrateOrSay(url: string, log: Logger): Promise<void> {
     const advice = MIGRATION_ADVICE[state ?? ""] ?? "The log has the cause.";
     throw new StartError(
       "migration-failed",
-      `The database at ${placeOf(url)} could not be migrated to this release (${state ?? "no answer"}). ${advice}`,
+      `The database at ${hostAndName(url)} could not be migrated to this release (${state ?? "no answer"}). ${advice}`,
       cause,
     );
   }
@@ -64,14 +64,14 @@ async function findDirect(config: Config, args: { url: string; main: DatabaseFac
   if (directUrl === null)
     throw new StartError(
       "pooler-without-direct-url",
-      `A connection pooler answers at ${placeOf(url)}. Migrations and LISTEN need a direct connection. ` +
+      `A connection pooler answers at ${hostAndName(url)}. Migrations and LISTEN need a direct connection. ` +
         "Set DATABASE_DIRECT_URL to the address of the Postgres server itself.",
     );
   const facts = await readFacts({ url: directUrl, variable: "DATABASE_DIRECT_URL" });
   if (facts.isPooled)
     throw new StartError(
       "direct-url-is-pooled",
-      `A connection pooler also answers at ${placeOf(directUrl)}. Set DATABASE_DIRECT_URL to the address of the Postgres server itself.`,
+      `A connection pooler also answers at ${hostAndName(directUrl)}. Set DATABASE_DIRECT_URL to the address of the Postgres server itself.`,
     );
   checkSame({ variable: "DATABASE_DIRECT_URL", facts, main });
   return { url: directUrl, facts };
@@ -85,7 +85,7 @@ async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger
   const facts = await readFacts({ url, variable: "DATABASE_READ_URL" }).catch((error: unknown) => {
     if (!(error instanceof StartError) || error.code !== "database-unreachable") throw error;
     log.warn(
-      { database: placeOf(url) },
+      { database: hostAndName(url) },
       "the standby at DATABASE_READ_URL cannot be reached; people's reads use the primary until this process restarts",
     );
     return null;
@@ -95,7 +95,7 @@ async function findRead(config: Config, args: { main: DatabaseFacts; log: Logger
   if (!facts.isStandby)
     throw new StartError(
       "read-url-is-no-standby",
-      `The database at ${placeOf(url)} is not a standby. Set DATABASE_READ_URL to a standby of the database at DATABASE_URL, or unset it.`,
+      `The database at ${hostAndName(url)} is not a standby. Set DATABASE_READ_URL to a standby of the database at DATABASE_URL, or unset it.`,
     );
   return { url, facts };
 }

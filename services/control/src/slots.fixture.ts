@@ -13,14 +13,14 @@ import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 
 /** Opens a tenant whose runs are limited, with a worker that starts and ends them. */
-export async function openHarbour(testEnv: TestEnv) {
+export async function openLimitsEnv(testEnv: TestEnv) {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
-  return new Harbour(testEnv, tenancy, fakeWorker);
+  return new LimitsEnv(testEnv, tenancy, fakeWorker);
 }
 
 /** The actions of tests about limits. */
-class Harbour {
+class LimitsEnv {
   readonly testEnv: TestEnv;
   readonly tenancy: Tenancy;
   readonly fakeWorker: FakeWorker;

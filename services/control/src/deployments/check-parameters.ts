@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { type Fault, type Json, LIMITS, Problem } from "@towpath/contract";
 import type { Deps, Tx } from "../kernel/index.ts";
-import { checkWithin } from "./check-within.ts";
+import { checkBounded } from "./bounded-check.ts";
 import type { PinnedVersion } from "./deployments.ts";
 
 /** How many parameters are serialised before other work gets a turn. */
@@ -41,7 +41,7 @@ export async function parameterProblems(
   const all = await asJson(args.all);
   const problems = all.map(sizeProblem);
   const isChecked = (_: unknown, index: number) => problems[index] === null;
-  const checked = await checkWithin(deps.database, {
+  const checked = await checkBounded(deps.database, {
     workspaceId,
     tx,
     schema: version.spec.parameters,
@@ -78,13 +78,13 @@ function refusal(deployment: string, answer: readonly Fault[] | Problem): Proble
   if (first === undefined) return null;
   return new Problem(
     "invalid-parameters",
-    `Deployment "${deployment}" refuses ${first.path}: ${saidOf(first)}`,
+    `Deployment "${deployment}" refuses ${first.path}: ${sentenceOf(first)}`,
     { faults: answer },
   );
 }
 
 /** A fault as a sentence, with the next step if there is one. */
-function saidOf({ message, suggestion }: Fault): string {
+function sentenceOf({ message, suggestion }: Fault): string {
   const what = message.replace(/\.$/, "");
   return suggestion === undefined ? `${what}.` : `${what}; ${suggestion.replace(/[^?.]$/, "$&.")}`;
 }
@@ -98,7 +98,7 @@ export async function checkAnswer(
   args: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
 ): Promise<void> {
   const { workspaceId, schema } = args;
-  const [checked = []] = await checkWithin(deps.database, {
+  const [checked = []] = await checkBounded(deps.database, {
     workspaceId,
     tx: null,
     schema,
@@ -109,7 +109,7 @@ export async function checkAnswer(
   if (checked instanceof Problem) throw checked;
   const [first] = checked;
   if (first === undefined) return;
-  throw new Problem("invalid-answer", `The answer is not valid at ${first.path}: ${saidOf(first)}`, {
+  throw new Problem("invalid-answer", `The answer is not valid at ${first.path}: ${sentenceOf(first)}`, {
     faults: checked,
   });
 }

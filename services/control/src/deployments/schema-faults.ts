@@ -1,7 +1,7 @@
 import type { Fault, Json } from "@towpath/contract";
 
 /** The most subschemas that are checked. */
-const PLACES_MAX = 10_000;
+const SUBSCHEMAS_MAX = 10_000;
 /** The most faults in one answer. */
 const FAULTS_MAX = 20;
 const PATTERN_CHARS_MAX = 512;
@@ -9,7 +9,16 @@ const PATTERN_CHARS_MAX = 512;
 const TYPES = ["null", "boolean", "object", "array", "number", "string", "integer"];
 
 /** Keywords whose value is a schema, a list of schemas, or an object of schemas. */
-const ONE = ["additionalProperties", "items", "contains", "not", "if", "then", "else", "propertyNames"];
+const SCHEMA_KEYWORDS = [
+  "additionalProperties",
+  "items",
+  "contains",
+  "not",
+  "if",
+  "then",
+  "else",
+  "propertyNames",
+];
 const LIST = ["allOf", "anyOf", "oneOf", "prefixItems"];
 const NAMED = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
@@ -85,7 +94,7 @@ function ownFaults(root: JsonObject, args: { schema: JsonObject; path: string })
 function inner(args: { schema: JsonObject; path: string }): { places: Place[]; faults: Fault[] } {
   const places: Place[] = [];
   const faults: Fault[] = [];
-  for (const key of ONE) {
+  for (const key of SCHEMA_KEYWORDS) {
     const value = args.schema[key];
     if (value !== undefined) places.push({ schema: value, path: `${args.path}.${key}` });
   }
@@ -118,7 +127,7 @@ export function schemaFaults(root: JsonObject, at: string): Fault[] {
   let seen = 0;
   for (let place = rest.pop(); place !== undefined && faults.length < FAULTS_MAX; place = rest.pop()) {
     seen += 1;
-    if (seen > PLACES_MAX) return [{ path: at, message: `has more than ${PLACES_MAX} subschemas` }];
+    if (seen > SUBSCHEMAS_MAX) return [{ path: at, message: `has more than ${SUBSCHEMAS_MAX} subschemas` }];
     const { schema, path } = place;
     if (typeof schema === "boolean") continue;
     if (!isObject(schema)) {

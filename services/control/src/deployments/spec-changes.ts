@@ -1,7 +1,7 @@
 import { type Json, JsonObject, type Spec, type SpecChange, specChangesMax } from "@towpath/contract";
 
 /** Fields that differ between any two versions and do not affect runs. */
-const UNTOLD: readonly (keyof Spec)[] = ["version", "issuedAt"];
+const IGNORED: readonly (keyof Spec)[] = ["version", "issuedAt"];
 
 /** The field whose values may be private, though they are not secrets. */
 const ENV = "env" satisfies keyof Spec;
@@ -53,7 +53,7 @@ function compare(path: string, args: { before: Json | undefined; after: Json | u
 export function specChanges(before: Spec, after: Spec): SpecChange[] {
   const told = (spec: Spec) =>
     Object.fromEntries(
-      Object.entries(JsonObject.parse(spec)).filter(([key]) => !UNTOLD.some((one) => one === key)),
+      Object.entries(JsonObject.parse(spec)).filter(([key]) => !IGNORED.some((one) => one === key)),
     );
   return compare("", { before: told(before), after: told(after) }).slice(0, specChangesMax);
 }

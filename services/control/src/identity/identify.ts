@@ -2,20 +2,20 @@ import { Problem, ROLES } from "@towpath/contract";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import {
+  type Cache,
   type Caller,
   type Deps,
   headerOf,
   type Identify,
-  type Memory,
   type Origins,
   readOrigins,
   type Scope,
   SESSION_COOKIES,
   type Turn,
 } from "../kernel/index.ts";
-import { keyMemory } from "./key-memory.ts";
+import { keyCache } from "./key-cache.ts";
 import { isSecret, parseKey } from "./secrets.ts";
-import { sessionReader } from "./session-memory.ts";
+import { sessionReader } from "./session-cache.ts";
 import { findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 
@@ -55,7 +55,7 @@ function scopeOf(args: {
 
 interface ByKey {
   readonly text: string;
-  readonly keys: Memory<KeyRow>;
+  readonly keys: Cache<KeyRow>;
   readonly turn: Turn;
 }
 
@@ -115,7 +115,7 @@ function bySession(session: SessionRow | null): Caller {
  */
 export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
-  const keys = keyMemory(deps);
+  const keys = keyCache(deps);
   const readSession = sessionReader(deps);
   const origins = readOrigins(deps.config);
   return async (c, turn) => {

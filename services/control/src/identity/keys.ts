@@ -94,7 +94,7 @@ export async function listKeys(
 
 /**
  * Revokes a key. Every process drops it from its cache at once and signs its browsers out. If the wake-up is lost,
- * calls with the key fail after five seconds (KEY_MEMORY_MS), and workers' sessions after half a minute. Idempotent.
+ * calls with the key fail after five seconds (KEY_CACHE_MS), and workers' sessions after half a minute. Idempotent.
  * @throws Problem `key-not-found`.
  */
 export async function revokeKey(

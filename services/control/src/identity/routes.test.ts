@@ -8,7 +8,7 @@ import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { manualClock } from "../kernel/index.ts";
 import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
-import { KEY_MEMORY_MS } from "./key-memory.ts";
+import { KEY_CACHE_MS } from "./key-cache.ts";
 import { identityRoutes } from "./routes.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
@@ -157,7 +157,7 @@ describe("keys", () => {
       const key = await tenant.key("viewer");
       expect(await open(key.secret)).toBe(200);
       await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;
-      clock.advance(KEY_MEMORY_MS);
+      clock.advance(KEY_CACHE_MS);
       expect(await open(key.secret)).toBe(401);
     });
   });

@@ -4,7 +4,7 @@ import { setCookie } from "hono/cookie";
 import { html } from "hono/html";
 import { type Deps, readOrigins, SESSION_COOKIES } from "../kernel/index.ts";
 import { checkOrigin, sessionCookie } from "./identify.ts";
-import { lookAtLink, redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
+import { readLink, redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
 
 /** The largest form that is accepted, bytes. */
 const FORM_BYTES_MAX = 8_192;
@@ -30,7 +30,7 @@ function page(content: Html): Html {
 const LINK_IS_OVER = page(html`<h1>This link does not sign you in</h1>
 <p>A link works once, within ten minutes. <code>towpath open</code> prints another, or <a href="/">sign in with a key</a>.</p>`);
 
-type Whom = NonNullable<Awaited<ReturnType<typeof lookAtLink>>>;
+type Whom = NonNullable<Awaited<ReturnType<typeof readLink>>>;
 
 function form(args: SignInLink & { whom: Whom }): Html {
   const { workspace, key, role } = args.whom;
@@ -90,7 +90,7 @@ export function signInPage(deps: Deps) {
       const asked = { token: c.req.query("token") ?? "", to: c.req.query("to") ?? "/" };
       // Hono also calls this handler for HEAD.
       if (c.req.method === "HEAD") return c.body(null, 200);
-      const whom = await lookAtLink(deps, asked);
+      const whom = await readLink(deps, asked);
       return whom === null ? c.html(LINK_IS_OVER, 403) : c.html(form({ ...asked, whom }));
     });
     app.post("/sign-in", bodyLimit({ maxSize: FORM_BYTES_MAX }), async (c) => {

@@ -1,7 +1,7 @@
 import { Problem, type SignInLink } from "@towpath/contract";
 import { type Deps, inTransaction, type PeriodicJob, type Scope } from "../kernel/index.ts";
 import { hashSecret, newSecret } from "./secrets.ts";
-import { deleteOver, describeLink, insertLink, insertSession, useLink } from "./store.ts";
+import { deleteExpired, describeLink, insertLink, insertSession, useLink } from "./store.ts";
 
 const LINK_SECONDS = 10 * 60;
 /** How long a browser stays signed in, seconds. */
@@ -30,7 +30,7 @@ export async function createSignInLink(
 }
 
 /** The workspace and key of a sign-in link; null if the link is not valid. Does not use it up. */
-export function lookAtLink(deps: Pick<Deps, "database" | "clock">, args: { token: string }) {
+export function readLink(deps: Pick<Deps, "database" | "clock">, args: { token: string }) {
   return describeLink(deps.database.db, { tokenHash: hashSecret(args.token), clock: deps.clock });
 }
 
@@ -58,7 +58,7 @@ export const forgetSignInsPeriodicJob: PeriodicJob = {
   name: "forget-sign-ins",
   everyMs: 10 * 60_000,
   async runOnce({ database, clock }) {
-    const count = await deleteOver(database.db, { limit: FORGET_MAX, clock });
+    const count = await deleteExpired(database.db, { limit: FORGET_MAX, clock });
     return { worked: count >= FORGET_MAX };
   },
 };

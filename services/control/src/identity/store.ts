@@ -285,7 +285,7 @@ export async function findSession(
 }
 
 /** Deletes expired sign-in links and sessions, at most `limit` of each. @returns how many. */
-export async function deleteOver(to: Queryable, args: { limit: number; clock: Clock }): Promise<number> {
+export async function deleteExpired(to: Queryable, args: { limit: number; clock: Clock }): Promise<number> {
   const [row] = await to.execute<{ count: number }>(sql`
     with links as (
       delete from sign_in_link where token_hash = any(array(

@@ -1,7 +1,7 @@
 import { Id, Problem } from "@towpath/contract";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
-import { ANY_KEY, type Deps, dateOf, ForeignToken, Memory, type WorkerScope } from "../kernel/index.ts";
+import { ANY_KEY, Cache, type Deps, dateOf, ForeignToken, type WorkerScope } from "../kernel/index.ts";
 import { findKey } from "./store.ts";
 
 /** How long a worker's session token lasts, milliseconds. */
@@ -99,7 +99,7 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 export function workerTokenCheck(
   deps: Deps,
 ): (token: string) => Promise<{ scope: WorkerScope; keyId: string }> {
-  const standing = new Memory<boolean>({
+  const standing = new Cache<boolean>({
     clock: deps.clock,
     forMs: REVOCATION_CACHE_MS,
     most: REVOCATION_CACHE_MAX,

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Sql, TransactionSql } from "postgres";
-import { isConnectionLost } from "./away.ts";
+import { isConnectionLost } from "./database-errors.ts";
 
 /** The connection of a transaction was lost. The database rolls the transaction back. */
 class TransactionLost extends Error {

@@ -12,7 +12,7 @@ import {
 import { z } from "zod";
 import { CONNECTIONS } from "./connections.ts";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
-import { PLACES } from "./places.ts";
+import { FOLDERS } from "./folders.ts";
 
 /** The roles of a control plane process: serving HTTP, and the periodic jobs. */
 export const ROLES = ["api", "loops"] as const;
@@ -201,7 +201,7 @@ export const Environment = z.object({
   ),
   TOWPATH_DASHBOARD_DIR: z
     .string()
-    .default(fileURLToPath(PLACES.dashboard))
+    .default(fileURLToPath(FOLDERS.dashboard))
     .describe("Folder of the built dashboard. Unset: the dashboard of this package."),
   TOWPATH_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])

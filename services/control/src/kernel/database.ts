@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
 import { withSafeTransactions } from "./begin.ts";
 import { CONNECTIONS, RAW_CONNECTIONS } from "./connections.ts";
-import { withCarriedStatements } from "./late-statement.ts";
+import { withRoutedStatements } from "./lazy-statement.ts";
 import { ReadReplica } from "./read-replica.ts";
 import { ReadTurns } from "./read-turns.ts";
 
@@ -101,7 +101,7 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
   if (!isPooled) return withSafeTransactions(postgres(url, { ...options, connection: settings }));
   const first = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`);
   const pool = withSafeTransactions(postgres(url, { ...options, prepare: false }), first.join("; "));
-  return withCarriedStatements(pool, (send) => pool.begin((tx) => send(tx.unsafe)));
+  return withRoutedStatements(pool, (send) => pool.begin((tx) => send(tx.unsafe)));
 }
 
 /**
@@ -115,13 +115,13 @@ function shareReads(
   const turns = new ReadTurns(args.places);
   const here = primary.unsafe;
   const there = args.replica?.unsafe;
-  return withCarriedStatements(primary, (send) =>
+  return withRoutedStatements(primary, (send) =>
     turns.during(async () => {
       if (there === undefined || args.gate === null || !(await args.gate.isCurrent())) return send(here);
       try {
         return await args.gate.limited(send(there));
       } catch (error) {
-        if (!args.gate.mayPass(error)) throw error;
+        if (!args.gate.maySucceedOnPrimary(error)) throw error;
         return send(here);
       }
     }),

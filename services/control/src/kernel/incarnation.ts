@@ -7,7 +7,7 @@ import type { Database, Queryable, Tx } from "./database.ts";
 import { DATABASE_IDENTITY } from "./database-identity.ts";
 
 /** How long the incarnation is cached, milliseconds. The contract promises this freshness for `position`. */
-const FRESH_MS = 1_000;
+const CACHE_MS = 1_000;
 /** How many incarnations are kept. */
 const KEEP = 100;
 /** How often a read is repeated because a connection was lost meanwhile. */
@@ -22,7 +22,7 @@ const IDENTITY: SQL = sql.raw(DATABASE_IDENTITY);
 export const newestIncarnation: SQL = sql`(select * from incarnation order by number desc limit 1)`;
 
 /** Whether the newest recorded incarnation is the answering database. Null: none is recorded. */
-const STANDS = sql`(select i.identity = ${IDENTITY} from ${newestIncarnation} i)`;
+const IS_CURRENT = sql`(select i.identity = ${IDENTITY} from ${newestIncarnation} i)`;
 
 /** An incarnation of the database, and its position. */
 export interface Incarnation {
@@ -135,7 +135,7 @@ export class Incarnations {
   /** The cached incarnation. Null if it must be read. */
   get known(): Incarnation | null {
     const known = this.#known;
-    return known !== null && performance.now() - known.atMs < FRESH_MS ? known.incarnation : null;
+    return known !== null && performance.now() - known.atMs < CACHE_MS ? known.incarnation : null;
   }
 
   /** The current incarnation. A new one is recorded. */
@@ -194,7 +194,7 @@ export async function wentBackAt(tx: Tx): Promise<Date | null> {
  * Since when this incarnation has answered, as a timestamptz expression: null for the first incarnation; `infinity`
  * while it is not recorded.
  */
-export const standsSince: SQL<Date> = sql<Date>`(select case when coalesce(${STANDS}, false)
+export const answeringSince: SQL<Date> = sql<Date>`(select case when coalesce(${IS_CURRENT}, false)
   then (select i.since from ${newestIncarnation} i) else 'infinity'::timestamptz end)`;
 
 /**

@@ -1,5 +1,5 @@
 export { numberArray, textArray } from "./arrays.ts";
-export { isConnectionLost, isDatabaseAway } from "./away.ts";
+export { Cache } from "./cache.ts";
 export {
   type Change,
   flushChanges,
@@ -21,6 +21,7 @@ export {
   type Tx,
 } from "./database.ts";
 export { followDatabaseClock } from "./database-clock.ts";
+export { isConnectionLost, isDatabaseAway } from "./database-errors.ts";
 export type { Deps, PeriodicJob } from "./deps.ts";
 export { DUE } from "./due-timers.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
@@ -43,16 +44,15 @@ export {
   textFault,
 } from "./http/index.ts";
 export {
+  answeringSince,
   graceMs,
   type Incarnation,
   Incarnations,
   incarnationOf,
   newestIncarnation,
-  standsSince,
   wentBackAt,
 } from "./incarnation.ts";
 export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";
-export { Memory } from "./memory.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { startPeriodicJobs } from "./periodic-jobs.ts";
@@ -91,10 +91,10 @@ export { cleanInstant, cleanJson, cleanText } from "./text.ts";
 export {
   afterCommit,
   beforeCommit,
+  inParallel,
   inTransaction,
   outside,
-  sideBySide,
-  undoneIfFailed,
+  trySavepoint,
   undoUnless,
 } from "./transaction.ts";
 export { VERSION } from "./version.ts";

@@ -3,7 +3,7 @@ import { type SQL, sql } from "#sql";
 import { type Clock, now } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Deps, PeriodicJob } from "./deps.ts";
-import { standsSince } from "./incarnation.ts";
+import { answeringSince } from "./incarnation.ts";
 import { installation, presence } from "./table.ts";
 
 /** The longest pause between two heartbeats of one process that is not an outage, milliseconds. */
@@ -53,7 +53,7 @@ export async function openInstallation(deps: Pick<Deps, "database" | "clock">): 
 export function reachableSince(clock: Clock, config: Leases): SQL<Date> {
   return sql<Date>`(select case
       when coalesce(max(p.heartbeat_at), '-infinity') < ${pauseBefore(now(clock), config)} then 'infinity'::timestamptz
-      else greatest(${standsSince}, max(p.recovered_at) filter (where not exists (
+      else greatest(${answeringSince}, max(p.recovered_at) filter (where not exists (
         select from ${presence} other where (other.recovered_at, other.process) < (p.recovered_at, p.process)
           and other.heartbeat_at >= p.recovered_at))) end
     from ${presence} p)`;

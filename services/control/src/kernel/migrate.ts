@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@towpath/contract";
 import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
+import { FOLDERS } from "./folders.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
-import { PLACES } from "./places.ts";
 import { sqlState } from "./sql-state.ts";
 
 /** An arbitrary number that no other program uses: the advisory lock that lets one process migrate at a time. */
@@ -167,7 +167,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
   const client = postgres(url, { max: 1, onnotice: () => {}, max_lifetime: null });
   const { lockTimeoutMs = LOCK_TIMEOUT_MS, log } = options;
   try {
-    const migrations = await readMigrations(options.folder ?? new URL(`${PLACES.migrations.href}/`));
+    const migrations = await readMigrations(options.folder ?? new URL(`${FOLDERS.migrations.href}/`));
     await takeLock({ client, log });
     await prepareRecord(client);
     const applied = await readApplied(client);

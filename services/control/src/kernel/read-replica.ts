@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
-import { isDatabaseAway } from "./away.ts";
+import { isDatabaseAway } from "./database-errors.ts";
 import { DATABASE_IDENTITY } from "./database-identity.ts";
 import { sqlState } from "./sql-state.ts";
 
@@ -10,7 +10,7 @@ const PATIENCE_MS = 100;
 /** How often it looks meanwhile, milliseconds. */
 const LOOK_MS = 5;
 /** The time limit of a read: it is not repeated on the primary. */
-const TIME_IS_UP = "57014";
+const QUERY_CANCELED = "57014";
 /** A standby cancelled a read that conflicted with replay. */
 const CONFLICT = "40001";
 
@@ -43,18 +43,18 @@ export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
 }
 
 /** The incarnation is null until somebody has recorded the answering database. */
-const READ_WANTED = `
+const READ_PRIMARY_STATE = `
   select pg_current_wal_flush_lsn()::text as flushed,
     (select case when n.identity = ${DATABASE_IDENTITY} then n.id::text end
       from (select identity, id from incarnation order by number desc limit 1) n) as incarnation`;
 
 /** The position and incarnation that a replica must have. */
-interface Wanted {
+interface PrimaryState {
   readonly flushed: string;
   readonly incarnation: string | null;
 }
 
-const READ_STANDING = `
+const READ_REPLICA_STATE = `
   select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn,
     round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs",
     (select id::text from incarnation order by number desc limit 1) as incarnation`;
@@ -67,7 +67,7 @@ class ReplicaSilent extends Error {
 const LATE = Symbol("late");
 
 /** The answer, or `LATE` after the time limit. A later answer is dropped. */
-async function beforeLong<T>(asked: PromiseLike<T>, limitMs: number): Promise<T | typeof LATE> {
+async function withTimeout<T>(asked: PromiseLike<T>, limitMs: number): Promise<T | typeof LATE> {
   const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
   const timer = setTimeout(() => resolve(LATE), limitMs);
   try {
@@ -78,7 +78,7 @@ async function beforeLong<T>(asked: PromiseLike<T>, limitMs: number): Promise<T 
 }
 
 /** The position and incarnation of a replica. */
-interface Standing {
+interface ReplicaState {
   /** Null: it is no longer a standby. */
   readonly lsn: string | null;
   /** The time since the last replayed transaction, milliseconds. */
@@ -91,7 +91,7 @@ interface Standing {
  * Whether a replica of this database has everything that is wanted. After a restore of the primary, a replica may
  * continue with undone changes. Then it lacks the incarnation that was recorded since.
  */
-function isOf(standing: Standing, wanted: Wanted): boolean {
+function isCaughtUp(standing: ReplicaState, wanted: PrimaryState): boolean {
   if (standing.lsn === null || standing.incarnation === null) return false;
   return readLsn(standing.lsn) >= readLsn(wanted.flushed) && standing.incarnation === wanted.incarnation;
 }
@@ -102,8 +102,8 @@ function isOf(standing: Standing, wanted: Wanted): boolean {
  */
 export class ReadReplica {
   readonly #log: Pick<Logger, "info" | "warn"> | undefined;
-  readonly #askPrimary: () => Promise<Wanted>;
-  readonly #askReplica: () => Promise<Standing>;
+  readonly #askPrimary: () => Promise<PrimaryState>;
+  readonly #askReplica: () => Promise<ReplicaState>;
   readonly #readLimitMs: number;
   #isBehind = false;
   #probe: Promise<boolean> | null = null;
@@ -119,11 +119,11 @@ export class ReadReplica {
     this.#readLimitMs = args.readLimitMs;
     // Commits that were promised to nobody may not be on disk yet, and need not be in the replica.
     this.#askPrimary = shared(async () => {
-      const [row] = await args.primary.unsafe<Wanted[]>(READ_WANTED, [], { prepare: true });
+      const [row] = await args.primary.unsafe<PrimaryState[]>(READ_PRIMARY_STATE, [], { prepare: true });
       return row ?? { flushed: "0/0", incarnation: null };
     });
     this.#askReplica = shared(async () => {
-      const [row] = await args.replica.unsafe<Standing[]>(READ_STANDING);
+      const [row] = await args.replica.unsafe<ReplicaState[]>(READ_REPLICA_STATE);
       return row ?? { lsn: null, lagMs: null, incarnation: null };
     });
   }
@@ -147,7 +147,7 @@ export class ReadReplica {
    * @throws ReplicaSilent if it is not answered in time.
    */
   async limited<T>(read: PromiseLike<T>): Promise<T> {
-    const answer = await beforeLong(read, this.#readLimitMs);
+    const answer = await withTimeout(read, this.#readLimitMs);
     if (answer !== LATE) return answer;
     this.#note(false, null);
     throw new ReplicaSilent();
@@ -157,12 +157,12 @@ export class ReadReplica {
     const wanted = await this.#askPrimary();
     const untilMs = performance.now() + patienceMs;
     for (;;) {
-      const answer = await beforeLong(
+      const answer = await withTimeout(
         this.#askReplica().catch(() => null),
         PATIENCE_MS,
       );
       const standing = answer === LATE ? null : answer;
-      const isCurrent = standing !== null && isOf(standing, wanted);
+      const isCurrent = standing !== null && isCaughtUp(standing, wanted);
       if (isCurrent || standing === null || performance.now() >= untilMs) {
         this.#note(isCurrent, standing);
         return isCurrent;
@@ -172,13 +172,13 @@ export class ReadReplica {
   }
 
   /** Whether a read that failed on the replica may succeed on the primary. */
-  mayPass(error: unknown): boolean {
+  maySucceedOnPrimary(error: unknown): boolean {
     if (error instanceof ReplicaSilent) return true;
     const state = sqlState(error);
-    return state === CONFLICT || (state !== TIME_IS_UP && isDatabaseAway(error));
+    return state === CONFLICT || (state !== QUERY_CANCELED && isDatabaseAway(error));
   }
 
-  #note(isCurrent: boolean, standing: Standing | null): void {
+  #note(isCurrent: boolean, standing: ReplicaState | null): void {
     if (isCurrent !== this.#isBehind) return;
     this.#isBehind = !isCurrent;
     const lag = standing === null ? { away: true } : { lagMs: standing.lagMs };

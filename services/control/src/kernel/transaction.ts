@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@towpath/contract";
 import { sql } from "#sql";
-import { isNobodysFault } from "./away.ts";
 import type { Tx } from "./database.ts";
+import { isDatabaseFault } from "./database-errors.ts";
 import type { Deps } from "./deps.ts";
 import { sqlState } from "./sql-state.ts";
 
@@ -37,7 +37,7 @@ export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
  * for all of them even if one fails: a statement after the rollback would be outside the transaction.
  * @throws the error of the first branch that has one.
  */
-export async function sideBySide<const Branches extends readonly Promise<unknown>[]>(
+export async function inParallel<const Branches extends readonly Promise<unknown>[]>(
   branches: Branches,
 ): Promise<{ -readonly [Index in keyof Branches]: Awaited<Branches[Index]> }> {
   await Promise.allSettled(branches);
@@ -69,7 +69,7 @@ interface Outside {
 const outsides = new WeakMap<object, Outside>();
 
 /** The transaction must be rolled back and repeated once a result has arrived. Never leaves this module. */
-class NeededFirst extends Error {
+class RestartNeeded extends Error {
   override readonly name = "NeededFirst";
   readonly key: string;
   readonly get: () => Promise<unknown>;
@@ -90,7 +90,7 @@ export async function outside<T>(tx: Tx, key: string, get: () => Promise<T>): Pr
   // A result under this key always came from such a `get`.
   if (known?.got.has(key)) return known.got.get(key) as T;
   if (known === undefined || known.left <= 0) return get();
-  throw new NeededFirst(key, get);
+  throw new RestartNeeded(key, get);
 }
 
 /**
@@ -106,7 +106,7 @@ export async function undoUnless(tx: Tx, part: () => Promise<boolean>): Promise<
 
 /** Whether a failure ends the whole transaction: it must be repeated, or the database is away. */
 function endsAll(error: unknown): boolean {
-  return error instanceof NeededFirst || isRetryable(error) || isNobodysFault(error);
+  return error instanceof RestartNeeded || isRetryable(error) || isDatabaseFault(error);
 }
 
 function isRetryable(error: unknown): boolean {
@@ -119,7 +119,7 @@ function isRetryable(error: unknown): boolean {
  * @returns the failure, else null.
  * @throws What ends the whole transaction: a lost race, or a database that is away.
  */
-export async function undoneIfFailed(tx: Tx, part: (part: Tx) => Promise<void>): Promise<unknown> {
+export async function trySavepoint(tx: Tx, part: (part: Tx) => Promise<void>): Promise<unknown> {
   try {
     await tx.transaction(async (inner) => {
       const got = outsides.get(tx);
@@ -158,7 +158,7 @@ export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => 
     try {
       return await runOnce(deps, work, got);
     } catch (error) {
-      if (error instanceof NeededFirst) {
+      if (error instanceof RestartNeeded) {
         got.left -= 1;
         got.got.set(error.key, await error.get());
         continue;

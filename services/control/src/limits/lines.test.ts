@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
-import { openHarbour } from "../slots.fixture.ts";
+import { openLimitsEnv } from "../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { limitsPeriodicJobs } from "./periodic-jobs.ts";
 import { findLines } from "./store/lines.ts";
@@ -20,7 +20,7 @@ async function linesOf(workspaceId: string) {
 }
 
 test("an empty wait list is deleted, but not while a request enters it or waits in it", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [first, second] = [await harbour.ask(), await harbour.ask()];
@@ -43,7 +43,7 @@ test("an empty wait list is deleted, but not while a request enters it or waits 
 });
 
 test("a deploy marks only the wait lists of its deployment for a check", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.tenancy.deploy("other");
   for (const name of ["flow", "other"]) {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openHarbour } from "../slots.fixture.ts";
+import { openLimitsEnv } from "../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 
 let testEnv: TestEnv;
@@ -12,7 +12,7 @@ afterAll(() => testEnv.close());
 const NAMES = ["a", "b", "c", "d", "e", "f"];
 
 test("admission locks limits in one order: while it waits for the first, it holds no other", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   for (const name of NAMES) await harbour.limit(name, 5);
   await harbour.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
   const { sql } = testEnv.deps.database;

@@ -9,7 +9,7 @@ import {
   perRowJob,
   poisoned,
   type Tx,
-  undoneIfFailed,
+  trySavepoint,
 } from "../kernel/index.ts";
 import { getRunSummary } from "../runs/index.ts";
 import * as feed from "./feed-store.ts";
@@ -99,7 +99,7 @@ async function eventOf(tx: Tx, workspaceId: string, run: RunSummary): Promise<No
     return "failure";
   }
   if (state !== "completed") return null;
-  return (await store.setWorking(tx, { workspaceId, deployment })) ? "recovery" : null;
+  return (await store.setSucceeding(tx, { workspaceId, deployment })) ? "recovery" : null;
 }
 
 async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
@@ -127,15 +127,15 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): P
 }
 
 /** Reports ends of runs together. If that fails, it reports them one by one and sets the failing ones aside. */
-async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
-  const whole = await undoneIfFailed(tx, (part) => tellEnded(part, deps, ended));
+async function reportSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
+  const whole = await trySavepoint(tx, (part) => tellEnded(part, deps, ended));
   if (whole === null) return;
   deps.log.warn(
     { err: whole, periodicJob: "notify" },
     "ends of runs could not be reported together; they are reported one by one",
   );
   for (const one of ended) {
-    const error = await undoneIfFailed(tx, (part) => tellEnded(part, deps, [one]));
+    const error = await trySavepoint(tx, (part) => tellEnded(part, deps, [one]));
     const { workspaceId, runId } = one;
     if (error !== null)
       await poisoned(deps, { job: "notify", workspaceId, id: runId, subjectId: runId }, error);
@@ -143,14 +143,14 @@ async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): 
 }
 
 /** Reports the next ends of runs in one workspace, unless another process does. @returns how many there were */
-async function tellShare(deps: Deps, args: { workspaceId: string; last: number }): Promise<number> {
+async function reportShare(deps: Deps, args: { workspaceId: string; last: number }): Promise<number> {
   const { workspaceId, last } = args;
   return inTransaction(deps, async (tx) => {
     const after = await feed.lockProgress(tx, workspaceId);
     if (after === null || after >= last) return 0;
     const read = await feed.selectEnded(tx, { workspaceId, after, upTo: last, limit: SHARE.read });
     const ended = shareOf(read, (await store.selectFailing(tx, [workspaceId])).length > 0);
-    if (ended.length > 0) await tellSafely(tx, deps, ended);
+    if (ended.length > 0) await reportSafely(tx, deps, ended);
     const isAll = ended.length === read.length && read.length < SHARE.read;
     const position = isAll ? last : (ended.at(-1)?.position ?? last);
     await feed.moveProgress(tx, { workspaceId, position });
@@ -159,7 +159,7 @@ async function tellShare(deps: Deps, args: { workspaceId: string; last: number }
 }
 
 /** The first ends, as many as one round processes. A success after a success causes no event. */
-function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly feed.PlacedRow[] {
+function shareOf(read: readonly feed.PositionedRow[], isFailing: boolean): readonly feed.PositionedRow[] {
   let close = 0;
   let mayRecover = isFailing;
   const end = read.findIndex(({ state }) => {
@@ -198,7 +198,7 @@ export const derivePeriodicJob: PeriodicJob = {
     const failures: unknown[] = [];
     for (const workspaceId of await feed.selectBehind(db, { last })) {
       try {
-        told += await tellShare(deps, { workspaceId, last });
+        told += await reportShare(deps, { workspaceId, last });
       } catch (error) {
         // The other workspaces are served first.
         failures.push(error);

@@ -66,7 +66,7 @@ export interface EndedRow {
 }
 
 /** The end of a run with its position in the feed. */
-export interface PlacedRow extends EndedRow {
+export interface PositionedRow extends EndedRow {
   readonly position: number;
 }
 
@@ -74,7 +74,7 @@ export interface PlacedRow extends EndedRow {
 export async function selectEnded(
   tx: Tx,
   args: { workspaceId: string; after: number; upTo: number; limit: number },
-): Promise<PlacedRow[]> {
+): Promise<PositionedRow[]> {
   const found = await tx.execute<Omit<EndedRow, "changedAt"> & { changedAt: string; position: string }>(sql`
     select workspace_id as "workspaceId", run_id as "runId", data ->> 'state' as state, created_at as "changedAt",
       position::text as position

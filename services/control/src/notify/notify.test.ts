@@ -205,7 +205,7 @@ test("if a sender dies before it records the result, another sends the delivery 
   await finish("failed");
   await testEnv.stamp();
   await derivePeriodicJob.runOnce(testEnv.deps);
-  const one = { limit: 1, leaseMs: 20_000, share: 1, underWay: new Map() };
+  const one = { limit: 1, leaseMs: 20_000, share: 1, inFlight: new Map() };
   const [taken] = await takeDue(testEnv.deps.database.db, testEnv.clock, one);
   if (taken === undefined) throw new Error("nothing was due");
   const headers = { "webhook-id": taken.id };

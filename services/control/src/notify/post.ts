@@ -3,7 +3,7 @@ import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import { certificateFault } from "@towpath/contract";
 import { AddressRefused, isPublic, lookupPublic, refuseKnownPrivate } from "./address.ts";
-import { ProxyFault, throughProxy, type Way } from "./proxy.ts";
+import { ProxyFault, type ProxyRoute, proxyRoute } from "./proxy.ts";
 
 /** The longest time of one try, milliseconds. */
 const TRY_MS = 10_000;
@@ -12,7 +12,7 @@ const TRY_MS = 10_000;
 const ANSWER_BYTES_MAX = 16 * 1024;
 
 /** A request to send. */
-export interface Posting {
+export interface PostRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
@@ -23,7 +23,7 @@ export interface Posting {
 }
 
 /** The result of a try. `failure` is null if the receiver accepted it; it never contains the address. */
-export interface Posted {
+export interface PostResult {
   readonly status: number | null;
   readonly failure: string | null;
 }
@@ -48,7 +48,7 @@ export function refusalOf(text: string, mayBePrivate: boolean): string | null {
  * Sends one body once. It follows no redirects, because their targets are not checked. With a proxy the name is checked
  * only if it resolves here; the proxy checks the rest. Never throws.
  */
-export async function post(args: Posting): Promise<Posted> {
+export async function post(args: PostRequest): Promise<PostResult> {
   const failed = (failure: string) => ({ status: null, failure });
   const refusal = refusalOf(args.url, args.mayBePrivate);
   if (refusal !== null) return failed(refusal);
@@ -56,20 +56,20 @@ export async function post(args: Posting): Promise<Posted> {
   try {
     if (args.proxy === null) return await exchange(args, { signal, way: direct(args) });
     if (!args.mayBePrivate) await refuseKnownPrivate(hostOf(new URL(args.url)));
-    return await exchange(args, { signal, way: await throughProxy(args.url, { proxy: args.proxy, signal }) });
+    return await exchange(args, { signal, way: await proxyRoute(args.url, { proxy: args.proxy, signal }) });
   } catch (error) {
     return failed(sentenceOf(error));
   }
 }
 
-function direct(args: Posting): Way {
+function direct(args: PostRequest): ProxyRoute {
   return { options: { agent: false, ...(args.mayBePrivate ? {} : { lookup: lookupPublic }) }, headers: {} };
 }
 
-function exchange(a: Posting, b: { signal: AbortSignal; way: Way }): Promise<Posted> {
+function exchange(a: PostRequest, b: { signal: AbortSignal; way: ProxyRoute }): Promise<PostResult> {
   const url = new URL(a.url);
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
-  const { promise, resolve, reject } = Promise.withResolvers<Posted>();
+  const { promise, resolve, reject } = Promise.withResolvers<PostResult>();
   const sent = request(url, {
     ...b.way.options,
     method: "POST",

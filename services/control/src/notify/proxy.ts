@@ -48,7 +48,7 @@ function openTunnel(target: URL, args: { proxy: URL; signal: AbortSignal }): Pro
 }
 
 /** How a request is sent: options for Node's own client, and additional headers. */
-export interface Way {
+export interface ProxyRoute {
   readonly options: RequestOptions;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -57,7 +57,10 @@ export interface Way {
  * Routes a request through a proxy. An https request uses a tunnel, and TLS proves the identity of the host.
  * @throws ProxyFault.
  */
-export async function throughProxy(url: string, args: { proxy: string; signal: AbortSignal }): Promise<Way> {
+export async function proxyRoute(
+  url: string,
+  args: { proxy: string; signal: AbortSignal },
+): Promise<ProxyRoute> {
   const [target, proxy] = [new URL(url), URL.parse(args.proxy)];
   if (proxy?.protocol !== "http:")
     throw new ProxyFault("HTTPS_PROXY or HTTP_PROXY is not the http:// address of a proxy");

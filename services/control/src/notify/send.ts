@@ -11,9 +11,9 @@ import {
   writeChanges,
 } from "../kernel/index.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
-import { type Posted, post } from "./post.ts";
+import { type PostResult, post } from "./post.ts";
 import * as store from "./store.ts";
-import { UnderWay } from "./under-way.ts";
+import { InFlight } from "./under-way.ts";
 
 /** The most deliveries that one process sends at the same time. */
 const SENT_AT_ONCE = 64;
@@ -32,7 +32,7 @@ const PAUSES_MS = [10_000, 60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000, 8 * 3
 const KEPT_MS = 30 * 24 * 3_600_000;
 const FORGET_MAX = 1_000;
 
-function outcomeOf(due: store.DueRow, { status, failure }: Posted): store.Outcome {
+function outcomeOf(due: store.DueRow, { status, failure }: PostResult): store.Outcome {
   const { id, tries } = due;
   if (failure === null) return { id, tries, state: "sent", status, failure, againMs: null };
   const over = tries >= DELIVERY_TRIES_MAX;
@@ -61,7 +61,7 @@ export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome
   return await noted(deps, due, posted);
 }
 
-async function noted(deps: Deps, due: store.DueRow, posted: Posted): Promise<store.Outcome> {
+async function noted(deps: Deps, due: store.DueRow, posted: PostResult): Promise<store.Outcome> {
   const outcome = outcomeOf(due, posted);
   await inTransaction(deps, async (tx) => {
     await store.markTried(tx, deps.clock, outcome);
@@ -71,11 +71,11 @@ async function noted(deps: Deps, due: store.DueRow, posted: Posted): Promise<sto
 }
 
 /** The open deliveries of this process, per database. Weak, so that it ends with the database. */
-const underWayOf = new WeakMap<Database, UnderWay>();
+const inFlightOf = new WeakMap<Database, InFlight>();
 
-function underWayFor(database: Database): UnderWay {
-  const underWay = underWayOf.get(database) ?? new UnderWay();
-  underWayOf.set(database, underWay);
+function underWayFor(database: Database): InFlight {
+  const underWay = inFlightOf.get(database) ?? new InFlight();
+  inFlightOf.set(database, underWay);
   return underWay;
 }
 
@@ -101,14 +101,14 @@ async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
 }
 
 /** Starts sending due deliveries, as far as there is room. @returns how many. */
-async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
+async function begin(deps: Deps, underWay: InFlight): Promise<number> {
   const limit = SENT_AT_ONCE - underWay.size;
   if (limit <= 0) return 0;
   const due = await store.takeDue(deps.database.db, deps.clock, {
     limit,
     leaseMs: LEASE_MS,
     share: SHARE,
-    underWay: underWay.counts,
+    inFlight: underWay.counts,
   });
   for (const one of due) underWay.add(one.workspaceId, sendSafely(deps, one));
   return due.length;

@@ -175,7 +175,7 @@ export async function setFailing(
 }
 
 /** Records that a deployment's latest run succeeded. @returns whether the one before had failed. */
-export async function setWorking(
+export async function setSucceeding(
   tx: Tx,
   args: { workspaceId: string; deployment: string },
 ): Promise<boolean> {
@@ -223,7 +223,7 @@ export interface Taking {
   /** The most open deliveries of one workspace. */
   readonly share: number;
   /** The number of open deliveries, by workspace. */
-  readonly underWay: ReadonlyMap<string, number>;
+  readonly inFlight: ReadonlyMap<string, number>;
 }
 
 /**
@@ -232,7 +232,7 @@ export interface Taking {
  * of workspaces, not of deliveries.
  */
 export async function takeDue(to: Queryable, clock: Clock, args: Taking): Promise<DueRow[]> {
-  const [busy, counts] = [[...args.underWay.keys()], [...args.underWay.values()]];
+  const [busy, counts] = [[...args.inFlight.keys()], [...args.inFlight.values()]];
   const waiting = sql`select workspace_id from notifier_delivery where next_at is not null`;
   return to.execute<DueRow>(sql`
     with recursive w (id) as (

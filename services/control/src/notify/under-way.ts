@@ -1,5 +1,5 @@
 /** Deliveries that this process is sending, by workspace. */
-export class UnderWay {
+export class InFlight {
   readonly #counts = new Map<string, number>();
   readonly #all = new Set<Promise<void>>();
 

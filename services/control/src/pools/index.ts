@@ -1,4 +1,4 @@
-export { areAwaited, readStartGate, type StartGate } from "./awaited.ts";
+export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
 export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export {
   createPool,
@@ -12,4 +12,5 @@ export {
 export { checkQueue, listQueues, type QueueFacts, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
+export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
 export type { SeenPoll } from "./store.ts";

@@ -56,7 +56,7 @@ async function poolFor(deps: Deps, args: { scope: Scope; keyPool: string | null;
 }
 
 /** The most workers that are deleted at once to make room. */
-const IDLE_MOST = 10_000;
+const IDLE_WORKERS_MAX = 10_000;
 
 const isQuotaProblem = (error: unknown): error is Problem =>
   error instanceof Problem && error.code === "quota-exceeded";
@@ -74,7 +74,7 @@ async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> 
   } catch (error) {
     if (!isQuotaProblem(error)) throw error;
     const { clock } = deps;
-    if ((await deleteNeverPolled(tx, { workspaceId, limit: IDLE_MOST, clock })) === 0) throw error;
+    if ((await deleteNeverPolled(tx, { workspaceId, limit: IDLE_WORKERS_MAX, clock })) === 0) throw error;
     await keep();
   }
 }
@@ -82,7 +82,7 @@ async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> 
 /** How long a workspace is cached as full, milliseconds. */
 const FULL_MS = 5_000;
 /** The most workspaces that are cached as full. */
-const FULL_MOST = 10_000;
+const FULL_WORKSPACES_MAX = 10_000;
 
 /** Workspaces that had no room for another worker a moment ago. Refuses new workers without a transaction. */
 export class FullWorkspaces {
@@ -102,7 +102,7 @@ export class FullWorkspaces {
   /** Caches the workspace as full if the error says so. */
   note(deps: Pick<Deps, "clock">, { workspaceId, error }: { workspaceId: string; error: unknown }): void {
     if (!isQuotaProblem(error)) return;
-    if (this.#full.size >= FULL_MOST) this.#full.clear();
+    if (this.#full.size >= FULL_WORKSPACES_MAX) this.#full.clear();
     this.#full.set(workspaceId, { problem: error, untilMs: deps.clock.nowMs() + FULL_MS });
   }
 }

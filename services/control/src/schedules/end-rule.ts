@@ -1,4 +1,4 @@
-import { type Deps, dateOf, type Tx, undoneIfFailed } from "../kernel/index.ts";
+import { type Deps, dateOf, type Tx, trySavepoint } from "../kernel/index.ts";
 import { decide, fitLast, fitOverlap, type SkipReason } from "./decide.ts";
 import { decideAll } from "./periodic-jobs.ts";
 import * as store from "./store.ts";
@@ -54,7 +54,7 @@ export async function endRule(tx: Tx, deps: Deps, args: Ending): Promise<void> {
   const { row } = args;
   if (row.paused) return skipRest(tx, { ...args, reason: "paused" });
   if (row.fault !== null) return skipRest(tx, { ...args, reason: "catch-up" });
-  const error = await undoneIfFailed(tx, (part) => decideRest(part, deps, args));
+  const error = await trySavepoint(tx, (part) => decideRest(part, deps, args));
   if (error === null) return;
   const { workspaceId: workspace, id: schedule } = row;
   deps.log.error(

@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { Context } from "hono";
-import { headerOf, remoteAddressOf } from "./beneath.ts";
+import { headerOf, remoteAddressOf } from "./node-request.ts";
 
 /** The most addresses of `X-Forwarded-For` that are examined. */
 const HOPS_MAX = 16;

@@ -1,7 +1,7 @@
 import { Problem } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { watchAdmission } from "./admission.ts";
-import { NOBODY } from "./caller.ts";
+import { ANONYMOUS } from "./caller.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -14,9 +14,9 @@ test("a revoked key is noticed without a wake-up, and nothing is asked after a s
   const ask = async () => {
     asked += 1;
     if (isRevoked) throw new Problem("unauthenticated", "The key is revoked.");
-    return NOBODY;
+    return ANONYMOUS;
   };
-  const watch = () => watchAdmission({ wakes: DEAF }, { admitted: { ...NOBODY, keyId: "key" }, ask });
+  const watch = () => watchAdmission({ wakes: DEAF }, { admitted: { ...ANONYMOUS, keyId: "key" }, ask });
   const [watched, stopped] = [watch(), watch()];
   stopped.stop();
   await vi.advanceTimersByTimeAsync(65_000);

@@ -52,7 +52,7 @@ export function watchAdmission(
 }
 
 /** Events, with an action for the time when they are no longer read. */
-export async function* whileRead<T>(events: AsyncIterable<T>, then: () => void): AsyncGenerator<T> {
+export async function* withCleanup<T>(events: AsyncIterable<T>, then: () => void): AsyncGenerator<T> {
   try {
     yield* events;
   } finally {

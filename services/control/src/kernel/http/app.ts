@@ -4,8 +4,7 @@ import { AnswerDropped } from "@towpath/contract/failpoint";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { readingFor } from "../read-turns.ts";
-import { type Admission, watchAdmission, whileRead } from "./admission.ts";
-import { cutConnection } from "./beneath.ts";
+import { type Admission, watchAdmission, withCleanup } from "./admission.ts";
 import { type Admitted, atOnce, grant, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import { type Gate, openGate } from "./gate.ts";
@@ -13,6 +12,7 @@ import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readAddress, readInput } from "./input.ts";
 import { bytesOf, type LargeBodies, openLargeBodies, readMsOf } from "./large-bodies.ts";
+import { cutConnection } from "./node-request.ts";
 import { PROBES } from "./probes.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
@@ -48,7 +48,7 @@ class AnswerFault extends Error {
 const honoPath = (path: string) => path.replace(/\{(\w+)\}/g, ":$1");
 
 /** Frequent calls of workers and probes. If they succeed, they are logged at level debug. */
-function isHum(route: Route | undefined): boolean {
+function isFrequent(route: Route | undefined): boolean {
   return route === undefined || route.permission === "worker";
 }
 
@@ -56,7 +56,7 @@ function logRequest(deps: Deps, c: Context, args: { id: string; startMs: number 
   const route: Route | undefined = c.get("route");
   const problem: Problem | undefined = c.get("problem");
   const status = c.res.status;
-  const level = status >= 500 ? "error" : isHum(route) && status < 400 ? "debug" : "info";
+  const level = status >= 500 ? "error" : isFrequent(route) && status < 400 ? "debug" : "info";
   deps.log[level](
     {
       method: c.req.method,
@@ -88,13 +88,13 @@ function observe(deps: Deps) {
  */
 function limitPages(gate: Gate) {
   return async (c: Context, next: () => Promise<void>) => {
-    if (!PROBES.has(c.req.path)) gate.letInToPage(c);
+    if (!PROBES.has(c.req.path)) gate.admitToPage(c);
     await next();
   };
 }
 
 /** For answers that the framework makes: it collects their headers in an object of its own. */
-async function dress(c: Context, next: () => Promise<void>): Promise<void> {
+async function setDefaultHeaders(c: Context, next: () => Promise<void>): Promise<void> {
   setHeaders(c, c.get("headers"));
   await next();
 }
@@ -136,10 +136,10 @@ function serve(parts: AppParts, args: { route: Route; gate: Gate; bodies: LargeB
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
     const ask = async () => grant(await identify(c, atOnce), route.permission);
-    const admitted = await gate.letIn({ c, route });
+    const admitted = await gate.admit({ c, route });
     const bytes = bytesOf(c, route);
-    const letIn = { c, route, handler, checkAddress, admitted, ask, readMs: readMsOf(bytes) };
-    const reply = () => answerTo(parts, letIn);
+    const admittedRequest = { c, route, handler, checkAddress, admitted, ask, readMs: readMsOf(bytes) };
+    const reply = () => answerTo(parts, admittedRequest);
     const { scope } = admitted;
     if (scope === null) return reply();
     return bodies.during({ workspaceId: scope.workspaceId, bytes, left: () => c.req.raw.signal }, reply);
@@ -147,7 +147,7 @@ function serve(parts: AppParts, args: { route: Route; gate: Gate; bodies: LargeB
 }
 
 /** A request whose caller was admitted. */
-interface LetIn extends Registered {
+interface AdmittedRequest extends Registered {
   readonly c: Context;
   readonly route: Route;
   readonly admitted: Admitted;
@@ -157,7 +157,7 @@ interface LetIn extends Registered {
 }
 
 /** Reads a request, calls its handler and makes the response. */
-async function answerTo({ deps, shutdown }: AppParts, args: LetIn): Promise<Response> {
+async function answerTo({ deps, shutdown }: AppParts, args: AdmittedRequest): Promise<Response> {
   const { c, route, handler, checkAddress, admitted, ask, readMs } = args;
   const address = readAddress(c, route);
   await checkAddress?.({ deps, ...address });
@@ -206,7 +206,7 @@ async function answerStream(
   const signal = AbortSignal.any([args.left, admission.over]);
   args.left.addEventListener("abort", admission.stop, { once: true });
   try {
-    const events = whileRead(asEvents(await args.open(signal)), admission.stop);
+    const events = withCleanup(asEvents(await args.open(signal)), admission.stop);
     const { body, headers } = streamAnswer(events, { signal, log: deps.log });
     setHeaders(args.c, args.c.get("headers"));
     return args.c.newResponse(body, { status: 200, headers });
@@ -228,7 +228,7 @@ function answerProblem(c: Context, problem: Problem): Response {
 }
 
 /** The answer if no route matches. It names the methods that this path supports. */
-function nothingHere(c: Context): Response {
+function answerNotFound(c: Context): Response {
   const methods = Object.values(ROUTES).flatMap((route) =>
     matches(route, c.req.path) ? [route.method] : [],
   );
@@ -255,10 +255,10 @@ export function createApp(parts: AppParts): Hono {
     app.on(route.method, honoPath(route.path), serve(parts, { route, gate, bodies, ...registered }));
   }
   app.use(limitPages(gate));
-  app.all("/api/*", nothingHere);
-  app.use(dress);
+  app.all("/api/*", answerNotFound);
+  app.use(setDefaultHeaders);
   for (const page of parts.pages ?? []) page(app);
-  app.notFound(nothingHere);
+  app.notFound(answerNotFound);
   app.onError((error, c) => {
     if (error instanceof AnswerDropped) cutConnection(c);
     return answerProblem(c, problemOf(error));

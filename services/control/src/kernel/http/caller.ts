@@ -1,7 +1,7 @@
 import { type Permission, Problem } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Scope, WorkerScope } from "../scope.ts";
-import { headerOf } from "./beneath.ts";
+import { headerOf } from "./node-request.ts";
 
 /** The identity of a caller, before its permissions are checked. */
 export type Caller =
@@ -62,7 +62,7 @@ export interface Admitted {
 }
 
 /** The caller of a public route. */
-export const NOBODY: Admitted = { scope: null, lastsMs: null, keyId: null, sessionId: null };
+export const ANONYMOUS: Admitted = { scope: null, lastsMs: null, keyId: null, sessionId: null };
 
 const NEEDS: Record<Caller["kind"], string> = {
   person: "Only workers may call this; an API key may not.",

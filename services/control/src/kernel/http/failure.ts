@@ -1,7 +1,7 @@
 import { PROBLEMS, Problem } from "@towpath/contract";
 import type { Context } from "hono";
 import { DrizzleQueryError } from "#sql";
-import { isDatabaseAway } from "../away.ts";
+import { isDatabaseAway } from "../database-errors.ts";
 
 /** The path of the pages about problems. The `type` of every problem is an address under it. */
 export const PROBLEMS_PATH = "/problems";

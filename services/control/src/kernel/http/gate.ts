@@ -4,12 +4,12 @@ import type { Config } from "../config.ts";
 import { readOrigins } from "./address.ts";
 import {
   type Admitted,
+  ANONYMOUS,
   atOnce,
   type Caller,
   grant,
   hasCredentials,
   type Identify,
-  NOBODY,
 } from "./caller.ts";
 import { watchFailedKeys } from "./failed-keys.ts";
 import { costOf } from "./large-bodies.ts";
@@ -21,12 +21,12 @@ export interface Gate {
    * Identifies and admits the caller, and counts the request. A refused request counts only for its key.
    * @throws Problem `too-many-requests`, `unauthenticated`, `session-expired` or `forbidden`.
    */
-  letIn(args: { c: Context; route: Route }): Promise<Admitted>;
+  admit(args: { c: Context; route: Route }): Promise<Admitted>;
   /**
    * Counts a request for a page by its address: a page needs no key.
    * @throws Problem `too-many-requests`.
    */
-  letInToPage(c: Context): void;
+  admitToPage(c: Context): void;
 }
 
 function subjectsOf(caller: Caller): Subjects {
@@ -73,12 +73,12 @@ export function openGate(args: {
       ? failedKeys.watch({ address: () => origins.addressOf(c), check: (turn) => args.identify(c, turn) })
       : args.identify(c, atOnce);
   return {
-    letInToPage: (c) => countAddress(c, "public"),
-    async letIn({ c, route }) {
+    admitToPage: (c) => countAddress(c, "public"),
+    async admit({ c, route }) {
       const { permission, rate } = route;
       if (permission === "public") {
         countAddress(c, rate);
-        return NOBODY;
+        return ANONYMOUS;
       }
       const caller = await whoCalls(c);
       const admitted = grantOrRefusal(caller, permission);

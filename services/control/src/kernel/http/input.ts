@@ -1,8 +1,8 @@
 import { closest, type Fault, LIMITS, Problem, type Route } from "@towpath/contract";
 import type { Context } from "hono";
 import { z } from "zod";
-import { headerOf } from "./beneath.ts";
 import { CONTAINERS_MAX, hasTooManyContainers, shapeFault, textFault } from "./json-text.ts";
+import { headerOf } from "./node-request.ts";
 
 /** The most faults in one answer. */
 const FAULTS_MAX = 20;

@@ -1,6 +1,6 @@
 import { LIMITS, Problem, type Route } from "@towpath/contract";
 import type { Context } from "hono";
-import { headerOf } from "./beneath.ts";
+import { headerOf } from "./node-request.ts";
 import { NoTurn, Turns } from "./turns.ts";
 
 /** A body beyond this is large, bytes: reading and checking it keeps the process busy for a while. */

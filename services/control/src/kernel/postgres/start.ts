@@ -93,7 +93,7 @@ async function startWithFreePort(args: {
       });
       return { server, port };
     } catch (error) {
-      if (tryNumber >= START_TRIES || !mayPass(error, options.port)) throw error;
+      if (tryNumber >= START_TRIES || !isTransient(error, options.port)) throw error;
       await delay(RETRY_MS * tryNumber);
     }
   }
@@ -103,7 +103,7 @@ async function startWithFreePort(args: {
  * Two failures end by themselves: another program took the port after it was chosen, or the backends of a killed
  * postmaster still hold its shared memory.
  */
-function mayPass(error: unknown, wantedPort: number | undefined): boolean {
+function isTransient(error: unknown, wantedPort: number | undefined): boolean {
   if (!(error instanceof PostgresStartError)) return false;
   if (error.code === "port-taken") return wantedPort === undefined;
   return error.code === "start-failed" && /shared memory block .*still in use|lock file/i.test(error.message);

@@ -1,11 +1,12 @@
 import { type SQL, sql } from "#sql";
 import { textArray } from "../arrays.ts";
-import { isNobodysFault } from "../away.ts";
 import type { Queryable, Tx } from "../database.ts";
+import { isDatabaseFault } from "../database-errors.ts";
 import type { Deps, PeriodicJob, Retried } from "../deps.ts";
 import { prepared } from "../prepared.ts";
 import { inTransaction } from "../transaction.ts";
 import {
+  clearRow,
   isSound,
   listRetries,
   type Poisoned,
@@ -13,7 +14,6 @@ import {
   type RowColumns,
   type RowName,
   setAside,
-  takeUp,
   untilRetry,
 } from "./poison.ts";
 
@@ -84,7 +84,7 @@ const only =
  * row.
  */
 export async function poisoned(deps: Deps, row: Poisoned, error: unknown): Promise<void> {
-  if (isNobodysFault(error)) throw error;
+  if (isDatabaseFault(error)) throw error;
   const { failures, notBefore } = await setAside(deps.database.db, deps.clock, { row, error });
   const { job, workspaceId, id, subjectId } = row;
   const which = { periodicJob: job, workspace: workspaceId, row: id, subject: subjectId };
@@ -130,7 +130,7 @@ async function lockedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>):
       return rows.length;
     });
   } catch (error) {
-    if (isNobodysFault(error)) throw error;
+    if (isDatabaseFault(error)) throw error;
     deps.log.warn(
       { err: error, periodicJob: work.name },
       "a batch of rows failed; its rows are handled one by one",
@@ -182,7 +182,7 @@ async function claimedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>)
     try {
       handled += await inTransaction(deps, (tx) => handleClaimed(tx, deps, { work, rows: part }));
     } catch (error) {
-      if (isNobodysFault(error)) throw error;
+      if (isDatabaseFault(error)) throw error;
       handled += await eachClaimed(deps, { work, rows: part });
     }
   }
@@ -274,7 +274,7 @@ async function retryOne(deps: Deps, args: { row: Poisoned; by: Retried | undefin
     await inTransaction(deps, async (tx) => {
       if ((await claimed(tx, `retry ${row.job}`, [row])).length === 0) return;
       if (by === undefined) return;
-      if (await by.retry(tx, deps, row)) await takeUp(tx, row);
+      if (await by.retry(tx, deps, row)) await clearRow(tx, row);
       else await postpone(tx, deps.clock, row);
     });
   } catch (error) {

@@ -68,7 +68,7 @@ export async function setAside(
 }
 
 /** Takes a row off the list: it was handled, or is gone. */
-export async function takeUp(to: Queryable, args: { job: string } & RowName): Promise<void> {
+export async function clearRow(to: Queryable, args: { job: string } & RowName): Promise<void> {
   await prepared(
     to,
     sql`delete from poisoned_row where job = ${args.job} and workspace_id = ${args.workspaceId} and row_id = ${args.id}`,

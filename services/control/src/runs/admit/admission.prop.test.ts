@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 
 /** What deployments need, by their names. */
 const NEEDS = {
@@ -145,7 +145,7 @@ class Bay {
 }
 
 async function openBay(): Promise<Bay> {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("x", 2);
   await harbour.limit("y", 2);
   for (const [deployment, limits] of Object.entries(NEEDS))

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { deleteLimit } from "../../limits/index.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 test("runs take slots in the order they were due; an end and the next one's admission are one commit", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
   expect(await harbour.states(a, b, c)).toEqual(["ready", "blocked", "blocked"]);
@@ -32,7 +32,7 @@ test("runs take slots in the order they were due; an end and the next one's admi
 });
 
 test("a limit says who has its slots and who waits", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   const { id } = await harbour.limit("local", 1, { kind: "pool" });
   const [a, b] = [await harbour.ask(), await harbour.ask({ priority: 3 })];
   await harbour.start();
@@ -47,14 +47,14 @@ test("a limit says who has its slots and who waits", async () => {
 });
 
 test("the higher priority takes a free slot first, however late it came", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask({ priority: 1 })];
   expect([await harbour.serve(), await harbour.serve(), await harbour.serve()]).toEqual([a, c, b]);
 });
 
 test("200 capped runs do not hold up one that is free to go", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("warehouse", 0);
   await harbour.tenancy.deploy("capped", { limits: [{ name: "warehouse" }] });
   await harbour.limit("local", 5, { kind: "pool" });
@@ -71,7 +71,7 @@ test("200 capped runs do not hold up one that is free to go", async () => {
 });
 
 describe("slots return", () => {
-  const cases: [string, (h: Awaited<ReturnType<typeof openHarbour>>) => Promise<void>, string][] = [
+  const cases: [string, (h: Awaited<ReturnType<typeof openLimitsEnv>>) => Promise<void>, string][] = [
     ["when a run fails", async (h) => void (await h.serve("failed", { cause: "error" })), "failed"],
     [
       "when a run is cancelled before a worker took it",
@@ -102,7 +102,7 @@ describe("slots return", () => {
   ];
   for (const [what, end, state] of cases)
     test(what, async () => {
-      const harbour = await openHarbour(testEnv);
+      const harbour = await openLimitsEnv(testEnv);
       await harbour.limit("flow", 1, { kind: "deployment" });
       const [a, b] = [await harbour.ask(), await harbour.ask()];
       await end(harbour);
@@ -111,7 +111,7 @@ describe("slots return", () => {
     });
 
   test("while a run waits for its retry, which then takes its place by when it is due", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
     await harbour.tenancy.deploy("again", { retry, concurrency: { limit: 1 } });
     const [a, b] = [await harbour.ask({ deployment: "again" }), await harbour.ask({ deployment: "again" })];
@@ -125,7 +125,7 @@ describe("slots return", () => {
   });
 
   test("not when a worker gives an attempt back before it started", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.fakeWorker.say(await harbour.fakeWorker.take(), [said.released]);
@@ -135,7 +135,7 @@ describe("slots return", () => {
   });
 
   test("at once for a run whose worker was drained: it takes them again and keeps its place", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask({ priority: 1 }), await harbour.ask()];
     await harbour.serve("failed", { cause: "evicted" });
@@ -146,7 +146,7 @@ describe("slots return", () => {
 
 describe("a limit that changes", () => {
   test("raised, lets the next waiting run go; lowered, takes nothing away", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
     await harbour.limit("flow", 2, { kind: "deployment" });
@@ -159,7 +159,7 @@ describe("a limit that changes", () => {
   });
 
   test("deleted, lets all go that waited for it alone", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     const { id: limitId } = await harbour.limit("flow", 1, { kind: "deployment" });
     for (let n = 0; n < 120; n++) await harbour.ask();
     await deleteLimit(testEnv.deps, { scope: harbour.tenancy.scope, limitId });
@@ -171,7 +171,7 @@ describe("a limit that changes", () => {
   });
 
   test("new, counts what is going already, and takes nothing away from it", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.start();
     await harbour.limit("flow", 1, { kind: "deployment" });
@@ -188,7 +188,7 @@ describe("a limit that changes", () => {
   });
 
   test("new, holds for those who wait for another already", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.limit("local", 0, { kind: "pool" });
@@ -201,7 +201,7 @@ describe("a limit that changes", () => {
 });
 
 test("tokens of a rate return by time, and let the next go then", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 2, { kind: "deployment", perMs: 60_000 });
   const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
   await harbour.serve();
@@ -220,7 +220,7 @@ test("tokens of a rate return by time, and let the next go then", async () => {
 });
 
 test("a run that is cancelled leaves its line", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
   await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: b, reason: "" });
@@ -231,7 +231,7 @@ test("a run that is cancelled leaves its line", async () => {
 
 describe("a deployment whose slots are taken", () => {
   test("under cancel-new, cancels the new run and says why", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     const concurrency = { limit: 1, collision: "cancel-new" as const };
     await harbour.tenancy.deploy("one", { concurrency });
     const [a, b] = [await harbour.ask({ deployment: "one" }), await harbour.ask({ deployment: "one" })];
@@ -246,7 +246,7 @@ describe("a deployment whose slots are taken", () => {
 
   test("under either, lets a run that goes on after an attempt wait, and not displace what took its slot", async () => {
     for (const collision of ["cancel-new", "cancel-running"] as const) {
-      const harbour = await openHarbour(testEnv);
+      const harbour = await openLimitsEnv(testEnv);
       const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
       await harbour.tenancy.deploy("one", { retry, concurrency: { limit: 1, collision } });
       const a = await harbour.ask({ deployment: "one" });
@@ -260,7 +260,7 @@ describe("a deployment whose slots are taken", () => {
   });
 
   test("under cancel-running, cancels the oldest until the newest fits, waiting ones included", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });
     const a = await harbour.ask({ deployment: "one" });
     const fence = await harbour.start();
@@ -275,7 +275,7 @@ describe("a deployment whose slots are taken", () => {
   });
 
   test("its code's limit stands until a person sets it, and goes when the code no longer says it", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1 } });
     expect((await harbour.limits()).get("one")).toMatchObject({ slots: 1, source: "code" });
     await harbour.tenancy.deploy("one", { version: 2 });
@@ -286,7 +286,7 @@ describe("a deployment whose slots are taken", () => {
   });
 
   test("a version that names a limit which is not there is not registered", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("warehouse", 1);
     const deployed = harbour.tenancy.deploy("typo", { limits: [{ name: "warehose" }] });
     await expect(deployed).rejects.toThrow(/no limit "warehose"; did you mean "warehouse"/);
@@ -295,7 +295,7 @@ describe("a deployment whose slots are taken", () => {
 
 describe("queues", () => {
   async function withQueues() {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     const { scope } = harbour.tenancy;
     const set = (queue: string, priority: number) =>
       setQueue(testEnv.deps, { scope, name: "local", input: { queue, priority } });
@@ -365,7 +365,7 @@ describe("queues", () => {
 });
 
 test("who enters a long line goes in order too, whatever happens to those before it", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const ids: string[] = [];
   for (let n = 0; n < 15; n++) ids.push(await harbour.ask());

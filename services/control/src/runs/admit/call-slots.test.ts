@@ -3,7 +3,7 @@ import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call, type FlowCall } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
 
 /** What a flow's calls are, of one attempt. */
@@ -37,7 +37,7 @@ function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
 }
 
 async function running(limits: Record<string, number>, over: { perMs?: number } = {}) {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   for (const [name, slots] of Object.entries(limits)) await harbour.limit(name, slots, over);
   const id = await harbour.ask();
   const fence = await harbour.start();
@@ -160,7 +160,7 @@ for (const [what, end] of endings)
   });
 
 test("a run whose own tasks wait for slots says for which, and that it waits for itself if it does", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("warehouse", 1);
   await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
   const id = await harbour.ask({ deployment: "load" });

@@ -2,7 +2,7 @@ import { LIMITS, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker } from "../../fake-worker.fixture.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
@@ -118,7 +118,7 @@ describe("many runs in one request", () => {
   });
 
   test("that need slots wait for admission, in the order of their ids", async () => {
-    const harbour = await openHarbour(testEnv);
+    const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 2, { kind: "deployment" });
     const runs = many(5);
     const made = await createRuns(testEnv.deps, harbour.tenancy.scope, { deployment: "flow", runs });

@@ -9,7 +9,7 @@ import {
 import {
   type Deps,
   DUE,
-  sideBySide,
+  inParallel,
   type Tx,
   wakeAfterCommit,
   wentBackAt,
@@ -108,7 +108,7 @@ export async function endAttempts(
     if (held.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", held.poolId);
   }
   // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
-  const [rows] = await sideBySide([
+  const [rows] = await inParallel([
     moveAttempts(tx, deps.clock, { workspaceId, moves: decided.map(attemptEndOf) }),
     settleTasks(tx, deps, { workspaceId, decided }),
     noteFatal(tx, { workspaceId, failed: decided.flatMap(failureOf) }),

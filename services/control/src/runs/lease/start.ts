@@ -1,4 +1,4 @@
-import { type Deps, sideBySide, type Tx } from "../../kernel/index.ts";
+import { type Deps, inParallel, type Tx } from "../../kernel/index.ts";
 import { moveAttempts, moveRuns } from "../moves/apply.ts";
 import type { AttemptRow } from "../table.ts";
 
@@ -20,7 +20,7 @@ export async function startAttempts(
   args: { workspaceId: string; starts: readonly HeldStart[] },
 ): Promise<Map<string, AttemptRow>> {
   const { workspaceId, starts } = args;
-  const [rows] = await sideBySide([
+  const [rows] = await inParallel([
     moveAttempts(tx, deps.clock, {
       workspaceId,
       moves: starts.map(({ held, seq }) => ({

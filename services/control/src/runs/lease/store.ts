@@ -2,6 +2,7 @@ import type { AttemptState } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
   after,
+  answeringSince,
   type Clock,
   type Config,
   columns,
@@ -13,7 +14,6 @@ import {
   reachableSince,
   rowOf,
   rows,
-  standsSince,
   type Tx,
   textArray,
   type Which,
@@ -123,7 +123,7 @@ const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as co
 
 /** Whether workers have had a grace to offer again since the database went back, if it ever has. */
 function offeredAgain(clock: Clock, config: Config): SQL {
-  return sql`coalesce(${standsSince} + make_interval(secs => ${graceMs(config) / 1000}::float8), '-infinity') < ${now(clock)}`;
+  return sql`coalesce(${answeringSince} + make_interval(secs => ${graceMs(config) / 1000}::float8), '-infinity') < ${now(clock)}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Amounts, derivedId, type SpecInput, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { setQueue } from "../read/pools.ts";
@@ -13,14 +13,14 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 type Fence = Awaited<ReturnType<Harbour["start"]>>;
 
 const CIRCLE = "one of 2 runs that wait for each other in a circle, of which none goes on by itself";
 
 /** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
 async function openLoop(args: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   const { scope } = harbour.tenancy;
   await setQueue(testEnv.deps, { scope, name: "local", input: { queue: "slow", priority: 0 } });
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...args.spec });

@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { openHarbour } from "../../slots.fixture.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { getRunWhy } from "../read/read.ts";
@@ -12,12 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 
 const whyOf = (harbour: Harbour, runId: string) => getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId });
 
 async function withWarehouse(slots: number, over: { perMs?: number } = {}) {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("warehouse", slots, over);
   await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
   return harbour;
@@ -71,7 +71,7 @@ test("only the limits that lack slots are told", async () => {
 });
 
 test("a limit without enough slots says how to set it", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 0, { kind: "deployment" });
   const { reasons } = await whyOf(harbour, await harbour.ask());
   expect(reasons[0]?.text).toBe(
@@ -91,7 +91,7 @@ test("who waits for a token hears when the next one returns", async () => {
 });
 
 test("a run that waits for the slot of the run that started it is told of the circle", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], concurrency: { limit: 1 } });
   const parent = await harbour.ask({ deployment: "loop" });
   const { attemptId, epoch, nonce } = await harbour.start();
@@ -108,7 +108,7 @@ test("a run that waits for the slot of the run that started it is told of the ci
 });
 
 test("a run that has ended, or goes on undisturbed, waits for nothing", async () => {
-  const harbour = await openHarbour(testEnv);
+  const harbour = await openLimitsEnv(testEnv);
   const id = await harbour.ask();
   await harbour.start();
   expect(await whyOf(harbour, id)).toEqual({

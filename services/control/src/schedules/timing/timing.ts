@@ -16,7 +16,7 @@ function recurrenceOf(timing: Timing): Recurrence {
 }
 
 /** A schedule's timing and its bounds. */
-export interface Timed {
+export interface BoundedTiming {
   readonly timing: Timing;
   readonly startsAt: string | null;
   readonly endsAt: string | null;
@@ -28,7 +28,7 @@ const parsed = (instant: string | null) => (instant === null ? null : Date.parse
  * The instants of a schedule.
  * @throws Error of the library if the rule is not valid.
  */
-export function instantsOf(timed: Timed): Recurrence {
+export function instantsOf(timed: BoundedTiming): Recurrence {
   const bounds = { startMs: parsed(timed.startsAt), endMs: parsed(timed.endsAt) };
   return between(recurrenceOf(timed.timing), bounds);
 }
@@ -55,7 +55,7 @@ function refuseCounted(timing: Timing): void {
  * @returns That instant, or null if there is none.
  * @throws Problem `invalid-schedule` naming the field.
  */
-export function checkTiming(timed: Timed, nowMs: number): number | null {
+export function checkTiming(timed: BoundedTiming, nowMs: number): number | null {
   refuseCounted(timed.timing);
   try {
     const next = instantsOf(timed).next(nowMs);

@@ -1,6 +1,6 @@
 import type { Assignment } from "@towpath/contract";
 import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
-import { areAwaited } from "../../pools/index.ts";
+import { isAwaitingWorkers } from "../../pools/index.ts";
 import {
   type AssignedAttempt,
   claimAttempts,
@@ -247,7 +247,7 @@ export class Dispatcher {
     const { incarnations, database } = this.#deps;
     const incarnation = incarnations.known ?? (await incarnations.current());
     if (!mayBeHeld(this.#deps, incarnation)) return false;
-    if (!(await areAwaited(database.db, { ...this.#pool, incarnation: incarnation.id }))) return false;
+    if (!(await isAwaitingWorkers(database.db, { ...this.#pool, incarnation: incarnation.id }))) return false;
     this.#dry = false;
     this.#heldLook ??= setTimeout(() => {
       this.#heldLook = null;

@@ -1,5 +1,5 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
-import { cleanJson, type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
+import { cleanJson, type Deps, failpoint, inParallel, type Tx } from "../../kernel/index.ts";
 import {
   applyTaskRecords,
   attemptCan,
@@ -56,7 +56,7 @@ export async function applyControls(
       if (record?.type === "ended") ends.push({ lane, record });
     }
     const { workspaceId } = args;
-    await sideBySide([start(tx, deps, { workspaceId, starts }), end(tx, deps, { workspaceId, ends })]);
+    await inParallel([start(tx, deps, { workspaceId, starts }), end(tx, deps, { workspaceId, ends })]);
     going = [...starts, ...ends].map(({ lane }) => lane);
   }
   return lanes;

@@ -6,13 +6,13 @@ type Unsafe = Sql["unsafe"];
 export type Send = (by: Unsafe) => PromiseLike<unknown>;
 
 /** Decides how a statement is sent: by which pool, in which transaction, and when. */
-export type Carry = (send: Send) => Promise<unknown>;
+export type Router = (send: Send) => Promise<unknown>;
 
 /**
  * The result of `unsafe` for drizzle, which either awaits the rows or asks for them as arrays. The statement is sent
  * only then.
  */
-class LateStatement implements PromiseLike<unknown> {
+class LazyStatement implements PromiseLike<unknown> {
   readonly #carry: (asArrays: boolean) => Promise<unknown>;
 
   constructor(carry: (asArrays: boolean) => Promise<unknown>) {
@@ -28,25 +28,25 @@ class LateStatement implements PromiseLike<unknown> {
 }
 
 /** Implements what drizzle uses of a statement and no more: `then` and `values`. */
-const asUnsafe = (unsafe: (...statement: Parameters<Unsafe>) => LateStatement): Unsafe =>
+const asUnsafe = (unsafe: (...statement: Parameters<Unsafe>) => LazyStatement): Unsafe =>
   unsafe as unknown as Unsafe;
 
 /**
  * A pool for drizzle. postgres.js begins its transactions by the pool's own `unsafe`, so the pool itself does not
  * change.
  */
-class CarriedPool {
+class RoutedPool {
   readonly options: Sql["options"];
   readonly begin: Sql["begin"];
   readonly end: Sql["end"];
   readonly unsafe: Unsafe;
 
-  constructor(sql: Sql, carry: Carry) {
+  constructor(sql: Sql, carry: Router) {
     this.options = sql.options;
     this.begin = sql.begin;
     this.end = sql.end;
     this.unsafe = asUnsafe((...statement) => {
-      return new LateStatement((asArrays) =>
+      return new LazyStatement((asArrays) =>
         carry((by) => (asArrays ? by(...statement).values() : by(...statement))),
       );
     });
@@ -57,6 +57,6 @@ class CarriedPool {
  * Lets `carry` send the statements that drizzle sends outside of transactions. @returns a pool for drizzle alone: it
  * has only what drizzle uses
  */
-export function withCarriedStatements(sql: Sql, carry: Carry): Sql {
-  return new CarriedPool(sql, carry) as unknown as Sql;
+export function withRoutedStatements(sql: Sql, carry: Router): Sql {
+  return new RoutedPool(sql, carry) as unknown as Sql;
 }

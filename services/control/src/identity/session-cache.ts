@@ -1,5 +1,5 @@
-import { ANY_KEY, type Deps, Memory, type Turn } from "../kernel/index.ts";
-import { KEY_MEMORY_MS, REMEMBERED_MAX } from "./key-memory.ts";
+import { ANY_KEY, Cache, type Deps, type Turn } from "../kernel/index.ts";
+import { CACHED_MAX, KEY_CACHE_MS } from "./key-cache.ts";
 import { hashSecret } from "./secrets.ts";
 import { findSession, type SessionRow } from "./store.ts";
 
@@ -22,7 +22,7 @@ function later({ row, atMs }: ReadSession, nowMs: number): SessionRow | null {
  */
 export function sessionReader(deps: Deps): (token: string, turn: Turn) => Promise<SessionRow | null> {
   const { clock, wakes } = deps;
-  const known = new Memory<ReadSession>({ clock, forMs: KEY_MEMORY_MS, most: REMEMBERED_MAX });
+  const known = new Cache<ReadSession>({ clock, forMs: KEY_CACHE_MS, most: CACHED_MAX });
   const forget = (is: (row: SessionRow) => boolean) => known.forgetWhere(({ row }) => is(row));
   wakes.subscribe("key", ANY_KEY, (id) => forget((row) => id === ANY_KEY || row.keyId === id));
   wakes.subscribe("session", ANY_KEY, (id) => forget((row) => id === ANY_KEY || row.sessionId === id));

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { Cache } from "./cache.ts";
 import { manualClock } from "./clock.ts";
-import { Memory } from "./memory.ts";
 import { ANY_KEY } from "./wakes.ts";
 
 const KEPT_MS = 1_000;
@@ -8,7 +8,7 @@ const MOST = 3;
 
 function memoryAt() {
   const clock = manualClock(0);
-  return { clock, memory: new Memory<string>({ clock, forMs: KEPT_MS, most: MOST }) };
+  return { clock, memory: new Cache<string>({ clock, forMs: KEPT_MS, most: MOST }) };
 }
 
 test("a value is fresh for a moment, and known as the last one after it", async () => {
@@ -37,9 +37,9 @@ test("concurrent callers share one read, also one that fails, and the next calle
 });
 
 test.each([
-  ["its id", (memory: Memory<string>) => memory.forget("a")],
-  ["any id", (memory: Memory<string>) => memory.forget(ANY_KEY)],
-  ["values that may match", (memory: Memory<string>) => memory.forgetWhere(() => false)],
+  ["its id", (memory: Cache<string>) => memory.forget("a")],
+  ["any id", (memory: Cache<string>) => memory.forget(ANY_KEY)],
+  ["values that may match", (memory: Cache<string>) => memory.forgetWhere(() => false)],
 ])("a read during which %s was dropped is not cached, and nobody waits for it", async (_, forget) => {
   const { memory } = memoryAt();
   const [before, after] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];

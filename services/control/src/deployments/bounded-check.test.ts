@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { inTransaction } from "../kernel/index.ts";
-import { checkWithin } from "./check-within.ts";
+import { checkBounded } from "./bounded-check.ts";
 
 type Schema = { [key: string]: Json };
 
@@ -24,7 +24,7 @@ afterAll(async () => {
 async function checked(schema: Schema, value: Json, workspaceId = uuidv7(0)) {
   const texts = [JSON.stringify(value)];
   const a = { workspaceId, tx: null, schema, values: [value], texts, root: "parameters" as const };
-  const [answer] = await checkWithin(deps.database, a);
+  const [answer] = await checkBounded(deps.database, a);
   return answer;
 }
 
@@ -85,7 +85,7 @@ test("a transaction does not wait for a thread: it is repeated with the answer",
     tries += 1;
     const value = { name: "a" };
     const a = { tx, schema: evil, values: [value], texts: [JSON.stringify(value)] };
-    return checkWithin(deps.database, { ...a, workspaceId: uuidv7(2), root: "parameters" });
+    return checkBounded(deps.database, { ...a, workspaceId: uuidv7(2), root: "parameters" });
   });
   expect(answers).toEqual([[]]);
   expect(tries).toBe(2);

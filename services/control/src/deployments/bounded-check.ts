@@ -15,7 +15,7 @@ function poolFor(database: Database): CheckPool {
 }
 
 /** Values of one workspace, to check against one of its schemas. */
-export interface CheckWithin {
+export interface BoundedCheck {
   readonly workspaceId: string;
   /** The transaction that waits for the answer. A check in a thread runs outside of it. */
   readonly tx: Tx | null;
@@ -32,9 +32,9 @@ export interface CheckWithin {
  * limits of time and memory, because this process also serves other workspaces.
  * @returns The faults of each value, or the problem that prevented the check.
  */
-export async function checkWithin(
+export async function checkBounded(
   database: Database,
-  args: CheckWithin,
+  args: BoundedCheck,
 ): Promise<(readonly Fault[] | Problem)[]> {
   const pool = poolFor(database);
   const { workspaceId: owner, tx } = args;
@@ -43,13 +43,13 @@ export async function checkWithin(
   return outcomes.map((outcome) => answerOf(outcome, args.root));
 }
 
-function keyOf({ schema, texts, root }: CheckWithin): string {
+function keyOf({ schema, texts, root }: BoundedCheck): string {
   const hash = createHash("sha256").update(`${root}\n${JSON.stringify(schema)}`);
   for (const text of texts) hash.update(`\n${text}`);
   return `check ${hash.digest("base64")}`;
 }
 
-function answerOf(outcome: Outcome, root: CheckWithin["root"]): readonly Fault[] | Problem {
+function answerOf(outcome: Outcome, root: BoundedCheck["root"]): readonly Fault[] | Problem {
   return "faults" in outcome ? outcome.faults : problemOf(outcome.noAnswer, root);
 }
 
@@ -69,7 +69,7 @@ const FAULTS: Partial<Record<NoAnswer, { message: string; suggestion: string }>>
   memory: { ...TOO_LARGE, message: "needs too much memory to be checked" },
 };
 
-function problemOf(noAnswer: NoAnswer, root: CheckWithin["root"]): Problem {
+function problemOf(noAnswer: NoAnswer, root: BoundedCheck["root"]): Problem {
   const fault = FAULTS[noAnswer];
   const what = root === "answer" ? "answer" : "parameters";
   if (fault !== undefined) {

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 
 /** Node's objects of a request. Absent when tests call the application directly. */
-type Beneath =
+type NodeRequest =
   | {
       readonly incoming?: {
         readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -15,19 +15,19 @@ type Beneath =
  * all headers at once.
  */
 export function headerOf(c: Context, name: string): string | undefined {
-  const beneath: Beneath = c.env;
+  const beneath: NodeRequest = c.env;
   const found = beneath?.incoming?.headers[name];
   return typeof found === "string" ? found : c.req.header(name);
 }
 
 /** The remote address of a request's connection. */
 export function remoteAddressOf(c: Context): string | undefined {
-  const beneath: Beneath = c.env;
+  const beneath: NodeRequest = c.env;
   return beneath?.incoming?.socket.remoteAddress;
 }
 
 /** Closes a connection without an answer, as a network failure does. */
 export function cutConnection(c: Context): void {
-  const beneath: Beneath = c.env;
+  const beneath: NodeRequest = c.env;
   beneath?.incoming?.socket.destroy();
 }

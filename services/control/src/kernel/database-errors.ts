@@ -49,7 +49,7 @@ export function isConnectionLost(error: unknown): boolean {
 const TOO_LONG_STATE = "57014";
 
 /** Whether a failure says nothing about the rows, because the database is away. */
-export function isNobodysFault(error: unknown): boolean {
+export function isDatabaseFault(error: unknown): boolean {
   return isDatabaseAway(error) && codeOf(error) !== TOO_LONG_STATE;
 }
 

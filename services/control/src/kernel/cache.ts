@@ -10,7 +10,7 @@ interface Remembered<V> {
  * A cache by id for a short time. Concurrent callers of one id share a read. A read that was under way when its id was
  * forgotten is not cached: its result may be old.
  */
-export class Memory<V> {
+export class Cache<V> {
   readonly #clock: Clock;
   readonly #forMs: number;
   readonly #most: number;

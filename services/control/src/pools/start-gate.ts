@@ -5,7 +5,7 @@ import { type Deps, dateOf, graceMs, newestIncarnation, now, type Queryable } fr
 const ONLINE = sql`make_interval(secs => ${workerOnlineMs / 1_000})`;
 
 /** Whether the last heartbeat before the database went back (`i`) is too old to tell which workers were online. */
-const KNOWS_TOO_LITTLE = sql`coalesce(i.since - i.known_until > ${ONLINE}, true)`;
+const HEARTBEAT_TOO_OLD = sql`coalesce(i.since - i.known_until > ${ONLINE}, true)`;
 
 /**
  * Workers (`w`) of a pool that were online at the last heartbeat before the database went back (`i`), and have not
@@ -21,12 +21,12 @@ function notReconciled(args: { workspaceId: string; poolId: string }): SQL {
  * not offered its attempts again, or if the last heartbeat is too old to tell who was online. Workers that came later
  * hold nothing. Reads the workers of the pool.
  */
-export async function areAwaited(
+export async function isAwaitingWorkers(
   from: Queryable,
   args: { workspaceId: string; poolId: string; incarnation: string },
 ): Promise<boolean> {
   const [row] = await from.execute<{ awaited: boolean }>(sql`
-    select ${KNOWS_TOO_LITTLE} or exists (select from ${notReconciled(args)}) as awaited
+    select ${HEARTBEAT_TOO_OLD} or exists (select from ${notReconciled(args)}) as awaited
     from incarnation i where i.id = ${args.incarnation}`);
   return row?.awaited ?? false;
 }
@@ -81,13 +81,13 @@ async function readAwaitedGate(
     count: number;
     held: boolean;
   }>(sql`
-    select extract(epoch from i.since)::float8 * 1000 as "sinceMs", ${KNOWS_TOO_LITTLE} as unsure,
+    select extract(epoch from i.since)::float8 * 1000 as "sinceMs", ${HEARTBEAT_TOO_OLD} as unsure,
       coalesce(to_json(o.names), '[]') as names, o.count, o.held
     from ${newestIncarnation} i cross join lateral (
       select (array_agg(w.name order by w.name, w.id))[1:${NAMED_MAX}] as names, count(*)::int as count,
         coalesce(bool_or(w.id = ${args.workerId}::uuid), false) as held
       from ${notReconciled(args)}) o
-    where ${now(clock)} < i.since + make_interval(secs => ${grace / 1_000}::float8) and (${KNOWS_TOO_LITTLE} or o.count > 0)`);
+    where ${now(clock)} < i.since + make_interval(secs => ${grace / 1_000}::float8) and (${HEARTBEAT_TOO_OLD} or o.count > 0)`);
   if (row === undefined) return null;
   const workers = row.unsure ? [] : row.names;
   return {
