@@ -10,6 +10,7 @@ import {
 } from "@towpath/contract";
 import { z } from "zod";
 import {
+  type Database,
   type Deps,
   type PageInput,
   pageOf,
@@ -190,4 +191,38 @@ export async function getVersion(
   const row = await store.selectPinned(from, args);
   if (row === null) throw new Problem("deployment-not-found", `There is no version ${args.versionId}.`);
   return row;
+}
+
+/** The most deployments whose latest version is cached. */
+const DEPLOYMENTS_MAX = 1_000;
+
+/** The cached versions, per database. Weak, so that it ends with the database. */
+const knownOf = new WeakMap<Database, Map<string, PinnedVersion>>();
+
+interface DeploymentName {
+  readonly workspaceId: string;
+  readonly name: string;
+}
+
+const keyOf = (args: DeploymentName) => `${args.workspaceId} ${args.name}`;
+
+/**
+ * The version that was a deployment's latest when it was last read. Versions never change, but another may be the
+ * latest now. The statement that pins the version must check that, and on failure the caller must call `forgetLatest`.
+ * @throws Problem `deployment-not-found`, as `getLatestVersion`.
+ */
+export async function likelyLatestVersion(database: Database, args: DeploymentName): Promise<PinnedVersion> {
+  const known = knownOf.get(database) ?? new Map<string, PinnedVersion>();
+  knownOf.set(database, known);
+  const found = known.get(keyOf(args));
+  if (found !== undefined) return found;
+  const read = await getLatestVersion(database.db, args);
+  if (known.size >= DEPLOYMENTS_MAX) known.clear();
+  known.set(keyOf(args), read);
+  return read;
+}
+
+/** Makes the next call of `likelyLatestVersion` read the version again. */
+export function forgetLatest(database: Database, args: DeploymentName): void {
+  knownOf.get(database)?.delete(keyOf(args));
 }

@@ -1,6 +1,12 @@
 export { checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
-export { getLatestVersion, getVersion, getVersionDetail, type PinnedVersion } from "./deployments.ts";
-export { forgetLatest, likelyLatestVersion } from "./latest.ts";
+export {
+  forgetLatest,
+  getLatestVersion,
+  getVersion,
+  getVersionDetail,
+  likelyLatestVersion,
+  type PinnedVersion,
+} from "./deployments.ts";
 export { type OnRegistered, type Registered, registerVersion } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";
 export { deleteVersionRow as deleteVersion, type SupersededVersion, selectSuperseded } from "./store.ts";

@@ -13,9 +13,8 @@ import {
   SESSION_COOKIES,
   type Turn,
 } from "../kernel/index.ts";
-import { keyCache } from "./key-cache.ts";
+import { keyCache, sessionReader } from "./credential-cache.ts";
 import { isSecret, parseKey } from "./secrets.ts";
-import { sessionReader } from "./session-cache.ts";
 import { findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 

@@ -7,8 +7,8 @@ import { openTestApp } from "../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { manualClock } from "../kernel/index.ts";
 import { bearer, createTenant } from "../tenant.fixture.ts";
+import { KEY_CACHE_MS } from "./credential-cache.ts";
 import { identifyWith } from "./identify.ts";
-import { KEY_CACHE_MS } from "./key-cache.ts";
 import { identityRoutes } from "./routes.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 

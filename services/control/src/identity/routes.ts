@@ -1,8 +1,7 @@
 import { Problem } from "@towpath/contract";
 import type { SliceRoutes } from "../kernel/index.ts";
 import { createKey, describeCaller, listKeys, revokeKey } from "./keys.ts";
-import { endSession, listSessions } from "./sessions.ts";
-import { createSignInLink } from "./sign-in.ts";
+import { createSignInLink, endSession, listSessions } from "./sign-in.ts";
 import { forgetCookies } from "./sign-in-page.ts";
 
 /** The routes of identity. */

@@ -10,9 +10,17 @@ import {
   RATE_LIMITS,
 } from "@towpath/contract";
 import { z } from "zod";
-import { CONNECTIONS } from "./connections.ts";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { FOLDERS } from "./folders.ts";
+
+/** The default number of connections of a process for work and for people's reads. */
+export const CONNECTIONS = { work: 10, read: 4 } as const;
+
+/** Connections that bypass drizzle, for NOTIFY and for the position in the write-ahead log. */
+export const RAW_CONNECTIONS = 2;
+
+/** Those, and the one that listens. */
+export const WAKE_CONNECTIONS: number = RAW_CONNECTIONS + 1;
 
 /** The roles of a control plane process: serving HTTP, and the periodic jobs. */
 export const ROLES = ["api", "loops"] as const;

@@ -3,7 +3,7 @@ import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
 import { withSafeTransactions } from "./begin.ts";
-import { CONNECTIONS, RAW_CONNECTIONS } from "./connections.ts";
+import { CONNECTIONS, RAW_CONNECTIONS } from "./config.ts";
 import { withRoutedStatements } from "./lazy-statement.ts";
 import { ReadReplica } from "./read-replica.ts";
 import { ReadTurns } from "./read-turns.ts";

@@ -1,4 +1,3 @@
-export { numberArray, textArray } from "./arrays.ts";
 export { Cache } from "./cache.ts";
 export {
   type Change,
@@ -11,8 +10,15 @@ export {
 } from "./change.ts";
 export { type ChangeSummary, readChangeSummary } from "./change-summary.ts";
 export { after, type Clock, dateOf, manualClock, now, systemClock } from "./clock.ts";
-export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
-export { WAKE_CONNECTIONS } from "./connections.ts";
+export {
+  type Config,
+  ConfigError,
+  Environment,
+  logFormat,
+  parseConfig,
+  readConfig,
+  WAKE_CONNECTIONS,
+} from "./config.ts";
 export {
   type Database,
   type DatabaseAddresses,
@@ -21,7 +27,7 @@ export {
   type Tx,
 } from "./database.ts";
 export { followDatabaseClock } from "./database-clock.ts";
-export { isConnectionLost, isDatabaseAway } from "./database-errors.ts";
+export { isConnectionLost, isDatabaseAway, sqlState } from "./database-errors.ts";
 export type { Deps, PeriodicJob } from "./deps.ts";
 export { DUE } from "./due-timers.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
@@ -57,10 +63,9 @@ export { MigrationError, migrate } from "./migrate.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { startPeriodicJobs } from "./periodic-jobs.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
-export { findRunningPostgres } from "./postgres/running.ts";
-export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
+export { type EmbeddedPostgres, findRunningPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
-export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
+export { numberArray, prepared, reachDisk, textArray, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
 export {
   lockedOf,
@@ -74,7 +79,6 @@ export {
 export { readTroubles } from "./rows/poison.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesPeriodicJob, sequencerPeriodicJob } from "./sequencer.ts";
-export { sqlState } from "./sql-state.ts";
 export {
   columnNames,
   columns,
@@ -96,7 +100,8 @@ export {
   outside,
   trySavepoint,
   undoUnless,
+  wakeAfterCommit,
+  wakeWorkerAfterCommit,
 } from "./transaction.ts";
 export { VERSION } from "./version.ts";
-export { wakeAfterCommit, wakeWorkerAfterCommit } from "./wake.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

@@ -2,9 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@towpath/contract";
 import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
+import { sqlState } from "./database-errors.ts";
 import { FOLDERS } from "./folders.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
-import { sqlState } from "./sql-state.ts";
 
 /** An arbitrary number that no other program uses: the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_281_947_021;

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
-import { isDatabaseAway } from "./database-errors.ts";
+import { isDatabaseAway, sqlState } from "./database-errors.ts";
 import { DATABASE_IDENTITY } from "./database-identity.ts";
-import { sqlState } from "./sql-state.ts";
 
 /** How long a read waits for the replica to catch up before it goes to the primary, milliseconds. */
 const PATIENCE_MS = 100;

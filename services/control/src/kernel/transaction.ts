@@ -2,9 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@towpath/contract";
 import { sql } from "#sql";
 import type { Tx } from "./database.ts";
-import { isDatabaseFault } from "./database-errors.ts";
+import { isDatabaseFault, sqlState } from "./database-errors.ts";
 import type { Deps } from "./deps.ts";
-import { sqlState } from "./sql-state.ts";
+import type { WakeTopic } from "./wakes.ts";
 
 /** The dependencies of a transaction: the database, and the wake-ups after its commit. */
 export type TransactionDeps = Pick<Deps, "database" | "wakes">;
@@ -168,4 +168,17 @@ export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => 
       tried += 1;
     }
   }
+}
+
+/** Sends a wake-up once this transaction has committed. The kernel combines the wake-ups of many transactions. */
+export function wakeAfterCommit(tx: Tx, topic: WakeTopic, key: string): void {
+  afterCommit(tx, `wake ${topic} ${key}`, (deps) => deps.wakes.publish(topic, [key]));
+}
+
+/**
+ * Wakes the processes where this worker polls, because it has a command. Workers and pools share a topic: both are
+ * keyed by ids, and a poll listens to both.
+ */
+export function wakeWorkerAfterCommit(tx: Tx, workerId: string | null): void {
+  if (workerId !== null) wakeAfterCommit(tx, "pool", workerId);
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Decision, decide, fitOverlap, ROUND_RUNS_MAX } from "./decide.ts";
-import { intervalRecurrence } from "./timing/interval.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
+import { intervalRecurrence } from "./timing/timing.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

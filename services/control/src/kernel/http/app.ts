@@ -8,7 +8,7 @@ import { type Admission, watchAdmission, withCleanup } from "./admission.ts";
 import { type Admitted, atOnce, grant, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import { type Gate, openGate } from "./gate.ts";
-import type { SliceRoutes } from "./handle.ts";
+import type { SliceRoutes, TextFile } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readAddress, readInput } from "./input.ts";
 import { bytesOf, type LargeBodies, openLargeBodies, readMsOf } from "./large-bodies.ts";
@@ -16,7 +16,6 @@ import { cutConnection } from "./node-request.ts";
 import { PROBES } from "./probes.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
-import { textAnswer } from "./text.ts";
 
 declare module "hono" {
   interface ContextVariableMap {
@@ -264,4 +263,30 @@ export function createApp(parts: AppParts): Hono {
     return answerProblem(c, problemOf(error));
   });
   return app;
+}
+
+/**
+ * Answers with a text file, one part at a time as the reader takes them. A failure breaks the connection, so that
+ * nobody mistakes half a file for a whole one.
+ */
+export function textAnswer(c: Context, { name, parts }: TextFile): Response {
+  const encoder = new TextEncoder();
+  const iterator = parts[Symbol.asyncIterator]();
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await iterator.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(encoder.encode(next.value));
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    },
+    { highWaterMark: 1 },
+  );
+  return c.body(body, 200, {
+    "content-type": "text/plain; charset=utf-8",
+    "content-disposition": `attachment; filename="${name}"`,
+  });
 }

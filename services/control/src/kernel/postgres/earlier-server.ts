@@ -1,8 +1,9 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
-import { readCommandLine } from "./command-line.ts";
 import { PostgresStartError } from "./errors.ts";
 
 const FAST_STOP_MS = 20_000;
@@ -62,4 +63,17 @@ async function stopProcess(identity: ProcessIdentity, dataDir: string): Promise<
     "start-failed",
     `A database server (process ${identity.pid}) already serves ${dataDir} and does not stop. End it, then start again.`,
   );
+}
+
+const run = promisify(execFile);
+
+/** The arguments of a running process. Undefined if it has ended or may not be read. */
+export async function readCommandLine(pid: number): Promise<string[] | undefined> {
+  if (process.platform === "linux") {
+    const raw = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    return raw === "" ? undefined : raw.replace(/\0$/, "").split("\0");
+  }
+  const answer = await run("/bin/ps", ["-o", "command=", "-p", String(pid)]).catch(() => undefined);
+  const line = answer?.stdout.trim();
+  return line === undefined || line === "" ? undefined : line.split(" ");
 }

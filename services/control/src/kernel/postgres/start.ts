@@ -1,9 +1,11 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CLUSTER_USER, prepareCluster } from "./cluster.ts";
 import { stopEarlierServer } from "./earlier-server.ts";
 import { PostgresStartError } from "./errors.ts";
 import { claimDirectory } from "./owner-lock.ts";
-import { type Placement, placeServer } from "./placement.ts";
+import { type Placement, placeServer, readLocation } from "./placement.ts";
 import { choosePort, rememberPort } from "./port.ts";
 import { type PostgresExit, type ServerProcess, startServer } from "./server.ts";
 
@@ -107,4 +109,23 @@ function isTransient(error: unknown, wantedPort: number | undefined): boolean {
   if (!(error instanceof PostgresStartError)) return false;
   if (error.code === "port-taken") return wantedPort === undefined;
   return error.code === "start-failed" && /shared memory block .*still in use|lock file/i.test(error.message);
+}
+
+const textOf = (path: string) =>
+  readFile(path, "utf8").then(
+    (text) => text.trim(),
+    () => "",
+  );
+
+/**
+ * The connection string of the embedded database that another process runs in a directory. Null if none does. A caller
+ * who may read the directory's password is its operator.
+ */
+export async function findRunningPostgres(dir: string): Promise<string | null> {
+  const root = (await readLocation(dir)) ?? dir;
+  const [password, port, postmaster] = await Promise.all(
+    ["password", "port", join("data", "postmaster.pid")].map((name) => textOf(join(root, name))),
+  );
+  if (!password || !port || !postmaster) return null;
+  return `postgres://${CLUSTER_USER}:${password}@127.0.0.1:${port}/postgres`;
 }

@@ -1,9 +1,8 @@
 import { type SQL, sql } from "#sql";
-import { textArray } from "../arrays.ts";
 import type { Queryable, Tx } from "../database.ts";
 import { isDatabaseFault } from "../database-errors.ts";
 import type { Deps, PeriodicJob, Retried } from "../deps.ts";
-import { prepared } from "../prepared.ts";
+import { prepared, textArray } from "../prepared.ts";
 import { inTransaction } from "../transaction.ts";
 import {
   clearRow,

@@ -1,9 +1,8 @@
 import { Problem, type Trouble } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { textArray } from "../arrays.ts";
 import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
-import { prepared } from "../prepared.ts";
+import { prepared, textArray } from "../prepared.ts";
 
 /** A row of a periodic job, by its tenant and id. */
 export interface RowName {

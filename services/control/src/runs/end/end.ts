@@ -60,9 +60,9 @@ type Decided = HeldEnding & {
 };
 
 /**
- * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next attempts that are
- * due at once, and the changes of it all commit together, each kind in one statement however many there are. The caller
- * holds the attempts' locks (`held` are their rows).
+ * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next
+ * attempts that are due at once, and the changes of it all commit together, each kind in one statement however many
+ * there are. The caller holds the attempts' locks (`held` are their rows).
  * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
  */
 export async function endAttempts(
@@ -146,8 +146,8 @@ async function suspendedOn(
 }
 
 /**
- * What an attempt from before the database went back waits for may have been forgotten. Then its run goes on at once, as if that were over: the
- * flow asks for its waits again, under the same paths.
+ * What an attempt from before the database went back waits for may have been forgotten. Then its run goes on at once,
+ * as if that were over: the flow asks for its waits again, under the same paths.
  */
 async function addForgotten(
   tx: Tx,

@@ -128,7 +128,8 @@ function offeredAgain(clock: Clock, config: Config): SQL {
 
 /**
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
- * for as long, and have had a grace to offer again, however short `lost_after_ms` is. Skips what somebody else holds. Index attempt_lease.
+ * for as long, and have had a grace to offer again, however short `lost_after_ms` is. Skips what somebody else holds.
+ * Index attempt_lease.
  */
 export async function lockLost(
   from: Queryable,

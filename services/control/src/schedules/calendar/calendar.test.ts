@@ -6,8 +6,7 @@ import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "
 import { schedulesPeriodicJob } from "../periodic-jobs.ts";
 import { pauseSchedule, setSchedule } from "../schedules.ts";
 import { scheduleInstant } from "../table.ts";
-import { getCalendar } from "./calendar.ts";
-import { hoursOf } from "./zone-clock.ts";
+import { getCalendar, hoursOf } from "./calendar.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;

@@ -1,8 +1,15 @@
 import { Problem, type Timing } from "@towpath/contract";
 import { cronRecurrence } from "./cron.ts";
-import { intervalRecurrence } from "./interval.ts";
 import { between, type Recurrence } from "./recurrence.ts";
 import { rruleRecurrence } from "./rrule.ts";
+
+/** Instants at equal distances from an anchor, in both directions. */
+export function intervalRecurrence(everyMs: number, anchorMs: number): Recurrence {
+  return {
+    next: (afterMs) => anchorMs + (Math.floor((afterMs - anchorMs) / everyMs) + 1) * everyMs,
+    previous: (beforeMs) => anchorMs + (Math.ceil((beforeMs - anchorMs) / everyMs) - 1) * everyMs,
+  };
+}
 
 function recurrenceOf(timing: Timing): Recurrence {
   switch (timing.kind) {

@@ -240,8 +240,8 @@ export class Dispatcher {
   }
 
   /**
-   * Whether nothing is given away yet: the database went back, and workers that it knows have not said what they hold. What is ready
-   * here may be theirs.
+   * Whether nothing is given away yet: the database went back, and workers that it knows have not said what they hold.
+   * What is ready here may be theirs.
    */
   async #isHeld(): Promise<boolean> {
     const { incarnations, database } = this.#deps;
