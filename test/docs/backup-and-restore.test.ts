@@ -166,7 +166,7 @@ test.skipIf(programs === undefined)(
     await patiently(() => stack.client.listPools({}));
     await work.end(kept);
 
-    const [copy = "", putBack = ""] = lines("4. Put back a snapshot", 2);
+    const [copy = "", putBack = ""] = lines("4. Restore a snapshot", 2);
     // The standby is now the primary, on the port in its settings.
     const here = { "/var/lib/postgresql/15/main": "/var/lib/postgresql/15/standby" };
     const begun = await work.begin();
