@@ -1,4 +1,3 @@
-export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
 export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export {
   createPool,
