@@ -43,8 +43,8 @@ const withoutUnused: Plugin = {
 };
 
 /**
- * The script that runs before the first paint gets a hash in its name like the other assets. So browsers cache it for
- * ever.
+ * The script that runs before the first paint gets a hash in its name like the other assets. So browsers can cache it
+ * without a limit.
  */
 const hashedTheme: Plugin = {
   name: "towpath:hashed-theme",

@@ -62,7 +62,7 @@ test("runs of a deployment with one slot wait for each other and say so; then go
   expect(why.output).toContain("First in the wait list for the slots of deployment `alone`");
   expect(why.output).toContain(`held by run ${first} (alone)`);
   const shown = await stack.towpath(["limit", "show", "alone"]);
-  expect(shown.output).toContain("1 taken, 2 in line");
+  expect(shown.output).toContain("Slots taken: 1, waiting: 2");
   const listed = await stack.towpath(["runs", "ls", "blocked"]);
   expect(listed.output).toContain(second);
 

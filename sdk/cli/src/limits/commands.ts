@@ -113,7 +113,7 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
   output.data(limit);
   const set = limit.source === "code" ? "in its deployment's code" : "by a person";
   output.line(`${style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
-  output.line(`${limit.taken} slots taken, ${limit.waiting} waiting`);
+  output.line(`Slots taken: ${limit.taken}, waiting: ${limit.waiting}`);
   drawHolders(output, limit);
   drawWaitList(output, limit);
 }

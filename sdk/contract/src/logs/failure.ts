@@ -17,10 +17,7 @@ export type FailureGroup = z.infer<typeof FailureGroup>;
 /** What somebody needs who is called because a run failed: what failed, what was written beside it, and since when. */
 export const RunFailure = z.object({
   error: RunError.nullable().describe("What the run ended with. Null: nobody could tell."),
-  advice: z
-    .string()
-    .nullable()
-    .describe("What whoever is called can do about it, by its cause. Null: nobody could tell the cause."),
+  advice: z.string().nullable().describe("What to do next, by the cause. Null: the cause is unknown."),
   task: TaskRun.nullable().describe(
     "The innermost call that failed with what the run ended with. Null: no task did; what failed is the flow's own code, or its process.",
   ),
