@@ -107,7 +107,7 @@ test("a run whose own task wants what the run has waits for itself, and API, com
   await expect.poll(async () => (await whyOf()).cycle, { timeout: 60_000 }).toEqual([runId]);
   const text = (await whyOf()).cycleText ?? "";
   expect(text).toBe(
-    `It waits for itself: run ${runId} (itself), whose task moor waits for \`printer\`, which it has itself. What lets it go: \`towpath limit set printer 2\`, or \`towpath runs cancel ${runId}\`.`,
+    `It waits for itself: run ${runId} (itself), whose task moor waits for \`printer\`, which it has itself. To resolve this: \`towpath limit set printer 2\`, or \`towpath runs cancel ${runId}\`.`,
   );
   expect((await stack.towpath(["why", runId])).output).toContain(text);
   if (chromiumPath !== undefined) {

@@ -79,7 +79,7 @@ export interface KeptPlace {
 
 /** The polls that wait in this process. */
 export interface Waiting {
-  /** Whether a worker with a free place waits at a pool: a run that becomes ready there is taken at once. */
+  /** Whether a worker with a free slot waits at a pool: a run that becomes ready there is taken at once. */
   areWaiting(poolId: string): boolean;
   /** Keeps a place of a poll that waits at a pool, for a run that is about to be made. Null: nobody waits. */
   keep(poolId: string): KeptPlace | null;

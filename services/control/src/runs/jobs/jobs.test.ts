@@ -227,7 +227,7 @@ describe("a run that is cancelled", () => {
     await tell(flow.fakeWorker.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
     const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons[0]?.text).toContain(
-      "Its job spark is to be cancelled by a worker of its pool. It failed so far: 503.",
+      "A worker of its pool must cancel its job spark. This has failed so far: 503.",
     );
     await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({

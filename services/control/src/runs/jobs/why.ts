@@ -20,18 +20,17 @@ function ago(then: Date, now: Date): string {
 export function jobText(row: JobRow, now: Date): string {
   const { name, state, polledAt, says, pollEveryMs } = row;
   if (state === "intended") {
-    return `It waits for job ${name}, of which nobody has said yet that it was submitted: the run's next attempt looks for it.`;
+    return `It waits for job ${name}, which is not known to be submitted yet. The run's next attempt looks for it.`;
   }
   const stumble = stumbleText(row);
   if (pollEveryMs === null)
     return `It waits for job ${name}, whose backend calls back when it has ended.${stumble}`;
-  if (polledAt === null)
-    return `It waits for job ${name}, which is to be polled by a worker of its pool.${stumble}`;
+  if (polledAt === null) return `It waits for job ${name}, which a worker of its pool will poll.${stumble}`;
   return `It waits for job ${name}, last polled ${ago(polledAt, now)}: ${says}.${stumble}`;
 }
 
 function stumbleText({ stumble }: JobRow): string {
-  return stumble === null ? "" : ` Asking about it failed: ${stumble.replace(/[.;]$/, "")}.`;
+  return stumble === null ? "" : ` Polling it failed: ${stumble.replace(/[.;]$/, "")}.`;
 }
 
 /** What keeps a run from ending that is to be cancelled and has no process: jobs which are to be cancelled first. */
@@ -44,8 +43,9 @@ export async function cancellingReasons(
     .filter((row) => row.state === "cancelling")
     .map((row) => {
       const until = row.cancelUntil?.toISOString() ?? null;
-      const stumble = row.stumble === null ? "" : ` It failed so far: ${row.stumble.replace(/[.;]$/, "")}.`;
-      const text = `Its job ${row.name} is to be cancelled by a worker of its pool.${stumble} If that has not come about by ${until}, the job is left alone and the run ends.`;
+      const stumble =
+        row.stumble === null ? "" : ` This has failed so far: ${row.stumble.replace(/[.;]$/, "")}.`;
+      const text = `A worker of its pool must cancel its job ${row.name}.${stumble} If this has not happened by ${until}, the job is left alone and the run ends.`;
       return { kind: "job", text, until, limit: null };
     });
 }

@@ -45,7 +45,7 @@ export interface PollNumber {
   readonly seq: number;
 }
 
-/** A free place of a waiting worker. */
+/** A free slot of a waiting worker. */
 export interface Place {
   readonly workerId: string;
   readonly workerName: string;

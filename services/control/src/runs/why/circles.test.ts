@@ -16,7 +16,7 @@ afterAll(() => testEnv.close());
 type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 type Fence = Awaited<ReturnType<Harbour["start"]>>;
 
-const CIRCLE = "one of 2 runs that wait for each other in a circle, of which none goes on by itself";
+const CIRCLE = "one of 2 runs that wait for each other in a circle, and none can continue";
 
 /** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
 async function openLoop(args: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
@@ -80,7 +80,7 @@ describe("a run whose child needs", () => {
         child: `run ${child} (loop) waits for ${called}, which run ${parent} has`,
         parent: `run ${parent} (loop) started run ${child} and may wait for its end`,
       };
-      const remedy = `What lets them go: \`towpath limit set ${name} ${option} 2\`, or \`towpath runs cancel ${child}\`.`;
+      const remedy = `To resolve this: \`towpath limit set ${name} ${option} 2\`, or \`towpath runs cancel ${child}\`.`;
       expect(await whyOf(harbour, child)).toMatchObject({
         cycle: [child, parent],
         cycleText: `It may be ${CIRCLE}: ${steps.child}; ${steps.parent}. ${remedy}`,
@@ -102,7 +102,7 @@ describe("a run whose child needs", () => {
     const harbour = await openLoop({ places: 1 });
     const { parent, child } = await withChild(harbour);
     expect((await whyOf(harbour, child)).cycleText).toBe(
-      `It may be ${CIRCLE}: run ${child} (loop) waits for a place in pool "local", where run ${parent} has what it lacks; run ${parent} (loop) started run ${child} and may wait for its end. What lets them go: \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${child}\`.`,
+      `It may be ${CIRCLE}: run ${child} (loop) waits for a slot in pool "local", where run ${parent} holds what it needs; run ${parent} (loop) started run ${child} and may wait for its end. To resolve this: \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${child}\`.`,
     );
     await harbour.tenancy.worker("desk");
     expect((await whyOf(harbour, child)).cycle).toEqual([]);
@@ -118,7 +118,7 @@ describe("a run whose child needs", () => {
     const why = await whyOf(harbour, child);
     expect(why.cycle).toEqual([child, parent]);
     expect(why.cycleText).toContain(
-      `run ${child} (loop) waits for a place with 1 × a100 in pool "local", where run ${parent} has what it lacks`,
+      `run ${child} (loop) waits for a slot with 1 × a100 in pool "local", where run ${parent} holds what it needs`,
     );
   });
 });
@@ -133,12 +133,12 @@ test("a run that has a slot and waits for a place, which a run has whose task wa
   await askSlot(harbour, fence, "warehouse");
   const steps = [
     `run ${busy} (flow), whose task rows waits for \`warehouse\`, which run ${load} has`,
-    `run ${load} (load) waits for a place in pool "local", where run ${busy} has what it lacks`,
+    `run ${load} (load) waits for a slot in pool "local", where run ${busy} holds what it needs`,
   ];
   const why = await whyOf(harbour, busy);
   expect(why.cycle).toEqual([busy, load]);
   expect(why.cycleText).toBe(
-    `It is ${CIRCLE}: ${steps.join("; ")}. What lets them go: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
+    `It is ${CIRCLE}: ${steps.join("; ")}. To resolve this: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
   );
   expect((await whyOf(harbour, load)).cycle).toEqual([load, busy]);
   // One that only waits behind them is told so.

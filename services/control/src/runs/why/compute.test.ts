@@ -84,10 +84,10 @@ describe("a ready run hears", () => {
     const big = await yard.ask();
     await testEnv.pass(40_000);
     await fakeWorker.poll({ held: [held], waitMs: 0 });
-    expect(await yard.why(big)).toMatch(/; what becomes free there is kept for it\.$/);
+    expect(await yard.why(big)).toMatch(/; compute that becomes free there is reserved for it\.$/);
     const small = await yard.ask("small");
     expect(await yard.why(small)).toBe(
-      `compute: First in the wait list for 1 × a100 on one worker; what is free on canal is kept for run ${big}, which has waited for longer.`,
+      `compute: First in the wait list for 1 × a100 on one worker; free compute on canal is reserved for run ${big}, which has waited longer.`,
     );
   });
 
@@ -95,6 +95,6 @@ describe("a ready run hears", () => {
     const yard = await openYard(gpus(1));
     const id = await yard.ask();
     await yard.worker("canal", stock(1));
-    expect(await yard.why(id)).toMatch(/^place: It waits for a free place in pool "local"/);
+    expect(await yard.why(id)).toMatch(/^place: It waits for a free slot in pool "local"/);
   });
 });

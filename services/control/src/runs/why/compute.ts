@@ -71,10 +71,10 @@ async function sentence(
     `${await placeText(from, args)} ${amountsText(args.needs)} on one worker`,
     isFree ? null : `${worker?.name ?? "?"} comes nearest, with ${freeText(nearest, args.needs)} free`,
     worker === undefined ? null : await holdersText(from, { ...args, worker, nearest }),
-    mine === undefined ? null : "what becomes free there is kept for it",
+    mine === undefined ? null : "compute that becomes free there is reserved for it",
     other === undefined || mine !== undefined
       ? null
-      : `what is free on ${worker?.name ?? "?"} is kept for run ${other.runId}, which has waited for longer`,
+      : `free compute on ${worker?.name ?? "?"} is reserved for run ${other.runId}, which has waited longer`,
   ];
   return `${parts.filter((part) => part !== null).join("; ")}.`;
 }

@@ -47,7 +47,7 @@ describe("in words, a circle says", () => {
   test("each step, what would do instead of an end, and the youngest to cancel", () => {
     const circle = [edge("b", "x", "a"), edge("a", "y", "b")];
     expect(circleText("b", { circle, called })).toBe(
-      "It is one of 2 runs that wait for each other in a circle, of which none goes on by itself: run b (flow) waits for x, which run a has; run a (flow) waits for y, which run b has. What lets them go: more x, or more y, or `towpath runs cancel b`.",
+      "It is one of 2 runs that wait for each other in a circle, and none can continue: run b (flow) waits for x, which run a has; run a (flow) waits for y, which run b has. To resolve this: more x, or more y, or `towpath runs cancel b`.",
     );
   });
 

@@ -67,7 +67,7 @@ function headText(runId: string, circle: readonly Edge[]): string {
     return isOneOf ? "It waits for itself" : "It waits for a run that waits for itself";
   const sure = circle.every((edge) => edge.sure);
   const wait = isOneOf || sure ? "wait" : "may wait";
-  const those = `${circle.length} runs that ${wait} for each other in a circle, of which none goes on by itself`;
+  const those = `${circle.length} runs that ${wait} for each other in a circle, and none can continue`;
   if (!isOneOf) return `It waits for ${those}`;
   return sure ? `It is one of ${those}` : `It may be one of ${those}`;
 }
@@ -80,5 +80,5 @@ function remedyText(circle: readonly Edge[]): string {
     .at(-1);
   const remedies = new Set(circle.flatMap((edge) => edge.remedy ?? []));
   const others = [...remedies].map((one) => `${one}, or `).join("");
-  return `What lets ${circle.length === 1 ? "it" : "them"} go: ${others}\`towpath runs cancel ${youngest}\`.`;
+  return `To resolve this: ${others}\`towpath runs cancel ${youngest}\`.`;
 }

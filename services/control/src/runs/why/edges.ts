@@ -115,12 +115,12 @@ async function placeEdges(
 
 function placeEdge({ runId, pool }: ReadyRun, args: { holder: string; needs: Amounts }): Edge {
   const wants = amountsText(args.needs);
-  const place = wants === "" ? `a place in pool "${pool}"` : `a place with ${wants} in pool "${pool}"`;
+  const place = wants === "" ? `a slot in pool "${pool}"` : `a slot with ${wants} in pool "${pool}"`;
   return {
     waiter: runId,
     holder: args.holder,
     on: `place for ${runId}`,
-    text: ` waits for ${place}, where run ${args.holder} has what it lacks`,
+    text: ` waits for ${place}, where run ${args.holder} holds what it needs`,
     remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
     sure: true,
   };

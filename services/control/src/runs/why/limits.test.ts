@@ -75,7 +75,7 @@ test("a limit without enough slots says how to set it", async () => {
   await harbour.limit("flow", 0, { kind: "deployment" });
   const { reasons } = await whyOf(harbour, await harbour.ask());
   expect(reasons[0]?.text).toBe(
-    "First in the wait list for the slots of deployment `flow`; it has none: `towpath limit set flow --kind deployment SLOTS` would let it go.",
+    "First in the wait list for the slots of deployment `flow`; it has none: `towpath limit set flow --kind deployment SLOTS` lets it start.",
   );
 });
 
@@ -85,7 +85,7 @@ test("who waits for a token hears when the next one returns", async () => {
   const b = await harbour.ask({ deployment: "load" });
   const { reasons } = await whyOf(harbour, b);
   expect(reasons[0]?.text).toMatch(
-    /^First in the wait list for `warehouse`; 1 go per 1 min, the next at 2.*Z\.$/,
+    /^First in the wait list for `warehouse`; 1 may start per 1 min, the next at 2.*Z\.$/,
   );
   expect(reasons[0]?.until).toMatch(/^2/);
 });

@@ -126,7 +126,7 @@ test("a run that a worker had claimed waits for that worker alone", async () => 
   expect((await why())[0]).toMatchObject({
     kind: "contact",
     text: expect.stringMatching(
-      /^The control plane's database was restarted or restored at 2.*Z\. Worker holder had taken this run\. Whether it has started it is known once the worker has reported what it did since \(at most 40 s more\)\.$/,
+      /^The control plane's database was restarted or restored at 2.*Z\. Worker holder had claimed this run\. Whether it started is known when the worker has sent its reports \(at most 40 s more\)\.$/,
     ),
   });
   await holder?.poll({ free: 0, waitMs: 0, held: given ? [given] : [], reconciled });

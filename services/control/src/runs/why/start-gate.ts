@@ -18,7 +18,7 @@ export function gateReason(
 }
 
 function claimedText(worker: string, left: string): string {
-  return `Worker ${worker} had taken this run. Whether it has started it is known once the worker has reported what it did since (at most ${left}).`;
+  return `Worker ${worker} had claimed this run. Whether it started is known when the worker has sent its reports (at most ${left}).`;
 }
 
 function readyText({ workers, more }: StartGate, { pool }: RunRow, left: string): string {

@@ -33,7 +33,7 @@ test("a run that was given back says by whom, how often, for what reason and whe
   }
 });
 
-test("a run whose pool has no free place says that every place is taken", async () => {
+test("a run whose pool has no free slot says that every slot is taken", async () => {
   const { tenancy, fakeWorker } = await waiting();
   await fakeWorker.take();
   const { workspaceId } = tenancy.scope;
@@ -42,7 +42,7 @@ test("a run whose pool has no free place says that every place is taken", async 
   );
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { why } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
-  expect(why).toMatch(/^Every place of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
+  expect(why).toMatch(/^Every slot of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
 });
 
 test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
@@ -51,13 +51,13 @@ test("a run whose pool's workers all pause says until when and why, and no longe
   const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
   await fakeWorker.poll(pausing(60_000, "the registry is away."));
   await other.poll({ free: 0, waitMs: 1 });
-  expect(await why()).toContain("waits for a free place");
+  expect(await why()).toContain("waits for a free slot");
   await other.poll(pausing(5_000, "git is missing\0"));
   expect(await why()).toMatch(
     /^Each of the 2 workers of pool "local" that is online pauses, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
   );
   await testEnv.pass(6_000);
-  expect(await why()).toContain("waits for a free place");
+  expect(await why()).toContain("waits for a free slot");
   await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).not.toContain("registry");
 });
@@ -65,23 +65,23 @@ test("a run whose pool's workers all pause says until when and why, and no longe
 test("a run that a free worker leaves waiting says that the worker may pause", async () => {
   const { fakeWorker, why } = await waiting();
   await fakeWorker.poll({ free: 0, waitMs: 1 });
-  expect(await why()).toContain("waits for a free place");
+  expect(await why()).toContain("waits for a free slot");
   await testEnv.pass(12_000);
   await fakeWorker.poll({ free: 0, waitMs: 1 });
-  expect(await why()).toContain("pauses for a while; look at its log");
+  expect(await why()).toContain("pauses for a while; check its log");
 });
 
 test("a run that a worker has claimed says who prepares its code, until the start is confirmed", async () => {
   const { fakeWorker, why } = await waiting();
   const held = await fakeWorker.take();
   expect(await why()).toBe(
-    "Worker laptop has taken it and prepares its code; it has not confirmed the start yet.",
+    "Worker laptop has claimed it and prepares its code. It has not confirmed the start yet.",
   );
   await fakeWorker.say(held, [said.started]);
   expect(await why()).toBeNull();
 });
 
-test("a run whose line is gone though it is not admitted yet says that it is about to be looked at", async () => {
+test("a run whose wait list is gone though it is not admitted yet says that its next check is under way", async () => {
   const tenancy = await openTenancy(testEnv, { concurrency: { limit: 1 } });
   const ask = () => createRun(testEnv.deps, tenancy.scope, tenancy.request());
   await ask();
@@ -93,10 +93,10 @@ test("a run whose line is gone though it is not admitted yet says that it is abo
   );
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     state: "blocked",
-    why: "It waits for slots, and is about to be looked at.",
+    why: "Waiting for slots. The next check is under way.",
   });
   expect((await getRunWhy(testEnv.deps, tenancy.scope, { runId: id })).reasons).toEqual([
-    { kind: "limit", text: "It waits for slots, and is about to be looked at.", until: null, limit: null },
+    { kind: "limit", text: "Waiting for slots. The next check is under way.", until: null, limit: null },
   ]);
 });
 
@@ -104,7 +104,7 @@ test("a run that is cancelled before its worker has confirmed the start says tha
   const { fakeWorker, why, cancel } = await waiting();
   await fakeWorker.take();
   await cancel();
-  expect(await why()).toBe("Its worker has been asked to let it go before the start.");
+  expect(await why()).toBe("Its worker has been asked to release it before the start.");
 });
 
 test("a run that is being cancelled says how far its worker has gone: asked, SIGTERM, SIGKILL", async () => {

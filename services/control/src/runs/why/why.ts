@@ -37,11 +37,11 @@ export function whyOf(reasons: readonly WaitReason[]): string | null {
 
 /** What is said of a run that a worker has claimed. */
 export function takenBy(workerName: string): string {
-  return `Worker ${workerName} has taken it and prepares its code; it has not confirmed the start yet.`;
+  return `Worker ${workerName} has claimed it and prepares its code. It has not confirmed the start yet.`;
 }
 
 /** It was admitted, or its line has changed, between one statement and the next. */
-const ABOUT_TO_GO: ReasonText = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
+const ABOUT_TO_GO: ReasonText = { kind: "limit", text: "Waiting for slots. The next check is under way." };
 
 function reason({ kind, text, until }: ReasonText): WaitReason {
   return { kind, text, until: until?.toISOString() ?? null, limit: null };
@@ -75,7 +75,7 @@ const STAGES: Record<string, string> = {
 };
 
 function cancelling({ current }: Waiting): string {
-  if (!current?.startedAt) return "Its worker has been asked to let it go before the start.";
+  if (!current?.startedAt) return "Its worker has been asked to release it before the start.";
   const stage = STAGES[current.cancelStage ?? ""];
   const so = stage === undefined ? "" : ` So far, ${stage}.`;
   return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker stays away, the run ends once its lease and grace have passed.`;
@@ -125,7 +125,7 @@ function givenBack({ current, facts }: Waiting): string {
   return `Worker ${current.workerName ?? "?"} gave it back ${times}: ${reason}; next try at ${current.notBefore.toISOString()}.`;
 }
 
-/** How long a free place may stay empty before it is told as strange, milliseconds. */
+/** How long a free slot may stay empty before it is told as strange, milliseconds. */
 const TAKEN_WITHIN_MS = 10_000;
 
 function waits({ run, current, facts }: Waiting): string {
@@ -133,19 +133,19 @@ function waits({ run, current, facts }: Waiting): string {
   const ahead =
     facts.ahead >= AHEAD_MAX ? `${AHEAD_MAX} or more` : facts.ahead === 0 ? "nothing" : `${facts.ahead}`;
   if (facts.taken >= facts.places) {
-    return `Every place of pool "${run.pool}" is taken (${facts.places} on ${workers} online), ${ahead} ahead of it.`;
+    return `Every slot of pool "${run.pool}" is taken (${facts.places} on ${workers} online), ${ahead} ahead of it.`;
   }
   const since = Math.max(current?.scheduledAt.getTime() ?? 0, current?.notBefore?.getTime() ?? 0);
   const isLate = current !== null && facts.ahead === 0 && facts.now.getTime() - since > TAKEN_WITHIN_MS;
   const pause = isLate
-    ? " It should have been taken by now: a worker that fails to start attempts pauses for a while; look at its log."
+    ? " A worker should have claimed it by now. A worker that fails to start attempts pauses for a while; check its log."
     : "";
-  return `It waits for a free place in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
+  return `It waits for a free slot in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
 }
 
 function disconnected({ current, facts }: Waiting): ReasonText[] {
   if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
   const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
-  const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended; without a word from it the attempt counts as lost at ${until.toISOString()}.`;
+  const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended. If it stays silent, the attempt is lost at ${until.toISOString()}.`;
   return [{ kind: "contact", text, until }];
 }

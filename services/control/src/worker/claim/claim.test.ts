@@ -103,7 +103,7 @@ test("a poll whose caller has gone ends, and the work stays in the line", async 
   expect((await fakeWorker.take()).runId).toBe(created.id);
 });
 
-test("a draining worker or one without a free place gets nothing", async () => {
+test("a draining worker or one without a free slot gets nothing", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());

@@ -90,7 +90,7 @@ export class Dispatcher {
     else if (waiter.brief) waiter.answer(NOTHING);
   }
 
-  /** Whether a poll with free places waits. */
+  /** Whether a poll with free slots waits. */
   hasRoom(): boolean {
     return [...this.#waiting.values()].some(({ waiter }) => !waiter.answered && waiter.free > 0);
   }

@@ -6,7 +6,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
-/** How long a poll with free places waits at least, so that one look at the line fits in, milliseconds. */
+/** How long a poll with free slots waits at least, so that one look at the queue fits in, milliseconds. */
 const LEAST_WAIT_MS = 100;
 
 /** A worker's poll, parsed by the contract. */
@@ -42,7 +42,7 @@ export class Dispatchers {
     return found;
   }
 
-  /** Whether a worker with a free place waits at a pool in this process: a run that becomes ready there is taken at once. */
+  /** Whether a worker with a free slot waits at a pool in this process: a run that becomes ready there is taken at once. */
   areWaiting(poolId: string): boolean {
     return this.#byPool.get(poolId)?.hasRoom() ?? false;
   }

@@ -11,7 +11,7 @@ export function placeOf({ worker, name, seq }: Waiter): Place {
   return { workerId: worker.workerId, workerName: name, told: { generation: worker.generation, seq } };
 }
 
-/** The free places of waiting polls: one after the other, so that work spreads over the workers. */
+/** The free slots of waiting polls: one after the other, so that work spreads over the workers. */
 export function placesOf(waiters: readonly Waiter[]): Place[] {
   const places: Place[] = [];
   let open = waiters;
