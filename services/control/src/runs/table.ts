@@ -111,7 +111,7 @@ const attemptColumns = () => ({
   workerName: text("worker_name"),
   leaseExpiresAt: instant("lease_expires_at"),
   lostAfterMs: count("lost_after_ms").notNull(),
-  /** What its run needs: the line of equal needs in which it waits for a worker. */
+  /** What its run needs. Attempts with equal needs wait for a worker in one list. */
   needs: text("needs").notNull().default(""),
   /** Whether it has slots or waits for some. */
   limited: boolean("limited").notNull().default(false),

@@ -73,7 +73,7 @@ export interface LabelFacts {
 
 function labelsOf(row: RunSummaryRow, facts: LabelFacts): RunSummary["labels"] {
   const nowMs = facts.now.getTime();
-  // A run that goes on keeps its place in the line, so that its due time says nothing of how long it waits this time.
+  // A run that goes on keeps its position, so that its due time says nothing of how long it waits this time.
   const late =
     row.startedAt === null && WAITING_STATES.includes(row.state) && row.dueAt.getTime() + lateAfterMs < nowMs;
   const disconnected =

@@ -219,7 +219,7 @@ test("tokens of a rate return by time, and let the next go then", async () => {
   expect(await harbour.faults()).toEqual([]);
 });
 
-test("a run that is cancelled leaves its line", async () => {
+test("a run that is cancelled leaves its wait list", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
@@ -334,7 +334,7 @@ describe("queues", () => {
     expect(served).toEqual([d, c, b, a]);
   });
 
-  test("may have a limit of their own, and come before each other in a line for slots too", async () => {
+  test("may have a limit of their own, and order a wait list for slots too", async () => {
     const harbour = await withQueues();
     await harbour.limit("local/idle", 1, { kind: "queue" });
     await harbour.limit("local", 2, { kind: "pool" });
@@ -364,7 +364,7 @@ describe("queues", () => {
   });
 });
 
-test("who enters a long line goes in order too, whatever happens to those before it", async () => {
+test("a run that enters a long wait list starts in order too, whatever happens to those before it", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const ids: string[] = [];

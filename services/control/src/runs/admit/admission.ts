@@ -58,7 +58,7 @@ export function returnSlots(
 }
 
 /**
- * Lets a run that is due take its slots and become ready, or block in its line. The caller holds the run's lock; its
+ * Lets a run that is due take its slots and become ready, or block in its wait list. The caller holds the run's lock; its
  * state moves on at the end of the transaction.
  */
 export function enterLine(
@@ -96,7 +96,7 @@ export async function beginAttempts(
   });
 }
 
-/** Takes a run that no longer waits out of its line. */
+/** Removes a run that no longer waits from its wait list. */
 export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
   ask(tx, deps, run.workspaceId).left.add(run.id);
 }
@@ -111,7 +111,7 @@ export function enterTask(
   ask(tx, deps, workspaceId).tasks.push({ ...entering, refuseOn: null });
 }
 
-/** Gives back the slots of a try of a task, or takes it out of its line. The caller holds its attempt's lock. */
+/** Gives back the slots of a try of a task, or removes it from its wait list. The caller holds its attempt's lock. */
 export function giveBack(
   tx: Tx,
   deps: Deps,

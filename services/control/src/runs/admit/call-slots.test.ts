@@ -84,7 +84,7 @@ describe("tries of tasks", () => {
     expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
   });
 
-  test("of two runs share a limit with runs that need it, in one line", async () => {
+  test("of two runs share a limit with runs that need it, in one wait list", async () => {
     const { harbour, take, back } = await running({ warehouse: 1 });
     await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
     await take("warehouse", ["a"]);

@@ -3,7 +3,7 @@ import { sql } from "#sql";
 import { rows, type Tx, textArray } from "../../kernel/index.ts";
 import { effectivePriority, limitedAs } from "../moves/run-columns.ts";
 
-/** A run that is to enter its line. */
+/** A run that is to enter its wait list. */
 export interface EnteringRun {
   readonly id: string;
   readonly deploymentId: string;

@@ -21,7 +21,7 @@ export interface WaitingPoll {
   readonly held: readonly FenceOf[];
 }
 
-/** The most of one line that one step gives away. */
+/** The most attempts of one list that one step assigns. */
 const OF_LINE_MAX = 100;
 
 /** A step of matching has been taken. */

@@ -18,8 +18,8 @@ export interface ReadyRow {
 }
 
 /**
- * The first of each line of equal needs in a pool, and of those that need nothing. Locks nothing: the worker that is given one claims
- * it. Index attempt_ready: a probe for each line, and its first rows; the statement that claims what needs nothing is not touched by any of it.
+ * The first of each list of equal needs in a pool, and of those that need nothing. Locks nothing: the worker that is given one claims
+ * it. Index attempt_ready: a probe for each list, and its first rows; the statement that claims what needs nothing is not touched by any of it.
  */
 export function listReady(
   from: Queryable,
@@ -121,7 +121,7 @@ export function listWorkersNow(
   );
 }
 
-/** The most of a line that is counted. */
+/** The most attempts of a list that are counted. */
 const LINE_COUNTED = 1_000;
 
 /** Where something ready stands among all that is ready and needs the same, from 1, and how many they are, counted up to 1000. Index attempt_ready. */

@@ -107,7 +107,7 @@ describe("a run for which a worker waits in this process", () => {
     await fakeWorker.dispatchers.idle();
   });
 
-  test("is one of two at the same time: the other waits in its line, and is not given to a place that is taken", async () => {
+  test("is one of two at the same time: the other waits in its queue, and is not given to a slot that is taken", async () => {
     const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
     const made = await Promise.all([create(), create()]);
     const { assignments } = await polled;

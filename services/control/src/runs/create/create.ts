@@ -85,7 +85,7 @@ export interface Waiting {
   keep(poolId: string): KeptPlace | null;
 }
 
-/** A run that was just made, and the place that it was given to at once. Null: it waits in its line. */
+/** A run that was just created, and the slot that it got at once. Null: it waits in its queue. */
 interface Made {
   readonly row: RunRow;
   readonly by: Place | null;

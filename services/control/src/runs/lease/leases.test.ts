@@ -122,7 +122,7 @@ test.each([10, 3_000, 14_000])(
   },
 );
 
-test("a claim that is not confirmed in time goes back into the line, with a back-off that grows", async () => {
+test("a claim that is not confirmed in time goes back into the queue, with a back-off that grows", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("slow"));

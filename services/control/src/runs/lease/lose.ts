@@ -34,7 +34,7 @@ function unknownSince(wentBack: Date): RunError {
 }
 
 /**
- * Takes back a claim that was not confirmed in time: back into the line, or over if it was cancelled meanwhile, since
+ * Takes back a claim that was not confirmed in time: back into the queue, or over if it was cancelled meanwhile, since
  * nothing of it was ever launched. The caller holds the attempt's lock.
  */
 export async function lapseClaim(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {

@@ -122,7 +122,7 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
 
 /**
  * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
- * nobody: an attempt or run that another transaction holds is left in the line. Epoch + 1, a new nonce, a short lease,
+ * nobody: an attempt or run that another transaction holds stays in the queue. Epoch + 1, a new nonce, a short lease,
  * sequences from 1. The changes of it is part of the statement, so that no transaction is needed around it.
  *
  * Only of what needs nothing but a place. If anything that is ready in the pool needs more, nothing is given: then all that is ready
@@ -132,7 +132,7 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
  * changes are not asked about before (see `PollCache`).
  *
  * Its commit does not wait for the disk. A claim that a crash of the database takes back has done no harm:
- * nobody was promised anything, the attempt is in the line again, and the fence that its worker was given is no longer the
+ * nobody was promised anything, the attempt is in the queue again, and the fence that its worker was given is no longer the
  * stored one, so that it cannot confirm the start; a confirmed start is on disk, and with it the claim that it needs. Of the
  * time from a request until a worker has it, waiting for the disk a second time was a third.
  *

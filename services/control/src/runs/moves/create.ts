@@ -79,7 +79,7 @@ export interface NewRun {
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
   readonly scheduledAt: string | null;
-  /** Whose it is at once, if nothing stands before it: see `insertRun`. Null: it waits in its line. */
+  /** Whose it is at once, if nothing stands before it: see `insertRun`. Null: it waits in its queue. */
   readonly place: Place | null;
   readonly claimLeaseMs: number;
 }
@@ -87,7 +87,7 @@ export interface NewRun {
 /** A run that was made. */
 export interface MadeRun {
   readonly row: RunRow;
-  /** Whether it is to enter the line of a limit. */
+  /** Whether it is to enter the wait list of a limit. */
   readonly waits: boolean;
   /** What it was given to its place as. Null: it was not. */
   readonly given: AssignedAttempt | null;
@@ -96,7 +96,7 @@ export interface MadeRun {
 /**
  * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the changes of it, in one statement: what
  * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
- * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its line.
+ * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its wait list.
  *
  * If a place is named, the attempt is born claimed by it, as `claimAttempts` would have claimed it a statement later: when it needs
  * nothing but a place, nothing is ready in its pool that could stand before it, and the place's worker has neither started anew nor

@@ -31,7 +31,7 @@ const SELECT = sql.raw(
 );
 
 /**
- * The newest runs of a list, those that wait left out: a long line of them would leave no room. Archived ones may never have
+ * The newest runs of a list, those that wait left out: many of them would leave no room. Archived ones may never have
  * started; so it reads no further than its limit. Read as a list is, by its indexes, with seven columns of each run.
  */
 export async function selectSpans(

@@ -40,7 +40,7 @@ export function takenBy(workerName: string): string {
   return `Worker ${workerName} has claimed it and prepares its code. It has not confirmed the start yet.`;
 }
 
-/** It was admitted, or its line has changed, between one statement and the next. */
+/** It was admitted, or its wait list has changed, between one statement and the next. */
 const ABOUT_TO_GO: ReasonText = { kind: "limit", text: "Waiting for slots. The next check is under way." };
 
 function reason({ kind, text, until }: ReasonText): WaitReason {
@@ -117,7 +117,7 @@ function allPause({ run, facts }: Waiting): string | null {
   return `${who} of pool "${run.pool}" that is online pauses, because attempts failed there before their code ran: ${reason}. The next try is at ${pausedUntil.toISOString()}.`;
 }
 
-/** While it is kept back after a release, its place in the line does not matter: the reason does. */
+/** While it is kept back after a release, its position does not matter: the reason does. */
 function givenBack({ current, facts }: Waiting): string {
   if (!current?.notBefore || current.notBefore <= facts.now) return "";
   const times = current.releases === 1 ? "once" : `${current.releases} times`;

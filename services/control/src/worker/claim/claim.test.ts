@@ -92,7 +92,7 @@ test("a newer poll of the same worker takes the place of the older", async () =>
   expect(answers.flatMap((one) => one.assignments.map((given) => given.runId))).toEqual([created.id]);
 });
 
-test("a poll whose caller has gone ends, and the work stays in the line", async () => {
+test("a poll whose caller has gone ends, and the work stays in the queue", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const gone = new AbortController();

@@ -43,7 +43,7 @@ export class Dispatcher {
   #working: Promise<void> | null = null;
   #again = { claim: false, changes: false };
   /**
-   * Whether the line was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
+   * Whether the queue was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
    * to look for. A wake that was lost is made up for by the next look, and so is a claim that gave nothing because the
    * only polls that waited were of workers who poll elsewhere by now.
    */
@@ -53,7 +53,7 @@ export class Dispatcher {
   #heldLook: NodeJS.Timeout | null = null;
   /** Whether something ready needed more than a place when we last looked: then the next look need not find that out. */
   #mixed = false;
-  /** Behind which line of needs the next look begins. */
+  /** The list of needs after which the next look begins. */
   #after = "";
 
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {

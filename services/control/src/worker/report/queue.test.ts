@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Workers that hold an attempt each, and a way to report through one line. */
+/** Workers that hold an attempt each, and a way to report through one queue. */
 async function fleet(count: number) {
   const line = new ReportLine();
   const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
