@@ -167,7 +167,7 @@ function RunSkeleton() {
 function FollowedRun({ runId, onAgain }: { runId: string; onAgain: () => void }) {
   const stream = useRunStream(runId);
   const { run } = stream;
-  // The stream retries for ever. A plain request fails at once, and gives the reason.
+  // The stream retries without a limit. A plain request fails at once, and gives the reason.
   const { error } = useQuery({
     queryKey: ["run", runId],
     queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
