@@ -48,7 +48,7 @@ export const TEST_NOTICES = {
     file: "services/control/src/runs/admit/admission.prop.test.ts",
     title: "a run that needs two limits is not starved by those that need one",
   },
-  keeping: { file: CHOOSE, title: "so that neither waits for the other forever" },
+  keeping: { file: CHOOSE, title: "so that neither waits for the other without end" },
   lockOrder: {
     file: "services/control/src/limits/locks.test.ts",
     title: "admission locks limits in one order",
