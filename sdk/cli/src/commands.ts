@@ -1,8 +1,8 @@
-import { declareChaos } from "./chaos/declare.ts";
-import { declareDemo } from "./demo/declare.ts";
+import { declareChaos } from "./chaos/commands.ts";
+import { declareDemo } from "./demo/seed.ts";
 import { declareDeployments } from "./deployments/declare.ts";
-import { declareDev } from "./dev/declare.ts";
-import { declareDoctor } from "./doctor/declare.ts";
+import { declareDev } from "./dev/dev.ts";
+import { declareDoctor } from "./doctor/commands.ts";
 import { declareIdentity } from "./identity/declare.ts";
 import { declareSessions } from "./identity/sessions.ts";
 import { declareOpen } from "./identity/sign-in.ts";
@@ -14,7 +14,7 @@ import { type Carry, type Root, rootCommand } from "./program.ts";
 import { declareRuns } from "./runs/declare.ts";
 import { declareSchedules } from "./schedules/declare.ts";
 import { declareServer } from "./server/declare.ts";
-import { declareStore } from "./store/declare.ts";
+import { declareStore } from "./store/prune.ts";
 import { declareWorker } from "./worker/declare.ts";
 
 /** The exit codes, for the reference. */

@@ -2,8 +2,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import { towpath } from "./commands.ts";
 import { EXIT } from "./failure.ts";
-import { tellMisuse } from "./misuse.ts";
-import { carrier } from "./program.ts";
+import { carrier, tellMisuse } from "./program.ts";
 
 let code: number = EXIT.ok;
 let isReaderGone = false;

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { startProcess } from "../../../../test/harness/index.ts";
 import { folderWith } from "../fixture.ts";
 import { judgeRun, judgeTasks } from "./judge.ts";
-import { nextKill, seeded } from "./kills.ts";
+import { nextKill, seeded } from "./rounds.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const MODULES = resolve(import.meta.dirname, "../../../../node_modules");

@@ -7,6 +7,7 @@ import { readServerFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
+import { type Carry, type Root, wholeNumber } from "../program.ts";
 
 /** The arguments of `towpath demo seed`. */
 export interface SeedOptions {
@@ -146,4 +147,34 @@ export async function seedDemo(invocation: Invocation, options: SeedOptions): Pr
   };
   await runProgram(invocation, { folder, args, onSeeded });
   return EXIT.ok;
+}
+
+/** Declares `demo`. */
+export function declareDemo(root: Root, carry: Carry): void {
+  root
+    .command("demo")
+    .summary("fill a workspace with demo data")
+    .description("Fills a workspace with generated demo data.")
+    .command("seed")
+    .description(
+      "Fills the workspace of the control plane on this machine with twelve weeks of generated history: 14 deployments with schedules and 100,000 runs, in all states. One run has 10,000 tasks, and one has 1,000,000 log lines. The command writes to the database directly, so it needs the control plane's state folder and a key that may start runs. It asks before it fills a workspace that is not empty. It takes some minutes.",
+    )
+    .option(
+      "--seed <number>",
+      "choose the random data; the same number gives the same history",
+      wholeNumber,
+      1,
+    )
+    .option("--small", "create only twelve days of history, in seconds")
+    .option(
+      "--stay",
+      "then simulate the demo's workers until Ctrl-C: they run new runs and stop cancelled ones",
+    )
+    .option("-y, --yes", "fill a workspace that is not empty without asking")
+    .addHelpText("after", "\nExamples:\n  $ towpath demo seed\n  $ towpath demo seed --small --seed 7")
+    .action(({ seed, small, stay, yes }, command) =>
+      carry(command, (invocation) =>
+        seedDemo(invocation, { seed, small: small === true, stay: stay === true, yes: yes === true }),
+      ),
+    );
 }

@@ -11,8 +11,7 @@ import { bundleModules } from "./bundle.ts";
 import { CODE_LIMITS, codeTree } from "./code-tree.ts";
 import { pushToGit, withoutPassword } from "./git.ts";
 import { imageOf, OCI_MEDIA, pushToLayout } from "./oci-layout.ts";
-import { matchesPattern } from "./path-pattern.ts";
-import { readProjectFiles } from "./project-files.ts";
+import { matchesPattern, readProjectFiles } from "./project-files.ts";
 
 const environment = { PATH: process.env.PATH, HOME: "/nonexistent" };
 const tree = codeTree([

@@ -1,10 +1,40 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { constants, gzipSync } from "node:zlib";
+import { pack } from "tar-stream";
 import { z } from "zod";
 import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
 import type { CodeTree } from "./code-tree.ts";
-import { layerOf } from "./layer.ts";
+
+/** The tenth byte of a gzip header names the operating system. 255 means unknown. */
+const GZIP_SYSTEM_BYTE = 9;
+
+/** The files as a tar archive without owners or times, so that the same tree gives the same bytes. */
+async function tarOf(tree: CodeTree): Promise<Buffer> {
+  const archive = pack();
+  const chunks: Buffer[] = [];
+  const written = (async () => {
+    for await (const chunk of archive) chunks.push(chunk as Buffer);
+  })();
+  for (const { path, bytes, executable } of tree) {
+    const mode = executable ? 0o755 : 0o644;
+    const header = { name: path, size: bytes.length, mode, mtime: new Date(0), uid: 0, gid: 0 };
+    await new Promise<void>((resolve, reject) => {
+      archive.entry(header, Buffer.from(bytes), (failure) => (failure ? reject(failure) : resolve()));
+    });
+  }
+  archive.finalize();
+  await written;
+  return Buffer.concat(chunks);
+}
+
+/** An image layer (`tar+gzip`) with the digest of the tar inside, the diff id. */
+export async function layerOf(tree: CodeTree): Promise<Buffer> {
+  const zipped = gzipSync(await tarOf(tree), { level: constants.Z_DEFAULT_COMPRESSION });
+  zipped[GZIP_SYSTEM_BYTE] = 255;
+  return zipped;
+}
 
 /** Media types of the OCI image specification 1.1. */
 export const OCI_MEDIA = {

@@ -1,6 +1,6 @@
 import { type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
-import type { Wanting } from "../pools/fit.ts";
+import type { Wanting } from "../pools/find.ts";
 
 /** Where a project's code is pushed. A folder's path is absolute here. */
 export type Registry = DefinedRegistry;

@@ -11,7 +11,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch, type ReachFault, reachFault } from "../kernel/network.ts";
 import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
 import { printable } from "../output.ts";
-import { releaseReasonOf } from "../runs/release-notes.ts";
+import { releaseReasonOf } from "../runs/follow-notes.ts";
 
 /** The result of one check. */
 export interface Check {

@@ -3,6 +3,7 @@ import {
   closest,
   LIMITS,
   type Limit,
+  parseDuration,
   type SetLimit,
   type SlotHolder,
   type SlotWaiter,
@@ -11,7 +12,22 @@ import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { Output } from "../output.ts";
-import { rateOf, slotsText } from "./rate.ts";
+
+/** Parses a rate: `100/1m` is 100 tokens, and each returns a minute after it was taken. */
+export function rateOf(text: string): { slots: number; perMs: number } {
+  const [, tokens = "", per = ""] = /^(\d{1,6})\/(.+)$/.exec(text) ?? [];
+  const perMs = parseDuration(/^\d/.test(per) ? per : `1${per}`);
+  if (tokens !== "" && perMs !== null && perMs > 0) return { slots: Number(tokens), perMs };
+  throw new Failure(`--rate "${text}" is not a rate.`, {
+    exit: "usage",
+    next: ["write a number per time: 100/1m, 5/s or 1000/24h"],
+  });
+}
+
+/** A limit's slots, or its tokens per time. */
+export function slotsText({ slots, perMs }: { slots: number; perMs: number | null }): string {
+  return perMs === null ? `${slots}` : `${slots} per ${formatDuration(perMs)}`;
+}
 
 /** The arguments of `towpath limit set`. */
 export interface LimitOptions {

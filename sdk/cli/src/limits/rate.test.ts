@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { rateOf, slotsText } from "./rate.ts";
+import { rateOf, slotsText } from "./commands.ts";
 
 describe("a rate", () => {
   for (const [text, slots, perMs] of [

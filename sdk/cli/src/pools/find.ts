@@ -1,5 +1,5 @@
 import type { Client } from "@towpath/client";
-import { closest, LIMITS, type Pool, Problem } from "@towpath/contract";
+import { type Amounts, closest, LIMITS, neverHeld, type Pool, Problem } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 
 /** Reads a pool. @throws Failure that suggests a similar name. */
@@ -19,4 +19,30 @@ export async function findPool(client: Client, name: string): Promise<Pool> {
     const code = "pool-not-found";
     throw new Failure(`There is no pool "${name}".`, { exit: "notFound", code, next, cause: failure });
   }
+}
+
+/** A flow or task that runs in a pool, and the compute that it needs. */
+export interface Wanting {
+  readonly name: string;
+  readonly pool: string;
+  readonly needs: Amounts;
+}
+
+/**
+ * Explains why no online worker can ever run something: `"train" needs 2 × a100; the workers of pool "gpu" have at most 1`.
+ * Says nothing about a pool without workers: a worker that joins may be large enough.
+ */
+export async function misfits(client: Client, wanting: readonly Wanting[]): Promise<string[]> {
+  const some = wanting.filter(({ needs }) => Object.keys(needs).length > 0);
+  const found: string[] = [];
+  for (const [pool, those] of Map.groupBy(some, (one) => one.pool)) {
+    const { items } = await client.listWorkers({ params: { name: pool }, query: { limit: LIMITS.pageRows } });
+    const workers = items.filter(({ online }) => online).map(({ amounts }) => ({ total: amounts }));
+    if (workers.length === 0) continue;
+    for (const { name, needs } of those) {
+      const why = neverHeld(needs, { pool, workers });
+      if (why !== null) found.push(`"${name}" ${why}`);
+    }
+  }
+  return found;
 }

@@ -1,10 +1,24 @@
 import type { Artifact, Json, TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import { escapeSequence, printable, type Style, tableLines, widthOf } from "../output.ts";
-import { markdownLine } from "./markdown.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
 import { callLabel, pathLabel } from "./task-groups.ts";
+
+/** A line of Markdown for a terminal. Headings and emphasis become styles. */
+export function markdownLine(text: string, style: Style): string {
+  const [, heading] = /^#{1,6}\s+(.*)$/.exec(text) ?? [];
+  if (heading !== undefined) return style.bold(printable(withoutMarkers(heading)));
+  return printable(text)
+    .replace(/^(\s*)[-*+] /, "$1• ")
+    .replaceAll(/`([^`]+)`/g, (_, code: string) => style.cyan(code))
+    .replaceAll(/(\*\*|__)(?=\S)(.+?)(?<=\S)\1/g, (_, __, inner: string) => style.bold(inner))
+    .replaceAll(/\[([^\]]+)\]\(([^)\s]+)\)/g, (_, label: string, url: string) => `${label} (${url})`);
+}
+
+function withoutMarkers(text: string): string {
+  return text.replaceAll(/(\*\*|__|`)(.+?)\1/g, "$2");
+}
 
 const BAR_WIDTH = 28;
 /** At most this many rows of a table are printed. */

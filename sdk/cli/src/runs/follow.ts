@@ -4,12 +4,11 @@ import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
+import { releaseNotes, waitNotes } from "./follow-notes.ts";
 import { adviceOn, describeState, explainCause } from "./outcome.ts";
-import { releaseNotes } from "./release-notes.ts";
 import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
 import { sparing } from "./task-groups.ts";
-import { waitNotes } from "./wait-notes.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { forTerminal, styles } from "../output.ts";
-import { markdownLine } from "./markdown.ts";
+import { markdownLine } from "./draw.ts";
 
 test.each([
   ["**Hello, Ada!**", "Hello, Ada!"],

@@ -14,8 +14,7 @@ import {
   RerunRuns,
 } from "./bulk.ts";
 import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
-import { DurationsQuery, RunDurations } from "./durations.ts";
-import { Overview, OverviewQuery } from "./overview.ts";
+import { DurationsQuery, Overview, OverviewQuery, RunDurations } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
 import { RunWhy } from "./why.ts";

@@ -2,7 +2,7 @@ import { createClient, type StreamedEvent } from "@towpath/client";
 import type { RunSummary } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { styles } from "../output.ts";
-import { releaseNotes } from "./release-notes.ts";
+import { releaseNotes } from "./follow-notes.ts";
 
 const ID = "0193a0b1-7c00-7000-8000-000000000001";
 const AT = "2026-01-01T00:00:00.000Z";
