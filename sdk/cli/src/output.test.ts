@@ -2,8 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "./config.ts";
-import { createOutput, printable, styles, tableLines, widthOf, withCommands } from "./output.ts";
-import { fitLine } from "./runs/draw.ts";
+import { createOutput, fitLine, printable, styles, tableLines, widthOf, withCommands } from "./output.ts";
 
 function recorded(options: { json: boolean; color: boolean | null; isTTY?: boolean }) {
   const written = { out: "", err: "" };
@@ -45,6 +44,17 @@ describe("output", () => {
     expect(tableLines({ columns: ["NAME", "N"], rows }, styles(false)).map((line) => widthOf(line))).toEqual([
       11, 11, 11,
     ]);
+  });
+
+  test("aligns columns with wide characters and emoji", () => {
+    const rows = [
+      ["売上", "1"],
+      ["a🙂", "2"],
+      ["é", "3"],
+    ];
+    const lines = tableLines({ columns: ["NAME", "N"], rows }, styles(false));
+    expect(lines).toEqual(["NAME  N", "売上  1", "a🙂   2", "é     3"]);
+    expect(fitLine("売上高", 4)).toMatch(/^売…/);
   });
 
   test("never lets foreign text move the cursor or begin another line", () => {

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { stripVTControlCharacters } from "node:util";
 import { terminalJson, terminalText } from "@towpath/contract";
+import measure from "fast-string-truncated-width";
 
 // Node recognises parts of a sequence of up to four digits when it measures text.
 const secret = () => randomInt(1000, 10_000);
@@ -51,9 +52,15 @@ export function styles(color: boolean, called = "towpath"): Style {
   };
 }
 
-/** Width of text on a terminal, without its colour codes. Counts code points: near enough for tables. */
+/** The columns that text takes on a terminal. Colour codes take none; wide characters and emoji take two. */
 export function widthOf(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return measure(text).width;
+}
+
+/** Cuts a line to a number of columns. */
+export function fitLine(line: string, columns: number): string {
+  const { truncated, index } = measure(line, { limit: columns, ellipsis: "…" });
+  return truncated ? `${line.slice(0, index)}…${escapeSequence("0m")}` : line;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Artifact, Json, TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
-import { escapeSequence, printable, type Style, tableLines, widthOf } from "../output.ts";
+import { printable, type Style, tableLines } from "../output.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
 import { callLabel, pathLabel } from "./task-groups.ts";
@@ -113,18 +113,4 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
     case "progress":
       return [progressLine(artifact.title || key, body, style)];
   }
-}
-
-/** Cuts a line, colour codes not counted, to a width. */
-export function fitLine(line: string, columns: number): string {
-  if (widthOf(line) <= columns) return line;
-  let width = 0;
-  let cut = "";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character.
-  for (const [part] of line.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
-    const isCode = part.startsWith("\u001b");
-    if (!isCode && ++width >= columns) return `${cut}…${escapeSequence("0m")}`;
-    cut += part;
-  }
-  return cut;
 }

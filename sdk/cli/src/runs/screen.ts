@@ -1,5 +1,4 @@
-import { escapeSequence, type Output } from "../output.ts";
-import { fitLine } from "./draw.ts";
+import { escapeSequence, fitLine, type Output } from "../output.ts";
 
 const HIDE_CURSOR = escapeSequence("?25l");
 const SHOW_CURSOR = escapeSequence("?25h");
