@@ -48,7 +48,7 @@ test("the demo refuses a read-only key", async () => {
   const made = await stack.client.createKey({ body: { kind: "api", name: "reader", role: "viewer" } });
   expect(seedAs({ key: made.secret, state: stack.folder })).toMatchObject({
     code: 77,
-    output: expect.stringContaining("may only read"),
+    output: expect.stringContaining("has no permission to start runs"),
   });
 });
 
@@ -59,7 +59,7 @@ test("the demo fills an empty workspace while its control plane runs", async () 
   const names = items.map(({ name }) => name);
   for (const name of namedByPage()) expect(names).toContain(name);
   const again = await seed("--yes");
-  expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already in this workspace") });
+  expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already contains the demo") });
 }, 120_000);
 
 test("a person can answer a question of the demo; its run then waits for a worker", async () => {

@@ -1,7 +1,7 @@
-/** Amounts by their names: `cpu` in cores, `memory` in bytes, `gpu` in devices, `gpu:KIND` in devices of a kind; others as they are called. */
+/** Amounts by name: `cpu` in cores, `memory` in bytes, `gpu` in devices, `gpu:KIND` in devices of a kind, and custom names. */
 export type Amounts = Readonly<Record<string, number>>;
 
-/** What a run needs of a worker, as a signed spec says it. */
+/** The compute of a run in a signed spec. */
 export interface ComputeNeeds {
   readonly cpu?: number | undefined;
   readonly memoryBytes?: number | undefined;
@@ -12,7 +12,7 @@ export interface ComputeNeeds {
 /** The name under which GPUs of every kind are counted. */
 export const GPU = "gpu";
 
-/** How much two sums of the same amounts may differ: amounts are thousandths at the least. */
+/** The rounding error of sums. The smallest amount is a thousandth. */
 const TOLERANCE = 1e-6;
 
 /** The name under which GPUs of a kind are counted. */
@@ -20,7 +20,7 @@ export function gpuOf(kind: string): string {
   return `${GPU}:${kind}`;
 }
 
-/** What a run needs by the names of amounts. Devices of a kind count as devices too. */
+/** The amounts that a run needs, by name. Devices of a kind also count as devices. */
 export function needsOf(compute: ComputeNeeds): Amounts {
   const { cpu, memoryBytes, gpu, amounts } = compute;
   return {
@@ -75,14 +75,14 @@ const UNITS: Readonly<Record<string, number>> = {
   ...Object.fromEntries(BYTES),
 };
 
-/** A size as people type it (`4 GiB`, `512MiB`, `1.5 TB`), in bytes; null if it is none, or less than one. */
+/** Parses a size (`4 GiB`, `512MiB`, `1.5 TB`) into bytes. Null if it is not a size, or below one byte. */
 export function parseBytes(text: string): number | null {
   const [, number = "", unit = ""] = /^(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]i?B|B)$/.exec(text.trim()) ?? [];
   const bytes = Math.round(Number(number) * (UNITS[unit] ?? 0));
   return bytes >= 1 && Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-/** A size for people, in the unit that they would say: `4 GiB`. */
+/** A readable size: `4 GiB`. */
 export function bytesText(bytes: number): string {
   const [unit, size] = BYTES.find(([, one]) => Math.abs(bytes) >= one) ?? ["B", 1];
   return `${plain(bytes / size)} ${unit}`;
@@ -107,7 +107,7 @@ export function calledAmount(name: string): string {
   return name.startsWith(`${GPU}:`) ? name.slice(GPU.length + 1) : name;
 }
 
-/** What amounts people are told of: devices of a kind are told by their kind alone. */
+/** The amounts to show. Devices of a kind are shown only by their kind. */
 export function shownAmounts(needs: Amounts): [string, number][] {
   const kinds = Object.keys(needs).filter((name) => name.startsWith(`${GPU}:`));
   const ofKinds = kinds.reduce((sum, name) => sum + (needs[name] ?? 0), 0);
@@ -132,7 +132,7 @@ export interface StockPart {
   readonly text: string;
 }
 
-/** What a worker has, and what is taken of it. GPUs that are all of one kind are told by that alone. */
+/** A worker's amounts and how much is taken. GPUs of only one kind are shown by that kind. */
 export function stockParts(total: Amounts, taken: Amounts): StockPart[] {
   const kinds = Object.keys(total).filter((name) => name.startsWith(`${GPU}:`));
   const only = kinds.length === 1 && total[kinds[0] ?? ""] === total[GPU] ? kinds[0] : null;
@@ -155,7 +155,7 @@ function labelled(name: string, amount: number): string {
 
 const FIRST: readonly string[] = ["cpu", "memory", GPU];
 
-/** Names in the order in which people read them: cores, memory, GPUs, and the rest by name. */
+/** Sorts names for reading: cores, memory, GPUs, then the rest by name. */
 function sorted(names: readonly string[]): string[] {
   const rank = (name: string) => {
     const place = FIRST.indexOf(name.split(":")[0] ?? "");
@@ -164,13 +164,13 @@ function sorted(names: readonly string[]): string[] {
   return names.toSorted((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1));
 }
 
-/** A worker as far as its amounts concern people who look for one that can hold a run. */
+/** A worker's total amounts. */
 export interface HasAmounts {
   readonly total: Amounts;
 }
 
 /**
- * Why no worker could ever hold what needs this, as the end of a sentence; null if one could: "needs 2 × a100; the workers of pool
+ * Why no worker is ever large enough for these needs, as the end of a sentence, or null if one is: "needs 2 × a100; the workers of pool
  * "gpu" have at most 1".
  */
 export function neverHeld(
@@ -184,7 +184,7 @@ export function neverHeld(
   );
   const who = `the workers of pool "${args.pool}"`;
   if (tooFew.length === 0)
-    return `needs ${amountsText(needs)} on one worker; ${who} have each of it, but none has all`;
+    return `needs ${amountsText(needs)} on one worker; ${who} have each of these amounts, but no worker has all of them`;
   const has = tooFew.map(([name]) =>
     most(name) === 0 ? `no ${calledAmount(name)}` : `at most ${mostText(name, most(name))}`,
   );

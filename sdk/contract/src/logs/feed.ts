@@ -2,19 +2,19 @@ import { z } from "zod";
 import { Id, ProblemBody } from "../kernel/names.ts";
 import { RunEvent, RunStreamQuery } from "./logs.ts";
 
-/** Runs that one stream follows at most. */
+/** The most runs that one stream follows. */
 export const FOLLOWED_MAX = 32;
 
-/** Runs that one piece of changes names at most. */
+/** The most runs in one event of changes. */
 export const CHANGED_RUNS_MAX = 100;
 
-/** Where a follower of a run stands: `position:attempt:line`, as its last event said. */
+/** A follower's position in a run: `position:attempt:line`, from its last event. */
 const Place = z.string().regex(/^\d{1,15}:\d{1,9}:\d{1,12}$/);
 
-/** A run to follow, from its beginning or from a place. */
+/** A run to follow, from its start or from a position. */
 const Followed = z.object({ runId: Id, place: Place.nullable() });
 
-/** What a stream of a workspace is asked for. */
+/** The options of a workspace's stream. */
 export const FeedQuery = RunStreamQuery.extend({
   runs: z
     .string()
@@ -28,19 +28,19 @@ export const FeedQuery = RunStreamQuery.extend({
     )
     .pipe(z.array(Followed).max(FOLLOWED_MAX))
     .describe(
-      `Runs to follow on the same stream, at most ${FOLLOWED_MAX}, with commas between: \`ID\` from its beginning, \`ID@PLACE\` from where an earlier event of it stood.`,
+      `Runs to follow on the same stream, at most ${FOLLOWED_MAX}, separated by commas: \`ID\` from its start, \`ID@PLACE\` from the position of an earlier event.`,
     ),
 });
 
-/** What has changed since the changes before: readers fetch anew what they show. */
+/** What has changed since the previous event. Readers fetch again what they show. */
 export const FeedChanges = z.object({
   kinds: z
     .array(z.string())
     .describe(
-      "What sort of things: `run`, `wait`, `task`, `artifact`, `deployment`, `schedule`, `limit`, `pool`, …",
+      "The kinds of objects: `run`, `wait`, `task`, `artifact`, `deployment`, `schedule`, `limit`, `pool`, …",
     ),
   runs: z.array(Id).describe(`Which runs, at most ${CHANGED_RUNS_MAX}.`),
-  more: z.boolean().describe("Whether other runs than those named have changed too."),
+  more: z.boolean().describe("Whether further runs have changed."),
 });
 export type FeedChanges = z.infer<typeof FeedChanges>;
 
@@ -51,15 +51,15 @@ export type FeedChanges = z.infer<typeof FeedChanges>;
 export const FeedEvent = z.discriminatedUnion("event", [
   z.object({
     event: z.literal("open"),
-    data: z.object({ resumed: z.boolean().describe("False: what is shown is to be read anew.") }),
+    data: z.object({ resumed: z.boolean().describe("False: fetch everything again.") }),
   }),
   z.object({ event: z.literal("news"), data: FeedChanges }),
   z.object({
     event: z.literal("followed"),
     data: z.object({
       runId: Id,
-      place: Place.nullable().describe("Null while it is told how the run stands."),
-      begins: z.boolean().describe("Whether the run is told from its beginning, from this event on."),
+      place: Place.nullable().describe("Null while the run's present state is sent."),
+      begins: z.boolean().describe("Whether the run is sent from its start, beginning with this event."),
       told: RunEvent,
     }),
   }),

@@ -10,67 +10,67 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const LogLevel = z.enum(LOG_LEVELS);
 export type LogLevel = z.infer<typeof LogLevel>;
 
-/** Where a line came from: the flow's logger, or what its process printed. */
+/** The source of a line: the flow's logger, or the output of its process. */
 export const LOG_STREAMS = ["log", "stdout", "stderr", "worker"] as const;
 
 /** One log line as a worker sends it. Its number is its place in the record: `firstLine + index`. */
 export const LogLine = z.object({
-  at: Instant.describe("The worker's clock; shown, never used to decide."),
+  at: Instant.describe("The worker's clock. It is shown, but decides nothing."),
   level: LogLevel,
   stream: z.enum(LOG_STREAMS),
   text: z.string().max(LIMITS.logLineBytes),
-  task: z.string().max(1024).optional().describe("Path of the task run it belongs to."),
+  task: z.string().max(1024).optional().describe("The path of its task run."),
 });
 export type LogLine = z.infer<typeof LogLine>;
 
-/** One log line as people read it. */
+/** One log line. */
 export const NumberedLine = LogLine.extend({
   attempt: z.int().describe("Ordinal of the attempt."),
   line: z.int(),
 });
 export type NumberedLine = z.infer<typeof NumberedLine>;
 
-/** Lines that were lost, and why: a gap stands where they would. */
+/** A gap where lines were lost, and why. */
 export const LogGap = z.object({ attempt: z.int(), line: z.int(), count: z.int(), reason: z.string() });
 export type LogGap = z.infer<typeof LogGap>;
 
-/** What stands in a log: a line, or the gap where lines were lost. */
+/** An entry of a log: a line, or a gap where lines were lost. */
 export const LogEntry = z.discriminatedUnion("kind", [
   NumberedLine.extend({ kind: z.literal("line") }),
   LogGap.extend({ kind: z.literal("gap") }),
 ]);
 export type LogEntry = z.infer<typeof LogEntry>;
 
-/** A stretch of a run's log, in order. `next` continues it; it is never null while the run may still write. */
+/** A part of a run's log, in order. `next` continues it. */
 export const LogPage = z.object({
   entries: z.array(LogEntry),
-  next: z.string().describe("Cursor `attempt:line` of the next line to come."),
-  end: z.boolean().describe("True when the run has ended and nothing more will come."),
+  next: z.string().describe("Cursor `attempt:line` of the next line."),
+  end: z.boolean().describe("True if the run has ended and the log is complete."),
 });
 export type LogPage = z.infer<typeof LogPage>;
 
-/** A line's place in a run's log, `attempt:line`. */
+/** A line's position in a run's log, `attempt:line`. */
 export const LogPlace = z.string().regex(/^\d{1,9}:\d{1,12}$/);
 
-/** What is searched for in a log. */
+/** The text to search for in a log. */
 export const SearchText = z
   .string()
   .min(1)
   .max(200)
-  .describe("A plain text, without regard to case; nothing in it is special.");
+  .describe("Plain text; case is ignored, and no character is special.");
 
 const AttemptOrdinal = z.coerce.number().int().min(1).max(1_000_000_000).optional();
 
-/** What of a run's log is meant: one attempt's or all, lines of some levels or of all. */
+/** Filters of a run's log by attempt and level. */
 export const LogFilter = z.object({
-  attempt: AttemptOrdinal.describe("Ordinal of an attempt. Omitted: all of them, one after the other."),
+  attempt: AttemptOrdinal.describe("The ordinal of an attempt. Omitted: all attempts, in order."),
   levels: z
     .string()
     .max(40)
     .transform((text) => text.split(","))
     .pipe(z.array(LogLevel).min(1))
     .optional()
-    .describe("Levels of lines, with commas between them. Omitted: all. Gaps are always part of it."),
+    .describe("Levels of lines, separated by commas. Omitted: all. Gaps are always included."),
 });
 export type LogFilter = z.output<typeof LogFilter>;
 
@@ -80,21 +80,21 @@ const OfTask = z
   .min(1)
   .max(1024)
   .optional()
-  .describe("Only lines of this task run and of those that it called: its path. Without gaps.");
+  .describe("The path of a task run: only its lines, and those of task runs that it called. Without gaps.");
 
-/** What of a run's log is written to a file. */
+/** Filters of a log file. */
 export const LogFileQuery = LogFilter.extend({ task: OfTask });
 export type LogFileQuery = z.output<typeof LogFileQuery>;
 
-/** Where to read a log from, and which of its lines. Under `levels` or `text` a page may hold less than its limit. */
+/** Which part of a log to read. With `levels` or `text` a page may have fewer entries than its limit. */
 export const LogQuery = LogFilter.extend({
   after: LogPlace.default("0:0").describe("Cursor from an earlier page."),
   limit: z.coerce.number().int().min(1).max(5000).default(1000),
-  text: SearchText.optional().describe("Only lines that have this text, without regard to case."),
+  text: SearchText.optional().describe("Only lines that contain this text; case is ignored."),
   task: OfTask,
 });
 
-/** What an artifact shows. Bodies are at most 32 KiB; larger ones stay in the customer's store. */
+/** An artifact's body, at most 32 KiB. Larger ones stay in the customer's store. */
 export const ArtifactBody = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("markdown"), text: z.string() }),
   z.object({
@@ -117,7 +117,7 @@ export const ArtifactBody = z.discriminatedUnion("kind", [
 ]);
 export type ArtifactBody = z.infer<typeof ArtifactBody>;
 
-/** Something to look at. The latest body under a key is the one that shows. */
+/** An artifact. The latest body of a key is shown. */
 export const Artifact = z.object({
   attemptId: Id,
   key: z.string().min(1).max(200),
@@ -128,7 +128,7 @@ export const Artifact = z.object({
 });
 export type Artifact = z.infer<typeof Artifact>;
 
-/** What of the log a run's stream tells: its lines from the first on, or only how far it goes. */
+/** What a run's stream sends of the log: all lines, or only its length. */
 export const RunStreamQuery = z.object({ log: z.enum(["lines", "end"]).default("lines") });
 
 /** The events of a run's stream (SSE). `id` of each event resumes it by `Last-Event-ID`. */
@@ -142,7 +142,7 @@ export const RunEvent = z.discriminatedUnion("event", [
     data: z
       .object({ attempt: z.int(), lines: z.int() })
       .describe(
-        "The latest attempt, and how many lines all attempts have written: another answer, and there is more.",
+        "The latest attempt, and how many lines all attempts have written. If it changes, there are new lines.",
       ),
   }),
   z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),

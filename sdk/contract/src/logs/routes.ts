@@ -11,7 +11,7 @@ export const LOGS_ROUTES = {
   getLogs: route({
     method: "GET",
     path: "/api/runs/{runId}/logs",
-    summary: "A stretch of a run's log, in order, with gaps where lines were lost.",
+    summary: "A part of a run's log in order, with gaps where lines were lost.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -25,8 +25,7 @@ export const LOGS_ROUTES = {
   getRunFailure: route({
     method: "GET",
     path: "/api/runs/{runId}/failure",
-    summary:
-      "Why a run failed: its root, the lines of its log beside it, failures alike, and since when it fails.",
+    summary: "Why a run failed: the failed task, its log lines, similar failures, and since when.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -39,7 +38,7 @@ export const LOGS_ROUTES = {
   getLogWindow: route({
     method: "GET",
     path: "/api/runs/{runId}/logs/window",
-    summary: "Rows of a run's log by their place in it: from a row on, around a line, or the last ones.",
+    summary: "Rows of a run's log by number: from a row on, around a line, or the last ones.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -53,7 +52,7 @@ export const LOGS_ROUTES = {
   searchLogs: route({
     method: "GET",
     path: "/api/runs/{runId}/logs/search",
-    summary: "How many lines of a run's log have a text, and which of them stand around a line.",
+    summary: "How many lines of a run's log contain a text, and which of them are near a line.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -68,7 +67,7 @@ export const LOGS_ROUTES = {
     method: "GET",
     path: "/api/runs/{runId}/logs/file",
     summary:
-      "A run's log so far as a text file, a line each, with a line in place of each gap: the whole of it, or what belongs to one task run.",
+      "A run's log as a text file, with a line for each gap: the whole log, or the lines of one task run.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -96,7 +95,7 @@ export const LOGS_ROUTES = {
   getReceived: route({
     method: "GET",
     path: "/api/runs/{runId}/received",
-    summary: "What is kept of what workers reported of a run, counted by kind and field.",
+    summary: "Counts, by kind and field, of the stored data that workers reported about a run.",
     slice: "logs",
     permission: "read",
     rate: "read",
@@ -110,7 +109,7 @@ export const LOGS_ROUTES = {
     method: "GET",
     path: "/api/runs/{runId}/events",
     summary:
-      "A run's changes and log lines as they happen, from the beginning or after `Last-Event-ID`; anew if that means nothing any more, which `begin` says.",
+      "A run's changes and log lines as they happen, from the start or after `Last-Event-ID`. If that id is no longer valid, the event `begin` comes first and the run is sent from its start.",
     slice: "logs",
     permission: "read",
     rate: "stream",
@@ -126,7 +125,7 @@ export const LOGS_ROUTES = {
     method: "GET",
     path: "/api/events",
     summary:
-      "What changes in the workspace as it happens, from now or after `Last-Event-ID`; and runs that are followed on the same stream.",
+      "Changes in the workspace as they happen, from now or after `Last-Event-ID`, and runs that are followed on the same stream.",
     slice: "logs",
     permission: "read",
     rate: "stream",

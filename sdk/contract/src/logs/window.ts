@@ -4,47 +4,50 @@ import { LogEntry, LogFilter, LogLevel, LogPlace, SearchText } from "./logs.ts";
 /** The most rows of one window. */
 export const WINDOW_ROWS_MAX = 1000;
 
-/** Which rows of a log are wanted. Neither `row` nor `at`: the last ones. */
+/** Which rows of a log to read. Without `row` and `at`: the last ones. */
 export const LogWindowQuery = LogFilter.extend({
   row: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().describe("The first row."),
-  at: LogPlace.optional().describe("A line, `attempt:line`: the window stands around it."),
+  at: LogPlace.optional().describe("A line, `attempt:line`. The window surrounds it."),
   limit: z.coerce.number().int().min(1).max(WINDOW_ROWS_MAX).default(200),
 });
 
 /**
- * Some rows of a log, by their place among all that the filter leaves: a line is a row, and a gap is one however many
- * lines it stands for.
+ * Rows of a log by number, after filters. A line is a row, and a gap is one row for any number of
+ * lost lines.
  */
 export const LogWindow = z.object({
-  rows: z.int().describe("How many rows there are in all."),
+  rows: z.int().describe("The number of all rows."),
   first: z.int().describe("The row of the first entry."),
   entries: z.array(LogEntry),
-  at: z.int().nullable().describe("The row of the line that was asked for, or of the next that is shown."),
-  levels: z.record(LogLevel, z.int()).describe("Lines of each level in all, hidden ones included."),
+  at: z
+    .int()
+    .nullable()
+    .describe("The row of the requested line, or of the next one that the filters include."),
+  levels: z.record(LogLevel, z.int()).describe("The number of lines of each level, including filtered ones."),
   end: z.boolean().describe("True when nothing more will be written."),
 });
 export type LogWindow = z.infer<typeof LogWindow>;
 
-/** The most finds that one answer lists. */
+/** The most matches in one answer. */
 export const FINDS_MAX = 1000;
 
-/** Looks for a text in a log. */
+/** Searches a log for a text. */
 export const LogSearchQuery = LogFilter.extend({
   text: SearchText,
-  from: LogPlace.default("0:0").describe("A line, `attempt:line`: the finds around it are listed."),
+  from: LogPlace.default("0:0").describe("A line, `attempt:line`. The matches around it are listed."),
 });
 
-/** Where a text is in a log. */
+/** The matches of a search. */
 export const LogFinds = z.object({
-  lines: z.int().describe("How many lines have it."),
+  lines: z.int().describe("The number of matching lines."),
   at: z
     .int()
-    .describe("The ordinal, from 0, of the first find at or after the line asked from. `lines`: none is."),
-  first: z.int().describe("The ordinal of the first find that is listed."),
-  finds: z.array(LogPlace).max(FINDS_MAX).describe("Lines that have it, `attempt:line`, in order."),
-  searched: z.int().describe("Lines that were looked at."),
-  whole: z
-    .boolean()
-    .describe("False when the log is so long that the time for one search was over before its end."),
+    .describe(
+      "The ordinal, from 0, of the first match at or after the requested line. Equal to `lines`: there is none.",
+    ),
+  first: z.int().describe("The ordinal of the first listed match."),
+  finds: z.array(LogPlace).max(FINDS_MAX).describe("Matching lines, `attempt:line`, in order."),
+  searched: z.int().describe("The number of searched lines."),
+  whole: z.boolean().describe("False if the time limit of a search ended before the end of the log."),
 });
 export type LogFinds = z.infer<typeof LogFinds>;

@@ -20,7 +20,7 @@ export const SCHEDULES_ROUTES = {
   setSchedule: route({
     method: "POST",
     path: "/api/deployments/{name}/schedules",
-    summary: "Makes a schedule of a deployment, or gives the one of this name other settings.",
+    summary: "Creates or changes a schedule of a deployment.",
     slice: "schedules",
     permission: "deploy",
     rate: "write",
@@ -60,7 +60,7 @@ export const SCHEDULES_ROUTES = {
   deleteSchedule: route({
     method: "DELETE",
     path: "/api/deployments/{name}/schedules/{schedule}",
-    summary: "Deletes a schedule. Its runs stay. Repeating it changes nothing.",
+    summary: "Deletes a schedule. Its runs are kept. Repeating it changes nothing.",
     slice: "schedules",
     permission: "deploy",
     rate: "write",
@@ -73,7 +73,7 @@ export const SCHEDULES_ROUTES = {
   pauseSchedule: route({
     method: "POST",
     path: "/api/deployments/{name}/schedules/{schedule}/pause",
-    summary: "Decides no further instants until it is resumed. Repeating it changes nothing.",
+    summary: "Pauses a schedule. Repeating it changes nothing.",
     slice: "schedules",
     permission: "run",
     rate: "write",
@@ -86,7 +86,7 @@ export const SCHEDULES_ROUTES = {
   resumeSchedule: route({
     method: "POST",
     path: "/api/deployments/{name}/schedules/{schedule}/resume",
-    summary: "Goes on with the next instant; those of the pause are recorded as skipped.",
+    summary: "Resumes a schedule at its next time. The times of the pause are recorded as skipped.",
     slice: "schedules",
     permission: "run",
     rate: "write",
@@ -99,7 +99,7 @@ export const SCHEDULES_ROUTES = {
   listUpcoming: route({
     method: "GET",
     path: "/api/deployments/{name}/schedules/{schedule}/upcoming",
-    summary: "Instants to come, computed.",
+    summary: "The next scheduled times.",
     slice: "schedules",
     permission: "read",
     rate: "read",
@@ -113,7 +113,7 @@ export const SCHEDULES_ROUTES = {
   listInstants: route({
     method: "GET",
     path: "/api/deployments/{name}/schedules/{schedule}/instants",
-    summary: "What was decided at past instants, latest first.",
+    summary: "The run of each past scheduled time, or why there is none. Latest first.",
     slice: "schedules",
     permission: "read",
     rate: "read",
@@ -127,7 +127,7 @@ export const SCHEDULES_ROUTES = {
   getCalendar: route({
     method: "GET",
     path: "/api/deployments/{name}/schedules/{schedule}/calendar",
-    summary: "Past and coming runs of a schedule by the hour, on the clocks of its zone.",
+    summary: "Past and future runs of a schedule for each hour, in its time zone.",
     slice: "schedules",
     permission: "read",
     rate: "read",
@@ -141,7 +141,7 @@ export const SCHEDULES_ROUTES = {
   createBackfill: route({
     method: "POST",
     path: "/api/deployments/{name}/backfills",
-    summary: "Asks for the runs of past instants of a schedule, so many at a time.",
+    summary: "Starts runs for past times of a schedule, a few at a time.",
     slice: "schedules",
     permission: "run",
     rate: "write",
@@ -168,7 +168,8 @@ export const SCHEDULES_ROUTES = {
   cancelBackfill: route({
     method: "POST",
     path: "/api/backfills/{backfillId}/cancel",
-    summary: "Asks for no further runs and cancels those that have not ended. Repeating it changes nothing.",
+    summary:
+      "Cancels a backfill: starts no further runs and cancels those that have not ended. Repeating it changes nothing.",
     slice: "schedules",
     permission: "run",
     rate: "write",

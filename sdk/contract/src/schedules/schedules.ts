@@ -4,30 +4,30 @@ import { Troubles } from "../kernel/trouble.ts";
 import { Timing } from "./timing.ts";
 
 /**
- * What becomes of instants that nobody looked at while the control plane was away: they are skipped, the latest of them
- * runs, or all do. Looks back no further than the schedule's window.
+ * What happens to scheduled times that were missed while the control plane was down: they are skipped, only the latest
+ * runs, or all run. Older times than the schedule's window are skipped.
  */
 export const CATCH_UP = ["none", "latest", "all"] as const;
 
 /**
- * What happens at an instant while the schedule's previous run has not ended: another run beside it, no run, a run once
- * the previous has ended, or the previous is cancelled first.
+ * What happens at a scheduled time if the previous run has not ended: a concurrent run, no run, a run after the previous has
+ * ended, or the previous run is cancelled first.
  */
 export const OVERLAP = ["allow", "skip", "wait", "cancel-running"] as const;
 
-/** The longest that catching up looks back, milliseconds: 30 days. */
+/** The longest window for missed times, milliseconds: 30 days. */
 export const CATCH_UP_WINDOW_MS_MAX: number = 30 * 24 * 3600 * 1000;
 
-/** An instant that is later than this when it is decided was missed, milliseconds: `catchUp` says what becomes of it. */
+/** A time that is processed later than this counts as missed, milliseconds. `catchUp` says what happens then. */
 export const MISSED_AFTER_MS: number = 60_000;
 
-/** The longest that `jitterMs` puts a run off, milliseconds. */
+/** The longest `jitterMs`, milliseconds. */
 export const JITTER_MS_MAX: number = 3600 * 1000;
 
 /** Schedules of one deployment at most. */
 export const SCHEDULES_MAX = 64;
 
-/** What a schedule is told, by its deployment's code or by a person. */
+/** A schedule's settings, from its deployment's code or a person. */
 export const ScheduleSettings = z.strictObject({
   name: Name,
   timing: Timing,
@@ -37,19 +37,19 @@ export const ScheduleSettings = z.strictObject({
   overlap: z.enum(OVERLAP).default("allow"),
   jitterMs: DurationMs.max(JITTER_MS_MAX)
     .default(0)
-    .describe("Each run is put off by up to this much, always by the same for the same instant."),
-  startsAt: Instant.nullable().default(null).describe("No instant before this one."),
-  endsAt: Instant.nullable().default(null).describe("No instant from this one on."),
+    .describe("Each run is delayed by up to this time. The delay of a scheduled time is always the same."),
+  startsAt: Instant.nullable().default(null).describe("No run before this time."),
+  endsAt: Instant.nullable().default(null).describe("No run at or after this time."),
   priority: z.int().min(-100).max(100).default(0),
   tags: Tags.default([]),
   expireAfterMs: DurationMs.min(1_000)
     .optional()
     .describe(
-      "Its runs fail with cause `expired` if no worker has started them so long after they were due. Omitted: what the deployment says.",
+      "Its runs fail with cause `expired` if no worker starts them within this time. Omitted: the deployment's default.",
     ),
 });
 export type ScheduleSettings = z.output<typeof ScheduleSettings>;
-/** What a schedule is told, as somebody writes it. */
+/** A schedule's settings before defaults are filled in. */
 export type ScheduleSettingsInput = z.input<typeof ScheduleSettings>;
 
 /** A schedule as people see it. */
@@ -58,13 +58,15 @@ export const Schedule = ScheduleSettings.extend({
   deployment: Name,
   source: z
     .enum(["code", "person"])
-    .describe("Whether its settings are those of the signed spec, or a person has set them since."),
+    .describe("Whether its settings come from the signed spec, or a person has set them."),
   paused: z.boolean(),
   fault: z
     .string()
     .nullable()
-    .describe("Why it could not be decided, if so; it is looked at again once it is set anew."),
-  nextAt: Instant.nullable().describe("The next instant. Null: paused, or there is none."),
+    .describe(
+      "Why it could not be processed. It is processed again when its settings change. Null: no fault.",
+    ),
+  nextAt: Instant.nullable().describe("The next scheduled time. Null: paused, or there is none."),
   lastRunId: Id.nullable(),
   createdAt: Instant,
   updatedAt: Instant,
@@ -72,7 +74,7 @@ export const Schedule = ScheduleSettings.extend({
 });
 export type Schedule = z.infer<typeof Schedule>;
 
-/** Why an instant has no run. */
+/** Why a scheduled time has no run. */
 export const SKIP_REASONS = [
   "catch-up",
   "window",
@@ -82,25 +84,25 @@ export const SKIP_REASONS = [
   "deployment-not-found",
 ] as const;
 
-/** What was decided at an instant: a run, or why there is none. A stretch of skipped instants is one row. */
+/** The run of a scheduled time, or why there is none. Successive skipped times are one row. */
 export const ScheduleInstant = z.object({
   at: Instant,
-  until: Instant.nullable().describe("The last instant of a stretch that was skipped as one."),
+  until: Instant.nullable().describe("The last of several skipped times in one row."),
   runId: Id.nullable(),
   skipped: z.enum(SKIP_REASONS).nullable(),
   decidedAt: Instant,
 });
 export type ScheduleInstant = z.infer<typeof ScheduleInstant>;
 
-/** An instant to come, computed, not stored. */
+/** A future scheduled time. It is computed, not stored. */
 export const UpcomingInstant = z.object({
   at: Instant,
-  intervalStart: Instant.describe("The instant before: the data interval is from there up to `at`."),
+  intervalStart: Instant.describe("The previous scheduled time. The data interval is from here to `at`."),
 });
 
 export type UpcomingInstant = z.infer<typeof UpcomingInstant>;
 
-/** Asks for instants to come. */
+/** Which future times to list. */
 export const UpcomingQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(10),
   after: Instant.optional().describe("Omitted: now."),
@@ -109,32 +111,27 @@ export const UpcomingQuery = z.object({
 /** Which schedule of which deployment. */
 export const ScheduleParams = z.object({ name: Name, schedule: Name });
 
-/** What lists of schedules can be narrowed by. */
+/** Filters of lists of schedules. */
 export const ScheduleQuery = PageQuery.extend({ deployment: Name.optional() });
 
-/** The largest backfill, instants. */
+/** The most scheduled times of a backfill. */
 export const BACKFILL_INSTANTS_MAX = 10_000;
 
-/** Asks for the runs of past instants of a schedule. */
+/** Starts runs for past times of a schedule. */
 export const CreateBackfill = z.strictObject({
-  id: Id.describe("A UUIDv7 chosen by the caller: repeating the request is the same backfill."),
+  id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second backfill."),
   schedule: Name,
-  from: Instant.describe("The first instant, inclusive."),
-  to: Instant.describe("Exclusive."),
-  order: z.enum(["oldest", "newest"]).default("oldest").describe("Which instants go first."),
-  concurrency: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(1)
-    .describe("Runs of this backfill that have not ended, at most."),
-  parameters: JsonObject.optional().describe("Instead of the schedule's."),
-  dryRun: z.boolean().default(false).describe("Only says what it would do."),
+  from: Instant.describe("The first time, inclusive."),
+  to: Instant.describe("The end, exclusive."),
+  order: z.enum(["oldest", "newest"]).default("oldest").describe("Which times run first."),
+  concurrency: z.int().min(1).max(1000).default(1).describe("The most runs of this backfill at once."),
+  parameters: JsonObject.optional().describe("Replace the schedule's parameters."),
+  dryRun: z.boolean().default(false).describe("Only returns what it would do."),
 });
 /** A request for a backfill with its defaults filled in. */
 export type CreateBackfill = z.output<typeof CreateBackfill>;
 
-/** The runs of past instants of a schedule. */
+/** A backfill: runs for past times of a schedule. */
 export const Backfill = z.object({
   id: Id.nullable().describe("Null: a dry run."),
   deployment: Name,
@@ -145,10 +142,10 @@ export const Backfill = z.object({
   concurrency: z.int(),
   state: z.enum(["running", "completed", "cancelled"]),
   instants: z.int(),
-  created: z.int().describe("Runs that were asked for."),
-  ended: z.int().describe("Of these, how many have ended, in whatever way."),
-  failed: z.int().describe("Of those, how many did not complete."),
-  first: z.array(Instant).describe("The first instants in its order, at most 10."),
+  created: z.int().describe("Runs that were created."),
+  ended: z.int().describe("Created runs that have ended."),
+  failed: z.int().describe("Ended runs that did not complete."),
+  first: z.array(Instant).describe("The first times in its order, at most 10."),
   createdBy: z.string(),
   createdAt: Instant,
   endedAt: Instant.nullable(),

@@ -1,15 +1,15 @@
 import { z } from "zod";
 import { Instant } from "../kernel/names.ts";
 
-/** The shortest distance between two instants of an interval, milliseconds. */
+/** The shortest interval, milliseconds. */
 export const INTERVAL_MS_MIN = 1000;
 
-/** The zone whose clocks a schedule goes by: a name of the IANA database, such as `Europe/Berlin`. */
+/** A schedule's time zone: a name of the IANA database, such as `Europe/Berlin`. */
 export const Zone = z
   .string()
   .min(1)
   .max(64)
-  .refine(isZone, "is no time zone of the IANA database, such as Europe/Berlin");
+  .refine(isZone, "is not a time zone of the IANA database, such as Europe/Berlin");
 
 function isZone(name: string): boolean {
   try {
@@ -19,14 +19,13 @@ function isZone(name: string): boolean {
   }
 }
 
-/** A time on the clocks of a zone, without the zone: `2026-03-29T02:30`. */
+/** A local time without its time zone: `2026-03-29T02:30`. */
 const LocalTime = z.iso
   .datetime({ local: true, precision: 0 })
   .or(z.iso.datetime({ local: true, precision: -1 }));
 
 /**
- * When a schedule is due. Every kind is a set of instants that depends on nothing but what is written here, so anyone can
- * compute it at any time.
+ * When a schedule runs. The times depend only on these fields, so anyone can compute them.
  *
  * - `cron`: five fields (minute, hour, day of month, month, day of week), or six with seconds in front. When clocks go
  *   forward, a time that they jump over is due at the first one that exists; when they go back, a fixed time is due
@@ -49,10 +48,10 @@ export const Timing = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("rrule"),
     rrule: z.string().min(1).max(1000).describe("Such as FREQ=MONTHLY;BYDAY=-1FR."),
-    start: LocalTime.describe("DTSTART: the first instant, on the clocks of `zone`."),
+    start: LocalTime.describe("DTSTART: the first time, in the time zone `zone`."),
     zone: Zone.default("UTC"),
   }),
 ]);
 export type Timing = z.output<typeof Timing>;
-/** When a schedule is due, as somebody writes it. */
+/** When a schedule runs, before defaults are filled in. */
 export type TimingInput = z.input<typeof Timing>;
