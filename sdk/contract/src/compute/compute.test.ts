@@ -103,7 +103,7 @@ describe("what no worker could ever hold", () => {
       'needs 9 GiB of memory and 1 × licences; the workers of pool "gpu" have at most 8 GiB and no licences',
     );
     expect(say({ cpu: 16, gpu: 1 })).toBe(
-      'needs 16 CPUs and 1 GPU on one worker; the workers of pool "gpu" have each of it, but none has all',
+      'needs 16 CPUs and 1 GPU on one worker; the workers of pool "gpu" have each of these amounts, but no worker has all of them',
     );
   });
 
