@@ -1,5 +1,4 @@
-export { claimNext } from "./claim/next.ts";
-export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
+export { claim, claimNext, Dispatchers, type Poll } from "./claim/poll.ts";
 export { renew } from "./claim/renew.ts";
 export { report } from "./report/report.ts";
 export { workerRoutes } from "./routes.ts";

@@ -1,17 +1,15 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { call, createRun } from "../runs/index.ts";
-import { claimNext } from "./claim/next.ts";
-import { claim, Dispatchers } from "./claim/poll.ts";
+import { claim, claimNext, Dispatchers, WaitingPolls } from "./claim/poll.ts";
 import { renew } from "./claim/renew.ts";
-import { WaitingPolls } from "./claim/waiting.ts";
 import { getReceived } from "./received.ts";
-import { ReportLine } from "./report/queue.ts";
+import { ReportQueue } from "./report/queue.ts";
 import type { LooseRecord } from "./report/records.ts";
 
 /** The routes of workers, whose polls wait at these dispatchers. A run is created here too, since one that is made may be given to a poll at once. */
 export function routesOf(dispatchers: Dispatchers): SliceRoutes {
   const waiting = new WaitingPolls();
-  const reports = new ReportLine();
+  const reports = new ReportQueue();
   return (register) => {
     register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
     register("claim", async ({ deps, scope, body, signal }) => {

@@ -6,28 +6,27 @@ import { type HeldAttempt, listHeld } from "../../runs/index.ts";
 /** The most polls that go in one statement. */
 const TOGETHER_MAX = 500;
 
-/** What the database says of a poll: whose it is, if it was noted, and what its worker holds. Null: it is superseded. */
+/** A poll with what the database knows: the worker's name, if the poll was recorded, and the attempts that it holds. Null: it is superseded. */
 export type Arrived = {
   readonly name: string;
-  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  /** For how long its worker has offered its reports again, milliseconds. Null: it does not. */
   readonly offeringMs: number | null;
   readonly held: readonly HeldAttempt[];
 } | null;
 
-/** What a poll says of its worker. */
+/** The state of the worker in a poll. */
 type Said = Omit<SeenPoll, "workerId" | "generation">;
 
 interface Arriving {
   readonly worker: WorkerScope;
-  /** Null: it is not to be noted, only asked about. */
+  /** Null: the poll is not recorded, and only the attempts are read. */
   readonly said: Said | null;
   readonly answer: PromiseWithResolvers<Arrived>;
 }
 
 /**
- * Where the polls of one pool arrive: they are noted, and what their workers hold is read, for all that came while the
- * previous ones were on their way; no timers. One by one it was two statements a poll, which with 64 agents were half of
- * what the control plane asked of the database.
+ * Records the polls of one pool and reads what their workers hold, together for all polls that came while the previous ones were
+ * under way. There are no timers. One by one it would be two statements for each poll.
  */
 export class Arrivals {
   readonly #deps: Deps;

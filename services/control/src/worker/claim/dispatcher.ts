@@ -1,4 +1,4 @@
-import type { Assignment } from "@towpath/contract";
+import type { Assignment, Command } from "@towpath/contract";
 import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { isAwaitingWorkers } from "../../pools/index.ts";
 import {
@@ -14,46 +14,51 @@ import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { heldCommands } from "./commands.ts";
 import { PollCache } from "./poll-cache.ts";
-import { SentCommands } from "./sent-commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
-import { placeOf, placesOf } from "./slots.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
-/** How often it is looked whether workers have offered again what the database may have forgotten, milliseconds. */
+/** How often the dispatcher checks whether workers have offered again what the database lost, milliseconds. */
 const HELD_LOOK_MS = 500;
-/** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
+/** How often the dispatcher looks for work without a wake, in case one was lost, milliseconds. */
 const LOOK_MS = 10_000;
+/** The most attempts that one claim statement gives away. */
+const SLOTS_MAX = 500;
+/** The most attempts in one answer: the worker polls again at once. */
+const SLOTS_PER_POLL = 100;
+/** For how long the same commands do not answer another poll at once, milliseconds. */
+const RETELL_MS = 1_000;
+/** The most workers that are remembered. */
+const TOLD_MAX = 10_000;
 
 /**
- * Hands the work of one pool to the polls that wait in this process: one claim statement for all of them, the next one
- * as soon as the previous has come back, and no timers in between. Wakes only make it look sooner.
+ * Gives the ready attempts of one pool to the polls that wait in this process. One claim statement serves all of them, and the
+ * next one starts when the previous has returned. Wakes only make it look sooner.
  */
 export class Dispatcher {
   readonly #deps: Deps;
   readonly #pool: { readonly workspaceId: string; readonly poolId: string };
-  /** Where polls of this pool are noted before they wait here. */
+  /** Records the polls of this pool before they wait here. */
   readonly arrivals: Arrivals;
-  /** Who polls here, and what they may hold. */
+  /** The workers that poll here, and the attempts that they may hold. */
   readonly pollCache: PollCache;
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
-  /** Polls that a statement under way may give something to: no other one does meanwhile. */
+  /** Polls that a running statement may give something to. Another statement skips them. */
   readonly #offered = new Set<Waiter>();
-  /** What workers were told, and what they are still owed. */
+  /** The commands that workers were sent, and the workers that are owed an answer. */
   readonly told = new SentCommands();
   #working: Promise<void> | null = null;
   #again = { claim: false, changes: false };
   /**
-   * Whether the queue was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
-   * to look for. A wake that was lost is made up for by the next look, and so is a claim that gave nothing because the
-   * only polls that waited were of workers who poll elsewhere by now.
+   * Whether the last look found the pool's queue empty and no wake has come since. A new poll then starts no look. The regular
+   * look makes up for a lost wake, and for a claim whose only polls were of workers that poll elsewhere by now.
    */
   #dry = false;
   #stopWatching: (() => void) | null = null;
-  /** The next look while nothing is given away yet. One at a time: every poll that comes meanwhile would begin another chain of them. */
+  /** The next look while nothing may be given away. There is one at most, or each new poll would start another chain. */
   #heldLook: NodeJS.Timeout | null = null;
-  /** Whether something ready needed more than a place when we last looked: then the next look need not find that out. */
+  /** Whether the last look found an attempt that needs more than a slot. The next look then matches at once. */
   #mixed = false;
-  /** The list of needs after which the next look begins. */
+  /** The group of equal needs after which the next look begins. */
   #after = "";
 
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
@@ -63,7 +68,7 @@ export class Dispatcher {
     this.arrivals = new Arrivals(deps, pool.workspaceId);
   }
 
-  /** Answers an older poll of this worker: it has a newer one. */
+  /** Answers an older poll of this worker, since a newer one has come. */
   supersede(worker: WorkerScope, seq: number): void {
     const older = this.#waiting.get(worker.workerId)?.waiter;
     if (older === undefined || !precedes(older, { worker, seq })) return;
@@ -96,9 +101,9 @@ export class Dispatcher {
   }
 
   /**
-   * Reserves the slot of the poll that has waited longest for a run that is about to be made, so that the statement that makes it may give
-   * it away too. What is given is fenced as a claim is; if it never gets there, it is told again as a claim is.
-   * @returns null if nobody waits who is not offered something already.
+   * Reserves a slot of the poll that has waited longest, for a run that is about to be created. The statement that creates the
+   * run may then give it away too. The assignment is fenced and delivered again as one of a claim.
+   * @returns null if every waiting poll is offered something already.
    */
   keep(): KeptPlace | null {
     const waiter = this.#unoffered().find((one) => one.free > 0);
@@ -111,9 +116,9 @@ export class Dispatcher {
       if (changes || !this.#dry) this.#look({ claim: !this.#dry, changes });
     };
     return {
-      place: placeOf(waiter),
+      place: slotOf(waiter),
       settle: (given) => {
-        if (given !== null) this.#hand([placeOf(waiter)], [given]);
+        if (given !== null) this.#hand([slotOf(waiter)], [given]);
         release(false);
       },
       doubt: () => {
@@ -123,7 +128,7 @@ export class Dispatcher {
     };
   }
 
-  /** Settles once nothing is under way. */
+  /** Resolves when no statement is under way. */
   async idle(): Promise<void> {
     await this.#working;
   }
@@ -149,7 +154,7 @@ export class Dispatcher {
     };
   }
 
-  /** Writes who has polled here. A worker that polls elsewhere by now, or whose session is over, waits here no longer. */
+  /** Stores which workers have polled here. Polls of workers that poll elsewhere by now, or whose session is over, are answered. */
   async writePollCache(): Promise<void> {
     const { workspaceId, poolId } = this.#pool;
     try {
@@ -159,7 +164,7 @@ export class Dispatcher {
       }
       this.#forgetAnswered();
     } catch (error) {
-      this.#deps.log.warn({ err: error, pool: poolId }, "that idle workers polled could not be written");
+      this.#deps.log.warn({ err: error, pool: poolId }, "polls of idle workers could not be stored");
     }
   }
 
@@ -167,7 +172,7 @@ export class Dispatcher {
     for (const [workerId, { waiter }] of this.#waiting) if (waiter.answered) this.#forget(workerId, waiter);
   }
 
-  /** A poll waits no longer, unless another of its worker has taken its place already. */
+  /** Removes a poll that was answered, unless a newer one of its worker has replaced it. */
   #forget(workerId: string, waiter: Waiter): void {
     const found = this.#waiting.get(workerId);
     if (found?.waiter !== waiter) return;
@@ -207,7 +212,7 @@ export class Dispatcher {
     this.#working = null;
   }
 
-  /** The polls that wait and are offered nothing yet. */
+  /** The waiting polls that no statement offers anything. */
   #unoffered(): Waiter[] {
     const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter);
     return waiters.filter((one) => !one.answered && !this.#offered.has(one));
@@ -224,24 +229,24 @@ export class Dispatcher {
   }
 
   async #claimFor(waiters: readonly Waiter[]): Promise<void> {
-    const places = placesOf(waiters);
-    if (places.length === 0 || (await this.#isHeld())) return;
+    const slots = slotsOf(waiters);
+    if (slots.length === 0 || (await this.#isHeld())) return;
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
     const claimed = this.#mixed
       ? "mixed"
-      : await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
-    if (claimed === "mixed") return this.#match(waiters, places);
-    this.#hand(places, claimed);
-    const exhausted = claimed.length < places.length;
-    // What woke us while the statement was on its way may not have been seen by it.
+      : await claimAttempts(database.db, clock, { ...this.#pool, places: slots, claimLeaseMs });
+    if (claimed === "mixed") return this.#match(waiters, slots);
+    this.#hand(slots, claimed);
+    const exhausted = claimed.length < slots.length;
+    // The statement may not have seen what a wake during it was about.
     this.#dry = exhausted && !this.#again.claim;
     if (!exhausted) this.#again.claim = true;
   }
 
   /**
-   * Whether nothing is given away yet: the database went back, and workers that it knows have not said what they hold.
-   * What is ready here may be theirs.
+   * Whether nothing may be given away: the database went back, and workers that it knows have not said yet what they hold. A ready
+   * attempt may be running on one of them.
    */
   async #isHeld(): Promise<boolean> {
     const { incarnations, database } = this.#deps;
@@ -256,28 +261,28 @@ export class Dispatcher {
     return true;
   }
 
-  /** Something that is ready needs more than a place: all that is ready is matched with what the waiting workers have. */
-  async #match(offered: readonly Waiter[], places: readonly Place[]): Promise<void> {
+  /** Matches the ready attempts with what the waiting workers have free, since some need more than a slot. */
+  async #match(offered: readonly Waiter[], slots: readonly Place[]): Promise<void> {
     const waiters = offered.filter((one) => !one.answered);
     const { claimLeaseMs } = this.#deps.config;
     const given = await giveMatched(this.#deps, {
       pool: this.#pool,
       waiters,
-      places: places.length,
+      places: slots.length,
       after: this.#after,
       claimLeaseMs,
     });
-    this.#hand(places, given.claimed);
+    this.#hand(slots, given.claimed);
     this.#mixed = given.mixed;
     this.#after = given.after;
-    // What fits nobody now may fit the next poll that comes.
+    // An attempt that fits no worker now may fit the next poll.
     this.#dry = !given.mixed && !given.more && !this.#again.claim;
     if (given.more) this.#again.claim = true;
   }
 
-  #hand(places: readonly Place[], claimed: readonly AssignedAttempt[]): void {
+  #hand(slots: readonly Place[], claimed: readonly AssignedAttempt[]): void {
     const { claimLeaseMs } = this.#deps.config;
-    const toldSeq = new Map(places.map(({ workerId, told }) => [workerId, told.seq]));
+    const toldSeq = new Map(slots.map(({ workerId, told }) => [workerId, told.seq]));
     for (const [workerId, given] of Map.groupBy(claimed, (one) => one.workerId)) {
       this.#deliver(
         { workerId, seq: toldSeq.get(workerId) },
@@ -288,8 +293,8 @@ export class Dispatcher {
   }
 
   /**
-   * If the poll has gone meanwhile, or a newer one waits, the process with the worker's next one hears that something waits
-   * for it; so it does with what is too much for one answer. Only the poll that was noted with a claim may tell of it.
+   * Answers the poll that was recorded with the claim. If it has gone, or the assignments are too many for one answer, the process
+   * with the worker's next poll is woken to deliver the rest.
    */
   #deliver(poll: { workerId: string; seq: number | undefined }, assignments: Assignment[]): void {
     const { workerId, seq } = poll;
@@ -322,7 +327,55 @@ export class Dispatcher {
   }
 }
 
-/** Whether workers may still hold what the database has forgotten to have given them; unknown while a connection was lost. */
+/** Whether workers may hold attempts of which the database has lost the claim. It is unknown while a connection is lost. */
 function mayBeHeld({ config }: Deps, incarnation: Incarnation | null): boolean {
   return incarnation === null || (incarnation.ageMs !== null && incarnation.ageMs < graceMs(config));
+}
+
+/** A slot of a waiting poll. */
+function slotOf({ worker, name, seq }: Waiter): Place {
+  return { workerId: worker.workerId, workerName: name, told: { generation: worker.generation, seq } };
+}
+
+/** The free slots of waiting polls, one of each poll in turn, so that work spreads over the workers. */
+function slotsOf(waiters: readonly Waiter[]): Place[] {
+  const slots: Place[] = [];
+  let open = waiters;
+  for (let round = 0; round < SLOTS_PER_POLL && slots.length < SLOTS_MAX; round++) {
+    open = open.filter((waiter) => waiter.free > round);
+    if (open.length === 0) break;
+    for (const waiter of open) slots.push(slotOf(waiter));
+  }
+  return slots.slice(0, SLOTS_MAX);
+}
+
+/** The commands that the workers of a pool were sent by this process, and the workers that are owed an answer. */
+class SentCommands {
+  readonly #told = new Map<string, { what: string; atMs: number }>();
+  readonly #owed = new Set<string>();
+
+  /**
+   * Whether these commands are worth an answer at once: not if this worker has just been told the same, or polls would
+   * spin until it has carried them out.
+   */
+  tells(workerId: string, commands: readonly Command[]): boolean {
+    const what = JSON.stringify(commands);
+    const last = this.#told.get(workerId);
+    const atMs = performance.now();
+    if (last !== undefined && last.what === what && atMs - last.atMs < RETELL_MS) return false;
+    if (this.#told.size >= TOLD_MAX) this.#told.clear();
+    this.#told.set(workerId, { what, atMs });
+    return true;
+  }
+
+  /** No poll carried an assignment of this worker away: its next poll is answered at once. */
+  owe(workerId: string): void {
+    if (this.#owed.size >= TOLD_MAX) this.#owed.clear();
+    this.#owed.add(workerId);
+  }
+
+  /** Whether a worker is owed an answer, which it gets now. */
+  takeOwed(workerId: string): boolean {
+    return this.#owed.delete(workerId);
+  }
 }

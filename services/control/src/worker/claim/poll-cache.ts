@@ -5,10 +5,10 @@ import type { FenceOf } from "../../runs/index.ts";
 
 /** The most workers whose last polls are remembered. */
 const WORKERS_MAX = 10_000;
-/** How long that polls came may stay unwritten, milliseconds: a worker counts as online for longer. */
+/** For how long polls may stay unrecorded, milliseconds. A worker counts as online for longer. */
 const UNWRITTEN_MAX_MS = 10_000;
 
-/** A poll as far as it tells whether anything has happened since the one before. */
+/** The part of a poll that shows whether anything has changed since the previous one. */
 interface Said {
   readonly seq: number;
   readonly held: readonly Pick<FenceOf, "attemptId">[];
@@ -22,28 +22,26 @@ interface Last {
   readonly seq: number;
   readonly name: string;
   readonly reconciled: string | null | undefined;
-  /** Since when its worker says that it is offering again what it knows. Null: it does not say so. */
+  /** Since when its worker offers its reports again. Null: it does not. */
   readonly offeringSinceMs: number | null;
   /** The attempts that its worker may hold: those in its poll, and those assigned since, without the ones that ended here. */
   readonly open: Set<string>;
 }
 
-/** Why a poll needs no note: the one before was heard here, and nothing came between them. */
+/** A poll that directly follows another in this process, so that it need not be recorded. */
 export interface Successor {
   /** The worker's name. */
   readonly name: string;
-  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  /** For how long its worker has offered its reports again, milliseconds. Null: it does not. */
   readonly offeringMs: number | null;
-  /** Whether its worker holds anything, so that the database is asked what it must be told about that. */
+  /** Whether its worker holds an attempt, so that the database is asked for commands. */
   readonly holds: boolean;
 }
 
 /**
- * The workers of a pool that poll here, and what they may hold. A poll that follows one which was heard here is not noted
- * by itself: that it came is written with all others every ten seconds. If its worker holds nothing, and all that was given
- * to it has ended here, then the database is not asked about it at all. 100 idle workers then cost a statement in ten seconds
- * instead of eight in one, and workers with one place that is always busy a statement less for every run (`agents`). What is given
- * to such a poll is fenced by the claim itself, which asks whether its worker still stands.
+ * The workers of a pool that poll here, and the attempts that they may hold. A poll that directly follows another in this process
+ * is not recorded by itself: all of them are recorded together every ten seconds. If its worker holds nothing, the database is not
+ * asked about it at all. An idle fleet then costs almost nothing. The claim itself checks that the worker's session is current.
  */
 export class PollCache {
   readonly #clock: Clock;

@@ -1,12 +1,12 @@
-import type { Amounts, Claimed } from "@towpath/contract";
-import { cleanJson, type Deps, graceMs, type WorkerScope } from "../../kernel/index.ts";
+import { type Amounts, type Claimed, Problem } from "@towpath/contract";
+import { cleanJson, type Deps, failpoint, graceMs, type WorkerScope } from "../../kernel/index.ts";
 import { type FenceOf, type KeptPlace, sameFence } from "../../runs/index.ts";
 import type { Arrived } from "./arrivals.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
-/** How long a poll with free slots waits at least, so that one look at the queue fits in, milliseconds. */
+/** The shortest wait of a poll with free slots, milliseconds: one look for work fits in. */
 const LEAST_WAIT_MS = 100;
 
 /** A worker's poll, parsed by the contract. */
@@ -42,12 +42,12 @@ export class Dispatchers {
     return found;
   }
 
-  /** Whether a worker with a free slot waits at a pool in this process: a run that becomes ready there is taken at once. */
+  /** Whether a worker with a free slot polls a pool in this process. A run that becomes ready there is taken at once. */
   areWaiting(poolId: string): boolean {
     return this.#byPool.get(poolId)?.hasRoom() ?? false;
   }
 
-  /** Keeps a place of a poll that waits at a pool in this process, for a run that is about to be made. Null: nobody waits. */
+  /** Reserves a slot of a poll that waits in this process, for a run that is about to be created. Null: no poll waits. */
   keep(poolId: string): KeptPlace | null {
     return this.#byPool.get(poolId)?.keep() ?? null;
   }
@@ -65,8 +65,8 @@ export class Dispatchers {
 
 /**
  * A worker's long-poll: settles what it holds, then answers assignments and commands as soon as there are any. A newer
- * poll of the same worker takes the place of the older one, in whatever order they arrive. An answer that is lost costs nothing: what it held is
- * delivered again at the next poll.
+ * poll of the same worker replaces the older one, in whatever order they arrive. A lost answer costs nothing: the next poll delivers
+ * its content again.
  */
 export async function claim(deps: Deps, args: Arriving): Promise<Claimed> {
   const { worker, poll } = args;
@@ -176,4 +176,65 @@ async function noted({ pollCache, arrivals }: Dispatcher, { worker, poll }: Arri
   const offering = poll.reconciled === null;
   const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
   return arrivals.note(worker, { draining, paused, seq, reconciled, offering });
+}
+
+/**
+ * Claims work for a worker that reports, without waiting for any. It runs beside the report, since a worker says itself what it has
+ * free: waiting until the ends are stored would be a third statement in a row for each run.
+ * @param args.ending The attempts that the report ends. The worker has them no longer, stored or not.
+ * @returns null if that failed. The report is stored all the same, and the worker's next poll is answered with the reason.
+ */
+export async function claimNext(
+  deps: Deps,
+  args: {
+    worker: WorkerScope;
+    next: Omit<Poll, "waitMs" | "brief" | "ending">;
+    ending: readonly FenceOf[];
+    dispatchers: Dispatchers;
+  },
+): Promise<Claimed | null> {
+  const { worker, dispatchers, ending } = args;
+  dispatchers.ended(
+    worker,
+    ending.map(({ attemptId }) => attemptId),
+  );
+  const held = args.next.held.filter((fence) => !ending.some((one) => sameFence(one, fence)));
+  const poll = { ...args.next, held, ending, waitMs: 0, brief: true };
+  const claimed = await claim(deps, { worker, poll, dispatchers, signal: null }).catch((error: unknown) => {
+    deps.log.warn({ err: error, worker: worker.workerId }, "no work could be claimed beside a report");
+    return null;
+  });
+  if (claimed !== null && claimed.assignments.length > 0) failpoint("claim");
+  return claimed;
+}
+
+/** The most polls of one workspace that wait in one process. Each takes a connection and some kilobytes. */
+const WAITING_POLLS_MAX = 10_000;
+
+/** Counts the polls of each workspace that wait in one process. */
+export class WaitingPolls {
+  readonly #most: number;
+  readonly #byWorkspace = new Map<string, number>();
+
+  constructor(most: number = WAITING_POLLS_MAX) {
+    this.#most = most;
+  }
+
+  /** Lets a poll wait. @throws Problem `too-many-polls` if too many polls of the workspace wait. */
+  async pass<Answer>(workspaceId: string, wait: () => Promise<Answer>): Promise<Answer> {
+    const before = this.#byWorkspace.get(workspaceId) ?? 0;
+    if (before >= this.#most)
+      throw new Problem(
+        "too-many-polls",
+        `${before} polls of this workspace wait here already. Start fewer workers, and give each more slots (\`capacity\`).`,
+      );
+    this.#byWorkspace.set(workspaceId, before + 1);
+    try {
+      return await wait();
+    } finally {
+      const left = (this.#byWorkspace.get(workspaceId) ?? 1) - 1;
+      if (left === 0) this.#byWorkspace.delete(workspaceId);
+      else this.#byWorkspace.set(workspaceId, left);
+    }
+  }
 }

@@ -5,7 +5,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { createRun, getRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { ReportLine } from "./queue.ts";
+import { ReportQueue } from "./queue.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;
@@ -17,7 +17,7 @@ afterAll(() => testEnv.close());
 
 /** Workers that hold an attempt each, and a way to report through one queue. */
 async function fleet(count: number) {
-  const line = new ReportLine();
+  const line = new ReportQueue();
   const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
   for (let index = 0; index < count; index++) {
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());

@@ -3,30 +3,28 @@ import { type Deps, isConnectionLost, type WorkerScope } from "../../kernel/inde
 import type { AttemptReport, WorkerReport } from "./apply.ts";
 import { report, reportTogether } from "./report.ts";
 
-/** The most attempts that one transaction of several workers takes on. */
+/** The most attempts in one transaction of several workers. */
 const TOGETHER_MAX = 250;
-/** The most control records of an attempt that may wait for others' and make them wait. */
+/** The most control records of an attempt whose report shares a transaction. */
 const RECORDS_MAX = 20;
 
 /**
- * So many reports go at once although a transaction is under way, so that one works while the other waits for the disk or for us. A
- * transaction costs about as much as a dozen of the records in it: with two at once however few waited, those of 64 agents were half as
- * large, took a fifth more of Postgres's time, and were no faster; from 24 on, `agents` went from 1.05 to 1.1 to 1.2 of its peer's rate.
+ * From this many waiting reports on, a second transaction starts beside the first, so that one works while the other waits for
+ * the disk. A transaction costs about as much as a dozen of the records in it, so fewer reports are not worth one.
  */
 const SECOND_MIN = 24;
 
-/** A worker's report that waits for the transaction it will go in. */
+/** A worker's report that waits for its transaction. */
 interface Waiting extends WorkerReport {
   readonly answer: PromiseWithResolvers<Reported>;
 }
 
 /**
- * Lets small reports of many workers share transactions: while one is on its way, what comes in waits and goes in the
- * next one together, unless it is many by then; no timers. A commit waits for the disk however little it holds, so that 64 workers who start and
- * end a run each are as fast as a few (measured by the bench's row `agents`). A report with logs, or with a lot of
- * anything, goes by itself and delays nobody.
+ * Lets small reports of many workers share transactions: while one is under way, new reports wait and go together in the next.
+ * There are no timers. A commit waits for the disk however little it holds, so shared ones keep many workers as fast as a few.
+ * A large report, or one with logs, has a transaction of its own and delays no other.
  */
-export class ReportLine {
+export class ReportQueue {
   readonly #waiting = new Map<string, Waiting[]>();
   /** How many transactions of a workspace are under way. */
   readonly #busy = new Map<string, number>();
@@ -36,23 +34,23 @@ export class ReportLine {
     if (!isSmall(body.attempts)) return report(deps, worker, body);
     const { workspaceId } = worker;
     const answer = Promise.withResolvers<Reported>();
-    const line = this.#waiting.get(workspaceId) ?? [];
-    this.#waiting.set(workspaceId, line);
-    line.push({ worker, attempts: body.attempts, answer });
-    if (this.#mayGo(workspaceId, line)) void this.#work(deps, workspaceId, line);
+    const queue = this.#waiting.get(workspaceId) ?? [];
+    this.#waiting.set(workspaceId, queue);
+    queue.push({ worker, attempts: body.attempts, answer });
+    if (this.#mayGo(workspaceId, queue)) void this.#work(deps, workspaceId, queue);
     return answer.promise;
   }
 
-  /** Whether what waits goes now. */
-  #mayGo(workspaceId: string, line: readonly Waiting[]): boolean {
+  /** Whether waiting reports go now. */
+  #mayGo(workspaceId: string, queue: readonly Waiting[]): boolean {
     const busy = this.#busy.get(workspaceId) ?? 0;
-    return line.length > 0 && (busy === 0 || (busy === 1 && line.length >= SECOND_MIN));
+    return queue.length > 0 && (busy === 0 || (busy === 1 && queue.length >= SECOND_MIN));
   }
 
-  async #work(deps: Deps, workspaceId: string, line: Waiting[]): Promise<void> {
-    while (this.#mayGo(workspaceId, line)) {
+  async #work(deps: Deps, workspaceId: string, queue: Waiting[]): Promise<void> {
+    while (this.#mayGo(workspaceId, queue)) {
       this.#busy.set(workspaceId, (this.#busy.get(workspaceId) ?? 0) + 1);
-      await send(deps, workspaceId, line.splice(0, fitting(line)));
+      await send(deps, workspaceId, queue.splice(0, fitting(queue)));
       this.#busy.set(workspaceId, (this.#busy.get(workspaceId) ?? 1) - 1);
     }
     if (this.#busy.get(workspaceId) !== 0) return;
@@ -69,16 +67,16 @@ function isSmall(attempts: readonly AttemptReport[]): boolean {
 }
 
 /** How many of the first reports go together: at least one. */
-function fitting(line: readonly Waiting[]): number {
+function fitting(queue: readonly Waiting[]): number {
   let attempts = 0;
-  const over = line.findIndex((one) => {
+  const over = queue.findIndex((one) => {
     attempts += one.attempts.length;
     return attempts > TOGETHER_MAX;
   });
-  return over === -1 ? line.length : Math.max(1, over);
+  return over === -1 ? queue.length : Math.max(1, over);
 }
 
-/** If they cannot go together, each goes by itself: one that cannot be stored holds up nobody else. */
+/** If the reports cannot be stored together, each is stored by itself, so that one bad report blocks no other. */
 async function send(deps: Deps, workspaceId: string, reports: readonly Waiting[]): Promise<void> {
   try {
     const answers = await reportTogether(deps, { workspaceId, reports });

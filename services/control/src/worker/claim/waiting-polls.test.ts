@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { WaitingPolls } from "./waiting.ts";
+import { WaitingPolls } from "./poll.ts";
 
 test("of one workspace only so many polls wait, whatever others do; one that is over makes room, however it ended", async () => {
   const polls = new WaitingPolls(2);
