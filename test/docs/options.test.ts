@@ -14,7 +14,7 @@ function fieldsOf(path: string, name: string): string[] {
 test.each([
   ["Options of a task", "sdk/flow/src/task/options.ts", "TaskOptions"],
   ["Options of a task", "sdk/flow/src/task/retry.ts", "RetryOptions"],
-  ["Options of a task", "sdk/flow/src/cache/options.ts", "CacheOptions"],
+  ["Options of a task", "sdk/flow/src/task/options.ts", "CacheOptions"],
   ["Options of `.map`", "sdk/flow/src/task/map.ts", "MapOptions"],
   ["Options of a flow", "sdk/flow/src/flow.ts", "FlowOptions"],
   ["Options of a flow", "sdk/flow/src/engine/hooks.ts", "FlowHooks"],

@@ -1,9 +1,7 @@
-import { Name } from "@towpath/contract";
+import { Name, parseDuration, type TimingInput } from "@towpath/contract";
 import { z } from "zod";
-import type { Deployment } from "./deployments/deployment.ts";
-import { checkOptions } from "./deployments/faults.ts";
+import { checkOptions, type Deployment } from "./deployments/deployment.ts";
 import type { Registry } from "./deployments/registry.ts";
-import { type Stage, StageSchema } from "./deployments/stage.ts";
 import { InvalidDefinition } from "./problem.ts";
 
 export {
@@ -11,8 +9,10 @@ export {
   type CommandOptions,
   type Deployment,
   type DeploymentOptions,
+  type DeploymentSettings,
   deployment,
   type SecretUse,
+  settingsOf,
 } from "./deployments/deployment.ts";
 export {
   type GitRegistry,
@@ -22,15 +22,69 @@ export {
   type PasswordSource,
   type Registry,
 } from "./deployments/registry.ts";
-export { type DeploymentSettings, settingsOf } from "./deployments/settings.ts";
-export type { Stage } from "./deployments/stage.ts";
-export { cron, every, rrule } from "./deployments/timing.ts";
 export { parameterFromText } from "./input/arguments.ts";
-export type { LimitUse } from "./limits/limit-use.ts";
 export { InvalidDefinition } from "./problem.ts";
 export { declaredCompute } from "./remote/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { STAGE_FILE } from "./resources/stage-file.ts";
+export type { LimitUse } from "./task/options.ts";
+
+/**
+ * Due by a cron expression: five fields (minute, hour, day of month, month, day of week), or six with seconds in front.
+ * @param zone Whose clocks count, such as `Europe/Berlin`. @default "UTC"
+ * @example schedules: [{ name: "nightly", timing: cron("0 3 * * *", "Europe/Berlin") }]
+ */
+export function cron(expression: string, zone = "UTC"): TimingInput {
+  return { kind: "cron", cron: expression, zone };
+}
+
+/**
+ * Due at equal distances.
+ * @param time Such as `"15m"` or `"1h30m"`.
+ * @param anchor An instant (ISO 8601, UTC) at which it is due. @default 1970-01-01, so that whole hours stay whole
+ * @throws InvalidDefinition if `time` is no length of time.
+ */
+export function every(time: string, anchor?: string): TimingInput {
+  const everyMs = parseDuration(time);
+  if (everyMs === null)
+    throw new InvalidDefinition(`every("${time}"): write a length of time like 90s, 15m, 1h30m or 7d.`);
+  return { kind: "interval", everyMs, ...(anchor !== undefined && { anchor }) };
+}
+
+/**
+ * Due by a recurrence rule of RFC 5545.
+ * @param options.start The first instant on the zone's clocks: `2026-01-30T09:00`.
+ * @example rrule("FREQ=MONTHLY;BYDAY=-1FR", { start: "2026-01-30T09:00", zone: "Europe/Berlin" })
+ */
+export function rrule(rule: string, options: { start: string; zone?: string }): TimingInput {
+  return { kind: "rrule", rrule: rule, start: options.start, zone: options.zone ?? "UTC" };
+}
+
+/** What is different on a stage, such as dev or prod: `towpath deploy --stage prod`. */
+export interface Stage {
+  /** The pool of deployments that name none. @default the project's pool */
+  readonly pool?: string | undefined;
+  /** The store of the runs' values, by its name in the workers' own configuration. @default the project's store */
+  readonly store?: string | undefined;
+  /** Pools that stand here for those that the code calls tasks in: `{ gpu: "local" }`. */
+  readonly pools?: Readonly<Record<string, string>> | undefined;
+  /** Variables of every deployment's processes, put over its own. Not for secrets. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Settings of resources by their names, put field by field over those in the code; parts of them may come from secrets. They
+   * are pushed with the code and never leave your side.
+   */
+  readonly resources?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The schema of a stage. */
+export const StageSchema = z.strictObject({
+  pool: Name.optional(),
+  store: Name.optional(),
+  pools: z.record(Name, Name).optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  resources: z.record(z.string(), z.json()).optional(),
+});
 
 /** A project: its code, where it is pushed, and what is deployed of it. */
 export interface ProjectConfig {

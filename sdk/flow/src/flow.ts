@@ -12,21 +12,52 @@ import {
 } from "@towpath/contract/words";
 import { type ComputeUse, computeOf } from "./compute/compute.ts";
 import { gatewayFromEnv } from "./engine/config.ts";
-import type { RunContext } from "./engine/context.ts";
+import type { Due, RunContext } from "./engine/context.ts";
 import { describeError, trimStack } from "./engine/describe-error.ts";
-import type { Due } from "./engine/due.ts";
-import { type AnyFlowHooks, endingsHandled, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
-import type { RunEnd } from "./engine/run-end.ts";
+import {
+  type AnyFlowHooks,
+  endingsHandled,
+  type FlowHooks,
+  HOOK_NAMES,
+  type RunEnd,
+} from "./engine/hooks.ts";
+import { callFlow, inputOf, type RunnableFlow } from "./engine/run-flow.ts";
 import { runHere } from "./engine/run-here.ts";
 import { rehearseInWorker, runEndingInWorker, runInWorker } from "./engine/run-in-worker.ts";
 import type { RunNaming } from "./engine/run-name.ts";
-import { currentScope } from "./engine/scope.ts";
-import { runSubflow } from "./engine/subflow.ts";
+import { currentScope, type Scope, tracked } from "./engine/scope.ts";
 import { parseArguments } from "./input/arguments.ts";
 import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
 import { InvalidDefinition, InvalidParameters, TaskTimeout } from "./problem.ts";
+import { hashInput } from "./task/input-hash.ts";
+import { runTask } from "./task/run-task.ts";
 import { type DefinedAt, whereDefined } from "./where-defined.ts";
+
+const NEXT = "Pass plain data, or give the class a toJSON().";
+
+/**
+ * Runs a flow as a part of the run that calls it: in the same process, as a task run with the path `flow:NAME`, its input
+ * validated first. Its tasks stand below it.
+ */
+export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: object): Promise<unknown> {
+  scope.signal.throwIfAborted();
+  const { name } = flow;
+  const isGiven = Object.values(parameters).some((value) => value !== undefined);
+  const key = isGiven
+    ? ({ kind: "hash", hash: hashInput({ what: `Flow "${name}"`, next: NEXT }, [parameters]) } as const)
+    : ({ kind: "none" } as const);
+  const { path, settled } = scope.calls.name(name, key, "flow");
+  const fn = async () => await callFlow(flow, await inputOf(flow, parameters));
+  try {
+    return await tracked(
+      scope,
+      runTask({ options: { name, checkpoint: false }, path, scope, args: [parameters], fn, source: flow.fn }),
+    );
+  } finally {
+    settled();
+  }
+}
 
 /** What a flow is told when it is declared. */
 export interface FlowOptions<Schema extends StandardSchema, Result = unknown> extends FlowHooks<Result> {

@@ -6,8 +6,8 @@ export {
 } from "./artifacts/artifact.ts";
 export type { Progress, ProgressArtifact } from "./artifacts/progress.ts";
 export type { Cell, TableArtifact, TableRow } from "./artifacts/table.ts";
-export type { CacheBy, CacheOptions } from "./cache/options.ts";
 export type { ComputeUse, GpuUse } from "./compute/compute.ts";
+export type { Due } from "./engine/context.ts";
 export {
   ctx,
   type RefTo,
@@ -15,7 +15,6 @@ export {
   type RunDeploymentOptions,
   type RunParameters,
 } from "./engine/context.ts";
-export type { Due } from "./engine/due.ts";
 export type { FlowHooks } from "./engine/hooks.ts";
 export { type Flow, type FlowOptions, flow, type MainModule } from "./flow.ts";
 export type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
@@ -38,7 +37,7 @@ export { type EventOptions, type InputOptions, type Suspend, suspend } from "./s
 export type { Duration, WaitOptions } from "./suspend/wait-for.ts";
 export type { MapOptions, MapRun } from "./task/map.ts";
 export type { MapOutcome } from "./task/map-pump.ts";
-export type { TaskOptions } from "./task/options.ts";
+export type { CacheBy, CacheOptions, TaskOptions } from "./task/options.ts";
 export { type ErrorClass, exponential, type RetryDelay, type RetryOptions } from "./task/retry.ts";
 export { type Task, task } from "./task/task.ts";
 export { type Setup, withSetup } from "./task/with-setup.ts";

@@ -1,9 +1,9 @@
 import type { CalledRun, Checkpoint } from "@towpath/contract";
 import { fakeClock, systemClock } from "./clock.ts";
-import type { Due } from "./engine/due.ts";
+import type { Due } from "./engine/context.ts";
+import type { RunEnd } from "./engine/hooks.ts";
 import type { Host, RunCall, RunFacts } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft } from "./engine/records.ts";
-import type { RunEnd } from "./engine/run-end.ts";
 import { type RunnableFlow, runFlowIn } from "./engine/run-flow.ts";
 import { localFacts } from "./engine/run-here.ts";
 import type { Flow } from "./flow.ts";

@@ -8,8 +8,7 @@ import { exactCodec } from "../store/codec.ts";
 import type { NamedValue } from "../store/named.ts";
 import { safePart } from "../store/store.ts";
 import { hashInput } from "../task/input-hash.ts";
-import type { TaskOptions } from "../task/options.ts";
-import type { CacheBy } from "./options.ts";
+import type { CacheBy, TaskOptions } from "../task/options.ts";
 
 /** The folder of a store that holds what runs share. */
 const CACHE_FOLDER = "cache";

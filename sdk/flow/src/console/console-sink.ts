@@ -1,3 +1,4 @@
+import type { ArtifactBody } from "@towpath/contract";
 import type {
   ArtifactDraft,
   LogDraft,
@@ -6,10 +7,77 @@ import type {
   RecordSink,
   TaskDraft,
 } from "../engine/records.ts";
-import { drawTable } from "./draw-table.ts";
-import { logText } from "./print.ts";
-import { fractionOf, type ProgressBody, progressText } from "./progress-bar.ts";
-import { durationText, harmless, type Paint, paintWith, taskLabel } from "./style.ts";
+import { durationText, harmless, logText, type Paint, paintWith, taskLabel } from "./style.ts";
+
+/** The body of a progress artifact. */
+export type ProgressBody = Extract<ArtifactBody, { kind: "progress" }>;
+
+const BAR_CHARS = 24;
+const PERCENT = 100;
+
+function count(value: number): string {
+  return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Math.round(value * 1000) / 1000);
+}
+
+/** The part that is done, 0 to 1, or null when the total is not known. */
+export function fractionOf(body: ProgressBody): number | null {
+  if (body.total === null || body.total <= 0) return null;
+  return Math.min(Math.max(body.done / body.total, 0), 1);
+}
+
+/** Progress in one line, with a bar or without. */
+export function progressText(title: string, body: ProgressBody, withBar: boolean): string {
+  const fraction = fractionOf(body);
+  const unit = body.unit ? ` ${harmless(body.unit)}` : "";
+  const label = harmless(title).replace(/\s+/g, " ");
+  if (fraction === null) return `${label} ${count(body.done)}${unit}`;
+  const full = Math.round(fraction * BAR_CHARS);
+  const bar = withBar ? `${"█".repeat(full)}${"░".repeat(BAR_CHARS - full)} ` : "";
+  const percent = `${Math.floor(fraction * PERCENT)} %`;
+  return `${label} ${bar}${percent} (${count(body.done)} of ${count(body.total ?? 0)}${unit})`;
+}
+
+/** Cells are shown whatever they hold. */
+type TableBody = Pick<Extract<ArtifactBody, { kind: "table" }>, "columns"> & {
+  readonly rows: readonly (readonly unknown[])[];
+};
+
+const CELL_CHARS_MAX = 60;
+const ROWS_SHOWN_MAX = 40;
+
+function cellText(cell: unknown): string {
+  const text = cell === null ? "" : typeof cell === "string" ? cell : JSON.stringify(cell);
+  const line = harmless(text).replace(/\s+/g, " ");
+  return line.length <= CELL_CHARS_MAX ? line : `${line.slice(0, CELL_CHARS_MAX - 1)}…`;
+}
+
+function isNumeric(column: readonly unknown[]): boolean {
+  return (
+    column.some((cell) => typeof cell === "number") &&
+    column.every((cell) => cell === null || typeof cell === "number")
+  );
+}
+
+/** A table as lines of text: numbers to the right, everything else to the left. */
+export function drawTable(table: TableBody): string[] {
+  const shown = table.rows.slice(0, ROWS_SHOWN_MAX);
+  const columns = table.columns.map((title, index) => {
+    const cells = shown.map((row) => row[index] ?? null);
+    const texts = [cellText(title), ...cells.map(cellText)];
+    const width = Math.max(...texts.map((text) => text.length));
+    const padded = texts.map((text) => (isNumeric(cells) ? text.padStart(width) : text.padEnd(width)));
+    return { width, padded };
+  });
+  const line = (row: number) =>
+    columns
+      .map((column) => column.padded[row] ?? "")
+      .join("  ")
+      .trimEnd();
+  const rule = columns.map((column) => "─".repeat(column.width)).join("  ");
+  const body = shown.map((_, index) => line(index + 1));
+  const rest = table.rows.length - shown.length;
+  return [line(0), rule, ...body, ...(rest > 0 ? [`… and ${rest} more rows`] : [])];
+}
 
 /** Where a console sink writes. */
 export interface Terminal {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RecordDraft } from "../engine/records.ts";
-import { ConsoleSink } from "./console-sink.ts";
-import { drawTable } from "./draw-table.ts";
+import { ConsoleSink, drawTable } from "./console-sink.ts";
 import { durationText, harmless, taskLabel } from "./style.ts";
 
 const at = "2026-01-02T03:04:05.006Z";

@@ -1,4 +1,5 @@
 import {
+  JsonObject,
   LIMIT_USES_MAX,
   LimitUse as LimitUseShape,
   Name,
@@ -6,14 +7,83 @@ import {
   Spec,
   type SpecInput,
 } from "@towpath/contract";
-import { RUN_FLOW } from "@towpath/contract/words";
+import { closest, RUN_FLOW } from "@towpath/contract/words";
 import { z } from "zod";
 import { type ComputeUse, computeOf } from "../compute/compute.ts";
 import type { Flow } from "../flow.ts";
+import { jsonSchemaOf } from "../input/json-schema.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
-import type { LimitUse } from "../limits/limit-use.ts";
 import { InvalidDefinition } from "../problem.ts";
-import { checkOptions } from "./faults.ts";
+import type { LimitUse } from "../task/options.ts";
+
+/** A field that a schema does not know, with the one that was meant. */
+function unknownFields(keys: readonly string[], known: readonly string[]): string[] {
+  return keys.map((key) => {
+    const near = closest(key, known);
+    const advice = near === null ? `known: ${known.join(", ")}` : `did you mean "${near}"?`;
+    return `\n  unknown option "${key}"; ${advice}`;
+  });
+}
+
+function linesOf(issue: z.core.$ZodIssue, known: readonly string[]): string[] {
+  if (issue.code === "unrecognized_keys" && issue.path.length === 0) return unknownFields(issue.keys, known);
+  return [`\n  ${issue.path.join(".") || "it"}: ${issue.message}`];
+}
+
+/**
+ * Checks options by a schema.
+ * @throws InvalidDefinition naming the owner and every field that is wrong.
+ */
+export function checkOptions<Schema extends z.ZodObject>(
+  owner: string,
+  schema: Schema,
+  options: unknown,
+): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const known = Object.keys(schema.shape);
+  const lines = parsed.error.issues.flatMap((issue) => linesOf(issue, known));
+  throw new InvalidDefinition(`${owner} is not valid:${lines.join("")}`);
+}
+
+/** The fields of a signed spec that a project decides; code, entry, version and workspace are added when deploying. */
+export type DeploymentSettings = Omit<
+  SpecInput,
+  "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry" | "tasks" | "remoteTasks"
+>;
+
+function secretOf(use: SecretUse): { name: string; env: string | null } {
+  return typeof use === "string" ? { name: use, env: null } : { name: use.name, env: use.env ?? null };
+}
+
+function limitOf(use: LimitUse): { name: string; slots: number } {
+  return typeof use === "string" ? { name: use, slots: 1 } : { name: use.name, slots: use.slots ?? 1 };
+}
+
+/**
+ * What a deployment's spec says, its parameters' JSON Schema included.
+ * @throws InvalidDefinition if the schema's library cannot tell a JSON Schema.
+ */
+export async function settingsOf(
+  deployment: Deployment,
+  project: { readonly pool: string; readonly store?: string | undefined },
+): Promise<DeploymentSettings> {
+  const { name, pools, secrets, limits, ...rest } = deployment.options;
+  const owner = `deployment "${name}"`;
+  const parameters = JsonObject.safeParse(await jsonSchemaOf(deployment.input, owner));
+  if (!parameters.success)
+    throw new InvalidDefinition(`${owner}: its input has a default that JSON cannot hold.`);
+  return {
+    ...rest,
+    deployment: name,
+    pools: pools ?? [project.pool],
+    store: project.store ?? null,
+    secrets: secrets.map(secretOf),
+    limits: limits.map(limitOf),
+    parameters: parameters.data,
+    dueInput: deployment.kind === "flow" && deployment.flow.dueInput !== null,
+  };
+}
 
 /** A flow of any parameters and result: as much as deploying looks at. */
 export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | "compute" | typeof RUN_FLOW>;

@@ -2,14 +2,14 @@ import { GATEWAY_ENV, type GatewayAddress } from "@towpath/contract/words";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The gateway that the environment names, or null on a laptop. */
+/** The gateway that the environment names; null without a worker. */
 export function gatewayFromEnv(env: Environment = process.env): GatewayAddress | null {
   const socket = env[GATEWAY_ENV.socket];
   const tokenFile = env[GATEWAY_ENV.tokenFile];
   return socket && tokenFile ? { socket, tokenFile } : null;
 }
 
-/** The variable that holds a secret when there is no worker. */
+/** The environment variable of a secret without a worker. */
 export function secretVariable(name: string): string {
   return `TOWPATH_SECRET_${name.toUpperCase().replaceAll("-", "_")}`;
 }
@@ -19,7 +19,7 @@ export function secretFromEnv(name: string, env: Environment = process.env): str
   return env[secretVariable(name)] ?? null;
 }
 
-/** Whether to print colour: only on a terminal, and not where NO_COLOR (no-color.org) asks for none. */
+/** Whether to print colour: only on a terminal, and not if NO_COLOR (no-color.org) is set. */
 export function wantsColour(stream: { isTTY?: boolean }, env: Environment = process.env): boolean {
   return stream.isTTY === true && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
 }

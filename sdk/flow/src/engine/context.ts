@@ -1,15 +1,33 @@
-import type { CalledRun, Ref } from "@towpath/contract";
+import type { CalledRun, Context, Ref } from "@towpath/contract";
 import { keepProgress, progressKept } from "../keep/progress.ts";
 import { ChildFailed } from "../problem.ts";
 import { type Codec, encode } from "../store/codec.ts";
 import { outsideOfTasks, runEnded } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
-import { type Due, dueOf } from "./due.ts";
 import { type Scope, scopeFor } from "./scope.ts";
+
+/** The due time of a scheduled run. */
+export interface Due {
+  /** The schedule's name. */
+  readonly schedule: string;
+  /** The due time, which may be before the run's start. */
+  readonly at: Date;
+  /** The data interval: from the previous due time up to this one, excluding its end. */
+  readonly interval: { readonly start: Date; readonly end: Date };
+}
+
+/** The due time in a context; null if the run is not scheduled. */
+export function dueOf(facts: Pick<Context, "due">): Due | null {
+  // A worker of an earlier release does not send it.
+  const due = facts.due ?? null;
+  if (due === null) return null;
+  const at = new Date(due.at);
+  return { schedule: due.schedule, at, interval: { start: new Date(due.intervalStart), end: at } };
+}
 
 declare const VALUE: unique symbol;
 
-/** A ref that remembers, for the compiler alone, what it refers to. */
+/** A ref with the type of its value, for the compiler only. */
 export interface RefTo<Value> extends Ref {
   readonly [VALUE]?: Value;
 }
@@ -36,32 +54,33 @@ export interface RunContext {
   readonly workspaceId: string;
   readonly deployment: string;
   readonly version: number;
-  /** When the run was due: what a flow should call "now" if it works on a stretch of time. */
+  /** When the run was due. Use it instead of the current time to select data. */
   readonly scheduledAt: Date;
-  /** The instant of a schedule that the run is for, and its data interval; null if it is for none. */
+  /** The due time of a scheduled run and its data interval; null if the run is not scheduled. */
   readonly due: Due | null;
   /** Path of the task run, or null in the flow's own function. */
   readonly taskPath: string | null;
-  /** Aborts on cancellation and, in a task, when its time is up. Pass it to whatever waits. */
+  /** Aborts on cancellation and, in a task, at its time limit. Pass it to everything that waits. */
   readonly signal: AbortSignal;
   /**
-   * Keeps a value in the store on this side; only the ref can leave.
-   * @param options.codec By default bytes for byte arrays, text for strings, json for anything else.
+   * Stores a value on your side; only the ref can leave.
+   * @param options.codec @default bytes for byte arrays, text for strings, json for anything else
    * @throws NotSerialisable | StoreFault
    */
   save<Value>(name: string, value: Value, options?: { codec?: Codec }): Promise<RefTo<Value>>;
   /**
-   * Reads a value back, checked against its hash, from this store only.
+   * Loads a value from this store and checks its hash.
    * @throws StoreFault
    */
   load<Value>(ref: RefTo<Value>): Promise<Value>;
   /**
-   * Keeps progress inside a task: a later try or attempt goes on from it with `kept`. The latest value under a name counts.
-   * Resolves once it is in the store and in the worker's journal. Inside the flow's own function it belongs to the run.
+   * Stores progress of a task, so that a later try or attempt can continue from it with `kept`. The latest value of a
+   * name counts. Resolves once the value is in the store and in the worker's journal. In the flow's own function, the
+   * value belongs to the run.
    * @throws NotSerialisable | StoreFault
    */
   keep(name: string, value: unknown): Promise<void>;
-  /** What was last kept under this name in this task call, by this or an earlier attempt of the run; else undefined. */
+  /** The last value of this name that this task call has stored, in this or an earlier attempt; else undefined. */
   kept<Value>(name: string): Promise<Value | undefined>;
   /**
    * Starts a run of another deployment and returns at once. It can be called in a task. Later attempts find the same run.
@@ -94,7 +113,7 @@ function here(member: string): Scope {
   return scopeFor(`ctx.${member}`);
 }
 
-/** JSON as it will be on the wire: refuses what cannot be. */
+/** The parameters as JSON. @throws NotSerialisable */
 function asJson(value: RunParameters): Record<string, never> {
   return JSON.parse(new TextDecoder().decode(encode(value, { codec: "json", name: "parameters" })));
 }
@@ -145,8 +164,8 @@ async function runDeployment(
 }
 
 /**
- * The run that the calling code is part of, wherever that code is; also a flow function's second argument.
- * Its members throw `OutsideOfRun` when no flow is running.
+ * The run that the calling code is part of. It is also the second argument of a flow's function. Its members throw
+ * `OutsideOfRun` outside of a run.
  */
 export const ctx: RunContext = {
   get runId() {
@@ -199,12 +218,12 @@ export const ctx: RunContext = {
   },
 };
 
-/** A loaded value by the type its ref was saved with: the ref's hash says that it is the value saved. */
+/** Gives a loaded value the type that it was saved with. The ref's hash guarantees that it is the saved value. */
 function loadedValue<Value>(_ref: RefTo<Value>, value: unknown): Value {
   return value as Value;
 }
 
-/** What was kept, by the type that its reader says it was kept with: the store has checked that the bytes are those. */
+/** Gives a stored value the type that its reader names. The store has checked its bytes. */
 function keptValue<Value>(value: unknown): Value | undefined {
   return value as Value | undefined;
 }

@@ -2,16 +2,40 @@ import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import type { RunError } from "@towpath/contract";
 import { flowTextChars } from "@towpath/contract/words";
-import { CAUSES_MAX, errorChain } from "./error-chain.ts";
 
-/** The folder this package runs from; nothing's when it is part of a bundle, whose folder is the user's. */
+/** The most causes to follow, and the most parts of an AggregateError to report. */
+export const CAUSES_MAX = 5;
+
+function causeOf(error: unknown): unknown {
+  try {
+    return error instanceof Error ? error.cause : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The thrown value, its cause, the cause of that, and so on. */
+export function errorChain(thrown: unknown): readonly unknown[] {
+  const chain: unknown[] = [thrown];
+  for (
+    let cause = causeOf(thrown);
+    cause !== undefined && chain.length <= CAUSES_MAX;
+    cause = causeOf(cause)
+  ) {
+    if (chain.includes(cause)) break;
+    chain.push(cause);
+  }
+  return chain;
+}
+
+/** The folder of this package. In a bundle there is none: the bundle's folder is the user's. */
 const IS_BUNDLED = !import.meta.url.endsWith("/engine/describe-error.ts");
 const OWN_FOLDER = IS_BUNDLED ? "bundled:" : new URL("../", import.meta.url).href;
-/** Where this package's frames point to in a bundle with source maps, and when installed. */
+/** Paths of this package in a bundle with source maps, and when it is installed. */
 const OWN_PATHS = /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src)\//;
 const OWN_TESTS = /\.(?:test|fixture)\.ts\b/;
 
-/** How frames that are none of the user's are told, for those who look at stacks in another thread. */
+/** Patterns of this package's own frames, for the watchdog's thread. */
 export const OWN_FRAMES = { folder: OWN_FOLDER, paths: OWN_PATHS.source, tests: OWN_TESTS.source } as const;
 
 function isForeign(frame: string): boolean {
@@ -24,13 +48,13 @@ function isFrame(line: string): boolean {
   return /^\s+at /.test(line);
 }
 
-/** A frame with its file as seen from the folder the flow runs in: in a worker, that is the code's own folder. */
+/** A frame with its file relative to the current folder. On a worker, this is the folder of the code. */
 function fromHere(frame: string): string {
   const here = process.cwd();
   return frame.replace(`${pathToFileURL(here).href}/`, "").replace(`${here}/`, "");
 }
 
-/** Leaves the user's own frames in a stack, files relative to the current folder; all frames if none is the user's. */
+/** Keeps only the user's frames, with files relative to the current folder. If there are none, keeps all. */
 export function trimStack(stack: string): string {
   const lines = stack.split("\n");
   const kept = lines.filter((line) => !isFrame(line) || isForeign(line));
@@ -38,7 +62,7 @@ export function trimStack(stack: string): string {
   return shown.map((line) => (isFrame(line) ? fromHere(line) : line)).join("\n");
 }
 
-/** What throwing a value that is no Error is called in a run's error. */
+/** The error name for a thrown value that is not an Error. */
 const THROWN = "NonError";
 
 function textOf(read: () => unknown, fallback: string): string {
@@ -50,7 +74,7 @@ function textOf(read: () => unknown, fallback: string): string {
   }
 }
 
-/** Where the run protocol says to cut: the worker takes secrets out of what is left, and cuts it to what may leave. */
+/** Cuts at the limit of the run protocol. The worker then redacts secrets and cuts to what may leave. */
 function cut(text: string): string {
   return text.slice(0, flowTextChars);
 }
@@ -67,7 +91,7 @@ function partsOf(thrown: unknown): string[] {
     .map((part) => `One of: ${errorChain(part).map(ownStack).join("\nCaused by: ")}`);
 }
 
-/** What was thrown and its causes, each with the parts it is made of. */
+/** The stack of an error with its causes and parts. */
 function stackOf(error: Error): string {
   return errorChain(error)
     .map((one) => [ownStack(one), ...partsOf(one)].join("\n"))
@@ -81,7 +105,7 @@ function printed(value: unknown): string {
   );
 }
 
-/** Says what was thrown, whatever it was, within the limits of the run protocol. */
+/** Describes any thrown value within the limits of the run protocol. */
 export function describeError(thrown: unknown): RunError {
   if (!(thrown instanceof Error)) {
     const message = `The flow threw ${typeof thrown === "string" ? "the text " : ""}${printed(thrown)}, not an Error.`;

@@ -1,23 +1,24 @@
 import { describeError } from "./describe-error.ts";
 import { settledWithin } from "./settle.ts";
 
-/** Something that is done before a run ends, however it ends. */
+/** Clean-up that runs before a run ends, however it ends. */
 export interface Ending {
-  /** What it is, for the message of a failure: `closing resource "warehouse"`. */
+  /** Its name in a warning: `Closing resource "warehouse"`. */
   readonly what: string;
-  /** How long it may take, milliseconds. */
+  /** Its time limit in milliseconds. */
   readonly maxMs: number;
   readonly run: (signal: AbortSignal) => unknown;
 }
 
-/** The reason of the signal of something that has had its time. */
+/** The abort reason when clean-up exceeds its time limit. */
 class OutOfTime extends Error {
   override readonly name = "OutOfTime";
 }
 
 /**
- * Does something for a bounded time, whatever else has been cancelled: its signal aborts when that is over, and then it is left.
- * @throws What it throws, or OutOfTime.
+ * Runs a function with a time limit, even if the run was cancelled. At the limit its signal aborts, and the function is
+ * left.
+ * @throws What the function throws, or OutOfTime.
  */
 export async function withinTime<Result>(
   { what, maxMs }: Pick<Ending, "what" | "maxMs">,
@@ -32,10 +33,10 @@ export async function withinTime<Result>(
   throw late;
 }
 
-/** Where a failure is told that changes no outcome. */
+/** Logs a failure that does not change the outcome. */
 export type Warn = (text: string) => void;
 
-/** Does something whose failure changes no outcome: it is a warning. */
+/** Runs clean-up. If it fails, it logs a warning. */
 export async function atAnyRate({ what, maxMs, run }: Ending, warn: Warn): Promise<void> {
   try {
     await withinTime({ what, maxMs }, run);
@@ -45,7 +46,7 @@ export async function atAnyRate({ what, maxMs, run }: Ending, warn: Warn): Promi
   }
 }
 
-/** What a run has to undo before it ends, the latest first. */
+/** The clean-up of a run, run in reverse order. */
 export class Endings {
   readonly #pending: Ending[] = [];
 
@@ -53,7 +54,7 @@ export class Endings {
     this.#pending.push(ending);
   }
 
-  /** Does all of it; what is added meanwhile, too. */
+  /** Runs all clean-up, including clean-up that is added meanwhile. */
   async run(warn: Warn): Promise<void> {
     for (let next = this.#pending.pop(); next !== undefined; next = this.#pending.pop())
       await atAnyRate(next, warn);

@@ -1,35 +1,68 @@
+import type { Ref } from "@towpath/contract";
 import type { FlowEnding } from "@towpath/contract/words";
-import { Cancelled, ProcessEnded } from "../problem.ts";
+import { Cancelled, ProcessEnded, Stopped } from "../problem.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { atAnyRate, type Warn } from "./endings.ts";
-import type { RunEnd } from "./run-end.ts";
 
-/** How long a hook may take, milliseconds: where the run is stopped, less than a worker leaves before it kills. */
+/** How a run ended. `error` is the thrown value, unchanged. */
+export type RunEnd =
+  | { readonly outcome: "completed"; readonly value: unknown; readonly result: Ref | null }
+  | { readonly outcome: "suspended"; readonly waits: string[] }
+  | {
+      readonly outcome: "failed" | "cancelled";
+      readonly error: unknown;
+      /** The cause why it was stopped; null if it was not. */
+      readonly stop: string | null;
+      /** Paths of the task calls whose errors ended the run; null if there are too many to list. */
+      readonly failedBy: string[] | null;
+    };
+
+/** The error that ended a run, and the task calls that it came from. */
+type Thrown = Pick<Extract<RunEnd, { error: unknown }>, "error" | "failedBy">;
+
+/** The end of a run by an error: failed, or cancelled or out of time if it was asked to stop before. */
+export function endBy({ error, failedBy }: Thrown, asked: AbortSignal): RunEnd {
+  if (!asked.aborted) return { outcome: "failed", error, failedBy, stop: null };
+  const reason: unknown = asked.reason;
+  const stop = reason instanceof Cancelled ? reason.runCause : "user";
+  // An evicted attempt has not failed: its run continues on another worker.
+  if (!(reason instanceof Cancelled) || stop === "user" || stop === "evicted")
+    return { outcome: "cancelled", error, failedBy, stop };
+  return { outcome: "failed", error: new Stopped(reason, error), failedBy, stop };
+}
+
+/** Time limit of a hook in milliseconds. A stopped run gets less than a worker waits before it kills. */
 const HOOK_MS = 10_000;
 const STOPPED_HOOK_MS = 3000;
 
 /**
- * What a flow does once its function has ended, before the run does. A hook can use whatever the flow's function can; its
- * failure is a warning and changes no outcome. It gets 10 seconds, 3 where the run was asked to stop.
+ * Hooks run after the flow's function has ended and before the run ends. A hook can use whatever the flow's function
+ * can. A failing hook logs a warning and changes no outcome. It has 10 seconds, or 3 if the run was asked to stop.
  *
- * Where the flow's process is gone before it has said how it ended (killed, out of memory, out of time, cancelled and deaf to it), its worker has a
- * process of its own run the hook for that, once, in at most 20 seconds: `onCancellation` if the run was cancelled, else
- * `onCrash`. It shares nothing with the process that is gone. A machine that is lost runs no hook.
+ * If the process dies before it reports an outcome (killed, out of memory, out of time, or cancelled without a
+ * reaction), the worker runs the hook once in a new process, for at most 20 seconds: `onCancellation` if the run was
+ * cancelled, else `onCrash`. This process shares no memory with the first one. If the machine is lost, no hook runs.
  */
 export interface FlowHooks<Result = unknown> {
   readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
-  /** Also of a flow that ends by itself once its time limit, or its run's, has passed: `error` is a `Stopped` with its `runCause`. */
+  /**
+   * Also called if the flow ends by itself after its time limit, or its run's. `error` is then a `Stopped` with its
+   * `runCause`.
+   */
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
-  /** Somebody cancelled the run. Not told of a worker that is drained, since the run goes on elsewhere: no hook is. */
+  /**
+   * A person or a parent run cancelled the run. It is not called when a worker is drained, because the run continues
+   * elsewhere.
+   */
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
   /**
-   * Told of each attempt whose process ended without saying how, also where another attempt follows: `context.attempt` says which. A machine
-   * that is lost runs no hook: of the cause `lost` it is not told.
+   * Called after each attempt whose process ended without an outcome, also if another attempt follows: see
+   * `context.attempt`. If the machine is lost (cause `lost`), it is not called.
    */
   readonly onCrash?: (error: ProcessEnded, context: RunContext) => unknown;
 }
 
-/** Hooks of any flow, whose own function has made what they are given. */
+/** Hooks of any flow. */
 export interface AnyFlowHooks {
   readonly onCompletion?: ((result: never, context: RunContext) => unknown) | undefined;
   readonly onFailure?: ((error: unknown, context: RunContext) => unknown) | undefined;
@@ -56,12 +89,12 @@ export async function runHooks(hooks: AnyFlowHooks, end: RunEnd, warn: Warn): Pr
   await atAnyRate({ what: `The hook of a flow that is ${end.outcome}`, maxMs, run: hook }, warn);
 }
 
-/** The ends after which a process of its own has a hook of the flow to run. */
+/** The outcomes for which a new process must run a hook of the flow. */
 export function endingsHandled({ onCancellation, onCrash }: AnyFlowHooks): FlowEnding["outcome"][] {
   return [...(onCancellation ? ["cancelled" as const] : []), ...(onCrash ? ["crashed" as const] : [])];
 }
 
-/** Runs the hook for an end that the flow's process did not live to see. */
+/** Runs the hook for an outcome that the flow's own process did not report. */
 export async function runEndingHook(hooks: AnyFlowHooks, ending: FlowEnding, warn: Warn): Promise<void> {
   const { onCancellation, onCrash } = hooks;
   const isCancelled = ending.outcome === "cancelled";

@@ -1,12 +1,48 @@
 import type { AskedWait, CalledRun, CalledWait, Context, FlowCall } from "@towpath/contract";
-import type { Resume } from "../checkpoint/resume.ts";
+import type { PageSource } from "../checkpoint/earlier.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
-import type { Hearing } from "./hearing.ts";
 import type { RecordSink } from "./records.ts";
 import type { Watchdog } from "./watchdog.ts";
 
-/** What a flow may know about the run it is in. */
+/** Where it is told which waits are over by now, for whoever listens. */
+export class Hearing {
+  #listener: (paths: readonly string[]) => void = () => {};
+  #told: readonly string[] = [];
+
+  /** Reports all waits that have ended, including those reported before. */
+  tell(paths: readonly string[]): void {
+    this.#told = paths;
+    if (paths.length > 0) this.#listener(paths);
+  }
+
+  /** Sets the listener. It is called at once if something was reported before, and at each later report. */
+  listen(listener: (paths: readonly string[]) => void): void {
+    this.#listener = listener;
+    if (this.#told.length > 0) listener(this.#told);
+  }
+}
+
+/** What a run resumes from, and how it tells whether an earlier result is still valid. */
+export interface Resume {
+  /** The first run of a chain of reruns. */
+  readonly origin: string;
+  /** Versions of tasks by name. */
+  readonly codeVersions: Readonly<Record<string, string>>;
+  /** The version of every other task; null where nobody knows: its function's own text counts. */
+  readonly code: string | null;
+  /** Where results of earlier attempts come from; null for a first attempt. */
+  readonly earlier: PageSource | null;
+  /** Whether results are kept unless a task says so: only where a later attempt can find them. */
+  readonly keeps: boolean;
+  /**
+   * Whether who is told of this attempt also has what earlier attempts of the run told: an unchanged result or failure of theirs
+   * is then not told again, so that a resume costs no record for each task that was done. @default false
+   */
+  readonly knowsEarlier?: boolean;
+}
+
+/** Facts about a run that its flow can read. */
 export type RunFacts = Pick<
   Context,
   | "runId"
@@ -25,25 +61,23 @@ export interface RunCall extends FlowCall {
   readonly call: Exclude<FlowCall["call"], { kind: "wait" }>;
 }
 
-/** A flow's call for something that it waits for. */
+/** A call of a flow for something that it waits for. */
 export interface WaitCall {
   readonly path: string;
   readonly call: { readonly kind: "wait"; readonly wait: AskedWait };
 }
 
-/** Who keeps what a flow waits for. */
+/** Stores the waits of a flow. */
 export interface WaitHost {
-  /** How a wait stands, made by the first call. Idempotent by its path. */
+  /** Returns the state of a wait. The first call creates it. Idempotent by its path. */
   readonly ask: (call: WaitCall, signal: AbortSignal) => Promise<CalledWait>;
   /** Where it is told which waits are over by now. */
   readonly heard: Hearing;
-  /** Whether a flow that only waits ends its process; else it waits in it. */
+  /** Whether the process ends while the flow only waits. If false, the flow waits in its process. */
   readonly suspends: boolean;
 }
 
-/**
- * What stands around a running flow: a worker's gateway, a terminal, or a test. The engine is the same in all of them.
- */
+/** The environment of a running flow: a worker's gateway, a terminal or a test. The engine is the same in all of them. */
 export interface Host {
   readonly facts: RunFacts;
   readonly parameters: unknown;
@@ -53,21 +87,21 @@ export interface Host {
   readonly clock: Clock;
   /** Numbers in [0, 1) for jitter. */
   readonly random: () => number;
-  /** The value of a secret, or the next step for someone who misses it. */
+  /** The value of a secret, or the next step if it is missing. */
   readonly secret: (name: string) => { readonly value: string } | { readonly next: string };
-  /** What a resource of this name is here: a fake, or its settings with those of the stage. */
+  /** A test's fake of a resource, or the stage's settings for it. */
   readonly resource: (name: string) => { readonly fake: unknown } | { readonly overrides: unknown };
-  /** What only the control plane can answer. Idempotent by its path. */
+  /** A call to the control plane. Idempotent by its path. */
   readonly call: (call: RunCall, signal: AbortSignal) => Promise<CalledRun>;
   readonly waits: WaitHost;
-  /** The pool that stands here for one that a task is called with; null where tasks run in place. */
+  /** The pool of this stage for a pool that the code names; null if tasks run in this process. */
   readonly poolOf: ((pool: string) => string) | null;
-  /** The one task that is to be run of the flow, and its arguments; null: the whole flow. */
+  /** The task to run and its arguments; null to run the whole flow. */
   readonly task: Context["task"];
-  /** Kills the process when a try with a time limit blocks it; null where nothing may be killed. */
+  /** Kills the process if a try with a time limit blocks it; null if nothing may be killed. */
   readonly watchdog: Watchdog | null;
-  /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */
+  /** Aborts when the run must stop. Its reason is a `Cancelled`. */
   readonly cancelled: AbortSignal;
-  /** Aborts when the process that this stands for is dead, though this one is not. Only tests have it. */
+  /** Aborts when a test ends the simulated process. Only tests have it. */
   readonly killed?: AbortSignal;
 }

@@ -1,7 +1,6 @@
 /**
- * What is open at the moment, where very much opens and closes. A `Set` would do but for its memory: each table it outgrows
- * points to the next one, so that one in the old generation keeps all that were ever in those after it until a full
- * collection. Here a place that is left is taken again.
+ * A set for very many short-lived entries. A `Set` keeps removed entries in memory until a full garbage collection,
+ * because each of its old tables points to the next. This one reuses free slots.
  */
 export class OpenSet<Value> {
   readonly #places: (Value | undefined)[] = [];
@@ -12,7 +11,7 @@ export class OpenSet<Value> {
     return this.#size;
   }
 
-  /** Adds a value until the answer is called. */
+  /** Adds a value. The returned function removes it. */
   add(value: Value): () => void {
     const place = this.#free.pop() ?? this.#places.length;
     this.#places[place] = value;
@@ -27,7 +26,7 @@ export class OpenSet<Value> {
     };
   }
 
-  /** What is open now. */
+  /** The current values. */
   values(): Value[] {
     return this.#places.filter((value) => value !== undefined);
   }

@@ -1,4 +1,20 @@
-/** What a process tells that runs listen for. */
+import { Unhandled } from "../problem.ts";
+
+/**
+ * Listens for unhandled errors. Without it, Node would end the process before the run reports a failure.
+ * @returns A function that stops listening.
+ */
+export function watchUnhandled(onUnhandled: (error: Unhandled) => void): () => void {
+  const stops = [
+    onProcess("unhandledRejection", (reason) => onUnhandled(new Unhandled("rejection", reason))),
+    onProcess("uncaughtException", (error) => onUnhandled(new Unhandled("exception", error))),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** Process events that runs listen to. */
 type ProcessEvent = "SIGINT" | "exit" | "unhandledRejection" | "uncaughtException";
 
 type Listener = (changes: unknown) => void;
@@ -6,16 +22,15 @@ type Listener = (changes: unknown) => void;
 const listening = new Map<ProcessEvent, { readonly all: Set<Listener>; readonly tell: Listener }>();
 
 /**
- * Listens to the process. However many runs of it do, the process has one listener for each event: Node takes more than
- * ten for a leak and says so, in the middle of what the runs print.
- * @returns What stops listening.
+ * Listens to a process event. All runs share one listener per event, because Node warns about a leak above ten.
+ * @returns A function that stops listening.
  */
 export function onProcess(event: ProcessEvent, listener: Listener): () => void {
   const { all } = listening.get(event) ?? begin(event);
   all.add(listener);
   return () => {
     all.delete(listener);
-    // Stopped again after all had stopped, it must not end what others have begun since.
+    // A second call after all have stopped must not end newer listeners.
     if (all.size === 0 && listening.get(event)?.all === all) end(event);
   };
 }

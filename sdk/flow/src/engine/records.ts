@@ -2,7 +2,7 @@ import type { FlowRecordInput } from "@towpath/contract";
 
 type WithoutSeq<Record> = Record extends unknown ? Omit<Record, "seq"> : never;
 
-/** A record before it has its place in the sequence. */
+/** A record without its sequence number. */
 export type RecordDraft = WithoutSeq<FlowRecordInput>;
 
 /** A log line as a draft. */
@@ -19,15 +19,15 @@ export type OutcomeDraft = Extract<RecordDraft, { type: "outcome" }>;
 
 /** Where a run's records go: the worker's gateway, the console, or a test. */
 export interface RecordSink {
-  /** Takes a record. Resolves when there is room for the next one: waiting for it is the backpressure. */
+  /** Accepts a record. Resolves when there is room for the next one: this is the backpressure. */
   post(record: RecordDraft): Promise<void>;
-  /** Takes a record and resolves once it is held, with everything before it. */
+  /** Accepts a record, and resolves once the worker holds it and all records before it. */
   postHeld(record: RecordDraft): Promise<void>;
   /**
-   * Takes a record and resolves once it is stored where no loss of this machine can undo it, with everything before it.
-   * @throws The signal's reason when it aborts first.
+   * Accepts a record, and resolves once the control plane has stored it and all records before it.
+   * @throws The signal's reason if it aborts first.
    */
   postStored(record: RecordDraft, signal: AbortSignal): Promise<void>;
-  /** Takes a log line. Never waits, never throws; what it holds is bounded. */
+  /** Accepts a log line. Never waits, never throws, and holds a limited number of lines. */
   postLog(record: LogDraft): void;
 }

@@ -5,8 +5,7 @@ import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { instant } from "../clock.ts";
 import { parseArguments } from "../input/arguments.ts";
 import { NO_PARAMETERS } from "../input/json-schema.ts";
-import type { StandardSchema } from "../input/standard-schema.ts";
-import { validateInput } from "../input/validate.ts";
+import { type StandardSchema, validateInput } from "../input/standard-schema.ts";
 import { log } from "../logs/log.ts";
 import { Cancelled, ChildFailed, Stopped, TaskTimeout } from "../problem.ts";
 import { runAssigned } from "../remote/assigned.ts";
@@ -14,23 +13,19 @@ import { exactCodec } from "../store/codec.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { FromOtherThread } from "../thread/wire.ts";
-import { activeRun } from "./active-run.ts";
-import { ctx, type RunContext } from "./context.ts";
-import { describeError } from "./describe-error.ts";
-import { type Due, dueOf } from "./due.ts";
-import { errorChain } from "./error-chain.ts";
-import { type AnyFlowHooks, runHooks } from "./hooks.ts";
+import { ctx, type Due, dueOf, type RunContext } from "./context.ts";
+import { describeError, errorChain } from "./describe-error.ts";
+import { type AnyFlowHooks, endBy, type RunEnd, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
+import { watchUnhandled } from "./process-events.ts";
 import type { OutcomeDraft } from "./records.ts";
-import { endBy, type RunEnd } from "./run-end.ts";
 import { type RunNaming, runNameOf } from "./run-name.ts";
-import { type ActiveRun, inScope, type Scope } from "./scope.ts";
+import { type ActiveRun, activeRun, inScope, type Scope } from "./scope.ts";
 import { follow, settledWithin, untilAborted } from "./settle.ts";
-import { watchUnhandled } from "./unhandled.ts";
 
 /**
- * After a cancellation, how long the flow's function may take to end by itself: a little more than a task's own
- * clean-up, and less than the time a worker leaves before it kills.
+ * Time for the flow's function to end after a cancellation: more than the clean-up of a task, less than a worker waits
+ * before it kills.
  */
 const SETTLE_MS = CLEANUP_MS + 2000;
 
@@ -39,7 +34,7 @@ export interface RunnableFlow {
   readonly name: string;
   readonly input: StandardSchema | null;
   readonly fn: (input: never, context: RunContext) => unknown;
-  /** Makes the parameters of a run that is for an instant of a schedule, from what the schedule says. */
+  /** Makes the parameters of a scheduled run from its due time and the schedule's parameters. */
   readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
   /** Whether its tasks keep their results, unless they say so themselves. */
   readonly checkpoint?: boolean | undefined;
@@ -48,7 +43,7 @@ export interface RunnableFlow {
 }
 
 /**
- * The input that a flow's own schema makes of parameters. A flow without a schema takes none.
+ * Validates parameters with the flow's schema. A flow without a schema takes none.
  * @throws InvalidParameters
  */
 export async function inputOf(flow: RunnableFlow, parameters: unknown): Promise<unknown> {
@@ -58,20 +53,20 @@ export async function inputOf(flow: RunnableFlow, parameters: unknown): Promise<
   return parseArguments({ name: flow.name, schema: NO_PARAMETERS }, argv);
 }
 
-/** Calls the user's function with input that its own schema has just answered. */
+/** Calls the user's function with validated input. */
 export function callFlow(flow: RunnableFlow, input: unknown): unknown {
   return flow.fn(input as never, ctx);
 }
 
 /**
- * Waits for what the flow's function left running. A failure there that nobody handles is heard as an unhandled
- * rejection, which Node tells only between two turns of the event loop.
+ * Waits for calls that the flow's function did not await. Node reports an unhandled rejection only between two turns of
+ * the event loop.
  */
 async function settleOpen(run: Pick<ActiveRun, "open" | "elsewhere"> & Pick<Scope, "signal">): Promise<void> {
   while (run.open.size + run.elsewhere.size > 0)
     await Promise.allSettled([...run.open.values(), ...run.elsewhere.values()]);
   await nextTurn();
-  // A cancellation does not undo a function that has returned; something unhandled does.
+  // A cancellation does not undo a completed function. An unhandled error does.
   if (run.signal.aborted && !(run.signal.reason instanceof Cancelled)) throw run.signal.reason;
 }
 
@@ -103,18 +98,21 @@ async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
 async function keep(host: Host, value: unknown): Promise<Ref | null> {
   if (value === undefined) return null;
   const { runId, attempt } = host.facts;
-  // What a task returns need not be JSON.
+  // The result of a task may be more than JSON.
   const codec = host.task === null ? "json" : exactCodec(value);
   return await host.store.save({ runId, attempt, task: "", name: "result" }, value, codec);
 }
 
-/** Waits for what is under way: for a bounded time, and then for tear-downs, each of which has a time of its own. */
+/** Waits a limited time for running calls, then for tear-downs, which have their own limits. */
 async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void> {
   await settledWithin(Promise.allSettled([body, ...run.open.values(), ...run.elsewhere.values()]), SETTLE_MS);
   while (run.cleanups.size > 0) await Promise.allSettled(run.cleanups.values());
 }
 
-/** The flow's function under one signal: the host's cancellation, what nothing handled, or a task that has to end the run ends it. */
+/**
+ * Runs the flow's function under one signal. A cancellation, an unhandled error or a task that must end the run aborts
+ * it.
+ */
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const { signal } = own;
@@ -128,7 +126,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: ended.signal, fail });
   const { waits } = run;
   const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
-  // Where the flow's own code runs, so that what listens to its signal is still in the run.
+  // In the run's scope, so that listeners of the signal are in the run too.
   const abort = (reason: unknown) => inScope(scope, () => own.abort(reason));
   const unfollow = follow(host.cancelled, abort);
   const stopWatching = watchUnhandled(fail);
@@ -159,7 +157,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     release();
     unfollow();
     stopWatching();
-    // Where it is suspended nothing may be thrown.
+    // Nothing may be thrown in a suspended flow.
     if (!isSuspended) {
       abort(new Cancelled("the flow has ended"));
       ended.abort(new Cancelled("the flow has ended"));
@@ -167,12 +165,12 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   }
 }
 
-/** What the run fails by in any case comes before what was thrown because of it. */
+/** A fatal error comes before errors that it caused. */
 function errorOfEnd(fatal: { readonly error: unknown } | null, thrown: unknown): unknown {
   return fatal === null ? thrown : fatal.error;
 }
 
-/** Truth beats intent: a function that still completes after it was asked to stop has completed. */
+/** A function that completes after it was asked to stop has completed. */
 async function afterAbort(args: {
   body: Promise<unknown>;
   run: ActiveRun;
@@ -185,22 +183,22 @@ async function afterAbort(args: {
 }
 
 /**
- * The run is suspended: what it had set up is torn down, and set up again when it goes on. Nothing that it awaits will
- * settle in this process, so none of the user's code runs any more.
+ * Tears down the set-ups of a suspended run; a later attempt makes them again. Nothing that the flow awaits settles in
+ * this process, so no more user code runs.
  */
 async function suspended(flow: RunnableFlow, run: ActiveRun, waits: string[]): Promise<RunEnd> {
   for (const undo of run.whenSuspended.values().reverse()) await undo();
   return await concluded(flow, run, { outcome: "suspended", waits });
 }
 
-/** What is left to do once it is known how a run ends: hooks, then all that it has opened is closed. */
+/** Runs the hooks, then the clean-up, once the outcome is known. */
 async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promise<RunEnd> {
   const scope = { run, path: "", signal: new AbortController().signal, calls: new CallLedger("") };
   await inScope(scope, async () => {
     await runHooks(flow.hooks, end, log.warn);
     await run.endings.run(log.warn);
   });
-  // What a run has kept outlives the machine before it says how it ended.
+  // Stored results are safe on disk before the run reports its outcome.
   await run.checkpoints.untilSynced();
   return end;
 }
@@ -214,7 +212,7 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   return { ...base, ...cause, ...failedBy, error: describeError(end.error) };
 }
 
-/** What a suspended run waits for, as much of it as one record may name. */
+/** The waits of a suspended run, as many as one record may name. */
 function suspendedOn(waits: readonly string[]): Pick<OutcomeDraft, "waits" | "moreWaits"> {
   let [named, chars] = [0, 0];
   for (const path of waits.slice(0, LIMITS.suspendedOn)) {
@@ -226,7 +224,7 @@ function suspendedOn(waits: readonly string[]): Pick<OutcomeDraft, "waits" | "mo
   return { waits: waits.slice(0, named), moreWaits: true };
 }
 
-/** Whether a run failed since its time, or that of a task, was up: here, in a thread, or in another pool. */
+/** Whether a run failed because of its time limit or that of a task: here, in a thread, or in another pool. */
 function isOutOfTime(error: unknown): boolean {
   return errorChain(error).some((one) => {
     if (one instanceof ChildFailed || one instanceof Stopped)
@@ -236,13 +234,13 @@ function isOutOfTime(error: unknown): boolean {
 }
 
 /**
- * Runs a flow once: validates its parameters, calls its function, waits for everything it began, keeps its result in
- * the store and reports the outcome. Resolves once the outcome is held, whatever the outcome is.
+ * Runs a flow once: validates its parameters, calls its function, waits for all its calls, stores its result and
+ * reports the outcome. Resolves once the gateway holds the outcome.
  *
  * Rejects only if the host does not take records.
  */
 export async function runFlowIn(flow: RunnableFlow, host: Host): Promise<RunEnd> {
-  // Hooks are for the end of the flow, which a run of one task of it is not.
+  // Hooks belong to the whole flow, not to one task of it.
   const end = await endOf(host.task === null ? flow : { ...flow, hooks: {} }, host);
   await host.records.postHeld(outcomeDraft(host, end));
   return end;

@@ -2,7 +2,6 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { secretWarning, uuidv7 } from "@towpath/contract/words";
-import type { Resume } from "../checkpoint/resume.ts";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
@@ -11,19 +10,18 @@ import { Cancelled, OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
-import { Hearing } from "./hearing.ts";
-import type { Host, RunFacts, WaitHost } from "./host.ts";
+import type { RunEnd } from "./hooks.ts";
+import { Hearing, type Host, type Resume, type RunFacts, type WaitHost } from "./host.ts";
 import { onProcess } from "./process-events.ts";
-import type { RunEnd } from "./run-end.ts";
 import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 import { createWatchdog } from "./watchdog.ts";
 
-/** Where values are kept without a worker, below the working directory. */
+/** Folder of stored values without a worker, in the working directory. */
 const STORE_FOLDER = ".towpath/store";
 const RESULT_CHARS_MAX = 2000;
 const NIL_ID = "00000000-0000-0000-0000-000000000000";
 
-/** The facts of a run that no control plane knows. */
+/** Facts of a run without a control plane. */
 export function localFacts(flow: string): RunFacts {
   const nowMs = systemClock.nowMs();
   return {
@@ -38,12 +36,12 @@ export function localFacts(flow: string): RunFacts {
   };
 }
 
-/** A run that nobody can resume keeps results only where it is told to. */
+/** A local run cannot be resumed, so tasks store results only if they say so. */
 function localResume(origin: string): Resume {
   return { origin, codeVersions: {}, code: null, earlier: null, keeps: false };
 }
 
-/** What stands around a flow that runs without a worker. */
+/** The host of a flow that runs without a worker. */
 export function localHost(
   flow: string,
   args: Pick<Host, "parameters" | "records" | "cancelled"> & { readonly facts?: RunFacts },
@@ -74,7 +72,7 @@ export function localHost(
   };
 }
 
-/** Secrets of the environment. Of each that cannot be redacted the log warns once, as a worker does when it starts. */
+/** Secrets from the environment. The log warns once for each that cannot be redacted, as a worker does at its start. */
 function localSecrets(records: Host["records"]): Host["secret"] {
   const looked = new Set<string>();
   return (name) => {
@@ -88,7 +86,7 @@ function localSecrets(records: Host["records"]): Host["secret"] {
   };
 }
 
-/** Without a control plane only time and jobs that can be polled can be waited for, in this process. */
+/** Without a control plane, a flow can wait only for time and for jobs that can be polled. It waits in this process. */
 function localWaits(jobs: OwnJobs, ground: OwnGround): WaitHost {
   const endsAtMs = new Map<string, number>();
   return {
@@ -112,7 +110,7 @@ function localWaits(jobs: OwnJobs, ground: OwnGround): WaitHost {
   };
 }
 
-/** Ctrl-C asks the run to stop; a second one ends the process at once, as Node does by itself. */
+/** Ctrl-C asks the run to stop. A second Ctrl-C ends the process at once, as Node does by default. */
 function cancelOnInterrupt(): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
   const release = onProcess("SIGINT", () => {
@@ -133,7 +131,7 @@ function printEnd(sink: ConsoleSink, flow: string, end: RunEnd, ms: number): voi
   sink.say(`  ${shown.replaceAll("\n", "\n  ")}\n  ${paint("quiet", `kept at ${end.result.uri}`)}`);
 }
 
-/** Runs a flow in this process, shows it on the terminal, and says how it ended. */
+/** Runs a flow in this process and prints its progress and outcome on the terminal. */
 export async function runHere(flow: RunnableFlow, parameters: unknown): Promise<RunEnd> {
   const colour = wantsColour(process.stdout);
   const sink = new ConsoleSink(terminalOf(process.stdout, colour));

@@ -1,23 +1,44 @@
 import type { Context } from "@towpath/contract";
 import type { FlowEnding, GatewayAddress } from "@towpath/contract/words";
+import { Checkpoints } from "../checkpoint/checkpoints.ts";
+import { instant } from "../clock.ts";
+import { log } from "../logs/log.ts";
+import { CallLedger } from "../task/identity.ts";
+import { type RunEnd, runEndingHook } from "./hooks.ts";
 import type { Host } from "./host.ts";
-import type { RunEnd } from "./run-end.ts";
-import { runEndingIn } from "./run-ending.ts";
 import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
+import { activeRun, inScope, type Scope } from "./scope.ts";
+
+/**
+ * Runs only a flow's hook for an attempt whose process died, then closes the resources that the hook opened. Resolves
+ * once the gateway holds all its records.
+ */
+export async function runEndingIn(flow: RunnableFlow, host: Host, ending: FlowEnding): Promise<void> {
+  const { signal } = new AbortController();
+  const checkpoints = new Checkpoints(host, { checkpoint: false });
+  const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: signal });
+  const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
+  await inScope(scope, async () => {
+    await runEndingHook(flow.hooks, ending, log.warn);
+    await run.endings.run(log.warn);
+  });
+  // The control plane knows the outcome already. This record only says that no more follow.
+  await host.records.postHeld({ type: "outcome", at: instant(host.clock), outcome: "cancelled" });
+}
 
 function withDefaults(host: Host, defaults: object): Host {
   return { ...host, parameters: { ...defaults, ...(host.parameters ?? {}) } };
 }
 
-/** Loading node:http takes longer than all the rest: only who has a gateway pays for it. */
+/** Loaded only if there is a gateway, because node:http is slow to load. */
 const loadGateway = async () => await import("../gateway/session.ts");
 
 /**
- * Runs a flow as a worker's attempt: everything it tells goes through the gateway.
- * @param given.parameters Those of the run override them.
- * @param given.context What the gateway would answer when asked for it, if the caller has it already.
+ * Runs a flow as a worker's attempt, which reports through the gateway.
+ * @param given.parameters Defaults; the run's parameters override them.
+ * @param given.context The gateway's context, if the caller has it already.
  * @returns How it ended, once the gateway holds the outcome.
- * @throws GatewayRefused if the gateway refuses this process for good.
+ * @throws GatewayRefused if the gateway does not accept this process.
  */
 export async function runInWorker(
   flow: RunnableFlow,
@@ -33,7 +54,7 @@ export async function runInWorker(
   }
 }
 
-/** Runs a flow's hook for an end that the process of a worker's attempt did not live to see. */
+/** Runs a flow's hook for an attempt whose process died. */
 export async function runEndingInWorker(
   flow: RunnableFlow,
   address: GatewayAddress,
@@ -48,7 +69,7 @@ export async function runEndingInWorker(
   }
 }
 
-/** Nothing is ever read or written there. */
+/** Never opened. */
 const NOWHERE = { socket: "/nowhere", tokenFile: "/nowhere" };
 const NIL_ID = "00000000-0000-0000-0000-000000000000";
 const NO_RUN: Context = {
@@ -68,13 +89,13 @@ const NO_RUN: Context = {
   task: null,
   acked: 0,
 };
-/** How often it is rehearsed: until the next time is hardly faster. */
+/** Number of rehearsals. More bring no gain. */
 const REHEARSALS = 3;
 
 /**
- * Runs a flow of no body through all that a worker's run goes through, with a gateway that only nods, and asks the flow's schema
- * about no input at all: a process that waits for its run has then done what is slow for the first time. Neither the flow's
- * function nor a hook is called. Never rejects for what a schema does.
+ * Runs an empty flow with a gateway that accepts everything, and calls the flow's schema without input. A process that
+ * waits for its run then has its code compiled and loaded. Neither the flow's function nor a hook is called. A failing
+ * schema is ignored.
  */
 export async function rehearseInWorker({ name, input }: Pick<RunnableFlow, "name" | "input">): Promise<void> {
   const { sessionOver, quietGateway } = await loadGateway();
@@ -86,6 +107,6 @@ export async function rehearseInWorker({ name, input }: Pick<RunnableFlow, "name
   try {
     await input?.["~standard"].validate(undefined);
   } catch {
-    // One that throws instead of refusing does so again in a run, which then says so.
+    // A schema that throws here throws again in the run, which then reports it.
   }
 }

@@ -5,8 +5,8 @@ import type { Warn } from "./endings.ts";
 const CHARS_MAX = 200;
 
 /**
- * What a run is called: a text in which `{field}` and `{field.inner}` stand for values of the input, or a function of the
- * input. It is told to the control plane and shown in lists: put nothing in it that should not be seen there.
+ * The name of a run: a template in which `{field}` and `{field.inner}` stand for values of the input, or a function of
+ * the input. Lists show it, so it leaves your network: do not use sensitive values.
  */
 export type RunNaming<Input> = string | ((input: Input) => string);
 
@@ -29,7 +29,7 @@ function rendered(template: string, input: unknown): string {
   return template.replace(/\{([\w$][\w$.-]*)\}/g, (_, path: string) => textOf(valueAt(input, path)));
 }
 
-/** The name that a naming makes of an input, in one line; null when it comes to nothing. A failure is a warning. */
+/** The name of a run in one row of text; null if it is empty. A failure is a warning. */
 export function runNameOf(naming: RunNaming<never>, input: unknown, warn: Warn): string | null {
   try {
     const name = typeof naming === "string" ? rendered(naming, input) : naming(input as never);

@@ -1,70 +1,95 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { OutsideOfRun } from "../problem.ts";
-import type { Waits } from "../suspend/waits.ts";
+import { Waits } from "../suspend/waits.ts";
 import { inOwnBranch } from "../task/branch.ts";
 import type { CallLedger } from "../task/identity.ts";
-import type { Endings } from "./endings.ts";
-import type { Failures } from "./failures.ts";
+import { Endings } from "./endings.ts";
+import { Failures } from "./failures.ts";
 import type { Host } from "./host.ts";
-import type { OpenSet } from "./open-set.ts";
+import { OpenSet } from "./open-set.ts";
+
+/** A run in this process before anything has started. */
+export function activeRun(args: {
+  readonly flow: string;
+  readonly host: Host;
+  readonly checkpoints: Checkpoints;
+  readonly signal: AbortSignal;
+  readonly ended: AbortSignal;
+  readonly fail?: (error: unknown) => void;
+}): ActiveRun {
+  const sets = {
+    open: new OpenSet<Promise<unknown>>(),
+    elsewhere: new OpenSet<Promise<unknown>>(),
+    cleanups: new OpenSet<Promise<unknown>>(),
+  };
+  return {
+    ...args,
+    ...sets,
+    resources: new Map<object, Promise<unknown>>(),
+    endings: new Endings(),
+    failures: new Failures(),
+    waits: new Waits(args.host, sets),
+    whenSuspended: new OpenSet<() => Promise<void>>(),
+  };
+}
 
 /** One run in this process. */
 export interface ActiveRun {
   readonly flow: string;
   readonly host: Host;
   readonly checkpoints: Checkpoints;
-  /** Aborts when the run is to stop. */
+  /** Aborts when the run must stop. */
   readonly signal: AbortSignal;
-  /** Has the run fail by an error, whatever the flow makes of it. Missing where the run is not this process's to end. */
+  /** Makes the run fail with this error, even if the flow catches it. Missing if this process does not end the run. */
   readonly fail?: (error: unknown) => void;
-  /** Aborts when the run is over: code that lives on after it must not begin anything in its name. */
+  /** Aborts when the run has ended. Code that is still running can start nothing more in it. */
   readonly ended: AbortSignal;
-  /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
+  /** Task calls that have not settled. The run waits for each before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
-  /** Calls of tasks that are at work in other pools: the run does not end before them, and may be suspended over them. */
+  /** Calls of tasks that run in other pools. The run waits for them before it ends, and may be suspended meanwhile. */
   readonly elsewhere: OpenSet<Promise<unknown>>;
-  /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
+  /** Tear-downs that are running. The run waits for them even if it must stop. Each has a time limit. */
   readonly cleanups: OpenSet<Promise<unknown>>;
-  /** Which calls of tasks have failed, and with what. */
+  /** Failed task calls and their errors. */
   readonly failures: Failures;
-  /** What resources were opened to, by the resource. */
+  /** Opened resources and their values. */
   readonly resources: Map<object, Promise<unknown>>;
-  /** What is undone before the run ends. */
+  /** Clean-up that runs before the run ends. */
   readonly endings: Endings;
-  /** What the flow's function awaits beside its tasks. */
+  /** Waits of the flow's function, other than tasks. */
   readonly waits: Waits;
-  /** Who keeps the progress of the call where this is not the run's own thread. */
+  /** Stores the progress of the call if this is not the run's own thread. */
   readonly progress?: {
     readonly keep: (name: string, value: unknown) => Promise<void>;
     readonly kept: (name: string) => Promise<unknown>;
   };
-  /** What is undone when the run is suspended, the latest first. Code that undoes it earlier removes it. */
+  /** Clean-up for a suspension, run in reverse order. Code that cleans up before removes its entry. */
   readonly whenSuspended: OpenSet<() => Promise<void>>;
 }
 
-/** Where in a run the current code stands: in the flow's function, or in one try of a task. */
+/** The part of a run that the current code belongs to: the flow's function, or one try of a task. */
 export interface Scope {
   readonly run: ActiveRun;
   /** Path of the task run, empty in the flow's own function. */
   readonly path: string;
-  /** Aborts when the run, or this try, is to stop. */
+  /** Aborts when the run, or this try, must stop. */
   readonly signal: AbortSignal;
   readonly calls: CallLedger;
-  /** Whether task calls run again although an earlier attempt has a result of them. */
+  /** Whether task calls run again even if an earlier attempt has their result. */
   readonly anew?: boolean;
 }
 
 const KEY = Symbol.for("towpath.scope");
 
-/** Kept on the global object: two copies of this package in one process must see the same run. */
+/** Global, so that two copies of this package in one process see the same run. */
 function scopes(): AsyncLocalStorage<Scope> {
   const home: typeof globalThis & { [KEY]?: AsyncLocalStorage<Scope> } = globalThis;
   home[KEY] ??= new AsyncLocalStorage<Scope>();
   return home[KEY];
 }
 
-/** Runs a function in a scope; everything it awaits stays in it. */
+/** Runs a function in a scope. Everything that it awaits is in this scope too. */
 export function inScope<Result>(scope: Scope, fn: () => Result): Result {
   return scopes().run(scope, () => inOwnBranch(fn));
 }
@@ -76,7 +101,7 @@ export function currentScope(): Scope | null {
 
 /**
  * The scope of the calling code.
- * @throws OutsideOfRun naming what was used and what to do; Cancelled where the run has ended.
+ * @throws OutsideOfRun outside of a run; Cancelled after the run has ended.
  */
 export function scopeFor(what: string, next = "Use it inside a flow's function."): Scope {
   const scope = currentScope();
@@ -90,14 +115,14 @@ export function taskOf(scope: Scope): { task?: string } {
   return scope.path === "" ? {} : { task: scope.path };
 }
 
-/** Counts a promise as part of the run until it settles: the run does not end before it. */
+/** Adds a promise to the run until it settles. The run does not end before. */
 export function tracked<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
   const done = scope.run.open.add(work);
   work.then(done, done);
   return work;
 }
 
-/** Counts a promise as part of the run, as `tracked`, but as one that it may be suspended over. */
+/** Like `tracked`, but the run may be suspended while the promise is pending. */
 export function trackedElsewhere<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
   const done = scope.run.elsewhere.add(work);
   work.then(done, done);

@@ -1,6 +1,6 @@
 import { OpenSet } from "./open-set.ts";
 
-/** Resolves true once `work` has settled either way, or false when `ms` have passed. Never rejects. */
+/** Resolves with true once `work` has settled, or with false after `ms`. Never rejects. */
 export async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
@@ -17,10 +17,10 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
   }
 }
 
-/** Rejects with the signal's reason when it aborts. `release` takes the listener away; call it in any case. */
+/** Rejects with the signal's reason when it aborts. Always call `release`: it removes the listener. */
 export function untilAborted(signal: AbortSignal): { aborted: Promise<never>; release: () => void } {
   const { promise, reject } = Promise.withResolvers<never>();
-  // Nobody may be waiting when it aborts; those who are get the rejection all the same.
+  // Without this, an abort that nobody awaits would be an unhandled rejection.
   promise.catch(() => {});
   const onAbort = () => reject(signal.reason);
   if (signal.aborted) onAbort();
@@ -28,7 +28,7 @@ export function untilAborted(signal: AbortSignal): { aborted: Promise<never>; re
   return { aborted: promise, release: () => signal.removeEventListener("abort", onAbort) };
 }
 
-/** Waits, or rejects with the signal's reason when it aborts first. */
+/** Waits `ms`, or rejects with the signal's reason when it aborts first. */
 export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -42,7 +42,7 @@ export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** What is called when a signal aborts. */
+/** Callbacks to call when a signal aborts. */
 const followers = new WeakMap<AbortSignal, OpenSet<(reason: unknown) => void>>();
 
 function followersOf(signal: AbortSignal): OpenSet<(reason: unknown) => void> {
@@ -58,10 +58,10 @@ function followersOf(signal: AbortSignal): OpenSet<(reason: unknown) => void> {
 }
 
 /**
- * Calls a function with a signal's reason when it aborts, at once if it has, until the answer is called.
+ * Calls a function with a signal's reason when it aborts, or at once if it has. The returned function stops this.
  *
- * For a signal that outlives very many who follow it: `AbortSignal.any` leaves a trace of each on it, and listeners that were
- * removed still point at one another, so that one in the old generation keeps all after it until a full collection.
+ * For a signal that outlives very many followers: `AbortSignal.any` and removed listeners leave references on it until
+ * a full garbage collection.
  */
 export function follow(signal: AbortSignal, then: (reason: unknown) => void): () => void {
   if (signal.aborted) then(signal.reason);

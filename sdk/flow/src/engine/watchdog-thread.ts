@@ -1,10 +1,10 @@
 /**
- * The thread of a watchdog, as plain JavaScript for `new Worker(text, { eval: true })`: a file of its own would be lost when
- * the flow is bundled, and importing the bundle itself would run the user's modules again.
+ * The thread of a watchdog, as plain JavaScript for `new Worker(text, { eval: true })`. A bundle of a flow has no
+ * separate file for it, and importing the bundle would run the user's modules again.
  *
- * It is sent `{ id, afterMs, report }` to watch and `{ id }` to stop watching. What is not stopped in time is a main thread
- * that does not come round any more. It asks the main thread's debugger where that is, reports the task's failure and the
- * run's, and kills the process.
+ * It receives `{ id, afterMs, report }` to start a timer and `{ id }` to stop it. When a timer fires, the main thread
+ * is blocked. The thread then asks the main thread's debugger for its position, reports the failure of the task and of
+ * the run, and kills the process.
  */
 export const WATCHDOG_THREAD = `
 const { workerData, parentPort } = require("node:worker_threads");
@@ -18,7 +18,7 @@ parentPort.on("message", ({ id, afterMs, report }) => {
   if (report) timers.set(id, setTimeout(() => end(report), afterMs));
 });
 
-/** The place in the source that the author wrote, where a source map tells it. */
+/** The position in the author's source, if there is a source map. */
 function placeOf({ location: { scriptId, lineNumber, columnNumber = 0 } }) {
   const url = urls.get(scriptId) ?? "";
   try {

@@ -4,12 +4,12 @@ import type { Worker } from "node:worker_threads";
 import type { GatewayAddress } from "@towpath/contract/words";
 import { OWN_FRAMES } from "./describe-error.ts";
 
-/** How long the report of a blocked process may take before it is killed all the same, milliseconds. */
+/** How long the report of a blocked process may take before the process is killed, milliseconds. */
 const REPORT_MS = 5000;
-/** The thread keeps a timer for each watched try; only its report reads more: the source map of a bundle. */
+/** Memory of the thread. Its largest read is the source map of a bundle. */
 const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 1 } as const;
 
-/** A try that may run for so long, and what to say of it if it blocks the process beyond that. */
+/** A try, its time limit, and the message if it blocks the process longer. */
 export interface WatchedTry {
   readonly afterMs: number;
   readonly path: string;
@@ -18,11 +18,11 @@ export interface WatchedTry {
   readonly message: string;
 }
 
-/** Watches from a thread that this process comes round in time. */
+/** A thread that notices when the process's event loop is blocked. */
 export interface Watchdog {
   /**
-   * Has the process killed unless the answer is called in time. A try whose time is up aborts and is left; one that blocks
-   * the event loop cannot be, since nobody else in the process runs while it does. Resolves once the thread knows.
+   * Kills the process unless the returned function is called in time. A try that blocks the event loop cannot be
+   * aborted, because no other code of the process runs. Resolves once the thread is watching.
    */
   watch(watched: WatchedTry): Promise<() => void>;
   /** Ends the thread. */
@@ -44,14 +44,14 @@ async function startThread(address: GatewayAddress | null): Promise<Worker> {
   const workerData = { gateway: gatewayOf(address), reportMs: REPORT_MS, own: OWN_FRAMES, here };
   const thread = new Worker(WATCHDOG_THREAD, { eval: true, workerData, env: {}, resourceLimits: HEAP });
   thread.unref();
-  // Without it a try that blocks goes on until the run's own time limit: nothing to fail a run for.
+  // Without the thread, a blocked try runs until the run's own time limit. That is no reason to fail a run.
   thread.on("error", () => {});
   return thread;
 }
 
 /**
- * A watchdog whose thread starts with the first try that is watched: only flows with time limits pay for it.
- * @param address Where the end of a killed process is reported; null prints it.
+ * A watchdog. Its thread starts with the first watched try, so flows without time limits do not pay for it.
+ * @param address The gateway for the report; null prints it.
  */
 export function createWatchdog(address: GatewayAddress | null): Watchdog {
   let starting: Promise<Worker> | null = null;

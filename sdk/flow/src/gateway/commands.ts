@@ -1,12 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backoff } from "@towpath/contract/words";
 import type { Clock } from "../clock.ts";
-import type { Hearing } from "../engine/hearing.ts";
+import type { Hearing } from "../engine/host.ts";
 import { pauseFor } from "../engine/settle.ts";
 import { Cancelled } from "../problem.ts";
 import { readCommands } from "./answers.ts";
-import { GatewayAway, type GatewayHttp, isOk } from "./http.ts";
-import { gatewayBackoff } from "./retrying.ts";
+import { GatewayAway, type GatewayHttp, gatewayBackoff, isOk } from "./http.ts";
 
 /** How long a poll for commands waits on the worker's side. */
 const WAIT_MS = 25_000;

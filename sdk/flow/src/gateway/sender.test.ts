@@ -1,7 +1,32 @@
 import { expect, test } from "vitest";
 import type { LogDraft } from "../engine/records.ts";
+import { GatewayRefused } from "../problem.ts";
+import { RecordBuffer } from "./buffer.ts";
 import type { GatewayHttp } from "./http.ts";
 import { RecordSender } from "./sender.ts";
+
+const line = (text: string): LogDraft => ({
+  type: "log",
+  at: "2026-01-01T00:00:00.000Z",
+  level: "info",
+  text,
+});
+
+test("a worker that counts from an earlier batch after its restart is no fault, and nothing is sent twice", async () => {
+  const buffer = new RecordBuffer(0);
+  for (let count = 0; count < 3; count++) buffer.add(line("x"));
+  expect(buffer.acknowledge(2)).toBe(true);
+  expect(buffer.acknowledge(1)).toBe(false);
+  expect(buffer.batch()).toMatchObject({ first: 3, last: 3 });
+  const held = buffer.untilHeld(3);
+  expect(buffer.acknowledge(3)).toBe(true);
+  await held;
+  expect(buffer.isEmpty).toBe(true);
+});
+
+test("a gateway that holds more than was ever sent is refused", () => {
+  expect(() => new RecordBuffer(0).acknowledge(1)).toThrow(GatewayRefused);
+});
 
 /** A gateway that holds everything at once, and knows how many records each POST brought. */
 function promptGateway() {
@@ -16,12 +41,6 @@ function promptGateway() {
   return { http, posts };
 }
 
-const line = (text: string): LogDraft => ({
-  type: "log",
-  at: "2026-01-01T00:00:00.000Z",
-  level: "info",
-  text,
-});
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Keeps the process busy until a timer of a millisecond is sure to be due. */

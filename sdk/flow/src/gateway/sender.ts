@@ -3,8 +3,16 @@ import type { LogDraft, RecordDraft, RecordSink } from "../engine/records.ts";
 import { pauseFor, untilAborted } from "../engine/settle.ts";
 import { readRecordsAnswer, readStored } from "./answers.ts";
 import { RecordBuffer } from "./buffer.ts";
-import { GatewayAway, type GatewayHttp, type GatewayRequest, isBusy, isOk, refusalOf } from "./http.ts";
-import { gatewayBackoff, sendUntilAnswered } from "./retrying.ts";
+import {
+  GatewayAway,
+  type GatewayHttp,
+  type GatewayRequest,
+  gatewayBackoff,
+  isBusy,
+  isOk,
+  refusalOf,
+  sendUntilAnswered,
+} from "./http.ts";
 import { RecordStream } from "./stream.ts";
 
 const NDJSON = "application/x-ndjson";

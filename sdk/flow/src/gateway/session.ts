@@ -2,18 +2,16 @@ import { createHash } from "node:crypto";
 import type { CalledWait, CheckpointPage, Context, FlowCall } from "@towpath/contract";
 import { derivedFrom, type GatewayAddress, idOfDigest } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
-import { Hearing } from "../engine/hearing.ts";
-import type { Host } from "../engine/host.ts";
+import { Hearing, type Host } from "../engine/host.ts";
 import { onProcess } from "../engine/process-events.ts";
 import { untilAborted } from "../engine/settle.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedPool, stagedResources } from "../resources/stage-file.ts";
-import { openObjects } from "../store/open-store.ts";
+import { openObjects } from "../store/file-store.ts";
 import { storeOver } from "../store/store.ts";
 import { readCalledRun, readCalledWait, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
-import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf } from "./http.ts";
-import { sendUntilAnswered } from "./retrying.ts";
+import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf, sendUntilAnswered } from "./http.ts";
 import { RecordSender } from "./sender.ts";
 
 /** A run's connection to its worker. Close it once the outcome is held. */

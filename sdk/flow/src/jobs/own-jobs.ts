@@ -5,8 +5,7 @@ import type { RunCall, RunFacts } from "../engine/host.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { exactCodec } from "../store/codec.ts";
 import type { Store } from "../store/store.ts";
-import { type AnyJob, jobNamed } from "./job.ts";
-import { askStatus } from "./status.ts";
+import { type AnyJob, askStatus, jobNamed } from "./job.ts";
 
 /** A job of a run that no control plane knows. */
 export interface OwnJob {

@@ -2,20 +2,17 @@ import type { Ref } from "@towpath/contract";
 import type { JobAnswer, JobAsk, JobGround } from "@towpath/contract/words";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
-import { activeRun } from "../engine/active-run.ts";
 import { describeError } from "../engine/describe-error.ts";
 import { withinTime } from "../engine/endings.ts";
-import { Hearing } from "../engine/hearing.ts";
-import type { Host } from "../engine/host.ts";
-import { type ActiveRun, inScope } from "../engine/scope.ts";
+import { Hearing, type Host } from "../engine/host.ts";
+import { type ActiveRun, activeRun, inScope } from "../engine/scope.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { exactCodec } from "../store/codec.ts";
-import { openObjects } from "../store/open-store.ts";
+import { openObjects } from "../store/file-store.ts";
 import { type Store, storeOver } from "../store/store.ts";
 import { CallLedger } from "../task/identity.ts";
-import { type AnyJob, jobNamed } from "./job.ts";
-import { ASK_MS, askStatus } from "./status.ts";
+import { type AnyJob, ASK_MS, askStatus, jobNamed } from "./job.ts";
 
 /** Handles that are kept in memory: those of the jobs that one worker tends, and some. */
 const HANDLES_MAX = 4_000;

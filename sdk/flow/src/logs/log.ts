@@ -1,7 +1,7 @@
 import { formatWithOptions } from "node:util";
 import { flowTextChars } from "@towpath/contract/words";
 import { instant, systemClock } from "../clock.ts";
-import { printLine } from "../console/print.ts";
+import { printLine } from "../console/style.ts";
 import type { LogDraft } from "../engine/records.ts";
 import { currentScope, taskOf } from "../engine/scope.ts";
 

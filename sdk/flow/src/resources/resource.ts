@@ -1,6 +1,5 @@
 import { type ActiveRun, inScope, type Scope, scopeFor } from "../engine/scope.ts";
-import type { InputOf, OutputOf, StandardSchema } from "../input/standard-schema.ts";
-import { faultsOf } from "../input/validate.ts";
+import { faultsOf, type InputOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { InvalidDefinition, InvalidResource } from "../problem.ts";
 import { overridden, type SecretsResolved, type WithSecrets, withSecretValues } from "./settings.ts";
 

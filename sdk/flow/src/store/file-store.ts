@@ -2,10 +2,27 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Context } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import type { ListedObject, Objects } from "./objects.ts";
 import { PackFiles } from "./pack-files.ts";
 import { type Store, storeOver } from "./store.ts";
+
+/**
+ * Opens the objects of the store that a worker names: a folder, or a place in a bucket.
+ * @throws StoreFault for a root of another kind.
+ */
+export async function openObjects({ root, s3 }: Context["store"]): Promise<Objects> {
+  if (root.startsWith("file:")) return fileObjects(root);
+  if (root.startsWith("s3:") && s3 !== undefined) {
+    // Signing and the client of the web take a while to load: only who has a bucket pays for it.
+    const { s3Objects } = await import("./s3-store.ts");
+    return s3Objects(root, s3);
+  }
+  throw new StoreFault(`${root} is no store that this release knows.`, {
+    next: "Give the worker a folder, or s3://bucket/prefix, as its store.root.",
+  });
+}
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");

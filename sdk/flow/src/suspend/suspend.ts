@@ -1,7 +1,6 @@
 import type { AskedWait, CalledRun } from "@towpath/contract";
 import { answerSchemaOf } from "../input/json-schema.ts";
-import type { OutputOf, StandardSchema } from "../input/standard-schema.ts";
-import { faultsOf } from "../input/validate.ts";
+import { faultsOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { awaitJob, type JobWaitOptions } from "../jobs/await-job.ts";
 import { erasedJob, type Job } from "../jobs/job.ts";
 import { InvalidAnswer, InvalidDefinition } from "../problem.ts";

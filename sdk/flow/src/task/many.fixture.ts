@@ -1,5 +1,5 @@
 import { systemClock } from "../clock.ts";
-import { Hearing } from "../engine/hearing.ts";
+import { Hearing } from "../engine/host.ts";
 import { runFlowIn } from "../engine/run-flow.ts";
 import { localFacts } from "../engine/run-here.ts";
 import { flow, task } from "../index.ts";

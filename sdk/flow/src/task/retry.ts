@@ -1,4 +1,4 @@
-import { errorChain } from "../engine/error-chain.ts";
+import { errorChain } from "../engine/describe-error.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
 import { FromOtherThread } from "../thread/wire.ts";
 

@@ -1,7 +1,7 @@
 import type { FlowCall } from "@towpath/contract";
 import type { ActiveRun } from "../engine/scope.ts";
-import type { LimitUse } from "../limits/limit-use.ts";
 import { OutsideOfRun, SlotsHeld } from "../problem.ts";
+import type { LimitUse } from "./options.ts";
 
 /** What a try of a task needs. */
 interface SlotRequest {

@@ -2,7 +2,6 @@ import { scopeFor } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { beginCall } from "../remote/begin.ts";
 import { declareTask } from "../remote/declared.ts";
-import { calledInThread } from "../thread/call.ts";
 import { registerThreadTask, type ThreadTask } from "../thread/registry.ts";
 import { whereDefined } from "../where-defined.ts";
 import type { CallKey } from "./identity.ts";
@@ -11,6 +10,33 @@ import { type MapOptions, type MapRun, mapTask } from "./map.ts";
 import type { Items } from "./map-source.ts";
 import { checkTaskOptions, type TaskOptions } from "./options.ts";
 import type { DeclaredAs } from "./run-task.ts";
+import { TIMEOUT_GRACE_MS } from "./time-limit.ts";
+
+interface ThreadOptions {
+  readonly name: string;
+  readonly timeoutGraceMs?: number;
+}
+
+/** The function that calls another in a thread. The threads' own modules are loaded by the first call. */
+export function calledInThread<Args extends readonly unknown[], Result>(
+  task: ThreadTask,
+  { name, timeoutGraceMs = TIMEOUT_GRACE_MS }: ThreadOptions,
+): (...args: Args) => Result {
+  const call = async (...args: Args): Promise<unknown> => {
+    const scope = scopeFor(`Task "${name}"`);
+    const { runInPool } = await import("../thread/pool.ts");
+    return await runInPool({ task, name, args, scope, timeoutGraceMs });
+  };
+  return answering(call);
+}
+
+/** A call in a thread answers what the function there returns, later: which its callers, who await it, do not notice. */
+function answering<Args extends readonly unknown[], Result>(
+  call: (...args: Args) => Promise<unknown>,
+): (...args: Args) => Result {
+  const any: unknown = call;
+  return any as (...args: Args) => Result;
+}
 
 /** A declared task: call it in a flow like the function it wraps. */
 export interface Task<Args extends readonly unknown[], Result> {

@@ -1,9 +1,23 @@
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import type { AskedWait, Json } from "@towpath/contract";
 import { DEFAULTS } from "@towpath/contract/words";
 import type { WaitHost } from "../engine/host.ts";
 import { answered, nameOf } from "./answers.ts";
-import { readLines } from "./lines.ts";
+
+/** The lines of a file of JSON, none if there is no file. A line that was cut off is none. */
+export function readLines<Line>(path: string): Line[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line): Line => JSON.parse(line));
+}
 
 /** What a run has asked for, as a line of the file that outlives its processes. */
 export interface AskedLine {

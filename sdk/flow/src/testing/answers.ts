@@ -1,7 +1,6 @@
 import type { AskedWait, CalledRun, CalledWait, Json } from "@towpath/contract";
 import { systemClock } from "../clock.ts";
-import { Hearing } from "../engine/hearing.ts";
-import type { WaitHost } from "../engine/host.ts";
+import { Hearing, type WaitHost } from "../engine/host.ts";
 import { calledOwn, type OwnGround, type OwnJobs, ownJob, pollOwn } from "../jobs/own-jobs.ts";
 import { TowpathError } from "../problem.ts";
 import type { Life } from "./life.ts";

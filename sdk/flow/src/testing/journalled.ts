@@ -5,8 +5,7 @@ import type { RecordDraft, RecordSink } from "../engine/records.ts";
 import { type RunnableFlow, runFlowIn } from "../engine/run-flow.ts";
 import { localFacts, localHost } from "../engine/run-here.ts";
 import { fileStore } from "../store/file-store.ts";
-import { answeredLater } from "./answered-later.ts";
-import { readLines } from "./lines.ts";
+import { answeredLater, readLines } from "./answered-later.ts";
 import { checkpointsOf } from "./told.ts";
 
 /** One attempt of a run whose records go to a file. */

@@ -1,10 +1,8 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
-import { activeRun } from "../engine/active-run.ts";
-import { Hearing } from "../engine/hearing.ts";
-import type { Host, RunFacts } from "../engine/host.ts";
-import { type ActiveRun, inScope, type Scope } from "../engine/scope.ts";
+import { Hearing, type Host, type RunFacts } from "../engine/host.ts";
+import { type ActiveRun, activeRun, inScope, type Scope } from "../engine/scope.ts";
 import { log } from "../logs/log.ts";
 import { NotInThread } from "../problem.ts";
 import { CallLedger } from "../task/identity.ts";

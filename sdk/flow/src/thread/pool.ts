@@ -4,7 +4,6 @@ import type { ActiveRun, Scope } from "../engine/scope.ts";
 import { keepProgress, progressKept } from "../keep/progress.ts";
 import { NotInThread, TaskTimeout, ThreadEnded } from "../problem.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
-import { FIRST_LINES } from "./first-lines.ts";
 import type { ThreadTask } from "./registry.ts";
 import {
   type FromThread,
@@ -14,6 +13,25 @@ import {
   type ToThread,
   toWireError,
 } from "./wire.ts";
+
+/**
+ * What a task's thread begins with, as plain JavaScript for `new Worker(text, { eval: true })`: a file of its own would be lost
+ * when the flow is bundled. It imports the module of its first task, with which this package comes into the thread, and leaves
+ * everything to that.
+ */
+export const FIRST_LINES = `
+const { parentPort } = require("node:worker_threads");
+parentPort.once("message", async (first) => {
+  try {
+    await import(first.module);
+    globalThis[Symbol.for("towpath.thread-tasks")].serve(parentPort, first);
+  } catch (error) {
+    const { name = "Error", message = String(error), stack } = error ?? {};
+    parentPort.postMessage({ kind: "failed", id: first.id, error: [{ name, message, stack, isError: true }] });
+    parentPort.close();
+  }
+});
+`;
 
 /** How long threads may take to end with their run, milliseconds. */
 const CLOSE_MS = 2000;

@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { errorChain } from "../engine/error-chain.ts";
+import { errorChain } from "../engine/describe-error.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
 
 /** An error between threads, its causes after it: neither classes nor their fields survive the way. */
