@@ -170,7 +170,9 @@ test("an error thrown in the other pool is thrown here, with its name, its stack
   expect(run.error?.message).toBe("the rate 7 is too high");
   expect(run.error?.stack).toContain("flows/remote.ts:");
   expect(run.error?.stack).toContain("Caused by: Error: from the lab");
-  expect(run.error?.stack).toMatch(/Caused by: ChildFailed: Run .* of task "fussy" in pool "gpu" is failed/);
+  expect(run.error?.stack).toMatch(
+    /Caused by: ChildFailed: Run .* of task "fussy" in pool "gpu" ended with state failed/,
+  );
   const logs = await stack.client.getLogs({ params: { runId }, query: {} });
   expect(JSON.stringify(logs)).toContain("caught RangeError ChildFailed");
   gpu.kill("SIGTERM");

@@ -18,7 +18,7 @@ export const systemClock: Clock = {
   pause: pauseFor,
 };
 
-/** A clock on which nobody waits: a pause takes no time and moves it forward by so much. For tests. */
+/** A clock for tests: a pause takes no time and moves the clock forward. */
 export function fakeClock(): Clock {
   let skippedMs = 0;
   return {
@@ -33,7 +33,7 @@ export function fakeClock(): Clock {
   };
 }
 
-/** An instant as records carry it: ISO 8601 in UTC with milliseconds. */
+/** The current time as records carry it: ISO 8601 in UTC with milliseconds. */
 export function instant(clock: Clock): string {
   return new Date(clock.nowMs()).toISOString();
 }

@@ -30,8 +30,8 @@ export { STAGE_FILE } from "./resources/stage-file.ts";
 export type { LimitUse } from "./task/options.ts";
 
 /**
- * Due by a cron expression: five fields (minute, hour, day of month, month, day of week), or six with seconds in front.
- * @param zone Whose clocks count, such as `Europe/Berlin`. @default "UTC"
+ * A cron expression: five fields (minute, hour, day of month, month, day of week), or six with seconds first.
+ * @param zone The time zone, such as `Europe/Berlin`. @default "UTC"
  * @example schedules: [{ name: "nightly", timing: cron("0 3 * * *", "Europe/Berlin") }]
  */
 export function cron(expression: string, zone = "UTC"): TimingInput {
@@ -39,40 +39,40 @@ export function cron(expression: string, zone = "UTC"): TimingInput {
 }
 
 /**
- * Due at equal distances.
+ * An interval.
  * @param time Such as `"15m"` or `"1h30m"`.
- * @param anchor An instant (ISO 8601, UTC) at which it is due. @default 1970-01-01, so that whole hours stay whole
- * @throws InvalidDefinition if `time` is no length of time.
+ * @param anchor A time (ISO 8601, UTC) at which it is due. @default 1970-01-01, which aligns hours
+ * @throws InvalidDefinition if `time` is not a duration.
  */
 export function every(time: string, anchor?: string): TimingInput {
   const everyMs = parseDuration(time);
   if (everyMs === null)
-    throw new InvalidDefinition(`every("${time}"): write a length of time like 90s, 15m, 1h30m or 7d.`);
+    throw new InvalidDefinition(`every("${time}"): write a duration like 90s, 15m, 1h30m or 7d.`);
   return { kind: "interval", everyMs, ...(anchor !== undefined && { anchor }) };
 }
 
 /**
- * Due by a recurrence rule of RFC 5545.
- * @param options.start The first instant on the zone's clocks: `2026-01-30T09:00`.
+ * A recurrence rule of RFC 5545.
+ * @param options.start The first due time in the zone: `2026-01-30T09:00`.
  * @example rrule("FREQ=MONTHLY;BYDAY=-1FR", { start: "2026-01-30T09:00", zone: "Europe/Berlin" })
  */
 export function rrule(rule: string, options: { start: string; zone?: string }): TimingInput {
   return { kind: "rrule", rrule: rule, start: options.start, zone: options.zone ?? "UTC" };
 }
 
-/** What is different on a stage, such as dev or prod: `towpath deploy --stage prod`. */
+/** Settings of a stage, such as dev or prod: `towpath deploy --stage prod`. */
 export interface Stage {
   /** The pool of deployments that name none. @default the project's pool */
   readonly pool?: string | undefined;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the project's store */
   readonly store?: string | undefined;
-  /** Pools that stand here for those that the code calls tasks in: `{ gpu: "local" }`. */
+  /** The stage's pool for each pool that the code names: `{ gpu: "local" }`. */
   readonly pools?: Readonly<Record<string, string>> | undefined;
-  /** Variables of every deployment's processes, put over its own. Not for secrets. */
+  /** Environment variables of every deployment. They override its own. Not for secrets. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
-   * Settings of resources by their names, put field by field over those in the code; parts of them may come from secrets. They
-   * are pushed with the code and never leave your side.
+   * Settings of resources by name. They override those in the code, field by field, and may come from secrets. They are
+   * pushed with the code and never reach the control plane.
    */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -86,7 +86,7 @@ export const StageSchema = z.strictObject({
   resources: z.record(z.string(), z.json()).optional(),
 });
 
-/** A project: its code, where it is pushed, and what is deployed of it. */
+/** A project: its code, its code registry and its deployments. */
 export interface ProjectConfig {
   /** Lower-case letters, digits, `-` and `_`, at most 63. Code is pushed under this name. */
   readonly project: string;
@@ -95,10 +95,10 @@ export interface ProjectConfig {
   readonly registry: Registry;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
   readonly store?: string;
-  /** Patterns of files that belong to the code beside the flows' bundles. @default all that git does not ignore */
+  /** Patterns of files to push with the flows' bundles. @default all that git does not ignore */
   readonly files?: readonly string[];
   readonly deployments: readonly Deployment[];
-  /** What differs between places where the project runs, by their names. @default none */
+  /** The stages of the project by name. @default none */
   readonly stages?: Readonly<Record<string, Stage>>;
 }
 
@@ -144,7 +144,7 @@ const Config = z.strictObject({
 
 /**
  * Describes a project: the default export of `towpath.config.ts`.
- * @throws InvalidDefinition naming every field that is wrong, with the one that was meant.
+ * @throws InvalidDefinition naming every invalid field, and the closest valid name.
  */
 export function defineConfig(config: ProjectConfig): ProjectConfig {
   checkOptions("towpath.config.ts", Config, config);

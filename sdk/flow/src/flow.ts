@@ -37,8 +37,8 @@ import { type DefinedAt, whereDefined } from "./where-defined.ts";
 const NEXT = "Pass plain data, or give the class a toJSON().";
 
 /**
- * Runs a flow as a part of the run that calls it: in the same process, as a task run with the path `flow:NAME`, its input
- * validated first. Its tasks stand below it.
+ * Runs a flow as part of the calling run: in the same process, as a task run with the path `flow:NAME`. Its input is
+ * validated first. Its tasks are below it.
  */
 export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: object): Promise<unknown> {
   scope.signal.throwIfAborted();
@@ -59,30 +59,30 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   }
 }
 
-/** What a flow is told when it is declared. */
+/** Options of a flow. */
 export interface FlowOptions<Schema extends StandardSchema, Result = unknown> extends FlowHooks<Result> {
   /** Lower-case letters, digits, `-` and `_`, at most 63: also its deployment's name unless that says otherwise. */
   readonly name: string;
   /** Any Standard Schema of an object. Without one the flow takes no parameters. */
   readonly input?: Schema;
-  /** What each run is called in lists: `"train {model}"`, or a function of the input. @default the flow's name alone */
+  /** The name of each run in lists: `"train {model}"`, or a function of the input. @default the flow's name alone */
   readonly runName?: RunNaming<OutputOf<Schema>>;
   /**
-   * Makes the parameters of a run that is for an instant of a schedule, on the worker: they never leave. `given` are the
-   * schedule's own. What it answers is validated like any other input.
+   * Makes the parameters of a scheduled run on the worker, so they never leave your network. `given` are the schedule's
+   * own parameters. The result is validated like any other input.
    * @example dueInput: ({ interval }) => ({ from: interval.start.toISOString(), to: interval.end.toISOString() })
    */
   readonly dueInput?: (due: Due, given: unknown) => InputOf<Schema> | Promise<InputOf<Schema>>;
-  /** Whether its tasks keep their results, unless they say so themselves. @default true on a worker */
+  /** Whether its tasks store their results by default. @default true on a worker */
   readonly checkpoint?: boolean;
   /**
-   * What each run needs of its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`. Signed when it is
-   * deployed; a deployment that says its own takes this one's place. @default nothing but a place
+   * What each run needs from its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`.
+   * It is signed when the flow is deployed. A deployment can override it. @default only a slot
    */
   readonly compute?: ComputeUse;
 }
 
-/** The part of `import.meta` that says whether a module was started by itself. */
+/** The part of `import.meta` that says whether a module is the program's entry. */
 export interface MainModule {
   readonly url: string;
   /** Node 24.2 and later. */
@@ -96,24 +96,26 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   readonly fn: (input: OutputOf<Schema>, context: RunContext) => Result;
   /** Whether its tasks keep their results, unless they say so themselves. */
   readonly checkpoint: boolean | undefined;
-  /** Makes the parameters of a run that is for an instant of a schedule; null if it is given them. */
+  /** Makes the parameters of a scheduled run; null if the flow has no `dueInput`. */
   readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
   readonly hooks: AnyFlowHooks;
   readonly runName: RunNaming<never> | undefined;
   /** What each run needs of its worker. */
   readonly compute: ComputeNeeds | null;
-  /** Where it was declared, for deploying. */
+  /** The position of its declaration. Deploying needs it. */
   readonly definedAt: DefinedAt | null;
   /**
-   * Runs it in this process and shows it on the terminal; inside a worker's command, through the worker; inside another
-   * flow or a task, as a part of that run: a task run with the path `flow:NAME`.
+   * Runs the flow. Outside of a run: in this process, with output on the terminal, or through the worker in a worker's
+   * command. Inside another flow or a task: in the same process, as a task run `flow:NAME` of that run.
+   *
+   * To start a run of its own, use `ctx.runDeployment`.
    * @returns What its function returns.
-   * @throws What its function throws, with a stack of the user's own frames.
+   * @throws What its function throws. The stack has only the user's frames.
    */
   run(parameters?: InputOf<Schema>): Promise<Awaited<Result>>;
   /**
-   * Runs it if its module was started by itself (`node flow.ts key=value`), with parameters from the command line, and
-   * sets the exit code to 1 if it does not complete. Does nothing when the module was imported.
+   * Runs the flow if its module is the program's entry (`node flow.ts key=value`), with parameters from the command
+   * line. If it does not complete, the exit code is 1. Does nothing if the module was imported.
    */
   runIfMain(module: MainModule, defaults?: Partial<InputOf<Schema>>): Promise<void>;
   /** What a worker's runner calls. */
@@ -125,7 +127,7 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FIRST_ARGUMENT = 2;
 
-/** Options of any flow, as far as they are checked. */
+/** Options of any flow that are checked. */
 type AnyOptions = Omit<FlowOptions<StandardSchema, never>, "runName"> & { readonly runName?: unknown };
 
 function checkOptions(options: AnyOptions): void {
@@ -145,7 +147,7 @@ function checkOptions(options: AnyOptions): void {
 }
 
 function isMain(module: MainModule): boolean {
-  // A thread that imports a flow's module for one of its tasks is not the one that runs the flow.
+  // A task's thread imports the flow's module but does not run the flow.
   if (!process.getBuiltinModule("node:worker_threads").isMainThread) return false;
   if (typeof module.main === "boolean") return module.main;
   const [, script] = process.argv;
@@ -163,7 +165,7 @@ async function runAnywhere(flow: Runnable, parameters: object): Promise<RunEnd> 
   return gateway ? await runInWorker(flow, gateway, { parameters }) : await runHere(flow, parameters);
 }
 
-/** The user's frames alone: the error may be printed by Node itself. */
+/** Only the user's frames, because Node may print the error. */
 function trimmed(error: unknown): unknown {
   if (error instanceof Error && typeof error.stack === "string") error.stack = trimStack(error.stack);
   return error;
@@ -185,7 +187,7 @@ async function runMain(flow: Runnable, defaults: object): Promise<void> {
     const end = await runAnywhere(flow, { ...defaults, ...given });
     if (end.outcome === "completed" || end.outcome === "suspended") return;
     printFailure(end.error);
-    // Else the process would live for as long as the function that ignores that its time is up.
+    // Otherwise the process would live as long as the function that ignores its time limit.
     if (end.error instanceof TaskTimeout && end.error.ignored) process.exit(1);
   } catch (error) {
     printFailure(error);
@@ -199,8 +201,8 @@ function ownResult<Result>(value: unknown): Awaited<Result> {
 }
 
 /**
- * Declares a flow: an async function whose runs can be followed, with parameters that are validated before it is called.
- * @throws InvalidDefinition naming the option that makes no sense.
+ * Declares a flow: an async function with tracked runs and validated parameters.
+ * @throws InvalidDefinition naming the invalid option.
  * @example
  * export const hello = flow({ name: "hello" }, async () => {
  *   log.info("hello");
@@ -245,14 +247,14 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
       if (scope !== null) return ownResult<Result>(await runSubflow(scope, runnable, parameters ?? {}));
       const end = await runAnywhere(runnable, parameters ?? {});
       if (end.outcome === "completed") return ownResult<Result>(end.value);
-      // The run goes on in another process: here nothing more of it may happen.
+      // The run continues in another process. Nothing more of it may happen here.
       if (end.outcome === "suspended") return await new Promise(() => {});
       throw trimmed(end.error);
     },
     async runIfMain(module, defaults = {}) {
       if (isMain(module)) await runMain(runnable, defaults);
     },
-    // Loaded by who tends jobs alone.
+    // Loaded only by the poller of external jobs.
     [TEND_JOBS]: async (ground) => await (await import("./jobs/tend.ts")).tendJobsHere(ground),
     [RUN_FLOW]: Object.assign(
       async (...[address, context]: Parameters<RunFlow>) =>

@@ -1,16 +1,13 @@
 import type { Fault } from "@towpath/contract/words";
 
-/** What an SDK error says beside its message. */
+/** Options of an SDK error. */
 export interface TowpathErrorOptions {
-  /** The next step: a sentence that says what to do. */
+  /** The next step, as a sentence. */
   readonly next?: string;
   readonly cause?: unknown;
 }
 
-/**
- * The base of every error that this SDK throws on purpose. `code` is stable; `next` says what to do about it and is the
- * end of the message.
- */
+/** The base class of every error of this SDK. `code` is stable. `next` says what to do; the message ends with it. */
 export class TowpathError extends Error {
   override readonly name: string = "TowpathError";
   readonly code: string;
@@ -24,7 +21,7 @@ export class TowpathError extends Error {
   }
 }
 
-/** A flow or task was declared with options that make no sense. Thrown where it is declared. */
+/** A flow or task was declared with invalid options. Thrown at its declaration. */
 export class InvalidDefinition extends TowpathError {
   override readonly name = "InvalidDefinition";
   constructor(message: string) {
@@ -39,7 +36,7 @@ function linesOf(faults: readonly Fault[]): string {
   return lines.join("");
 }
 
-/** The settings of a resource do not satisfy its schema. `faults` names each field. */
+/** The settings of a resource do not match its schema. `faults` names each field. */
 export class InvalidResource extends TowpathError {
   override readonly name = "InvalidResource";
   readonly faults: readonly Fault[];
@@ -49,7 +46,7 @@ export class InvalidResource extends TowpathError {
   }
 }
 
-/** The parameters do not satisfy the flow's schema. `faults` names each field. */
+/** The parameters do not match the flow's schema. `faults` names each field. */
 export class InvalidParameters extends TowpathError {
   override readonly name = "InvalidParameters";
   readonly faults: readonly Fault[];
@@ -59,7 +56,7 @@ export class InvalidParameters extends TowpathError {
   }
 }
 
-/** Something that belongs to a run was used where no flow is running. */
+/** A function that needs a run was called outside of one. */
 export class OutsideOfRun extends TowpathError {
   override readonly name = "OutsideOfRun";
   constructor(what: string, next: string) {
@@ -67,11 +64,11 @@ export class OutsideOfRun extends TowpathError {
   }
 }
 
-/** The run was asked to stop. The reason of every aborted signal in it. */
+/** The run was asked to stop. It is the reason of every aborted signal in it. */
 export class Cancelled extends TowpathError {
   override readonly name = "Cancelled";
   readonly reason: string;
-  /** What for: `user`; or, as the attempt's cause, `timeout`, `run-timeout` or `evicted` (its worker is drained). */
+  /** The cause: `user`, or the attempt's cause `timeout`, `run-timeout` or `evicted` (its worker is drained). */
   readonly runCause: string;
   constructor(reason: string, runCause = "user") {
     const message = reason === "" ? "The run was cancelled." : `The run was cancelled: ${reason}`;
@@ -81,22 +78,22 @@ export class Cancelled extends TowpathError {
   }
 }
 
-/** The attempt has failed, since its worker had to stop it: it, or its run as a whole, exceeded its time limit. */
+/** The worker stopped the attempt: it, or its run as a whole, exceeded its time limit, or the worker's disk is full. */
 export class Stopped extends TowpathError {
   override readonly name = "Stopped";
-  /** `timeout`, `run-timeout`, or `journal-full` where the worker's disk is, as the attempt's cause. */
+  /** The attempt's cause: `timeout`, `run-timeout`, or `journal-full` if the worker's disk is full. */
   readonly runCause: string;
-  /** @param thrown What the flow threw when it was asked to stop. */
+  /** @param thrown The flow's error after it was asked to stop. */
   constructor(stop: Cancelled, thrown: unknown) {
     super("stopped", stop.reason, thrown === stop ? {} : { cause: thrown });
     this.runCause = stop.runCause;
   }
 }
 
-/** The process of an attempt ended before the flow had: killed, out of memory, out of time, or by an exit of its own. */
+/** The process of an attempt ended before the flow did: it was killed, ran out of memory or time, or exited by itself. */
 export class ProcessEnded extends TowpathError {
   override readonly name = "ProcessEnded";
-  /** `killed`, `oom`, `timeout` or `error`, as the attempt's cause. */
+  /** The attempt's cause: `killed`, `oom`, `timeout` or `error`. */
   readonly runCause: string;
   constructor(runCause: string, message: string) {
     super("process-ended", message);
@@ -104,17 +101,20 @@ export class ProcessEnded extends TowpathError {
   }
 }
 
-/** What a flow waited for did not come before its deadline. */
+/** A wait passed its deadline. */
 export class WaitExpired extends TowpathError {
   override readonly name = "WaitExpired";
   readonly path: string;
   constructor(path: string) {
-    super("wait-expired", `What the run waited for at ${path} did not come before its deadline.`);
+    super("wait-expired", `The wait at ${path} passed its deadline without an answer.`);
     this.path = path;
   }
 }
 
-/** A task wanted to suspend its run. Only the flow's own function can: a task that has begun would begin anew. */
+/**
+ * A task called a function that suspends the run. Only the flow's own function can, because a started task would start
+ * again.
+ */
 export class SuspendInTask extends TowpathError {
   override readonly name = "SuspendInTask";
   constructor(what: string, path: string) {
@@ -124,7 +124,7 @@ export class SuspendInTask extends TowpathError {
   }
 }
 
-/** A task was called in another pool that cannot be run there. */
+/** A task cannot run in another pool. */
 export class NotRemote extends TowpathError {
   override readonly name = "NotRemote";
   constructor(task: string, why: string, next: string) {
@@ -132,66 +132,66 @@ export class NotRemote extends TowpathError {
   }
 }
 
-/** What came does not satisfy the schema that it was waited for with. `faults` names each field. */
+/** An answer or event does not match its schema. `faults` names each field. */
 export class InvalidAnswer extends TowpathError {
   override readonly name = "InvalidAnswer";
   readonly faults: readonly Fault[];
   constructor(what: string, faults: readonly Fault[]) {
     const lines = faults.map((fault) => `\n  ${fault.path}: ${fault.message}`).join("");
-    super("invalid-answer", `What came for the ${what} does not satisfy its schema:${lines}`);
+    super("invalid-answer", `The value received for the ${what} does not match its schema:${lines}`);
     this.faults = faults;
   }
 }
 
-/** A run that the flow had started and waited for did not complete. */
+/** A run that the flow waited for did not complete. */
 export class ChildFailed extends TowpathError {
   override readonly name = "ChildFailed";
   readonly runId: string;
   readonly state: string;
   readonly runCause: string | null;
   constructor(child: {
-    /** What ran: a deployment, or a task of this one. */
+    /** The deployment, or the task of this one, that ran. */
     what: string;
     runId: string;
     state: string;
     cause: string | null;
   }) {
     const why = child.cause === null ? "" : `, cause ${child.cause}`;
-    super("child-failed", `Run ${child.runId} of ${child.what} is ${child.state}${why}.`);
+    super("child-failed", `Run ${child.runId} of ${child.what} ended with state ${child.state}${why}.`);
     this.runId = child.runId;
     this.state = child.state;
     this.runCause = child.cause;
   }
 }
 
-/** An external job that the flow had submitted and waited for has failed. */
+/** An external job that the flow waited for failed. */
 export class JobFailed extends TowpathError {
   override readonly name = "JobFailed";
   readonly job: string;
   constructor(job: string, message: string) {
     const head = `Job "${job}" has failed: `;
-    // What an earlier attempt has recorded of it says so already.
+    // The recorded message of an earlier attempt begins with it already.
     super("job-failed", message.startsWith(head) ? message : `${head}${message}`);
     this.job = job;
   }
 }
 
 /**
- * A process died while it submitted an external job, and nobody can tell whether it got that far. Nothing is submitted again
- * without knowing.
+ * A process died while it submitted an external job, and it is unknown whether the job was submitted. It is not
+ * submitted again.
  */
 export class JobOutcomeUnknown extends TowpathError {
   override readonly name = "JobOutcomeUnknown";
   readonly job: string;
-  /** What it was, or would have been, submitted with. */
+  /** The key of the submission. */
   readonly key: string;
   constructor(job: string, key: string, { cause }: { cause?: unknown }) {
-    const why = cause === undefined ? "it has no find" : "its find has failed";
+    const why = cause === undefined ? "the job has no find" : "its find failed";
     super(
       "unknown-outcome",
-      `Whether job "${job}" was submitted under the key ${key} is not known: ${why}.`,
+      `It is unknown whether job "${job}" was submitted with the key ${key}, because ${why}.`,
       {
-        next: "Look for it at its backend. Give the job a find(key), or idempotent: true if its backend takes each key once.",
+        next: "Look for it at its backend. Give the job a find(key), or idempotent: true if its backend accepts each key once.",
         cause,
       },
     );
@@ -200,13 +200,13 @@ export class JobOutcomeUnknown extends TowpathError {
   }
 }
 
-/** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure, unless it was `ignored`. */
+/** A try of a task exceeded its `timeoutMs`. It may be retried like any other failure, unless it was `ignored`. */
 export class TaskTimeout extends TowpathError {
   override readonly name = "TaskTimeout";
   readonly timeoutMs: number;
-  /** Whether its function runs on all the same, and the task says that the process of the attempt ends for it. */
+  /** Whether its function ignores the time limit, and the task's options say that the attempt's process ends then. */
   readonly ignored: boolean;
-  /** @param ignoredMs How long its function has ignored that its signal was aborted, if the process ends for it. */
+  /** @param ignoredMs How long its function has ignored the aborted signal, if the process ends because of it. */
   constructor(task: string, timeoutMs: number, ignoredMs: number | null = null) {
     const tooLong = `Task "${task}" took longer than its ${timeoutMs} ms`;
     const message = `${tooLong} and did not end within ${ignoredMs} ms of its signal's abort, so the attempt's process ends.`;
@@ -221,7 +221,7 @@ export class TaskTimeout extends TowpathError {
   }
 }
 
-/** Throw it from a task (or throw an error with it as `cause`) when trying again cannot help. */
+/** Throw it from a task, or use it as the `cause` of an error, if a retry cannot help. */
 export class NonRetryable extends TowpathError {
   override readonly name = "NonRetryable";
   constructor(message: string, options: { cause?: unknown } = {}) {
@@ -229,7 +229,7 @@ export class NonRetryable extends TowpathError {
   }
 }
 
-/** A task run's identity cannot be told: see the message for which of the rules it breaks. */
+/** A call cannot be identified. The message says which rule it breaks. */
 export class TaskIdentityUnknown extends TowpathError {
   override readonly name: string = "TaskIdentityUnknown";
   constructor(message: string, next = 'Give the call a key: task.with({ key: "…" })(…).') {
@@ -237,7 +237,9 @@ export class TaskIdentityUnknown extends TowpathError {
   }
 }
 
-/** An argument is no plain data, so that different arguments could not be told apart. `place` says which part of it. */
+/**
+ * An argument is not plain data, so calls with different arguments could not be distinguished. `place` names the part.
+ */
 export class NotData extends TaskIdentityUnknown {
   override readonly name: string = "NotData";
   /** Such as `argument 1, field "pattern"`. */
@@ -248,7 +250,7 @@ export class NotData extends TaskIdentityUnknown {
   }
 }
 
-/** A value cannot be kept with the codec asked for. `path` says which part of it. */
+/** A value cannot be stored with the codec. `path` names the part. */
 export class NotSerialisable extends TowpathError {
   override readonly name = "NotSerialisable";
   readonly path: string;
@@ -260,7 +262,7 @@ export class NotSerialisable extends TowpathError {
   }
 }
 
-/** The store refused a reference or could not keep a value. */
+/** The store refused a ref or could not store a value. */
 export class StoreFault extends TowpathError {
   override readonly name = "StoreFault";
   constructor(message: string, options: TowpathErrorOptions = {}) {
@@ -268,7 +270,7 @@ export class StoreFault extends TowpathError {
   }
 }
 
-/** A secret was asked for that this run was not given. */
+/** The run has no secret of this name. */
 export class SecretMissing extends TowpathError {
   override readonly name = "SecretMissing";
   constructor(secret: string, next: string) {
@@ -276,7 +278,7 @@ export class SecretMissing extends TowpathError {
   }
 }
 
-/** An artifact breaks one of the limits of what travels inline. */
+/** An artifact exceeds a limit of inline content. */
 export class ArtifactRefused extends TowpathError {
   override readonly name = "ArtifactRefused";
   constructor(key: string, message: string) {
@@ -286,7 +288,7 @@ export class ArtifactRefused extends TowpathError {
   }
 }
 
-/** The worker's gateway answered in a way that trying again cannot mend. */
+/** The worker's gateway refused a request, and a repetition would not help. */
 export class GatewayRefused extends TowpathError {
   override readonly name = "GatewayRefused";
   constructor(message: string, options: TowpathErrorOptions = {}) {
@@ -303,36 +305,38 @@ export class CallRefused extends TowpathError {
 }
 
 /**
- * A task that has slots of a limit called another that needs some: with all slots taken by such tasks, none of them would
- * ever get what it lacks.
+ * A task that holds slots of a limit called another one that needs some. If such tasks held all slots, none could
+ * continue.
  */
 export class SlotsHeld extends TowpathError {
   override readonly name = "SlotsHeld";
   constructor(task: string, holder: string) {
-    const next = `Name in the limits of "${holder}" all that both need, or call "${task}" from the flow.`;
-    super("slots-held", `Task "${task}" needs slots, and "${holder}", which calls it, has some.`, { next });
+    const next = `Add the slots of "${task}" to the limits of "${holder}", or call "${task}" from the flow.`;
+    super("slots-held", `Task "${task}" needs slots, but "${holder}", which calls it, already holds slots.`, {
+      next,
+    });
   }
 }
 
-/** A task that runs in a thread used something that only its run's own thread can do, or that no thread can be given. */
+/** A task in a thread used something that only the run's own thread has, or that cannot be copied to a thread. */
 export class NotInThread extends TowpathError {
   override readonly name = "NotInThread";
   constructor(what: string, options: TowpathErrorOptions = {}) {
-    const next = "Do it in the flow or another task, and pass what comes of it as an argument.";
+    const next = "Do it in the flow or another task, and pass the result as an argument.";
     super("not-in-thread", `${what} in a task with thread: true.`, { next, ...options });
   }
 }
 
-/** The thread of a task ended before the task had: it ran out of memory, or something in it ended the thread. */
+/** The thread of a task ended before the task did: it ran out of memory, or something ended it. */
 export class ThreadEnded extends TowpathError {
   override readonly name = "ThreadEnded";
   constructor(task: string, cause: unknown) {
     const why = cause instanceof Error ? `: ${cause.message}` : ".";
-    super("thread-ended", `The thread of task "${task}" ended before the task had${why}`, { cause });
+    super("thread-ended", `The thread of task "${task}" ended before the task did${why}`, { cause });
   }
 }
 
-/** A promise was rejected, or an error thrown in a callback, and nothing in the flow handled it. */
+/** A rejected promise or an exception in a callback was not handled by the flow. */
 export class Unhandled extends TowpathError {
   override readonly name = "Unhandled";
   constructor(what: "rejection" | "exception", cause: unknown) {

@@ -26,74 +26,74 @@ export {
   runJournalled,
 } from "./testing/journalled.ts";
 
-/** What surrounds one attempt of a flow in a test. */
+/** Options of one attempt of a flow in a test. */
 export interface AttemptOptions {
-  /** Values of the secrets that it may use. */
+  /** Values of its secrets, by name. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** Fakes that replace resources: `[warehouse.fake(…)]`. Others are opened as declared. */
+  /** Fakes that replace resources: `[warehouse.fake(…)]`. Other resources are opened as declared. */
   readonly resources?: readonly FakeResource[];
-  /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
+  /** On the fake clock, delays before retries take no time. Time limits are real on both. @default "fake" */
   readonly clock?: "fake" | "system";
   /**
-   * Cuts the attempt off, as `kill -9` would, as soon as so many tasks have completed, or the first task of this name or
-   * path has. Nothing that its code does after that is heard, no `catch` and no `finally` of it runs, and `resume()` goes
-   * on from what was held until then. A task that was in flight runs on until it next needs something from outside of it;
-   * what it does to the test's own variables until then is done, as it might have been before the kill.
+   * Ends the attempt like `kill -9`, as soon as this many tasks have completed, or the first task of this name or path.
+   * Later output of its code is ignored, and no `catch` or `finally` runs. `resume()` continues from what was stored. A
+   * running task continues until its next call to Towpath, and may still change the test's own variables.
    */
   readonly killAfter?: KillAfter;
   /** Aborting it cancels the run. */
   readonly signal?: AbortSignal;
-  /** Answers what the flow asks the control plane, such as `ctx.runDeployment`. */
+  /** Answers the flow's calls to the control plane, such as `ctx.runDeployment`. */
   readonly call?: (call: RunCall["call"]) => Promise<CalledRun>;
   /**
-   * What people answer, events bring and runs and jobs come to, by the title of the question, the name of the event (`"name
-   * key"` with a key), the id of the run or the name of the job, which is else polled, once the run is resumed, until it ends; `EXPIRED` for a deadline that passes. What is missing is not answered: the run is suspended.
+   * Answers to waits: by the title of a question, the name of an event (`"name key"` with a key), the id of a run, or
+   * the name of a job. A job without an answer is polled until it ends, once the run is resumed. `EXPIRED` lets a
+   * deadline pass. Without an answer, the run is suspended.
    */
   readonly answers?: Answers;
 }
 
-/** What surrounds a flow in a test. */
+/** Options of a run in a test. */
 export interface TestOptions extends AttemptOptions {
-  /** The instant of a schedule that the run is for. @default none */
+  /** The due time of a scheduled run. @default none */
   readonly due?: Due;
-  /** @default one in memory, of this run alone */
+  /** @default a store in memory for this run only */
   readonly store?: Store;
 }
 
-/** One attempt of a run, and everything it told. */
+/** One attempt of a run, and all its records. */
 export interface TestedRun<Result, Input = unknown> {
   readonly runId: string;
-  /** What its flow calls it; null if nothing. */
+  /** The run's name, if its flow gives one. */
   readonly name: string | null;
   /** Ordinal of the attempt, from 1. */
   readonly attempt: number;
   readonly outcome: "completed" | "failed" | "cancelled" | "suspended" | "killed";
-  /** Of a suspended attempt: the paths of what it waits for. */
+  /** The paths of its waits, if it was suspended. */
   readonly waits: readonly string[];
-  /** What the flow returned; undefined unless it completed. */
+  /** The flow's result; undefined unless it completed. */
   readonly result: Result | undefined;
-  /** What the flow threw; undefined if it completed or was killed. */
+  /** The thrown value; undefined if it completed or was killed. */
   readonly error: unknown;
   readonly records: readonly RecordDraft[];
-  /** In order of their calls. */
+  /** In the order of their calls. */
   readonly tasks: readonly TestedTask[];
-  /** How often the function of each task was called, by the task's name, in this and all earlier attempts of the run. */
+  /** How often each task's function was called, by task name, in this and all earlier attempts. */
   readonly executions: Readonly<Record<string, number>>;
   readonly logs: readonly LogDraft[];
   /** The latest artifact under each key. */
   readonly artifacts: ReadonlyMap<string, ArtifactDraft>;
   readonly store: Store;
   /**
-   * The next attempt of this run: what was completed is taken from the store, the rest runs. It has what this one had around
-   * it, but for `killAfter` and `signal`.
+   * Starts the next attempt of this run. It reuses completed tasks, and has the options of this attempt except
+   * `killAfter` and `signal`.
    * @throws NothingToResume if this attempt has completed.
    */
   resume(options?: AttemptOptions): Promise<TestedRun<Result, Input>>;
-  /** A new run, of other input if one is given, that reuses the results of this one that still hold. */
+  /** Starts a new run, with another input if given, that reuses valid results of this run. */
   rerun(input?: Input, options?: AttemptOptions): Promise<TestedRun<Result, Input>>;
 }
 
-/** What an attempt is of, and what there is to go on from. */
+/** The state that attempts of a run share. */
 interface Attempt<Schema extends StandardSchema, Result> {
   readonly flow: Flow<Schema, Result>;
   readonly input: InputOf<Schema> | undefined;
@@ -104,9 +104,9 @@ interface Attempt<Schema extends StandardSchema, Result> {
   readonly store: Store;
   readonly earlier: readonly Checkpoint[];
   readonly executions: Readonly<Record<string, number>>;
-  /** When what the run has asked to wait for is over, by its path. */
+  /** When timed waits of the run end, by path. */
   readonly asked: Map<string, AskedTime>;
-  /** The external jobs that it has wanted, by their paths. */
+  /** The external jobs of the run, by path. */
   readonly jobs: OwnJobs;
 }
 
@@ -174,7 +174,7 @@ function hostOf<Schema extends StandardSchema>(
 
 type AttemptEnd = RunEnd | { readonly outcome: "killed" };
 
-/** Runs until the flow ends or the attempt's life does, whichever is first. */
+/** Runs until the flow ends or the attempt is killed. */
 async function endOf(flow: RunnableFlow, host: Host, life: Life): Promise<AttemptEnd> {
   const killed = new Promise<AttemptEnd>((resolve) => {
     life.over.addEventListener("abort", () => resolve({ outcome: "killed" }), { once: true });
@@ -182,7 +182,7 @@ async function endOf(flow: RunnableFlow, host: Host, life: Life): Promise<Attemp
   return await Promise.race([runFlowIn(flow, host), killed]);
 }
 
-/** The value that this flow's own function has returned. */
+/** Gives the result the type of the flow. */
 function resultOf<Result>(value: unknown): Awaited<Result> {
   return value as Awaited<Result>;
 }
@@ -235,9 +235,9 @@ async function tested<Schema extends StandardSchema, Result>(
 }
 
 /**
- * Runs a flow in this process with nothing around it, and answers everything it told. Never rejects for what the flow
- * throws: look at `outcome` and `error`.
- * @throws InvalidDefinition if `killAfter` is no count and no name.
+ * Runs a flow in this process without a worker, and returns all its records. It never rejects for an error of the flow:
+ * check `outcome` and `error`.
+ * @throws InvalidDefinition if `killAfter` is neither a number nor a name.
  * @example
  * const run = await testRun(penguins, { island: "Dream" }, { killAfter: "read" });
  * const resumed = await run.resume();

@@ -74,7 +74,9 @@ test("a store that cannot be used is a sentence with the next step", async () =>
     env: { PATH: process.env.PATH, HOME: folder.root },
   });
   expect(status).toBe(78);
-  expect(stderr).toMatch(/gs:\/\/bucket is no store that this release knows\.\n→ Give the worker a folder/);
+  expect(stderr).toMatch(
+    /gs:\/\/bucket is not a kind of store that this release supports\.\n→ Give the worker a folder/,
+  );
   const settings = StoreSettings.parse({ root: "file:/srv/store" });
   await expect(storeOf({ environment: {}, folder: folder.root }, settings)).rejects.toThrow(
     "file:///srv/store, or write the path alone, /srv/store",

@@ -5,14 +5,14 @@ import { postArtifact } from "./post.ts";
 import { progress } from "./progress.ts";
 import { type TableArtifact, tableBody } from "./table.ts";
 
-/** Text to look at, in Markdown. */
+/** Markdown text. */
 export interface MarkdownArtifact {
   readonly key: string;
   readonly title?: string;
   readonly text: string;
 }
 
-/** A picture of at most 32 KiB (as base64). */
+/** An image of at most 32 KiB (as base64). */
 export interface ImageArtifact {
   readonly key: string;
   readonly title?: string;
@@ -20,7 +20,7 @@ export interface ImageArtifact {
   readonly bytes: Uint8Array;
 }
 
-/** A place to go. */
+/** A link. */
 export interface LinkArtifact {
   readonly key: string;
   readonly title?: string;
@@ -36,7 +36,7 @@ function titled(shown: { readonly title?: string }): { title: string } {
   return { title: shown.title ?? "" };
 }
 
-/** Types are stripped, not checked, when a flow runs. */
+/** Checked here, because Node strips types without checking them. */
 function checkIs(key: string, is: boolean, need: string): void {
   if (!is) throw new ArtifactRefused(key, need);
 }
@@ -47,8 +47,8 @@ function checkLink(key: string, url: string): void {
 }
 
 /**
- * Things to look at beside a run's log. The latest body under a key is the one that shows. Bodies travel inline, up to
- * 32 KiB; each function throws `ArtifactRefused` beyond that.
+ * Artifacts: content that a run's page shows beside its log. The latest body of a key is shown. Bodies travel inline,
+ * up to 32 KiB; beyond that each function throws `ArtifactRefused`.
  */
 export const artifact = {
   /** Shows Markdown. */
@@ -59,9 +59,9 @@ export const artifact = {
   /** Shows a table of at most 64 columns and 500 rows. */
   table: async (shown: TableArtifact): Promise<void> =>
     postArtifact({ key: shown.key, ...titled(shown), body: tableBody(shown) }),
-  /** Shows a bar that moves. */
+  /** Shows a progress bar. */
   progress,
-  /** Shows a picture. */
+  /** Shows an image. */
   image: async (shown: ImageArtifact): Promise<void> => {
     checkIs(shown.key, shown.bytes instanceof Uint8Array, "needs its bytes, as `bytes`, a Uint8Array");
     const base64 = Buffer.from(shown.bytes).toString("base64");

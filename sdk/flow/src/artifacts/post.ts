@@ -24,12 +24,12 @@ function check(shown: Shown): void {
     );
 }
 
-/** The scope an artifact belongs to. */
+/** The scope of an artifact. */
 export function artifactScope(): Scope {
   return scopeFor("artifact");
 }
 
-/** The record of an artifact, checked against the limits of the wire. */
+/** The record of an artifact, checked against its limits. */
 export function draftOf(scope: Scope, shown: Shown): ArtifactDraft {
   check(shown);
   return { type: "artifact", at: instant(scope.run.host.clock), task: scope.path || null, ...shown };

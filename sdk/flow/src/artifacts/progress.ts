@@ -2,29 +2,28 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Scope } from "../engine/scope.ts";
 import { artifactScope, draftOf } from "./post.ts";
 
-/** What is being counted. */
+/** Options of a progress artifact. */
 export interface ProgressArtifact {
   readonly key: string;
   readonly title?: string;
-  /** How many in all; null when that is not known. @default null */
+  /** The total; null if it is unknown. @default null */
   readonly total?: number | null;
-  /** What is counted, such as "rows". At most 32 characters. @default "" */
+  /** The unit, such as "rows". At most 32 characters. @default "" */
   readonly unit?: string;
 }
 
-/** Something that counts up while it is looked at. */
+/** A progress bar. */
 export interface Progress {
   /**
-   * Says how far it is. Cheap enough for tight loops: while one update is on its way only the latest is kept.
-   * Awaiting it gives the event loop a turn now and then, and throws if the run or the try is to stop; it need not be
-   * awaited.
+   * Sets the progress. Fast enough for tight loops: while one update is being sent, only the latest is stored. You need
+   * not await it. Awaiting it gives the event loop a turn now and then, and throws if the run or the try must stop.
    */
   update(done: number): Promise<void>;
-  /** Adds to what was done so far. */
+  /** Adds to the progress. */
   advance(by?: number): Promise<void>;
 }
 
-/** How long a loop that awaits its updates may keep the event loop to itself. */
+/** How long a loop that awaits its updates may block the event loop. */
 const TURN_MS = 20;
 const UNIT_CHARS_MAX = 32;
 
@@ -44,7 +43,7 @@ class Reporting implements Progress {
 
   update(done: number): Promise<void> {
     const updated = this.#update(done);
-    // Who does not await it has no use for the reason either.
+    // A caller that does not await it does not handle its rejection.
     updated.catch(() => {});
     return updated;
   }
@@ -63,7 +62,7 @@ class Reporting implements Progress {
     return this.update(this.#done + by);
   }
 
-  /** Flushes while nothing is in flight; the end of a flush sends what came meanwhile. */
+  /** Sends one update at a time. When it is done, it sends the latest one. */
   #send(): void {
     if (this.#sending || this.#sent === this.#done) return;
     this.#sending = true;
@@ -75,7 +74,7 @@ class Reporting implements Progress {
       this.#sending = false;
       this.#send();
     };
-    // A sink that refuses records fails the run by itself; progress has nothing to add to that.
+    // A sink that refuses records fails the run by itself.
     this.#scope.run.host.records.postHeld(draft).then(next, () => {});
   }
 }

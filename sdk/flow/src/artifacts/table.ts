@@ -7,9 +7,9 @@ export type Cell = string | number | boolean | null;
 /** A row: cells in the columns' order, or an object with the columns' names. */
 export type TableRow = readonly (Cell | undefined)[] | { readonly [column: string]: Cell | undefined };
 
-/** A table to look at. */
+/** A table. */
 export interface TableArtifact {
-  /** The latest body under a key is the one that shows. */
+  /** The latest body of a key is shown. */
   readonly key: string;
   readonly title?: string;
   /** @default the names in the first row, if rows are objects */
@@ -35,7 +35,7 @@ function columnsOf(table: TableArtifact): readonly string[] {
   return Object.keys(first);
 }
 
-/** Not-a-number and the infinities are no JSON: they show as text. */
+/** JSON has no NaN and no infinity: they are shown as text. */
 function cellOf(cell: Cell | undefined): Cell {
   if (cell === undefined) return null;
   return typeof cell === "number" && !Number.isFinite(cell) ? String(cell) : cell;
@@ -43,7 +43,7 @@ function cellOf(cell: Cell | undefined): Cell {
 
 /**
  * The body of a table artifact.
- * @throws ArtifactRefused if it has more columns or rows than travel inline, or a row of another length.
+ * @throws ArtifactRefused if it has too many columns or rows, or a row of another length.
  */
 export function tableBody(table: TableArtifact): TableBody {
   const columns = columnsOf(table);

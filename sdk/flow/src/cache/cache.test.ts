@@ -45,7 +45,7 @@ describe("a cached task", () => {
     expect(input.calls).toEqual([2]);
   });
 
-  test("may be cached by a key that a function builds from its arguments", async () => {
+  test("may be cached by a key that it derives from some of its arguments", async () => {
     const { calls, run } = counted({ cache: { by: (value: number) => `v${value}` } });
     await run(2, {}, "a");
     await run(2, {}, "b");
@@ -104,7 +104,9 @@ describe("a cached task", () => {
     const made = task({ name: "made", cache: true, checkpoint: false }, async () => () => 1);
     const run = await testRun(flow({ name: "f" }, async () => typeof (await made())));
     expect(run.result).toBe("function");
-    expect(run.logs).toMatchObject([{ level: "warn", text: expect.stringContaining("cache cannot keep") }]);
+    expect(run.logs).toMatchObject([
+      { level: "warn", text: expect.stringContaining("could not store its result in the cache") },
+    ]);
   });
 
   test.each([

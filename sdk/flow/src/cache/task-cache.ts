@@ -10,13 +10,13 @@ import { safePart } from "../store/store.ts";
 import { hashInput } from "../task/input-hash.ts";
 import type { CacheBy, TaskOptions } from "../task/options.ts";
 
-/** The folder of a store that holds what runs share. */
+/** The folder of values that runs share. */
 const CACHE_FOLDER = "cache";
 const KEY_CHARS = 40;
 const CACHE_NEXT =
   "Pass plain data, give the class a toJSON(), or say with cache: { by } what tells calls apart.";
 
-/** A call of a task, as far as its cache is concerned. */
+/** A task call with the facts that its cache needs. */
 export interface CachedCall {
   readonly options: TaskOptions;
   readonly path: string;
@@ -24,7 +24,7 @@ export interface CachedCall {
   readonly args: readonly unknown[];
 }
 
-/** A result of some run before. */
+/** A result of an earlier run. */
 export interface CacheHit {
   readonly value: unknown;
   readonly ref: Ref;
@@ -48,22 +48,22 @@ function nameOf(call: CachedCall, codeVersion: string): string | null {
   return `${CACHE_FOLDER}/${safePart(name)}/${key}`;
 }
 
-/** The results of a task that calls of any run share, by what its `cache` says makes two calls the same. */
+/** The results of a task that all runs share. `cache` says which calls are equal. */
 export class TaskCache {
   readonly #call: CachedCall;
   /** Null when the task has no cache. */
   readonly #name: string | null;
 
   /**
-   * @param codeVersion Asked for only if the task has a cache.
-   * @throws TaskIdentityUnknown when the arguments are to tell calls apart and are no data.
+   * @param codeVersion Called only if the task has a cache.
+   * @throws TaskIdentityUnknown if arguments that identify the call are not data.
    */
   constructor(call: CachedCall, codeVersion: () => string) {
     this.#call = call;
     this.#name = call.options.cache ? nameOf(call, codeVersion()) : null;
   }
 
-  /** The result of an earlier call that was the same, unless it has expired or cannot be loaded. Says so in the log. */
+  /** The result of an equal earlier call, unless it has expired or cannot be loaded. It logs which. */
   async find(): Promise<CacheHit | null> {
     const { cache } = this.#call.options;
     if (this.#name === null || (typeof cache === "object" && cache.refresh === true)) return null;
@@ -72,16 +72,16 @@ export class TaskCache {
     if (found === null || this.#hasExpired(found)) return null;
     try {
       const value = await store.load(found.ref);
-      this.#say("info", `took its result from the cache: run ${found.runId} kept it at ${found.savedAt}.`);
+      this.#say("info", `took its result from the cache: run ${found.runId} stored it at ${found.savedAt}.`);
       return { value, ref: found.ref };
     } catch (error) {
       if (!(error instanceof StoreFault)) throw error;
-      this.#say("warn", `runs, since its result in the cache cannot be loaded: ${error.message}`);
+      this.#say("warn", `runs because its cached result cannot be loaded: ${error.message}`);
       return null;
     }
   }
 
-  /** Keeps a result for later calls. Failing to is a warning. */
+  /** Stores a result for later calls. A failure is a warning. */
   async keep(value: unknown): Promise<void> {
     if (this.#name === null) return;
     const { store, facts, clock } = this.#call.scope.run.host;
@@ -89,7 +89,7 @@ export class TaskCache {
     try {
       await store.saveAs({ ...kept, savedAt: instant(clock) });
     } catch (error) {
-      this.#say("warn", `has a result that the cache cannot keep: ${describeError(error).message}`);
+      this.#say("warn", `could not store its result in the cache: ${describeError(error).message}`);
     }
   }
 
@@ -98,7 +98,7 @@ export class TaskCache {
     const expiresMs = typeof cache === "object" ? cache.expiresMs : undefined;
     if (expiresMs === undefined) return false;
     const ageMs = this.#call.scope.run.host.clock.nowMs() - Date.parse(found.savedAt);
-    // A savedAt that is no instant makes an age that is no number: that has expired too.
+    // An invalid savedAt gives an age of NaN, which counts as expired too.
     return !(ageMs < expiresMs);
   }
 

@@ -9,14 +9,14 @@ import { type EarlierFacts, EarlierResults } from "./earlier.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { CheckpointWriter } from "./writer.ts";
 
-/** What a result is kept with: by these a later attempt knows whether it still holds. */
+/** The code version and input hash of a result. A later attempt compares them. */
 export interface ResultFacts {
   readonly codeVersion: string;
-  /** Undefined: the call's path says all about its input. Null: its input cannot be compared. */
+  /** Undefined: the call's path identifies its input. Null: its input cannot be compared. */
   readonly inputHash: string | null | undefined;
 }
 
-/** A result of an earlier call that still holds. */
+/** A valid result of an earlier call. */
 export interface Reused {
   readonly value: unknown;
   readonly ref: Ref;
@@ -24,20 +24,20 @@ export interface Reused {
   readonly isTold: boolean;
 }
 
-/** What an earlier call threw, which stands. */
+/** The error of an earlier call, to be thrown again. */
 export interface ThrownEarlier {
   readonly error: RunError;
   /** Whether this run has told it before, just as it is. */
   readonly isTold: boolean;
 }
 
-/** The results that a run keeps, and those it may go on from. */
+/** The results that a run stores, and those of earlier attempts that it may reuse. */
 export class Checkpoints {
   readonly #host: Host;
   readonly #writer: CheckpointWriter;
   readonly #warned = new Set<string>();
   #synced: Promise<void> = Promise.resolve();
-  /** Whether tasks that do not say so keep their results. */
+  /** Whether tasks store their results by default. */
   readonly byDefault: boolean;
   earlier: EarlierResults = new EarlierResults();
   #ahead: ReadAhead | null = null;
@@ -48,7 +48,7 @@ export class Checkpoints {
     this.byDefault = flow.checkpoint ?? host.resume.keeps;
   }
 
-  /** Learns what there is to go on from. */
+  /** Fetches the results of earlier attempts. */
   async open(): Promise<void> {
     this.earlier = await EarlierResults.fetch(this.#host.resume.earlier);
   }
@@ -61,7 +61,7 @@ export class Checkpoints {
     return code ?? task.text();
   }
 
-  /** The result of an earlier call at this path, if it holds and can be loaded. */
+  /** The result of an earlier call at this path, if it is valid and can be loaded. */
   async reuse(path: string, facts: ResultFacts): Promise<Reused | null> {
     const found = this.earlier.takeResult(path);
     if (found === null || !holds(found, facts)) return null;
@@ -79,7 +79,7 @@ export class Checkpoints {
     }
   }
 
-  /** What an earlier call at this path threw, if that holds and is to be thrown again. */
+  /** The error of an earlier call at this path, if it must be thrown again. */
   failure(path: string, facts: ResultFacts): ThrownEarlier | null {
     const found = this.earlier.takeFailure(path);
     if (found === null || !holds(found, facts)) return null;
@@ -91,9 +91,9 @@ export class Checkpoints {
   }
 
   /**
-   * Keeps a result: it survives this process at once, and soon a crash of the machine.
-   * @param place.required Failing to keep it is an error; else it is a warning, told once for each task.
-   * @returns null if it was not kept.
+   * Stores a result. It survives the end of this process at once, and a crash of the machine after the next sync.
+   * @param place.required If true, a failure is an error; else it is one warning per task.
+   * @returns null if it was not stored.
    * @throws NotSerialisable | StoreFault if it is required.
    */
   async keep(
@@ -114,19 +114,19 @@ export class Checkpoints {
     }
   }
 
-  /** Keeps a value under a name of its own. @throws NotSerialisable | StoreFault */
+  /** Stores a named value. @throws NotSerialisable | StoreFault */
   async keepValue(value: unknown, place: { path: string; name: string }): Promise<Ref> {
     const ref = await this.#writer.keep(this.#encoded(value, place));
     await this.#host.store.sync();
     return ref;
   }
 
-  /** Resolves once all results that were kept before survive a crash of the machine, or the log says that they may not. */
+  /** Resolves once all stored results survive a crash of the machine, or the log warns that they may not. */
   async untilSynced(): Promise<void> {
     await this.#synced;
   }
 
-  /** The call's completion is told meanwhile: until it is acknowledged, and this is done, nobody was promised more. */
+  /** Syncs while the completion is reported. The completion counts only once it is acknowledged and the sync is done. */
   #syncMeanwhile({ path, task }: { readonly path: string; readonly task: string }): void {
     this.#synced = this.#host.store.sync().catch((error: unknown) => {
       if (this.#warned.has(task)) return;
@@ -151,17 +151,17 @@ function holds(found: EarlierFacts, facts: ResultFacts): boolean {
 }
 
 function isSameInput(found: EarlierFacts, facts: ResultFacts): boolean {
-  // In one run a path stands for one call; in another run the same key may have been given to another input.
+  // In one run, a path stands for one call. In another run, the same key may have another input.
   if (facts.inputHash === null) return found.own && found.inputHash === null;
   return (facts.inputHash ?? null) === found.inputHash;
 }
 
-/** Besides our own errors: text or bytes that are too large for one value of the engine. */
+/** A RangeError means text or bytes that exceed the engine's limit for one value. */
 function isUnkept(error: unknown): boolean {
   return error instanceof NotSerialisable || error instanceof StoreFault || error instanceof RangeError;
 }
 
 function notKept(task: string, error: unknown): string {
   const { message } = describeError(error);
-  return `The result of task "${task}" is not kept, so a later attempt runs it again: ${message} If that is meant, give it checkpoint: false.`;
+  return `The result of task "${task}" is not stored, so a later attempt runs it again: ${message} If this is intended, set checkpoint: false.`;
 }

@@ -1,27 +1,27 @@
 import type { Checkpoint, CheckpointPage, Ref, RunError } from "@towpath/contract";
 
-/** Asks for a page of what earlier attempts have left; null is the cursor of the first. */
+/** Fetches a page of the checkpoints of earlier attempts. The cursor of the first page is null. */
 export type PageSource = (after: string | null) => Promise<CheckpointPage>;
 
-/** By what it is known whether an earlier end of a call still holds. */
+/** The facts that decide whether an earlier end of a call is still valid. */
 export interface EarlierFacts {
-  /** Of this run, else of the one that it is a rerun of. */
+  /** True for this run; false for the run that it is a rerun of. */
   readonly own: boolean;
   readonly codeVersion: string | null;
   readonly inputHash: string | null;
 }
 
-/** A result of an earlier attempt, and what it was made with. */
+/** A result of an earlier attempt. */
 export interface EarlierResult extends EarlierFacts {
   readonly ref: Ref;
 }
 
-/** What a call threw in an earlier attempt. */
+/** The error of a call in an earlier attempt. */
 export interface EarlierFailure extends EarlierFacts {
   readonly error: RunError;
 }
 
-/** Equal texts as one: tens of thousands of results share a few addresses and versions. */
+/** Stores equal texts once: tens of thousands of results share a few addresses and versions. */
 class Words {
   readonly #known = new Map<string, string>();
 
@@ -36,7 +36,7 @@ class Words {
 
 const PACK_PART = /^(.*)#(\d+)$/;
 
-/** One result as it is kept in memory: the address of a pack is shared by all that lie in it. */
+/** One result in memory. Results of the same pack share its address. */
 interface Kept extends EarlierFacts {
   readonly place: string;
   readonly offset: number;
@@ -50,17 +50,17 @@ function refOf({ place, offset, codec, sizeBytes, sha256 }: Kept): Ref {
 }
 
 /**
- * What earlier attempts have left, by path: refs, never values. Small enough to be held whole for as many calls as a run
- * may have; a result that was asked for is let go.
+ * Refs of earlier attempts' results by path, never their values. All of a run's refs fit into memory. A result that was
+ * taken is dropped.
  */
 export class EarlierResults {
-  /** How the latest call under a path ended. */
+  /** The end of the latest call at a path. */
   readonly #ends = new Map<string, Kept | EarlierFailure>();
   readonly #instants = new Map<string, string>();
   readonly #values = new Map<string, Ref>();
   readonly #words = new Words();
 
-  /** Fetches it all. Of two under one path the later counts. */
+  /** Fetches all pages. The later of two entries at one path counts. */
   static async fetch(source: PageSource | null): Promise<EarlierResults> {
     const earlier = new EarlierResults();
     for (let after: string | null = null; source !== null; ) {
@@ -72,7 +72,7 @@ export class EarlierResults {
     return earlier;
   }
 
-  /** The result under a path. It is answered once: no other call has the same path. */
+  /** The result at a path. It can be taken once, because no other call has the same path. */
   takeResult(path: string): EarlierResult | null {
     const found = this.#ends.get(path);
     if (found === undefined || "error" in found) return null;
@@ -81,7 +81,7 @@ export class EarlierResults {
     return { own, codeVersion, inputHash, ref: refOf(found) };
   }
 
-  /** What the call under a path threw, if it is not to be called again. It is answered once. */
+  /** The error of the call at a path, if it is not to be called again. It can be taken once. */
   takeFailure(path: string): EarlierFailure | null {
     const found = this.#ends.get(path);
     if (found === undefined || !("error" in found)) return null;
@@ -89,22 +89,22 @@ export class EarlierResults {
     return found;
   }
 
-  /** Results that have not been taken yet, the first that was left first. */
+  /** Results that have not been taken, oldest first. */
   *left(): Generator<readonly [path: string, ref: Ref]> {
     for (const [path, found] of this.#ends) if (!("error" in found)) yield [path, refOf(found)];
   }
 
-  /** The instant that was told under a path. */
+  /** The recorded time at a path. */
   instantAt(path: string): string | null {
     return this.#instants.get(path) ?? null;
   }
 
-  /** The value that was kept under a path, in this run. */
+  /** The stored value at a path of this run. */
   valueAt(path: string): Ref | null {
     return this.#values.get(path) ?? null;
   }
 
-  /** Notes a value that was kept in this attempt: a later try goes on from it too. */
+  /** Adds a value of this attempt, so that a later try can continue from it. */
   noteValue(path: string, ref: Ref): void {
     this.#values.set(path, ref);
   }
@@ -113,7 +113,7 @@ export class EarlierResults {
     const { path, kind, own, at, result } = item;
     if (kind === "task") this.#addEnd(item);
     else if (result === null) this.#instants.set(path, at);
-    // Another run's progress may be that of other code or input; what came of it in the end says so, this does not.
+    // Progress of another run is not used: it has no code version or input to compare.
     else if (own) this.#values.set(path, result);
   }
 
@@ -122,7 +122,7 @@ export class EarlierResults {
     if (result !== null) this.#ends.set(path, this.#kept(item, result));
     else if (error !== undefined)
       this.#ends.set(path, { own, codeVersion: this.#words.same(codeVersion), inputHash, error });
-    // What the run failed by is called again. A result from before that still holds is as good as ever.
+    // A call that made the run fail is called again. An earlier valid result stays valid.
     else if (this.#failedAt(path)) this.#ends.delete(path);
   }
 

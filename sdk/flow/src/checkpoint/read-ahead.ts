@@ -1,14 +1,13 @@
 import type { Ref } from "@towpath/contract";
 
-/** How many values are read before anybody asks for them. One that so many other calls have passed over is let go. */
+/** The most values to read ahead. One that this many later calls did not take is dropped. */
 const AHEAD_MAX = 64;
-/** A larger value is read when it is asked for, so that what is held ahead stays small, bytes. */
+/** Larger values are read on demand, so that memory stays small. Bytes. */
 const AHEAD_BYTES_MAX = 64 * 1024;
 
 /**
- * Loads what earlier attempts have left ahead of the calls that take it, in the order in which it was left. A flow takes one
- * result after the other, and each may lie in a file or an object of its own: read one by one, a loop that has suspended
- * thousands of times would wait for each.
+ * Loads results of earlier attempts before the calls take them, in the order in which they were stored. Each result may
+ * be its own file or object, so a loop that has suspended thousands of times would otherwise wait for each.
  */
 export class ReadAhead {
   readonly #load: (ref: Ref) => Promise<unknown>;
@@ -16,13 +15,13 @@ export class ReadAhead {
   readonly #begun = new Map<string, { readonly value: Promise<unknown>; readonly atTake: number }>();
   #takes = 0;
 
-  /** @param rest What has not been taken yet, by path. It is asked for more as room comes. */
+  /** @param rest Results that have not been taken, by path. Read step by step. */
   constructor(rest: Iterable<readonly [string, Ref]>, load: (ref: Ref) => Promise<unknown>) {
     this.#load = load;
     this.#rest = rest[Symbol.iterator]();
   }
 
-  /** The value under a path, which is taken now. */
+  /** Takes the value at a path. */
   async take(path: string, ref: Ref): Promise<unknown> {
     const value = this.#begun.get(path)?.value ?? this.#load(ref);
     this.#begun.delete(path);
@@ -32,7 +31,7 @@ export class ReadAhead {
     return await value;
   }
 
-  /** A flow that has changed may never take some: they must not keep the others from being read ahead. */
+  /** A changed flow may never take some values. They must not block others. */
   #letGo(): void {
     for (const [path, { atTake }] of this.#begun) {
       if (this.#takes - atTake <= AHEAD_MAX) return;

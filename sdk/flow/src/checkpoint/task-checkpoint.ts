@@ -5,25 +5,25 @@ import { TaskIdentityUnknown } from "../problem.ts";
 import type { TaskOptions } from "../task/options.ts";
 import type { ResultFacts, Reused, ThrownEarlier } from "./checkpoints.ts";
 
-/** A call of a task, as far as its checkpoint is concerned. */
+/** A task call with the facts that its checkpoint needs. */
 export interface CheckpointedCall {
   readonly options: TaskOptions;
   readonly path: string;
   readonly scope: Scope;
-  /** The function as it was written, where it is not the one that is called. */
+  /** The author's function, if another one is called. */
   readonly source?: (...args: never[]) => unknown;
   readonly fn: () => unknown;
-  /** Hash of the arguments, where the path does not hold it. */
+  /** Hash of the arguments, if the path does not contain it. */
   readonly inputHash?: () => string;
 }
 
-/** What records say about the code and input of a call. */
+/** The code version and input hash of a call, as records carry them. */
 export type ReportedFacts = { readonly codeVersion?: string; readonly inputHash?: string };
 
 const VERSION_CHARS = 16;
 const texts = new WeakMap<object, string>();
 
-/** A hash of a function's own text: all that is known of its code where no deployment has looked at it. */
+/** A hash of the function's text: the code version without a deployment. */
 function textVersion(fn: (...args: never[]) => unknown): string {
   const known = texts.get(fn);
   if (known !== undefined) return known;
@@ -32,7 +32,7 @@ function textVersion(fn: (...args: never[]) => unknown): string {
   return made;
 }
 
-/** Arguments that cannot be hashed, in a call that has a key, cannot be compared: that is no fault of the call. */
+/** Arguments that cannot be hashed cannot be compared. With a key, this is no error. */
 function inputOf(call: CheckpointedCall): string | null | undefined {
   if (call.inputHash === undefined) return undefined;
   try {
@@ -43,7 +43,7 @@ function inputOf(call: CheckpointedCall): string | null | undefined {
   }
 }
 
-/** The version of the code of the task that is called. */
+/** The code version of the called task. */
 export function codeVersionOf(call: CheckpointedCall): string {
   return call.scope.run.checkpoints.codeVersionOf({
     name: call.options.name,
@@ -52,7 +52,7 @@ export function codeVersionOf(call: CheckpointedCall): string {
   });
 }
 
-/** The checkpoint of one call: what it may take over, and what it leaves. */
+/** The checkpoint of one call: the result that it may reuse, and the result that it stores. */
 export class TaskCheckpoint {
   readonly #call: CheckpointedCall;
   readonly #facts: ResultFacts | null;
@@ -63,28 +63,28 @@ export class TaskCheckpoint {
     this.#facts = isOn ? { codeVersion: codeVersionOf(call), inputHash: inputOf(call) } : null;
   }
 
-  /** What the record of the call's end says about it. */
+  /** The facts for the record of the call's end. */
   get facts(): ReportedFacts {
     if (this.#facts === null) return {};
     const { codeVersion, inputHash } = this.#facts;
     return typeof inputHash === "string" ? { codeVersion, inputHash } : { codeVersion };
   }
 
-  /** The result of an earlier attempt, if there is one that still holds. */
+  /** The valid result of an earlier attempt, or null. */
   async earlier(): Promise<Reused | null> {
     if (this.#facts === null) return null;
     return await this.#call.scope.run.checkpoints.reuse(this.#call.path, this.#facts);
   }
 
-  /** What the call threw in an earlier attempt, if that is to be thrown again. */
+  /** The error of the call in an earlier attempt, if it must be thrown again. */
   earlierFailure(): ThrownEarlier | null {
     if (this.#facts === null) return null;
     return this.#call.scope.run.checkpoints.failure(this.#call.path, this.#facts);
   }
 
   /**
-   * Keeps the call's result.
-   * @throws NotSerialisable | StoreFault where the task says `checkpoint: true`; else a failure is a warning.
+   * Stores the call's result.
+   * @throws NotSerialisable | StoreFault if the task says `checkpoint: true`; else a failure is a warning.
    */
   async keep(result: unknown): Promise<{ result?: Ref }> {
     if (this.#facts === null) return {};

@@ -12,8 +12,8 @@ interface Waiting {
 }
 
 /**
- * Keeps results, small ones together: what comes while one pack is being written makes up the next. No timers: a value that
- * comes alone is written at once, and under load packs grow by themselves. Large values go by themselves, side by side.
+ * Stores results. Small results that arrive while a pack is being written form the next pack. There are no timers: a
+ * single value is written at once, and packs grow under load. Large values are written separately and concurrently.
  */
 export class CheckpointWriter {
   readonly #store: Store;
@@ -31,7 +31,7 @@ export class CheckpointWriter {
     this.#waiting.push({ value, resolve, reject });
     if (!this.#flushing) {
       this.#flushing = true;
-      // A turn later, so that what is kept together goes together.
+      // One turn later, so that values of the same turn share a pack.
       setImmediate(() => void this.#flush());
     }
     return await promise;

@@ -54,7 +54,7 @@ describe("nonsense is refused, naming the field", () => {
     [{ gpu: { count: 1, kind: "A100!" } }, "gpu.kind must be a kind in lower case"],
     [{ gpu: { count: 1, type: "a100" } }, 'it knows no "type"'],
     [{ gpu: "one" }, "gpu must be a number of devices"],
-    [{ Licences: 1 }, '"Licences" is no name of an amount'],
+    [{ Licences: 1 }, '"Licences" is not a valid name of an amount'],
     [{ licences: -1 }, "licences must be a number above 0"],
     [{ licences: 0.0001 }, "licences must be a number above 0 with at most three decimal places"],
     [Object.fromEntries("abcdefghi".split("").map((name) => [name, 1])), "at most 8 amounts"],

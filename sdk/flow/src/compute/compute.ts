@@ -9,8 +9,8 @@ export interface GpuUse {
 }
 
 /**
- * What each run needs of its worker, which is given it only while it has all of it free. Amounts are matched: nothing
- * takes memory or cores away from a run that uses more.
+ * What each run needs from its worker. The worker must have all of it free. These are amounts for matching: they do not
+ * limit the memory or cores that a run uses.
  * @example
  * const compute: ComputeUse = { cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 };
  */
@@ -19,9 +19,9 @@ export interface ComputeUse {
   readonly cpu?: number | undefined;
   /** A size such as `4 GiB` or `512 MB`. */
   readonly memory?: string | undefined;
-  /** Whole devices, each for this run alone; a number is that many of any kind. */
+  /** Whole devices for this run only. A number means any kind. */
   readonly gpu?: number | GpuUse | undefined;
-  /** Whatever else workers declare. */
+  /** Other amounts that workers declare. */
   readonly [amount: string]: number | string | GpuUse | undefined;
 }
 
@@ -37,7 +37,7 @@ function isAmount(value: unknown): value is number {
 
 const AMOUNT = "a number above 0 with at most three decimal places";
 
-/** What is wrong, after the name of the field. */
+/** An invalid field. The message follows the owner's name. */
 class Wrong extends Error {}
 
 function cpuOf(value: unknown): number {
@@ -72,7 +72,7 @@ function amountsOf(given: Readonly<Record<string, unknown>>): Record<string, num
     if (value === undefined) continue;
     if (!AMOUNT_NAME.test(name))
       throw new Wrong(
-        `"${name}" is no name of an amount: use lower-case letters, digits, - and _, at most 32`,
+        `"${name}" is not a valid name of an amount: use lower-case letters, digits, - and _, at most 32`,
       );
     if (!isAmount(value)) throw new Wrong(`${name} must be ${AMOUNT}`);
     amounts[name] = value;
@@ -83,8 +83,8 @@ function amountsOf(given: Readonly<Record<string, unknown>>): Record<string, num
 }
 
 /**
- * What is needed, as a spec says it.
- * @throws InvalidDefinition naming the owner and the field that makes no sense.
+ * Compute needs in the form of a spec.
+ * @throws InvalidDefinition naming the owner and the invalid field.
  */
 export function computeOf(owner: string, given: unknown): ComputeNeeds {
   if (typeof given !== "object" || given === null || Array.isArray(given))

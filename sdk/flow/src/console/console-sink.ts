@@ -19,13 +19,13 @@ function count(value: number): string {
   return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Math.round(value * 1000) / 1000);
 }
 
-/** The part that is done, 0 to 1, or null when the total is not known. */
+/** The fraction that is done, 0 to 1; null if the total is unknown. */
 export function fractionOf(body: ProgressBody): number | null {
   if (body.total === null || body.total <= 0) return null;
   return Math.min(Math.max(body.done / body.total, 0), 1);
 }
 
-/** Progress in one line, with a bar or without. */
+/** Progress in one row, with or without a bar. */
 export function progressText(title: string, body: ProgressBody, withBar: boolean): string {
   const fraction = fractionOf(body);
   const unit = body.unit ? ` ${harmless(body.unit)}` : "";
@@ -37,7 +37,7 @@ export function progressText(title: string, body: ProgressBody, withBar: boolean
   return `${label} ${bar}${percent} (${count(body.done)} of ${count(body.total ?? 0)}${unit})`;
 }
 
-/** Cells are shown whatever they hold. */
+/** Cells may hold any value. */
 type TableBody = Pick<Extract<ArtifactBody, { kind: "table" }>, "columns"> & {
   readonly rows: readonly (readonly unknown[])[];
 };
@@ -58,7 +58,7 @@ function isNumeric(column: readonly unknown[]): boolean {
   );
 }
 
-/** A table as lines of text: numbers to the right, everything else to the left. */
+/** A table as rows of text: numbers are right-aligned, other values left-aligned. */
 export function drawTable(table: TableBody): string[] {
   const shown = table.rows.slice(0, ROWS_SHOWN_MAX);
   const columns = table.columns.map((title, index) => {
@@ -79,20 +79,20 @@ export function drawTable(table: TableBody): string[] {
   return [line(0), rule, ...body, ...(rest > 0 ? [`… and ${rest} more rows`] : [])];
 }
 
-/** Where a console sink writes. */
+/** The output of a console sink. */
 export interface Terminal {
   readonly write: (text: string) => void;
-  /** Whether lines can be drawn over: bars that move. */
+  /** Whether rows can be overwritten, as a progress bar needs. */
   readonly isInteractive: boolean;
   readonly colour: boolean;
   readonly columns: number;
 }
 
 const ERASE_LINE = "\r\u001b[2K";
-/** Off a terminal, progress is told once for each of so many parts. */
+/** Without a terminal, progress is printed once for each of this many parts. */
 const STEPS = 4;
 
-/** Shows a run's records in a terminal: lines, bars, tables, durations. */
+/** Prints a run's records: log lines, progress bars, tables and durations. */
 export class ConsoleSink implements RecordSink {
   readonly #terminal: Terminal;
   readonly #paint: Paint;
@@ -121,7 +121,7 @@ export class ConsoleSink implements RecordSink {
     this.#line(logText(record, this.#paint));
   }
 
-  /** Writes a line of its own above whatever bar is drawn. */
+  /** Prints text above the progress bar. */
   say(text: string): void {
     this.#line(text);
   }
@@ -150,7 +150,7 @@ export class ConsoleSink implements RecordSink {
     this.#line(line);
   }
 
-  /** What is said of a task run that has ended; moves before that show nothing. */
+  /** The text for a task run that has ended. Earlier moves print nothing. */
   #ending(record: TaskDraft, label: string, took: string): string | null {
     const after = record.tries > 1 ? `${took}, ${record.tries} tries` : took;
     const reason = harmless(record.error?.message ?? "");

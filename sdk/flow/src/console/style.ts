@@ -6,7 +6,7 @@ const TIME_FROM = "2026-01-01T".length;
 const TIME_TO = "2026-01-01T00:00:00.000".length;
 const TONES = { debug: "quiet", info: null, warn: "warn", error: "bad" } as const;
 
-/** A log line as a terminal shows it. */
+/** A log line as text for a terminal. */
 export function logText(record: LogDraft, paint: Paint): string {
   const time = paint("quiet", record.at.slice(TIME_FROM, TIME_TO));
   const tone = TONES[record.level];
@@ -16,25 +16,25 @@ export function logText(record: LogDraft, paint: Paint): string {
   return `  ${time} ${tone === null ? text : paint(tone, level + text)}${task}`;
 }
 
-/** Prints a log line that belongs to no run. */
+/** Prints a log line outside of a run. */
 export function printLine(record: LogDraft): void {
   process.stdout.write(`${logText(record, paintWith(wantsColour(process.stdout)))}\n`);
 }
 
-/** What a piece of text is, so that the terminal can tell it apart. */
+/** The role of a piece of text, which decides its colour. */
 export type Tone = "good" | "bad" | "warn" | "quiet" | "strong";
 
 const STYLES = { good: "green", bad: "red", warn: "yellow", quiet: "dim", strong: "bold" } as const;
 
-/** Text of a tone; plain where colour is off. */
+/** Colours text by its tone, if colour is on. */
 export type Paint = (tone: Tone, text: string) => string;
 
-/** Paints, or leaves text as it is. */
+/** A function that colours text, or leaves it as it is. */
 export function paintWith(colour: boolean): Paint {
   return (tone, text) => (colour ? styleText(STYLES[tone], text, { validateStream: false }) : text);
 }
 
-/** A user's text cannot move the cursor or change colours of what stands around it. */
+/** Removes control characters, so that a user's text cannot move the cursor or change colours. */
 export function harmless(text: string): string {
   return stripVTControlCharacters(text).replace(/[^\P{Cc}\n\t]/gu, "�");
 }
@@ -42,7 +42,7 @@ export function harmless(text: string): string {
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 
-/** A duration as people say it: `12 ms`, `3.4 s`, `2 min 5 s`. */
+/** A duration in readable form: `12 ms`, `3.4 s`, `2 min 5 s`. */
 export function durationText(ms: number): string {
   if (ms < SECOND_MS) return `${Math.round(ms)} ms`;
   if (ms < MINUTE_MS) return `${(ms / SECOND_MS).toFixed(1)} s`;
@@ -50,7 +50,7 @@ export function durationText(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** The name of a task run as people read it: its path's names without the hashes. */
+/** The readable name of a task run: its path's names without the hashes. */
 export function taskLabel(path: string): string {
   const names = path.split("/").map((part) => part.replace(/:[0-9a-f]{16}(?=#|$)/, ""));
   const label = names

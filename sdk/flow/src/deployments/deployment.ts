@@ -16,7 +16,7 @@ import type { StandardSchema } from "../input/standard-schema.ts";
 import { InvalidDefinition } from "../problem.ts";
 import type { LimitUse } from "../task/options.ts";
 
-/** A field that a schema does not know, with the one that was meant. */
+/** Unknown fields, each with the closest known one. */
 function unknownFields(keys: readonly string[], known: readonly string[]): string[] {
   return keys.map((key) => {
     const near = closest(key, known);
@@ -31,8 +31,8 @@ function linesOf(issue: z.core.$ZodIssue, known: readonly string[]): string[] {
 }
 
 /**
- * Checks options by a schema.
- * @throws InvalidDefinition naming the owner and every field that is wrong.
+ * Validates options with a schema.
+ * @throws InvalidDefinition naming the owner and every invalid field.
  */
 export function checkOptions<Schema extends z.ZodObject>(
   owner: string,
@@ -46,7 +46,7 @@ export function checkOptions<Schema extends z.ZodObject>(
   throw new InvalidDefinition(`${owner} is not valid:${lines.join("")}`);
 }
 
-/** The fields of a signed spec that a project decides; code, entry, version and workspace are added when deploying. */
+/** The fields of a signed spec that a project decides. Deploying adds code, entry, version and workspace. */
 export type DeploymentSettings = Omit<
   SpecInput,
   "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry" | "tasks" | "remoteTasks"
@@ -61,8 +61,8 @@ function limitOf(use: LimitUse): { name: string; slots: number } {
 }
 
 /**
- * What a deployment's spec says, its parameters' JSON Schema included.
- * @throws InvalidDefinition if the schema's library cannot tell a JSON Schema.
+ * The project's part of a deployment's spec, including the JSON Schema of its parameters.
+ * @throws InvalidDefinition if the schema's library offers no JSON Schema.
  */
 export async function settingsOf(
   deployment: Deployment,
@@ -85,29 +85,30 @@ export async function settingsOf(
   };
 }
 
-/** A flow of any parameters and result: as much as deploying looks at. */
+/** Any flow, with the fields that deploying needs. */
 export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | "compute" | typeof RUN_FLOW>;
 
-/** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
+/** A secret of a deployment: its name, or also the variable that holds it. */
 export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
 
-/** What a deployment may say; everything here is signed with its code. */
+/** Options of a deployment. All of them are signed with its code. */
 export interface DeploymentOptions {
   /** @default the flow's name */
   readonly name?: string;
-  /** Pools where its runs may be placed; they wait in the first. @default the project's pool */
+  /** Pools where its runs may execute. They wait in the first. @default the project's pool */
   readonly pools?: readonly string[];
-  /** Variables of its processes. Not for secrets. */
+  /** Environment variables of its processes. Not for secrets. */
   readonly env?: Readonly<Record<string, string>>;
   /** Secrets that the worker resolves from its own providers. */
   readonly secrets?: readonly SecretUse[];
   /** Automatic retries of a run. @default none */
   readonly retry?: SpecInput["retry"];
-  /** Ceiling of one attempt's running time, milliseconds: a retry and a resumption have all of it again. @default none */
+  /** Time limit of one attempt, milliseconds. Each retry and resumption has all of it again. @default none */
   readonly timeoutMs?: number;
   /**
-   * Ceiling of the run as a whole, milliseconds from its first start, at least 1000: attempts, delays and lines between them, and
-   * suspensions. It then fails with cause `run-timeout`, which is never retried. @default none
+   * Time limit of the run as a whole, milliseconds from its first start, at least 1000. It includes attempts, delays,
+   * waiting for slots, and suspensions. After it, the run fails with cause `run-timeout`, which is never retried.
+   * @default none
    */
   readonly runTimeoutMs?: number;
   /** From SIGTERM to SIGKILL, milliseconds. @default 10 000 */
@@ -116,32 +117,35 @@ export interface DeploymentOptions {
   readonly onDisconnect?: SpecInput["onDisconnect"];
   /** From the end of a lease to lost, milliseconds. */
   readonly lostAfterMs?: number;
-  /** A run that no worker has started so long after it was due fails with cause `expired`, at least 1000. @default never */
+  /**
+   * A run that no worker has started this long after its due time fails with cause `expired`. At least 1000. @default
+   * never
+   */
   readonly expireAfterMs?: number;
   /**
-   * How many of its runs go at once, and what becomes of one that finds no slot: it waits (`enqueue`), it is cancelled
-   * (`cancel-new`), or the oldest are (`cancel-running`). A default: `towpath limit set NAME N --kind deployment` stands
-   * from then on. @default any number
+   * How many of its runs execute at once, and what happens to a run without a free slot: it waits (`enqueue`), it is
+   * cancelled (`cancel-new`), or the oldest ones are (`cancel-running`). This is a default: `towpath limit set NAME N
+   * --kind deployment` overrides it permanently. @default any number
    */
   readonly concurrency?: SpecInput["concurrency"];
-  /** Named limits of which each of its runs takes slots, all at once, before it starts. @default none */
+  /** Named limits. Each run takes all its slots at once before it starts. @default none */
   readonly limits?: readonly LimitUse[];
-  /** The queue of its pool in which its runs wait, if the request names none. @default none */
+  /** The queue of its pool for runs that name none. @default none */
   readonly queue?: string;
-  /** Of its runs, if the request names none; -100 to 100, higher goes first within its queue. @default 0 */
+  /** The priority of runs that have none: -100 to 100. Higher starts first within its queue. @default 0 */
   readonly priority?: number;
   /**
-   * Whether a worker may load its code, without secrets and parameters, in a process that waits for its next run. Its modules' own
-   * statements then run before that run begins, and where none comes for nothing. @default true
+   * Whether a worker may load its code, without secrets and parameters, in a process that waits for its next run. The
+   * top-level statements of its modules then run before that run begins, and may run in vain. @default true
    */
   readonly loadAhead?: boolean;
-  /** Deployments whose runs it may start. */
+  /** Deployments that `ctx.runDeployment` may start. */
   readonly mayStart?: readonly string[];
-  /** When it runs by itself, until somebody sets these otherwise: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
+  /** Its schedules, until they are changed elsewhere: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
   readonly schedules?: readonly ScheduleSettingsInput[];
   /**
-   * What each of its runs needs of its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`; `{}` is nothing
-   * but a place. @default what its flow says
+   * What each run needs from its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`;
+   * `{}` means only a slot. @default what its flow says
    */
   readonly compute?: ComputeUse;
   /** The oldest version that workers may still run. @default 1 */
@@ -198,7 +202,7 @@ const CommandOnly = Options.extend({
   input: z.custom<StandardSchema>(isSchema, "must be a Standard Schema, such as z.object({ … })").optional(),
 });
 
-/** Something to deploy, checked. */
+/** A valid deployment. */
 export type Deployment = { readonly options: Options; readonly input: StandardSchema | null } & (
   | { readonly kind: "flow"; readonly flow: AnyFlow }
   | { readonly kind: "command"; readonly command: readonly string[] }
@@ -208,7 +212,7 @@ function isFlow(value: AnyFlow | CommandOptions): value is AnyFlow {
   return RUN_FLOW in value;
 }
 
-/** The options with what they say of compute as a spec says it. */
+/** The options with their compute in the form of a spec. */
 function withCompute<One extends { readonly name?: string; readonly compute?: ComputeUse }>(
   owner: string,
   { compute, ...rest }: One,
@@ -221,8 +225,8 @@ export function deployment(flow: AnyFlow, options?: DeploymentOptions): Deployme
 /** Deploys a plain command. */
 export function deployment(command: CommandOptions): Deployment;
 /**
- * Names something to deploy, and says how it is to run.
- * @throws InvalidDefinition naming every option that is wrong.
+ * Declares a deployment: what to deploy, and how to run it.
+ * @throws InvalidDefinition naming every invalid option.
  */
 export function deployment(what: AnyFlow | CommandOptions, options: DeploymentOptions = {}): Deployment {
   if (typeof what !== "object" || what === null)

@@ -1,7 +1,7 @@
-/** Where a password is kept: a variable of the environment, or a file. */
+/** The source of a password: an environment variable or a file. */
 export type PasswordSource = { readonly env: string } | { readonly file: string };
 
-/** A folder in OCI image layout: what one machine, or a shared disk, needs. */
+/** A folder in OCI image layout, for one machine or a shared disk. */
 export interface OciLayoutRegistry {
   readonly kind: "oci-layout";
   /** What workers' own configuration calls it. */
@@ -10,7 +10,7 @@ export interface OciLayoutRegistry {
   readonly path: string;
 }
 
-/** A git repository: deploying pushes a commit to a branch of its own there, and the spec pins the commit. */
+/** A git repository. Deploying pushes a commit to its own branch there, and the spec pins the commit. */
 export interface GitRegistry {
   readonly kind: "git";
   /** What workers' own configuration calls it. */
@@ -19,11 +19,11 @@ export interface GitRegistry {
   /** For basic authentication, with `password`. */
   readonly username?: string | undefined;
   readonly password?: PasswordSource | undefined;
-  /** Whether versions tell where people read their commit, or where that is, with `{commit}` in the commit's place. */
+  /** Whether versions link to their commit, or the URL with `{commit}` as the placeholder. */
   readonly link?: boolean | string | undefined;
 }
 
-/** Where the customer keeps code. The control plane learns its name, and of its address no more than `link` tells. */
+/** The customer's code registry. The control plane learns its name, and only what `link` reveals of its address. */
 export type Registry = OciLayoutRegistry | GitRegistry;
 
 /** Code in a folder in OCI image layout, relative to the project's root. */
@@ -46,8 +46,8 @@ export function git(
     username?: string;
     password?: PasswordSource;
     /**
-     * Lets versions and runs on screen link to their commit: `true` makes the link of an https address as GitHub, GitLab,
-     * Bitbucket and Gitea have it; else an address with `{commit}` in it. It leaves your network with the spec.
+     * Links versions and runs on screen to their commit. `true` derives the link from an https URL as GitHub, GitLab,
+     * Bitbucket and Gitea do. A text is a URL with `{commit}` in it. The link leaves your network with the spec.
      * @default false
      */
     link?: boolean | string;

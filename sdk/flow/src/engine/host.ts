@@ -5,7 +5,7 @@ import type { Store } from "../store/store.ts";
 import type { RecordSink } from "./records.ts";
 import type { Watchdog } from "./watchdog.ts";
 
-/** Where it is told which waits are over by now, for whoever listens. */
+/** Reports which waits have ended to a listener. */
 export class Hearing {
   #listener: (paths: readonly string[]) => void = () => {};
   #told: readonly string[] = [];
@@ -71,7 +71,7 @@ export interface WaitCall {
 export interface WaitHost {
   /** Returns the state of a wait. The first call creates it. Idempotent by its path. */
   readonly ask: (call: WaitCall, signal: AbortSignal) => Promise<CalledWait>;
-  /** Where it is told which waits are over by now. */
+  /** Reports which waits have ended. */
   readonly heard: Hearing;
   /** Whether the process ends while the flow only waits. If false, the flow waits in its process. */
   readonly suspends: boolean;

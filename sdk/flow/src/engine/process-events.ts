@@ -17,7 +17,7 @@ export function watchUnhandled(onUnhandled: (error: Unhandled) => void): () => v
 /** Process events that runs listen to. */
 type ProcessEvent = "SIGINT" | "exit" | "unhandledRejection" | "uncaughtException";
 
-type Listener = (changes: unknown) => void;
+type Listener = (event: unknown) => void;
 
 const listening = new Map<ProcessEvent, { readonly all: Set<Listener>; readonly tell: Listener }>();
 
@@ -37,8 +37,8 @@ export function onProcess(event: ProcessEvent, listener: Listener): () => void {
 
 function begin(event: ProcessEvent) {
   const all = new Set<Listener>();
-  const tell: Listener = (changes) => {
-    for (const listener of [...all]) listener(changes);
+  const tell: Listener = (event) => {
+    for (const listener of [...all]) listener(event);
   };
   const begun = { all, tell };
   listening.set(event, begun);

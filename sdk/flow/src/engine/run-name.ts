@@ -39,7 +39,7 @@ export function runNameOf(naming: RunNaming<never>, input: unknown, warn: Warn):
       .trim();
     return line === "" ? null : line.slice(0, CHARS_MAX).toWellFormed();
   } catch (error) {
-    warn(`The run has no name, since runName failed: ${describeError(error).message}`);
+    warn(`The run has no name because runName failed: ${describeError(error).message}`);
     return null;
   }
 }

@@ -19,7 +19,7 @@ parentPort.on("message", ({ id, afterMs, report }) => {
 });
 
 /** The position in the author's source, if there is a source map. */
-function placeOf({ location: { scriptId, lineNumber, columnNumber = 0 } }) {
+function positionOf({ location: { scriptId, lineNumber, columnNumber = 0 } }) {
   const url = urls.get(scriptId) ?? "";
   try {
     const { readFileSync } = require("node:fs");
@@ -39,7 +39,7 @@ function isUsers(place) {
 }
 
 function frameOf(frame) {
-  const place = placeOf(frame);
+  const place = positionOf(frame);
   return isUsers(place) ? ["    at " + (frame.functionName || "<anonymous>") + " (" + place.replace(here, "") + ")"] : [];
 }
 

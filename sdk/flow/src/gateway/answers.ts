@@ -47,9 +47,8 @@ function check(body: unknown, what: string, shape: Shape): object {
   return body;
 }
 
-// A flow process does without the schema library, which takes longer to load than all the rest. The worker on the other
-// side validates with the full schemas; here the fields that are used are checked, and each function below vouches for
-// its type by them.
+// The flow process does not load the schema library, because loading it takes too long. The worker validates with the
+// full schemas. The functions below check the fields that are used.
 
 /** The answer to `GET /context`. */
 export function readContext(body: unknown): Context {

@@ -2,17 +2,17 @@ import { flowRecordsMax } from "@towpath/contract/words";
 import type { RecordDraft } from "../engine/records.ts";
 import { GatewayRefused } from "../problem.ts";
 
-/** What is kept of records that the gateway does not hold yet. */
+/** Limits of the records that the gateway does not hold yet. */
 const BUFFER_LIMITS = {
-  /** From here on posting waits, and log lines take the way around. */
+  /** At this limit posting waits, and log lines go to standard output. */
   records: 10_000,
   bytes: 8 * 1024 * 1024,
 } as const;
 
-/** So much is not kept for what follows it. */
+/** With this much, records are sent without waiting for more. */
 const GATHER_LIMITS = { records: 500, bytes: 256 * 1024 } as const;
 
-/** Bytes of one POST, unless a single record is larger. */
+/** The most bytes of one POST, unless a single record is larger. */
 const BATCH_BYTES_MAX = 1024 * 1024;
 
 interface Waiter {
@@ -27,7 +27,7 @@ interface Kept {
   readonly bytes: number;
 }
 
-/** One POST's worth of records. */
+/** The records of one POST. */
 export interface Batch {
   readonly body: string;
   readonly first: number;
@@ -35,8 +35,8 @@ export interface Batch {
 }
 
 /**
- * The records that the gateway does not hold yet, in their sequence, with those who wait for them. Bounded: who adds a
- * record waits for room first, so that memory stays within BUFFER_LIMITS and one record for each waiting branch.
+ * The records that the gateway does not hold yet, in sequence, and the callers that wait for them. Callers wait for
+ * room before they add a record, so memory stays within BUFFER_LIMITS and one record per waiting branch.
  */
 export class RecordBuffer {
   #kept: Kept[] = [];
@@ -59,14 +59,14 @@ export class RecordBuffer {
     return this.#kept.length >= BUFFER_LIMITS.records || this.#bytes >= BUFFER_LIMITS.bytes;
   }
 
-  /** Whether there is something to send that should not wait for more: somebody waits for it, or it is much. */
+  /** Whether records must be sent now: a caller waits for them, or there are many. */
   get isUrgent(): boolean {
     if (this.isEmpty) return false;
     const isMuch = this.#kept.length >= GATHER_LIMITS.records || this.#bytes >= GATHER_LIMITS.bytes;
     return isMuch || this.#held.length > 0 || this.#room.length > 0;
   }
 
-  /** Gives a record the next place in the sequence. */
+  /** Gives a record the next sequence number. */
   add(draft: RecordDraft): number {
     this.#seq += 1;
     const line = JSON.stringify({ seq: this.#seq, ...draft });
@@ -76,7 +76,7 @@ export class RecordBuffer {
     return this.#seq;
   }
 
-  /** What the gateway does not hold yet, as lines of the protocol. */
+  /** The records that the gateway does not hold yet, as JSON. */
   unheld(): string[] {
     return this.#kept.map(({ line }) => line);
   }
@@ -97,7 +97,7 @@ export class RecordBuffer {
     return promise;
   }
 
-  /** The oldest records, as many as one POST takes, or at most `max`. */
+  /** The oldest records: as many as one POST takes, at most `max`. */
   batch(max: number = flowRecordsMax): Batch {
     const lines: string[] = [];
     let bytes = 0;
@@ -111,11 +111,10 @@ export class RecordBuffer {
   }
 
   /**
-   * Lets go of what the gateway holds.
-   * A lower number than before is no changes and no fault: a worker that was restarted counts from the batch before until it
-   * has seen the next one.
-   * @returns Whether that was anything.
-   * @throws GatewayRefused if it claims to hold more than there is.
+   * Drops the records that the gateway holds. A lower number than before changes nothing and is no error: a restarted
+   * worker starts counting from an earlier batch.
+   * @returns Whether any record was dropped.
+   * @throws GatewayRefused if the gateway claims to hold more records than exist.
    */
   acknowledge(acked: number): boolean {
     if (acked > this.#seq)
@@ -131,7 +130,7 @@ export class RecordBuffer {
     return gone.length > 0;
   }
 
-  /** The gateway would not take this record: who waits for it learns why. */
+  /** Rejects the callers that wait for this record, because the gateway refused it. */
   refuse(seq: number, detail: string): void {
     const [mine, others] = [
       this.#held.filter((one) => one.seq === seq),
@@ -141,7 +140,7 @@ export class RecordBuffer {
     for (const waiter of mine) waiter.reject(new GatewayRefused(`The gateway rejected a record: ${detail}`));
   }
 
-  /** Nothing will be sent any more. */
+  /** Rejects all waiting callers: no more records will be sent. */
   fail(error: unknown): void {
     for (const waiter of [...this.#held, ...this.#room]) waiter.reject(error);
     this.#held = [];

@@ -10,36 +10,36 @@ import { GatewayAway, type GatewayHttp, gatewayBackoff, isOk } from "./http.ts";
 /** How long a poll for commands waits on the worker's side. */
 const WAIT_MS = 25_000;
 
-/** A poll that took this long has waited at the gateway: the next may follow at once. */
+/** A poll that took this long has waited at the gateway, so the next may follow at once. */
 const WAITED_MS = 1000;
 
-/** What listening needs. */
+/** Dependencies of `followCommands`. */
 export interface Listening {
   readonly clock: Clock;
   readonly http: GatewayHttp;
-  /** Aborted by a cancel, with a `Cancelled` as its reason. */
+  /** Aborted by a cancel command. Its reason is a `Cancelled`. */
   readonly cancelled: AbortController;
-  /** Told which waits are over. */
+  /** Receives the waits that have ended. */
   readonly answers: Hearing;
   /** Ends the listening. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Follows the state that the control plane wants by long-poll until its signal aborts. A restarted worker counts
- * revisions anew, so after a broken connection the current state is asked for from the start.
+ * Follows the desired state by long-poll until its signal aborts. A restarted worker restarts its revisions, so after a
+ * broken connection the poll asks for the current state.
  */
 export async function followCommands(listening: Listening): Promise<void> {
   const backoff = gatewayBackoff();
   let revision = 0;
-  // A turn later: the flow's first line need not wait for the first poll to be on its way.
+  // One turn later, so that the first poll does not delay the flow's first log line.
   await nextTurn();
   while (!listening.signal.aborted) {
     const beganMs = listening.clock.monotonicMs();
     const next = await pollOnce(listening, revision);
     const hasWaited = listening.clock.monotonicMs() - beganMs >= WAITED_MS;
     if (next !== null && (next > revision || hasWaited)) backoff.reset();
-    // No answer, or no changes and at once: the gateway is not to be hurried.
+    // No answer, or an immediate answer without a change: wait before the next poll.
     else await pauseQuietly(backoff, listening.signal);
     revision = next ?? 0;
   }
@@ -49,7 +49,7 @@ async function pauseQuietly(backoff: Backoff, signal: AbortSignal): Promise<void
   try {
     await pauseFor(backoff.next(), signal);
   } catch {
-    // The listening has ended, which the loop looks at next.
+    // The loop checks the signal next.
   }
 }
 

@@ -4,14 +4,14 @@ import { type Backoff, createBackoff, type GatewayAddress } from "@towpath/contr
 import { follow, pauseFor } from "../engine/settle.ts";
 import { CallRefused, GatewayRefused } from "../problem.ts";
 
-/** Waits between repetitions of a request to the gateway. */
+/** Delays before a request to the gateway is repeated. */
 export function gatewayBackoff(): Backoff {
   return createBackoff(Math.random, { firstMs: 50, mostMs: 1_000 });
 }
 
 /**
- * Sends a request that may be repeated until it has an answer that is not "later". For as long as it takes: a worker
- * that was killed comes back at the same socket, and a flow has no better plan than to wait for it.
+ * Repeats a request until it has a final answer. There is no limit: a killed worker comes back at the same socket, and
+ * the flow must wait for it.
  */
 export async function sendUntilAnswered(
   http: GatewayHttp,
@@ -29,7 +29,7 @@ export async function sendUntilAnswered(
   }
 }
 
-/** An answer of the gateway, as far as it got. */
+/** An answer of the gateway. */
 export interface GatewayAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -44,12 +44,15 @@ export interface GatewayRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Records, commands and calls at once. */
+/** Connections for records, commands and calls together. */
 const SOCKETS_MAX = 16;
-/** The largest answer that is read: a context with its parameters and secrets. */
+/** The largest answer: a context with parameters and secrets. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
-/** The gateway was not there, or went away in mid-answer: the worker may be restarting, so it is tried again. */
+/**
+ * The gateway did not answer, or closed the connection in the middle of an answer. The request is repeated, because the
+ * worker may be restarting.
+ */
 export class GatewayAway extends Error {
   override readonly name = "GatewayAway";
 }
@@ -58,15 +61,15 @@ export class GatewayAway extends Error {
 export interface GatewayHttp {
   /**
    * Sends one request.
-   * @throws GatewayAway if no whole answer came.
+   * @throws GatewayAway if no complete answer came.
    */
   send(request: GatewayRequest): Promise<GatewayAnswer>;
-  /** Begins a POST on a connection of its own, whose body is written as it comes. Missing where nothing listens that long. */
+  /** Begins a POST on its own connection, whose body is written later. Missing if the gateway has no streams. */
   begin?(path: string, contentType: string): ClientRequest;
   close(): void;
 }
 
-/** The whole of an answer. @throws GatewayAway | GatewayRefused */
+/** The text of an answer. @throws GatewayAway | GatewayRefused */
 export async function textOf(message: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
@@ -100,7 +103,7 @@ function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error("The request was given up.", { cause: reason });
 }
 
-/** Opens nothing yet: connections are made by the first request and kept for the next ones. */
+/** Creates a client. It opens connections with the first request and reuses them. */
 export function gatewayHttp(address: GatewayAddress): GatewayHttp {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   const authorization = `Bearer ${readToken(address.tokenFile)}`;
@@ -118,7 +121,7 @@ export function gatewayHttp(address: GatewayAddress): GatewayHttp {
     const options = { agent, socketPath: address.socket, method, path, headers };
     const outgoing = request(options, resolve);
     outgoing.on("error", reject);
-    // Not as an option of the request: one that has ended would keep the next, with its body, as `follow` tells.
+    // Not an option of the request: an ended request would keep the next one and its body in memory, see `follow`.
     const unfollow =
       signal === undefined ? () => {} : follow(signal, (reason) => outgoing.destroy(asError(reason)));
     outgoing.end(body);
@@ -145,30 +148,30 @@ const OK_TO = 299;
 const BUSY = [408, 425, 429];
 const SERVER_FAULT_FROM = 500;
 
-/** Whether the request was taken. */
+/** Whether the gateway accepted the request. */
 export function isOk(answer: GatewayAnswer): boolean {
   return answer.status >= OK_FROM && answer.status <= OK_TO;
 }
 
-/** Whether the same request may be taken later. */
+/** Whether the gateway may accept the same request later. */
 export function isBusy(answer: GatewayAnswer): boolean {
   return BUSY.includes(answer.status) || answer.status >= SERVER_FAULT_FROM;
 }
 
-/** A value's field as text, or a fallback. */
+/** A text field of a value, or a fallback. */
 function textField(body: unknown, field: string, fallback: string): string {
   if (typeof body !== "object" || body === null) return fallback;
   const found: unknown = Object.getOwnPropertyDescriptor(body, field)?.value;
   return typeof found === "string" ? found : fallback;
 }
 
-/** The error of an answer that no repetition can better. */
+/** The error for an answer that will not change if the request is repeated. */
 export function refusalOf(answer: GatewayAnswer, request: GatewayRequest): GatewayRefused {
   const detail = textField(answer.body, "detail", `status ${answer.status}`);
   return new GatewayRefused(`The gateway refused ${request.method} ${request.path}: ${detail}`);
 }
 
-/** The error of a call that the control plane refused. */
+/** The error for a call that the control plane refused. */
 export function callRefusalOf(answer: GatewayAnswer): CallRefused {
   const detail = textField(answer.body, "detail", `The call was refused with status ${answer.status}.`);
   return new CallRefused(textField(answer.body, "code", "call-refused"), detail);

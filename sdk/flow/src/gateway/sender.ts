@@ -18,35 +18,35 @@ import { RecordStream } from "./stream.ts";
 const NDJSON = "application/x-ndjson";
 const TOO_LARGE = 413;
 const STDOUT = 1;
-/** So long may a record be kept for those that follow it while nobody waits for it. */
+/** How long a record waits for later ones if no caller waits for it. */
 const GATHER_MS = 1;
-/** How long one question for what the control plane has stored waits on the worker's side. */
+/** How long one request for the stored position waits at the worker. */
 const STORED_WAIT_MS = 25_000;
 
-/** Where log lines go that found the buffer full: the process's own output, which workers keep as log lines too. */
+/** Writes a log line to standard output, because the buffer is full. Workers store this output as log lines too. */
 function writeAround(record: LogDraft): void {
   try {
     writeSync(STDOUT, `[${record.level}] ${record.text}\n`);
   } catch {
-    // Output that is closed or blocked: a log line is never worth failing a run for.
+    // Closed or blocked output must not fail the run.
   }
 }
 
-/** What a sender works with. */
+/** Dependencies of a sender. */
 export interface SenderDeps {
   readonly http: GatewayHttp;
-  /** Highest sequence that the gateway holds already. */
+  /** Highest sequence number that the gateway holds already. */
   readonly acked: number;
-  /** Told once, if the gateway refuses records for good. */
+  /** Called once if the gateway refuses records permanently. */
   readonly onRefused: (error: unknown) => void;
-  /** Where log lines go while the buffer is full. @default the process's standard output */
+  /** Writes log lines while the buffer is full. @default the process's standard output */
   readonly around?: (record: LogDraft) => void;
 }
 
 /**
- * Sends records in their sequence, batched by what gathers while the previous POST is under way. What somebody waits for
- * leaves at once; the rest a little later or with it, so that a short task's beginning and end are one POST. Whatever
- * the gateway has not acknowledged is sent again, and the sequence lets it ignore what it has.
+ * Sends records in sequence, in batches of what arrived during the previous POST. Records that a caller waits for leave
+ * at once; others wait shortly, so that the start and end of a short task are one POST. Records without an
+ * acknowledgement are sent again. The gateway ignores those that it has, by their sequence numbers.
  */
 export class RecordSender implements RecordSink {
   readonly #deps: SenderDeps;
@@ -56,7 +56,7 @@ export class RecordSender implements RecordSink {
   #flushing = false;
   #gathering: NodeJS.Timeout | undefined;
   readonly #backoff = gatewayBackoff();
-  /** How many records the next POST may hold: fewer after one that was too large. */
+  /** The most records of the next POST: fewer after one that was too large. */
   #batchMax: number | undefined;
   #refused: { error: unknown } | null = null;
 
@@ -84,7 +84,7 @@ export class RecordSender implements RecordSink {
     const seq = this.#buffer.add(record);
     const held = this.#held(seq);
     const stored = this.#untilStored(seq, signal);
-    // Whichever fails first is what the caller learns.
+    // The caller gets the first error of the two.
     stored.catch(() => {});
     await held;
     await stored;
@@ -96,8 +96,8 @@ export class RecordSender implements RecordSink {
   }
 
   /**
-   * For a process that is ending this instant, as by `process.exit`: log lines that the gateway may not hold take the way
-   * around. One that was just on its way may show twice, which is better than not at all.
+   * Writes unsent log lines to standard output when the process exits at once, as with `process.exit`. A line that was
+   * just being sent may appear twice.
    */
   writeRest(): void {
     for (const line of this.#buffer.unheld()) {
@@ -106,7 +106,7 @@ export class RecordSender implements RecordSink {
     }
   }
 
-  /** Sends nothing any more. */
+  /** Stops sending. */
   close(): void {
     clearTimeout(this.#gathering);
     this.#stop.abort();
@@ -135,10 +135,10 @@ export class RecordSender implements RecordSink {
       return;
     }
     this.#flushing = true;
-    // Both would send: the second would find nothing left, and wait without end for the answer to an empty batch.
+    // Only one of the two may send: the second would wait forever for the answer to an empty batch.
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
-    // A turn later, so that what is posted together goes together.
+    // One turn later, so that records of the same turn leave together.
     setImmediate(() => void this.#flush());
   }
 
@@ -148,7 +148,7 @@ export class RecordSender implements RecordSink {
     void this.#flush();
   }
 
-  /** One POST at a time until nothing is left that must leave now. */
+  /** Sends one POST at a time until no record must leave now. */
   async #flush(): Promise<void> {
     try {
       do {
@@ -163,7 +163,7 @@ export class RecordSender implements RecordSink {
     if (!this.#buffer.isEmpty) this.#sendSoon();
   }
 
-  /** @returns Whether that came to anything. */
+  /** @returns Whether the gateway accepted something. */
   async #sendOnce(): Promise<boolean> {
     const batch = this.#buffer.batch(this.#batchMax);
     const request = { method: "POST", path: "/records", body: batch.body, contentType: NDJSON } as const;

@@ -35,7 +35,7 @@ async function callGateway(http: GatewayHttp, call: FlowCall, signal: AbortSigna
   return answer.body;
 }
 
-/** A page of what earlier attempts have left. Waits for as long as the worker, or the control plane behind it, is away. */
+/** A page of the checkpoints of earlier attempts. Waits while the worker or the control plane is away. */
 async function fetchPage(http: GatewayHttp, after: string | null): Promise<CheckpointPage> {
   const path = after === null ? "/checkpoints" : `/checkpoints?after=${encodeURIComponent(after)}`;
   const request = { method: "GET", path, signal: new AbortController().signal } as const;
@@ -44,14 +44,14 @@ async function fetchPage(http: GatewayHttp, after: string | null): Promise<Check
   return readCheckpoints(answer.body);
 }
 
-/** Answers to waits that were over when this attempt began, by their ids. Each is asked for once, and then let go. */
+/** Answers to waits that ended before this attempt began, by wait id. Each is used once. */
 type OverWaits = Map<string, CalledWait>;
 
 function resumeOf(http: GatewayHttp, { resume }: Context, over: OverWaits): Host["resume"] {
   const { origin, codeVersions, code } = resume;
   const fetched = async (after: string | null) => {
     const page = await fetchPage(http, after);
-    // A worker or a control plane of an earlier release tells of none.
+    // A worker or a control plane of an earlier release sends none.
     for (const one of page.waits ?? []) over.set(one.waitId, { ...one, inMs: null, run: null });
     return page;
   };
@@ -70,8 +70,8 @@ function secretOf(context: Context, name: string): ReturnType<Host["secret"]> {
 }
 
 /**
- * Connects a flow to its worker: asks for the context, unless it was given, then sends records and follows commands until
- * closed. Waits for as long as the worker is away.
+ * Connects a flow to its worker: gets the context unless it is given, then sends records and follows commands until
+ * closed. Waits while the worker is away.
  * @throws GatewayRefused if the worker does not know this process.
  */
 export async function openGatewaySession(address: GatewayAddress, given?: unknown): Promise<GatewaySession> {
@@ -80,7 +80,7 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
   return await sessionOver(http, { address, context });
 }
 
-/** A gateway that takes every record, and has nothing to say. */
+/** A gateway that accepts every record and sends no commands. */
 export function quietGateway(): GatewayHttp {
   return {
     async send({ method, body = "", signal }) {
@@ -92,7 +92,7 @@ export function quietGateway(): GatewayHttp {
   };
 }
 
-/** A run's connection over whatever answers like its worker's gateway. */
+/** A run's connection over a given client. */
 export async function sessionOver(
   http: GatewayHttp,
   { address, context }: { address: GatewayAddress; context: Context },
@@ -128,7 +128,7 @@ export async function sessionOver(
       suspends: true,
     },
     poolOf: stagedPool,
-    // A worker of an earlier release does not say it.
+    // A worker of an earlier release does not send it.
     task: context.task ?? null,
     watchdog,
     cancelled: cancelled.signal,

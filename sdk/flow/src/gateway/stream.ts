@@ -5,7 +5,7 @@ const NDJSON = "application/x-ndjson";
 const OK = 200;
 const NOT_FOUND = 404;
 
-/** A question whether everything up to a number is stored. */
+/** A request that asks whether all records up to a number are stored. */
 interface Question {
   readonly seq: number;
   isSent: boolean;
@@ -23,8 +23,8 @@ function parsed(line: string): object {
 }
 
 /**
- * `POST /stream`: one request that lasts as long as the run. A batch goes in as it would in a POST of its own, and is answered the
- * same, without what a request costs each time. A connection that broke is opened again by whatever is sent next.
+ * `POST /stream`: one request for the whole run. It carries batches and answers them like single POSTs, at a lower cost
+ * per batch. If the connection breaks, the next batch opens it again.
  */
 export class RecordStream {
   readonly #begin: NonNullable<GatewayHttp["begin"]>;
@@ -32,7 +32,7 @@ export class RecordStream {
   #rest = "";
   #posted: PromiseWithResolvers<GatewayAnswer> | null = null;
   readonly #questions = new Set<Question>();
-  /** Whether the worker is of a release without streams: then every batch is a request of its own. */
+  /** Whether the worker's release has no streams. Then each batch is a POST. */
   isMissing: boolean;
 
   constructor({ begin }: Pick<GatewayHttp, "begin">) {
@@ -41,9 +41,9 @@ export class RecordStream {
   }
 
   /**
-   * Sends lines of records, one batch at a time.
-   * @returns The answer that a POST of them would have had, unless the stream is missing.
-   * @throws GatewayAway if none came.
+   * Sends records, one batch at a time.
+   * @returns The answer that a POST of them would have, unless there are no streams.
+   * @throws GatewayAway if no answer came.
    */
   async post(lines: string): Promise<GatewayAnswer> {
     const posted = Promise.withResolvers<GatewayAnswer>();
@@ -52,7 +52,10 @@ export class RecordStream {
     return await posted.promise;
   }
 
-  /** Resolves once the control plane has every record up to `seq`. The question goes with the next batch, if that is due now. */
+  /**
+   * Resolves once the control plane has all records up to `seq`. The question is sent with the next batch if there is
+   * one.
+   */
   async untilStored(seq: number): Promise<void> {
     const question: Question = { seq, isSent: false, answer: Promise.withResolvers() };
     this.#questions.add(question);
@@ -105,17 +108,18 @@ export class RecordStream {
     message.on("error", () => outgoing.destroy());
   }
 
-  #take(line: object): void {
-    if ("stored" in line) {
-      for (const question of this.#questions) if (question.seq <= Number(line.stored)) this.#settle(question);
+  #take(message: object): void {
+    if ("stored" in message) {
+      for (const question of this.#questions)
+        if (question.seq <= Number(message.stored)) this.#settle(question);
       return;
     }
-    const status = "status" in line ? Number(line.status) : OK;
-    this.#posted?.resolve({ status, body: line });
+    const status = "status" in message ? Number(message.status) : OK;
+    this.#posted?.resolve({ status, body: message });
     this.#posted = null;
   }
 
-  /** The whole of it is refused: that is the answer to the batch. */
+  /** The gateway refused the stream: this is the answer to the batch. */
   async #refused(outgoing: ClientRequest, message: IncomingMessage): Promise<void> {
     this.isMissing = message.statusCode === NOT_FOUND;
     const body: unknown = parsed(await textOf(message));

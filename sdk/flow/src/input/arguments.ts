@@ -2,7 +2,7 @@ import { closest, type Fault } from "@towpath/contract/words";
 import { InvalidParameters } from "../problem.ts";
 import type { ParametersSchema } from "./json-schema.ts";
 
-/** A flow as its command line sees it. `schema` is null when its library cannot tell its fields. */
+/** A flow with the schema of its parameters; null if its library offers no JSON Schema. */
 export interface ArgumentsOf {
   readonly name: string;
   readonly schema: ParametersSchema | null;
@@ -44,8 +44,8 @@ const READERS: Record<string, (text: string) => unknown> = {
 };
 
 /**
- * Reads one parameter from text by the type that its JSON Schema gives it. What cannot be read as that type stays text,
- * so that validation names the field. A field without a type is JSON if it parses, else text.
+ * Parses one parameter by the type in its JSON Schema. Text that does not parse as that type stays text, so that
+ * validation names the field. A field without a type is JSON if it parses, else text.
  */
 export function parameterFromText(field: unknown, text: string): unknown {
   const types = typesOf(field);
@@ -86,8 +86,8 @@ function assignments(flow: string, argv: readonly string[]): [string, string][] 
 }
 
 /**
- * Reads parameters from a command line.
- * @throws InvalidParameters on what is not `key=value`, and on unknown keys, with the nearest known one.
+ * Parses parameters from a command line.
+ * @throws InvalidParameters for anything but `key=value`, and for unknown keys, with the closest known one.
  */
 export function parseArguments(flow: ArgumentsOf, argv: readonly string[]): Record<string, unknown> {
   const fields = flow.schema === null ? null : fieldsOf(flow.schema);

@@ -2,7 +2,7 @@ import type { Json } from "@towpath/contract";
 import { InvalidDefinition } from "../problem.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
-/** A JSON Schema (2020-12) of a parameters object, as far as the SDK looks into it. */
+/** A JSON Schema (2020-12) of parameters. */
 export interface ParametersSchema {
   [keyword: string]: unknown;
 }
@@ -20,14 +20,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Unknown parameters are faults, so that a misspelt one is never silently ignored. */
+/** Refuses unknown parameters, so that a misspelt one is not silently ignored. */
 function closed(schema: Record<string, unknown>): ParametersSchema {
   return { additionalProperties: false, ...schema };
 }
 
 /**
- * The JSON Schema of what callers pass, if the schema can tell it by itself (Standard JSON Schema; zod ≥ 4.2 does).
- * Fields with defaults are optional.
+ * The JSON Schema of the input, if the schema provides it itself (Standard JSON Schema; zod ≥ 4.2 does). Fields with
+ * defaults are optional.
  */
 export function ownJsonSchema(schema: StandardSchema): ParametersSchema | null {
   const own = schema["~standard"].jsonSchema;
@@ -52,7 +52,7 @@ export async function jsonSchemaOf(schema: StandardSchema | null, owner: string)
 }
 
 /**
- * The JSON Schema of what people may answer, of any type, as forms are built from it.
+ * The JSON Schema of an answer of any type, for the form that asks for it.
  * @throws InvalidDefinition if the schema's library offers no JSON Schema.
  */
 export async function answerSchemaOf(
@@ -67,7 +67,7 @@ export async function answerSchemaOf(
   );
 }
 
-/** Early releases of zod 4 keep the conversion beside the schema. Imported only here, and only when deploying. */
+/** Early releases of zod 4 have the conversion in the module. Imported only here, and only when deploying. */
 async function fromVendor(schema: StandardSchema): Promise<ParametersSchema | null> {
   if (schema["~standard"].vendor !== "zod") return null;
   const name = "zod";

@@ -1,7 +1,7 @@
 import type { Fault } from "@towpath/contract/words";
 import { InvalidParameters } from "../problem.ts";
 
-/** The most faults told at once. */
+/** The most faults in one error. */
 const FAULTS_MAX = 20;
 
 function faultOf(root: string, issue: SchemaIssue): Fault {
@@ -9,15 +9,15 @@ function faultOf(root: string, issue: SchemaIssue): Fault {
   return { path: [root, ...keys].join("."), message: issue.message };
 }
 
-/** What a schema has found, each with the path of the field. @param root What the whole value is called. */
+/** The issues of a schema as faults. @param root The name of the whole value. */
 export function faultsOf(root: string, issues: readonly SchemaIssue[]): Fault[] {
   return issues.slice(0, FAULTS_MAX).map((issue) => faultOf(root, issue));
 }
 
 /**
- * Validates a flow's parameters by its schema.
+ * Validates a flow's parameters with its schema.
  * @returns The schema's output: defaults filled in, transforms applied.
- * @throws InvalidParameters naming each field that does not satisfy it.
+ * @throws InvalidParameters naming each invalid field.
  */
 export async function validateInput<Schema extends StandardSchema>(
   flow: { readonly name: string; readonly input: Schema },
@@ -43,19 +43,19 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
-/** What validation answers: the value, or issues. */
+/** The result of a validation: the value, or issues. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
-/** One issue, with the place it was found at. */
+/** One issue, with the path of its field. */
 export interface SchemaIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What callers pass to a flow of this schema. */
+/** The input type of a schema. */
 export type InputOf<Schema extends StandardSchema> = NonNullable<Schema["~standard"]["types"]>["input"];
 
-/** What the flow's function receives. */
+/** The output type of a schema: what the flow's function receives. */
 export type OutputOf<Schema extends StandardSchema> = NonNullable<Schema["~standard"]["types"]>["output"];

@@ -11,9 +11,9 @@ import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-fo
 import { hashInput } from "../task/input-hash.ts";
 import type { AnyJob } from "./job.ts";
 
-/** How a job is waited for. */
+/** Options of a wait for a job. */
 export interface JobWaitOptions extends WaitOptions {
-  /** What tells this call apart. @default a hash of the input */
+  /** Identifies this call. @default a hash of the input */
   readonly key?: string;
 }
 
@@ -26,7 +26,7 @@ interface JobCall {
   readonly deadline: { deadlineMs?: number };
 }
 
-/** How often a run is retried at most: so many jobs may have failed at one place before this one. */
+/** The most failed jobs of one call in a run, at most one per retry. */
 const EARLIER_MAX = 100;
 const JOB_NEXT =
   'Pass plain data, give the class a toJSON(), or tell the calls apart with the option key: "…".';
@@ -34,8 +34,8 @@ const TOKEN_BYTES = 32;
 const VERSION_CHARS = 16;
 
 /**
- * Submits a job, once, and waits for its end; see `suspend.job`. First the control plane knows that it is wanted, then it is
- * submitted, then it is written down what it is known by: a process that dies in between leaves enough to go on from.
+ * Submits a job once and waits for its end; see `suspend.job`. First the control plane records the intent, then the job
+ * is submitted, then its handle is stored. If the process dies in between, the next attempt can continue.
  */
 export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOptions): Promise<unknown> {
   const scope = outsideOfTasks("suspend.job");
@@ -67,7 +67,7 @@ function hashOf(job: AnyJob, input: unknown, { key }: JobWaitOptions): string | 
   }
 }
 
-/** By what a result is known to hold in a later run. */
+/** The facts by which a later run knows whether the result is valid. */
 function factsOf({ run }: Scope, job: AnyJob, inputHash: string | null | undefined): ResultFacts {
   const text = () => createHash("sha256").update(String(job.submit)).digest("hex").slice(0, VERSION_CHARS);
   const codeVersion = run.checkpoints.codeVersionOf({ name: job.name, version: job.version, text });
@@ -89,7 +89,7 @@ async function post(args: Pick<JobCall, "scope" | "job" | "path">, moved: Moved)
   await args.scope.run.host.records.post(draftOf(args, moved));
 }
 
-/** The job of this call that counts: one that failed before the run was last retried makes room for the next. */
+/** The current job of this call. A job that failed before the run was retried is followed by the next. */
 async function awaitAnew(call: JobCall, facts: ResultFacts): Promise<unknown> {
   for (let place = 1; place <= EARLIER_MAX; place++) {
     const own = place === 1 ? call : { ...call, path: `${call.path}/${place}` };
@@ -103,7 +103,7 @@ async function awaitAnew(call: JobCall, facts: ResultFacts): Promise<unknown> {
   throw new GatewayRefused(`Job "${call.job.name}" has failed ${EARLIER_MAX} times at ${call.path}.`);
 }
 
-/** Throws again what a job that the flow has dealt with had failed with. */
+/** Repeats the failure of a job that the flow handled in an earlier attempt. */
 async function failAgain(call: JobCall, facts: ResultFacts): Promise<void> {
   const { scope, job, path } = call;
   const earlier = scope.run.checkpoints.failure(path, facts);
@@ -141,7 +141,10 @@ function waitOf(
   };
 }
 
-/** Sees to it that the job is wanted, and submitted unless it is known to be. Answers how it stood when it was asked for. */
+/**
+ * Records the intent and submits the job, unless it is known to be submitted. Returns the state of the job at the first
+ * request.
+ */
 async function submitted(call: JobCall): Promise<CalledWait> {
   const { scope, job, input, path } = call;
   const { host } = scope.run;
@@ -156,7 +159,7 @@ async function submitted(call: JobCall): Promise<CalledWait> {
   const handle = found ?? (await job.submit(key, input as never, { callbackUrl, signal: scope.signal }));
   const place = { runId: host.facts.runId, attempt: host.facts.attempt, task: path, name: "handle" };
   const saved = await host.store.save(place, handle, exactCodec(handle));
-  // Not under the run's signal: what was submitted must be known even to a run that is being cancelled.
+  // Not under the run's signal: a submitted job must be recorded even if the run is being cancelled.
   await host.call({ path, call: { kind: "job-handle", handle: saved } }, scope.run.ended);
   return asked;
 }
@@ -171,9 +174,9 @@ function addressOf({ scope }: JobCall, jobId: string, token: string): string {
 }
 
 /**
- * A job that an earlier attempt wanted and nobody has told of since. Null: it may be submitted, since there is none, or one
- * more time makes no difference.
- * @throws JobOutcomeUnknown if nobody can tell.
+ * Finds a job that an earlier attempt may have submitted. Null: submit it, because there is none or submitting twice is
+ * safe.
+ * @throws JobOutcomeUnknown if it is unknown.
  */
 async function foundAgain(job: AnyJob, key: string): Promise<unknown> {
   if (job.find === undefined) {
@@ -187,7 +190,7 @@ async function foundAgain(job: AnyJob, key: string): Promise<unknown> {
   }
 }
 
-/** What the flow has of a job that has ended. A result is kept as a task's would be: reruns take it over. */
+/** The result of an ended job for the flow. It is stored like a task's, so reruns reuse it. */
 async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): Promise<unknown> {
   const { scope, job, path } = call;
   const { host, checkpoints } = scope.run;

@@ -55,7 +55,7 @@ describe("a flow that waits for a job", () => {
     expect(new Set(submitted).size).toBe(3);
   });
 
-  test("is given what a test answers instead of polls, or that its deadline has passed", async () => {
+  test("gets a test's answer instead of polls, or a passed deadline", async () => {
     const { submit, poll } = backend({ after: Number.POSITIVE_INFINITY });
     const slow = job({ name: "slow", submit, poll });
     const waits = flow({ name: "waits" }, async () => suspend.job(slow, 1, { deadline: "6h" }));

@@ -3,10 +3,10 @@ import { InvalidDefinition, NonRetryable } from "../problem.ts";
 import { type Duration, msOf } from "../suspend/wait-for.ts";
 import { type DefinedAt, whereDefined } from "../where-defined.ts";
 
-/** How long one question to a backend may take, milliseconds. */
+/** Time limit of one request to a backend, milliseconds. */
 export const ASK_MS = 60_000;
 
-/** What a poll has answered, once it is known to be one. */
+/** Checks the result of a poll. */
 function statusOf(job: AnyJob, answer: unknown): JobStatus<unknown> {
   const state = typeof answer === "object" && answer !== null && "state" in answer ? answer.state : undefined;
   if (state === "running" || state === "completed" || state === "failed") return answer as JobStatus<unknown>;
@@ -16,7 +16,8 @@ function statusOf(job: AnyJob, answer: unknown): JobStatus<unknown> {
 }
 
 /**
- * Asks how a job stands. A NonRetryable that its poll throws is the job's failure; whatever else it throws says nothing of it.
+ * Asks a backend for the state of a job. A NonRetryable that the poll throws is the job's failure. Any other error says
+ * nothing about the job.
  */
 export async function askStatus(
   job: AnyJob,
@@ -32,52 +33,56 @@ export async function askStatus(
   }
 }
 
-/** What a submission is made with, beside its key and its input. */
+/** The third argument of `submit`. */
 export interface JobSubmission {
   /**
-   * Where the backend says, once, how the job ended: a POST of `{ "outcome": "completed", "result": … }` or
-   * `{ "outcome": "failed", "error": "…" }`. Every holder of this URL may do so. Null unless the job says `callback: true`.
+   * The URL to which the backend reports the job's end, once: a POST of `{ "outcome": "completed", "result": … }` or `{
+   * "outcome": "failed", "error": "…" }`. Anyone who knows the URL can do so. Null unless the job says `callback:
+   * true`.
    */
   readonly callbackUrl: string | null;
-  /** Aborts when the run is to stop. */
+  /** Aborts when the run must stop. */
   readonly signal: AbortSignal;
 }
 
-/** How a job stands. `says` is the backend's own word, which people see while they wait. */
+/** The state of a job. `says` is the backend's own word, which people see while they wait. */
 export type JobStatus<Result> =
   | { readonly state: "running"; readonly says?: string }
   | { readonly state: "completed"; readonly result?: Result }
   | { readonly state: "failed"; readonly error?: string };
 
-/** What a job is told when it is declared. */
+/** Options of a kind of job. */
 export interface JobOptions<Input, Handle, Result> {
   /** Lower-case letters, digits, `-` and `_`, at most 63; unique in the project. */
   readonly name: string;
   /**
-   * Hands the job to its backend and answers what it is known by there: kept in the store, so that only a ref leaves. Give the
-   * backend `key` as its own idempotency key or as the job's name, if it takes one: it is the same for the same call
-   * of a run, and of no other.
+   * Submits the job to its backend and returns its handle. The handle is stored, so that only a ref leaves. Give the
+   * backend `key` as its idempotency key or as the job's name, if it takes one: the key is the same for the same call
+   * of a run, and for no other.
    */
   readonly submit: (key: string, input: Input, more: JobSubmission) => Handle | Promise<Handle>;
   /**
-   * Looks for a job by the key that it was submitted with, after a process died and nobody knows whether it got that far.
-   * Answer null only if the backend has none: then it is submitted.
+   * Looks for a job by its key, if a process died before it stored the handle. Return null only if the backend has
+   * none: then the job is submitted.
    */
   readonly find?: (key: string) => NoInfer<Handle> | null | Promise<NoInfer<Handle> | null>;
-  /** Asks how the job stands. Runs on a worker, in a process that does this for all jobs of the deployment; its bundle is the run's. */
+  /**
+   * Asks the backend for the job's state. It runs on a worker, in one process for all jobs of the deployment, with the
+   * code of the run's version.
+   */
   readonly poll?: (
     handle: NoInfer<Handle>,
     more: { readonly signal: AbortSignal },
   ) => JobStatus<Result> | Promise<JobStatus<Result>>;
-  /** Cancels the job. Called when its run is cancelled, fails or ends without it; again, if it throws. */
+  /** Cancels the job. Called when its run is cancelled, fails or ends without it, and again if it throws. */
   readonly cancel?: (handle: NoInfer<Handle>, more: { readonly signal: AbortSignal }) => unknown;
-  /** From a second up. @default "30s" */
+  /** Interval of polls, at least a second. @default "30s" */
   readonly pollEvery?: Duration;
-  /** Whether `submit` is given an address for the backend to call. @default false */
+  /** Whether `submit` gets a callback URL. @default false */
   readonly callback?: boolean;
-  /** Whether submitting twice with one key is one job: then no `find` is needed. @default false */
+  /** Whether submitting twice with one key is one job. Then no `find` is needed. @default false */
   readonly idempotent?: boolean;
-  /** Results of an earlier run hold while it stays the same. @default the version of the code */
+  /** Results of an earlier run are valid while it stays the same. @default the version of the code */
   readonly version?: string;
 }
 
@@ -86,7 +91,7 @@ export interface Job<Input, Handle, Result> extends JobOptions<Input, Handle, Re
   readonly pollEveryMs: number;
 }
 
-/** A job of any kind, as the engine sees it: what it is given is what it has answered itself. */
+/** A job of any kind, for the engine. */
 export type AnyJob = Job<never, never, unknown>;
 
 const KEY = Symbol.for("towpath.jobs");
@@ -95,14 +100,14 @@ const POLL_LEAST_MS = 1_000;
 
 type Known = Map<string, { readonly job: AnyJob; readonly definedAt: DefinedAt | null }>;
 
-/** Kept on the global object: a poller finds a job by its name, in whichever copy of this package declared it. */
+/** Global, so that a poller finds a job by its name, whichever copy of this package declared it. */
 function known(): Known {
   const home: typeof globalThis & { [KEY]?: Known } = globalThis;
   home[KEY] ??= new Map();
   return home[KEY];
 }
 
-/** The job that a module of this process has declared under a name, or null. */
+/** The declared job of a name, or null. */
 export function jobNamed(name: string): AnyJob | null {
   return known().get(name)?.job ?? null;
 }
@@ -117,16 +122,16 @@ function checkOptions(options: AnyJob): void {
     throw new InvalidDefinition(`job "${name}": submit must be a function.`);
   if (poll === undefined && !callback)
     throw new InvalidDefinition(
-      `job "${name}": give it poll, or callback: true; else nobody would learn that it has ended.`,
+      `job "${name}": give it poll, or callback: true, so that its end can be detected.`,
     );
   if (pollEveryMs < POLL_LEAST_MS)
     throw new InvalidDefinition(`job "${name}": pollEvery must be a second or more.`);
 }
 
 /**
- * Declares a kind of work that something else does: Spark, SageMaker, a batch cluster, anything that can be asked. Declare it at
- * the top of a module that the flow imports; `suspend.job` submits one and waits for its end.
- * @throws InvalidDefinition naming the option that makes no sense.
+ * Declares a kind of external job: Spark, SageMaker, a batch cluster, or anything that can be polled. Declare it at the
+ * top of a module that the flow imports. `suspend.job` submits one and waits for its end.
+ * @throws InvalidDefinition naming the invalid option.
  * @example
  * export const spark = job({
  *   name: "spark",

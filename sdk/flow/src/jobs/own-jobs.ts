@@ -7,7 +7,7 @@ import { exactCodec } from "../store/codec.ts";
 import type { Store } from "../store/store.ts";
 import { type AnyJob, askStatus, jobNamed } from "./job.ts";
 
-/** A job of a run that no control plane knows. */
+/** A job of a run without a control plane. */
 export interface OwnJob {
   readonly id: string;
   readonly intendedBy: string;
@@ -16,7 +16,7 @@ export interface OwnJob {
   outcome: JobOutcome | null;
 }
 
-/** What the jobs of a run are kept and polled with where there is no worker. */
+/** What stores and polls the jobs of a run without a worker. */
 export interface OwnGround {
   readonly facts: RunFacts;
   readonly store: Store;
@@ -26,7 +26,7 @@ export interface OwnGround {
 /** The jobs of a run, by their paths. */
 export type OwnJobs = Map<string, OwnJob>;
 
-/** The job of a path, wanted from now on. */
+/** The job of a path. The first call creates it. */
 export async function ownJob(jobs: OwnJobs, { facts, clock }: OwnGround, path: string): Promise<OwnJob> {
   const found = jobs.get(path);
   if (found !== undefined) return found;
@@ -37,7 +37,7 @@ export async function ownJob(jobs: OwnJobs, { facts, clock }: OwnGround, path: s
   return made;
 }
 
-/** Notes what a job is known by. */
+/** Stores the handle of a job. */
 export function noteHandle(jobs: OwnJobs, call: RunCall, runId: string): CalledRun | null {
   if (call.call.kind !== "job-handle") return null;
   const found = jobs.get(call.path);
@@ -45,7 +45,7 @@ export function noteHandle(jobs: OwnJobs, call: RunCall, runId: string): CalledR
   return { runId, state: "running", cause: null, result: null };
 }
 
-/** Asks once how a job stands, if it is known by anything. */
+/** Polls a job once, if its handle is known. */
 export async function pollOwn(one: OwnJob, ground: OwnGround, name: string): Promise<void> {
   if (one.handle === null || one.outcome !== null) return;
   const job = declared(name);
@@ -69,7 +69,7 @@ function declared(name: string): AnyJob {
   throw new OutsideOfRun(`Job "${name}", which its backend ends by a callback,`, "Run the flow on a worker.");
 }
 
-/** How the wait for a job stands. @param inMs When to ask again, where nobody else says that it is over. */
+/** The state of a wait for a job. @param inMs When to ask again, if nothing else reports its end. */
 export function calledOwn(
   one: OwnJob,
   wait: Extract<AskedWait, { kind: "job" }>,

@@ -14,16 +14,16 @@ import { type Store, storeOver } from "../store/store.ts";
 import { CallLedger } from "../task/identity.ts";
 import { type AnyJob, ASK_MS, askStatus, jobNamed } from "./job.ts";
 
-/** Handles that are kept in memory: those of the jobs that one worker tends, and some. */
+/** The most handles in memory: more than the jobs of one worker. */
 const HANDLES_MAX = 4_000;
 
 async function refuse(): Promise<never> {
-  throw new OutsideOfRun("The control plane", "A job's poll and cancel can ask their backend alone.");
+  throw new OutsideOfRun("The control plane", "A job's poll and cancel can call only their backend.");
 }
 
 async function nowhere(): Promise<void> {}
 
-/** What stands around the code of jobs here: secrets, resources and the store, and nobody who takes records. */
+/** The host of a job's code here: secrets, resources and the store, without records. */
 function hostOf(ground: JobGround, store: Store): Host {
   const { workspaceId, deployment, version, secrets } = ground;
   const facts = { runId: "", attemptId: "", attempt: 0, workspaceId, deployment, version, due: null };
@@ -55,7 +55,7 @@ function runIn(host: Host): ActiveRun {
   return activeRun({ flow: host.facts.deployment, host, checkpoints, signal, ended: signal });
 }
 
-/** Values by their refs, so that a handle is read once and not at every poll. */
+/** Values by ref, so that a handle is read once and not at every poll. */
 function remembering(store: Store): (ref: Ref) => Promise<unknown> {
   const known = new Map<string, Promise<unknown>>();
   return async (ref) => {
@@ -101,7 +101,7 @@ async function cancel({ job, ask, load, signal }: Asking): Promise<JobAnswer> {
   return { kind: "cancelled" };
 }
 
-/** Answers questions about the jobs that this process's modules have declared. One that fails says nothing of its job. */
+/** Polls and cancels the jobs that this process's modules declare. An error says nothing about the job. */
 export async function tendJobsHere(ground: JobGround): Promise<(ask: JobAsk) => Promise<JobAnswer>> {
   const store = storeOver(await openObjects(ground.store));
   const host = hostOf(ground, store);

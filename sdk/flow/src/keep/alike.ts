@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { instant } from "../clock.ts";
 import { type Scope, scopeFor } from "../engine/scope.ts";
 
-/** Which of several calls in concurrent branches this is. */
+/** Distinguishes calls in concurrent branches. */
 export interface AlikeOptions {
-  /** Needed only where branches run side by side. @default the call's place among its like */
+  /** Needed only in concurrent branches. @default the call's number among equal calls */
   readonly key?: string;
 }
 
@@ -21,15 +21,15 @@ function placed(name: string, key: string | undefined): Placed {
   return { scope, path };
 }
 
-/** Bytes that follow from the first run of a chain of reruns and the place of the call. */
+/** Bytes derived from the first run of a chain of reruns and the call's path. */
 function drawn({ scope, path }: Placed): Buffer {
   const { origin } = scope.run.host.resume;
   return createHash("sha256").update(`${origin}\n${path}`).digest();
 }
 
 /**
- * The time at which this call was first made in this run: every attempt sees the same, so that what depends on it stays the
- * same task call with the same input.
+ * The time of the first such call in this run. It is the same in every attempt, so a task with this time as input stays
+ * the same call.
  * @throws TaskIdentityUnknown when called again without a key beside running tasks.
  */
 export function now(options: AlikeOptions = {}): Date {
@@ -38,7 +38,7 @@ export function now(options: AlikeOptions = {}): Date {
   const told = checkpoints.earlier.instantAt(path);
   if (told !== null) return new Date(told);
   const at = instant(host.clock);
-  // Records keep their order: whatever is told of a task that takes this time as its input comes after it.
+  // Recorded before any record of a task that takes this time as input.
   host.records.post({ type: "kept", at, path }).catch(() => {});
   return new Date(at);
 }
@@ -47,7 +47,8 @@ const MANTISSA_BYTES = 6;
 const MANTISSA_VALUES = 2 ** (MANTISSA_BYTES * 8);
 
 /**
- * A number from 0 up to but not 1, the same in every attempt. It follows from the run's id, so it is not for secrets.
+ * A random number from 0 up to but not including 1, the same in every attempt. It derives from the run's id: do not use
+ * it for secrets.
  * @throws TaskIdentityUnknown when called again without a key beside running tasks.
  */
 export function random(options: AlikeOptions = {}): number {
@@ -55,8 +56,8 @@ export function random(options: AlikeOptions = {}): number {
 }
 
 /**
- * A UUID (version 8, RFC 9562), the same in every attempt: a good name for what a task makes elsewhere, such as an
- * idempotency key. It follows from the run's id, so it is not for secrets.
+ * A UUID (version 8, RFC 9562), the same in every attempt: suitable as an idempotency key or a name of something that a
+ * task creates. It derives from the run's id: do not use it for secrets.
  * @throws TaskIdentityUnknown when called again without a key beside running tasks.
  */
 export function uuid(options: AlikeOptions = {}): string {

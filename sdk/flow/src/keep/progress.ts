@@ -12,7 +12,7 @@ function pathOf(scope: Scope, name: string): string {
 }
 
 /**
- * Keeps progress of the task call in whose scope it is: see `ctx.keep`.
+ * Stores progress of the current task call: see `ctx.keep`.
  * @throws NotSerialisable | StoreFault
  */
 export async function keepProgress(
@@ -27,7 +27,7 @@ export async function keepProgress(
   checkpoints.earlier.noteValue(path, ref);
 }
 
-/** What was last kept under a name: see `ctx.kept`. Undefined, too, if it cannot be loaded, which the log then says. */
+/** The latest stored value of a name: see `ctx.kept`. Undefined if it cannot be loaded; the log then warns. */
 export async function progressKept(scope: Scope, name: string): Promise<unknown> {
   const { host, checkpoints, progress } = scope.run;
   if (progress) return await progress.kept(name);
@@ -37,7 +37,7 @@ export async function progressKept(scope: Scope, name: string): Promise<unknown>
     return await host.store.load(ref);
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
-    const text = `What was kept as "${name}" cannot be loaded, so it counts as not kept: ${error.message}`;
+    const text = `The progress "${name}" cannot be loaded, so it counts as missing: ${error.message}`;
     const task = scope.path === "" ? {} : { task: scope.path };
     host.records.postLog({ type: "log", at: instant(host.clock), level: "warn", text, ...task });
     return undefined;

@@ -8,7 +8,7 @@ import { currentScope, taskOf } from "../engine/scope.ts";
 /** A level of log lines. */
 export type LogLevel = LogDraft["level"];
 
-/** Writes lines into the run's log, or to the terminal outside of a run. Never waits, never throws. */
+/** Writes lines to the run's log, or to the terminal outside of a run. Never waits, never throws. */
 export interface Logger {
   debug(...parts: readonly unknown[]): void;
   info(...parts: readonly unknown[]): void;
@@ -18,7 +18,7 @@ export interface Logger {
 
 function textOf(parts: readonly unknown[]): string {
   try {
-    // Strings within objects stay whole, since a cut could leave half a secret, which no worker would know.
+    // Strings in objects are not cut, because half a secret could not be redacted.
     const text = formatWithOptions({ colors: false, depth: 4, maxStringLength: null }, ...parts);
     return text.slice(0, flowTextChars);
   } catch (error) {

@@ -5,14 +5,14 @@ import { NotRemote, StoreFault } from "../problem.ts";
 import type { TaskOptions } from "../task/options.ts";
 import { declaredTask } from "./declared.ts";
 
-/** What a call in another pool passes on through the store. */
+/** The input of a call in another pool. It travels through the store. */
 export interface RemoteInput {
   readonly args: readonly unknown[];
-  /** Options that the call has changed. */
+  /** Options that the call overrides. */
   readonly overrides: Partial<TaskOptions>;
 }
 
-/** The call's place in this run, whatever its arguments are: a later attempt goes on from what it kept. */
+/** The call's key in this run, whatever its arguments, so that a later attempt finds its progress. */
 const KEY = "call";
 
 function isInput(value: unknown): value is RemoteInput {
@@ -28,16 +28,13 @@ async function inputOf({ store }: Host, task: NonNullable<Host["task"]>): Promis
     if (isInput(input)) return input;
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
-    const next = "`towpath doctor` tells whether the workers of both pools reach one store.";
+    const next = "`towpath doctor` shows whether the workers of both pools use the same store.";
     throw new NotRemote(task.name, `its arguments cannot be loaded: ${error.message}`, next);
   }
-  throw new NotRemote(task.name, "its arguments are not what its caller kept.", "Run the caller again.");
+  throw new NotRemote(task.name, "its stored arguments have an unexpected shape.", "Run the caller again.");
 }
 
-/**
- * Runs the one task that this run is of, with all that it does by itself: its retries, time limit, cache and hooks. Its result is
- * the run's, and kept as that.
- */
+/** Runs the task of this run with its retries, time limit, cache and hooks. Its result is the run's result. */
 export async function runAssigned(scope: Scope, task: NonNullable<Host["task"]>): Promise<unknown> {
   const { host, checkpoints } = scope.run;
   await host.records.post({ type: "run-name", at: instant(host.clock), name: task.name });

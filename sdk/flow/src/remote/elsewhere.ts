@@ -12,7 +12,7 @@ import { draft, postEnd, reportEnd, sameResult, type TaskCall, takeEarlier } fro
 import { fromWireError } from "../thread/wire.ts";
 import type { RemoteInput } from "./assigned.ts";
 
-/** Options that say what becomes of the call on this side, and mean nothing on the other. */
+/** Options for the calling side only. */
 const OWN_SIDE: readonly (keyof TaskOptions)[] = [
   "pool",
   "onParentEnd",
@@ -26,17 +26,17 @@ function isFunction(value: unknown): boolean {
   return typeof value === "function" || (Array.isArray(value) && value.some(isFunction));
 }
 
-/** What a call has changed of its task's options, for the other side. @throws NotRemote for what is no data. */
+/** The options that a call overrides, for the other side. @throws NotRemote for options that are not data. */
 function overridesOf({ declared, options }: TaskCall<unknown>): RemoteInput["overrides"] {
   const entries = Object.entries(declared?.overrides ?? {}).filter(
     ([name, value]) => value !== undefined && !OWN_SIDE.some((own) => own === name),
   );
   const [field] = entries.find(([name, value]) => name === "compute" || isFunction(value)) ?? [];
   if (field === undefined) return Object.fromEntries(entries);
-  throw new NotRemote(options.name, `${field} was given by with().`, "Say it where the task is declared.");
+  throw new NotRemote(options.name, `${field} was given by with().`, "Set it where the task is declared.");
 }
 
-/** The arguments in the store; those that an earlier attempt has put there, if it has. */
+/** The arguments in the store. A later attempt finds those of the first. */
 async function inputOf(call: TaskCall<unknown>): Promise<Ref> {
   const { host, checkpoints } = call.scope.run;
   const path = keptPath(call.path, "input");
@@ -48,7 +48,7 @@ async function inputOf(call: TaskCall<unknown>): Promise<Ref> {
   return ref;
 }
 
-/** Starts the task's run, or finds the one that an earlier attempt has started. */
+/** Starts the task's run, or finds the run that an earlier attempt started. */
 async function startChild(call: TaskCall<unknown>): Promise<CalledRun> {
   const { options, path, scope, declared } = call;
   const { retries = 0, onParentEnd = "cancel" } = options;
@@ -67,7 +67,7 @@ function isOver({ state }: CalledRun): boolean {
   return known !== undefined && isFinalRunState(known);
 }
 
-/** What the task threw there, whose cause is the run it threw it in; or that, where no word of the task came back. */
+/** The task's error, with the failed run as its cause; or only that, if the task reported no error. */
 function failureOf(call: TaskCall<unknown>, ended: CalledRun): unknown {
   const { options } = call;
   const failed = new ChildFailed({ ...ended, what: `task "${options.name}" in pool "${options.pool}"` });
@@ -87,7 +87,7 @@ async function loaded(call: TaskCall<unknown>, ref: Ref): Promise<unknown> {
     throw new StoreFault(
       `The result of task "${name}" from the pool "${pool}" cannot be loaded: ${cause.message}`,
       {
-        next: "`towpath doctor` tells whether the workers of both pools reach one store.",
+        next: "`towpath doctor` shows whether the workers of both pools use the same store.",
         cause,
       },
     );
@@ -95,10 +95,10 @@ async function loaded(call: TaskCall<unknown>, ref: Ref): Promise<unknown> {
 }
 
 /**
- * Runs one call of a task in another pool, as a run of its own: its arguments and its result travel through the store. While
- * that runs, this call is nothing that keeps the flow's process.
- * @throws What the task throws there, by name, message and stack, whose cause is a ChildFailed; that alone for a task whose
- * process was lost or whose run was cancelled.
+ * Runs a task call in another pool, as a run of its own. Arguments and result travel through the store. Meanwhile the
+ * flow needs no process for this call.
+ * @throws The task's error by name, message and stack, with a ChildFailed as its cause; only the ChildFailed if the
+ * task's process was lost or its run was cancelled.
  */
 export async function runElsewhere<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
   const { scope } = call;

@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterAll(() => Promise.all([here[Symbol.asyncDispose](), there[Symbol.asyncDispose]()]));
 
-/** The state of the task's run, as its caller gets it. */
+/** How the task's run stands, for a test that starts it or waits for it. */
 function answerWith(run: CalledRun): void {
   const open = { waitId: WAIT_ID, inMs: null, answer: null, answeredBy: null };
   here.call = (call) => {
@@ -142,7 +142,7 @@ describe("a task in another pool", () => {
     expect(await weighing[RUN_FLOW](here.address)).toBe("failed");
     expect(outcomeOf(here).error).toMatchObject({
       name: "ChildFailed",
-      message: `Run ${CHILD_ID} of task "weigh in pool" in pool "gpu" is crashed, cause lost.`,
+      message: `Run ${CHILD_ID} of task "weigh in pool" in pool "gpu" ended with state crashed, cause lost.`,
     });
     expect(movesOf(here).at(-1)).toBe("weigh in pool fail");
   });
@@ -201,7 +201,7 @@ describe("what cannot go to another pool", () => {
     };
     const given = flow({ name: "given" }, () => weigh.with({ pool: "gpu", retryIf: () => true })(rows, 1n));
     expect(await messageOf(given)).toContain(
-      "retryIf was given by with(). Say it where the task is declared.",
+      "retryIf was given by with(). Set it where the task is declared.",
     );
     const fn = task({ name: "takes a function" }, async (_fn: () => void) => 1);
     const passing = flow({ name: "passing" }, () => fn.with({ pool: "gpu", key: "k" })(() => {}));

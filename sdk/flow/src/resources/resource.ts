@@ -3,31 +3,31 @@ import { faultsOf, type InputOf, type OutputOf, type StandardSchema } from "../i
 import { InvalidDefinition, InvalidResource } from "../problem.ts";
 import { overridden, type SecretsResolved, type WithSecrets, withSecretValues } from "./settings.ts";
 
-/** How long closing a resource may take unless it is told otherwise, milliseconds. */
+/** Default time limit for closing a resource, milliseconds. */
 const CLOSE_MS = 5000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 interface AnyResource<Settings, Value> {
-  /** What a stage calls it: lower-case letters, digits, `-` and `_`, at most 63. */
+  /** Its name in stages: lower-case letters, digits, `-` and `_`, at most 63. */
   readonly name: string;
-  /** Opens it, on the worker. The signal aborts when the run is to stop. */
+  /** Opens it on the worker. The signal aborts when the run must stop. */
   readonly open: (settings: Settings, context: { readonly signal: AbortSignal }) => Value;
-  /** Closes it, before the attempt ends, however it ends. A failure is a warning in the log. */
+  /** Closes it before the attempt ends, however it ends. A failure is a warning in the log. */
   readonly close?: (value: Awaited<Value>) => unknown;
-  /** How long closing may take, milliseconds. @default 5000 */
+  /** Time limit for closing, milliseconds. @default 5000 */
   readonly closeMs?: number;
 }
 
-/** What a resource with a schema of its settings is told when it is declared. */
+/** Options of a resource with a schema for its settings. */
 export interface ResourceOptions<Schema extends StandardSchema, Value>
   extends AnyResource<OutputOf<Schema>, Value> {
-  /** Any Standard Schema of its settings, which is applied when it is opened. */
+  /** Any Standard Schema of its settings. It is applied when the resource is opened. */
   readonly config: Schema;
   /** Its settings unless a stage says otherwise; parts of them may come from secrets: `fromSecret("…")`. */
   readonly settings?: WithSecrets<InputOf<Schema>>;
 }
 
-/** What a resource without a schema is told: its settings are taken as they are. */
+/** Options of a resource without a schema: its settings are used unchanged. */
 export interface PlainResourceOptions<Settings, Value> extends AnyResource<SecretsResolved<Settings>, Value> {
   readonly config?: undefined;
   /** Its settings unless a stage says otherwise; parts of them may come from secrets: `fromSecret("…")`. */
@@ -39,22 +39,22 @@ interface Declared extends AnyResource<never, unknown> {
   readonly settings?: unknown;
 }
 
-/** What a test uses instead of a resource. */
+/** A test's fake of a resource. */
 export interface FakeResource {
   readonly name: string;
   readonly value: unknown;
 }
 
-/** A declared resource: a connection, a client, a model in memory, whatever is opened once and used by many. */
+/** A declared resource: a connection, a client or a model that is opened once and shared. */
 export interface Resource<Value> {
   readonly name: string;
   /**
-   * The value, opened by the first who asks in an attempt, and the same for all after it. An opening that failed is tried again by
-   * the next who asks.
-   * @throws InvalidResource | SecretMissing | what opening throws.
+   * The value. The first call in an attempt opens it; later calls get the same value. If opening failed, the next call
+   * tries again.
+   * @throws InvalidResource | SecretMissing | what `open` throws
    */
   get(): Promise<Awaited<Value>>;
-  /** A fake for a test: `testRun(flow, input, { resources: [warehouse.fake(…)] })`. */
+  /** Replaces it in a test: `testRun(flow, input, { resources: [warehouse.fake(…)] })`. */
   fake(value: Awaited<Value>): FakeResource;
 }
 
@@ -67,7 +67,7 @@ function checkOptions({ name, closeMs = CLOSE_MS }: Declared): void {
     throw new InvalidDefinition(`resource "${name}": closeMs must be milliseconds from 1.`);
 }
 
-/** What the resource's own schema makes of settings; without a schema they are as they are written. */
+/** Validates settings with the resource's schema. Without a schema they stay as written. */
 async function settingsFor({ name, config }: Declared, written: unknown): Promise<unknown> {
   if (config === undefined) return written;
   const answer = await config["~standard"].validate(written);
@@ -75,7 +75,7 @@ async function settingsFor({ name, config }: Declared, written: unknown): Promis
   throw new InvalidResource(name, faultsOf("settings", answer.issues));
 }
 
-/** In the run's own scope: the task that happens to ask first may be over long before the resource is. */
+/** In the run's scope, because the resource outlives the task that opens it. */
 function openFor({ run, calls }: Scope, declared: Declared): Promise<unknown> {
   return inScope({ run, path: "", signal: run.signal, calls }, () => openIn(run, declared));
 }
@@ -90,7 +90,7 @@ async function openIn(run: ActiveRun, declared: Declared): Promise<unknown> {
   return value;
 }
 
-/** What this resource's own `open` has answered, or a test's fake, which `fake` has typed. */
+/** Gives a value the type of its resource. */
 function ownValue<Value>(value: unknown): Awaited<Value> {
   return value as Awaited<Value>;
 }
@@ -104,9 +104,9 @@ export function resource<Value, Settings = Record<never, never>>(
   options: PlainResourceOptions<Settings, Value>,
 ): Resource<Value>;
 /**
- * Declares a resource: something that is opened on the worker once in an attempt, when it is first asked for, and closed
- * before the attempt ends. Its settings can be other ones on each stage, and can name secrets.
- * @throws InvalidDefinition naming the option that makes no sense.
+ * Declares a resource: a value that is opened on the worker when it is first used in an attempt, and closed before the
+ * attempt ends. Its settings can differ by stage and can name secrets.
+ * @throws InvalidDefinition naming the invalid option.
  * @example
  * export const warehouse = resource({
  *   name: "warehouse",

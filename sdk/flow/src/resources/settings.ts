@@ -3,12 +3,12 @@ import { SecretMissing } from "../problem.ts";
 
 const SECRET = "$secret";
 
-/** Stands in a resource's settings for a secret's value, which takes its place where the resource is opened. */
+/** A placeholder for a secret in a resource's settings. The value replaces it when the resource is opened. */
 export interface FromSecret {
   readonly [SECRET]: string;
 }
 
-/** Settings as they are written: any part of them may come from a secret. */
+/** Settings as written: any part may come from a secret. */
 export type WithSecrets<Settings> =
   | FromSecret
   | (Settings extends readonly (infer Item)[]
@@ -17,7 +17,7 @@ export type WithSecrets<Settings> =
         ? { readonly [Key in keyof Settings]: WithSecrets<Settings[Key]> }
         : Settings);
 
-/** Settings as they are once the values of their secrets are in them. */
+/** Settings after the values of secrets were inserted. */
 export type SecretsResolved<Settings> = Settings extends FromSecret
   ? string
   : Settings extends readonly unknown[]
@@ -27,8 +27,8 @@ export type SecretsResolved<Settings> = Settings extends FromSecret
       : Settings;
 
 /**
- * Has a part of a resource's settings come from a secret of the run: one that its deployment names, or on a laptop the
- * variable `TOWPATH_SECRET_<NAME>`.
+ * Takes a part of a resource's settings from a secret of the run: one that its deployment names, or without a worker
+ * the variable `TOWPATH_SECRET_<NAME>`.
  * @example resource({ name: "warehouse", settings: { url: "…", password: fromSecret("db-password") }, open })
  */
 export function fromSecret(name: string): FromSecret {
@@ -61,7 +61,7 @@ export function withSecretValues(settings: unknown, secret: Host["secret"]): unk
   throw new SecretMissing(name, found.next);
 }
 
-/** Settings with a stage's own put over them, field by field. */
+/** Settings with a stage's settings merged into them, field by field. */
 export function overridden(settings: unknown, overrides: unknown): unknown {
   if (overrides === undefined) return settings;
   if (!isFields(settings) || !isFields(overrides) || secretNamed(overrides) !== null) return overrides;

@@ -2,15 +2,15 @@ import { readFileSync } from "node:fs";
 import type { Host } from "../engine/host.ts";
 import { InvalidDefinition } from "../problem.ts";
 
-/** The file beside the code that says for which stage it was deployed. It never leaves: it is pushed with the code. */
+/** The file with the stage of a deployment. It is pushed with the code, and never reaches the control plane. */
 export const STAGE_FILE = "towpath.stage.json";
 
-/** A stage as its file tells it. */
+/** A stage in its file. */
 export interface StageFile {
   readonly stage: string;
-  /** Settings of resources by their names, put over what the code says. */
+  /** Settings of resources by name. They override those in the code. */
   readonly resources: Readonly<Record<string, unknown>>;
-  /** Pools that stand for those that the code calls tasks in. */
+  /** The stage's pool for each pool that the code names. */
   readonly pools: Readonly<Record<string, string>>;
 }
 
@@ -30,8 +30,8 @@ function parsed(text: string): StageFile {
 }
 
 /**
- * The stage that the code in the current folder was deployed for; null when it was for none.
- * @throws InvalidDefinition if there is a file that is none.
+ * The stage of the code in the current folder; null if it has none.
+ * @throws InvalidDefinition if the file is invalid.
  */
 export function readStageFile(): StageFile | null {
   let text: string;
@@ -43,7 +43,7 @@ export function readStageFile(): StageFile | null {
   return parsed(text);
 }
 
-/** Resources as the current folder's stage has them. The file is read when the first of them is opened. */
+/** Resources of the current folder's stage. The file is read when the first resource is opened. */
 export function stagedResources(): Host["resource"] {
   let stage: StageFile | null | undefined;
   return (name) => {
@@ -52,7 +52,7 @@ export function stagedResources(): Host["resource"] {
   };
 }
 
-/** The pool that stands on the current folder's stage for one that the code names. */
+/** The pool of the current folder's stage for a pool that the code names. */
 export function stagedPool(pool: string): string {
   const pools = readStageFile()?.pools ?? {};
   return Object.hasOwn(pools, pool) ? (pools[pool] ?? pool) : pool;

@@ -2,8 +2,8 @@ import { scopeFor } from "../engine/scope.ts";
 import { SecretMissing } from "../problem.ts";
 
 /**
- * The value of a secret that this run was given: on a worker one that its deployment names and the worker resolves, on
- * a laptop the variable `TOWPATH_SECRET_<NAME>`. Never leaves: workers redact it from every record.
+ * The value of a secret: on a worker, one that the deployment names; without a worker, the variable
+ * `TOWPATH_SECRET_<NAME>`. It never leaves your network: workers redact it in every record.
  * @throws SecretMissing with the next step.
  */
 export function secret(name: string): string {

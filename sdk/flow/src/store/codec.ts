@@ -3,7 +3,7 @@ import { NotSerialisable, StoreFault } from "../problem.ts";
 import { dataOf, isPlain } from "./data.ts";
 import { fromTypedJson, isExactJson, toTypedJson } from "./typed-json.ts";
 
-/** How a value is written. Data only: reading one back runs nothing. */
+/** The encoding of a value. Reading a value runs no code. */
 export type Codec = Ref["codec"];
 
 /** File name endings, so that people can open what they find in a store. */
@@ -36,7 +36,7 @@ function checkPrimitive(value: unknown, path: string): void {
   if (typeof value === "symbol") throw new NotSerialisable(path, "a symbol");
 }
 
-/** The parts of a value that JSON would hold, each with its path. Undefined fields are dropped, as in any JSON. */
+/** The parts of a value that JSON holds, each with its path. As in any JSON, undefined fields are dropped. */
 function partsOf(value: object, path: string): [string, unknown][] {
   if (hasToJson(value)) return [[path, value.toJSON("")]];
   if (Array.isArray(value)) return Array.from(value, (item, index) => [`${path}[${index}]`, item]);
@@ -45,7 +45,7 @@ function partsOf(value: object, path: string): [string, unknown][] {
   return fields.map(([key, item]) => [`${path}.${key}`, item]);
 }
 
-/** Refuses what JSON.stringify would drop or change without a word. */
+/** Refuses values that JSON.stringify would silently drop or change. */
 function checkJson(value: unknown, path: string, above: readonly object[]): void {
   if (value === undefined) throw new NotSerialisable(path, "undefined");
   if (!isObject(value)) {
@@ -58,7 +58,7 @@ function checkJson(value: unknown, path: string, above: readonly object[]): void
   for (const [partPath, part] of partsOf(value, path)) checkJson(part, partPath, inside);
 }
 
-/** The codec a value gets when none is asked for: bytes for byte arrays, text for strings, else json. */
+/** The default codec: bytes for byte arrays, text for strings, else json. */
 export function defaultCodec(value: unknown): Codec {
   if (value instanceof Uint8Array) return "bytes";
   return typeof value === "string" ? "text" : "json";
@@ -70,7 +70,7 @@ function isBytes(value: unknown): boolean {
   return data.kind === "view" && data.name === "Uint8Array";
 }
 
-/** The plainest codec that gives a value back exactly as it is: what a flow goes on with must not differ from what it had. */
+/** The simplest codec that restores a value exactly. */
 export function exactCodec(value: unknown): Codec {
   if (isBytes(value)) return "bytes";
   if (typeof value === "string" && value.isWellFormed()) return "text";
@@ -95,7 +95,7 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
     : new TextEncoder().encode(toJson(value, as.name));
 }
 
-/** Looking for faults costs a path for each part: what is exactly JSON already has none. */
+/** The check is skipped for exact JSON, because it builds a path for each part. */
 function toJson(value: unknown, name: string): string {
   if (!isExactJson(value)) checkJson(value, name, []);
   return JSON.stringify(value);

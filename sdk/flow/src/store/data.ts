@@ -30,7 +30,7 @@ const VIEW_NAMES = new Map<unknown, ViewName>(
   ),
 );
 
-/** What a value is, if it is data: all that can be seen of it says all that it is. */
+/** The kind of a value, if its visible parts define it completely. */
 export type Data =
   | { readonly kind: "array"; readonly value: readonly unknown[] }
   | { readonly kind: "object" | "bare"; readonly value: object }
@@ -73,7 +73,7 @@ export function isPlain(value: object): boolean {
   return proto === null || (typeof proto === "object" && isRootPrototype(proto));
 }
 
-/** A field that a copy of the visible data would lose or change; null if there is none. */
+/** A field that a copy would lose or change; null if there is none. */
 function oddField(value: object): string | null {
   for (const key of Reflect.ownKeys(value)) {
     if (typeof key === "symbol") return "an object with a field whose name is a symbol";
@@ -84,7 +84,7 @@ function oddField(value: object): string | null {
   return null;
 }
 
-/** What holds its content elsewhere has no fields of its own. */
+/** A map, set, date, URL or buffer with fields of its own is not data. */
 function unlessFields(data: Data, value: object): Data {
   return Reflect.ownKeys(value).length === 0
     ? data
@@ -115,7 +115,7 @@ function bytesOf(value: object): Data | null {
     : none(`an instance of ${nameOf(value)}`);
 }
 
-/** Whether bytes are nobody else's, and stay as many as they are. */
+/** Whether a buffer is not shared and has a fixed size. */
 function isPrivate(buffer: ArrayBufferLike): buffer is ArrayBuffer {
   return types.isArrayBuffer(buffer) && !buffer.resizable && !buffer.detached;
 }
@@ -130,7 +130,7 @@ function contentOf(value: object): Data | null {
 function isUrl(value: object): value is URL {
   if (!(value instanceof URL) || Object.getPrototypeOf(value) !== URL.prototype) return false;
   try {
-    // Of what only inherits from it, this is refused.
+    // An object that only inherits from URL throws here.
     return value.href !== "";
   } catch {
     return false;
@@ -138,8 +138,8 @@ function isUrl(value: object): value is URL {
 }
 
 /**
- * Tells what a value is, if what can be seen of it says all that it is. Everything else may hold what nobody sees, such as
- * private fields: two of them may look alike and be different.
+ * The kind of a value, if its visible parts define it completely. Other values may have private state, so two of them
+ * may look equal and differ.
  */
 export function dataOf(value: object): Data {
   if (types.isProxy(value)) return none("a Proxy");
@@ -153,10 +153,10 @@ export function dataOf(value: object): Data {
   return bytesOf(value) ?? contentOf(value) ?? none(`an instance of ${nameOf(value)}`);
 }
 
-/** The methods of built-in classes: a class that extends one says nothing of itself by them. */
+/** Methods of built-in classes. They do not describe a class that extends one. */
 const BUILT_IN = new Set<unknown>([Date.prototype.toJSON, URL.prototype.toJSON, Buffer.prototype.toJSON]);
 
-/** Whether a value says by itself what it is as data. */
+/** Whether a value defines its own data by `toJSON`. */
 export function saysToJson(value: object): value is { toJSON(key: string): unknown } {
   if (types.isProxy(value)) return false;
   return "toJSON" in value && typeof value.toJSON === "function" && !BUILT_IN.has(value.toJSON);

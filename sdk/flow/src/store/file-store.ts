@@ -9,17 +9,17 @@ import { PackFiles } from "./pack-files.ts";
 import { type Store, storeOver } from "./store.ts";
 
 /**
- * Opens the objects of the store that a worker names: a folder, or a place in a bucket.
- * @throws StoreFault for a root of another kind.
+ * Opens a worker's store: a folder, or a prefix in a bucket.
+ * @throws StoreFault for another kind of root.
  */
 export async function openObjects({ root, s3 }: Context["store"]): Promise<Objects> {
   if (root.startsWith("file:")) return fileObjects(root);
   if (root.startsWith("s3:") && s3 !== undefined) {
-    // Signing and the client of the web take a while to load: only who has a bucket pays for it.
+    // Loaded only for a bucket, because it is slow to load.
     const { s3Objects } = await import("./s3-store.ts");
     return s3Objects(root, s3);
   }
-  throw new StoreFault(`${root} is no store that this release knows.`, {
+  throw new StoreFault(`${root} is not a kind of store that this release supports.`, {
     next: "Give the worker a folder, or s3://bucket/prefix, as its store.root.",
   });
 }
@@ -33,7 +33,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Whole and on disk, or not there at all. */
+/** Writes a file completely and syncs it, or not at all. */
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomUUID()}.tmp`;
@@ -57,7 +57,7 @@ function pathOf(uri: string): string {
   try {
     return fileURLToPath(uri);
   } catch (cause) {
-    throw new StoreFault(`${uri} is no file: URL, and this store keeps files.`, { cause });
+    throw new StoreFault(`${uri} is not a file: URL, but this store is a folder.`, { cause });
   }
 }
 
@@ -69,12 +69,12 @@ async function realPathOf(path: string, uri: string): Promise<string> {
   }
 }
 
-/** Follows links first: a link inside the root may point out of it. */
+/** Resolves links first, because a link inside the root may lead out of it. */
 async function insideRoot(realRoot: string, uri: string): Promise<string> {
   const path = await realPathOf(pathOf(uri), uri);
   if (path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) return path;
   throw new StoreFault(`${uri} lies outside of the store.`, {
-    next: "Only refs that ctx.save of this store answered can be loaded.",
+    next: "Only refs that ctx.save returned for this store can be loaded.",
   });
 }
 
@@ -83,9 +83,9 @@ function isMissing(error: unknown): boolean {
 }
 
 function notTended(folder: string, cause: unknown): StoreFault {
-  return new StoreFault(`What lies in ${folder} could not be read or removed: ${String(cause)}`, {
+  return new StoreFault(`Files in ${folder} could not be read or removed: ${String(cause)}`, {
     cause,
-    next: "Check the folder's permissions, and do it as the worker's user.",
+    next: "Check the folder's permissions, and run the command as the worker's user.",
   });
 }
 
@@ -104,21 +104,21 @@ async function* listFiles(folder: string, path: string): AsyncGenerator<ListedOb
   }
 }
 
-/** Folders that became empty go too, up to the root. */
+/** Removes a file and the folders that become empty, up to the root. */
 async function removeFile(folder: string, path: string): Promise<void> {
   await rm(join(folder, path), { force: true });
   for (let parent = dirname(path); parent !== "."; parent = dirname(parent)) {
     try {
       await rmdir(join(folder, parent));
     } catch {
-      // Not empty, or gone already: what is above it is not empty either, or somebody else's to remove.
+      // Not empty or already removed: the folders above stay.
       return;
     }
   }
 }
 
 function notKept(path: string, cause: unknown): StoreFault {
-  return new StoreFault(`Nothing could be kept at ${path}: ${String(cause)}`, {
+  return new StoreFault(`Nothing could be stored at ${path}: ${String(cause)}`, {
     cause,
     next: "Check the folder's permissions and free space.",
   });
@@ -162,7 +162,7 @@ export function fileObjects(root: string): Objects {
       realRoot ??= await realPathOf(folder, pathToFileURL(folder).href);
       const path = await insideRoot(realRoot, uri);
       const { size } = await stat(path);
-      // A larger file is not read at all: it could be of any size.
+      // A larger file is not read, because it could have any size.
       if (size > mostBytes)
         throw new StoreFault(`${uri} is not what was saved there: it is ${size} bytes long.`);
       return new Uint8Array(await readFile(path));

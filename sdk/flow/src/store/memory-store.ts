@@ -4,7 +4,7 @@ import { type Store, storeOver } from "./store.ts";
 
 const SCHEME = "memory:///";
 
-/** Objects that live as long as their process, for tests. */
+/** Objects in the memory of this process, for tests. */
 export function memoryObjects(): Objects {
   const kept = new Map<string, Uint8Array>();
   return {
@@ -31,7 +31,7 @@ export function memoryObjects(): Objects {
   };
 }
 
-/** A store in memory. Values are encoded and decoded like anywhere else. */
+/** A store in memory. It encodes and decodes values like any store. */
 export function memoryStore(): Store {
   return storeOver(memoryObjects());
 }

@@ -4,7 +4,7 @@ import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type Codec, encode } from "./codec.ts";
 import type { Objects } from "./objects.ts";
 
-/** A value that lies under a name, of whichever run kept it last. */
+/** The latest value of a name, from any run. */
 export interface NamedValue {
   readonly ref: Ref;
   /** When it was kept: ISO 8601 in UTC. */
@@ -12,12 +12,12 @@ export interface NamedValue {
   readonly runId: string;
 }
 
-/** The most bytes of an entry, which is a ref and little more. */
+/** The most bytes of an entry: little more than a ref. */
 const ENTRY_BYTES_MAX = 16 * 1024;
 const FORMAT = 1;
 const HASH_CHARS = 16;
 
-/** A value to be kept under a name. */
+/** A value to store under a name. */
 export interface Named {
   readonly name: string;
   readonly value: unknown;
@@ -44,8 +44,8 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
 }
 
 /**
- * Stores a value under a name, instead of the one before: first the value, at an address of its own, then the entry that
- * refers to it, so that who reads at the same time finds one of the two whole.
+ * Stores a value under a name and replaces the one before. It writes the value first, at its own address, then the
+ * entry with its ref, so that a concurrent reader finds one of the two.
  * @throws NotSerialisable | StoreFault
  */
 export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
@@ -59,7 +59,7 @@ export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
   return ref;
 }
 
-/** What lies under a name; null if there is nothing that can be read. */
+/** The value of a name; null if there is none that can be read. */
 export async function findNamed(objects: Objects, name: string): Promise<NamedValue | null> {
   try {
     const bytes = await objects.read(objects.uriOf(entryPath(name)), ENTRY_BYTES_MAX);

@@ -1,4 +1,4 @@
-/** One object of a store, as a listing tells it. */
+/** One object in a listing. */
 export interface ListedObject {
   /** Relative to the store's root, with `/`. */
   readonly path: string;
@@ -12,22 +12,22 @@ export interface Appended {
   readonly offset: number;
 }
 
-/** Where a store's bytes lie: objects under paths, each written once and whole. */
+/** The storage of a store: objects at paths, each written once and completely. */
 export interface Objects {
   /**
-   * Writes an object, whole or not at all.
+   * Writes an object completely or not at all.
    * @param path Relative to the root; each part is safe as a file name.
    * @returns Its address.
    * @throws StoreFault
    */
   write(path: string, bytes: Uint8Array): Promise<string>;
   /**
-   * Adds bytes to the end of a pack in a folder, which this process alone writes; they survive it when this resolves, and a
-   * crash of the machine after the next `sync`. Only where that is cheaper than an object of their own.
+   * Appends bytes to a pack in a folder. Only this process writes the pack. The bytes survive the process when this
+   * resolves, and a crash of the machine after the next `sync`. Missing if an object of its own is cheaper.
    * @throws StoreFault
    */
   append?(folder: string, bytes: Uint8Array): Promise<Appended>;
-  /** Resolves once all that was appended before survives a crash of the machine. @throws StoreFault if it may not. */
+  /** Resolves once all appended bytes survive a crash of the machine. @throws StoreFault if they may not. */
   sync?(): Promise<void>;
   /**
    * Reads an object of this store.
@@ -38,6 +38,6 @@ export interface Objects {
   uriOf(path: string): string;
   /** Objects in a folder, at any depth and in any order; the empty path is the whole store. */
   list(folder: string): AsyncIterable<ListedObject>;
-  /** Removes objects; those that are not there count as removed. */
+  /** Removes objects. Missing ones are ignored. */
   remove(paths: readonly string[]): Promise<void>;
 }

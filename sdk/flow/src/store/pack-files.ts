@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import type { Appended } from "./objects.ts";
 import { PACK_BYTES_MAX } from "./packs.ts";
 
-// Plain descriptors: a handle that nobody holds any more would be closed, with a warning, whenever memory is tidied up.
+// Plain descriptors, because Node closes an unreferenced FileHandle with a warning.
 const openFile = promisify(open);
 const writeAt = promisify(write);
 const syncData = promisify(fdatasync);
@@ -19,20 +19,20 @@ interface OpenPack {
   readonly uri: string;
   sizeBytes: number;
   syncedBytes: number;
-  /** The last of its syncs. One that failed fails all after it: what the system has thrown away it does not say twice. */
+  /** The latest sync. If one fails, all later ones fail: the operating system reports lost data only once. */
   syncing: Promise<void>;
 }
 
 /**
- * Packs as files that grow: an append is one write, and one sync of the file makes all before it safe, where a file of its own
- * would cost several of file and folders. What a crash leaves behind the last sync is told from what was saved by its hash.
+ * Packs as growing files: an append is one write, and one sync makes all earlier appends safe. After a crash, hashes
+ * tell complete values from incomplete ones.
  */
 export class PackFiles {
   readonly #root: string;
   readonly #syncFolder: (path: string) => Promise<void>;
   #pack: OpenPack | null = null;
   #turn: Promise<unknown> = Promise.resolve();
-  /** Resolves once what was left is on disk too; rejects, until somebody was told, if it may not be. */
+  /** Resolves once closed packs are on disk. Rejects, until a caller has seen it, if they may not be. */
   #leaving: Promise<void> = Promise.resolve();
 
   constructor(root: string, syncFolder: (path: string) => Promise<void>) {
@@ -40,7 +40,7 @@ export class PackFiles {
     this.#syncFolder = syncFolder;
   }
 
-  /** One at a time: an append knows its place by the one before it. */
+  /** One at a time, because an append starts where the one before ends. */
   async append(folder: string, bytes: Uint8Array): Promise<Appended> {
     const own = this.#turn.then(() => this.#append(folder, bytes));
     this.#turn = own.catch(() => {});
@@ -75,7 +75,7 @@ export class PackFiles {
       pack.sizeBytes += bytes.byteLength;
       return { uri: pack.uri, offset };
     } catch (error) {
-      // What is behind the last good append may be anything: nothing more goes into this file.
+      // The end of this file is undefined now, so no more values go into it.
       this.#leave();
       throw error;
     }
@@ -110,7 +110,7 @@ export class PackFiles {
   }
 }
 
-/** One sync at a time: callers that come during a sync share the next. */
+/** One sync at a time. Callers that arrive during a sync share the next one. */
 function syncPack(pack: OpenPack): Promise<void> {
   const { sizeBytes } = pack;
   pack.syncing = pack.syncing.then(async () => {

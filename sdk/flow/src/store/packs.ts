@@ -1,13 +1,13 @@
 import type { Objects } from "./objects.ts";
 
-/** A value up to this size is written together with others. */
+/** Values up to this size are written together. */
 export const PACKED_BYTES_MAX = 256 * 1024;
 /** The largest pack. */
 export const PACK_BYTES_MAX = 8 * 1024 * 1024;
-/** What is kept of packs that were read, so that neighbours cost no further read. */
+/** The most bytes of packs in memory, so that neighbours need no further read. */
 const CACHE_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Reads packs whole, and each once while it is kept: the least lately used go first. */
+/** Reads complete packs and caches them. The least recently used are dropped first. */
 export class PackReader {
   readonly #objects: Objects;
   readonly #kept = new Map<string, Promise<Uint8Array>>();
@@ -18,15 +18,15 @@ export class PackReader {
   }
 
   /**
-   * A pack's bytes. One that is still growing is read again for what came later.
-   * @param leastBytes How many of them are needed.
+   * A pack's bytes. A growing pack is read again for later values.
+   * @param leastBytes How many bytes are needed.
    * @throws StoreFault
    */
   async read(uri: string, leastBytes: number): Promise<Uint8Array> {
     const known = this.#kept.get(uri);
     if (known !== undefined) {
       const bytes = await known;
-      // Another reader may have replaced or dropped it meanwhile.
+      // Another reader may have replaced or dropped it.
       if (this.#kept.get(uri) === known) this.#kept.delete(uri);
       if (bytes.byteLength >= leastBytes) {
         this.#kept.set(uri, known);

@@ -1,11 +1,11 @@
 import type { Objects } from "./objects.ts";
 import { RUNS_FOLDER, safePart } from "./store.ts";
 
-/** What runs share, by the age of each object alone. */
+/** The folder of values that runs share. Each is removed by its own age. */
 const CACHE_FOLDER = "cache";
 const REMOVED_AT_ONCE = 500;
 
-/** What is removed from a store. */
+/** Which values to remove from a store. */
 export interface PruneRequest {
   /** Runs of which nothing has been written since; Unix time in milliseconds. */
   readonly beforeMs: number;
@@ -14,8 +14,8 @@ export interface PruneRequest {
   /** Only counts. */
   readonly dryRun: boolean;
   /**
-   * Asked before anything of these runs is removed, given their ids.
-   * @returns Those that may go.
+   * Called before values of these runs are removed.
+   * @returns The ids of the runs to remove.
    * @default all
    */
   readonly release?: ((runIds: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
@@ -47,12 +47,12 @@ async function runFolders(objects: Objects, folder: string): Promise<Map<string,
   return found;
 }
 
-/** The run whose folder it is: its id as it is, since it is safe as a file's name. */
+/** The run of a folder. A run id is safe as a file name. */
 function runIdOf(folder: string): string {
   return folder.slice(RUNS_FOLDER.length + 1);
 }
 
-/** Removes what lies in a folder and satisfies a condition. */
+/** Removes the objects of a folder that are old. */
 async function removeIn(
   objects: Objects,
   folder: string,
@@ -69,9 +69,9 @@ async function removeIn(
 }
 
 /**
- * Removes what old runs have kept in a store: checkpoints, results, saved values; and what runs share, by the age of each. A
- * run counts as old by the newest of what it has kept, and goes as a whole. What is gone is missed by nobody but a resume or
- * rerun, which then runs those tasks again.
+ * Removes the values of old runs from a store: checkpoints, results and saved values. Shared values are removed by
+ * their own age. The age of a run is that of its newest value, and a run is removed as a whole. A later resume or rerun
+ * of it runs those tasks again.
  */
 export async function pruneStore(objects: Objects, args: PruneRequest): Promise<Pruned> {
   const folder = args.runId === undefined ? RUNS_FOLDER : `${RUNS_FOLDER}/${safePart(args.runId)}`;
@@ -84,7 +84,7 @@ export async function pruneStore(objects: Objects, args: PruneRequest): Promise<
   for (const [run, found] of old) {
     count += found.objects;
     bytes += found.sizeBytes;
-    // Once more by age: a run may have been resumed meanwhile.
+    // Checked again, because a run may have been resumed meanwhile.
     if (!args.dryRun) await removeIn(objects, run, (modifiedAtMs) => modifiedAtMs < args.beforeMs);
   }
   if (args.runId === undefined) {

@@ -2,10 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findVersitygw, type S3Server, startS3 } from "../../../../test/harness/index.ts";
 import { StoreFault } from "../problem.ts";
 import { s3Objects } from "./s3-store.ts";
-import { encodeAt, type Place, storeOver } from "./store.ts";
+import { encodeAt, storeOver, type ValueLocation } from "./store.ts";
 
 const program = findVersitygw();
-const place: Place = { runId: "r1", attempt: 1, task: "clean:aa#2/odd + name%/~'(x)*", name: "mödel" };
+const place: ValueLocation = {
+  runId: "r1",
+  attempt: 1,
+  task: "clean:aa#2/odd + name%/~'(x)*",
+  name: "mödel",
+};
 
 async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   const found: Item[] = [];

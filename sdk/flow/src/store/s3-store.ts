@@ -9,7 +9,7 @@ export type S3Access = NonNullable<Context["store"]["s3"]>;
 
 /** The longest that one request may take, milliseconds. */
 const REQUEST_MS = 120_000;
-/** How often a request is made again that did not get through, beside those that the server asks to be made again. */
+/** Retries of a request that got no answer. Retries that the server asks for are separate. */
 const RETRIES = 3;
 const RETRY_MS = 200;
 const REMOVALS_AT_ONCE = 8;
@@ -24,11 +24,11 @@ interface Request {
   readonly body?: Uint8Array;
 }
 
-/** A bucket's name and the prefix within it, of `s3://bucket/prefix`. */
-function placeOf(root: string): { bucket: string; prefix: string } {
+/** The bucket and prefix of `s3://bucket/prefix`. */
+function locationOf(root: string): { bucket: string; prefix: string } {
   const [, bucket, prefix = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(root) ?? [];
   if (bucket === undefined)
-    throw new StoreFault(`${root} is no place in a bucket: write s3://bucket/prefix.`);
+    throw new StoreFault(`${root} is not a location in a bucket: write s3://bucket/prefix.`);
   return { bucket, prefix: prefix.replace(/^\/+|\/+$/g, "") };
 }
 
@@ -41,7 +41,7 @@ function escaped(key: string): string {
   return key.split("/").map(strict).join("/");
 }
 
-/** With an endpoint of its own the bucket stands in the path, which every server understands; at AWS it is in the name. */
+/** With a custom endpoint, the bucket is in the path, which every server understands. At AWS it is in the host name. */
 function baseOf(bucket: string, { endpoint, region }: S3Access): string {
   if (endpoint !== null) return `${endpoint.replace(/\/+$/, "")}/${bucket}`;
   return `https://${bucket}.s3.${region}.amazonaws.com`;
@@ -56,7 +56,7 @@ function sayFailure(error: unknown): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
-/** What a server says in its answer to a request that it refuses. */
+/** The error in a server's answer. */
 async function saidBy(response: Response): Promise<string> {
   const text = await response.text().catch(() => "");
   const [, code] = /<Code>([\w.-]{1,100})<\/Code>/.exec(text) ?? [];
@@ -76,7 +76,7 @@ function unescaped(xml: string): string {
   });
 }
 
-/** Keys are asked for as URLs hold them, so that no character of theirs can be taken for markup; not every server does it. */
+/** The listing asks for URL-encoded keys, so that none contains markup. Not every server does this. */
 function keyIn(entry: string, isUrl: boolean): string {
   const key = unescaped(textIn(entry, "Key"));
   return isUrl ? decodeURIComponent(key.replaceAll("+", " ")) : key;
@@ -94,7 +94,7 @@ async function readUpTo(response: Response, mostBytes: number, uri: string): Pro
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-/** Requests to one bucket, signed, and made again when they do not get through. */
+/** Signed requests to one bucket, with retries. */
 class Bucket {
   readonly #base: string;
   readonly #client: AwsClient;
@@ -123,7 +123,7 @@ class Bucket {
     throw new StoreFault(`The store refused ${request.method} in the bucket "${this.#name}": ${said}.`, {
       next: REFUSED.includes(response.status)
         ? "Check the credentials in the worker's configuration, and what they may do in that bucket."
-        : "Look at the store's own log; the run may be retried once it answers again.",
+        : "Check the store's log. Retry the run when the store answers again.",
     });
   }
 
@@ -156,7 +156,7 @@ class Bucket {
  * @param root `s3://bucket/prefix`.
  */
 export function s3Objects(root: string, access: S3Access): Objects {
-  const { bucket: name, prefix } = placeOf(root);
+  const { bucket: name, prefix } = locationOf(root);
   const bucket = new Bucket(name, access);
   const inside = prefix === "" ? "" : `${prefix}/`;
   const uriStart = `s3://${name}/${inside}`;
@@ -165,7 +165,7 @@ export function s3Objects(root: string, access: S3Access): Objects {
       const response = await bucket.send({ method: "PUT", path: inside + path, body: bytes });
       if (response.status === NOT_FOUND)
         throw new StoreFault(`There is no bucket "${name}".`, {
-          next: "Make it, or correct store.root in the worker's configuration.",
+          next: "Create it, or correct store.root in the worker's configuration.",
         });
       return uriStart + path;
     },

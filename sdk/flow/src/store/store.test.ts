@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { NotSerialisable, StoreFault } from "../problem.ts";
 import { fileStore } from "./file-store.ts";
 import { memoryStore } from "./memory-store.ts";
-import { type Place, type Store, safePart } from "./store.ts";
+import { type Store, safePart, type ValueLocation } from "./store.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const place: Place = { runId: "r1", attempt: 1, task: "clean:aa/inner", name: "model" };
+const place: ValueLocation = { runId: "r1", attempt: 1, task: "clean:aa/inner", name: "model" };
 const makers: [string, () => Store][] = [
   ["a store of files", () => fileStore(pathToFileURL(join(folder, "root")).href)],
   ["a store in memory", memoryStore],
@@ -94,7 +94,9 @@ describe("a store of files", () => {
     await expect(outside.load({ ...ref, uri: pathToFileURL(link).href })).rejects.toThrow(
       /outside of the store/,
     );
-    await expect(outside.load({ ...ref, uri: "https://example.org/x" })).rejects.toThrow(/no file: URL/);
+    await expect(outside.load({ ...ref, uri: "https://example.org/x" })).rejects.toThrow(
+      /is not a file: URL/,
+    );
   });
 
   test("leaves no temporary file behind, and says what to do when it cannot write", async () => {

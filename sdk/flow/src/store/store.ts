@@ -6,53 +6,53 @@ import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
 import type { Appended, Objects } from "./objects.ts";
 import { PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReader } from "./packs.ts";
 
-/** Where in a run a value belongs. `task` is the path of the task run, empty for the flow itself. */
-export interface Place {
+/** The owner of a value in a run. `task` is the path of the task run, empty for the flow itself. */
+export interface ValueLocation {
   readonly runId: string;
   readonly attempt: number;
   readonly task: string;
   readonly name: string;
 }
 
-/** Saves and loads values on the customer's side. Only refs go anywhere else. */
+/** Saves and loads values on the customer's side. Only refs leave it. */
 export interface Store {
   /**
-   * Keeps a value. Its address holds the attempt and the content's hash, so that nothing is ever overwritten with
-   * something else and a repeated save is the same ref.
+   * Stores a value. Its address contains the attempt and the content's hash, so nothing is overwritten and a repeated
+   * save returns the same ref.
    * @throws NotSerialisable | StoreFault
    */
-  save(place: Place, value: unknown, codec?: Codec): Promise<Ref>;
+  save(place: ValueLocation, value: unknown, codec?: Codec): Promise<Ref>;
   /**
-   * Keeps values that were encoded before: several become one object, so that many small ones are few objects. They survive
-   * this process at once, and a crash of the machine after the next `sync`.
+   * Stores encoded values. Several become one object, so that many small values are few objects. They survive the end
+   * of this process at once, and a crash of the machine after the next `sync`.
    * @param values of one attempt, of at most PACK_BYTES_MAX together.
    * @returns Their refs, in their order.
    * @throws StoreFault
    */
   saveTogether(values: readonly Encoded[]): Promise<Ref[]>;
-  /** Resolves once all that was saved before survives a crash of the machine. @throws StoreFault if it may not. */
+  /** Resolves once all saved values survive a crash of the machine. @throws StoreFault if they may not. */
   sync(): Promise<void>;
   /**
-   * Reads a value back, if it lies in this store and is byte for byte what was saved.
+   * Loads a value from this store and checks that it is byte for byte the saved one.
    * @throws StoreFault otherwise.
    */
   load(ref: Ref): Promise<unknown>;
   /**
-   * Stores a value under a name, instead of the one before. For values that runs share.
+   * Stores a value under a name and replaces the one before. For values that runs share.
    * @param named.name Relative path whose parts are safe as file names: see `safePart`.
    * @throws NotSerialisable | StoreFault
    */
   saveAs(named: Named): Promise<Ref>;
-  /** What was last kept under a name; null if there is nothing that can be read. */
+  /** The latest value of a name; null if there is none that can be read. */
   find(name: string): Promise<NamedValue | null>;
 }
 
-/** A value ready to be kept. */
+/** An encoded value and its path. */
 export interface Encoded {
   readonly bytes: Uint8Array;
   readonly codec: Codec;
   readonly sha256: string;
-  /** The folder of the attempt that it belongs to. */
+  /** The folder of its attempt. */
   readonly folder: string;
   /** Relative path, each part safe as a file name. */
   readonly path: string;
@@ -61,25 +61,28 @@ export interface Encoded {
 /** Most file systems take 255 bytes in a name. */
 const PART_CHARS_MAX = 120;
 const HASH_CHARS = 16;
-/** The folder of runs, below which each has its own. */
+/** The folder that contains a folder per run. */
 export const RUNS_FOLDER = "runs";
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** What task paths are full of, by characters that an escaped name cannot hold otherwise: addresses stay readable. */
+/** Readable escapes for the two characters that occur in every task path. */
 const READABLE: Record<string, string> = { "%3A": "@", "%23": "+" };
 
-/** A name as one part of a path, different for different names: nothing in it can climb, hide or part folders. */
+/**
+ * Escapes a name to one part of a path. Different names give different parts, and no part can leave its folder or be
+ * hidden.
+ */
 export function safePart(name: string): string {
   const escaped = encodeURIComponent(name).replace(/%3A|%23/g, (code) => READABLE[code] ?? code);
   const safe = escaped.replace(/^\./, "%2E").replaceAll("*", "%2A");
   return safe.length <= PART_CHARS_MAX ? safe : `~${sha256Of(new TextEncoder().encode(name)).slice(0, 40)}`;
 }
 
-/** Encodes a value and derives where it goes. */
-export function encodeAt(place: Place, value: unknown, codec = defaultCodec(value)): Encoded {
+/** Encodes a value and derives its path. */
+export function encodeAt(place: ValueLocation, value: unknown, codec = defaultCodec(value)): Encoded {
   if (place.name === "") throw new StoreFault("A saved value needs a name.");
   const bytes = encode(value, { codec, name: place.name });
   const sha256 = sha256Of(bytes);
@@ -96,7 +99,7 @@ export function encodeAt(place: Place, value: unknown, codec = defaultCodec(valu
 function checkContent(ref: Ref, bytes: Uint8Array): void {
   if (bytes.byteLength !== ref.sizeBytes || sha256Of(bytes) !== ref.sha256)
     throw new StoreFault(`${ref.uri} is not what was saved there: its size or hash differs.`, {
-      next: "Something else wrote to the store; run again what made it.",
+      next: "Something else wrote to the store. Run the task again that made the value.",
     });
 }
 
@@ -104,7 +107,7 @@ function refOf({ codec, sha256, bytes }: Encoded, uri: string): Ref {
   return { uri, codec, sizeBytes: bytes.byteLength, sha256 };
 }
 
-/** The part of a pack that a ref means stands behind `#`, as the offset of its first byte. */
+/** A ref to a value in a pack ends with `#` and the offset of its first byte. */
 function partOf(uri: string): { readonly pack: string; readonly offset: number } | null {
   const [, pack, offset] = /^([^#]*)#(\d{1,9})$/.exec(uri) ?? [];
   return pack === undefined ? null : { pack, offset: Number(offset) };
@@ -129,7 +132,7 @@ async function savePack(objects: Objects, values: readonly Encoded[]): Promise<R
   });
 }
 
-/** A store over objects: what it keeps is found again by ref, and by nothing else. */
+/** A store over objects. Its values can be found only by their refs. */
 export function storeOver(objects: Objects): Store {
   const packs = new PackReader(objects);
   const saveOne = async (value: Encoded) => refOf(value, await objects.write(value.path, value.bytes));

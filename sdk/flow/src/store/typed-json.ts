@@ -2,28 +2,28 @@ import { NotSerialisable } from "../problem.ts";
 import { dataOf, isViewName, VIEWS } from "./data.ts";
 
 /**
- * JSON for what plain JSON cannot say. A value of another kind stands as `{ "~": [kind, …parts] }`; a plain object that has
- * a field `~` stands as `{ "~": ["object", [[key, value], …]] }`, so that neither is taken for the other. Arrays of bytes and
- * numbers stand behind the text, after a zero byte, which JSON never holds: `["bytes", kind, offset, length]` says where.
- * Data alone: reading it back runs nothing of anybody's.
+ * JSON for values that plain JSON cannot hold. Such a value is `{ "~": [kind, …parts] }`. A plain object with a field
+ * `~` is `{ "~": ["object", [[key, value], …]] }`, so that the two cannot be confused. Arrays of bytes and numbers
+ * follow the text after a zero byte, which JSON never contains: `["bytes", kind, offset, length]` is their position.
+ * Reading runs no code of the data.
  */
 const MARK = "~";
 const DEPTH_MAX = 200;
 
 type Part = null | boolean | number | string | Part[] | { [key: string]: Part };
 
-interface Place {
+interface Position {
   readonly path: string;
   readonly above: ReadonlySet<object>;
   readonly bytes: Bytes;
 }
 
-/** The bytes that stand behind the text. */
+/** The bytes after the text. */
 class Bytes {
   readonly pieces: Uint8Array[] = [];
   #length = 0;
 
-  /** @returns Where they begin, and how many they are. */
+  /** @returns Their offset and length. */
   add(piece: Uint8Array): [number, number] {
     const offset = this.#length;
     this.pieces.push(piece);
@@ -36,7 +36,7 @@ function mark(kind: string, ...parts: Part[]): Part {
   return { [MARK]: [kind, ...parts] };
 }
 
-function primitivePart(value: unknown, at: Place): Part | undefined {
+function primitivePart(value: unknown, at: Position): Part | undefined {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;
   if (value === undefined) return mark("undefined");
   if (typeof value === "bigint") return mark("bigint", String(value));
@@ -47,25 +47,25 @@ function primitivePart(value: unknown, at: Place): Part | undefined {
   return mark("number", Object.is(value, -0) ? "-0" : String(value));
 }
 
-function fieldParts(value: object, at: Place): [string, Part][] {
+function fieldParts(value: object, at: Position): [string, Part][] {
   return Object.entries(value).map(([key, item]) => [
     key,
     partOf(item, { ...at, path: `${at.path}.${key}` }),
   ]);
 }
 
-function entriesPart(value: object, at: Place): Part {
+function entriesPart(value: object, at: Position): Part {
   const parts = fieldParts(value, at);
-  // A field called __proto__ would be lost in an object literal.
+  // An object literal would lose a field called __proto__.
   const isMarked = parts.some(([key]) => key === MARK || key === "__proto__");
   return isMarked ? mark("object", parts) : Object.fromEntries(parts);
 }
 
-function bytesPart(value: ArrayBufferView, at: Place): [number, number] {
+function bytesPart(value: ArrayBufferView, at: Position): [number, number] {
   return at.bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 
-function objectPart(value: object, at: Place): Part {
+function objectPart(value: object, at: Position): Part {
   const inside = (item: unknown, step: string) => partOf(item, { ...at, path: `${at.path}${step}` });
   const data = dataOf(value);
   switch (data.kind) {
@@ -98,7 +98,7 @@ function objectPart(value: object, at: Place): Part {
   }
 }
 
-function partOf(value: unknown, at: Place): Part {
+function partOf(value: unknown, at: Position): Part {
   const primitive = primitivePart(value, at);
   if (primitive !== undefined || typeof value !== "object" || value === null) return primitive ?? null;
   if (at.above.has(value)) throw new NotSerialisable(at.path, "part of a cycle");
@@ -108,7 +108,7 @@ function partOf(value: unknown, at: Place): Part {
 
 /**
  * Writes a value as typed JSON.
- * @throws NotSerialisable naming the part that is no data: a function, an instance of a class, a cycle.
+ * @throws NotSerialisable naming the part that is not data: a function, an instance of a class, a cycle.
  */
 export function toTypedJson(value: unknown, name: string): Uint8Array {
   const bytes = new Bytes();
@@ -117,7 +117,7 @@ export function toTypedJson(value: unknown, name: string): Uint8Array {
   return bytes.pieces.length === 0 ? text : Buffer.concat([text, new Uint8Array(1), ...bytes.pieces]);
 }
 
-/** Whether JSON gives a value back as it is, with nothing dropped and nothing changed. */
+/** Whether JSON restores a value exactly, with nothing dropped or changed. */
 export function isExactJson(value: unknown, above: Set<object> = new Set()): boolean {
   if (value === null || typeof value === "boolean" || typeof value === "string") return true;
   if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
@@ -138,7 +138,7 @@ function areExact(items: readonly unknown[], above: Set<object>): boolean {
   return true;
 }
 
-/** Reads one text back, and what stands behind it. */
+/** Reads one text and the bytes after it. */
 class Reader {
   readonly #bytes: Uint8Array;
 
@@ -168,7 +168,7 @@ class Reader {
     return read(first);
   }
 
-  /** A copy of its own, so that numbers of any width stand where their kind wants them. */
+  /** A copy, so that numbers of any width are aligned. */
   #buffer(offset: unknown, length: unknown): ArrayBuffer {
     const [from, size] = [Number(offset), Number(length)];
     const isInside = Number.isSafeInteger(from + size) && from >= 0 && size >= 0;
@@ -197,7 +197,7 @@ function dateOf(text: unknown): Date {
   return text === "invalid" ? new Date(Number.NaN) : new Date(String(text));
 }
 
-/** What each kind without parts of its own is read back as. */
+/** How to read each kind without parts. */
 const READ: Readonly<Record<string, (told: unknown) => unknown>> = {
   undefined: () => undefined,
   number: (text) => Number(text),
@@ -206,12 +206,12 @@ const READ: Readonly<Record<string, (told: unknown) => unknown>> = {
   url: (text) => new URL(String(text)),
 };
 
-/** Fields are defined, not assigned: one called __proto__ is a field like any other. */
+/** Defines fields instead of assigning them, so that __proto__ is an ordinary field. */
 function objectOf(entries: readonly (readonly [unknown, unknown])[]): object {
   return Object.fromEntries(entries.map(([key, value]) => [String(key), value]));
 }
 
-/** Reads typed JSON back. @throws TypeError | SyntaxError if it is none. */
+/** Reads typed JSON. @throws TypeError | SyntaxError if it is invalid. */
 export function fromTypedJson(bytes: Uint8Array): unknown {
   const end = bytes.indexOf(0);
   const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(

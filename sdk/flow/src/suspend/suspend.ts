@@ -10,47 +10,47 @@ import {
   msOf,
   type NamedWaitOptions,
   outsideOfTasks,
-  placed,
   runEnded,
+  runWait,
   waitFor,
 } from "./wait-for.ts";
 
-/** What to wait for an event with. */
+/** Options of `suspend.event`. */
 export interface EventOptions<Schema extends StandardSchema> extends NamedWaitOptions {
-  /** Only events that were sent with this key. @default any */
+  /** Only events with this key. @default any */
   readonly key?: string;
-  /** What the event's payload must satisfy. */
+  /** Schema of the event's payload. */
   readonly schema?: Schema;
-  /** How long ago an event may have come, at most a day. @default since the run was created */
+  /** The oldest event to accept, at most a day ago. @default since the run was created */
   readonly lookBack?: Duration;
 }
 
 /** A question to people. */
 export interface InputOptions<Schema extends StandardSchema> extends NamedWaitOptions {
-  /** The question as people see it; also what tells this wait apart from others. */
+  /** The question as people see it. It also identifies this wait. */
   readonly title: string;
-  /** The answer's schema. Forms are made from it, and answers checked against it, before the flow sees them. */
+  /** The answer's schema. The form for the answer is made from it, and answers are validated with it. */
   readonly schema: Schema;
-  /** The least role that may answer. @default "operator" */
+  /** The lowest role that may answer. @default "operator" */
   readonly who?: "operator" | "developer" | "admin";
 }
 
 /**
- * Lets a run wait without a process, a slot or a worker. Awaiting one of these ends the process once nothing else of the run
- * is at work; when it is over the flow's function runs again from its beginning, completed tasks give the results that they
- * had, and here it goes on. Several may be awaited at once, with `Promise.all` or `Promise.race`.
+ * Waits of a run without a process, slot or worker. The process ends once nothing else of the run is working. When the
+ * wait is over, the flow's function runs again from its beginning: completed tasks return their stored results, and the
+ * flow continues here. Use `Promise.all` or `Promise.race` for several waits.
  *
- * Only the flow's own function may wait so: in a task it is a SuspendInTask.
+ * Only the flow's own function can wait. In a task this throws SuspendInTask.
  */
 export interface Suspend {
-  /** Waits so long, from the first time that the run comes here. Less than ten seconds pass in this process. */
+  /** Waits for a duration, from the first time that the run gets here. Less than ten seconds pass in this process. */
   for(duration: Duration, options?: { readonly key?: string }): Promise<void>;
-  /** Waits until an instant: the one that was given when the run first came here. */
+  /** Waits until a time: the one that was given when the run first got here. */
   until(instant: Date, options?: { readonly key?: string }): Promise<void>;
   /**
    * Waits for an event of this name.
    * @returns Its payload.
-   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not satisfy the schema.
+   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not match the schema.
    */
   event<Schema extends StandardSchema = StandardSchema>(
     name: string,
@@ -64,10 +64,10 @@ export interface Suspend {
    */
   input<Schema extends StandardSchema>(options: InputOptions<Schema>): Promise<OutputOf<Schema>>;
   /**
-   * Has an external job done: submits it, once, and waits for its end.
+   * Submits an external job once and waits for its end.
    * @returns Its result.
-   * @throws JobFailed if it failed; JobOutcomeUnknown if nobody can tell whether it was submitted; WaitExpired at the
-   * deadline, and the job is cancelled then.
+   * @throws JobFailed if it failed; JobOutcomeUnknown if it is unknown whether it was submitted; WaitExpired at the
+   * deadline, which also cancels the job.
    * @example const model = await suspend.job(sagemaker, { rate: 3 }, { deadline: "6h" });
    */
   job<Input, Handle, Result>(
@@ -103,7 +103,7 @@ export const suspend: Suspend = {
     const scope = outsideOfTasks("suspend.until");
     if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
       throw new InvalidDefinition("suspend.until takes a Date.");
-    // Without the instant in its identity: a date that is computed anew in each attempt must not be another wait.
+    // The time is not part of the identity: it may be computed anew in each attempt.
     await waitFor(scope, { wait: { kind: "until", at: instant.toISOString() }, key: key ?? "instant" });
   },
   async event(name, options = {}) {
@@ -123,7 +123,7 @@ export const suspend: Suspend = {
   async input(options) {
     const scope = outsideOfTasks("suspend.input");
     const { title, schema, id, who = "operator" } = options;
-    const { answer } = await placed(scope, { kind: "input", key: title, id }, async ({ until }) => {
+    const { answer } = await runWait(scope, { kind: "input", key: title, id }, async ({ until }) => {
       const answerSchema = await answerSchemaOf(schema, `suspend.input "${title}"`);
       const common = { kind: "input", title, schema: answerSchema, who } as const;
       return await until({ ...common, ...deadlineOf(scope, options) });
@@ -140,7 +140,7 @@ export const suspend: Suspend = {
   run: async (runId, options) => runEnded(outsideOfTasks("suspend.run"), runId, options),
 };
 
-/** What this job's own poll has answered as its result. */
+/** Gives a job's result its type. */
 function ownResult<Result>(value: unknown): Result {
   return value as Result;
 }

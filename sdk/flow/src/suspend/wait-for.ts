@@ -3,33 +3,33 @@ import { parseDuration } from "@towpath/contract/words";
 import { type Scope, scopeFor } from "../engine/scope.ts";
 import { GatewayRefused, InvalidDefinition, SuspendInTask, WaitExpired } from "../problem.ts";
 
-/** A length of time: `"90s"`, `"15m"`, `"1h30m"`, `"30d"`, or milliseconds. */
+/** A duration: `"90s"`, `"15m"`, `"1h30m"`, `"30d"`, or milliseconds. */
 export type Duration = string | number;
 
-/** What is common to whatever waits for somebody or something. */
+/** Options of all waits for an event, answer, job or run. */
 export interface WaitOptions {
-  /** When it expires: so long after the run first asked, or an instant. @default never */
+  /** When it expires: a duration after the run first waits, or a time. @default never */
   readonly deadline?: Duration | Date;
 }
 
-/** What is common to waits whose name or title is what tells them apart. */
+/** Options of waits that are identified by a name or title. */
 export interface NamedWaitOptions extends WaitOptions {
-  /** Which of several equal waits this is. Needed only where branches run side by side. @default its place among its like */
+  /** Distinguishes equal waits. Needed only in concurrent branches. @default its number among equal waits */
   readonly id?: string;
 }
 
-/** A wait, once it has its place in the flow. */
-export interface PlacedWait {
+/** A wait with its path. */
+export interface NamedWait {
   readonly path: string;
-  /** How the wait stands once it is over. @throws WaitExpired at its deadline. */
+  /** The state of the wait once it is over. @throws WaitExpired at its deadline. */
   readonly until: (wait: AskedWait) => Promise<CalledWait>;
 }
 
-/** @throws InvalidDefinition if it is no length of time. */
+/** @throws InvalidDefinition if it is not a duration. */
 export function msOf(what: string, duration: Duration): number {
   const ms = typeof duration === "number" ? duration : parseDuration(duration);
   if (ms !== null && Number.isFinite(ms) && ms >= 0) return Math.ceil(ms);
-  throw new InvalidDefinition(`${what}: "${duration}" is no length of time; write it as 90s, 15m or 1h30m.`);
+  throw new InvalidDefinition(`${what}: "${duration}" is not a duration; write it as 90s, 15m or 1h30m.`);
 }
 
 export function deadlineOf(scope: Scope, { deadline }: WaitOptions): { deadlineMs?: number } {
@@ -38,7 +38,7 @@ export function deadlineOf(scope: Scope, { deadline }: WaitOptions): { deadlineM
   return { deadlineMs: Math.max(0, deadline.getTime() - scope.run.host.clock.nowMs()) };
 }
 
-/** Where in the flow's own function the calling code is. @throws SuspendInTask */
+/** The scope of the flow's own function. @throws SuspendInTask in a task */
 export function outsideOfTasks(what: string): Scope {
   const scope = scopeFor(what);
   if (scope.path !== "") throw new SuspendInTask(what, scope.path);
@@ -47,13 +47,13 @@ export function outsideOfTasks(what: string): Scope {
 }
 
 /**
- * Does something that waits, by its place in the flow, which it has before anything is awaited.
- * @throws TaskIdentityUnknown if branches that run side by side wait for the same.
+ * Runs a wait with its path, which is fixed before anything is awaited.
+ * @throws TaskIdentityUnknown for equal waits in concurrent branches.
  */
-export async function placed<Result>(
+export async function runWait<Result>(
   scope: Scope,
   args: { readonly kind: AskedWait["kind"]; readonly key: string; readonly id?: string | undefined },
-  work: (place: PlacedWait) => Promise<Result>,
+  work: (place: NamedWait) => Promise<Result>,
 ): Promise<Result> {
   const key = args.id === undefined ? args.key : `${args.key}\n${args.id}`;
   const { path, settled } = scope.calls.name(args.kind, { kind: "given", key }, "wait");
@@ -69,15 +69,15 @@ export async function placed<Result>(
   }
 }
 
-/** Awaits something by its place in the flow. @throws WaitExpired at its deadline. */
+/** Runs a wait. @throws WaitExpired at its deadline. */
 export async function waitFor(
   scope: Scope,
   { wait, key, id }: { readonly wait: AskedWait; readonly key: string; readonly id?: string | undefined },
 ): Promise<CalledWait> {
-  return await placed(scope, { kind: wait.kind, key, id }, ({ until }) => until(wait));
+  return await runWait(scope, { kind: wait.kind, key, id }, ({ until }) => until(wait));
 }
 
-/** Waits for the end of a run that the flow has started or knows. */
+/** Waits for the end of a run. */
 export async function runEnded(
   scope: Scope,
   runId: string,

@@ -4,30 +4,30 @@ import { DEFAULTS } from "@towpath/contract/words";
 import type { Host, WaitCall } from "../engine/host.ts";
 import type { OpenSet } from "../engine/open-set.ts";
 
-/** Something that the flow's function awaits. */
+/** A wait of the flow's function. */
 interface Pending {
   readonly call: WaitCall;
   readonly signal: AbortSignal;
   readonly resolve: (answer: CalledWait) => void;
   readonly reject: (error: unknown) => void;
-  /** Whether it is known that its wait is open; else its call is under way. */
+  /** Whether the control plane has answered that the wait is open. If false, the request is running. */
   isOpen: boolean;
-  /** That it may be over, said while its call was under way. */
+  /** Whether a report said that the wait may be over, while its request was running. */
   again: boolean;
-  /** When time alone will have satisfied it, on the monotonic clock. */
+  /** When time alone ends it, on the monotonic clock. */
   endsAtMs: number | null;
   isTimed: boolean;
 }
 
-/** What of a run counts as work: a flow that has any is not suspended. */
+/** Running work of a run. While there is any, the run is not suspended. */
 interface Work {
   readonly open: OpenSet<Promise<unknown>>;
   readonly cleanups: OpenSet<Promise<unknown>>;
 }
 
 /**
- * What a flow waits for. The promise of something that is not over yet simply stays as it is: nothing is thrown that user
- * code could catch. Once nothing else is at work, the run is suspended over such promises' heads, and the process ends.
+ * The waits of a flow. The promise of an open wait never settles, so no error is thrown that user code could catch.
+ * Once nothing else is working, the run is suspended and the process ends.
  */
 export class Waits {
   readonly #host: Host;
@@ -45,7 +45,7 @@ export class Waits {
 
   /**
    * Resolves with the answer once the wait is over: satisfied or expired. Never settles if the run is suspended first.
-   * @throws CallRefused if the control plane does not take it; the signal's reason when it aborts.
+   * @throws CallRefused if the control plane refuses it; the signal's reason when it aborts.
    */
   until(call: WaitCall, signal: AbortSignal): Promise<CalledWait> {
     const { promise, resolve, reject } = Promise.withResolvers<CalledWait>();
@@ -57,7 +57,10 @@ export class Waits {
     return promise;
   }
 
-  /** Ends what waits under a signal when it aborts. One listener for all of it: a signal looks through its listeners to add one. */
+  /**
+   * Ends the waits of a signal when it aborts. All share one listener, because adding one takes time in proportion to
+   * those that exist.
+   */
   #follow(signal: AbortSignal): void {
     const onAbort = () => {
       for (const one of this.#pending.values())
@@ -70,7 +73,7 @@ export class Waits {
     }
   }
 
-  /** Resolves when all that is left of the run is waiting, with the paths of what it waits for. */
+  /** Resolves when the run only waits, with the paths of its waits. */
   async untilIdle(): Promise<string[]> {
     while (true) {
       await this.#changes.promise;
@@ -80,13 +83,13 @@ export class Waits {
     }
   }
 
-  /** From here on nothing that was awaited settles any more. */
+  /** From now on, no wait settles. */
   close(): void {
     this.#isClosed = true;
     this.#pending.clear();
   }
 
-  /** Waits until no task is active, and what followed from the last one's end has begun. */
+  /** Waits until no task is running, and code that follows the last one has started. */
   async #untilQuiet(): Promise<void> {
     const { open, cleanups } = this.#work;
     do {
@@ -107,7 +110,7 @@ export class Waits {
 
   #hear(paths: readonly string[]): void {
     const known = paths.map((path) => this.#pending.get(path));
-    // A path that had a secret in it comes back without: it may be any of those that wait.
+    // A redacted path does not match, so the report may concern any wait.
     const over = known.includes(undefined) ? this.#pending.values() : known;
     for (const one of over) if (one?.isOpen) void this.#ask(one);
     for (const one of known) if (one !== undefined && !one.isOpen) one.again = true;
@@ -119,7 +122,7 @@ export class Waits {
     try {
       const answer = await this.#host.waits.ask(pending.call, pending.signal);
       if (answer.state === "open") this.#opened(pending, answer);
-      // A cancelled wait belongs to a run that is over: nobody is left to be told.
+      // A cancelled wait belongs to an ended run: nothing awaits it.
       else if (answer.state !== "cancelled") this.#end(pending, () => pending.resolve(answer));
     } catch (error) {
       this.#end(pending, () => pending.reject(error));
@@ -135,7 +138,7 @@ export class Waits {
     else this.#time(pending);
   }
 
-  /** A short time, and any time where nobody else would say that it is over, passes in this process. */
+  /** Waits in this process for a short time, or for any time if the run cannot be suspended. */
   #time(pending: Pending): void {
     if (pending.isTimed || pending.endsAtMs === null) return;
     const leftMs = Math.max(0, pending.endsAtMs - this.#host.clock.monotonicMs());

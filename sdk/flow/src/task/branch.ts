@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** A call that the code of this branch has made before, and those before it. */
+/** The calls that this branch of the code has made. */
 interface Made {
   readonly call: object;
   readonly before: Made | null;
@@ -8,7 +8,7 @@ interface Made {
 
 const KEY = Symbol.for("towpath.branch");
 
-/** Kept on the global object, as the scope of a run is: two copies of this package in one process must see the same calls. */
+/** Global, so that two copies of this package in one process see the same calls. */
 function branches(): AsyncLocalStorage<Made | null> {
   const home: typeof globalThis & { [KEY]?: AsyncLocalStorage<Made | null> } = globalThis;
   home[KEY] ??= new AsyncLocalStorage<Made | null>();
@@ -16,9 +16,9 @@ function branches(): AsyncLocalStorage<Made | null> {
 }
 
 /**
- * Notes a call for whatever the calling code does from here on: it and what it calls, and no branch that began before. To be
- * called before the first `await` of what the user has called; else the user's own code is not reached.
- * @param again An equal call of this branch, whose place the new one takes if it is the latest.
+ * Records a call in the branch of the calling code. Call it before the first `await` of the called function; otherwise
+ * the user's own code does not see it.
+ * @param again An equal earlier call of this branch. The new call replaces it if it is the latest.
  */
 export function noteInBranch(call: object, again: object | undefined): void {
   const latest = branches().getStore() ?? null;
@@ -26,14 +26,14 @@ export function noteInBranch(call: object, again: object | undefined): void {
   branches().enterWith({ call, before });
 }
 
-/** Whether the calling code comes after a call, by its own order and not by chance. */
+/** Whether the calling code follows a call in its own branch. */
 export function isInBranch(call: object): boolean {
   for (let made = branches().getStore() ?? null; made !== null; made = made.before)
     if (made.call === call) return true;
   return false;
 }
 
-/** Runs a function whose calls concern nobody outside of it. */
+/** Runs a function in a new branch. */
 export function inOwnBranch<Result>(fn: () => Result): Result {
   return branches().run(branches().getStore() ?? null, fn);
 }

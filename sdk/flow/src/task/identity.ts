@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { TaskIdentityUnknown } from "../problem.ts";
 import { isInBranch, noteInBranch } from "./branch.ts";
 
-/** The longest path of a task run on the wire. */
+/** The longest path of a task run. */
 const PATH_CHARS_MAX = 1024;
-/** An explicit key longer than this stands in paths as its hash. */
+/** A longer key is replaced by its hash in paths. */
 const KEY_CHARS_MAX = 80;
 const KEY_HASH_CHARS = 32;
 
-/** Keeps a name or key from being read as structure: `/` parts paths, `:` starts a key, `#` an ordinal. */
+/** Escapes the characters with a meaning in paths: `/` separates segments, `:` starts a key, `#` an ordinal. */
 function escaped(text: string): string {
   return text.replace(/[%/:#]|\p{Cc}/gu, (char) => encodeURIComponent(char));
 }
@@ -17,33 +17,33 @@ function shortKey(key: string): string {
   const plain = escaped(key);
   const isWhole = key.isWellFormed();
   if (isWhole && plain.length <= KEY_CHARS_MAX) return plain;
-  // Half a surrogate pair does not survive UTF-8, which a path goes through.
+  // UTF-8 cannot encode half a surrogate pair.
   const bytes = isWhole ? key : Buffer.from(key, "utf16le");
   return `~${createHash("sha256").update(bytes).digest("hex").slice(0, KEY_HASH_CHARS)}`;
 }
 
-/** What tells one call apart: an explicit key, the hash of its input, or nothing when it has neither. */
+/** The identity of a call: an explicit key, the hash of its input, or nothing. */
 export type CallKey =
   | { readonly kind: "given"; readonly key: string }
   | { readonly kind: "hash"; readonly hash: string }
   | { readonly kind: "none" };
 
-/** What the ledger knows of a kind of call. */
+/** A kind of call. */
 interface Kind {
-  /** How a path tells what is called: no escaped name begins with a colon or holds one. */
+  /** Prefix of the name in a path. An escaped name contains no colon. */
   readonly head: string;
-  /** Whether calls with the same input may stand for one another: a result is a function of the input. */
+  /** Whether calls with the same input are interchangeable, because the result depends only on the input. */
   readonly alike: boolean;
-  /** What a call is called in messages. */
+  /** The name of such a call in messages. */
   readonly what: (name: string) => string;
-  /** How such a call is told apart from others. */
+  /** The next step for calls that need different keys. */
   readonly next: (name: string) => string;
 }
 
 /**
- * Every kind of call that is known by its place in its parent. Calls that have the same name and key are numbered in their
- * order, which means something only within one branch of the code: see `CallLedger`. What has a name of its own is no such call:
- * of what `ctx.keep` or an artifact is given under one name the latest counts, in one branch or in several.
+ * The kinds of calls that are identified by their position in their parent. Calls of equal name and key are numbered by
+ * their order, which is stable only within one branch of the code: see `CallLedger`. `ctx.keep` and artifacts are not
+ * among them: the latest value of a name counts.
  */
 export const CALL_KINDS = {
   task: {
@@ -79,10 +79,10 @@ export const CALL_KINDS = {
 } as const satisfies Record<string, Kind>;
 
 const ID_NEXT = 'Give the call an id of its own, with the option id: "…".';
-/** Waits whose `key` says something else. */
+/** Waits whose `key` has another meaning. */
 const WAIT_NEXT: Readonly<Record<string, string>> = { event: ID_NEXT, input: ID_NEXT, run: ID_NEXT };
 
-/** What is called: a task, a flow as a part of the run, a value that every attempt is to see alike, something to wait for, or another run. */
+/** The kind of a call: a task, a flow, a recorded value, a wait, or a run of another deployment. */
 export type CallKind = keyof typeof CALL_KINDS;
 
 function segmentOf(args: { kind: CallKind; name: string; key: CallKey }): string {
@@ -100,17 +100,17 @@ function joined(parent: string, segment: string): string {
   );
 }
 
-/** A call that was given its path. */
+/** A call with its path. */
 export interface NamedCall {
   readonly path: string;
-  /** Tells the ledger that the call has ended. */
+  /** Marks the call as ended. */
   readonly settled: () => void;
 }
 
-/** The latest of calls that only their order tells apart. */
+/** The latest of equal calls, which only their order distinguishes. */
 class Numbered {
   isOpen = true;
-  /** Another call of the same parent was open at some moment of this one. */
+  /** Whether another call of the same parent was open at the same time. */
   overlapped: boolean;
   readonly #begunBefore: number;
 
@@ -119,7 +119,7 @@ class Numbered {
     this.#begunBefore = ledger.begun;
   }
 
-  /** @param begun How many calls the parent has made by now, this one among them. */
+  /** @param begun Number of calls of the parent so far, including this one. */
   close(begun: number): void {
     this.isOpen = false;
     this.overlapped ||= begun > this.#begunBefore + 1;
@@ -127,14 +127,14 @@ class Numbered {
 }
 
 /**
- * Gives the calls of one parent their identity: parent path, name, key or hash of the input, then ordinal among equal
- * keys. No clock, no order of completion goes into it.
+ * Gives the calls of one parent their identity: the parent's path, the name, the key or hash of the input, then the
+ * ordinal among equal keys. Neither time nor the order of completion matters.
  *
- * Equal calls take their identity from their order. That order means something while calls follow one another; where
- * branches run side by side it does not, and the call is refused: unless equal inputs make the calls alike. Known by
- * overlap: a call is refused if another call of the same parent ran beside it or beside the equal one before it. It is not refused if
- * it comes after that one in its own branch, such as a loop whose waits outlive a `Promise.race`; but without key and input it is if
- * that one ran beside another.
+ * The ordinal of equal calls is stable only if they follow one another. In concurrent branches it is not, so such a
+ * call is refused, unless equal inputs make the calls interchangeable. A call is refused if another call of the same
+ * parent ran at the same time as it, or as the equal call before it. It is allowed if it follows the equal call in its
+ * own branch, such as a loop whose waits outlive a `Promise.race`. A call without key and input is refused also then,
+ * if the equal call ran beside another.
  */
 export class CallLedger {
   readonly #parent: string;
@@ -149,8 +149,9 @@ export class CallLedger {
   }
 
   /**
-   * Names a call and counts it as open until `settled` is called. To be called before the first `await` of what the user calls.
-   * @throws TaskIdentityUnknown for a repeated call of concurrent branches that only its order tells apart.
+   * Names a call and counts it as open until `settled` is called. Call it before the first `await` of the called
+   * function.
+   * @throws TaskIdentityUnknown for an equal call in concurrent branches.
    */
   name(name: string, key: CallKey, kind: CallKind = "task"): NamedCall {
     const segment = segmentOf({ kind, name, key });
@@ -163,13 +164,13 @@ export class CallLedger {
     return { path, settled: this.#opened(isNumbered ? { segment, key, before } : null) };
   }
 
-  /** Calls a function once no call is open, at once if none is. */
+  /** Calls a function once no call is open; at once if none is. */
   whenQuiet(then: () => void): void {
     if (this.#open === 0) then();
     else this.#onQuiet.push(then);
   }
 
-  /** Whether it may be chance that a call comes after an equal one. */
+  /** Whether the order of a call and an equal earlier call may differ in another attempt. */
   #isByChance(before: Numbered, key: CallKey): boolean {
     const ranBeside = before.isOpen || before.overlapped;
     if (ranBeside && key.kind === "none") return true;
@@ -205,7 +206,7 @@ function concurrent(name: string, kind: CallKind, { kind: known }: CallKey): Tas
   );
 }
 
-/** The path of a value that is kept in a task call, or in the flow itself. */
+/** The path of a value that a task call, or the flow, has stored. */
 export function keptPath(parent: string, name: string): string {
   return joined(parent, `${CALL_KINDS.value.head}keep:${shortKey(name)}`);
 }

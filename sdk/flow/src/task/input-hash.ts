@@ -2,20 +2,20 @@ import { createHash } from "node:crypto";
 import { NotData } from "../problem.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
 
-/** Text is hashed in pieces of this many characters: one update per value would cost a microsecond each. */
+/** Text is hashed in pieces of this many characters, because each update has a cost. */
 const CHUNK_CHARS = 8 * 1024;
-/** How deep an input may be nested. */
+/** The deepest nesting of an input. */
 const DEPTH_MAX = 64;
-/** 64 bits: two inputs of one run that collide would only be told apart by their order. */
+/** 64 bits. If two inputs of one run collide, their order distinguishes them. */
 const HASH_CHARS = 16;
 
-/** Writes tagged, length-prefixed tokens, so that no two different inputs write the same bytes. */
+/** Writes tagged tokens with their length, so that different inputs write different bytes. */
 class Digest {
   readonly #hash = createHash("sha256");
   #text = "";
 
   token(tag: string, text: string): void {
-    // UTF-8 has no place for half a surrogate pair: all of them would be alike.
+    // UTF-8 cannot encode half a surrogate pair: all of them would be equal.
     if (!text.isWellFormed()) this.bytes(`${tag}16`, Buffer.from(text, "utf16le"));
     else this.#text += `${tag}${text.length}:${text}`;
     if (this.#text.length >= CHUNK_CHARS) this.#flush();
@@ -38,22 +38,22 @@ class Digest {
   }
 }
 
-interface Place {
+interface Position {
   readonly call: Hashed;
   readonly argument: string;
-  /** Where in the argument: `.rows[2]`. */
+  /** The position in the argument: `.rows[2]`. */
   readonly inside: string;
   readonly above: readonly object[];
 }
 
-function refuse(at: Place, found: string): never {
+function refuse(at: Position, found: string): never {
   const { what, next = NEXT } = at.call;
   const field = at.inside.replace(/^\./, "");
   const place = field === "" ? at.argument : `${at.argument}, field "${field}"`;
   throw new NotData(what, { found, next, place });
 }
 
-function within(at: Place, value: object, step: string): Place {
+function within(at: Position, value: object, step: string): Position {
   return { ...at, inside: `${at.inside}${step}`, above: [...at.above, value] };
 }
 
@@ -68,7 +68,7 @@ function feedPlain(digest: Digest, value: unknown): boolean {
   return true;
 }
 
-function feedEntries(digest: Digest, value: object, { tag, at }: { tag: string; at: Place }): void {
+function feedEntries(digest: Digest, value: object, { tag, at }: { tag: string; at: Position }): void {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   digest.token(tag, String(entries.length));
@@ -81,10 +81,10 @@ function feedEntries(digest: Digest, value: object, { tag, at }: { tag: string; 
 function feedItems(
   digest: Digest,
   value: object,
-  { tag, items, at }: { tag: string; items: readonly unknown[]; at: Place },
+  { tag, items, at }: { tag: string; items: readonly unknown[]; at: Position },
 ): void {
   digest.token(tag, String(items.length));
-  // No place is made for what cannot be refused: there may be a great many of them.
+  // No path is built for plain values, because there may be very many.
   for (const [index, item] of items.entries())
     if (!feedPlain(digest, item)) feed(digest, item, within(at, value, `[${index}]`));
 }
@@ -93,7 +93,7 @@ function feedBytes(digest: Digest, name: string, { buffer, byteOffset, byteLengt
   digest.bytes(name, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-function feedData(digest: Digest, value: object, args: { data: Data; at: Place }): void {
+function feedData(digest: Digest, value: object, args: { data: Data; at: Position }): void {
   const { data, at } = args;
   switch (data.kind) {
     case "array":
@@ -128,7 +128,7 @@ function feedData(digest: Digest, value: object, args: { data: Data; at: Place }
   }
 }
 
-function saidBy(value: { toJSON(key: string): unknown }, at: Place): unknown {
+function saidBy(value: { toJSON(key: string): unknown }, at: Position): unknown {
   try {
     return value.toJSON("");
   } catch (error) {
@@ -136,7 +136,7 @@ function saidBy(value: { toJSON(key: string): unknown }, at: Place): unknown {
   }
 }
 
-function feedObject(digest: Digest, value: object, at: Place): void {
+function feedObject(digest: Digest, value: object, at: Position): void {
   if (at.above.includes(value)) refuse(at, "part of a cycle");
   if (at.above.length >= DEPTH_MAX) refuse(at, `nested more than ${DEPTH_MAX} deep`);
   const data = dataOf(value);
@@ -147,18 +147,18 @@ function feedObject(digest: Digest, value: object, at: Place): void {
   } else feedData(digest, value, { data, at });
 }
 
-function feed(digest: Digest, value: unknown, at: Place): void {
+function feed(digest: Digest, value: unknown, at: Position): void {
   if (feedPlain(digest, value)) return;
   if (typeof value === "function") refuse(at, "a function");
   if (typeof value === "symbol") refuse(at, "a symbol");
   if (typeof value === "object" && value !== null) feedObject(digest, value, at);
 }
 
-/** What is hashed the input of, for messages. */
+/** The subject of messages about an input. */
 export interface Hashed {
   /** Such as `Task "load"`. */
   readonly what: string;
-  /** What to do about an input that is no data. */
+  /** The next step for an input that is not data. */
   readonly next?: string;
 }
 
@@ -166,10 +166,10 @@ const NEXT =
   'Pass plain data, give the call a key: task.with({ key: "…" })(…), or give the class a toJSON().';
 
 /**
- * Hashes a call's arguments: the same for equal values whatever the order of their fields, different for different ones.
- * Fields that are undefined count as absent. What is no plain data counts by its own `toJSON`, or is refused: two such values
- * may look alike and be different.
- * @throws NotData naming the part that is no data (a function, a class, a cycle).
+ * Hashes a call's arguments. Equal values have equal hashes, whatever the order of their fields. Undefined fields count
+ * as absent. A value that is not plain data counts by its own `toJSON`, or is refused, because two such values may look
+ * equal and differ.
+ * @throws NotData naming the part that is not data (a function, a class, a cycle).
  */
 export function hashInput(call: Hashed, args: readonly unknown[]): string {
   const digest = new Digest();

@@ -1,10 +1,10 @@
 const SLOTS_FIRST = 1024;
-/** Above this share of full slots, looking for a free one takes long. */
+/** Above this share of full slots, searching a free one is slow. */
 const LOAD_MAX = 0.5;
 const LOW_BITS = 2 ** 32;
 const HIGH_BITS = 2 ** 20;
 
-/** 52 bits of a text, of which 0 is kept for free slots. */
+/** A hash of 52 bits. 0 stands for a free slot. */
 function hashOf(text: string): number {
   let [a, b] = [0x811c9dc5, 0x9e3779b9];
   for (let index = 0; index < text.length; index++) {
@@ -18,14 +18,13 @@ function hashOf(text: string): number {
 }
 
 /**
- * Counts how often a key has come. Keys are kept as numbers in one typed array, 16 to 32 bytes each: a map of the keys
- * themselves would hold every one of a hundred thousand and have the heap grow to several times its size. Two keys of one
- * number (once in a million runs of as many keys) are taken for one, the same in every run.
+ * Counts how often each key has occurred. It stores hashes in one typed array, 16 to 32 bytes per key, because a map of
+ * 100,000 keys needs several times the memory. Two keys with the same hash count as one, in every attempt alike.
  */
 export class KeyCounter {
   #slots = new Float64Array(SLOTS_FIRST);
   #used = 0;
-  /** Keys that came more than once, which are few. */
+  /** Keys that occurred more than once. They are few. */
   readonly #repeated = new Map<number, number>();
 
   /** Which occurrence of the key this is, from 1. */

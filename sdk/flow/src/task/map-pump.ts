@@ -1,6 +1,6 @@
-import type { Placed } from "./map-source.ts";
+import type { MapItem } from "./map-source.ts";
 
-/** How one item's call has ended. */
+/** The outcome of one item's call. */
 export type MapOutcome<Item, Result> = {
   readonly index: number;
   readonly item: Item;
@@ -9,21 +9,21 @@ export type MapOutcome<Item, Result> = {
   | { readonly status: "rejected"; readonly reason: unknown }
 );
 
-/** What a pump works with. */
+/** Options of a pump. */
 export interface PumpOptions<Item, Result> {
-  readonly items: AsyncGenerator<Placed<Item>, void, void>;
-  /** Calls under way at once. */
+  readonly items: AsyncGenerator<MapItem<Item>, void, void>;
+  /** The most concurrent calls. */
   readonly concurrency: number;
-  /** Items that were taken and not yet let go, finished or not. */
+  /** The most items that were taken and not released, finished or not. */
   readonly window: number;
   readonly signal: AbortSignal;
-  readonly run: (placed: Placed<Item>) => Promise<Result>;
+  readonly run: (taken: MapItem<Item>) => Promise<Result>;
 }
 
 /**
- * Takes items, runs them within its bounds and hands over what they came to, in the order they end. It holds no more than
- * `window` items, even if the source, the calls or the reader of the outcomes are slow. Nothing of an item is left here
- * once it was let go.
+ * Takes items, runs their calls with limited concurrency, and returns the outcomes in the order in which they end. It
+ * holds at most `window` items, even if the source, the calls or the consumer are slow. Nothing of a released item
+ * stays in memory.
  */
 export class MapPump<Item, Result> {
   readonly #options: PumpOptions<Item, Result>;
@@ -46,7 +46,7 @@ export class MapPump<Item, Result> {
     return this.#options.window;
   }
 
-  /** The next outcome, or null when there is none any more. @throws What the source of the items throws. */
+  /** The next outcome, or null after the last. @throws What the source of the items throws. */
   async take(): Promise<MapOutcome<Item, Result> | null> {
     this.#feeding ??= this.#feed();
     while (true) {
@@ -62,19 +62,22 @@ export class MapPump<Item, Result> {
     }
   }
 
-  /** Lets one taken outcome go, which makes room for another item. */
+  /** Releases one outcome, which makes room for another item. */
   release(): void {
     this.#open -= 1;
     this.#wakeFeeder();
   }
 
-  /** Begins nothing more; outcomes of what is under way can still be taken. */
+  /** Starts no more calls. Outcomes of running calls can still be taken. */
   beginNoMore(): void {
     this.#stopped = true;
     this.#wakeFeeder();
   }
 
-  /** Begins nothing more, and resolves when what is under way has ended. The source is told, and not waited for. */
+  /**
+   * Starts no more calls, and resolves when the running ones have ended. It tells the source to end but does not wait
+   * for it.
+   */
   async stop(): Promise<void> {
     this.beginNoMore();
     this.#feeding ??= this.#feed();
@@ -90,7 +93,7 @@ export class MapPump<Item, Result> {
 
   async #feed(): Promise<void> {
     const { items, signal } = this.#options;
-    // A source may be waiting for something that will not come any more.
+    // The source may wait for an item that never comes.
     const onAbort = () => this.#end({ error: signal.reason });
     signal.addEventListener("abort", onAbort, { once: true });
     try {
@@ -123,12 +126,12 @@ export class MapPump<Item, Result> {
     return !this.#stopped;
   }
 
-  async #start(placed: Placed<Item>): Promise<void> {
-    const { index, item } = placed;
+  async #start(taken: MapItem<Item>): Promise<void> {
+    const { index, item } = taken;
     this.#running += 1;
     this.#open += 1;
     try {
-      const value = await this.#options.run(placed);
+      const value = await this.#options.run(taken);
       this.#ready.push({ index, item, status: "fulfilled", value });
     } catch (reason) {
       this.#ready.push({ index, item, status: "rejected", reason });

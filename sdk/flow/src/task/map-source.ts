@@ -4,7 +4,7 @@ import { hashInput } from "./input-hash.ts";
 import { KeyCounter } from "./key-counter.ts";
 import type { TaskOptions } from "./options.ts";
 
-/** The most items of one `.map` call: a mistake of an endless iterator is to end. */
+/** The most items of one `.map` call, to end an endless iterator. */
 const ITEMS_MAX = 10_000_000;
 
 const MAP_NEXT =
@@ -17,21 +17,21 @@ export type Items<Item> = Iterable<Item> | AsyncIterable<Item>;
 export type KeyOfItem<Item> = (item: Item, index: number) => string;
 
 /** One item with the path of its call. */
-export interface Placed<Item> {
+export interface MapItem<Item> {
   readonly item: Item;
   readonly index: number;
   readonly path: string;
 }
 
-/** Collections that can be read twice, once for their identity and once for their items. */
+/** Collections that can be read twice: for their identity and for their items. */
 function isCollection<Item>(items: Items<Item>): items is Iterable<Item> {
   return Array.isArray(items) || items instanceof Set || items instanceof Map || ArrayBuffer.isView(items);
 }
 
 /**
- * What tells a map call apart: its task's `key`, else the hash of all items of a collection, or of their keys where it has
- * a `key` for each item, so that large items are not hashed. An iterator's items are not known yet: such a call has only
- * its place among the calls of its parent, which is refused where branches run side by side.
+ * The identity of a map call: its task's `key`, else the hash of a collection's items, or of their keys if `key` is
+ * given, so that large items are not hashed. The items of an iterator are not known yet, so such a call has only its
+ * ordinal, which is refused in concurrent branches.
  */
 export function keyOfMap<Item>(
   options: TaskOptions,
@@ -40,13 +40,13 @@ export function keyOfMap<Item>(
 ): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   if (!isCollection(items)) return { kind: "none" };
-  // What the collection is beside its items does not count.
+  // Only the items of the collection count.
   const told = Array.from(items);
   const map = key ? told.map((item, index) => key(item, index)) : told;
   return { kind: "hash", hash: hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT }, [{ map }]) };
 }
 
-/** Gives each item its path. What it keeps is a few bytes for each key, and nothing where items go by their index. */
+/** Gives each item its path. It stores a few bytes per key, and nothing if items are identified by index. */
 class Namer<Item> {
   readonly #mapPath: string;
   readonly #key: KeyOfItem<Item> | undefined;
@@ -69,15 +69,15 @@ function iteratorOf<Item>(items: Items<Item>): Iterator<Item> | AsyncIterator<It
 }
 
 /**
- * The items of a map call with their paths, taken one at a time from whatever they come from.
+ * The items of a map call with their paths, one at a time.
  * @throws InvalidDefinition beyond ITEMS_MAX.
  */
-export async function* placedItems<Item>(args: {
+export async function* mapItems<Item>(args: {
   readonly name: string;
   readonly mapPath: string;
   readonly items: Items<Item>;
   readonly key: KeyOfItem<Item> | undefined;
-}): AsyncGenerator<Placed<Item>, void, void> {
+}): AsyncGenerator<MapItem<Item>, void, void> {
   const namer = new Namer(args.mapPath, args.key);
   const iterator = iteratorOf(args.items);
   let isOver = false;

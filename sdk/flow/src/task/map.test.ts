@@ -179,7 +179,7 @@ describe("a map whose results are taken one by one", () => {
     expect(ended).toEqual([1]);
   });
 
-  test("ends when the run is cancelled although its iterator waits without end", async () => {
+  test("ends when the run is cancelled although its iterator never ends", async () => {
     const controller = new AbortController();
     async function* waiting() {
       yield 1;

@@ -3,44 +3,47 @@ import { InvalidDefinition } from "../problem.ts";
 import { beginCall, partOfRun, whileTaken } from "../remote/begin.ts";
 import { hashInput } from "./input-hash.ts";
 import { type MapOutcome, MapPump } from "./map-pump.ts";
-import { type Items, type KeyOfItem, keyOfMap, placedItems } from "./map-source.ts";
+import { type Items, type KeyOfItem, keyOfMap, mapItems } from "./map-source.ts";
 import type { TaskOptions } from "./options.ts";
 import type { DeclaredAs } from "./run-task.ts";
 
-/** How many mapped calls run at once unless told otherwise. */
+/** Default number of concurrent calls. */
 const CONCURRENCY = 10;
 const CONCURRENCY_MAX = 10_000;
-/** Items in hand for each call under way, where results are taken one by one: one is worked on while another waits its turn. */
+/** Items per concurrent call, when results are taken one by one. */
 const WINDOW_PER_CALL = 2;
 
 /** How `.map` calls a task. */
 export interface MapOptions<Item> {
-  /** Calls under way at once. @default 10 */
+  /** The most concurrent calls. @default 10 */
   readonly concurrency?: number;
   /** Identity of an item's call within this map. @default its index */
   readonly key?: KeyOfItem<Item>;
 }
 
 /**
- * The calls of one `.map`, under way. Await it for the results in the items' order: once one call has failed no further item
- * is begun, those under way end first, and then the first error is thrown.
+ * The running calls of one `.map`. Await it for all results in the items' order. After a failed call no further item
+ * starts; the running calls end, then the first error is thrown.
  *
- * Or take the results one by one, which holds only as many items as are in hand, however many there are: nothing more is
- * taken from the items than the taking of results makes room for. It can be done in one of these ways, once.
+ * Or iterate over the results one by one. Then only a limited number of items is in memory, and items are taken as
+ * results are consumed. Use one of these ways, once.
  */
 export interface MapRun<Item, Result> extends Promise<Result[]>, AsyncIterable<Result> {
-  /** All outcomes in the items' order, failures among them. Rejects only if the run is to stop or the items fail. */
+  /** All outcomes in the items' order, including failures. Rejects only if the run must stop or the items fail. */
   allSettled(): Promise<PromiseSettledResult<Result>[]>;
-  /** Outcomes as they come, failures among them, each with its item and index. */
+  /** Outcomes in the order in which calls end, including failures, each with its item and index. */
   settled(): AsyncGenerator<MapOutcome<Item, Result>, void, void>;
-  /** Results one by one in the items' order. Throws the first failure at its place, once those under way have ended. */
+  /**
+   * Results one by one in the items' order. Throws the first failure at its position, once the running calls have
+   * ended.
+   */
   [Symbol.asyncIterator](): AsyncGenerator<Result, void, void>;
 }
 
 interface Mapped<Item, Result> {
   readonly options: TaskOptions;
   readonly fn: (item: Item) => Result;
-  /** The function as it was written. */
+  /** The author's function. */
   readonly source: (...args: never[]) => unknown;
   readonly declared: DeclaredAs;
 }
@@ -58,7 +61,7 @@ interface Begun<Item, Result> {
   readonly scope: Scope;
   readonly options: TaskOptions;
   readonly pump: Pump<Item, Result>;
-  /** Tells the ledger of the parent that the call is over. */
+  /** Marks the call as ended in its parent. */
   readonly settled: () => void;
 }
 
@@ -76,12 +79,12 @@ function begin<Item, Result>(
   const isHashed = callKey.kind === "hash" && key === undefined;
   const call = scope.calls.name(name, callKey);
   const pump = new MapPump<Item, Awaited<Result>>({
-    items: whileTaken({ scope, options }, placedItems({ name, mapPath: call.path, items: source, key })),
+    items: whileTaken({ scope, options }, mapItems({ name, mapPath: call.path, items: source, key })),
     concurrency,
     window: concurrency * WINDOW_PER_CALL,
     signal: scope.signal,
     run: ({ item, path }) => {
-      // A hash of all items says all about each of them.
+      // The hash of all items identifies each of them.
       const inputHash = isHashed ? {} : { inputHash: () => hashInput({ what: `Task "${name}"` }, [item]) };
       const one = { options, path, scope, args: [item], fn: () => fn(item), source: written, declared };
       return beginCall({ ...one, ...inputHash });
@@ -90,7 +93,7 @@ function begin<Item, Result>(
   return { scope, options, pump, settled: call.settled };
 }
 
-/** Every outcome as it comes. What takes them makes room at once. */
+/** Every outcome as it ends. Taking one makes room at once. */
 async function* outcomes<Item, Result>(
   pump: MapPump<Item, Result>,
 ): AsyncGenerator<MapOutcome<Item, Result>, void, void> {
@@ -104,7 +107,7 @@ async function* outcomes<Item, Result>(
   }
 }
 
-/** All results in order, or the first failure once everything under way has ended. */
+/** All results in order, or the first failure once all running calls have ended. */
 async function resultsOf<Item, Result>(pump: MapPump<Item, Result>): Promise<Result[]> {
   const results: Result[] = [];
   let failure: { error: unknown } | null = null;
@@ -133,18 +136,18 @@ async function settledOf<Item, Result>({
   return all;
 }
 
-/** Results in the items' order, one at a time; room is made by each that was taken. */
+/** Results in the items' order, one at a time. Each one that was taken makes room. */
 async function* inOrder<Item, Result>(pump: MapPump<Item, Result>): AsyncGenerator<Result, void, void> {
-  // A place for each item in hand. A `Map` that much goes through would keep what it had until a full collection: see OpenSet.
+  // A ring of slots, one per item in memory. A `Map` would keep removed entries: see OpenSet.
   const waiting: (MapOutcome<Item, Result> | undefined)[] = Array.from({ length: pump.window });
-  const placeOf = (index: number) => index % pump.window;
+  const slotOf = (index: number) => index % pump.window;
   let nextIndex = 0;
   try {
     for (let one = await pump.take(); one !== null; one = await pump.take()) {
       if (one.status === "rejected") pump.beginNoMore();
-      waiting[placeOf(one.index)] = one;
-      for (let due = waiting[placeOf(nextIndex)]; due !== undefined; due = waiting[placeOf(++nextIndex)]) {
-        waiting[placeOf(nextIndex)] = undefined;
+      waiting[slotOf(one.index)] = one;
+      for (let due = waiting[slotOf(nextIndex)]; due !== undefined; due = waiting[slotOf(++nextIndex)]) {
+        waiting[slotOf(nextIndex)] = undefined;
         if (due.status === "rejected") throw due.reason;
         pump.release();
         yield due.value;
@@ -155,7 +158,7 @@ async function* inOrder<Item, Result>(pump: MapPump<Item, Result>): AsyncGenerat
   }
 }
 
-/** A generator after which the map call is over, however it ends. */
+/** A generator that ends the map call with itself. */
 async function* ending<Value>(
   begun: { readonly settled: () => void },
   values: AsyncGenerator<Value, void, void>,
@@ -181,7 +184,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
     } catch (error) {
       this.#begun = { error };
     }
-    // Like any call of a task it is under way although nobody awaits it yet, unless somebody begins to take results now.
+    // Like any task call, it starts without being awaited, unless its results are iterated at once.
     queueMicrotask(() => this.#isTaken || void this.#whole());
   }
 
@@ -228,7 +231,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
     return await partOfRun(begun, resultsOf(begun.pump).finally(begun.settled));
   }
 
-  /** @throws InvalidDefinition when results are taken in a second way: each way is a run of the calls. */
+  /** @throws InvalidDefinition if results are taken a second time: each time would run the calls again. */
   #taken(): Begun<Item, Result> {
     if ("error" in this.#begun) {
       this.#isTaken = true;

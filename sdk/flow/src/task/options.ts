@@ -2,13 +2,13 @@ import { type ComputeUse, computeOf } from "../compute/compute.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { type RetryOptions, TIMER_MS_MAX } from "./retry.ts";
 
-/** Slots of a named limit: its name for one, or how many. */
+/** Slots of a named limit: its name for one slot, or a name and a number. */
 export type LimitUse = string | { readonly name: string; readonly slots?: number | undefined };
 
-/** What makes two calls of a task the same: equal arguments, the same version of its code, or an equal key made of the arguments. */
+/** What makes two calls equal: their arguments, the version of their code, or a key made of the arguments. */
 export type CacheBy = "input" | "code" | ((...args: never[]) => string);
 
-/** When the result of an earlier call of a task, in whichever run, is taken instead of calling it. */
+/** When the result of an earlier call, in any run, is reused. */
 export interface CacheOptions {
   /** All of these together. @default ["input", "code"] */
   readonly by?: CacheBy | readonly CacheBy[];
@@ -41,78 +41,81 @@ export function checkCacheOptions(task: string, cache: unknown): void {
   if (typeof refresh !== "boolean") refuse("cache.refresh", "true or false");
 }
 
-/** What a task is told when it is declared, and what `.with` overrides for a call. */
+/** Options of a task. `.with` overrides them for a call. */
 export interface TaskOptions extends RetryOptions {
-  /** What the task is called in runs: 1 to 200 characters. */
+  /** The task's name in runs: 1 to 200 characters. */
   readonly name: string;
   /**
-   * Time limit of one try, in milliseconds. Its signal aborts then; `ifIgnored` says what follows after `timeoutGraceMs`.
+   * Time limit of one try, in milliseconds. The try's signal aborts then; `ifIgnored` says what happens after
+   * `timeoutGraceMs`.
    * @default none
    */
   readonly timeoutMs?: number;
   /**
-   * How long a try whose time is up may take to settle after its signal has aborted, in milliseconds: so long the next one
-   * waits. A try that blocks the whole process for longer than that is killed together with it. @default 2000
+   * How long a try may take to settle after its time limit, in milliseconds. The next try waits for this long. A try
+   * that blocks the whole process for longer is killed together with the process. @default 2000
    */
   readonly timeoutGraceMs?: number;
   /**
-   * What becomes of a try that has not settled when `timeoutGraceMs` is over: `"leave"` fails it without its function, which
-   * may go on beside the next try; `"kill"` fails the run with the cause `timeout` and ends its process, so that a next attempt goes on
-   * from all that was completed. A thread is ended either way. @default "leave"
+   * What happens to a try that has not settled after `timeoutGraceMs`. `"leave"` fails the try; its function may
+   * continue beside the next try. `"kill"` fails the run with the cause `timeout` and ends its process, so that a next
+   * attempt reuses all completed tasks. A thread is ended either way. @default "leave"
    */
   readonly ifIgnored?: "leave" | "kill";
   /**
-   * Keeps the result in the store, so that a later attempt takes it instead of running the task again; its ref stands on the
-   * task run. By default a result that cannot be kept is a warning; with `true` it is an error.
-   * @default what the flow says; and there: on, wherever a later attempt can find it
+   * Stores the result, so that a later attempt reuses it instead of running the task again. The task run shows its ref.
+   * By default, a result that cannot be stored is a warning; with `true` it is an error. @default the flow's
+   * `checkpoint`
    */
   readonly checkpoint?: boolean;
   /**
-   * The version of the task's code, 1 to 64 characters: a kept result holds as long as it stays the same. @default a hash of
-   * all the code that the task reaches
+   * The version of the task's code, 1 to 64 characters. A stored result is valid while it stays the same. @default a
+   * hash of all the code that the task reaches
    */
   readonly version?: string;
   /**
-   * Resolves only when the control plane has acknowledged the completion, not once it is in the worker's journal: for results
-   * that must not be made twice even if the worker's machine is lost. @default false
+   * Resolves only when the control plane has acknowledged the completion. By default, the worker's journal is enough.
+   * For results that must not be made twice even if the worker's machine is lost. @default false
    */
   readonly durable?: boolean;
   /**
-   * Runs the function in a thread of its own, so that one that computes for long blocks nothing and can be ended: once its
-   * time is up, or the run cancelled, and it has not settled. The task stands at the top of its module, which the thread
-   * imports; arguments and result are data that `structuredClone` copies. Logs, artifacts, `ctx.save` and `ctx.load`, `ctx.keep` and
-   * `ctx.kept`, and secrets work in it; a resource is opened there for the call alone; tasks and calls to the control plane do not work. @default false
+   * Runs the function in its own thread, so that a long computation blocks nothing and can be ended: after its time
+   * limit, or after the run was cancelled. Declare the task at the top of its module, because the thread imports it.
+   * Arguments and result must be data that `structuredClone` can copy. Logs, artifacts, `ctx.save`, `ctx.load`,
+   * `ctx.keep`, `ctx.kept` and secrets work in it. A resource is opened for this call only. Tasks and calls to the
+   * control plane do not work. @default false
    */
   readonly thread?: boolean;
   /**
-   * Takes the result of an earlier call, in whichever run, instead of calling the task; `true` for one with equal arguments and
-   * the same code. Results are kept in the store, under `cache/`. @default false
+   * Reuses the result of an earlier call in any run instead of calling the task. `true` means equal arguments and the
+   * same code. Results are stored under `cache/`. @default false
    */
   readonly cache?: boolean | CacheOptions;
   /**
-   * Named limits of which each try takes slots, all at once, before it begins; it waits for them without a limit. A task
-   * that has slots calls none that needs some. Outside of a worker nothing is limited. @default none
+   * Named limits. Each try takes all its slots at once before it begins, and waits for them as long as necessary. A
+   * task that holds slots cannot call a task that needs some. Without a worker nothing is limited. @default none
    */
   readonly limits?: readonly LimitUse[];
-  /** Told of a try that failed and is followed by another, before the wait. A failure of its own is a warning. */
+  /** Called after a failed try, before the wait for the next one. If it fails, it logs a warning. */
   readonly onRetry?: (
     error: unknown,
     failed: { readonly tries: number; readonly delayMs: number },
   ) => unknown;
-  /** Told of a call that has failed for good; not of one that was cancelled. A failure of its own is a warning. */
+  /** Called when a call has finally failed, but not when it was cancelled. If it fails, it logs a warning. */
   readonly onFailure?: (error: unknown, failed: { readonly tries: number }) => unknown;
   /**
-   * The pool whose workers run it, as a run of its own: the arguments and the result travel through the store, which those
-   * workers must share. While the flow waits for nothing else it has no process. The task stands at the top of its module, and
-   * the pool's name is written where it is called. Outside of a worker it runs in place. @default in place
+   * The pool whose workers run the task as a run of its own. The arguments and the result travel through the store,
+   * which those workers must share. Meanwhile the flow needs no process if it waits for nothing else. Declare the task
+   * at the top of its module, and write the pool's name where the task is called. Without a worker it runs in this
+   * process. @default in place
    */
   readonly pool?: string | undefined;
   /**
-   * With `pool`: what a worker there must have free to be given the task. It is signed with the code, so it is said where the task
-   * is declared. @default only a place
+   * With `pool`: what the task needs from a worker. It is signed with the code, so set it where the task is declared.
+   * @default only a slot
    */
   readonly compute?: ComputeUse;
-  /** With `pool`: what becomes of the task's run if this run ends before it. @default "cancel" */
+  /** With `pool`: what happens to the task's run if this run ends first. @default "cancel" */
   readonly onParentEnd?: "cancel" | "abandon";
   /** Identity of the call in its run. @default a hash of the arguments */
   readonly key?: string;

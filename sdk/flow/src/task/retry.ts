@@ -2,7 +2,7 @@ import { errorChain } from "../engine/describe-error.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
 import { FromOtherThread } from "../thread/wire.ts";
 
-/** How long to wait before try number `tries + 1`: a number, a list whose last entry repeats, or a function. */
+/** The delay before try number `tries + 1`: a number, a list whose last entry repeats, or a function. */
 export type RetryDelay = number | readonly number[] | ((tries: number, error: unknown) => number);
 
 /** A class of errors, abstract ones included. */
@@ -10,30 +10,30 @@ export type ErrorClass = abstract new (...args: never[]) => unknown;
 
 /** When a task is tried again. */
 export interface RetryOptions {
-  /** Tries after the first that fails. @default 0 */
+  /** Number of tries after the first one. @default 0 */
   readonly retries?: number;
   /** Milliseconds before each retry. @default 500, doubled by each retry up to 30 000 */
   readonly retryDelayMs?: RetryDelay;
   /** Spreads each delay by up to this fraction of it, either way. 0 to 1. @default 0.2; 0 where a delay is given */
   readonly retryJitter?: number;
   /**
-   * Classes of errors that are worth another try: the error itself, or one of its causes, must be of one of them.
+   * Classes of errors to retry. The error, or one of its causes, must be an instance of one.
    * @default every error but `Cancelled` and `NonRetryable`, which never are
    */
   readonly retryOn?: ErrorClass | readonly ErrorClass[];
-  /** Whether an error is worth another try; asked about what `retryOn` allows. */
+  /** Whether to retry an error that `retryOn` allows. */
   readonly retryIf?: (error: unknown, tries: number) => boolean;
 }
 
 /** `setTimeout` cannot wait longer than this. */
 export const TIMER_MS_MAX: number = 2 ** 31 - 1;
-/** Of a task that asks for retries and says nothing of their delay: half a second, doubled up to half a minute. */
+/** Default delay: half a second, doubled up to 30 seconds. */
 const DEFAULT_DELAY = exponential({ firstMs: 500, maxMs: 30_000 });
-/** What failed together must not come back together. */
+/** Default jitter, so that calls that failed together are not repeated together. */
 const DEFAULT_JITTER = 0.2;
 
 /**
- * Delays that grow by a factor, up to a most: for `retryDelayMs`.
+ * Delays that grow by a factor up to a maximum, for `retryDelayMs`.
  * @example task({ name: "fetch", retries: 5, retryDelayMs: exponential({ firstMs: 200 }) }, fetchPage)
  */
 export function exponential(options: {
@@ -48,7 +48,7 @@ export function exponential(options: {
   return (tries) => Math.min(firstMs * factor ** (tries - 1), maxMs);
 }
 
-/** The wait before the next try, in milliseconds, within what a timer can wait. */
+/** The delay before the next try in milliseconds, within the limits of a timer. */
 export function retryDelay(
   options: RetryOptions,
   failed: { tries: number; error: unknown; random: () => number },
@@ -69,14 +69,14 @@ function classesOf(retryOn: ErrorClass | readonly ErrorClass[]): readonly ErrorC
   return typeof retryOn === "function" ? [retryOn] : retryOn;
 }
 
-/** An error that has come from another thread has lost its class, and has the name of it. */
+/** An error from another thread has lost its class but has its name. */
 function isOfClass(error: unknown, kind: ErrorClass): boolean {
   return error instanceof kind || (error instanceof FromOtherThread && error.name === kind.name);
 }
 
 /**
- * Whether an error, or one of its causes, allows another try: never a cancellation or `NonRetryable`, and else what the
- * task's `retryOn` and `retryIf` say, both of them.
+ * Whether an error allows another try. A cancellation or `NonRetryable` never does. Otherwise both `retryOn` and
+ * `retryIf` must allow it.
  */
 export function isRetryable(options: RetryOptions, error: unknown, tries: number): boolean {
   const chain = errorChain(error);

@@ -15,8 +15,8 @@ import { takeSlots } from "./slots.ts";
 import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
-  'was asked to stop and runs on: nothing can end it within this process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
-/** How much later than it would end itself a process is killed that a try has blocked since its time was up, milliseconds. */
+  'was asked to stop but is still running. Nothing can end it within this process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
+/** How much later a blocked process is killed than a try would end the run, milliseconds. */
 const LATE_MS = 2000;
 
 /** One call of a task, with its identity known. */
@@ -26,21 +26,21 @@ export interface TaskCall<Result> {
   readonly scope: Scope;
   readonly args: readonly unknown[];
   readonly fn: () => Result | Promise<Result>;
-  /** The function as it was written: what tells its code apart where nothing else does. */
+  /** The author's function. Its text identifies its code if nothing else does. */
   readonly source: (...args: never[]) => unknown;
-  /** Hash of the arguments, where the path does not say all about them. */
+  /** Hash of the arguments, if the path does not identify them. */
   readonly inputHash?: () => string;
-  /** How the task is found again where its module is loaded anew; missing for what is no task. */
+  /** How to find the task after its module was loaded again; missing for a flow. */
   readonly declared?: DeclaredAs;
 }
 
-/** A task by its declaration, and what calls have changed of its options since. */
+/** The declared name of a task, and the options that calls have overridden. */
 export interface DeclaredAs {
   readonly name: string;
   readonly overrides: Partial<TaskOptions>;
 }
 
-/** One move of a task call, to be reported. */
+/** The record of one move of a task call. */
 export function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
   const at = instant(call.scope.run.host.clock);
   return { type: "task", at, path: call.path, name: call.options.name, move, tries };
@@ -50,7 +50,7 @@ function isCancellation(error: unknown, scope: Scope): boolean {
   return error instanceof Cancelled || (scope.signal.aborted && error === scope.signal.reason);
 }
 
-/** Whether the run is to end for a try whose function ignores that its time is up. A thread is ended by itself. */
+/** Whether the run must end if a try ignores its time limit. A thread is ended by itself. */
 function endsRun({ options, scope }: TaskCall<unknown>): boolean {
   return options.ifIgnored === "kill" && options.thread !== true && scope.run.fail !== undefined;
 }
@@ -59,7 +59,7 @@ function isIgnored(error: unknown): error is TaskTimeout {
   return error instanceof TaskTimeout && error.ignored;
 }
 
-/** @param tries Without those that only threw again what a call in them had failed with before. */
+/** @param tries Excluding tries that only repeated a recorded failure. */
 function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown): boolean {
   const { retries = 0 } = call.options;
   if (tries > retries || call.scope.signal.aborted || isCancellation(error, call.scope)) return false;
@@ -67,17 +67,17 @@ function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown)
   return isRetryable(call.options, error, tries);
 }
 
-/** Has the process killed if this try blocks it beyond its time and the grace after it. */
+/** Kills the process if this try blocks it beyond its time limit and grace. */
 async function watched(call: TaskCall<unknown>, tries: number): Promise<() => void> {
   const { timeoutMs, timeoutGraceMs = TIMEOUT_GRACE_MS, name } = call.options;
   const { watchdog } = call.scope.run.host;
   if (timeoutMs === undefined || watchdog === null || call.options.thread === true) return () => {};
   const afterMs = timeoutMs + timeoutGraceMs + (endsRun(call) ? LATE_MS : 0);
-  const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give it thread: true, or let it wait now and then.`;
+  const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give the task thread: true, or let it await something now and then.`;
   return await watchdog.watch({ afterMs, path: call.path, name, tries, message });
 }
 
-/** The ledger outlives tries: a child that failed in one is another child in the next. */
+/** The ledger is shared by all tries: a child that failed in one try is another child in the next. */
 async function tryOnce<Result>(
   call: TaskCall<Result>,
   calls: CallLedger,
@@ -95,7 +95,7 @@ async function tryOnce<Result>(
     whenQuiet: (then: () => void) => calls.whenQuiet(then),
     around: (signal: AbortSignal, run: () => void) => inScope(scopeOf(signal), run),
     onUp: ({ wasAborted }: { wasAborted: boolean }) => {
-      // Where the run ends for it, it is also killed if it blocks the process only from now on.
+      // If the run ends for this try, the watchdog stays: the try may block the process from now on.
       if (wasAborted || !endsRun(call)) unwatch();
     },
     onLeft: () => warn(call, STILL_RUNNING),
@@ -116,7 +116,7 @@ interface Tried<Result> {
   readonly tries: number;
 }
 
-/** Tries until one succeeds or no other is worth it. `progress.tries` counts them for the report of the end. */
+/** Tries until one succeeds or no retry is left. `progress.tries` counts them for the report. */
 async function tryRepeatedly<Result>(
   call: TaskCall<Result>,
   progress: { tries: number },
@@ -137,8 +137,8 @@ async function tryRepeatedly<Result>(
 }
 
 /**
- * Whether a try failed because a call in it threw again what it had thrown in an earlier attempt. This task had not failed
- * by it then, but had gone on to its next try: so it does now, at once.
+ * Whether a try failed because a call in it repeated a failure of an earlier attempt. In that attempt this task went on
+ * to its next try, so it does so again, at once.
  */
 async function goesOn(call: TaskCall<unknown>, tries: number, error: unknown): Promise<boolean> {
   const { run, signal } = call.scope;
@@ -147,7 +147,7 @@ async function goesOn(call: TaskCall<unknown>, tries: number, error: unknown): P
   return true;
 }
 
-/** A try begins once it has the slots that it needs. While it waits for the next one, it has none. */
+/** A try begins once it has its slots. It holds none while it waits for the next try. */
 async function tryWithSlots<Result>(
   call: TaskCall<Result>,
   calls: CallLedger,
@@ -164,15 +164,12 @@ async function tryWithSlots<Result>(
     goesOn = isIgnored(error);
     throw error;
   } finally {
-    // What goes on uses what the slots stand for until its process has ended: they are free with the attempt.
+    // A function that ignores its time limit still uses its slots. They return when the attempt ends.
     if (!goesOn) giveBack();
   }
 }
 
-/**
- * Runs one task call to its end and reports each move of it.
- * Resolves only when the record of its completion is held.
- */
+/** Runs one task call and reports each of its moves. Resolves only when the worker holds the record of its completion. */
 export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
   const { records } = call.scope.run.host;
   const checkpoint = new TaskCheckpoint(call);
@@ -193,15 +190,15 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
     return result;
   } catch (error) {
     await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
-    // Before the flow hears of it: then it can begin nothing more.
+    // Before the flow receives the error, so that it can start nothing more.
     if (isIgnored(error)) call.scope.run.fail?.(error);
     throw error;
   }
 }
 
 /**
- * Throws again what the call threw in an earlier attempt, and reports that unless this run has. Its class is lost, save for
- * built-in ones: of an error only name, message and stack leave the process.
+ * Repeats the error of an earlier attempt, and reports it unless this run has. Only name, message and stack survive;
+ * the class does not, except built-in ones.
  */
 async function throwEarlier(call: TaskCall<unknown>, checkpoint: TaskCheckpoint): Promise<void> {
   const earlier = checkpoint.earlierFailure();
@@ -221,9 +218,8 @@ function thrownAgain({ name, message, stack }: RunError): Error {
 }
 
 /**
- * Takes the result of an earlier call, if there is one that holds, and reports that; not of a result that an earlier attempt
- * of this run has reported, just as it is.
- * @throws What the call threw in an earlier attempt, if that stands.
+ * Returns the valid result of an earlier call, or null. Reports it, unless an earlier attempt of this run has.
+ * @throws The error of the call in an earlier attempt, if it must be thrown again.
  */
 export async function takeEarlier<Result>(
   call: TaskCall<Result>,
@@ -240,7 +236,7 @@ export async function takeEarlier<Result>(
   return { result: sameResult(call, earlier.value) };
 }
 
-/** Reports that a call has completed, as safely as its task asks for. */
+/** Reports that a call has ended, as durably as its task requires. */
 export async function postEnd(call: TaskCall<unknown>, end: TaskDraft): Promise<void> {
   const { host, checkpoints } = call.scope.run;
   if (call.options.durable !== true) return await host.records.postHeld(end);
@@ -248,24 +244,23 @@ export async function postEnd(call: TaskCall<unknown>, end: TaskDraft): Promise<
 }
 
 /**
- * What a call has returned, at this very path or one that its task takes for the same: the store has checked that it is byte
- * for byte what was kept then.
+ * Gives a loaded result the type of its task. The store has checked that its bytes are those of an equal call's result.
  */
 export function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
   return value as Awaited<Result>;
 }
 
-/** Says something about a task call in the run's log. */
+/** Logs a warning about a task call. */
 function warn(call: TaskCall<unknown>, text: string): void {
   const { records, clock } = call.scope.run.host;
   const line = `Task "${call.options.name}" ${text}`;
   records.postLog({ type: "log", at: instant(clock), level: "warn", text: line, task: call.path });
 }
 
-/** How long a hook of a task may take, milliseconds. */
+/** Time limit of a task's hook, milliseconds. */
 const HOOK_MS = 10_000;
 
-/** Calls a hook where the task's own function would be. */
+/** Calls a hook in the scope of the task. */
 async function tell(call: TaskCall<unknown>, name: string, hook: () => unknown): Promise<void> {
   const scope = { ...call.scope, path: call.path };
   const ending = { what: `has a hook ${name} that`, maxMs: HOOK_MS, run: () => inScope(scope, hook) };
@@ -283,10 +278,7 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
   await host.clock.pause(ms, call.scope.signal);
 }
 
-/**
- * Reports that a call has failed, or was cancelled, and tells its hook.
- * @param args.isTold Whether the hook has been told where the task ran.
- */
+/** @param args.isTold Whether the hook was called where the task ran. */
 export async function reportEnd(
   call: TaskCall<unknown>,
   args: { tries: number; facts: ReportedFacts; isTold?: boolean },
@@ -295,11 +287,11 @@ export async function reportEnd(
   const { run } = call.scope;
   const move = isCancellation(error, call.scope) ? "cancel" : "fail";
   if (move === "fail") run.failures.note(call.path, error);
-  // What fails while it is being stopped has no end of its own: without these facts a later attempt calls it again.
+  // A failure during a stop is not final. Without these facts, a later attempt calls the task again.
   const isStopping = call.scope.signal.aborted || run.signal.aborted;
   const facts = isStopping && move === "fail" ? {} : args.facts;
   const end = { ...draft(call, move, args.tries), ...facts, error: describeError(error) };
-  // Held before the flow hears of it, as a result: what it does then must not outlive the reason.
+  // Recorded before the flow receives the error, so that its reaction cannot outlive the reason.
   if (isStopping) await run.host.records.post(end);
   else await postEnd(call, end);
   const { onFailure } = call.options;

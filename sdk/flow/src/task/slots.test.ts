@@ -8,7 +8,7 @@ import { task } from "./task.ts";
 
 const ANSWER: CalledRun = { runId: "r", state: "running", cause: null, result: null };
 
-/** Limits as the control plane keeps them, of one run: each key takes all that it needs or waits. */
+/** The limits of one run, as in the control plane: each key takes all its slots or stays in the queue. */
 function openLimits(slots: Record<string, number>) {
   const free = new Map(Object.entries(slots));
   const held = new Map<string, readonly { name: string; slots: number }[]>();
@@ -158,7 +158,7 @@ test("a task that has slots may not call one that needs some, and is told what t
     { call: limits.call },
   );
   expect(run.error).toBeInstanceOf(SlotsHeld);
-  expect((run.error as SlotsHeld).message).toContain('Name in the limits of "outer" all that both need');
+  expect((run.error as SlotsHeld).message).toContain('Add the slots of "inner" to the limits of "outer"');
   expect(limits.held.size).toBe(0);
 });
 

@@ -3,9 +3,9 @@ import type { ActiveRun } from "../engine/scope.ts";
 import { OutsideOfRun, SlotsHeld } from "../problem.ts";
 import type { LimitUse } from "./options.ts";
 
-/** What a try of a task needs. */
+/** The slots that a try needs. */
 interface SlotRequest {
-  /** The try, told apart from any other of its run. */
+  /** Identifies the try in its run. */
   readonly key: string;
   /** The task's path. */
   readonly path: string;
@@ -21,12 +21,12 @@ interface Waiting extends SlotRequest {
 
 type Uses = Extract<FlowCall["call"], { kind: "take-slots" }>["requests"][number]["limits"];
 
-/** How long one question waits for its answer at the control plane, milliseconds. */
+/** How long one request waits at the control plane, milliseconds. */
 const WAIT_MS = 20_000;
-/** Tries that one question names. */
+/** The most tries in one request. */
 const ASKED_MAX = 64;
 
-/** Where the questions of a run stand in it: they are told apart by what they name. */
+/** The path of these calls. They differ by the tries that they name. */
 const PATH = "slots";
 
 function usesOf(limits: readonly LimitUse[]): Uses {
@@ -36,16 +36,16 @@ function usesOf(limits: readonly LimitUse[]): Uses {
 }
 
 /**
- * The tries of one run that wait for slots. One question at a time names them all and waits until any of them has its
- * slots: however many wait, they cost one connection. A repeated request keeps its position.
+ * The tries of one run that wait for slots. One request at a time names all of them, so they need one connection, and
+ * waits until any of them has its slots. A repeated request keeps its position in the queue.
  */
-class SlotLine {
+class SlotQueue {
   readonly #run: ActiveRun;
   readonly #waiting = new Map<string, Waiting>();
-  /** What tries have that go on, by key: the path and name of their task. */
+  /** Paths and names of tasks whose tries hold slots, by key. */
   readonly #held = new Map<string, { readonly path: string; readonly name: string }>();
-  #question: AbortController | null = null;
-  /** Settles with the question that is out. */
+  #request: AbortController | null = null;
+  /** Settles with the current request. */
   #answered: Promise<void> = Promise.resolve();
   #isAsking = false;
 
@@ -54,9 +54,9 @@ class SlotLine {
   }
 
   /**
-   * Waits for all the slots that a try needs.
-   * @returns what gives them back, without waiting for the answer.
-   * @throws SlotsHeld within a task that has slots; CallRefused for a limit that is not there.
+   * Waits for all slots of a try.
+   * @returns A function that returns the slots. It does not wait for the answer.
+   * @throws SlotsHeld inside a task that holds slots; CallRefused for an unknown limit.
    */
   async take(request: SlotRequest): Promise<() => void> {
     const holder = [...this.#held.values()].find((one) => request.path.startsWith(`${one.path}/`));
@@ -76,15 +76,15 @@ class SlotLine {
     const leave = () => reject(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
     this.#waiting.set(key, { ...request, grant: resolve, fail: reject });
-    // The question that is out does not name this one.
-    this.#question?.abort();
+    // The current request does not name this try.
+    this.#request?.abort();
     if (!this.#isAsking) void this.#ask();
     try {
       await promise;
     } catch (error) {
       this.#waiting.delete(key);
-      this.#question?.abort();
-      // Only then, or the question that is out would take its position in the wait list again.
+      this.#request?.abort();
+      // Only now, because the current request would queue the try again.
       await this.#answered;
       void this.#giveBack(key);
       throw error;
@@ -96,23 +96,23 @@ class SlotLine {
   async #ask(): Promise<void> {
     this.#isAsking = true;
     while (this.#waiting.size > 0) {
-      this.#question = new AbortController();
-      this.#answered = this.#askOnce([...this.#waiting.values()].slice(0, ASKED_MAX), this.#question.signal);
+      this.#request = new AbortController();
+      this.#answered = this.#askOnce([...this.#waiting.values()].slice(0, ASKED_MAX), this.#request.signal);
       await this.#answered;
     }
-    this.#question = null;
+    this.#request = null;
     this.#isAsking = false;
   }
 
-  /** Never rejects: what goes wrong is told to those who wait. */
-  async #askOnce(asked: readonly Waiting[], putOff: AbortSignal): Promise<void> {
+  /** Never rejects: the waiting tries get the error. */
+  async #askOnce(asked: readonly Waiting[], replaced: AbortSignal): Promise<void> {
     const over = this.#run.signal;
     try {
-      const signal = AbortSignal.any([putOff, over]);
+      const signal = AbortSignal.any([replaced, over]);
       for (const key of await this.#send(asked, { signal, waitMs: WAIT_MS })) this.#grant(key);
     } catch (error) {
       if (over.aborted) for (const one of asked) this.#fail(one.key, over.reason);
-      else if (!putOff.aborted) await this.#failThoseRefused(asked, error);
+      else if (!replaced.aborted) await this.#failThoseRefused(asked, error);
     }
   }
 
@@ -126,7 +126,7 @@ class SlotLine {
     this.#waiting.delete(key);
   }
 
-  /** One that is refused, for a limit that is not there, must not fail the others that were asked for with it. */
+  /** Asks for each try separately, so that an unknown limit fails only the try that names it. */
   async #failThoseRefused(asked: readonly Waiting[], error: unknown): Promise<void> {
     if (asked.length === 1) return this.#fail(asked[0]?.key ?? "", error);
     for (const one of asked) {
@@ -139,7 +139,7 @@ class SlotLine {
     }
   }
 
-  /** Outside of a worker nothing is limited. */
+  /** Without a worker nothing is limited. */
   async #send(
     asked: readonly Waiting[],
     args: { signal: AbortSignal; waitMs: number },
@@ -155,24 +155,24 @@ class SlotLine {
     }
   }
 
-  /** What cannot be given back, because the run is over or being stopped, goes with the attempt. */
+  /** Slots that cannot be returned because the run ends return with the attempt. */
   async #giveBack(key: string): Promise<void> {
     const call: FlowCall["call"] = { kind: "give-back", keys: [key] };
     await this.#run.host.call({ path: PATH, call }, this.#run.signal).catch(() => {});
   }
 }
 
-const lines = new WeakMap<ActiveRun, SlotLine>();
+const queues = new WeakMap<ActiveRun, SlotQueue>();
 
-function lineOf(run: ActiveRun): SlotLine {
-  const line = lines.get(run) ?? new SlotLine(run);
-  lines.set(run, line);
-  return line;
+function queueOf(run: ActiveRun): SlotQueue {
+  const queue = queues.get(run) ?? new SlotQueue(run);
+  queues.set(run, queue);
+  return queue;
 }
 
 /**
- * Waits for the slots that a try of a task needs, all at once. A task without limits does not wait.
- * @returns what gives them back.
+ * Waits for the slots of a try, all at once. A task without limits does not wait.
+ * @returns A function that returns them.
  */
 export async function takeSlots(
   run: ActiveRun,
@@ -184,5 +184,5 @@ export async function takeSlots(
   const { limits = [], tries, path } = request;
   if (limits.length === 0) return () => {};
   const key = tries === 1 ? path : `${path} try ${tries}`;
-  return await lineOf(run).take({ ...request, limits, key });
+  return await queueOf(run).take({ ...request, limits, key });
 }

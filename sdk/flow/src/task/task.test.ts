@@ -162,7 +162,7 @@ describe("a time limit", () => {
     expect(run.tasks).toMatchObject([{ state: "failed", tries: 2 }]);
     expect(reasons).toHaveLength(2);
     expect(reasons[0]).toBeInstanceOf(TaskTimeout);
-    expect(run.logs.map(({ text }) => text)).toContainEqual(expect.stringContaining("and runs on"));
+    expect(run.logs.map(({ text }) => text)).toContainEqual(expect.stringContaining("but is still running"));
   });
 
   test("lets a function that hears the signal clean up before the next try begins", async () => {

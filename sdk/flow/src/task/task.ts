@@ -17,7 +17,7 @@ interface ThreadOptions {
   readonly timeoutGraceMs?: number;
 }
 
-/** The function that calls another in a thread. The threads' own modules are loaded by the first call. */
+/** The function that runs a task in a thread. The first call loads the thread modules. */
 export function calledInThread<Args extends readonly unknown[], Result>(
   task: ThreadTask,
   { name, timeoutGraceMs = TIMEOUT_GRACE_MS }: ThreadOptions,
@@ -30,7 +30,7 @@ export function calledInThread<Args extends readonly unknown[], Result>(
   return answering(call);
 }
 
-/** A call in a thread answers what the function there returns, later: which its callers, who await it, do not notice. */
+/** A call in a thread returns a promise. Its callers await the result anyway. */
 function answering<Args extends readonly unknown[], Result>(
   call: (...args: Args) => Promise<unknown>,
 ): (...args: Args) => Result {
@@ -56,7 +56,7 @@ export interface Task<Args extends readonly unknown[], Result> {
   ): MapRun<Args[0], Awaited<Result>>;
 }
 
-/** Identity of a call by its arguments; trailing arguments left undefined count as not given. */
+/** The identity of a call by its arguments. Trailing undefined arguments count as absent. */
 function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   const told = given(args);
@@ -69,12 +69,12 @@ function given(args: readonly unknown[]): readonly unknown[] {
   return args.slice(0, args.findLastIndex((item) => item !== undefined) + 1);
 }
 
-/** A task as it is called. */
+/** A task with the function to call. */
 interface Callable<Args extends readonly unknown[], Result> {
   readonly options: TaskOptions;
-  /** The function as it was written. */
+  /** The author's function. */
   readonly fn: (...args: Args) => Result;
-  /** What is called: that function, or the same in a thread. */
+  /** The function to call: that one, or the same in a thread. */
   readonly called: (...args: Args) => Result;
   readonly declared: DeclaredAs;
 }
@@ -102,9 +102,9 @@ async function callTask<Args extends readonly unknown[], Result>(
 }
 
 /**
- * Declares a task: a step of flows with a name, retries and a time limit of its own, whose runs are followed one by one.
- * Its identity in a run is its parent's path, its name, and its `key` or else the hash of its arguments.
- * @throws InvalidDefinition naming the option that makes no sense.
+ * Declares a task: a step of a flow with a name, retries and a time limit, whose calls are tracked. A call is
+ * identified by its parent's path, the task's name, and its `key` or else the hash of its arguments.
+ * @throws InvalidDefinition naming the invalid option.
  * @example const clean = task({ name: "clean", retries: 2 }, async (rows: Row[]) => rows.filter(isWhole));
  */
 export function task<Args extends readonly unknown[], Result>(
@@ -118,7 +118,7 @@ export function task<Args extends readonly unknown[], Result>(
   return made;
 }
 
-/** What a task is made of. */
+/** The parts of a task. */
 interface Parts<Args extends readonly unknown[], Result> {
   readonly options: TaskOptions;
   readonly fn: (...args: Args) => Result;
@@ -137,7 +137,7 @@ function taskOf<Args extends readonly unknown[], Result>(parts: Parts<Args, Resu
     with: (overrides: Partial<TaskOptions>) => {
       const changed = checkTaskOptions({ ...options, ...overrides });
       if ((changed.thread ?? false) !== (options.thread ?? false))
-        throw new InvalidDefinition(`task "${options.name}": thread is said where the task is declared.`);
+        throw new InvalidDefinition(`task "${options.name}": set thread where the task is declared.`);
       const { name, overrides: before } = declared;
       return taskOf({
         ...parts,
@@ -150,7 +150,7 @@ function taskOf<Args extends readonly unknown[], Result>(parts: Parts<Args, Resu
   });
 }
 
-/** Calls a function with one argument; its others, if any, are then undefined, as `.map` documents by its type. */
+/** Calls a function with one argument. Others are then undefined, as the type of `.map` says. */
 function firstArgument<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
 ): (item: Args[0]) => Result {

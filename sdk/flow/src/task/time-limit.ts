@@ -2,38 +2,38 @@ import { follow, settledWithin, untilAborted } from "../engine/settle.ts";
 import { Cancelled, TaskTimeout } from "../problem.ts";
 
 /**
- * After a cancellation, how long a task's function may take to clean up before its promise rejects without it. Less
- * than a worker's kill grace, so that the run still tells its own end.
+ * How long a task's function may clean up after a cancellation before its promise rejects. Less than a worker's kill
+ * grace, so that the run can still report its end.
  */
 export const CLEANUP_MS = 4000;
 
-/** How long a try whose time is up may take to settle, unless its task says otherwise. */
+/** Default grace after a try's time limit. */
 export const TIMEOUT_GRACE_MS = 2000;
 
-/** What one try is given. */
+/** Limits and callbacks of one try. */
 export interface TryLimits {
   readonly task: string;
-  /** The signal of the task's caller. */
+  /** The caller's signal. */
   readonly outer: AbortSignal;
   readonly timeoutMs: number | null;
   /** @default 2000 */
   readonly timeoutGraceMs?: number | undefined;
-  /** Whether the run ends for a function that does not settle in that time, instead of leaving it. */
+  /** Whether the run ends if the function does not settle in time, instead of leaving it. */
   readonly endsRun?: boolean;
-  /** Calls a function once nothing that the try began is under way: until then it hears the caller's signal. */
+  /** Calls a function once all calls of the try have ended. Until then the try follows the caller's signal. */
   readonly whenQuiet: (then: () => void) => void;
-  /** Has a function run where the try's own code does, so that listeners of its signal are still in the run. */
+  /** Runs a function in the try's scope, so that listeners of its signal are in the run. */
   readonly around: (signal: AbortSignal, run: () => void) => void;
-  /** Told when its time is up: the process still comes round. */
+  /** Called at the time limit: the event loop is not blocked. */
   readonly onUp?: (args: { readonly wasAborted: boolean }) => void;
-  /** Told when a function did not end although its time, and the time to settle after it, was up. */
+  /** Called when a function did not end within its time limit and grace. */
   readonly onLeft?: () => void;
 }
 
-/** How long those tries get for which their runs end, by the reason that their signals have aborted with. */
+/** The grace of tries whose runs end for them, by their abort reason. */
 const endingGraceMs = new WeakMap<TaskTimeout, number>();
 
-/** How long a try gets to settle that was asked to stop: for its clean-up, or what one whose time is up gets. */
+/** How long a try may take to settle after it was asked to stop. */
 function graceMs(
   { timeoutGraceMs = TIMEOUT_GRACE_MS }: TryLimits,
   args: { reason: unknown; up: unknown },
@@ -42,14 +42,14 @@ function graceMs(
   if (reason instanceof Cancelled) return CLEANUP_MS;
   if (!(reason instanceof TaskTimeout)) return 0;
   if (reason === up) return timeoutGraceMs;
-  // A task around this one decides what becomes of it: leaving it before would seem to be its end.
+  // The enclosing task decides what happens. Leaving this try earlier would look like its end.
   const outerMs = endingGraceMs.get(reason);
   return outerMs === undefined ? timeoutGraceMs : outerMs + TIMEOUT_GRACE_MS;
 }
 
 /**
  * Waits for a try that was asked to stop.
- * @throws TaskTimeout as `ignored` if the run is to end for it.
+ * @throws TaskTimeout with `ignored` if the run must end for it.
  */
 async function settle(
   limits: TryLimits,
@@ -65,11 +65,11 @@ async function settle(
 }
 
 /**
- * Runs one try under a signal of its own that aborts with the caller's, or when its time is up.
+ * Runs one try with its own signal, which aborts with the caller's or at the time limit.
  *
- * A function that was asked to stop gets time to settle: CLEANUP_MS after a cancellation, `timeoutGraceMs` after its time
- * is up. After that it is left: nothing ends a function in its own process, but its signal stays aborted, so that it can
- * begin nothing more in the run's name. With `endsRun` the run is to end for one whose own time was up.
+ * The function then has time to settle: CLEANUP_MS after a cancellation, `timeoutGraceMs` after the time limit. After
+ * that it is left: nothing can end a function in its own process. Its signal stays aborted, so it can start nothing
+ * more in the run. With `endsRun`, the run ends if the function ignored its own time limit.
  * @throws TaskTimeout, the caller's abort reason, or what the function throws.
  */
 export async function runLimited<Result>(
@@ -97,7 +97,7 @@ export async function runLimited<Result>(
     const thrown = signal.aborted ? signal.reason : error;
     work.catch(() => {});
     await settle(limits, work, { reason: thrown, up });
-    // What the function left running must not go on beside the next try.
+    // Calls that the function left running must not continue beside the next try.
     abort(new TryEnded(task));
     throw thrown;
   } finally {
@@ -107,7 +107,7 @@ export async function runLimited<Result>(
   }
 }
 
-/** The reason a failed try's signal aborts with. */
+/** The abort reason of a failed try's signal. */
 class TryEnded extends Cancelled {
   constructor(task: string) {
     super(`task "${task}" had already ended`);

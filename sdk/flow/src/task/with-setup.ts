@@ -4,20 +4,20 @@ import { inScope, type Scope, scopeFor } from "../engine/scope.ts";
 import { settledWithin, untilAborted } from "../engine/settle.ts";
 import { log } from "../logs/log.ts";
 
-/** After its scope was asked to stop, how long a body may take to end before it is torn down under it, milliseconds. */
+/** How long a body may take to end after the run must stop, before its set-up is torn down, milliseconds. */
 const BODY_GRACE_MS = 3000;
-/** How long a tear-down may take unless it is told otherwise, milliseconds. */
+/** Default time limit of a tear-down, milliseconds. */
 const TEARDOWN_MS = 10_000;
 
-/** What is made before something, and unmade after it. */
+/** A set-up and its tear-down. */
 export interface Setup<Value> {
-  /** Makes it: a plain function, or one that calls tasks. */
+  /** The set-up: a plain function, or one that calls tasks. */
   readonly setup: () => Value | Promise<Value>;
-  /** Removes it. It must be safe to call when the set-up stopped halfway, since a killed process has torn down nothing. */
+  /** The tear-down. Make it safe to call when the set-up stopped halfway: a killed process runs no tear-down. */
   readonly teardown: (value: Value) => unknown;
-  /** How long the tear-down may take. @default 10 000 */
+  /** Time limit of the tear-down. @default 10 000 */
   readonly teardownMs?: number;
-  /** Whether a later attempt takes over what tasks in the set-up have made, instead of running them again. @default false */
+  /** Whether a later attempt reuses the results of tasks in the set-up instead of running them again. @default false */
   readonly reuse?: boolean;
 }
 
@@ -35,7 +35,7 @@ async function bodyOf<Result>(scope: Scope, body: Promise<Result>): Promise<Resu
   }
 }
 
-/** A tear-down has a signal of its own: it runs although all else was asked to stop, and the run waits for it. */
+/** A tear-down has its own signal: it runs even if the run must stop, and the run waits for it. */
 async function tearDown<Value>(scope: Scope, made: Setup<Value>, value: Value): Promise<void> {
   const { teardownMs: maxMs = TEARDOWN_MS } = made;
   const work = withinTime({ what: "The tear-down", maxMs }, async (signal) => {
@@ -50,9 +50,9 @@ async function tearDown<Value>(scope: Scope, made: Setup<Value>, value: Value): 
 }
 
 /**
- * Sets something up, does something with it, and tears it down however that ends: with a result, a failure, or the run's
- * cancellation. After a cancellation the tear-down still has its own time, within what the deployment's `killGraceMs` leaves.
- * In a later attempt the set-up runs again, unless it says `reuse`. While the run is suspended it is torn down, unless it says so.
+ * Runs a set-up, then a body, then the tear-down, even if the body fails or the run is cancelled. After a cancellation,
+ * the tear-down keeps its time limit, within the deployment's `killGraceMs`. A suspended run is torn down. A later
+ * attempt runs the set-up again, unless it says `reuse`.
  * @returns What the body returns.
  * @throws What set-up or body throw; what the tear-down throws if the body did not.
  * @example
@@ -67,7 +67,7 @@ export async function withSetup<Value, Result>(
   const scope = scopeFor("withSetup");
   scope.signal.throwIfAborted();
   const value = await inScope({ ...scope, anew: made.reuse !== true }, async () => await made.setup());
-  // What a later attempt takes over is left as it is.
+  // A set-up that a later attempt reuses is not torn down.
   const undo = made.reuse === true ? async () => {} : () => tearDown(scope, made, value);
   const leave = scope.run.whenSuspended.add(undo);
   let result: Result;

@@ -4,7 +4,7 @@ import { DEFAULTS } from "@towpath/contract/words";
 import type { WaitHost } from "../engine/host.ts";
 import { answered, nameOf } from "./answers.ts";
 
-/** The lines of a file of JSON, none if there is no file. A line that was cut off is none. */
+/** The values in a file of JSON lines; none if there is no file. An incomplete last line is skipped. */
 export function readLines<Line>(path: string): Line[] {
   let text: string;
   try {
@@ -19,16 +19,16 @@ export function readLines<Line>(path: string): Line[] {
     .map((line): Line => JSON.parse(line));
 }
 
-/** What a run has asked for, as a line of the file that outlives its processes. */
+/** A wait of a run, as an entry in the file that outlives its processes. */
 export interface AskedLine {
   readonly path: string;
   readonly attempt: number;
   readonly kind: AskedWait["kind"];
-  /** What answers go by: a question's title, an event's name and key, a run's id. */
+  /** The name for answers: a question's title, an event's name and key, or a run's id. */
   readonly name: string;
 }
 
-/** Everything that a run has waited for so far, whose journal is at this path. */
+/** All waits of the run with this journal. */
 export function readAsked(journal: string): AskedLine[] {
   return readLines(askedFile(journal));
 }
@@ -36,8 +36,8 @@ export function readAsked(journal: string): AskedLine[] {
 const askedFile = (journal: string) => `${journal}.asked`;
 
 /**
- * What a flow waits for where nobody is asked: open in the attempt that asks first, so that the run is suspended, and answered
- * from the next one on. All the time that an earlier attempt waited for has passed. Jobs are polled by the process itself.
+ * Waits without a control plane. A wait is open in the attempt that starts it, so that the run is suspended, and
+ * answered from the next attempt on. Timed waits of earlier attempts have ended. The process polls jobs itself.
  */
 export function answeredLater(
   own: WaitHost,

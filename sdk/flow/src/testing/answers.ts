@@ -5,13 +5,13 @@ import { calledOwn, type OwnGround, type OwnJobs, ownJob, pollOwn } from "../job
 import { TowpathError } from "../problem.ts";
 import type { Life } from "./life.ts";
 
-/** Instead of an answer: the deadline passes. */
+/** As an answer: the deadline passes. */
 export const EXPIRED: unique symbol = Symbol("expired");
 
-/** What comes, by what is waited for. */
+/** Answers, by the name of the wait. */
 export type Answers = { readonly [name: string]: Json | Partial<CalledRun> | typeof EXPIRED };
 
-/** What tells what is waited for apart in a test. */
+/** The name of a wait in a test. */
 export function nameOf(wait: AskedWait): string {
   switch (wait.kind) {
     case "input":
@@ -27,7 +27,7 @@ export function nameOf(wait: AskedWait): string {
 
 const OPEN = { waitId: "", state: "open", inMs: null, answer: null, answeredBy: null, run: null } as const;
 
-/** How a wait stands that goes by these answers; open if there is none for it. */
+/** The state of a wait with these answers; open if it has none. */
 export function answered(wait: AskedWait, answers: Answers): CalledWait {
   const name = nameOf(wait);
   if (!Object.hasOwn(answers, name)) return OPEN;
@@ -39,20 +39,20 @@ export function answered(wait: AskedWait, answers: Answers): CalledWait {
   return { ...OPEN, state: "satisfied", run: { ...end, ...(found as Partial<CalledRun>) } };
 }
 
-/** When a time is over that a run waits for, and which of its attempts first asked. */
+/** The end of a timed wait, and the attempt that started it. */
 export interface AskedTime {
   readonly endMs: number;
   readonly attempt: number;
 }
 
-/** How often a job is polled in a test before it counts as one that never ends. */
+/** The most polls of a job in a test before it fails as endless. */
 const POLLS_MAX = 10_000;
 
 type AskedForJob = Extract<AskedWait, { kind: "job" }>;
 
 /**
- * A job in a test: what the test answers under its name, else what its own poll does. It is first polled by the attempt after
- * the one that submitted it, until it has ended.
+ * A job in a test: the test's answer, or the result of its own poll. It is first polled in the attempt after its
+ * submission, until it has ended.
  */
 async function jobAnswered(
   args: { path: string; wait: AskedForJob; signal: AbortSignal },
@@ -75,7 +75,7 @@ async function jobAnswered(
   return calledOwn(one, wait, null);
 }
 
-/** A job's poll says again and again that it runs. */
+/** A job's poll never reports an end. */
 class NeverEnds extends TowpathError {
   override readonly name = "NeverEnds";
   constructor(job: string, polls: number) {
@@ -85,7 +85,7 @@ class NeverEnds extends TowpathError {
   }
 }
 
-/** What a flow waits for in a test. Where the clock is not real, all the time that an earlier attempt waited for has passed. */
+/** The waits of a flow in a test. On the fake clock, the timed waits of earlier attempts have ended. */
 export function waitsFor(
   asked: Map<string, AskedTime>,
   args: OwnGround & { answers: Answers; jobs: OwnJobs; life: Life },

@@ -12,31 +12,31 @@ import { checkpointsOf } from "./told.ts";
 export interface JournalledAttempt {
   readonly facts: Pick<RunFacts, "runId" | "scheduledAt" | "attempt">;
   readonly parameters: unknown;
-  /** Path of the file: what earlier attempts of the run wrote to it is what this one goes on from. */
+  /** Path of the file with the records of earlier attempts. This attempt resumes from them. */
   readonly journal: string;
-  /** Where values are kept: a `file:` URL. */
+  /** The store: a `file:` URL. */
   readonly store: string;
-  /** What comes for what the flow waits for, from the attempt after the one that asks: by a question's title, an event's name. */
+  /** Answers to waits, from the attempt after the one that starts the wait: by a question's title or an event's name. */
   readonly answers: { readonly [name: string]: Json };
-  /** When this process is killed; null lets it end. */
+  /** When this process kills itself; null lets it end. */
   readonly kill: Kill | null;
 }
 
-/** When a process kills itself: at its nth completed task, before that is held or after it. */
+/** When a process kills itself: at its nth completed task, before or after the record is written. */
 export interface Kill {
   readonly completed: number;
   readonly held: boolean;
 }
 
-/** A record of an attempt, as a line of the journal holds it. */
+/** A record of an attempt, as an entry of the journal. */
 export type JournalLine = { readonly attempt: number; readonly record: RecordDraft };
 
-/** The lines of a journal; none if there is no file. A line that was cut off is none. */
+/** The entries of a journal; none if there is no file. An incomplete last entry is skipped. */
 export function readJournal(path: string): JournalLine[] {
   return readLines(path);
 }
 
-/** Writes each record at once: what is written survives the process. */
+/** Writes each record at once, so that it survives the process. */
 function journalInto(file: number, { facts, kill }: JournalledAttempt): RecordSink {
   let completed = 0;
   const write = (record: RecordDraft) => {
@@ -52,8 +52,8 @@ function journalInto(file: number, { facts, kill }: JournalledAttempt): RecordSi
 }
 
 /**
- * Runs one attempt of a flow in this process, which is what `towpath chaos` starts again and again. Goes on from what the
- * journal holds, and kills the process as asked.
+ * Runs one attempt of a flow in this process, for `towpath chaos`. It resumes from the journal, and kills the process
+ * as asked.
  */
 export async function runJournalled(flow: RunnableFlow, attempt: JournalledAttempt): Promise<string> {
   const { parameters } = attempt;

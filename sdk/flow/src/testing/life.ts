@@ -3,10 +3,10 @@ import type { RecordDraft, RecordSink, TaskDraft } from "../engine/records.ts";
 import { InvalidDefinition, TowpathError } from "../problem.ts";
 import type { Store } from "../store/store.ts";
 
-/** When an attempt is cut off: after so many completed tasks, or after the first of this name or path. */
+/** When an attempt is killed: after this many completed tasks, or after the first task of this name or path. */
 export type KillAfter = number | string;
 
-/** A run that has completed was asked for another attempt. */
+/** A completed run was asked for another attempt. */
 export class NothingToResume extends TowpathError {
   override readonly name = "NothingToResume";
   constructor(killAfter: KillAfter | undefined) {
@@ -26,8 +26,8 @@ function checkKillAfter(killAfter: KillAfter | undefined): void {
 }
 
 /**
- * The life of one attempt in a test. When it is over nothing outside hears of the attempt any more: what its code asks for
- * is never answered, so that neither its `catch` nor its `finally` runs, as after `kill -9`.
+ * The life of one attempt in a test. After its end, no call of the attempt is answered, so that neither its `catch` nor
+ * its `finally` runs, as after `kill -9`.
  */
 export class Life {
   readonly #killAfter: KillAfter | undefined;
@@ -39,19 +39,19 @@ export class Life {
     this.#killAfter = killAfter;
   }
 
-  /** Aborts at the end of it. */
+  /** Aborts at the end of the attempt's life. */
   get over(): AbortSignal {
     return this.#over.signal;
   }
 
-  /** Does something outside of the attempt, unless its life is over before or meanwhile: then it never returns. */
+  /** Does work for the attempt. If its life ends before or meanwhile, this never returns. */
   async use<Value>(work: () => Promise<Value>): Promise<Value> {
     if (this.over.aborted) return await new Promise(() => {});
     const value = await work();
     return this.over.aborted ? await new Promise(() => {}) : value;
   }
 
-  /** Looks at a record that is held now. */
+  /** Checks a stored record: it may be the one to kill after. */
   noteHeld(record: RecordDraft): void {
     if (record.type !== "task" || record.move !== "complete") return;
     this.#completed += 1;
@@ -64,7 +64,7 @@ export class Life {
   }
 }
 
-/** Keeps records until the attempt's life is over. */
+/** Stores records until the attempt's life ends. */
 export function sinkInto(records: RecordDraft[], life: Life): RecordSink {
   const keep = (record: RecordDraft) =>
     life.use(async () => {
@@ -77,7 +77,7 @@ export function sinkInto(records: RecordDraft[], life: Life): RecordSink {
   return { post: keep, postHeld: keep, postStored: keep, postLog };
 }
 
-/** A store, for as long as the attempt lives. */
+/** A store that answers only while the attempt lives. */
 export function storeFor(store: Store, life: Life): Store {
   return {
     save: (place, value, codec) => life.use(() => store.save(place, value, codec)),
@@ -89,7 +89,7 @@ export function storeFor(store: Store, life: Life): Store {
   };
 }
 
-/** A host whose other doors close with the attempt's life too. */
+/** A host whose other calls end with the attempt's life. */
 export function mortal(host: Host, life: Life): Host {
   return {
     ...host,

@@ -3,7 +3,7 @@ import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
 import { isFailedBy } from "../engine/failures.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft, TaskDraft } from "../engine/records.ts";
 
-/** One task run as the test sees it at the end of an attempt. */
+/** One task run at the end of an attempt. */
 export interface TestedTask {
   readonly path: string;
   readonly name: string;
@@ -40,7 +40,7 @@ function isArtifact(record: RecordDraft): record is ArtifactDraft {
   return record.type === "artifact";
 }
 
-/** What an attempt told, as a test looks at it. */
+/** The records of an attempt, as a test reads them. */
 export function toldBy(records: readonly RecordDraft[]) {
   return {
     name: records.find((record) => record.type === "run-name")?.name ?? null,
@@ -51,7 +51,7 @@ export function toldBy(records: readonly RecordDraft[]) {
   };
 }
 
-/** How often the function of each task was called, by the task's name: what earlier attempts did, and what this one has. */
+/** How often each task's function was called, by task name, in earlier attempts and this one. */
 export function executionsOf(
   earlier: Readonly<Record<string, number>>,
   records: readonly RecordDraft[],
@@ -63,7 +63,7 @@ export function executionsOf(
   return Object.fromEntries(counts);
 }
 
-/** What the records of an attempt leave to the next one, as a control plane would answer it. */
+/** The checkpoints of an attempt's records, as a control plane would return them. */
 export function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
   const end = records.findLast((record) => record.type === "outcome");
   const hasFailed = end?.outcome === "failed" || end?.outcome === "cancelled";

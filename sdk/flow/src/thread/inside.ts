@@ -18,11 +18,11 @@ import {
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** How long a thread stands still for an answer of the run's own thread, milliseconds. */
+/** How long a thread blocks for an answer of the run's own thread, milliseconds. */
 const ASK_NOW_MS = 10_000;
 type RunMessage = Extract<ToThread, { kind: "run" }>;
 
-/** What only the run's own thread can do. */
+/** Refuses task calls, which only the run's own thread can make. */
 class NoCalls extends CallLedger {
   override name(name: string): never {
     throw new NotInThread(`"${name}" was called`);
@@ -35,7 +35,7 @@ function refuse(what: string): () => never {
   };
 }
 
-/** This thread's end of its port to the run. */
+/** This thread's side of its connection to the run. */
 class Port {
   readonly #port: MessagePort;
   readonly #asked = new Map<number, PromiseWithResolvers<unknown>>();
@@ -49,7 +49,7 @@ class Port {
     this.#port.postMessage(message);
   }
 
-  /** Has the run do something, and waits for it. */
+  /** Asks the run to do something, and waits for the result. */
   ask(what: HostVerb, args: readonly unknown[]): Promise<unknown> {
     const ask = ++this.#asks;
     const answer = Promise.withResolvers<unknown>();
@@ -58,7 +58,7 @@ class Port {
     return answer.promise;
   }
 
-  /** Has the run say something while this thread stands still: what cannot be awaited. */
+  /** Asks the run and blocks this thread, for calls that cannot be awaited. */
   askNow(what: AskedNow, name: string): unknown {
     const flag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const { port1, port2 } = new MessageChannel();
@@ -68,7 +68,7 @@ class Port {
       ]);
       Atomics.wait(flag, 0, 0, ASK_NOW_MS);
       const told: ToldNow | undefined = receiveMessageOnPort(port1)?.message;
-      if (told === undefined) throw new NotInThread(`The run did not answer what its ${what} "${name}" is`);
+      if (told === undefined) throw new NotInThread(`The run did not return its ${what} "${name}"`);
       if ("error" in told) throw fromWireError(told.error);
       return told.value;
     } finally {
@@ -84,7 +84,7 @@ class Port {
   }
 }
 
-/** The run as it is seen from a thread: what it tells goes through the port, and much of it is not there. */
+/** The host in a thread. It sends records through the port, and does not offer everything. */
 function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
   const post = async (record: unknown) => void (await port.ask("post", [record]));
   const held = async (record: unknown) => void (await port.ask("postHeld", [record]));
@@ -130,7 +130,7 @@ function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun 
   return { ...activeRun({ flow: message.flow, host, checkpoints, signal, ended }), progress };
 }
 
-/** Calls a function, then closes the resources that it has opened here: they are this call's alone. */
+/** Calls a function, then closes the resources that it opened, which belong to this call. */
 async function callThenClose(scope: Scope, fn: () => Promise<unknown>): Promise<unknown> {
   return await inScope(scope, async () => {
     try {
@@ -163,7 +163,7 @@ async function runHere(
   }
 }
 
-/** Serves a thread's port from its first message on. One task at a time is all that it is sent. */
+/** Serves a thread's port, beginning with its first message. It receives one task at a time. */
 export function serve(
   messages: MessagePort,
   first: ToThread,

@@ -15,9 +15,8 @@ import {
 } from "./wire.ts";
 
 /**
- * What a task's thread begins with, as plain JavaScript for `new Worker(text, { eval: true })`: a file of its own would be lost
- * when the flow is bundled. It imports the module of its first task, with which this package comes into the thread, and leaves
- * everything to that.
+ * The first code of a task's thread, as plain JavaScript for `new Worker(text, { eval: true })`: a bundle of a flow has
+ * no separate file for it. It imports the module of its first task, which loads this package into the thread.
  */
 export const FIRST_LINES = `
 const { parentPort } = require("node:worker_threads");
@@ -43,11 +42,11 @@ export interface ThreadCall {
   readonly name: string;
   readonly args: readonly unknown[];
   readonly scope: Scope;
-  /** How long it may take to settle once its time is up; then its thread is ended. */
+  /** Grace after its time limit. Then its thread is ended. */
   readonly timeoutGraceMs: number;
 }
 
-/** Does for a thread what only the run's own can. */
+/** Does what only the run's own thread can do. */
 async function doAsked(scope: Scope, what: HostVerb, args: readonly unknown[]): Promise<unknown> {
   const { records, store } = scope.run.host;
   const given = args as readonly never[];
@@ -58,7 +57,7 @@ async function doAsked(scope: Scope, what: HostVerb, args: readonly unknown[]): 
   return await (what === "post" ? records.post(given[0] as never) : records.postHeld(given[0] as never));
 }
 
-/** Says at once what a thread stands still for. Of a resource only settings can cross, not the fake of a test. */
+/** Answers a blocked thread at once. Settings of a resource can be copied to it, but a test's fake cannot. */
 function answerNow({ host }: ActiveRun, asked: Extract<FromThread, { kind: "ask-now" }>): void {
   const { what, name, flag, port } = asked;
   const tell = (told: ToldNow) => port.postMessage(told);
@@ -66,7 +65,7 @@ function answerNow({ host }: ActiveRun, asked: Extract<FromThread, { kind: "ask-
     tell({ value: what === "secret" ? host.secret(name) : host.resource(name) });
   } catch (cause) {
     const refused = new NotInThread(
-      `A thread cannot use the test's fake of ${what} "${name}", because it is not data`,
+      `The fake of ${what} "${name}", which cannot be copied to a thread, was used`,
       { cause },
     );
     tell({ error: toWireError(refused) });
@@ -94,7 +93,7 @@ class TaskThread {
     this.#worker.on("exit", () => this.#gone(undefined));
   }
 
-  /** @throws What the function throws, or the signal's reason once the thread was ended for it. */
+  /** @throws What the function throws, or the signal's reason after the thread was ended. */
   async run(call: ThreadCall): Promise<unknown> {
     const { scope, task, args } = call;
     const { signal, path, run } = scope;
@@ -133,7 +132,7 @@ class TaskThread {
     try {
       this.#worker.postMessage(message);
     } catch (cause) {
-      const what = `Something was passed to "${this.#call?.call.name}" that is no data`;
+      const what = `Something was passed to "${this.#call?.call.name}" that cannot be copied`;
       throw new NotInThread(what, { cause, next: "Pass only what structuredClone can copy." });
     }
   }
@@ -169,7 +168,7 @@ class TaskThread {
   }
 }
 
-/** The threads of one run: as many as the machine does at once, begun as they are needed. */
+/** The threads of one run: at most one per core, started on demand. */
 class ThreadPool {
   readonly #idle: TaskThread[] = [];
   readonly #waiting: (() => void)[] = [];

@@ -6,7 +6,7 @@ import type { ToThread } from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** Where a task's function is found again in another thread: the module to import, and the task's name there. */
+/** How another thread finds a task's function: the module to import, and the task's name in it. */
 export interface ThreadTask {
   /** URL of the module. */
   readonly module: string;
@@ -17,11 +17,11 @@ interface Registry {
   readonly tasks: Map<string, AnyFunction>;
   /** Tasks of one name in one module. */
   readonly counts: Map<string, number>;
-  /** What a thread calls with its port once it has imported a task's module. */
+  /** A thread calls this with its port after it has imported a task's module. */
   readonly serve: (port: MessagePort, first: ToThread) => void;
 }
 
-/** Known to the thread's own first lines, which import nothing of ours. */
+/** The thread's first code, which imports nothing of this package, knows this name. */
 const KEY = Symbol.for("towpath.thread-tasks");
 
 function registry(): Registry {
@@ -34,14 +34,14 @@ function registry(): Registry {
   return home[KEY];
 }
 
-/** The function of a task that a module of this thread has declared, or null. */
+/** The function of a declared task, or null. */
 function functionOf(id: string): AnyFunction | null {
   return registry().tasks.get(id) ?? null;
 }
 
 /**
- * Remembers a task that runs in threads. Importing its module in a thread declares it there again, in the same order and so
- * under the same name, if it stands at the top of its module.
+ * Registers a task that runs in threads. A thread that imports the module declares it again under the same name, if it
+ * is at the top of the module.
  */
 export function registerThreadTask(name: string, definedAt: DefinedAt | null, fn: AnyFunction): ThreadTask {
   const file = definedAt?.file ?? "";

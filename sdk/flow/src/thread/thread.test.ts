@@ -99,7 +99,7 @@ describe("a task in a thread", () => {
     expect(run.logs.at(-1)).toMatchObject({ text: "closed xyzzy", task: run.tasks[0]?.path });
   });
 
-  test("says that it cannot call a task, nor use the fake of a resource", async () => {
+  test("cannot call a task, nor use a fake resource", async () => {
     expect((await running(async () => await fails("task"))).error).toMatchObject({
       name: "NotInThread",
       message: expect.stringContaining("as an argument"),

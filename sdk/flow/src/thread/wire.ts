@@ -2,7 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import { errorChain } from "../engine/describe-error.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
 
-/** An error between threads, its causes after it: neither classes nor their fields survive the way. */
+/** An error between threads, followed by its causes. Classes and their fields are lost. */
 export type WireError = readonly {
   readonly name: string;
   readonly message: string;
@@ -10,7 +10,7 @@ export type WireError = readonly {
   readonly isError: boolean;
 }[];
 
-/** What a task's thread is told. */
+/** Messages to a task's thread. */
 export type ToThread =
   | {
       readonly kind: "run";
@@ -26,18 +26,18 @@ export type ToThread =
   | { readonly kind: "abort"; readonly id: number; readonly reason: WireError }
   | { readonly kind: "answer"; readonly ask: number; readonly value?: unknown; readonly error?: WireError };
 
-/** What a thread may have the run do for it. */
+/** Calls that the run does for a thread. */
 export const HOST_VERBS = ["post", "postHeld", "save", "load", "keep", "kept"] as const;
 /** One of them. */
 export type HostVerb = (typeof HOST_VERBS)[number];
 
-/** What a thread needs to know at once, while it stands still. */
+/** Values that a thread blocks for. */
 export type AskedNow = "secret" | "resource";
 
 /** The answer to that. */
 export type ToldNow = { readonly value: unknown } | { readonly error: WireError };
 
-/** What a task's thread tells. */
+/** Messages from a task's thread. */
 export type FromThread =
   | { readonly kind: "log"; readonly record: unknown }
   | { readonly kind: "ask"; readonly ask: number; readonly what: HostVerb; readonly args: readonly unknown[] }
@@ -45,14 +45,14 @@ export type FromThread =
       readonly kind: "ask-now";
       readonly what: AskedNow;
       readonly name: string;
-      /** Set, and waited for, once the answer is on its way. */
+      /** The thread blocks on it until the answer was sent. */
       readonly flag: Int32Array<SharedArrayBuffer>;
       readonly port: MessagePort;
     }
   | { readonly kind: "done"; readonly id: number; readonly value: unknown }
   | { readonly kind: "failed"; readonly id: number; readonly error: WireError };
 
-/** An error of a class that the other thread does not share. Its name and stack are those it had there. */
+/** An error whose class this thread does not know. It keeps its name and stack. */
 export class FromOtherThread extends Error {
   override readonly name: string;
   constructor(name: string, message: string, options: ErrorOptions) {
@@ -62,7 +62,7 @@ export class FromOtherThread extends Error {
 }
 
 type Make = (message: string, options: { cause?: unknown }) => Error;
-/** Classes that are the same everywhere. */
+/** Classes that all threads know. */
 const SHARED: Readonly<Record<string, Make>> = {
   Error: (message, options) => new Error(message, options),
   TypeError: (message, options) => new TypeError(message, options),
@@ -73,7 +73,7 @@ const SHARED: Readonly<Record<string, Make>> = {
   Cancelled: (message) => new Cancelled(message),
 };
 
-/** Makes an error fit for the other thread. */
+/** Converts an error for another thread. */
 export function toWireError(thrown: unknown): WireError {
   return errorChain(thrown).map((one) =>
     one instanceof Error
@@ -82,7 +82,7 @@ export function toWireError(thrown: unknown): WireError {
   );
 }
 
-/** The error that another thread has told, its causes in it. Built-in classes and `NonRetryable` are of their class again. */
+/** An error from another thread, with its causes. Built-in classes and `NonRetryable` are restored. */
 export function fromWireError(wire: WireError): unknown {
   let built: unknown;
   for (const { name, message, stack, isError } of wire.toReversed()) {
