@@ -10,19 +10,19 @@ export {
   type RunFactsReader,
   setLimit,
 } from "./limits.ts";
-export { enterBehind, findWaitLists, lineOfTasks } from "./lines.ts";
 export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";
 export { type Entering, type Stepped, takeStep } from "./step.ts";
 export { listHolders } from "./store/limits.ts";
-export { isLimited, type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "./store/lines.ts";
+export { type DueWaitList, dueWaitLists, isLimited, LOOK_BATCH, untilLook } from "./store/wait-lists.ts";
 export {
   heldKeys,
   listSlotEdges,
   listWaits,
-  movePlaces,
+  movePriorities,
   type SlotEdge,
   type WaitRow,
   waitingKeys,
 } from "./store/waits.ts";
+export { enterBehind, findTaskWaitList, findWaitLists } from "./wait-lists.ts";

@@ -27,7 +27,7 @@ import {
 } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import * as store from "./store/limits.ts";
-import { lockLines, markLines, refreshLines } from "./store/lines.ts";
+import { lockWaitLists, markWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
 import { slotLimit } from "./table.ts";
 
 /** The most requests that are counted as waiting. */
@@ -99,7 +99,7 @@ export async function namedLimits(
   return ids;
 }
 
-/** Writes a limit and marks the wait lists that need it for a check. The caller holds `lockLines`. */
+/** Writes a limit and marks the wait lists that need it for a check. The caller holds `lockWaitLists`. */
 export async function writeLimit(
   tx: Tx,
   deps: Deps,
@@ -112,8 +112,8 @@ export async function writeLimit(
   if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
   if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
   if (written.isNew)
-    await refreshLines(tx, deps.clock, { workspaceId, which: { kind: args.kind, name: args.name } });
-  else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });
+    await refreshWaitLists(tx, deps.clock, { workspaceId, which: { kind: args.kind, name: args.name } });
+  else await markWaitLists(tx, deps.clock, { workspaceId, limitId: written.row.id });
   return written.row;
 }
 
@@ -155,7 +155,7 @@ export async function setLimit(
   const { workspaceId } = args.scope;
   const row = await inTransaction(deps, async (tx) => {
     await checkName(tx, { workspaceId, ...args.input });
-    await lockLines(tx, workspaceId);
+    await lockWaitLists(tx, workspaceId);
     const setting = { ...args.input, workspaceId, source: "person" as const };
     const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) }, args.adopt);
     await announce(tx, written);
@@ -207,8 +207,8 @@ export async function getLimit(
 export async function deleteLimit(deps: Deps, args: { scope: Scope; limitId: string }): Promise<void> {
   const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
-    await lockLines(tx, workspaceId);
-    await markLines(tx, deps.clock, { workspaceId, limitId: args.limitId });
+    await lockWaitLists(tx, workspaceId);
+    await markWaitLists(tx, deps.clock, { workspaceId, limitId: args.limitId });
     await store.deleteLimitRow(tx, { workspaceId, id: args.limitId });
     await announce(tx, { workspaceId, id: args.limitId });
   });

@@ -3,7 +3,7 @@ import type { OnRegistered, Registered } from "../deployments/index.ts";
 import type { Deps, Tx } from "../kernel/index.ts";
 import { type AdoptRuns, announce, namedLimits, writeLimit } from "./limits.ts";
 import { deleteLimitRow, hasUses, saveUses, selectLimit } from "./store/limits.ts";
-import { lockLines, refreshLines } from "./store/lines.ts";
+import { lockWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
 
 /**
  * Applies the limits of a deployment's new version: its concurrency, unless a person has set it, and its named limits.
@@ -20,7 +20,7 @@ async function seed(tx: Tx, deps: Deps, args: { registered: Registered; adopt: A
   const there = await selectLimit(tx, named);
   const used = spec.limits.length > 0 || (await hasUses(tx, { workspaceId, deploymentId }));
   if (spec.concurrency === null && there === null && !used) return;
-  await lockLines(tx, workspaceId);
+  await lockWaitLists(tx, workspaceId);
   const limits = await namedLimits(tx, { workspaceId, names: spec.limits.map((use) => use.name) });
   if (there?.source !== "person") {
     if (spec.concurrency !== null) {
@@ -33,6 +33,6 @@ async function seed(tx: Tx, deps: Deps, args: { registered: Registered; adopt: A
   }
   const uses = spec.limits.map(({ name, slots }) => ({ limitId: limits.get(name) ?? "", amount: slots }));
   await saveUses(tx, { workspaceId, deploymentId, uses });
-  await refreshLines(tx, deps.clock, { workspaceId, which: { deployment: spec.deployment } });
+  await refreshWaitLists(tx, deps.clock, { workspaceId, which: { deployment: spec.deployment } });
   await announce(tx, { workspaceId, id: deploymentId });
 }

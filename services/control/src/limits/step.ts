@@ -10,15 +10,15 @@ import {
 } from "./choose.ts";
 import {
   type LimitNow,
-  type LineNow,
   lockLimits,
   readLimits,
-  readLines,
+  readWaitLists,
   STEP_MAX,
   type StepOutcome,
   type StepScope,
   saveStep,
   takeBack,
+  type WaitListNow,
 } from "./store/step.ts";
 
 /** A request for slots that is new, or is made again. */
@@ -74,7 +74,7 @@ interface CandidateList extends SlotList {
 /**
  * Takes one step of admission: returns slots, adds requests to their wait lists, and grants requests all they need. It
  * reads the wait lists that share a limit with these, and at most STEP_MAX requests of each; what remains is marked for
- * a check, which `linesToLook` finds. It locks limits in the order of their ids. Call it at the end of a transaction,
+ * a check, which `dueWaitLists` finds. It locks limits in the order of their ids. Call it at the end of a transaction,
  * after all other locks.
  */
 export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped> {
@@ -86,7 +86,7 @@ export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped>
   if (touched.length === 0 && args.lineIds.length === 0) return { granted: [], refused: [] };
   const [{ nowMs, limits }, read] = await Promise.all([
     readLimits(tx, deps.clock, { workspaceId, limitIds }),
-    readLines(tx, { workspaceId, limitIds: touched, lineIds: args.lineIds }),
+    readWaitLists(tx, { workspaceId, limitIds: touched, lineIds: args.lineIds }),
   ]);
   const { lines, unlocked } = candidates(deps, args, { read, limitIds, nowMs });
   const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
@@ -107,7 +107,7 @@ function stateOf({ free, reserved }: LimitNow): LimitState {
 function candidates(
   deps: Deps,
   step: Step,
-  args: { read: readonly LineNow[]; limitIds: readonly string[]; nowMs: number },
+  args: { read: readonly WaitListNow[]; limitIds: readonly string[]; nowMs: number },
 ): { lines: CandidateList[]; unlocked: string[] } {
   const known = new Set(args.limitIds);
   const lines: CandidateList[] = [];

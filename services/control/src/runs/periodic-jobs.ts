@@ -1,5 +1,5 @@
 import { type PeriodicJob, perRowJob } from "../kernel/index.ts";
-import { type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "../limits/index.ts";
+import { type DueWaitList, dueWaitLists, LOOK_BATCH, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admit/admission.ts";
 import { duePeriodicJob } from "./create/due.ts";
 import { expirePeriodicJob } from "./end/expire.ts";
@@ -20,14 +20,14 @@ import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
 
 /** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
-export const admitPeriodicJob = perRowJob<LineToLook>({
+export const admitPeriodicJob = perRowJob<DueWaitList>({
   name: "admit",
   everyMs: 1_000,
   hold: "claims",
   batch: LOOK_BATCH,
   repeats: true,
   nextInMs: ({ clock }, among) => untilLook(clock, among),
-  find: (from, { clock }, which) => linesToLook(from, clock, which),
+  find: (from, { clock }, which) => dueWaitLists(from, clock, which),
   async act(tx, deps, lines) {
     for (const line of lines) lookAtLine(tx, deps, line);
   },

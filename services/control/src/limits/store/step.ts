@@ -130,7 +130,7 @@ export async function readLimits(
 }
 
 /** A wait list with its first requests. */
-export interface LineNow {
+export interface WaitListNow {
   readonly id: string;
   readonly needs: readonly { readonly limitId: string; readonly amount: number }[];
   readonly waits: readonly (Request & { readonly attemptId: string | null })[];
@@ -145,11 +145,11 @@ export interface LineNow {
  * returned only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one free slot, as after most ends,
  * it reads one request of each.
  */
-export function readLines(
+export function readWaitLists(
   tx: Tx,
   args: { workspaceId: string; limitIds: readonly string[]; lineIds: readonly string[] },
-): Promise<LineNow[]> {
-  return prepared<LineNow>(
+): Promise<WaitListNow[]> {
+  return prepared<WaitListNow>(
     tx,
     sql`with near as materialized (
         select distinct m.line_id as id from slot_line_limit m where m.limit_id = any(${uuids(args.limitIds)})

@@ -3,15 +3,15 @@ import { sql } from "#sql";
 import { prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
 
 /** Moves waiting runs to the positions of their new priorities. Unique index of slot_wait. */
-export async function movePlaces(
+export async function movePriorities(
   tx: Tx,
-  args: { workspaceId: string; places: readonly { runId: string; priority: number }[] },
+  args: { workspaceId: string; priorities: readonly { runId: string; priority: number }[] },
 ): Promise<void> {
-  if (args.places.length === 0) return;
+  if (args.priorities.length === 0) return;
   await prepared(
     tx,
     sql`update slot_wait w set priority = p.priority
-      from json_to_recordset(${JSON.stringify(args.places)}::json) as p ("runId" uuid, priority integer)
+      from json_to_recordset(${JSON.stringify(args.priorities)}::json) as p ("runId" uuid, priority integer)
       where w.workspace_id = ${args.workspaceId} and w.run_id = p."runId" and w.priority <> p.priority`,
   );
 }

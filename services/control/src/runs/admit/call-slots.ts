@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type FlowCall as GatewayCall, Problem, WakeUp } from "@towpath/contract";
 import { sql } from "#sql";
 import type { Deps, Tx } from "../../kernel/index.ts";
-import { heldKeys, lineOfTasks, namedLimits, waitingKeys } from "../../limits/index.ts";
+import { findTaskWaitList, heldKeys, namedLimits, waitingKeys } from "../../limits/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { enterTask, giveBack } from "./admission.ts";
 
@@ -47,7 +47,7 @@ export async function takeSlots(
     .where(sql`${attempt.id} = ${attemptId} and ${attempt.workspaceId} = ${workspaceId}`);
   for (const { key, limits } of fresh) {
     const needs = new Map(limits.map((use) => [ids.get(use.name) ?? "", use.slots]));
-    const lineId = await lineOfTasks(tx, deps, { workspaceId, needs });
+    const lineId = await findTaskWaitList(tx, deps, { workspaceId, needs });
     enterTask(tx, deps, { workspaceId, lineId, runId, attemptId, path: heldAs(key), priority, dueMs: null });
   }
 }

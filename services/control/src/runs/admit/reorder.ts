@@ -1,5 +1,5 @@
 import type { Tx } from "../../kernel/index.ts";
-import { movePlaces } from "../../limits/index.ts";
+import { movePriorities } from "../../limits/index.ts";
 import { listInQueue, reorderReady } from "./reorder-store.ts";
 
 /**
@@ -11,5 +11,5 @@ export async function reorderQueue(
   args: { workspaceId: string; poolId: string; queue: string },
 ): Promise<void> {
   await reorderReady(tx, args);
-  await movePlaces(tx, { workspaceId: args.workspaceId, places: await listInQueue(tx, args) });
+  await movePriorities(tx, { workspaceId: args.workspaceId, priorities: await listInQueue(tx, args) });
 }

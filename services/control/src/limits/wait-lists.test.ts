@@ -4,7 +4,7 @@ import { inTransaction } from "../kernel/index.ts";
 import { openLimitsEnv } from "../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { limitsPeriodicJobs } from "./periodic-jobs.ts";
-import { findLines } from "./store/lines.ts";
+import { selectWaitLists } from "./store/wait-lists.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -32,7 +32,7 @@ test("an empty wait list is deleted, but not while a request enters it or waits 
   await harbour.serve();
   await harbour.look();
   await inTransaction(testEnv.deps, async (tx) => {
-    await findLines(tx, { workspaceId, keys: [line?.key ?? ""] });
+    await selectWaitLists(tx, { workspaceId, keys: [line?.key ?? ""] });
     await forget();
     expect(await linesOf(workspaceId)).toHaveLength(1);
   });

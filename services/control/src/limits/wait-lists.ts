@@ -2,16 +2,16 @@ import { uuidv7 } from "@towpath/contract";
 import type { Deps, Tx } from "../kernel/index.ts";
 import type { Entering } from "./step.ts";
 import {
-  findLines,
   insertBehind,
-  insertLines,
   insertNeeds,
-  lockLines,
-  longLines,
+  insertWaitLists,
+  lockWaitLists,
+  longWaitLists,
+  type NewWaitList,
   type RunKind,
-  refreshLines,
-  type WantedLine,
-} from "./store/lines.ts";
+  refreshWaitLists,
+  selectWaitLists,
+} from "./store/wait-lists.ts";
 
 function runKey({ deploymentId, pool, queue }: RunKind): string {
   return `run ${deploymentId} ${pool} ${queue ?? ""}`;
@@ -29,21 +29,21 @@ export async function findWaitLists(
   const { workspaceId } = args;
   const wanted = new Map(args.kinds.map((kind) => [runKey(kind), kind]));
   const keys = [...wanted.keys()];
-  let found = await findLines(tx, { workspaceId, keys });
+  let found = await selectWaitLists(tx, { workspaceId, keys });
   if (found.size < wanted.size) {
-    await lockLines(tx, workspaceId);
+    await lockWaitLists(tx, workspaceId);
     const lines = [...wanted].map(
-      ([key, runs]): WantedLine => ({ id: uuidv7(deps.clock.nowMs()), key, runs }),
+      ([key, runs]): NewWaitList => ({ id: uuidv7(deps.clock.nowMs()), key, runs }),
     );
-    await insertLines(tx, { workspaceId, lines });
-    await refreshLines(tx, deps.clock, { workspaceId, which: { keys } });
-    found = await findLines(tx, { workspaceId, keys });
+    await insertWaitLists(tx, { workspaceId, lines });
+    await refreshWaitLists(tx, deps.clock, { workspaceId, which: { keys } });
+    found = await selectWaitLists(tx, { workspaceId, keys });
   }
   return args.kinds.map((kind) => found.get(runKey(kind)) ?? "");
 }
 
 /** The wait list of task runs that need exactly these slots, by limit. Call it before locking any limit. */
-export async function lineOfTasks(
+export async function findTaskWaitList(
   tx: Tx,
   deps: Deps,
   args: { workspaceId: string; needs: ReadonlyMap<string, number> },
@@ -53,11 +53,11 @@ export async function lineOfTasks(
     .map(([id, amount]) => `${id}:${amount}`)
     .sort()
     .join(" ")}`;
-  const known = (await findLines(tx, { workspaceId, keys: [key] })).get(key);
+  const known = (await selectWaitLists(tx, { workspaceId, keys: [key] })).get(key);
   if (known !== undefined) return known;
-  await lockLines(tx, workspaceId);
-  await insertLines(tx, { workspaceId, lines: [{ id: uuidv7(deps.clock.nowMs()), key, runs: null }] });
-  const lineId = (await findLines(tx, { workspaceId, keys: [key] })).get(key) ?? "";
+  await lockWaitLists(tx, workspaceId);
+  await insertWaitLists(tx, { workspaceId, lines: [{ id: uuidv7(deps.clock.nowMs()), key, runs: null }] });
+  const lineId = (await selectWaitLists(tx, { workspaceId, keys: [key] })).get(key) ?? "";
   await insertNeeds(tx, { lineId, needs: args.needs });
   return lineId;
 }
@@ -76,7 +76,7 @@ export async function enterBehind(
   const patient = args.entering.filter((one) => one.refuseOn === null);
   if (patient.length === 0) return [...args.entering];
   const lineIds = [...new Set(patient.map((one) => one.lineId))];
-  const long = await longLines(tx, { workspaceId, lineIds });
+  const long = await longWaitLists(tx, { workspaceId, lineIds });
   const behind = patient.filter((one) => long.has(one.lineId));
   if (behind.length > 0) {
     const rows = behind.map(({ refuseOn: _, ...one }) => ({ ...one, id: uuidv7(deps.clock.nowMs()) }));

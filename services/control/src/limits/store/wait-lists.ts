@@ -19,7 +19,7 @@ export interface RunKind {
 }
 
 /** A wait list of runs or of task runs, by what they need. */
-export interface WantedLine {
+export interface NewWaitList {
   readonly id: string;
   readonly key: string;
   readonly runs: RunKind | null;
@@ -50,7 +50,7 @@ export function isLimited(args: RunKindColumns): SQL {
  * Locks the needs of all wait lists in a workspace. Take it before any limit's lock. Later statements see the changes
  * of earlier holders.
  */
-export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
+export async function lockWaitLists(tx: Tx, workspaceId: string): Promise<void> {
   await prepared(
     tx,
     sql`select pg_advisory_xact_lock(hashtextextended('slot_line ' || ${workspaceId}::text, 0))`,
@@ -58,7 +58,7 @@ export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
 }
 
 /** Existing wait lists, by key. They are locked until the end of the transaction, so that nobody deletes one of them. */
-export async function findLines(
+export async function selectWaitLists(
   from: Queryable,
   args: { workspaceId: string; keys: readonly string[] },
 ): Promise<Map<string, string>> {
@@ -70,10 +70,10 @@ export async function findLines(
   return new Map(found.map((one) => [one.key, one.id]));
 }
 
-/** Inserts wait lists. The caller holds `lockLines`. */
-export async function insertLines(
+/** Inserts wait lists. The caller holds `lockWaitLists`. */
+export async function insertWaitLists(
   tx: Tx,
-  args: { workspaceId: string; lines: readonly WantedLine[] },
+  args: { workspaceId: string; lines: readonly NewWaitList[] },
 ): Promise<void> {
   const rows = JSON.stringify(args.lines.map(({ id, key, runs }) => ({ id, key, ...runs })));
   await prepared(
@@ -120,9 +120,9 @@ function concerned(which: Concerned): SQL {
 /**
  * Updates the needs of wait lists of runs from the limits and deployments of their workspace, and marks those with
  * requests for a check. It updates only the affected wait lists, so that a deploy does not walk the workspace. The
- * caller holds `lockLines`.
+ * caller holds `lockWaitLists`.
  */
-export async function refreshLines(
+export async function refreshWaitLists(
   tx: Tx,
   clock: Clock,
   args: { workspaceId: string; which: Concerned },
@@ -156,7 +156,7 @@ export async function refreshLines(
 }
 
 /** Marks every wait list that needs this limit for a check. */
-export async function markLines(
+export async function markWaitLists(
   tx: Tx,
   clock: Clock,
   args: { workspaceId: string; limitId: string },
@@ -177,7 +177,7 @@ const BEHIND_MIN = 10;
  * Finds the wait lists in which a new request cannot be next: one of their limits is full, and many requests wait.
  * Reads committed rows, without locks.
  */
-export async function longLines(
+export async function longWaitLists(
   from: Queryable,
   args: { workspaceId: string; lineIds: readonly string[] },
 ): Promise<Set<string>> {
@@ -243,7 +243,7 @@ export function untilLook(clock: Clock, among: Which["among"]): SQL {
 }
 
 /** A wait list that is due for a check. */
-export interface LineToLook {
+export interface DueWaitList {
   readonly id: string;
   readonly workspaceId: string;
   /** People never look for a wait list. */
@@ -251,8 +251,8 @@ export interface LineToLook {
 }
 
 /** Wait lists that are due for a check. Not locked: a second check changes nothing. */
-export function linesToLook(from: Queryable, clock: Clock, which: Which): Promise<LineToLook[]> {
-  return prepared<LineToLook>(
+export function dueWaitLists(from: Queryable, clock: Clock, which: Which): Promise<DueWaitList[]> {
+  return prepared<DueWaitList>(
     from,
     sql`with due as materialized (
         (select n.id, n.workspace_id, n.look_at from slot_line n
@@ -271,10 +271,10 @@ export const EMPTY_BATCH = 1_000;
 
 /**
  * Deletes empty wait lists; the next run that needs one creates it again. It locks them first and skips those that are
- * being entered (see `findLines`). A second statement then sees requests that came meanwhile.
+ * being entered (see `selectWaitLists`). A second statement then sees requests that came meanwhile.
  * @param after The last wait list of the round before. @returns the wait lists that were examined.
  */
-export async function forgetEmptyLines(tx: Tx, after: string): Promise<{ id: string }[]> {
+export async function deleteEmptyWaitLists(tx: Tx, after: string): Promise<{ id: string }[]> {
   const seen = await prepared<{ id: string }>(
     tx,
     sql`select n.id from slot_line n
