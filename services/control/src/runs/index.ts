@@ -1,6 +1,6 @@
 export { call } from "./call.ts";
 export { giveMatched, type WaitingPoll } from "./compute/give.ts";
-export { createIn, createRun, type KeptPlace, type RunRequest, type Waiting } from "./create/create.ts";
+export { createIn, createRun, type KeptPlace, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneRequest } from "./create/create-many.ts";
 export { nameRun } from "./create/name.ts";
 export { cancelRun, cancelWithin, mustCancel, repeatCancel } from "./end/cancel.ts";
@@ -29,7 +29,6 @@ export type { Progress } from "./moves/locks.ts";
 export type { PlainRecord } from "./moves/plain.ts";
 export { type PlainMoved, savePlain } from "./moves/plain.ts";
 export { attemptCan, hasEnded } from "./moves/state.ts";
-export { readNeeds } from "./needs.ts";
 export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { findFailedTask, listFailedGroups, listNeighbours } from "./read/failures.ts";
 export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
