@@ -29,6 +29,29 @@ export const SLICES = [
   "automations",
 ];
 
+/** The folders of the slice `runs`; each may import only those before it. The files beside them assemble the slice and come last. */
+export const RUNS_FOLDERS = [
+  "moves",
+  "history",
+  "tasks",
+  "dependents",
+  "admit",
+  "compute",
+  "end",
+  "lease",
+  "create",
+  "waits",
+  "jobs",
+  "calls",
+  "why",
+  "read",
+  "requests",
+  "rerun",
+];
+
+/** Files of `runs` that every folder may import. */
+const RUNS_FIRST = ["table.ts", "needs.ts"];
+
 const OURS = "^(sdk/[^/]+|services/[^/]+|worker|test|infra)/";
 const TEST_FILE = "\\.(test|bench)\\.[a-z]+$";
 const SLICE_ROOT = "^services/control/src";
@@ -80,7 +103,25 @@ const sliceRules = SLICES.map((slice, index) => ({
   to: { path: `${SLICE_ROOT}/(${SLICES.slice(index + 1).join("|") || "(?!)"})/` },
 })).slice(0, -1);
 
+const RUNS = `${SLICE_ROOT}/runs`;
+const RUNS_LAST = `(?!(${RUNS_FIRST.map(literally).join("|")})$)[^/]+$`;
+
+const runsRules = RUNS_FOLDERS.map((folder, index) => ({
+  name: `runs-${folder}`,
+  comment: `runs/${folder} may import only ${[...RUNS_FIRST, ...RUNS_FOLDERS.slice(0, index)].join(", ")}`,
+  severity: "error",
+  from: { path: `${RUNS}/${folder}/`, pathNot: [TEST_FILE, "\\.fixture\\.ts$"] },
+  to: { path: `${RUNS}/((${RUNS_FOLDERS.slice(index + 1).join("|") || "(?!)"})/|${RUNS_LAST})` },
+}));
+
 const isolationRules = [
+  {
+    name: "runs-first",
+    comment: `${RUNS_FIRST.join(" and ")} of runs import nothing of runs`,
+    severity: "error",
+    from: { path: `${RUNS}/(${RUNS_FIRST.map(literally).join("|")})$` },
+    to: { path: `${RUNS}/` },
+  },
   {
     name: "slice-door",
     comment: "a slice is entered through its index.ts (verbs) or table.ts (joins, foreign keys)",
@@ -144,7 +185,7 @@ const isolationRules = [
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
-  forbidden: [...roomRules, ...sliceRules, ...isolationRules],
+  forbidden: [...roomRules, ...sliceRules, ...runsRules, ...isolationRules],
   options: {
     // Installed code is not ours to judge; links between workspaces lead to real paths and are followed.
     doNotFollow: { path: "(^|/)node_modules/" },

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import configuration, { SLICES } from "../../.dependency-cruiser.mjs";
+import configuration, { RUNS_FOLDERS, SLICES } from "../../.dependency-cruiser.mjs";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -54,7 +54,18 @@ const SLICE_PLANTS: Plant[] = SLICES.slice(0, -1).map((slice, index) => ({
   text: `import type {} from "../${SLICES[index + 1]}/index.ts";\n`,
 }));
 
+/** Each folder of runs imports the one after it; the last, a file that assembles the slice. */
+const RUNS_PLANTS: Plant[] = RUNS_FOLDERS.map((folder, index) => {
+  const after = RUNS_FOLDERS[index + 1];
+  return {
+    rule: `runs-${folder}`,
+    file: `${CONTROL}/runs/${folder}/plant.ts`,
+    text: `import type {} from "${after === undefined ? "../inner.ts" : `../${after}/inner.ts`}";\n`,
+  };
+});
+
 const OTHER_PLANTS: Plant[] = [
+  { rule: "runs-first", file: `${CONTROL}/runs/needs.ts`, text: load("./moves/inner.ts") },
   { rule: "slice-door", file: `${CONTROL}/runs/deep.ts`, text: load("../pools/inner.ts") },
   { rule: "slice-door-from-the-process", file: `${CONTROL}/main.ts`, text: load("./pools/inner.ts") },
   { rule: "nobody-imports-demo", file: `${CONTROL}/notify/deep.ts`, text: load("../demo/inner.ts") },
@@ -65,7 +76,7 @@ const OTHER_PLANTS: Plant[] = [
   { rule: "resolvable", file: "worker/src/lost.ts", text: load("./nowhere.ts") },
 ];
 
-const PLANTS = [...ROOM_PLANTS, ...DOOR_PLANTS, ...SLICE_PLANTS, ...OTHER_PLANTS];
+const PLANTS = [...ROOM_PLANTS, ...DOOR_PLANTS, ...SLICE_PLANTS, ...RUNS_PLANTS, ...OTHER_PLANTS];
 
 /**
  * Doors that only a room which may not enter the other at all could pass by; the room's own rule stops it, and the
@@ -137,6 +148,7 @@ async function buildSkeleton(): Promise<void> {
     for (const file of ["index", "table", "inner"])
       await plant(`${CONTROL}/${slice}/${file}.ts`, "export {};\n");
   }
+  for (const folder of RUNS_FOLDERS) await plant(`${CONTROL}/runs/${folder}/inner.ts`, "export {};\n");
   for (const installed of ["zod", "stowaway"]) {
     await plant(`node_modules/${installed}/package.json`, `{ "name": "${installed}", "main": "index.js" }`);
     await plant(`node_modules/${installed}/index.js`, "");
@@ -165,6 +177,11 @@ test("every allowed import is allowed", async () => {
     load("../pools/index.ts") + load("../kernel/table.ts") + load("./inner.ts"),
   );
   await plant(`${CONTROL}/main.ts`, load("./runs/index.ts"));
+  await plant(`${CONTROL}/runs/needs.ts`, "export {};\n");
+  for (const [index, folder] of RUNS_FOLDERS.entries()) {
+    const before = RUNS_FOLDERS.slice(0, index).map((one) => load(`../${one}/inner.ts`));
+    await plant(`${CONTROL}/runs/${folder}/fine.ts`, before.join("") + load("../needs.ts"));
+  }
   expect(await check()).toMatchObject({ violations: [], unread: [] });
 });
 

@@ -126,6 +126,13 @@ const PLANTS: Record<string, { breaks: SourceFile[]; keeps: SourceFile[] }> = {
       { path: "services/control/src/main.ts", text: "" },
     ],
   },
+  "every folder of runs is in the order that the arrows follow": {
+    breaks: [{ path: "services/control/src/runs/store/a.ts", text: "" }],
+    keeps: [
+      { path: "services/control/src/runs/moves/a.ts", text: "" },
+      { path: "services/control/src/runs/model/a.fixture.ts", text: "" },
+    ],
+  },
   "the states of runs and attempts are written only in runs/moves": {
     breaks: [
       {

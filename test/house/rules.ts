@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import ts from "typescript";
-import { SLICES } from "../../.dependency-cruiser.mjs";
+import { RUNS_FOLDERS, SLICES } from "../../.dependency-cruiser.mjs";
 
 /** One file of the project as the rules see it. */
 export interface SourceFile {
@@ -85,6 +85,12 @@ export const RULES: readonly Rule[] = [
     name: "the first folder of the control plane is a domain word",
     about: /^services\/control\/src\/[^/]+\//,
     breaches: (file) => ([...SLICES, "demo"].includes(file.path.split("/")[3] ?? "") ? [] : [0]),
+  },
+  {
+    name: "every folder of runs is in the order that the arrows follow",
+    about: /^services\/control\/src\/runs\/[^/]+\//,
+    exempt: TESTS,
+    breaches: (file) => (RUNS_FOLDERS.includes(file.path.split("/")[4] ?? "") ? [] : [0]),
   },
   {
     name: "the states of runs and attempts are written only in runs/moves",

@@ -2,9 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { createRun } from "./create/create.ts";
-import { cancelRun } from "./end/cancel.ts";
 import { getRun, listRuns, listTaskRuns } from "./read/read.ts";
+import { cancelRun, createRun } from "./requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -1,7 +1,5 @@
 import type { SliceRoutes } from "../kernel/index.ts";
-import { cancelRuns, deleteCheckpoints, planReruns, rerunRuns } from "./bulk.ts";
 import { createRuns } from "./create/create-many.ts";
-import { cancelRun } from "./end/cancel.ts";
 import { callBack, checkCallback } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
 import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
@@ -10,12 +8,14 @@ import { getLimit, listLimits, setLimit } from "./read/limits.ts";
 import { getOverview } from "./read/overview.ts";
 import { createPool, getPool, listPools, listQueues, listWorkers, setQueue } from "./read/pools.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read/read.ts";
+import { listWaits } from "./read/waits.ts";
+import { listAllWaits } from "./read/waits-list.ts";
+import { cancelRun } from "./requests/requests.ts";
+import { cancelRuns, deleteCheckpoints, planReruns, rerunRuns } from "./rerun/bulk.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun/rerun.ts";
 import { answerWait } from "./waits/answer.ts";
 import { sendEvent } from "./waits/events.ts";
-import { listAllWaits } from "./waits/list.ts";
-import { listWaits } from "./waits/read.ts";
 
 /**
  * The routes of runs, and those of pools and limits that show or move runs. Routes that waiting polls take part in are in the

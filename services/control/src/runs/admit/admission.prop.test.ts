@@ -5,8 +5,8 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
-import { cancelRun } from "../end/cancel.ts";
+import { call } from "../calls/call.ts";
+import { cancelRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -5,8 +5,8 @@ import { deleteLimit } from "../../limits/index.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { setQueue } from "../read/pools.ts";
+import { cancelRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -4,11 +4,10 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { readNeeds } from "../needs.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
+import { cancelRun, createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 /** Another control plane over the same database. */

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -7,8 +7,8 @@ import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { claimAttempts } from "../moves/claim.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 import { readRunFacts } from "../why/facts.ts";
-import { createRun } from "./create.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

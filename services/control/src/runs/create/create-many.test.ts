@@ -5,7 +5,7 @@ import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
-import { createRun } from "./create.ts";
+import { createRun } from "../requests/requests.ts";
 import { createRuns } from "./create-many.ts";
 import { duePeriodicJob } from "./due.ts";
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
-import { createRun } from "./create.ts";
+import { createRun } from "../requests/requests.ts";
 import { duePeriodicJob } from "./due.ts";
 
 let testEnv: TestEnv;

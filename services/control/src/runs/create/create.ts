@@ -1,33 +1,14 @@
-import { setImmediate as turn } from "node:timers/promises";
-import { isDue, type Json, lostAfterMs, Problem, type Run, type Trigger, uuidv7 } from "@towpath/contract";
+import { isDue, type Json, lostAfterMs, Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import {
   checkRunParameters,
-  forgetLatest,
   getLatestVersion,
   getVersion,
-  likelyLatestVersion,
   type PinnedVersion,
 } from "../../deployments/index.ts";
-import {
-  afterCommit,
-  cleanInstant,
-  type Deps,
-  DUE,
-  inTransaction,
-  reachDisk,
-  type Scope,
-  type Tx,
-  wakeAfterCommit,
-  wakeSequencer,
-} from "../../kernel/index.ts";
+import { afterCommit, type Deps, DUE, type Tx, wakeAfterCommit, wakeSequencer } from "../../kernel/index.ts";
 import { checkQueue, type PoolIdentity } from "../../pools/index.ts";
-import type { AssignedAttempt, Place } from "../moves/claim.ts";
-import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "../moves/create.ts";
+import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "../moves/create.ts";
 import { fingerprint } from "../moves/fingerprint.ts";
-import { NO_NEEDS } from "../needs.ts";
-import { getRun } from "../read/read.ts";
-import type { RunRow } from "../table.ts";
-import { awaitedRunOf } from "../wire.ts";
 import { enterAnew } from "./collide.ts";
 
 /** A request for a run, parsed by the contract. */
@@ -44,65 +25,8 @@ export interface RunRequest {
   readonly expireAfterMs?: number | undefined;
 }
 
-/**
- * Asks for one execution of a deployment's latest version, on behalf of a person or key. Idempotent by run id and by
- * idempotency key: the run that is there is answered, in whatever state it is.
- * @throws Problem `run-id-conflict` if the id or key stands for another request; `deployment-not-found`;
- * `invalid-parameters` with faults; `queue-not-found`; `payload-too-large`.
- */
-export async function createRun(
-  deps: Deps,
-  scope: Scope,
-  request: RunRequest,
-  dispatchers?: Waiting,
-): Promise<Run> {
-  const trigger: Trigger = { kind: "person", name: scope.actor.name };
-  const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
-  const asked = { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger };
-  const isPlain = request.idempotencyKey === undefined && request.queue === undefined;
-  const made = isPlain ? await createAtOnce(deps, asked, dispatchers) : null;
-  if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made.row, made.by);
-  const runId = made?.row.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
-  // What is found may be what another request has made and not answered yet.
-  if (made === null) await reachDisk(deps.database.db);
-  return getRun(deps, scope, { runId, from: deps.database.db });
-}
-
-/** A place of a waiting poll, kept for one run that is about to be made. One of the two is called, once. */
-export interface KeptPlace {
-  readonly place: Place;
-  /** The run was made, and given to this place or not: null. */
-  settle(given: AssignedAttempt | null): void;
-  /** Nobody knows whether the run was made, and given to this place. */
-  doubt(): void;
-}
-
-/** The polls that wait in this process. */
-export interface Waiting {
-  /** Whether a worker with a free slot waits at a pool: a run that becomes ready there is taken at once. */
-  areWaiting(poolId: string): boolean;
-  /** Keeps a place of a poll that waits at a pool, for a run that is about to be made. Null: nobody waits. */
-  keep(poolId: string): KeptPlace | null;
-}
-
-/** A run that was just created, and the slot that it got at once. Null: it waits in its queue. */
-interface Made {
-  readonly row: RunRow;
-  readonly by: Place | null;
-}
-
-/** Whether a run that was just made is taken at once, or was. What else it might wait for need not be read then. */
-function isAwaited(made: Made, waiting: Waiting | undefined): made is Made & { row: { attemptId: string } } {
-  const { row } = made;
-  // Whether one of them has what it needs is another question.
-  const isPlain = row.needs === NO_NEEDS;
-  return (
-    row.attemptId !== null && (made.by !== null || (isPlain && waiting?.areWaiting(row.poolId) === true))
-  );
-}
-
 /** What is asked for, in which workspace, and on whose behalf. */
-interface CreateRequest {
+export interface CreateRequest {
   readonly workspaceId: string;
   readonly request: RunRequest;
   readonly trigger: Trigger;
@@ -110,60 +34,6 @@ interface CreateRequest {
   readonly versionId?: string;
   /** Of a run that is one task of another, by that one's signed word: which, and where. It takes no parameters. */
   readonly task?: { readonly name: string; readonly pool: PoolIdentity };
-}
-
-/**
- * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
- * and refuses a version that is no longer the latest, or a run that needs slots.
- * If a worker waits for work in this process, the same statement gives the run to it.
- * @returns null if it is not so simple: nothing was changed, and `createIn` finds out what there is.
- */
-async function createAtOnce(
-  deps: Deps,
-  args: CreateRequest,
-  waiting: Waiting | undefined,
-): Promise<Made | null> {
-  const name = { workspaceId: args.workspaceId, name: args.request.deployment };
-  // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
-  const read = () => likelyLatestVersion(deps.database, name);
-  const version = await pinned(deps, { ...args, tx: null }, read).catch(onlyProblems);
-  const kept =
-    version === null || args.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
-  const made = version && (await insertKept(deps, { ...args, version }, kept ?? null));
-  if (made === null) {
-    forgetLatest(deps.database, name);
-    return null;
-  }
-  const { row, given } = made;
-  if (given === null && row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
-  else if (given === null) deps.wakes.publish("change", [DUE]);
-  wakeSequencer(deps);
-  return { row, by: given && kept ? kept.place : null };
-}
-
-/**
- * Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. Its worker hears of the run before
- * that is on disk; its creator does not.
- */
-async function insertKept(
-  deps: Deps,
-  args: CreateRequest & { version: PinnedVersion },
-  kept: KeptPlace | null,
-): Promise<MadeRun | null> {
-  const run = newRun(deps, { ...args, onlyIfPlain: true, place: kept?.place ?? null });
-  let made: MadeRun | null;
-  try {
-    made = await insertRun(deps.database.db, deps.clock, run);
-  } catch (error) {
-    kept?.doubt();
-    throw error;
-  }
-  kept?.settle(made?.given ?? null);
-  if (kept === null) return made;
-  // The answer to the worker is on its way before the database is asked for more.
-  await turn();
-  await reachDisk(deps.database.db);
-  return made;
 }
 
 /**
@@ -215,7 +85,10 @@ export async function createIn(tx: Tx, deps: Deps, args: CreateRequest): Promise
   return request.id;
 }
 
-function newRun(deps: Deps, args: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
+export function newRun(
+  deps: Deps,
+  args: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">,
+): NewRun {
   const { request, version, onlyIfPlain, place } = args;
   return {
     workspaceId: args.workspaceId,
@@ -241,12 +114,6 @@ function newRun(deps: Deps, args: CreateRequest & Pick<NewRun, "version" | "only
   };
 }
 
-/** @returns null for a refusal; what is no refusal goes on. */
-function onlyProblems(error: unknown): null {
-  if (error instanceof Problem) return null;
-  throw error;
-}
-
 /**
  * The queue that a run is to wait in: what is asked for, else what its deployment says. If that one has been deleted
  * since, it waits as in none.
@@ -256,7 +123,7 @@ export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVers
 }
 
 /** The version to pin, if the parameters satisfy it. */
-async function pinned(
+export async function pinned(
   deps: Deps,
   args: CreateRequest & { tx: Tx | null },
   read: () => Promise<PinnedVersion>,

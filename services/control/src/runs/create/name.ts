@@ -1,5 +1,23 @@
-import { afterCommit, type Tx, wakeSequencer } from "../../kernel/index.ts";
-import { saveRunName } from "./names-store.ts";
+import { sql } from "#sql";
+import { afterCommit, rows, type Tx, wakeSequencer } from "../../kernel/index.ts";
+import { insertRunChanges } from "../moves/changes.ts";
+
+/** Names a live run and writes the changes of it. Primary key of run. @returns whether it had another name before. */
+export async function saveRunName(
+  tx: Tx,
+  args: { workspaceId: string; runId: string; name: string },
+): Promise<boolean> {
+  const named = await rows(
+    tx,
+    sql`with moved as (
+        update run m set name = ${args.name}
+        where m.workspace_id = ${args.workspaceId} and m.id = ${args.runId} and m.name is distinct from ${args.name}
+        returning m.*
+      ), changes as (${insertRunChanges(sql`moved`)})
+      select 1 from moved`,
+  );
+  return named.length > 0;
+}
 
 /** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no changes. */
 export async function nameRun(

@@ -3,7 +3,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
-import { createRun } from "./create.ts";
+import { createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -1,9 +1,6 @@
 import { type Deps, DUE, type Tx, wakeAfterCommit, writeChanges } from "../../kernel/index.ts";
 import type { MovedRun } from "../moves/apply.ts";
-import { cancelWaits, noteEnds } from "../waits/store.ts";
-import { waitChanges } from "../waits/wire.ts";
-import { noteOrphans } from "./children.ts";
-import { closeOpenJobs } from "./close-jobs.ts";
+import { cancelWaits, closeJobs, keptOpen, noteEnds, noteOrphans, waitChanges } from "./store.ts";
 
 /**
  * What the end of runs means to others: their own open waits are over, runs that wait for them are due, and children that
@@ -20,4 +17,34 @@ export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly Move
   await closeOpenJobs(tx, deps, a);
   const awaited = await noteEnds(tx, deps.clock, a);
   if ((await noteOrphans(tx, deps.clock, a)) || awaited) wakeAfterCommit(tx, "change", DUE);
+}
+
+/** What jobs are meant: those of runs, or those with these ids. */
+type Closing = { readonly workspaceId: string } & (
+  | { readonly runIds: readonly string[] }
+  | { readonly jobIds: readonly string[] }
+);
+
+/**
+ * Has external jobs cancelled that nobody waits for any more, where they can be; the workers that tend them are told. The
+ * caller holds the locks of their runs.
+ */
+export async function closeOpenJobs(tx: Tx, deps: Deps, args: Closing): Promise<void> {
+  const closed = await closeJobs(tx, deps.clock, args);
+  const pools = closed.filter((row) => row.state === "cancelling").map((row) => row.poolId);
+  for (const poolId of new Set(pools)) wakeAfterCommit(tx, "job", poolId);
+}
+
+/**
+ * Closes the jobs of runs that are to be cancelled.
+ * @returns the runs that have one which is to be cancelled first
+ */
+export async function cancelJobs(
+  tx: Tx,
+  deps: Deps,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<Set<string>> {
+  if (args.runIds.length === 0) return new Set();
+  await closeOpenJobs(tx, deps, args);
+  return keptOpen(tx, args);
 }

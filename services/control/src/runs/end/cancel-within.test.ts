@@ -5,9 +5,10 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { untilBlocked } from "../../blocked.fixture.ts";
 import { inTransaction } from "../../kernel/index.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
+import { cancelRun } from "../requests/requests.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
-import { cancelRun, cancelWithin } from "./cancel.ts";
+import { cancelWithin } from "./cancel.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -1,45 +1,22 @@
-import { isFinalRunState, Problem, type Run } from "@towpath/contract";
+import { isFinalRunState, Problem } from "@towpath/contract";
 import {
   cleanText,
   type Deps,
-  inTransaction,
-  type Scope,
   type Tx,
   undoUnless,
   wakeWorkerAfterCommit,
   wentBackAt,
 } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
-import { cancelJobs } from "../dependents/close-jobs.ts";
-import { releaseDependents } from "../dependents/release.ts";
+import { cancelJobs, releaseDependents } from "../dependents/release.ts";
+import { existingRun } from "../history/find.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
 import { hasEnded, notAllowed, runCan } from "../moves/state.ts";
-import { existingRun, getRun } from "../read/read.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 
 /** How often a cancel looks again when the run's attempt changed while it waited for locks. */
-const TRIES_MAX = 5;
-
-/**
- * Asks that a run end: at once if no process holds it and no external job of it is to be cancelled first, else by telling its
- * worker, and those that tend its jobs. Repeating it changes nothing, also
- * after the run has ended: it is answered as it is.
- * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before anybody asked.
- */
-export async function cancelRun(
-  deps: Deps,
-  scope: Scope,
-  args: { runId: string; reason: string },
-): Promise<Run> {
-  const name = { workspaceId: scope.workspaceId, runId: args.runId };
-  for (let tried = 1; ; tried++) {
-    const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: args.reason }));
-    if (settled) break;
-    if (tried >= TRIES_MAX) throw changesTooFast(args.runId);
-  }
-  return getRun(deps, scope, { runId: args.runId, from: deps.database.db });
-}
+export const CANCEL_TRIES_MAX = 5;
 
 /**
  * Cancels a run within a transaction, as `cancelRun` does.
@@ -94,7 +71,7 @@ export async function cancelWithin(
   deps: Deps,
   args: { workspaceId: string; runId: string; reason: string },
 ): Promise<boolean> {
-  for (let tried = 1; tried <= TRIES_MAX; tried++)
+  for (let tried = 1; tried <= CANCEL_TRIES_MAX; tried++)
     if (await undoUnless(tx, () => cancelIn(tx, deps, args).catch(trueIfEnded))) return true;
   return false;
 }
@@ -113,7 +90,8 @@ export async function mustCancel(
   if (!(await cancelWithin(tx, deps, args))) throw changesTooFast(args.runId);
 }
 
-function changesTooFast(runId: string): Problem {
+/** The refusal of a cancel that found another attempt each time. */
+export function changesTooFast(runId: string): Problem {
   return new Problem("unavailable", `Run ${runId} is changing too fast; try again.`);
 }
 

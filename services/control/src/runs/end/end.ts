@@ -16,16 +16,15 @@ import {
   writeChanges,
 } from "../../kernel/index.ts";
 import { beginAttempts, returnSlots } from "../admit/admission.ts";
-import { cancelJobs } from "../dependents/close-jobs.ts";
-import { releaseDependents } from "../dependents/release.ts";
+import { cancelJobs, releaseDependents } from "../dependents/release.ts";
+import { countAskedFor, countSuspendedOn } from "../dependents/store.ts";
 import { type AttemptMove, moveAttempts, moveRuns, type RunMove } from "../moves/apply.ts";
 import { lockRunPolicies, settleTaskRuns } from "../moves/locks.ts";
 import { hasEnded } from "../moves/state.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow } from "../table.ts";
 import { type FailedAttempt, noteFatal } from "../tasks/store.ts";
-import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
-import { taskRunChange } from "../wire.ts";
+import { taskRunChange } from "../tasks/wire.ts";
 import { type Decision, decideEnding, type Outcome } from "./endings.ts";
 
 /** How an attempt ended. */

@@ -14,10 +14,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
-import { cancelRun } from "./cancel.ts";
+import { cancelRun, createRun } from "../requests/requests.ts";
 import { decideEnding, type Outcome } from "./endings.ts";
 
 const OUTCOMES: readonly Outcome[] = ["completed", "failed", "cancelled", "refused", "lost"];

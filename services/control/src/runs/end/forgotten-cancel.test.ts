@@ -2,9 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
-import { cancelRun } from "./cancel.ts";
+import { cancelRun, createRun } from "../requests/requests.ts";
 
 let database: TestDatabase;
 let testEnv: TestEnv;

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { getRun } from "../read/read.ts";
-import { listWaits } from "../waits/read.ts";
+import { listWaits } from "../read/waits.ts";
+import { createRun } from "../requests/requests.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { expirePeriodicJob } from "./expire.ts";
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { createRun } from "../index.ts";
-import { archivePeriodicJob } from "../periodic-jobs.ts";
+import { cancelRun } from "../requests/requests.ts";
 import { forgetVersionsPeriodicJob } from "./forget-versions.ts";
+import { archivePeriodicJob } from "./periodic-jobs.ts";
 
 const DAY_MS = 24 * 3_600_000;
 

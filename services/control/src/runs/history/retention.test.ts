@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
+import { call } from "../calls/call.ts";
 import { createRun, listRuns, runsPeriodicJobs } from "../index.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { deleteCheckpointsOf } from "../rerun/delete-checkpoints.ts";

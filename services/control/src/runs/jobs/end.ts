@@ -1,12 +1,13 @@
 import { JOB_TRANSITIONS, type JobOutcome, type JobTransition, type Json } from "@towpath/contract";
 import { cleanJson, type Deps, type Tx } from "../../kernel/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
+import { keptOpen } from "../dependents/store.ts";
 import { moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId } from "../moves/locks.ts";
 import type { JobRow } from "../table.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
-import { keptOpen, saveJobEnds } from "./store.ts";
+import { saveJobEnds } from "./store.ts";
 
 /** That an external job is over. */
 export interface JobOver {

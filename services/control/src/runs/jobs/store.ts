@@ -1,14 +1,6 @@
-import {
-  type AskedWait,
-  DEFAULTS,
-  JOB_TRANSITIONS,
-  type JobState,
-  LIMITS,
-  type Ref,
-} from "@towpath/contract";
+import { type AskedWait, JOB_TRANSITIONS, type JobState, LIMITS, type Ref } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
-  after,
   type Clock,
   columns,
   now,
@@ -95,45 +87,6 @@ export async function saveHandle(
       returning ${columns(job, "j")}`,
   );
   return raw === undefined ? null : rowOf(job, raw);
-}
-
-/**
- * Jobs that nobody waits for any more: those that can be cancelled are to be, the others run on. By their runs, or by
- * their ids. Index job_of_run, primary key.
- */
-export async function closeJobs(
-  tx: Tx,
-  clock: Clock,
-  args: { workspaceId: string } & ({ runIds: readonly string[] } | { jobIds: readonly string[] }),
-): Promise<JobRow[]> {
-  const { from, to } = JOB_TRANSITIONS.cancel;
-  const which =
-    "runIds" in args
-      ? sql`j.run_id = any(${textArray(args.runIds)}::uuid[])`
-      : sql`j.id = any(${textArray(args.jobIds)}::uuid[])`;
-  return jobsOf(
-    await rows<RawRow>(
-      tx,
-      sql`update job j set state = case when j.cancels then ${to[0]} else ${JOB_TRANSITIONS.leave.to[0]} end,
-          ended_at = case when j.cancels then null else ${now(clock)} end,
-          cancel_until = case when j.cancels then ${after(clock, DEFAULTS.jobCancelMs)} end
-        where j.workspace_id = ${args.workspaceId} and ${which} and j.state = any(${textArray(from)}::text[])
-        returning ${columns(job, "j")}`,
-    ),
-  );
-}
-
-/** Of these runs, those that a job of theirs which is being cancelled keeps from ending. Index job_of_run. */
-export async function keptOpen(
-  tx: Tx,
-  args: { workspaceId: string; runIds: readonly string[] },
-): Promise<Set<string>> {
-  const kept = await rows<{ runId: string }>(
-    tx,
-    sql`select distinct run_id as "runId" from job where workspace_id = ${args.workspaceId}
-      and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'cancelling'`,
-  );
-  return new Set(kept.map((one) => one.runId));
 }
 
 /** How a job ends. With a lease, only under it. */

@@ -4,9 +4,9 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
-import { createRun } from "../create/create.ts";
+import { call } from "../calls/call.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

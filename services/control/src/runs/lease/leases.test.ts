@@ -4,10 +4,9 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
 import { heartbeatPeriodicJob, retryPeriodicJob } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
+import { cancelRun, createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -2,9 +2,9 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { getOverview } from "../read/overview.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 let opened: Promise<TestEnv> | undefined;
 let testEnv: TestEnv;

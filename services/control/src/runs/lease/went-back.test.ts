@@ -5,9 +5,9 @@ import { openTestApp } from "../../app.fixture.ts";
 import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 /** How often a dispatcher looks whether it may give again. */
 const HELD_LOOK_MS = 500;

@@ -4,9 +4,9 @@ import { Dispatchers, FakeWorker, renew, type Said, said } from "../../fake-work
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
 import { admitPeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
+import { cancelRun } from "../requests/requests.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { readRunFacts } from "../why/facts.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";

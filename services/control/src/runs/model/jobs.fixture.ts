@@ -13,7 +13,7 @@ import { expect } from "vitest";
 import { sql } from "#sql";
 import type { FakeWorker } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
+import { call } from "../calls/call.ts";
 import { callBack } from "../jobs/call-back.ts";
 import { tendJobs } from "../jobs/tend.ts";
 import type { States } from "./invariants.fixture.ts";

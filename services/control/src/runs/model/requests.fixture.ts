@@ -2,7 +2,7 @@ import { uuidv7 } from "@towpath/contract";
 import { expect } from "vitest";
 import type { Dispatchers } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
+import { createRun } from "../requests/requests.ts";
 import { RUNS } from "./steps.fixture.ts";
 
 type Request = ReturnType<Tenancy["request"]>;

@@ -11,7 +11,7 @@ import { expect } from "vitest";
 import { sql } from "#sql";
 import type { FakeWorker } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
+import { call } from "../calls/call.ts";
 import { answerWait } from "../waits/answer.ts";
 import { sendEvent } from "../waits/events.ts";
 import type { States } from "./invariants.fixture.ts";

@@ -21,7 +21,7 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { inTransaction } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
+import { createRun } from "../requests/requests.ts";
 import { moveAttempt, moveRun } from "./apply.ts";
 import { taskRunAfter } from "./state.ts";
 

@@ -1,8 +1,90 @@
 import type { LatestRuns, VersionTrust } from "@towpath/contract";
+import { FINAL_RUN_STATES } from "@towpath/contract";
+import { sql } from "#sql";
 import { getVersionDetail } from "../../deployments/index.ts";
-import type { Deps, Scope } from "../../kernel/index.ts";
+import {
+  columns,
+  type Deps,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  type Scope,
+  textArray,
+} from "../../kernel/index.ts";
+import { type RunSummaryRow, run } from "../table.ts";
 import { selectUsual } from "../why/facts.ts";
-import { selectLatestRuns, selectVersionRuns, type VersionRunRow } from "./by-deployment-store.ts";
+
+/** The columns that are not told here. */
+const UNLISTED = ["parameters", "error", "result"] as const;
+
+/**
+ * The latest runs of each of these deployments, newest first. Indexes run_newest (the live table is small) and
+ * run_history_deployment: a stretch of it for each deployment and final state.
+ */
+export async function selectLatestRuns(
+  from: Queryable,
+  args: { workspaceId: string; deployments: readonly string[]; each: number },
+): Promise<RunSummaryRow[]> {
+  const listed = columns(run, "r", UNLISTED);
+  const newest = sql`order by r.created_at desc, r.id desc limit ${args.each}`;
+  const raws = await rows<RawRow>(
+    from,
+    sql`select r.* from unnest(${textArray(args.deployments)}::text[]) as d (name), lateral (
+        select r.* from (
+          (select ${listed} from run r
+            where r.workspace_id = ${args.workspaceId} and r.deployment = d.name ${newest})
+          union all
+          (select h.* from unnest(${textArray(FINAL_RUN_STATES)}::text[]) as s (state), lateral (
+            select ${listed} from run_history r
+              where r.workspace_id = ${args.workspaceId} and r.deployment = d.name and r.state = s.state ${newest}) h)
+        ) r ${newest}
+      ) r order by r.deployment, r.created_at desc, r.id desc`,
+  );
+  return raws.map((raw) => rowOf(run, raw, UNLISTED));
+}
+
+/** A run of a version, and whether a worker started or refused it. */
+export interface VersionRunRow {
+  readonly runId: string;
+  readonly worker: string | null;
+  readonly refused: boolean;
+  readonly reason: string;
+  readonly at: string;
+}
+
+/** So many of the first runs after a version was registered are looked at, of each state. */
+const LOOKED_AT_MAX = 200;
+
+/**
+ * The first runs of a version that a worker has started or refused, oldest first, among the first of its deployment since
+ * it was registered. Index run_history_deployment, a stretch for each final state.
+ */
+export async function selectVersionRuns(
+  from: Queryable,
+  args: { workspaceId: string; deployment: string; version: number; since: string },
+): Promise<VersionRunRow[]> {
+  const told = sql`r.id, r.version, r.state, r.cause, r.error, r.attempt_id, r.created_at, r.started_at, r.ended_at`;
+  const first = sql`r.workspace_id = ${args.workspaceId} and r.deployment = ${args.deployment}
+    and r.created_at >= ${args.since}::timestamptz`;
+  const oldest = sql`order by r.created_at, r.id limit ${LOOKED_AT_MAX}`;
+  return rows(
+    from,
+    sql`select r.id as "runId", r.cause = 'refused' and r.cause is not null as refused,
+        coalesce(r.error ->> 'message', '') as reason,
+        to_char(coalesce(r.started_at, r.ended_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
+        coalesce((select t.worker_name from attempt t where t.id = r.attempt_id),
+          (select t.worker_name from attempt_history t where t.id = r.attempt_id and t.run_ended_at = r.ended_at)) as worker
+      from (
+        (select ${told} from run r where ${first} ${oldest})
+        union all
+        (select h.* from unnest(${textArray(FINAL_RUN_STATES)}::text[]) as s (state), lateral (
+          select ${told} from run_history r where ${first} and r.state = s.state ${oldest}) h)
+      ) r
+      where r.version = ${args.version} and (r.started_at is not null or r.cause = 'refused')
+      order by coalesce(r.started_at, r.ended_at), r.id`,
+  );
+}
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 

@@ -1,7 +1,72 @@
+import type { RunState } from "@towpath/contract";
 import { DURATIONS_MAX, type DurationsQuery, type RunDurations } from "@towpath/contract";
 import type { z } from "zod";
-import type { Deps, Scope } from "../../kernel/index.ts";
-import { selectSpans } from "./durations-store.ts";
+import { sql } from "#sql";
+import {
+  type Deps,
+  instantOf,
+  instantOrNull,
+  type Queryable,
+  rowsPlannedAnew,
+  type Scope,
+} from "../../kernel/index.ts";
+import { listed, type RunFilter } from "./list.ts";
+
+/** When a run was created, began and ended, and what it is called. */
+export interface RunSpan {
+  readonly id: string;
+  readonly deployment: string;
+  readonly name: string | null;
+  readonly state: RunState;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date | null;
+}
+
+interface RawSpan {
+  readonly id: string;
+  readonly deployment: string;
+  readonly name: string | null;
+  readonly state: RunState;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+}
+
+const SELECT = sql.raw(
+  ["id", "deployment", "name", "state", "created_at", "started_at", "ended_at"]
+    .map((column) => `r.${column}`)
+    .join(", "),
+);
+
+/**
+ * The newest runs of a list, those that wait left out: many of them would leave no room. Archived ones may never have
+ * started; so it reads no further than its limit. Read as a list is, by its indexes, with seven columns of each run.
+ */
+export async function selectSpans(
+  from: Queryable,
+  args: Omit<RunFilter, "order" | "after">,
+): Promise<RunSpan[]> {
+  const newest = { ...args, order: "newest", after: null } as const;
+  const found = await listed(from, newest, { select: SELECT, live: sql`r.started_at is not null` });
+  const raws = await rowsPlannedAnew<RawSpan>(
+    from,
+    sql`select r.* from ${found} order by r.created_at desc, r.id desc`,
+  );
+  return raws.map(spanOf);
+}
+
+function spanOf({ id, deployment, name, state, created_at, started_at, ended_at }: RawSpan): RunSpan {
+  return {
+    id,
+    deployment,
+    name,
+    state,
+    createdAt: instantOf(created_at),
+    startedAt: instantOrNull(started_at),
+    endedAt: instantOrNull(ended_at),
+  };
+}
 
 /**
  * How long the newest of the runs that filters find took, or have taken so far: those that have started among the newest 2,000

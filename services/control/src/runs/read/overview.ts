@@ -1,7 +1,60 @@
-import { OVERVIEW_STRETCHES, type Overview } from "@towpath/contract";
-import type { Deps, Scope } from "../../kernel/index.ts";
+import { FINAL_RUN_STATES, OVERVIEW_STRETCHES, type Overview, type RunState } from "@towpath/contract";
+import { sql } from "#sql";
+import {
+  type Clock,
+  type Deps,
+  instantOrNull,
+  now,
+  type Queryable,
+  rows,
+  type Scope,
+  textArray,
+} from "../../kernel/index.ts";
 import { readRestoreNotice } from "../lease/restore-notice.ts";
-import { countRuns } from "./overview-store.ts";
+
+/** Runs of one state in one stretch; without a stretch, those that have not ended. */
+interface Counted {
+  readonly from: Date | null;
+  readonly state: RunState;
+  readonly runs: number;
+}
+
+/**
+ * Counts runs: the live ones by state, those that have ended by when they were created. History is counted from
+ * run_history_state alone, without its rows. The live table is small.
+ */
+export async function countRuns(
+  from: Queryable,
+  clock: Clock,
+  args: { workspaceId: string; spanMs: number; stretchMs: number },
+): Promise<{ at: Date; counts: Counted[] }> {
+  const at = now(clock);
+  const since = sql`(${at} - make_interval(secs => ${args.spanMs / 1000}::float8))`;
+  const found = await rows<{ at: string; since: string | null; state: RunState; runs: number }>(
+    from,
+    sql`with ended as (
+        select created_at, state from run
+          where workspace_id = ${args.workspaceId} and ended_at is not null and created_at >= ${since}
+        union all
+        select created_at, state from run_history
+          where workspace_id = ${args.workspaceId} and state = any(${textArray(FINAL_RUN_STATES)}::text[]) and created_at >= ${since}
+      )
+      select ${at} as at, since, state, runs from (
+        select null::timestamptz as since, state, count(*)::int as runs from run
+          where workspace_id = ${args.workspaceId} and ended_at is null group by state
+        union all
+        select date_bin(make_interval(secs => ${args.stretchMs / 1000}::float8), created_at, ${since}) as since, state, count(*)::int
+          from ended group by 1, 2
+        union all select null, '', 0
+      ) counted order by since nulls first`,
+  );
+  return {
+    at: instantOrNull(found[0]?.at ?? null) ?? new Date(0),
+    counts: found
+      .filter((row) => row.runs > 0)
+      .map((row) => ({ from: instantOrNull(row.since), state: row.state, runs: row.runs })),
+  };
+}
 
 const HOUR_MS = 3_600_000;
 

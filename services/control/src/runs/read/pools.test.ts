@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
+import { createRun } from "../requests/requests.ts";
 import { readQueueLoad, readWorkerLoad } from "./load-store.ts";
 import { getPool, setQueue } from "./pools.ts";
 

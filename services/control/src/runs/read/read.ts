@@ -1,7 +1,6 @@
 import {
   Id,
   Instant,
-  Problem,
   type Run,
   type RunQuery,
   RunSummary,
@@ -19,33 +18,25 @@ import {
   type Scope,
 } from "../../kernel/index.ts";
 import { readStartGate } from "../../pools/index.ts";
-import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "../history/find.ts";
-import { cancellingReasons } from "../jobs/why.ts";
+import { existingRun, listAttempts, listTaskRunRows } from "../history/find.ts";
 import { listLate } from "../lease/reports.ts";
 import { hasEnded } from "../moves/state.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
-import { waitReasons } from "../waits/why.ts";
+import { taskRunOf } from "../tasks/wire.ts";
 import { computeReason } from "../why/compute.ts";
 import { findCircle } from "../why/cycle.ts";
+import { cancellingReasons } from "../why/jobs.ts";
 import { limitReasons } from "../why/limits.ts";
+import { readWaitFacts, type WaitFacts } from "../why/pool-facts.ts";
 import { gateReason } from "../why/start-gate.ts";
+import { waitReasons } from "../why/waits.ts";
 import { reasonsOf, whyOf } from "../why/why.ts";
-import { runOf, runSummaryOf, taskRunOf } from "../wire.ts";
 import { listRunRows } from "./list.ts";
+import { runOf, runSummaryOf } from "./wire.ts";
 
 /** Whose runs are read: any scope, a worker's included, is that of one workspace. */
 type Tenant = Pick<Scope, "workspaceId">;
-
-/** A run's row, or Problem `run-not-found`, which is also the answer for another workspace's run. */
-export async function existingRun(
-  from: Queryable,
-  args: { workspaceId: string; runId: string },
-): Promise<RunRow> {
-  const row = await findRun(from, args);
-  if (row === null) throw new Problem("run-not-found", `There is no run ${args.runId}.`);
-  return row;
-}
 
 /** A run that has not ended, as what is said of its waiting needs it. */
 interface LiveRun {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 
 let testEnv: TestEnv;

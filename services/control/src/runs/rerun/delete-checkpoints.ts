@@ -1,9 +1,8 @@
 import { Problem } from "@towpath/contract";
 import { type Deps, inTransaction, perRowJob } from "../../kernel/index.ts";
-import type { RunName } from "../history/find.ts";
+import { existingRun, type RunName } from "../history/find.ts";
 import { lockRun } from "../moves/locks.ts";
 import { hasEnded } from "../moves/state.ts";
-import { existingRun } from "../read/read.ts";
 import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "./checkpoints-store.ts";
 
 /**

@@ -2,9 +2,9 @@ import { type Json, Problem, type RerunPlan, type Run, type Trigger } from "@tow
 import { getLatestVersion, getVersion, type PinnedVersion } from "../../deployments/index.ts";
 import { type Deps, inTransaction, type Queryable, type Scope } from "../../kernel/index.ts";
 import { createIn } from "../create/create.ts";
-import { listTaskRunRows } from "../history/find.ts";
+import { existingRun, listTaskRunRows } from "../history/find.ts";
 import { hasEnded } from "../moves/state.ts";
-import { existingRun, getRun } from "../read/read.ts";
+import { getRun } from "../read/read.ts";
 import type { RunRow, TaskRunRow } from "../table.ts";
 import { lineageOf, originOf } from "./lineage.ts";
 import { PlanDraft } from "./plan.ts";

@@ -9,8 +9,8 @@ import { cleanInstant, type Tx, writeChanges } from "../../kernel/index.ts";
 import { pathKey } from "../moves/fingerprint.ts";
 import { taskRunAfter } from "../moves/state.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";
-import { taskRunChange } from "../wire.ts";
 import { findTaskRuns, saveTaskRuns } from "./store.ts";
+import { taskRunChange } from "./wire.ts";
 
 /** A record about a task run, or about a value that was kept in one. */
 export type TaskRecord = Extract<ControlRecord, { type: "task" | "kept" }>;

@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import type { FenceOf } from "../moves/fence.ts";
 import { type TaskRunRow, taskRun } from "../table.ts";
-import { taskRunOf } from "../wire.ts";
+import { taskRunOf } from "./wire.ts";
 
 /** Task runs of an attempt by the keys of their paths. Primary key. */
 export async function findTaskRuns(

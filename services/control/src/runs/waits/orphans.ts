@@ -5,7 +5,7 @@ import {
   ORPHANS_BATCH,
   type Orphan,
   untilOrphans,
-} from "../dependents/children.ts";
+} from "../dependents/store.ts";
 import { cancelIn } from "../end/cancel.ts";
 
 /** What a run that is cancelled with its parent is told. */

@@ -1,10 +1,10 @@
 import { WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
 import { type Deps, type Tx, wakeWorkerAfterCommit, writeChanges } from "../../kernel/index.ts";
 import { beginAttempts } from "../admit/admission.ts";
-import { closeOpenJobs } from "../dependents/close-jobs.ts";
+import { closeOpenJobs } from "../dependents/release.ts";
+import { waitChanges } from "../dependents/store.ts";
 import type { WaitRow } from "../table.ts";
 import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
-import { waitChanges } from "./wire.ts";
 
 /** Waits that are over, of runs of one workspace. */
 interface Over {

@@ -201,77 +201,6 @@ export async function noteAnswer(
   );
 }
 
-/** Ends the open waits of runs that have ended. @returns of which run each was */
-export function cancelWaits(
-  tx: Tx,
-  clock: Clock,
-  args: { workspaceId: string; runIds: readonly string[] },
-): Promise<{ workspaceId: string; runId: string }[]> {
-  return rows(
-    tx,
-    sql`update wait set state = 'cancelled', settled_at = ${now(clock)}
-      where workspace_id = ${args.workspaceId} and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
-      returning workspace_id as "workspaceId", run_id as "runId"`,
-  );
-}
-
-/**
- * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: the holder
- * of a run's lock must not take another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
- */
-export async function noteEnds(
-  tx: Tx,
-  clock: Clock,
-  args: { workspaceId: string; runIds: readonly string[] },
-): Promise<boolean> {
-  const noted = await rows(
-    tx,
-    sql`update wait set satisfy_at = ${now(clock)}
-      where workspace_id = ${args.workspaceId} and child_run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
-        and satisfy_at is null
-      returning 1`,
-  );
-  return noted.length > 0;
-}
-
-/** How waits of a run stand. */
-interface Counted {
-  readonly runId: string;
-  readonly settled: number;
-  readonly open: number;
-}
-
-const counts = sql`w.run_id as "runId", count(*) filter (where w.state in ('satisfied', 'expired'))::int as settled,
-  count(*) filter (where w.state = 'open')::int as open`;
-
-/** How many waits that these attempts have asked for are over and not told, and how many are open. Unique index of wait. */
-export function countAskedFor(
-  tx: Tx,
-  args: { workspaceId: string; asked: readonly { runId: string; attemptId: string }[] },
-): Promise<Counted[]> {
-  return rows(
-    tx,
-    sql`select ${counts}
-      from json_to_recordset(${JSON.stringify(args.asked)}::json) as n ("runId" uuid, "attemptId" uuid)
-        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.asked_by = n."attemptId"
-      group by w.run_id`,
-  );
-}
-
-/** How many of the named waits of runs are over, and how many are not. Unique index of wait. */
-export function countSuspendedOn(
-  tx: Tx,
-  args: { workspaceId: string; named: readonly { runId: string; path: string }[] },
-): Promise<Counted[]> {
-  return rows(
-    tx,
-    sql`select ${counts}
-      from json_to_recordset(${JSON.stringify(args.named)}::json) as n ("runId" uuid, path text)
-        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.path = n.path
-      group by w.run_id`,
-  );
-}
-
 /** The most waits that one round of the periodic job settles. */
 export const WAITS_BATCH = 200;
 
@@ -333,17 +262,5 @@ export function lockWaiting(
           and a.lease_expires_at is not null and a.ended_at is null) as "workerId"
       from run r where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
       order by r.id for update of r`,
-  );
-}
-
-/** Notes that the ends of runs concern others. The caller holds their locks. */
-export async function markDependents(
-  tx: Tx,
-  args: { workspaceId: string; runIds: readonly string[] },
-): Promise<void> {
-  await rows(
-    tx,
-    sql`update run set tied = true
-      where workspace_id = ${args.workspaceId} and id = any(${textArray(args.runIds)}::uuid[]) and not tied`,
   );
 }

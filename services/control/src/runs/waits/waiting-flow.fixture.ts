@@ -3,9 +3,10 @@ import { expect } from "vitest";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
-import { createRun, type RunRequest } from "../create/create.ts";
+import { call } from "../calls/call.ts";
+import type { RunRequest } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 import { answerWait } from "./answer.ts";
 
 /** An hour, milliseconds. */

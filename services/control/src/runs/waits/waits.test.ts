@@ -5,13 +5,13 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
+import { listWaits } from "../read/waits.ts";
+import { cancelRun } from "../requests/requests.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { answerWait } from "./answer.ts";
 import { sendEvent } from "./events.ts";
 import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./periodic-job.ts";
-import { listWaits } from "./read.ts";
 import { dueWaits } from "./store.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 

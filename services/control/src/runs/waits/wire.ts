@@ -1,6 +1,4 @@
-import type { Wait } from "@towpath/contract";
-import type { NewChange } from "../../kernel/index.ts";
-import { jobFactsOf } from "../jobs/wire.ts";
+import type { JobFacts, Wait } from "@towpath/contract";
 import type { JobRow, WaitRow } from "../table.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
@@ -30,8 +28,8 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   };
 }
 
-/** The changes that what runs wait for has changed, once for each run. */
-export function waitChanges(waits: readonly { workspaceId: string; runId: string }[]): NewChange[] {
-  const byRun = new Map(waits.map(({ workspaceId, runId }) => [runId, { workspaceId, runId }]));
-  return [...byRun.values()].map((name) => ({ ...name, kind: "wait" }));
+/** How an external job stands, as people see it. */
+function jobFactsOf(row: JobRow): JobFacts {
+  const { name, state, says, stumble } = row;
+  return { name, state, says, stumble, polledAt: iso(row.polledAt), submittedAt: iso(row.submittedAt) };
 }

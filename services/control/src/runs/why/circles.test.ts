@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
+import { call } from "../calls/call.ts";
 import { setQueue } from "../read/pools.ts";
 import { getRunWhy } from "../read/read.ts";
 

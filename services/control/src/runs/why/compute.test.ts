@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -4,10 +4,10 @@ import { listSlotEdges, type SlotEdge } from "../../limits/index.ts";
 import { capacityOf } from "../compute/give.ts";
 import { listWorkersNow } from "../compute/store.ts";
 import { readNeeds } from "../needs.ts";
-import { type EndEdge, listEndEdges } from "../waits/why.ts";
 import { listParents } from "./facts.ts";
 import { calledText, setText } from "./limits.ts";
 import { listReadyRuns, listTakenPlaces, type ReadyRun } from "./slots.ts";
+import { type EndEdge, listEndEdges } from "./waits.ts";
 
 /** That a run waits for another: for slots or a place that the other has, or for its end. */
 export interface Edge {

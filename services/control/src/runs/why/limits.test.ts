@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
+import { call } from "../calls/call.ts";
 import { getRunWhy } from "../read/read.ts";
 
 let testEnv: TestEnv;

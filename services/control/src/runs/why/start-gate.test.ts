@@ -3,8 +3,8 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { createRun } from "../create/create.ts";
 import { getRunWhy } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 
 let testEnv: TestEnv;
 let opened: Promise<TestEnv> | undefined;

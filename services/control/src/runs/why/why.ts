@@ -1,6 +1,6 @@
 import type { WaitReason } from "@towpath/contract";
-import { AHEAD_MAX, type WaitFacts } from "../history/find.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
+import { AHEAD_MAX, type WaitFacts } from "./pool-facts.ts";
 
 /** What the sentence about a waiting run is made of. */
 interface Waiting {

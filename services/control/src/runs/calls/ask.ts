@@ -1,24 +1,22 @@
 import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
 import { type Deps, type Tx, writeChanges } from "../../kernel/index.ts";
+import { markDependents, noteEnds, waitChanges } from "../dependents/store.ts";
 import { findKnownRun } from "../history/kept-children.ts";
 import { intendJob } from "../jobs/ask.ts";
 import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow } from "../table.ts";
-import { findEventFor, lockEvents } from "./events-store.ts";
-import { settleWaits } from "./resume.ts";
+import { findEventFor, lockEvents } from "../waits/events-store.ts";
+import { settleWaits } from "../waits/resume.ts";
 import {
   countWaits,
   findWaitNow,
   insertWait,
   lockWait,
   lockWaiting,
-  markDependents,
   noteAnswer,
-  noteEnds,
   saveAsker,
   type WaitNow,
-} from "./store.ts";
-import { waitChanges } from "./wire.ts";
+} from "../waits/store.ts";
 
 /** A running flow's question how one of its waits stands. */
 export interface Asking {

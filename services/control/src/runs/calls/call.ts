@@ -1,17 +1,16 @@
 import { type Called, type CalledRun, Problem, type Call as WireCall } from "@towpath/contract";
 import type { z } from "zod";
-import { getVersion } from "../deployments/index.ts";
-import { type Deps, inTransaction, type Queryable, type Tx, type WorkerScope } from "../kernel/index.ts";
-import { awaitSlots, giveSlotsBack, takeSlots } from "./admit/call-slots.ts";
-import { createIn } from "./create/create.ts";
-import { startTask } from "./create/start-task.ts";
-import { saveParent } from "./dependents/children.ts";
-import { findKnownRun, type KnownRun } from "./history/kept-children.ts";
-import { calledJob, recordHandle } from "./jobs/ask.ts";
-import { lockAttempts, lockRun } from "./moves/locks.ts";
-import type { AttemptRow } from "./table.ts";
-import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
-import { markDependents } from "./waits/store.ts";
+import { getVersion } from "../../deployments/index.ts";
+import { type Deps, inTransaction, type Queryable, type Tx, type WorkerScope } from "../../kernel/index.ts";
+import { createIn } from "../create/create.ts";
+import { markDependents, saveParent } from "../dependents/store.ts";
+import { findKnownRun, type KnownRun } from "../history/kept-children.ts";
+import { calledJob, recordHandle } from "../jobs/ask.ts";
+import { lockAttempts, lockRun } from "../moves/locks.ts";
+import type { AttemptRow } from "../table.ts";
+import { askWait, calledWaitOf, lockForAsking } from "./ask.ts";
+import { awaitSlots, giveSlotsBack, takeSlots } from "./slots.ts";
+import { startTask } from "./start-task.ts";
 
 /** A flow's call, parsed by the contract. */
 export type FlowCall = Required<z.output<typeof WireCall>>;

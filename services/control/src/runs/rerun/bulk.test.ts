@@ -1,11 +1,11 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, refOf, said } from "../fake-worker.fixture.ts";
-import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
+import { getRun } from "../read/read.ts";
+import { createRun } from "../requests/requests.ts";
 import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
-import { createRun } from "./create/create.ts";
-import { getRun } from "./read/read.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -3,13 +3,12 @@ import type { z } from "zod";
 import { getVersion } from "../../deployments/index.ts";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { getPools } from "../../pools/index.ts";
-import { saveParent } from "../dependents/children.ts";
+import { createIn } from "../create/create.ts";
+import { markDependents, saveParent } from "../dependents/store.ts";
 import { findKnownRun, type KnownRun } from "../history/kept-children.ts";
 import { lockRun } from "../moves/locks.ts";
 import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { markDependents } from "../waits/store.ts";
-import { createIn } from "./create.ts";
 
 type AskedTask = Extract<Required<z.output<typeof Call>>["call"], { kind: "start-task" }>;
 

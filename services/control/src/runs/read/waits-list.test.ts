@@ -4,11 +4,10 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { readChanges, readPosition } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { runsPeriodicJobs } from "../periodic-jobs.ts";
-import { listAllWaits } from "./list.ts";
-import { workspaceWaits } from "./list-store.ts";
-import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
+import { cancelRun } from "../requests/requests.ts";
+import { HOUR_MS, question, startedIn } from "../waits/waiting-flow.fixture.ts";
+import { listAllWaits, workspaceWaits } from "./waits-list.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

@@ -3,8 +3,8 @@ import { type FlowCall as GatewayCall, Problem, WakeUp } from "@towpath/contract
 import { sql } from "#sql";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { findTaskWaitList, heldKeys, namedLimits, waitingKeys } from "../../limits/index.ts";
+import { enterTask, giveBack } from "../admit/admission.ts";
 import { type AttemptRow, attempt } from "../table.ts";
-import { enterTask, giveBack } from "./admission.ts";
 
 /** What tries of tasks ask for. */
 export type Take = Extract<GatewayCall["call"], { kind: "take-slots" }>;

@@ -6,13 +6,12 @@ import {
   type Run,
   type RunState,
   type RunSummary,
-  type TaskRun,
 } from "@towpath/contract";
-import type { NewChange } from "../kernel/index.ts";
-import type { Place } from "./moves/claim.ts";
-import { readNeeds } from "./needs.ts";
-import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
-import { takenBy } from "./why/why.ts";
+import type { NewChange } from "../../kernel/index.ts";
+import type { Place } from "../moves/claim.ts";
+import { readNeeds } from "../needs.ts";
+import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow } from "../table.ts";
+import { takenBy } from "../why/why.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type ChangedFields = Pick<
@@ -51,17 +50,6 @@ export function runChange(row: ChangedRow): NewChange {
     runId: row.id,
     entityId: row.id,
     data: { ...changesOf(row) },
-  };
-}
-
-/** The changes that a task run is now as this row says. Its whole wire form: a replay shows each step as it was. */
-export function taskRunChange(row: TaskRunRow): NewChange {
-  return {
-    workspaceId: row.workspaceId,
-    kind: "task",
-    runId: row.runId,
-    entityId: row.attemptId,
-    data: { ...taskRunOf(row) },
   };
 }
 
@@ -201,31 +189,4 @@ function attemptOf(row: AttemptRow, late: readonly LateReportRow[]): Attempt {
     startedAt: iso(row.startedAt),
     endedAt: iso(row.endedAt),
   };
-}
-
-/** A task run as people see it. */
-export function taskRunOf(row: TaskRunRow): TaskRun {
-  return {
-    attemptId: row.attemptId,
-    path: row.path,
-    name: row.name,
-    state: row.state,
-    tries: row.tries,
-    tryList: row.tryList ?? [],
-    order: row.ord,
-    reused: hasEndKept(row) && row.tries === 0,
-    codeVersion: row.codeVersion,
-    inputHash: row.inputHash,
-    error: row.error,
-    ...(row.fatal !== null && { fatal: row.fatal }),
-    result: row.result,
-    createdAt: row.createdAt.toISOString(),
-    startedAt: iso(row.startedAt),
-    endedAt: iso(row.endedAt),
-  };
-}
-
-/** Whether a call ended so that a later attempt may take its end. */
-function hasEndKept({ state, codeVersion }: TaskRunRow): boolean {
-  return state === "completed" || (state === "failed" && codeVersion !== null);
 }

@@ -1,7 +1,7 @@
 import { LIMITS, type WaitReason } from "@towpath/contract";
 import type { Queryable } from "../../kernel/index.ts";
+import { listJobsOfRun } from "../jobs/store.ts";
 import type { JobRow } from "../table.ts";
-import { listJobsOfRun } from "./store.ts";
 
 const UNITS = [
   { ms: 86_400_000, letter: "d" },

@@ -3,14 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call } from "../call.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { createPool } from "../read/pools.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
+import { cancelRun, createRun } from "../requests/requests.ts";
 import { rerunRun } from "../rerun/rerun.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
-import { createRun } from "./create.ts";
+import { call } from "./call.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

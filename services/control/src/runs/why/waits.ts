@@ -2,8 +2,8 @@ import { LIMITS, type WaitReason } from "@towpath/contract";
 import { sql } from "#sql";
 import { columns, type Queryable, type RawRow, rowOf, rows, textArray } from "../../kernel/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
-import { jobText } from "../jobs/why.ts";
 import { type JobRow, type WaitRow, wait } from "../table.ts";
+import { jobText } from "./jobs.ts";
 
 /** The most waits of one run that are told. */
 const TOLD_MAX = 10;

@@ -7,10 +7,10 @@ import {
   type RerunPlan,
   type RerunPlans,
 } from "@towpath/contract";
-import type { Deps, Scope } from "../kernel/index.ts";
-import { cancelRun } from "./end/cancel.ts";
-import { deleteCheckpointsOf } from "./rerun/delete-checkpoints.ts";
-import { type Again, type Budget, planRerun, rerunRun } from "./rerun/rerun.ts";
+import type { Deps, Scope } from "../../kernel/index.ts";
+import { cancelRun } from "../requests/requests.ts";
+import { deleteCheckpointsOf } from "./delete-checkpoints.ts";
+import { type Again, type Budget, planRerun, rerunRun } from "./rerun.ts";
 
 /** The most task runs that the plans of one request look at together: about a second of reading. */
 const PLANNED_ROWS_MAX = 20_000;

@@ -5,9 +5,9 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { call, type FlowCall } from "../call.ts";
-import { cancelRun } from "../end/cancel.ts";
 import { getRunWhy } from "../read/read.ts";
+import { cancelRun } from "../requests/requests.ts";
+import { call, type FlowCall } from "./call.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {

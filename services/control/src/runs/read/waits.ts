@@ -1,10 +1,10 @@
 import { Instant, runWaitsMax, type Wait, type WaitState } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, readCursor } from "../../kernel/index.ts";
+import { existingRun } from "../history/find.ts";
 import { findJobs } from "../jobs/tending-store.ts";
-import { existingRun } from "../read/read.ts";
-import { listWaitRows } from "./store.ts";
-import { waitOf } from "./wire.ts";
+import { listWaitRows } from "../waits/store.ts";
+import { waitOf } from "../waits/wire.ts";
 
 /**
  * What a run waits for and has waited for, oldest first. Pages by creation, so that what is settled meanwhile makes none repeat or go

@@ -1,0 +1,220 @@
+import { DEFAULTS, JOB_TRANSITIONS } from "@towpath/contract";
+import { type SQL, sql } from "#sql";
+import {
+  after,
+  type Clock,
+  columns,
+  type NewChange,
+  now,
+  type Queryable,
+  type RawRow,
+  rowOf,
+  rows,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
+import { type JobRow, job } from "../table.ts";
+
+/** The most children that one round cancels. */
+export const ORPHANS_BATCH = 200;
+
+const isOrphan = (
+  workspaceId: SQL,
+  parentId: SQL,
+) => sql`c.workspace_id = ${workspaceId} and c.parent_id = ${parentId}
+  and c.on_parent_end = 'cancel' and c.ended_at is null and c.state <> 'cancelling'`;
+
+/** Notes whose child a run is. Its creation is in the same transaction. */
+export async function saveParent(
+  tx: Tx,
+  args: { workspaceId: string; runId: string; parentId: string; onParentEnd: "cancel" | "abandon" },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update run set parent_id = ${args.parentId}, on_parent_end = ${args.onParentEnd}
+      where workspace_id = ${args.workspaceId} and id = ${args.runId}`,
+  );
+}
+
+/** Notes which of these runs, that end in this transaction, have children to be cancelled. Index run_children. */
+export async function noteOrphans(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<boolean> {
+  const noted = await rows(
+    tx,
+    sql`insert into orphaning (workspace_id, parent_id, since)
+      select ${args.workspaceId}::uuid, p.id, ${now(clock)} from unnest(${textArray(args.runIds)}::uuid[]) as p (id)
+      where exists (select 1 from run c where ${isOrphan(sql`${args.workspaceId}`, sql`p.id`)})
+      on conflict do nothing returning 1`,
+  );
+  return noted.length > 0;
+}
+
+/** Which child, in statements over a row `c` of run. */
+const childColumns = { workspaceId: sql`c.workspace_id`, id: sql`c.id` } as const;
+const isOrphanOf = isOrphan(sql`o.workspace_id`, sql`o.parent_id`);
+
+/** 0 if there is a child that is to be cancelled, or a parent that has none any more; or null. */
+export function untilOrphans(among: Which["among"]): SQL {
+  return sql`select 0 from orphaning o
+    where exists (select 1 from run c where ${isOrphanOf} and ${among(childColumns)})
+      or not exists (select 1 from run c where ${isOrphanOf}) limit 1`;
+}
+
+/** A run that is to be cancelled with its parent. */
+export interface Orphan {
+  readonly workspaceId: string;
+  readonly id: string;
+}
+
+/** Runs that are to be cancelled with their parents and have not been asked to end. Index run_children. */
+export function listOrphans(from: Queryable, which: Which): Promise<Orphan[]> {
+  return rows<Orphan>(
+    from,
+    sql`select c.workspace_id as "workspaceId", c.id from orphaning o join run c on ${isOrphanOf}
+      where ${which.among(childColumns)} order by o.since, c.id limit ${which.limit}`,
+  );
+}
+
+/** Forgets parents that have no such children any more: all of them, or the parent of one child. */
+export async function forgetOrphaning(from: Queryable, child?: Orphan): Promise<void> {
+  const its =
+    child === undefined
+      ? sql`true`
+      : sql`o.workspace_id = ${child.workspaceId} and o.parent_id = (select p.parent_id from run p
+          where p.workspace_id = ${child.workspaceId} and p.id = ${child.id})`;
+  await rows(
+    from,
+    sql`delete from orphaning o where ${its} and not exists (select 1 from run c where ${isOrphanOf})`,
+  );
+}
+
+/**
+ * Jobs that nobody waits for any more: those that can be cancelled are to be, the others run on. By their runs, or by
+ * their ids. Index job_of_run, primary key.
+ */
+export async function closeJobs(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string } & ({ runIds: readonly string[] } | { jobIds: readonly string[] }),
+): Promise<JobRow[]> {
+  const { from, to } = JOB_TRANSITIONS.cancel;
+  const which =
+    "runIds" in args
+      ? sql`j.run_id = any(${textArray(args.runIds)}::uuid[])`
+      : sql`j.id = any(${textArray(args.jobIds)}::uuid[])`;
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update job j set state = case when j.cancels then ${to[0]} else ${JOB_TRANSITIONS.leave.to[0]} end,
+          ended_at = case when j.cancels then null else ${now(clock)} end,
+          cancel_until = case when j.cancels then ${after(clock, DEFAULTS.jobCancelMs)} end
+        where j.workspace_id = ${args.workspaceId} and ${which} and j.state = any(${textArray(from)}::text[])
+        returning ${columns(job, "j")}`,
+  );
+  return raws.map((raw) => rowOf(job, raw));
+}
+
+/** Of these runs, those that a job of theirs which is being cancelled keeps from ending. Index job_of_run. */
+export async function keptOpen(
+  tx: Tx,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<Set<string>> {
+  const kept = await rows<{ runId: string }>(
+    tx,
+    sql`select distinct run_id as "runId" from job where workspace_id = ${args.workspaceId}
+      and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'cancelling'`,
+  );
+  return new Set(kept.map((one) => one.runId));
+}
+
+/** Ends the open waits of runs that have ended. @returns of which run each was */
+export function cancelWaits(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<{ workspaceId: string; runId: string }[]> {
+  return rows(
+    tx,
+    sql`update wait set state = 'cancelled', settled_at = ${now(clock)}
+      where workspace_id = ${args.workspaceId} and run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
+      returning workspace_id as "workspaceId", run_id as "runId"`,
+  );
+}
+
+/**
+ * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: the holder
+ * of a run's lock must not take another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
+ */
+export async function noteEnds(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<boolean> {
+  const noted = await rows(
+    tx,
+    sql`update wait set satisfy_at = ${now(clock)}
+      where workspace_id = ${args.workspaceId} and child_run_id = any(${textArray(args.runIds)}::uuid[]) and state = 'open'
+        and satisfy_at is null
+      returning 1`,
+  );
+  return noted.length > 0;
+}
+
+/** Notes that the ends of runs concern others. The caller holds their locks. */
+export async function markDependents(
+  tx: Tx,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update run set tied = true
+      where workspace_id = ${args.workspaceId} and id = any(${textArray(args.runIds)}::uuid[]) and not tied`,
+  );
+}
+
+/** How waits of a run stand. */
+interface Counted {
+  readonly runId: string;
+  readonly settled: number;
+  readonly open: number;
+}
+
+const counts = sql`w.run_id as "runId", count(*) filter (where w.state in ('satisfied', 'expired'))::int as settled,
+  count(*) filter (where w.state = 'open')::int as open`;
+
+/** How many waits that these attempts have asked for are over and not told, and how many are open. Unique index of wait. */
+export function countAskedFor(
+  tx: Tx,
+  args: { workspaceId: string; asked: readonly { runId: string; attemptId: string }[] },
+): Promise<Counted[]> {
+  return rows(
+    tx,
+    sql`select ${counts}
+      from json_to_recordset(${JSON.stringify(args.asked)}::json) as n ("runId" uuid, "attemptId" uuid)
+        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.asked_by = n."attemptId"
+      group by w.run_id`,
+  );
+}
+
+/** How many of the named waits of runs are over, and how many are not. Unique index of wait. */
+export function countSuspendedOn(
+  tx: Tx,
+  args: { workspaceId: string; named: readonly { runId: string; path: string }[] },
+): Promise<Counted[]> {
+  return rows(
+    tx,
+    sql`select ${counts}
+      from json_to_recordset(${JSON.stringify(args.named)}::json) as n ("runId" uuid, path text)
+        join wait w on w.workspace_id = ${args.workspaceId} and w.run_id = n."runId" and w.path = n.path
+      group by w.run_id`,
+  );
+}
+
+/** The changes that what runs wait for has changed, once for each run. */
+export function waitChanges(waits: readonly { workspaceId: string; runId: string }[]): NewChange[] {
+  const byRun = new Map(waits.map(({ workspaceId, runId }) => [runId, { workspaceId, runId }]));
+  return [...byRun.values()].map((name) => ({ ...name, kind: "wait" }));
+}

@@ -1,0 +1,65 @@
+import { type PeriodicJob, perRowJob } from "../../kernel/index.ts";
+import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./archive.ts";
+import { noteChildren } from "./kept-children.ts";
+import { comingMonths } from "./months.ts";
+import { dropPartitions, keptSince, makePartition } from "./partitions.ts";
+import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./retention.ts";
+
+/** The history tables, which have one partition for each month. */
+const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
+
+/** Moves what ended a while ago from the live tables to history. */
+export const archivePeriodicJob = perRowJob<EndedRun>({
+  name: "archive",
+  everyMs: 5_000,
+  hold: "locks",
+  batch: ARCHIVE_BATCH,
+  nextInMs: ({ clock, config }, among) => untilArchived(clock, { afterMs: config.archiveAfterMs, among }),
+  find: (from, { clock, config }, which) =>
+    lockEnded(from, clock, { ...which, afterMs: config.archiveAfterMs }),
+  act: (tx, _deps, ended) => archiveEnded(tx, ended),
+});
+
+/** Makes the history partitions of this month and the next ones. Without it rows go to the default partition. */
+export const historyPartitionsPeriodicJob: PeriodicJob = {
+  name: "history-partitions",
+  everyMs: 3_600_000,
+  async runOnce({ database, clock }) {
+    for (const month of comingMonths(clock.nowMs())) {
+      for (const parent of HISTORY_TABLES) {
+        await makePartition(database.db, {
+          parent,
+          name: `${parent}_${month.name}`,
+          from: new Date(month.startMs).toISOString(),
+          to: new Date(month.endMs).toISOString(),
+        });
+      }
+    }
+    return { worked: false };
+  },
+};
+
+/**
+ * Forgets runs that ended longer ago than the retention, by whole months. The rows first, then that their ids were taken:
+ * a list never shows a run that nobody can open.
+ */
+export const retentionPeriodicJob: PeriodicJob = {
+  name: "history-retention",
+  everyMs: 3_600_000,
+  async runOnce({ database, clock, config }) {
+    const before = await keptSince(database.db, clock, { retentionMs: config.historyRetentionMs });
+    if ((await noteChildren(database.db, before)) === FORGET_MAX) return { worked: true };
+    let dropped = true;
+    for (const parent of HISTORY_TABLES) {
+      dropped = (await dropPartitions(database.db, { parent, before })) && dropped;
+    }
+    if (!dropped) return { worked: false };
+    const stray = await forgetStray(database.db, before);
+    if (stray > 0) return { worked: true };
+    const keys = await forgetKeys(database.db, before);
+    const late = await forgetLate(database.db, before);
+    const waits = await forgetTraces(database.db, { table: "wait", before });
+    const jobs = await forgetTraces(database.db, { table: "job", before });
+    return { worked: [keys, late, waits, jobs].includes(FORGET_MAX) };
+  },
+};
