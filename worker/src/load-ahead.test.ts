@@ -135,7 +135,7 @@ test("a module that cannot be loaded ahead runs in a fresh process, where its er
     more: { env: { BROKEN: join(testEnv.dir, "broken") } },
   });
   await run(spec);
-  const givenUp = () => testEnv.logged.filter((line) => line.includes("not loaded ahead any more")).length;
+  const givenUp = () => testEnv.logged.filter((line) => line.includes("no longer loaded ahead")).length;
   await expect.poll(givenUp, PATIENTLY).toBe(1);
   await run(spec);
   await writeFile(join(testEnv.dir, "broken"), "");
