@@ -60,7 +60,7 @@ const { look } = openBrowsing(async (opened) => {
 });
 
 describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
-  test("is run again from its failure, by a plan that says what is reused; the new run says so too", async () => {
+  test("is rerun from its failure with a plan, and the new run names the original", async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByRole("button", { name: "Rerun from failure" }).click();
     const dialog = page.getByRole("dialog", { name: "Rerun from failure" });
@@ -75,7 +75,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     expect(faults).toEqual([]);
   });
 
-  test("is run again with parameters that were edited, filled in with its own", async () => {
+  test("is run again with changed parameters, starting from its own", async () => {
     const { page, faults } = await look(`/runs/${completed}`);
     await page.getByRole("button", { name: "Run again" }).click();
     const dialog = page.getByRole("dialog", { name: "Run again" });
@@ -94,7 +94,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     expect(faults).toEqual([]);
   });
 
-  test("shows its calls over time: many together until they are opened, one with all that is known of it", async () => {
+  test("shows its calls over time, groups calls of one task, and shows the details of a call", async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     const calls = page.getByRole("list", { name: "Task runs over time" });
     const group = calls.getByRole("button", { name: /^load ×12/ });
@@ -115,7 +115,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     expect(faults).toEqual([]);
   });
 
-  test("shows its calls as a graph that the keyboard walks through, and keeps it over a reload", async () => {
+  test("shows its calls as a graph with keyboard navigation, also after a reload", async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByRole("button", { name: "Graph" }).click();
     await page.waitForURL(/tasks=graph/);
@@ -136,7 +136,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     expect(faults).toEqual([]);
   });
 
-  test("is compared with another, task by task, from a choice of its deployment's runs", async () => {
+  test("is compared with another run of its deployment, task by task", async () => {
     const { page, faults } = await look(`/runs/${completed}`);
     await page.locator("summary", { hasText: "More" }).click();
     await page.getByRole("link", { name: "Compare with another run" }).click();
@@ -154,7 +154,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     expect(faults).toEqual([]);
   });
 
-  test("tells what left, by kind and field, and where the proof is", async () => {
+  test("shows the data sent by kind and field, and how to verify it", async () => {
     const { page, faults } = await look(`/runs/${failed}/wire`);
     await page.getByText(`towpath wire ${failed}`).waitFor();
     const row = page.locator("[data-kind=task]");
@@ -166,7 +166,7 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
 });
 
 describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
-  test("are run again together, by a plan with counts, and each says what became of it", async () => {
+  test("are rerun together with a plan, and the result of each is shown", async () => {
     const { page, faults } = await look("/runs?deployment=forecast");
     const box = (id: string) => page.getByRole("checkbox", { name: `Select forecast ${id.slice(-8)}` });
     await box(failed).check();
@@ -190,7 +190,7 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
     expect(faults).toEqual([]);
   });
 
-  test("two that are chosen are compared, the earlier one first", async () => {
+  test("are compared if two are selected, the earlier one first", async () => {
     const { page } = await look("/runs?deployment=forecast");
     for (const id of [completed, failed])
       await page.getByRole("checkbox", { name: `Select forecast ${id.slice(-8)}` }).check();
@@ -200,7 +200,7 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
     await page.waitForURL(/\/runs\?deployment=forecast/);
   });
 
-  test("are asked to end together, after a question, and each says what became of it", async () => {
+  test("are cancelled together after a confirmation, and the result of each is shown", async () => {
     const scheduledAt = new Date(Date.now() + 3_600_000).toISOString();
     const body = { id: uuidv7(Date.now()), deployment: "forecast", scheduledAt };
     await stack.client.createRun({ body });
@@ -215,7 +215,7 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
     expect(faults).toEqual([]);
   });
 
-  test("are found by a part of their own name, and the back button brings the list back", async () => {
+  test("are found by a part of their name, and the back button restores the list", async () => {
     const { page, faults } = await look("/runs");
     await page.getByLabel("Search runs").fill("of tues");
     await page.waitForURL(/text=of\+tues|text=of%20tues/);
@@ -231,7 +231,7 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A stretch that is marked in the chart of durations narrows the list to it, and the back button widens it",
+  "Dragging across the chart of durations filters the list, and the back button removes the filter",
   async () => {
     const { page, faults } = await look("/runs?deployment=forecast");
     await page.getByRole("button", { name: "Durations" }).click();
@@ -252,7 +252,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The chart of durations tells of a run that is pointed at or chosen by keys, and opens it",
+  "The chart of durations shows and opens the run under the pointer or selected by keys",
   async () => {
     const { page, faults } = await look("/runs?deployment=forecast");
     await page.getByRole("button", { name: "Durations" }).click();
@@ -290,7 +290,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Days and times that are typed narrow the list and stand in the address; turned round they are refused",
+  "A typed time range filters the list and is in the address; an end before the start is rejected",
   async () => {
     const { page, faults } = await look("/runs");
     await page.locator("[data-row]").first().waitFor();
@@ -321,7 +321,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 describe.skipIf(chromiumPath === undefined)("a deployment", () => {
-  test("tells what each version changed and which worker has verified it; the tab stays in the address", async () => {
+  test("shows what each version changed and which worker verified it, and keeps the tab in the address", async () => {
     const { page, faults } = await look("/deployments/forecast");
     await page.getByRole("link", { name: "Versions" }).click();
     await page.waitForURL(/tab=versions/);
@@ -341,7 +341,7 @@ describe.skipIf(chromiumPath === undefined)("a deployment", () => {
     expect(faults).toEqual([]);
   });
 
-  test("has its schedules with what comes next, and pauses them", async () => {
+  test("shows its schedules with their next runs, and pauses them", async () => {
     const { page, faults } = await look("/deployments/forecast?tab=schedules");
     await page.getByRole("heading", { name: "Upcoming" }).waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
@@ -352,7 +352,7 @@ describe.skipIf(chromiumPath === undefined)("a deployment", () => {
     expect(faults).toEqual([]);
   });
 
-  test("tells in the list how its latest runs ended, and each leads to its run", async () => {
+  test("shows its latest runs in the list, with links to them", async () => {
     const { page, faults } = await look("/deployments");
     await page
       .getByRole("link", { name: /^failed run of/ })

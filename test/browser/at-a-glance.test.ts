@@ -26,7 +26,7 @@ const { look } = openBrowsing(async (opened) => {
 const iconOf = (page: Page) => page.locator("link[rel=icon]").getAttribute("href");
 
 test.skipIf(chromiumPath === undefined)(
-  "Home begins with what fails and why; one press leads to the run, whose tab says how it stands",
+  "Home starts with failures and their causes, one click from the run, whose browser tab shows the state",
   async () => {
     const { page, faults } = await look("/", { height: HEIGHT });
     const failing = page.locator("section", { hasText: "Failing now" });
@@ -61,7 +61,7 @@ const GONE = {
 };
 
 test.skipIf(chromiumPath === undefined)(
-  "What a run failed of and what it was asked for hold their place while they are read; where they cannot be, that is said and tried again",
+  "The root cause and the parameters of a run reserve their space while they load, and offer to try again after an error",
   async () => {
     const { page } = await look("/limits");
     const gates = [`**/api/runs/${failed}/failure`, `**/api/runs/${failed}`];
@@ -86,7 +86,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Home says that it could not read what fails, and tries again when asked to",
+  "Home reports that the failing deployments could not be read, and tries again on request",
   async () => {
     const { page } = await look("/limits");
     const gate = "**/api/latest-runs?*";
@@ -101,7 +101,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Home, a deployment's page and a run's that cannot be read at all say why, and try again when asked to",
+  "Home, the page of a deployment and the page of a run report a failed request, and try again on request",
   async () => {
     const { page } = await look("/limits");
     const again = page.getByRole("alert").getByRole("button", { name: "Try again" });
@@ -127,7 +127,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The palette does what can be done about the run that is open; its question stands in the address",
+  "The palette runs commands for the open run, and the address has the open dialog",
   async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByLabel("Root cause").waitFor();
@@ -149,7 +149,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The palette leads back to where its reader was, and pauses a schedule, which is said",
+  "The palette opens recent screens, and pauses a schedule with a toast",
   async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByLabel("Root cause").waitFor();
@@ -173,7 +173,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Pools show which run takes a worker's place until it ends",
+  "Pools show which run takes a worker's slot until it ends",
   async () => {
     const { runId, work } = await startHeld(stack);
     const { page, faults } = await look("/pools");
@@ -187,7 +187,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Pools tell how to connect the first worker of one, and which of its queues goes first",
+  "Pools show how to connect the first worker, and the queues by priority",
   async () => {
     await stack.client.createPool({ body: { name: "edge" } });
     for (const [queue, priority] of Object.entries({ slow: -5, urgent: 10 }))
@@ -212,7 +212,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "An instant tells, when one rests on it, the reader's own time, UTC and its schedule's zone",
+  "The tooltip of an instant has the reader's time, UTC and the schedule's zone",
   async () => {
     await stack.client.resumeSchedule({ params: { name: "asks", schedule: "nightly" } });
     const { page, faults } = await look("/schedules");

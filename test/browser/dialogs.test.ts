@@ -104,7 +104,7 @@ test.skipIf(chromiumPath === undefined).each([
   { at: "a desk, light", width: 1280, colorScheme: "light" },
   { at: "a phone, dark", width: 390, colorScheme: "dark" },
 ] as const)(
-  "What opens above a screen has no fault of access, and fits: at $at",
+  "Dialogs and menus pass the accessibility check and fit the screen: at $at",
   async ({ width, colorScheme }) => {
     const { page, faults } = await look("/limits", { width, colorScheme });
     for (const { name, path, open } of DIALOGS) {

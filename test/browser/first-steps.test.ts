@@ -52,7 +52,7 @@ async function copied(step: ReturnType<Page["locator"]>): Promise<string> {
 }
 
 test.skipIf(chromiumPath === undefined)(
-  "The three commands of an empty workspace lead, as they stand there, to a run that one sees finish",
+  "The three commands of an empty workspace, copied as they are, lead to a completed run",
   async () => {
     const { page, faults, documents } = await arrive();
     await page.getByRole("heading", { name: "Welcome to Towpath" }).waitFor();

@@ -84,46 +84,43 @@ async function startQueue() {
   return { work, runId };
 }
 
-test.skipIf(chromiumPath === undefined)(
-  "A backfill shows how far it has come as it goes, and is cancelled where it stands",
-  async () => {
-    const work = await workFolder(stack);
-    await stack.client.setSchedule({
-      params: { name: "night" },
-      body: { name: "nightly", timing: CRON, parameters: { folder: work } },
-    });
-    const { page, faults } = await look("/schedules");
-    const backfills = panel(page, "Backfills");
-    await backfills.getByText("No backfills.").waitFor();
-    await stack.client.createBackfill({
-      params: { name: "night" },
-      body: {
-        id: uuidv7(Date.now()),
-        schedule: "nightly",
-        from: "2026-01-01T00:00:00.000Z",
-        to: "2026-01-04T00:00:00.000Z",
-      },
-    });
-    const row = backfills.getByRole("listitem");
-    await row.getByText("0 of 3").waitFor();
-    await writeFile(join(work, "next"), "");
-    await row.getByText("1 of 3").waitFor();
-    const bar = row.getByRole("progressbar", { name: "Runs that have ended" });
-    expect([await bar.getAttribute("aria-valuenow"), await bar.getAttribute("aria-valuemax")]).toEqual([
-      "1",
-      "3",
-    ]);
-    await row.getByRole("button", { name: "Cancel" }).click();
-    await row.getByText("cancelled", { exact: true }).waitFor();
-    await row.getByRole("button", { name: "Cancel" }).waitFor({ state: "detached" });
-    const ended = async () => {
-      const { items } = await stack.client.listRuns({ query: { deployment: "night" } });
-      return items.map(({ state }) => state);
-    };
-    await expect.poll(ended, { timeout: 60_000 }).toEqual(["cancelled", "completed"]);
-    expect(faults).toEqual([]);
-  },
-);
+test.skipIf(chromiumPath === undefined)("A backfill shows its progress, and can be cancelled", async () => {
+  const work = await workFolder(stack);
+  await stack.client.setSchedule({
+    params: { name: "night" },
+    body: { name: "nightly", timing: CRON, parameters: { folder: work } },
+  });
+  const { page, faults } = await look("/schedules");
+  const backfills = panel(page, "Backfills");
+  await backfills.getByText("No backfills.").waitFor();
+  await stack.client.createBackfill({
+    params: { name: "night" },
+    body: {
+      id: uuidv7(Date.now()),
+      schedule: "nightly",
+      from: "2026-01-01T00:00:00.000Z",
+      to: "2026-01-04T00:00:00.000Z",
+    },
+  });
+  const row = backfills.getByRole("listitem");
+  await row.getByText("0 of 3").waitFor();
+  await writeFile(join(work, "next"), "");
+  await row.getByText("1 of 3").waitFor();
+  const bar = row.getByRole("progressbar", { name: "Runs that have ended" });
+  expect([await bar.getAttribute("aria-valuenow"), await bar.getAttribute("aria-valuemax")]).toEqual([
+    "1",
+    "3",
+  ]);
+  await row.getByRole("button", { name: "Cancel" }).click();
+  await row.getByText("cancelled", { exact: true }).waitFor();
+  await row.getByRole("button", { name: "Cancel" }).waitFor({ state: "detached" });
+  const ended = async () => {
+    const { items } = await stack.client.listRuns({ query: { deployment: "night" } });
+    return items.map(({ state }) => state);
+  };
+  await expect.poll(ended, { timeout: 60_000 }).toEqual(["cancelled", "completed"]);
+  expect(faults).toEqual([]);
+});
 
 test.skipIf(chromiumPath === undefined)(
   "A limit shows which runs hold its slots and which wait, until none do",
@@ -163,7 +160,7 @@ const backgroundOf = (bar: Locator) =>
   });
 
 test.skipIf(chromiumPath === undefined)(
-  "Over time a call that waits is hatched, one that runs is solid, and tries stand one below another",
+  "In the waterfall a waiting call is hatched, a running call is solid, and tries are below one another",
   async () => {
     const { work, runId } = await startQueue();
     const { page, faults } = await look(`/runs/${runId}`);

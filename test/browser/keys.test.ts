@@ -44,7 +44,7 @@ const { look } = openBrowsing(async (opened) => {
 const as = (secret: string) => createClient({ url: stack.url, token: secret });
 
 test.skipIf(chromiumPath === undefined)(
-  "A key is made on its screen, shown once, works, and is revoked there after a second press",
+  "A key is created and shown once, works, and is revoked after a confirmation",
   async () => {
     const { page, faults } = await look("/keys");
     await page.getByRole("button", { name: "Create a key" }).click();
@@ -74,7 +74,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "A version's page tells who refused its signature and why, and who has verified it since",
+  "The page of a version shows which worker refused its signature and why, and which verified it later",
   async () => {
     const { page, faults } = await look("/deployments/thrower?tab=versions");
     const signature = panel(page, "Signature");
@@ -120,12 +120,12 @@ const ASKED: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
     client.createNotifier({ body: { name: "mine", url: "https://hooks.example/in", events: ["failure"] } }),
 };
 
-describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => {
+describe.skipIf(chromiumPath === undefined)("a reader with the role viewer", () => {
   const viewer = async () =>
     as((await stack.client.createKey({ body: { kind: "api", name: "reader", role: "viewer" } })).secret);
   const buttons = (page: Page, name: RegExp) => page.locator("main").getByRole("button", { name });
 
-  test("is shown no button that would be refused, and all else", async () => {
+  test("sees everything but the buttons that would be rejected", async () => {
     const { page, faults } = await look("/", { client: await viewer() });
     await page.getByText("Activity").first().waitFor();
     for (const { path, ready, button } of HIDDEN) {
@@ -149,17 +149,17 @@ describe.skipIf(chromiumPath === undefined)("somebody who may only read", () => 
     expect(faults).toEqual([]);
   });
 
-  test("is told so where the whole screen is not theirs", async () => {
+  test("gets an explanation on a screen without permission", async () => {
     const { page } = await look("/keys", { client: await viewer() });
     await page.getByRole("alert").waitFor();
     expect(await page.getByRole("button", { name: "Create a key" }).count()).toBe(0);
   });
 
-  test.each(Object.keys(ASKED))("is refused by the API: to %s", async (what) => {
+  test.each(Object.keys(ASKED))("is rejected by the API: %s", async (what) => {
     await expect(ASKED[what]?.(await viewer())).rejects.toMatchObject({ code: "forbidden" });
   });
 
-  test("is refused with the page's own session too", async () => {
+  test("is rejected with the session of the page too", async () => {
     const { page } = await look("/", { client: await viewer() });
     const answer = await page.context().request.post(`${stack.url}/api/runs/${coming}/cancel`, {
       data: {},

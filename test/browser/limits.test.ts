@@ -54,7 +54,7 @@ function neverTwo(spans: readonly { from: number; to: number }[]): boolean {
   return sorted.every((span, index) => index === 0 || (sorted[index - 1]?.to ?? 0) <= span.from);
 }
 
-test("runs of a deployment with one slot wait for each other and say so; then go one at a time", async () => {
+test("runs of a deployment with one slot run one at a time, and say that they wait", async () => {
   const ids = [await stack.run("alone"), await stack.run("alone"), await stack.run("alone")];
   const [first = "", second = ""] = ids;
   const why = await stack.towpath(["why", second]);
@@ -79,7 +79,7 @@ test("runs of a deployment with one slot wait for each other and say so; then go
   expect(neverTwo(spans)).toBe(true);
 });
 
-test("tasks of one run, and of two on one worker, go through a limit one at a time", async () => {
+test("tasks of one run, and of two runs on one worker, share a limit", async () => {
   await using worker = await stack.startWorker({ name: "other" });
   const ids = [await stack.run("loads"), await stack.run("loads")];
   const runs = await Promise.all(ids.map((id) => stack.waitForRun(id)));
@@ -100,7 +100,7 @@ test("tasks of one run, and of two on one worker, go through a limit one at a ti
   expect(neverTwo(spans)).toBe(true);
 });
 
-test("a run whose own task wants what the run has waits for itself, and API, command line and page say so in the same words", async () => {
+test("a run whose task needs the slot of the run waits for itself, and API, command line and page report it in the same words", async () => {
   await using _worker = await stack.startWorker({ name: "third" });
   const runId = await stack.run("itself");
   const whyOf = () => stack.client.getRunWhy({ params: { runId } });

@@ -56,7 +56,7 @@ const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 
 describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof typeof SHARING)[])(
   "tabs that share by %s",
   (sharing) => {
-    test("have one connection, whatever they show, and it goes on when the first one closes", async () => {
+    test("have one connection, which continues after the first tab has closed", async () => {
       const { work, runId } = await startHeld(stack);
       const context = await openBrowser(SHARING[sharing]);
       const first = await openTab(context, `/runs/${runId}`);
@@ -78,30 +78,27 @@ describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof 
   },
 );
 
-test.skipIf(chromiumPath === undefined)(
-  "A list shows what changed without asking again and again",
-  async () => {
-    const context = await openBrowser();
-    const page = await openTab(context, "/runs");
-    await page.getByRole("link").first().waitFor();
-    await soon(1);
-    const { work, runId } = await startHeld(stack);
-    const row = page.locator(`a[href*="${runId}"]`).first();
-    await row.waitFor();
-    await letGo(work);
-    await stack.waitForRun(runId);
-    await page
-      .locator(
-        `tr:has(a[href*="${runId}"]) [data-state=completed], [role=row]:has(a[href*="${runId}"]) [data-state=completed]`,
-      )
-      .first()
-      .waitFor();
-    await context.close();
-  },
-);
+test.skipIf(chromiumPath === undefined)("A list shows changes without polling", async () => {
+  const context = await openBrowser();
+  const page = await openTab(context, "/runs");
+  await page.getByRole("link").first().waitFor();
+  await soon(1);
+  const { work, runId } = await startHeld(stack);
+  const row = page.locator(`a[href*="${runId}"]`).first();
+  await row.waitFor();
+  await letGo(work);
+  await stack.waitForRun(runId);
+  await page
+    .locator(
+      `tr:has(a[href*="${runId}"]) [data-state=completed], [role=row]:has(a[href*="${runId}"]) [data-state=completed]`,
+    )
+    .first()
+    .waitFor();
+  await context.close();
+});
 
 test.skipIf(chromiumPath === undefined)(
-  "A page that hears nothing says for how long, and catches up by itself",
+  "A page without a connection shows for how long, and catches up automatically",
   async () => {
     const { work, runId } = await startHeld(stack);
     const context = await openBrowser();
@@ -121,7 +118,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "A control plane that comes back with another page asks its readers to reload",
+  "After an update of the control plane, pages ask their readers to reload",
   async () => {
     const context = await openBrowser();
     const page = await openTab(context, "/runs");
@@ -141,7 +138,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "When the session is over every tab asks to sign in, and all go on once one has",
+  "After the end of a session every tab asks to sign in, and all continue after one has",
   async () => {
     const context = await openBrowser();
     const page = await openTab(context, "/runs");
@@ -159,7 +156,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "A page whose key is revoked while it is open asks to sign in at once, and goes on where it was",
+  "An open page asks to sign in when its key is revoked, and then continues where it was",
   async () => {
     const { key, secret } = await stack.client.createKey({
       body: { kind: "api", name: "lent", role: "viewer" },

@@ -116,7 +116,7 @@ async function isSeen(page: Page, text: string): Promise<boolean> {
   return box !== null && line !== null && line.y >= box.y && line.y + line.height <= box.y + box.height;
 }
 
-describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () => {
+describe.skipIf(chromiumPath === undefined)("the log of a running run", () => {
   let folder: string;
   let runId: string;
   beforeAll(async () => {
@@ -128,7 +128,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     for (const file of ["1", "2", "end"]) await writeFile(join(folder, file), "");
   });
 
-  test("is followed to its end, rests while the reader looks above, and counts what came meanwhile", async () => {
+  test("follows the end, pauses while the reader scrolls up, and counts new lines", async () => {
     const page = await open(`/runs/${runId}`);
     await logOf(page)
       .getByText(`line ${LINES - 1} of many`)
@@ -150,7 +150,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     expect(await page.locator("[data-line]").count()).toBeLessThan(200);
   });
 
-  test("is searched on the server, by keyboard, and what was found is marked as the text that it is", async () => {
+  test("is searched on the server with the keyboard, and matches are highlighted as plain text", async () => {
     const page = await open(`/runs/${runId}`);
     await logOf(page).getByText("step 2 done").waitFor();
     await page.keyboard.press("/");
@@ -181,7 +181,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     await finds(page).getByText("none").waitFor();
   });
 
-  test("shows the levels that the reader wants, with their counts", async () => {
+  test("shows the selected levels, with their counts", async () => {
     const page = await open(`/runs/${runId}`);
     await logOf(page).getByText("step 2 done").waitFor();
     await page.getByTitle("Hide lines of level info").click();
@@ -197,7 +197,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     expect(await page.getByTitle("Hide lines of level debug").textContent()).toBe("debug 2,000");
   });
 
-  test("opens at the line that its address names, before and after a reload", async () => {
+  test("opens at the line in the address, also after a reload", async () => {
     const page = await open(`/runs/${runId}?line=1%3A4322`);
     await page.locator("[data-pointed]").getByText("line 4321 of many").waitFor();
     expect(await isSeen(page, "line 4321 of many")).toBe(true);
@@ -208,7 +208,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     expect(await isSeen(page, "line 4325 of many")).toBe(true);
   });
 
-  test("is saved whole, and read by the command line as narrow as one wants", async () => {
+  test("is downloaded as a whole, and filtered by the command line", async () => {
     await writeFile(join(folder, "end"), "");
     await stack.waitForRun(runId);
     const page = await open(`/runs/${runId}`);
@@ -229,7 +229,7 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
   });
 });
 
-test("What one task said is printed and saved by itself, from its beginning or its end", async () => {
+test("The lines of one task can be printed and downloaded, from the start or from the end", async () => {
   const { id } = await stack.waitForRun(await stack.run("alike"));
   const { items } = await stack.client.listTaskRuns({ params: { runId: id }, query: {} });
   const path = items.find(({ name }) => name === "handled")?.path ?? "";
@@ -242,7 +242,7 @@ test("What one task said is printed and saved by itself, from its beginning or i
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A task that said more than a page shows is told so, with the command that prints all of it",
+  "A task with too many lines for a page shows the command that prints all of them",
   async () => {
     const { id } = await stack.waitForRun(await stack.run("alike"));
     const { items } = await stack.client.listTaskRuns({ params: { runId: id }, query: {} });
@@ -278,7 +278,7 @@ async function streamText(stream: AsyncIterable<Buffer>): Promise<string> {
 }
 
 test.skipIf(chromiumPath === undefined)(
-  "A failed run opens at its root, not at the first line that says ERROR; what failed alike is counted",
+  "A failed run opens at its root cause, not at the first line with ERROR, and equal failures are counted",
   async () => {
     const { id } = await stack.waitForRun(await stack.run("alike"));
     const page = await open(`/runs/${id}`);
@@ -299,7 +299,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "A task call that is chosen shows its own lines beside it, and the whole log again when one leaves it",
+  "A selected task call shows its own lines, and the whole log after it is deselected",
   async () => {
     const { id } = await stack.waitForRun(await stack.run("alike"));
     const page = await open(`/runs/${id}`);
@@ -326,7 +326,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The attempt that is chosen is the one whose tasks and log are shown, after a reload too",
+  "The selected attempt decides which tasks and lines are shown, also after a reload",
   async () => {
     const folder = await mkdtemp(join(stack.folder, "twice-"));
     const { id, state } = await stack.waitForRun(await stack.run("twice", { folder }));

@@ -29,7 +29,7 @@ const listed = async (page: Page) =>
 const lists = (page: Page, count: number) => expect.poll(() => listed(page), SEEN).toBe(count);
 
 test.skipIf(chromiumPath === undefined)(
-  "Tag, pool, cause and time narrow a list of 100,000 runs; each stands in the address and the back button undoes it",
+  "Tag, pool, cause and time filter a list of 100,000 runs; each is in the address, and the back button removes it",
   async () => {
     const { page, faults } = await look("/runs");
     await lists(page, 100);
@@ -100,7 +100,7 @@ async function rowsAt(page: Page, part: number): Promise<number[]> {
 }
 
 test.skipIf(chromiumPath === undefined)(
-  "However far one scrolls through 100,000 runs, a screen of rows is in the page, and they are those of that place",
+  "At any scroll position in 100,000 runs, the page has about one screen of rows, and the right ones",
   async () => {
     const { page, faults } = await look("/limits");
     await page.route(/\/api\/runs\?/, giveMany);

@@ -37,7 +37,7 @@ afterAll(() => {
   receiver.close();
 });
 
-test("A control plane that dies between sending and noting it sends again, with the same id", async () => {
+test("A control plane that dies after sending a notification, before recording it, sends it again with the same id", async () => {
   await stack.client.createNotifier({ body: { name: "oncall", url: address(), events: ["failure"] } });
   stack.control.kill("SIGTERM");
   await stack.control.exited;
@@ -55,7 +55,7 @@ test("A control plane that dies between sending and noting it sends again, with 
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "An address is added, tried and deleted on its screen, and what fails is told to it",
+  "A notifier is added, tested and deleted on its screen, and receives failures",
   async () => {
     const { page, faults } = await look("/notify");
     await page.getByRole("button", { name: "Add a notifier" }).click();

@@ -13,24 +13,21 @@ const { look, openContext } = openBrowsing(async (opened) => {
   await stack.startWorker();
 });
 
-test.skipIf(chromiumPath === undefined)(
-  "A run's page follows the run live, from running to completed",
-  async () => {
-    const { runId, work } = await startHeld(stack);
-    const { page, faults } = await look(`/runs/${runId}`);
-    expect(page.url()).toBe(`${stack.url}/runs/${runId}`);
-    await page.getByRole("heading", { name: "held", level: 1 }).waitFor();
-    await page.getByText("before the hold").waitFor();
-    await page.locator("[data-task=hold][data-state=running]").waitFor();
-    await letGo(work);
-    await inHeader(page, "completed").waitFor();
-    await page.getByText("after the hold").waitFor();
-    await page.getByRole("cell", { name: "41" }).waitFor();
-    await page.reload();
-    await page.getByText("after the hold").waitFor();
-    expect(faults).toEqual([]);
-  },
-);
+test.skipIf(chromiumPath === undefined)("The page of a run is live from running to completed", async () => {
+  const { runId, work } = await startHeld(stack);
+  const { page, faults } = await look(`/runs/${runId}`);
+  expect(page.url()).toBe(`${stack.url}/runs/${runId}`);
+  await page.getByRole("heading", { name: "held", level: 1 }).waitFor();
+  await page.getByText("before the hold").waitFor();
+  await page.locator("[data-task=hold][data-state=running]").waitFor();
+  await letGo(work);
+  await inHeader(page, "completed").waitFor();
+  await page.getByText("after the hold").waitFor();
+  await page.getByRole("cell", { name: "41" }).waitFor();
+  await page.reload();
+  await page.getByText("after the hold").waitFor();
+  expect(faults).toEqual([]);
+});
 
 test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", async () => {
   const { runId } = await startHeld(stack);
@@ -41,7 +38,7 @@ test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", asyn
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A run that failed is run again from its page, which says first what it reuses",
+  "A failed run is rerun from its page, after a plan of what is reused",
   async () => {
     const { id } = await stack.waitForRun(await stack.run("thrower"));
     const { page, faults } = await look(`/runs/${id}`);
@@ -56,7 +53,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "What a run asks is answered on its page, with a form made of its schema",
+  "The question of a run is answered on its page, with a form for its schema",
   async () => {
     const runId = await stack.run("asks");
     const { page, faults } = await look(`/runs/${runId}`);
@@ -71,7 +68,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The page goes on by itself after the control plane was killed and started again",
+  "The page continues automatically after the control plane was killed and restarted",
   async () => {
     const { runId, work } = await startHeld(stack);
     const { page } = await look(`/runs/${runId}`);
@@ -87,7 +84,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Without a session there is nothing to see, and a used link opens nothing",
+  "Without a session nothing is visible, and a used link does not sign in",
   async () => {
     const { url } = await stack.client.createSignInLink();
     const [first, second] = [await openContext(), await openContext()];
@@ -102,7 +99,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Somebody without a session signs in with a key and comes back to the same page",
+  "A reader without a session signs in with a key and returns to the same page",
   async () => {
     const runId = await stack.run("thrower");
     await stack.waitForRun(runId);

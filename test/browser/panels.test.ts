@@ -20,7 +20,7 @@ const widthOf = (picture: Locator) =>
   picture.evaluate((image: { naturalWidth?: number }) => image.naturalWidth ?? Number.NaN);
 
 describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
-  test("shows artifacts of every kind, and nothing of theirs acts or calls elsewhere", async () => {
+  test("shows artifacts of every kind, and none of them runs code or calls other hosts", async () => {
     const work = await folder();
     const { page, faults } = await look(`/runs/${await stack.run("shows", { folder: work })}`);
     const report = panel(page, "Report");
@@ -49,7 +49,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("says in its log where lines are missing, how many, and why", async () => {
+  test("shows in its log where lines are missing, how many, and why", async () => {
     const work = await folder();
     const runId = await stack.run("floods", { folder: work });
     const { page, faults } = await look(`/runs/${runId}`);
@@ -74,7 +74,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("names the run that holds what it waits for, and goes on by itself once that has ended", async () => {
+  test("names the run that holds the slot it waits for, and continues when that run has ended", async () => {
     const work = await folder();
     const holder = await stack.run("holds", { folder: work });
     await expect.poll(() => isHolding(work), { timeout: 60_000 }).toBe(true);
@@ -93,7 +93,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("says that there is no worker for it, and which pool needs one", async () => {
+  test("reports that it has no worker, and which pool needs one", async () => {
     const { page, faults } = await look(`/runs/${await stack.run("elsewhere")}`);
     const why = panel(page, "Why is it not running?");
     await why.getByText(/[Nn]o worker.*gpu|gpu.*no worker/).waitFor();
@@ -102,7 +102,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("says that it waits for an answer, and no longer when it was given elsewhere", async () => {
+  test("reports that it waits for an answer, until the answer was given elsewhere", async () => {
     const runId = await stack.run("asks");
     const { page, faults } = await look(`/runs/${runId}`);
     const why = panel(page, "Why is it not running?");
@@ -118,7 +118,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("lists the runs that it has started as they go, and each leads to its own page and back", async () => {
+  test("lists its child runs live, with links to them and back", async () => {
     const runId = await stack.run("whole");
     const { page, faults } = await look(`/runs/${runId}`);
     const children = panel(page, "Child runs").getByRole("listitem");
@@ -136,7 +136,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("tells what an external job says while it waits for it", async () => {
+  test("shows the status of the external job that it waits for", async () => {
     const work = await folder();
     const { page, faults } = await look(`/runs/${await stack.run("exports", { folder: work })}`);
     await inHeader(page, "suspended").waitFor();
@@ -147,7 +147,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     expect(faults).toEqual([]);
   });
 
-  test("has the history of its attempts, with what ended each", async () => {
+  test("has the history of its attempts, with the cause of each end", async () => {
     const { id } = await stack.waitForRun(await stack.run("twice", { folder: await folder() }));
     const { page, faults } = await look(`/runs/${id}`);
     const attempts = panel(page, "History").locator("ol > li");
@@ -159,7 +159,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A search is kept under a name, opened again, seen by other tabs, and forgotten",
+  "A view is saved, opened, shared with other tabs, and deleted",
   async () => {
     await stack.waitForRun(await stack.run("twice", { folder: await folder() }));
     const { page, faults } = await look("/runs?deployment=twice&state=completed");

@@ -80,7 +80,7 @@ const OF_A_RUN = [
 
 describe.skipIf(chromiumPath === undefined)("every screen", () => {
   for (const { path, ready } of SCREENS)
-    test(`${path} shows itself without a fault of the console, of access, or a request elsewhere`, async () => {
+    test(`${path} has no console error, no accessibility fault and no request to another host`, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
         const { page, faults } = await look(path, { colorScheme });
         await page.locator(ready).first().waitFor();
@@ -91,7 +91,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
     });
 
   for (const { name, path, ready } of OF_A_RUN)
-    test(`${name} show themselves without a fault of the console, of access, or a request elsewhere`, async () => {
+    test(`${name} have no console error, no accessibility fault and no request to another host`, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
         const { page, faults } = await look(`/runs/${failed}${path.replace("OTHER", failed)}`, {
           colorScheme,
@@ -103,7 +103,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
       }
     });
 
-  test("fits a phone without scrolling sideways, and without a fault of access there", async () => {
+  test("fits a phone without scrolling sideways, and has no accessibility fault there", async () => {
     const { page, faults } = await look("/", { width: 390 });
     for (const { path, ready } of [
       ...SCREENS,
@@ -122,7 +122,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A failed run opens at its root cause; what it wrote and showed does nothing but be read",
+  "A failed run opens at its root cause, and its output is shown as plain text",
   async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     const cause = page.getByLabel("Root cause");
@@ -143,7 +143,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Filters stand in the address, and the back button undoes them",
+  "Filters are in the address, and the back button removes them",
   async () => {
     const { page, faults } = await look("/runs");
     await page.getByRole("link", { name: /^tricks/ }).waitFor();
@@ -166,7 +166,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The keyboard goes everywhere: g and a letter, the palette, rows, the list of keys",
+  "The keyboard reaches everything: g and a letter, the palette, rows, the list of shortcuts",
   async () => {
     const { page, faults } = await look("/");
     await page.getByText("Activity").first().waitFor();
@@ -199,7 +199,7 @@ test.skipIf(chromiumPath === undefined)(
 const FOCUSED_ROW = "[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)";
 
 test.skipIf(chromiumPath === undefined)(
-  "g and a letter lead to each place of the rail; j and k walk the rows and stop at the ends",
+  "g and a letter open each screen; j and k move through the rows and stop at the ends",
   async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByRole("button", { name: "wrap", exact: true }).waitFor();
@@ -235,7 +235,7 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
-test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays", async () => {
+test.skipIf(chromiumPath === undefined)("The selected theme stays", async () => {
   const { page } = await look("/states");
   await page
     .getByRole("button", { name: /^Theme: system/ })
@@ -254,7 +254,7 @@ test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays",
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A deployment's page says who deployed it, and starts a run from its form",
+  "The page of a deployment shows who deployed it, and starts a run with its form",
   async () => {
     const { page } = await look("/deployments/held");
     const { latest } = await stack.client.getDeployment({ params: { name: "held" } });
@@ -276,7 +276,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The calendar of a schedule tells each hour here, in UTC and in the schedule's zone, by arrow keys too",
+  "The calendar of a schedule shows each hour in the reader's zone, in UTC and in the schedule's zone, also with arrow keys",
   async () => {
     const { page, faults } = await look("/schedules?schedule=tricks%2Fnightly");
     const calendar = page.getByRole("table", { name: "Runs by the hour, Europe/Berlin" });
@@ -311,7 +311,7 @@ test.skipIf(chromiumPath === undefined)("On a phone a run is found, read and can
   expect(faults).toEqual([]);
 });
 
-test("No screen of the router is left out here", async () => {
+test("Every screen of the router is tested here", async () => {
   const router = new URL("../../services/dashboard/src/router.tsx", import.meta.url);
   const ofARun = OF_A_RUN.map(({ path }) => `/runs/…${path}`);
   const looked = [...SCREENS.map(({ path }) => path as string), ...ofARun, "/runs/…"];

@@ -39,7 +39,7 @@ async function suspendedRun(deployment: string, parameters = {}): Promise<string
 
 const completed = async (runId: string) => (await stack.waitForRun(runId)).state;
 
-test("towpath waits lists what runs ask, with the command that answers each, and with --all the rest", async () => {
+test("towpath waits lists the questions of runs with the command that answers each, and with --all the other waits", async () => {
   expect((await stack.towpath(["waits"])).output).toContain("no run asks anything now");
   const first = await suspendedRun("release", { model: "oak" });
   const second = await suspendedRun("tune");
@@ -65,7 +65,7 @@ test("towpath waits lists what runs ask, with the command that answers each, and
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A question shows itself on the page of waits as it is asked, is answered by its form, and goes",
+  "A question appears on the page of waits, is answered with its form, and disappears",
   async () => {
     const { page, faults } = await look("/waits");
     await page.getByText("No open questions").waitFor();
@@ -85,7 +85,7 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "Home tells an approver what waits for them, until it is answered",
+  "Home shows an approver the open questions, until they are answered",
   async () => {
     const runId = await suspendedRun("release", { model: "elm" });
     const { page, faults } = await look("/");

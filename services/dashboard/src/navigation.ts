@@ -1,5 +1,5 @@
 import {
-  Bell,
+  BellIcon,
   Box,
   Clock,
   Gauge,
@@ -21,7 +21,7 @@ export const PAGES = [
   { name: "Pools", to: "/pools", icon: Server, key: "p" },
   { name: "Schedules", to: "/schedules", icon: Clock, key: "s" },
   { name: "Limits", to: "/limits", icon: Gauge, key: "l" },
-  { name: "Notifiers", to: "/notify", icon: Bell, key: "n" },
+  { name: "Notifiers", to: "/notify", icon: BellIcon, key: "n" },
   { name: "Keys", to: "/keys", icon: KeyRound, key: "k" },
   { name: "States", to: "/states", icon: Workflow, key: "t" },
 ] as const satisfies readonly { name: string; to: string; icon: LucideIcon; key: string }[];

@@ -13,7 +13,7 @@ function run(state: LatestRun["state"], from: number, to: number | null): Latest
   };
 }
 
-test("a deployment fails from its first failure after it completed until it completes again", () => {
+test("a deployment is failing from its first failure after a completed run until the next completed run", () => {
   const runs = [
     run("running", 40, null),
     run("failed", 30, 31),
@@ -24,7 +24,7 @@ test("a deployment fails from its first failure after it completed until it comp
   expect(failingOf([run("completed", 50, 51), ...runs])).toEqual([]);
 });
 
-test("what ended last counts, whichever began first, and what was cancelled does not", () => {
+test("the run that ended last counts, and cancelled runs do not", () => {
   expect(failingOf([run("completed", 20, 21), run("failed", 10, 30)]).map(({ id }) => id)).toEqual(["10"]);
   expect(failingOf([run("cancelled", 30, 31), run("completed", 10, 11), run("failed", 5, 6)])).toEqual([]);
 });

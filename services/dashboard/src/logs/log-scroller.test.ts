@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LogScroller } from "./log-scroller.ts";
 import { RowHeights } from "./row-heights.ts";
 
-test("rows of any heights begin where those before them end", () => {
+test("rows of any height start where the previous row ends", () => {
   const heights = fc.array(fc.tuple(fc.nat(40), fc.integer({ min: 1, max: 90 })), { maxLength: 30 });
   fc.assert(
     fc.property(heights, fc.nat(4_000), (given, px) => {
@@ -29,8 +29,8 @@ function scroller(rows: number, aim: "end" | null = null): LogScroller {
   return made;
 }
 
-describe("what is in view of a log", () => {
-  test("is its end, as long as the reader does not leave it", () => {
+describe("the view of a log", () => {
+  test("stays at the end until the reader scrolls up", () => {
     const one = scroller(100, "end");
     expect([one.isFollowing, one.barPx]).toEqual([true, 1_600]);
     one.setRows(200);
@@ -43,7 +43,7 @@ describe("what is in view of a log", () => {
     expect(one.isFollowing).toBe(true);
   });
 
-  test("stays where it is when rows above turn out to be higher", () => {
+  test("keeps its position when rows above turn out to be higher", () => {
     const one = scroller(100);
     one.scrolled(1_000);
     expect(one.firstSeen).toBe(50);
@@ -52,7 +52,7 @@ describe("what is in view of a log", () => {
     expect(one.measured([[40, 60]])).toBe(false);
   });
 
-  test("is a row in the middle that the reader was led to, however high its neighbours are, until the reader scrolls", () => {
+  test("keeps a row in the middle, whatever the height of its neighbours, until the reader scrolls", () => {
     const one = scroller(1_000);
     one.aimAt(500);
     expect(one.barPx).toBe(9_810);
@@ -66,7 +66,7 @@ describe("what is in view of a log", () => {
     expect(one.barPx).toBe(9_800);
   });
 
-  test("is any row of ten million, though no box is that high: near by the wheel, far by the bar", () => {
+  test("reaches every row of ten million: near ones with the wheel, far ones with the scrollbar", () => {
     const rows = 10_000_000;
     const one = scroller(rows);
     expect(one.boxPx).toBe(12_000_000);

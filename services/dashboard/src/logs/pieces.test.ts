@@ -2,7 +2,7 @@ import { printable } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { pieces, withFinds } from "./pieces.ts";
 
-test("Colours, links and window titles of terminals disappear from a line", () => {
+test("Terminal colours, links and window titles are removed from a line", () => {
   expect(
     printable(
       "\u001b[31mred\u001b[0m \u001b]8;;http://x\u0007link\u001b]8;;\u0007 \u001b]0;title\u001b\\end",
@@ -10,7 +10,7 @@ test("Colours, links and window titles of terminals disappear from a line", () =
   ).toBe("red link end");
 });
 
-test("Carriage returns, bell characters and direction overrides cannot hide what a line says", () => {
+test("Carriage returns, control characters and direction overrides cannot hide what a line says", () => {
   expect(printable("safe\rfake \u0007 \u202egnp.exe")).toBe("safe·fake · ·gnp.exe");
 });
 
@@ -18,7 +18,7 @@ test("Tabs and any ordinary text stay as they are", () => {
   expect(printable("a\tb – ünï ✓ <img onerror=x>")).toBe("a\tb – ünï ✓ <img onerror=x>");
 });
 
-test("Colours of a line become looks of ours, and what it says stays the same", () => {
+test("The colours of a line become classes of our palette, and its text is unchanged", () => {
   const line =
     "a \u001b[31;1mred\u001b[0m \u001b[38;5;196mmany\u001b[39m \u001b]8;;http://x\u0007link\u001b]8;;\u0007";
   expect(pieces(line)).toEqual([
@@ -35,7 +35,7 @@ test("Colours of a line become looks of ours, and what it says stays the same", 
   ).toBe(printable(line));
 });
 
-test("Finds are marked across colours, however often and however close they are", () => {
+test("Matches are marked across colours, also several and adjacent ones", () => {
   const found = (line: string, text: string) =>
     withFinds(pieces(line), text).map((piece) => (piece.isFind ? `<${piece.text}>` : piece.text));
   expect(found("Take \u001b[31mTA\u001b[0mke", "take")).toEqual(["<Take>", " ", "<TA>", "<ke>"]);

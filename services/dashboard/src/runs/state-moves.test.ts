@@ -2,7 +2,7 @@ import { RUN_STATES, RUN_TRANSITIONS } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { arrowsOf, movesFrom } from "./state-moves.ts";
 
-test("every move of the table is on some way, between states that it names", () => {
+test("every transition of the table is on an arrow between its states", () => {
   const ways = arrowsOf(RUN_STATES);
   expect(new Set(ways.flatMap(({ moves }) => moves))).toEqual(new Set(Object.keys(RUN_TRANSITIONS)));
   expect(ways.filter(({ from, to }) => from === "running" && to === "ready")).toEqual([
@@ -11,6 +11,6 @@ test("every move of the table is on some way, between states that it names", () 
   expect(new Set(ways.map(({ from, to }) => `${from} ${to}`)).size).toBe(ways.length);
 });
 
-test("no move leaves a final state", () => {
+test("no transition leaves a final state", () => {
   expect(movesFrom("completed")).toEqual([]);
 });

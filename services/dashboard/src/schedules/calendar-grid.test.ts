@@ -7,7 +7,7 @@ const empty: Calendar = { now: "2026-10-25T12:00:00.000Z", zone, hours: [], stre
 const noon = (day: string) => Date.parse(`${day}T12:00:00Z`);
 
 describe("the days of a calendar", () => {
-  test("begin and end at midnight of the zone, whatever clocks do between", () => {
+  test("start and end at midnight in the zone, also across clock changes", () => {
     for (const day of ["2026-03-29", "2026-04-05", "2026-10-25", "2026-10-30", "2026-06-15"]) {
       const { fromMs, toMs } = spanOf("hours", { nowMs: noon(day), zone });
       const days = daysOf(empty, { fromMs, toMs });
@@ -17,7 +17,7 @@ describe("the days of a calendar", () => {
     }
   });
 
-  test("have an hour twice when clocks go back, and one less when they go forward", () => {
+  test("have one hour twice when clocks go back, and one less when they go forward", () => {
     const autumn = daysOf(empty, spanOf("hours", { nowMs: noon("2026-10-25"), zone }));
     const spring = daysOf(empty, spanOf("hours", { nowMs: noon("2026-03-29"), zone }));
     expect(autumn[9]?.hours[2]).toHaveLength(2);
@@ -30,7 +30,7 @@ describe("the days of a calendar", () => {
     expect(new Date(`${first?.on}T00:00:00Z`).getUTCDay()).toBe(1);
   });
 
-  test("add up to what their hours hold", () => {
+  test("add up the counts of their hours", () => {
     const hours = [
       { at: "2026-10-25T00:00:00.000Z", on: "2026-10-25", hour: 2, completed: 3 },
       { at: "2026-10-25T01:00:00.000Z", on: "2026-10-25", hour: 2, completed: 2, failed: 1 },
@@ -41,7 +41,7 @@ describe("the days of a calendar", () => {
     expect(day && wordsOf(dayAsSlot(day))).toBe("5 completed, 1 failed");
   });
 
-  test("know the hours of a stretch that was skipped as one", () => {
+  test("mark the hours of a range that was skipped as a whole", () => {
     const stretches = [
       { from: "2026-10-24T10:30:00.000Z", to: "2026-10-24T12:00:00.000Z", skipped: "catch-up" as const },
     ];

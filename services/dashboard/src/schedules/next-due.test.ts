@@ -6,18 +6,18 @@ const due = (hours: number | null) => ({
   nextAt: hours === null ? null : new Date(Date.UTC(2026, 2, 1, hours)).toISOString(),
 });
 
-test("of many schedules those are asked that are due next, however the list gives them; what is paused comes last", () => {
+test("of many schedules, those due next are read first and paused ones last", () => {
   const many = [null, ...Array.from({ length: 20 }, (_, index) => 40 - index)].map(due);
   expect(nextDue(many)).toEqual(Array.from({ length: 12 }, (_, index) => due(21 + index)));
   expect(nextDue([due(null), due(3), due(1)])).toEqual([due(1), due(3), due(null)]);
 });
 
-test("how many of how many are shown is said where some are not", () => {
+test("the number of shown schedules is given if some are left out", () => {
   expect(nextDueText(12, 30)).toBe("the 12 schedules due next, of 30");
   expect(nextDueText(3, 3)).toBeUndefined();
 });
 
-test("several answers are one only when all are there, and a failure is tried again alone", () => {
+test("merged queries have data when all have it, and only a failed one is tried again", () => {
   const asked: string[] = [];
   const of = (data: string[] | undefined, error: Error | null, name = "") => ({
     data,

@@ -78,7 +78,7 @@ function tabOf(hub: Hub, name: string) {
   };
 }
 
-test("tabs that come together share one connection, which follows all their runs", async () => {
+test("tabs that open together share one connection, which follows all their runs", async () => {
   const { hub, next, openings, settled } = stage();
   const coming = next();
   const tabs = [tabOf(hub, "1"), tabOf(hub, "2"), tabOf(hub, "3")];
@@ -95,7 +95,7 @@ test("tabs that come together share one connection, which follows all their runs
   expect(tabs.map(({ heard }) => heard.filter(({ type }) => type === "news").length)).toEqual([2, 2, 2]);
 });
 
-test("a tab that joins later is told what the others were told, without another connection", async () => {
+test("a tab that joins later gets the same events as the others, without another connection", async () => {
   const { hub, next, openings, settled } = stage();
   const coming = next();
   tabOf(hub, "1").follow(A);
@@ -109,7 +109,7 @@ test("a tab that joins later is told what the others were told, without another 
   expect(openings).toHaveLength(1);
 });
 
-test("another run is followed by another connection, which goes on where the one before stood", async () => {
+test("another run needs another connection, which resumes the previous one", async () => {
   const { hub, next } = stage();
   const coming = next();
   const tab = tabOf(hub, "1");
@@ -132,7 +132,7 @@ test("another run is followed by another connection, which goes on where the one
   expect(tab.tasks(A)).toEqual([4, 5]);
 });
 
-test("a lost connection is told with when it was last heard, and tried again ever more slowly", async () => {
+test("a lost connection is reported with its last event, and retried with growing delays", async () => {
   const { hub, next, pauses, pass, settled } = stage();
   const tab = tabOf(hub, "1");
   let coming = next();
@@ -160,7 +160,7 @@ test("a lost connection is told with when it was last heard, and tried again eve
   expect(tab.heard.at(-1)).toMatchObject({ standing: { state: "live" } });
 });
 
-test("changes that were missed while it was away are told as such", async () => {
+test("missed changes are reported after a reconnection", async () => {
   const { hub, next, pauses, settled } = stage();
   const tab = tabOf(hub, "1");
   let coming = next();
@@ -177,7 +177,7 @@ test("changes that were missed while it was away are told as such", async () => 
   expect(tab.heard).toEqual([{ type: "news", changes: null }]);
 });
 
-test("nobody signed in is asked for no more, until a tab comes", async () => {
+test("after a sign-out there are no retries until a tab joins", async () => {
   const { hub, next, pauses, settled } = stage();
   const tab = tabOf(hub, "1");
   const coming = next();
@@ -192,7 +192,7 @@ test("nobody signed in is asked for no more, until a tab comes", async () => {
   expect(tab.heard.map((one) => one.type === "standing" && one.standing.state)).toContain("live");
 });
 
-test("a run that cannot be followed is refused to each who asks, and asked of the server once", async () => {
+test("a run that cannot be followed is refused to every tab, with one request to the server", async () => {
   const { hub, next } = stage();
   const coming = next();
   const tab = tabOf(hub, "1");

@@ -26,14 +26,14 @@ const rows = compareRows(
 );
 const labels = (shown: ShownCalls) => rowsShown(rows, shown).map((row) => row.difference.label);
 
-test("calls are listed by what differs, by how much slower they are, and by being in one run alone", () => {
+test("calls are filtered by difference, by slowness, and by missing in one run", () => {
   expect(labels("all")).toEqual(["same", "slow", "slowest", "quick", "gone", "kept", "new"]);
   expect(labels("differing")).toEqual(["slow", "gone", "new"]);
   expect(labels("slower")).toEqual(["slowest", "slow"]);
   expect(labels("one-sided")).toEqual(["gone", "new"]);
 });
 
-test("what a difference of times is worth: a few milliseconds are chance, and a reused result has no time", () => {
+test("a difference of a few milliseconds is chance, and a reused result has no duration", () => {
   const notable = rows.filter(isNotable).map((row) => [row.difference.label, row.deltaMs]);
   expect(notable).toEqual([
     ["slow", 1_000],

@@ -16,7 +16,7 @@ test("The deepest frame of the reader's own code is found below Node's and packa
   expect(frames[deepest]?.text).toBe("at load (flows/load.ts:12:9)");
 });
 
-test("The innermost cause that own code has thrown is the one to look at", () => {
+test("The innermost cause from the reader's own code is shown", () => {
   const stack = [
     "Error: the census failed",
     "    at census (flows/census.ts:9:3)",
@@ -30,7 +30,7 @@ test("The innermost cause that own code has thrown is the one to look at", () =>
   expect(frames[deepest]?.text).toBe("at convert (flows/rates.ts:41:11)");
 });
 
-test("A traceback of Python is read from its end, past packages", () => {
+test("A Python traceback is read from its end, skipping packages", () => {
   const stack = [
     "Traceback (most recent call last):",
     '  File "/app/train.py", line 80, in <module>',
@@ -46,7 +46,7 @@ test("A traceback of Python is read from its end, past packages", () => {
   expect(frames[deepest]?.text).toBe('File "/app/train.py", line 61, in fit');
 });
 
-test("Only the product's own packages are foreign: a folder that is called as they are is the reader's", () => {
+test("Only Towpath's own packages are foreign, not a folder of the reader with the same name", () => {
   const stack = [
     "RangeError: no rate",
     "    at run (file:///app/towpath/node_modules/towpath/src/task/run.ts:9:1)",

@@ -17,7 +17,7 @@ function run(id: string, args: { second: number; state: TimedRun["state"]; took?
   };
 }
 
-test("points stand by creation, each among its like; one that has not ended has taken until now", () => {
+test("points are ordered by creation, each in its series, and unfinished runs last until now", () => {
   const timed = [
     run("d", { second: 40, state: "cancelling" }),
     run("c", { second: 30, state: "crashed", took: 5 }),
@@ -39,7 +39,7 @@ test("points stand by creation, each among its like; one that has not ended has 
   ]);
 });
 
-test("what the list knows of a run takes the place of what was told before, and what waits is no point", () => {
+test("the list replaces older data of a run, and waiting runs have no point", () => {
   const timed = [run("a", { second: 10, state: "running" })];
   const listed = [
     run("a", { second: 10, state: "failed", took: 3 }),
@@ -52,7 +52,7 @@ test("what the list knows of a run takes the place of what was told before, and 
   ]);
 });
 
-test("the nearest place is found within reach, and none beyond it", () => {
+test("the nearest position is found within the distance, and none beyond it", () => {
   const places = [
     { left: 0, top: 0 },
     { left: 10, top: 0 },

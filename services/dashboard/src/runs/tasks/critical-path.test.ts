@@ -9,7 +9,7 @@ const pathOf = (tasks: ReturnType<typeof callOf>[], nowSeconds = 100) => {
   return { paths: [...paths].sort(), busySeconds: busyMs / 1_000 };
 };
 
-test("of branches side by side, the one that ended last is on the path, with what it waited for", () => {
+test("of parallel branches, the one that ended last is on the path, with the calls it waited for", () => {
   const found = pathOf([
     callOf("list", { from: 0, to: 1 }),
     callOf("fast", { from: 1, to: 3 }),
@@ -19,7 +19,7 @@ test("of branches side by side, the one that ended last is on the path, with wha
   expect(found).toEqual({ paths: ["join", "list", "slow"], busySeconds: 10 });
 });
 
-test("a call that waited for a slot waited for the call that gave it back", () => {
+test("a call that waited for a slot waited for the call that released it", () => {
   const found = pathOf([
     callOf("m/0", { made: 0, from: 0, to: 4, order: 1 }),
     callOf("m/1", { made: 0, from: 0, to: 3, order: 2 }),
@@ -40,7 +40,7 @@ test("inside a call on the path, the calls that it made go on the path by the sa
   expect(found.paths).toEqual(["train", "train/b", "train/split"]);
 });
 
-test("while it runs, the call that has been at work for longest ends the path; a reused result is not on it", () => {
+test("during a run, the call that has run longest ends the path, and reused results are not on it", () => {
   const found = pathOf(
     [
       callOf("kept", { from: 0, to: 0, reused: true, order: 0 }),
@@ -53,14 +53,14 @@ test("while it runs, the call that has been at work for longest ends the path; a
   expect(found).toEqual({ paths: ["load", "old"], busySeconds: 8 });
 });
 
-test("a run without calls, or with none begun, has no path", () => {
+test("a run without started calls has no path", () => {
   expect(pathOf([])).toEqual({ paths: [], busySeconds: 0 });
   expect(
     pathOf([{ ...callOf("a", { from: 0, to: null }), startedAt: null, state: "pending" }]).paths,
   ).toEqual([]);
 });
 
-test("calls on the path of one place never overlap, and cover no more than the time between first and last", () => {
+test("calls on the path with the same parent never overlap, and cover at most the time from the first to the last", () => {
   const call = fc.record({ from: fc.nat(30), took: fc.nat(10) });
   fc.assert(
     fc.property(fc.array(call, { minLength: 1, maxLength: 40 }), (calls) => {
@@ -81,7 +81,7 @@ test("calls on the path of one place never overlap, and cover no more than the t
   );
 });
 
-test("clocks that disagree, so that calls begin after now or end before they began, never keep it from ending", () => {
+test("different clocks, with calls that start in the future or end before they start, do not cause a loop", () => {
   const call = fc.record({ from: fc.nat(20), to: fc.option(fc.nat(20)) });
   fc.assert(
     fc.property(fc.array(call, { maxLength: 20 }), fc.nat(20), (calls, now) => {

@@ -8,7 +8,7 @@ const arrows = ({ edges }: Graph) =>
   edges.map(({ from, to, kind }) => `${from} ${kind === "after" ? "→" : "⇢"} ${to}`).sort();
 const drawn = (...tasks: ReturnType<typeof callOf>[]) => graphOf(treeOf(tasks));
 
-test("a chain, a fan and a join are drawn as they ran", () => {
+test("a chain, a fan and a join have the right arrows", () => {
   const graph = drawn(
     callOf("list", { from: 0, to: 1 }),
     callOf("short", { from: 1, to: 2 }),
@@ -18,7 +18,7 @@ test("a chain, a fan and a join are drawn as they ran", () => {
   expect(arrows(graph)).toEqual(["list → long", "list → short", "long → join", "short → join"]);
 });
 
-test("two chains side by side do not cross", () => {
+test("two parallel chains do not cross", () => {
   const graph = drawn(
     callOf("a1", { from: 0, to: 5, order: 0 }),
     callOf("b1", { from: 0, to: 6, order: 1 }),
@@ -29,7 +29,7 @@ test("two chains side by side do not cross", () => {
   expect(arrows(graph)).toEqual(["a1 → a2", "a2 → end", "b1 → b2", "b2 → end"]);
 });
 
-test("ten thousand mapped calls are one box with counts, between what came before and after", () => {
+test("ten thousand mapped calls are one box with counts, between the calls before and after", () => {
   const mapped = Array.from({ length: 10_000 }, (_, n) =>
     callOf(`load/${n}`, {
       made: 1,
@@ -57,7 +57,7 @@ test("ten thousand mapped calls are one box with counts, between what came befor
   expect(graph.nodes.map(stateOf)).toEqual(["completed", "failed", "completed"]);
 });
 
-test("a call points to those that it made first; what many calls of one task made is drawn once", () => {
+test("a call points to its own first calls, and the calls of a group are drawn once", () => {
   const one = drawn(
     callOf("train", { from: 0, to: 9, order: 0 }),
     callOf("train/split", { from: 0, to: 2, order: 1, name: "split" }),
@@ -84,7 +84,7 @@ test("a graph has a bound, and says how many boxes were left out", () => {
   expect([graph.nodes.length, graph.left]).toEqual([GRAPH_NODES_MAX, 500 - GRAPH_NODES_MAX]);
 });
 
-test("boxes do not lie on one another, arrows point down, and arrow keys follow them", () => {
+test("boxes do not overlap, arrows point down, and arrow keys follow them", () => {
   const graph = drawn(
     callOf("list", { from: 0, to: 1 }),
     callOf("left", { from: 1, to: 2 }),

@@ -12,7 +12,7 @@ const mapped = Array.from({ length: 7 }, (_, n) =>
   callOf(`load/${n}`, { from: n, to: n + 1, order: 10 + n, state: n === 3 ? "failed" : "completed" }),
 );
 
-test("calls stand in the calls they were made in; many of one task stand together with counts until they are opened", () => {
+test("calls are below their parents, and many calls of one task share a row until it is opened", () => {
   const roots = treeOf([
     callOf("train/split", { from: 21, to: 22 }),
     callOf("train", { from: 20, to: 30 }),
@@ -40,7 +40,7 @@ test("calls stand in the calls they were made in; many of one task stand togethe
   ]);
 });
 
-test("the groups around a call are those that hide it", () => {
+test("the groups around a call are the ones that hide it", () => {
   const roots = treeOf([
     callOf("list", { from: 0, to: 1 }),
     ...mapped,
@@ -51,7 +51,7 @@ test("the groups around a call are those that hide it", () => {
   expect(groupsAround(roots, "nowhere")).toEqual([]);
 });
 
-test("a group's time is told as the stretches in which one of its calls ran", () => {
+test("the time of a group is the spans in which one of its calls ran", () => {
   const tasks = [
     callOf("m/0", { from: 0, to: 2 }),
     callOf("m/1", { from: 1, to: 3 }),

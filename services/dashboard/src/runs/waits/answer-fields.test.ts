@@ -25,7 +25,7 @@ test("A form has a field for each property, of the property's kind, with its def
   ]);
 });
 
-test("What was filled in has the types of the schema, and what was left empty is left out", () => {
+test("Values have the types of the schema, and empty fields are left out", () => {
   const fields = fieldsOf(schema);
   expect(answerOf(fields, { note: "7", mode: '"slow"' })).toEqual({
     rate: 0.1,
@@ -42,13 +42,13 @@ test("What was filled in has the types of the schema, and what was left empty is
   expect(() => answerOf(fields, { rate: "many" })).toThrow(SyntaxError);
 });
 
-test("An answer that is no object is one field", () => {
+test("An answer that is not an object is one field", () => {
   const fields = fieldsOf({ type: "integer" });
   expect(fields).toMatchObject([{ name: "", kind: "number" }]);
   expect(answerOf(fields, { "": "3" })).toBe(3);
 });
 
-test("a form filled in with the parameters of a run asks for those again", () => {
+test("a form filled with the parameters of a run returns them", () => {
   const schema = {
     type: "object",
     properties: {
