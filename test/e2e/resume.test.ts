@@ -188,10 +188,10 @@ test("one command deletes a run's kept values on both sides, and a rerun's plan 
   await writeFile(config, JSON.stringify({ url: stack.url, store: { root: join(stack.folder, "store") } }));
   const prune = () => stack.towpath(["store", "prune", "--run", id, "--config", config]);
   const pruned = await prune();
-  expect(pruned.output).toMatch(/Removed \d+ objects? of 1 run, /);
+  expect(pruned.output).toMatch(/Deleted \d+ objects? of 1 run, /);
   expect(pruned.output).toMatch(/deleted [5-9] refs of 1 run\./);
   expect(existsSync(join(stack.folder, "store/runs", id))).toBe(false);
-  expect((await prune()).output).toMatch(/nothing to remove[\s\S]*deleted 0 refs of 1 run\./);
+  expect((await prune()).output).toMatch(/nothing to delete[\s\S]*deleted 0 refs of 1 run\./);
   const plan = await stack.towpath(["rerun", id, "--from-failure", "--plan"]);
   expect(plan.output).toContain("reuse 0 · run 5");
   expect(plan.output).toContain("the checkpoint of load was deleted");

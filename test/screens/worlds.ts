@@ -46,7 +46,7 @@ export async function openFull(options: { small: boolean }): Promise<Full> {
     args: [CLI, "demo", "seed", "--stay", ...more, ...connection],
     env: process.env,
   });
-  await demo.waitFor(/workers are played/, SEED_MS);
+  await demo.waitFor(/workers are simulated/, SEED_MS);
   return { ...stack, world: await worldOf(stack.client), [Symbol.asyncDispose]: () => close(stack, demo) };
 }
 

@@ -237,6 +237,6 @@ describe("towpath wire", () => {
     const none = "01900000-0000-7000-8000-000000000009";
     const answer = await stack.towpath(["wire", none, "--config", config]);
     expect(answer.code).toBe(66);
-    expect(answer.output).toContain("hold nothing of run");
+    expect(answer.output).toContain("have no record of run");
   });
 });
