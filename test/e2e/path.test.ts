@@ -82,7 +82,7 @@ test("A plain command gets its parameters in a file; its output is the log, its 
   const said = (await allLogs(runId)).map((line) => line.text);
   expect(said).toContain("parameters: {}");
   expect(said.at(-1)).toMatch(
-    /^The command ended with code 3\. See its last lines .* Its process group was \d+\.$/,
+    /^The command ended with code 3\. Its last log lines say what it was doing\. Its process group was \d+\.$/,
   );
 });
 

@@ -374,7 +374,7 @@ test("a delivery that cannot be built counts as a failed try, and other deliveri
   const failureOf = async ({ id }: Made) =>
     (await sql<{ failure: string }[]>`select failure from notifier_delivery where run_id = ${id}`)[0]
       ?.failure;
-  expect(await failureOf(runs[0])).toContain("could not make up the message");
+  expect(await failureOf(runs[0])).toContain("could not make the message");
   expect(await failureOf(runs[1])).toMatch(/nothing listens/);
 });
 
