@@ -25,7 +25,7 @@ async function openCalls(shutdown = new AbortController()) {
         ? { kind: "worker", scope: worker, keyId: worker.workerId }
         : { kind: "person", scope: tenancy.scope },
   });
-  /** Posts a body; the application checks its answer against the contract. */
+  /** Posts a body. The application checks its answer against the contract. */
   const post = async <Name extends RouteName>(name: Name, body: unknown) => {
     const response = await app.request(ROUTES[name].path, {
       method: "POST",
@@ -60,7 +60,7 @@ test("the four verbs of the worker protocol answer as the contract says", async 
   expect(stale).toMatchObject({ status: 409, answer: { code: "stale-fence" } });
 });
 
-test("a report of too many records, or of too many bytes, names what is too much and the limit", async () => {
+test("a report with too many records or bytes is refused with the limit that it exceeds", async () => {
   const { post } = await openCalls();
   const part = (control: number, bulk: number, more: object = {}) => ({
     attemptId: uuidv7(1),
@@ -89,7 +89,7 @@ test("a report of too many records, or of too many bytes, names what is too much
   });
 });
 
-test("a shutdown answers waiting polls at once, with nothing", async () => {
+test("a shutdown answers waiting polls at once with an empty answer", async () => {
   const { post, shutdown } = await openCalls();
   const waiting = post("claim", { free: 1, held: [], waitMs: 25_000, seq: 2, heard: 1 });
   shutdown.abort();

@@ -20,8 +20,8 @@ async function archiveAll(): Promise<void> {
   while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
-/** A run of which a worker has told all that there is to tell. */
-async function told() {
+/** A run with records of every kind. */
+async function reported() {
   const { scope, request, worker } = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await worker("worker-1"));
   const { id } = await createRun(testEnv.deps, scope, request());
@@ -56,8 +56,8 @@ async function told() {
   return { scope, id };
 }
 
-test("what is kept of a run is counted by kind and field, before and after archiving", async () => {
-  const { scope, id } = await told();
+test("the stored records of a run are counted by kind and field, before and after archiving", async () => {
+  const { scope, id } = await reported();
   const received = () => getReceived(testEnv.deps, scope, { runId: id });
   const before = await received();
   expect(before.kinds.map(({ kind, records }) => [kind, records])).toEqual([
@@ -78,13 +78,13 @@ test("what is kept of a run is counted by kind and field, before and after archi
   expect(await received()).toEqual(before);
 });
 
-test("every field that is told is one that DATA.md lists", async () => {
-  const { scope, id } = await told();
+test("DATA.md lists every counted field", async () => {
+  const { scope, id } = await reported();
   const { fields } = await getReceived(testEnv.deps, scope, { runId: id });
   expect(fields.filter(({ listed }) => !listed)).toEqual([]);
 });
 
-test("a run that nobody has reported of yet has nothing; another workspace's is none", async () => {
+test("a run without reports has no records; a run of another workspace is not found", async () => {
   const { scope, request } = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, scope, request());
   expect(await getReceived(testEnv.deps, scope, { runId: id })).toMatchObject({

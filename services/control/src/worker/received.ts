@@ -9,7 +9,7 @@ type RunName = { readonly workspaceId: string; readonly runId: string };
 /** Every field that a worker's records may have. DATA.md lists the same: a test compares them. */
 const INVENTORY: ReadonlySet<string> = new Set([...fieldsOf(ControlRecord), ...fieldsOf(BulkRecord)]);
 
-/** What is kept of each kind of record: by which read, and the fields that each of them has. */
+/** How each kind of record is counted: the read, the fields that every record has, and fields that are not counted. */
 const KINDS: Record<
   Kind,
   {
@@ -49,8 +49,8 @@ function fieldsKept(kind: Kind, kept: Kept): Received["fields"] {
 }
 
 /**
- * What is kept of what workers reported of a run, counted from what is stored. What a worker sent and was not kept is not
- * in it: that is in the worker's journal.
+ * Counts the stored records of a run by kind and field. Records that were sent but not stored are missing: the worker's
+ * journal has them.
  * @throws Problem `run-not-found`.
  */
 export async function getReceived(
@@ -63,7 +63,7 @@ export async function getReceived(
   await existingRun(from, name);
   const { control, bulk, late, workers } = await reportsOf(from, name);
   const answer: Received = { runId, workers, acknowledged: { control, bulk }, late, kinds: [], fields: [] };
-  // The keys of a table that is written out here.
+  // A cast: `Object.keys` does not keep the type of the table above.
   for (const kind of Object.keys(KINDS) as Kind[]) {
     const kept = await KINDS[kind].read(from, name);
     if (kept.records === 0) continue;

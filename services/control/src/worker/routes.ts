@@ -6,7 +6,7 @@ import { getReceived } from "./received.ts";
 import { ReportQueue } from "./report/queue.ts";
 import type { LooseRecord } from "./report/records.ts";
 
-/** The routes of workers, whose polls wait at these dispatchers. A run is created here too, since one that is made may be given to a poll at once. */
+/** The routes of workers, whose polls wait at these dispatchers. `createRun` is one of them: a waiting poll may get the new run at once. */
 export function routesOf(dispatchers: Dispatchers): SliceRoutes {
   const waiting = new WaitingPolls();
   const reports = new ReportQueue();
@@ -22,11 +22,11 @@ export function routesOf(dispatchers: Dispatchers): SliceRoutes {
     register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
     register("call", ({ deps, scope, body, signal }) => call(deps, scope, body, signal));
     register("report", async ({ deps, scope, body }) => {
-      const { attempts, next: asked } = body;
-      const ending = asked === undefined ? [] : attempts.filter(({ control }) => control.some(isEnd));
+      const { attempts, next: poll } = body;
+      const ending = poll === undefined ? [] : attempts.filter(({ control }) => control.some(isEnd));
       const [answer, next] = await Promise.all([
         reports.report(deps, scope, body),
-        asked === undefined ? null : claimNext(deps, { worker: scope, next: asked, ending, dispatchers }),
+        poll === undefined ? null : claimNext(deps, { worker: scope, next: poll, ending, dispatchers }),
       ]);
       const ended = answer.attempts.filter(
         ({ status, outcome }) => status === "accepted" && outcome !== null,

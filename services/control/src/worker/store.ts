@@ -7,7 +7,7 @@ interface RunName {
   readonly runId: string;
 }
 
-/** Rows of one kind: how many, what they hold in bytes, when the first and the last came; and how many have a field. */
+/** Rows of one kind: their number, their size in bytes, the first and last instant, and how many have each field. */
 export interface Kept {
   readonly records: number;
   readonly bytes: number;
@@ -32,7 +32,7 @@ async function one(from: Queryable, query: SQL): Promise<Kept> {
 
 /** Task calls of a run, or values kept beside them. Indexes task_run_order, task_run_history_order. */
 export function tasksKept(from: Queryable, args: RunName & { kind: "task" | "kept" }): Promise<Kept> {
-  const told = sql`path, name, error, result, code_version, input_hash, created_at, started_at, ended_at`;
+  const fields = sql`path, name, error, result, code_version, input_hash, created_at, started_at, ended_at`;
   const where = sql`${ofRun(args)} and kind = ${args.kind}`;
   return one(
     from,
@@ -42,8 +42,8 @@ export function tasksKept(from: Queryable, args: RunName & { kind: "task" | "kep
         ${instant(sql`max(coalesce(ended_at, started_at, created_at))`)} as "lastAt",
         json_build_object('codeVersion', count(code_version), 'inputHash', count(input_hash), 'error', count(error),
           'error.stack', count(error ->> 'stack'), 'result', count(result)) as having
-      from (select ${told} from task_run where ${where}
-        union all select ${told} from task_run_history where ${where} and run_ended_at = ${archivedAt(args)}) t`,
+      from (select ${fields} from task_run where ${where}
+        union all select ${fields} from task_run_history where ${where} and run_ended_at = ${archivedAt(args)}) t`,
   );
 }
 
@@ -72,9 +72,9 @@ export function artifactsKept(from: Queryable, args: RunName): Promise<Kept> {
   );
 }
 
-/** Ends of a run's attempts, with what the run keeps of the last. */
+/** Ends of a run's attempts, with the run's error and result for the last one. */
 export function endsKept(from: Queryable, args: RunName): Promise<Kept> {
-  const told = sql`cause, exit_code, last_bulk_seq, ended_at`;
+  const fields = sql`cause, exit_code, last_bulk_seq, ended_at`;
   const end = sql`${ofRun(args)} and last_bulk_seq is not null`;
   return one(
     from,
@@ -82,9 +82,9 @@ export function endsKept(from: Queryable, args: RunName): Promise<Kept> {
         ${instant(sql`min(t.ended_at)`)} as "firstAt", ${instant(sql`max(t.ended_at)`)} as "lastAt",
         json_build_object('cause', count(t.cause), 'exitCode', count(t.exit_code),
           'error', count(r.error), 'error.stack', count(r.error ->> 'stack'), 'result', count(r.result)) as having
-      from (select ${told}, row_number() over (order by ended_at desc) as nth from (
-          select ${told} from attempt where ${end}
-          union all select ${told} from attempt_history where ${end} and run_ended_at = ${archivedAt(args)}) e) t
+      from (select ${fields}, row_number() over (order by ended_at desc) as nth from (
+          select ${fields} from attempt where ${end}
+          union all select ${fields} from attempt_history where ${end} and run_ended_at = ${archivedAt(args)}) e) t
         left join lateral (
           select error, result from run where workspace_id = ${args.workspaceId} and id = ${args.runId}
           union all select error, result from run_history
@@ -92,16 +92,16 @@ export function endsKept(from: Queryable, args: RunName): Promise<Kept> {
   );
 }
 
-/** How far the reports of a run's attempts have come, and by whom. */
+/** How many records of a run's attempts are acknowledged or late, and the workers that sent them. */
 export async function reportsOf(
   from: Queryable,
   args: RunName,
 ): Promise<{ control: number; bulk: number; late: number; workers: string[] }> {
-  const told = sql`id, control_acked, bulk_acked, worker_name`;
+  const fields = sql`id, control_acked, bulk_acked, worker_name`;
   const [found] = await rows<{ control: number; bulk: number; late: number; workers: string[] }>(
     from,
-    sql`with attempts as materialized (select ${told} from attempt where ${ofRun(args)}
-        union all select ${told} from attempt_history where ${ofRun(args)} and run_ended_at = ${archivedAt(args)})
+    sql`with attempts as materialized (select ${fields} from attempt where ${ofRun(args)}
+        union all select ${fields} from attempt_history where ${ofRun(args)} and run_ended_at = ${archivedAt(args)})
       select coalesce(sum(control_acked), 0)::float8 as control, coalesce(sum(bulk_acked), 0)::float8 as bulk,
         (select coalesce(sum(records), 0)::float8 from late_report
           where workspace_id = ${args.workspaceId} and attempt_id = any(array(select id from attempts))) as late,

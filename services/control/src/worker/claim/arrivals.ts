@@ -3,10 +3,10 @@ import type { Deps, WorkerScope } from "../../kernel/index.ts";
 import { type Noted, noteWorkers, type SeenPoll } from "../../pools/index.ts";
 import { type HeldAttempt, listHeld } from "../../runs/index.ts";
 
-/** The most polls that go in one statement. */
+/** The most polls in one statement. */
 const TOGETHER_MAX = 500;
 
-/** A poll with what the database knows: the worker's name, if the poll was recorded, and the attempts that it holds. Null: it is superseded. */
+/** A poll with its worker's name, if the poll was recorded, and the attempts that the worker holds. Null: it is superseded. */
 export type Arrived = {
   readonly name: string;
   /** For how long its worker has offered its reports again, milliseconds. Null: it does not. */
@@ -15,18 +15,18 @@ export type Arrived = {
 } | null;
 
 /** The state of the worker in a poll. */
-type Said = Omit<SeenPoll, "workerId" | "generation">;
+type WorkerState = Omit<SeenPoll, "workerId" | "generation">;
 
 interface Arriving {
   readonly worker: WorkerScope;
   /** Null: the poll is not recorded, and only the attempts are read. */
-  readonly said: Said | null;
+  readonly state: WorkerState | null;
   readonly answer: PromiseWithResolvers<Arrived>;
 }
 
 /**
- * Records the polls of one pool and reads what their workers hold, together for all polls that came while the previous ones were
- * under way. There are no timers. One by one it would be two statements for each poll.
+ * Records the polls of one pool and reads the attempts of their workers. Polls that come during a statement share the next
+ * one, without timers. One by one, each poll would take two statements.
  */
 export class Arrivals {
   readonly #deps: Deps;
@@ -40,21 +40,21 @@ export class Arrivals {
   }
 
   /**
-   * Notes a poll. Of any number of racing ones of a worker, in however many processes, the latest stays.
+   * Records a poll. If polls of a worker race, in any number of processes, the latest one wins.
    * @throws Problem `session-expired` if the session is of an earlier start of the worker.
    */
-  note(worker: WorkerScope, said: Said): Promise<Arrived> {
-    return this.#arrive(worker, said);
+  note(worker: WorkerScope, state: WorkerState): Promise<Arrived> {
+    return this.#arrive(worker, state);
   }
 
-  /** What the worker of a poll holds that need not be noted. */
+  /** The attempts of a worker whose poll is not recorded. */
   async held(worker: WorkerScope): Promise<readonly HeldAttempt[]> {
     return (await this.#arrive(worker, null))?.held ?? [];
   }
 
-  #arrive(worker: WorkerScope, said: Said | null): Promise<Arrived> {
+  #arrive(worker: WorkerScope, state: WorkerState | null): Promise<Arrived> {
     const answer = Promise.withResolvers<Arrived>();
-    this.#waiting.push({ worker, said, answer });
+    this.#waiting.push({ worker, state, answer });
     if (!this.#working) void this.#work();
     return answer.promise;
   }
@@ -65,7 +65,7 @@ export class Arrivals {
     this.#working = false;
   }
 
-  /** Those who go together: each worker once, so that its later poll meets what the earlier one left. */
+  /** The polls of the next statement, each worker once: its later poll must see the result of the earlier one. */
   #next(): Arriving[] {
     const together = new Map<string, Arriving>();
     const rest: Arriving[] = [];
@@ -92,7 +92,7 @@ export class Arrivals {
       const heldBy = Map.groupBy(held, (row) => row.workerId);
       for (const one of polls) {
         const { workerId } = one.worker;
-        settle(one, one.said === null ? UNNOTED : (notes.get(workerId) ?? null), heldBy.get(workerId) ?? []);
+        settle(one, one.state === null ? UNNOTED : (notes.get(workerId) ?? null), heldBy.get(workerId) ?? []);
       }
     } catch (error) {
       for (const { answer } of polls) answer.reject(error);
@@ -102,8 +102,8 @@ export class Arrivals {
 
 const UNNOTED = { name: "", offeringMs: null } as const;
 
-function seenOf({ worker, said }: Arriving): SeenPoll[] {
-  return said === null ? [] : [{ workerId: worker.workerId, generation: worker.generation, ...said }];
+function seenOf({ worker, state }: Arriving): SeenPoll[] {
+  return state === null ? [] : [{ workerId: worker.workerId, generation: worker.generation, ...state }];
 }
 
 function settle({ answer }: Arriving, noted: Noted, held: readonly HeldAttempt[]): void {

@@ -1,12 +1,12 @@
 import type { Assignment } from "@towpath/contract";
 import type { AssignedAttempt } from "../../runs/index.ts";
 
-/** The most bytes of assignments in one answer, a last one that crosses it included. */
+/** The most bytes of assignments in one answer. The last assignment may exceed it. */
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
- * The first assignments that one answer holds: specs and parameters may be large, and a worker takes no answer without
- * end. The others stay unconfirmed, and are told in the answer to the next poll.
+ * The first assignments that fit one answer: specs and parameters may be large, and a worker limits the size of an answer.
+ * The others stay unconfirmed. The answer to the next poll delivers them.
  */
 export function fitting(assignments: Assignment[]): Assignment[] {
   let bytes = 0;

@@ -17,7 +17,7 @@ const fenceOf = ({ attemptId, epoch, nonce }: { attemptId: string; epoch: number
   nonce,
 });
 
-test("of many workers in several processes, each attempt goes to exactly one", async () => {
+test("each attempt goes to exactly one of many workers in several processes", async () => {
   const tenancy = await openTenancy(testEnv);
   const made = new Set<string>();
   for (let index = 0; index < 60; index++) {
@@ -40,7 +40,7 @@ test("of many workers in several processes, each attempt goes to exactly one", a
   expect(new Set(nonces).size).toBe(60);
 });
 
-test("higher priority goes first, then who waited longest", async () => {
+test("runs with a higher priority go first, then runs that have waited longer", async () => {
   const tenancy = await openTenancy(testEnv);
   const order: string[] = [];
   for (const priority of [0, 5, 0, -1]) {
@@ -67,7 +67,7 @@ test("a waiting poll is answered as soon as a run is created", async () => {
   expect(assignments.map((one) => one.runId)).toEqual([created.id]);
 });
 
-test("an answer that was lost is delivered again with the same epoch and nonce", async () => {
+test("the content of a lost answer is delivered again with the same epoch and nonce", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -79,7 +79,7 @@ test("an answer that was lost is delivered again with the same epoch and nonce",
   expect(known.assignments).toEqual([]);
 });
 
-test("a newer poll of the same worker takes the place of the older", async () => {
+test("a newer poll of the same worker replaces the older", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const older = fakeWorker.poll({ waitMs: 25_000 });
@@ -92,7 +92,7 @@ test("a newer poll of the same worker takes the place of the older", async () =>
   expect(answers.flatMap((one) => one.assignments.map((given) => given.runId))).toEqual([created.id]);
 });
 
-test("a poll whose caller has gone ends, and the work stays in the queue", async () => {
+test("a poll ends when its caller has gone, and the work stays in the queue", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const gone = new AbortController();
@@ -103,7 +103,7 @@ test("a poll whose caller has gone ends, and the work stays in the queue", async
   expect((await fakeWorker.take()).runId).toBe(created.id);
 });
 
-test("a draining worker or one without a free slot gets nothing", async () => {
+test("a draining worker and a worker without a free slot get no work", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -112,8 +112,8 @@ test("a draining worker or one without a free slot gets nothing", async () => {
   expect((await fakeWorker.poll({ free: 1 })).assignments).toHaveLength(1);
 });
 
-describe("what a worker no longer holds", () => {
-  test("is lost at once when it was running", async () => {
+describe("an attempt that its worker no longer holds", () => {
+  test("is lost at once if it was running", async () => {
     const tenancy = await openTenancy(testEnv);
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -124,7 +124,7 @@ describe("what a worker no longer holds", () => {
     expect(run).toMatchObject({ state: "crashed", cause: "lost", attemptList: [{ state: "crashed" }] });
   });
 
-  test("is told to be abandoned when another claim took it over", async () => {
+  test("is abandoned by command if it belongs to another claim", async () => {
     const tenancy = await openTenancy(testEnv);
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const [one, other] = [
@@ -142,7 +142,7 @@ describe("what a worker no longer holds", () => {
   });
 });
 
-test("a cancel reaches a waiting poll at once and ends with the worker's word", async () => {
+test("a cancel reaches a waiting poll at once and ends with the worker's report", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -161,7 +161,7 @@ test("a cancel reaches a waiting poll at once and ends with the worker's word", 
   expect(run).toMatchObject({ state: "cancelled", cause: "user", why: null });
 });
 
-test("a claim that was cancelled before its start is over as soon as its worker does not know it", async () => {
+test("a claim that was cancelled before its start ends once its worker does not name it", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());

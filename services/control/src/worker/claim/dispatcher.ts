@@ -26,9 +26,9 @@ const SLOTS_MAX = 500;
 /** The most attempts in one answer: the worker polls again at once. */
 const SLOTS_PER_POLL = 100;
 /** For how long the same commands do not answer another poll at once, milliseconds. */
-const RETELL_MS = 1_000;
+const RESEND_MS = 1_000;
 /** The most workers that are remembered. */
-const TOLD_MAX = 10_000;
+const REMEMBERED_MAX = 10_000;
 
 /**
  * Gives the ready attempts of one pool to the polls that wait in this process. One claim statement serves all of them, and the
@@ -45,7 +45,7 @@ export class Dispatcher {
   /** Polls that a running statement may give something to. Another statement skips them. */
   readonly #offered = new Set<Waiter>();
   /** The commands that workers were sent, and the workers that are owed an answer. */
-  readonly told = new SentCommands();
+  readonly sent = new SentCommands();
   #working: Promise<void> | null = null;
   #again = { claim: false, changes: false };
   /**
@@ -90,7 +90,7 @@ export class Dispatcher {
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
     void answered.then(() => this.#forget(workerId, waiter));
-    const owed = this.told.takeOwed(workerId);
+    const owed = this.sent.takeOwed(workerId);
     if (owed || !this.#dry) this.#look({ claim: !this.#dry, changes: owed });
     else if (waiter.brief) waiter.answer(NOTHING);
   }
@@ -102,7 +102,7 @@ export class Dispatcher {
 
   /**
    * Reserves a slot of the poll that has waited longest, for a run that is about to be created. The statement that creates the
-   * run may then give it away too. The assignment is fenced and delivered again as one of a claim.
+   * run may then give it away too. The assignment is fenced and redelivered like a claimed one.
    * @returns null if every waiting poll is offered something already.
    */
   keep(): KeptPlace | null {
@@ -122,7 +122,7 @@ export class Dispatcher {
         release(false);
       },
       doubt: () => {
-        this.told.owe(workerId);
+        this.sent.owe(workerId);
         release(true);
       },
     };
@@ -197,7 +197,7 @@ export class Dispatcher {
         const { claim, changes } = this.#again;
         this.#again = { claim: false, changes: false };
         const brief = this.#unoffered().filter((one) => one.brief);
-        if (changes) await this.#tellChanges();
+        if (changes) await this.#sendChanges();
         if (claim) await this.#claim();
         for (const one of brief) one.answer(NOTHING);
         this.#forgetAnswered();
@@ -300,15 +300,15 @@ export class Dispatcher {
     const { workerId, seq } = poll;
     const waiter = this.#waiting.get(workerId)?.waiter;
     const there = waiter !== undefined && !waiter.answered && waiter.seq === seq;
-    const told = there ? fitting(assignments) : [];
-    if (told.length < assignments.length) {
-      this.told.owe(workerId);
+    const delivered = there ? fitting(assignments) : [];
+    if (delivered.length < assignments.length) {
+      this.sent.owe(workerId);
       this.#deps.wakes.publish("pool", [workerId]);
     }
-    if (there) waiter.answer({ ...NOTHING, assignments: told });
+    if (there) waiter.answer({ ...NOTHING, assignments: delivered });
   }
 
-  async #tellChanges(): Promise<void> {
+  async #sendChanges(): Promise<void> {
     const workerIds = [...this.#waiting.keys()];
     const { workspaceId } = this.#pool;
     const rows = await listChanges(this.#deps.database.db, { workspaceId, workerIds });
@@ -319,8 +319,8 @@ export class Dispatcher {
         (row) => row.state === "claimed" && !waiter.held.some((fence) => sameFence(row, fence)),
       );
       const commands = held.some(isUnheard) ? heldCommands(held) : [];
-      const tells = commands.length > 0 && this.told.tells(workerId, commands);
-      if (missing.length === 0 && !tells) continue;
+      const isDue = commands.length > 0 && this.sent.isDue(workerId, commands);
+      if (missing.length === 0 && !isDue) continue;
       const assignments = await redeliver(this.#deps, waiter, missing);
       waiter.answer({ assignments, commands, superseded: false });
     }
@@ -351,30 +351,30 @@ function slotsOf(waiters: readonly Waiter[]): Place[] {
 
 /** The commands that the workers of a pool were sent by this process, and the workers that are owed an answer. */
 class SentCommands {
-  readonly #told = new Map<string, { what: string; atMs: number }>();
+  readonly #last = new Map<string, { text: string; atMs: number }>();
   readonly #owed = new Set<string>();
 
   /**
-   * Whether these commands are worth an answer at once: not if this worker has just been told the same, or polls would
-   * spin until it has carried them out.
+   * Whether these commands answer a poll at once. Not if the worker was just sent the same commands: its polls would spin
+   * until it has carried them out.
    */
-  tells(workerId: string, commands: readonly Command[]): boolean {
-    const what = JSON.stringify(commands);
-    const last = this.#told.get(workerId);
+  isDue(workerId: string, commands: readonly Command[]): boolean {
+    const text = JSON.stringify(commands);
+    const last = this.#last.get(workerId);
     const atMs = performance.now();
-    if (last !== undefined && last.what === what && atMs - last.atMs < RETELL_MS) return false;
-    if (this.#told.size >= TOLD_MAX) this.#told.clear();
-    this.#told.set(workerId, { what, atMs });
+    if (last !== undefined && last.text === text && atMs - last.atMs < RESEND_MS) return false;
+    if (this.#last.size >= REMEMBERED_MAX) this.#last.clear();
+    this.#last.set(workerId, { text, atMs });
     return true;
   }
 
-  /** No poll carried an assignment of this worker away: its next poll is answered at once. */
+  /** No answer has delivered an assignment to this worker. Its next poll is answered at once. */
   owe(workerId: string): void {
-    if (this.#owed.size >= TOLD_MAX) this.#owed.clear();
+    if (this.#owed.size >= REMEMBERED_MAX) this.#owed.clear();
     this.#owed.add(workerId);
   }
 
-  /** Whether a worker is owed an answer, which it gets now. */
+  /** Whether a worker is owed an answer. The caller answers it now. */
   takeOwed(workerId: string): boolean {
     return this.#owed.delete(workerId);
   }

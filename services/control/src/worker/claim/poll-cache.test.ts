@@ -26,7 +26,7 @@ async function idleFakeWorker() {
 }
 
 describe("a poll that follows an empty one and holds nothing", () => {
-  test("is not written by itself, and is given work as any other", async () => {
+  test("is not recorded by itself, and gets work like any other", async () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     expect(await seenSeq()).toBe(1);
     await fakeWorker.poll({ waitMs: 1 });
@@ -37,7 +37,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(assignments.map(({ runId }) => runId)).toEqual([id]);
   });
 
-  test("is followed by one that is not written either, once what it was given has ended here", async () => {
+  test("is followed by one that is not recorded either, once its assignments have ended here", async () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
@@ -48,7 +48,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(await seenSeq()).toBe(1);
   });
 
-  test("is followed by one that is written, if it does not hold what the earlier one brought: that is told again", async () => {
+  test("is followed by one that is recorded, if that lacks an assignment of the earlier one, which is delivered again", async () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const { attemptId } = await fakeWorker.take();
@@ -57,7 +57,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(await seenSeq()).toBe(3);
   });
 
-  test("is followed by one that is written and disowns, if it does not hold what it has started", async () => {
+  test("is followed by one that is recorded and disowns, if that lacks a started attempt", async () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
@@ -67,7 +67,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(await getRun(testEnv.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
   });
 
-  test("is followed by one that is not written, and hears commands, while its worker holds what it says", async () => {
+  test("is followed by one that is not recorded and receives commands, while its worker names all its attempts", async () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
@@ -79,7 +79,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(await seenSeq()).toBe(1);
   });
 
-  test("gets nothing if its worker has started anew since: the later start does", async () => {
+  test("gets no work if its worker has restarted since: the new start does", async () => {
     const { tenancy, fakeWorker } = await idleFakeWorker();
     const earlier = fakeWorker.poll({ waitMs: 200 });
     const anew = new FakeWorker(testEnv, await fakeWorker.startAnew());
@@ -88,7 +88,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect((await anew.poll({ free: 1 })).assignments).toHaveLength(1);
   });
 
-  test("gets nothing if its worker has polled elsewhere since: the later poll does", async () => {
+  test("gets no work if its worker has polled at another process since: the later poll does", async () => {
     const { tenancy, fakeWorker } = await idleFakeWorker();
     const earlier = fakeWorker.poll({ waitMs: 200 });
     const elsewhere = new FakeWorker(testEnv, fakeWorker.worker);
@@ -99,7 +99,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
   });
 });
 
-describe("what is remembered", () => {
+describe("a remembered poll", () => {
   const poll = { held: [], draining: false };
   const worker = { workspaceId: "w", workerId: "one", poolId: "p", generation: 1 };
   const heard = () => {
@@ -112,15 +112,15 @@ describe("what is remembered", () => {
     ["it drains", { draining: true }],
     ["it pauses", { paused: { forMs: 1, reason: "" } }],
     ["one is missing before it", { seq: 3 }],
-  ])("has a poll noted: %s", (_, over) => {
+  ])("requires the next poll to be recorded if %s", (_, over) => {
     expect(heard().follows(worker, { ...poll, seq: 2, ...over })).toBeNull();
   });
 
-  test("does not hold for another start of the worker", () => {
+  test("is not used for another start of the worker", () => {
     expect(heard().follows({ ...worker, generation: 2 }, { ...poll, seq: 2 })).toBeNull();
   });
 
-  test("is that a worker holds the attempts in its polls and in the answers to them, until they have ended", () => {
+  test("knows the attempts in the worker's polls and in the answers to them, until they have ended", () => {
     const pollCache = heard();
     const follows = (held: { attemptId: string }[] = []) =>
       pollCache.follows(worker, { ...poll, held, seq: 2 })?.holds;
@@ -139,7 +139,7 @@ describe("what is remembered", () => {
   });
 });
 
-test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
+test("kept polls are recorded together, and those of an earlier start are reported", async () => {
   const pollCache = new PollCache(systemClock);
   const [one, other] = [await idleFakeWorker(), await idleFakeWorker()];
   for (const { fakeWorker } of [one, other])

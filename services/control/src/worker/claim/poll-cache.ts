@@ -9,7 +9,7 @@ const WORKERS_MAX = 10_000;
 const UNWRITTEN_MAX_MS = 10_000;
 
 /** The part of a poll that shows whether anything has changed since the previous one. */
-interface Said {
+interface PollState {
   readonly seq: number;
   readonly held: readonly Pick<FenceOf, "attemptId">[];
   readonly draining: boolean;
@@ -17,6 +17,7 @@ interface Said {
   readonly reconciled?: string | null | undefined;
 }
 
+/** The last poll of a worker. */
 interface Last {
   readonly generation: number;
   readonly seq: number;
@@ -54,14 +55,14 @@ export class PollCache {
     this.#writtenAtMs = clock.nowMs();
   }
 
-  /** Whether a later poll of the same start was heard here. */
-  isLate(worker: WorkerScope, poll: Said): boolean {
+  /** Whether this process has seen a later poll of the same start of the worker. */
+  isLate(worker: WorkerScope, poll: PollState): boolean {
     const last = this.#last.get(worker.workerId);
     return last !== undefined && last.generation === worker.generation && poll.seq <= last.seq;
   }
 
-  /** What is known of a poll that has just come. Null: it is to be noted. */
-  follows(worker: WorkerScope, poll: Said): Successor | null {
+  /** The previous poll's details, if the poll directly follows it. Null: the poll must be recorded. */
+  follows(worker: WorkerScope, poll: PollState): Successor | null {
     const last = this.#last.get(worker.workerId);
     if (last === undefined || !isPlain(poll) || last.generation !== worker.generation) return null;
     if (last.seq + 1 !== poll.seq || last.reconciled !== poll.reconciled) return null;
@@ -70,31 +71,31 @@ export class PollCache {
     return { name, offeringMs, holds: poll.held.length + open.size > 0 };
   }
 
-  /** A poll is not noted, since it `follows`: it is written with others. */
-  put(worker: WorkerScope, { seq, reconciled }: Said): void {
+  /** Keeps a poll that `follows` another, to record it together with others. */
+  put(worker: WorkerScope, { seq, reconciled }: PollState): void {
     const { workerId, generation } = worker;
-    const said = { draining: false, paused: null, reconciled: null, offering: reconciled === null };
-    this.#unwritten.set(workerId, { workerId, generation, seq, ...said });
+    const state = { draining: false, paused: null, reconciled: null, offering: reconciled === null };
+    this.#unwritten.set(workerId, { workerId, generation, seq, ...state });
   }
 
-  /** A poll is about to be noted: nothing is known of its worker until it was. */
+  /** Forgets a worker until its new poll is recorded. */
   forget({ workerId }: Pick<WorkerScope, "workerId">): void {
     this.#last.delete(workerId);
     this.#unwritten.delete(workerId);
   }
 
-  /** Remembers a poll for which there was nothing to tell at once, so that it waits now. */
-  heard(worker: WorkerScope, poll: Said & Pick<Successor, "name" | "offeringMs">): void {
+  /** Remembers a poll that waits now. */
+  heard(worker: WorkerScope, poll: PollState & Pick<Successor, "name" | "offeringMs">): void {
     if (!isPlain(poll)) return;
     if (this.#last.size >= WORKERS_MAX) this.#last.clear();
     const { seq, name, held, reconciled, offeringMs } = poll;
     const open = new Set(held.map(({ attemptId }) => attemptId));
     const offeringSinceMs = offeringMs === null ? null : this.#clock.nowMs() - offeringMs;
-    const said = { generation: worker.generation, seq, name, reconciled, offeringSinceMs, open };
-    this.#last.set(worker.workerId, said);
+    const last = { generation: worker.generation, seq, name, reconciled, offeringSinceMs, open };
+    this.#last.set(worker.workerId, last);
   }
 
-  /** The poll that was heard last, or one before it, is answered: its worker may hold what it brings. */
+  /** A poll was answered: its worker may hold these assignments. */
   answered(
     worker: WorkerScope,
     { assignments }: { assignments: readonly Pick<FenceOf, "attemptId">[] },
@@ -103,18 +104,18 @@ export class PollCache {
     for (const { attemptId } of assignments) last?.open.add(attemptId);
   }
 
-  /** Attempts of a worker whose ends were committed here. */
+  /** This process has committed the ends of a worker's attempts. */
   ended(worker: WorkerScope, attemptIds: readonly string[]): void {
     const last = this.#last.get(worker.workerId);
     for (const attemptId of attemptIds) last?.open.delete(attemptId);
   }
 
-  /** Whether it is time to write who came. */
+  /** Whether it is time to record the kept polls. */
   get isDue(): boolean {
     return this.#unwritten.size > 0 && this.#clock.nowMs() - this.#writtenAtMs >= UNWRITTEN_MAX_MS;
   }
 
-  /** Writes that they came. @returns the workers whose session is over, or who have polled elsewhere since. */
+  /** Records the kept polls. @returns workers whose session has expired, or that have polled at another process since. */
   async write(deps: Deps, workspaceId: string): Promise<string[]> {
     this.#writtenAtMs = this.#clock.nowMs();
     if (this.#unwritten.size === 0) return [];
@@ -127,7 +128,7 @@ export class PollCache {
   }
 }
 
-/** Whether a poll says nothing of its worker that is kept with it. */
-function isPlain({ draining, paused }: Said): boolean {
+/** Whether a poll has no state that the database keeps. */
+function isPlain({ draining, paused }: PollState): boolean {
   return !draining && paused === undefined;
 }

@@ -6,28 +6,31 @@ import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
-/** The shortest wait of a poll with free slots, milliseconds: one look for work fits in. */
+/** The shortest wait of a poll with free slots, milliseconds: enough to look for work once. */
 const LEAST_WAIT_MS = 100;
 
 /** A worker's poll, parsed by the contract. */
 export interface Poll {
   readonly free: number;
-  /** What of its amounts is free. Missing: all of them. */
+  /** The free part of the worker's amounts. Missing: all are free. */
   readonly amounts?: Amounts | undefined;
   readonly held: readonly FenceOf[];
   readonly waitMs: number;
   readonly draining: boolean;
-  /** That it takes nothing for a while, and why. */
+  /** Present if the worker takes no work for a while. */
   readonly paused?: { readonly forMs: number; readonly reason: string } | undefined;
   /** Its number since the worker's start. */
   readonly seq: number;
-  /** What polls up to this one brought is in `held`, or will never be taken. */
+  /** The worker has read the answers of polls up to this one: what they assigned is in `held` or was dropped. */
   readonly heard: number;
-  /** The incarnation of the database to which its worker has offered again what it knows. Null: it is doing so. Missing: it cannot. */
+  /**
+   * The incarnation of the database to which the worker has offered its reports again. Null: it is offering them now.
+   * Missing: the worker cannot do that.
+   */
   readonly reconciled?: string | null | undefined;
-  /** Whether it is answered as soon as it was looked for work once. @default false */
+  /** Whether the poll is answered after one look for work. @default false */
   readonly brief?: boolean;
-  /** The attempts that a report with it ends, stored or not: they are neither held nor missing. @default none */
+  /** The attempts that the report with this poll ends, stored or not. They are neither held nor missing. @default none */
   readonly ending?: readonly FenceOf[];
 }
 
@@ -35,14 +38,14 @@ export interface Poll {
 export class Dispatchers {
   readonly #byPool = new Map<string, Dispatcher>();
 
-  /** The dispatcher of a pool. One that nobody waits at costs a map's entry. */
+  /** The dispatcher of the worker's pool. Without waiting polls it costs one entry of a map. */
   of(deps: Deps, worker: WorkerScope): Dispatcher {
     const found = this.#byPool.get(worker.poolId) ?? new Dispatcher(deps, worker);
     this.#byPool.set(worker.poolId, found);
     return found;
   }
 
-  /** Whether a worker with a free slot polls a pool in this process. A run that becomes ready there is taken at once. */
+  /** Whether a worker with a free slot polls the pool in this process, so that a ready run is claimed at once. */
   areWaiting(poolId: string): boolean {
     return this.#byPool.get(poolId)?.hasRoom() ?? false;
   }
@@ -52,34 +55,34 @@ export class Dispatchers {
     return this.#byPool.get(poolId)?.keep() ?? null;
   }
 
-  /** Attempts of a worker have ended, and that was committed by this process. */
+  /** This process has committed the ends of a worker's attempts. */
   ended(worker: WorkerScope, attemptIds: readonly string[]): void {
     this.#byPool.get(worker.poolId)?.pollCache.ended(worker, attemptIds);
   }
 
-  /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
+  /** Resolves when no claim is under way, so that the last assignments are committed. */
   async idle(): Promise<void> {
     await Promise.all([...this.#byPool.values()].map((dispatcher) => dispatcher.idle()));
   }
 }
 
 /**
- * A worker's long-poll: settles what it holds, then answers assignments and commands as soon as there are any. A newer
- * poll of the same worker replaces the older one, in whatever order they arrive. A lost answer costs nothing: the next poll delivers
- * its content again.
+ * A worker's long-poll. Compares the attempts that it holds with the database, then answers assignments and commands as
+ * soon as there are any. A newer poll of the same worker replaces an older one, in any order of arrival. The next poll
+ * delivers the content of a lost answer again.
  */
 export async function claim(deps: Deps, args: Arriving): Promise<Claimed> {
   const { worker, poll } = args;
   const dispatcher = args.dispatchers.of(deps, worker);
   const { draining, seq } = poll;
-  // Before the database is asked what the worker holds: the older poll is given nothing more that this one would miss.
+  // Before the read of the worker's attempts, which would miss what the older poll is given after it.
   dispatcher.supersede(worker, seq);
-  const told = await arrive(deps, args);
-  if ("answer" in told) return told.answer;
-  if (args.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
-  const { name, offeringMs } = told;
+  const arrival = await arrive(deps, args);
+  if ("answer" in arrival) return arrival.answer;
+  if (args.signal?.aborted || (await knowsOtherDatabase(deps, poll))) return NOTHING;
+  const { name, offeringMs } = arrival;
   const { pollCache } = dispatcher;
-  if (told.unsettled) pollCache.forget(worker);
+  if (arrival.unsettled) pollCache.forget(worker);
   else pollCache.heard(worker, { ...poll, name, offeringMs });
   const free = draining || (await isOffering(deps, offeringMs)) ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
@@ -99,8 +102,8 @@ export async function claim(deps: Deps, args: Arriving): Promise<Claimed> {
 }
 
 /**
- * Whether a worker is given nothing yet, for what is ready may be what it is about to offer. A full grace after it began to offer to this database
- * that is over: a worker that cannot finish must not stay without work forever.
+ * Whether a worker gets no work yet, because it is still offering its reports to a restored database. A ready attempt may
+ * be one of them. This ends after a full grace, so that a worker that cannot finish gets work again.
  */
 async function isOffering({ incarnations, config }: Deps, offeringMs: number | null): Promise<boolean> {
   if (offeringMs === null) return false;
@@ -108,55 +111,55 @@ async function isOffering({ incarnations, config }: Deps, offeringMs: number | n
   return Math.min(offeringMs, ageMs ?? offeringMs) < graceMs(config);
 }
 
-/** Whether a worker takes the database for one that it was: then it is told at once. */
-async function isMistaken({ incarnations }: Deps, { reconciled }: Poll): Promise<boolean> {
+/** Whether a worker knows another incarnation of the database. Its poll is then answered at once. */
+async function knowsOtherDatabase({ incarnations }: Deps, { reconciled }: Poll): Promise<boolean> {
   if (typeof reconciled !== "string") return false;
   return reconciled !== (incarnations.known ?? (await incarnations.current())).id;
 }
 
-/** A poll, whose it is, and where. */
+/** A poll that has just arrived. */
 interface Arriving {
   readonly worker: WorkerScope;
   readonly poll: Poll;
   readonly dispatchers: Dispatchers;
-  /** Fires when its caller has gone. Null: that is not asked about one which is answered at once. */
+  /** Fires when the caller has gone. Null for a poll that is answered at once. */
   readonly signal: AbortSignal | null;
 }
 
-/** A poll for which there is nothing to tell at once. */
-interface Heard {
+/** A poll that is not answered at once. */
+interface OpenPoll {
   /** The worker's name. */
   readonly name: string;
-  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  /** For how long the worker has been offering its reports again, milliseconds. Null: it does not. */
   readonly offeringMs: number | null;
-  /** Whether it is still to be settled what its worker no longer holds. */
+  /** Whether attempts that the worker no longer holds are not settled yet. */
   readonly unsettled: boolean;
 }
 
-/** Notes a poll where that is needed, and settles what its worker holds. @returns an answer, if there is something to tell. */
-async function arrive(deps: Deps, args: Arriving): Promise<Heard | { answer: Claimed }> {
+/** Records a poll if needed, and settles its worker's attempts. @returns an answer, if there is one already. */
+async function arrive(deps: Deps, args: Arriving): Promise<OpenPoll | { answer: Claimed }> {
   const { worker, poll } = args;
   const dispatcher = args.dispatchers.of(deps, worker);
   const { pollCache } = dispatcher;
   if (pollCache.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
-  const arrived = (await unnoted(dispatcher, args)) ?? (await noted(dispatcher, args));
+  const arrived = (await unrecorded(dispatcher, args)) ?? (await recorded(dispatcher, args));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (args.signal?.aborted) return { answer: NOTHING };
   const { assignments, commands, urgent, unsettled } = await settleHeld(deps, worker, {
     poll,
     held: arrived.held,
   });
-  const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
-  if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
+  const isDue = urgent && dispatcher.sent.isDue(worker.workerId, commands);
+  if (assignments.length > 0 || isDue) return { answer: { assignments, commands, superseded: false } };
   const { name, offeringMs } = arrived;
   return { name, offeringMs, unsettled };
 }
 
 /**
- * A poll that follows one which was heard here is not noted. Null: it is to be, for it does not; or because its worker holds
- * what it does not say, and what comes of that may be the loss of an attempt.
+ * A poll that directly follows another in this process is not recorded by itself. Null: it must be recorded. Either it does
+ * not follow another, or its worker lacks an attempt, which may then be lost.
  */
-async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+async function unrecorded(dispatcher: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
   const { pollCache, arrivals } = dispatcher;
   const follows = pollCache.follows(worker, poll);
   if (follows === null) return null;
@@ -164,13 +167,13 @@ async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Prom
   if (!held.every((row) => namedBy(poll).some((fence) => sameFence(row, fence)))) return null;
   pollCache.put(worker, poll);
   if (pollCache.isDue) await dispatcher.writePollCache();
-  // Null as well if that told that its session is over: to note it says so.
+  // Also null if the session has expired; recording the poll reports that.
   const { name, offeringMs } = follows;
   return pollCache.follows(worker, poll) && { name, offeringMs, held };
 }
 
-/** Null: it is superseded. */
-async function noted({ pollCache, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+/** Records a poll. Null: it is superseded. */
+async function recorded({ pollCache, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
   pollCache.forget(worker);
   const { draining, seq, reconciled = null } = poll;
   const offering = poll.reconciled === null;
@@ -179,10 +182,10 @@ async function noted({ pollCache, arrivals }: Dispatcher, { worker, poll }: Arri
 }
 
 /**
- * Claims work for a worker that reports, without waiting for any. It runs beside the report, since a worker says itself what it has
- * free: waiting until the ends are stored would be a third statement in a row for each run.
- * @param args.ending The attempts that the report ends. The worker has them no longer, stored or not.
- * @returns null if that failed. The report is stored all the same, and the worker's next poll is answered with the reason.
+ * Claims work for a worker that reports, without waiting for work. It runs beside the report, because the worker itself says
+ * what is free. Waiting until the ends are stored would add a statement to each run.
+ * @param args.ending The attempts that the report ends. The worker no longer has them, stored or not.
+ * @returns null if the claim failed. The report is stored, and the answer to the worker's next poll has the reason.
  */
 export async function claimNext(
   deps: Deps,
@@ -201,14 +204,17 @@ export async function claimNext(
   const held = args.next.held.filter((fence) => !ending.some((one) => sameFence(one, fence)));
   const poll = { ...args.next, held, ending, waitMs: 0, brief: true };
   const claimed = await claim(deps, { worker, poll, dispatchers, signal: null }).catch((error: unknown) => {
-    deps.log.warn({ err: error, worker: worker.workerId }, "no work could be claimed beside a report");
+    deps.log.warn(
+      { err: error, worker: worker.workerId },
+      "the claim beside a report failed; the worker's next poll claims again",
+    );
     return null;
   });
   if (claimed !== null && claimed.assignments.length > 0) failpoint("claim");
   return claimed;
 }
 
-/** The most polls of one workspace that wait in one process. Each takes a connection and some kilobytes. */
+/** The most waiting polls of one workspace in one process. Each takes a connection and some kilobytes. */
 const WAITING_POLLS_MAX = 10_000;
 
 /** Counts the polls of each workspace that wait in one process. */
@@ -226,7 +232,7 @@ export class WaitingPolls {
     if (before >= this.#most)
       throw new Problem(
         "too-many-polls",
-        `${before} polls of this workspace wait here already. Start fewer workers, and give each more slots (\`capacity\`).`,
+        `${before} workers of this workspace are polling already. Start fewer workers, and give each more slots (\`capacity\`).`,
       );
     this.#byWorkspace.set(workspaceId, before + 1);
     try {

@@ -4,8 +4,7 @@ import { type FenceOf, renewHeld } from "../../runs/index.ts";
 import { heldCommands } from "./commands.ts";
 
 /**
- * Renews all leases of a worker. A fence that is not the current one is answered `gone`: its attempt has ended, or was
- * given to another claim.
+ * Renews all leases of a worker. A stale fence is answered `gone`: its attempt has ended, or belongs to another claim.
  */
 export async function renew(
   deps: Deps,

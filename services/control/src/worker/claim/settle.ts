@@ -11,23 +11,23 @@ import {
 import { assignmentOf, fitting } from "./assignment.ts";
 import { abandonCommands, heldCommands } from "./commands.ts";
 
-/** The most unconfirmed attempts that one answer tells of again. */
-const TOLD_AGAIN_MAX = 50;
+/** The most unconfirmed attempts in one answer. */
+const REDELIVERED_MAX = 50;
 
-/** What a poll hears before any new work: what was given to it and not confirmed, and what it must stop. */
+/** The content of an answer before any new work: unconfirmed assignments, and commands. */
 export interface Changes {
   readonly assignments: Assignment[];
   readonly commands: Command[];
-  /** Whether a command has not been reflected yet, so that the poll is answered at once. */
+  /** Whether the worker has not reflected a command yet, so that the poll is answered at once. */
   readonly urgent: boolean;
-  /** Whether it is still to be settled what of it the worker no longer holds. */
+  /** Whether attempts that the worker no longer holds are not settled yet. */
   readonly unsettled: boolean;
 }
 
 /**
- * Brings what a worker says it holds and what the database says together: started attempts that it does not know are
- * lost at once, unconfirmed ones are delivered again, and it is told what is no longer its own.
- * @param args.held what the database says, read after the poll had come.
+ * Compares the attempts in a poll with those in the database. Started attempts that the worker lacks are lost at once.
+ * Unconfirmed ones are delivered again. The worker must abandon attempts that are no longer its own.
+ * @param args.held the worker's attempts in the database, read after the poll arrived.
  */
 export async function settleHeld(
   deps: Deps,
@@ -50,7 +50,7 @@ export async function settleHeld(
     { worker, seq: poll.seq },
     unknown.filter((row) => row.state === "claimed"),
   );
-  // A claim that is delivered again under a newer fence says by itself that the older one is dead.
+  // A redelivered claim with a newer fence already tells the worker that the older claim is over.
   const redelivered = new Set(assignments.map((one) => one.attemptId));
   const abandons = abandonCommands(offered, held).filter((one) => !redelivered.has(one.attemptId));
   return {
@@ -61,7 +61,7 @@ export async function settleHeld(
   };
 }
 
-/** What a poll names: what its worker holds, and what the report ends that came with it. */
+/** The attempts of a poll: those that its worker holds, and those that the report with it ends. */
 interface Naming {
   readonly held: readonly FenceOf[];
   readonly ending?: readonly FenceOf[];
@@ -72,14 +72,14 @@ export function namedBy({ held, ending = [] }: Naming): readonly FenceOf[] {
   return ending.length === 0 ? held : [...held, ...ending];
 }
 
-/** Whether a worker has something to do about an attempt that it does not say it does: to stop it, or to bring answers. */
+/** Whether a worker has not reflected a command yet: to stop the attempt, or to bring answers. */
 export function isUnheard(row: HeldAttempt): boolean {
   return (row.state === "cancelling" && row.cancelStage === null) || row.answers !== null;
 }
 
 /**
- * Whether the worker had taken every answer that told it of an attempt when it wrote its list, so that a list without it
- * disowns it. A list may be older than the attempt, however late or early it arrives: the network keeps no order.
+ * Whether the worker had read the answer with an attempt when it wrote its poll. Only then does a poll without the attempt
+ * disown it. The network keeps no order, so a poll may be older than the attempt.
  */
 function knewOf(row: HeldAttempt, poll: { generation: number; heard: number }): boolean {
   if (row.toldGeneration !== poll.generation) return row.toldGeneration < poll.generation;
@@ -95,7 +95,7 @@ export async function redeliver(
   if (unconfirmed.length === 0) return [];
   const { claimLeaseMs } = deps.config;
   const { workspaceId, workerId, generation } = poll.worker;
-  const attemptIds = unconfirmed.slice(0, TOLD_AGAIN_MAX).map((row) => row.attemptId);
+  const attemptIds = unconfirmed.slice(0, REDELIVERED_MAX).map((row) => row.attemptId);
   const told = { generation, seq: poll.seq };
   const again = await inTransaction(deps, (tx) =>
     redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs, told }),

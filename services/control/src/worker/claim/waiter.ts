@@ -4,9 +4,9 @@ import type { WaitingPoll } from "../../runs/index.ts";
 /** The answer of a poll that ends without anything. */
 export const NOTHING: Claimed = { assignments: [], commands: [], superseded: false };
 
-/** One poll that waits. It is answered once; what comes later finds it gone. */
+/** A waiting poll. It is answered once; later answers have no effect. */
 export interface Waiter extends WaitingPoll {
-  /** Whether it is answered as soon as it was looked for work once. */
+  /** Whether the poll is answered after one look for work. */
   readonly brief: boolean;
   readonly answered: boolean;
   answer(claimed: Claimed): void;
@@ -14,19 +14,19 @@ export interface Waiter extends WaitingPoll {
 
 /** Whether a poll is older than another of the same worker: of an earlier start, or with a lower number. */
 export function precedes(one: PollName, other: PollName): boolean {
-  const [mine, its] = [one.worker.generation, other.worker.generation];
-  return mine === its ? one.seq < other.seq : mine < its;
+  const [generation, otherGeneration] = [one.worker.generation, other.worker.generation];
+  return generation === otherGeneration ? one.seq < other.seq : generation < otherGeneration;
 }
 
 type PollName = Pick<Waiter, "worker" | "seq">;
 
-/** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
+/** Lets a poll wait until it is answered, its time is up, or its caller has gone. */
 export function openWaiter(
   args: WaitingPoll & {
     brief: boolean;
     waitMs: number;
     signal: AbortSignal | null;
-    /** Called with the answer before anybody else hears of it. */
+    /** Called with the answer before the promise resolves. */
     onAnswer: (claimed: Claimed) => void;
   },
 ): { waiter: Waiter; answer: Promise<Claimed> } {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { WaitingPolls } from "./poll.ts";
 
-test("of one workspace only so many polls wait, whatever others do; one that is over makes room, however it ended", async () => {
+test("the limit on waiting polls holds for each workspace, and each poll that ends makes room for another", async () => {
   const polls = new WaitingPolls(2);
   const gates = Array.from({ length: 2 }, () => Promise.withResolvers<string>());
   const waiting = gates.map(({ promise }) => polls.pass("one", () => promise));

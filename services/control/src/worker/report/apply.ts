@@ -32,18 +32,18 @@ import { type BulkResult, readBulk } from "./bulk.ts";
 import { applyControls } from "./control.ts";
 import type { LooseRecord } from "./records.ts";
 
-/** Records of one attempt, parsed by the contract as far as it does. */
+/** Records of one attempt. The contract has parsed only their sequence. */
 export interface AttemptReport {
   readonly attemptId: string;
   readonly epoch: number;
   readonly nonce: string;
   readonly control: readonly LooseRecord[];
   readonly bulk: readonly LooseRecord[];
-  /** How far its worker was told that it is stored; said by one that offers it again. */
+  /** The positions that were acknowledged to the worker. Present when it offers records again. */
   readonly acked?: { readonly control: number; readonly bulk: number } | undefined;
 }
 
-/** What one worker reports. */
+/** One worker's report. */
 export interface WorkerReport {
   readonly worker: WorkerScope;
   readonly attempts: readonly AttemptReport[];
@@ -51,29 +51,29 @@ export interface WorkerReport {
 
 type Answer = Reported["attempts"][number];
 
-/** What reports come to, gathered over their attempts and written at the end in a few statements. */
+/** The results of all attempts, written at the end in a few statements. */
 interface Gathered {
   readonly chunks: (NewChunk & { attemptId: string })[];
   readonly artifacts: OwnedArtifact[];
   /** By attempt: the latest counts. */
   readonly progress: Map<string, Progress & { archived: boolean }>;
   readonly late: (Late & { workerId: string })[];
-  /** Attempts that a worker knows and the database does not, since it went back. */
+  /** Attempts that a worker knows and a restored database does not. */
   readonly unknown: Set<string>;
-  /** How many of which a worker knows more than the database. */
+  /** How many attempts have records that a worker knows and the database has lost. */
   offered: number;
-  /** By attempt: the keys of its artifacts, where the report has any. */
+  /** By attempt: the keys of its artifacts, if the report has any. */
   readonly shown: ReadonlyMap<string, Set<string>>;
 }
 
-/** The records of one attempt from one worker, and the answer to them once they were applied. */
+/** The records of one attempt from one worker, and the answer once they are applied. */
 interface Turn {
   readonly worker: WorkerScope;
   readonly report: AttemptReport;
   answer: Answer | null;
 }
 
-/** Takes what workers report in one transaction: bulk and control of each attempt, what is late, and the change of each. */
+/** Applies workers' reports in one transaction: both lanes of each attempt, late reports, and the changes. */
 export async function applyReports(
   tx: Tx,
   deps: Deps,
@@ -117,7 +117,7 @@ export async function applyReports(
   }));
 }
 
-/** What attempts show already, of those that show something in this report. */
+/** The artifact keys of attempts that report artifacts now. */
 async function readShown(
   tx: Tx,
   args: { workspaceId: string; turns: readonly Turn[] },
@@ -130,7 +130,7 @@ async function readShown(
   return shown;
 }
 
-/** Turns in rounds, in order: within one of them each attempt is named once. */
+/** Splits turns into rounds, in order. Each round names an attempt at most once. */
 function roundsOf(turns: readonly Turn[]): Turn[][] {
   const rounds: Turn[][] = [];
   const seen = new Map<string, number>();
@@ -142,7 +142,7 @@ function roundsOf(turns: readonly Turn[]): Turn[][] {
   return rounds;
 }
 
-/** Both lanes of attempts. Bulk is read first: what comes with an end was written before it. */
+/** Applies both lanes of attempts. Bulk is read first: records that come with an end were written before it. */
 async function applyRound(
   tx: Tx,
   deps: Deps,
@@ -159,7 +159,7 @@ async function applyRound(
     const found = await currentOf(tx, deps, { turn, found: args.known.get(one.attemptId) });
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
       answerLate(args.gathered, turn, found);
-      if (found === undefined && wentBackLately(deps)) sayUnknown(deps, args.gathered, turn);
+      if (found === undefined && wasRestoredLately(deps)) reportUnknown(deps, args.gathered, turn);
     } else {
       if (found.row !== args.known.get(one.attemptId)?.row || isBehind(found.row, one))
         args.gathered.offered += 1;
@@ -185,20 +185,20 @@ async function applyRound(
   }
 }
 
-/** How long after the database went back it is said what workers know and it does not, milliseconds: they offer the last hour's. */
-const UNKNOWN_SAID_MS = 2 * 3_600_000;
+/** For how long after a restore unknown attempts are reported, milliseconds. Workers offer the records of the last hour. */
+const REPORT_UNKNOWN_MS = 2 * 3_600_000;
 
-function wentBackLately({ incarnations }: Deps): boolean {
-  return (incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) <= UNKNOWN_SAID_MS;
+function wasRestoredLately({ incarnations }: Deps): boolean {
+  return (incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) <= REPORT_UNKNOWN_MS;
 }
 
-/** Whether a worker was told that more is stored of an attempt than there is. */
+/** Whether the database has fewer records of an attempt than it acknowledged. */
 function isBehind({ controlAcked, bulkAcked }: AttemptRow, { acked }: AttemptReport): boolean {
   return acked !== undefined && (acked.control > controlAcked || acked.bulk > bulkAcked);
 }
 
-/** A worker was at an attempt that this database never had: it went back. Nobody will know more of it. */
-function sayUnknown(
+/** Reports an attempt that the database lost in a restore. Its outcome stays unknown. */
+function reportUnknown(
   { log }: Deps,
   { unknown }: Gathered,
   { worker, report: { attemptId, epoch } }: Turn,
@@ -210,7 +210,7 @@ function sayUnknown(
   );
 }
 
-/** An attempt as it is now that its worker has offered it: the claim may be one that the database has forgotten. */
+/** The attempt of a turn. Takes back a claim that the database has lost and the worker offers again. */
 async function currentOf(
   tx: Tx,
   deps: Deps,
@@ -221,7 +221,7 @@ async function currentOf(
   return row === null ? found : { ...found, row };
 }
 
-/** Whether a row that was written in this report says all that its progress would. */
+/** Whether a row that this report has stored already contains the progress. */
 function isStored(row: AttemptRow, progress: Progress): boolean {
   const { controlAcked, bulkAcked, nextLine, cancelStage } = progress;
   return (
@@ -240,8 +240,8 @@ function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void
 }
 
 /**
- * A fence of the past changes nothing; that it came is kept where it can be seen. One of a claim that never was is not:
- * invented fences could fill a table.
+ * Answers a report with a stale fence, which changes nothing. The report is recorded, unless its claim never existed:
+ * invented fences could fill the table.
  */
 function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | undefined): void {
   const { attemptId, epoch, control, bulk } = turn.report;

@@ -15,7 +15,7 @@ let tenancy: Tenancy;
 beforeAll(async () => {
   testEnv = await openTestEnv(await createTestDatabase());
   tenancy = await openTenancy(testEnv);
-  // A database that refuses what our own checks let through, as one with a fault of ours would.
+  // The database refuses values that our own checks accept, as after a mistake in these checks.
   await testEnv.deps.database.db.execute(sql`
     create function refuse() returns trigger language plpgsql as $$ begin
       if to_jsonb(new)::text like '%unforeseen%' then raise exception 'no' using errcode = '22000'; end if;
@@ -37,8 +37,8 @@ async function running() {
   return { fakeWorker, given, id };
 }
 
-describe("records that the database refuses are singled out", () => {
-  test("lines become a gap, and all around them is stored", async () => {
+describe("records that the database refuses are rejected alone", () => {
+  test("lines become a gap, and the other lines are stored", async () => {
     const { fakeWorker, given, id } = await running();
     const bulk = [said.log(0, ["a"]), said.log(1, ["unforeseen", "x"]), said.log(3, ["b"])];
     const answer = await fakeWorker.say(given, [], { bulk });
@@ -51,7 +51,7 @@ describe("records that the database refuses are singled out", () => {
     ]);
   });
 
-  test("a task is rejected by itself, and the run still ends", async () => {
+  test("a task is rejected alone, and the run still ends", async () => {
     const { fakeWorker, given, id } = await running();
     const control = [said.task("unforeseen", "begin"), said.task("t", "begin"), said.ended("completed")];
     const answer = await fakeWorker.say(given, control, { from: 2 });
@@ -64,7 +64,7 @@ describe("records that the database refuses are singled out", () => {
     expect(items.map((one) => one.path)).toEqual(["t"]);
   });
 
-  test("an end keeps its outcome without what the flow wrote", async () => {
+  test("an end keeps its outcome without the values of the flow", async () => {
     const { fakeWorker, given, id } = await running();
     const error = { name: "Error", message: "unforeseen" };
     const answer = await fakeWorker.say(given, [said.ended("failed", { cause: "error", error })], {
@@ -77,7 +77,7 @@ describe("records that the database refuses are singled out", () => {
     });
   });
 
-  test("other attempts of the same report are not held up", async () => {
+  test("other attempts of the same report are not blocked", async () => {
     const [one, two] = [await running(), await running()];
     const part = (given: typeof one.given, text: string) => ({
       ...given,
@@ -85,7 +85,7 @@ describe("records that the database refuses are singled out", () => {
       bulk: [{ seq: 1, ...said.log(0, [text]) }],
     });
     const attempts = [part(one.given, "unforeseen"), part(two.given, "fine")];
-    // Both attempts are of one worker here: the fence names the worker that claimed it.
+    // One worker has claimed both attempts, as their fences require.
     const first = await report(testEnv.deps, one.fakeWorker.worker, { attempts: attempts.slice(0, 1) });
     const second = await report(testEnv.deps, two.fakeWorker.worker, { attempts });
     expect(first.attempts).toMatchObject([{ bulkAcked: 1, rejected: [{ seq: 1 }] }]);
@@ -93,7 +93,7 @@ describe("records that the database refuses are singled out", () => {
   });
 });
 
-test("whichever records are refused, the others are stored once and in order, in bounded steps", async () => {
+test("the records that are not refused are stored once and in order, in a bounded number of steps", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 6 }), async (bad) => {
       const stored: number[] = [];

@@ -2,13 +2,13 @@ import type { Reported } from "@towpath/contract";
 import { sqlState } from "../../kernel/index.ts";
 import type { LooseRecord } from "./records.ts";
 
-/** The most transactions that one attempt's report is taken apart with; what is left then comes with the next report. */
+/** The most transactions for one attempt's report. The worker sends the remaining records with its next report. */
 const TRIES_MAX = 64;
 
-/** Classes of SQLSTATE that are about what was to be stored: bad data, a broken constraint, a limit that was met. */
+/** Classes of SQLSTATE that concern the data: a bad value, a violated constraint, an exceeded limit. */
 const OF_DATA = ["22", "23", "54"];
 
-/** Whether a failure is about the records themselves, so that it would come again, rather than about the database. */
+/** Whether the records caused a failure, so that the same records would fail again. */
 export function isOfRecords(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== null) return OF_DATA.includes(state.slice(0, 2));
@@ -23,33 +23,33 @@ export interface Lanes {
 
 type Lane = keyof Lanes;
 
-/** Of an end, all but what a flow wrote: so much must be stored, or the run would never end. */
+/** The fields of an end that no flow writes. They must be stored, or the run would never end. */
 const END_FIELDS = ["seq", "type", "at", "outcome", "cause", "exitCode", "lastBulkSeq"];
 
 /**
- * The replacement for a record that the database refuses. Its kind is unknown on purpose: it is rejected by
- * itself as malformed, and still says which lines a gap stands for.
+ * The replacement for a record that the database refuses. Its unknown type makes it malformed, so that it is rejected
+ * alone. It still has the line numbers for a gap.
  */
-function standIn(lane: Lane, record: LooseRecord): LooseRecord {
+function replacementOf(lane: Lane, record: LooseRecord): LooseRecord {
   if (lane === "bulk" || record.type !== "ended") return { ...record, type: "unstorable" };
   const kept = Object.entries(record).filter(([field]) => END_FIELDS.includes(field));
   return { ...Object.fromEntries(kept), seq: record.seq };
 }
 
 /**
- * Stores one attempt's records though some of them make the database refuse the rest: halves what fails until the ones
- * at fault stand alone, and rejects those. In order, bulk first, each part in a transaction of its own.
+ * Stores one attempt's records although the database refuses some of them. Halves a part that fails until each bad record
+ * is alone, and rejects it. Parts are stored in order, bulk first, each in its own transaction.
  * @param args.store stores these records; called at most TRIES_MAX times.
- * @returns the last answer, with the rejections of all of them; null if nothing could be stored.
- * @throws what `store` throws, once it is not about records.
+ * @returns the last answer, with the rejections of all answers; null if nothing could be stored.
+ * @throws the first failure of `store` that the records did not cause.
  */
 export async function bisect(
   lanes: Lanes,
   args: { store: (lanes: Lanes) => Promise<Reported> },
 ): Promise<Reported | null> {
   const answers: Reported[] = [];
-  // The parts that are still to be stored, the next one last.
-  const parts: { lane: Lane; records: readonly LooseRecord[]; stoodIn?: true }[] = [
+  // A stack of the parts that are not stored yet: the next one is last.
+  const parts: { lane: Lane; records: readonly LooseRecord[]; replaced?: true }[] = [
     { lane: "control", records: lanes.control },
     { lane: "bulk", records: lanes.bulk },
   ];
@@ -62,9 +62,9 @@ export async function bisect(
       answers.push(await args.store({ control: [], bulk: [], [lane]: records }));
     } catch (error) {
       const [first] = records;
-      if (!isOfRecords(error) || part.stoodIn || first === undefined) throw error;
+      if (!isOfRecords(error) || part.replaced || first === undefined) throw error;
       const half = Math.ceil(records.length / 2);
-      if (records.length === 1) parts.push({ lane, records: [standIn(lane, first)], stoodIn: true });
+      if (records.length === 1) parts.push({ lane, records: [replacementOf(lane, first)], replaced: true });
       else parts.push({ lane, records: records.slice(half) }, { lane, records: records.slice(0, half) });
     }
   }

@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** A log as a worker sends it: chunks that may overlap, repeat and be cut anew, and gaps where it dropped lines. */
+/** A log as a worker sends it: chunks may overlap, repeat or be cut differently, and dropped lines are gaps. */
 const lines = fc.array(fc.string({ unit: "binary", maxLength: 20 }), { minLength: 1, maxLength: 40 });
 const cuts = fc.array(
   fc.record({ back: fc.integer({ min: 0, max: 8 }), take: fc.integer({ min: 1, max: 9 }) }),
   { minLength: 1, maxLength: 20 },
 );
 
-/** Cuts `texts` into records that cover all of them, each going back over some that were sent before. */
+/** Cuts `texts` into records that cover all of them. Each record may repeat earlier lines. */
 function recordsOf(texts: readonly string[], wanted: readonly { back: number; take: number }[]) {
   const records: ReturnType<typeof said.log>[] = [];
   let sent = 0;
@@ -60,7 +60,7 @@ async function readAll(runId: string, limit: number) {
   return entries;
 }
 
-test("however lines are cut, repeated and reordered on their way, they read back as they were", async () => {
+test("lines that were cut, repeated and reordered in reports read back in order, once", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.record({ lines, cuts, seed: fc.infiniteStream(fc.nat()), page: fc.integer({ min: 1, max: 50 }) }),
@@ -69,7 +69,7 @@ test("however lines are cut, repeated and reordered on their way, they read back
         const records = recordsOf(a.lines, a.cuts).map((record, index) => ({ ...record, seq: index + 1 }));
         let acked = 0;
         for (let round = 0; round < 60 && acked < records.length; round++) {
-          // A report of some stretch, perhaps with a hole before it, perhaps of what was acknowledged before.
+          // A report of some records, perhaps after a hole, perhaps with acknowledged ones.
           const from = Math.max(0, acked - 2 + (a.seed.next().value % 4));
           const some = records.slice(from, from + 1 + (a.seed.next().value % 5));
           const shuffled = a.seed.next().value % 2 === 0 ? some.toReversed() : some;
@@ -95,7 +95,7 @@ describe("a stretch of lines", () => {
     count: fc.integer({ min: 1, max: 20 }),
   });
 
-  test("covers every number once, in order, whatever comes in", () => {
+  test("covers every number once, in order, for any input", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), fc.integer({ min: 0, max: 50 }), (pieces, base) => {
         const stretch = new LineStretch({ base, nextLine: base });
@@ -112,7 +112,7 @@ describe("a stretch of lines", () => {
   });
 });
 
-test("a gap that the worker reports takes its numbers, and numbers that never came are a gap too", async () => {
+test("a gap that the worker reports has its numbers, and numbers that were never reported are a gap too", async () => {
   const { fakeWorker, given, runId } = await running();
   const gap = { type: "gap", firstLine: 2, lines: 3, reason: "the journal was full" };
   await fakeWorker.say(given, [], {
@@ -131,7 +131,7 @@ test("a gap that the worker reports takes its numbers, and numbers that never ca
   expect(inside).toMatchObject({ entries: [{ kind: "gap", line: 3, count: 2 }], next: "1:5", end: false });
 });
 
-test("lines of a claim that was given back stay before those of the next one", async () => {
+test("lines of a released claim stay before the lines of the next claim", async () => {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const one = new FakeWorker(testEnv, await tenancy.worker());
   const first = await one.take();

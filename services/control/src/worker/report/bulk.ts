@@ -4,10 +4,10 @@ import type { NewArtifact, NewChunk } from "../../logs/index.ts";
 import type { AttemptRow } from "../../runs/table.ts";
 import { type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
 
-/** The highest number a line may have: what a cursor can say. */
+/** The highest number of a line that a cursor can name. */
 const LINE_MAX = 999_999_999_999;
 
-/** What the bulk lane of one attempt's report came to. */
+/** The result of one attempt's bulk lane. */
 export interface BulkResult {
   readonly chunks: readonly NewChunk[];
   readonly artifacts: readonly NewArtifact[];
@@ -17,21 +17,21 @@ export interface BulkResult {
 }
 
 /**
- * The lines of an attempt as they come in: each number is stored once, in order, and what was skipped becomes a gap. So
- * chunks that repeat, overlap or were cut anew never duplicate a line.
+ * Orders the incoming lines of an attempt. Each number is taken once, and skipped numbers become a gap. So repeated,
+ * overlapping or differently cut chunks never duplicate a line.
  */
 export class LineStretch {
   readonly chunks: NewChunk[] = [];
   readonly #base: number;
   nextLine: number;
 
-  /** @param args.base where line 0 of this claim stands: lines of earlier claims come before it. */
+  /** @param args.base the number of this claim's line 0: lines of earlier claims come before it. */
   constructor(args: { base: number; nextLine: number }) {
     this.#base = args.base;
     this.nextLine = args.nextLine;
   }
 
-  /** @returns Whether the numbers are possible at all. */
+  /** @returns whether the numbers are within the limit. */
   add(args: {
     firstLine: number;
     count: number;
@@ -48,7 +48,7 @@ export class LineStretch {
     return true;
   }
 
-  /** Adds what comes next. Gaps that follow one another for one reason are one: a journal that is full says so again and again. */
+  /** Adds the next lines. Joins consecutive gaps with the same reason, since a full journal reports many. */
   #push(chunk: Omit<NewChunk, "firstLine">): void {
     const firstLine = this.nextLine;
     this.nextLine += chunk.lineCount;
@@ -64,9 +64,9 @@ export class LineStretch {
 }
 
 /**
- * Reads the bulk records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
- * round, and a malformed record is rejected by itself and leaves a gap. Decides only; nothing is written.
- * @param args.shown keys of the attempt's artifacts so far. Those of new ones are added.
+ * Reads the bulk records of an attempt in order. Acknowledged records are ignored, and a hole in the sequence ends the
+ * round. A malformed record is rejected alone and leaves a gap. Writes nothing.
+ * @param args.shown keys of the attempt's artifacts so far. Keys of new artifacts are added.
  */
 export function readBulk(
   row: AttemptRow,
@@ -88,7 +88,7 @@ export function readBulk(
   return { chunks, artifacts: [...artifacts.values()], bulkAcked, nextLine, rejected };
 }
 
-/** Why a record is not taken. */
+/** Why a record is rejected. */
 interface Fault {
   readonly code: ProblemCode;
   readonly detail: string;
@@ -98,18 +98,18 @@ const malformed = (detail: string): Fault => ({ code: "bad-request", detail });
 
 function refusedAfterEnd(row: AttemptRow, seq: number): Fault | null {
   if (row.endedAt === null || seq <= (row.lastBulkSeq ?? 0)) return null;
-  return malformed(`The attempt has ended; it announced ${row.lastBulkSeq ?? 0} as its last bulk record.`);
+  return malformed(`The attempt has ended. Its last bulk record is ${row.lastBulkSeq ?? 0}.`);
 }
 
-/** What the records of one lane are read into. */
-interface Taken {
+/** The lines and artifacts that records are added to. */
+interface Target {
   readonly stretch: LineStretch;
   readonly artifacts: Map<string, NewArtifact>;
   readonly shown: Set<string>;
 }
 
-/** @returns What is wrong with the record, or null if it was taken. */
-function take(loose: LooseRecord, into: Taken): Fault | null {
+/** @returns the fault of the record, or null if it was taken. */
+function take(loose: LooseRecord, into: Target): Fault | null {
   const { record, fault } = readRecord(BulkRecord, loose);
   if (record === null) return malformed(fault);
   if (record.type === "artifact") return takeArtifact(record, into);
@@ -124,7 +124,7 @@ function take(loose: LooseRecord, into: Taken): Fault | null {
 
 function takeArtifact(
   record: Extract<BulkRecord, { type: "artifact" }>,
-  { artifacts, shown }: Taken,
+  { artifacts, shown }: Target,
 ): Fault | null {
   const clean = cleanJson(record);
   const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
@@ -133,14 +133,14 @@ function takeArtifact(
   if (!shown.has(clean.key) && shown.size >= LIMITS.artifactKeys)
     return {
       code: "too-many-artifacts",
-      detail: `key: an attempt shows at most ${LIMITS.artifactKeys} artifacts; use a key again, or show the rest in a table.`,
+      detail: `key: an attempt can have at most ${LIMITS.artifactKeys} artifacts. Reuse a key, or put the other values in a table.`,
     };
   shown.add(clean.key);
   artifacts.set(clean.key, { ...clean, at: cleanInstant(clean.at).toISOString() });
   return null;
 }
 
-/** A gap replaces the lines of a rejected record, whose numbers are known. */
+/** A gap replaces the lines of a rejected record, if it says their numbers. */
 function leaveGap(loose: LooseRecord, stretch: LineStretch): void {
   const { firstLine, lines } = loose;
   const counted = typeof firstLine === "number" && Number.isSafeInteger(firstLine) && firstLine >= 0;

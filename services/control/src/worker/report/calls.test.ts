@@ -28,14 +28,14 @@ async function running() {
   return { fakeWorker, given, id, tasks };
 }
 
-/** The changes that a run's task calls have made, in order. */
+/** The changes of a run's task calls, in order. */
 async function changesOf(runId: string): Promise<unknown[]> {
   const rows = await testEnv.deps.database.sql<{ data: object }[]>`
     select data - 'attemptId' as data from change where run_id = ${runId} and kind = 'task' order by id`;
   return rows.map(({ data }) => data);
 }
 
-test("calls that are told whole are stored as they are when they are told one by one", async () => {
+test("calls in one report are stored like the same calls in several reports", async () => {
   const [together, apart] = [await running(), await running()];
   const calls = [...whole("load"), ...whole("train"), said.task("wait", "queue", { tries: 0 })];
   expect(await together.fakeWorker.say(together.given, calls, { from: 2 })).toEqual({
@@ -46,7 +46,7 @@ test("calls that are told whole are stored as they are when they are told one by
     rejected: [],
     outcome: null,
   });
-  // Two runs of one report are another way: a transaction.
+  // A report of two runs takes the other path: a transaction.
   for (const [index, record] of calls.entries())
     await apart.fakeWorker.say(apart.given, [record], { from: 2 + index, bulk: [], bulkFrom: 1 });
   const facts = async (one: typeof apart) => (await one.tasks()).map(({ attemptId: _, ...rest }) => rest);
@@ -55,7 +55,7 @@ test("calls that are told whole are stored as they are when they are told one by
   expect((await changesOf(apart.id)).at(-1)).toEqual((await changesOf(together.id)).at(-1));
 });
 
-test("what is told twice at once is stored once, and what repeats or leaves a hole changes nothing", async () => {
+test("a call that is reported twice at once is stored once; a repetition or a hole changes nothing", async () => {
   const { fakeWorker, given, id, tasks } = await running();
   const answers = await Promise.all([1, 2, 3].map(() => fakeWorker.say(given, whole("load"), { from: 2 })));
   expect(answers).toMatchObject(answers.map(() => ({ status: "accepted", controlAcked: 4, rejected: [] })));
@@ -65,7 +65,7 @@ test("what is told twice at once is stored once, and what repeats or leaves a ho
   expect(await changesOf(id)).toHaveLength(1);
 });
 
-test("a call that was told of before is refused a second beginning, by itself", async () => {
+test("a second beginning of a known call is rejected alone", async () => {
   const { fakeWorker, given, tasks } = await running();
   await fakeWorker.say(given, whole("load"), { from: 2 });
   const answer = await fakeWorker.say(given, [...whole("load"), ...whole("next")], { from: 5 });
@@ -74,7 +74,7 @@ test("a call that was told of before is refused a second beginning, by itself", 
   expect((await tasks()).map(({ path }) => path)).toEqual(["load", "next"]);
 });
 
-test("a stale fence stores nothing, and a run that is being cancelled hears so", async () => {
+test("a stale fence stores nothing, and calls of a run that is being cancelled are stored", async () => {
   const { fakeWorker, given, id, tasks } = await running();
   const stale = await fakeWorker.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), {
     from: 2,

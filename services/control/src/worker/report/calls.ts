@@ -4,7 +4,7 @@ import { type FenceOf, rowsAfter, storeCalls, type TaskRecord } from "../../runs
 import type { TaskRunRow } from "../../runs/table.ts";
 import { type LooseRecord, nextInSequence, readRecord } from "./records.ts";
 
-/** What one attempt's worker reports of it. */
+/** One worker's report of one attempt. */
 interface OwnReport {
   readonly workspaceId: string;
   readonly workerId: string;
@@ -14,15 +14,15 @@ interface OwnReport {
   };
 }
 
-/** Calls of tasks of which nothing was told before, from their first record on: what a run of short steps reports. */
+/** Task calls whose first record is in this report. Runs of short steps report little else. */
 interface NewCalls {
-  /** As they are after the records, but for the run, which only the attempt knows. */
+  /** The rows after all records. Their run id is a stand-in: only the attempt's row has the run. */
   readonly rows: readonly TaskRunRow[];
   readonly firstSeq: number;
   readonly lastSeq: number;
 }
 
-/** What an attempt reports, if that is new calls alone; else null. */
+/** The new task calls of a report, or null if it has anything else. */
 function newCallsIn({ workspaceId, report: { attemptId, control, bulk } }: OwnReport): NewCalls | null {
   const firstSeq = Math.min(...control.map(({ seq }) => seq));
   const records = nextInSequence(control, firstSeq - 1).map(taskMoveOf);
@@ -44,9 +44,9 @@ function taskMoveOf(loose: LooseRecord): Extract<TaskRecord, { type: "task" }> |
 }
 
 /**
- * Stores what an attempt reports, if that is new calls of tasks alone, in one statement whose commit is its own: locks, reads and
- * writes one after the other take seven round trips, and a flow that waits for its step to be stored waits for all of them.
- * @returns null if it is something else, or not what the attempt tells next: nothing was stored.
+ * Stores a report that has only new task calls, in one statement with its own commit. A flow that waits for its step to
+ * be stored then waits for one round trip instead of seven.
+ * @returns null if the report has other records, or does not continue the attempt's sequence. Nothing is stored then.
  */
 export async function storeNewCalls(
   deps: Deps,

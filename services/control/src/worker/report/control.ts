@@ -21,11 +21,11 @@ export interface ControlTurn {
   readonly records: readonly LooseRecord[];
 }
 
-/** What it came to. */
+/** The result of a control lane. */
 export interface ControlResult {
-  /** The attempt after it. The caller stores its `controlAcked`, unless `stored` has it. */
+  /** The attempt after the records. The caller stores its `controlAcked`, unless `stored` has it. */
   readonly held: AttemptRow;
-  /** The attempt as a start or end of this turn has stored it, which renewed or ended its lease. Null: there was none. */
+  /** The row that a start or end has stored, with its renewed or ended lease. Null: the records had neither. */
   readonly stored: AttemptRow | null;
   readonly rejected: readonly Rejection[];
 }
@@ -34,11 +34,11 @@ type Started = Extract<ControlRecord, { type: "started" }>;
 type EndedRecord = Extract<ControlRecord, { type: "ended" }>;
 
 /**
- * Applies the control records of attempts, each in order: what was acknowledged is ignored, a hole in the sequence ends
- * an attempt's round, a malformed record or an illegal move is rejected by itself. Starts and ends, which every run has,
- * go together: one statement for all that stand next, however many workers reported them.
+ * Applies the control records of attempts, each attempt's in order. Acknowledged records are ignored, and a hole in the
+ * sequence ends an attempt's round. A malformed record or an illegal move is rejected alone. Every run has a start and
+ * an end, so one statement applies all starts that are next, and one all ends, from any number of workers.
  * @param args.turns name each attempt once.
- * @returns what each turn came to, in their order.
+ * @returns a result for each turn, in their order.
  */
 export async function applyControls(
   tx: Tx,
@@ -62,7 +62,7 @@ export async function applyControls(
   return lanes;
 }
 
-/** The records of one attempt on their way. */
+/** The control records of one attempt while they are applied. */
 class ControlLane implements ControlResult {
   held: AttemptRow;
   stored: AttemptRow | null = null;
@@ -74,7 +74,7 @@ class ControlLane implements ControlResult {
     this.#rest = nextInSequence(records, held.controlAcked).reverse();
   }
 
-  /** Applies records up to the next start or end, which the caller applies and settles. @returns that one, or null */
+  /** Applies records up to the next start or end. @returns that record, for the caller to apply and settle; or null */
   async advance(tx: Tx, deps: Deps): Promise<Started | EndedRecord | null> {
     let tasks: TaskRecord[] = [];
     const flush = async () => {
@@ -99,7 +99,7 @@ class ControlLane implements ControlResult {
         await flush();
         return cleanJson(record);
       } else {
-        // No flush: what stands here changes nothing while tasks run, however often a worker puts it between them.
+        // No flush: these records do not affect tasks, and a flush for each would cost many statements.
         this.settle(await applyOne(tx, deps, this.held, cleanJson(record)));
       }
     }
@@ -107,23 +107,23 @@ class ControlLane implements ControlResult {
     return null;
   }
 
-  /** Takes note of what the record that stood next came to: the attempt after it, or why it is refused. */
+  /** Records the outcome of the next record: the attempt after it, or why it is refused. */
   settle(outcome: AttemptRow | Problem): void {
     const { controlAcked, cancelStage } = this.held;
     const seq = this.#rest.at(-1)?.seq ?? controlAcked;
     if (outcome instanceof Problem) this.#reject(seq, outcome.code, outcome.detail);
-    // A row that comes back from the database does not know yet how far this report has come.
+    // A row from the database may lack the cancel stage of an earlier record in this report.
     else this.held = { ...outcome, cancelStage: outcome.cancelStage ?? cancelStage };
     this.#take();
   }
 
-  /** As `settle`, for what a start or an end has stored, the record's sequence with it. */
+  /** Like `settle`, for a row that a start or end has stored together with the record's sequence. */
   settleStored(row: AttemptRow): void {
     this.settle(row);
     this.stored = row;
   }
 
-  /** A repeated start changes nothing, and a repeated end keeps the outcome that is stored, whatever it says. */
+  /** Whether a record repeats a start or an end. It changes nothing: the stored outcome stays. */
   #repeats({ type }: ControlRecord): boolean {
     const { startedAt, endedAt } = this.held;
     return (type === "started" && startedAt !== null) || (type === "ended" && endedAt !== null);
@@ -139,7 +139,7 @@ class ControlLane implements ControlResult {
   }
 }
 
-/** @returns The attempt after the record, or why it is refused, in which case nothing was changed. */
+/** @returns the attempt after the record, or the reason for a refusal, which changes nothing. */
 async function applyOne(
   tx: Tx,
   deps: Deps,
@@ -167,7 +167,7 @@ function isOfTask(record: ControlRecord): record is TaskRecord {
   return record.type === "task" || record.type === "kept";
 }
 
-/** A start is recognised by its fence, which the caller has checked, before its state: repeating it changes nothing. */
+/** Starts attempts. The caller has checked their fences, so a repeated start is recognised before the state is checked. */
 async function start(
   tx: Tx,
   deps: Deps,
@@ -186,7 +186,7 @@ async function start(
   }
 }
 
-/** A repeated end keeps the outcome that is stored, whatever it says. */
+/** Ends attempts. A repeated end keeps the stored outcome. */
 async function end(
   tx: Tx,
   deps: Deps,

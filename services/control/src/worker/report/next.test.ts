@@ -54,7 +54,7 @@ async function running(fakeWorker: FakeWorker): Promise<Assignment> {
   return given;
 }
 
-test("a report that ends a run brings the next, as a poll does", async () => {
+test("the answer to a report that ends a run has the next assignment, like the answer to a poll", async () => {
   const { fakeWorker, report } = await openWorker();
   const given = await running(fakeWorker);
   const waiting = fakeWorker.poll({ free: 0, held: [given], waitMs: 25_000 });
@@ -70,7 +70,7 @@ test("a report that ends a run brings the next, as a poll does", async () => {
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("claimed");
 });
 
-test("where nothing is ready, it is answered without waiting", async () => {
+test("without a ready run the report is answered at once", async () => {
   const { fakeWorker, report } = await openWorker();
   const given = await running(fakeWorker);
   const next = { ...ASKS, ...fakeWorker.number() };
@@ -80,7 +80,7 @@ test("where nothing is ready, it is answered without waiting", async () => {
   });
 });
 
-test("what it brought and nobody took is told again, with the same fence", async () => {
+test("an unconfirmed assignment is delivered again with the same fence", async () => {
   const { fakeWorker, report } = await openWorker();
   const given = await running(fakeWorker);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
@@ -90,7 +90,7 @@ test("what it brought and nobody took is told again, with the same fence", async
   expect(again.assignments).toEqual(lost.next?.assignments);
 });
 
-test("what a worker runs and does not name is lost, as with any poll", async () => {
+test("a started attempt that the worker does not name is lost, as with any poll", async () => {
   const { fakeWorker, report } = await openWorker();
   for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await fakeWorker.poll({ free: 2 });
@@ -102,7 +102,7 @@ test("what a worker runs and does not name is lost, as with any poll", async () 
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");
 });
 
-test("if no work can be looked for, the records are stored and acknowledged all the same", async () => {
+test("if the claim fails, the records are still stored and acknowledged", async () => {
   const { fakeWorker, report } = await openWorker();
   const given = await running(fakeWorker);
   await fakeWorker.startAnew();

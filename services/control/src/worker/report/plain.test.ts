@@ -38,21 +38,21 @@ describe("a report is plain", () => {
     return plainRecord({ ...fence, control: numbered(control), bulk: numbered(bulk) }, "w") !== null;
   };
   test.each<[string, boolean, Said[], Said[]?]>([
-    ["if it says that an attempt starts", true, [said.started]],
-    ["if it says that it has completed", true, [completed]],
-    ["not if it says both", false, [said.started, completed]],
-    ["not if it ended otherwise", false, [said.ended("failed")]],
-    ["not if it is suspended", false, [said.ended("suspended", { waits: ["w"] })]],
-    ["not if there are lines", false, [said.started], [said.log(0, ["line"])]],
+    ["if its attempt starts", true, [said.started]],
+    ["if its attempt has completed", true, [completed]],
+    ["not if it has both", false, [said.started, completed]],
+    ["not if its attempt has failed", false, [said.ended("failed")]],
+    ["not if its attempt is suspended", false, [said.ended("suspended", { waits: ["w"] })]],
+    ["not if it has log lines", false, [said.started], [said.log(0, ["line"])]],
     ["not if the record cannot be read", false, [{ type: "started" }]],
-    ["not if it says something else", false, [said.released]],
-    ["not if it says nothing", false, []],
+    ["not if it has another record", false, [said.released]],
+    ["not if it is empty", false, []],
   ])("%s", (_, plain, control, bulk) => {
     expect(is(control, bulk)).toBe(plain);
   });
 });
 
-test("what plain reports lead to is what the same records lead to among others", async () => {
+test("plain reports have the same result as the same records in a larger report", async () => {
   const [plain, other] = [await claimed(), await claimed()];
   const result = { uri: "s3://bucket/result", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
   const end = said.ended("completed", { exitCode: 3, lastBulkSeq: 0, result });
@@ -72,7 +72,7 @@ test("what plain reports lead to is what the same records lead to among others",
   expect(await plain.changes()).toEqual(await other.changes());
 });
 
-test("the same end, told twice at once and again later, has one outcome and one change", async () => {
+test("an end that is reported twice at once and again later has one outcome and one change", async () => {
   const { fakeWorker, given, changes } = await claimed();
   await fakeWorker.say(given, [said.started]);
   const tell = () => fakeWorker.say(given, [completed], { from: 2 });
@@ -87,8 +87,8 @@ test("the same end, told twice at once and again later, has one outcome and one 
   ]);
 });
 
-describe("a completion on which more hangs", () => {
-  test("is told of a run that was cancelled: truth beats intent", async () => {
+describe("a completion with further effects", () => {
+  test("completes a run that was being cancelled", async () => {
     const { tenancy, runId, fakeWorker, given, detail } = await claimed();
     await fakeWorker.say(given, [said.started]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
@@ -96,7 +96,7 @@ describe("a completion on which more hangs", () => {
     expect(await detail()).toMatchObject({ state: "completed" });
   });
 
-  test("ends the tasks that are open", async () => {
+  test("ends the open tasks", async () => {
     const { tenancy, runId, fakeWorker, given } = await claimed();
     await fakeWorker.say(given, [said.started, said.task("load", "begin")]);
     await fakeWorker.say(given, [completed], { from: 3 });
@@ -117,7 +117,7 @@ describe("a completion on which more hangs", () => {
   });
 });
 
-test("one that comes before the records that it follows is not applied", async () => {
+test("a completion that arrives before earlier records is not applied", async () => {
   const { fakeWorker, given, detail } = await claimed();
   await fakeWorker.say(given, [said.started]);
   expect(await fakeWorker.say(given, [completed], { from: 3 })).toMatchObject({

@@ -3,7 +3,7 @@ import { cleanJson, type Deps, DUE, failpoint, wakeSequencer } from "../../kerne
 import { type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
 import { type LooseRecord, readRecord } from "./records.ts";
 
-/** What a worker reports of one attempt. */
+/** A worker's report of one attempt. */
 interface AttemptReport extends FenceOf {
   readonly control: readonly LooseRecord[];
   readonly bulk: readonly LooseRecord[];
@@ -13,7 +13,7 @@ type Answer = Reported["attempts"][number];
 
 const [COMPLETED] = ATTEMPT_TRANSITIONS.complete.to;
 
-/** What is plain in a report: one record, which says that its attempt starts or has completed. Null: there is more to it. */
+/** The only record of a report, if it says that the attempt has started or completed. Null for any other report. */
 export function plainRecord(report: AttemptReport, workerId: string): PlainRecord | null {
   const [loose, another] = report.control;
   if (loose === undefined || another !== undefined || report.bulk.length > 0) return null;
@@ -29,7 +29,7 @@ export function plainRecord(report: AttemptReport, workerId: string): PlainRecor
 
 /**
  * Applies plain records of a workspace's attempts, each named once.
- * @returns the answers, by attempt. Those that are missing were not so plain: nothing of them changed.
+ * @returns the answers, by attempt. A missing attempt needs a full transaction; nothing of it has changed.
  */
 export async function applyPlain(
   deps: Deps,
@@ -37,13 +37,13 @@ export async function applyPlain(
 ): Promise<Map<string, Answer>> {
   const { workspaceId, records } = args;
   if (records.length === 0) return new Map();
-  // What strikes here finds nothing committed, as before the end of a transaction.
+  // A fault here finds nothing committed, as before the commit of a transaction.
   if (records.some(({ starts }) => starts)) failpoint("start");
   if (records.some(({ starts }) => !starts)) failpoint("end");
   const { database, clock, config } = deps;
   const moved = await savePlain(database.db, clock, { workspaceId, records, leaseMs: config.leaseMs });
   if (moved.length > 0) wakeSequencer(deps);
-  // A schedule or backfill may wait for just this end.
+  // A schedule or backfill may wait for this end.
   if (moved.some(({ ended }) => ended !== null && isDue(ended))) deps.wakes.publish("change", [DUE]);
   const seqs = new Map(records.map(({ attemptId, seq }) => [attemptId, seq]));
   return new Map(moved.map((one) => [one.id, answerOf(one, seqs.get(one.id) ?? 0)]));

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Workers that hold an attempt each, and a way to report through one queue. */
+/** Workers with one attempt each that report through one queue. */
 async function fleet(count: number) {
   const line = new ReportQueue();
   const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
@@ -33,7 +33,7 @@ async function fleet(count: number) {
   return { holders, say, stateOf };
 }
 
-test("what many workers report at once is applied to each, in transactions that they share", async () => {
+test("simultaneous reports of many workers are all applied, in shared transactions", async () => {
   const { holders, say, stateOf } = await fleet(12);
   const before = await transactions();
   const started = await Promise.all(holders.map((one) => say(one, 1, said.started)));
@@ -51,7 +51,7 @@ test("what many workers report at once is applied to each, in transactions that 
   expect(states).toEqual(holders.map((_, index) => outcomes[index % 2]));
 });
 
-test("a stale fence, an illegal move and a repeated start among them concern nobody else", async () => {
+test("a stale fence, an illegal move and a repeated start do not affect the other reports", async () => {
   const { holders, say, stateOf } = await fleet(4);
   const [first, stale, early, repeated] = holders;
   if (!first || !stale || !early || !repeated) throw new Error("a fleet of four");
@@ -74,10 +74,10 @@ test("a stale fence, an illegal move and a repeated start among them concern nob
   expect(states).toEqual(["running", "claimed", "claimed", "running"]);
 });
 
-test("one that the database refuses fails alone", async () => {
+test("a report that the database refuses fails alone", async () => {
   const { holders, say, stateOf } = await fleet(3);
   const [, poison] = holders;
-  // A fault that nobody foresaw: this attempt's run can no longer start.
+  // An unexpected fault: this attempt's run can no longer start.
   await testEnv.deps.database.db.execute(
     sql`update run set state = 'suspended' where id = ${poison?.given.runId ?? null}`,
   );
@@ -86,7 +86,7 @@ test("one that the database refuses fails alone", async () => {
   expect(await stateOf(holders[2]?.given.runId ?? "")).toBe("running");
 });
 
-/** Transactions that have written attempts, as their rows tell. */
+/** The number of transactions that have written the attempts' rows. */
 async function transactions(): Promise<number> {
   const [row] = await testEnv.deps.database.db.execute<{ count: number }>(
     sql`select count(distinct xmin::text)::int as count from attempt where workspace_id = ${tenancy.scope.workspaceId}

@@ -9,8 +9,8 @@ const TOGETHER_MAX = 250;
 const RECORDS_MAX = 20;
 
 /**
- * From this many waiting reports on, a second transaction starts beside the first, so that one works while the other waits for
- * the disk. A transaction costs about as much as a dozen of the records in it, so fewer reports are not worth one.
+ * With this many waiting reports, a second transaction starts beside the first: one works while the other waits for the
+ * disk. A transaction costs as much as about twelve records, so fewer reports do not pay for one.
  */
 const SECOND_MIN = 24;
 
@@ -20,16 +20,16 @@ interface Waiting extends WorkerReport {
 }
 
 /**
- * Lets small reports of many workers share transactions: while one is under way, new reports wait and go together in the next.
- * There are no timers. A commit waits for the disk however little it holds, so shared ones keep many workers as fast as a few.
- * A large report, or one with logs, has a transaction of its own and delays no other.
+ * Lets small reports of many workers share transactions. Reports that come during a transaction share the next one, without
+ * timers. Every commit waits for the disk, so sharing keeps many workers as fast as a few. A large report, or one with
+ * logs, has its own transaction and delays no other.
  */
 export class ReportQueue {
   readonly #waiting = new Map<string, Waiting[]>();
   /** How many transactions of a workspace are under way. */
   readonly #busy = new Map<string, number>();
 
-  /** As `report`. */
+  /** Like `report`, perhaps in a transaction with other workers' reports. */
   report(deps: Deps, worker: WorkerScope, body: { attempts: readonly AttemptReport[] }): Promise<Reported> {
     if (!isSmall(body.attempts)) return report(deps, worker, body);
     const { workspaceId } = worker;
@@ -66,7 +66,7 @@ function isSmall(attempts: readonly AttemptReport[]): boolean {
   );
 }
 
-/** How many of the first reports go together: at least one. */
+/** How many of the first reports share the next transaction: at least one. */
 function fitting(queue: readonly Waiting[]): number {
   let attempts = 0;
   const over = queue.findIndex((one) => {
@@ -90,7 +90,7 @@ async function send(deps: Deps, workspaceId: string, reports: readonly Waiting[]
     }
     deps.log.error(
       { err: error, reports: reports.length },
-      "reports failed together; trying them one by one",
+      "a shared transaction of reports failed; storing each report alone",
     );
     for (const { worker, attempts, answer } of reports) {
       await report(deps, worker, { attempts }).then(answer.resolve, answer.reject);

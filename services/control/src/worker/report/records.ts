@@ -1,19 +1,19 @@
 import type { Rejection } from "@towpath/contract";
 import type { z } from "zod";
 
-/** A record that nobody has looked into yet: an object with a sequence. */
+/** A record that is not parsed yet: an object with a sequence. */
 export interface LooseRecord {
   readonly seq: number;
   readonly [key: string]: unknown;
 }
 
-/** The most of a rejection's reason that is told, characters. */
+/** The longest reason of a rejection, characters. */
 const DETAIL_MAX_CHARS = 1_000;
 
-/** The most faults of one record that are told. */
+/** The most faults in one reason. */
 const FAULTS_MAX = 5;
 
-/** The next records of a lane: what was acknowledged before is skipped, and a hole in the sequence ends them. */
+/** The next records of a lane, without acknowledged ones, up to the first hole in the sequence. */
 export function nextInSequence<Item extends { readonly seq: number }>(
   records: readonly Item[],
   acked: number,
@@ -32,7 +32,7 @@ export function rejection(args: Rejection): Rejection {
   return { ...args, detail: args.detail.slice(0, DETAIL_MAX_CHARS) };
 }
 
-/** A record as the contract reads it, or its faults by field, which never quote what was sent. */
+/** Parses a record. The faults name fields and never quote values. */
 export function readRecord<Schema extends z.ZodType>(
   schema: Schema,
   loose: LooseRecord,
@@ -45,7 +45,7 @@ export function readRecord<Schema extends z.ZodType>(
       .map((issue) => `${issue.path.map(String).join(".") || "record"}: ${issue.message}`);
     return { record: null, fault: faults.join("; ") };
   } catch (error) {
-    // A document nested past the stack's depth is the sender's fault, not ours.
+    // The sender's record is nested deeper than the stack allows.
     if (error instanceof RangeError) return { record: null, fault: "record: nested too deeply" };
     throw error;
   }

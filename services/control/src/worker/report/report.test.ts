@@ -26,7 +26,7 @@ async function running() {
   return { fakeWorker, given, id };
 }
 
-describe("one bad record does not hold up the rest", () => {
+describe("one bad record does not block the others", () => {
   test("of its control lane", async () => {
     const { fakeWorker, given, id } = await running();
     const answer = await fakeWorker.say(
@@ -51,7 +51,7 @@ describe("one bad record does not hold up the rest", () => {
     expect(tasks.items).toMatchObject([{ path: "a", state: "completed" }]);
   });
 
-  test("of its bulk lane, where a gap stands for the lines that it would have held", async () => {
+  test("of its bulk lane, where a gap replaces its lines", async () => {
     const { fakeWorker, given, id } = await running();
     const bad = { type: "log", firstLine: 1, lines: [{ text: "secret value" }, { text: "other" }] };
     const image = { type: "artifact", at: AT, key: "big", title: "", task: null };
@@ -93,7 +93,7 @@ describe("one bad record does not hold up the rest", () => {
   });
 });
 
-test("a hole in a lane's sequence ends the round: what comes after it is sent again", async () => {
+test("a hole in a lane's sequence ends the round: the records after it are sent again", async () => {
   const { fakeWorker, given } = await running();
   const hole = await fakeWorker.say(given, [said.task("b", "begin")], {
     from: 3,
@@ -109,7 +109,7 @@ test("a hole in a lane's sequence ends the round: what comes after it is sent ag
   expect(repeated).toMatchObject({ controlAcked: 4, rejected: [] });
 });
 
-test("text that the database cannot hold is replaced in records, and kept as it is in log lines", async () => {
+test("text that the database cannot hold is replaced in records and kept in log lines", async () => {
   const { fakeWorker, given, id } = await running();
   const text = "nul \0 and half \ud800 a pair";
   const artifact = {
@@ -137,7 +137,7 @@ test("text that the database cannot hold is replaced in records, and kept as it 
   expect(entries).toMatchObject([{ text }]);
 });
 
-test("numbers and instants that a column could not hold do not fail a report", async () => {
+test("numbers and instants that a column cannot hold do not fail a report", async () => {
   const { fakeWorker, given, id } = await running();
   const at = "0000-01-01T00:00:00Z";
   const artifact = {
@@ -162,7 +162,7 @@ test("numbers and instants that a column could not hold do not fail a report", a
   expect(run.attemptList).toMatchObject([{ exitCode: 3_221_225_477 }]);
 });
 
-test("under each key the latest artifact of the latest attempt shows", async () => {
+test("each key shows the latest artifact of the latest attempt", async () => {
   const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
     type: "artifact",
@@ -184,7 +184,7 @@ test("under each key the latest artifact of the latest attempt shows", async () 
   expect(second).toMatchObject({ items: [{ key: "b", body: { done: 3 } }], next: null });
 });
 
-test("an attempt shows so many artifacts and no more: what is too much is refused by itself, and keys go on being used", async () => {
+test("artifacts of an attempt beyond the limit are rejected alone, and existing keys can still be updated", async () => {
   const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
     type: "artifact",

@@ -9,10 +9,10 @@ import { applyPlain, plainRecord } from "./plain.ts";
 type Answer = Reported["attempts"][number];
 
 /**
- * Takes a worker's records of many attempts. All of it is one transaction, and what is acknowledged is committed. If
- * that fails for a reason that nobody foresaw, each attempt gets a transaction of its own, so that one cannot hold up
- * the others, and what the database refuses for its content is rejected record by record. An attempt that fails for
- * another reason is missing in the answer, and the worker sends it again. Without a database nothing is tried again here.
+ * Stores a worker's records of many attempts in one transaction. Acknowledged records are committed. After an unexpected
+ * failure each attempt gets its own transaction, so that no attempt blocks another, and records that the database refuses
+ * are rejected one by one. An attempt that fails for another reason is missing in the answer, and the worker sends it
+ * again. Nothing is tried again while the database cannot be reached.
  */
 export async function report(
   deps: Deps,
@@ -25,7 +25,7 @@ export async function report(
     if (isConnectionLost(error) || (body.attempts.length < 2 && !isOfRecords(error))) throw error;
     deps.log.error(
       { err: error, attempts: body.attempts.length },
-      "a report failed; trying its attempts one by one",
+      "a report failed; storing each of its attempts alone",
     );
   }
   const answers: Reported[] = [];
@@ -51,7 +51,7 @@ async function reportAlone(deps: Deps, worker: WorkerScope, attempt: AttemptRepo
     if (!isOfRecords(error)) throw error;
     deps.log.error(
       { err: error, attempt: attempt.attemptId },
-      "records that the database refuses; singling them out",
+      "the database refuses records of an attempt; finding and rejecting them",
     );
     const { control, bulk } = attempt;
     const saved = await bisect({ control, bulk }, { store });
@@ -60,7 +60,7 @@ async function reportAlone(deps: Deps, worker: WorkerScope, attempt: AttemptRepo
   }
 }
 
-/** No attempt of a report could be stored: the worker is told to come back. */
+/** No attempt of a report could be stored. The worker sends it again. */
 class ReportFailed extends Error {
   override readonly name = "ReportFailed";
 }
@@ -71,10 +71,10 @@ async function reportOne(deps: Deps, one: WorkerReport): Promise<Reported> {
 }
 
 /**
- * Takes what several workers of a workspace report together, which costs little more than one of them alone: those that only
- * tell of starts and completions in one statement, all others in one transaction. Where that fails, it fails as a whole; what the
- * statement has stored by then is known again when it comes once more.
- * @returns an answer for each, in their order
+ * Stores the reports of several workers of a workspace. One statement stores the reports that have only starts and
+ * completions; one transaction stores the others. A failure concerns all of them. Records that the statement has stored by
+ * then are recognised when they come again.
+ * @returns an answer for each report, in their order
  */
 export async function reportTogether(
   deps: Deps,
@@ -110,7 +110,7 @@ async function storeAlone(
   return one === undefined || others.length > 0 ? null : await storeNewCalls(deps, one);
 }
 
-/** What is plain in reports of which nothing else is to be stored, each attempt once. */
+/** The plain records of reports that have no others, each attempt once. */
 function plainOf(reports: readonly WorkerReport[]): Map<AttemptReport, PlainRecord> {
   const plain = new Map<AttemptReport, PlainRecord>();
   const seen = new Set<string>();
