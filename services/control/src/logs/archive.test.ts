@@ -31,7 +31,7 @@ async function liveRows(runId: string): Promise<number> {
   return found?.count ?? -1;
 }
 
-test("reads of an archived run answer what they answered before", async () => {
+test("reads of an archived run return what they returned before", async () => {
   for (const one of [periodicJob("history-partitions"), ...logsPeriodicJobs]) await one.runOnce(testEnv.deps);
   const { tenancy, id } = await ended();
   const { scope } = tenancy;
@@ -79,7 +79,7 @@ async function ended(lastBulkSeq = 2) {
   return { tenancy, fakeWorker, given, id: asked.id, asked };
 }
 
-test("a repeated create, cancel or end of an archived run answers the stored outcome", async () => {
+test("a repeated create, cancel or end of an archived run returns the stored outcome", async () => {
   const { tenancy, fakeWorker, given, id, asked } = await ended();
   await archiveAll();
   expect(await liveRows(id)).toBe(0);
@@ -96,7 +96,7 @@ test("a repeated create, cancel or end of an archived run answers the stored out
   });
 });
 
-test("log lines that were announced before the end are taken after the run was archived", async () => {
+test("log lines up to the announced last record are stored after the run was archived", async () => {
   const { tenancy, fakeWorker, given, id } = await ended(3);
   await archiveAll();
   const late = await fakeWorker.say(given, [], {

@@ -3,10 +3,10 @@ import type { Deps, Scope, TextFile } from "../kernel/index.ts";
 import { existingRun } from "../runs/index.ts";
 import { getLogs } from "./read.ts";
 
-/** Lines that are read at once; no more are in memory, however slowly the reader takes them. */
+/** Lines of one read. No more are in memory, even for a slow reader. */
 const PART_LINES = 2_000;
 
-/** An entry as a line of a file. What a terminal would obey is left out: files are looked at in terminals too. */
+/** An entry as a line of a file, without escape sequences, since people read such files in terminals. */
 function textOf(entry: LogEntry, manyAttempts: boolean): string {
   const attempt = manyAttempts ? `#${entry.attempt} ` : "";
   if (entry.kind === "gap") return `${attempt}--- ${entry.count} lines are missing: ${entry.reason}\n`;
@@ -16,7 +16,7 @@ function textOf(entry: LogEntry, manyAttempts: boolean): string {
 }
 
 /**
- * A run's log as a file, as far as it goes now: the whole of it, or the lines of one task run and of those that it called.
+ * A run's log up to now as a file: all of it, or the lines of one task run and of the tasks that it called.
  * @throws Problem `run-not-found`, before the file begins.
  */
 export async function downloadLogs(

@@ -17,7 +17,7 @@ const error = (message: string, stack?: string) => ({
 });
 const at = (second: number) => `2026-01-15T12:00:${String(second).padStart(2, "0")}.000Z`;
 
-/** Ends a run of the tenancy with these records, and this log: texts with the second and task of each line. */
+/** Ends a run with these records and this log: the second, text and task of each line. */
 async function ended(
   records: readonly Said[],
   log: readonly (readonly [second: number, text: string, task?: string])[] = [],
@@ -48,12 +48,12 @@ const fails = (path: string, second: number, message: string) => [
 
 const read = (runId: string) => getRunFailure(testEnv.deps, tenancy.scope, { runId });
 
-describe("why a run failed", () => {
+describe("the failure of a run", () => {
   beforeAll(async () => {
     tenancy = await openTenancy(testEnv);
   });
 
-  test("is the innermost call whose failure is the run's own, and what was written in it last", async () => {
+  test("is that of the innermost call with the run's error, with the last lines of that call", async () => {
     const runId = await ended(
       [
         ...fails("handled", 1, "caught and gone on"),
@@ -80,7 +80,7 @@ describe("why a run failed", () => {
     expect(found.lines).toMatchObject([{ text: "nul \u0000" }, { line: 2, text: "opening x.csv" }]);
   });
 
-  test("is found through the causes that the run's error names", async () => {
+  test("is found through the causes of the run's error", async () => {
     const stack = "Error: the census failed\n  at flow\n[cause]: RangeError: no rate for CHF\n  at convert";
     const runId = await ended([
       ...fails("other", 1, "something else"),
@@ -90,7 +90,7 @@ describe("why a run failed", () => {
     expect((await read(runId)).task).toMatchObject({ path: "convert" });
   });
 
-  test("is the flow's own code where no task failed with it, and the log's end beside it", async () => {
+  test("is that of the flow's own code if no task failed with it, with the end of the log", async () => {
     const runId = await ended(
       [...fails("handled", 1, "caught"), failed("thrown by the flow")],
       [
@@ -103,7 +103,7 @@ describe("why a run failed", () => {
     expect(found.lines.at(-1)).toMatchObject({ text: "last" });
   });
 
-  test("is told of a process that ended without a word, by the log's end alone", async () => {
+  test("of a process that ended without a report has only the end of the log", async () => {
     const runId = await ended([said.ended("failed", { cause: "oom", exitCode: 137 })], [[1, "allocating"]]);
     expect(await read(runId)).toMatchObject({
       error: null,
@@ -113,7 +113,7 @@ describe("why a run failed", () => {
     });
   });
 
-  test("groups calls that failed alike, but for numbers, ids and quoted values", async () => {
+  test("groups calls whose errors differ only in numbers, ids and quoted values", async () => {
     const many = Array.from({ length: 40 }, (_, index) =>
       fails(
         `fetch/${index}`,
@@ -131,7 +131,7 @@ describe("why a run failed", () => {
     expect(found.failedCalls).toBe(42);
   });
 
-  test("of another workspace is refused as one of a run that does not exist", async () => {
+  test("in another workspace is refused like that of a run that does not exist", async () => {
     const runId = await ended([failed("mine")]);
     const other = await openTenancy(testEnv);
     await expect(getRunFailure(testEnv.deps, other.scope, { runId })).rejects.toMatchObject({
@@ -140,7 +140,7 @@ describe("why a run failed", () => {
   });
 });
 
-test("a run that fails says which run completed last, and since which they fail", async () => {
+test("a failed run names the last completed run, and the first failed run after it", async () => {
   tenancy = await openTenancy(testEnv);
   await ended([failed("long ago")]);
   const good = await ended([said.ended("completed")]);
@@ -153,7 +153,7 @@ test("a run that fails says which run completed last, and since which they fail"
   expect(await read(first)).toMatchObject({ lastCompleted: { id: good }, failingSince: null });
 });
 
-test("ten thousand calls that failed alike are one group", async () => {
+test("ten thousand calls with the same failure are one group", async () => {
   tenancy = await openTenancy(testEnv);
   const calls = Array.from({ length: 10_000 }, (_, index) => [
     said.task(`resize:${index}`, "begin", { name: "resize" }),

@@ -12,19 +12,19 @@ import {
 import { readLog } from "./read.ts";
 import { findChunkAt, readExtent } from "./store/rows.ts";
 
-/** Entries of the log that are told beside a failure. */
+/** How many entries of the log an answer has. */
 const LINES = 6;
-/** Lines before the instant of a failure among which its own are looked for, and lines after it: clocks may differ. */
+/** Lines before and after the instant of a failure that are searched for the lines of its call. Clocks may differ. */
 const LINES_BEFORE = 2_000;
 const LINES_AFTER = 500;
 
-/** What an error says, with what it says of its causes. */
+/** The text of an error and of its causes. */
 function textOf(error: RunError): string {
   return `${error.message}\n${error.stack ?? ""}`;
 }
 
 /**
- * Why a run failed, as far as its latest attempt tells. For a run that has not failed there is little to tell.
+ * Why a run failed, from its latest attempt. For a run that has not failed, most fields are null or empty.
  * @throws Problem `run-not-found`.
  */
 export async function getRunFailure(
@@ -43,8 +43,8 @@ export async function getRunFailure(
       ? null
       : await findFailedTask(from, { ...attempt, message: error.message, text: textOf(error) });
   const source = (await listLogSources(from, deps.clock, name)).at(-1);
-  const place = { path: row?.path ?? null, at: row?.endedAt?.toISOString() ?? null };
-  const lines = source === undefined ? [] : await linesBeside(from, { ...name, source, ...place });
+  const failure = { path: row?.path ?? null, at: row?.endedAt?.toISOString() ?? null };
+  const lines = source === undefined ? [] : await linesBeside(from, { ...name, source, ...failure });
   const { lastCompleted, failingSince } = await listNeighbours(from, run);
   return {
     error,
@@ -58,16 +58,16 @@ export async function getRunFailure(
   };
 }
 
-/** Where in a log a failure stands: the path of its call, and when it ended. Null: at the log's end. */
-interface FailurePlace {
+/** A failure in a log: the path of its call, and the instant of its end. Null: at the log's end. */
+interface FailurePosition {
   readonly workspaceId: string;
   readonly source: LogSource;
   readonly path: string | null;
   readonly at: string | null;
 }
 
-/** The last entries before a failure: those of its call, or whatever was written last. */
-async function linesBeside(from: Queryable, args: FailurePlace): Promise<LogEntry[]> {
+/** The last entries of a failed call, or if it has none, the last entries before the failure. */
+async function linesBeside(from: Queryable, args: FailurePosition): Promise<LogEntry[]> {
   const { workspaceId, source, at } = args;
   const log = { workspaceId, attemptId: source.attemptId };
   const extent = await readExtent(from, log);

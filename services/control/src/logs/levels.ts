@@ -5,18 +5,18 @@ const GAP_BIT = 1 << LOG_LEVELS.length;
 
 const bitOf = (level: LogLevel) => 1 << LOG_LEVELS.indexOf(level);
 
-/** The character that stands before a searchable line of a level: none that such a line may have. */
+/** The character before a searchable line, by level. Searchable lines never contain it. */
 const markOf = (level: LogLevel) => String.fromCharCode(LOG_LEVELS.indexOf(level) + 1);
 
-/** Levels that are shown. Null: all of them. */
+/** The shown levels. Null: all. */
 export type Levels = readonly LogLevel[] | null;
 
-/** The bits of what is shown: gaps always are. */
+/** The bits of the shown levels, and of gaps, which are always shown. */
 export function bitsOf(levels: Levels): number {
   return (levels ?? LOG_LEVELS).reduce((bits, level) => bits | bitOf(level), GAP_BIT);
 }
 
-/** The marks of lines that are shown, as one text. */
+/** The marks of the shown levels, as one text. */
 export function marksOf(levels: Levels): string {
   return (levels ?? LOG_LEVELS).map(markOf).join("");
 }
@@ -26,23 +26,23 @@ export function isShown(line: Pick<LogLine, "level">, levels: Levels): boolean {
   return levels === null || levels.includes(line.level);
 }
 
-/** What a chunk says of its lines without them. */
+/** The levels, counts and searchable text of a chunk. */
 export interface ChunkSummary {
   readonly bits: number;
   /** Lines of each level, in the order of LOG_LEVELS, then gaps. */
   readonly counts: readonly number[];
-  /** The lines as searches see them. Null for a gap. */
+  /** The searchable lines. Null for a gap. */
   readonly plain: string | null;
 }
 
-/** Sums up a chunk; null stands for a gap. */
+/** Summarises a chunk. Null stands for a gap. */
 export function summarise(lines: readonly LogLine[] | null): ChunkSummary {
   if (lines === null) return { bits: GAP_BIT, counts: [0, 0, 0, 0, 1], plain: null };
   const counts = [0, 0, 0, 0, 0];
   let bits = 0;
   for (const { level } of lines) {
-    const place = LOG_LEVELS.indexOf(level);
-    counts[place] = (counts[place] ?? 0) + 1;
+    const index = LOG_LEVELS.indexOf(level);
+    counts[index] = (counts[index] ?? 0) + 1;
     bits |= bitOf(level);
   }
   return { bits, counts, plain: lines.map((line) => markOf(line.level) + searchedText(line)).join("\n") };

@@ -3,12 +3,12 @@ import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import type { Tenancy, TestEnv } from "../test-env.fixture.ts";
 
-/** A piece of a log that a test has a worker report: lines with their levels, or how many lines were lost. */
+/** A part of a reported log: lines with their levels, or a number of lost lines. */
 export type LogPiece = readonly (readonly [level: LogLevel, text: string])[] | number;
 
 const AT = "2026-01-15T12:00:00.000Z";
 
-/** The records of a log, one a piece. */
+/** The records of a log, one for each piece. */
 export function recordsOfLog(pieces: readonly LogPiece[]): Said[] {
   let firstLine = 0;
   return pieces.map((piece) => {
@@ -21,8 +21,8 @@ export function recordsOfLog(pieces: readonly LogPiece[]): Said[] {
 }
 
 /**
- * A run whose attempts have written these logs, each in as many reports as it has pieces. All but the last have failed;
- * the last has completed unless it is left open. The tenancy's spec must retry runs that fail.
+ * Creates a run whose attempts have these logs, with one report for each piece. All attempts but the last have failed. The
+ * last one has completed, unless it stays open. The tenancy's spec must retry failed runs.
  */
 export async function runWithLogs(
   args: { testEnv: TestEnv; tenancy: Tenancy; open?: boolean },

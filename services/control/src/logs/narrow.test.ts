@@ -26,7 +26,7 @@ const HOSTILE: LogPiece = [
 const LOGS: readonly (readonly LogPiece[])[] = [[HOSTILE, 12, [["info", "a"]]], [[["error", "b"]]]];
 
 describe("a log that is read from its beginning", () => {
-  test("keeps to an attempt and to levels; gaps stay", async () => {
+  test("can be filtered by attempt and levels; gaps stay", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, LOGS);
     const read = async (filter: object) => {
       const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
@@ -39,7 +39,7 @@ describe("a log that is read from its beginning", () => {
     expect(await read({ levels: ["info"], text: "a" })).toEqual(["1:0", "1:16"]);
   });
 
-  test("is saved as a file that no terminal obeys, with the gaps", async () => {
+  test("is saved as a file without escape sequences, with its gaps", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, LOGS);
     const app = openTestApp({
       deps: testEnv.deps,
@@ -67,18 +67,18 @@ describe("a log that is read from its beginning", () => {
   });
 });
 
-test("what the migration says of older chunks is what is said of new ones", async () => {
+test("the migration gives old chunks the same totals and searchable text as new ones", async () => {
   await runWithLogs({ testEnv, tenancy }, LOGS);
   const { db } = testEnv.deps.database;
-  const said = async () => [
+  const answers = async () => [
     ...(await db.execute(sql`select attempt_id, first_line, levels, plain, debug_total, info_total, warn_total,
       error_total, gap_total from log_chunk order by 1, 2`)),
   ];
-  const before = await said();
+  const before = await answers();
   const migration = await readFile(new URL("../../migrations/0021_log_rows.sql", import.meta.url), "utf8");
   const statement = migration.split("--> statement-breakpoint")[1] ?? "";
   await db.execute(sql`update log_chunk set plain = case when plain is not null then 'stale' end, levels = 1,
     debug_total = 0, info_total = 0, warn_total = 0, error_total = 0, gap_total = 0`);
   await db.execute(sql.raw(statement));
-  expect(await said()).toEqual(before);
+  expect(await answers()).toEqual(before);
 });

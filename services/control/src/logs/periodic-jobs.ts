@@ -11,7 +11,7 @@ import {
 } from "../runs/index.ts";
 import { FORGET_MAX, forgetArtifacts, forgetLines } from "./store/retention.ts";
 
-/** Makes the log partitions of this month and the next ones. Without it lines go to the default partition. */
+/** Creates the log partitions of this month and the next ones. Without them, lines go to the default partition. */
 export const logPartitionsPeriodicJob: PeriodicJob = {
   name: "log-partitions",
   everyMs: 3_600_000,
@@ -29,9 +29,9 @@ export const logPartitionsPeriodicJob: PeriodicJob = {
 };
 
 /**
- * Drops the partitions of months before one, but for those where a run that has not ended, or not before that month, has an
- * attempt: chunks lie in the partition of their attempt's creation, and an attempt may take longer than its month is kept.
- * @returns The tables that hold old lines still.
+ * Drops the partitions of months before a given one. A chunk is in the partition of its attempt's creation. So a partition
+ * stays if an attempt in it belongs to a run that has not ended before the given month.
+ * @returns the remaining tables with old lines.
  */
 async function dropLines(db: Database["db"], before: Month): Promise<string[]> {
   const held = ["log_chunk_default"];
@@ -43,8 +43,7 @@ async function dropLines(db: Database["db"], before: Month): Promise<string[]> {
 }
 
 /**
- * Deletes the logs of runs that ended longer ago than their retention, by whole months, and artifacts of runs that are
- * forgotten.
+ * Deletes logs that are past their retention, by whole months, and artifacts of deleted runs.
  */
 const logRetentionPeriodicJob: PeriodicJob = {
   name: "log-retention",
@@ -61,5 +60,5 @@ const logRetentionPeriodicJob: PeriodicJob = {
   },
 };
 
-/** The timed periodic jobs of logs. */
+/** The periodic jobs of logs. */
 export const logsPeriodicJobs: readonly PeriodicJob[] = [logPartitionsPeriodicJob, logRetentionPeriodicJob];

@@ -9,7 +9,7 @@ import { artifactOf } from "./wire.ts";
 type InWorkspace = Pick<Scope, "workspaceId">;
 type Entry = LogPage["entries"][number];
 
-/** The next line to read: of which attempt, and its number. */
+/** The next line to read: the ordinal of its attempt, and its number. */
 export interface LogCursor {
   readonly attempt: number;
   readonly line: number;
@@ -26,7 +26,7 @@ export function formatLogCursor(cursor: LogCursor): string {
   return `${cursor.attempt}:${cursor.line}`;
 }
 
-/** What of a run's log is read, and from where. */
+/** A request for entries of a run's log. */
 export interface LogRequest extends LogFilter {
   readonly runId: string;
   readonly after: string;
@@ -36,20 +36,20 @@ export interface LogRequest extends LogFilter {
   readonly task?: string | undefined;
 }
 
-/** The attempts whose logs are meant: one of them, or all. */
+/** The selected attempt, or all of them. */
 export function chosen(sources: readonly LogSource[], attempt: number | undefined): LogSource[] {
   return sources.filter((source) => attempt === undefined || source.ordinal === attempt);
 }
 
 /**
- * A stretch of a run's log, attempt after attempt, with gaps where lines were lost. Narrowed, it may hold less than its
- * limit, even nothing, and go on nevertheless.
+ * A page of a run's log, attempt after attempt, with gaps for lost lines. With a filter, a page may be short or empty although
+ * more pages follow.
  * @throws Problem `run-not-found`.
  */
 export async function getLogs(deps: Deps, scope: InWorkspace, args: LogRequest): Promise<LogPage> {
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: args.runId };
-  // The run first: if it has ended by now, then all that it wrote is among what is read after.
+  // The run first: if it has ended, the next reads see everything that it wrote.
   const ended = hasEnded(await existingRun(from, name));
   const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
   const { workspaceId } = scope;
@@ -72,8 +72,8 @@ export async function getLogs(deps: Deps, scope: InWorkspace, args: LogRequest):
 }
 
 /**
- * Reads entries after a cursor. Stays at an attempt until its log is closed, so that no line is skipped.
- * `exhausted`: every attempt's log is closed and read to its end.
+ * Reads entries after a cursor. Stays at an attempt until its log is closed, so that no line is skipped. `exhausted` means
+ * that every attempt's log is closed and read to its end.
  */
 export async function readLog(
   from: Queryable,
@@ -101,7 +101,7 @@ export async function readLog(
   return { entries, next, exhausted: true };
 }
 
-/** How many lines one statement looks through for those that are wanted, and how often one call asks. */
+/** The most lines that one filtered statement covers, and the most such statements of one call. */
 const SPAN_LINES = 1_000_000;
 const SPANS_MAX = 4;
 
@@ -111,17 +111,17 @@ interface Narrowed {
   readonly after: LogCursor;
   readonly limit: number;
   readonly levels: Levels;
-  /** As searches see it. */
+  /** In the form of searchable text. */
   readonly text?: string;
   readonly task?: string;
 }
 
-/** Whether a line is of a task run, or of one that it called. */
+/** Whether a line belongs to a task run, or to one that it called. */
 function isOf(line: { readonly task?: string | undefined }, task: string): boolean {
   return line.task === task || line.task?.startsWith(`${task}/`) === true;
 }
 
-/** Reads those entries after a cursor that have a level, a text, a task. Of what has none, nothing is read. */
+/** Reads the entries after a cursor that pass a filter. Chunks without a match are not read. */
 async function readNarrowed(
   from: Queryable,
   args: Narrowed,
@@ -156,7 +156,7 @@ async function readNarrowed(
   return { entries, next, exhausted: true };
 }
 
-/** Appends those entries of a chunk from the cursor on that are wanted, up to the limit, and moves the cursor past them. */
+/** Appends the entries of a chunk from the cursor on that pass the filter, up to the limit. @returns the cursor after them */
 function appendWanted(entries: Entry[], args: Narrowed & { chunk: ChunkRow; next: LogCursor }): LogCursor {
   const { chunk, text, task } = args;
   const { attempt } = args.next;
@@ -177,14 +177,14 @@ function appendWanted(entries: Entry[], args: Narrowed & { chunk: ChunkRow; next
   return { attempt, line: chunk.firstLine + chunk.lineCount };
 }
 
-/** Says that lines up to one are gone: they were stored once, and are past their retention. */
+/** Appends a gap for lines up to a given one, which are past their retention. */
 function skip(entries: Entry[], args: { next: LogCursor; line: number }): LogCursor {
   const { attempt, line } = args.next;
   entries.push({ kind: "gap", attempt, line, count: args.line - line, reason: "no longer kept" });
   return { attempt, line: args.line };
 }
 
-/** Appends what a chunk holds from the cursor on, up to the limit, and moves the cursor past it. */
+/** Appends the entries of a chunk from the cursor on, up to the limit. @returns the cursor after them */
 function append(entries: Entry[], args: { chunk: ChunkRow; next: LogCursor; limit: number }): LogCursor {
   const { chunk } = args;
   if (entries.length < args.limit && chunk.firstLine > args.next.line) {
@@ -207,7 +207,7 @@ function append(entries: Entry[], args: { chunk: ChunkRow; next: LogCursor; limi
 }
 
 /**
- * Artifacts of a run by key: the latest body under each.
+ * Artifacts of a run by key, each with its latest body.
  * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
  */
 export async function listArtifacts(

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Runs every timed periodic job until none has more to do. */
+/** Runs every periodic job until none has more to do. */
 async function work(): Promise<void> {
   for (const periodicJob of LOOPS) while ((await periodicJob.runOnce(testEnv.deps)).worked);
 }
@@ -57,7 +57,7 @@ async function count(table: string): Promise<number> {
   return row?.count ?? -1;
 }
 
-test("lines go after their retention and leave a gap, runs after theirs and leave nothing, and younger ones stay", async () => {
+test("lines past their retention become a gap, runs past theirs disappear, and younger ones stay", async () => {
   await work();
   const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
@@ -89,7 +89,7 @@ test("lines go after their retention and leave a gap, runs after theirs and leav
   expect(again.id).not.toBe(runId);
 });
 
-test("what was archived without a partition of its month is forgotten too", async () => {
+test("runs that were archived into the default partition are deleted too", async () => {
   const tenancy = await openTenancy(testEnv);
   for (const name of ["run_history", "attempt_history", "task_run_history"]) {
     const [row] = await testEnv.deps.database.db.execute<{ name: string }>(
@@ -112,7 +112,7 @@ test("what was archived without a partition of its month is forgotten too", asyn
   await expect(getRun(testEnv.deps, tenancy.scope, { runId })).rejects.toThrow("No such run");
 });
 
-test("workers that were not seen for as long as history is kept are forgotten, and noted anew when they come back", async () => {
+test("workers that were not seen during the retention of history are deleted, and recorded again when they come back", async () => {
   const tenancy = await openTenancy(testEnv);
   const worker = await tenancy.worker();
   await pass(91);
@@ -120,7 +120,7 @@ test("workers that were not seen for as long as history is kept are forgotten, a
   await expect(fakeWorker.poll({ waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
 });
 
-/** The runs of so many requests, whose attempts are at work and have written two lines each. */
+/** Creates running runs whose attempts have written two lines each. */
 async function atWork(tenancy: Tenancy, fakeWorker: FakeWorker, count: number): Promise<Assignment[]> {
   for (let made = 0; made < count; made++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await fakeWorker.look({ free: count });
@@ -144,7 +144,7 @@ async function suspend(fakeWorker: FakeWorker, fence: Assignment): Promise<void>
 const completed = (fakeWorker: FakeWorker, fence: Assignment) =>
   fakeWorker.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 
-/** Runs the periodic jobs of these names until none has more to do: no lease ends, however much time has passed. */
+/** Runs only the periodic jobs with these names until none has more to do, so that no lease ends. */
 async function workOnly(...names: string[]): Promise<void> {
   for (const periodicJob of LOOPS.filter(({ name }) => names.includes(name)))
     while ((await periodicJob.runOnce(testEnv.deps)).worked);
@@ -155,7 +155,7 @@ async function advance(days: number): Promise<void> {
   await heartbeatPeriodicJob.runOnce(testEnv.deps);
 }
 
-/** The tables that hold lines of a run. */
+/** The tables with lines of a run. */
 async function tablesOf(fence: Assignment): Promise<string[]> {
   const found = await testEnv.deps.database.sql<{ name: string }[]>`
     select distinct tableoid::regclass::text as name from log_chunk where attempt_id = ${fence.attemptId}`;

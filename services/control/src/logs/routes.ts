@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import type { SliceRoutes } from "../kernel/index.ts";
 import { downloadLogs } from "./download.ts";
 import { getRunFailure } from "./failure.ts";
@@ -6,20 +7,19 @@ import { followWorkspace } from "./follow/feed.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
 import { SEARCHES_AT_ONCE, searchLogs } from "./search.ts";
-import { Turns } from "./turns.ts";
 import { getLogWindow } from "./window.ts";
 
 /** The routes of logs. Followers of one application share what they read. */
 export const logsRoutes: SliceRoutes = (register) => {
   const batches = new Batches();
-  const turns = new Turns(SEARCHES_AT_ONCE);
+  const slices = pLimit(SEARCHES_AT_ONCE);
   register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
   register("getRunFailure", ({ deps, scope, params }) => getRunFailure(deps, scope, params));
   register("getLogWindow", ({ deps, scope, params, query }) =>
     getLogWindow(deps, scope, { ...params, ...query }),
   );
   register("searchLogs", ({ deps, scope, params, query, signal }) =>
-    searchLogs(deps, scope, { ...params, ...query, signal, turns }),
+    searchLogs(deps, scope, { ...params, ...query, signal, slices }),
   );
   register("downloadLogs", ({ deps, scope, params, query }) =>
     downloadLogs(deps, scope, { ...params, ...query }),

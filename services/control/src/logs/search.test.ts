@@ -1,12 +1,12 @@
 import { searchable } from "@towpath/contract";
 import fc from "fast-check";
+import pLimit from "p-limit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { type LogPiece, runWithLogs } from "./log.fixture.ts";
 import { type SearchRequest, searchLogs } from "./search.ts";
-import { Turns } from "./turns.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;
@@ -19,12 +19,12 @@ afterAll(() => testEnv.close());
 const signal = new AbortController().signal;
 
 function search(args: Pick<SearchRequest, "runId" | "text"> & Partial<SearchRequest>) {
-  return searchLogs(testEnv.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...args });
+  return searchLogs(testEnv.deps, tenancy.scope, { from: "0:0", signal, slices: pLimit(2), ...args });
 }
 
 const infos = (...texts: string[]): LogPiece => texts.map((text) => ["info", text]);
 
-/** Every line that has the text, by reading the whole log through the route that narrows it. */
+/** Every line that has the text, from the route that filters the whole log. */
 async function read(args: { runId: string; text: string }): Promise<string[]> {
   const found: string[] = [];
   let after = "0:0";
@@ -36,7 +36,7 @@ async function read(args: { runId: string; text: string }): Promise<string[]> {
   }
 }
 
-test("what is found is every line that has the text, whatever the lines and the text are", async () => {
+test("a search finds every line that has the text, for any lines and any text", async () => {
   const text = fc.oneof(
     fc.string({ unit: "binary", minLength: 1, maxLength: 3 }),
     fc.constantFrom("%", "_", "\\", "'", '"', "{", "a", "A", "ß", "İ", "\u001b[31m", "\ud800", "e\u0301"),
@@ -59,7 +59,7 @@ test("what is found is every line that has the text, whatever the lines and the 
 });
 
 describe("a search", () => {
-  test("is for what is shown: without regard to case, without escape sequences, of patterns as they are", async () => {
+  test("compares shown text: it ignores case and escape sequences, and takes patterns literally", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, [
       [infos("\u001b[31mFail\u001b[0mure", "100% .*", "a\\b", "under_score", "two\nlines")],
     ]);
@@ -74,7 +74,7 @@ describe("a search", () => {
     expect(await search({ runId, text: "[31m" })).toMatchObject({ lines: 0, finds: [] });
   });
 
-  test("is kept to an attempt and to levels, and finds nothing in gaps", async () => {
+  test("can be filtered by attempt and levels, and finds nothing in gaps", async () => {
     const first: LogPiece[] = [
       [
         ["info", "too fast"],
@@ -88,7 +88,7 @@ describe("a search", () => {
     expect((await search({ runId, text: "too", levels: ["error"] })).finds).toEqual(["1:1"]);
   });
 
-  test("lists the finds around a line with their numbers among all", async () => {
+  test("lists the finds around a line, numbered among all finds", async () => {
     const pieces = Array.from({ length: 60 }, (_, piece) =>
       infos(...Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? `even ${piece}` : "odd"))),
     );
@@ -103,7 +103,7 @@ describe("a search", () => {
     expect(last.finds.at(-1)).toBe("1:2998");
   });
 
-  test("whose time is up says how far it has come, and one that nobody waits for ends", async () => {
+  test("reports how much it searched when its time is up, and ends when its caller has gone", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, [[infos("here")]]);
     expect(await search({ runId, text: "here", timeMs: 0 })).toMatchObject({
       lines: 0,
@@ -114,32 +114,12 @@ describe("a search", () => {
     expect(await search({ runId, text: "here", signal: gone })).toMatchObject({ searched: 0, whole: false });
   });
 
-  test("in another workspace's run is refused as in one that does not exist", async () => {
+  test("in another workspace's run is refused like one in a run that does not exist", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, [[infos("mine")]]);
     const other = await openTenancy(testEnv);
-    const asked = { runId, text: "mine", from: "0:0", signal, turns: new Turns(2) };
+    const asked = { runId, text: "mine", from: "0:0", signal, slices: pLimit(2) };
     await expect(searchLogs(testEnv.deps, other.scope, asked)).rejects.toMatchObject({
       code: "run-not-found",
     });
   });
-});
-
-test("turns let as many go on as there are, the others in the order in which they asked", async () => {
-  const turns = new Turns(2);
-  const order: number[] = [];
-  const gates = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
-  const works = gates.map((gate, index) =>
-    turns.take(async () => {
-      order.push(index);
-      await gate.promise;
-    }),
-  );
-  await Promise.resolve();
-  expect(order).toEqual([0, 1]);
-  gates[1]?.resolve();
-  await works[1];
-  expect(order).toEqual([0, 1, 2]);
-  for (const gate of gates) gate.resolve();
-  await Promise.all(works);
-  expect(order).toEqual([0, 1, 2, 3]);
 });

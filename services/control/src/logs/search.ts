@@ -1,4 +1,5 @@
 import { FINDS_MAX, type LogFilter, type LogFinds, searchable } from "@towpath/contract";
+import type { LimitFunction } from "p-limit";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
 import { existingRun, type LogSource, listLogSources } from "../runs/index.ts";
 import { chosen, formatLogCursor, type LogCursor, parseLogCursor } from "./read.ts";
@@ -10,15 +11,14 @@ import {
   type Slice,
   searchSlice,
 } from "./store/search.ts";
-import type { Turns } from "./turns.ts";
 
-/** Slices that all searches of a process look through at once: half of the connections for reads stay free. */
+/** The most slices that all searches of a process read at once. Half of the connections for reads stay free. */
 export const SEARCHES_AT_ONCE = 2;
 
-/** How long one search goes on, milliseconds: some ten million lines. What was found until then is the answer. */
+/** The longest time of one search, milliseconds. The answer has the finds up to then. */
 const SEARCH_MS = 4_000;
 
-/** Finds before the line asked from that are listed beside those after it. */
+/** How many finds before the requested line are listed. */
 const LISTED_BEFORE = FINDS_MAX / 4;
 
 /** A search through a run's log. */
@@ -27,7 +27,8 @@ export interface SearchRequest extends LogFilter {
   readonly text: string;
   readonly from: string;
   readonly signal: AbortSignal;
-  readonly turns: Turns;
+  /** Limits the slices that are read at once. All searches of a process share it. */
+  readonly slices: LimitFunction;
   /** @default four seconds */
   readonly timeMs?: number;
 }
@@ -38,14 +39,14 @@ interface Stretch extends Slice {
   readonly searched: Searched;
 }
 
-/** A chunk that has the text, and how many finds were before it. */
+/** A chunk with finds, and the number of finds before it. */
 interface Found extends FoundChunk {
   readonly stretch: Stretch;
   readonly before: number;
 }
 
 /**
- * Looks for a text in a run's log, slice by slice, for a bounded time, until the caller has gone.
+ * Searches a run's log for a text, slice by slice, until the time is up or the caller has gone.
  * @throws Problem `run-not-found`.
  */
 export async function searchLogs(
@@ -77,10 +78,10 @@ async function cut(
   return stretches;
 }
 
-/** Searches as many stretches, from the first on, as there is time for. */
+/** Searches stretches from the first one on until the time is up. */
 async function lookThrough(
   from: Queryable,
-  args: Pick<SearchRequest, "turns" | "signal" | "timeMs"> & { text: string; stretches: readonly Stretch[] },
+  args: Pick<SearchRequest, "slices" | "signal" | "timeMs"> & { text: string; stretches: readonly Stretch[] },
 ): Promise<{ found: Found[]; searched: number; whole: boolean }> {
   const untilMs = performance.now() + (args.timeMs ?? SEARCH_MS);
   const chunks: (FoundChunk[] | undefined)[] = [];
@@ -90,7 +91,7 @@ async function lookThrough(
       const index = next++;
       const stretch = args.stretches[index];
       if (stretch === undefined) return;
-      chunks[index] = await args.turns.take(() =>
+      chunks[index] = await args.slices(() =>
         searchSlice(from, { ...stretch.searched, text: args.text, slice: stretch }),
       );
     }
@@ -111,14 +112,14 @@ async function lookThrough(
 const isBefore = (a: LogCursor, b: LogCursor) =>
   a.attempt < b.attempt || (a.attempt === b.attempt && a.line < b.line);
 
-/** The finds around a line, with the numbers that they have among all. */
+/** The finds around a line, numbered among all finds. */
 async function around(
   from: Queryable,
   args: { found: readonly Found[]; text: string; line: LogCursor },
 ): Promise<Pick<LogFinds, "lines" | "at" | "first" | "finds">> {
   const last = args.found.at(-1);
   const lines = last === undefined ? 0 : last.before + last.lines;
-  // The chunk that may hold the line, and with it those whose finds could be listed.
+  // The chunk that may hold the line. The list has finds of this chunk and of its neighbours.
   const near = Math.max(
     0,
     args.found.findLastIndex(
@@ -130,21 +131,21 @@ async function around(
   const listed = args.found.filter(
     (chunk) => chunk.before + chunk.lines > center - LISTED_BEFORE && chunk.before < until,
   );
-  const places = await placesOf(from, { chunks: listed, text: args.text });
+  const positions = await positionsOf(from, { chunks: listed, text: args.text });
   const start = listed[0]?.before ?? 0;
-  const after = places.findIndex((place) => !isBefore(place, args.line));
-  const at = after === -1 ? start + places.length : start + after;
-  const cutOff = Math.max(0, Math.min(at - start - LISTED_BEFORE, places.length - FINDS_MAX));
-  const finds = places.slice(cutOff, cutOff + FINDS_MAX).map(formatLogCursor);
+  const after = positions.findIndex((position) => !isBefore(position, args.line));
+  const at = after === -1 ? start + positions.length : start + after;
+  const cutOff = Math.max(0, Math.min(at - start - LISTED_BEFORE, positions.length - FINDS_MAX));
+  const finds = positions.slice(cutOff, cutOff + FINDS_MAX).map(formatLogCursor);
   return { lines, at, first: start + cutOff, finds };
 }
 
 /** The lines of chunks that have the text, in order, attempt by attempt. */
-async function placesOf(
+async function positionsOf(
   from: Queryable,
   args: { chunks: readonly Found[]; text: string },
 ): Promise<LogCursor[]> {
-  const places: LogCursor[] = [];
+  const positions: LogCursor[] = [];
   for (const [ordinal, chunks] of Map.groupBy(args.chunks, ({ stretch }) => stretch.ordinal)) {
     const [one] = chunks;
     if (one === undefined) continue;
@@ -154,7 +155,7 @@ async function placesOf(
       text: args.text,
       chunks: chunks.map(({ firstLine }) => firstLine),
     });
-    places.push(...lines.map((line) => ({ attempt: ordinal, line })));
+    positions.push(...lines.map((line) => ({ attempt: ordinal, line })));
   }
-  return places;
+  return positions;
 }

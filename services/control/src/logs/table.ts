@@ -5,7 +5,7 @@ import { jsonText } from "../runs/table.ts";
 
 const count = (name: string) => bigint(name, { mode: "number" });
 
-/** Stretches of log lines, or of lines that were lost. Together they cover an attempt's lines from 0 without overlap. */
+/** Chunks of log lines, or gaps of lost lines. Together they cover an attempt's lines from 0 without overlap. */
 export const logChunk = pgTable("log_chunk", {
   attemptId: uuid("attempt_id").notNull(),
   firstLine: count("first_line").notNull(),
@@ -16,19 +16,19 @@ export const logChunk = pgTable("log_chunk", {
   reason: text("reason"),
   sizeBytes: integer("size_bytes").notNull(),
   receivedAt: instant("received_at").notNull(),
-  /** Which levels it has, or that it is a gap: bits as in `levels.ts`. */
+  /** Bits of its levels, or of a gap, as in `levels.ts`. */
   levels: smallint("levels").notNull(),
-  /** Lines of each level, and gaps, that the attempt has up to the end of this chunk. */
+  /** The attempt's lines of each level, and its gaps, up to the end of this chunk. */
   debugTotal: count("debug_total").notNull(),
   infoTotal: count("info_total").notNull(),
   warnTotal: count("warn_total").notNull(),
   errorTotal: count("error_total").notNull(),
   gapTotal: count("gap_total").notNull(),
-  /** Its lines as searches see them, one beneath the other, each behind the mark of its level. */
+  /** Its searchable lines, separated by line feeds, each after the mark of its level. */
   plain: text("plain"),
 });
 
-/** Things to look at: the latest body under each key of an attempt. */
+/** Artifacts: the latest body under each key of an attempt. */
 export const artifact = pgTable("artifact", {
   workspaceId: uuid("workspace_id").notNull(),
   runId: uuid("run_id").notNull(),

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-test("a log keeps to a task and what it called; searches find a task by its label, with what it said", async () => {
+test("a log can be filtered by a task and its calls; searches find the label of a task and its text", async () => {
   const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();

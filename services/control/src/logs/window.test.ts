@@ -33,12 +33,12 @@ const isShown = (
   (args.attempt === undefined || entry.attempt === args.attempt) &&
   (entry.kind === "gap" || args.levels === undefined || args.levels.includes(entry.level));
 
-/** All entries of a log, by the route that reads it from the first to the last. */
+/** All entries of a log, from the route that reads it in order. */
 async function everything(runId: string): Promise<LogEntry[]> {
   return (await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 5_000 })).entries;
 }
 
-test("a window shows what stands at its rows, whatever chunks, gaps, attempts and levels there are", async () => {
+test("a window has the entries of its rows, for any chunks, gaps, attempts and levels", async () => {
   await fc.assert(
     fc.asyncProperty(logs, fc.infiniteStream(fc.nat()), async (pieces, choice) => {
       const pick = (count: number) => choice.next().value % count;
@@ -69,7 +69,7 @@ test("a window shows what stands at its rows, whatever chunks, gaps, attempts an
 });
 
 describe("a window", () => {
-  test("without a place shows the last rows, counts the levels, and says whether more is to come", async () => {
+  test("without a row shows the last rows, counts the levels, and says whether the log continues", async () => {
     const pieces: LogPiece[] = [
       [
         ["info", "one"],
@@ -88,7 +88,7 @@ describe("a window", () => {
     ]);
   });
 
-  test("around a line that is hidden shows the next one that is not", async () => {
+  test("around a hidden line shows the next shown line", async () => {
     const lines: LogPiece = [
       ["warn", "a"],
       ["debug", "b"],
@@ -100,7 +100,7 @@ describe("a window", () => {
     expect(window.entries[window.at ?? -1]).toMatchObject({ text: "c" });
   });
 
-  test("says that lines are no longer kept where their month was dropped", async () => {
+  test("has a gap for lines whose month was dropped", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, [[[["info", "x"]], [["info", "y"]]]]);
     await testEnv.deps.database.db.execute(sql`delete from log_chunk c using attempt a
       where a.id = c.attempt_id and a.run_id = ${runId} and c.first_line = 0`);
@@ -115,7 +115,7 @@ describe("a window", () => {
     expect(none).toMatchObject({ rows: 1, entries: [{ kind: "gap", line: 0, count: 2 }] });
   });
 
-  test("of another workspace's run is refused as one that does not exist", async () => {
+  test("of another workspace's run is refused like a run that does not exist", async () => {
     const runId = await runWithLogs({ testEnv, tenancy }, [[[["info", "mine"]]]]);
     const other = await openTenancy(testEnv);
     await expect(getLogWindow(testEnv.deps, other.scope, { runId, limit: 10 })).rejects.toMatchObject({

@@ -6,10 +6,10 @@ import { chosen, type LogCursor, parseLogCursor } from "./read.ts";
 import { type ChunkRow, listChunks } from "./store/read.ts";
 import { findRow, type LogExtent, readExtent } from "./store/rows.ts";
 
-/** How many chunks one read takes at most. */
+/** The most chunks of one read. */
 const CHUNKS_MAX = 200;
 
-/** Rows before a line that was asked for, as a part of the window. */
+/** The share of a window that is before the requested line. */
 const SHARE_BEFORE = 0.5;
 
 /** An attempt's log among all that are shown. */
@@ -18,12 +18,12 @@ interface Part {
   readonly levels: Levels;
   readonly source: LogSource;
   readonly extent: LogExtent | null;
-  /** Its first row among those of all parts, and how many rows it has. */
+  /** Its first row among the rows of all parts, and its number of rows. */
   readonly start: number;
   readonly rows: number;
 }
 
-/** What of a run's log is asked for. */
+/** A request for rows of a run's log. */
 export interface WindowRequest extends LogFilter {
   readonly runId: string;
   readonly row?: number | undefined;
@@ -32,7 +32,8 @@ export interface WindowRequest extends LogFilter {
 }
 
 /**
- * Rows of a run's log by their place, in time that does not grow with the log: the rows up to any chunk are kept with it.
+ * Rows of a run's log by row number. The time does not grow with the log, since each chunk stores the number of rows up to
+ * its end.
  * @throws Problem `run-not-found`.
  */
 export async function getLogWindow(
@@ -94,23 +95,23 @@ function shownRows(extent: LogExtent | null, levels: Levels): number {
   return (levels ?? LOG_LEVELS).reduce((sum, level) => sum + extent.levels[level], extent.gaps);
 }
 
-/** One row stands for what is past its retention. */
+/** One row represents all lines that are past their retention. */
 function leadRows({ extent, source }: Pick<Part, "extent" | "source">): number {
   return keptFrom({ extent, source }) > 0 ? 1 : 0;
 }
 
-/** The first line of an attempt that is still kept. */
+/** The first kept line of an attempt. */
 function keptFrom({ extent, source }: Pick<Part, "extent" | "source">): number {
   return extent?.firstLine ?? source.nextLine;
 }
 
-/** A chunk's entries that are shown, and the row of its attempt at which they begin. */
+/** A chunk's shown entries, and the row of its attempt at which they begin. */
 interface ChunkRows {
   readonly row: number;
   readonly entries: LogEntry[];
 }
 
-/** The rows of a chunk: as many as it adds to what was counted before it. */
+/** The rows of a chunk. Its first row follows from the totals at its end. */
 function chunkRows(part: Part, chunk: ChunkRow): ChunkRows {
   const { levels } = part;
   const attempt = part.source.ordinal;
@@ -131,7 +132,7 @@ function chunkRows(part: Part, chunk: ChunkRow): ChunkRows {
   return { row: leadRows(part) + upTo - entries.length, entries };
 }
 
-/** The row of a line among those of all parts; of the next that is shown if it is hidden, or gone. */
+/** The row of a line among the rows of all parts. If the line is hidden or deleted, the row of the next shown line. */
 async function rowOfLine(
   from: Queryable,
   args: { parts: readonly Part[]; line: LogCursor },

@@ -15,7 +15,7 @@ export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
   };
 }
 
-/** The changes that an artifact has a new body. It only names it: a body may be 32 KiB, and the feed keeps all changes. */
+/** The change that an artifact has a new body. It has no body, which may be 32 KiB: the feed keeps all changes. */
 export function artifactChange(workspaceId: string, one: OwnedArtifact): NewChange {
   const { attemptId, runId, key, body } = one;
   return {

@@ -19,61 +19,61 @@ import { type LogCursor, readLog } from "../read.ts";
 import { findArtifactRows, hasUnstamped } from "../store/read.ts";
 import { artifactOf } from "../wire.ts";
 
-/** The most changes and log entries of one step. */
+/** The most changes and log entries of one batch. */
 const CHANGES_MAX = 500;
 const ENTRIES_MAX = 1_000;
 
-/** The most followers of a workspace's runs in one process: each is a connection and a share of the reads. */
+/** The most followers of a workspace in one process. Each takes a connection and a share of the reads. */
 export const FOLLOWERS_MAX = 1_000;
 
 /**
- * Where a follower of a run stands: in the change feed and in the log. Of one who is told only how long the log is, `line`
- * counts the lines of all attempts: those of an earlier one may come after the next has begun.
+ * A follower's position in the change feed and in the log. In the mode `end`, `line` counts the lines of all attempts, since
+ * lines of an earlier attempt may come after the next has begun.
  */
-export interface Place {
+export interface FollowCursor {
   readonly position: number;
   readonly log: LogCursor;
 }
 
-/** What of the log a follower is told: its lines, or only how far it goes. */
+/** What a follower gets of the log: its lines, or only its length. */
 export type LogMode = z.output<typeof RunStreamQuery>["log"];
 
-/** What comes after a place. */
+/** The changes and log entries after a cursor. */
 export interface Batch {
   readonly changes: readonly Change[];
-  /** What the artifacts show now that these changes name, by the position of the last that names each. */
+  /** The artifacts that these changes name, as they are now, by the position of the last change of each. */
   readonly artifacts: ReadonlyMap<number, Artifact>;
   readonly entries: LogPage["entries"];
-  /** How long the log is, for those who do not read it here and it has become longer. */
+  /** The length of the log, in the mode `end` and if it has grown. */
   readonly end: { readonly attempt: number; readonly lines: number } | null;
-  readonly next: Place;
-  /** Whether there may be more at once. */
+  readonly next: FollowCursor;
+  /** Whether there may be more already. */
   readonly full: boolean;
-  /** The state that the run ended in, once nothing more will come. */
+  /** The final state of the run, once nothing more will come. */
   readonly ended: RunSummary["state"] | null;
 }
 
 /**
- * Reads what comes after a place. The order of the reads is what makes the end safe: a run that has ended has written
- * all its changes, and if none of it is unstamped, the changes read after that are all.
+ * Reads the changes and log entries after a cursor. The order of the reads makes the end safe: an ended run has written all
+ * its changes, and if all of them have positions, the next read of changes is complete.
  */
 async function readBatch(
   deps: Deps,
-  args: { workspaceId: string; runId: string; place: Place; log: LogMode },
+  args: { workspaceId: string; runId: string; cursor: FollowCursor; log: LogMode },
 ): Promise<Batch> {
   const from = deps.database.reads;
   const name = { workspaceId: args.workspaceId, runId: args.runId };
   const row = await existingRun(from, name);
   const sources = await listLogSources(from, deps.clock, name);
   const unstamped = hasEnded(row) && (await hasUnstamped(from, name));
-  const changes = await readChanges(from, { ...name, after: args.place.position, limit: CHANGES_MAX });
+  const changes = await readChanges(from, { ...name, after: args.cursor.position, limit: CHANGES_MAX });
   const log =
     args.log === "end"
       ? endOf(sources)
       : await readLog(from, {
           workspaceId: args.workspaceId,
           sources,
-          after: args.place.log,
+          after: args.cursor.log,
           limit: ENTRIES_MAX,
         });
   const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
@@ -82,16 +82,16 @@ async function readBatch(
     artifacts: await readArtifacts(from, { ...name, changes }),
     entries: log.entries,
     end:
-      args.log === "end" && !isSame(log.next, args.place.log)
+      args.log === "end" && !isSame(log.next, args.cursor.log)
         ? { attempt: log.next.attempt, lines: log.next.line }
         : null,
-    next: { position: changes.at(-1)?.position ?? args.place.position, log: log.next },
+    next: { position: changes.at(-1)?.position ?? args.cursor.position, log: log.next },
     full,
     ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
   };
 }
 
-/** How long the logs of attempts are, without reading them. */
+/** The length of the attempts' logs, without reading them. */
 function endOf(sources: readonly LogSource[]): Awaited<ReturnType<typeof readLog>> {
   const line = sources.reduce((sum, { nextLine }) => sum + nextLine, 0);
   const next = { attempt: sources.at(-1)?.ordinal ?? 0, line };
@@ -100,7 +100,7 @@ function endOf(sources: readonly LogSource[]): Awaited<ReturnType<typeof readLog
 
 const isSame = (a: LogCursor, b: LogCursor) => a.attempt === b.attempt && a.line === b.line;
 
-/** The feed names artifacts that changed; each is read once, however often it did. */
+/** Reads the artifacts that changes name, each once. */
 async function readArtifacts(
   from: Queryable,
   args: { workspaceId: string; runId: string; changes: readonly Change[] },
@@ -120,8 +120,8 @@ async function readArtifacts(
 }
 
 /**
- * Batches for the followers of one process. Those that stand at the same place share one read: a wake reaches all of
- * them at once, so a run with a hundred followers costs what a run with one does.
+ * Batches for the followers of one process. Followers with the same cursor share one read. A wake reaches all of them at
+ * once, so a run with a hundred followers costs as much as a run with one.
  */
 export class Batches {
   readonly #reading = new Map<string, Promise<Batch>>();
@@ -129,29 +129,35 @@ export class Batches {
   readonly #followers = new Map<string, number>();
 
   /**
-   * Lets another follower of a workspace in.
+   * Checks that another follower of a workspace may begin.
    * @throws Problem `too-many-requests` at FOLLOWERS_MAX.
    */
   admit(workspaceId: string): void {
     if ((this.#followers.get(workspaceId) ?? 0) < FOLLOWERS_MAX) return;
-    throw new Problem("too-many-requests", `At most ${FOLLOWERS_MAX} streams may be open in a workspace.`);
+    throw new Problem(
+      "too-many-requests",
+      `${FOLLOWERS_MAX} streams of this workspace are open, which is the limit. Close some before you open another.`,
+    );
   }
 
-  /** Counts a follower in. */
+  /** Counts a follower that begins. */
   enter(workspaceId: string): void {
     this.#followers.set(workspaceId, (this.#followers.get(workspaceId) ?? 0) + 1);
   }
 
-  /** Counts a follower out. */
+  /** Counts a follower that ends. */
   leave(workspaceId: string): void {
     const left = (this.#followers.get(workspaceId) ?? 1) - 1;
     if (left > 0) this.#followers.set(workspaceId, left);
     else this.#followers.delete(workspaceId);
   }
 
-  /** What comes after a position. Concurrent callers share one read. */
-  read(deps: Deps, args: { workspaceId: string; runId: string; place: Place; log: LogMode }): Promise<Batch> {
-    const { position, log } = args.place;
+  /** A run's batch after a cursor. Concurrent callers share one read. */
+  read(
+    deps: Deps,
+    args: { workspaceId: string; runId: string; cursor: FollowCursor; log: LogMode },
+  ): Promise<Batch> {
+    const { position, log } = args.cursor;
     const key = [args.workspaceId, args.runId, args.log, position, log.attempt, log.line].join(" ");
     const reading = this.#reading.get(key);
     if (reading !== undefined) return reading;

@@ -41,7 +41,7 @@ interface StreamRequest {
 
 type SentEvent = FeedEvent & { readonly id: string | undefined };
 
-/** Opens a stream; `until` reads on to the first event that is wanted. */
+/** Opens a stream. `until` reads up to the first event that matches. */
 async function open(args: StreamRequest = {}) {
   const stopped = new AbortController();
   const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = args;
@@ -74,7 +74,7 @@ const newRun = (of = tenancy) => createRun(testEnv.deps, of.scope, of.request())
 const names = (runId: string) => (event: SentEvent) =>
   event.event === "news" && event.data.runs.includes(runId);
 
-/** Runs a run to its end. */
+/** Claims, starts and completes a run. */
 async function finish(runId: string): Promise<void> {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
@@ -83,7 +83,7 @@ async function finish(runId: string): Promise<void> {
   await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 }
 
-test("changes name the runs that changed and what sort of change it was, from now on", async () => {
+test("changes name the changed runs and the kinds of change, from now on", async () => {
   const earlier = await newRun();
   await testEnv.stamp();
   const stream = await open();
@@ -95,7 +95,7 @@ test("changes name the runs that changed and what sort of change it was, from no
   await stream.close();
 });
 
-test("after a piece of changes, exactly what followed it follows on another connection", async () => {
+test("another connection continues exactly after the last summary of changes", async () => {
   const first = await open();
   await first.read();
   const one = await newRun();
@@ -110,7 +110,7 @@ test("after a piece of changes, exactly what followed it follows on another conn
   await again.close();
 });
 
-test("a position that the feed does not hold any more is said to be lost", async () => {
+test("a position that the feed no longer has is reported as lost", async () => {
   await testEnv.stamp();
   await testEnv.deps.database.db.execute(
     sql`delete from change where position < (select last_position from change_feed)`,
@@ -122,7 +122,7 @@ test("a position that the feed does not hold any more is said to be lost", async
   }
 });
 
-test("runs that are followed tell their story on the same stream, each from its place on", async () => {
+test("the stream has the events of followed runs, each after its cursor", async () => {
   const { id } = await newRun();
   const stream = await open({ runs: [{ runId: id, place: null }] });
   await finish(id);
@@ -143,18 +143,18 @@ test("runs that are followed tell their story on the same stream, each from its 
   expect(rest.some(({ begins }) => begins)).toBe(false);
 });
 
-test("after the database went back, neither changes nor runs go on where the stream before stood", async () => {
+test("after a restore of the database, neither changes nor runs continue from the previous stream", async () => {
   const { id } = await newRun();
   const stream = await open({ runs: [{ runId: id, place: null }] });
   const opened = await stream.read();
   await finish(id);
   const ends = (event: SentEvent) => event.event === "followed" && event.data.told.event === "end";
-  const places = (await stream.until(ends)).flatMap((event) =>
+  const cursors = (await stream.until(ends)).flatMap((event) =>
     event.event === "followed" && event.data.place !== null ? [event.data.place] : [],
   );
   await stream.close();
   await goBack(testEnv.deps);
-  const runs = [{ runId: id, place: places[0] ?? "" }];
+  const runs = [{ runId: id, place: cursors[0] ?? "" }];
   const again = await open({ lastEventId: opened?.id ?? "", runs });
   expect(await again.read()).toMatchObject({ event: "open", data: { resumed: false } });
   const [first] = (await again.until(ends)).filter(({ event }) => event === "followed");
@@ -162,7 +162,7 @@ test("after the database went back, neither changes nor runs go on where the str
   await again.close();
 });
 
-test("a run that cannot be followed is told so, and the others go on", async () => {
+test("a run that cannot be followed gets an event, and the others continue", async () => {
   const other = await openTenancy(testEnv);
   const foreign = await newRun(other);
   const { id } = await newRun();
@@ -170,19 +170,19 @@ test("a run that cannot be followed is told so, and the others go on", async () 
     runs: [foreign.id, id].map((runId) => ({ runId, place: null })),
   });
   const missing = new Set(["followed", "unfollowed"]);
-  const told = await stream.until(({ event }) => {
+  const received = await stream.until(({ event }) => {
     missing.delete(event);
     return missing.size === 0;
   });
-  const refused = told.filter((event) => event.event === "unfollowed");
+  const refused = received.filter((event) => event.event === "unfollowed");
   expect(refused).toEqual([
     expect.objectContaining({ data: expect.objectContaining({ runId: foreign.id, code: "run-not-found" }) }),
   ]);
-  expect(JSON.stringify(told.filter((event) => event.event === "news"))).not.toContain(foreign.id);
+  expect(JSON.stringify(received.filter((event) => event.event === "news"))).not.toContain(foreign.id);
   await stream.close();
 });
 
-test("fifty readers of one workspace cost about what one does", async () => {
+test("fifty readers of one workspace cost about as much as one", async () => {
   const batches = new Batches();
   let reads = 0;
   const counted: Batches["changes"] = batches.changes.bind(batches);
@@ -221,7 +221,7 @@ test("a connection ends after its time, with the runs that it follows", async ()
   await expect(open({ batches })).rejects.toMatchObject({ code: "too-many-requests" });
 });
 
-test("a worker that connects is changes, to its own workspace alone", async () => {
+test("a worker that connects causes a change in its own workspace only", async () => {
   const stream = await open();
   await stream.read();
   await (await openTenancy(testEnv)).worker("foreign");

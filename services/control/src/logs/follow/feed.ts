@@ -3,25 +3,25 @@ import { CHANGED_RUNS_MAX, type FeedEvent, Problem, WakeUp } from "@towpath/cont
 import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode } from "./batch.ts";
-import { changesIdOf, isOf, placeOf, positionOf, textOf } from "./event-id.ts";
+import { changesIdOf, cursorOf, isOf, positionOf, textOf } from "./event-id.ts";
 import { CONNECTION_MS, followRun } from "./follow.ts";
 import { merge } from "./merge.ts";
 import { whileSameDatabase } from "./same-database.ts";
 
-/** How often a reader of changes looks by itself, in case a wake was lost, milliseconds. */
+/** How often a reader looks for changes without a wake, in case one was lost, milliseconds. */
 const LOOK_MS = 5_000;
 
 /**
- * The pause between two pieces of changes, milliseconds: with a thousand runs a second one piece stands for dozens of
- * changes, and those who are told of it fetch once.
+ * The pause between two summaries of changes, milliseconds. With a thousand runs a second, one summary has dozens of
+ * changes, and its readers fetch once.
  */
-const REST_MS = 40;
+const PAUSE_MS = 40;
 
-/** Which workspace and runs a stream tells of, and from where. */
-export interface Feeding {
-  /** `Last-Event-ID` of the stream before, if there was one: a position of the feed. Places of runs are of the same database as it. */
+/** A request for a stream: the runs that it follows, and the positions where it begins. */
+export interface FeedRequest {
+  /** `Last-Event-ID` of the previous stream, if any: a position of the feed. The runs' cursors are of the same database. */
   readonly lastEventId: string | null;
-  /** What is told of the logs of these runs. @default "lines" */
+  /** What the stream has of the runs' logs. @default "lines" */
   readonly log?: LogMode;
   readonly runs: readonly { readonly runId: string; readonly place: string | null }[];
   readonly signal: AbortSignal;
@@ -30,23 +30,23 @@ export interface Feeding {
   readonly connectionMs?: number;
 }
 
-/** Whose changes are read, and until when. */
-interface Reading extends Feeding {
+/** A stream's workspace, end and database. */
+interface Reading extends FeedRequest {
   readonly workspaceId: string;
   readonly untilMs: number;
   readonly incarnation: string;
 }
 
 /**
- * One stream for all that a browser shows: changes of the workspace, and the events of the runs that it follows. The first
- * event says whether it goes on where `Last-Event-ID` stood. A run that cannot be followed is told so and does not end
- * the stream.
+ * One stream for a browser: changes of the workspace, and events of the runs that it follows. The first event says whether
+ * the stream continues after `Last-Event-ID`. A run that cannot be followed gets an event `unfollowed` and does not end the
+ * stream.
  * @throws Problem `too-many-requests`, before the stream begins.
  */
 export async function followWorkspace(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  args: Feeding,
+  args: FeedRequest,
 ): Promise<AsyncIterable<StreamEvent>> {
   args.batches.admit(scope.workspaceId);
   return feed(deps, {
@@ -56,32 +56,32 @@ export async function followWorkspace(
   });
 }
 
-async function* feed(deps: Deps, asked: Omit<Reading, "incarnation">): AsyncGenerator<StreamEvent> {
+async function* feed(deps: Deps, args: Omit<Reading, "incarnation">): AsyncGenerator<StreamEvent> {
   const over = new AbortController();
-  const same = whileSameDatabase(deps, asked.signal);
+  const same = whileSameDatabase(deps, args.signal);
   const signal = AbortSignal.any([same.signal, over.signal]);
-  asked.batches.enter(asked.workspaceId);
+  args.batches.enter(args.workspaceId);
   try {
-    const a = { ...asked, incarnation: (await deps.incarnations.current()).id };
-    const changes = changesOf(deps, { ...a, signal });
+    const reading = { ...args, incarnation: (await deps.incarnations.current()).id };
+    const changes = changesOf(deps, { ...reading, signal });
     const opened = await changes.next();
     if (opened.done === true) return;
     yield opened.value;
     const lasting = async function* () {
       yield* changes;
-      // The changes last as long as the connection does: with them the runs end too.
+      // The changes end with the connection, and so must the runs.
       over.abort();
     };
-    const runs = a.runs.map((run) => followed(deps, { ...a, ...run, signal }));
+    const runs = reading.runs.map((run) => followed(deps, { ...reading, ...run, signal }));
     yield* merge([lasting(), ...runs], signal);
   } finally {
     over.abort();
     same.stop();
-    asked.batches.leave(asked.workspaceId);
+    args.batches.leave(args.workspaceId);
   }
 }
 
-/** A position of the feed from which changes can go on, or null. */
+/** The position of the feed after which changes can continue, or null. */
 async function resumed(deps: Deps, { lastEventId, incarnation }: Reading): Promise<number | null> {
   const position = isOf(incarnation, lastEventId) ? positionOf(lastEventId) : null;
   return position !== null && (await reachesBackTo(deps.database.reads, position)) ? position : null;
@@ -107,23 +107,23 @@ async function* changesOf(deps: Deps, args: Reading): AsyncGenerator<StreamEvent
       }
       if (changes.full) continue;
       await wakeUp.wait(Math.min(LOOK_MS, Math.max(0, args.untilMs - performance.now())), args.signal);
-      await delay(REST_MS, undefined, { signal: args.signal }).catch(() => {});
+      await delay(PAUSE_MS, undefined, { signal: args.signal }).catch(() => {});
     }
   } finally {
     unsubscribe();
   }
 }
 
-/** A run's events with its name, until it has ended or cannot be followed. */
+/** A run's events with its id, until it has ended or cannot be followed. */
 async function* followed(
   deps: Deps,
   args: Reading & { runId: string; place: string | null },
 ): AsyncGenerator<StreamEvent> {
   const { runId } = args;
   try {
-    const place = isOf(args.incarnation, args.lastEventId) ? placeOf(args.place) : null;
-    const goesOn = place !== null && (await reachesBackTo(deps.database.reads, place.position));
-    const lastEventId = goesOn ? args.place : null;
+    const cursor = isOf(args.incarnation, args.lastEventId) ? cursorOf(args.place) : null;
+    const resumes = cursor !== null && (await reachesBackTo(deps.database.reads, cursor.position));
+    const lastEventId = resumes ? args.place : null;
     const log = args.log ?? "lines";
     const following = {
       log,
@@ -133,13 +133,13 @@ async function* followed(
       batches: args.batches,
       connectionMs: CONNECTION_MS,
     };
-    let begins = !goesOn;
-    for await (const { id = null, ...told } of await followRun(deps, args, following)) {
-      begins ||= told.event === "begin";
-      if (told.event === "begin") continue;
-      // In the words of every release: which database it is of, the id of the stream says.
-      const at = placeOf(id);
-      yield { event: "followed", data: { runId, place: at && textOf(at), begins, told } };
+    let begins = !resumes;
+    for await (const { id = null, ...event } of await followRun(deps, args, following)) {
+      begins ||= event.event === "begin";
+      if (event.event === "begin") continue;
+      // Without the incarnation, as in every release: the stream's own id has it.
+      const at = cursorOf(id);
+      yield { event: "followed", data: { runId, place: at && textOf(at), begins, told: event } };
       begins = false;
     }
   } catch (error) {

@@ -36,11 +36,11 @@ async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[
   return all;
 }
 
-/** Makes a run, tells its story with pauses in which a follower may read, and ends it. */
-async function story(told: (runId: string) => Promise<void> = async () => {}): Promise<string> {
+/** Creates a run, reports its records with pauses in which a follower may read, and ends it. */
+async function story(started: (runId: string) => Promise<void> = async () => {}): Promise<string> {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
-  await told(id);
+  await started(id);
   const given = await fakeWorker.take();
   await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
   await fakeWorker.say(given, [said.task("a", "begin")], { from: 2 });
@@ -65,13 +65,13 @@ const texts = (events: readonly StreamEvent[]) =>
     .flatMap((event) => (event.event === "log" ? event.data : []))
     .map((entry) => (entry.kind === "line" ? entry.text : "gap"));
 
-/** What is told of a run beside its log. Of an artifact what it shows last: how often it is told on the way there may differ. */
+/** The events of a run without its log. Only the last event of an artifact counts: the number of earlier ones may differ. */
 const changes = (events: readonly StreamEvent[]) => {
   const lastOf = events.findLastIndex((event) => event.event === "artifact");
   return events.filter((event, at) => event.event !== "log" && (event.event !== "artifact" || at === lastOf));
 };
 
-test("an id of a database that has gone back since is told from the beginning, and that it is", async () => {
+test("an id from before a restore of the database starts over, and the event `begin` says so", async () => {
   const runId = await story();
   const all = await collect(await follow(runId));
   const middle = all.find((event) => event.event === "log")?.id ?? "";
@@ -79,18 +79,18 @@ test("an id of a database that has gone back since is told from the beginning, a
   const anew = await collect(await follow(runId, middle));
   expect(anew[0]).toEqual({ event: "begin", data: {} });
   expect(texts(anew.slice(1))).toEqual(texts(all));
-  // An earlier release did not say of which database an id is.
+  // An id of an earlier release has no incarnation.
   const [position, attempt, line] = middle.split(":");
   const [next] = await collect(await follow(runId, `${position}:${attempt}:${line}`));
   expect(next?.event).not.toBe("begin");
 });
 
-test("a follower from the beginning sees every state and line, in order, and the end last", async () => {
+test("a follower from the beginning receives every state and line, in order, and the end last", async () => {
   let following: Promise<StreamEvent[]> = Promise.resolve([]);
   await story(async (runId) => {
     const events = await follow(runId);
     const iterator = events[Symbol.asyncIterator]();
-    // The snapshot is read before the story goes on, so that every state is a change after it.
+    // The snapshot is read before the story continues, so that every state is a change after it.
     const first = await iterator.next();
     expect(first.value).toMatchObject({ event: "run", data: { state: "ready" } });
     following = collect({ [Symbol.asyncIterator]: () => iterator });
@@ -104,7 +104,7 @@ test("a follower from the beginning sees every state and line, in order, and the
   expect(events.at(-1)).toMatchObject({ event: "end", data: { state: "completed" } });
 });
 
-test("the feed names an artifact that changed, and a follower is shown what it shows now, once", async () => {
+test("the feed names a changed artifact, and a follower receives its present body once", async () => {
   const runId = await story();
   await testEnv.stamp();
   const { db } = testEnv.deps.database;
@@ -126,7 +126,7 @@ test("the feed names an artifact that changed, and a follower is shown what it s
   ]);
 });
 
-test("after any event's id, exactly what followed that event follows again", async () => {
+test("a stream that continues after any event has exactly the events that followed it", async () => {
   const runId = await story();
   await testEnv.stamp();
   const [oldest] = await testEnv.deps.database.db.execute<{ position: string }>(
@@ -145,7 +145,7 @@ test("after any event's id, exactly what followed that event follows again", asy
   }
 });
 
-test("a live follower whose connection breaks at any event misses nothing and hears nothing twice", async () => {
+test("a live follower whose connection breaks at any event misses and repeats nothing", async () => {
   let following: Promise<StreamEvent[]> = Promise.resolve([]);
   const runId = await story(async (id) => {
     const events = await follow(id);
@@ -166,7 +166,7 @@ test("a live follower whose connection breaks at any event misses nothing and he
   }
 });
 
-test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
+test("a follower of an ended run receives its state, its log and the end", async () => {
   const runId = await story();
   await testEnv.stamp();
   const events = await collect(await follow(runId));
@@ -176,7 +176,7 @@ test("a follower of a run that has ended gets how it stands, its log and the end
   expect(texts(events)).toEqual(["one", "two", "three", "four"]);
 });
 
-test("an id from before what the feed still holds begins anew", async () => {
+test("an id that the feed no longer has starts over", async () => {
   const runId = await story();
   await testEnv.stamp();
   await testEnv.deps.database.db.execute(sql`delete from change where run_id = ${runId}`);
@@ -190,7 +190,7 @@ test("an id from before what the feed still holds begins anew", async () => {
   expect(events.map((event) => event.event)).toEqual(["begin", "run", "task", "artifact", "log", "end"]);
 });
 
-test("a follower who asks for no lines hears how far the log goes, and goes on from there", async () => {
+test("a follower without lines receives the length of the log, and continues from there", async () => {
   const runId = await story();
   await testEnv.stamp();
   const signal = new AbortController().signal;
@@ -204,7 +204,7 @@ test("a follower who asks for no lines hears how far the log goes, and goes on f
   expect(await collect(await followRun(testEnv.deps, tenancy.scope, again))).toEqual(events.slice(-1));
 });
 
-test("a follower who asks for no lines hears of those of an earlier attempt that came late, too", async () => {
+test("a follower without lines receives the new length when an earlier attempt's lines come late", async () => {
   const again = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
   const { id: runId } = await createRun(testEnv.deps, again.scope, again.request());
   const fakeWorker = new FakeWorker(testEnv, await again.worker());
@@ -227,7 +227,7 @@ test("a follower who asks for no lines hears of those of an earlier attempt that
   ]);
 });
 
-test("a hundred followers hear the same, and share what they read", async () => {
+test("a hundred followers receive the same events and share reads", async () => {
   const batches = new Batches();
   let reads = 0;
   const counting = new Batches();
@@ -255,7 +255,7 @@ test("a run of another workspace cannot be followed", async () => {
   await expect(follow(id)).rejects.toMatchObject({ code: "run-not-found" });
 });
 
-test("a connection ends after its time with an event whose id goes on, and its reader is counted out", async () => {
+test("a connection ends after its time with an event to continue from, and its reader no longer counts", async () => {
   const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   await testEnv.stamp();
   const batches = new Batches();
@@ -266,7 +266,7 @@ test("a connection ends after its time with an event whose id goes on, and its r
   expect(events.at(-1)?.id).toMatch(/^\d+:0:0:[0-9a-f-]{36}$/);
 });
 
-test("a workspace has at most so many followers, and those who leave make room", async () => {
+test("the number of followers of a workspace is limited, and each one that ends makes room for another", async () => {
   const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const batches = new Batches();
   for (let follower = 1; follower < FOLLOWERS_MAX; follower++) batches.enter(tenancy.scope.workspaceId);
@@ -277,8 +277,8 @@ test("a workspace has at most so many followers, and those who leave make room",
   await follow(runId, null, batches);
 });
 
-// The last one: a database that has just changed hands out no runs yet.
-test("a stream ends once the database is another one, and its reader begins anew", async () => {
+// This test is last: after a restore the control plane gives out no runs for a while.
+test("a stream ends when the database has a new incarnation, and its reader starts over", async () => {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const current = async () => {
     testEnv.deps.incarnations.forget();

@@ -1,17 +1,17 @@
 import { WakeUp } from "@towpath/contract";
 
-/** One value on its way, and what lets its source go on. */
+/** A value that is not read yet, and the function that lets its source continue. */
 interface Offered<Item> {
   readonly value: Item;
   readonly taken: () => void;
 }
 
-/** How often the merger looks whether it was told to end, at most, milliseconds. Sources wake it. */
+/** The longest wait for a source to wake the merger, milliseconds. */
 const LOOK_MS = 60_000;
 
 /**
- * Merges sources as their values come, none of which is read ahead of its reader. Ends when all have ended, when one has
- * failed, with its failure, or when the signal fires. Sources must end with the same signal.
+ * Merges sources in the order of their values. Reads no value ahead of the reader. Ends when all sources have ended, when
+ * the signal fires, or with the failure of a source. Sources must end with the same signal.
  */
 export async function* merge<Item>(
   sources: readonly AsyncIterable<Item>[],

@@ -1,8 +1,8 @@
 import type { Deps } from "../../kernel/index.ts";
 
 /**
- * A signal that fires with another one, and once the database is found to be another: a position of the one before means nothing
- * in it. A stream that ends then is asked for again, and begins anew.
+ * A signal that fires with another one, and when the database has a new incarnation. Positions of the old one mean nothing
+ * then: the stream ends, and its reader begins anew.
  */
 export function whileSameDatabase(
   { incarnations }: Pick<Deps, "incarnations">,

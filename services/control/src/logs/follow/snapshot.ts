@@ -3,14 +3,14 @@ import type { Deps, StreamEvent } from "../../kernel/index.ts";
 import { listTaskRuns } from "../../runs/index.ts";
 import { listArtifacts } from "../read.ts";
 
-/** Rows of one page of a snapshot, and the most pages of each kind. What is past them shows when it changes. */
+/** Rows of one page of a snapshot, and the most pages of each kind. Later rows appear when they change. */
 const PAGE_ROWS = 200;
 const PAGES_MAX = 100;
 
 /**
- * How a run stands now, as events, page by page: no more of it is in memory than a reader has not taken yet. A caller that continues
- * from it reads the feed's position first, so that what changes meanwhile is told again rather than not at all; an
- * event says how something is, and can be told twice.
+ * The present state of a run as events. Pages are read as the reader takes them, so that little is in memory. The caller
+ * reads the feed's position first: a change during the snapshot then comes twice and is never missed. Events may repeat,
+ * since each has the whole state of one thing.
  */
 export async function* readSnapshot(
   deps: Deps,
@@ -27,7 +27,7 @@ export async function* readSnapshot(
   }
 }
 
-/** Gives an id to the last of some events alone: a reader that saw only a part of them begins anew. */
+/** Gives an id to the last event only, so that a reader that has seen a part of the events begins anew. */
 export async function* untilLast(
   events: AsyncIterable<StreamEvent>,
   id: string,

@@ -1,6 +1,6 @@
 import type { Deps } from "../../kernel/index.ts";
 
-/** The database becomes another one that has all the positions of the one before. That was long ago, so that nothing waits for workers. */
+/** Gives the database a new incarnation that keeps all positions. The restore was long ago, so that nothing waits for workers. */
 export async function goBack({ database, incarnations }: Deps): Promise<void> {
   await database.sql`update incarnation set identity = gen_random_uuid()::text`;
   incarnations.forget();

@@ -3,20 +3,20 @@ import { columns, type Queryable, type RawRow, rowOf, rows, textArray } from "..
 import { bitsOf } from "../levels.ts";
 import { artifact, logChunk } from "../table.ts";
 
-/** A stored stretch of lines, or a gap. What searches see of it stays in the database. */
+/** A stored chunk of lines, or a gap, without its searchable text. */
 export type ChunkRow = Omit<typeof logChunk.$inferSelect, "plain">;
 
 const UNREAD = ["plain"] as const;
 
 const ANY_BITS = bitsOf(null);
 
-/** The most bytes of lines that one read takes from the database, a last chunk that crosses it included. */
+/** The most bytes of lines in one read. The last chunk may exceed it. */
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Chunks of an attempt from the one that holds a line onwards, up to a number of chunks and of bytes; only those that
- * have some of the levels that `bits` names, as searches see them the text, and lines whose task's path begins so. Lines are
- * stored as the text that JSON makes of them. Primary key of one partition.
+ * Chunks of an attempt from the one that holds a line, up to a number of chunks and of bytes. Keeps chunks with a level of
+ * `bits`, with `text` in their searchable text, and with a task path that begins with `task`. The path is searched in the
+ * lines' JSON text. Primary key of one partition.
  */
 export async function listChunks(
   from: Queryable,
@@ -52,7 +52,7 @@ export async function listChunks(
   return raws.map((raw) => rowOf(logChunk, raw, UNREAD));
 }
 
-/** The artifacts of a run: under each key the one of the latest attempt, by key. Index artifact_run. */
+/** The artifacts of a run by key, each of the latest attempt that has the key. Index artifact_run. */
 export async function listArtifactRows(
   from: Queryable,
   args: { workspaceId: string; runId: string; after: string; limit: number },
@@ -66,7 +66,7 @@ export async function listArtifactRows(
   return raws.map((raw) => rowOf(artifact, raw));
 }
 
-/** Artifacts of a run by their names; those that are not there are missing. Primary key. */
+/** Artifacts of a run by their names, without those that do not exist. Primary key. */
 export async function findArtifactRows(
   from: Queryable,
   args: { workspaceId: string; runId: string; names: readonly { attemptId: string; key: string }[] },
@@ -83,7 +83,7 @@ export async function findArtifactRows(
   return raws.map((raw) => rowOf(artifact, raw));
 }
 
-/** Whether changes of a run has been committed that has no position yet. Index change_unstamped. */
+/** Whether a run has committed changes without a position. Index change_unstamped. */
 export async function hasUnstamped(
   from: Queryable,
   args: { workspaceId: string; runId: string },
@@ -96,7 +96,7 @@ export async function hasUnstamped(
   return found?.unstamped ?? false;
 }
 
-/** Whether the feed still holds everything after a position: older rows are forgotten. Index change_position. */
+/** Whether the feed still has every change after a position. Old changes are deleted. Index change_position. */
 export async function reachesBackTo(from: Queryable, position: number): Promise<boolean> {
   const [found] = await rows<{ oldest: string | null; last: string }>(
     from,

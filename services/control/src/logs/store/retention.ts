@@ -3,13 +3,13 @@ import { sql } from "#sql";
 import { type Queryable, rows } from "../../kernel/index.ts";
 import { isAttemptKept, type Month } from "../../runs/index.ts";
 
-/** The most rows of each table that one round forgets. */
+/** The most rows of each table that one round deletes. */
 export const FORGET_MAX = 1_000;
 
 /**
- * Deletes log lines of runs that ended before a month, in a partition that cannot be dropped: the default one, or one where other
- * runs keep theirs. Steps from attempt to attempt, so that long logs which stay cost one probe. Primary key.
- * @returns How many chunks, at most FORGET_MAX.
+ * Deletes log chunks of runs that ended before a month, in a partition that cannot be dropped: the default one, or one with
+ * lines of other runs. Steps from attempt to attempt, so that a kept log costs one probe. Primary key.
+ * @returns the number of chunks, at most FORGET_MAX.
  */
 export async function forgetLines(db: Queryable, args: { table: string; before: Month }): Promise<number> {
   const table = sql.identifier(args.table);
@@ -34,8 +34,8 @@ export async function forgetLines(db: Queryable, args: { table: string; before: 
 }
 
 /**
- * Forgets artifacts of runs that are forgotten. Primary keys of artifact and run_key.
- * @returns How many, at most FORGET_MAX.
+ * Deletes artifacts of deleted runs. Primary keys of artifact and run_key.
+ * @returns the number of artifacts, at most FORGET_MAX.
  */
 export async function forgetArtifacts(db: Queryable, before: Month): Promise<number> {
   const gone = await rows(

@@ -16,7 +16,7 @@ const TOTALS: Readonly<Record<LogLevel, SQL>> = {
   error: sql`l.error_total`,
 };
 
-/** How many rows an attempt has up to the end of chunk `l`: lines that are shown, and gaps. */
+/** The number of rows of an attempt up to the end of chunk `l`: shown lines, and gaps. */
 function rowsUpTo(levels: Levels): SQL {
   const shown = (levels ?? LOG_LEVELS).map((level) => TOTALS[level]);
   return sql`(${sql.join([...shown, sql`l.gap_total`], sql` + `)})`;
@@ -24,17 +24,17 @@ function rowsUpTo(levels: Levels): SQL {
 
 const whereOf = (args: Log) => sql`l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}`;
 
-/** How much of an attempt's log is there. */
+/** The kept part of an attempt's log. */
 export interface LogExtent {
-  /** The first line that is kept. */
+  /** The first kept line. */
   readonly firstLine: number;
-  /** The line after the last that is kept. */
+  /** The line after the last kept one. */
   readonly nextLine: number;
   readonly levels: Readonly<Record<LogLevel, number>>;
   readonly gaps: number;
 }
 
-/** How much of an attempt's log is there; null when nothing is. Both ends of the primary key. */
+/** Reads the kept part of an attempt's log; null if there is none. Both ends of the primary key. */
 export async function readExtent(from: Queryable, args: Log): Promise<LogExtent | null> {
   const where = whereOf(args);
   const [found] = await rows<Record<LogLevel | "firstLine" | "nextLine" | "gaps", string>>(
@@ -52,8 +52,8 @@ export async function readExtent(from: Queryable, args: Log): Promise<LogExtent 
 }
 
 /**
- * The first line of the chunk that holds a row, or null past the end. Halves the span of lines, since the rows up to a
- * chunk only grow: some twenty probes of the primary key for a million chunks, about a millisecond, whatever is shown.
+ * The first line of the chunk that holds a row, or null past the end. A binary search over line numbers, since the rows up
+ * to a chunk only grow: about twenty probes of the primary key for a million chunks.
  */
 export async function findRow(
   from: Queryable,
@@ -77,8 +77,9 @@ export async function findRow(
 }
 
 /**
- * The line after the last chunk that begins at or before an instant of its worker's clock, which lines mostly follow.
- * Halves the span of lines as `findRow` does. Compared as JSON: as text, a line with U+0000 in it could not be read.
+ * The line after the last chunk that begins at or before an instant of its worker's clock. Lines are mostly in the order of
+ * that clock. A binary search like `findRow`. Instants are compared as JSON: Postgres cannot convert a line with U+0000 to
+ * text.
  */
 export async function findChunkAt(
   from: Queryable,

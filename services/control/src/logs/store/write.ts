@@ -3,14 +3,14 @@ import { sql } from "#sql";
 import { type Clock, now, numberArray, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { summarise } from "../levels.ts";
 
-/** A stretch of an attempt's log that is about to be stored. */
+/** A chunk of an attempt's log to store. */
 export interface NewChunk {
   readonly firstLine: number;
   readonly lineCount: number;
   /** Null for a gap. */
   readonly lines: readonly LogLine[] | null;
   readonly reason: string | null;
-  /** When it came, if that was not now: of what is taken over. */
+  /** When the chunk arrived, for imported logs. Missing: now. */
   readonly receivedAt?: Date;
 }
 
@@ -24,9 +24,9 @@ export interface NewArtifact {
 }
 
 /**
- * Stores chunks of lines: one statement for all attempts of a report. Each goes in as the JSON text that it is, so that
- * a line may hold anything that JSON can say, and with the counts of its attempt's lines so far. The caller holds the
- * attempts' locks, or the counts of two could miss one another.
+ * Stores chunks of lines, one statement for all attempts of a report. Lines are stored as JSON text, so that a line may have
+ * any character, with the totals of the attempt up to the chunk. The caller holds the attempts' locks, or concurrent calls
+ * could compute wrong totals.
  */
 export async function insertChunks(
   tx: Tx,
@@ -36,7 +36,7 @@ export async function insertChunks(
   if (args.chunks.length === 0) return;
   const lines = args.chunks.map((chunk) => (chunk.lines === null ? null : JSON.stringify(chunk.lines)));
   const sums = args.chunks.map((chunk) => summarise(chunk.lines));
-  const counted = (place: number) => numberArray(sums.map((sum) => sum.counts[place] ?? 0));
+  const counted = (index: number) => numberArray(sums.map((sum) => sum.counts[index] ?? 0));
   await rows(
     tx,
     sql`insert into log_chunk (attempt_id, first_line, line_count, workspace_id, kind, lines, reason, size_bytes,
@@ -71,7 +71,7 @@ export interface OwnedArtifact extends NewArtifact {
   readonly attempt: number;
 }
 
-/** Keys of the artifacts that attempts show. The caller holds the attempts' locks. Primary key. */
+/** Keys of the artifacts of attempts. The caller holds the attempts' locks. Primary key. */
 export async function listArtifactKeys(
   tx: Tx,
   args: { workspaceId: string; attemptIds: readonly string[] },
