@@ -133,7 +133,7 @@ describe("Stores in buckets", () => {
       expect(found("store gone")).toMatchObject({
         ok: false,
         detail: 's3://no-such-bucket/prefix: There is no bucket "no-such-bucket".',
-        fix: "make it, or correct stores.gone.root in the worker's configuration",
+        fix: "create it, or correct stores.gone.root in the worker's configuration",
       });
       expect(found("store locked")).toMatchObject({
         ok: false,
