@@ -160,7 +160,7 @@ test("a cancelled run ends after its job was cancelled, and not before", async (
   await expect.poll(() => cluster.cancels, WITHIN).toBeGreaterThan(before);
   expect(await stack.client.getRun({ params: { runId } })).toMatchObject({ state: "cancelling" });
   const why = await stack.towpath(["why", runId]);
-  expect(why.output).toContain("Its job train is to be cancelled");
+  expect(why.output).toContain("must cancel its job train");
   cluster.refuseCancels(false);
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled", attempts: 1 });
   expect(submitted()).toMatchObject([{ status: "CANCELLED" }]);
