@@ -67,7 +67,7 @@ const named = (what: string, { frameP50, frameP99, longestTask }: Smoothness) =>
 async function listShown(page: Page, full: Full, search: string): Promise<number> {
   return timed(async () => {
     await page.goto(`${full.url}/runs${search}`);
-    await page.locator("[data-row]").first().or(page.getByText("No run fits these filters")).waitFor();
+    await page.locator("[data-row]").first().or(page.getByText("No runs match these filters")).waitFor();
   });
 }
 
