@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { OWNER_FILE } from "./attempts/journal-lanes.ts";
 import { sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
 import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
@@ -163,6 +164,24 @@ test("an attempt whose gateway cannot be opened again ends with its process", as
   const { socket } = JSON.parse(await readFile(fileOf(attempt), "utf8"));
   await writeFile(join(dirname(fileOf(attempt)), "token"), "");
   await mkdir(dirname(socket), { recursive: true });
+  await workers.start(testEnv);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
+});
+
+test("an attempt whose journal cannot be opened again ends with its process", async () => {
+  const first = await workers.start(testEnv);
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
+      { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
+    ),
+  );
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await killNine(first);
+  const name = basename(dirname(fileOf(attempt)));
+  await mkdir(join(testEnv.dir, "state", "journals", name, `${OWNER_FILE}.next`));
   await workers.start(testEnv);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
   await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");

@@ -72,11 +72,19 @@ describe("the parser of server-sent events", () => {
     expect(parser.retryMs()).toBeNull();
     parser.push(encoder.encode("retry: 1500\n"));
     expect(parser.retryMs()).toBe(1500);
+    parser.push(encoder.encode("retry: 99999999999\n"));
+    expect(parser.retryMs()).toBe(999_999_999);
   });
 
-  test("refuses an event without an end", () => {
+  test("reads comments without an end to their number", () => {
     const parser = sseParser();
-    const chunk = encoder.encode(`data: ${"x".repeat(6 * 1024 * 1024)}`);
+    const comments = encoder.encode(": ping\n\n".repeat(1024 * 1024));
+    for (let round = 0; round < 3; round += 1) expect(parser.push(comments)).toEqual([]);
+  });
+
+  test.each(["data: ", ""])("refuses an event without an end that begins with '%s'", (start) => {
+    const parser = sseParser();
+    const chunk = encoder.encode(`${start}${"x".repeat(6 * 1024 * 1024)}`);
     parser.push(chunk);
     parser.push(chunk);
     expect(() => parser.push(chunk)).toThrow(SseTooLarge);

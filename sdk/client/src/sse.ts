@@ -20,6 +20,9 @@ export interface SseParser {
 /** The most that one event may hold, characters. */
 const EVENT_CHARS_MAX = 16 * 1024 * 1024;
 
+/** The longest reconnection time that a server may ask for, milliseconds. A timer takes no more than 2^31. */
+const RETRY_MS_MAX = 999_999_999;
+
 /** An event of the stream is larger than the reader accepts. */
 export class SseTooLarge extends Error {
   override readonly name = "SseTooLarge";
@@ -40,6 +43,8 @@ export function sseParser(): SseParser {
   let events: SseEvent[] = [];
   let lastId = "";
   let retryMs: number | null = null;
+  // The parser drops a line without a known field, however long. A stream of nothing else must not look alive.
+  let sinceWhole = 0;
   const parser = createParser({
     maxBufferSize: EVENT_CHARS_MAX,
     onId: (id) => {
@@ -47,9 +52,13 @@ export function sseParser(): SseParser {
     },
     onEvent: ({ event, data }) => {
       events.push({ event: event || "message", data, id: lastId });
+      sinceWhole = 0;
+    },
+    onComment: () => {
+      sinceWhole = 0;
     },
     onRetry: (ms) => {
-      retryMs = ms;
+      retryMs = Math.min(ms, RETRY_MS_MAX);
     },
     // The other errors are about single fields. The standard ignores such fields.
     onError: ({ type }) => {
@@ -59,7 +68,10 @@ export function sseParser(): SseParser {
   return {
     push(chunk) {
       events = [];
-      parser.feed(decoder.decode(chunk, { stream: true }));
+      const text = decoder.decode(chunk, { stream: true });
+      sinceWhole += text.length;
+      parser.feed(text);
+      if (sinceWhole > EVENT_CHARS_MAX) throw new SseTooLarge();
       return events;
     },
     retryMs: () => retryMs,

@@ -176,7 +176,7 @@ function adoptedProcess(deps: AttemptDeps, stored: StoredAttempt) {
 }
 
 /** The mark of an attempt's processes. A flow could change its file, so only marks of this worker's runners count. */
-function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
+export function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
   return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
 }
 

@@ -22,7 +22,7 @@ import {
 } from "./launch-attempt.ts";
 import { IllegalMove, isOver, type Phase } from "./phases.ts";
 import { aheadVersion, firstStored, type Prepared, parametersOf, prepareAttempt } from "./prepare.ts";
-import { adopt } from "./resume.ts";
+import { adopt, markOf } from "./resume.ts";
 import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
 
@@ -70,7 +70,8 @@ export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt): Pr
     await takeStep(course);
   } catch (error) {
     deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt is let go");
-    const mark = claimed.process?.mark ?? "";
+    // After a restart the process is known from the attempt's file before anything else of it is open.
+    const mark = claimed.process?.mark ?? (claimed.stored === null ? "" : markOf(deps, claimed.stored));
     if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
   }
 }

@@ -163,6 +163,8 @@ export function watchLinger(deps: AttemptDeps, claimed: ClaimedAttempt): void {
   void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then(async (passed) => {
     if (!passed || claimed.stop !== null) return;
     const running = await stillRunning(claimed).catch(() => "");
+    // It may have ended, or somebody may have cancelled it, meanwhile.
+    if (over.signal.aborted || claimed.stop !== null) return;
     claimed.requestStop({ reason: "lingering" });
     await claimed.note("warn", `${STOPS.lingering.sentence}${running}`).catch(() => {});
   });

@@ -101,7 +101,7 @@ export const IDENTITY_ROUTES = {
     slice: "identity",
     permission: "read",
     rate: "write",
-    repeatable: true,
+    repeatable: false,
     answer: "none",
     status: 204,
     problems: [],

@@ -11,7 +11,7 @@ export const LIMITS_ROUTES = {
     slice: "limits",
     permission: "deploy",
     rate: "write",
-    repeatable: true,
+    repeatable: false,
     body: SetLimit,
     answer: Limit,
     status: 200,

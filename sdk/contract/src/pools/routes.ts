@@ -50,7 +50,7 @@ export const POOLS_ROUTES = {
     slice: "pools",
     permission: "deploy",
     rate: "write",
-    repeatable: true,
+    repeatable: false,
     params: ByName,
     body: SetQueue,
     answer: Queue,

@@ -238,7 +238,7 @@ export const RUNS_ROUTES = {
     slice: "runs",
     permission: "run",
     rate: "run",
-    repeatable: true,
+    repeatable: false,
     body: DeleteCheckpoints,
     answer: DeletedCheckpoints,
     status: 200,

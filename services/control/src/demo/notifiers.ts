@@ -1,4 +1,4 @@
-import { type Delivery, type RunSummary, uuidv7 } from "@towpath/contract";
+import { type Delivery, Problem, type RunSummary, uuidv7 } from "@towpath/contract";
 import { eq } from "#sql";
 import { workspace } from "../identity/table.ts";
 import { insertAll, systemScope } from "../kernel/index.ts";
@@ -112,16 +112,25 @@ export async function makeNotifiers(ground: Ground): Promise<void> {
   }
 }
 
+/** The new notifier; null if the workspace has one of that name, whose deliveries are its own. */
+async function madeNotifier(deps: Ground["deps"], workspaceId: string, input: NewNotifier) {
+  const config = { ...deps.config, notifyPrivate: true };
+  try {
+    const scope = systemScope(workspaceId, "grace");
+    return (await createNotifier({ ...deps, config }, { scope, input })).notifier;
+  } catch (error) {
+    if (error instanceof Problem && error.code === "notifier-exists") return null;
+    throw error;
+  }
+}
+
 async function makeNotifier(
   { deps, workspaceId }: Ground,
   { notifier, past }: { notifier: NewNotifier; past: readonly PastDelivery[] },
 ): Promise<void> {
   const { db } = deps.database;
-  const config = { ...deps.config, notifyPrivate: true };
-  const { notifier: made } = await createNotifier(
-    { ...deps, config },
-    { scope: systemScope(workspaceId, "grace"), input: notifier },
-  );
+  const made = await madeNotifier(deps, workspaceId, notifier);
+  if (made === null) return;
   const [{ name = "" } = {}] = await db.select().from(workspace).where(eq(workspace.id, workspaceId));
   await insertAll(
     db,
