@@ -62,7 +62,7 @@ export const TEST_NOTICES = {
     title: "a run that needs the whole worker is not starved by those that need a part",
   },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
-  idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },
+  idempotencyKey: { file: CREATE, title: "twenty times at once creates one run, by id and by key" },
   instant: {
     file: "services/control/src/schedules/schedules.test.ts",
     title: "has one run even if the schedule is moved back before it",

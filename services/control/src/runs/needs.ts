@@ -1,9 +1,9 @@
 import { type Amounts, type ComputeNeeds, needsOf } from "@towpath/contract";
 
-/** What needs nothing but a place. */
+/** The needs of a run that needs only a slot. */
 export const NO_NEEDS = "";
 
-/** What a run needs as one text: equal needs are equal texts. Empty: nothing but a place. */
+/** The needs of a run as one text. Equal needs are equal texts. Empty: only a slot. */
 export function needsText(compute: ComputeNeeds): string {
   const needs = needsOf(compute);
   const names = Object.keys(needs).sort();
@@ -12,7 +12,7 @@ export function needsText(compute: ComputeNeeds): string {
     : JSON.stringify(Object.fromEntries(names.map((name) => [name, needs[name]])));
 }
 
-/** What `needsText` has written. */
+/** Parses the text of `needsText`. */
 export function readNeeds(text: string): Amounts {
   // Only `needsText` writes it.
   return text === NO_NEEDS ? {} : (JSON.parse(text) as Amounts);

@@ -16,7 +16,10 @@ import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
 import { orphansPeriodicJob } from "./waits/orphans.ts";
 import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
 
-/** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
+/**
+ * Checks wait lists where a run may start that no transaction has admitted: after returned tokens, changed limits and
+ * interrupted steps.
+ */
 export const admitPeriodicJob = perRowJob<DueWaitList>({
   name: "admit",
   everyMs: 1_000,
@@ -30,7 +33,7 @@ export const admitPeriodicJob = perRowJob<DueWaitList>({
   },
 });
 
-/** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
+/** Declares attempts lost whose worker was silent past its lease and grace while the control plane was reachable. */
 export const losePeriodicJob = perRowJob<LapsedRow>({
   name: "lose",
   everyMs: 1_000,

@@ -16,7 +16,7 @@ afterAll(() => testEnv.close());
 
 type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 
-/** What deployments need, by their names. */
+/** The needs of deployments, by name. */
 const NEEDS = {
   one: [{ name: "x", slots: 1 }],
   both: [
@@ -29,7 +29,7 @@ const NEEDS = {
 const name = fc.constantFrom("one", "both", "two");
 const limit = fc.constantFrom("x", "y");
 
-/** What people, workers and flows do; those of one round do it at the same time, on connections of their own. */
+/** The actions of people, workers and flows. Those of one round run at the same time, on separate connections. */
 const step = fc.oneof(
   {
     weight: 6,
@@ -81,7 +81,7 @@ class Bay {
     if (one.do === "limit") await harbour.limit(one.limit, one.slots);
     if (one.do === "cancel") {
       const runId = this.runs[one.which];
-      // It may have ended a moment before.
+      // The run may have ended a moment before.
       if (runId) await cancelRun(testEnv.deps, scope, { runId, reason: "" }).catch(() => {});
     }
     if (one.do === "end") await this.end(this.held[one.which], one.how);
@@ -119,7 +119,7 @@ class Bay {
     }
   }
 
-  /** The worker takes all that is ready, and ends every run that it must stop. */
+  /** The worker takes everything that is ready, and ends every run that it must stop. */
   async work(): Promise<void> {
     const { fakeWorker } = this.harbour;
     const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));
@@ -134,7 +134,7 @@ class Bay {
     }
   }
 
-  /** Blocked runs that could go: every limit that they need has room, and nothing is kept for another. */
+  /** Blocked runs that could start: each limit that they need has room, and nothing is reserved for another run. */
   async idle(): Promise<string[]> {
     const rows = await testEnv.deps.database.sql<{ id: string }[]>`
       select w.run_id as id from slot_wait w where w.workspace_id = ${this.harbour.tenancy.scope.workspaceId}
@@ -153,7 +153,7 @@ async function openBay(): Promise<Bay> {
   return new Bay(harbour);
 }
 
-test("whatever runs, tasks, workers and people do at once, slots are those of what goes on, and none stays idle", async () => {
+test("whatever runs, tasks, workers and people do at once, the slots in use match the live attempts, and no usable slot stays idle", async () => {
   const rounds = fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { minLength: 3, maxLength: 8 });
   await fc.assert(
     fc.asyncProperty(rounds, async (history) => {
@@ -191,7 +191,7 @@ async function over(bay: Bay): Promise<boolean> {
   return states.every((state) => ["completed", "failed", "cancelled", "crashed"].includes(state));
 }
 
-test("a run that needs two limits is not starved by those that need one, however many come", async () => {
+test("a run that needs two limits is not starved by runs that need one, however many come", async () => {
   const { harbour } = await openBay();
   await harbour.limit("x", 1);
   await harbour.limit("y", 1);
@@ -200,7 +200,7 @@ test("a run that needs two limits is not starved by those that need one, however
   await harbour.tenancy.deploy("only-y", { limits: [{ name: "y" }] });
   await harbour.ask({ deployment: "only-y" });
   let served = 0;
-  // There is always one going that has x, and one that has y: without anything kept, both are never free together.
+  // One run that has x and one that has y are always running. Without a reservation, both are never free together.
   for (; served < 100 && (await harbour.states(both))[0] === "blocked"; served++) {
     await harbour.ask({ deployment: served % 2 ? "one" : "only-y" });
     await testEnv.pass(5_000);

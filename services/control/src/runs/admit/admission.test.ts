@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-test("runs take slots in the order they were due; an end and the next one's admission are one commit", async () => {
+test("runs take slots in the order of their due times; an end and the next admission are one commit", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
@@ -31,7 +31,7 @@ test("runs take slots in the order they were due; an end and the next one's admi
   expect(await harbour.faults()).toEqual([]);
 });
 
-test("a limit says who has its slots and who waits", async () => {
+test("a limit shows which runs hold its slots and which wait", async () => {
   const harbour = await openLimitsEnv(testEnv);
   const { id } = await harbour.limit("local", 1, { kind: "pool" });
   const [a, b] = [await harbour.ask(), await harbour.ask({ priority: 3 })];
@@ -53,7 +53,7 @@ test("the higher priority takes a free slot first, however late it came", async 
   expect([await harbour.serve(), await harbour.serve(), await harbour.serve()]).toEqual([a, c, b]);
 });
 
-test("200 capped runs do not hold up one that is free to go", async () => {
+test("200 blocked runs do not delay one that can start", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("warehouse", 0);
   await harbour.tenancy.deploy("capped", { limits: [{ name: "warehouse" }] });
@@ -110,7 +110,7 @@ describe("slots return", () => {
       expect(await harbour.faults()).toEqual([]);
     });
 
-  test("while a run waits for its retry, which then takes its place by when it is due", async () => {
+  test("while a run waits for its retry; then its due time decides its position", async () => {
     const harbour = await openLimitsEnv(testEnv);
     const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
     await harbour.tenancy.deploy("again", { retry, concurrency: { limit: 1 } });
@@ -124,7 +124,7 @@ describe("slots return", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("not when a worker gives an attempt back before it started", async () => {
+  test("not when a worker releases an attempt before its start", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
@@ -134,7 +134,7 @@ describe("slots return", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("at once for a run whose worker was drained: it takes them again and keeps its place", async () => {
+  test("at once for a run whose worker was drained: the run takes them again and keeps its position", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask({ priority: 1 }), await harbour.ask()];
@@ -145,7 +145,7 @@ describe("slots return", () => {
 });
 
 describe("a limit that changes", () => {
-  test("raised, lets the next waiting run go; lowered, takes nothing away", async () => {
+  test("when raised, lets the next waiting run start; when lowered, takes nothing away", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
@@ -158,7 +158,7 @@ describe("a limit that changes", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("deleted, lets all go that waited for it alone", async () => {
+  test("when deleted, lets all runs start that waited for it alone", async () => {
     const harbour = await openLimitsEnv(testEnv);
     const { id: limitId } = await harbour.limit("flow", 1, { kind: "deployment" });
     for (let n = 0; n < 120; n++) await harbour.ask();
@@ -170,7 +170,7 @@ describe("a limit that changes", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("new, counts what is going already, and takes nothing away from it", async () => {
+  test("when new, counts what is running already, and takes nothing away from it", async () => {
     const harbour = await openLimitsEnv(testEnv);
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.start();
@@ -187,7 +187,7 @@ describe("a limit that changes", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("new, holds for those who wait for another already", async () => {
+  test("when new, also holds for runs that wait for another limit already", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
@@ -200,7 +200,7 @@ describe("a limit that changes", () => {
   });
 });
 
-test("tokens of a rate return by time, and let the next go then", async () => {
+test("tokens of a rate return by time, and then the next run starts", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 2, { kind: "deployment", perMs: 60_000 });
   const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
@@ -244,7 +244,7 @@ describe("a deployment whose slots are taken", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("under either, lets a run that goes on after an attempt wait, and not displace what took its slot", async () => {
+  test("under both policies, lets a run with an earlier attempt wait, and does not cancel the run that took its slot", async () => {
     for (const collision of ["cancel-new", "cancel-running"] as const) {
       const harbour = await openLimitsEnv(testEnv);
       const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
@@ -259,7 +259,7 @@ describe("a deployment whose slots are taken", () => {
     }
   });
 
-  test("under cancel-running, cancels the oldest until the newest fits, waiting ones included", async () => {
+  test("under cancel-running, cancels the oldest runs until the newest fits, waiting ones included", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });
     const a = await harbour.ask({ deployment: "one" });
@@ -274,7 +274,7 @@ describe("a deployment whose slots are taken", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("its code's limit stands until a person sets it, and goes when the code no longer says it", async () => {
+  test("the code's limit holds until a person sets it, and goes when the code no longer names it", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1 } });
     expect((await harbour.limits()).get("one")).toMatchObject({ slots: 1, source: "code" });
@@ -285,7 +285,7 @@ describe("a deployment whose slots are taken", () => {
     expect((await harbour.limits()).get("one")).toMatchObject({ slots: 5, source: "person" });
   });
 
-  test("a version that names a limit which is not there is not registered", async () => {
+  test("a version that names a limit that does not exist is not registered", async () => {
     const harbour = await openLimitsEnv(testEnv);
     await harbour.limit("warehouse", 1);
     const deployed = harbour.tenancy.deploy("typo", { limits: [{ name: "warehose" }] });
@@ -304,7 +304,7 @@ describe("queues", () => {
     return Object.assign(harbour, { set });
   }
 
-  test("that are given another priority take those along who wait for a worker, or for slots", async () => {
+  test("with a new priority move the runs that wait for a worker or for slots", async () => {
     const harbour = await withQueues();
     const [a, b] = [await harbour.ask(), await harbour.ask({ queue: "idle" })];
     await harbour.set("idle", 1);
@@ -318,7 +318,7 @@ describe("queues", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("of higher priority go first, then the runs' own priority, then who came first", async () => {
+  test("of higher priority go first, then the runs' own priority decides, then their age", async () => {
     const harbour = await withQueues();
     const [a, b] = [await harbour.ask({ queue: "idle", priority: 100 }), await harbour.ask()];
     const [c, d] = [
@@ -334,7 +334,7 @@ describe("queues", () => {
     expect(served).toEqual([d, c, b, a]);
   });
 
-  test("may have a limit of their own, and order a wait list for slots too", async () => {
+  test("may have a limit, and order a wait list for slots too", async () => {
     const harbour = await withQueues();
     await harbour.limit("local/idle", 1, { kind: "queue" });
     await harbour.limit("local", 2, { kind: "pool" });
@@ -346,7 +346,7 @@ describe("queues", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("are the deployment's if the request names none, as its priority is", async () => {
+  test("come from the deployment if the request names none, and so does its priority", async () => {
     const harbour = await withQueues();
     await harbour.tenancy.deploy("calm", { queue: "idle", priority: 7 });
     const asked = { deployment: "calm", priority: undefined };
@@ -356,7 +356,7 @@ describe("queues", () => {
     expect(other).toMatchObject({ queue: "urgent", priority: 0 });
   });
 
-  test("that are not there are refused, with the one that was meant", async () => {
+  test("that do not exist are refused, with a suggestion", async () => {
     const harbour = await withQueues();
     await expect(harbour.ask({ queue: "urgnt" })).rejects.toThrow(/no queue "urgnt"; did you mean "urgent"/);
     const limited = harbour.limit("local/nothing", 1, { kind: "queue" });
@@ -364,7 +364,7 @@ describe("queues", () => {
   });
 });
 
-test("a run that enters a long wait list starts in order too, whatever happens to those before it", async () => {
+test("a run that enters a long wait list also starts in order, whatever happens to the runs before it", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const ids: string[] = [];

@@ -14,23 +14,23 @@ import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { type EnteringRun, holdBlocked, readEntering } from "./store.ts";
 
-/** What a transaction asks of admission, of one workspace. */
+/** What one transaction asks of admission, for one workspace. */
 interface AdmissionRequest {
   readonly ended: Set<string>;
   readonly left: Set<string>;
-  /** Runs that enter their lines, with what is known of them already. */
+  /** Runs that enter their wait lists, with what is already known of them. */
   readonly due: Map<string, EnteringRun | null>;
   readonly lineIds: Set<string>;
   readonly tasks: Entering[];
   readonly givenBack: { attemptId: string; path: string }[];
 }
 
-/** What transactions have asked for and not done yet. Weak, so that a rolled-back one leaves nothing. */
+/** The requests of open transactions. Weak, so that a transaction that is rolled back leaves nothing. */
 const asked = new WeakMap<object, Map<string, AdmissionRequest>>();
 
 /**
- * What is asked is done as the transaction's last step, for all at once: limits are locked after everything else and in
- * one order, whatever the transaction did before, and for as short as can be.
+ * Does everything that the transaction asked for as its last step. So limits are locked after all other rows, in one
+ * order, and for the shortest time.
  */
 function ask(tx: Tx, deps: Deps, workspaceId: string): AdmissionRequest {
   const all = asked.get(tx) ?? new Map<string, AdmissionRequest>();
@@ -48,7 +48,7 @@ function ask(tx: Tx, deps: Deps, workspaceId: string): AdmissionRequest {
   return mine;
 }
 
-/** Gives back what an attempt has taken, now that it ends. Costs one that never had anything nothing. */
+/** Returns the slots of an attempt that ends. Costs nothing if it never had any. */
 export function returnSlots(
   tx: Tx,
   deps: Deps,
@@ -58,8 +58,8 @@ export function returnSlots(
 }
 
 /**
- * Lets a run that is due take its slots and become ready, or block in its wait list. The caller holds the run's lock; its
- * state moves on at the end of the transaction.
+ * Lets a due run take its slots and become ready, or block in its wait list. The caller holds the run's lock. The run's
+ * state changes at the end of the transaction.
  */
 export function enterLine(
   tx: Tx,
@@ -70,8 +70,8 @@ export function enterLine(
 }
 
 /**
- * Gives runs their next attempt: at once, or as `enterLine` if they need slots. The caller holds the locks of the runs, which are
- * all scheduled and due, or all suspended.
+ * Gives runs their next attempt: at once, or by `enterWaitList` if they need slots. The caller holds the locks of the
+ * runs, which are all scheduled and due, or all suspended.
  */
 export async function beginAttempts(
   tx: Tx,
@@ -101,7 +101,7 @@ export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | 
   ask(tx, deps, run.workspaceId).left.add(run.id);
 }
 
-/** Lets a try of a task take its slots, or wait in the limits' wait lists. The caller holds its attempt's lock. */
+/** Lets a try of a task take its slots, or wait in a wait list. The caller holds its attempt's lock. */
 export function enterTask(
   tx: Tx,
   deps: Deps,
@@ -111,7 +111,7 @@ export function enterTask(
   ask(tx, deps, workspaceId).tasks.push({ ...entering, refuseOn: null });
 }
 
-/** Gives back the slots of a try of a task, or removes it from its wait list. The caller holds its attempt's lock. */
+/** Returns the slots of a try of a task, or removes it from its wait list. The caller holds its attempt's lock. */
 export function giveBack(
   tx: Tx,
   deps: Deps,
@@ -121,7 +121,7 @@ export function giveBack(
   ask(tx, deps, workspaceId).givenBack.push(task);
 }
 
-/** Looks whether the first of lines may go. */
+/** Checks whether the first entries of a wait list can start. */
 export function lookAtLine(tx: Tx, deps: Deps, line: { workspaceId: string; id: string }): void {
   ask(tx, deps, line.workspaceId).lineIds.add(line.id);
 }
@@ -209,7 +209,7 @@ async function moveOn(
     ],
   });
   await releaseDependents(tx, deps, moved.filter(hasEnded));
-  // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
+  // A flow that waits for slots polls at its worker's gateway. Its attempt is the key of the wake-up.
   for (const { path, attemptId } of stepped.granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
   if (stepped.granted.length > 0) afterCommit(tx, "changes of admission", wakeSequencer);
 }
@@ -218,7 +218,7 @@ function admitting(move: Pick<RunMove, "id" | "by">, attemptId: string): RunMove
   return { ...move, to: "ready", attempt: { id: attemptId, limited: true } };
 }
 
-/** Why a run that would not wait was cancelled. */
+/** The reason of a run that was cancelled because its limit lets no run wait. */
 function refusalOf({ deployment, slots }: Pick<EnteringRun, "deployment" | "slots">): string {
   const taken = slots === 1 ? "The slot" : `All ${slots} slots`;
   return `${taken} of "${deployment}" ${slots === 1 ? "is" : "are"} taken: its limit says cancel-new.`;

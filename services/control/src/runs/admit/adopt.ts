@@ -7,8 +7,8 @@ import { limitedAs } from "../moves/run-columns.ts";
 const ADOPTED_MAX = 10_000;
 
 /**
- * Gives every attempt that has not ended a slot of a deployment's, pool's or queue's limit that is new. A named one is
- * taken by nobody yet. Attempts are locked in the order of their ids. Index attempt_one_active.
+ * Gives each live attempt a slot of a new limit of a deployment, pool or queue. A new named limit has no holders.
+ * Attempts are locked in the order of their ids. Index attempt_one_active.
  */
 export const adoptRuns: AdoptRuns = async (tx, { clock }, limit) => {
   if (limit.kind === "named") return;

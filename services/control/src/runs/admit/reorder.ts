@@ -10,7 +10,7 @@ interface QueueName {
   readonly queue: string;
 }
 
-/** Puts what waits for a worker in the order of its queue's priority. Waits for no lock. Index attempt_ready. */
+/** Reorders the runs that wait for a worker by their queue's new priority. Waits for no lock. Index attempt_ready. */
 export async function reorderReady(tx: Tx, args: QueueName): Promise<void> {
   await rows(
     tx,
@@ -25,7 +25,7 @@ export async function reorderReady(tx: Tx, args: QueueName): Promise<void> {
   );
 }
 
-/** Live runs of a queue with the priority that they have in lines for slots. Walks the workspace's live runs. */
+/** Live runs of a queue, with their priority in wait lists for slots. Scans the workspace's live runs. */
 export function listInQueue(tx: Tx, args: QueueName): Promise<{ runId: string; priority: number }[]> {
   return rows(
     tx,
@@ -36,8 +36,8 @@ export function listInQueue(tx: Tx, args: QueueName): Promise<{ runId: string; p
 }
 
 /**
- * Gives runs that wait in a queue the place that its priority gives them now: those that wait for a worker, and those that wait
- * for slots. What somebody else moves just then keeps its place; it is about to be taken.
+ * Moves runs that wait in a queue to the position of its new priority, both those that wait for a worker and those that
+ * wait for slots. Skips runs that another transaction holds: they are about to start.
  */
 export async function reorderQueue(
   tx: Tx,

@@ -3,7 +3,7 @@ import { sql } from "#sql";
 import { rows, type Tx, textArray } from "../../kernel/index.ts";
 import { effectivePriority, limitedAs } from "../moves/run-columns.ts";
 
-/** A run that is to enter its wait list. */
+/** A run that is about to enter its wait list. */
 export interface EnteringRun {
   readonly id: string;
   readonly deploymentId: string;
@@ -12,17 +12,17 @@ export interface EnteringRun {
   readonly queue: string | null;
   readonly priority: number;
   readonly dueMs: number;
-  /** Whether it has had no attempt yet. One that goes on is no collision: it waits. */
+  /** Whether it has had no attempt yet. A run with an earlier attempt is no collision: it waits. */
   readonly isNew: boolean;
-  /** Whether it was suspended and goes on. */
+  /** Whether it was suspended and continues. */
   readonly isSuspended: boolean;
-  /** The limit of its deployment, with what it says of those that do not fit. Null: it has none. */
+  /** The limit of its deployment, with the policy for runs that do not fit. Null: it has none. */
   readonly limitId: string | null;
   readonly slots: number | null;
   readonly collision: string | null;
 }
 
-/** What lines need to know of runs, whose locks the caller holds. Primary key of run. */
+/** What wait lists need to know of runs. The caller holds their locks. Primary key of run. */
 export function readEntering(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },
@@ -38,7 +38,7 @@ export function readEntering(
   );
 }
 
-/** Locks runs that wait for slots, without waiting for other transactions that hold them. */
+/** Locks runs that wait for slots. Skips runs that other transactions hold. */
 export async function holdBlocked(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },
@@ -53,8 +53,8 @@ export async function holdBlocked(
 }
 
 /**
- * Runs that have slots of a limit or wait for them, but for these, for those that are being cancelled already, and for the newest,
- * for which there is room. Those that came first first.
+ * The oldest runs that hold slots of a limit or wait for them. Leaves out `except`, runs that are already being
+ * cancelled, and the newest ones, for which there is room.
  */
 export async function listDisplaced(
   tx: Tx,

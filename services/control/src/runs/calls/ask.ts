@@ -18,24 +18,25 @@ import {
   type WaitNow,
 } from "../waits/store.ts";
 
-/** A running flow's question how one of its waits stands. */
+/** A running flow's question about the state of one of its waits. */
 export interface Asking {
-  /** Its attempt, whose lock the caller holds and whose fence it has checked. */
+  /** Its attempt. The caller holds its lock and has checked its fence. */
   readonly held: AttemptRow;
   readonly callId: string;
   readonly path: string;
   readonly asked: AskedWait;
 }
 
-/** Comes before all other locks of the transaction that asks. */
+/** Precedes all other locks of the transaction that asks. */
 export async function lockForAsking(tx: Tx, args: { workspaceId: string; asked: AskedWait }): Promise<void> {
   const { asked, workspaceId } = args;
   if (asked.kind === "event") await lockEvents(tx, { workspaceId, name: asked.name, as: "asker" });
 }
 
 /**
- * How a wait stands, made if this is the first time that the run asks for it; asking again changes nothing, whatever is
- * asked for then. What has come by now settles it at once, and the attempt is told of what settles later.
+ * Returns the state of a wait, and creates the wait on the first call. Later calls change nothing, whatever they
+ * contain. Time, events and ends that already happened settle the wait at once. The attempt gets a command when the
+ * wait settles later.
  * @throws Problem `forbidden` if the run is being stopped; `too-many-waits`; `run-not-found` for another run.
  */
 export async function askWait(tx: Tx, deps: Deps, args: Asking): Promise<WaitNow> {
@@ -52,7 +53,7 @@ export async function askWait(tx: Tx, deps: Deps, args: Asking): Promise<WaitNow
   return row;
 }
 
-/** What time does to an open wait by now. */
+/** Settles an open wait whose time or deadline has passed. */
 function dueBy({ state, inMs, leftMs }: WaitNow): "satisfy" | "expire" | null {
   if (state !== "open") return null;
   if (inMs !== null && inMs <= 0 && (leftMs === null || inMs <= leftMs)) return "satisfy";

@@ -18,9 +18,9 @@ export type FlowCall = Required<z.output<typeof WireCall>>;
 const NEVER = new AbortController().signal;
 
 /**
- * Answers what a running flow asks. Starting a run is idempotent by the call's id, which is the new run's: a flow that
- * runs again finds the child it started before, whatever it asks for now.
- * A wait is made by the first call and answered by every one, see `askWait`.
+ * Answers a call of a running flow. A call that starts a run is idempotent by its id, which is the new run's id: a flow
+ * that runs again finds the child that it started before, whatever it asks for now. The first call creates a wait and
+ * each call answers it, see `askWait`.
  * @throws Problem `stale-fence`; `forbidden` if the signed spec does not let the flow start that deployment, or the
  * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`;
  * `limit-not-found`; `too-many-waits`.
@@ -123,13 +123,13 @@ async function startRun(
   return child;
 }
 
-/** The run of this call, unless the id stands for something that this flow did not start. */
+/** The run of this call, unless this flow did not start the run with that id. */
 function sameChild(known: KnownRun, args: { held: AttemptRow; deployment: string }): string {
   if (known.startedBy === args.held.runId && known.deployment === args.deployment) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }
 
-/** @throws Problem `run-not-found`, also for a run that no run has started and whose history is gone. */
+/** @throws Problem `run-not-found`, also for a run that no run started and whose history is deleted. */
 async function knownRun(from: Queryable, args: { workspaceId: string; runId: string }): Promise<KnownRun> {
   const known = await findKnownRun(from, args);
   if (known !== null) return known;

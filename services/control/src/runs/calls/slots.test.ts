@@ -18,14 +18,14 @@ afterAll(() => testEnv.close());
 type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
 type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
 
-/** What a flow's calls are, of one attempt. */
+/** The calls of a flow, for one attempt. */
 function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
   const send = async (asked: FlowCall["call"]) => {
     const request = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()), call: asked };
     return call(testEnv.deps, harbour.fakeWorker.worker, request);
   };
   return {
-    /** @param keys Each takes one slot of `limit`. @returns those that have theirs */
+    /** @param keys Each takes one slot of `limit`. @returns the keys that hold theirs */
     async take(limit: string | { name: string; slots: number }, keys: string[], waitMs = 0) {
       const use = typeof limit === "string" ? { name: limit, slots: 1 } : limit;
       const requests = keys.map((key) => ({ key, limits: [use] }));
@@ -45,7 +45,7 @@ async function running(limits: Record<string, number>, over: { perMs?: number } 
 }
 
 describe("tries of tasks", () => {
-  test("take slots as long as there are any, and wait for the others", async () => {
+  test("take slots while there are any, and wait for the others", async () => {
     const { harbour, id, take } = await running({ warehouse: 2 });
     expect(await take("warehouse", ["a", "b", "c"])).toEqual(["a", "b"]);
     expect(await take("warehouse", ["c"])).toEqual([]);
@@ -54,14 +54,14 @@ describe("tries of tasks", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("that ask again, because an answer was lost, take nothing more", async () => {
+  test("that ask again after a lost answer take nothing more", async () => {
     const { harbour, take } = await running({ warehouse: 3 });
     await take("warehouse", ["a"]);
     expect(await take("warehouse", ["a"])).toEqual(["a"]);
     expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1 });
   });
 
-  test("hear at once that a slot came back", async () => {
+  test("hear at once that a slot was returned", async () => {
     const { take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a"]);
     const waiting = take("warehouse", ["b"], 20_000);
@@ -69,7 +69,7 @@ describe("tries of tasks", () => {
     expect(await waiting).toEqual(["b"]);
   });
 
-  test("that take all they need or nothing leave what they lack to others", async () => {
+  test("that take all they need or nothing leave the rest to others", async () => {
     const { harbour, take } = await running({ warehouse: 3 });
     expect(await take("warehouse", ["a"])).toEqual(["a"]);
     expect(await take({ name: "warehouse", slots: 3 }, ["big"])).toEqual([]);
@@ -77,7 +77,7 @@ describe("tries of tasks", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("leave their line when they no longer want slots", async () => {
+  test("leave their wait list when they no longer want slots", async () => {
     const { harbour, take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a", "b"]);
     await back("b");
@@ -95,7 +95,7 @@ describe("tries of tasks", () => {
     expect(await take("warehouse", ["b"])).toEqual([]);
   });
 
-  test("take tokens of a rate, which return by time and not by the task's end", async () => {
+  test("take tokens of a rate, which return by time and not at the task's end", async () => {
     const { harbour, take, back } = await running({ api: 1 }, { perMs: 1_000 });
     expect(await take("api", ["a"])).toEqual(["a"]);
     await back("a");
@@ -106,7 +106,7 @@ describe("tries of tasks", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("with a path longer than an index takes have their slots under it", async () => {
+  test("hold slots under a path that is longer than an index entry", async () => {
     const { take } = await running({ warehouse: 1 });
     const long = `${"ä".repeat(1_000)}/task`;
     expect(await take("warehouse", [long])).toEqual([long]);
@@ -120,7 +120,7 @@ describe("are refused", () => {
     await expect(take("warehose", ["a"])).rejects.toMatchObject({ code: "limit-not-found" });
   });
 
-  test("when the run is being stopped; giving back is not", async () => {
+  test("when the run is being stopped; returning slots is not refused", async () => {
     const { harbour, id, take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a"]);
     await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: id, reason: "" });
@@ -159,7 +159,7 @@ for (const [what, end] of endings)
     expect(await one.harbour.faults()).toEqual([]);
   });
 
-test("a run whose own tasks wait for slots says for which, and that it waits for itself if it does", async () => {
+test("a run whose tasks wait for slots names the limits, and says when it waits for itself", async () => {
   const harbour = await openLimitsEnv(testEnv);
   await harbour.limit("warehouse", 1);
   await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });

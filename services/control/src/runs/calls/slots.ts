@@ -6,25 +6,25 @@ import { findTaskWaitList, heldKeys, namedLimits, waitingKeys } from "../../limi
 import { enterTask, giveBack } from "../admit/admission.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 
-/** What tries of tasks ask for. */
+/** The requests of tries of tasks. */
 export type Take = Extract<GatewayCall["call"], { kind: "take-slots" }>;
 
-/** Keys longer than this are kept as their beginning and a hash: an index takes no more. */
+/** An index entry has a limit: of a longer key only its beginning and a hash are stored. */
 const KEY_BYTES_MAX = 1_000;
 const KEY_CHARS_KEPT = 200;
 
-/** A key as slots and lines hold it. */
+/** A key as slots and wait lists store it. */
 function heldAs(key: string): string {
   if (Buffer.byteLength(key) <= KEY_BYTES_MAX) return key;
   return `${key.slice(0, KEY_CHARS_KEPT)}#${createHash("sha256").update(key).digest("hex")}`;
 }
 
-/** How often a call that waits looks by itself, in case a wake was lost, milliseconds. */
+/** How often a waiting call checks by itself, in case a wake-up was lost, milliseconds. */
 const LOOK_MS = 2_000;
 
 /**
- * Lets tries of tasks take slots, each all that it needs, or wait. Those that have or wait for theirs already
- * stay as they are. The caller holds the attempt's lock.
+ * Lets tries of tasks take slots, each everything that it needs, or wait. Tries that hold slots or wait already stay
+ * unchanged. The caller holds the attempt's lock.
  * @throws Problem `limit-not-found`; `forbidden` if the attempt is being stopped.
  */
 export async function takeSlots(
@@ -52,15 +52,17 @@ export async function takeSlots(
   }
 }
 
-/** Gives back what tries of tasks have, or takes them out of their lines. The caller holds the attempt's lock. */
+/**
+ * Returns the slots of tries of tasks, or removes the tries from their wait lists. The caller holds the attempt's lock.
+ */
 export function giveSlotsBack(tx: Tx, deps: Deps, args: { held: AttemptRow; keys: readonly string[] }): void {
   const { workspaceId, id: attemptId } = args.held;
   for (const key of args.keys) giveBack(tx, deps, { workspaceId, attemptId, path: heldAs(key) });
 }
 
 /**
- * Which of these have their slots: at once if any has, else as soon as one does, or none when the time is up or the caller
- * has gone.
+ * Lists which of these tries hold their slots. Returns as soon as one does, and returns none when the time is up or the
+ * caller has gone.
  */
 export async function awaitSlots(
   deps: Deps,
@@ -71,7 +73,7 @@ export async function awaitSlots(
     const held = await heldKeys(deps.database.db, { ...args, keys: [...keys.keys()] });
     return held.flatMap((key) => keys.get(key) ?? []);
   };
-  // Before the first look: a grant between that and the subscription would not be heard.
+  // Subscribes before the first check, so that no grant between the two is missed.
   const wakeUp = new WakeUp();
   const leave = deps.wakes.subscribe("pool", args.attemptId, () => wakeUp.wake());
   const ends = performance.now() + args.take.waitMs;

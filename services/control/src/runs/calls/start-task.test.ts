@@ -24,7 +24,7 @@ const result = { uri: "file:///store/result", codec: "typed", sizeBytes: 3, sha2
 type Flow = Awaited<ReturnType<typeof startedIn>>;
 type Given = Pick<Flow["given"], "attemptId" | "epoch" | "nonce">;
 
-/** A run at work whose signed spec lets it run `train` in the pool `gpu`, and that pool's worker. */
+/** A running run whose signed spec lets it run `train` in the pool `gpu`, and a worker of that pool. */
 async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
   const tenancy = await openTenancy(testEnv);
   const { deps } = testEnv;
@@ -55,7 +55,7 @@ async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
 }
 
 describe("a task in another pool", () => {
-  test("needs what was signed for it, not what its flow needs", async () => {
+  test("has the signed needs of the task, not those of its flow", async () => {
     const compute = { gpu: { count: 1, kind: "a100" } };
     const remoteTasks = { train: { pools: ["gpu"], compute } };
     const { tenancy, flow, gpu, start, read } = await withGpu({ remoteTasks });
@@ -67,7 +67,7 @@ describe("a task in another pool", () => {
     expect((await has.look({ free: 1 })).assignments).toMatchObject([{ runId }]);
   });
 
-  test("is a run of the same version there, and its result reaches who waits for it", async () => {
+  test("is a run of the same version in that pool, and its result reaches the run that waits for it", async () => {
     const { tenancy, flow, gpu, start, read } = await withGpu();
     const started = await start(flow.given);
     await tenancy.deploy("flow", { version: 3 });
@@ -115,13 +115,13 @@ describe("a task in another pool", () => {
     });
   });
 
-  test("is refused where the signed spec does not name task and pool", async () => {
+  test("is refused if the signed spec does not name task and pool", async () => {
     const { flow, start } = await withGpu();
     await expect(start(flow.given, { name: "other" })).rejects.toMatchObject({ code: "forbidden" });
     await expect(start(flow.given, { pool: "local" })).rejects.toMatchObject({ code: "forbidden" });
   });
 
-  test("that failed is told with its error, and runs anew once its parent has been retried", async () => {
+  test("that failed returns its error, and runs anew once its parent has been retried", async () => {
     const { flow, gpu, start } = await withGpu({ retry: { limit: 1, delayMs: 0 } });
     const first = await start(flow.given);
     const error = { name: "RangeError", message: "too high", stack: "RangeError: too high\n    at a.ts:1:1" };
@@ -140,7 +140,7 @@ describe("a task in another pool", () => {
     expect(await start(next.given)).toEqual(second);
   });
 
-  test("that is under way when its parent is retried is gone on with", async () => {
+  test("that is running when its parent is retried continues", async () => {
     const { flow, start } = await withGpu({ retry: { limit: 1, delayMs: 0 } });
     const first = await start(flow.given);
     await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
@@ -161,7 +161,7 @@ describe("a task in another pool", () => {
     expect(await other.read(thrown.runId)).toMatchObject({ state: "failed", attempts: 1 });
   });
 
-  test("takes no slot of its deployment's limit, and is not displaced by it", async () => {
+  test("takes no slot of its deployment's limit, and is not cancelled by it", async () => {
     const concurrency = { limit: 1, collision: "cancel-running" } as const;
     const { tenancy, flow, start, read } = await withGpu({ concurrency });
     const { runId } = await start(flow.given);
@@ -172,7 +172,7 @@ describe("a task in another pool", () => {
     expect((await read(runId)).state).toBe("ready");
   });
 
-  test("cannot be run again by itself", async () => {
+  test("cannot be rerun by itself", async () => {
     const { tenancy, flow, start } = await withGpu();
     const { runId } = await start(flow.given);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "" });

@@ -14,14 +14,15 @@ type AskedTask = Extract<Required<z.output<typeof Call>>["call"], { kind: "start
 
 /** A running flow's call of a task in another pool. */
 export interface StartingTask extends AskedTask {
-  /** Its attempt, whose lock the caller holds and whose fence it has checked. */
+  /** Its attempt. The caller holds its lock and has checked its fence. */
   readonly held: AttemptRow;
   readonly callId: string;
 }
 
 /**
- * Starts a task of a run in another pool: a run of the same version that runs this task alone. The same call again is the
- * same run, in later attempts too, but for one that did not complete: where the parent is retried since, its task runs anew.
+ * Starts a task of a run in another pool, as a run of the same version that runs this task alone. The same call returns
+ * the same run, in later attempts too. If that run did not complete and the parent has been retried since, the task
+ * runs anew.
  * @returns The id of the run.
  * @throws Problem `forbidden` if the signed spec does not allow it, or the parent is being stopped; `pool-not-found`.
  */
@@ -56,12 +57,15 @@ export async function startTask(tx: Tx, deps: Deps, args: StartingTask): Promise
   return child;
 }
 
-/** The id of a call's run, when its parent has been retried so often. */
+/** The id of a call's run, for a number of retries of its parent. */
 async function childId(callId: string, retries: number): Promise<string> {
   return retries === 0 ? callId : derivedId(callId, `retry ${retries}`);
 }
 
-/** The latest run of a call that counts: under way, completed, or ended otherwise since the parent was last retried. */
+/**
+ * The latest run of a call that counts: a run that is live, that completed, or that ended since the parent's last
+ * retry.
+ */
 async function earlierChild(tx: Tx, args: { parent: RunRow; callId: string }): Promise<KnownRun | null> {
   const { workspaceId, retries } = args.parent;
   for (let before = retries; before >= 0; before--) {

@@ -28,11 +28,11 @@ const fence = ({ attemptId, epoch, nonce }: Assignment) => ({ attemptId, epoch, 
 const ask = async (tenancy: Tenancy, deployment = "flow", at = testEnv) =>
   (await createRun(at.deps, tenancy.scope, tenancy.request({ deployment }))).id;
 
-/** What a worker is given that has eight places. */
+/** The assignments of a worker with eight slots. */
 const look = async (fakeWorker: FakeWorker, held: readonly Assignment[] = [], amounts?: Amounts) =>
   (await fakeWorker.look({ free: 8, held: held.map(fence), ...(amounts && { amounts }) })).assignments;
 
-/** What the database says is taken on a worker. */
+/** The amounts that are taken on a worker, by the database. */
 async function taken({ worker }: FakeWorker): Promise<Amounts> {
   const rows = await testEnv.deps.database.sql<{ needs: string }[]>`
     select needs from attempt where worker_id = ${worker.workerId} and lease_expires_at is not null`;
@@ -53,7 +53,7 @@ describe("a run that needs amounts", () => {
     expect((await look(rich)).map((one) => one.runId)).toEqual([id]);
   });
 
-  test("waits for what another holds, and is taken as soon as that ends", async () => {
+  test("waits for amounts that another run holds, and is claimed as soon as that run ends", async () => {
     const tenancy = await openTenancy(testEnv, gpus(1, "a100"));
     const [first, second] = [await ask(tenancy), await ask(tenancy)];
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1, "gpu:a100": 1 }));
@@ -61,7 +61,7 @@ describe("a run that needs amounts", () => {
     expect(given?.runId).toBe(first);
     if (given === undefined) return;
     await fakeWorker.say(given, [said.started]);
-    // Its process is gone, which the worker knows before its end is reported.
+    // Its process is gone. The worker knows this before it reports the end.
     const waiting = fakeWorker.poll({ free: 3, held: [fence(given)], waitMs: 25_000 });
     await fakeWorker.dispatchers.idle();
     await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
@@ -98,7 +98,7 @@ describe("a run that needs amounts", () => {
     expect((await look(fakeWorker)).map((one) => one.runId)).toEqual([next]);
   });
 
-  test("gives it back when its worker is lost, disowns it, or does not confirm the start", async () => {
+  test("returns them when its worker is lost, disowns it, or does not confirm the start", async () => {
     const tenancy = await openTenancy(testEnv, { ...gpus(1), lostAfterMs: 20_000, retry: { limit: 0 } });
     await ask(tenancy);
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
@@ -123,7 +123,7 @@ describe("a run that needs amounts", () => {
     expect((await look(restarted)).map((one) => one.runId)).toEqual([fourth]);
   });
 
-  test("gives it back when it is cancelled, and not before its process is gone", async () => {
+  test("returns them when it is cancelled, and not before its process is gone", async () => {
     const tenancy = await openTenancy(testEnv, gpus(1));
     const id = await ask(tenancy);
     const next = await ask(tenancy);
@@ -152,7 +152,7 @@ describe("a run that needs amounts", () => {
     expect(await taken(fakeWorker)).toEqual({ gpu: 2 });
   });
 
-  test("is not given to a worker that says it has less than the rows say", async () => {
+  test("is not given to a worker that reports less than the database has", async () => {
     const tenancy = await openTenancy(testEnv, gpus(1));
     await ask(tenancy);
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
@@ -161,7 +161,7 @@ describe("a run that needs amounts", () => {
   });
 });
 
-test("of many workers in two control planes, none is ever given more than it has", async () => {
+test("of many workers in two control planes, none ever gets more than it has", async () => {
   const tenancy = await openTenancy(testEnv, gpus(2));
   await tenancy.deploy("small", gpus(1));
   await createRuns(testEnv.deps, tenancy.scope, {
@@ -193,7 +193,7 @@ test("of many workers in two control planes, none is ever given more than it has
   expect(ended).toBe(36);
 });
 
-test("200 runs whose amounts nobody has free do not delay the 201st, nor one that needs nothing", async () => {
+test("200 runs whose amounts no worker has free delay neither the 201st nor a run that needs nothing", async () => {
   const tenancy = await openTenancy(testEnv, gpus(8));
   await tenancy.deploy("small", { compute: { cpu: 1 } });
   await tenancy.deploy("plain");
@@ -209,7 +209,7 @@ test("200 runs whose amounts nobody has free do not delay the 201st, nor one tha
   expect(assignments.map((one) => one.runId).sort()).toEqual([small, plain].sort());
 });
 
-test("a run that needs the whole worker is not starved by those that need a part, nor do they wait for it at once", async () => {
+test("a run that needs the whole worker is not starved by smaller runs, and they do not wait for it at once", async () => {
   const tenancy = await openTenancy(testEnv, gpus(4));
   await tenancy.deploy("small", gpus(1));
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 4 }));
@@ -219,7 +219,7 @@ test("a run that needs the whole worker is not starved by those that need a part
   let waitedMs = 0;
   let passed = 0;
   while (!running.some((one) => one.runId === big)) {
-    // One of those that run ends, and another one comes: there is always something small that would fit.
+    // One running run ends, and another one comes: some small run would always fit.
     await ask(tenancy, "small");
     const [first] = running;
     if (first !== undefined) await fakeWorker.say(first, [said.started, said.ended("completed")]);

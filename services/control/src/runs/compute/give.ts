@@ -6,7 +6,7 @@ import { NO_NEEDS, readNeeds } from "../needs.ts";
 import { type Match, match, type NeedsList, taking, type WorkerCapacity } from "./match.ts";
 import { listReady, listWorkersNow, lockWorkers, nextLines, type ReadyRow, type WorkerNow } from "./store.ts";
 
-/** A poll that waits for work, as far as it says what its worker can take. */
+/** A waiting poll, with what its worker can take. */
 export interface WaitingPoll {
   readonly worker: WorkerScope;
   /** The worker's name. */
@@ -15,32 +15,32 @@ export interface WaitingPoll {
   readonly seq: number;
   /** How many attempts it can take. */
   readonly free: number;
-  /** What of its amounts it said is free. Null: all of them. */
+  /** The amounts that it reported as free. Null: all of them. */
   readonly amounts: Amounts | null;
-  /** What the worker said it holds. */
+  /** The attempts that the worker reported as held. */
   readonly held: readonly FenceOf[];
 }
 
 /** The most attempts of one list that one step assigns. */
 const OF_LINE_MAX = 100;
 
-/** A step of matching has been taken. */
+/** The result of one step of matching. */
 export interface Given {
   readonly claimed: readonly AssignedAttempt[];
   /** Whether another step may find more. */
   readonly more: boolean;
-  /** Whether anything is ready that needs more than a place: then the next look must match too. */
+  /** Whether a ready attempt needs more than a slot. If so, the next look must match too. */
   readonly mixed: boolean;
-  /** Where the next step begins to look at lines. */
+  /** The list of needs after which the next step begins. */
   readonly after: string;
 }
 
 /**
- * Gives what is ready in a pool to the polls that wait, where some of it needs more than a place: each to a worker that has all it
- * needs free, by what the database says that it holds and by what the worker itself says.
+ * Gives ready attempts of a pool to waiting polls, when some attempts need more than a slot. Each attempt goes to a
+ * worker that has all of its needs free, both by the database and by the worker's own report.
  *
- * The rows of the workers are locked before what they hold is read, so that two control planes never give the same amounts
- * away; whatever is not ready any more when it is claimed is left.
+ * Locks the workers' rows before it reads what they hold, so that two control planes never give the same amounts away.
+ * Skips attempts that are no longer ready when they are claimed.
  */
 export async function giveMatched(
   deps: Deps,
@@ -81,7 +81,7 @@ export function listsOf(ready: readonly ReadyRow[]): NeedsList[] {
   }));
 }
 
-/** A worker as matching sees it. */
+/** A worker as the matching sees it. */
 export function capacityOf(worker: WorkerNow, waiter: WaitingPoll | undefined): WorkerCapacity {
   const { id: workerId, amounts: total } = worker;
   const slots = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
@@ -89,14 +89,14 @@ export function capacityOf(worker: WorkerNow, waiter: WaitingPoll | undefined): 
   return { workerId, slots, hasSlot, total, free: freeOf(worker, waiter) };
 }
 
-/** Whether a worker has neither started anew nor polled elsewhere since this poll. */
+/** Whether the worker has neither restarted nor polled at another process since this poll. */
 function stands(worker: WorkerNow, { worker: session, seq }: WaitingPoll): boolean {
   return worker.generation === session.generation && worker.pollSeq <= seq;
 }
 
 /**
- * What is free on a worker: what it has without all that it holds, and no more than it says itself without what it did not know
- * of yet when it said so.
+ * The free amounts of a worker: its total without everything that it holds, and at most what it reported, without the
+ * attempts that it did not know of when it reported.
  */
 function freeOf(worker: WorkerNow, waiter: WaitingPoll | undefined): Amounts {
   const byRows = worker.holds.reduce<Amounts>(

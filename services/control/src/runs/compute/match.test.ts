@@ -23,7 +23,7 @@ const given = (lists: readonly NeedsList[], capacities: readonly WorkerCapacity[
   match({ lists, capacities }).given.map((one) => `${one.attemptId} ${one.workerId}`);
 
 describe("who is given a worker", () => {
-  test("is the first that fits; a list whose first fits nowhere delays nothing else", () => {
+  test("is the first that fits; a list whose first attempt fits nowhere delays nothing else", () => {
     const lists = [
       { needs: { gpu: 8 }, requests: [ready("a"), ready("b")] },
       { needs: { gpu: 1 }, requests: [ready("c", { dueMs: 1 }), ready("d", { dueMs: 1 })] },
@@ -40,7 +40,7 @@ describe("who is given a worker", () => {
     expect(given(lists, [capacity("w", { cpu: 1 }, { slots: 1 })])).toEqual(["urgent w"]);
   });
 
-  test("needs all on one worker", () => {
+  test("needs everything on one worker", () => {
     const lists = [{ needs: { cpu: 2, gpu: 1 }, requests: [ready("a")] }];
     expect(given(lists, [capacity("cpus", { cpu: 8 }), capacity("gpus", { cpu: 1, gpu: 4 })])).toEqual([]);
   });
@@ -51,7 +51,7 @@ describe("who is given a worker", () => {
     expect(given([{ needs: { cpu: 2 }, requests: [ready("a")] }], [big, ...cpus])).toEqual(["a c-small"]);
   });
 
-  test("any kind of GPU counts as each kind until the worker has said which it gave", () => {
+  test("any kind of GPU counts as each kind until the worker has reported which one it gave", () => {
     const both = capacity("w", { gpu: 2, "gpu:a100": 1, "gpu:t4": 1 });
     const lists = [
       { needs: { gpu: 1 }, requests: [ready("any")] },
@@ -65,7 +65,7 @@ describe("what is overtaken for too long", () => {
   const small = { needs: { gpu: 1 }, requests: [ready("s1", { dueMs: 1 }), ready("s2", { dueMs: 2 })] };
   const big = (waitedMs: number) => ({ needs: { gpu: 4 }, requests: [ready("big", { waitedMs })] });
 
-  test("has what it needs kept on the worker that lacks least of it", () => {
+  test("gets its needs reserved on the worker that lacks least of them", () => {
     const capacities = [
       capacity("one", { gpu: 4 }, { free: { gpu: 1 } }),
       capacity("two", { gpu: 4 }, { free: { gpu: 3 } }),
@@ -76,7 +76,7 @@ describe("what is overtaken for too long", () => {
     expect(late.given).toEqual([{ attemptId: "s1", workerId: "one" }]);
   });
 
-  test("keeps nothing that no worker could ever hold", () => {
+  test("reserves nothing that no worker could ever hold", () => {
     const capacities = [capacity("one", { gpu: 2 })];
     expect(match({ lists: [big(PATIENCE_MS), small], capacities })).toEqual({
       kept: [],
@@ -87,7 +87,7 @@ describe("what is overtaken for too long", () => {
     });
   });
 
-  test("yields to what comes before it", () => {
+  test("yields to earlier attempts", () => {
     const capacities = [capacity("one", { gpu: 4 }, { free: { gpu: 1 } })];
     const urgent = { needs: { gpu: 1 }, requests: [ready("u", { priority: 1 })] };
     expect(given([big(PATIENCE_MS), urgent, { ...small, needs: { gpu: 1, cpu: 0 } }], capacities)).toEqual([
@@ -95,7 +95,7 @@ describe("what is overtaken for too long", () => {
     ]);
   });
 
-  test("waits for no worker whose slots are all taken while another lacks less than a place", () => {
+  test("waits for no worker whose slots are all taken while another worker lacks less than a slot", () => {
     const full = capacity("full", { gpu: 4 }, { slots: 0, hasSlot: false });
     const half = capacity("half", { gpu: 4 }, { slots: 0, free: { gpu: 2 } });
     expect(match({ lists: [big(PATIENCE_MS)], capacities: [full, half] }).kept).toEqual([
@@ -106,7 +106,7 @@ describe("what is overtaken for too long", () => {
 
 const amounts = fc.record({ cpu: fc.nat(8), gpu: fc.nat(4) });
 
-test("nothing is given that does not fit, and no more than slots", () => {
+test("nothing is given that does not fit, and no more than the free slots", () => {
   const one = fc.record({ priority: fc.nat(1), dueMs: fc.nat(3), waitedMs: fc.constantFrom(0, PATIENCE_MS) });
   const lists = fc.array(fc.record({ needs: amounts, requests: fc.array(one, { maxLength: 4 }) }), {
     maxLength: 4,

@@ -16,7 +16,7 @@ export interface NeedsList extends WaitList<Ready> {
 /** A worker of the pool at this moment. */
 export interface WorkerCapacity {
   readonly workerId: string;
-  /** How many attempts it can be given now. 0 if its poll does not wait here. */
+  /** How many attempts it can get now. 0 if its poll waits at another process. */
   readonly slots: number;
   /** Whether it has a free slot, even if its poll waits on another process. */
   readonly hasSlot: boolean;
@@ -30,7 +30,7 @@ export interface Match {
   readonly workerId: string;
 }
 
-/** A worker that keeps amounts, and the attempt for which it does. */
+/** A worker that reserves amounts, and the attempt that it reserves them for. */
 export interface Kept {
   readonly workerId: string;
   readonly attemptId: string;
@@ -40,17 +40,18 @@ interface Cell {
   readonly capacity: WorkerCapacity;
   slots: number;
   free: Amounts;
-  /** The attempt for which amounts are kept here. Later ones find so much less free. */
+  /** The attempt that amounts are reserved for here. Later attempts find that much less free. */
   keptFor: { readonly attemptId: string; readonly needs: Amounts } | null;
 }
 
 /**
- * Decides which worker gets which attempt, as `allocate`: each attempt all that it needs on one worker, or nothing.
+ * Decides which worker gets which attempt, by `allocate`. An attempt gets everything that it needs on one worker, or
+ * nothing.
  *
- * Attempts that need little could overtake one that needs much again and again. Once it has been ready for `PATIENCE_MS`, what it needs is
- * kept for it on the worker that lacks least of it. Later attempts get only what is left there, so what is missing there never grows
- * but by earlier ones. Nothing is kept for an attempt that no worker could ever hold. At most one attempt has something kept on a
- * worker, and an attempt that waits has taken nothing yet: keeping cannot deadlock.
+ * Small attempts could overtake a large one again and again. Once an attempt has been ready for `PATIENCE_MS`, its
+ * needs are reserved on the worker that lacks least of them. Later attempts get only the rest there, so the missing
+ * part shrinks unless an earlier attempt takes it. Nothing is reserved for an attempt that no worker could ever hold. A
+ * worker reserves for at most one attempt, and a waiting attempt holds nothing, so reservations cannot deadlock.
  */
 export function match(args: { lists: readonly NeedsList[]; capacities: readonly WorkerCapacity[] }): {
   given: Match[];
@@ -87,8 +88,8 @@ function compareReady(one: Ready, other: Ready): number {
 }
 
 /**
- * The amounts that are left once needs are taken. A need for any kind of device counts as taken from each kind, until the worker has
- * said which kind it gave.
+ * The amounts that remain after needs are taken. A need for any kind of device counts as taken from each kind, until
+ * the worker has reported which kind it gave.
  */
 export function taking(free: Amounts, needs: Amounts): Amounts {
   const left = without(free, needs);
@@ -106,9 +107,9 @@ function room(cell: Cell): Amounts {
 }
 
 /**
- * The worker that fits best. It has the fewest amounts that are not needed, so that attempts without a GPU leave GPUs alone; of these
- * it has the least left over, so that large needs find room elsewhere. An attempt that needs nothing goes where most slots are free,
- * so that work spreads.
+ * The worker that fits best. It has the fewest amounts that the attempt does not need, so that GPUs stay free for
+ * attempts that need them. Among equals it has the least left over, so that large needs find room elsewhere. An attempt
+ * without needs goes where most slots are free, to spread work.
  */
 function bestOf(cells: readonly Cell[], needs: Amounts): Cell | null {
   const names = Object.keys(needs);
@@ -126,20 +127,20 @@ function bestOf(cells: readonly Cell[], needs: Amounts): Cell | null {
   return leastOf(fitting, cost);
 }
 
-/** Keeps needs on the worker that could hold them and lacks least of them, among those where nothing is kept yet. */
+/** Reserves needs on the worker that could hold them and lacks least of them, among workers without a reservation. */
 function keep(cells: readonly Cell[], { needs, attemptId }: NonNullable<Cell["keptFor"]>): void {
   const able = cells.filter(({ capacity, keptFor }) => keptFor === null && covers(capacity.total, needs));
   const chosen = leastOf(able, (cell) => [lackOf(cell, needs), 0]);
   if (chosen !== null) chosen.keptFor = { attemptId, needs };
 }
 
-/** How much of the needs is missing: the part of each amount, and one for a slot. */
+/** How much of the needs is missing: the fraction of each amount, plus one for a slot. */
 function lackOf({ free, capacity }: Cell, needs: Amounts): number {
   const parts = lacking(free, needs).map((name) => 1 - Math.max(0, free[name] ?? 0) / (needs[name] ?? 1));
   return parts.reduce((sum, part) => sum + part, capacity.hasSlot ? 0 : 1);
 }
 
-/** The cell of least cost. Of equal ones the smallest id, so that every process chooses the same. */
+/** The cell of least cost. Among equals the smallest id, so that every process chooses the same. */
 function leastOf(cells: readonly Cell[], cost: (cell: Cell) => [number, number]): Cell | null {
   let least: { cell: Cell; cost: [number, number] } | null = null;
   for (const cell of cells) {

@@ -39,7 +39,7 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("running");
   });
 
-  test("the newest poll disowns nothing that it could not know of when it was written", async () => {
+  test("the newest poll disowns nothing that it could not know when it was sent", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const first = fakeWorker.number();
     const second = fakeWorker.number();
@@ -51,7 +51,7 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("running");
   });
 
-  test("a poll that has heard everything disowns what is missing, at once", async () => {
+  test("a poll that lists every attempt it received disowns what is missing, at once", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const fence = await fakeWorker.take();
     await fakeWorker.say(fence, [said.started]);
@@ -59,7 +59,7 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("crashed");
   });
 
-  test("after a start anew the first poll disowns what the earlier one held", async () => {
+  test("after a restart the first poll disowns what the earlier process held", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const fence = await fakeWorker.take();
     await fakeWorker.say(fence, [said.started]);
@@ -78,7 +78,7 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("running");
   });
 
-  test("what a worker did not take is told again, under the number of the newer poll", async () => {
+  test("what a worker did not take is delivered again, under the number of the newer poll", async () => {
     const { tenancy, fakeWorker, state } = await fakeWorkerWithRun();
     await fakeWorker.take();
     const waiting = fakeWorker.poll({ held: [], waitMs: 20_000, free: 1 });
@@ -90,7 +90,7 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("claimed");
   });
 
-  test("an assignment that was told twice is not disowned by a poll that heard only the first", async () => {
+  test("an assignment that was delivered twice is not disowned by a poll that received only the first", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const fence = await fakeWorker.take();
     const again = fakeWorker.number();

@@ -2,12 +2,14 @@ import { type Amounts, workerOnlineMs } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, now, type Queryable, rows, type Tx, textArray } from "../../kernel/index.ts";
 
-/** Lines of equal needs that one step of matching looks at; where a pool has more, the next step begins behind them. */
+/**
+ * The lists of equal needs that one step of matching looks at. In a pool with more, the next step begins after them.
+ */
 const LINES_MAX = 200;
 /** Workers of a pool that one step looks at. */
 const WORKERS_MAX = 1_000;
 
-/** Something ready in a pool's line, and what it needs. */
+/** A ready attempt of a pool, and its needs. */
 export interface ReadyRow {
   readonly needs: string;
   readonly attemptId: string;
@@ -18,8 +20,8 @@ export interface ReadyRow {
 }
 
 /**
- * The first of each list of equal needs in a pool, and of those that need nothing. Locks nothing: the worker that is given one claims
- * it. Index attempt_ready: a probe for each list, and its first rows; the statement that claims what needs nothing is not touched by any of it.
+ * The first attempts of each list of equal needs in a pool, and of those that need only a slot. Takes no lock: the
+ * worker that gets an attempt claims it. Index attempt_ready: a probe for each list, then its first rows.
  */
 export function listReady(
   from: Queryable,
@@ -49,13 +51,13 @@ export function listReady(
   );
 }
 
-/** Where the next look at lines begins: behind the last of them, if there were too many for one. */
+/** The list of needs after which the next step begins, if there were too many for one step. */
 export function nextLines(found: readonly Pick<ReadyRow, "needs">[]): string {
   const lines = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
   return lines.size < LINES_MAX ? "" : ([...lines].sort().at(-1) ?? "");
 }
 
-/** An attempt that a worker holds and that needs something. */
+/** An attempt that a worker holds and that needs amounts. */
 export interface Holding {
   readonly attemptId: string;
   readonly runId: string;
@@ -71,16 +73,16 @@ export interface WorkerNow {
   readonly pollSeq: number;
   readonly capacity: number;
   readonly amounts: Amounts;
-  /** Whether it takes work at all: it neither drains nor pauses. */
+  /** Whether it takes work: it is neither drained nor paused. */
   readonly takes: boolean;
   readonly held: number;
-  /** Of what it holds, what needs something. */
+  /** The held attempts that need amounts. */
   readonly holds: readonly Holding[];
 }
 
 /**
- * Locks workers until the end of the transaction, in the order of their ids: what is given to them from now on, whichever
- * process gives it, is seen by the statement after.
+ * Locks workers until the end of the transaction, in the order of their ids. The next statement sees everything that
+ * any process has given to them.
  */
 export async function lockWorkers(
   tx: Tx,
@@ -94,8 +96,8 @@ export async function lockWorkers(
 }
 
 /**
- * The workers of a pool that are online, or poll here, which need not have been written yet. What they hold is read from the attempts themselves, and counted nowhere else: an attempt
- * that ends, is lost or is given back, however it does so, has given back its amounts. Indexes worker_pool, attempt_held.
+ * The workers of a pool that are online or poll at this process. Held attempts are read from `attempt` and counted
+ * nowhere else, so an attempt that ends in any way returns its amounts. Indexes worker_pool, attempt_held.
  */
 export function listWorkersNow(
   from: Queryable,
@@ -124,7 +126,10 @@ export function listWorkersNow(
 /** The most attempts of a list that are counted. */
 const LINE_COUNTED = 1_000;
 
-/** Where something ready stands among all that is ready and needs the same, from 1, and how many they are, counted up to 1000. Index attempt_ready. */
+/**
+ * The position of a ready attempt among those with equal needs, from 1, and their number, counted up to 1000. Index
+ * attempt_ready.
+ */
 export async function readPlace(
   from: Queryable,
   args: { workspaceId: string; attemptId: string },

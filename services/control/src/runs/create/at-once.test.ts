@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterEach(() => armFailpoints([]));
 afterAll(() => testEnv.close());
 
-/** A worker whose poll waits, with all that its beginning asked of the database behind it. */
+/** A worker with a waiting poll, after the statements of its start. */
 async function waitingFakeWorker(args: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
   const tenancy = args.tenancy ?? (await openTenancy(testEnv));
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -35,7 +35,7 @@ const storedAttempts = ({ scope }: Tenancy) =>
     where workspace_id = ${scope.workspaceId} order by created_at, id`;
 
 describe("a run for which a worker waits in this process", () => {
-  test("is given to it by the statement that makes it, and is then as any that was claimed", async () => {
+  test("is given to it by the statement that creates it, and then looks like any claimed run", async () => {
     const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
     const made = await create(tenancy.request({ parameters: { n: 1 } }));
     expect(made).toMatchObject({ state: "claimed", attempts: 1 });
@@ -61,7 +61,7 @@ describe("a run for which a worker waits in this process", () => {
     expect((await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).state).toBe("completed");
   });
 
-  test("is told again with the same fence if the poll went away before the commit", async () => {
+  test("is delivered again with the same fence if the poll went away before the commit", async () => {
     const gone = new AbortController();
     const { tenancy, fakeWorker, polled } = await waitingFakeWorker({ signal: gone.signal });
     const { dispatchers } = fakeWorker;
@@ -100,14 +100,14 @@ describe("a run for which a worker waits in this process", () => {
     expect(await storedAttempts(tenancy)).toHaveLength(1);
     const next = await create();
     const told = await Promise.all([polled, other.polled]);
-    // Whichever of the two was kept for a repeated request waits on, and takes the next.
+    // The slot that was reserved for the repeated request stays free and takes the next run.
     expect(told.map(({ assignments }) => assignments.map(({ runId }) => runId)).sort()).toEqual(
       [[request.id], [next.id]].sort(),
     );
     await fakeWorker.dispatchers.idle();
   });
 
-  test("is one of two at the same time: the other waits in its queue, and is not given to a slot that is taken", async () => {
+  test("is one of two at the same time: the other waits in its queue, and does not get a slot that is taken", async () => {
     const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
     const made = await Promise.all([create(), create()]);
     const { assignments } = await polled;
@@ -121,8 +121,8 @@ describe("a run for which a worker waits in this process", () => {
   });
 });
 
-describe("a run is not given away where it is made", () => {
-  test("if something ready stands in its pool, which the next claim gives in order", async () => {
+describe("a run is not given away at its creation", () => {
+  test("if another attempt is ready in its pool: the next claim gives both in order", async () => {
     const tenancy = await openTenancy(testEnv);
     const first = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
@@ -134,7 +134,7 @@ describe("a run is not given away where it is made", () => {
     expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("ready");
   });
 
-  test("if the worker has started anew", async () => {
+  test("if the worker has restarted", async () => {
     const { fakeWorker, polled, create } = await waitingFakeWorker();
     const anew = new FakeWorker(testEnv, await fakeWorker.startAnew());
     const made = await create();
@@ -148,7 +148,7 @@ describe("a run is not given away where it is made", () => {
     expect((await polled).assignments).toEqual([]);
   });
 
-  test("if the worker polls elsewhere by now: it is given there", async () => {
+  test("if the worker polls at another process by now: the run is given there", async () => {
     const { fakeWorker, polled, create } = await waitingFakeWorker();
     const elsewhere = new FakeWorker(testEnv, fakeWorker.worker, new Dispatchers());
     const later = elsewhere.poll({ free: 1, seq: 9, heard: 8, waitMs: 25_000 });
@@ -160,7 +160,7 @@ describe("a run is not given away where it is made", () => {
     expect((await polled).assignments).toEqual([]);
   });
 
-  test("if it needs a slot, which is counted once", async () => {
+  test("if it needs a slot of a limit, which is counted once", async () => {
     const { tenancy, polled, create } = await waitingFakeWorker();
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
     await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });

@@ -8,20 +8,23 @@ import { NO_NEEDS } from "../needs.ts";
 import type { RunRow } from "../table.ts";
 import { type CreateRequest, newRun, pinned } from "./create.ts";
 
-/** A place of a waiting poll, kept for one run that is about to be made. One of the two is called, once. */
+/**
+ * A slot of a waiting poll that is reserved for one run that is about to be created. The caller calls one of the two
+ * methods, once.
+ */
 export interface KeptPlace {
   readonly place: Place;
-  /** The run was made, and given to this place or not: null. */
+  /** The run was created and given to this slot. Null: it was not. */
   settle(given: AssignedAttempt | null): void;
-  /** Nobody knows whether the run was made, and given to this place. */
+  /** It is unknown whether the run was created and given to this slot. */
   doubt(): void;
 }
 
 /** The polls that wait in this process. */
 export interface Waiting {
-  /** Whether a worker with a free slot waits at a pool: a run that becomes ready there is taken at once. */
+  /** Whether a worker with a free slot waits at a pool, so that a ready run there is claimed at once. */
   areWaiting(poolId: string): boolean;
-  /** Keeps a place of a poll that waits at a pool, for a run that is about to be made. Null: nobody waits. */
+  /** Reserves a slot of a poll that waits at a pool, for a run that is about to be created. Null: no poll waits. */
   keep(poolId: string): KeptPlace | null;
 }
 
@@ -31,13 +34,13 @@ export interface Made {
   readonly by: Place | null;
 }
 
-/** Whether a run that was just made is taken at once, or was. What else it might wait for need not be read then. */
+/** Whether a new run is, or will be, claimed at once. Then nothing else that it might wait for must be read. */
 export function isAwaited(
   made: Made,
   waiting: Waiting | undefined,
 ): made is Made & { row: { attemptId: string } } {
   const { row } = made;
-  // Whether one of them has what it needs is another question.
+  // A waiting worker may not have the amounts that the run needs.
   const isPlain = row.needs === NO_NEEDS;
   return (
     row.attemptId !== null && (made.by !== null || (isPlain && waiting?.areWaiting(row.poolId) === true))
@@ -45,10 +48,10 @@ export function isAwaited(
 }
 
 /**
- * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
- * and refuses a version that is no longer the latest, or a run that needs slots.
- * If a worker waits for work in this process, the same statement gives the run to it.
- * @returns null if it is not so simple: nothing was changed, and `createIn` finds out what there is.
+ * The short path, for almost every request: the id is new and nothing blocks the run. One statement is its own
+ * transaction. It refuses a version that is no longer the latest, and a run that needs slots of a limit. If a worker
+ * waits in this process, the same statement gives it the run.
+ * @returns null if the short path does not fit: nothing was changed, and `createIn` handles the request.
  */
 export async function createAtOnce(
   deps: Deps,
@@ -56,7 +59,7 @@ export async function createAtOnce(
   waiting: Waiting | undefined,
 ): Promise<Made | null> {
   const name = { workspaceId: args.workspaceId, name: args.request.deployment };
-  // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
+  // The refusal may come from an earlier version. A repeated request gets its run, whatever this version says.
   const read = () => likelyLatestVersion(deps.database, name);
   const version = await pinned(deps, { ...args, tx: null }, read).catch(onlyProblems);
   const kept =
@@ -74,8 +77,8 @@ export async function createAtOnce(
 }
 
 /**
- * Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. Its worker hears of the run before
- * that is on disk; its creator does not.
+ * Creates a plain run for a reserved slot, and ends the reservation in every case. The worker hears of the run before
+ * the commit is on disk; the creator does not.
  */
 async function insertKept(
   deps: Deps,
@@ -92,13 +95,13 @@ async function insertKept(
   }
   kept?.settle(made?.given ?? null);
   if (kept === null) return made;
-  // The answer to the worker is on its way before the database is asked for more.
+  // Sends the answer to the worker before the database gets the next statement.
   await turn();
   await reachDisk(deps.database.db);
   return made;
 }
 
-/** @returns null for a refusal; what is no refusal goes on. */
+/** @returns null for a Problem; rethrows anything else. */
 function onlyProblems(error: unknown): null {
   if (error instanceof Problem) return null;
   throw error;

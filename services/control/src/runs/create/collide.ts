@@ -3,13 +3,13 @@ import { enterLine } from "../admit/admission.ts";
 import { type EnteringRun, listDisplaced, readEntering } from "../admit/store.ts";
 import { mustCancel } from "../end/cancel.ts";
 
-/** The most runs that are cancelled for those which enter in one transaction. */
+/** The most runs that are cancelled for runs that enter in one transaction. */
 const CANCELLED_MAX = 200;
 
 /**
- * Lets runs that are due enter their lines, as `enterLine`. Where a deployment's limit says
- * `cancel-running`, the oldest of its runs are cancelled, those that wait included, until the newer ones fit beside what
- * is left: the newest stay; a run that goes on after an attempt displaces none. The caller holds the locks of the runs that enter.
+ * Lets due runs enter their wait lists by `enterWaitList`. If a deployment's limit has the policy `cancel-running`,
+ * cancels its oldest runs, waiting ones included, until the newest fit. A run with an earlier attempt cancels none. The
+ * caller holds the locks of the runs that enter.
  */
 export async function enterAnew(
   tx: Tx,
@@ -35,6 +35,6 @@ async function makeRoom(
   const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
   const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });
   const reason = `A newer run of "${entering[0]?.deployment}" takes its place: its limit says cancel-running.`;
-  // In the order of ids, so that two that make room at once do not wait for each other.
+  // In the order of ids, so that two transactions that make room at once cannot deadlock.
   for (const runId of displaced.sort()) await mustCancel(tx, deps, { workspaceId, runId, reason });
 }

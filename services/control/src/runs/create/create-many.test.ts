@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Ids that rise, as a caller makes them who cares for the order. */
+/** Ids that rise, for a caller that needs the order. */
 const idsOf = (count: number) => Array.from({ length: count }, () => uuidv7(START_MS)).sort();
 
 const many = (count: number, more: object = {}) =>
@@ -23,7 +23,7 @@ const many = (count: number, more: object = {}) =>
 const outcomes = (made: Awaited<ReturnType<typeof createRuns>>) => made.items.map(({ outcome }) => outcome);
 
 describe("many runs in one request", () => {
-  test("are as if each had been asked for by itself", async () => {
+  test("are the same as after one request for each", async () => {
     const { scope } = await openTenancy(testEnv);
     const runs = [
       {
@@ -61,7 +61,7 @@ describe("many runs in one request", () => {
     const runs = [first, ...rest];
     const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(["known", "created", "created"]);
-    // A later version that would refuse them does not matter to what is there.
+    // A later version that would refuse them does not affect runs that exist.
     await deploy("flow", { version: 2, parameters: { type: "object", required: ["day"] } });
     expect(outcomes(await createRuns(testEnv.deps, scope, { deployment: "flow", runs }))).toEqual([
       "known",
@@ -71,7 +71,7 @@ describe("many runs in one request", () => {
     expect((await listRuns(testEnv.deps, scope, { limit: 50 })).items).toHaveLength(3);
   });
 
-  test("are answered one by one: a faulty one, a taken id and a doubled one hinder no other", async () => {
+  test("are answered one by one: a faulty run, a taken id and a duplicate affect no other", async () => {
     const { scope, deploy } = await openTenancy(testEnv);
     await deploy("flow", {
       version: 2,
@@ -101,7 +101,7 @@ describe("many runs in one request", () => {
     expect((await listRuns(testEnv.deps, scope, { limit: 50 })).items).toHaveLength(2);
   });
 
-  test("twenty times at once, overlapping and in any order, make each run once", async () => {
+  test("twenty times at once, overlapping and in any order, create each run once", async () => {
     const { scope } = await openTenancy(testEnv);
     const runs = many(40);
     const all = await Promise.all(
@@ -130,7 +130,7 @@ describe("many runs in one request", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
-  test("of a deployment or for a queue that is not there are refused as one", async () => {
+  test("of a deployment or for a queue that does not exist are refused as a whole", async () => {
     const { scope } = await openTenancy(testEnv);
     await expect(
       createRuns(testEnv.deps, scope, { deployment: "nope", runs: many(1) }),
@@ -141,7 +141,7 @@ describe("many runs in one request", () => {
     await expect(queue).rejects.toMatchObject({ code: "queue-not-found" });
   });
 
-  test("ten thousand are made, and claimed in their order", async () => {
+  test("ten thousand are created, and claimed in their order", async () => {
     const { scope, worker } = await openTenancy(testEnv);
     const runs = many(LIMITS.batchRuns);
     const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });

@@ -30,13 +30,13 @@ type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
   readonly runs: readonly Omit<RunRequest, "deployment" | "queue" | "idempotencyKey">[];
 };
 
-/** One of many requests, and on whose behalf it is made. */
+/** One of many requests, with its trigger. */
 export interface OneRequest {
   readonly request: RunRequest;
   readonly trigger: Trigger;
 }
 
-/** One request, and what is known of its outcome. */
+/** One request, and its outcome as far as it is known. */
 interface KnownRequest extends OneRequest {
   readonly fingerprint: Uint8Array;
   readonly outcome: CreatedRun | null;
@@ -61,7 +61,7 @@ function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
   return a !== undefined && Buffer.compare(a, b) === 0;
 }
 
-/** Each request with its fingerprint; a second one for the same id is settled here. */
+/** Adds the fingerprint to each request. A second request for the same id is settled here. */
 function askedOf(asked: readonly OneRequest[]): KnownRequest[] {
   const first = new Map<string, Uint8Array>();
   return asked.map((one) => {
@@ -74,7 +74,7 @@ function askedOf(asked: readonly OneRequest[]): KnownRequest[] {
   });
 }
 
-/** Settles the requests whose ids are taken: a repeated one is answered with its run whatever this one says. */
+/** Settles the requests whose ids are taken. A repeated request gets its run, whatever this version says. */
 async function settleTaken(
   tx: Tx,
   workspaceId: string,
@@ -91,14 +91,14 @@ async function settleTaken(
   });
 }
 
-/** Settles the requests whose parameters do not satisfy the version. */
+/** Settles the requests whose parameters do not match the version. */
 async function checked(
   tx: Tx,
   deps: Deps,
   args: { workspaceId: string; version: PinnedVersion; asked: readonly KnownRequest[] },
 ): Promise<KnownRequest[]> {
   const { workspaceId, version } = args;
-  // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+  // Some flows make the parameters of their scheduled runs. Then the worker makes and checks them.
   const isChecked = ({ trigger, outcome }: KnownRequest) =>
     outcome === null && !(isDue(trigger) && version.spec.dueInput);
   const all = args.asked.filter(isChecked).map(({ request }) => request.parameters);
@@ -110,8 +110,8 @@ async function checked(
 }
 
 /**
- * Asks for many executions of a deployment's latest version, on behalf of a person or key. Each is idempotent by its id and
- * answered by itself; those that are created are so together.
+ * Creates many runs of a deployment's latest version, for a person or key. Each request is idempotent by its id and
+ * gets its own answer. The runs that are created are created together.
  * @throws Problem `deployment-not-found`; `queue-not-found`.
  */
 export async function createRuns(deps: Deps, scope: Scope, requests: Requests): Promise<CreatedRuns> {
@@ -129,8 +129,8 @@ export async function createRuns(deps: Deps, scope: Scope, requests: Requests): 
 }
 
 /**
- * Creates runs of one deployment within a transaction, as `createIn` does one.
- * @returns What became of each, in their order.
+ * Creates runs of one deployment within a transaction, as `createIn` does for one.
+ * @returns The outcome of each request, in their order.
  * @throws Problem `deployment-not-found`; `queue-not-found`.
  */
 export async function createManyIn(
@@ -161,7 +161,7 @@ interface Checked {
 async function insertChecked(tx: Tx, deps: Deps, args: Checked): Promise<CreatedRun[]> {
   const { workspaceId, version, queue } = args;
   const open = args.asked.filter(({ outcome }) => outcome === null);
-  // Of attempts that are due together the one with the smaller id goes first: they rise with the requests.
+  // Among attempts with equal due times the smaller id goes first. So ids rise with the request
   const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
   const created = await insertRuns(tx, deps.clock, {
     workspaceId,
@@ -191,7 +191,7 @@ async function insertChecked(tx: Tx, deps: Deps, args: Checked): Promise<Created
       ? { ...one, outcome: { id, outcome: "created", problem: null } }
       : one;
   });
-  // What is neither is taken by a request that raced this one, and has committed by now.
+  // The remaining ids were taken by a racing request that has committed by now.
   const settled = await settleTaken(tx, workspaceId, made);
   return settled.map(({ request: { id }, outcome }) => outcome ?? conflict(id));
 }

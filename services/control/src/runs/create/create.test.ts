@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 describe("a run pins the latest version of its deployment", () => {
-  test("a new one as soon as it is registered, though the earlier one has just been pinned", async () => {
+  test("a new one as soon as it is registered, even right after the earlier one was pinned", async () => {
     const { scope, request, deploy } = await openTenancy(testEnv);
     for (const version of [1, 2, 3]) {
       if (version > 1) await deploy("flow", { version });
@@ -25,7 +25,7 @@ describe("a run pins the latest version of its deployment", () => {
     }
   });
 
-  test("and the parameters are checked against that one", async () => {
+  test("and its parameters are checked against that version", async () => {
     const { scope, request, deploy } = await openTenancy(testEnv);
     await createRun(testEnv.deps, scope, request());
     await deploy("flow", { version: 2, parameters: { type: "object", required: ["day"] } });
@@ -69,7 +69,7 @@ describe("creating a run again", () => {
     await expect(other).rejects.toMatchObject({ code: "run-id-conflict" });
   });
 
-  test("twenty times at once makes one run, by id and by key", async () => {
+  test("twenty times at once creates one run, by id and by key", async () => {
     const { scope, request } = await openTenancy(testEnv);
     const asked = request({ idempotencyKey: "race" });
     const ids = await Promise.all(
@@ -93,7 +93,7 @@ describe("creating a run again", () => {
   });
 });
 
-test("parameters are checked against the deployed schema, and nothing is kept of a refused request", async () => {
+test("parameters are checked against the deployed schema, and a refused request leaves nothing", async () => {
   const schema = { type: "object", properties: { island: { type: "string" } }, additionalProperties: false };
   const { scope, request } = await openTenancy(testEnv, { parameters: schema });
   const asked = request({ parameters: { islnd: "Dream" }, idempotencyKey: "refused" });
@@ -115,13 +115,13 @@ test("parameters past the limit are refused", async () => {
   await expect(refused).rejects.toMatchObject({ code: "payload-too-large" });
 });
 
-test("a deployment that is not there is named", async () => {
+test("a deployment that does not exist is named", async () => {
   const { scope, request } = await openTenancy(testEnv);
   const refused = createRun(testEnv.deps, scope, request({ deployment: "flwo" }));
   await expect(refused).rejects.toMatchObject({ code: "deployment-not-found" });
 });
 
-test("a run that is scheduled for later waits without an attempt and becomes ready when it is due", async () => {
+test("a run that is scheduled for later has no attempt until it is due", async () => {
   const { scope, request } = await openTenancy(testEnv);
   const scheduledAt = new Date(testEnv.clock.nowMs() + 60_000).toISOString();
   const asked = request({ scheduledAt });

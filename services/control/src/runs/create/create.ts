@@ -21,25 +21,28 @@ export interface RunRequest {
   readonly priority?: number | undefined;
   readonly queue?: string | undefined;
   readonly tags: readonly string[];
-  /** How long after it is due it may be without a start. @default what its deployment says */
+  /** How long after its due time the run may stay without a start. @default its deployment's value */
   readonly expireAfterMs?: number | undefined;
 }
 
-/** What is asked for, in which workspace, and on whose behalf. */
+/** The request, its workspace and its trigger. */
 export interface CreateRequest {
   readonly workspaceId: string;
   readonly request: RunRequest;
   readonly trigger: Trigger;
   /** The version to run, of that deployment. @default the latest */
   readonly versionId?: string;
-  /** Of a run that is one task of another, by that one's signed word: which, and where. It takes no parameters. */
+  /**
+   * For a run that is one task of another run: the task and its pool, both signed in the parent's spec. It takes no
+   * parameters.
+   */
   readonly task?: { readonly name: string; readonly pool: PoolIdentity };
 }
 
 /**
- * Creates a run within a transaction, or finds the one that is there. Keys are taken in a fixed order (idempotency
- * key, then id), so that racing repeats wait for each other instead of locking each other out.
- * @returns The id of the run, which an idempotency key may have given to an earlier request.
+ * Creates a run within a transaction, or finds the existing one. Locks keys in a fixed order (idempotency key, then
+ * id), so that racing repeats wait for each other and cannot deadlock.
+ * @returns The id of the run, which may be an earlier request's with the same idempotency key.
  */
 export async function createIn(tx: Tx, deps: Deps, args: CreateRequest): Promise<string> {
   const { workspaceId, request } = args;
@@ -107,7 +110,7 @@ export function newRun(
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
     expireAfterMs: args.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
-    // A run that is one task of another ends with that one.
+    // A run that is one task of another ends with its parent.
     runTimeoutMs: args.task === undefined ? version.spec.runTimeoutMs : null,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
@@ -115,14 +118,13 @@ export function newRun(
 }
 
 /**
- * The queue that a run is to wait in: what is asked for, else what its deployment says. If that one has been deleted
- * since, it waits as in none.
+ * The queue of a run: the requested one, else its deployment's. Null if the deployment's queue has been deleted since.
  */
 export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVersion): string | null {
   return request.queue ?? spec.queue;
 }
 
-/** The version to pin, if the parameters satisfy it. */
+/** The version to pin, if the parameters match its schema. */
 export async function pinned(
   deps: Deps,
   args: CreateRequest & { tx: Tx | null },
@@ -131,13 +133,13 @@ export async function pinned(
   const { workspaceId, tx } = args;
   const { parameters } = args.request;
   const version = await read();
-  // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+  // Some flows make the parameters of their scheduled runs. Then the worker makes and checks them.
   if (args.task !== undefined || (isDue(args.trigger) && version.spec.dueInput)) return version;
   await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   return version;
 }
 
-/** What a request is known again by. */
+/** The fields that identify a repeated request. */
 export function fingerprintOf(request: RunRequest): Uint8Array {
   return fingerprint({
     deployment: request.deployment,

@@ -15,14 +15,14 @@ import { enterAnew } from "./collide.ts";
 /** The most runs that one round makes ready. */
 const DUE_BATCH = 200;
 
-/** A run that is due, and whether it needs slots to go. */
+/** A due run, and whether it needs slots. */
 interface DueRun {
   readonly workspaceId: string;
   readonly id: string;
   readonly limited: boolean;
 }
 
-/** Locks scheduled runs that are due, first due first; skips what somebody else holds. Index run_due. */
+/** Locks due scheduled runs, earliest first; skips runs that another transaction holds. Index run_due. */
 function lockDue(from: Queryable, clock: Clock, which: Which): Promise<DueRun[]> {
   return rows<DueRun>(
     from,
@@ -32,7 +32,7 @@ function lockDue(from: Queryable, clock: Clock, which: Which): Promise<DueRun[]>
   );
 }
 
-/** Gives scheduled runs that are due their attempt, first due first. Runs that need slots take them, or block. */
+/** Gives due scheduled runs their attempt, earliest first. Runs that need slots take them, or block. */
 export const duePeriodicJob = perRowJob<DueRun>({
   name: "due",
   everyMs: 250,

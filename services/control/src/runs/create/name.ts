@@ -2,7 +2,10 @@ import { sql } from "#sql";
 import { afterCommit, rows, type Tx, wakeSequencer } from "../../kernel/index.ts";
 import { insertRunChanges } from "../moves/changes.ts";
 
-/** Names a live run and writes the changes of it. Primary key of run. @returns whether it had another name before. */
+/**
+ * Sets the name of a live run and writes the change. Primary key of run. @returns whether the name was different
+ * before.
+ */
 export async function saveRunName(
   tx: Tx,
   args: { workspaceId: string; runId: string; name: string },
@@ -19,7 +22,7 @@ export async function saveRunName(
   return named.length > 0;
 }
 
-/** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no changes. */
+/** Sets the name that a flow gives its run. Repeating it changes nothing and writes no change. */
 export async function nameRun(
   tx: Tx,
   args: { workspaceId: string; runId: string; name: string },

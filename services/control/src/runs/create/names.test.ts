@@ -13,7 +13,7 @@ afterAll(() => testEnv.close());
 
 const named = (name: string) => ({ type: "run-name", at: "2026-01-15T12:00:01.000Z", name });
 
-test("a run is called what its flow told when it began, in lists too, and keeps the name when it has ended", async () => {
+test("a run has the name that its flow reports at its start, in lists too, and keeps it after its end", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id, name } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
@@ -29,7 +29,7 @@ test("a run is called what its flow told when it began, in lists too, and keeps 
   expect(items).toMatchObject([{ id, name: "train xgb \u{fffd}", state: "completed" }]);
 });
 
-test("a name that comes before the start, or is too long, is refused by itself", async () => {
+test("a name that comes before the start, or is too long, is rejected alone", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());

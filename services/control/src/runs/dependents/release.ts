@@ -3,10 +3,9 @@ import type { MovedRun } from "../moves/apply.ts";
 import { cancelWaits, closeJobs, keptOpen, noteEnds, noteOrphans, waitChanges } from "./store.ts";
 
 /**
- * What the end of runs means to others: their own open waits are over, runs that wait for them are due, and children that
- * end with them are to be cancelled, as are their external jobs. Costs runs that
- * nobody waits for and that wait for nothing no statement. The caller holds the locks of the runs, which are of one
- * workspace.
+ * Applies the end of runs to their dependents: their own open waits are cancelled, runs that wait for them become due,
+ * and children that end with them are to be cancelled, as are their external jobs. Costs no statement for runs without
+ * dependents and waits. The caller holds the locks of the runs, which are of one workspace.
  */
 export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly MovedRun[]): Promise<void> {
   const marked = ended.filter((row) => row.hasDependents);
@@ -19,15 +18,15 @@ export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly Move
   if ((await noteOrphans(tx, deps.clock, a)) || awaited) wakeAfterCommit(tx, "change", DUE);
 }
 
-/** What jobs are meant: those of runs, or those with these ids. */
+/** Which jobs: those of runs, or those with these ids. */
 type Closing = { readonly workspaceId: string } & (
   | { readonly runIds: readonly string[] }
   | { readonly jobIds: readonly string[] }
 );
 
 /**
- * Has external jobs cancelled that nobody waits for any more, where they can be; the workers that tend them are told. The
- * caller holds the locks of their runs.
+ * Requests the cancellation of external jobs that no run waits for, if they can be cancelled, and notifies the workers
+ * that tend them. The caller holds the locks of their runs.
  */
 export async function closeOpenJobs(tx: Tx, deps: Deps, args: Closing): Promise<void> {
   const closed = await closeJobs(tx, deps.clock, args);
@@ -37,7 +36,7 @@ export async function closeOpenJobs(tx: Tx, deps: Deps, args: Closing): Promise<
 
 /**
  * Closes the jobs of runs that are to be cancelled.
- * @returns the runs that have one which is to be cancelled first
+ * @returns the runs that have a job which must be cancelled first
  */
 export async function cancelJobs(
   tx: Tx,

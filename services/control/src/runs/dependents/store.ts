@@ -25,7 +25,7 @@ const isOrphan = (
 ) => sql`c.workspace_id = ${workspaceId} and c.parent_id = ${parentId}
   and c.on_parent_end = 'cancel' and c.ended_at is null and c.state <> 'cancelling'`;
 
-/** Notes whose child a run is. Its creation is in the same transaction. */
+/** Stores the parent of a run. Runs in the transaction that creates the child. */
 export async function saveParent(
   tx: Tx,
   args: { workspaceId: string; runId: string; parentId: string; onParentEnd: "cancel" | "abandon" },
@@ -37,7 +37,7 @@ export async function saveParent(
   );
 }
 
-/** Notes which of these runs, that end in this transaction, have children to be cancelled. Index run_children. */
+/** Marks which of these ending runs have children to cancel. Index run_children. */
 export async function noteOrphans(
   tx: Tx,
   clock: Clock,
@@ -53,11 +53,11 @@ export async function noteOrphans(
   return noted.length > 0;
 }
 
-/** Which child, in statements over a row `c` of run. */
+/** The child, in statements over a row `c` of run. */
 const childColumns = { workspaceId: sql`c.workspace_id`, id: sql`c.id` } as const;
 const isOrphanOf = isOrphan(sql`o.workspace_id`, sql`o.parent_id`);
 
-/** 0 if there is a child that is to be cancelled, or a parent that has none any more; or null. */
+/** 0 if a child is to be cancelled, or a marked parent has none left; else null. */
 export function untilOrphans(among: Which["among"]): SQL {
   return sql`select 0 from orphaning o
     where exists (select 1 from run c where ${isOrphanOf} and ${among(childColumns)})
@@ -70,7 +70,7 @@ export interface Orphan {
   readonly id: string;
 }
 
-/** Runs that are to be cancelled with their parents and have not been asked to end. Index run_children. */
+/** Runs that must be cancelled with their parents and were not asked to end yet. Index run_children. */
 export function listOrphans(from: Queryable, which: Which): Promise<Orphan[]> {
   return rows<Orphan>(
     from,
@@ -79,7 +79,7 @@ export function listOrphans(from: Queryable, which: Which): Promise<Orphan[]> {
   );
 }
 
-/** Forgets parents that have no such children any more: all of them, or the parent of one child. */
+/** Removes the marks of parents without such children: of all parents, or of one child's parent. */
 export async function forgetOrphaning(from: Queryable, child?: Orphan): Promise<void> {
   const its =
     child === undefined
@@ -93,8 +93,8 @@ export async function forgetOrphaning(from: Queryable, child?: Orphan): Promise<
 }
 
 /**
- * Jobs that nobody waits for any more: those that can be cancelled are to be, the others run on. By their runs, or by
- * their ids. Index job_of_run, primary key.
+ * Settles jobs that no run waits for: jobs that can be cancelled are to be cancelled, the others run on. Selected by
+ * their runs, or by their ids. Index job_of_run, primary key.
  */
 export async function closeJobs(
   tx: Tx,
@@ -117,7 +117,7 @@ export async function closeJobs(
   return raws.map((raw) => rowOf(job, raw));
 }
 
-/** Of these runs, those that a job of theirs which is being cancelled keeps from ending. Index job_of_run. */
+/** Of these runs, those that cannot end yet because one of their jobs is being cancelled. Index job_of_run. */
 export async function keptOpen(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },
@@ -130,7 +130,7 @@ export async function keptOpen(
   return new Set(kept.map((one) => one.runId));
 }
 
-/** Ends the open waits of runs that have ended. @returns of which run each was */
+/** Cancels the open waits of runs that have ended. @returns the run of each */
 export function cancelWaits(
   tx: Tx,
   clock: Clock,
@@ -145,8 +145,8 @@ export function cancelWaits(
 }
 
 /**
- * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: the holder
- * of a run's lock must not take another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
+ * Makes waits for the end of these runs due. The first mark stays. It only marks the wait: a transaction that holds one
+ * run's lock must not take another's. The periodic job of waits finds the mark and holds no run. Index wait_child.
  */
 export async function noteEnds(
   tx: Tx,
@@ -163,7 +163,7 @@ export async function noteEnds(
   return noted.length > 0;
 }
 
-/** Notes that the ends of runs concern others. The caller holds their locks. */
+/** Marks runs whose ends have dependents. The caller holds their locks. */
 export async function markDependents(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },
@@ -175,7 +175,7 @@ export async function markDependents(
   );
 }
 
-/** How waits of a run stand. */
+/** The state of a run's waits. */
 interface Counted {
   readonly runId: string;
   readonly settled: number;
@@ -185,7 +185,9 @@ interface Counted {
 const counts = sql`w.run_id as "runId", count(*) filter (where w.state in ('satisfied', 'expired'))::int as settled,
   count(*) filter (where w.state = 'open')::int as open`;
 
-/** How many waits that these attempts have asked for are over and not told, and how many are open. Unique index of wait. */
+/**
+ * How many waits that these attempts asked for are over but not delivered, and how many are open. Unique index of wait.
+ */
 export function countAskedFor(
   tx: Tx,
   args: { workspaceId: string; asked: readonly { runId: string; attemptId: string }[] },
@@ -213,7 +215,7 @@ export function countSuspendedOn(
   );
 }
 
-/** The changes that what runs wait for has changed, once for each run. */
+/** The changes for runs whose waits changed, one for each run. */
 export function waitChanges(waits: readonly { workspaceId: string; runId: string }[]): NewChange[] {
   const byRun = new Map(waits.map(({ workspaceId, runId }) => [runId, { workspaceId, runId }]));
   return [...byRun.values()].map((name) => ({ ...name, kind: "wait" }));

@@ -26,7 +26,7 @@ async function suspended() {
   return { flow, name, cancel };
 }
 
-test("a run that gets an attempt while its cancelling waits for locks is cancelled all the same", async () => {
+test("a run that gets an attempt while its cancellation waits for locks is cancelled all the same", async () => {
   const { flow, name, cancel } = await suspended();
   const { workspaceId, runId } = name;
   const cancelling = await inTransaction(testEnv.deps, async (tx) => {
@@ -41,7 +41,7 @@ test("a run that gets an attempt while its cancelling waits for locks is cancell
   expect(await flow.state()).toBe("cancelled");
 });
 
-test("a run that has ended meanwhile stays as it is, and the transaction goes on", async () => {
+test("a run that has ended meanwhile stays unchanged, and the transaction continues", async () => {
   const { flow, name, cancel } = await suspended();
   await cancelRun(testEnv.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
   expect(await cancel()).toBe(true);

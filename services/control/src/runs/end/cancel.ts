@@ -15,12 +15,12 @@ import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.
 import { hasEnded, notAllowed, runCan } from "../moves/state.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 
-/** How often a cancel looks again when the run's attempt changed while it waited for locks. */
+/** How often a cancellation tries again when the run's attempt changed while it waited for locks. */
 export const CANCEL_TRIES_MAX = 5;
 
 /**
  * Cancels a run within a transaction, as `cancelRun` does.
- * @returns False if the attempt was another one by the time the run was locked: nothing was changed.
+ * @returns False if the attempt had changed when the run was locked: nothing was changed.
  */
 export async function cancelIn(
   tx: Tx,
@@ -62,8 +62,8 @@ export async function cancelIn(
 }
 
 /**
- * Cancels a run within a transaction that does more than this. A run that has ended meanwhile stays as it is. If the run's
- * attempt changed while this waited for locks, it gives those back and looks again.
+ * Cancels a run within a larger transaction. A run that has ended meanwhile stays unchanged. If the run's attempt
+ * changed while this waited for locks, it releases them and tries again.
  * @returns False if the run changed each time: it is not cancelled.
  */
 export async function cancelWithin(
@@ -90,15 +90,15 @@ export async function mustCancel(
   if (!(await cancelWithin(tx, deps, args))) throw changesTooFast(args.runId);
 }
 
-/** The refusal of a cancel that found another attempt each time. */
+/** The refusal of a cancellation that found another attempt each time. */
 export function changesTooFast(runId: string): Problem {
   return new Problem("unavailable", `Run ${runId} is changing too fast; try again.`);
 }
 
 /**
- * Cancels a run whose worker was told to, if the database went back since and has forgotten that somebody had asked. The caller
- * holds the lock of the run's attempt.
- * @returns the attempt as it is now
+ * Cancels a run whose worker obeyed a cancellation that the database forgot when it went back. The caller holds the
+ * lock of the run's attempt.
+ * @returns the attempt after the change
  */
 export async function repeatCancel(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow> {
   const { workspaceId, id, runId } = held;

@@ -34,19 +34,19 @@ export interface Ended {
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
   readonly exitCode?: number | null;
-  /** Of a suspension: the paths of the waits that the flow has no answer to. */
+  /** For a suspension: the paths of the waits that the flow has no answer to. */
   readonly waits?: readonly string[] | undefined;
-  /** Of a suspension: there are more than `waits` names, all of which the attempt has asked for. */
+  /** For a suspension: there are more waits than `waits` names. The attempt has asked for all of them. */
   readonly moreWaits?: boolean | undefined;
-  /** Paths of the task calls that the attempt failed by. Missing: it may be any that failed. */
+  /** Paths of the task calls that made the attempt fail. Missing: any failed call may have. */
   readonly failedBy?: readonly string[] | undefined;
-  /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
+  /** Null: no worker reported this end, so no later record of the attempt is applied. */
   readonly lastBulkSeq: number | null;
-  /** The sequence of the control record that says so. @default none */
+  /** The sequence of the control record that reports the end. @default none */
   readonly seq?: number;
 }
 
-/** An attempt that is to end, locked by the caller, and how. */
+/** An attempt that is about to end, locked by the caller, and how it ends. */
 export interface HeldEnding {
   readonly held: AttemptRow;
   readonly ended: Ended;
@@ -59,10 +59,11 @@ type Decided = HeldEnding & {
 };
 
 /**
- * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next
- * attempts that are due at once, and the changes of it all commit together, each kind in one statement however many
- * there are. The caller holds the attempts' locks (`held` are their rows).
- * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
+ * Ends attempts of a workspace and decides the next state of their runs. Attempts, runs, open task runs, the next
+ * attempts that are due at once, and all changes commit together, each kind in one statement. The caller holds the
+ * attempts' locks (`held` are their rows).
+ * @returns The attempts after the change, by id. An attempt is missing if its state does not allow this end: nothing of
+ * it changed.
  */
 export async function endAttempts(
   tx: Tx,
@@ -103,10 +104,10 @@ export async function endAttempts(
   if (decided.length === 0) return new Map();
   for (const { held } of decided) {
     returnSlots(tx, deps, held);
-    // Its worker polled when the process was gone, while these amounts were still taken here.
+    // The worker polled after the process was gone, while the database still counted these amounts as taken.
     if (held.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", held.poolId);
   }
-  // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
+  // Sends the statements back to back: none needs another's result.
   const [rows] = await inParallel([
     moveAttempts(tx, deps.clock, { workspaceId, moves: decided.map(attemptEndOf) }),
     settleTasks(tx, deps, { workspaceId, decided }),
@@ -116,7 +117,9 @@ export async function endAttempts(
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/** How the waits stand that suspensions name. Asked under the locks of the runs, under which alone waits settle. */
+/**
+ * The state of the waits that suspensions name. Read under the locks of the runs, since waits settle only under those.
+ */
 async function suspendedOn(
   tx: Tx,
   args: { workspaceId: string; endings: readonly HeldEnding[] },
@@ -145,8 +148,8 @@ async function suspendedOn(
 }
 
 /**
- * What an attempt from before the database went back waits for may have been forgotten. Then its run goes on at once,
- * as if that were over: the flow asks for its waits again, under the same paths.
+ * Waits of an attempt from before the database went back may be forgotten. Then its run continues at once, as if a wait
+ * were over: the flow asks for its waits again, under the same paths.
  */
 async function addForgotten(
   tx: Tx,
@@ -166,7 +169,7 @@ async function addForgotten(
 
 /**
  * Ends one attempt, as `endAttempts`.
- * @returns The attempt as it is now, or null if it cannot end so in its state: nothing was changed then.
+ * @returns The attempt after the change, or null if its state does not allow this end: nothing was changed.
  */
 export async function endAttempt(
   tx: Tx,
@@ -189,8 +192,8 @@ function attemptEndOf({ held, ended, decision }: Decided): AttemptMove {
 }
 
 /**
- * What is noted of an attempt's failed calls. A suspended attempt has failed by none of them. Nor has a lost one: nobody has
- * said that it did. Of a completed one nothing is noted: its state says enough, and no attempt of its run follows.
+ * The calls that an attempt failed by, to store with them. A suspended attempt failed by none. Nor did a lost one,
+ * since no worker reported so. A completed one needs no note: no attempt of its run follows.
  */
 function failureOf({ held, ended: { outcome, failedBy }, decision }: Decided): FailedAttempt[] {
   const { by } = decision.attempt;
@@ -233,7 +236,7 @@ function runEndOf({ held, ended, decision: { run, again } }: Decided): RunMove {
   };
 }
 
-/** Cancelled runs that have an external job which is to be cancelled first: they stay as they are until it is. */
+/** Cancelled runs with an external job that must be cancelled first. They keep their state until then. */
 async function keptByJobs(
   tx: Tx,
   deps: Deps,
@@ -264,6 +267,6 @@ async function endRuns(
   const ended = moved.filter(hasEnded);
   await releaseDependents(tx, deps, ended);
   const putOff = decided.some(({ decision }) => (decision.again?.delayMs ?? 0) > 0);
-  // A schedule or backfill may wait for just this end.
+  // A schedule or backfill may wait for this end.
   if (putOff || ended.some(({ trigger }) => isDue(trigger))) wakeAfterCommit(tx, "change", DUE);
 }

@@ -35,7 +35,7 @@ describe("the table of endings", () => {
     spent: fc.integer({ min: 0, max: 4 }),
   });
 
-  test("only makes moves that the state tables have, and attempts never go on", () => {
+  test("makes only moves that the state tables have, and attempts never continue", () => {
     fc.assert(
       fc.property(ending, (a) => {
         const decision = decideEnding(a);
@@ -118,7 +118,7 @@ test("a failure is retried after its delay until the limit is spent, then the ru
   expect(ended.attemptList.map((one) => one.state)).toEqual(["failed", "failed"]);
 });
 
-test("an eviction goes on at once in a new attempt and spends no retry", async () => {
+test("an eviction continues at once in a new attempt and spends no retry", async () => {
   const { fakeWorker, given, get } = await running({ limit: 0 });
   await fakeWorker.say(given, [said.ended("failed", { cause: "evicted" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "ready", attempts: 2 });
@@ -133,7 +133,7 @@ test("a cause outside the policy is not retried", async () => {
   expect(await get()).toMatchObject({ state: "failed", cause: "killed" });
 });
 
-test("a flow that cancels itself though nobody asked has failed", async () => {
+test("a flow that cancels itself without a request has failed", async () => {
   const { fakeWorker, given, get } = await running();
   await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "failed", cause: "error" });
@@ -183,7 +183,7 @@ test("an end settles the task runs that were open", async () => {
   ]);
 });
 
-test("of an end and a cancel at once, one order or the other holds, and the run ends", async () => {
+test("of an end and a cancellation at once, one order or the other holds, and the run ends", async () => {
   for (let round = 0; round < 15; round++) {
     const { fakeWorker, given, tenancy, id, get } = await running();
     const [ended, cancelled] = await Promise.allSettled([

@@ -11,10 +11,10 @@ import {
   type TaskRunTransition,
 } from "@towpath/contract";
 
-/** How an attempt ended: as its worker reports it, or `lost` when nobody does. */
+/** How an attempt ended: as its worker reports it, or `lost` if no report comes. */
 export type Outcome = Extract<ControlRecord, { type: "ended" }>["outcome"] | "lost";
 
-/** What an ending is decided from. */
+/** The input of a decision about an ending. */
 export interface Ending {
   readonly state: AttemptState;
   readonly outcome: Outcome;
@@ -27,22 +27,23 @@ export interface Ending {
   readonly waits?: { readonly settled: number; readonly open: number } | undefined;
 }
 
-/** What becomes of an attempt, its run and its open task runs. */
+/** The decision about an attempt, its run and its open task runs. */
 export interface Decision {
   readonly attempt: { readonly by: AttemptTransition; readonly cause: Cause | null };
   readonly run: { readonly by: RunTransition; readonly to: RunState; readonly cause: Cause | null };
   readonly tasks: TaskRunTransition;
-  /** The run goes on: it is suspended, or brought back at once because one of its waits is over already. */
+  /** The run continues: it is suspended, or resumed at once because one of its waits is already over. */
   readonly suspends?: { readonly resumes: boolean };
-  /** The run goes on after this delay. */
+  /** The run continues after this delay. */
   readonly again: { readonly delayMs: number; readonly spends: boolean } | null;
 }
 
-/** Causes after which a task that was under way cannot have been told to stop. */
+/** Causes after which a running task cannot have received a request to stop. */
 const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
 
 /**
- * Decides every ending; the only place where retries are granted. Null: the attempt cannot end so in its state.
+ * Decides every ending. This is the only function that grants retries. Null: the attempt's state does not allow this
+ * end.
  *
  * | state | outcome | decision |
  * | --- | --- | --- |
@@ -50,13 +51,13 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | cancelling | any other | cancelled, cause `user` |
  * | claimed | refused | failed, never retried |
  * | running | completed | completed |
- * | running | suspended, waiting for something | suspended; resumed at once if that is over by now |
- * | running | suspended, waiting for nothing | failed |
+ * | running | suspended, with waits | suspended; resumed at once if one is already over |
+ * | running | suspended, without waits | failed |
  * | running | refused | failed, never retried |
  * | running | failed, cause that ends the run | failed |
  * | running | failed, cause that spends nothing | again at once |
  * | running | failed or lost, cause in the policy, retries left | again after the delay |
- * | running | failed; or cancelled though nobody asked, and the database has not forgotten it | failed |
+ * | running | failed; or cancelled without a request, and the database has not forgotten one | failed |
  * | running | lost | crashed |
  */
 export function decideEnding(args: Ending): Decision | null {
@@ -123,7 +124,7 @@ function failed(args: Ending): Decision {
   };
 }
 
-/** A worker cannot know that a person cancelled a run that the control plane was never asked to cancel. */
+/** A worker cannot know of a cancellation that the control plane was never asked for. */
 function failureCause(args: Ending): Cause {
   return args.outcome !== "failed" || args.cause === null || args.cause === "user" ? "error" : args.cause;
 }

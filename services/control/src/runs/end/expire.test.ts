@@ -25,7 +25,7 @@ async function pass(ms: number): Promise<void> {
   await expirePeriodicJob.runOnce(testEnv.deps);
 }
 
-test("A run that no worker takes in time fails with the cause expired, and gives its slots back", async () => {
+test("A run that no worker takes in time fails with the cause expired, and returns its slots", async () => {
   const tenancy = await openTenancy(testEnv, { expireAfterMs: 60_000, concurrency: { limit: 1 } });
   const ready = await ask(tenancy);
   const blocked = await ask(tenancy);
@@ -43,7 +43,7 @@ test("A run that no worker takes in time fails with the cause expired, and gives
   expect((await look(tenancy, later)).state).toBe("ready");
 });
 
-test("The time counts from when it was due, and a run that has started is left alone", async () => {
+test("The time counts from its due time, and a run that has started is left alone", async () => {
   const tenancy = await open();
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const scheduledAt = new Date(testEnv.clock.nowMs() + 120_000).toISOString();
@@ -58,7 +58,7 @@ test("The time counts from when it was due, and a run that has started is left a
   expect((await look(tenancy, id)).state).toBe("running");
 });
 
-test("A request's own time stands over its deployment's, for one run and for each of many", async () => {
+test("A request's own time precedes its deployment's, for one run and for each of many", async () => {
   const tenancy = await open();
   const one = await ask(tenancy, { expireAfterMs: 20_000 });
   const [soon, late] = [tenancy.request({ expireAfterMs: 20_000 }), tenancy.request()];

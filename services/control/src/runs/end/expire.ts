@@ -23,7 +23,7 @@ import { runCan } from "../moves/state.ts";
 /** The most runs that one round looks at. */
 export const EXPIRY_BATCH = 200;
 
-/** Why a run is given up, and the column that says when. */
+/** The reason for failing a run, and the column of its time limit. */
 const GIVEN_UP = {
   /** It was not started in time. Index run_expiry. */
   expired: sql.raw("given_up_at"),
@@ -35,7 +35,7 @@ export type GivenUp = keyof typeof GIVEN_UP;
 const expires = (why: GivenUp): SQL =>
   sql`${GIVEN_UP[why]} is not null and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])`;
 
-/** Milliseconds until the first run is given up that no process holds, or null. */
+/** Milliseconds until the first run without a process reaches its time limit, or null. */
 export function untilExpiry(clock: Clock, among: Which["among"]): SQL {
   const first = (
     why: GivenUp,
@@ -51,7 +51,7 @@ export interface ExpiredRun {
   readonly why: GivenUp;
 }
 
-/** Runs whose time is up and that no process holds, without locks. */
+/** Runs whose time is up and that have no process, without locks. */
 export function listExpired(from: Queryable, clock: Clock, which: Which): Promise<ExpiredRun[]> {
   const expired = (
     why: GivenUp,
@@ -74,7 +74,7 @@ export async function isGivenUp(
   return found.length > 0;
 }
 
-/** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
+/** Fails runs that no worker started in time, and runs without a process whose total time is up. */
 export const expirePeriodicJob = perRowJob<ExpiredRun>({
   name: "expire",
   everyMs: 1_000,
@@ -87,14 +87,14 @@ export const expirePeriodicJob = perRowJob<ExpiredRun>({
   },
 });
 
-/** Fails a run whose time is up, unless a worker has taken it meanwhile: what runs then is stopped by its worker. */
+/** Fails a run whose time is up, unless a worker has taken it meanwhile. A running run is stopped by its worker. */
 async function expireIn(tx: Tx, deps: Deps, { why, workspaceId, id }: ExpiredRun): Promise<void> {
   const a = { workspaceId, runId: id };
   const held = await lockActiveAttempt(tx, a);
   const live = await lockRun(tx, a);
   if (live === null || !runCan(live.state, "expire") || !(await isGivenUp(tx, deps.clock, { ...a, why })))
     return;
-  // Another attempt by now: the next round finds it.
+  // The attempt has changed: the next round finds the run.
   if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return;
   if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {

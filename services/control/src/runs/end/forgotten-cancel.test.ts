@@ -18,7 +18,7 @@ async function incarnation(): Promise<void> {
   await testEnv.deps.incarnations.current();
 }
 
-test("a cancellation that the database has forgotten is taken from the word of the worker that obeyed it", async () => {
+test("a cancellation that the database forgot is applied from the report of the worker that obeyed it", async () => {
   await incarnation();
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
@@ -39,7 +39,7 @@ test("a cancellation that the database has forgotten is taken from the word of t
   expect(await get()).toMatchObject({ state: "cancelled", cause: "user" });
 });
 
-test("nobody's cancellation is a failure in a database that never went back", async () => {
+test("a cancellation that nobody requested is a failure in a database that never went back", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   testEnv.clock.advance(3_600_000);

@@ -26,7 +26,7 @@ async function pass(ms: number): Promise<void> {
   await expirePeriodicJob.runOnce(testEnv.deps);
 }
 
-test("A suspended run fails when its time as a whole is up, counted from its first start, and its waits with it", async () => {
+test("A suspended run fails when its total time is up, counted from its first start, and its waits end with it", async () => {
   const flow = await startedIn(testEnv, await openTenancy(testEnv, { runTimeoutMs: LIMIT_MS }));
   const endsBy = new Date(testEnv.clock.nowMs() + LIMIT_MS).toISOString();
   expect(await look(flow.tenancy, flow.id)).toMatchObject({ endsBy });
@@ -40,7 +40,7 @@ test("A suspended run fails when its time as a whole is up, counted from its fir
   expect(items.map(({ state }) => state)).toEqual(["cancelled"]);
 });
 
-test("Between attempts it fails in the delay of a retry, and while it waits for a worker, whatever the policy still grants", async () => {
+test("Between attempts it fails during the delay of a retry, and while it waits for a worker, whatever the policy still grants", async () => {
   const retry = { limit: 9, delayMs: LIMIT_MS * 2, causes: ["error"] } as const;
   const waiting = { ...retry, delayMs: 0 };
   for (const [policy, state] of [
@@ -53,7 +53,7 @@ test("Between attempts it fails in the delay of a retry, and while it waits for 
     });
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    // The line before its first start does not count.
+    // The time in the queue before its first start does not count.
     await pass(LIMIT_MS * 2);
     const given = await fakeWorker.take();
     expect(given.endsInMs).toBe(LIMIT_MS);
@@ -66,7 +66,7 @@ test("Between attempts it fails in the delay of a retry, and while it waits for 
   }
 });
 
-test("A worker is told what is left, stops the process itself, and that is no cause for a retry", async () => {
+test("A worker hears the time that is left, stops the process itself, and that is no cause for a retry", async () => {
   const tenancy = await openTenancy(testEnv, {
     runTimeoutMs: LIMIT_MS,
     retry: { limit: 9, delayMs: 0, causes: ["error", "timeout"] },
@@ -87,7 +87,7 @@ test("A worker is told what is left, stops the process itself, and that is no ca
   expect(await look(tenancy, asked.id)).toMatchObject({ ...GIVEN_UP, attempts: 2 });
 });
 
-test("Without a limit nothing ends it, and a worker is told of none, in its first attempt and in the next", async () => {
+test("Without a limit nothing ends it, and a worker hears of none, in its first attempt and in the next", async () => {
   const flow = await startedIn(testEnv);
   expect(flow.given.endsInMs).toBeNull();
   await flow.ask("ok", question);

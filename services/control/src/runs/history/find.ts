@@ -9,7 +9,7 @@ export interface RunName {
   readonly runId: string;
 }
 
-/** When an archived run ended, which names the one partition to look in. Null while it is live. */
+/** When an archived run ended, which names its only partition. Null while it is live. */
 export function archivedAt(args: RunName): SQL {
   return sql`(select ended_at from run_key where workspace_id = ${args.workspaceId} and run_id = ${args.runId})`;
 }
@@ -57,7 +57,7 @@ export async function listTaskRunRows(
   return raws.map((raw) => rowOf(taskRun, raw));
 }
 
-/** A run's row, or Problem `run-not-found`, which is also the answer for another workspace's run. */
+/** A run's row. @throws Problem `run-not-found`, also for another workspace's run. */
 export async function existingRun(
   from: Queryable,
   args: { workspaceId: string; runId: string },

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-test("of old versions those go that nothing needs: not a live run's, one of history's, an open job's, or the latest", async () => {
+test("old versions are deleted unless a live run, a run in history or an open job needs them, or they are the latest", async () => {
   const tenancy = await openTenancy(testEnv);
   const { sql } = testEnv.deps.database;
   const { workspaceId } = tenancy.scope;
@@ -32,7 +32,7 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
   await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
   await archivePeriodicJob.runOnce(testEnv.deps);
   const long = new Date(START_MS - 40 * DAY_MS);
-  // The latest version took the place of the fifth only now: somebody may still look at what ran it.
+  // The latest version replaced the fifth only now: people may still look at runs of it.
   await sql`update deployment_version set registered_at = ${long} where workspace_id = ${workspaceId} and version < 6`;
   await sql`update deployment_version set registered_at = ${new Date(START_MS)} where workspace_id = ${workspaceId} and version = 6`;
   const versions = async () =>

@@ -2,13 +2,13 @@ import { deleteVersion, type SupersededVersion, selectSuperseded } from "../../d
 import { type Deps, inTransaction, type PeriodicJob } from "../../kernel/index.ts";
 import { isVersionNeeded } from "./retention.ts";
 
-/** The most versions that one round looks at: each asks history of its deployment. */
+/** The most versions that one round looks at: each one reads its deployment's history. */
 const VERSIONS_BATCH = 50;
 
 /**
- * Forgets versions of deployments that nothing needs any more: a newer one took their place longer ago than history is kept,
- * and no run that goes on, waits, or can still be run again is of them. The latest of each deployment always stays, which
- * is what schedules and new runs take.
+ * Deletes versions of deployments that were replaced longer ago than the retention and that no live run, no run in
+ * history and no open job uses. The latest version of each deployment always stays, since schedules and new runs use
+ * it.
  */
 export const forgetVersionsPeriodicJob: PeriodicJob = {
   name: "forget-versions",

@@ -5,7 +5,7 @@ import { findRun, type RunName } from "./find.ts";
 import type { Month } from "./months.ts";
 import { FORGET_MAX, startOf } from "./retention.ts";
 
-/** A run as a flow that has started it sees it. */
+/** A run as the flow that started it sees it. */
 export interface KnownRun extends ChildOutcome {
   readonly id: string;
   /** The run that started it, if a run did. */
@@ -18,7 +18,9 @@ function knownOf(row: RunRow): KnownRun {
   return { id, deployment, task, state, cause, result, error, startedBy };
 }
 
-/** A run, live or archived; or a child whose history is gone while its parent has not ended. Primary key of run_key. */
+/**
+ * A run, live or archived; or a child whose history is deleted while its parent has not ended. Primary key of run_key.
+ */
 export async function findKnownRun(from: Queryable, args: RunName): Promise<KnownRun | null> {
   const row = await findRun(from, args);
   if (row !== null) return knownOf(row);
@@ -37,13 +39,17 @@ export function outcomeOf(alias: string): SQL {
     'cause', ${r}.cause, 'result', ${r}.result, 'error', ${r}.error)`;
 }
 
-/** What `run_key` keeps of how a child ended, as SQL, without the ref of its result. As json: jsonb refuses a NUL in a text. */
+/**
+ * How a child ended, as `run_key` stores it, in SQL, without the ref of its result. As json, since jsonb refuses a NUL
+ * in a text.
+ */
 export const outcomeWithoutResult: SQL = sql`json_build_object('deployment', outcome->'deployment',
   'task', outcome->'task', 'state', outcome->'state', 'cause', outcome->'cause', 'result', null, 'error', outcome->'error')`;
 
 /**
- * Notes in `run_key` how children of live runs ended whose history is to be forgotten: of those that a release archived
- * which did not note it. Walks the live runs that have dependents. Indexes run_history_children, primary key of run_key.
+ * Notes in `run_key` how children of live runs ended, before their history is deleted, for children that an earlier
+ * release archived without this note. Scans the live runs that have dependents. Indexes run_history_children, primary
+ * key of run_key.
  * @returns How many, at most FORGET_MAX.
  */
 export async function noteChildren(db: Queryable, before: Month): Promise<number> {
@@ -51,7 +57,7 @@ export async function noteChildren(db: Queryable, before: Month): Promise<number
     db,
     sql`with picked as materialized (
         select h.* from run p
-          -- Looked up row by row, by the limits, whatever the planner thinks of the tables' sizes.
+          -- The limits keep this an index lookup for each row, whatever the planner estimates.
           cross join lateral (select c.workspace_id, c.id, c.parent_id, ${outcomeOf("c")} as outcome from run_history c
               cross join lateral (select 1 from run_key k where k.workspace_id = c.workspace_id and k.run_id = c.id
                 and k.outcome is null limit 1) unnoted

@@ -2,7 +2,7 @@ import { sql } from "#sql";
 import { type Clock, type Database, now, type Queryable, rows, sqlState } from "../../kernel/index.ts";
 import { type Month, monthOf } from "./months.ts";
 
-/** A partition that should be there: rows of `parent` from one bound to the next. */
+/** A partition that must exist: rows of `parent` between two bounds. */
 export interface Partition {
   readonly parent: string;
   readonly name: string;
@@ -10,10 +10,10 @@ export interface Partition {
   readonly to: string;
 }
 
-/** Another process made it first; or its range already has rows in the default partition, where they may stay. */
+/** Another process made it first, or its range already has rows in the default partition, where they may stay. */
 const HARMLESS_STATES = ["42P07", "23505", "23514"];
 
-/** Only what our own code writes goes into the statement: names and bounds of digits, letters, `_`, `-` and `:`. */
+/** The statement contains only text of our own code: names and bounds of digits, letters, `_`, `-` and `:`. */
 const PLAIN = /^[0-9A-Za-z_:.-]+$/;
 
 /**
@@ -38,15 +38,15 @@ export async function makePartition(db: Queryable, args: Partition): Promise<boo
   }
 }
 
-/** How long a drop waits for those who read; longer, and everybody else would wait behind it. */
+/** How long a drop waits for readers. Every other statement waits behind it, so this must stay short. */
 const DROP_WAIT = "2s";
 
-/** Somebody reads it now; another process dropped it first, or is about to. */
+/** A reader uses the partition, or another process drops it. */
 const NOT_NOW_STATES = ["55P03", "42P01", "40P01"];
 
 /**
- * The month before which everything has been kept long enough, by the database's clock: no process whose own clock is
- * wrong may decide what is thrown away.
+ * The month before which everything has outlived its retention, by the database's clock: a process with a wrong clock
+ * must not decide what is deleted.
  */
 export async function keptSince(
   from: Queryable,
@@ -84,8 +84,8 @@ export async function listPartitions(
 }
 
 /**
- * Drops the partitions of whole months before one. A drop costs the same however many rows it holds.
- * @returns Whether none is left; false when one is in use, which the next round tries again.
+ * Drops the partitions of whole months before one. A drop costs the same for any number of rows.
+ * @returns Whether none is left. False if one is in use; the next round tries again.
  */
 export async function dropPartitions(
   db: Database["db"],

@@ -8,7 +8,7 @@ import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from ".
 /** The history tables, which have one partition for each month. */
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
 
-/** Moves what ended a while ago from the live tables to history. */
+/** Moves runs that ended a while ago from the live tables to history. */
 export const archivePeriodicJob = perRowJob<EndedRun>({
   name: "archive",
   everyMs: 5_000,
@@ -20,7 +20,7 @@ export const archivePeriodicJob = perRowJob<EndedRun>({
   act: (tx, _deps, ended) => archiveEnded(tx, ended),
 });
 
-/** Makes the history partitions of this month and the next ones. Without it rows go to the default partition. */
+/** Creates the history partitions of this month and the next ones. Without them, rows go to the default partition. */
 export const historyPartitionsPeriodicJob: PeriodicJob = {
   name: "history-partitions",
   everyMs: 3_600_000,
@@ -40,8 +40,8 @@ export const historyPartitionsPeriodicJob: PeriodicJob = {
 };
 
 /**
- * Forgets runs that ended longer ago than the retention, by whole months. The rows first, then that their ids were taken:
- * a list never shows a run that nobody can open.
+ * Deletes runs that ended longer ago than the retention, by whole months. Deletes the rows first and then the taken
+ * ids, so that a list never shows a run that cannot be opened.
  */
 export const retentionPeriodicJob: PeriodicJob = {
   name: "history-retention",

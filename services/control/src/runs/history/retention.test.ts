@@ -25,13 +25,13 @@ async function runPeriodicJob(wanted: string): Promise<void> {
   while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
-/** Moves a run that has ended to history, as one that ended long ago. */
+/** Archives an ended run, with an end that is long ago. */
 async function archive(runId: string): Promise<void> {
   await testEnv.deps.database.sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
   await runPeriodicJob("archive");
 }
 
-/** Forgets a run that has ended, as one that ended longer ago than the retention. */
+/** Deletes an ended run, with an end before the retention. */
 async function forget(runId: string): Promise<void> {
   const { sql } = testEnv.deps.database;
   await archive(runId);
@@ -41,7 +41,7 @@ async function forget(runId: string): Promise<void> {
 
 const result = { uri: "file:///store/r.json", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
 
-/** Starts a child of a flow that is at work, or finds the one that this call has started. */
+/** Starts a child of a running flow, or finds the one that this call has started. */
 async function startChild(flow: Awaited<ReturnType<typeof startedIn>>): Promise<CalledRun> {
   const { attemptId, epoch, nonce } = flow.given;
   const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: {} } as const;
@@ -51,7 +51,7 @@ async function startChild(flow: Awaited<ReturnType<typeof startedIn>>): Promise<
 
 const keysOf = (runId: string) => testEnv.deps.database.sql`select from run_key where run_id = ${runId}`;
 
-test("a child whose history is gone is not started again while its parent is live, and answers how it ended", async () => {
+test("a child whose history is deleted is not started again while its parent is live, and answers how it ended", async () => {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);
@@ -112,7 +112,7 @@ test.each(lies)("a child that an earlier release archived is not started again: 
   expect(await keysOf(runId)).toHaveLength(0);
 });
 
-test("a child's result is no longer told when its checkpoints were deleted before its history was", async () => {
+test("a child's result is not answered if its checkpoints were deleted before its history was", async () => {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);
@@ -133,7 +133,7 @@ test("a child's result is no longer told when its checkpoints were deleted befor
   await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
 });
 
-test("a rerun whose origin's history is gone says so, and does not run again what it is to reuse", async () => {
+test("a rerun whose origin's history is deleted says so, and does not repeat the tasks that it must reuse", async () => {
   const tenancy = await openTenancy(testEnv);
   const flow = await startedIn(testEnv, tenancy);
   const { fakeWorker } = flow;
@@ -150,7 +150,7 @@ test("a rerun whose origin's history is gone says so, and does not run again wha
   });
 });
 
-test("a rerun that was suspended goes on from what it has told itself, though its origin's history is gone", async () => {
+test("a rerun that was suspended continues from its own records, although its origin's history is deleted", async () => {
   const tenancy = await openTenancy(testEnv);
   const flow = await startedIn(testEnv, tenancy);
   const { fakeWorker } = flow;
@@ -173,7 +173,7 @@ test("a rerun that was suspended goes on from what it has told itself, though it
   expect(items).toMatchObject([{ path: "load", own: true, result }]);
 });
 
-test("what a run that is gone had waited for and had others do is forgotten with the history of its time", async () => {
+test("waits and jobs of a deleted run are deleted with the history of their time", async () => {
   const tenancy = await openTenancy(testEnv);
   const { workspaceId } = tenancy.scope;
   const run = tenancy.request();

@@ -3,7 +3,7 @@ import { type SQL, sql } from "#sql";
 import { type Queryable, rows } from "../../kernel/index.ts";
 import type { Month } from "./months.ts";
 
-/** The most rows of each table that one round forgets. */
+/** The most rows of each table that one round deletes. */
 export const FORGET_MAX = 1_000;
 
 /** The first instant of a month, as SQL. */
@@ -23,8 +23,8 @@ export function isAttemptKept(args: { attemptId: SQL; since: Month }): SQL {
 }
 
 /**
- * Whether some attempt of a month is of a run that has not ended, or not before another month. Primary keys of attempt and
- * attempt_history.
+ * Whether any attempt of a month belongs to a run that has not ended, or ended no earlier than another month. Primary
+ * keys of attempt and attempt_history.
  */
 export async function keepsAttemptOf(
   from: Queryable,
@@ -40,7 +40,7 @@ export async function keepsAttemptOf(
   return found?.kept ?? true;
 }
 
-/** The default partitions, and the column that says to which month a row would belong. */
+/** The default partitions, and the column that tells the month of a row. */
 const STRAY = [
   { table: "run_history_default", column: "ended_at" },
   { table: "attempt_history_default", column: "run_ended_at" },
@@ -48,8 +48,8 @@ const STRAY = [
 ] as const;
 
 /**
- * Forgets history that lies outside the partitions of months: what was archived while one was missing. Walks the default
- * partitions, which are all but empty.
+ * Deletes old history from the default partitions, which get rows while a partition of a month is missing. Scans the
+ * default partitions, which are almost empty.
  * @returns How many rows, at most FORGET_MAX of each table.
  */
 export async function forgetStray(db: Queryable, before: Month): Promise<number> {
@@ -68,9 +68,9 @@ export async function forgetStray(db: Queryable, before: Month): Promise<number>
 }
 
 /**
- * Forgets that the ids and idempotency keys of runs were taken whose history is gone, so that these tables do not grow
- * without a limit. A run whose parent has not ended stays: its parent would start it again. Indexes run_key_ended, idempotency_key_run,
- * primary key of run.
+ * Deletes the taken ids and idempotency keys of runs whose history is deleted, so that these tables do not grow without
+ * a limit. A run whose parent has not ended stays: its parent would start it again. Indexes run_key_ended,
+ * idempotency_key_run, primary key of run.
  * @returns How many runs, at most FORGET_MAX.
  */
 export async function forgetKeys(db: Queryable, before: Month): Promise<number> {
@@ -78,7 +78,7 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
     db,
     sql`with old as materialized (
         select c.workspace_id, c.run_id from run_key c
-          -- Looked up row by row, by the limit: an anti-join may read all live runs.
+          -- The limit keeps this an index lookup for each row: an anti-join may read all live runs.
           left join lateral (select p.id from run p where p.workspace_id = c.workspace_id and p.id = c.parent_id
             and p.ended_at is null limit 1) q on true
         where c.ended_at < ${startOf(before)} and q.id is null
@@ -93,11 +93,11 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
   return gone?.count ?? 0;
 }
 
-/** Tables of what runs have had to do with, and the column that says when a row was over. */
+/** Tables of waits and jobs, and the column with the end of a row. */
 const OVER_AT = { wait: "settled_at", job: "ended_at" } as const;
 
 /**
- * Forgets what runs that are gone had waited for, or had others do. Indexes wait_settled, job_over, primary key of run_key.
+ * Deletes waits and jobs of deleted runs. Indexes wait_settled, job_over, primary key of run_key.
  * @returns How many rows, at most FORGET_MAX.
  */
 export async function forgetTraces(
@@ -118,7 +118,7 @@ export async function forgetTraces(
 }
 
 /**
- * Forgets reports that came late, long ago, on attempts of runs that are gone. Index late_report_received.
+ * Deletes old late reports on attempts of deleted runs. Index late_report_received.
  * @returns How many, at most FORGET_MAX.
  */
 export async function forgetLate(db: Queryable, before: Month): Promise<number> {
@@ -135,8 +135,8 @@ export async function forgetLate(db: Queryable, before: Month): Promise<number> 
 }
 
 /**
- * Whether a run, live or in history, or an external job is of a version. Walks the live runs of a workspace, and those of
- * the deployment in history. Index run_history_deployment.
+ * Whether a run, live or in history, or an external job uses a version. Scans the live runs of a workspace, and those
+ * of the deployment in history. Index run_history_deployment.
  */
 export async function isVersionNeeded(
   from: Queryable,

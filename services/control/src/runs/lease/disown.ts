@@ -12,15 +12,15 @@ import { lockAttempts } from "../moves/locks.ts";
 import { loseAttempt } from "./lose.ts";
 import type { HeldAttempt } from "./store.ts";
 
-/** To which incarnation of the database the worker of a poll has offered again what it knows. */
+/** The incarnation of the database that a polling worker has reported its attempts to again. */
 export interface Reconciling {
   readonly reconciled?: string | null | undefined;
 }
 
 /**
- * Whether a poll's silence about an attempt means anything. After the database went back its worker may have ended the attempt, been
- * acknowledged, and forgotten it: only one that has offered that again to this very database knows nothing more of it. A worker of
- * an earlier release cannot say so, and gets a full grace instead.
+ * Whether an attempt that is missing in a poll can be disowned. After the database went back, a worker may have ended
+ * the attempt and forgotten it after the acknowledgement. So its silence counts only after it has reported everything
+ * to this database again. A worker of an earlier release cannot say so, and gets a full grace.
  */
 async function mayDisown(tx: Tx, deps: Deps, { reconciled }: Reconciling): Promise<boolean> {
   const incarnation = await incarnationOf(tx, deps.clock);
@@ -29,7 +29,7 @@ async function mayDisown(tx: Tx, deps: Deps, { reconciled }: Reconciling): Promi
   return incarnation.ageMs === null || incarnation.ageMs > graceMs(deps.config);
 }
 
-/** Ends attempts of which their worker says nothing more: those that started are lost. @returns Whether it could be decided. */
+/** Ends attempts that their worker no longer lists. Started ones are lost. @returns Whether it could be decided. */
 export async function disown(
   deps: Deps,
   worker: WorkerScope,
@@ -43,7 +43,7 @@ export async function disown(
       attemptIds: missing.map((row) => row.attemptId),
     });
     for (const row of locked) {
-      // The fence may have moved on while we waited for the lock.
+      // The fence may have changed while this waited for the lock.
       const fence = { attemptId: row.id, epoch: row.epoch, nonce: row.nonce ?? "" };
       const still = row.leaseExpiresAt !== null && missing.some((one) => sameFence(one, fence));
       if (still && row.startedAt === null) await endUnstarted(tx, deps, row);

@@ -6,9 +6,9 @@ import { releaseAttempt } from "./release.ts";
 import { noteRestore } from "./restore-notice.ts";
 
 /**
- * Declares a started attempt lost: its worker is silent, or came back without it. One of which nothing was heard since the database went back may
- * have ended otherwise: that is said as its error. The cause stays, since policies and earlier releases know no other. From here on its fence is dead; what
- * still arrives is kept as a late report. The caller holds the attempt's lock.
+ * Declares a started attempt lost, because its worker is silent or returned without it. If nothing was heard of the
+ * attempt since the database went back, its outcome may be unknown: the error says so, and the cause stays `lost`. From
+ * here on its fence is invalid, and reports are stored as late. The caller holds the attempt's lock.
  */
 export async function loseAttempt(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
   const wentBack = await wentBackAt(tx);
@@ -25,7 +25,7 @@ function wasHeardSince({ config }: Deps, { leaseExpiresAt }: AttemptRow, since: 
   return leaseExpiresAt !== null && leaseExpiresAt.getTime() - config.leaseMs >= since.getTime();
 }
 
-/** What is said of an attempt that may have ended without a trace in this database. */
+/** The error of an attempt that may have ended without a trace in this database. */
 function unknownSince(wentBack: Date): RunError {
   return {
     name: OUTCOME_UNKNOWN,
@@ -34,8 +34,8 @@ function unknownSince(wentBack: Date): RunError {
 }
 
 /**
- * Takes back a claim that was not confirmed in time: back into the queue, or over if it was cancelled meanwhile, since
- * nothing of it was ever launched. The caller holds the attempt's lock.
+ * Takes back a claim that was not confirmed in time. The attempt returns to the queue, or ends if it was cancelled
+ * meanwhile, since its worker launched nothing. The caller holds the attempt's lock.
  */
 export async function lapseClaim(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
   if (held.state === "cancelling") {

@@ -3,13 +3,13 @@ import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow } from "../table.ts";
 
-/** The longest an attempt stays out of reach after a release, seconds. */
+/** The longest back-off after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;
 
 /**
- * Gives a claimed attempt back: ready again, in its old position, but not before a back-off of 1, 2, 4 … 60 s.
- * Spends no retry. The caller holds the attempt's lock. The fence stays readable until the next claim, so that a
- * repeated release is recognised.
+ * Releases a claimed attempt: it is ready again, in its old position, after a back-off of 1, 2, 4 … 60 s. Spends no
+ * retry. The caller holds the attempt's lock. The fence stays readable until the next claim, so that a repeated release
+ * is recognised.
  * @throws Problem `run-transition-not-allowed` if it is not claimed.
  */
 export async function releaseAttempt(

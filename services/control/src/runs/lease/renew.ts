@@ -2,7 +2,7 @@ import { type Deps, inTransaction } from "../../kernel/index.ts";
 import type { FenceOf } from "../moves/fence.ts";
 import { type HeldAttempt, renewLeases } from "./store.ts";
 
-/** What nonces of ours look like. Others fence nothing, and may hold what the database cannot. */
+/** The form of our nonces. Other nonces match no claim, and may contain text that the database refuses. */
 export const NONCE = /^[0-9a-f-]{36}$/;
 
 /** Renews those leases of a worker whose fence is the current one. @returns their attempts. */

@@ -27,8 +27,8 @@ export async function lockReported(
 }
 
 /**
- * Whether a fence is the attempt's current one, so that its records count. An attempt that ended without its worker's
- * word (lost, or cancelled before a start) takes nothing more: what comes is late.
+ * Whether a fence is the attempt's current one, so that its records count. An attempt that ended without a report of
+ * its worker (lost, or cancelled before a start) accepts nothing more: later records are late.
  */
 export function isCurrent(row: AttemptRow, fence: FenceOf & { workerId: string }): boolean {
   if (row.nonce === null || row.workerId !== fence.workerId) return false;
@@ -36,7 +36,7 @@ export function isCurrent(row: AttemptRow, fence: FenceOf & { workerId: string }
   return same && (row.endedAt === null || row.lastBulkSeq !== null);
 }
 
-/** Stores how far reports have come and renews the leases of those who wrote; counts what came late. */
+/** Stores how far reports have come, renews the leases of their attempts, and counts late reports. */
 export async function saveReported(
   tx: Tx,
   deps: Deps,
@@ -60,7 +60,7 @@ export async function saveReported(
   for (const late of args.late) await noteLate(tx, deps.clock, { ...late, workspaceId });
 }
 
-/** What the worker must stop among the attempts that it reported on. */
+/** The commands for attempts that the worker reported on and must stop. */
 export async function commandsFor(
   tx: Tx,
   args: { workspaceId: string; attempts: readonly AttemptRow[] },

@@ -26,7 +26,7 @@ export async function findArchived(
   return raws.map((raw) => rowOf(attempt, raw));
 }
 
-/** A report that came with a fence of the past. */
+/** A report with an old fence. */
 export interface Late {
   readonly attemptId: string;
   readonly epoch: number;
@@ -34,10 +34,10 @@ export interface Late {
   readonly kinds: readonly string[];
 }
 
-/** The most kinds of records that are noted of one late report. */
+/** The most kinds of records that are stored of one late report. */
 const KINDS_MAX = 20;
 
-/** Counts a late report where it can be seen. One row per attempt, worker and epoch, however often it comes. */
+/** Counts a late report, to show it. One row per attempt, worker and epoch. */
 export async function noteLate(
   tx: Tx,
   clock: Clock,
@@ -76,13 +76,13 @@ export async function listLate(
 export interface LogSource {
   readonly attemptId: string;
   readonly ordinal: number;
-  /** The first line that is not there yet. */
+  /** The first line that is not stored yet. */
   readonly nextLine: number;
-  /** Whether no more lines are to come. */
+  /** Whether no more lines will come. */
   readonly closed: boolean;
 }
 
-/** How long after an attempt's end its announced last lines are waited for, seconds. They are still taken later. */
+/** How long after an attempt's end readers wait for its announced last lines, seconds. Later lines are still stored. */
 const LOG_TAIL_SECONDS = 30;
 
 /** The attempts of a run as sources of log lines, in order. Indexes as `listAttempts`. */
@@ -106,7 +106,7 @@ export async function listLogSources(
   return found.map((row) => ({ ...row, nextLine: Number(row.nextLine) }));
 }
 
-/** Attempts among these that must be stopped, and why. */
+/** The attempts among these that must stop, and why. */
 export async function listCancelling(
   from: Queryable,
   args: { workspaceId: string; attemptIds: readonly string[] },

@@ -11,19 +11,19 @@ import {
   textArray,
 } from "../../kernel/index.ts";
 
-/** How long people are told of a restore, seconds. */
+/** How long people see the notice of a restore, seconds. */
 const TOLD_SECONDS = 24 * 3_600;
-/** The most attempts that are remembered as unknown: a worker may make up as many as it likes. */
+/** The most unknown attempts that are remembered, since a worker may invent any number. */
 const UNKNOWN_MAX = 1_000;
 
-/** What was found out about what a restore took back. */
+/** What a restore lost, as far as it is known. */
 interface Found {
   readonly offered?: number;
   readonly unknownAttempts?: readonly string[];
   readonly unknownOutcomes?: number;
 }
 
-/** Counts what a restore took back, if there was one lately. Primary keys. */
+/** Adds to what a recent restore lost. Primary keys. */
 export async function noteRestore(
   tx: Tx,
   clock: Clock,
@@ -45,8 +45,8 @@ export async function noteRestore(
 }
 
 /**
- * What the restores of the last day took back, or null if there was none by which the database lost something: a restart of the
- * database leaves a row only where an outcome is unknown. Primary keys; a restore may be followed by a restart.
+ * What the restores of the last day lost, or null if the database lost nothing. A plain restart leaves a row only if an
+ * outcome is unknown. Primary keys.
  */
 export async function readRestoreNotice(
   from: Queryable,

@@ -2,16 +2,19 @@ import { type Deps, inParallel, type Tx } from "../../kernel/index.ts";
 import { moveAttempts, moveRuns } from "../moves/apply.ts";
 import type { AttemptRow } from "../table.ts";
 
-/** A claimed attempt that is to start, locked by the caller, and the sequence of the control record that says so. */
+/**
+ * A claimed attempt that is about to start, locked by the caller, and the sequence of the control record that reports
+ * it.
+ */
 export interface HeldStart {
   readonly held: AttemptRow;
   readonly seq: number;
 }
 
 /**
- * Confirms the start of claimed attempts: from here on their processes may exist, and nothing but their worker's word or
- * its silence ends them.
- * @returns the attempts as they are now, by id
+ * Confirms the start of claimed attempts. From here on their processes may exist, and only their worker's report or its
+ * silence ends them.
+ * @returns the attempts after the change, by id
  * @throws Problem `run-transition-not-allowed` if one is not claimed.
  */
 export async function startAttempts(

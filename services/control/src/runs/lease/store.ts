@@ -21,16 +21,16 @@ import {
 import type { FenceOf } from "../moves/fence.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 
-/** An attempt that a worker holds, as far as commands and leases need it. */
+/** An attempt that a worker holds, with the columns that commands and leases need. */
 export interface HeldAttempt extends FenceOf {
   readonly workerId: string;
   readonly state: AttemptState;
   readonly started: boolean;
   readonly cancelStage: string | null;
   readonly cancelReason: string | null;
-  /** Paths of waits that the flow has asked for, that are over, and that it does not know to be over. Null: none. */
+  /** Paths of waits that the flow asked for and whose end it has not heard of yet. Null: none. */
   readonly answers: readonly string[] | null;
-  /** The latest poll whose answer told the worker of it. */
+  /** The latest poll whose answer delivered the attempt to the worker. */
   readonly toldGeneration: number;
   readonly toldSeq: number;
 }
@@ -55,7 +55,7 @@ export function listHeld(
   );
 }
 
-/** Attempts of waiting workers that may mean something for them to hear. Indexes attempt_held, wait_untold. */
+/** Attempts of waiting workers for which there may be a command. Indexes attempt_held, wait_untold. */
 export function listChanges(
   from: Queryable,
   args: { workspaceId: string; workerIds: readonly string[] },
@@ -70,8 +70,8 @@ export function listChanges(
 }
 
 /**
- * Renews the leases of the fences that still hold, in one statement. Rows are locked in the order of their ids, as
- * reports do. Index attempt_held or the primary key; 50 of a worker's 500 leases in 1.2 ms.
+ * Renews the leases of the current fences, in one statement. Rows are locked in the order of their ids, as reports do.
+ * Index attempt_held or the primary key.
  */
 export function renewLeases(
   tx: Tx,
@@ -121,15 +121,15 @@ const lapsedOf = (raws: readonly RawRow[]): LapsedRow[] =>
 /** Which attempt, in statements over a row `a` of attempt. */
 const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as const;
 
-/** Whether workers have had a grace to offer again since the database went back, if it ever has. */
+/** Whether workers have had a grace to report again since the database went back, if it ever did. */
 function offeredAgain(clock: Clock, config: Config): SQL {
   return sql`coalesce(${answeringSince} + make_interval(secs => ${graceMs(config) / 1000}::float8), '-infinity') < ${now(clock)}`;
 }
 
 /**
- * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
- * for as long, and have had a grace to offer again, however short `lost_after_ms` is. Skips what somebody else holds.
- * Index attempt_lease.
+ * Locks started attempts whose worker was silent for the lease and `lost_after_ms`, while the control plane was
+ * reachable for as long, and after the grace to report again. Skips attempts that another transaction holds. Index
+ * attempt_lease.
  */
 export async function lockLost(
   from: Queryable,

@@ -5,14 +5,14 @@ import type { FenceOf } from "../moves/fence.ts";
 import type { AttemptRow } from "../table.ts";
 import { NONCE } from "./renew.ts";
 
-/** How many claims of one attempt a database may have forgotten: a worker must not bring the epoch to where no claim can count on. */
+/** The most claims of one attempt that a database may have forgotten. It limits the epoch that a worker can set. */
 const FORGOTTEN_MAX = 1_000;
 
 /**
- * Gives an attempt back to the worker that holds it, where the database has gone back and forgotten that it had given it: the claim that the
- * worker offers is newer than any that is stored, and nothing of an older one was started. So no other worker executes it a second
- * time. Who may claim from the pool may do this, too. The caller holds the attempt's lock.
- * @returns The attempt as it is now, or null if it is nobody's to take back.
+ * Returns an attempt to the worker that holds it, if the database went back and forgot the claim. The offered claim
+ * must be newer than any stored one, and no older one may have started. So no other worker executes the attempt a
+ * second time. Any worker that may claim from the pool may do this. The caller holds the attempt's lock.
+ * @returns The attempt after the change, or null if it cannot be taken back.
  */
 export async function takeBack(
   tx: Tx,

@@ -30,11 +30,11 @@ import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import { effectivePriority } from "./run-columns.ts";
 import { attemptMove, notAllowed, runMove } from "./state.ts";
 
-/** One move of a run. The cause and the result become what is given here, or null. */
+/** One move of a run. The cause and the result become the ones given here, or null. */
 export interface RunMove {
   readonly id: string;
   readonly by: RunTransition;
-  /** Where the move leads, if the table has several targets for it. */
+  /** The target of the move, if the table has several. */
   readonly to?: RunState;
   readonly cause?: Cause | null;
   /** @default the error that is stored */
@@ -46,7 +46,7 @@ export interface RunMove {
   readonly spends?: boolean;
   /** Why somebody cancels the run. @default nobody does */
   readonly cancelReason?: string;
-  /** The attempt that begins with the move, and whether it owns slots. @default none begins */
+  /** The attempt that begins with the move, and whether it holds slots. @default none begins */
   readonly attempt?: { readonly id: string; readonly limited: boolean };
 }
 
@@ -61,9 +61,9 @@ export interface MovedRun {
 }
 
 /**
- * Moves runs of one workspace along RUN_TRANSITIONS, each in its way, in one statement: the states, the attempts that begin, and
- * the changes. Of racing callers one wins. Primary key of run.
- * @throws Problem `run-transition-not-allowed` if a run is not in a state from which its move leads; nothing is moved then.
+ * Moves runs of one workspace along RUN_TRANSITIONS, in one statement: the states, the attempts that begin, and the
+ * changes. Of racing callers one wins. Primary key of run.
+ * @throws Problem `run-transition-not-allowed` if a run's state does not allow its move; nothing is moved then.
  */
 export async function moveRuns(
   tx: Tx,
@@ -151,7 +151,10 @@ export interface AttemptMove {
   readonly lastBulkSeq?: number | null;
   /** The control record that reported the move. @default none did */
   readonly seq?: number | null;
-  /** How long its worker's lease lasts from now, milliseconds. @default the lease stays, or ends with the hold */
+  /**
+   * The length of its worker's lease from now, milliseconds. @default the lease stays, or ends when no worker holds the
+   * attempt
+   */
   readonly leaseMs?: number;
   /** Why its worker releases it, and how long it is not given away again, milliseconds. @default it is not released */
   readonly release?: { readonly reason: string; readonly backOffMs: number };
@@ -161,9 +164,9 @@ export interface AttemptMove {
 const UNHELD: readonly AttemptState[] = [...FINAL_ATTEMPT_STATES, "ready"];
 
 /**
- * Moves attempts of one workspace along ATTEMPT_TRANSITIONS, each in its way, in one statement. Atomic as `moveRuns`. Primary key of
- * attempt, by the array: a join alone is planned for a hundred rows and walks the table.
- * @throws Problem `run-transition-not-allowed` if an attempt is not in a state from which its move leads.
+ * Moves attempts of one workspace along ATTEMPT_TRANSITIONS, in one statement. Atomic as `moveRuns`. Primary key of
+ * attempt: the array keeps it an index scan.
+ * @throws Problem `run-transition-not-allowed` if an attempt's state does not allow its move.
  */
 export async function moveAttempts(
   tx: Tx,

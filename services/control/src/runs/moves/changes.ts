@@ -2,13 +2,13 @@ import { type SQL, sql } from "#sql";
 
 const iso = (column: SQL) => sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-/** The columns of a run `m` that its changes is made of: whole rows are many times as much to carry through a statement. */
+/** The columns of a run `m` that its change needs. Whole rows would be slow to carry through a statement. */
 export const CHANGE_COLUMNS = sql`m.workspace_id, m.id, m.name, m.state, m.cause, m.attempts, m.started_at, m.ended_at`;
 
 /**
- * Writes the changes of runs in the very statement that moves them, as `runChange` says it: the rows of `from`, a name in
- * that statement, have at least `CHANGE_COLUMNS`. A statement that needs nothing beside itself needs no transaction around it either.
- * The caller wakes the sequencer.
+ * Writes the changes of runs in the statement that moves them, in the form of `runChange`. The rows of `from`, a name
+ * in that statement, have at least `CHANGE_COLUMNS`. So the statement needs no transaction. The caller wakes the
+ * sequencer.
  */
 export function insertRunChanges(from: SQL): SQL {
   return sql`insert into change (workspace_id, kind, run_id, entity_id, data)

@@ -21,7 +21,7 @@ import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import type { FenceOf } from "./fence.ts";
 import { literals } from "./state.ts";
 
-/** All that an assignment says. */
+/** The content of an assignment. */
 export interface AssignedAttempt {
   readonly attemptId: string;
   readonly epoch: number;
@@ -35,11 +35,11 @@ export interface AssignedAttempt {
   readonly parameters: { [key: string]: Json };
   readonly trigger: Trigger;
   readonly scheduledAt: Date;
-  /** How much longer its run may take as a whole. Null: without a limit. */
+  /** How much longer its run may take in total. Null: without a limit. */
   readonly endsInMs: number | null;
 }
 
-/** The poll whose answer tells a worker of an attempt: which start of the worker, and the poll's number. */
+/** The poll whose answer delivers an attempt: its worker's generation, and the poll's number. */
 export interface PollNumber {
   readonly generation: number;
   readonly seq: number;
@@ -52,12 +52,12 @@ export interface Place {
   readonly told: PollNumber;
 }
 
-/** A place, and what is put there. */
+/** A slot, and the attempt that is put there. */
 export interface ChosenPlace extends Place {
   readonly attemptId: string;
 }
 
-/** Expressions for the place that an attempt `c` is given. */
+/** Expressions for the slot that an attempt `c` gets. */
 interface SlotColumns {
   readonly worker: SQL;
   readonly name: SQL;
@@ -71,13 +71,13 @@ const ATTEMPT = literals(ATTEMPT_TRANSITIONS.claim);
 /** The fence of a new claim of an attempt `c`. */
 const NEW_FENCE = sql`epoch = c.epoch + 1, nonce = gen_random_uuid()::text`;
 
-/** What a claim writes of an attempt `c`: a short lease, and sequences from 1. */
+/** What a claim writes to an attempt `c`: a short lease, and sequences from 1. */
 const claimedBy = (clock: Clock, claimLeaseMs: number, slot: SlotColumns): SQL => sql`state = ${ATTEMPT.to},
   worker_id = ${slot.worker}, worker_name = ${slot.name},
   told_generation = ${slot.generation}, told_seq = ${slot.seq}, lease_expires_at = ${after(clock, claimLeaseMs)},
   claimed_at = ${now(clock)}, not_before = null, control_acked = 0, bulk_acked = 0, line_base = c.next_line`;
 
-/** The place at the same position among those that stand as the attempt has among what was chosen. */
+/** The valid slot with the position that the attempt has among the chosen ones. */
 const NTH = sql`[array_position((select ids from chosen), c.id)]`;
 const NTH_SLOT: SlotColumns = {
   worker: sql`(select workers from standing)${NTH}`,
@@ -85,7 +85,7 @@ const NTH_SLOT: SlotColumns = {
   generation: sql`(select generations from standing)${NTH}`,
   seq: sql`(select seqs from standing)${NTH}`,
 };
-/** The place of a joined row `p`. */
+/** The slot of a joined row `p`. */
 const OF_SLOT: SlotColumns = {
   worker: sql`p.worker_id`,
   name: sql`p.worker_name`,
@@ -94,8 +94,8 @@ const OF_SLOT: SlotColumns = {
 };
 
 /**
- * All that an assignment says, of an attempt `a`, its run `r` and its version `v`. Reading whole rows
- * of runs, for these few, was a tenth of what the control plane did for a run (`agents`).
+ * The columns of an assignment, of an attempt `a`, its run `r` and its version `v`. Whole rows of runs would be slow to
+ * read.
  */
 const assignedColumns = (
   clock: Clock,
@@ -104,9 +104,9 @@ const assignedColumns = (
   case when r.ends_by is null then r.run_timeout_ms
     else greatest(1, (extract(epoch from r.ends_by - ${now(clock)}) * 1000)::bigint) end::float8 as "endsInMs"`;
 
-/** Of an attempt `c`, what an assignment says, and the run. */
+/** The columns of an attempt `c` that an assignment needs, and its run. */
 const CLAIMED = sql`c.id, c.epoch, c.nonce, c.worker_id, c.ordinal, c.run_id`;
-/** Of a run `m`, what an assignment says beside its changes. */
+/** The columns of a run `m` that an assignment needs beside its changes. */
 const ASSIGNED_OF_RUN = sql`m.deployment, m.version, m.version_id, m.parameters, m.trigger, m.scheduled_at,
   m.ends_by, m.run_timeout_ms`;
 
@@ -121,25 +121,21 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
 }
 
 /**
- * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
- * nobody: an attempt or run that another transaction holds stays in the queue. Epoch + 1, a new nonce, a short lease,
- * sequences from 1. The changes of it is part of the statement, so that no transaction is needed around it.
+ * Gives the first ready attempts of a pool to the slots of waiting workers, in order. Waits for no lock: an attempt or
+ * run that another transaction holds stays in the queue. One statement that includes the changes, so it needs no
+ * transaction.
  *
- * Only of what needs nothing but a place. If anything that is ready in the pool needs more, nothing is given: then all that is ready
- * must be matched in one order, see `giveMatched`.
+ * Gives only attempts that need nothing but a slot. If any ready attempt of the pool needs more, nothing is given: then
+ * all must be matched in one order, see `giveMatched`.
  *
- * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
- * changes are not asked about before (see `PollCache`).
+ * A slot counts if its worker has neither restarted nor polled at another process since the poll came. The database is
+ * not asked about unchanged polls before this (see `PollCache`).
  *
- * Its commit does not wait for the disk. A claim that a crash of the database takes back has done no harm:
- * nobody was promised anything, the attempt is in the queue again, and the fence that its worker was given is no longer the
- * stored one, so that it cannot confirm the start; a confirmed start is on disk, and with it the claim that it needs. Of the
- * time from a request until a worker has it, waiting for the disk a second time was a third.
+ * The commit does not wait for the disk. A claim that a crash of the database takes back does no harm: the attempt is
+ * in the queue again, and the worker's fence is no longer the stored one, so it cannot confirm the start. A confirmed
+ * start brings its claim to disk.
  *
- * Arrays instead of joins keep every step an index scan under a generic plan too: attempt_ready, then primary keys. That goes for
- * places as well: joined by their numbers they were compared with every attempt, 9.5 of the 15 ms that a hundred attempts took.
- * Most of it are the updates, 0.1 ms an attempt. Measured with 2,000 ready among 22,500 live and 100,000 archived runs (Postgres 18, 2 busy cores): 20 attempts in
- * 0.8 to 1.0 ms.
+ * Arrays instead of joins keep every step an index scan under a generic plan: attempt_ready, then primary keys.
  */
 export async function claimAttempts(
   from: Queryable,
@@ -195,14 +191,14 @@ export async function claimAttempts(
     : raws.filter(isAssigned).map(({ mixed: _, ...raw }) => assigned(raw));
 }
 
-/** Where nothing was claimed, there is still the row that says whether anything needs more than a place. */
+/** If nothing was claimed, one row still says whether any attempt needs more than a slot. */
 function isAssigned(raw: ClaimRow): raw is ClaimRow & RawAssigned {
   return raw.attemptId !== null;
 }
 
 /**
- * Gives chosen attempts to the places that were chosen for them, as `claimAttempts` does. Those that are no longer ready, or that
- * another transaction holds, are left. Primary keys of attempt and run.
+ * Gives chosen attempts to the slots that were chosen for them, as `claimAttempts` does. Skips attempts that are no
+ * longer ready, or that another transaction holds. Primary keys of attempt and run.
  */
 export async function claimChosen(
   tx: Tx,
@@ -280,8 +276,8 @@ export async function redeliverAttempts(
 }
 
 /**
- * Stores a claim that was given before the database went back, under the fence that its worker names. Primary key.
- * @returns null if the attempt has moved on.
+ * Stores a claim from before the database went back, under the fence that its worker names. Primary key.
+ * @returns null if the attempt has changed since.
  */
 export async function takeBackAttempt(
   tx: Tx,

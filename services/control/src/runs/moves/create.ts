@@ -21,7 +21,7 @@ import { insertRunChanges } from "./changes.ts";
 import type { AssignedAttempt, Place } from "./claim.ts";
 import { effectivePriority, NO_DEPLOYMENT } from "./run-columns.ts";
 
-/** What was asked for under a run id that is taken, or null. */
+/** The fingerprint that is stored under a taken run id, or null. */
 export async function findRunKey(
   from: Queryable,
   args: { workspaceId: string; runId: string },
@@ -61,25 +61,25 @@ export interface NewRun {
   readonly id: string;
   readonly deployment: string;
   readonly version: PinnedVersion;
-  /** Of a run that is one task of another: the task's name. What limits its deployment's runs does not limit it. */
+  /** For a run that is one task of another: the task's name. Its deployment's limits do not apply to it. */
   readonly task: string | null;
   /** Its queue within the version's pool. Null: none. */
   readonly queue: string | null;
-  /** Whether the run is made only if this version is still the deployment's latest, and no limit holds for it. */
+  /** Whether to create the run only if this version is still the deployment's latest, and no limit applies to it. */
   readonly onlyIfPlain: boolean;
   readonly trigger: Trigger;
   readonly priority: number;
   readonly tags: readonly string[];
   readonly parameters: unknown;
   readonly lostAfterMs: number;
-  /** How long after it was due it may be without a start. Null: without a limit. */
+  /** How long after its due time it may stay without a start. Null: without a limit. */
   readonly expireAfterMs: number | null;
-  /** How long it may take as a whole, from its first start. Null: without a limit. */
+  /** How long it may take in total, from its first start. Null: without a limit. */
   readonly runTimeoutMs: number | null;
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
   readonly scheduledAt: string | null;
-  /** Whose it is at once, if nothing stands before it: see `insertRun`. Null: it waits in its queue. */
+  /** The slot that gets it at once, if nothing precedes it: see `insertRun`. Null: it waits in its queue. */
   readonly place: Place | null;
   readonly claimLeaseMs: number;
 }
@@ -87,23 +87,23 @@ export interface NewRun {
 /** A run that was made. */
 export interface MadeRun {
   readonly row: RunRow;
-  /** Whether it is to enter the wait list of a limit. */
+  /** Whether it must enter the wait list of a limit. */
   readonly waits: boolean;
-  /** What it was given to its place as. Null: it was not. */
+  /** Its assignment to the slot. Null: the slot did not get it. */
   readonly given: AssignedAttempt | null;
 }
 
 /**
- * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the changes of it, in one statement: what
- * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
- * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its wait list.
+ * Inserts a run, its key, its first attempt if it is due by the database's clock, and the changes, in one statement:
+ * one round trip and one commit. Waits for a racing transaction that took the run's id first. A run that needs slots
+ * gets no attempt: it is scheduled, and `waits` says that it must enter its wait list.
  *
- * If a place is named, the attempt is born claimed by it, as `claimAttempts` would have claimed it a statement later: when it needs
- * nothing but a place, nothing is ready in its pool that could stand before it, and the place's worker has neither started anew nor
- * polled elsewhere. Indexes attempt_ready, primary key of worker. The commit then does not wait for the disk: whose place it is hears of
- * it at once, as of any claim, and a start that it confirms brings all of this to disk. The run's creator is answered after
+ * With a slot, the attempt is created as claimed, as `claimAttempts` would claim it, on three conditions: it needs
+ * nothing but a slot, no ready attempt of its pool precedes it, and the worker has neither restarted nor polled at
+ * another process. Indexes attempt_ready, primary key of worker. Then the commit does not wait for the disk: the worker
+ * gets the assignment at once, and a confirmed start brings all of this to disk. The creator gets its answer after
  * `reachDisk`.
- * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
+ * @returns null if the id is taken, or `onlyIfPlain` is set and the run is not plain: nothing was inserted.
  */
 export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Promise<MadeRun | null> {
   const { version, place } = args;
@@ -173,7 +173,7 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
 
 interface RawMade extends RawRow {
   readonly waits: boolean;
-  /** Of an attempt that was born claimed. */
+  /** The claim of an attempt that was created as claimed. */
   readonly epoch: number | null;
   readonly nonce: string | null;
 }

@@ -13,8 +13,8 @@ function canonical(value: Json | undefined): string {
 }
 
 /**
- * What was asked for, as 32 bytes: the same request under the same id or idempotency key is the same run, another one
- * is a conflict. The order of keys does not matter.
+ * The content of a request as 32 bytes. The same content under the same id or idempotency key is the same run; other
+ * content is a conflict. The order of keys does not matter.
  */
 export function fingerprint(asked: { readonly [key: string]: Json | undefined }): Uint8Array {
   const known = Object.fromEntries(

@@ -68,21 +68,20 @@ export async function lockRun(tx: Tx, args: { workspaceId: string; runId: string
   return raw === undefined ? null : rowOf(run, raw);
 }
 
-/** What the ending of a run's attempt is decided by. */
+/** The input for the ending of a run's attempt. */
 export interface RunPolicy {
   readonly runId: string;
   readonly retry: Spec["retry"];
   readonly spent: number;
   /** Whether its next attempt needs slots. */
   readonly limited: boolean;
-  /** Whether its end concerns others, or it waits for something. */
+  /** Whether its end has dependents, or it waits for something. */
   readonly hasDependents: boolean;
 }
 
 /**
- * Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. A run that is one task
- * of another has that task's retries: what the task throws it has been tried again for in its process, so that only the loss
- * of that is left.
+ * Locks live runs in the order of their ids, and reads the retry policy of the pinned versions. A run that is one task
+ * of another has that task's retries, but only for lost processes: its own process has already retried errors.
  */
 export async function lockRunPolicies(
   tx: Tx,
@@ -120,7 +119,7 @@ export async function settleTaskRuns(
   return raws.map((raw) => rowOf(taskRun, raw));
 }
 
-/** What a report has moved on for one attempt, beside its state. */
+/** The progress of an attempt's reports, beside its state. */
 export interface Progress {
   readonly attemptId: string;
   readonly controlAcked: number;
@@ -130,8 +129,8 @@ export interface Progress {
 }
 
 /**
- * Stores how far the reports of attempts have come, and renews the leases of those that are still held, since their worker
- * is there. The rows are locked by `lockAttempts`, or archived.
+ * Stores how far the reports of attempts have come, and renews the leases of those that are still held. The rows are
+ * locked by `lockAttempts`, or archived.
  */
 export async function saveProgress(
   tx: Tx,

@@ -6,7 +6,7 @@ import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import type { FenceOf } from "./fence.ts";
 import { literals } from "./state.ts";
 
-/** That an attempt starts, or has completed, as its worker says it in one record. */
+/** The start or the completion of an attempt, as its worker reports it in one record. */
 export interface PlainRecord extends FenceOf {
   readonly workerId: string;
   readonly seq: number;
@@ -20,7 +20,7 @@ export interface PlainRecord extends FenceOf {
 export interface PlainMoved {
   readonly id: string;
   readonly bulkAcked: number;
-  /** Of a run that has ended: why there was one. */
+  /** For a run that has ended: its trigger. */
   readonly ended: Trigger | null;
 }
 
@@ -32,14 +32,16 @@ const ATTEMPT = {
 const RUN = { start: literals(RUN_TRANSITIONS.start), complete: literals(RUN_TRANSITIONS.complete) };
 
 /**
- * Starts attempts and completes them, with their runs and the changes of it, in one statement that is its own transaction: what is
- * all that most attempts ever report. In five round trips it took twice the processor time (`agents`).
+ * Starts and completes attempts, with their runs and changes, in one statement that is its own transaction. Most
+ * attempts report nothing else.
  *
- * It moves what nothing else hangs on: the fence is the current one, the record is the next (so that all before it was
- * committed before this statement looked, tasks too), and what completes has neither slots nor needs, no open task, and a run
- * that nobody waits for. All else is left as it is, and is missing in the result. It waits for locked rows, and then looks again.
+ * It moves only attempts without side effects. The fence is the current one and the record is the next, so everything
+ * before it, tasks included, has been committed. A completed attempt has no slots, no needs and no open task, and its
+ * run has no dependents. Everything else stays unchanged and is missing in the result. It waits for locked rows, and
+ * then checks again.
  *
- * Primary keys of attempt and run, index task_run_open. Attempts are locked before runs, each in the order of their ids.
+ * Primary keys of attempt and run, index task_run_open. Attempts are locked before runs, each in the order of their
+ * ids.
  */
 export async function savePlain(
   to: Queryable,

@@ -4,16 +4,16 @@ import { isLimited } from "../../limits/index.ts";
 /** Which run, in statements over a row `r` of run. */
 export const runColumns = { workspaceId: sql`r.workspace_id`, id: sql`r.id` } as const;
 
-/** Stands for the deployment of a run that is one task of another run: its deployment's limits do not hold for it. */
+/** The deployment of a run that is one task of another run. Its deployment's limits do not apply to it. */
 export const NO_DEPLOYMENT = "00000000-0000-0000-0000-000000000000";
 
-/** The deployment whose limits hold for a run, as SQL over a row `r` of run. */
+/** The deployment whose limits apply to a run, as SQL over a row `r` of run. */
 export const limitedAs = {
   deploymentId: sql.raw(`case when r.task is null then r.deployment_id else '${NO_DEPLOYMENT}'::uuid end`),
   deployment: sql.raw("case when r.task is null then r.deployment else '' end"),
 } as const;
 
-/** Whether any limit holds for a run, as SQL over a row `r` of run. */
+/** Whether any limit applies to a run, as SQL over a row `r` of run. */
 export const runIsLimited: SQL = isLimited({
   workspaceId: sql`r.workspace_id`,
   ...limitedAs,

@@ -35,7 +35,7 @@ afterAll(() => testEnv.close());
 
 const MOVES = Object.entries(RUN_TRANSITIONS) as [RunTransition, Transition<RunState>][];
 
-/** A run and its attempt, put into states that no verb would leave them in together. */
+/** A run and its attempt, in states that no verb would leave them in together. */
 async function placed(run: string, attempt: string): Promise<{ runId: string; attemptId: string }> {
   const request = tenancy.request();
   const created = await createRun(testEnv.deps, tenancy.scope, request);

@@ -14,7 +14,7 @@ import {
 } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 
-/** Where a move leads: the only target, or the one of several that the caller decided for. */
+/** The target of a move: the only one, or the one of several that the caller chose. */
 function target<State extends string>(move: Transition<State>, to: State | undefined): State | undefined {
   return to === undefined
     ? move.to.length === 1
@@ -49,8 +49,8 @@ export function attemptMove(attemptId: string, by: AttemptTransition): Move<Atte
 }
 
 /**
- * A move's guard and target as SQL, for statements that make one move only. Written into the text: as parameters they would hide
- * partial indexes from the planner.
+ * A move's guard and target as SQL, for statements that make one move only. As parameters they would hide partial
+ * indexes from the planner, so they are part of the text.
  */
 export function literals({ from, to }: Transition<string>): { readonly from: SQL; readonly to: SQL } {
   const quoted = (state: string) => `'${state}'`;

@@ -13,8 +13,8 @@ export interface Answering {
 }
 
 /**
- * Answers a question of a run, once: of any number of racing answers the first counts. The run goes on at once, whatever
- * state it is in; one that is about to suspend does not miss it.
+ * Answers a question of a run, once: of racing answers the first counts. The run continues at once, in any state. A run
+ * that is about to suspend does not miss the answer.
  * @throws Problem `wait-not-found`; `wait-settled` naming who answered; `forbidden` for a role that may not answer;
  * `invalid-answer` with faults.
  */

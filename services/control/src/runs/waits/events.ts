@@ -19,9 +19,9 @@ export interface Sent {
 }
 
 /**
- * Tells of something that happened: it satisfies whatever waits for it, once for each run, and is kept for flows that ask
- * later. Idempotent by its id.
- * @throws Problem `event-id-conflict` if the id stands for another event.
+ * Sends an event. It satisfies one matching wait of each run, and is stored for flows that ask later. Idempotent by its
+ * id.
+ * @throws Problem `event-id-conflict` if the id belongs to another event.
  */
 export async function sendEvent(deps: Deps, scope: Scope, sent: Sent): Promise<SentEvent> {
   const { workspaceId } = scope;

@@ -6,9 +6,8 @@ import { settleWaits } from "./resume.ts";
 import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.ts";
 
 /**
- * Settles waits whose time has come: because time was all they wait for, an event or another run's end has been noted on
- * them, or their deadline is over. Nothing else ever looks at what runs wait for: ten thousand that do cost an index entry
- * each.
+ * Settles waits whose time has come: a time wait is over, an event or a run's end was noted on them, or their deadline
+ * has passed. Nothing else reads waits in a loop, so ten thousand waits cost only their index entries.
  */
 export const waitsPeriodicJob = perRowJob<DueWait>({
   name: "waits",
@@ -25,7 +24,7 @@ export const waitsPeriodicJob = perRowJob<DueWait>({
   },
 });
 
-/** Forgets events that no look-back reaches any more. */
+/** Deletes events that are older than any look-back. */
 export const forgetEventsPeriodicJob: PeriodicJob = {
   name: "forget-events",
   everyMs: 60_000,

@@ -17,10 +17,10 @@ interface Over {
 }
 
 /**
- * Settles waits, and lets their runs go on: suspended ones become ready, or block for their slots; flows that still run are
- * told through their workers. Takes the locks of the runs, in the order of their ids, before those of the waits. Of any
- * number of racing callers one settles a wait.
- * @returns those that this call has settled
+ * Settles waits and lets their runs continue: suspended runs become ready, or block for their slots; running flows hear
+ * of it through their workers. Takes the locks of the runs, in the order of their ids, before those of the waits. Of
+ * racing callers one settles a wait.
+ * @returns the waits that this call has settled
  */
 export async function settleWaits(tx: Tx, deps: Deps, args: Over): Promise<WaitRow[]> {
   const { workspaceId } = args;
@@ -46,7 +46,7 @@ export async function settleWaits(tx: Tx, deps: Deps, args: Over): Promise<WaitR
   return settled;
 }
 
-/** Lets runs go on whose waits have settled. The caller holds their locks. */
+/** Lets runs continue whose waits have settled. The caller holds their locks. */
 async function goOn(tx: Tx, deps: Deps, runs: readonly WaitingRun[]): Promise<void> {
   for (const one of runs) wakeWorkerAfterCommit(tx, one.workerId);
   const [first] = runs;
