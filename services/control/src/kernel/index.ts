@@ -61,6 +61,15 @@ export {
 export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
+export {
+  comingMonths,
+  dropPartition,
+  dropPartitions,
+  keptSince,
+  listPartitions,
+  type Month,
+  makePartition,
+} from "./partitions.ts";
 export { startPeriodicJobs } from "./periodic-jobs.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { type EmbeddedPostgres, findRunningPostgres, startEmbeddedPostgres } from "./postgres/start.ts";

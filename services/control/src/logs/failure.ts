@@ -1,14 +1,6 @@
 import { adviceFor, type LogEntry, type RunError, type RunFailure } from "@towpath/contract";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
-import {
-  existingRun,
-  findFailedTask,
-  type LogSource,
-  listFailedGroups,
-  listLogSources,
-  listNeighbours,
-  taskRunOf,
-} from "../runs/index.ts";
+import { existingRun, type LogSource, listLogSources, readFailure, taskRunOf } from "../runs/index.ts";
 import { readLog } from "./read.ts";
 import { findChunkAt, readExtent } from "./store/rows.ts";
 
@@ -35,21 +27,16 @@ export async function getRunFailure(
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: args.runId };
   const run = await existingRun(from, name);
-  const attempt = { ...name, attempt: run.attempts };
   const { error } = run;
-  const groups = await listFailedGroups(from, attempt);
-  const row =
-    error === null || groups.length === 0
-      ? null
-      : await findFailedTask(from, { ...attempt, message: error.message, text: textOf(error) });
+  const text = error === null ? "" : textOf(error);
+  const { groups, task, lastCompleted, failingSince } = await readFailure(from, run, text);
   const source = (await listLogSources(from, deps.clock, name)).at(-1);
-  const failure = { path: row?.path ?? null, at: row?.endedAt?.toISOString() ?? null };
+  const failure = { path: task?.path ?? null, at: task?.endedAt?.toISOString() ?? null };
   const lines = source === undefined ? [] : await linesBeside(from, { ...name, source, ...failure });
-  const { lastCompleted, failingSince } = await listNeighbours(from, run);
   return {
     error,
     advice: adviceFor(run.cause, error),
-    task: row === null ? null : taskRunOf(row),
+    task: task === null ? null : taskRunOf(task),
     lines,
     groups: groups.map(({ calls, first }) => ({ task: first.name, calls, first: taskRunOf(first) })),
     failedCalls: groups[0]?.failedCalls ?? 0,

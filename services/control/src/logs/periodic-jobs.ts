@@ -1,14 +1,15 @@
 import { idFloor } from "@towpath/contract";
-import type { Database, PeriodicJob } from "../kernel/index.ts";
 import {
   comingMonths,
+  type Database,
   dropPartition,
-  keepsAttemptOf,
   keptSince,
   listPartitions,
   type Month,
   makePartition,
-} from "../runs/index.ts";
+  type PeriodicJob,
+} from "../kernel/index.ts";
+import { keepsAttemptOf } from "../runs/index.ts";
 import { FORGET_MAX, forgetArtifacts, forgetLines } from "./store/retention.ts";
 
 /** Creates the log partitions of this month and the next ones. Without them, lines go to the default partition. */

@@ -1,6 +1,6 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, dateOf, type PeriodicJob, perRowJob, type Tx } from "../kernel/index.ts";
-import { cancelWithin, createManyIn, keptSince, type OneRequest } from "../runs/index.ts";
+import { type Deps, dateOf, keptSince, type PeriodicJob, perRowJob, type Tx } from "../kernel/index.ts";
+import { cancelWithin, createManyIn, type OneRequest } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { backfillPeriodicJob, forgetBackfillsPeriodicJob } from "./backfills/periodic-job.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, inArray, lt, or, type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, type Which } from "../kernel/index.ts";
-import { isRunKept, type Month } from "../runs/index.ts";
+import { type Clock, type Month, now, type Queryable, type Tx, type Which } from "../kernel/index.ts";
+import { isRunKept } from "../runs/index.ts";
 import { schedule, scheduleInstant } from "./table.ts";
 
 /** A row of schedule. */

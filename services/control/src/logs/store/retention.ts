@@ -1,7 +1,7 @@
 import { idFloor } from "@towpath/contract";
 import { sql } from "#sql";
-import { type Queryable, rows } from "../../kernel/index.ts";
-import { isAttemptKept, type Month } from "../../runs/index.ts";
+import { type Month, type Queryable, rows } from "../../kernel/index.ts";
+import { isAttemptKept } from "../../runs/index.ts";
 
 /** The most rows of each table that one round deletes. */
 export const FORGET_MAX = 1_000;

@@ -1,8 +1,7 @@
 import { type SQL, sql } from "#sql";
-import { type Queryable, rows } from "../../kernel/index.ts";
+import { type Month, type Queryable, rows } from "../../kernel/index.ts";
 import type { ChildOutcome, RunRow } from "../table.ts";
 import { findRun, type RunName } from "./find.ts";
-import type { Month } from "./months.ts";
 import { FORGET_MAX, startOf } from "./retention.ts";
 
 /** A run as the flow that started it sees it. */

@@ -1,8 +1,13 @@
-import { type PeriodicJob, perRowJob } from "../../kernel/index.ts";
+import {
+  comingMonths,
+  dropPartitions,
+  keptSince,
+  makePartition,
+  type PeriodicJob,
+  perRowJob,
+} from "../../kernel/index.ts";
 import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./archive.ts";
 import { noteChildren } from "./kept-children.ts";
-import { comingMonths } from "./months.ts";
-import { dropPartitions, keptSince, makePartition } from "./partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./retention.ts";
 
 /** The history tables, which have one partition for each month. */

@@ -1,7 +1,6 @@
 import { idFloor } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { type Queryable, rows } from "../../kernel/index.ts";
-import type { Month } from "./months.ts";
+import { type Month, type Queryable, rows } from "../../kernel/index.ts";
 
 /** The most rows of each table that one round deletes. */
 export const FORGET_MAX = 1_000;

@@ -4,7 +4,7 @@ import { columns, instantOrNull, type Queryable, type RawRow, rowOf, rows } from
 import { archivedAt, type RunName } from "../history/find.ts";
 import { type RunRow, type TaskRunRow, taskRun } from "../table.ts";
 
-/** What differs between failures that are alike: quoted values, ids and numbers. Of a message so much is compared. */
+/** The parts in which similar messages differ: quoted values, ids and numbers. Only the first characters are compared. */
 const VARYING = `"[^"]{0,200}"|'[^']{0,200}'|[0-9a-f]{8,}|[0-9]+`;
 const COMPARED_CHARS = 500;
 
@@ -17,16 +17,16 @@ function failedOf(args: RunName & { attempt: number }): SQL {
     select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(args)}`;
 }
 
-/** Failed calls of one task that are alike. */
-export interface FailedGroup {
+/** Failed calls of one task with similar errors. */
+interface FailedGroup {
   readonly calls: number;
-  /** How many failed in all groups, those that are not listed included. */
+  /** How many failed in all groups, including groups that are not listed. */
   readonly failedCalls: number;
   readonly first: TaskRunRow;
 }
 
-/** The failed calls of an attempt in groups of those that are alike, the largest first. */
-export async function listFailedGroups(
+/** The failed calls of an attempt, grouped by similar errors, the largest group first. */
+async function listFailedGroups(
   from: Queryable,
   args: RunName & { attempt: number },
 ): Promise<FailedGroup[]> {
@@ -49,10 +49,10 @@ export async function listFailedGroups(
 }
 
 /**
- * The innermost failed call that a run's error tells of: its message is the error's own, or stands in the error's text as
- * that of a cause does. Of several, the first to end.
+ * The innermost failed call that a run's error is about: its message is the error's message, or is part of the error's
+ * text, as a cause is. Among several, the first to end.
  */
-export async function findFailedTask(
+async function findFailedTask(
   from: Queryable,
   args: RunName & { attempt: number; message: string; text: string },
 ): Promise<TaskRunRow | null> {
@@ -66,16 +66,16 @@ export async function findFailedTask(
   return raw === undefined ? null : rowOf(taskRun, raw);
 }
 
-/** How the runs of a deployment before one went. */
-export interface Neighbours {
+/** The outcomes of earlier runs of a deployment. */
+interface Neighbours {
   readonly lastCompleted: { readonly id: string; readonly version: number; readonly endedAt: Date } | null;
   readonly failingSince: { readonly id: string; readonly state: RunState; readonly createdAt: Date } | null;
 }
 
 type Neighbour = Pick<RunRow, "id" | "version" | "state"> & { created_at: string; ended_at: string };
 
-/** The last run of a deployment before one that completed, and the first after it that did not. Index run_history_deployment, run_newest. */
-export async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours> {
+/** The last completed run of a deployment before a run, and the first failed one after it. Index run_history_deployment, run_newest. */
+async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours> {
   const { workspaceId, deployment, createdAt } = run;
   const oneOf = async (states: SQL, args: { between: SQL; order: SQL }) => {
     const of = (table: SQL) => sql`(select r.id, r.version, r.state, r.created_at, r.ended_at from ${table} r
@@ -102,6 +102,25 @@ export async function listNeighbours(from: Queryable, run: RunRow): Promise<Neig
     failingSince:
       bad === undefined ? null : { id: bad.id, state: bad.state, createdAt: instantOf(bad.created_at) },
   };
+}
+
+/** What is known of a run's failure: failed calls of its latest attempt, and the runs before and after. */
+export interface FailureFacts extends Neighbours {
+  readonly groups: readonly FailedGroup[];
+  /** The call that the run's error is about. Null: none is found. */
+  readonly task: TaskRunRow | null;
+}
+
+/** Reads the facts about a run's failure. `text` is its error with those of its causes. */
+export async function readFailure(from: Queryable, run: RunRow, text: string): Promise<FailureFacts> {
+  const attempt = { workspaceId: run.workspaceId, runId: run.id, attempt: run.attempts };
+  const groups = await listFailedGroups(from, attempt);
+  const { error } = run;
+  const task =
+    error === null || groups.length === 0
+      ? null
+      : await findFailedTask(from, { ...attempt, message: error.message, text });
+  return { groups, task, ...(await listNeighbours(from, run)) };
 }
 
 /** An instant that is never null. */

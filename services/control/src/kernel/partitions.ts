@@ -1,6 +1,40 @@
 import { sql } from "#sql";
-import { type Clock, type Database, now, type Queryable, rows, sqlState } from "../../kernel/index.ts";
-import { type Month, monthOf } from "./months.ts";
+import { type Clock, now } from "./clock.ts";
+import type { Database, Queryable } from "./database.ts";
+import { sqlState } from "./database-errors.ts";
+import { rows } from "./statements.ts";
+
+/** How many months are prepared beside the current one. */
+const MONTHS_AHEAD = 2;
+
+/** One calendar month in UTC. */
+export interface Month {
+  /** `y2026m01` */
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+function monthAt(year: number, index: number): Month {
+  const startMs = Date.UTC(year, index);
+  const start = new Date(startMs);
+  const month = `${start.getUTCMonth() + 1}`.padStart(2, "0");
+  return { name: `y${start.getUTCFullYear()}m${month}`, startMs, endMs: Date.UTC(year, index + 1) };
+}
+
+/** The month that holds an instant. */
+function monthOf(atMs: number): Month {
+  const at = new Date(atMs);
+  return monthAt(at.getUTCFullYear(), at.getUTCMonth());
+}
+
+/** The month that holds an instant, and the next ones: those that need partitions. */
+export function comingMonths(nowMs: number): Month[] {
+  const now = new Date(nowMs);
+  return Array.from({ length: 1 + MONTHS_AHEAD }, (_, ahead) =>
+    monthAt(now.getUTCFullYear(), now.getUTCMonth() + ahead),
+  );
+}
 
 /** A partition that must exist: rows of `parent` between two bounds. */
 export interface Partition {
