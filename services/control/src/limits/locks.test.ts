@@ -12,11 +12,11 @@ afterAll(() => testEnv.close());
 const NAMES = ["a", "b", "c", "d", "e", "f"];
 
 test("admission locks limits in one order: while it waits for the first, it holds no other", async () => {
-  const harbour = await openLimitsEnv(testEnv);
-  for (const name of NAMES) await harbour.limit(name, 5);
-  await harbour.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
+  const env = await openLimitsEnv(testEnv);
+  for (const name of NAMES) await env.limit(name, 5);
+  await env.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
   const { sql } = testEnv.deps.database;
-  const { workspaceId } = harbour.tenancy.scope;
+  const { workspaceId } = env.tenancy.scope;
   const limits = await sql<{ id: string }[]>`
     select id from slot_limit where workspace_id = ${workspaceId} order by id`;
   const [first = "", ...others] = limits.map(({ id }) => id);
@@ -28,7 +28,7 @@ test("admission locks limits in one order: while it waits for the first, it hold
   for (let round = 0; round < 3; round++) {
     const { asked } = await sql.begin(async (tx) => {
       await tx`select from slot_limit where id = ${first} for update`;
-      const running = harbour.ask({ deployment: "all" });
+      const running = env.ask({ deployment: "all" });
       await expect.poll(waiting, { timeout: 60_000 }).toBeGreaterThan(0);
       // A lock that it held would fail here at once.
       const free =
@@ -36,6 +36,6 @@ test("admission locks limits in one order: while it waits for the first, it hold
       expect(free).toHaveLength(NAMES.length - 1);
       return { asked: running };
     });
-    expect(await harbour.states(await asked)).toEqual(["ready"]);
+    expect(await env.states(await asked)).toEqual(["ready"]);
   }
 });

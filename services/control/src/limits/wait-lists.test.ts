@@ -20,17 +20,17 @@ async function linesOf(workspaceId: string) {
 }
 
 test("an empty wait list is deleted, but not while a request enters it or waits in it", async () => {
-  const harbour = await openLimitsEnv(testEnv);
-  const { workspaceId } = harbour.tenancy.scope;
-  await harbour.limit("flow", 1, { kind: "deployment" });
-  const [first, second] = [await harbour.ask(), await harbour.ask()];
-  expect(await harbour.states(first, second)).toEqual(["ready", "blocked"]);
+  const env = await openLimitsEnv(testEnv);
+  const { workspaceId } = env.tenancy.scope;
+  await env.limit("flow", 1, { kind: "deployment" });
+  const [first, second] = [await env.ask(), await env.ask()];
+  expect(await env.states(first, second)).toEqual(["ready", "blocked"]);
   await forget();
   const [line] = await linesOf(workspaceId);
   expect(line).toBeDefined();
-  await harbour.serve();
-  await harbour.serve();
-  await harbour.look();
+  await env.serve();
+  await env.serve();
+  await env.look();
   await inTransaction(testEnv.deps, async (tx) => {
     await selectWaitLists(tx, { workspaceId, keys: [line?.key ?? ""] });
     await forget();
@@ -38,22 +38,22 @@ test("an empty wait list is deleted, but not while a request enters it or waits 
   });
   await forget();
   expect(await linesOf(workspaceId)).toHaveLength(0);
-  const [third, fourth] = [await harbour.ask(), await harbour.ask()];
-  expect(await harbour.states(third, fourth)).toEqual(["ready", "blocked"]);
+  const [third, fourth] = [await env.ask(), await env.ask()];
+  expect(await env.states(third, fourth)).toEqual(["ready", "blocked"]);
 });
 
 test("a deploy marks only the wait lists of its deployment for a check", async () => {
-  const harbour = await openLimitsEnv(testEnv);
-  const { workspaceId } = harbour.tenancy.scope;
-  await harbour.tenancy.deploy("other");
+  const env = await openLimitsEnv(testEnv);
+  const { workspaceId } = env.tenancy.scope;
+  await env.tenancy.deploy("other");
   for (const name of ["flow", "other"]) {
-    await harbour.limit(name, 1, { kind: "deployment" });
-    await harbour.ask({ deployment: name });
-    await harbour.ask({ deployment: name });
+    await env.limit(name, 1, { kind: "deployment" });
+    await env.ask({ deployment: name });
+    await env.ask({ deployment: name });
   }
-  await harbour.look();
+  await env.look();
   await testEnv.deps.database.sql`update slot_line set look_at = null where workspace_id = ${workspaceId}`;
-  await harbour.tenancy.deploy("other", { version: 2 });
+  await env.tenancy.deploy("other", { version: 2 });
   expect((await linesOf(workspaceId)).map(({ deployment, lookAt }) => [deployment, lookAt !== null])).toEqual(
     [
       ["flow", false],

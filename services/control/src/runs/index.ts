@@ -1,6 +1,6 @@
 export { call } from "./calls/call.ts";
 export { giveMatched, type WaitingPoll } from "./compute/give.ts";
-export type { KeptPlace } from "./create/at-once.ts";
+export type { ReservedSlot } from "./create/at-once.ts";
 export { createIn, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneRequest } from "./create/create-many.ts";
 export { nameRun } from "./create/name.ts";
@@ -23,11 +23,15 @@ export { noteRestore } from "./lease/restore-notice.ts";
 export { startAttempts } from "./lease/start.ts";
 export { type HeldAttempt, listChanges, listHeld } from "./lease/store.ts";
 export { takeBack } from "./lease/take-back.ts";
-export { type AssignedAttempt, claimAttempts, type Place, redeliverAttempts } from "./moves/claim.ts";
+export {
+  type AssignedAttempt,
+  claimAttempts,
+  redeliverAttempts,
+  type WorkerSlot,
+} from "./moves/claim.ts";
 export { type FenceOf, sameFence } from "./moves/fence.ts";
 export type { Progress } from "./moves/locks.ts";
-export type { PlainRecord } from "./moves/plain.ts";
-export { type PlainMoved, savePlain } from "./moves/plain.ts";
+export { type PlainMoved, type PlainRecord, savePlain } from "./moves/plain.ts";
 export { attemptCan, hasEnded } from "./moves/state.ts";
 export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { readFailure } from "./read/failures.ts";

@@ -1,6 +1,6 @@
 import { type PeriodicJob, perRowJob } from "../kernel/index.ts";
 import { type DueWaitList, dueWaitLists, LOOK_BATCH, untilLook } from "../limits/index.ts";
-import { lookAtLine } from "./admit/admission.ts";
+import { checkWaitList } from "./admit/admission.ts";
 import { duePeriodicJob } from "./create/due.ts";
 import { expirePeriodicJob } from "./end/expire.ts";
 import { forgetVersionsPeriodicJob } from "./history/forget-versions.ts";
@@ -28,8 +28,8 @@ export const admitPeriodicJob = perRowJob<DueWaitList>({
   repeats: true,
   nextInMs: ({ clock }, among) => untilLook(clock, among),
   find: (from, { clock }, which) => dueWaitLists(from, clock, which),
-  async act(tx, deps, lines) {
-    for (const line of lines) lookAtLine(tx, deps, line);
+  async act(tx, deps, waitLists) {
+    for (const list of waitLists) checkWaitList(tx, deps, list);
   },
 });
 

@@ -54,7 +54,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("sendEvent", ({ deps, scope, body }) => sendEvent(deps, scope, body));
   register(
     "callBack",
-    ({ deps, params, body }) => callBack(deps, { ...params, said: body }),
+    ({ deps, params, body }) => callBack(deps, { ...params, report: body }),
     ({ deps, params }) => checkCallback(deps, params),
   );
   register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));

@@ -76,7 +76,7 @@ const runColumns = () => ({
   /** The run that has started it, and whether it ends with that one. */
   parentId: uuid("parent_id"),
   onParentEnd: text("on_parent_end").$type<"cancel" | "abandon">(),
-  /** What it needs of its worker, as `needsText` writes it. Empty: nothing but a place. */
+  /** What it needs of its worker, as `needsText` writes it. Empty: only a slot. */
   needs: text("needs").notNull().default(""),
   /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
   hasDependents: boolean("tied").notNull().default(false),

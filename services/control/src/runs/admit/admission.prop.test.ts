@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
+type LimitsEnv = Awaited<ReturnType<typeof openLimitsEnv>>;
 
 /** The needs of deployments, by name. */
 const NEEDS = {
@@ -65,20 +65,19 @@ interface Held {
 }
 
 class Bay {
-  readonly harbour: Harbour;
+  readonly env: LimitsEnv;
   readonly runs: string[] = [];
   held: Held[] = [];
 
-  constructor(harbour: Harbour) {
-    this.harbour = harbour;
+  constructor(env: LimitsEnv) {
+    this.env = env;
   }
 
   async act(one: Step): Promise<void> {
-    const { harbour } = this;
-    const { scope } = harbour.tenancy;
-    if (one.do === "create")
-      this.runs.push(await harbour.ask({ deployment: one.name, priority: one.priority }));
-    if (one.do === "limit") await harbour.limit(one.limit, one.slots);
+    const { env } = this;
+    const { scope } = env.tenancy;
+    if (one.do === "create") this.runs.push(await env.ask({ deployment: one.name, priority: one.priority }));
+    if (one.do === "limit") await env.limit(one.limit, one.slots);
     if (one.do === "cancel") {
       const runId = this.runs[one.which];
       // The run may have ended a moment before.
@@ -92,7 +91,7 @@ class Bay {
     if (held === undefined) return;
     const [outcome, cause] =
       how === "completed" ? ["completed", null] : ["failed", how === "failed" ? "error" : how];
-    await this.harbour.fakeWorker.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
+    await this.env.fakeWorker.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
     this.held = this.held.filter((one) => one !== held);
   }
 
@@ -100,7 +99,7 @@ class Bay {
     if (held === undefined) return;
     const { attemptId, epoch, nonce } = held.fence;
     const asked = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()) };
-    const { worker } = this.harbour.fakeWorker;
+    const { worker } = this.env.fakeWorker;
     const key = held.keys[0];
     // The attempt may end, or be cancelled, at this very moment.
     if (one.do === "take") {
@@ -121,7 +120,7 @@ class Bay {
 
   /** The worker takes everything that is ready, and ends every run that it must stop. */
   async work(): Promise<void> {
-    const { fakeWorker } = this.harbour;
+    const { fakeWorker } = this.env;
     const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));
     const { assignments, commands } = await fakeWorker.poll({ free: 50, held: mine, waitMs: 1 });
     for (const fence of assignments) {
@@ -137,7 +136,7 @@ class Bay {
   /** Blocked runs that could start: each limit that they need has room, and nothing is reserved for another run. */
   async idle(): Promise<string[]> {
     const rows = await testEnv.deps.database.sql<{ id: string }[]>`
-      select w.run_id as id from slot_wait w where w.workspace_id = ${this.harbour.tenancy.scope.workspaceId}
+      select w.run_id as id from slot_wait w where w.workspace_id = ${this.env.tenancy.scope.workspaceId}
         and not exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
           where m.line_id = w.line_id and (l.slots - l.taken < m.amount or l.reserved_by is not null))`;
     return rows.map((row) => row.id);
@@ -145,12 +144,12 @@ class Bay {
 }
 
 async function openBay(): Promise<Bay> {
-  const harbour = await openLimitsEnv(testEnv);
-  await harbour.limit("x", 2);
-  await harbour.limit("y", 2);
+  const env = await openLimitsEnv(testEnv);
+  await env.limit("x", 2);
+  await env.limit("y", 2);
   for (const [deployment, limits] of Object.entries(NEEDS))
-    await harbour.tenancy.deploy(deployment, { limits: [...limits] });
-  return new Bay(harbour);
+    await env.tenancy.deploy(deployment, { limits: [...limits] });
+  return new Bay(env);
 }
 
 test("whatever runs, tasks, workers and people do at once, the slots in use match the live attempts, and no usable slot stays idle", async () => {
@@ -158,25 +157,25 @@ test("whatever runs, tasks, workers and people do at once, the slots in use matc
   await fc.assert(
     fc.asyncProperty(rounds, async (history) => {
       const bay = await openBay();
-      const { harbour } = bay;
+      const { env } = bay;
       for (const round of history) {
         await Promise.all(round.map((one) => bay.act(one)));
         await bay.work();
         await testEnv.pass(1_000);
-        await harbour.look();
-        expect(await harbour.faults()).toEqual([]);
+        await env.look();
+        expect(await env.faults()).toEqual([]);
         expect(await bay.idle()).toEqual([]);
       }
-      await harbour.limit("x", 50);
-      await harbour.limit("y", 50);
+      await env.limit("x", 50);
+      await env.limit("y", 50);
       for (let round = 0; round < 100 && !(await over(bay)); round++) {
         await bay.work();
         await Promise.all(bay.held.map((held) => bay.end(held, "completed")));
-        await harbour.look();
+        await env.look();
       }
       expect(await over(bay)).toBe(true);
-      expect(await harbour.faults()).toEqual([]);
-      const taken = [...(await harbour.limits()).values()].map((one) => [one.taken, one.waiting]);
+      expect(await env.faults()).toEqual([]);
+      const taken = [...(await env.limits()).values()].map((one) => [one.taken, one.waiting]);
       expect(taken).toEqual([
         [0, 0],
         [0, 0],
@@ -187,26 +186,26 @@ test("whatever runs, tasks, workers and people do at once, the slots in use matc
 }, 300_000);
 
 async function over(bay: Bay): Promise<boolean> {
-  const states = await bay.harbour.states(...bay.runs);
+  const states = await bay.env.states(...bay.runs);
   return states.every((state) => ["completed", "failed", "cancelled", "crashed"].includes(state));
 }
 
 test("a run that needs two limits is not starved by runs that need one, however many come", async () => {
-  const { harbour } = await openBay();
-  await harbour.limit("x", 1);
-  await harbour.limit("y", 1);
-  await harbour.ask({ deployment: "one" });
-  const both = await harbour.ask({ deployment: "both" });
-  await harbour.tenancy.deploy("only-y", { limits: [{ name: "y" }] });
-  await harbour.ask({ deployment: "only-y" });
+  const { env } = await openBay();
+  await env.limit("x", 1);
+  await env.limit("y", 1);
+  await env.ask({ deployment: "one" });
+  const both = await env.ask({ deployment: "both" });
+  await env.tenancy.deploy("only-y", { limits: [{ name: "y" }] });
+  await env.ask({ deployment: "only-y" });
   let served = 0;
   // One run that has x and one that has y are always running. Without a reservation, both are never free together.
-  for (; served < 100 && (await harbour.states(both))[0] === "blocked"; served++) {
-    await harbour.ask({ deployment: served % 2 ? "one" : "only-y" });
+  for (; served < 100 && (await env.states(both))[0] === "blocked"; served++) {
+    await env.ask({ deployment: served % 2 ? "one" : "only-y" });
     await testEnv.pass(5_000);
-    await harbour.serve();
+    await env.serve();
   }
-  expect((await harbour.states(both))[0]).not.toBe("blocked");
+  expect((await env.states(both))[0]).not.toBe("blocked");
   expect(served).toBeLessThan(30);
-  expect(await harbour.faults()).toEqual([]);
+  expect(await env.faults()).toEqual([]);
 });

@@ -20,7 +20,7 @@ interface AdmissionRequest {
   readonly left: Set<string>;
   /** Runs that enter their wait lists, with what is already known of them. */
   readonly due: Map<string, EnteringRun | null>;
-  readonly lineIds: Set<string>;
+  readonly waitListIds: Set<string>;
   readonly tasks: Entering[];
   readonly givenBack: { attemptId: string; path: string }[];
 }
@@ -39,7 +39,7 @@ function ask(tx: Tx, deps: Deps, workspaceId: string): AdmissionRequest {
     ended: new Set(),
     left: new Set(),
     due: new Map(),
-    lineIds: new Set(),
+    waitListIds: new Set(),
     tasks: [],
     givenBack: [],
   };
@@ -61,7 +61,7 @@ export function returnSlots(
  * Lets a due run take its slots and become ready, or block in its wait list. The caller holds the run's lock. The run's
  * state changes at the end of the transaction.
  */
-export function enterLine(
+export function enterWaitList(
   tx: Tx,
   deps: Deps,
   run: Pick<RunRow, "workspaceId" | "id"> & { readonly entering?: EnteringRun },
@@ -83,7 +83,7 @@ export async function beginAttempts(
   },
 ): Promise<void> {
   const { workspaceId, by, runs } = args;
-  for (const { id, limited } of runs) if (limited) enterLine(tx, deps, { workspaceId, id });
+  for (const { id, limited } of runs) if (limited) enterWaitList(tx, deps, { workspaceId, id });
   const free = runs.filter((one) => !one.limited);
   await moveRuns(tx, deps.clock, {
     workspaceId,
@@ -97,7 +97,7 @@ export async function beginAttempts(
 }
 
 /** Removes a run that no longer waits from its wait list. */
-export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
+export function leaveWaitList(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
   ask(tx, deps, run.workspaceId).left.add(run.id);
 }
 
@@ -122,8 +122,8 @@ export function giveBack(
 }
 
 /** Checks whether the first entries of a wait list can start. */
-export function lookAtLine(tx: Tx, deps: Deps, line: { workspaceId: string; id: string }): void {
-  ask(tx, deps, line.workspaceId).lineIds.add(line.id);
+export function checkWaitList(tx: Tx, deps: Deps, list: { workspaceId: string; id: string }): void {
+  ask(tx, deps, list.workspaceId).waitListIds.add(list.id);
 }
 
 async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, AdmissionRequest>): Promise<void> {
@@ -148,14 +148,14 @@ async function settleOne(
     left: [...args.left],
     givenBack: args.givenBack,
     entering,
-    lineIds: [...new Set([...args.lineIds, ...entering.map((one) => one.lineId)])],
+    lineIds: [...new Set([...args.waitListIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
   await moveOn(tx, deps, { workspaceId, runs, stepped });
 }
 
 function isOnlyEntering(args: AdmissionRequest): boolean {
-  return args.ended.size + args.left.size + args.lineIds.size + args.givenBack.length === 0;
+  return args.ended.size + args.left.size + args.waitListIds.size + args.givenBack.length === 0;
 }
 
 async function dueRuns(tx: Tx, args: AdmissionRequest & { workspaceId: string }): Promise<EnteringRun[]> {
@@ -171,9 +171,9 @@ async function entries(
   args: { workspaceId: string; runs: readonly EnteringRun[] },
 ): Promise<Entering[]> {
   if (args.runs.length === 0) return [];
-  const lineIds = await findWaitLists(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
+  const waitListIds = await findWaitLists(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
   return args.runs.map((run, index) => ({
-    lineId: lineIds[index] ?? "",
+    lineId: waitListIds[index] ?? "",
     runId: run.id,
     attemptId: null,
     path: "",

@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-type Harbour = Awaited<ReturnType<typeof openLimitsEnv>>;
+type LimitsEnv = Awaited<ReturnType<typeof openLimitsEnv>>;
 type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
 
 /** The calls of a flow, for one attempt. */
-function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
+function callsOf(env: LimitsEnv, { attemptId, epoch, nonce }: Fence) {
   const send = async (asked: FlowCall["call"]) => {
     const request = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()), call: asked };
-    return call(testEnv.deps, harbour.fakeWorker.worker, request);
+    return call(testEnv.deps, env.fakeWorker.worker, request);
   };
   return {
     /** @param keys Each takes one slot of `limit`. @returns the keys that hold theirs */
@@ -37,28 +37,28 @@ function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
 }
 
 async function running(limits: Record<string, number>, over: { perMs?: number } = {}) {
-  const harbour = await openLimitsEnv(testEnv);
-  for (const [name, slots] of Object.entries(limits)) await harbour.limit(name, slots, over);
-  const id = await harbour.ask();
-  const fence = await harbour.start();
-  return { harbour, id, fence, ...callsOf(harbour, fence) };
+  const env = await openLimitsEnv(testEnv);
+  for (const [name, slots] of Object.entries(limits)) await env.limit(name, slots, over);
+  const id = await env.ask();
+  const fence = await env.start();
+  return { env, id, fence, ...callsOf(env, fence) };
 }
 
 describe("tries of tasks", () => {
   test("take slots while there are any, and wait for the others", async () => {
-    const { harbour, id, take } = await running({ warehouse: 2 });
+    const { env, id, take } = await running({ warehouse: 2 });
     expect(await take("warehouse", ["a", "b", "c"])).toEqual(["a", "b"]);
     expect(await take("warehouse", ["c"])).toEqual([]);
-    const limit = (await harbour.limits()).get("warehouse");
+    const limit = (await env.limits()).get("warehouse");
     expect(limit).toMatchObject({ taken: 2, waiting: 1, line: [{ runId: id, task: "c" }] });
-    expect(await harbour.faults()).toEqual([]);
+    expect(await env.faults()).toEqual([]);
   });
 
   test("that ask again after a lost answer take nothing more", async () => {
-    const { harbour, take } = await running({ warehouse: 3 });
+    const { env, take } = await running({ warehouse: 3 });
     await take("warehouse", ["a"]);
     expect(await take("warehouse", ["a"])).toEqual(["a"]);
-    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1 });
+    expect((await env.limits()).get("warehouse")).toMatchObject({ taken: 1 });
   });
 
   test("hear at once that a slot was returned", async () => {
@@ -70,40 +70,40 @@ describe("tries of tasks", () => {
   });
 
   test("that take all they need or nothing leave the rest to others", async () => {
-    const { harbour, take } = await running({ warehouse: 3 });
+    const { env, take } = await running({ warehouse: 3 });
     expect(await take("warehouse", ["a"])).toEqual(["a"]);
     expect(await take({ name: "warehouse", slots: 3 }, ["big"])).toEqual([]);
     expect(await take("warehouse", ["b"])).toEqual(["b"]);
-    expect(await harbour.faults()).toEqual([]);
+    expect(await env.faults()).toEqual([]);
   });
 
   test("leave their wait list when they no longer want slots", async () => {
-    const { harbour, take, back } = await running({ warehouse: 1 });
+    const { env, take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a", "b"]);
     await back("b");
-    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
+    expect((await env.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
   });
 
   test("of two runs share a limit with runs that need it, in one wait list", async () => {
-    const { harbour, take, back } = await running({ warehouse: 1 });
-    await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
+    const { env, take, back } = await running({ warehouse: 1 });
+    await env.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
     await take("warehouse", ["a"]);
-    const load = await harbour.ask({ deployment: "load" });
-    expect(await harbour.states(load)).toEqual(["blocked"]);
+    const load = await env.ask({ deployment: "load" });
+    expect(await env.states(load)).toEqual(["blocked"]);
     await back("a");
-    expect(await harbour.states(load)).toEqual(["ready"]);
+    expect(await env.states(load)).toEqual(["ready"]);
     expect(await take("warehouse", ["b"])).toEqual([]);
   });
 
   test("take tokens of a rate, which return by time and not at the task's end", async () => {
-    const { harbour, take, back } = await running({ api: 1 }, { perMs: 1_000 });
+    const { env, take, back } = await running({ api: 1 }, { perMs: 1_000 });
     expect(await take("api", ["a"])).toEqual(["a"]);
     await back("a");
     expect(await take("api", ["b"])).toEqual([]);
     await testEnv.pass(1_000);
-    await harbour.look();
+    await env.look();
     expect(await take("api", ["b"])).toEqual(["b"]);
-    expect(await harbour.faults()).toEqual([]);
+    expect(await env.faults()).toEqual([]);
   });
 
   test("hold slots under a path that is longer than an index entry", async () => {
@@ -121,52 +121,48 @@ describe("are refused", () => {
   });
 
   test("when the run is being stopped; returning slots is not refused", async () => {
-    const { harbour, id, take, back } = await running({ warehouse: 1 });
+    const { env, id, take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a"]);
-    await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: id, reason: "" });
+    await cancelRun(testEnv.deps, env.tenancy.scope, { runId: id, reason: "" });
     await expect(take("warehouse", ["b"])).rejects.toMatchObject({ code: "forbidden" });
     await back("a");
-    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 0 });
+    expect((await env.limits()).get("warehouse")).toMatchObject({ taken: 0 });
   });
 });
 
 const endings: [string, (one: Awaited<ReturnType<typeof running>>, other: Fence) => Promise<unknown>][] = [
-  [
-    "completes",
-    ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("completed")], { from: 2 }),
-  ],
+  ["completes", ({ env, fence }) => env.fakeWorker.say(fence, [said.ended("completed")], { from: 2 })],
   [
     "fails",
-    ({ harbour, fence }) =>
-      harbour.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
+    ({ env, fence }) => env.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
   ],
   [
     "is disowned by its worker",
-    ({ harbour }, { attemptId, epoch, nonce }) =>
-      harbour.fakeWorker.poll({ held: [{ attemptId, epoch, nonce }], free: 0, waitMs: 0 }),
+    ({ env }, { attemptId, epoch, nonce }) =>
+      env.fakeWorker.poll({ held: [{ attemptId, epoch, nonce }], free: 0, waitMs: 0 }),
   ],
 ];
 for (const [what, end] of endings)
   test(`an attempt that ${what} gives back what its tasks have, and leaves their lines`, async () => {
     const one = await running({ warehouse: 1 });
     await one.take("warehouse", ["a", "b"]);
-    await one.harbour.ask();
-    const other = await one.harbour.start();
-    const waiting = callsOf(one.harbour, other).take("warehouse", ["c"], 20_000);
+    await one.env.ask();
+    const other = await one.env.start();
+    const waiting = callsOf(one.env, other).take("warehouse", ["c"], 20_000);
     await end(one, other);
     expect(await waiting).toEqual(["c"]);
-    expect((await one.harbour.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
-    expect(await one.harbour.faults()).toEqual([]);
+    expect((await one.env.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
+    expect(await one.env.faults()).toEqual([]);
   });
 
 test("a run whose tasks wait for slots names the limits, and says when it waits for itself", async () => {
-  const harbour = await openLimitsEnv(testEnv);
-  await harbour.limit("warehouse", 1);
-  await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
-  const id = await harbour.ask({ deployment: "load" });
-  const { take } = callsOf(harbour, await harbour.start());
+  const env = await openLimitsEnv(testEnv);
+  await env.limit("warehouse", 1);
+  await env.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
+  const id = await env.ask({ deployment: "load" });
+  const { take } = callsOf(env, await env.start());
   await take("warehouse", ["rows"]);
-  const why = await getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId: id });
+  const why = await getRunWhy(testEnv.deps, env.tenancy.scope, { runId: id });
   expect(why.reasons[0]?.text).toMatch(
     new RegExp(`^Task rows: First in the wait list for \`warehouse\`; held by run ${id}`),
   );

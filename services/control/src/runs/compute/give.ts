@@ -4,7 +4,7 @@ import { type AssignedAttempt, claimChosen } from "../moves/claim.ts";
 import type { FenceOf } from "../moves/fence.ts";
 import { NO_NEEDS, readNeeds } from "../needs.ts";
 import { type Match, match, type NeedsList, taking, type WorkerCapacity } from "./match.ts";
-import { listReady, listWorkersNow, lockWorkers, nextLines, type ReadyRow, type WorkerNow } from "./store.ts";
+import { listReady, listWorkersNow, lockWorkers, nextLists, type ReadyRow, type WorkerNow } from "./store.ts";
 
 /** A waiting poll, with what its worker can take. */
 export interface WaitingPoll {
@@ -22,7 +22,7 @@ export interface WaitingPoll {
 }
 
 /** The most attempts of one list that one step assigns. */
-const OF_LINE_MAX = 100;
+const PER_LIST_MAX = 100;
 
 /** The result of one step of matching. */
 export interface Given {
@@ -47,17 +47,17 @@ export async function giveMatched(
   args: {
     pool: { workspaceId: string; poolId: string };
     waiters: readonly WaitingPoll[];
-    places: number;
+    slots: number;
     after: string;
     claimLeaseMs: number;
   },
 ): Promise<Given> {
   const { workspaceId } = args.pool;
   return await inTransaction(deps, async (tx) => {
-    const each = Math.min(args.places, OF_LINE_MAX);
+    const each = Math.min(args.slots, PER_LIST_MAX);
     const ready = await listReady(tx, deps.clock, { ...args.pool, each, after: args.after });
     const mixed = ready.some((one) => one.needs !== NO_NEEDS);
-    const after = nextLines(ready);
+    const after = nextLists(ready);
     if (ready.length === 0) return { claimed: [], more: args.after !== "", mixed: args.after !== "", after };
     const workerIds = args.waiters.map(({ worker }) => worker.workerId);
     await lockWorkers(tx, { workspaceId, workerIds });
@@ -65,7 +65,7 @@ export async function giveMatched(
     const waiting = new Map(args.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
     const capacities = workers.filter((one) => one.takes).map((one) => capacityOf(one, waiting.get(one.id)));
     const { given } = match({ lists: listsOf(ready), capacities });
-    const chosen = given.flatMap((one) => placeOf(one, waiting));
+    const chosen = given.flatMap((one) => slotOf(one, waiting));
     if (chosen.length === 0) return { claimed: [], more: after !== "", mixed, after };
     const { claimLeaseMs } = args;
     const claimed = await claimChosen(tx, deps.clock, { workspaceId, chosen, claimLeaseMs });
@@ -105,19 +105,19 @@ function freeOf(worker: WorkerNow, waiter: WaitingPoll | undefined): Amounts {
   );
   if (waiter === undefined) return byRows;
   const known = new Set(waiter.held.map((fence) => fence.attemptId));
-  const untold = worker.holds.filter((one) => !known.has(one.attemptId));
-  const said = untold.reduce<Amounts>(
+  const unreported = worker.holds.filter((one) => !known.has(one.attemptId));
+  const byPoll = unreported.reduce<Amounts>(
     (free, one) => taking(free, readNeeds(one.needs)),
     waiter.amounts ?? worker.amounts,
   );
   return Object.fromEntries(
-    Object.entries(byRows).map(([name, amount]) => [name, Math.min(amount, said[name] ?? 0)]),
+    Object.entries(byRows).map(([name, amount]) => [name, Math.min(amount, byPoll[name] ?? 0)]),
   );
 }
 
-function placeOf({ attemptId, workerId }: Match, waiting: ReadonlyMap<string, WaitingPoll>) {
+function slotOf({ attemptId, workerId }: Match, waiting: ReadonlyMap<string, WaitingPoll>) {
   const waiter = waiting.get(workerId);
   if (waiter === undefined) return [];
   const { worker, name: workerName, seq } = waiter;
-  return [{ attemptId, workerId, workerName, told: { generation: worker.generation, seq } }];
+  return [{ attemptId, workerId, workerName, poll: { generation: worker.generation, seq } }];
 }

@@ -115,10 +115,10 @@ test("nothing is given that does not fit, and no more than the free slots", () =
     maxLength: 4,
   });
   fc.assert(
-    fc.property(lists, capacities, (someLines, someCapacities) => {
-      const named = someLines.map((line, at) => ({
-        ...line,
-        requests: line.requests.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
+    fc.property(lists, capacities, (someLists, someCapacities) => {
+      const named = someLists.map((list, at) => ({
+        ...list,
+        requests: list.requests.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
       }));
       const cells = someCapacities.map(({ total, used, slots }, at) => ({
         workerId: `w${at}`,

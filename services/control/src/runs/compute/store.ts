@@ -5,7 +5,7 @@ import { type Clock, now, type Queryable, rows, type Tx, textArray } from "../..
 /**
  * The lists of equal needs that one step of matching looks at. In a pool with more, the next step begins after them.
  */
-const LINES_MAX = 200;
+const LISTS_MAX = 200;
 /** Workers of a pool that one step looks at. */
 const WORKERS_MAX = 1_000;
 
@@ -31,14 +31,14 @@ export function listReady(
   const at = now(clock);
   return rows<ReadyRow>(
     from,
-    sql`with recursive line (needs) as (
+    sql`with recursive list (needs) as (
         (select needs from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state = 'ready'
           and needs > ${args.after} order by needs limit 1)
         union all
         select (select n.needs from attempt n where n.pool_id = ${args.poolId} and n.workspace_id = ${args.workspaceId} and n.state = 'ready'
-          and n.needs > line.needs order by n.needs limit 1) from line where line.needs is not null
+          and n.needs > list.needs order by n.needs limit 1) from list where list.needs is not null
       ), looked as (
-        (select needs from line where needs is not null limit ${LINES_MAX}) union all select '' collate "C"
+        (select needs from list where needs is not null limit ${LISTS_MAX}) union all select '' collate "C"
       )
       select l.needs, f.id as "attemptId", f.run_id as "runId", f.priority, extract(epoch from f.scheduled_at)::float8 * 1000 as "dueMs",
         extract(epoch from ${at} - f.created_at)::float8 * 1000 as "waitedMs"
@@ -52,9 +52,9 @@ export function listReady(
 }
 
 /** The list of needs after which the next step begins, if there were too many for one step. */
-export function nextLines(found: readonly Pick<ReadyRow, "needs">[]): string {
-  const lines = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
-  return lines.size < LINES_MAX ? "" : ([...lines].sort().at(-1) ?? "");
+export function nextLists(found: readonly Pick<ReadyRow, "needs">[]): string {
+  const needs = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
+  return needs.size < LISTS_MAX ? "" : ([...needs].sort().at(-1) ?? "");
 }
 
 /** An attempt that a worker holds and that needs amounts. */
@@ -124,13 +124,13 @@ export function listWorkersNow(
 }
 
 /** The most attempts of a list that are counted. */
-const LINE_COUNTED = 1_000;
+const COUNTED_MAX = 1_000;
 
 /**
  * The position of a ready attempt among those with equal needs, from 1, and their number, counted up to 1000. Index
  * attempt_ready.
  */
-export async function readPlace(
+export async function readPosition(
   from: Queryable,
   args: { workspaceId: string; attemptId: string },
 ): Promise<{ position: number; waiting: number }> {
@@ -139,13 +139,13 @@ export async function readPlace(
     sql`with mine as materialized (
         select pool_id, needs, priority, scheduled_at, id from attempt
         where id = ${args.attemptId} and workspace_id = ${args.workspaceId}
-      ), line as materialized (
+      ), queue as materialized (
         select o.priority, o.scheduled_at, o.id from attempt o
         where o.pool_id = (select pool_id from mine) and o.workspace_id = ${args.workspaceId} and o.state = 'ready'
           and o.needs = (select needs from mine)
-        order by o.priority desc, o.scheduled_at, o.id limit ${LINE_COUNTED}
+        order by o.priority desc, o.scheduled_at, o.id limit ${COUNTED_MAX}
       )
-      select (select count(*)::int from line) as waiting, (select count(*)::int + 1 from line l, mine m
+      select (select count(*)::int from queue) as waiting, (select count(*)::int + 1 from queue l, mine m
         where l.priority > m.priority or l.priority = m.priority and (l.scheduled_at, l.id) < (m.scheduled_at, m.id)) as position`,
   );
   return found ?? { position: 1, waiting: 1 };

@@ -67,8 +67,8 @@ describe("a run for which a worker waits in this process", () => {
     const { dispatchers } = fakeWorker;
     const leaving = {
       areWaiting: (poolId: string) => dispatchers.areWaiting(poolId),
-      keep(poolId: string) {
-        const kept = dispatchers.keep(poolId);
+      reserve(poolId: string) {
+        const kept = dispatchers.reserve(poolId);
         gone.abort();
         return kept;
       },
@@ -196,8 +196,8 @@ test("a run that is claimed at its creation reaches its worker before its creato
   const { dispatchers } = fakeWorker;
   const watched = {
     areWaiting: (poolId: string) => dispatchers.areWaiting(poolId),
-    keep(poolId: string) {
-      const kept = dispatchers.keep(poolId);
+    reserve(poolId: string) {
+      const kept = dispatchers.reserve(poolId);
       return (
         kept && {
           ...kept,
@@ -219,7 +219,7 @@ test("the commit of a claim does not wait for the disk", async () => {
   const { workspaceId, poolId } = fakeWorker.worker;
   const setting = await testEnv.deps.database.db.transaction(async (tx) => {
     await tx.execute("set local synchronous_commit = on");
-    await claimAttempts(tx, testEnv.deps.clock, { workspaceId, poolId, places: [], claimLeaseMs: 1_000 });
+    await claimAttempts(tx, testEnv.deps.clock, { workspaceId, poolId, slots: [], claimLeaseMs: 1_000 });
     return await tx.execute("show synchronous_commit");
   });
   expect([...setting]).toEqual([{ synchronous_commit: "off" }]);

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Problem } from "@towpath/contract";
 import { forgetLatest, likelyLatestVersion, type PinnedVersion } from "../../deployments/index.ts";
 import { type Deps, DUE, reachDisk, wakeSequencer } from "../../kernel/index.ts";
-import type { AssignedAttempt, Place } from "../moves/claim.ts";
+import type { AssignedAttempt, WorkerSlot } from "../moves/claim.ts";
 import { insertRun, type MadeRun } from "../moves/create.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { RunRow } from "../table.ts";
@@ -12,8 +12,8 @@ import { type CreateRequest, newRun, pinned } from "./create.ts";
  * A slot of a waiting poll that is reserved for one run that is about to be created. The caller calls one of the two
  * methods, once.
  */
-export interface KeptPlace {
-  readonly place: Place;
+export interface ReservedSlot {
+  readonly slot: WorkerSlot;
   /** The run was created and given to this slot. Null: it was not. */
   settle(given: AssignedAttempt | null): void;
   /** It is unknown whether the run was created and given to this slot. */
@@ -25,13 +25,13 @@ export interface Waiting {
   /** Whether a worker with a free slot waits at a pool, so that a ready run there is claimed at once. */
   areWaiting(poolId: string): boolean;
   /** Reserves a slot of a poll that waits at a pool, for a run that is about to be created. Null: no poll waits. */
-  keep(poolId: string): KeptPlace | null;
+  reserve(poolId: string): ReservedSlot | null;
 }
 
 /** A run that was just created, and the slot that it got at once. Null: it waits in its queue. */
 export interface Made {
   readonly row: RunRow;
-  readonly by: Place | null;
+  readonly by: WorkerSlot | null;
 }
 
 /** Whether a new run is, or will be, claimed at once. Then nothing else that it might wait for must be read. */
@@ -63,7 +63,7 @@ export async function createAtOnce(
   const read = () => likelyLatestVersion(deps.database, name);
   const version = await pinned(deps, { ...args, tx: null }, read).catch(onlyProblems);
   const kept =
-    version === null || args.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
+    version === null || args.request.scheduledAt !== undefined ? null : waiting?.reserve(version.poolId);
   const made = version && (await insertKept(deps, { ...args, version }, kept ?? null));
   if (made === null) {
     forgetLatest(deps.database, name);
@@ -73,7 +73,7 @@ export async function createAtOnce(
   if (given === null && row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
   else if (given === null) deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
-  return { row, by: given && kept ? kept.place : null };
+  return { row, by: given && kept ? kept.slot : null };
 }
 
 /**
@@ -83,9 +83,9 @@ export async function createAtOnce(
 async function insertKept(
   deps: Deps,
   args: CreateRequest & { version: PinnedVersion },
-  kept: KeptPlace | null,
+  kept: ReservedSlot | null,
 ): Promise<MadeRun | null> {
-  const run = newRun(deps, { ...args, onlyIfPlain: true, place: kept?.place ?? null });
+  const run = newRun(deps, { ...args, onlyIfPlain: true, slot: kept?.slot ?? null });
   let made: MadeRun | null;
   try {
     made = await insertRun(deps.database.db, deps.clock, run);

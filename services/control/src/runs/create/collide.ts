@@ -1,5 +1,5 @@
 import type { Deps, Tx } from "../../kernel/index.ts";
-import { enterLine } from "../admit/admission.ts";
+import { enterWaitList } from "../admit/admission.ts";
 import { type EnteringRun, listDisplaced, readEntering } from "../admit/store.ts";
 import { mustCancel } from "../end/cancel.ts";
 
@@ -22,7 +22,7 @@ export async function enterAnew(
   const colliding = runs.filter((run) => run.isNew && run.collision === "cancel-running");
   for (const [limitId, entering] of Map.groupBy(colliding, (run) => run.limitId ?? ""))
     await makeRoom(tx, deps, { workspaceId, limitId, entering });
-  for (const run of runs) enterLine(tx, deps, { workspaceId, id: run.id, entering: run });
+  for (const run of runs) enterWaitList(tx, deps, { workspaceId, id: run.id, entering: run });
 }
 
 async function makeRoom(
@@ -34,7 +34,7 @@ async function makeRoom(
   const except = entering.map((run) => run.id);
   const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
   const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });
-  const reason = `A newer run of "${entering[0]?.deployment}" takes its place: its limit says cancel-running.`;
+  const reason = `A newer run of "${entering[0]?.deployment}" replaces it: its limit says cancel-running.`;
   // In the order of ids, so that two transactions that make room at once cannot deadlock.
   for (const runId of displaced.sort()) await mustCancel(tx, deps, { workspaceId, runId, reason });
 }

@@ -118,16 +118,16 @@ describe("many runs in one request", () => {
   });
 
   test("that need slots wait for admission, in the order of their ids", async () => {
-    const harbour = await openLimitsEnv(testEnv);
-    await harbour.limit("flow", 2, { kind: "deployment" });
+    const env = await openLimitsEnv(testEnv);
+    await env.limit("flow", 2, { kind: "deployment" });
     const runs = many(5);
-    const made = await createRuns(testEnv.deps, harbour.tenancy.scope, { deployment: "flow", runs });
+    const made = await createRuns(testEnv.deps, env.tenancy.scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(Array(5).fill("created"));
     await duePeriodicJob.runOnce(testEnv.deps);
-    const states = await harbour.states(...runs.map(({ id }) => id));
+    const states = await env.states(...runs.map(({ id }) => id));
     expect(states).toEqual(["ready", "ready", "blocked", "blocked", "blocked"]);
-    for (const { id } of runs) expect(await harbour.serve()).toBe(id);
-    expect(await harbour.faults()).toEqual([]);
+    for (const { id } of runs) expect(await env.serve()).toBe(id);
+    expect(await env.faults()).toEqual([]);
   });
 
   test("of a deployment or for a queue that does not exist are refused as a whole", async () => {

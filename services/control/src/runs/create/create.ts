@@ -73,7 +73,7 @@ export async function createIn(tx: Tx, deps: Deps, args: CreateRequest): Promise
       ...args,
       version: { ...version, poolId: pool.id, pool: pool.name },
       onlyIfPlain: false,
-      place: null,
+      slot: null,
     }),
   );
   if (made === null) {
@@ -90,9 +90,9 @@ export async function createIn(tx: Tx, deps: Deps, args: CreateRequest): Promise
 
 export function newRun(
   deps: Deps,
-  args: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">,
+  args: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "slot">,
 ): NewRun {
-  const { request, version, onlyIfPlain, place } = args;
+  const { request, version, onlyIfPlain, slot } = args;
   return {
     workspaceId: args.workspaceId,
     id: request.id,
@@ -100,7 +100,7 @@ export function newRun(
     deployment: request.deployment,
     version,
     onlyIfPlain,
-    place,
+    slot,
     claimLeaseMs: deps.config.claimLeaseMs,
     task: args.task?.name ?? null,
     queue: args.task === undefined ? queueOf(request, version) : null,

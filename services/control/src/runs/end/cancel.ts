@@ -7,7 +7,7 @@ import {
   wakeWorkerAfterCommit,
   wentBackAt,
 } from "../../kernel/index.ts";
-import { leaveLine, returnSlots } from "../admit/admission.ts";
+import { leaveWaitList, returnSlots } from "../admit/admission.ts";
 import { cancelJobs, releaseDependents } from "../dependents/release.ts";
 import { existingRun } from "../history/find.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
@@ -42,7 +42,7 @@ export async function cancelIn(
   const waits = runCan(live.state, "cancel");
   if ((await findActiveAttemptId(tx, args)) !== (held?.id ?? null)) return false;
   if (waits && held !== null) returnSlots(tx, deps, held);
-  if (live.state === "blocked") leaveLine(tx, deps, live);
+  if (live.state === "blocked") leaveWaitList(tx, deps, live);
   const by = waits ? "cancel" : "interrupt";
   if (held !== null)
     await moveAttempt(tx, deps.clock, { workspaceId, id: held.id, by, cause: waits ? "user" : null });

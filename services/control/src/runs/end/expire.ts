@@ -13,7 +13,7 @@ import {
   type Which,
   wakeAfterCommit,
 } from "../../kernel/index.ts";
-import { leaveLine, returnSlots } from "../admit/admission.ts";
+import { leaveWaitList, returnSlots } from "../admit/admission.ts";
 import { releaseDependents } from "../dependents/release.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
@@ -96,7 +96,7 @@ async function expireIn(tx: Tx, deps: Deps, { why, workspaceId, id }: ExpiredRun
     return;
   // The attempt has changed: the next round finds the run.
   if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return;
-  if (live.state === "blocked") leaveLine(tx, deps, live);
+  if (live.state === "blocked") leaveWaitList(tx, deps, live);
   if (held !== null) {
     returnSlots(tx, deps, held);
     await moveAttempt(tx, deps.clock, { workspaceId, id: held.id, by: "expire", cause: why });

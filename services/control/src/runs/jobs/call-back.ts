@@ -13,10 +13,10 @@ const CALLER = "callback";
  * it once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
  * @throws Problem `wait-not-found`, also for a wrong token.
  */
-export async function callBack(deps: Deps, args: Callback & { said: CallBack }): Promise<CalledBack> {
+export async function callBack(deps: Deps, args: Callback & { report: CallBack }): Promise<CalledBack> {
   const { workspaceId, jobId } = args;
   const { runId } = await calledJob(deps, args);
-  const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(args.said), lease: null }];
+  const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(args.report), lease: null }];
   await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: CALLER }));
   const wait = await findWaitNow(deps.database.db, deps.clock, { workspaceId, runId, waitId: jobId });
   if (wait === null || wait.state === "open") throw noSuch();
@@ -54,8 +54,8 @@ function isOneOf(token: string, hashes: readonly string[]): boolean {
   return hashes.filter((hash) => timingSafeEqual(given, Buffer.from(hash, "hex"))).length > 0;
 }
 
-function outcomeOf(said: CallBack): JobOutcome {
-  if (said.outcome === "completed") return { outcome: "completed", result: null, value: said.result };
-  const message = cleanText(said.error) || "Its backend says that it failed.";
+function outcomeOf(report: CallBack): JobOutcome {
+  if (report.outcome === "completed") return { outcome: "completed", result: null, value: report.result };
+  const message = cleanText(report.error) || "Its backend says that it failed.";
   return { outcome: "failed", error: { name: "JobFailed", message } };
 }

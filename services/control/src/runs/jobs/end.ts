@@ -39,8 +39,8 @@ export async function endJobs(
   });
   const ended = await saveJobEnds(tx, deps.clock, { workspaceId, ends });
   const done = new Set(ended.map((row) => row.id));
-  const told = over.filter((one) => done.has(one.jobId) && one.outcome !== null);
-  for (const { jobId, outcome } of told) {
+  const settled = over.filter((one) => done.has(one.jobId) && one.outcome !== null);
+  for (const { jobId, outcome } of settled) {
     // As it is in JSON: without what is undefined.
     const answer: Json = JSON.parse(JSON.stringify(cleanJson(outcome)));
     await noteAnswer(tx, deps.clock, {
@@ -51,7 +51,7 @@ export async function endJobs(
       eventId: null,
     });
   }
-  const waits = told.map(({ jobId, runId }) => ({ id: jobId, runId, by: "satisfy" as const }));
+  const waits = settled.map(({ jobId, runId }) => ({ id: jobId, runId, by: "satisfy" as const }));
   await settleWaits(tx, deps, { workspaceId, waits });
   await settleRuns(tx, deps, { workspaceId, runs });
   return ended;

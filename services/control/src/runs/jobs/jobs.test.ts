@@ -154,7 +154,7 @@ describe("a job", () => {
     expect(await tend(other.fakeWorker.worker)).toMatchObject({ jobs: [], wanted: false });
     const strange = other.tenancy.scope.workspaceId;
     const said = { outcome: "completed", result: null } as const;
-    const at = { jobId, token: TOKEN, said };
+    const at = { jobId, token: TOKEN, report: said };
     await expect(callBack(testEnv.deps, { ...at, workspaceId: strange })).rejects.toMatchObject({
       code: "wait-not-found",
     });
@@ -176,7 +176,7 @@ describe("a job", () => {
       outcome: { outcome: "completed", result: RESULT },
     };
     await Promise.all([
-      callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, said }),
+      callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report: said }),
       tell(flow.fakeWorker.worker, ended),
     ]);
     const before = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
@@ -184,7 +184,7 @@ describe("a job", () => {
       workspaceId,
       jobId,
       token: TOKEN,
-      said: { outcome: "completed", result: 1 },
+      report: { outcome: "completed", result: 1 },
     });
     expect(await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toEqual(before);
     expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({ attempts: 2 });
@@ -272,7 +272,7 @@ describe("a run that is cancelled", () => {
     const { flow, jobId, workspaceId } = await waiting();
     await cancel(flow);
     const said = { outcome: "completed", result: null } as const;
-    await callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, said });
+    await callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report: said });
     expect(await stateOf(flow)).toBe("cancelled");
   });
 });

@@ -11,7 +11,7 @@ import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { readRunFacts } from "../why/facts.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { Jobs } from "./jobs.fixture.ts";
-import { Lines } from "./lines.fixture.ts";
+import { LogModel } from "./log.fixture.ts";
 import { Requests } from "./requests.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 import { type WaitPath, Waits } from "./waits.fixture.ts";
@@ -46,7 +46,7 @@ export class History implements Remembered {
   readonly nonces = new Map<string, string>();
   readonly waits: Waits;
   readonly jobs: Jobs;
-  readonly lines: Lines;
+  readonly lines: LogModel;
   /** The newest epoch of each attempt that the control plane has told anybody of. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
@@ -66,7 +66,7 @@ export class History implements Remembered {
     this.#fakeWorkers = fakeWorkers;
     this.waits = new Waits(tenancy);
     this.jobs = new Jobs(tenancy);
-    this.lines = new Lines(tenancy);
+    this.lines = new LogModel(tenancy);
     this.requests = new Requests(tenancy, yard.deployments);
   }
 
@@ -177,10 +177,10 @@ export class History implements Remembered {
   /** A worker takes what an answer tells it, unless the answer is lost. */
   #hear(mine: Claim[], heard: Claimed | undefined, args: { lost: boolean }): void {
     for (const { runId, attemptId, ordinal, epoch, nonce } of heard?.assignments ?? []) {
-      const place = `${attemptId} ${epoch}`;
+      const claimed = `${attemptId} ${epoch}`;
       expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);
-      expect(this.nonces.get(place) ?? nonce).toBe(nonce);
-      this.nonces.set(place, nonce);
+      expect(this.nonces.get(claimed) ?? nonce).toBe(nonce);
+      this.nonces.set(claimed, nonce);
       this.#newest.set(attemptId, epoch);
       if (!args.lost) mine.push({ runId, attemptId, ordinal, epoch, nonce, seq: 1 });
     }

@@ -96,7 +96,7 @@ export class Jobs {
     const name = { workspaceId, jobId: await derivedId(args.runId, "job") };
     const said = { outcome: "completed", result: "called" } as const;
     const token = args.right ? TOKEN : "another token";
-    const done = await callBack(testEnv.deps, { ...name, token, said }).catch(problemOf);
+    const done = await callBack(testEnv.deps, { ...name, token, report: said }).catch(problemOf);
     if (done instanceof Problem) expect(done.code).toBe("wait-not-found");
     else expect(args.right).toBe(true);
   }

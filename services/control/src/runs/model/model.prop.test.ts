@@ -34,9 +34,9 @@ const AGAIN =
     ? null
     : { seed: Number(SEED), ...(PATH === undefined ? {} : { path: PATH, numRuns: 1 }) };
 
-/** Runs that need nothing but a place; and such that also need amounts, of which each worker has enough for one or two at once. */
+/** Runs that need only a slot, and runs that also need amounts, of which each worker has enough for one or two at once. */
 const YARDS = {
-  "nothing but a place": { deployments: ["flow"], amounts: {} },
+  "only a slot": { deployments: ["flow"], amounts: {} },
   "amounts of their workers": {
     deployments: ["flow", "part", "whole"],
     amounts: { cpu: 4, gpu: 2, "gpu:a100": 2 },

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { JOB_SAYINGS } from "./jobs.fixture.ts";
-import { SENDINGS } from "./lines.fixture.ts";
+import { SENDINGS } from "./log.fixture.ts";
 import { ASKED, type WaitPath } from "./waits.fixture.ts";
 
 /** How many runs and workers a history has. */

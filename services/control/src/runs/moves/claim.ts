@@ -46,14 +46,14 @@ export interface PollNumber {
 }
 
 /** A free slot of a waiting worker. */
-export interface Place {
+export interface WorkerSlot {
   readonly workerId: string;
   readonly workerName: string;
-  readonly told: PollNumber;
+  readonly poll: PollNumber;
 }
 
 /** A slot, and the attempt that is put there. */
-export interface ChosenPlace extends Place {
+export interface ChosenSlot extends WorkerSlot {
   readonly attemptId: string;
 }
 
@@ -140,12 +140,12 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
 export async function claimAttempts(
   from: Queryable,
   clock: Clock,
-  args: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
+  args: { workspaceId: string; poolId: string; slots: readonly WorkerSlot[]; claimLeaseMs: number },
 ): Promise<AssignedAttempt[] | "mixed"> {
-  const workers = textArray(args.places.map((place) => place.workerId));
-  const names = textArray(args.places.map((place) => place.workerName));
-  const generations = numberArray(args.places.map((place) => place.told.generation));
-  const seqs = numberArray(args.places.map((place) => place.told.seq));
+  const workers = textArray(args.slots.map((slot) => slot.workerId));
+  const names = textArray(args.slots.map((slot) => slot.workerName));
+  const generations = numberArray(args.slots.map((slot) => slot.poll.generation));
+  const seqs = numberArray(args.slots.map((slot) => slot.poll.seq));
   const at = now(clock);
   const raws = await rows<ClaimRow>(
     from,
@@ -203,16 +203,16 @@ function isAssigned(raw: ClaimRow): raw is ClaimRow & RawAssigned {
 export async function claimChosen(
   tx: Tx,
   clock: Clock,
-  args: { workspaceId: string; chosen: readonly ChosenPlace[]; claimLeaseMs: number },
+  args: { workspaceId: string; chosen: readonly ChosenSlot[]; claimLeaseMs: number },
 ): Promise<AssignedAttempt[]> {
-  const ids = textArray(args.chosen.map((place) => place.attemptId));
+  const ids = textArray(args.chosen.map((slot) => slot.attemptId));
   const raws = await rows<RawAssigned>(
     tx,
-    sql`with place as materialized (
-        select * from unnest(${ids}::uuid[], ${textArray(args.chosen.map((place) => place.workerId))}::uuid[],
-          ${textArray(args.chosen.map((place) => place.workerName))}::text[],
-          ${numberArray(args.chosen.map((place) => place.told.generation))}::bigint[],
-          ${numberArray(args.chosen.map((place) => place.told.seq))}::bigint[])
+    sql`with slot as materialized (
+        select * from unnest(${ids}::uuid[], ${textArray(args.chosen.map((slot) => slot.workerId))}::uuid[],
+          ${textArray(args.chosen.map((slot) => slot.workerName))}::text[],
+          ${numberArray(args.chosen.map((slot) => slot.poll.generation))}::bigint[],
+          ${numberArray(args.chosen.map((slot) => slot.poll.seq))}::bigint[])
           as p (attempt_id, worker_id, worker_name, generation, seq)
       ), picked as materialized (
         select array(
@@ -228,7 +228,7 @@ export async function claimChosen(
         ) as ids
       ), claimed as (
         update attempt c set ${NEW_FENCE}, ${claimedBy(clock, args.claimLeaseMs, OF_SLOT)}
-        from place p
+        from slot p
         where c.id = p.attempt_id and c.id = any((select ids from picked)::uuid[])
           and c.run_id = any((select ids from free)::uuid[])
         returning ${CLAIMED}
@@ -252,10 +252,10 @@ export async function redeliverAttempts(
     workerId: string;
     attemptIds: readonly string[];
     claimLeaseMs: number;
-    told: PollNumber;
+    poll: PollNumber;
   },
 ): Promise<AssignedAttempt[]> {
-  const { generation, seq } = args.told;
+  const { generation, seq } = args.poll;
   const raws = await rows<RawAssigned>(
     tx,
     sql`with a as (

@@ -18,7 +18,7 @@ import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { insertRunChanges } from "./changes.ts";
-import type { AssignedAttempt, Place } from "./claim.ts";
+import type { AssignedAttempt, WorkerSlot } from "./claim.ts";
 import { effectivePriority, NO_DEPLOYMENT } from "./run-columns.ts";
 
 /** The fingerprint that is stored under a taken run id, or null. */
@@ -80,7 +80,7 @@ export interface NewRun {
   readonly attemptId: string;
   readonly scheduledAt: string | null;
   /** The slot that gets it at once, if nothing precedes it: see `insertRun`. Null: it waits in its queue. */
-  readonly place: Place | null;
+  readonly slot: WorkerSlot | null;
   readonly claimLeaseMs: number;
 }
 
@@ -106,7 +106,7 @@ export interface MadeRun {
  * @returns null if the id is taken, or `onlyIfPlain` is set and the run is not plain: nothing was inserted.
  */
 export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Promise<MadeRun | null> {
-  const { version, place } = args;
+  const { version, slot } = args;
   const isTask = args.task !== null;
   const needs = needsText(computeOf(version.spec, args.trigger));
   const limited = isLimited({
@@ -119,7 +119,7 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
   const [raw] = await rows<RawMade>(
     to,
     sql`with l as materialized (
-        select ${limited} as limited, case when ${place !== null}::boolean then ${UNHURRIED} end as unhurried
+        select ${limited} as limited, case when ${slot !== null}::boolean then ${UNHURRIED} end as unhurried
       ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
         select ${args.workspaceId}::uuid, ${args.id}::uuid, ${args.fingerprint}::bytea
@@ -130,15 +130,15 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
       ), n as (
         select now, coalesce(${args.scheduledAt}::timestamptz, now) as due
         from (select date_trunc('milliseconds', ${now(clock)}) as now from key) k
-      ), place as (
+      ), slot as (
         select w.id from worker w
-        where w.workspace_id = ${args.workspaceId} and w.id = ${place?.workerId ?? null}::uuid
-          and w.generation = ${place?.told.generation ?? null}::bigint and w.poll_seq <= ${place?.told.seq ?? null}::bigint
+        where w.workspace_id = ${args.workspaceId} and w.id = ${slot?.workerId ?? null}::uuid
+          and w.generation = ${slot?.poll.generation ?? null}::bigint and w.poll_seq <= ${slot?.poll.seq ?? null}::bigint
           and ${needs}::text = '' and not exists (select 1 from attempt o
             where o.workspace_id = ${args.workspaceId} and o.pool_id = ${version.poolId}::uuid and o.state = 'ready')
       ), t as (
         select now, due, due <= now and not limited as goes, due <= now and limited as waits,
-          due <= now and not limited and exists (select 1 from place) as given from n, l
+          due <= now and not limited and exists (select 1 from slot) as given from n, l
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
@@ -157,9 +157,9 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
           created_at, needs, epoch, nonce, worker_id, worker_name, told_generation, told_seq, lease_expires_at, claimed_at)
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, r.state,
           r.lost_after_ms, r.created_at, r.needs, coalesce(g.epoch, 0), g.nonce, g.worker_id, g.worker_name, g.generation, g.seq, g.lease, g.at
-        from made r cross join t left join (select 1 as epoch, gen_random_uuid()::text as nonce, ${place?.workerId ?? null}::uuid as worker_id,
-          ${place?.workerName ?? null}::text as worker_name, ${place?.told.generation ?? null}::bigint as generation,
-          ${place?.told.seq ?? null}::bigint as seq, now + make_interval(secs => ${args.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
+        from made r cross join t left join (select 1 as epoch, gen_random_uuid()::text as nonce, ${slot?.workerId ?? null}::uuid as worker_id,
+          ${slot?.workerName ?? null}::text as worker_name, ${slot?.poll.generation ?? null}::bigint as generation,
+          ${slot?.poll.seq ?? null}::bigint as seq, now + make_interval(secs => ${args.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
         where r.attempt_id is not null
         returning epoch, nonce
       ), changes as (${insertRunChanges(sql`made`)})
@@ -178,14 +178,14 @@ interface RawMade extends RawRow {
   readonly nonce: string | null;
 }
 
-function givenOf({ place, version }: NewRun, row: RunRow, raw: RawMade): AssignedAttempt | null {
-  if (place === null || row.attemptId === null || raw.epoch === null || raw.nonce === null) return null;
+function givenOf({ slot, version }: NewRun, row: RunRow, raw: RawMade): AssignedAttempt | null {
+  if (slot === null || row.attemptId === null || raw.epoch === null || raw.nonce === null) return null;
   const { attempts: ordinal, deployment, parameters, trigger, scheduledAt } = row;
   return {
     attemptId: row.attemptId,
     epoch: raw.epoch,
     nonce: raw.nonce,
-    workerId: place.workerId,
+    workerId: slot.workerId,
     ordinal,
     runId: row.id,
     deployment,

@@ -64,7 +64,7 @@ export async function selectVersionRuns(
   from: Queryable,
   args: { workspaceId: string; deployment: string; version: number; since: string },
 ): Promise<VersionRunRow[]> {
-  const told = sql`r.id, r.version, r.state, r.cause, r.error, r.attempt_id, r.created_at, r.started_at, r.ended_at`;
+  const selected = sql`r.id, r.version, r.state, r.cause, r.error, r.attempt_id, r.created_at, r.started_at, r.ended_at`;
   const first = sql`r.workspace_id = ${args.workspaceId} and r.deployment = ${args.deployment}
     and r.created_at >= ${args.since}::timestamptz`;
   const oldest = sql`order by r.created_at, r.id limit ${LOOKED_AT_MAX}`;
@@ -76,10 +76,10 @@ export async function selectVersionRuns(
         coalesce((select t.worker_name from attempt t where t.id = r.attempt_id),
           (select t.worker_name from attempt_history t where t.id = r.attempt_id and t.run_ended_at = r.ended_at)) as worker
       from (
-        (select ${told} from run r where ${first} ${oldest})
+        (select ${selected} from run r where ${first} ${oldest})
         union all
         (select h.* from unnest(${textArray(FINAL_RUN_STATES)}::text[]) as s (state), lateral (
-          select ${told} from run_history r where ${first} and r.state = s.state ${oldest}) h)
+          select ${selected} from run_history r where ${first} and r.state = s.state ${oldest}) h)
       ) r
       where r.version = ${args.version} and (r.started_at is not null or r.cause = 'refused')
       order by coalesce(r.started_at, r.ended_at), r.id`,

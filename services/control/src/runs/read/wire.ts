@@ -8,7 +8,7 @@ import {
   type RunSummary,
 } from "@towpath/contract";
 import type { NewChange } from "../../kernel/index.ts";
-import type { Place } from "../moves/claim.ts";
+import type { WorkerSlot } from "../moves/claim.ts";
 import { readNeeds } from "../needs.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow } from "../table.ts";
 import { takenBy } from "../why/why.ts";
@@ -128,7 +128,7 @@ export function runOf(args: {
  * worker has done meanwhile is not in it.
  * @param by Where it was born claimed. Null: a worker waits for it.
  */
-export function awaitedRunOf(row: RunRow & { attemptId: string }, by: Place | null): Run {
+export function awaitedRunOf(row: RunRow & { attemptId: string }, by: WorkerSlot | null): Run {
   const why = by === null ? `A worker of pool "${row.pool}" waits for it.` : takenBy(by.workerName);
   const facts: LabelFacts = { now: row.createdAt, leaseExpiresAt: null };
   const at = row.createdAt.toISOString();

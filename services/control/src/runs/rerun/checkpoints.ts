@@ -112,7 +112,7 @@ async function latestOf(
   for (const { runId, before } of args.runs) {
     const own = args.rows.filter((row) => row.runId === runId);
     const [first] = own;
-    // What only a first attempt has left, nothing has taken the place of.
+    // No later attempt has replaced what only a first attempt left.
     if (first === undefined || before <= SECOND_ATTEMPT) {
       left.push(...own);
       continue;
@@ -139,7 +139,7 @@ async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
   const gone = run === null ? null : goneOrigin(run, earlier);
   if (gone !== null) {
     await refuseWithoutOwn(from, { ...own, workspaceId, gone });
-    // It keeps its place among the sources, which a cursor from before it was gone counts.
+    // It keeps its position among the sources, since older cursors count it.
     return [{ runId: gone, before: ORDINAL_MAX }, own];
   }
   const kept = earlier.filter((one) => one.checkpointsDeletedAt === null);

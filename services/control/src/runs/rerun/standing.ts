@@ -9,8 +9,8 @@ export async function standingIn(
   workspaceId: string,
   rows: readonly TaskRunRow[],
 ): Promise<(row: TaskRunRow) => boolean> {
-  const unsaid = rows.filter(({ state, fatal }) => state === "failed" && fatal === null);
-  const attemptIds = [...new Set(unsaid.map(({ attemptId }) => attemptId))];
+  const unknown = rows.filter(({ state, fatal }) => state === "failed" && fatal === null);
+  const attemptIds = [...new Set(unknown.map(({ attemptId }) => attemptId))];
   const states =
     attemptIds.length === 0 ? new Map() : await listAttemptStates(from, { workspaceId, attemptIds });
   return (row) => failureStands(row, states.get(row.attemptId));

@@ -28,7 +28,7 @@ export const LOCK_ORDER = sql`w.run_id, w.created_at, w.path`;
 
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
 
-/** What a run waits for and has waited for, in order, behind a place of it. Null states: all. Unique index of wait. */
+/** The waits of a run, open and settled, in order, after a given one. Null states: all. Unique index of wait. */
 export async function listWaitRows(
   from: Queryable,
   args: RunName & {

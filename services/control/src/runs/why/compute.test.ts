@@ -91,7 +91,7 @@ describe("a ready run hears", () => {
     );
   });
 
-  test("that it waits for a place where its amounts are free", async () => {
+  test("that it waits for a slot where its amounts are free", async () => {
     const yard = await openYard(gpus(1));
     const id = await yard.ask();
     await yard.worker("canal", stock(1));

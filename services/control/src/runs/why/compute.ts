@@ -16,7 +16,7 @@ import {
   listReady,
   listWorkersNow,
   type ReadyRow,
-  readPlace,
+  readPosition,
   type WorkerNow,
 } from "../compute/store.ts";
 import { readNeeds } from "../needs.ts";
@@ -68,7 +68,7 @@ async function sentence(
   const other = args.ready.find((one) => one.attemptId === keptFor.get(nearest.workerId));
   const isFree = covers(nearest.free, args.needs);
   const parts = [
-    `${await placeText(from, args)} ${amountsText(args.needs)} on one worker`,
+    `${await positionText(from, args)} ${amountsText(args.needs)} on one worker`,
     isFree ? null : `${worker?.name ?? "?"} comes nearest, with ${freeText(nearest, args.needs)} free`,
     worker === undefined ? null : await holdersText(from, { ...args, worker, nearest }),
     mine === undefined ? null : "compute that becomes free there is reserved for it",
@@ -79,8 +79,8 @@ async function sentence(
   return `${parts.filter((part) => part !== null).join("; ")}.`;
 }
 
-async function placeText(from: Queryable, args: Waiting): Promise<string> {
-  const { position, waiting } = await readPlace(from, args);
+async function positionText(from: Queryable, args: Waiting): Promise<string> {
+  const { position, waiting } = await readPosition(from, args);
   return position === 1
     ? "First in the wait list for"
     : `Number ${position} of ${waiting} in the wait list for`;

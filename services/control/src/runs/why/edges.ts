@@ -6,10 +6,10 @@ import { listWorkersNow } from "../compute/store.ts";
 import { readNeeds } from "../needs.ts";
 import { listParents } from "./facts.ts";
 import { calledText, setText } from "./limits.ts";
-import { listReadyRuns, listTakenPlaces, type ReadyRun } from "./slots.ts";
+import { listReadyRuns, listTakenSlots, type ReadyRun } from "./slots.ts";
 import { type EndEdge, listEndEdges } from "./waits.ts";
 
-/** That a run waits for another: for slots or a place that the other has, or for its end. */
+/** That a run waits for another: for slots of a limit or of a worker that the other holds, or for its end. */
 export interface Edge {
   readonly waiter: string;
   readonly holder: string;
@@ -33,7 +33,7 @@ interface RunIds {
   readonly runIds: readonly string[];
 }
 
-/** Follows what a run waits for: whose slots and places it lacks, what those wait for, and so on. Empty where that is too much. */
+/** Follows what a run waits for: which runs hold the slots that it lacks, what those wait for, and so on. Empty if that is too much. */
 export async function readEdges(
   from: Queryable,
   clock: Clock,
@@ -60,14 +60,14 @@ export async function readEdges(
 async function edgesOf(from: Queryable, clock: Clock, args: RunIds): Promise<Edge[] | null> {
   const slots = await listSlotEdges(from, { ...args, limit: EDGES_MAX });
   const ends = await listEndEdges(from, { ...args, limit: EDGES_MAX });
-  const places: Edge[] = [];
+  const ofWorkers: Edge[] = [];
   for (const run of await listReadyRuns(from, clock, args)) {
-    const mine = await placeEdges(from, clock, { ...run, workspaceId: args.workspaceId });
+    const mine = await workerSlotEdges(from, clock, { ...run, workspaceId: args.workspaceId });
     if (mine === null) return null;
-    places.push(...mine);
+    ofWorkers.push(...mine);
   }
   if (slots.length === EDGES_MAX || ends.length === EDGES_MAX) return null;
-  return [...slots.map(slotEdge), ...ends.map(endEdge), ...places];
+  return [...slots.map(slotEdge), ...ends.map(endEdge), ...ofWorkers];
 }
 
 function slotEdge({ waiter, holder, limitId, path, enough, ...limit }: SlotEdge): Edge {
@@ -88,8 +88,8 @@ function parentEdge(waiter: string, holder: string): Edge {
   return { waiter, holder, on: `end of ${holder}`, text, remedy: null, sure: false };
 }
 
-/** Who has what a ready run lacks on the workers that could hold it. Empty if one has room, or none could ever; null if too many have. */
-async function placeEdges(
+/** The runs that hold what a ready run lacks on the workers that could take it. Empty if one has room, or none could ever; null for too many. */
+async function workerSlotEdges(
   from: Queryable,
   clock: Clock,
   run: ReadyRun & { workspaceId: string },
@@ -101,7 +101,7 @@ async function placeEdges(
   const capacities = able.map((one) => capacityOf(one, undefined));
   if (capacities.some(({ hasSlot, free }) => hasSlot && covers(free, needs))) return [];
   const workerIds = able.map(({ id }) => id);
-  const taken = await listTakenPlaces(from, { workspaceId, workerIds, limit: EDGES_MAX });
+  const taken = await listTakenSlots(from, { workspaceId, workerIds, limit: EDGES_MAX });
   if (taken.length === EDGES_MAX) return null;
   const lacks = new Map(
     capacities.map(({ workerId, hasSlot, free }) => [workerId, hasSlot ? lacking(free, needs) : null]),
@@ -110,17 +110,17 @@ async function placeEdges(
     const names = lacks.get(one.workerId) ?? null;
     return names === null || names.some((name) => (readNeeds(one.needs)[name] ?? 0) > 0);
   });
-  return others.map((one) => placeEdge(run, { holder: one.runId, needs }));
+  return others.map((one) => workerSlotEdge(run, { holder: one.runId, needs }));
 }
 
-function placeEdge({ runId, pool }: ReadyRun, args: { holder: string; needs: Amounts }): Edge {
+function workerSlotEdge({ runId, pool }: ReadyRun, args: { holder: string; needs: Amounts }): Edge {
   const wants = amountsText(args.needs);
-  const place = wants === "" ? `a slot in pool "${pool}"` : `a slot with ${wants} in pool "${pool}"`;
+  const slot = wants === "" ? `a slot in pool "${pool}"` : `a slot with ${wants} in pool "${pool}"`;
   return {
     waiter: runId,
     holder: args.holder,
-    on: `place for ${runId}`,
-    text: ` waits for ${place}, where run ${args.holder} holds what it needs`,
+    on: `slot for ${runId}`,
+    text: ` waits for ${slot}, where run ${args.holder} holds what it needs`,
     remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
     sure: true,
   };

@@ -14,7 +14,7 @@ export interface WaitFacts {
   readonly pausedUntil: Date | null;
   readonly pauseReason: string | null;
   /** What the workers online can hold, and what they hold. */
-  readonly places: number;
+  readonly slots: number;
   readonly taken: number;
   /** Attempts of the pool that a worker gets before this one. At most AHEAD_MAX. */
   readonly ahead: number;
@@ -37,7 +37,7 @@ export async function readWaitFacts(
     paused: number;
     paused_until: string | null;
     pause_reason: string | null;
-    places: number;
+    slots: number;
     taken: number;
     ahead: number;
   }>(
@@ -55,7 +55,7 @@ export async function readWaitFacts(
         (select count(paused_until)::int from heard) as paused,
         (select min(paused_until) from heard) as paused_until,
         (select pause_reason from heard where paused_until is not null order by paused_until limit 1) as pause_reason,
-        (select coalesce(sum(capacity), 0)::int from heard where not draining) as places,
+        (select coalesce(sum(capacity), 0)::int from heard where not draining) as slots,
         (select count(*)::int from attempt h join heard on heard.id = h.worker_id
           where h.workspace_id = ${args.workspaceId} and h.lease_expires_at is not null and not heard.draining) as taken,
         (select count(*)::int from (
@@ -72,7 +72,7 @@ export async function readWaitFacts(
     workersPaused: facts?.paused ?? 0,
     pausedUntil: instantOrNull(facts?.paused_until ?? null),
     pauseReason: facts?.pause_reason ?? null,
-    places: facts?.places ?? 0,
+    slots: facts?.slots ?? 0,
     taken: facts?.taken ?? 0,
     ahead: facts?.ahead ?? 0,
   };

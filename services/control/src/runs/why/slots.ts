@@ -24,19 +24,19 @@ export function listReadyRuns(
   );
 }
 
-/** A place of a worker that a run has. */
-export interface TakenPlace {
+/** A slot of a worker that a run holds. */
+export interface TakenSlot {
   readonly workerId: string;
   readonly runId: string;
   readonly needs: string;
 }
 
-/** Who has the places of these workers, at most `limit` of them. Index attempt_held. */
-export function listTakenPlaces(
+/** The runs that hold the slots of these workers, at most `limit` of them. Index attempt_held. */
+export function listTakenSlots(
   from: Queryable,
   args: { workspaceId: string; workerIds: readonly string[]; limit: number },
-): Promise<TakenPlace[]> {
-  return rows<TakenPlace>(
+): Promise<TakenSlot[]> {
+  return rows<TakenSlot>(
     from,
     sql`select h.worker_id as "workerId", h.run_id as "runId", h.needs from attempt h
       where h.worker_id = any(${textArray(args.workerIds)}::uuid[]) and h.workspace_id = ${args.workspaceId}

@@ -42,11 +42,11 @@ function reasonOf(open: Open, now: Date): WaitReason {
   const { satisfyAt, deadlineAt } = open;
   const until = (satisfyAt ?? deadlineAt)?.toISOString() ?? null;
   const gives = deadlineAt === null ? "" : ` It gives up at ${deadlineAt.toISOString()}.`;
-  const { kind, text } = toldOf(open, now);
+  const { kind, text } = openReason(open, now);
   return { kind, text: `${text}${gives}`, until, limit: null };
 }
 
-function toldOf(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
+function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
   const { runId, satisfyAt, eventName, eventKey, title, who, childRunId, other } = open;
   switch (open.kind) {
     case "for":

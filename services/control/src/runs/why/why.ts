@@ -26,8 +26,8 @@ export type ReasonText = Pick<WaitReason, "kind" | "text"> & { readonly until?: 
  * is in `waiting.limits`.
  */
 export function reasonsOf(args: Waiting): WaitReason[] {
-  const told = [...args.limits, ...toldOf(args).map(reason)];
-  return told.length > 0 || args.run.state !== "blocked" ? told : [reason(ABOUT_TO_GO)];
+  const reasons = [...args.limits, ...stateReasons(args).map(reason)];
+  return reasons.length > 0 || args.run.state !== "blocked" ? reasons : [reason(ABOUT_TO_GO)];
 }
 
 /** The reasons in one string for people; null if there is none. */
@@ -47,7 +47,7 @@ function reason({ kind, text, until }: ReasonText): WaitReason {
   return { kind, text, until: until?.toISOString() ?? null, limit: null };
 }
 
-function toldOf(args: Waiting): ReasonText[] {
+function stateReasons(args: Waiting): ReasonText[] {
   const { run, current } = args;
   switch (run.state) {
     case "scheduled":
@@ -94,15 +94,15 @@ function ready(args: Waiting): ReasonText[] {
   const { run, facts, current } = args;
   const back = givenBack(args);
   const until = current?.notBefore ?? undefined;
-  const told: ReasonText[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
+  const backOff: ReasonText[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
   // Workers that are waited for have not polled yet: they are not missing.
-  if (args.gate !== null) return [args.gate, ...told];
+  if (args.gate !== null) return [args.gate, ...backOff];
   if (facts.workersOnline === 0) {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
     const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;
-    return [{ kind: "worker", text }, ...told];
+    return [{ kind: "worker", text }, ...backOff];
   }
-  if (told.length > 0) return told;
+  if (backOff.length > 0) return backOff;
   const pause = allPause(args);
   if (pause !== null) return [{ kind: "pause", text: pause, until: facts.pausedUntil ?? undefined }];
   return [args.compute ?? { kind: "place", text: waits(args) }];
@@ -132,8 +132,8 @@ function waits({ run, current, facts }: Waiting): string {
   const workers = facts.workersOnline === 1 ? "1 worker" : `${facts.workersOnline} workers`;
   const ahead =
     facts.ahead >= AHEAD_MAX ? `${AHEAD_MAX} or more` : facts.ahead === 0 ? "nothing" : `${facts.ahead}`;
-  if (facts.taken >= facts.places) {
-    return `Every slot of pool "${run.pool}" is taken (${facts.places} on ${workers} online), ${ahead} ahead of it.`;
+  if (facts.taken >= facts.slots) {
+    return `Every slot of pool "${run.pool}" is taken (${facts.slots} on ${workers} online), ${ahead} ahead of it.`;
   }
   const since = Math.max(current?.scheduledAt.getTime() ?? 0, current?.notBefore?.getTime() ?? 0);
   const isLate = current !== null && facts.ahead === 0 && facts.now.getTime() - since > TAKEN_WITHIN_MS;

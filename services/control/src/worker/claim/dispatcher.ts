@@ -5,10 +5,10 @@ import {
   type AssignedAttempt,
   claimAttempts,
   giveMatched,
-  type KeptPlace,
   listChanges,
-  type Place,
+  type ReservedSlot,
   sameFence,
+  type WorkerSlot,
 } from "../../runs/index.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
@@ -105,7 +105,7 @@ export class Dispatcher {
    * run may then give it away too. The assignment is fenced and redelivered like a claimed one.
    * @returns null if every waiting poll is offered something already.
    */
-  keep(): KeptPlace | null {
+  reserve(): ReservedSlot | null {
     const waiter = this.#unoffered().find((one) => one.free > 0);
     if (waiter === undefined || mayBeHeld(this.#deps, this.#deps.incarnations.last)) return null;
     this.#offered.add(waiter);
@@ -116,7 +116,7 @@ export class Dispatcher {
       if (changes || !this.#dry) this.#look({ claim: !this.#dry, changes });
     };
     return {
-      place: slotOf(waiter),
+      slot: slotOf(waiter),
       settle: (given) => {
         if (given !== null) this.#hand([slotOf(waiter)], [given]);
         release(false);
@@ -235,7 +235,7 @@ export class Dispatcher {
     const { database, clock } = this.#deps;
     const claimed = this.#mixed
       ? "mixed"
-      : await claimAttempts(database.db, clock, { ...this.#pool, places: slots, claimLeaseMs });
+      : await claimAttempts(database.db, clock, { ...this.#pool, slots: slots, claimLeaseMs });
     if (claimed === "mixed") return this.#match(waiters, slots);
     this.#hand(slots, claimed);
     const exhausted = claimed.length < slots.length;
@@ -262,13 +262,13 @@ export class Dispatcher {
   }
 
   /** Matches the ready attempts with what the waiting workers have free, since some need more than a slot. */
-  async #match(offered: readonly Waiter[], slots: readonly Place[]): Promise<void> {
+  async #match(offered: readonly Waiter[], slots: readonly WorkerSlot[]): Promise<void> {
     const waiters = offered.filter((one) => !one.answered);
     const { claimLeaseMs } = this.#deps.config;
     const given = await giveMatched(this.#deps, {
       pool: this.#pool,
       waiters,
-      places: slots.length,
+      slots: slots.length,
       after: this.#after,
       claimLeaseMs,
     });
@@ -280,9 +280,9 @@ export class Dispatcher {
     if (given.more) this.#again.claim = true;
   }
 
-  #hand(slots: readonly Place[], claimed: readonly AssignedAttempt[]): void {
+  #hand(slots: readonly WorkerSlot[], claimed: readonly AssignedAttempt[]): void {
     const { claimLeaseMs } = this.#deps.config;
-    const toldSeq = new Map(slots.map(({ workerId, told }) => [workerId, told.seq]));
+    const toldSeq = new Map(slots.map(({ workerId, poll: told }) => [workerId, told.seq]));
     for (const [workerId, given] of Map.groupBy(claimed, (one) => one.workerId)) {
       this.#deliver(
         { workerId, seq: toldSeq.get(workerId) },
@@ -333,13 +333,13 @@ function mayBeHeld({ config }: Deps, incarnation: Incarnation | null): boolean {
 }
 
 /** A slot of a waiting poll. */
-function slotOf({ worker, name, seq }: Waiter): Place {
-  return { workerId: worker.workerId, workerName: name, told: { generation: worker.generation, seq } };
+function slotOf({ worker, name, seq }: Waiter): WorkerSlot {
+  return { workerId: worker.workerId, workerName: name, poll: { generation: worker.generation, seq } };
 }
 
 /** The free slots of waiting polls, one of each poll in turn, so that work spreads over the workers. */
-function slotsOf(waiters: readonly Waiter[]): Place[] {
-  const slots: Place[] = [];
+function slotsOf(waiters: readonly Waiter[]): WorkerSlot[] {
+  const slots: WorkerSlot[] = [];
   let open = waiters;
   for (let round = 0; round < SLOTS_PER_POLL && slots.length < SLOTS_MAX; round++) {
     open = open.filter((waiter) => waiter.free > round);

@@ -1,6 +1,6 @@
 import { type Amounts, type Claimed, Problem } from "@towpath/contract";
 import { cleanJson, type Deps, failpoint, graceMs, type WorkerScope } from "../../kernel/index.ts";
-import { type FenceOf, type KeptPlace, sameFence } from "../../runs/index.ts";
+import { type FenceOf, type ReservedSlot, sameFence } from "../../runs/index.ts";
 import type { Arrived } from "./arrivals.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";
@@ -51,8 +51,8 @@ export class Dispatchers {
   }
 
   /** Reserves a slot of a poll that waits in this process, for a run that is about to be created. Null: no poll waits. */
-  keep(poolId: string): KeptPlace | null {
-    return this.#byPool.get(poolId)?.keep() ?? null;
+  reserve(poolId: string): ReservedSlot | null {
+    return this.#byPool.get(poolId)?.reserve() ?? null;
   }
 
   /** This process has committed the ends of a worker's attempts. */

@@ -98,7 +98,7 @@ export async function redeliver(
   const attemptIds = unconfirmed.slice(0, REDELIVERED_MAX).map((row) => row.attemptId);
   const told = { generation, seq: poll.seq };
   const again = await inTransaction(deps, (tx) =>
-    redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs, told }),
+    redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs, poll: told }),
   );
   return fitting(again.map((one) => assignmentOf(one, claimLeaseMs)));
 }

@@ -41,7 +41,7 @@ interface Journal {
  * The model's memory of what flows have said: every line that was acknowledged is read in order and once, or an explicit gap replaces
  * it, however its records were repeated, cut anew, dropped or sent in the wrong order.
  */
-export class Lines {
+export class LogModel {
   readonly #tenancy: Tenancy;
   /** By claim. A journal stays on its worker's disk. */
   readonly #journals = new Map<string, Journal>();
@@ -54,7 +54,7 @@ export class Lines {
 
   /** How many records a claim's journal has: what an end announces. */
   count(claim: Claim): number {
-    return this.#journals.get(place(claim))?.records.length ?? 0;
+    return this.#journals.get(claimKey(claim))?.records.length ?? 0;
   }
 
   /** A flow says something, and its worker reports it. */
@@ -102,10 +102,10 @@ export class Lines {
   }
 
   #journalOf(claim: Claim): Journal {
-    const known = this.#journals.get(place(claim));
+    const known = this.#journals.get(claimKey(claim));
     if (known !== undefined) return known;
     const made = { records: [], lines: [], ends: [], heard: 0, stored: 0 };
-    this.#journals.set(place(claim), made);
+    this.#journals.set(claimKey(claim), made);
     return made;
   }
 
@@ -116,7 +116,7 @@ export class Lines {
   }
 }
 
-function place({ attemptId, epoch }: Claim): string {
+function claimKey({ attemptId, epoch }: Claim): string {
   return `${attemptId} ${epoch}`;
 }
 
@@ -126,7 +126,10 @@ function write(journal: Journal, claim: Claim, { lines, back, skip, dropped }: O
   const first = Math.max(0, known.length - (skip > 0 ? 0 : back)) + skip;
   while (known.length < first) known.push(null);
   const before = known.slice(first);
-  const texts = Array.from({ length: lines }, (_, index) => `${place(claim)}: line ${known.length + index}`);
+  const texts = Array.from(
+    { length: lines },
+    (_, index) => `${claimKey(claim)}: line ${known.length + index}`,
+  );
   if (dropped) {
     journal.records.push({ type: "gap", firstLine: first, lines: before.length + lines, reason: "full" });
     known.push(...texts.map(() => null));
