@@ -6,7 +6,7 @@ import { addCallback, findJob, insertJob, saveHandle } from "./store.ts";
 
 type AskedJob = Extract<AskedWait, { kind: "job" }>;
 
-/** Writes down that a run wants an external job, before anybody submits it. The caller holds the lock of its attempt. */
+/** Stores that a run wants an external job, before any worker submits it. The caller holds the lock of its attempt. */
 export async function intendJob(
   tx: Tx,
   deps: Deps,
@@ -38,7 +38,7 @@ export async function calledJob(
   };
 }
 
-/** Notes where the handle of a job is that a flow has submitted. Repeating it changes nothing: the first handle stays. */
+/** Stores the handle of a job that a flow has submitted. Repeating it changes nothing: the first handle stays. */
 export async function recordHandle(
   tx: Tx,
   deps: Deps,

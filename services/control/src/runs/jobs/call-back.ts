@@ -5,12 +5,12 @@ import { findWaitNow } from "../waits/store.ts";
 import { endJobs } from "./end.ts";
 import { findJob } from "./store.ts";
 
-/** Who an outcome is from that came to a job's own address. */
+/** The sender of an outcome that came to a job's own callback URL. */
 const CALLER = "callback";
 
 /**
- * Takes a backend's word how its job ended, at the address that the job was submitted with: the holder of its token may report
- * it once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
+ * Takes the outcome of a job from its backend, at the callback URL of the job. The holder of its token may report once.
+ * Of several calls the first counts, and each gets the state of the job's wait.
  * @throws Problem `wait-not-found`, also for a wrong token.
  */
 export async function callBack(deps: Deps, args: Callback & { report: CallBack }): Promise<CalledBack> {
@@ -23,7 +23,7 @@ export async function callBack(deps: Deps, args: Callback & { report: CallBack }
   return { state: wait.state };
 }
 
-/** The address of a job. */
+/** The identity of a job in its callback URL. */
 interface Callback {
   readonly workspaceId: string;
   readonly jobId: string;
@@ -37,7 +37,7 @@ async function calledJob(deps: Pick<Deps, "database">, args: Callback): Promise<
 }
 
 /**
- * Lets only those who know a job's token go on to send a body.
+ * Lets only callers with the job's token send a body.
  * @throws Problem `wait-not-found`.
  */
 export async function checkCallback(deps: Pick<Deps, "database">, args: Callback): Promise<void> {

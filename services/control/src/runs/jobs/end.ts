@@ -9,7 +9,7 @@ import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
 import { saveJobEnds } from "./store.ts";
 
-/** That an external job is over. */
+/** The end of an external job. */
 export interface JobOver {
   readonly jobId: string;
   readonly runId: string;
@@ -21,9 +21,9 @@ export interface JobOver {
 }
 
 /**
- * Ends external jobs, once each: their runs go on with the outcomes, and runs that were only kept from ending by a job that is
- * cancelled now end. Takes the locks of the runs first, in the order of their ids.
- * @returns those that this call has ended
+ * Ends external jobs, once each. Their runs continue with the outcomes, and cancelled runs that waited only for such a
+ * job now end. Takes the locks of the runs first, in the order of their ids.
+ * @returns the jobs that this call has ended
  */
 export async function endJobs(
   tx: Tx,
@@ -57,7 +57,7 @@ export async function endJobs(
   return ended;
 }
 
-/** Ends runs that were to be cancelled and that nothing keeps open any more. The caller holds their locks. */
+/** Ends cancelled runs that no job keeps open any more. The caller holds their locks. */
 async function settleRuns(
   tx: Tx,
   deps: Deps,

@@ -25,9 +25,9 @@ interface Looked {
 }
 
 /**
- * Takes what a worker's poller has found out about external jobs, and answers with jobs of its pool to tend: as soon as there
- * are any, or changes of those that it tends. An answer that is lost costs nothing: what it gave is missing in what the worker
- * says it holds, and is given again.
+ * Takes the results of a worker's poller about external jobs, and answers with jobs of its pool to tend, or with
+ * changes of its jobs, as soon as there are any. A lost answer costs nothing: the worker does not list the jobs in it,
+ * and gets them again.
  */
 export async function tendJobs(
   deps: Deps,
@@ -41,7 +41,7 @@ export async function tendJobs(
   try {
     const { answer, freeInMs } = await look(deps, worker, body);
     if (isChange(answer) || !answer.wanted || body.waitMs === 0) return answer;
-    // Nobody says that another worker has fallen silent.
+    // No event tells that another worker has fallen silent.
     await wakeUp.wait(Math.min(body.waitMs, Math.max(FREE_LEAST_MS, freeInMs)), signal);
     return signal.aborted ? answer : (await look(deps, worker, body)).answer;
   } finally {

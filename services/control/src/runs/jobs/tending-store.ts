@@ -23,7 +23,10 @@ export interface PolledJob {
   readonly agoMs: number;
 }
 
-/** Notes what backends say of jobs, under the leases of the workers that polled them, and renews these. Primary key. */
+/**
+ * Stores the states that backends report of jobs, under the leases of the workers that polled them, and renews these.
+ * Primary key.
+ */
 export async function savePolls(
   from: Queryable,
   clock: Clock,
@@ -61,8 +64,8 @@ export async function renewJobs(
 }
 
 /**
- * Gives a worker jobs of its pool that nobody tends: no worker did yet, or their worker was silent for a whole lease, or
- * it is this worker and has forgotten them. Index job_open.
+ * Gives a worker jobs of its pool that no worker tends: they are new, or their worker was silent for a whole lease, or
+ * this worker has forgotten them. Index job_open.
  */
 export async function takeJobs(
   from: Queryable,
@@ -117,8 +120,8 @@ export async function findJobs(
 const LEASES_MAX = 10_000;
 
 /**
- * Milliseconds until the first lease of another worker of the pool runs out, so that its jobs are free to take: infinite while
- * there is none. Null if the pool has no job that has not ended. Index job_open.
+ * Milliseconds until the first lease of another worker of the pool ends, so that its jobs are free: infinite while
+ * there is none. Null if the pool has no open job. Index job_open.
  */
 export async function untilJobsFree(
   from: Queryable,

@@ -40,8 +40,8 @@ const SELECT = sql.raw(
 );
 
 /**
- * The newest runs of a list, those that wait left out: many of them would leave no room. Archived ones may never have
- * started; so it reads no further than its limit. Read as a list is, by its indexes, with seven columns of each run.
+ * The newest runs of a list, without waiting runs: many of them would leave no room. Archived ones may never have
+ * started, so it reads no further than its limit. Read by the indexes of lists, with seven columns of each run.
  */
 export async function selectSpans(
   from: Queryable,
@@ -69,8 +69,8 @@ function spanOf({ id, deployment, name, state, created_at, started_at, ended_at 
 }
 
 /**
- * How long the newest of the runs that filters find took, or have taken so far: those that have started among the newest 2,000
- * that do not wait.
+ * How long the newest runs that match the filters took, or have taken so far: those that have started among the newest
+ * 2,000 that do not wait.
  */
 export async function listDurations(
   deps: Deps,

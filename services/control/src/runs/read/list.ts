@@ -14,10 +14,10 @@ import {
 } from "../../kernel/index.ts";
 import { type RunSummaryRow, run } from "../table.ts";
 
-/** The columns that lists leave where they are: large, and never shown. */
+/** Columns that lists leave out: they are large, and never shown. */
 const UNLISTED = ["parameters", "error", "result"] as const;
 
-/** A row of a list of runs, with what its labels derive from. */
+/** A row of a list of runs, with the columns that its labels need. */
 export interface ListedRun {
   readonly row: RunSummaryRow;
   readonly now: Date;
@@ -43,16 +43,16 @@ export interface RunFilter {
   readonly after: { readonly createdAt: string; readonly id: string } | null;
 }
 
-/** So many deployments that a text may mean are each looked up by index; where it means more, most runs are meant. */
+/** The most deployments that a text may match for lookups by index. A text that matches more matches most runs. */
 const NAMES_MAX = 8;
-/** So much of the end of an id is indexed. */
+/** How many characters at the end of an id are indexed. */
 const ID_END_CHARS = 8;
 const ID_END = /[0-9a-f]{8}$/;
 
-/** The shortest part of a run's own name that is looked for: what the index is made of. */
+/** The shortest part of a run's own name that the index can find. */
 const RUN_NAME_CHARS_MIN = 3;
 
-/** What a text may mean. */
+/** The possible meanings of a text. */
 interface Meaning {
   readonly names: readonly string[];
   readonly idEnd: string | null;
@@ -60,7 +60,7 @@ interface Meaning {
   readonly runName: string | null;
 }
 
-/** Of so many of the first runs of a list it is looked whether their names fill the page: then the name is common. */
+/** How many of the first runs of a list are read to see whether a name is common enough to fill the page. */
 const FIRST_NAMED_MAX = 20_000;
 
 const isNamed = (part: string): SQL => sql`position(${part} in lower(r.name)) > 0`;
@@ -77,7 +77,7 @@ function and(conditions: readonly (SQL | undefined)[]): SQL {
   );
 }
 
-/** What holds of every run of the list, but for its state and deployment. */
+/** The conditions on every run of the list, except state and deployment. */
 function always(args: RunFilter): SQL {
   return and([
     sql`r.workspace_id = ${args.workspaceId}`,
@@ -138,7 +138,7 @@ function meant({ names, idEnd, runName }: Meaning): SQL {
 const finalStatesOf = (args: RunFilter) =>
   FINAL_RUN_STATES.filter((state) => args.state === undefined || args.state.includes(state));
 
-/** What holds of every archived run of the list, but for what a text means. */
+/** The conditions on every archived run of the list, except those of a text. */
 const ended = (args: RunFilter): SQL =>
   and([always(args), ofDeployment(args), sql`r.state = any(${textArray(finalStatesOf(args))}::text[])`]);
 
@@ -148,14 +148,14 @@ interface Part {
   readonly where: SQL;
 }
 
-/** The first archived runs of the list that a name may be looked for in, one after another; by which index, the plan decides. */
+/** The first archived runs of the list, among which a name is searched. The plan chooses the index. */
 function firstArchived(args: RunFilter): SQL {
   return sql`(select r.* from run_history r where ${ended(args)} ${inOrder(args, FIRST_NAMED_MAX)}) r`;
 }
 
 /**
- * Whether enough of the first runs of the list have this name to fill a page. The estimate of the index on names is far too
- * low for parts that many names have: it would fetch and sort half of history for one page.
+ * Whether enough of the first runs of the list have this name to fill a page. For common parts the planner's estimate
+ * of the index on names is far too low: it would fetch and sort half of history for one page.
  */
 async function isCommonName(from: Queryable, args: RunFilter, runName: string): Promise<boolean> {
   const [found] = await rowsPlannedAnew<{ runs: number }>(
@@ -167,8 +167,8 @@ async function isCommonName(from: Queryable, args: RunFilter, runName: string): 
 }
 
 /**
- * The same over history, as alternatives that exclude each other: each is a stretch of one index in the order of the
- * list, so that none is read further than the page.
+ * The same over history, as exclusive alternatives. Each is a range of one index in the order of the list, so none is
+ * read further than the page.
  */
 async function historyParts(from: Queryable, args: RunFilter, meaning: Meaning | null): Promise<Part[]> {
   const states = finalStatesOf(args);
@@ -187,7 +187,7 @@ async function historyParts(from: Queryable, args: RunFilter, meaning: Meaning |
   return [...(await nameParts(from, args, meaning)), ...[...byId, ...byDeployment].map(archived)];
 }
 
-/** Archived runs that are meant by their own names alone. */
+/** Archived runs that match by their own names alone. */
 async function nameParts(from: Queryable, args: RunFilter, meaning: Meaning): Promise<Part[]> {
   const { runName, names, idEnd } = meaning;
   if (runName === null) return [];
@@ -199,11 +199,10 @@ async function nameParts(from: Queryable, args: RunFilter, meaning: Meaning): Pr
 }
 
 /**
- * Runs in the order in which they were created, or against it. One statement sees a run either live or archived, never both
- * nor neither; each side stops at the limit. Live: index run_newest. History: run_history_newest, _state, _deployment, _pool, _cause, _children, _tags, _name or _id_end, merged
- * over the partitions; planned anew, because the best of them depends on what is asked for. First pages over HTTP
- * with 1,000,000 archived runs in 13 partitions, medians on a busy machine: 9 ms unnarrowed, 5 to 55 ms for every filter, parts of names, the rarest state, pool and
- * tag among them (`node test/bench/main.ts --quick --only list`).
+ * Runs by creation, in either order. One statement sees a run either live or archived, never both or neither; each side
+ * stops at the limit. Live: index run_newest. History: run_history_newest, _state, _deployment, _pool, _cause,
+ * _children, _tags, _name or _id_end, merged over the partitions. Planned anew each time, because the best index
+ * depends on the filters.
  */
 export async function listRunRows(from: Queryable, clock: Clock, args: RunFilter): Promise<ListedRun[]> {
   const raws = await rowsPlannedAnew<RawRow & { now: string; leased_until: string | null }>(

@@ -21,7 +21,7 @@ const HELD_STATES = ["claimed", "running", "cancelling"] as const;
 /** How many attempts of a pool or a queue wait for a worker, and how many a worker holds. */
 export type PoolLoad = Pick<Pool, "ready" | "running">;
 
-/** What a worker holds: at most HOLDS_SHOWN of it by name, the oldest first. */
+/** The attempts of a worker: at most HOLDS_SHOWN of them by name, the oldest first. */
 export type WorkerLoad = Pick<Worker, "held" | "taken" | "holds">;
 
 /** An attempt that a worker holds. */

@@ -35,10 +35,10 @@ import { reasonsOf, whyOf } from "../why/why.ts";
 import { listRunRows } from "./list.ts";
 import { runOf, runSummaryOf } from "./wire.ts";
 
-/** Whose runs are read: any scope, a worker's included, is that of one workspace. */
+/** The workspace whose runs are read, from any scope, a worker's included. */
 type Tenant = Pick<Scope, "workspaceId">;
 
-/** A run that has not ended, as what is said of its waiting needs it. */
+/** A run that has not ended, as the reason of its waiting needs it. */
 interface LiveRun {
   readonly row: RunRow;
   readonly attempts: readonly AttemptRow[];
@@ -111,7 +111,7 @@ export async function getRun(
 }
 
 /**
- * Why a run does not go on, and what would unblock it.
+ * Why a run does not continue, and what would unblock it.
  * @throws Problem `run-not-found`.
  */
 export async function getRunWhy(
@@ -128,7 +128,7 @@ export async function getRunWhy(
   return { runId: row.id, state: row.state, reasons, ...(await findCircle(from, deps.clock, name)) };
 }
 
-/** What came late for these attempts. Nothing does for one that nobody has claimed yet. */
+/** The late reports on these attempts. An attempt that no worker has claimed yet has none. */
 async function lateOf(
   from: Queryable,
   args: { workspaceId: string; attempts: readonly AttemptRow[] },
@@ -137,12 +137,12 @@ async function lateOf(
   return attemptIds.length === 0 ? [] : listLate(from, { workspaceId: args.workspaceId, attemptIds });
 }
 
-/** What a list of runs is narrowed by, parsed by the contract. */
+/** The filters of a list of runs, parsed by the contract. */
 export type RunListQuery = Pick<z.output<typeof RunQuery>, "limit"> & Partial<z.output<typeof RunQuery>>;
 
 /**
- * Runs of the workspace without their parameters, newest first unless asked for otherwise. Pages by creation, so that runs
- * which are created, move or are archived meanwhile neither repeat nor go missing.
+ * Runs of the workspace without their parameters, newest first by default. Pages by creation, so that runs that are
+ * created, moved or archived meanwhile are neither repeated nor missing.
  * @throws Problem `bad-request` for a cursor that no list gave out.
  */
 export async function listRuns(

@@ -13,13 +13,13 @@ import { readNeeds } from "../needs.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow } from "../table.ts";
 import { takenBy } from "../why/why.ts";
 
-/** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
+/** The fields of a run that change after its creation, as the feed sends them. The rest of a summary never changes. */
 export type ChangedFields = Pick<
   RunSummary,
   "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt"
 >;
 
-/** States in which something else than a worker is waited for: slots, or what suspended the run. */
+/** States in which a run waits for slots, or for what suspended it, and not for a worker. */
 const HELD_STATES: readonly RunState[] = [...RUN_TRANSITIONS.admit.from, ...RUN_TRANSITIONS.resume.from];
 
 /** States in which a run waits for a worker: derived from the moves that need none. */
@@ -42,7 +42,7 @@ function changesOf(row: ChangedRow): ChangedFields {
   };
 }
 
-/** The changes that a run is now as this row says. */
+/** The change of a run, from its current row. */
 export function runChange(row: ChangedRow): NewChange {
   return {
     workspaceId: row.workspaceId,
@@ -53,7 +53,7 @@ export function runChange(row: ChangedRow): NewChange {
   };
 }
 
-/** When the answer is made, and when the current attempt's lease ends or ended: what labels derive from. */
+/** The instant of the answer, and the end of the current attempt's lease: the input of labels. */
 export interface LabelFacts {
   readonly now: Date;
   readonly leaseExpiresAt: Date | null;
@@ -61,7 +61,7 @@ export interface LabelFacts {
 
 function labelsOf(row: RunSummaryRow, facts: LabelFacts): RunSummary["labels"] {
   const nowMs = facts.now.getTime();
-  // A run that goes on keeps its position, so that its due time says nothing of how long it waits this time.
+  // A run with an earlier attempt keeps its position, so its due time does not show how long it waits this time.
   const late =
     row.startedAt === null && WAITING_STATES.includes(row.state) && row.dueAt.getTime() + lateAfterMs < nowMs;
   const disconnected =
@@ -93,7 +93,7 @@ function endsBy({ startedAt, endedAt, runTimeoutMs }: RunRow): string | null {
   return new Date(startedAt.getTime() + runTimeoutMs).toISOString();
 }
 
-/** A run with its attempts. Whether there are troubles with it is not known here. */
+/** A run with its attempts. Its troubles are not known here. */
 export function runOf(args: {
   row: RunRow;
   attempts: readonly AttemptRow[];
@@ -124,9 +124,9 @@ export function runOf(args: {
 }
 
 /**
- * A run as it was made, with its first attempt, which a worker has or waits for: all of it is known, so nothing is read. What the
- * worker has done meanwhile is not in it.
- * @param by Where it was born claimed. Null: a worker waits for it.
+ * A new run with its first attempt, which a worker has or waits for. Everything is known, so nothing is read. Later
+ * changes by the worker are not included.
+ * @param by The slot that claimed it at its creation. Null: a worker waits for it.
  */
 export function awaitedRunOf(row: RunRow & { attemptId: string }, by: WorkerSlot | null): Run {
   const why = by === null ? `A worker of pool "${row.pool}" waits for it.` : takenBy(by.workerName);

@@ -7,9 +7,9 @@ import { getRun } from "../read/read.ts";
 import { awaitedRunOf } from "../read/wire.ts";
 
 /**
- * Asks for one execution of a deployment's latest version, on behalf of a person or key. Idempotent by run id and by
- * idempotency key: the run that is there is answered, in whatever state it is.
- * @throws Problem `run-id-conflict` if the id or key stands for another request; `deployment-not-found`;
+ * Creates one run of a deployment's latest version, for a person or key. Idempotent by run id and by idempotency key: a
+ * repeated request gets the existing run, in any state.
+ * @throws Problem `run-id-conflict` if the id or key belongs to another request; `deployment-not-found`;
  * `invalid-parameters` with faults; `queue-not-found`; `payload-too-large`.
  */
 export async function createRun(
@@ -25,16 +25,15 @@ export async function createRun(
   const made = isPlain ? await createAtOnce(deps, asked, dispatchers) : null;
   if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made.row, made.by);
   const runId = made?.row.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
-  // What is found may be what another request has made and not answered yet.
+  // Another request may have created the run and not answered yet.
   if (made === null) await reachDisk(deps.database.db);
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
 
 /**
- * Asks that a run end: at once if no process holds it and no external job of it is to be cancelled first, else by telling its
- * worker, and those that tend its jobs. Repeating it changes nothing, also
- * after the run has ended: it is answered as it is.
- * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before anybody asked.
+ * Cancels a run. Ends it at once if it has no process and no external job that must be cancelled first. Otherwise tells
+ * its worker, and the workers that tend its jobs. Repeating it changes nothing, even after the run has ended.
+ * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before the first request.
  */
 export async function cancelRun(
   deps: Deps,

@@ -44,12 +44,11 @@ interface Source {
 }
 
 /**
- * What earlier attempts have left for an attempt to go on from, oldest first: refs, by path. Of its own run, and of those
- * that it is a rerun of. Behind them the waits of its run that are over: a loop that has waited thousands of times would
- * else ask for each of them again. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
- * no others.
- * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out; `run-not-found` for a rerun whose origin is gone before it
- * has told of anything itself.
+ * The checkpoints from which an attempt continues, oldest first: refs, by path, of its own run and of the runs that it
+ * is a rerun of. After them the settled waits of its run, so that a loop need not ask for each again. The fence of the
+ * asking attempt limits a worker to the runs that it got.
+ * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out; `run-not-found` for a rerun whose
+ * origin was deleted before the rerun reported anything.
  */
 export async function listCheckpoints(
   deps: Deps,
@@ -101,8 +100,8 @@ async function checkpointsAfter(
 }
 
 /**
- * The latest row under each path of each run, so that a resume costs what there is to go on from, however many attempts
- * there were. History may keep earlier ones too; of two under one path the later counts.
+ * The latest row under each path of each run. So the cost of a resume does not grow with the number of attempts.
+ * History may keep earlier rows too; of two under one path the later counts.
  */
 async function latestOf(
   from: Queryable,
@@ -146,15 +145,15 @@ async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
   return [...kept.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), own];
 }
 
-/** The run that this one is a rerun of from its failure, if its history is gone. */
+/** The run that this one is a rerun of from its failure, if its history is deleted. */
 function goneOrigin({ trigger }: RunRow, earlier: readonly RunRow[]): string | null {
   if (trigger.kind !== "rerun" || !trigger.fromFailure) return null;
   return earlier.some((one) => one.id === trigger.runId) ? null : trigger.runId;
 }
 
 /**
- * A rerun that outlives the history of what it is a rerun of would run those tasks again that it promised to reuse. Once an
- * earlier attempt of its own has told of what it reused, it goes on from that.
+ * Refuses a rerun whose origin's history is deleted: it would repeat the tasks that it promised to reuse. Once an
+ * earlier attempt of the rerun has reported the reused tasks, it continues from those.
  * @throws Problem `run-not-found`.
  */
 async function refuseWithoutOwn(

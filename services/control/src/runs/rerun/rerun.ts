@@ -23,15 +23,15 @@ export interface Again {
   readonly sameVersion: boolean;
 }
 
-/** How many task runs may still be looked at, by several plans together. None left: the plan is not whole. */
+/** How many task runs several plans together may still read. None left: the plan is incomplete. */
 export interface Budget {
   rows: number;
 }
 
 /**
- * Creates a new run of what a run that has ended was asked for. Idempotent by the new run's id.
+ * Creates a new run with the request of a run that has ended. Idempotent by the new run's id.
  * @throws Problem `run-not-found`; `run-transition-not-allowed` before it has ended; `version-below-floor`;
- * `deployment-not-found`; `queue-not-found` if its queue is gone; `invalid-parameters`; `run-id-conflict`.
+ * `deployment-not-found`; `queue-not-found` if its queue is deleted; `invalid-parameters`; `run-id-conflict`.
  */
 export async function rerunRun(
   deps: Deps,
@@ -63,8 +63,8 @@ export async function rerunRun(
 }
 
 /**
- * Says what a rerun would take over and what it would run, as far as that is known before it runs.
- * @param args.budget task runs that may be looked at, of which this takes its part. Missing: those of the whole chain.
+ * Plans a rerun: what it would reuse and what it would run, as far as that is known before it runs.
+ * @param args.budget task runs that may be read; this call takes its part. Missing: those of the whole chain.
  * @throws Problem as `rerunRun`.
  */
 export async function planRerun(
@@ -103,7 +103,10 @@ async function endedRun(from: Queryable, args: { workspaceId: string; runId: str
   );
 }
 
-/** The version to run. One below the latest's floor is refused here: every worker that knows the floor would refuse it. */
+/**
+ * The version to run. Refuses a version below the latest floor, since every worker that knows the floor would refuse
+ * it.
+ */
 async function versionOf(
   from: Queryable,
   source: RunRow,

@@ -4,9 +4,10 @@ import { type Edge, readEdges } from "./edges.ts";
 import { readRunFacts } from "./facts.ts";
 
 /**
- * The circle of runs that a run is part of: each waits for the next, the last for the first. What is waited for comes as soon
- * as one of those who have it ends, so a run counts as stuck only if every one of them is stuck itself.
- * @returns one edge of each run of the circle, from this run's on if it is part of it; empty if something will move by itself.
+ * The circle of runs that a run is part of: each waits for the next, the last for the first. A run continues as soon as
+ * one of the holders ends, so a run counts as stuck only if all holders are stuck.
+ * @returns one edge of each run of the circle, from this run's on if it is part of it; empty if something will continue
+ * by itself.
  */
 export function circleOf(runId: string, edges: readonly Edge[]): Edge[] {
   const stuck = new Set([runId, ...edges.flatMap((edge) => [edge.waiter, edge.holder])]);
@@ -35,7 +36,10 @@ function walk(runId: string, next: (node: string) => Edge | undefined): Edge[] {
   return edge === undefined ? [] : path.slice(path.indexOf(edge));
 }
 
-/** The circle of runs that this one is part of, or leads to, and the same in words. Bounded: one that is larger is not found. */
+/**
+ * The circle of runs that this run is part of, or waits for, and its text. A larger circle than the bounds is not
+ * found.
+ */
 export async function findCircle(
   from: Queryable,
   clock: Clock,
@@ -50,8 +54,8 @@ export async function findCircle(
 }
 
 /**
- * A circle in words: who waits for whom and why, and what lets them go.
- * @param args.called What a run is called where it is the subject.
+ * The text of a circle: which run waits for which and why, and what lets them continue.
+ * @param args.called The name of a run as the subject of a sentence.
  */
 export function circleText(
   runId: string,

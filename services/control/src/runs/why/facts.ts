@@ -2,7 +2,7 @@ import { type SQL, sql } from "#sql";
 import { type Queryable, rows, textArray } from "../../kernel/index.ts";
 import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
 
-/** Of how many runs that completed the usual duration is the median. */
+/** How many completed runs the usual duration is the median of. */
 const USUAL_OF = 20;
 
 /** How long the latest runs of a deployment took that completed, milliseconds, as a median; null where none has. */
@@ -31,8 +31,8 @@ export async function selectUsual(
 }
 
 /**
- * Reads which deployment runs belong to, which worker has them, and how long its runs usually take, for what shows limits. Indexes
- * run_history_deployment, run_ended: of live runs only those that ended and are not archived yet are looked through.
+ * Reads the deployment, the worker and the usual duration of runs, for limits. Indexes run_history_deployment,
+ * run_ended: of live runs only those that ended and are not archived yet are read.
  */
 export const readRunFacts: RunFactsReader = async (from, args) => {
   if (args.runIds.length === 0) return new Map();

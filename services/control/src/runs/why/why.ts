@@ -2,7 +2,7 @@ import type { WaitReason } from "@towpath/contract";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { AHEAD_MAX, type WaitFacts } from "./pool-facts.ts";
 
-/** What the sentence about a waiting run is made of. */
+/** The input of the sentence about a waiting run. */
 interface Waiting {
   readonly run: RunRow;
   /** The attempt that it waits with. */
@@ -18,12 +18,12 @@ interface Waiting {
   readonly gate: ReasonText | null;
 }
 
-/** A reason, as far as it is not the same for all. */
+/** A reason, with the fields that differ between reasons. */
 export type ReasonText = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
 
 /**
- * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
- * is in `waiting.limits`.
+ * Why a run does not continue, and what would unblock it. Empty for a run that is running undisturbed or has ended. The
+ * reasons of limits are in `waiting.limits`.
  */
 export function reasonsOf(args: Waiting): WaitReason[] {
   const reasons = [...args.limits, ...stateReasons(args).map(reason)];
@@ -35,12 +35,12 @@ export function whyOf(reasons: readonly WaitReason[]): string | null {
   return reasons.length === 0 ? null : reasons.map((one) => one.text).join(" ");
 }
 
-/** What is said of a run that a worker has claimed. */
+/** The sentence about a run that a worker has claimed. */
 export function takenBy(workerName: string): string {
   return `Worker ${workerName} has claimed it and prepares its code. It has not confirmed the start yet.`;
 }
 
-/** It was admitted, or its wait list has changed, between one statement and the next. */
+/** The run was admitted, or its wait list changed, between two statements. */
 const ABOUT_TO_GO: ReasonText = { kind: "limit", text: "Waiting for slots. The next check is under way." };
 
 function reason({ kind, text, until }: ReasonText): WaitReason {
@@ -95,7 +95,7 @@ function ready(args: Waiting): ReasonText[] {
   const back = givenBack(args);
   const until = current?.notBefore ?? undefined;
   const backOff: ReasonText[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
-  // Workers that are waited for have not polled yet: they are not missing.
+  // Workers that still have to report have not polled yet: they are not missing.
   if (args.gate !== null) return [args.gate, ...backOff];
   if (facts.workersOnline === 0) {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
@@ -125,7 +125,7 @@ function givenBack({ current, facts }: Waiting): string {
   return `Worker ${current.workerName ?? "?"} gave it back ${times}: ${reason}; next try at ${current.notBefore.toISOString()}.`;
 }
 
-/** How long a free slot may stay empty before it is told as strange, milliseconds. */
+/** How long a free slot may stay empty before the message calls it strange, milliseconds. */
 const TAKEN_WITHIN_MS = 10_000;
 
 function waits({ run, current, facts }: Waiting): string {
