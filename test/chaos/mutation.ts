@@ -55,11 +55,11 @@ export const TEST_NOTICES = {
   },
   computeOvertaking: {
     file: COMPUTE,
-    title: "200 runs whose amounts nobody has free do not delay the 201st",
+    title: "200 runs whose amounts no worker has free delay neither the 201st",
   },
   computePatience: {
     file: COMPUTE,
-    title: "a run that needs the whole worker is not starved by those that need a part",
+    title: "a run that needs the whole worker is not starved by smaller runs",
   },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once creates one run, by id and by key" },
