@@ -46,7 +46,7 @@ export const TEST_NOTICES = {
   overtaking: { file: CHOOSE, title: "what cannot go does not hold up the others" },
   patience: {
     file: "services/control/src/runs/admit/admission.prop.test.ts",
-    title: "a run that needs two limits is not starved by those that need one",
+    title: "a run that needs two limits is not starved by runs that need one",
   },
   keeping: { file: CHOOSE, title: "so that neither waits for the other without end" },
   lockOrder: {
