@@ -1,11 +1,11 @@
+import { deadlock, noRate, partnerRefused, schemaDrift, sensorSilent, workerLost } from "./failures.ts";
 import type { DemoFlow, Extent } from "./flow.ts";
 import { LEARNING } from "./learning.ts";
-import { deadlock, noRate, partnerRefused, schemaDrift, sensorSilent, workerLost } from "./stories.ts";
 
 const MINUTE_MS = 60_000;
 const REGIONS = ["biscoe", "dream", "torgersen", "anvers", "cormorant", "litchfield", "humble", "shortcut"];
 
-/** What arrives all day, in small pieces. */
+/** Flows that process small amounts of data all day. */
 const streams = (stretch: number): DemoFlow[] => [
   {
     name: "web-events",
@@ -51,7 +51,7 @@ const streams = (stretch: number): DemoFlow[] => [
   },
 ];
 
-/** What the business waits for. */
+/** Flows with results that the business needs. */
 const LEDGERS: readonly DemoFlow[] = [
   {
     name: "orders-hourly",
@@ -131,7 +131,7 @@ const LEDGERS: readonly DemoFlow[] = [
   },
 ];
 
-/** What runs seldom, for people. */
+/** Flows that run seldom, on request. */
 const REPORTS: readonly DemoFlow[] = [
   {
     name: "weekly-report",
@@ -219,7 +219,7 @@ export function catalogOf({ stretch }: Extent): readonly DemoFlow[] {
   return [...streams(stretch), ...LEDGERS, ...LEARNING, ...REPORTS];
 }
 
-/** The pools that they run in, with their queues by priority. */
+/** The pools of the deployments, with the priorities of their queues. */
 export const POOLS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   etl: { urgent: 50, bulk: -20 },
   gpu: {},
@@ -227,7 +227,7 @@ export const POOLS: Readonly<Record<string, Readonly<Record<string, number>>>> =
   edge: {},
 };
 
-/** Named limits, and how many slots each has; with `perMs` a rate. */
+/** Named limits with their numbers of slots. With `perMs`, a limit is a rate. */
 export const NAMED_LIMITS: readonly { name: string; slots: number; perMs: number | null }[] = [
   { name: "warehouse", slots: 4, perMs: null },
   { name: "bank-api", slots: 60, perMs: MINUTE_MS },
@@ -236,13 +236,13 @@ export const NAMED_LIMITS: readonly { name: string; slots: number; perMs: number
 
 const GIB = 1024 ** 3;
 
-/** Who serves the pools, and what each has for runs that need some of it. */
+/** The workers of the pools, with their amounts. */
 export const WORKERS: readonly {
   readonly name: string;
   readonly pool: string;
   readonly capacity: number;
   readonly amounts: Readonly<Record<string, number>>;
-  /** How long ago it went away, milliseconds; what its pool was asked for since waits. */
+  /** How long ago the worker disconnected, milliseconds. Later runs of its pool wait. */
   readonly goneMs?: number;
 }[] = [
   { name: "etl-1", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },

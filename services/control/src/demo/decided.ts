@@ -25,16 +25,16 @@ async function scheduleNamed(tx: Tx, { workspaceId, deployment, name }: Schedule
   return row;
 }
 
-/** The decision about a past instant: a run, or why there is none. */
+/** The decision about a past instant: a run, or the reason for skipping it. */
 export interface DecidedInstant {
   readonly at: Date;
-  /** The last instant of a stretch that was skipped as one. */
+  /** The last instant of a range that one decision skips. */
   readonly until?: Date;
   readonly runId: string | null;
   readonly skipped: ScheduleInstant["skipped"];
 }
 
-/** Instants that one statement writes. */
+/** The most instants in one statement. */
 const BATCH = 5_000;
 
 /** Writes the decisions about past instants of a schedule. An instant that has a decision keeps it. */
@@ -64,7 +64,7 @@ export function insertDecided(
   });
 }
 
-/** A backfill with its runs in its order. */
+/** A backfill with its runs, in the order of the backfill. */
 interface PastBackfill extends ScheduleName {
   readonly from: Date;
   readonly to: Date;

@@ -32,7 +32,7 @@ function chunksOf({ attemptId, lines, firstLine = 0 }: EndedLog) {
   });
 }
 
-/** Writes the logs of attempts in one transaction, as if each chunk had come with its last line. The attempts state how many lines they have. */
+/** Writes the logs of attempts in one transaction. A chunk's arrival is the instant of its last line. The attempts have the line counts. */
 export function insertLogs(
   deps: Deps,
   args: { workspaceId: string; logs: readonly EndedLog[] },

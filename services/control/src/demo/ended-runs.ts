@@ -13,7 +13,7 @@ import { type Deps, insertAll, inTransaction, type Tx, writeChanges } from "../k
 import { runChange } from "../runs/index.ts";
 import { attemptHistory, runHistory, runKey, taskRunHistory } from "../runs/table.ts";
 
-/** A task call of a run that has ended. */
+/** A task call of an ended run. */
 export interface EndedTask {
   readonly path: string;
   readonly name: string;
@@ -26,7 +26,7 @@ export interface EndedTask {
   readonly endedAt: Date;
 }
 
-/** An attempt of a run that has ended. */
+/** An attempt of an ended run. */
 export interface EndedAttempt {
   readonly id: string;
   readonly ordinal: number;
@@ -35,7 +35,7 @@ export interface EndedAttempt {
   readonly workerId: string;
   readonly workerName: string;
   readonly exitCode: number | null;
-  /** Lines of its log. @default 0 */
+  /** The line count of its log. @default 0 */
   readonly lines?: number;
   readonly createdAt: Date;
   readonly claimedAt: Date;
@@ -44,7 +44,7 @@ export interface EndedAttempt {
   readonly tasks: readonly EndedTask[];
 }
 
-/** A run that has ended. */
+/** An ended run. */
 export interface EndedRun {
   readonly id: string;
   readonly version: PinnedVersion;
@@ -147,8 +147,8 @@ function rowsOfTasks(run: RunInsert, attempt: EndedAttempt): (typeof taskRunHist
 }
 
 /**
- * Writes runs that have ended into the history, with their attempts and task runs. Their ids must be new. The change feed tells of
- * those that ended after `changesSince`.
+ * Writes ended runs into the history, with their attempts and task runs. Their ids must be new. Runs that ended after
+ * `changesSince` get changes in the feed.
  */
 export function insertEnded(
   deps: Deps,
@@ -162,7 +162,7 @@ async function write(
   { workspaceId, runs, changesSince }: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
   const pairs = runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
-  // Nobody asks for these runs again, so any fingerprint will do.
+  // These runs are never created again, so any fingerprint works.
   const keys = runs.map(({ id, endedAt }) => ({ workspaceId, runId: id, fingerprint: sha256(id), endedAt }));
   const attempts = pairs.flatMap(({ run, row }) => run.attempts.map((one) => rowOfAttempt(row, one)));
   const tasks = pairs.flatMap(({ run, row }) => run.attempts.flatMap((one) => rowsOfTasks(row, one)));

@@ -1,37 +1,37 @@
 import { type Cause, isDue, type Trigger } from "@towpath/contract";
 import type { PinnedVersion } from "../deployments/index.ts";
 import type { EndedAttempt, EndedRun } from "./ended-runs.ts";
+import { warehouseAway } from "./failures.ts";
 import type { DemoFlow, Failure } from "./flow.ts";
 import { Random } from "./random.ts";
-import { warehouseAway } from "./stories.ts";
 import { type Played, play } from "./tasks.ts";
 
-/** Between an attempt's claim and its start: the code is in the worker's cache. */
+/** The time between an attempt's claim and its start, milliseconds. */
 const START_MS = 35;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** Before a failed attempt's retry. */
+/** The time before a failed attempt's retry, milliseconds. */
 const RETRY_MS = 30_000;
-/** How long a run takes to stop once it was asked to. */
+/** How long a cancelled run takes to stop, milliseconds. */
 const STOP_MS = 900;
 
-/** A run that is to be played. */
+/** A run to play. */
 export interface PlannedRun {
   readonly createdMs: number;
   readonly trigger: Trigger;
-  /** Whether it must not fail: a rerun of what was mended. */
-  readonly mended?: boolean;
+  /** Whether the run cannot fail, as a rerun after a repair. */
+  readonly repaired?: boolean;
 }
 
-/** Who ran what. */
+/** The versions and workers of a flow. */
 export interface DemoContext {
   readonly nowMs: number;
-  /** Versions of the flow, oldest first, and when each was deployed. */
+  /** Versions of the flow with the instants of their deployment, oldest first. */
   readonly versions: readonly (PinnedVersion & { readonly deployedMs: number })[];
   readonly workers: readonly { readonly id: string; readonly name: string }[];
 }
 
-/** When the warehouse was away: hours before now, for how many minutes. */
+/** Outages of the warehouse: the begin in hours before now, and the duration in minutes. */
 const OUTAGES = [
   { hoursAgo: 17 * 24 + 5, minutes: 110 },
   { hoursAgo: 44, minutes: 35 },
@@ -55,13 +55,13 @@ function failureOf(flow: DemoFlow, random: Random, args: { atMs: number; nowMs: 
   return null;
 }
 
-/** Days are busier than nights, and weekdays than weekends: the same work takes longer then. */
+/** A factor for durations: work takes longer by day and on weekdays. */
 function load(atMs: number): number {
   const day = 0.85 + 0.3 * Math.sin(((atMs % DAY_MS) / DAY_MS) * 2 * Math.PI - 1.9);
   return new Date(atMs).getUTCDay() % 6 === 0 ? day * 0.75 : day;
 }
 
-/** Plays runs of one flow as they would have gone. The same flow, seed and request give the same run. */
+/** Plays past runs of one flow. The same flow, seed and plan give the same run. */
 export class Player {
   readonly #flow: DemoFlow;
   readonly #context: DemoContext;
@@ -77,18 +77,18 @@ export class Player {
     return this.#random;
   }
 
-  /** @returns null for a run that would not have ended by now. */
-  run(asked: PlannedRun): EndedRun | null {
+  /** @returns null if the run would not have ended yet. */
+  run(planned: PlannedRun): EndedRun | null {
     const random = this.#random;
     const flow = this.#flow;
-    const id = random.id(asked.createdMs);
-    const failure = asked.mended
+    const id = random.id(planned.createdMs);
+    const failure = planned.repaired
       ? null
-      : failureOf(flow, random, { atMs: asked.createdMs, nowMs: this.#context.nowMs });
+      : failureOf(flow, random, { atMs: planned.createdMs, nowMs: this.#context.nowMs });
     const cancelled = failure === null && flow.medianMs > 5 * 60_000 && random.chance(0.012);
     const tries = failure === null ? [null] : this.#tries(failure);
     const attempts: { attempt: EndedAttempt; played: Played }[] = [];
-    let fromMs = asked.createdMs + random.about(90, 0.8);
+    let fromMs = planned.createdMs + random.about(90, 0.8);
     for (const [index, one] of tries.entries()) {
       const made = this.#attempt({ runId: id, ordinal: index + 1, fromMs, failure: one, cancelled });
       attempts.push(made);
@@ -96,10 +96,10 @@ export class Player {
     }
     const last = attempts.at(-1);
     if (last === undefined || last.played.endMs > this.#context.nowMs - 30_000) return null;
-    return this.#whole({ id, asked, attempts, cancelled, failure: tries.at(-1) ?? null });
+    return this.#whole({ id, planned, attempts, cancelled, failure: tries.at(-1) ?? null });
   }
 
-  /** How each attempt fails: a retry mends two failures of three. */
+  /** The failure of each attempt. A retry succeeds after two of three failures. */
   #tries(failure: Failure): (Failure | null)[] {
     const retries = this.#flow.retries ?? 0;
     if (retries === 0 || failure.cause === "lost") return [failure];
@@ -139,12 +139,12 @@ export class Player {
 
   #whole(args: {
     id: string;
-    asked: PlannedRun;
+    planned: PlannedRun;
     attempts: readonly { attempt: EndedAttempt; played: Played }[];
     cancelled: boolean;
     failure: Failure | null;
   }): EndedRun {
-    const { trigger, createdMs } = args.asked;
+    const { trigger, createdMs } = args.planned;
     const attempts = args.attempts.map(({ attempt }) => attempt);
     const [first] = attempts;
     const last = attempts.at(-1);
@@ -192,7 +192,7 @@ function exitOf(failure: Failure | null, cancelled: boolean): number | null {
   return failure.cause === "lost" ? null : 1;
 }
 
-/** What would have been done by the time that somebody cancelled it: what was going then ends with it. */
+/** Cuts a run at the instant of its cancellation. Tasks that run then are cancelled. */
 function cutShort(whole: Played, startMs: number, share: number): Played {
   const endMs = startMs + (whole.endMs - startMs) * share;
   const stopMs = endMs + STOP_MS;

@@ -2,16 +2,16 @@ import type { LogLine } from "@towpath/contract";
 import { insertArtifacts, insertLogs } from "./ended-logs.ts";
 import { type EndedAttempt, type EndedRun, type EndedTask, insertEnded } from "./ended-runs.ts";
 import type { Failure } from "./flow.ts";
-import type { Ground } from "./ground.ts";
 import type { DemoContext } from "./history.ts";
 import { Random } from "./random.ts";
+import type { DemoTarget } from "./target.ts";
 import { errorOf } from "./tasks.ts";
 
 const HOUR_MS = 3_600_000;
-/** Lines that one transaction writes. */
+/** The most lines in one transaction. */
 const LINES_AT_ONCE = 20_000;
 
-/** What went wrong with some of many pictures: three things, which are many failures. */
+/** The three causes of the failures in the run with many pictures. */
 const PICTURE_FAILURES: readonly Failure[] = [
   {
     perMille: 11,
@@ -43,7 +43,7 @@ const PICTURE_FAILURES: readonly Failure[] = [
   },
 ];
 
-/** The attempt of a run that is made by hand, and the run around it. */
+/** A run with one given attempt. */
 function runOf(args: {
   id: string;
   attempt: EndedAttempt;
@@ -102,7 +102,7 @@ function attemptOf(args: {
   };
 }
 
-/** One call for each product, sixteen at a time. */
+/** One call for each product, sixteen in parallel. */
 function mapped(
   random: Random,
   args: { count: number; startMs: number },
@@ -148,13 +148,13 @@ function mapped(
   return { tasks: [listed, ...tasks], endMs: Math.max(...free) + 40 };
 }
 
-/** A run that maps one task over very many items, of which some fail for a few reasons. @returns its id. */
-export async function makeWideRun(ground: Ground, context: DemoContext): Promise<string> {
-  const { deps, workspaceId, extent } = ground;
-  const random = Random.of(ground.seed, "wide");
-  const startMs = ground.nowMs - 2.6 * HOUR_MS;
+/** Writes a run that maps one task over many items, some of which fail. @returns its id */
+export async function makeWideRun(target: DemoTarget, context: DemoContext): Promise<string> {
+  const { deps, workspaceId, extent } = target;
+  const random = Random.of(target.seed, "wide");
+  const startMs = target.nowMs - 2.6 * HOUR_MS;
   const { tasks, endMs } = mapped(random, { count: extent.mappedTasks, startMs });
-  const said = (text: string, ms: number, level: LogLine["level"] = "info"): LogLine => ({
+  const logLine = (text: string, ms: number, level: LogLine["level"] = "info"): LogLine => ({
     at: new Date(ms).toISOString(),
     level,
     stream: "log",
@@ -162,13 +162,13 @@ export async function makeWideRun(ground: Ground, context: DemoContext): Promise
   });
   const failures = tasks.filter((task) => task.error !== null);
   const lines = [
-    said(`${extent.mappedTasks.toLocaleString("en")} products changed since 2026-W46`, startMs + 1_380),
+    logLine(`${extent.mappedTasks.toLocaleString("en")} products changed since 2026-W46`, startMs + 1_380),
     ...failures.map((task) => ({
-      ...said(`${task.error?.name}: ${task.error?.message}`, task.endedAt.getTime(), "error"),
+      ...logLine(`${task.error?.name}: ${task.error?.message}`, task.endedAt.getTime(), "error"),
       task: task.path,
     })),
-    said(
-      `${failures.length} of ${extent.mappedTasks.toLocaleString("en")} pictures failed; more than the 1 % that are let pass`,
+    logLine(
+      `${failures.length} of ${extent.mappedTasks.toLocaleString("en")} pictures failed; at most 1 % may fail`,
       endMs - 20,
       "error",
     ),
@@ -212,11 +212,11 @@ function clickLine(random: Random, args: { index: number; atMs: number; count: n
   };
 }
 
-/** A run with a very long log. @returns its id. */
-export async function makeLongLog(ground: Ground, context: DemoContext): Promise<string> {
-  const { deps, workspaceId, extent } = ground;
-  const random = Random.of(ground.seed, "long");
-  const startMs = ground.nowMs - 9 * HOUR_MS;
+/** Writes a run with a very long log. @returns its id */
+export async function makeLongLog(target: DemoTarget, context: DemoContext): Promise<string> {
+  const { deps, workspaceId, extent } = target;
+  const random = Random.of(target.seed, "long");
+  const startMs = target.nowMs - 9 * HOUR_MS;
   const endMs = startMs + 1.6 * HOUR_MS;
   const step = (endMs - startMs) / DAYS.length;
   const tasks = DAYS.map(

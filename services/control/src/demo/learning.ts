@@ -1,11 +1,11 @@
+import { diverged, outOfMemory, tooSlow } from "./failures.ts";
 import type { DemoFlow } from "./flow.ts";
-import { diverged, outOfMemory, tooSlow } from "./stories.ts";
 
 const MINUTE_MS = 60_000;
 const GIB = 1024 ** 3;
 const FOLDS = ["1", "2", "3", "4", "5"];
 
-/** Flows that learn and predict. */
+/** Flows for machine learning. */
 export const LEARNING: readonly DemoFlow[] = [
   {
     name: "train-ranker",
@@ -118,7 +118,7 @@ export const LEARNING: readonly DemoFlow[] = [
     failures: [],
     byHand: 0.25,
     deployedDaysAgo: [57, 2],
-    // Since its latest version it needs more than any worker has: somebody will ask why it waits.
+    // The latest version needs more than any worker has, so that its runs wait and show why.
     spec: { compute: { gpu: { count: 4, kind: "a100" } } },
   },
 ];

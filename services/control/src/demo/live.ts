@@ -1,11 +1,11 @@
 import type { AskedWait } from "@towpath/contract";
 import { systemScope } from "../kernel/index.ts";
 import { cancelRun } from "../runs/index.ts";
-import type { Hand, Said } from "./crew.ts";
+import type { DemoRecord, DemoWorker } from "./demo-worker.ts";
 import type { DemoFlow } from "./flow.ts";
-import { at, type Ground } from "./ground.ts";
-import { ask, type Open } from "./open.ts";
+import { createOpenRun, type OpenRun } from "./open.ts";
 import { Random } from "./random.ts";
+import { at, type DemoTarget } from "./target.ts";
 import { pathOf } from "./tasks.ts";
 
 const MINUTE_MS = 60_000;
@@ -17,7 +17,7 @@ const approval = (title: string): AskedWait => ({
   schema: {
     type: "object",
     properties: {
-      approve: { type: "boolean", title: "Approve", description: "Whether it goes on." },
+      approve: { type: "boolean", title: "Approve", description: "Whether the run continues." },
       note: { type: "string", title: "Note", maxLength: 500 },
     },
     required: ["approve"],
@@ -25,8 +25,8 @@ const approval = (title: string): AskedWait => ({
   },
 });
 
-/** Runs that workers hold or have suspended, oldest first: each is taken as soon as it is asked for. */
-const HELD: readonly Open[] = [
+/** Running and suspended runs, oldest first. A worker claims each run as soon as it is created. */
+const HELD: readonly OpenRun[] = [
   {
     flow: "quarterly-close",
     minutesAgo: 2_950,
@@ -85,8 +85,8 @@ const HELD: readonly Open[] = [
   { flow: "fraud-features", minutesAgo: 1, by: "linus-ci", tags: ["prod", "ml"], stagesDone: 1 },
 ];
 
-/** Runs that wait: for slots, or for a worker that does not come. */
-const WAITING: readonly Open[] = [
+/** Runs that wait for slots or for a worker. */
+const WAITING: readonly OpenRun[] = [
   { flow: "sensor-readings", minutesAgo: 41, by: "linus-ci", tags: ["iot"] },
   { flow: "train-ranker", minutesAgo: 38, by: "grace", parameters: { learningRate: 0.1, folds: 5 } },
   { flow: "evaluate-ranker", minutesAgo: 27, by: "ada", tags: ["ml"] },
@@ -96,8 +96,8 @@ const WAITING: readonly Open[] = [
   { flow: "orders-hourly", minutesAgo: 2, by: "ada", parameters: { hour: "2026-11-20T22" } },
 ];
 
-/** Runs for later, minutes from now. */
-const LATER: readonly (Open & { readonly inMinutes: number })[] = [
+/** Runs that are scheduled for later. */
+const LATER: readonly (OpenRun & { readonly inMinutes: number })[] = [
   { flow: "weekly-report", minutesAgo: 200, by: "grace", inMinutes: 95 },
   {
     flow: "quarterly-close",
@@ -108,14 +108,16 @@ const LATER: readonly (Open & { readonly inMinutes: number })[] = [
   },
 ];
 
-/** What a flow that has done so many of its stages has reported: the next one goes on. */
+/** The records of a run with `done` completed stages. The next stage is running. */
 function recordsOf(flow: DemoFlow, args: { fromMs: number; nowMs: number; done: number; random: Random }) {
-  const control: Said[] = [{ type: "started", at: new Date(args.fromMs).toISOString(), launcher: "warm" }];
+  const control: DemoRecord[] = [
+    { type: "started", at: new Date(args.fromMs).toISOString(), launcher: "warm" },
+  ];
   const lines: { at: string; level: string; stream: string; text: string; task: string }[] = [];
   const step = (args.nowMs - args.fromMs) / (args.done + 1);
   for (const [index, stage] of flow.stages.slice(0, args.done + 1).entries()) {
     const beginMs = args.fromMs + index * step;
-    for (const [place, item] of (stage.items ?? [undefined]).entries()) {
+    for (const [nth, item] of (stage.items ?? [undefined]).entries()) {
       const path = pathOf(stage, item);
       const task = (move: string, ms: number) => ({
         type: "task",
@@ -125,34 +127,37 @@ function recordsOf(flow: DemoFlow, args: { fromMs: number; nowMs: number; done: 
         move,
         tries: 1,
       });
-      control.push(task("queue", beginMs), task("begin", beginMs + 5 + place));
+      control.push(task("queue", beginMs), task("begin", beginMs + 5 + nth));
       lines.push({
-        at: new Date(beginMs + 10 + place).toISOString(),
+        at: new Date(beginMs + 10 + nth).toISOString(),
         level: "info",
         stream: "log",
         text: `${stage.task} begins${item ? ` with ${item}` : ""}`,
         task: path,
       });
-      const isOver = index < args.done || (place < 2 && (stage.items?.length ?? 0) > 3);
+      const isOver = index < args.done || (nth < 2 && (stage.items?.length ?? 0) > 3);
       if (isOver) control.push(task("complete", beginMs + step * (0.3 + args.random.next() * 0.6)));
     }
   }
   return { control, bulk: [{ type: "log", firstLine: 0, lines }] };
 }
 
-async function hold(ground: Ground, args: { open: Open; flow: DemoFlow; hand: Hand }): Promise<void> {
-  const { open, flow, hand } = args;
-  const askedMs = ground.nowMs - open.minutesAgo * MINUTE_MS;
-  await ask(at(ground.deps, askedMs), ground, { open });
-  const fence = await hand.take(askedMs + 60);
+async function hold(
+  target: DemoTarget,
+  args: { open: OpenRun; flow: DemoFlow; demoWorker: DemoWorker },
+): Promise<void> {
+  const { open, flow, demoWorker } = args;
+  const createdMs = target.nowMs - open.minutesAgo * MINUTE_MS;
+  await createOpenRun(at(target.deps, createdMs), target, { open });
+  const fence = await demoWorker.take(createdMs + 60);
   if (fence === null) return;
-  const startMs = askedMs + 110;
+  const startMs = createdMs + 110;
   const done = open.asks === undefined ? (open.stagesDone ?? 0) : (open.stagesDone ?? 1) - 1;
-  const endMs = open.asks === undefined ? ground.nowMs : startMs + flow.medianMs;
-  const random = Random.of(ground.seed, `open ${open.flow}`);
+  const endMs = open.asks === undefined ? target.nowMs : startMs + flow.medianMs;
+  const random = Random.of(target.seed, `open ${open.flow}`);
   const { control, bulk } = recordsOf(flow, { fromMs: startMs, nowMs: endMs, done, random });
-  await hand.say(fence, { control: control.slice(0, 1), ms: startMs });
-  await hand.say(fence, { control: control.slice(1), bulk, ms: startMs + 20 });
+  await demoWorker.report(fence, { control: control.slice(0, 1), ms: startMs });
+  await demoWorker.report(fence, { control: control.slice(1), bulk, ms: startMs + 20 });
   if (open.asks === undefined) return;
   const path = `wait:${open.asks.name}`;
   const last = flow.stages[done];
@@ -164,36 +169,45 @@ async function hold(ground: Ground, args: { open: Open; flow: DemoFlow; hand: Ha
     move: "complete",
     tries: 1,
   }));
-  await hand.ask(endMs, fence, { path, wait: open.asks.wait });
-  await hand.say(fence, { control: over, ms: endMs + 2 });
-  await hand.end(fence, { outcome: "suspended", waits: [path], ms: endMs + 5 });
+  await demoWorker.ask(endMs, fence, { path, wait: open.asks.wait });
+  await demoWorker.report(fence, { control: over, ms: endMs + 2 });
+  await demoWorker.end(fence, { outcome: "suspended", waits: [path], ms: endMs + 5 });
 }
 
-/** Makes the runs that have not ended, with the verbs that make real ones. */
+/** Creates the open runs with the ordinary verbs. */
 export async function makeLive(
-  ground: Ground,
-  args: { flows: readonly DemoFlow[]; hands: readonly Hand[]; poolOf: (hand: Hand) => string },
+  target: DemoTarget,
+  args: {
+    flows: readonly DemoFlow[];
+    demoWorkers: readonly DemoWorker[];
+    poolOf: (demoWorker: DemoWorker) => string;
+  },
 ): Promise<void> {
   const flowOf = new Map(args.flows.map((flow) => [flow.name, flow]));
   for (const [index, open] of HELD.entries()) {
     const flow = flowOf.get(open.flow);
-    const able = args.hands.filter((hand) => args.poolOf(hand) === flow?.pool);
-    const hand = able[index % able.length];
-    if (flow !== undefined && hand !== undefined) await hold(ground, { open, flow, hand });
+    const able = args.demoWorkers.filter((demoWorker) => args.poolOf(demoWorker) === flow?.pool);
+    const demoWorker = able[index % able.length];
+    if (flow !== undefined && demoWorker !== undefined) await hold(target, { open, flow, demoWorker });
   }
   for (const open of WAITING)
-    await ask(at(ground.deps, ground.nowMs - open.minutesAgo * MINUTE_MS), ground, { open });
+    await createOpenRun(at(target.deps, target.nowMs - open.minutesAgo * MINUTE_MS), target, { open });
   for (const open of LATER) {
-    const scheduledAt = new Date(ground.nowMs + open.inMinutes * MINUTE_MS).toISOString();
-    await ask(at(ground.deps, ground.nowMs - open.minutesAgo * MINUTE_MS), ground, { open, scheduledAt });
+    const scheduledAt = new Date(target.nowMs + open.inMinutes * MINUTE_MS).toISOString();
+    await createOpenRun(at(target.deps, target.nowMs - open.minutesAgo * MINUTE_MS), target, {
+      open,
+      scheduledAt,
+    });
   }
-  const scope = systemScope(ground.workspaceId, "ada");
-  const stopped: Open = {
+  const scope = systemScope(target.workspaceId, "ada");
+  const stopped: OpenRun = {
     flow: "quarterly-close",
     minutesAgo: 45,
     by: "ada",
     parameters: { quarter: "2026-Q1" },
   };
-  const runId = await ask(at(ground.deps, ground.nowMs - 45 * MINUTE_MS), ground, { open: stopped });
-  await cancelRun(ground.deps, scope, { runId, reason: "asked for the wrong quarter" });
+  const runId = await createOpenRun(at(target.deps, target.nowMs - 45 * MINUTE_MS), target, {
+    open: stopped,
+  });
+  await cancelRun(target.deps, scope, { runId, reason: "asked for the wrong quarter" });
 }

@@ -1,7 +1,7 @@
 /**
- * Fills a workspace of a control plane of this machine with the demo. Prints one JSON object per line: `told` while it goes
- * on, then `seeded` or `fault`. Its user must be able to read the database's password, or know DATABASE_URL.
- * Arguments: --workspace ID --seed N [--small] [--stay]. With --stay it then plays the workers until it is stopped.
+ * Fills a workspace of a control plane on this machine with the demo. Prints one JSON object per line: `told` after each step,
+ * then `seeded` or `fault`. Its user must be able to read the password of the embedded database, or set DATABASE_URL.
+ * Arguments: --workspace ID --seed N [--small] [--stay]. With --stay it plays the workers until it is stopped.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -20,7 +20,7 @@ import {
 } from "../kernel/index.ts";
 import { catalogOf } from "./catalog.ts";
 import { SMALL, WHOLE } from "./flow.ts";
-import { keepUp } from "./play.ts";
+import { playWorkers } from "./play.ts";
 import { seedDemo } from "./seed.ts";
 
 function print(event: object): void {
@@ -67,20 +67,21 @@ async function run(): Promise<void> {
   try {
     const extent = values.small ? SMALL : WHOLE;
     const nowMs = deps.clock.nowMs();
-    const ground = { deps, workspaceId: values.workspace, seed: Number(values.seed), nowMs, extent };
-    const { hands, ...seeded } = await seedDemo(ground, (told) => print({ told }));
+    const target = { deps, workspaceId: values.workspace, seed: Number(values.seed), nowMs, extent };
+    const { demoWorkers, ...seeded } = await seedDemo(target, (told) => print({ told }));
     print({ seeded });
-    if (values.stay) await keepUp({ deps, hands, flows: catalogOf(extent), signal: untilStopped() });
+    if (values.stay)
+      await playWorkers({ deps, demoWorkers, flows: catalogOf(extent), signal: untilStopped() });
   } finally {
     await deps.close();
   }
 }
 
-/** What went wrong, in a line: of the database's refusals the code and the names, as the log has them. */
+/** An error in one sentence. For an error of the database, its code and names, without values. */
 function sentenceOf(error: unknown): string {
   const { message, cause, ...facts } = loggableError(error);
-  const told = typeof cause === "object" && cause !== null ? { ...facts, ...cause } : facts;
-  const { type, code, constraint_name, column_name } = told as Record<string, unknown>;
+  const fields = typeof cause === "object" && cause !== null ? { ...facts, ...cause } : facts;
+  const { type, code, constraint_name, column_name } = fields as Record<string, unknown>;
   return [message, type, code, constraint_name, column_name].filter(Boolean).join(" ");
 }
 

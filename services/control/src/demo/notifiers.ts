@@ -5,26 +5,26 @@ import { insertAll, systemScope } from "../kernel/index.ts";
 import { createNotifier, noticeOf } from "../notify/index.ts";
 import { notifierDelivery } from "../notify/table.ts";
 import { listRuns } from "../runs/index.ts";
-import type { Ground } from "./ground.ts";
+import type { DemoTarget } from "./target.ts";
 
 type NewNotifier = Parameters<typeof createNotifier>[1]["input"];
 
-/** A notice that a notifier received, or would have. It is never sent. */
+/** A delivery of the past. No notice is sent. */
 interface PastDelivery extends Pick<Delivery, "event" | "state" | "tries" | "status" | "failure"> {
   readonly at: Date;
-  /** Null: a test. */
+  /** Null for a test. */
   readonly run: RunSummary | null;
 }
 
 const DAY_MS = 24 * 3_600_000;
 const HOUR_MS = 3_600_000;
-/** Failures that were told of, and how many runs after each are looked through for the one that worked again. */
-const TOLD_MAX = 14;
-const LOOKED_AT = 50;
+/** The most failures with deliveries, and the most later runs of each that are searched for the recovery. */
+const FAILURES_MAX = 14;
+const RECOVERY_RUNS_MAX = 50;
 
 /**
- * Who is told. Names below `localhost` are refused before anything is looked up or connected to, so that nothing ever leaves for these;
- * and none of them waits for late runs, of which the demo has some.
+ * The notifiers. Host names below `localhost` are refused before a look-up or connection, so that nothing is ever sent. None
+ * of them has the event for late runs, since the demo has late runs.
  */
 const NOTIFIERS: readonly NewNotifier[] = [
   {
@@ -55,44 +55,44 @@ const NOTIFIERS: readonly NewNotifier[] = [
 
 const SENT = { state: "sent", tries: 1, status: 200, failure: null } as const;
 
-/** How a try at a run that failed so long ago went: most well, one at the second try, one never. */
+/** The outcome of a delivery: most succeed, one succeeds at the second try, and one never does. */
 function outcomeOf(index: number): Pick<PastDelivery, "state" | "tries" | "status" | "failure"> {
   if (index === 2) return { ...SENT, tries: 2 };
   if (index === 5) return { state: "given-up", tries: 8, status: 503, failure: "it answered 503" };
   return SENT;
 }
 
-/** The first run of its deployment that completed after this one. */
-async function recoveryOf(ground: Ground, failed: RunSummary): Promise<RunSummary | undefined> {
+/** The first completed run of the deployment after a failed one. */
+async function recoveryOf(target: DemoTarget, failed: RunSummary): Promise<RunSummary | undefined> {
   const fromMs = Date.parse(failed.createdAt);
-  const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
+  const { items } = await listRuns(target.deps, systemScope(target.workspaceId), {
     deployment: failed.deployment,
     state: ["completed"],
-    limit: LOOKED_AT,
+    limit: RECOVERY_RUNS_MAX,
     from: failed.createdAt,
     to: new Date(fromMs + 2 * DAY_MS).toISOString(),
   });
   return items.at(-1);
 }
 
-/** What there was to tell, the latest first. */
-async function eventsOf(ground: Ground): Promise<{ event: "failure" | "recovery"; run: RunSummary }[]> {
-  const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
+/** The failures and recoveries, latest first. */
+async function eventsOf(target: DemoTarget): Promise<{ event: "failure" | "recovery"; run: RunSummary }[]> {
+  const { items } = await listRuns(target.deps, systemScope(target.workspaceId), {
     state: ["failed", "crashed"],
-    limit: TOLD_MAX,
+    limit: FAILURES_MAX,
   });
   const events: { event: "failure" | "recovery"; run: RunSummary }[] = [];
   for (const run of items) {
-    const recovery = await recoveryOf(ground, run);
+    const recovery = await recoveryOf(target, run);
     if (recovery) events.push({ event: "recovery", run: recovery });
     events.push({ event: "failure", run });
   }
   return events;
 }
 
-/** Makes notifiers and their deliveries for the latest failures. None of these was sent. */
-export async function makeNotifiers(ground: Ground): Promise<void> {
-  const events = await eventsOf(ground);
+/** Creates notifiers, and writes their deliveries for the latest failures without sending them. */
+export async function makeNotifiers(target: DemoTarget): Promise<void> {
+  const events = await eventsOf(target);
   for (const notifier of NOTIFIERS) {
     const heard = events.filter(
       ({ event, run }) =>
@@ -106,14 +106,14 @@ export async function makeNotifiers(ground: Ground): Promise<void> {
       ...SENT,
       event: "test",
       run: null,
-      at: new Date(ground.nowMs - 20 * HOUR_MS),
+      at: new Date(target.nowMs - 20 * HOUR_MS),
     };
-    await makeNotifier(ground, { notifier, past: notifier.kind === "slack" ? [...past, test] : past });
+    await makeNotifier(target, { notifier, past: notifier.kind === "slack" ? [...past, test] : past });
   }
 }
 
-/** The new notifier; null if the workspace has one of that name, whose deliveries are its own. */
-async function madeNotifier(deps: Ground["deps"], workspaceId: string, input: NewNotifier) {
+/** Creates a notifier. Null if the workspace has another one with that name. */
+async function madeNotifier(deps: DemoTarget["deps"], workspaceId: string, input: NewNotifier) {
   const config = { ...deps.config, notifyPrivate: true };
   try {
     const scope = systemScope(workspaceId, "grace");
@@ -125,7 +125,7 @@ async function madeNotifier(deps: Ground["deps"], workspaceId: string, input: Ne
 }
 
 async function makeNotifier(
-  { deps, workspaceId }: Ground,
+  { deps, workspaceId }: DemoTarget,
   { notifier, past }: { notifier: NewNotifier; past: readonly PastDelivery[] },
 ): Promise<void> {
   const { db } = deps.database;

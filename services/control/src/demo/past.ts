@@ -1,23 +1,23 @@
 import { ScheduleSettings, type Trigger } from "@towpath/contract";
 import { instantsAfter, instantsOf } from "../schedules/index.ts";
+import { logOf } from "./attempt-logs.ts";
 import { WORKERS } from "./catalog.ts";
 import { type DecidedInstant, insertBackfill, insertDecided } from "./decided.ts";
 import { type EndedLog, insertLogs } from "./ended-logs.ts";
 import { type EndedRun, insertEnded } from "./ended-runs.ts";
 import type { DemoFlow } from "./flow.ts";
-import { type Ground, idNow } from "./ground.ts";
 import { type DemoContext, Player } from "./history.ts";
 import { Random } from "./random.ts";
-import { logOf } from "./talk.ts";
+import { type DemoTarget, idNow } from "./target.ts";
 
 const DAY_MS = 24 * 3_600_000;
-/** Runs that one transaction takes over. */
+/** Runs that one transaction writes. */
 const BATCH = 1_000;
-/** For how long the logs of runs are made: of those that succeeded, and of those that did not. */
+/** The age up to which runs have logs, milliseconds. */
 const LOGS_MS = { completed: 2 * DAY_MS, other: 25 * DAY_MS };
-/** Of flows that run all the time, one log in so many is made. */
+/** For flows with more runs a day, only one run of `oneIn` has a log. */
 const SELDOM = { aboveADay: 200, oneIn: 12 };
-/** How many of the failures somebody runs again. */
+/** The share of failed runs that people rerun. */
 const RERUN_SHARE = 0.16;
 const PEOPLE = ["ada", "grace"] as const;
 
@@ -26,7 +26,7 @@ interface Decided {
   readonly trigger: Trigger;
 }
 
-/** The instants of a flow's schedule that lie behind us. */
+/** The past instants of a flow's schedule. */
 function instantsOfFlow(flow: DemoFlow, args: { fromMs: number; nowMs: number }): Decided[] {
   if (flow.schedule === undefined) return [];
   const settings = ScheduleSettings.parse(flow.schedule);
@@ -42,16 +42,19 @@ function instantsOfFlow(flow: DemoFlow, args: { fromMs: number; nowMs: number })
   return decided;
 }
 
-/** Runs of a flow, and what was decided at the instants of its schedule. */
+/** Runs of a flow, and the decisions at the instants of its schedule. */
 interface Past {
   readonly runs: EndedRun[];
   readonly decided: DecidedInstant[];
 }
 
-/** When the control plane was away: hours before now, for how many minutes. What was due then was caught up with one run. */
+/**
+ * An outage of the control plane: the begin in hours before now, and the duration in minutes. Afterwards one run catches up
+ * for the missed instants.
+ */
 const AWAY = { hoursAgo: 5 * 24 + 7, minutes: 130 };
 
-/** The instants that fell into that time: all but the latest were skipped as one. */
+/** The instants during the outage. All but the latest are skipped by one decision. */
 function missedOf(instants: readonly Decided[], nowMs: number) {
   const fromMs = nowMs - AWAY.hoursAgo * 3_600_000;
   const toMs = fromMs + AWAY.minutes * 60_000;
@@ -65,14 +68,14 @@ function missedOf(instants: readonly Decided[], nowMs: number) {
   return { skipped: new Set(skipped), latestMs, backMs: toMs, stretch };
 }
 
-/** Until when somebody served a flow's pool: a minute before the last of its workers went away, if they all have. */
+/** The end of the last runs in a flow's pool: now, or if all its workers have disconnected, a minute before the last did. */
 function servedUntilMs(flow: DemoFlow, nowMs: number): number {
   const gone = WORKERS.filter(({ pool }) => pool === flow.pool).map(({ goneMs = 0 }) => goneMs);
   const lastMs = Math.min(...gone);
   return lastMs === 0 ? nowMs : nowMs - lastMs - 60_000;
 }
 
-/** The scheduled runs: where the one before had not ended, the schedule's own rule says what becomes of an instant. */
+/** The scheduled runs. If the previous run has not ended at an instant, the schedule's overlap policy decides. */
 function scheduledPast(flow: DemoFlow, player: Player, args: { fromMs: number; nowMs: number }): Past {
   const untilMs = servedUntilMs(flow, args.nowMs);
   const instants = instantsOfFlow(flow, args);
@@ -85,14 +88,14 @@ function scheduledPast(flow: DemoFlow, player: Player, args: { fromMs: number; n
       past.decided.push({ at: new Date(atMs), runId: null, skipped: "overlap" });
       continue;
     }
-    const lookedMs = atMs === missed.latestMs ? missed.backMs : atMs;
-    const overlaps = lookedMs < busyUntilMs;
+    const decidedMs = atMs === missed.latestMs ? missed.backMs : atMs;
+    const overlaps = decidedMs < busyUntilMs;
     if (overlaps && flow.schedule?.overlap === "skip") {
       past.decided.push({ at: new Date(atMs), runId: null, skipped: "overlap" });
       continue;
     }
-    const waitsMs = overlaps && flow.schedule?.overlap === "wait" ? busyUntilMs - lookedMs : 0;
-    const run = player.run({ createdMs: lookedMs + waitsMs + player.random.whole(8, 60), trigger });
+    const waitsMs = overlaps && flow.schedule?.overlap === "wait" ? busyUntilMs - decidedMs : 0;
+    const run = player.run({ createdMs: decidedMs + waitsMs + player.random.whole(8, 60), trigger });
     if (run === null) continue;
     past.runs.push(run);
     past.decided.push({ at: new Date(atMs), runId: run.id, skipped: null });
@@ -101,8 +104,8 @@ function scheduledPast(flow: DemoFlow, player: Player, args: { fromMs: number; n
   return past;
 }
 
-/** Runs that people asked for, and what they ran again after it had failed. */
-function askedPast(
+/** Runs that people started, and reruns of failed runs. */
+function personalPast(
   flow: DemoFlow,
   player: Player,
   args: { failed: readonly EndedRun[]; fromMs: number; nowMs: number },
@@ -127,13 +130,13 @@ function askedPast(
           fromFailure: true,
           origin: run.id,
         },
-        mended: true,
+        repaired: true,
       }),
     );
   return [...byHand, ...again].filter((run) => run !== null);
 }
 
-/** Gives runs their logs, where somebody may look for them. */
+/** Adds logs to recent runs. */
 function withLogs(
   flow: DemoFlow,
   runs: readonly EndedRun[],
@@ -143,7 +146,7 @@ function withLogs(
     runs.length / Math.max(1, (args.nowMs - (runs[0]?.createdAt.getTime() ?? args.nowMs)) / DAY_MS);
   const oneIn = perDay > SELDOM.aboveADay ? SELDOM.oneIn : 1;
   const logs: EndedLog[] = [];
-  const told = runs.map((run, index) => {
+  const logged = runs.map((run, index) => {
     const ageMs = args.nowMs - run.endedAt.getTime();
     const isTold =
       run.state === "completed" ? ageMs < LOGS_MS.completed && index % oneIn === 0 : ageMs < LOGS_MS.other;
@@ -155,22 +158,22 @@ function withLogs(
     });
     return { ...run, attempts };
   });
-  return { runs: told, logs };
+  return { runs: logged, logs };
 }
 
-/** Makes what a flow has run and what its schedule has decided. @returns How many runs. */
+/** Writes the past runs of a flow and the decisions of its schedule. @returns the number of runs */
 export async function makePast(
-  ground: Ground,
+  target: DemoTarget,
   args: { flow: DemoFlow; context: DemoContext },
 ): Promise<number> {
-  const { deps, workspaceId, nowMs, extent, seed } = ground;
+  const { deps, workspaceId, nowMs, extent, seed } = target;
   const { flow } = args;
   const player = new Player(flow, args.context, seed);
   const span = { fromMs: nowMs - extent.days * DAY_MS, nowMs };
   const { runs: scheduled, decided } = scheduledPast(flow, player, span);
   const failed = scheduled.filter((run) => run.state !== "completed");
   const untilMs = servedUntilMs(flow, nowMs);
-  const all = [...scheduled, ...askedPast(flow, player, { ...span, failed })]
+  const all = [...scheduled, ...personalPast(flow, player, { ...span, failed })]
     .filter((run) => run.createdAt.getTime() <= untilMs)
     .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime());
   const { runs, logs } = withLogs(flow, all, { random: Random.of(seed, `logs of ${flow.name}`), nowMs });
@@ -184,19 +187,19 @@ export async function makePast(
   return runs.length;
 }
 
-/** Makes a backfill that is over and one that goes on. @returns How many runs. */
+/** Writes one completed and one running backfill. @returns the number of runs */
 export async function makeBackfills(
-  ground: Ground,
+  target: DemoTarget,
   args: { flow: DemoFlow; context: DemoContext },
 ): Promise<number> {
-  const { deps, workspaceId, nowMs } = ground;
-  const player = new Player(args.flow, args.context, ground.seed + 1);
+  const { deps, workspaceId, nowMs } = target;
+  const player = new Player(args.flow, args.context, target.seed + 1);
   let made = 0;
   for (const one of [
     { daysAgo: 11, instants: 64, done: 64, createdBy: "grace" },
     { daysAgo: 0.25, instants: 48, done: 31, createdBy: "ada" },
   ]) {
-    const id = idNow(ground);
+    const id = idNow(target);
     const createdMs = nowMs - one.daysAgo * DAY_MS;
     const range = { fromMs: createdMs - 40 * DAY_MS, nowMs: createdMs - 25 * DAY_MS };
     const instants = instantsOfFlow(args.flow, range).slice(0, one.instants);

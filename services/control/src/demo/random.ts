@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A generator of its own for one part, so that another part's draws do not move this one's. */
+  /** A generator for one part. Draws in other parts do not change its numbers. */
   static of(seed: number, part: string): Random {
     let hash = seed >>> 0;
     for (const char of part) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
@@ -38,7 +38,7 @@ export class Random {
     return picked;
   }
 
-  /** A duration as those of real work are spread: half below the median, a few far above it. */
+  /** A duration with the distribution of real work: half are below the median, a few far above it. */
   about(median: number, spread: number): number {
     const normal = Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
     return median * Math.exp(spread * Math.max(-2.5, Math.min(2.5, normal)));

@@ -44,14 +44,14 @@ function historyOf({ testEnv }: Filled) {
   );
 }
 
-test("The same seed at the same time makes the same history, and another one another", async () => {
+test("the same seed and time make the same history, and another seed makes another", async () => {
   const [one, same, another] = await Promise.all([first, second, other].map(historyOf));
   expect(one?.length).toBeGreaterThan(3_000);
   expect(same).toEqual(one);
   expect(another).not.toEqual(one);
 });
 
-test("Every run, attempt and task run is where it ended, within those who made it", async () => {
+test("every run, attempt and task run is in its partition and within its parent", async () => {
   const [faults] = await first.testEnv.deps.database.db.execute(sql`select
     (select count(*) from run_history r where not exists (select 1 from attempt_history a
       where a.workspace_id = r.workspace_id and a.run_id = r.id and a.id = r.attempt_id and a.run_ended_at = r.ended_at)) as "runs without attempt",
@@ -69,11 +69,11 @@ test("Every run, attempt and task run is where it ended, within those who made i
   expect(Object.entries(faults ?? {}).filter(([, count]) => Number(count) !== 0)).toEqual([]);
 });
 
-test("Slots in use are those of runs that go on", async () => {
+test("slots in use are those of open runs", async () => {
   expect(await first.testEnv.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
 });
 
-test("A worker that ran something serves its pool, and has been seen since", async () => {
+test("a worker that ran an attempt serves its pool, and was seen later", async () => {
   const [faults] = await first.testEnv.deps.database.db.execute(sql`select
     (select count(*)::int from run_history r where not exists (select 1 from worker w where w.pool_id = r.pool_id)) as "runs of pools without worker",
     (select count(*)::int from attempt_history a join run_history r on r.workspace_id = a.workspace_id and r.id = a.run_id
@@ -86,14 +86,14 @@ test("A worker that ran something serves its pool, and has been seen since", asy
   });
 });
 
-test("What came of a run came while it ran", async () => {
+test("records of a run are from the time when it ran", async () => {
   const [found] = await first.testEnv.deps.database.db.execute(sql`select
     count(*) filter (where l.received_at < a.started_at or l.received_at > a.ended_at)::int as outside, count(*) > 0 as any
     from log_chunk l join attempt_history a on a.workspace_id = l.workspace_id and a.id = l.attempt_id`);
   expect(found).toEqual({ outside: 0, any: true });
 });
 
-test("There are runs in every state that people should see", async () => {
+test("the demo has runs in every state", async () => {
   const { testEnv, workspaceId } = first;
   const scope = systemScope(workspaceId);
   const states = [
@@ -112,7 +112,7 @@ test("There are runs in every state that people should see", async () => {
   }
 });
 
-test("The wide run has its tasks and the long log its lines", async () => {
+test("the wide run has its tasks, and the long log its lines", async () => {
   const { testEnv, workspaceId, seeded } = first;
   const scope = systemScope(workspaceId);
   const wide = await getRun(testEnv.deps, scope, { runId: seeded.wideRun, from: testEnv.deps.database.db });
@@ -128,35 +128,35 @@ test("The wide run has its tasks and the long log its lines", async () => {
   expect(page.end).toBe(true);
 });
 
-test("Readers of the feed hear of what ended lately", async () => {
+test("the change feed has recent ends", async () => {
   const { testEnv, workspaceId } = first;
-  const [found] = await testEnv.deps.database.db.execute<{ recent: number; told: number }>(sql`select
+  const [found] = await testEnv.deps.database.db.execute<{ recent: number; changed: number }>(sql`select
     (select count(*)::int from run_history where ended_at > ${new Date(testEnv.clock.nowMs() - 23 * 3_600_000).toISOString()}::timestamptz) as recent,
-    (select count(distinct run_id)::int from change where kind = 'run' and workspace_id = ${workspaceId}) as told`);
+    (select count(distinct run_id)::int from change where kind = 'run' and workspace_id = ${workspaceId}) as changed`);
   expect(found?.recent).toBeGreaterThan(100);
-  expect(found?.told).toBeGreaterThanOrEqual(found?.recent ?? 0);
+  expect(found?.changed).toBeGreaterThanOrEqual(found?.recent ?? 0);
 });
 
-test("Notifiers have been told of failures and recoveries, and nothing of it waits to be sent", async () => {
+test("notifiers have deliveries for failures and recoveries, and none waits to be sent", async () => {
   const { database } = first.testEnv.deps;
   const notifiers = await database.db.execute<{ name: string; url: string }>(
     sql`select name, url from notifier where workspace_id = ${first.workspaceId} order by name`,
   );
   expect(notifiers.map(({ name }) => name)).toEqual(["data-team", "finance-pager", "status-board"]);
-  // Each try refuses such a name before it is looked up.
+  // A try refuses such a host name before a look-up.
   for (const { url } of notifiers) expect(new URL(url).hostname).toMatch(/\.localhost$/);
-  const told = await database.db.execute<{ event: string; waiting: number }>(
+  const deliveries = await database.db.execute<{ event: string; waiting: number }>(
     sql`select event, count(*) filter (where state = 'waiting' or next_at is not null)::int as waiting
       from notifier_delivery where workspace_id = ${first.workspaceId} group by event order by event`,
   );
-  expect([...told]).toEqual([
+  expect([...deliveries]).toEqual([
     { event: "failure", waiting: 0 },
     { event: "recovery", waiting: 0 },
     { event: "test", waiting: 0 },
   ]);
 });
 
-test("Some deployments fail now: none of their runs has completed since", async () => {
+test("some deployments are failing: none of their runs has completed since", async () => {
   const found = await first.testEnv.deps.database.db.execute<{ deployment: string; message: string }>(sql`
     select r.deployment, r.error ->> 'message' as message from run r
     where r.workspace_id = ${first.workspaceId} and r.state = 'failed' and not exists (select 1 from run o

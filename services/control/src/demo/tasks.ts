@@ -3,29 +3,29 @@ import type { EndedTask } from "./ended-runs.ts";
 import type { DemoFlow, Failure, Stage } from "./flow.ts";
 import type { Random } from "./random.ts";
 
-/** What one attempt of a run did, and how it ended. */
+/** The task calls of one attempt, and its end. */
 export interface Played {
   readonly tasks: readonly EndedTask[];
-  /** What failed it; null if it completed. */
+  /** The error of a failed attempt. Null: it completed. */
   readonly error: RunError | null;
   readonly endMs: number;
 }
 
-/** The start of an attempt that is played. */
+/** The start, duration and failure of an attempt to play. */
 export interface Play {
   readonly startMs: number;
   readonly durationMs: number;
   readonly failure: Failure | null;
 }
 
-/** The frames below the flow's own: every stack ends in them. */
+/** The last frames of every stack, below the flow's own. */
 const BELOW = [
   "at runTry (node_modules/towpath/dist/sdk/index.js:412:20)",
   "at runTask (node_modules/towpath/dist/sdk/index.js:377:11)",
   "at process.processTicksAndRejections (node:internal/process/task_queues:103:5)",
 ];
 
-/** What a failure says, with its stack. */
+/** The error of a failure, with its stack. */
 export function errorOf(failure: Failure, random: Random): RunError {
   const { name } = failure;
   const message = failure.message(random);
@@ -36,12 +36,12 @@ export function errorOf(failure: Failure, random: Random): RunError {
   return { name, message, stack };
 }
 
-/** Where a call of a stage stands in its run. */
+/** The path of a stage's call in its run. */
 export function pathOf(stage: Stage, item: string | undefined): string {
   return item === undefined ? stage.task : `${stage.task}:${encodeURIComponent(item)}`;
 }
 
-/** Plays the stages of a flow one after the other, the calls of each side by side, up to the one that fails. */
+/** Plays the stages of a flow in sequence up to the one that fails. The calls of a stage run in parallel. */
 export function play(flow: DemoFlow, random: Random, args: Play): Played {
   const weights = flow.stages.reduce((sum, stage) => sum + stage.weight, 0);
   const tasks: EndedTask[] = [];
@@ -57,7 +57,7 @@ export function play(flow: DemoFlow, random: Random, args: Play): Played {
   return { tasks, error: null, endMs: atMs + 15 };
 }
 
-/** The calls of one stage; the last of them is the one that fails, if one does. */
+/** The calls of one stage. If one fails, it is the last. */
 function callsOf(args: {
   stage: Stage;
   random: Random;

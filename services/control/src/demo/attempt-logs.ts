@@ -19,10 +19,10 @@ const line = (at: Date, text: string, over: Partial<LogLine> = {}): LogLine => (
   ...over,
 });
 
-/** What an attempt of a flow logged: its tasks' lines in the order of time, and what went wrong. */
+/** The log lines of an attempt in the order of time: those of its tasks, and of its failure. */
 export function linesOf(flow: DemoFlow, attempt: EndedAttempt, random: Random): LogLine[] {
   const byTask = new Map(flow.stages.map((stage) => [stage.task, stage]));
-  const said = attempt.tasks.flatMap((task) => {
+  const lines = attempt.tasks.flatMap((task) => {
     const stage = byTask.get(task.name);
     const item = task.path.split(":")[1] ?? "";
     const own = { task: task.path };
@@ -38,7 +38,7 @@ export function linesOf(flow: DemoFlow, attempt: EndedAttempt, random: Random): 
     ];
   });
   const ended = attempt.state === "completed" ? [line(attempt.endedAt, `${flow.name} is done`)] : [];
-  return [...said, ...ended].toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  return [...lines, ...ended].toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
 function trouble(flow: DemoFlow, task: EndedAttempt["tasks"][number], own: { task: string }): LogLine[] {
@@ -50,7 +50,7 @@ function trouble(flow: DemoFlow, task: EndedAttempt["tasks"][number], own: { tas
   ];
 }
 
-/** The log of an attempt, and the attempt as it says how long that is. */
+/** The log of an attempt, and the attempt with its line count. */
 export function logOf(
   flow: DemoFlow,
   attempt: EndedAttempt,

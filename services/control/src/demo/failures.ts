@@ -1,6 +1,6 @@
 import type { Failure } from "./flow.ts";
 
-/** The failures of the demo, by what went wrong. They read as real ones do: what, where, and the line of the flow. */
+/** The failures of the demo. Like real ones, they have a message and the stack of the flow. */
 
 export const noRate: Failure = {
   perMille: 14,

@@ -5,27 +5,27 @@ import { openSession } from "../pools/index.ts";
 import { call } from "../runs/index.ts";
 import { claim, Dispatchers, report } from "../worker/index.ts";
 import type { WORKERS } from "./catalog.ts";
-import { at } from "./ground.ts";
+import { at } from "./target.ts";
 
 /** A control or bulk record without its sequence. */
-export type Said = { readonly type: string; readonly [key: string]: unknown };
+export type DemoRecord = { readonly type: string; readonly [key: string]: unknown };
 
-/** A lease that outlasts everybody who looks at the demo: nobody renews it. */
+/** A lease that never ends while people use the demo, since nobody renews it, milliseconds. */
 const LEASE_MS = 365 * 24 * 3_600_000;
 
-/** A worker of the demo. It speaks the protocol as a real one does, and runs nothing. */
-export class Hand {
+/** A worker of the demo. It uses the worker protocol like a real one, and runs nothing. */
+export class DemoWorker {
   readonly worker: WorkerScope;
   readonly name: string;
   readonly #deps: Deps;
   readonly #held: Assignment[] = [];
-  /** Records that were sent of each attempt, by lane. */
+  /** The number of sent records of each attempt, by lane. */
   readonly #sent = new Map<string, { control: number; bulk: number }>();
-  /** For polls of now; each poll of another time has one of its own, which keeps that time. */
+  /** The dispatchers of polls at the present time. A poll at another time needs its own, with that clock. */
   readonly #dispatchers = new Dispatchers();
   readonly capacity: number;
-  /** Whether it is still there. */
-  readonly isThere: boolean;
+  /** Whether the worker is still connected. */
+  readonly isConnected: boolean;
   #polls = 0;
 
   private constructor(deps: Deps, worker: WorkerScope, { name, capacity, goneMs }: (typeof WORKERS)[number]) {
@@ -33,45 +33,49 @@ export class Hand {
     this.worker = worker;
     this.name = name;
     this.capacity = capacity;
-    this.isThere = goneMs === undefined;
+    this.isConnected = goneMs === undefined;
   }
 
   /** Opens a session with the key of the demo's workers. */
   static async open(
     deps: Deps,
-    args: { key: Scope; nowMs: number; hand: (typeof WORKERS)[number] },
-  ): Promise<Hand> {
-    const { name, pool, capacity, amounts, goneMs = 0 } = args.hand;
+    args: { key: Scope; nowMs: number; demoWorker: (typeof WORKERS)[number] },
+  ): Promise<DemoWorker> {
+    const { name, pool, capacity, amounts, goneMs = 0 } = args.demoWorker;
     const workerId = randomUUID();
     const input = { workerId, name, pool, poolType: "process" as const, capacity, amounts };
-    // It was last seen when it opened its session.
+    // The control plane last saw this worker when it opened its session.
     const session = await openSession(at(deps, args.nowMs - goneMs), {
       scope: args.key,
       keyPool: null,
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },
     });
     const { workspaceId } = args.key;
-    return new Hand(deps, { workspaceId, workerId, poolId: session.poolId, generation: 1 }, args.hand);
+    return new DemoWorker(
+      deps,
+      { workspaceId, workerId, poolId: session.poolId, generation: 1 },
+      args.demoWorker,
+    );
   }
 
-  /** What it holds. */
+  /** The attempts that the worker holds. */
   get held(): readonly Assignment[] {
     return this.#held;
   }
 
-  /** Polls for one attempt at some time. @returns null if there was none. */
+  /** Polls for one attempt at a given time. @returns null if none was ready */
   async take(ms: number): Promise<Assignment | null> {
     const { assignments } = await this.#poll(at(this.#deps, ms), { free: 1, waitMs: 0 });
     return assignments[0] ?? null;
   }
 
-  /** Tells that it is there, and takes nothing. */
-  async greet(): Promise<void> {
+  /** Polls without free slots, so that the worker counts as online. */
+  async pollIdle(): Promise<void> {
     await this.#poll(this.#deps, { free: 0, waitMs: 0 });
   }
 
-  /** Polls now, for as much as it has room for, and hears commands. */
-  listen(waitMs: number, signal: AbortSignal): Promise<Claimed> {
+  /** Polls now with all free slots, for assignments and commands. */
+  poll(waitMs: number, signal: AbortSignal): Promise<Claimed> {
     return this.#poll(this.#deps, { free: this.capacity - this.#held.length, waitMs }, signal);
   }
 
@@ -94,23 +98,23 @@ export class Hand {
     return claimed;
   }
 
-  /** Reports records of an attempt, as they were made at some time. @default now */
-  async say(
+  /** Reports records of an attempt at a given time. @default now */
+  async report(
     fence: Assignment,
-    args: { control: readonly Said[]; bulk?: readonly Said[]; ms?: number },
+    args: { control: readonly DemoRecord[]; bulk?: readonly DemoRecord[]; ms?: number },
   ): Promise<void> {
     const { attemptId, epoch, nonce } = fence;
     const { control, bulk = [] } = args;
     const sent = this.#sent.get(attemptId) ?? { control: 0, bulk: 0 };
     this.#sent.set(attemptId, { control: sent.control + control.length, bulk: sent.bulk + bulk.length });
-    const numbered = (records: readonly Said[], from: number) =>
+    const numbered = (records: readonly DemoRecord[], from: number) =>
       records.map((record, index) => ({ seq: from + index + 1, ...record }));
     const lanes = { control: numbered(control, sent.control), bulk: numbered(bulk, sent.bulk) };
     const deps = args.ms === undefined ? this.#deps : at(this.#deps, args.ms);
     await report(deps, this.worker, { attempts: [{ attemptId, epoch, nonce, ...lanes }] });
   }
 
-  /** Reports the end of an attempt, and lets go of it. */
+  /** Reports the end of an attempt, and no longer holds it. */
   async end(
     fence: Assignment,
     args: { outcome: string; ms?: number; [fact: string]: unknown },
@@ -119,11 +123,11 @@ export class Hand {
     const lastBulkSeq = this.#sent.get(fence.attemptId)?.bulk ?? 0;
     const at = new Date(ms).toISOString();
     const ended = { type: "ended", at, cause: null, exitCode: 0, ...facts, lastBulkSeq };
-    await this.say(fence, { control: [ended], ...(args.ms === undefined ? {} : { ms }) });
+    await this.report(fence, { control: [ended], ...(args.ms === undefined ? {} : { ms }) });
     this.#held.splice(this.#held.indexOf(fence), 1);
   }
 
-  /** Asks for a wait of a running attempt, as `suspend` does in a flow. */
+  /** Creates a wait of a running attempt, like `suspend` in a flow. */
   async ask(ms: number, fence: Assignment, args: { path: string; wait: AskedWait }): Promise<void> {
     const { attemptId, epoch, nonce, runId } = fence;
     const callId = await derivedId(runId, args.path);

@@ -11,11 +11,11 @@ import type { DemoContext } from "./history.ts";
 import { Random } from "./random.ts";
 
 const DAY_MS = 24 * 3_600_000;
-/** Who deploys. */
+/** The people who deploy. */
 const PEOPLE = ["ada", "grace", "linus-ci"] as const;
 
-/** What the demo is made in. */
-export interface Ground {
+/** The workspace that the demo fills, with the seed, the time and the extent. */
+export interface DemoTarget {
   readonly deps: Deps;
   readonly workspaceId: string;
   readonly seed: number;
@@ -28,8 +28,8 @@ export function at(deps: Deps, ms: number): Deps {
   return { ...deps, clock: manualClock(ms) };
 }
 
-/** Makes the pools with their queues, the named limits, and the key of the workers. */
-export async function makePlaces({ deps, workspaceId }: Ground): Promise<Scope> {
+/** Creates the pools with their queues, the named limits, and the key of the workers. @returns the scope of that key */
+export async function makePools({ deps, workspaceId }: DemoTarget): Promise<Scope> {
   const scope = systemScope(workspaceId, "demo");
   for (const [name, queues] of Object.entries(POOLS)) {
     await createPool(deps, { scope, input: { name } });
@@ -48,7 +48,7 @@ function camel(name: string): string {
   return name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The schema of parameters such as these. */
+/** The schema of a flow's parameters, from an example. */
 function schemaOf(flow: DemoFlow): SpecInput["parameters"] {
   const example = flow.parameters?.(new Random(1), 0) ?? {};
   const properties = Object.fromEntries(
@@ -57,12 +57,12 @@ function schemaOf(flow: DemoFlow): SpecInput["parameters"] {
   return { type: "object", properties, additionalProperties: false };
 }
 
-function specOf(ground: Ground, args: { flow: DemoFlow; version: number; atMs: number }): SpecInput {
+function specOf(target: DemoTarget, args: { flow: DemoFlow; version: number; atMs: number }): SpecInput {
   const { flow, version } = args;
-  const random = Random.of(ground.seed, `${flow.name} ${version}`);
+  const random = Random.of(target.seed, `${flow.name} ${version}`);
   return {
     format: SPEC_FORMAT,
-    workspaceId: ground.workspaceId,
+    workspaceId: target.workspaceId,
     deployment: flow.name,
     version,
     floor: 1,
@@ -80,20 +80,20 @@ function specOf(ground: Ground, args: { flow: DemoFlow; version: number; atMs: n
 }
 
 /**
- * Registers the versions of a flow at their times, signed with a key that is thrown away: no worker runs them. The schedules
- * of the latest begin now.
+ * Registers the versions of a flow at their times. They are signed with a temporary key, since no worker runs them. The
+ * schedules of the latest version begin now.
  */
 export async function deployFlow(
-  ground: Ground,
+  target: DemoTarget,
   flow: DemoFlow,
 ): Promise<Omit<DemoContext, "nowMs" | "workers">> {
-  const { deps, workspaceId, nowMs, extent } = ground;
+  const { deps, workspaceId, nowMs, extent } = target;
   const { privateKey } = await generateKeyPair("Ed25519");
   const scope = (index: number) => systemScope(workspaceId, PEOPLE[index % PEOPLE.length] ?? "ada");
   const versions = [];
   for (const [index, daysAgo] of flow.deployedDaysAgo.entries()) {
     const deployedMs = nowMs - (index === 0 ? extent.days : Math.min(daysAgo, extent.days)) * DAY_MS;
-    const spec = specOf(ground, { flow, version: index + 1, atMs: deployedMs });
+    const spec = specOf(target, { flow, version: index + 1, atMs: deployedMs });
     const jws = await new CompactSign(new TextEncoder().encode(JSON.stringify(spec)))
       .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: "demo" })
       .sign(privateKey);
@@ -111,7 +111,7 @@ export async function deployFlow(
   return { versions };
 }
 
-/** An id of now for what people never see. */
-export function idNow({ deps }: Ground): string {
+/** A new id for internal records. */
+export function idNow({ deps }: DemoTarget): string {
   return uuidv7(deps.clock.nowMs());
 }
