@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { ReadTurns, readingFor } from "./read-turns.ts";
 
-/** Reads that begin when they get their turn and end when they are let go. */
-function readers(places: number) {
-  const turns = new ReadTurns(places);
+/** Reads that begin in their turn and end when the test ends them. */
+function readers(connections: number) {
+  const turns = new ReadTurns(connections);
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
   const read = (workspace: string, name: string) =>
@@ -21,7 +21,7 @@ function readers(places: number) {
   return { begun, read, end, settled };
 }
 
-test("a workspace with many slow reads does not keep another waiting behind them", async () => {
+test("many slow reads of a workspace do not block another workspace", async () => {
   const { begun, read, end, settled } = readers(4);
   for (let n = 1; n <= 8; n++) void read("busy", `busy ${n}`);
   for (let n = 1; n <= 3; n++) void read("other", `other ${n}`);
@@ -29,7 +29,7 @@ test("a workspace with many slow reads does not keep another waiting behind them
   expect(begun).toEqual(["busy 1", "busy 2", "busy 3", "busy 4"]);
   await end("busy 1");
   await end("busy 2");
-  // Two each: from here on they take turns.
+  // Two reads each: from here on the workspaces take turns.
   expect(begun.slice(4)).toEqual(["other 1", "other 2"]);
   await end("other 1");
   expect(begun.at(-1)).toBe("other 3");
@@ -37,7 +37,7 @@ test("a workspace with many slow reads does not keep another waiting behind them
   expect(begun.at(-1)).toBe("busy 5");
 });
 
-test("a read that fails gives its turn back", async () => {
+test("a failed read frees its connection", async () => {
   const turns = new ReadTurns(1);
   await expect(turns.during(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
   expect(await turns.during(async () => "next")).toBe("next");

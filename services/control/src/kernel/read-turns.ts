@@ -1,53 +1,53 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** On whose behalf reads are made: a workspace. Streams that serve many at once have none. */
+/** The workspace that reads belong to. Streams for several workspaces have none. */
 const reader = new AsyncLocalStorage<string>();
 
-/** Does something whose reads count as this workspace's. */
+/** Does work whose reads belong to this workspace. */
 export function readingFor<T>(workspaceId: string, work: () => T): T {
   return reader.run(workspaceId, work);
 }
 
-/** A workspace that reads or waits for its turn. */
-interface Party {
+/** The reads of a workspace: those in progress and those that wait. */
+interface Reads {
   reading: number;
   readonly waiting: (() => void)[];
 }
 
 /**
- * Turns for the connections that people's reads share. A returned turn goes to the waiting workspace that reads least,
- * so that one whose reads are slow or many takes at most its share while others wait.
+ * A fair semaphore for the connections that people's reads share. A free connection goes to the waiting workspace with the
+ * fewest reads in progress. So a workspace with slow or many reads takes at most its share while others wait.
  */
 export class ReadTurns {
-  readonly #parties = new Map<string, Party>();
+  readonly #byWorkspace = new Map<string, Reads>();
   #free: number;
 
-  constructor(places: number) {
-    this.#free = places;
+  constructor(connections: number) {
+    this.#free = connections;
   }
 
-  /** Waits for a turn, does the work and gives the turn back. */
+  /** Waits for a connection, does the work and frees the connection. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     const name = reader.getStore() ?? "";
-    const party = this.#parties.get(name) ?? { reading: 0, waiting: [] };
-    this.#parties.set(name, party);
+    const own = this.#byWorkspace.get(name) ?? { reading: 0, waiting: [] };
+    this.#byWorkspace.set(name, own);
     if (this.#free > 0) {
       this.#free -= 1;
-      party.reading += 1;
-    } else await new Promise<void>((resolve) => party.waiting.push(resolve));
+      own.reading += 1;
+    } else await new Promise<void>((resolve) => own.waiting.push(resolve));
     try {
       return await work();
     } finally {
-      party.reading -= 1;
-      if (party.reading === 0 && party.waiting.length === 0) this.#parties.delete(name);
+      own.reading -= 1;
+      if (own.reading === 0 && own.waiting.length === 0) this.#byWorkspace.delete(name);
       this.#passOn();
     }
   }
 
   #passOn(): void {
-    let next: Party | null = null;
-    for (const party of this.#parties.values())
-      if (party.waiting.length > 0 && (next === null || party.reading < next.reading)) next = party;
+    let next: Reads | null = null;
+    for (const own of this.#byWorkspace.values())
+      if (own.waiting.length > 0 && (next === null || own.reading < next.reading)) next = own;
     const start = next?.waiting.shift();
     if (next === null || start === undefined) {
       this.#free += 1;

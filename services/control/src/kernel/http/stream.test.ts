@@ -32,7 +32,7 @@ async function readUntil(body: ReadableStream<Uint8Array>, wanted: string): Prom
   }
 }
 
-test("events come in order with their ids, and the stream ends with them", async () => {
+test("events arrive in order with their ids, and the stream ends after the last one", async () => {
   const answer = streamAnswer(numbers(3), { signal: new AbortController().signal, log });
   expect(answer.headers.get("content-type")).toBe("text/event-stream");
   const text = await answer.text();
@@ -46,7 +46,7 @@ test("an id cannot break out of its line", () => {
   );
 });
 
-test("silence is filled with comments", async () => {
+test("a silent stream has comments", async () => {
   const stop = new AbortController();
   const events = never(() => {}, stop.signal);
   const answer = streamAnswer(events, { signal: stop.signal, log, keepAliveMs: 5 });
@@ -55,7 +55,7 @@ test("silence is filled with comments", async () => {
   stop.abort();
 });
 
-test("a shutdown ends the stream and what feeds it", async () => {
+test("a shutdown ends the stream and its source", async () => {
   const stop = new AbortController();
   const returned = Promise.withResolvers<void>();
   const answer = streamAnswer(never(returned.resolve, stop.signal), { signal: stop.signal, log });

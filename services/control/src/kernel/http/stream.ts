@@ -1,30 +1,30 @@
 import type { Logger } from "pino";
 import type { StreamEvent } from "./handle.ts";
 
-/** Silence after which a comment is sent, so that proxies and readers know the connection is alive. */
+/** The silence after which a comment is sent, milliseconds, so that proxies and readers keep the connection. */
 const KEEP_ALIVE_MS = 15_000;
 
-/** Milliseconds after which a reader whose stream broke comes back. */
+/** The delay before a reader reconnects after a broken stream, milliseconds. */
 const RETRY_MS = 1_000;
 
 const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
-  // Proxies such as nginx otherwise hold back what is small.
+  // Proxies such as nginx otherwise buffer small events.
   "x-accel-buffering": "no",
 };
 
-/** One event as text. An id or name with a line break would end the event early, so breaks are dropped there. */
+/** One event as text. Line breaks in an id or name are removed, since they would end the event early. */
 export function eventText(event: StreamEvent): string {
-  const line = (text: string) => text.replace(/[\r\n\0]/g, "");
-  const id = event.id === undefined ? "" : `id: ${line(event.id)}\n`;
-  return `${id}event: ${line(event.event)}\ndata: ${JSON.stringify(event.data)}\n\n`;
+  const oneLine = (text: string) => text.replace(/[\r\n\0]/g, "");
+  const id = event.id === undefined ? "" : `id: ${oneLine(event.id)}\n`;
+  return `${id}event: ${oneLine(event.event)}\ndata: ${JSON.stringify(event.data)}\n\n`;
 }
 
 /**
- * Answers server-sent events: one at a time as the reader takes them, with comments in between silence. Ends when the
- * events do, when the reader has gone and when the server shuts down. A failure ends the stream; the reader comes back
- * with `Last-Event-ID`.
+ * Answers server-sent events. Reads each event when the reader can take it, and sends comments during silence. The stream
+ * ends with the events, when the reader has gone, when the server shuts down, and after a failure. The reader reconnects
+ * with `Last-Event-ID`. Hono's encoder is not used: it writes the fields in another order and sends errors to the reader.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function streamAnswer(
@@ -47,19 +47,20 @@ export function streamAnswer(
       async pull(controller) {
         try {
           next ??= iterator.next();
-          const won = await soonest(next, { signal: args.signal, ms: args.keepAliveMs ?? KEEP_ALIVE_MS });
+          const first = await firstOf(next, { signal: args.signal, ms: args.keepAliveMs ?? KEEP_ALIVE_MS });
           if (ended) return;
-          if (won === "aborted" || (won !== "silent" && won.done === true)) {
+          if (first === "aborted" || (first !== "silent" && first.done === true)) {
             end();
             controller.close();
-          } else if (won === "silent") {
+          } else if (first === "silent") {
             controller.enqueue(encoder.encode(": \n\n"));
           } else {
             next = null;
-            controller.enqueue(encoder.encode(eventText(won.value)));
+            controller.enqueue(encoder.encode(eventText(first.value)));
           }
         } catch (error) {
-          if (!args.signal.aborted) args.log.error({ err: error }, "a stream of events failed");
+          if (!args.signal.aborted)
+            args.log.error({ err: error }, "a stream of events failed; its reader will reconnect");
           if (!ended) controller.close();
           end();
         }
@@ -71,8 +72,8 @@ export function streamAnswer(
   return new Response(body, { status: 200, headers: HEADERS });
 }
 
-/** The next event, or that it stayed silent for `ms`, or that the signal fired. Leaves neither timer nor listener. */
-function soonest<T>(
+/** Waits for the next event, for `ms` of silence, or for the signal. Leaves no timer and no listener. */
+function firstOf<T>(
   next: Promise<T>,
   args: { signal: AbortSignal; ms: number },
 ): Promise<T | "silent" | "aborted"> {

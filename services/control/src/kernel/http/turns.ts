@@ -1,9 +1,9 @@
-/** Work did not start, because its caller gave up waiting for its turn. */
+/** The work did not start: the wait for its turn ended first. */
 export class NoTurn extends Error {
   override readonly name = "NoTurn";
 }
 
-/** Lets a few pieces of work go on at once. Others wait for their turn, in their order, and no more than some. */
+/** A semaphore with a bounded queue: limits the work in progress. Other work waits for its turn, first come, first served. */
 export class Turns {
   readonly #atOnce: number;
   readonly #waitingMost: number;
@@ -15,23 +15,23 @@ export class Turns {
     this.#waitingMost = args.waitingMost;
   }
 
-  /** Whether nothing goes on or waits. */
+  /** Whether no work is in progress or waiting. */
   get isIdle(): boolean {
     return this.#running === 0 && this.#waiting.length === 0;
   }
 
-  /** Whether one more would neither go on at once nor may wait. */
+  /** Whether the queue is full, so that no more work can be taken. */
   get isFull(): boolean {
     return this.#running >= this.#atOnce && this.#waiting.length >= this.#waitingMost;
   }
 
   /**
-   * Does a piece of work in its turn. The caller has seen that it is not full.
-   * @param until Fires when the wait for a turn ends without one. Made only for work that waits.
-   * @throws NoTurn; what the work throws.
+   * Does work in its turn. The caller has checked `isFull`.
+   * @param until The signal that ends the wait for a turn. Called only if the work must wait.
+   * @throws NoTurn; any error of the work.
    */
   async take<T>(work: () => Promise<T>, until: () => AbortSignal): Promise<T> {
-    // Ended work passes its turn on, so that no newer caller takes it.
+    // Completed work passes its turn to the queue, so that no newer caller overtakes.
     if (this.#running < this.#atOnce) this.#running += 1;
     else await this.#turn(until());
     try {
@@ -60,27 +60,27 @@ export class Turns {
   }
 }
 
-/** Lets a few pieces of work go on at once. Others wait, and each owner in turn has one of its own done. */
+/** A semaphore with a bounded queue for each owner. The owners take turns, so that none can block the others. */
 export class SharedTurns {
   readonly #atOnce: number;
   readonly #waitingMost: number;
-  /** By owner, the one whose turn is next first. No list is empty. */
+  /** The queues by owner, in the order of the owners' turns. No queue is empty. */
   readonly #waiting = new Map<string, (() => void)[]>();
   #running = 0;
 
-  /** @param args.waitingMost How many of one owner may wait. */
+  /** @param args.waitingMost The longest queue of one owner. */
   constructor(args: { atOnce: number; waitingMost: number }) {
     this.#atOnce = args.atOnce;
     this.#waitingMost = args.waitingMost;
   }
 
-  /** Whether one more of an owner would neither go on at once nor may wait. */
+  /** Whether an owner's queue is full, so that no more of its work can be taken. */
   isFull(owner: string): boolean {
     if (this.#running < this.#atOnce) return false;
     return (this.#waiting.get(owner)?.length ?? 0) >= this.#waitingMost;
   }
 
-  /** Does a piece of work in its turn. The caller has seen that it is not full. */
+  /** Does an owner's work in its turn. The caller has checked `isFull`. */
   async take<T>(owner: string, work: () => Promise<T>): Promise<T> {
     if (this.#running < this.#atOnce) this.#running += 1;
     else await new Promise<void>((resolve) => this.#wait(owner, resolve));
@@ -100,7 +100,7 @@ export class SharedTurns {
   #handOver(): void {
     for (const [owner, own] of this.#waiting) {
       const next = own.shift();
-      // To the end of the line: the other owners come first.
+      // The owner goes to the end: the other owners come first.
       this.#waiting.delete(owner);
       if (own.length > 0) this.#waiting.set(owner, own);
       next?.();
