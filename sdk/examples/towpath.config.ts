@@ -6,7 +6,7 @@ import { flights } from "./src/flights/flow.ts";
 import { penguins } from "./src/penguins/flow.ts";
 import { tuning } from "./src/tuning/flow.ts";
 
-/** The data stays where it is: runs learn the folder from their deployment's environment and read it on the worker's side. */
+/** The data is not deployed. The deployments' environment names its folder, and runs read it on the worker. */
 const env = { [DATA_FOLDER_VARIABLE]: vegaDataFolder("the data files") };
 
 const MINUTE_MS = 60_000;
@@ -32,12 +32,12 @@ export default defineConfig({
           .min(30)
           .max(1_000_000)
           .default(365)
-          .describe("Last days kept for the examination."),
+          .describe("The last days, which are held out for the evaluation."),
         data: z
           .string()
           .optional()
           .describe("Path of a CSV of daily weather. Without it: the copy beside the script."),
-        output: z.string().optional().describe("Path where the model is written. Without it: nowhere."),
+        output: z.string().optional().describe("Path for the model. Without it, the model is not written."),
       }),
       timeoutMs: MINUTE_MS,
     }),

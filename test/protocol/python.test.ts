@@ -112,7 +112,7 @@ describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", 
     expect(run).toMatchObject({
       state: "failed",
       cause: "error",
-      error: { name: "Refused", message: "the model does not beat always saying the base rate" },
+      error: { name: "Refused", message: "the model does not beat the base rate" },
     });
   });
 

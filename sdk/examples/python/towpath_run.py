@@ -1,8 +1,8 @@
 """A worker's run protocol (docs/reference/run-protocol.md) in Python's standard library. Copy this file beside your own.
 
-    run = connect()                                   # None where no worker started the process
+    run = connect()                                   # None if no worker started the process
     with run.task("train"):
-        run.progress("epochs", done=1, total=20)      # run.cancelled.is_set() once somebody wants it to stop
+        run.progress("epochs", done=1, total=20)      # run.cancelled.is_set() after a cancellation
     run.end("completed", result=run.save("metrics", {"accuracy": 0.8}))
 """
 
@@ -31,11 +31,11 @@ class Run:
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
         self.context = self._ask("GET", "/context")
         self.reason, self.cancelled = "", threading.Event()
-        self._seq, self._turn = self.context["acked"], threading.Lock()
+        self._seq, self._lock = self.context["acked"], threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _ask(self, method, path, body=None):
-        """Asks for as long as it takes: a worker that restarts comes back at the same socket, and ignores what it has already."""
+        """Tries again until the worker answers: after a restart it uses the same socket and ignores repeated records."""
         wait = 0.05
         while True:
             gateway = Gateway("gateway")
@@ -55,9 +55,9 @@ class Run:
             wait = min(2 * wait, 1)
 
     def _send(self, **record):
-        """Returns when the record is on the worker's disk. One at a time, since a later number would hide an earlier one."""
+        """Returns when the record is on the worker's disk. One at a time: a later number would make an earlier one a repeat."""
         record["at"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        with self._turn:
+        with self._lock:
             line = json.dumps({"seq": self._seq + 1, **record}, allow_nan=False)
             answer = self._ask("POST", "/records", line.encode())
             self._seq += 1
@@ -82,7 +82,7 @@ class Run:
 
     @contextmanager
     def task(self, name):
-        """Its name is its path as well, so use each name once."""
+        """Reports a task around a block. The name is also the path, so use each name once."""
         moves = {"type": "task", "path": name, "name": name}
         self._send(**moves, move="queue", tries=0)
         self._send(**moves, move="begin", tries=1)
@@ -94,7 +94,7 @@ class Run:
         self._send(**moves, move="complete", tries=1)
 
     def save(self, name, value):
-        """Keeps a value as JSON in the customer's store; only the ref that it answers leaves."""
+        """Writes a value as JSON into the customer's store. Returns its ref, which alone leaves the store."""
         data = json.dumps(value, allow_nan=False).encode()
         digest = hashlib.sha256(data).hexdigest()
         root = Path(url2pathname(urlparse(self.context["store"]["root"]).path))
@@ -109,9 +109,9 @@ class Run:
         return {"uri": path.as_uri(), "codec": "json", "sizeBytes": len(data), "sha256": digest}
 
     def end(self, outcome, error=None, result=None):
-        """Says how the run ended: completed, failed or cancelled. Exit after it."""
-        told = {"error": describe(error) if error else None, "result": result}
-        self._send(type="outcome", outcome=outcome, **{name: value for name, value in told.items() if value is not None})
+        """Ends the run as completed, failed or cancelled. Exit after it."""
+        details = {"error": describe(error) if error else None, "result": result}
+        self._send(type="outcome", outcome=outcome, **{name: value for name, value in details.items() if value is not None})
 
 
 def describe(error):

@@ -1,9 +1,9 @@
-"""Trains a forecast of rain in Seattle: given a day's weather, will it rain on the next?
+"""Trains a model that predicts from a day's weather in Seattle whether it rains on the next day.
 
-A plain command, as a deployment may be one. Parameters come as a JSON object in the file that TOWPATH_PARAMETERS_FILE names
-(all of them optional; without the variable the defaults hold). Where a worker started it, it reports lines, progress and a table
-through the run protocol (towpath_run.py); anywhere else it prints lines. The exit code says how it ended: 0 for a model that
-beats always saying the base rate on the held-out last year, 1 for anything else. Python's standard library is all it needs.
+A deployment can run it as a plain command. The file that TOWPATH_PARAMETERS_FILE names has the parameters as a JSON object.
+All parameters are optional. Started by a worker, it reports log lines, progress and a table through the run protocol
+(towpath_run.py). Otherwise it prints lines. It exits with 0 if the model beats the base rate on the held-out last year, else
+with 1. It needs only Python's standard library.
 """
 
 import csv
@@ -17,20 +17,20 @@ from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
-# The code that a worker runs is shared and read-only; in a folder of one's own nobody wants the file either.
+# The code on a worker is shared and read-only, so Python must not write bytecode beside it.
 sys.dont_write_bytecode = True
 
 import towpath_run
 
 DEFAULTS = {
-    # CSV with date, precipitation (mm), temp_max and temp_min (degrees Celsius), wind (its unit does not matter here), one row a day.
+    # CSV with date, precipitation (mm), temp_max and temp_min (degrees Celsius), wind (in any unit), one row a day.
     "data": str(Path(__file__).resolve().parent / "data" / "seattle-weather.csv"),
     "epochs": 20,
     "learningRate": 0.05,
     "seed": 1,
-    # Days at the end that are kept for the examination.
+    # The last days, which are held out for the evaluation.
     "heldOutDays": 365,
-    # Where to write the model as JSON; empty: nowhere.
+    # The path for the model as JSON. Empty: the model is not written.
     "output": "",
 }
 MAX_EPOCHS = 10_000
@@ -39,21 +39,21 @@ FEATURES = ["rained", "log-precipitation", "temp-max", "temp-min", "wind", "seas
 
 
 class Refused(Exception):
-    """The input is not what this program can work with; the message says what to change."""
+    """The input is invalid. The message says what to change."""
 
 
 class Cancelled(Exception):
-    """Somebody wants the run to stop."""
+    """The run was cancelled."""
 
 
 class Console:
-    """Takes reports where there is no worker, and is never cancelled."""
+    """Prints the reports if no worker started the script. Never cancelled."""
 
     cancelled = threading.Event()
     reason = ""
 
     def log(self, line):
-        # Flushed, so that whoever follows sees a line when it is written.
+        # Flushed, so that readers see each line at once.
         print(line, flush=True)
 
     def progress(self, key, **shown):
@@ -85,7 +85,7 @@ def check_parameter(name, value):
     if name not in DEFAULTS:
         raise Refused(f'unknown parameter "{name}"; there are {", ".join(DEFAULTS)}')
     wanted = type(DEFAULTS[name])
-    # In Python a bool is an int, and JSON's 1 may stand for 1.0.
+    # In Python a bool is an int. JSON may write 1.0 as 1.
     fits = (wanted is float and type(value) is int) or type(value) is wanted
     if not fits:
         raise Refused(f'parameter "{name}" is {json.dumps(value)}, a {wanted.__name__} is expected')
@@ -119,7 +119,7 @@ def read_day(row):
 
 
 def pair_days(days):
-    """Each day with whether it rained on the next; a gap in the dates breaks the pair."""
+    """Pairs each day with whether it rained on the next day. Days before a gap have no pair."""
     pairs = []
     for today, tomorrow in zip(days, days[1:]):
         if (tomorrow["date"] - today["date"]).days == 1:
@@ -141,7 +141,7 @@ def apply_standardiser(pairs, means, deviations):
 
 
 def logistic(odds):
-    # Both branches keep exp() from overflowing.
+    # The two branches avoid an overflow of exp().
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
@@ -149,13 +149,13 @@ def probability(weights, values):
     return logistic(weights[-1] + sum(w * v for w, v in zip(weights, values)))
 
 
-def log_loss(label, foretold):
-    kept = min(max(foretold, 1e-9), 1 - 1e-9)
+def log_loss(label, predicted):
+    kept = min(max(predicted, 1e-9), 1 - 1e-9)
     return -math.log(kept if label else 1 - kept)
 
 
 def train(pairs, parameters, report):
-    """Logistic regression by stochastic gradient descent, with steps that shrink from pass to pass."""
+    """Logistic regression by stochastic gradient descent. The steps shrink with each pass."""
     chance = random.Random(parameters["seed"])
     weights = [0.0] * (len(FEATURES) + 1)
     order = list(pairs)
@@ -167,9 +167,9 @@ def train(pairs, parameters, report):
         rate = parameters["learningRate"] / math.sqrt(epoch)
         loss = 0.0
         for values, label in order:
-            foretold = probability(weights, values)
-            loss += log_loss(label, foretold)
-            error = foretold - label
+            predicted = probability(weights, values)
+            loss += log_loss(label, predicted)
+            error = predicted - label
             for index, value in enumerate(values):
                 weights[index] -= rate * error * value
             weights[-1] -= rate * error
@@ -189,25 +189,25 @@ def examine(weights, pairs, base_rate):
 
 
 def forecast(parameters, report):
-    """Trains and examines; answers the metrics on the days held out."""
+    """Trains and evaluates the model. Returns the metrics of the held-out days."""
     report.log(f"reading {parameters['data']}")
     pairs = pair_days(read_days(parameters["data"]))
     held_out = parameters["heldOutDays"]
     if len(pairs) < held_out + 30:
-        raise Refused(f"{len(pairs)} pairs of days do not allow to hold out {held_out} and learn from at least 30")
+        raise Refused(f"{len(pairs)} pairs of days are too few to hold out {held_out} and train on at least 30")
     means, deviations = standardiser(pairs[:-held_out])
     known = apply_standardiser(pairs[:-held_out], means, deviations)
     unseen = apply_standardiser(pairs[-held_out:], means, deviations)
     base_rate = sum(label for _, label in known) / len(known)
-    report.log(f"learning from {len(known)} days, of which {base_rate:.1%} were followed by rain; {len(unseen)} days held out")
+    report.log(f"training on {len(known)} days, {base_rate:.1%} of them followed by rain; {len(unseen)} days held out")
     with report.task("train"):
         weights = train(known, parameters, report)
     with report.task("examine"):
         metrics = {name: round(value, 4) for name, value in examine(weights, unseen, base_rate).items()}
     report.log("held out: " + json.dumps(metrics))
-    report.table("metrics", columns=["metric", "held out"], rows=list(metrics.items()), title="The year held out")
+    report.table("metrics", columns=["metric", "held out"], rows=list(metrics.items()), title="Held-out days")
     if not metrics["logLoss"] < metrics["baseLogLoss"]:
-        raise Refused("the model does not beat always saying the base rate")
+        raise Refused("the model does not beat the base rate")
     if parameters["output"]:
         model = {"features": FEATURES, "means": means, "deviations": deviations, "weights": weights, "metrics": metrics}
         write_model(parameters["output"], model)
@@ -231,7 +231,7 @@ def main():
             run.end("completed", result=run.save("metrics", metrics))
         return 0
     except Cancelled as request:
-        run.log(f"stopping as asked: {request}")
+        run.log(f"stopping after a cancellation: {request}")
         run.end("cancelled")
         return 1
     except Refused as refusal:

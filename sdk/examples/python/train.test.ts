@@ -22,7 +22,7 @@ interface Outcome {
   stderr: string;
 }
 
-/** Runs the script from another folder, as a worker does, with parameters in a file or none at all. */
+/** Runs the script from another folder, like a worker, with a parameters file or without parameters. */
 async function train(parameters?: unknown): Promise<Outcome> {
   const file = join(folder, "parameters.json");
   if (parameters !== undefined) await writeFile(file, JSON.stringify(parameters));
@@ -36,7 +36,7 @@ async function train(parameters?: unknown): Promise<Outcome> {
 }
 
 describe.skipIf(!hasPython)("the training script", { timeout: 90_000 }, () => {
-  test("trains with its defaults, tells its progress and ends with 0", async () => {
+  test("trains with its defaults, prints its progress and exits with 0", async () => {
     const { code, stdout } = await train();
     expect(code).toBe(0);
     expect(stdout).toMatch(/^epoch 20\/20 {2}log loss 0\.\d+$/m);
@@ -44,7 +44,7 @@ describe.skipIf(!hasPython)("the training script", { timeout: 90_000 }, () => {
     expect(stdout.trimEnd().endsWith("done")).toBe(true);
   });
 
-  test("takes its parameters from the file the environment names, and writes the model where it is told", async () => {
+  test("reads its parameters from the file that the environment names, and writes the model to `output`", async () => {
     const output = join(folder, "model.json");
     const { code, stdout } = await train({ epochs: 3, learningRate: 0.1, output });
     expect(code).toBe(0);
@@ -53,7 +53,7 @@ describe.skipIf(!hasPython)("the training script", { timeout: 90_000 }, () => {
     expect(model).toHaveProperty("metrics.days", 365);
   });
 
-  test("ends with 1 and one sentence for a parameter it does not know or cannot take, and for missing data", async () => {
+  test("exits with 1 and one sentence for an unknown or invalid parameter, and for missing data", async () => {
     const wrong = [
       { parameters: { epoch: 3 }, says: 'unknown parameter "epoch"' },
       { parameters: { epochs: "many" }, says: 'parameter "epochs" is "many", a int is expected' },
@@ -69,7 +69,7 @@ describe.skipIf(!hasPython)("the training script", { timeout: 90_000 }, () => {
     }
   });
 
-  test("ends with 1 when the model does not beat the base rate", async () => {
+  test("exits with 1 when the model does not beat the base rate", async () => {
     const { code, stderr } = await train({ epochs: 2, learningRate: 10 });
     expect(code).toBe(1);
     expect(stderr).toContain("does not beat");

@@ -1,7 +1,7 @@
-/** The variable that says where the data lies on the side where the flows run; `towpath.config.ts` sets it. */
+/** The variable with the data folder on the worker's machine. `towpath.config.ts` sets it. */
 export const DATA_FOLDER_VARIABLE = "EXAMPLES_DATA";
 
-/** The folder of the data files that the environment names, or undefined in a checkout. */
+/** The data folder from the environment, or undefined in a checkout. */
 export function dataFolder(): string | undefined {
   return process.env[DATA_FOLDER_VARIABLE] || undefined;
 }

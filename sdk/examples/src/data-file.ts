@@ -3,18 +3,18 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dataFolder } from "./config.ts";
 
-/** Thrown when an example cannot find its data and was not told where it is. */
+/** Thrown when no path is given and the data cannot be found. */
 export class DataFileNotFound extends Error {
   override readonly name = "DataFileNotFound";
 }
 
 /**
- * Answers the path of a data file: the one given, else that of its name in the folder which the environment names, else the
- * copy inside the installed `vega-datasets` package.
+ * Returns the path of a data file: the given one, else the file in the folder that the environment names, else the copy in the
+ * installed package `vega-datasets`.
  *
- * `given` is a path or a `file:` URL and is believed as it is. Bundled flow code has no `node_modules` beside it, so
- * there one of the first two is needed.
- * @throws DataFileNotFound if nothing was given and the package cannot be resolved from here.
+ * `given` is a path or a `file:` URL and is not checked. Bundled flow code has no `node_modules` beside it, so it needs one of
+ * the first two.
+ * @throws DataFileNotFound if neither is given and the package is not installed.
  */
 export function locateDataFile(file: { name: string; given?: string | undefined }): string {
   if (file.given?.startsWith("file:")) return fileURLToPath(file.given);
@@ -23,9 +23,9 @@ export function locateDataFile(file: { name: string; given?: string | undefined 
 }
 
 /**
- * The data folder of the installed `vega-datasets` package: it exports only its entry, `build/index.js`, whose neighbour that
- * folder is.
- * @throws DataFileNotFound saying what to do, if the package is not installed.
+ * The data folder of the installed package `vega-datasets`. The package exports only `build/index.js`; the folder is beside
+ * `build`.
+ * @throws DataFileNotFound if the package is not installed. The message says what to do.
  */
 export function vegaDataFolder(wanted: string): string {
   try {

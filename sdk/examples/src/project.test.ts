@@ -12,7 +12,7 @@ test("the project deploys the examples, and its flows find their data", async ()
     expect(existsSync(join(settings[index]?.env?.[DATA_FOLDER_VARIABLE] ?? "", file))).toBe(true);
 });
 
-test("every parameter of the examples is optional, and an unknown one is refused", async () => {
+test("every parameter of the examples is optional, and an unknown parameter is refused", async () => {
   for (const one of config.deployments) {
     const { parameters } = await settingsOf(one, config);
     expect(parameters).toMatchObject({ type: "object", additionalProperties: false });

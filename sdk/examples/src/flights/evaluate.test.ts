@@ -11,7 +11,7 @@ const scored = fc
   .filter((rows) => rows.some((row) => row.late) && rows.some((row) => !row.late));
 
 describe("the area under the curve", () => {
-  test("equals the share of pairs told in the right order, ties counting half", () => {
+  test("equals the share of pairs in the right order, with ties as half", () => {
     fc.assert(
       fc.property(scored, (rows) => {
         const lates = rows.filter((row) => row.late);
@@ -28,7 +28,7 @@ describe("the area under the curve", () => {
     );
   });
 
-  test("is refused where only one kind of outcome is present", () => {
+  test("is refused if all outcomes are equal", () => {
     expect(() => areaUnderCurve({ scores: [1, 2], late: Uint8Array.of(1, 1) })).toThrow(/bad-split/);
   });
 });
@@ -36,7 +36,7 @@ describe("the area under the curve", () => {
 describe("evaluating", () => {
   const late = Uint8Array.from({ length: 1_000 }, (_, row) => (row % 5 === 0 ? 1 : 0));
 
-  test("gives a constant score chance's AUC and the base rate's log loss", () => {
+  test("gives a constant score the AUC of chance and the log loss of the base rate", () => {
     const evaluation = evaluateScores({ scores: new Float32Array(1_000).fill(0.2), late, baseRate: 0.2 });
     expect(evaluation.auc).toBe(0.5);
     expect(evaluation.logLoss).toBeCloseTo(evaluation.baseLogLoss, 6);
@@ -53,7 +53,7 @@ describe("evaluating", () => {
     expect(evaluation.baseLogLoss).toBeCloseTo(Math.log(2), 12);
   });
 
-  test("sorts rows into ten bins of rising score that hold every row once", () => {
+  test("sorts rows into ten bins of increasing score, each row once", () => {
     const scores = Float32Array.from({ length: 1_000 }, (_, row) => ((row * 7) % 1_000) / 1_000);
     const { calibration } = evaluateScores({ scores, late, baseRate: 0.2 });
     expect(calibration).toHaveLength(10);
@@ -63,16 +63,16 @@ describe("evaluating", () => {
   });
 });
 
-describe("the bar for publishing", () => {
+describe("the requirement for publishing", () => {
   const rows = { rows: 10, lateShare: 0.2, baseRate: 0.2, calibration: [] };
 
-  test("lets a model pass that beats the base rate", () => {
+  test("accepts a model that beats the base rate", () => {
     expect(() =>
       requireBetterThanBaseRate({ ...rows, auc: 0.67, logLoss: 0.48, baseLogLoss: 0.52 }),
     ).not.toThrow();
   });
 
-  test("refuses one that does not, and one whose figures are not numbers", () => {
+  test("refuses a model that does not, and a model with NaN", () => {
     const refused = /no-better-than-base-rate/;
     expect(() => requireBetterThanBaseRate({ ...rows, auc: 0.67, logLoss: 0.53, baseLogLoss: 0.52 })).toThrow(
       refused,

@@ -1,18 +1,18 @@
 import { FlightsProblem } from "./problem.ts";
 import { at } from "./table.ts";
 
-/** How well probabilities foretold what happened. */
+/** How well the probabilities predicted the outcomes. */
 export interface Evaluation {
   rows: number;
   /** Share of late flights among the rows. */
   lateShare: number;
-  /** Probability that a late flight was given a higher score than a punctual one; 0.5 is chance. */
+  /** Probability that a late flight has a higher score than a punctual one. 0.5 is chance. */
   auc: number;
   /** Mean negative log likelihood, in nats; lower is better. */
   logLoss: number;
-  /** Log loss of always saying `baseRate`. */
+  /** Log loss of always predicting `baseRate`. */
   baseLogLoss: number;
-  /** Share of late flights in the training period: all that a forecaster without a model would know. */
+  /** Share of late flights in the training period, which is known without a model. */
   baseRate: number;
   calibration: CalibrationBin[];
 }
@@ -20,21 +20,21 @@ export interface Evaluation {
 /** A tenth of the rows, by rising score. */
 export interface CalibrationBin {
   rows: number;
-  /** Mean foretold probability. */
+  /** Mean predicted probability. */
   foretold: number;
-  /** Share that was late. */
+  /** Share of late flights. */
   observed: number;
 }
 
 /** Bins of the calibration table. */
 const CALIBRATION_BINS = 10;
 
-/** Probabilities are kept this far from 0 and 1, so that one certain mistake costs much and not everything. */
+/** The least distance of a probability from 0 and 1, so that one certain mistake has a finite loss. */
 const CERTAINTY = 1e-7;
 
 /**
- * Compares scores with what happened; `late` holds 0 or 1 and is as long as `scores`.
- * @throws FlightsProblem `bad-split` if all flights are late or none is: nothing can be told apart then.
+ * Compares scores with the outcomes. `late` holds 0 or 1 and is as long as `scores`.
+ * @throws FlightsProblem `bad-split` if all flights are late or none is.
  */
 export function evaluateScores(args: {
   scores: Float32Array;
@@ -71,7 +71,7 @@ export function areaUnderCurve(args: {
     while (end < order.length && at(scores, at(order, end)) === at(scores, at(order, start))) end++;
     let latesHere = 0;
     for (let place = start; place < end; place++) latesHere += at(late, at(order, place));
-    // Ranks count from 1: the ties take places start + 1 to end.
+    // Ranks count from 1: the ties have ranks start + 1 to end.
     rankSum += (latesHere * (start + 1 + end)) / 2;
     lates += latesHere;
     start = end;
@@ -115,33 +115,33 @@ function calibrate(args: { scores: Float32Array; late: Uint8Array; order: Uint32
   return bins;
 }
 
-/** What a model must show before it may be published. */
+/** The least quality of a model that may be published. */
 export interface Bar {
   /** @default 0.55 */
   minAuc?: number | undefined;
-  /** Share by which log loss must be below the base rate's. @default 0.005 */
+  /** The least relative improvement of the log loss over the base rate. @default 0.005 */
   minGain?: number | undefined;
 }
 
-/** Share by which the model's log loss is below that of the base rate; negative if it is worse. */
+/** The relative improvement of the model's log loss over the base rate. Negative if it is worse. */
 export function gainOverBaseRate(evaluation: Evaluation): number {
   return 1 - evaluation.logLoss / evaluation.baseLogLoss;
 }
 
 /**
- * Lets a model pass that clearly beats saying the base rate every time.
- * @throws FlightsProblem `no-better-than-base-rate` with what it missed.
+ * Checks that a model is clearly better than always predicting the base rate.
+ * @throws FlightsProblem `no-better-than-base-rate` with the failed requirements.
  */
 export function requireBetterThanBaseRate(evaluation: Evaluation, bar: Bar = {}): void {
   const { minAuc = 0.55, minGain = 0.005 } = bar;
   const gain = gainOverBaseRate(evaluation);
   const findings = [
-    // Written so that a figure that is not a number fails.
-    ...(evaluation.auc >= minAuc ? [] : [`AUC ${evaluation.auc.toFixed(4)}, at least ${minAuc} is asked`]),
+    // NaN fails these comparisons.
+    ...(evaluation.auc >= minAuc ? [] : [`AUC ${evaluation.auc.toFixed(4)}, at least ${minAuc} is required`]),
     ...(gain >= minGain
       ? []
       : [
-          `log loss gains ${(gain * 100).toFixed(2)} % on the base rate, at least ${minGain * 100} % is asked`,
+          `log loss gains ${(gain * 100).toFixed(2)} % on the base rate, at least ${minGain * 100} % is required`,
         ]),
   ];
   if (findings.length > 0) throw new FlightsProblem("no-better-than-base-rate", findings);

@@ -1,7 +1,7 @@
 /**
- * Where a feature's value comes from, and whether that is known when the forecast is made: at 04:00, before the service day begins.
+ * The sources of features, and whether each is known at the time of the forecast: 04:00, before the service day begins.
  *
- * The leakage check refuses every feature that reads a source known only afterwards.
+ * The leakage check refuses every feature with a source that is known only later.
  */
 export const SOURCES = {
   calendar: { known: "before", what: "the service day and its weekday" },
@@ -17,25 +17,25 @@ export const SOURCES = {
 /** One key of {@link SOURCES}. */
 export type Source = keyof typeof SOURCES;
 
-/** A number per flight. */
+/** A number for each flight. */
 export interface DenseField {
   readonly name: string;
   readonly reads: readonly Source[];
 }
 
-/** One of `levels` codes per flight, each of which gets a weight of its own; at most 65,536 levels. */
+/** One of `levels` codes for each flight. Each code has its own weight. At most 65,536 levels. */
 export interface CategoricalField extends DenseField {
   readonly levels: number;
 }
 
-/** Planned hours 0 to 23 of the service day, and 24 for a flight the timetable does not know. */
+/** Planned hours 0 to 23 of the service day, and 24 for a flight that is not in the timetable. */
 export const HOUR_LEVELS = 25;
 
 /**
  * The numbers of every flight, in the order of {@link fillDense}'s writing. Rates enter as log odds.
  *
- * There is deliberately no day of the year: in half a year of data each date occurs once, so a held-out date tells nothing but the trend
- * that the recent rates already follow.
+ * The day of the year is not a feature: in half a year of data each date occurs once, so it would add nothing to the recent
+ * rates.
  */
 export const DENSE_FIELDS = [
   { name: "log-distance", reads: ["distance"] },
@@ -57,7 +57,7 @@ export function categoricalFields(args: { airports: number; routes: number }): r
     { name: "weekday-hour", reads: ["calendar", "timetable"], levels: 7 * HOUR_LEVELS },
     { name: "origin-hour", reads: ["origin", "timetable"], levels: args.airports * HOUR_LEVELS },
     { name: "destination-hour", reads: ["destination", "timetable"], levels: args.airports * HOUR_LEVELS },
-    // Level 0 is a route that the training period does not know.
+    // Level 0 is a route that is not in the training period.
     { name: "route", reads: ["origin", "destination"], levels: args.routes + 1 },
   ];
 }

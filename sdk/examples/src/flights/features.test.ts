@@ -7,7 +7,7 @@ import { type Flights, serviceDayOf } from "./table.ts";
 const flights = makeFlights(makeWeeks(8));
 const split = splitFlights(flights, { heldOutDays: 14 });
 
-/** The same flights, with everything that is only known after departure changed from a service day on. */
+/** The same flights. From a service day on, all values that are known only after departure are different. */
 function withOtherOutcomes(from: { row: number }): Flights {
   const delayMin = flights.delayMin.map((delay, row) => (row < from.row ? delay : delay > 15 ? 0 : 90));
   return { ...flights, delayMin };
@@ -42,7 +42,7 @@ describe("features", { timeout: 60_000 }, () => {
     }
   });
 
-  test("hold long-term rates still from the first held-out day on", async () => {
+  test("keep long-term rates constant from the first held-out day on", async () => {
     const honest = await buildFeatures(flights, split);
     const other = await buildFeatures(withOtherOutcomes({ row: split.heldOutFrom }), split);
     for (const name of ["route-rate", "origin-hour-rate", "destination-hour-rate"]) {

@@ -22,41 +22,41 @@ import {
 } from "./table.ts";
 import { learnTimetable, plannedMinutes, UNPLANNED } from "./timetable.ts";
 
-/** What the model sees: a row per flight, in the order of the flights. */
+/** The input of the model: a row for each flight, in the order of the flights. */
 export interface Features {
   readonly rows: number;
   readonly denseFields: readonly DenseField[];
   readonly categoricalFields: readonly CategoricalField[];
-  /** `rows × denseFields.length`, row after row. */
+  /** `rows × denseFields.length` numbers, row after row. */
   readonly dense: Float32Array;
-  /** `rows × categoricalFields.length`, row after row. */
+  /** `rows × categoricalFields.length` codes, row after row. */
   readonly levels: Uint16Array;
-  /** 1 for a late flight, 0 for another. */
+  /** 1 for a late flight, else 0. */
   readonly late: Uint8Array;
   /** Names of the levels of the field `route`, `ATL-BOS` and so on; entry 0 is "unknown". */
   readonly routes: readonly string[];
   readonly airports: readonly string[];
 }
 
-/** Recent rates forget a fifth each day: half of the weight is younger than about three days. */
+/** Recent rates lose a fifth of their weight each day, so that half of it is from the last three days. */
 const RECENT_KEEP_PER_DAY = 0.8;
 /** Strength of the priors, in flights: about a day of a small airport, a few weeks of a daily flight. Not tuned. */
 const PRIOR_FLIGHTS = { network: 100, airport: 40, route: 25, hour: 60 } as const;
-/** Nobody has flown yet: about the industry's share of late arrivals in the years before the data. */
+/** The rate before any flight: about the industry's share of late arrivals in the years before the data. */
 const FIRST_RATE = 0.2;
-/** A flight's time from gate to gate is about 30 minutes and 7 miles a minute; used only to tell who has landed. */
+/** A flight takes about 30 minutes, plus a minute for 7 miles. Only used to estimate which flights have landed. */
 const LANDING = { fixedMin: 30, milesPerMin: 7 } as const;
-/** What a 16-bit code can tell apart. */
+/** The number of values of a 16-bit code. */
 const MAX_LEVELS = 65_536;
 
 /**
- * Computes for every flight what could be known at 04:00 on its service day.
+ * Computes the features of every flight that are known at 04:00 on its service day.
  *
- * Long-term rates and the timetable come from rows before `split.heldOutFrom` only and stand still from there on. Recent rates go
- * on through the held-out days, each day seeing only flights that had landed before it began; this is what a forecaster on
- * that morning would have. Within training the rates also look back only, so a training row never sees its own outcome.
+ * Long-term rates and the timetable come only from rows before `split.heldOutFrom`. Recent rates continue through the held-out
+ * days, and each day uses only flights that had landed before it began, as a forecaster on that morning would. Rates in the
+ * training period also look only back, so a training row never includes its own outcome.
  * Progress counts rows.
- * @throws FlightsProblem `rejected-data` if there are more routes than 16-bit codes can name.
+ * @throws FlightsProblem `rejected-data` if 16-bit codes are too few for the routes.
  */
 export async function buildFeatures(flights: Flights, split: Split, watch: Watch = {}): Promise<Features> {
   const planned = plannedMinutes(flights, learnTimetable(flights, split.heldOutFrom));
@@ -88,18 +88,18 @@ interface Building {
   split: Split;
   features: Features;
   planned: Int16Array;
-  /** Level by pair of airports; 0 is unknown. */
+  /** The level of each pair of airports. 0 is unknown. */
   routeLevels: Uint16Array;
   memory: Memory;
 }
 
-/** What is remembered of earlier days; only {@link learnDay} writes it. */
+/** The rates from earlier days. Only {@link learnDay} writes them. */
 interface Memory {
   network: { yesterday: Tally; recent: Tally };
   origin: { yesterday: Tally; recent: Tally; byHour: Tally };
   destination: { yesterday: Tally; recent: Tally; byHour: Tally };
   route: { recent: Tally; ever: Tally };
-  /** Rows still in the air when the day they left on ended; they are counted with the next day. */
+  /** Flights that were still in the air at the end of their day. They count for the next day. */
   airborne: number[];
 }
 
@@ -126,7 +126,7 @@ async function fillByDay(building: Building, watch: Watch): Promise<void> {
     const day = serviceDayOf(int32At(flights.departedAtMin, from));
     let to = from + 1;
     while (to < flights.rows && serviceDayOf(int32At(flights.departedAtMin, to)) === day) to++;
-    // The order matters: a day is described before it is learnt from.
+    // The order matters: the features of a day must not include its own outcomes.
     for (let row = from; row < to; row++) {
       fillLevels(building, row, day);
       fillDense(building, row);
@@ -147,7 +147,7 @@ function fillLevels({ flights, features, planned, routeLevels }: Building, row: 
   features.levels[start + 3] = uint16At(routeLevels, routeOf(flights, row));
 }
 
-/** Writes in the order of {@link DENSE_FIELDS}. */
+/** Writes the values in the order of {@link DENSE_FIELDS}. */
 function fillDense({ flights, features, planned, memory }: Building, row: number): void {
   const { network, origin, destination, route } = memory;
   const [from, to, pair] = [
@@ -178,7 +178,7 @@ function fillDense({ flights, features, planned, memory }: Building, row: number
   out[start + 10] = logOdds(smoothedRate(destination.byHour, to * HOUR_LEVELS + hour, usual));
 }
 
-/** Adds to the memory what landed during one service day, whenever it had left. */
+/** Adds the flights that landed during one service day to the rates. */
 function learnDay(building: Building, args: { from: number; to: number; day: number }): void {
   const { network, origin, destination, route } = building.memory;
   for (const { yesterday } of [network, origin, destination]) fade(yesterday, 0);
@@ -193,7 +193,7 @@ function learnDay(building: Building, args: { from: number; to: number; day: num
   }
 }
 
-/** Recent rates learn from every flight, long-term ones from training flights alone. */
+/** Recent rates use every flight, long-term rates only training flights. */
 function learnFlight({ flights, split, features, planned, memory }: Building, row: number): void {
   const { network, origin, destination, route } = memory;
   const late = at(features.late, row);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { flights } from "./flow.ts";
 import { decodeModel } from "./model.ts";
 
-test("the flow goes from the file to a published model, and shows what it is worth", {
+test("the flow publishes a model from the file, and shows its quality", {
   timeout: 120_000,
 }, async () => {
   const run = await testRun(flights, { sample: 600_000, epochs: 2 });
@@ -30,14 +30,14 @@ test("the flow goes from the file to a published model, and shows what it is wor
   expect(run.artifacts.get("train")?.body).toMatchObject({ kind: "progress", done: expect.any(Number) });
 });
 
-test("a file that is not there fails the ingest task, with the reason", async () => {
+test("a missing file fails the ingest task, with the reason", async () => {
   const run = await testRun(flights, { data: "missing.parquet" });
   expect(run.outcome).toBe("failed");
   expect(run.tasks).toMatchObject([{ name: "ingest", state: "failed", tries: 1 }]);
   expect(run.error).toMatchObject({ name: "FlightsProblem", code: "unreadable-file" });
 });
 
-test("a cancellation stops it in the middle of its work", async () => {
+test("a cancellation stops the flow in the middle of its work", async () => {
   const controller = new AbortController();
   const running = testRun(flights, { sample: 600_000 }, { signal: controller.signal });
   setImmediate(() => controller.abort());

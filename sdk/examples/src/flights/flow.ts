@@ -14,12 +14,12 @@ import { trainModel } from "./train.ts";
 import { validateFlights } from "./validate.ts";
 
 const DATA_FILE = "flights-3m.parquet";
-/** Five weeks and a bit: fewer flights leave no week to learn from. */
+/** A little more than five weeks: with fewer flights, no week remains for training. */
 const SAMPLE_MIN = 500_000;
-/** Weeks held out of all flights, and of a sample. */
+/** The held-out weeks of all flights, and of a sample. */
 const HELD_OUT_DAYS = { all: 28, sample: 7 } as const;
 
-/** A bar that a step moves, and the signal that stops the step. */
+/** The progress bar of a step, and the signal that stops it. */
 function watched(shown: { key: string; title: string; unit: string; total: number | null }): Watch {
   let bar: ReturnType<typeof artifact.progress> | undefined;
   const onProgress = (done: number, total: number) => {
@@ -64,7 +64,7 @@ interface Examined {
   readonly suspicions: readonly FeatureSuspicion[];
 }
 
-/** The examination: a model that leaks or does not beat the base rate fails the run here. */
+/** Evaluates the model. A model with leakage, or no better than the base rate, fails the run here. */
 const evaluate = task(
   { name: "evaluate" },
   async (args: { flights: Flights; features: Features; split: Split; model: Model }): Promise<Examined> => {
@@ -91,18 +91,14 @@ const input = z.object({
     .string()
     .optional()
     .describe(`Path of ${DATA_FILE} where the flow runs. Without it: the copy in the package vega-datasets.`),
-  sample: z
-    .int()
-    .min(SAMPLE_MIN)
-    .optional()
-    .describe("Only so many flights, the first ones: for a quick look."),
+  sample: z.int().min(SAMPLE_MIN).optional().describe("Uses only the first flights, for a quick run."),
   epochs: z.int().min(1).max(20).default(3).describe("Passes over the training flights."),
-  seed: z.int().default(1).describe("Decides the order in which flights are learnt from."),
+  seed: z.int().default(1).describe("The seed for the order of the training flights."),
 });
 
 /**
- * Learns from 3,000,000 flights which will arrive late, from what is known before departure, and publishes the model if it beats
- * the base rate on the last weeks, which it has not seen.
+ * Trains a model on 3,000,000 flights that predicts late arrivals before departure. Publishes the model if it beats the base
+ * rate on the held-out last weeks.
  */
 export const flights = flow({ name: "flights", input }, async ({ data, sample, epochs, seed }) => {
   const path = locateDataFile({ name: DATA_FILE, given: data });

@@ -1,6 +1,6 @@
 import { float64At } from "./table.ts";
 
-/** Counts of flights and late flights for many entities (airports, routes…), possibly faded by time. */
+/** Counts of flights and late flights for many entities (airports, routes…). They may decay over time. */
 export interface Tally {
   readonly flights: Float64Array;
   readonly late: Float64Array;
@@ -28,7 +28,7 @@ export function fade(tally: Tally, keep: number): void {
 /**
  * The share of late flights of an entity, drawn towards `prior.rate` as if `prior.flights` more flights had shown it.
  *
- * So an entity with few flights takes the rate of its surroundings, and one with none takes exactly that. Always within (0, 1) when the
+ * So an entity with few flights has about the prior rate, and one without flights has exactly that. Always within (0, 1) if the
  * prior is.
  */
 export function smoothedRate(tally: Tally, entity: number, prior: { rate: number; flights: number }): number {

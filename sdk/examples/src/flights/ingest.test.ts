@@ -39,7 +39,7 @@ describe("reading flights", { timeout: 60_000 }, () => {
     expect(flights.nulls).toEqual({ date: 0, delay: 0, distance: 0, origin: 0, destination: 0 });
   });
 
-  test("reports progress by row group, up to all the rows asked for", async () => {
+  test("reports progress by row group, up to all requested rows", async () => {
     const seen: number[] = [];
     await readFlights({ path, maxRows: 300_000 }, { onProgress: (done, total) => seen.push(done / total) });
     expect(seen).toHaveLength(2);
@@ -55,7 +55,7 @@ describe("reading flights", { timeout: 60_000 }, () => {
     await expect(reading).rejects.toThrow("enough");
   });
 
-  test("refuses a missing file and one that is not parquet, saying what to check", async () => {
+  test("refuses a missing file and a file that is not parquet, and says what to check", async () => {
     const other = join(folder, "other.parquet");
     await writeFile(other, "not parquet at all");
     for (const wrong of [join(folder, "missing.parquet"), other]) {
@@ -67,7 +67,7 @@ describe("reading flights", { timeout: 60_000 }, () => {
 });
 
 describe("locating a data file", () => {
-  test("believes a path or a file URL as it is given", () => {
+  test("accepts a path or a file URL without a check", () => {
     expect(locateDataFile({ name: "x.json", given: "/data/x.json" })).toBe("/data/x.json");
     expect(locateDataFile({ name: "x.json", given: "file:///data/a%20b.json" })).toBe("/data/a b.json");
   });

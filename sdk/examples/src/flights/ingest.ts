@@ -4,18 +4,17 @@ import { pause, type Watch } from "./pace.ts";
 import { FlightsProblem } from "./problem.ts";
 import { FLIGHT_COLUMNS, type FlightColumn, type Flights } from "./table.ts";
 
-/** More rows than this would not fit the memory this example allows itself (2 GB). */
+/** The most rows that fit into the memory limit of this example (2 GB). */
 const MAX_FLIGHTS = 20_000_000;
 
-/** Later steps keep dense tables by pair of airports; this many make 4,000,000 pairs. */
+/** The most airports. Later steps have dense tables by pair of airports, here of up to 4,000,000 pairs. */
 const MAX_AIRPORTS = 2_000;
 const MICROS_PER_MINUTE = 60_000_000;
 
 /**
  * Reads flights from a parquet file, one row group at a time, into typed columns (12 bytes a row).
  *
- * `maxRows` reads a prefix of the file, whole row groups cut to that length; the rows are in order of departure, so a prefix is a
- * period. Progress counts rows.
+ * `maxRows` reads only the first rows. They are in the order of departure, so these rows are a period. Progress counts rows.
  * @throws FlightsProblem `unreadable-file` if the file is missing, is not parquet, lacks a column or holds values out of range.
  */
 export async function readFlights(
@@ -58,7 +57,7 @@ async function open(path: string): Promise<OpenFile> {
   }
 }
 
-/** The columns while they are filled; airport codes are still in order of appearance. */
+/** The columns while they are filled. Airport codes are still in the order of appearance. */
 interface Filling {
   departedAtMin: Int32Array;
   delayMin: Int16Array;
@@ -93,7 +92,7 @@ async function fillRows(
       compressors,
       columns: [...FLIGHT_COLUMNS],
       ...range,
-      // A Date object per row costs more than reading the file; minutes are all that the file holds.
+      // A Date object for each row costs more than reading the file, which has only minutes.
       parsers: { timestampFromMicroseconds: minuteFromMicros },
       onChunk: (chunk) => fillChunk(filling, chunk),
     });
@@ -109,7 +108,7 @@ interface Chunk {
   rowStart: number;
 }
 
-/** A chunk may reach past the rows that were asked for; what lies beyond the columns' end is dropped. */
+/** A chunk may have more rows than requested. Rows beyond the columns' end are dropped. */
 function fillChunk(filling: Filling, chunk: Chunk): void {
   const column = FLIGHT_COLUMNS.find((name) => name === chunk.columnName);
   if (!column) return;

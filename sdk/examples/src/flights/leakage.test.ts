@@ -8,7 +8,7 @@ import { minuteOfServiceDay } from "./table.ts";
 
 const flights = makeFlights(makeWeeks(10));
 const split = splitFlights(flights, { heldOutDays: 21 });
-// In the made data BAD's flights are late so regularly that its features alone are strong.
+// In the test data, flights from BAD are late so regularly that its features alone are strong.
 const limits = { maxFeatureAuc: 0.9, maxDelayCorrelation: 0.75 };
 let features: Features;
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
   features = await buildFeatures(flights, split);
 });
 
-/** The features with one more number for each flight. */
+/** The features with another number for each flight. */
 function withDense(field: DenseField, numberOf: (row: number) => number): Features {
   const width = features.denseFields.length;
   const dense = new Float32Array(features.rows * (width + 1));
@@ -27,7 +27,7 @@ function withDense(field: DenseField, numberOf: (row: number) => number): Featur
   return { ...features, dense, denseFields: [...features.denseFields, field] };
 }
 
-/** The features with one more code for each flight. */
+/** The features with another code for each flight. */
 function withLevels(field: CategoricalField, levelOf: (row: number) => number): Features {
   const width = features.categoricalFields.length;
   const levels = new Uint16Array(features.rows * (width + 1));
@@ -41,21 +41,21 @@ function withLevels(field: CategoricalField, levelOf: (row: number) => number): 
 const delayOf = (row: number) => flights.delayMin[row] ?? 0;
 
 describe("the leakage check", () => {
-  test("lets honest features pass and answers how much each tells", () => {
+  test("accepts valid features and returns how well each predicts", () => {
     const suspicions = requireNoLeak({ flights, features, split, modelAuc: 0.7 }, limits);
     expect(suspicions.map((suspicion) => suspicion.name)).toEqual(
       [...features.denseFields, ...features.categoricalFields].map((field) => field.name),
     );
   });
 
-  test("trips over the delay itself, even when the feature claims to read something else", () => {
+  test("finds the delay itself, even with another declared source", () => {
     const leaked = withDense({ name: "wind", reads: ["calendar"] }, delayOf);
     expect(() => requireNoLeak({ flights, features: leaked, split }, limits)).toThrow(
       /wind alone reaches an AUC of 1.000/,
     );
   });
 
-  test("trips over a veiled delay: noisy, turned round and under an honest name", () => {
+  test("finds a disguised delay: noisy, inverted and with a valid name", () => {
     const veiled = withDense(
       { name: "wind", reads: ["calendar"] },
       (row) => -delayOf(row) + ((row * 37) % 11) * 3,
@@ -65,13 +65,13 @@ describe("the leakage check", () => {
     );
   });
 
-  test("trips over a categorical feature made from the delay", () => {
+  test("finds a categorical feature made from the delay", () => {
     const field = { name: "carrier", reads: ["origin"], levels: 4 } as const;
     const leaked = withLevels(field, (row) => (delayOf(row) > 15 ? 2 + (row % 2) : row % 2));
     expect(() => requireNoLeak({ flights, features: leaked, split }, limits)).toThrow(/carrier alone/);
   });
 
-  test("trips over a feature that says it reads what is known after departure, however weak it is", () => {
+  test("finds a weak feature with a declared source from after departure", () => {
     const field = { name: "real-hour", reads: ["departure"] } as const;
     const leaked = withDense(field, (row) =>
       Math.floor(minuteOfServiceDay(flights.departedAtMin[row] ?? 0) / 60),
@@ -81,7 +81,7 @@ describe("the leakage check", () => {
     );
   });
 
-  test("trips over a model that is too good to be a forecast", () => {
+  test("finds a model that is too good for a forecast", () => {
     expect(() => requireNoLeak({ flights, features, split, modelAuc: 0.97 }, limits)).toThrow(
       /too good for a forecast/,
     );

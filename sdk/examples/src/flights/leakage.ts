@@ -5,32 +5,32 @@ import { FlightsProblem } from "./problem.ts";
 import type { Split } from "./split.ts";
 import { at, type Flights } from "./table.ts";
 
-/** Where honest foreknowledge ends. The best single feature of the real data reaches an AUC of 0.61. */
+/** The thresholds of the leakage check. The best single feature of the real data has an AUC of 0.61. */
 export interface LeakageLimits {
-  /** A single feature that tells late from punctual better than this, in either direction, knows too much. @default 0.75 */
+  /** The highest plausible AUC of a single feature, in either direction. @default 0.75 */
   maxFeatureAuc?: number;
-  /** Correlation of a dense feature with the delay in minutes, in either direction. @default 0.5 */
+  /** The highest plausible correlation of a dense feature with the delay, in either direction. @default 0.5 */
   maxDelayCorrelation?: number;
-  /** A whole model better than this does not forecast, it looks. @default 0.9 */
+  /** The highest plausible AUC of the whole model. @default 0.9 */
   maxModelAuc?: number;
 }
 
-/** How much one feature alone tells about the held-out flights. */
+/** How well one feature alone predicts the held-out flights. */
 export interface FeatureSuspicion {
   name: string;
-  /** AUC alone, at least 0.5: a feature that points the other way is turned round. */
+  /** The AUC of the feature alone, at least 0.5: the direction does not matter. */
   auc: number;
-  /** Correlation with the delay in minutes; left out for categorical features. */
+  /** The correlation with the delay in minutes. Missing for categorical features. */
   delayCorrelation?: number;
 }
 
-/** Rows looked at in each period; the standard error of an AUC is about 0.003 with so many. */
+/** The sampled rows of each period, for a standard error of the AUC of about 0.003. */
 const MAX_SAMPLE = 50_000;
 
 /**
- * Looks for features that know the future, in three ways: by what they say they read, by how well each alone tells late flights from
- * punctual ones, and by how closely each follows the delay itself. Answers the figures when nothing is suspicious.
- * @throws FlightsProblem `leaked-feature` naming each suspect and why.
+ * Finds features with information from after departure, in three ways: by their declared sources, by how well each alone
+ * separates late flights from punctual ones, and by its correlation with the delay. Returns the figures if none is suspicious.
+ * @throws FlightsProblem `leaked-feature` with each suspicious feature and the reason.
  */
 export function requireNoLeak(
   args: { flights: Flights; features: Features; split: Split; modelAuc?: number },
@@ -58,7 +58,7 @@ export function requireNoLeak(
   return suspicions;
 }
 
-/** Features that read, by their own word, what is known only after departure. */
+/** Features with a declared source that is known only after departure. */
 function findForbiddenSources(fields: readonly DenseField[]): string[] {
   return fields.flatMap((field) =>
     field.reads
@@ -84,7 +84,7 @@ function suspectDense({ flights, features, split }: Period): FeatureSuspicion[] 
   });
 }
 
-/** A level is scored by the share of late flights it had in training, so that the examination is on other days. */
+/** The score of a level is its share of late flights in training, so that the evaluation uses other days. */
 function suspectCategorical({ features, split }: Period): FeatureSuspicion[] {
   const training = sampleRows(split.trainFrom, split.heldOutFrom);
   const heldOut = sampleRows(split.heldOutFrom, split.rows);
@@ -97,7 +97,7 @@ function suspectCategorical({ features, split }: Period): FeatureSuspicion[] {
       flown[levelOf(row)] = at(flown, levelOf(row)) + 1;
       lates[levelOf(row)] = at(lates, levelOf(row)) + at(features.late, row);
     }
-    // One flight in five is late: the share a level without flights is given.
+    // The share for a level without flights: one flight in five is late.
     const scores = Float64Array.from(
       heldOut.numbers,
       (row) => (at(lates, levelOf(row)) + 2) / (at(flown, levelOf(row)) + 10),
@@ -106,7 +106,7 @@ function suspectCategorical({ features, split }: Period): FeatureSuspicion[] {
   });
 }
 
-/** Every n-th row of a period: the same rows each time, spread over all its days. */
+/** Every n-th row of a period: always the same rows, from all its days. */
 function sampleRows(
   from: number,
   to: number,
@@ -123,7 +123,7 @@ function eitherWay(auc: number): number {
   return Math.max(auc, 1 - auc);
 }
 
-/** Pearson's correlation; 0 if one side never changes. */
+/** Pearson's correlation. 0 if one side is constant. */
 function correlate(one: Float64Array, other: Float64Array): number {
   const [meanOne, meanOther] = [mean(one), mean(other)];
   let [both, own, others] = [0, 0, 0];

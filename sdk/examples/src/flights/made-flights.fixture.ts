@@ -1,6 +1,6 @@
 import { DAY_MIN, type Flights, SERVICE_DAY_STARTS_AT_MIN } from "./table.ts";
 
-/** One flight as tests write it. */
+/** A flight of a test. */
 export interface MadeFlight {
   /** Service day, days since 1970-01-01. */
   day: number;
@@ -12,7 +12,7 @@ export interface MadeFlight {
   miles?: number;
 }
 
-/** Makes a table of flights for tests, sorted by departure; every distance is 500 miles unless said otherwise. */
+/** Makes a table of flights for tests, sorted by departure. The default distance is 500 miles. */
 export function makeFlights(flights: readonly MadeFlight[]): Flights {
   const sorted = [...flights].sort((one, other) => departedAt(one) - departedAt(other));
   const airports = [...new Set(sorted.flatMap(({ origin, destination }) => [origin, destination]))].sort();
@@ -29,7 +29,7 @@ export function makeFlights(flights: readonly MadeFlight[]): Flights {
 }
 
 /**
- * Makes weeks of flights of which those from `BAD` and those of the evening are often late; the pattern is fixed, without chance.
+ * Makes weeks of flights in a fixed pattern. Flights from `BAD` and evening flights are often late.
  *
  * Six flights leave every airport each day, at 06:00, 08:00, 10:00, 16:00, 18:00 and 20:00.
  */

@@ -14,7 +14,7 @@ const split = splitFlights(flights, { heldOutDays: 21 });
 const heldOut = { from: split.heldOutFrom, to: split.rows };
 
 describe("training", { timeout: 60_000 }, () => {
-  test("learns what can be learnt, and the loss falls from pass to pass", async () => {
+  test("learns the pattern, and the loss falls with each pass", async () => {
     const features = await buildFeatures(flights, split);
     const reports: EpochReport[] = [];
     const model = await trainModel(features, split, { epochs: 8, onEpoch: (report) => reports.push(report) });
@@ -30,7 +30,7 @@ describe("training", { timeout: 60_000 }, () => {
     expect(reports.at(-1)?.logLoss).toBeLessThan(reports[0]?.logLoss ?? 0);
   });
 
-  test("gives the same model for the same seed, and another for another", async () => {
+  test("gives the same model for the same seed, and another model for another seed", async () => {
     const features = await buildFeatures(flights, split);
     const [one, same, other] = [
       await trainModel(features, split, { seed: 5 }),
@@ -41,7 +41,7 @@ describe("training", { timeout: 60_000 }, () => {
     expect(other.bias).not.toBe(one.bias);
   });
 
-  test("stops when its signal is aborted, and when the loss is no number any more", async () => {
+  test("stops when its signal is aborted, and when the loss becomes NaN", async () => {
     const features = await buildFeatures(flights, split);
     const training = trainModel(features, split, {}, { signal: AbortSignal.abort(new Error("enough")) });
     await expect(training).rejects.toThrow("enough");
@@ -59,7 +59,7 @@ describe("a model on disk", { timeout: 60_000 }, () => {
     expect(scoreRows(back, features, heldOut)).toEqual(scoreRows(model, features, heldOut));
   });
 
-  test("is refused with a typed error when it is damaged or of another kind", async () => {
+  test("is refused with a typed error if it is damaged or has another format", async () => {
     const features = await buildFeatures(flights, split);
     const text = encodeModel(await trainModel(features, split, { epochs: 1 }));
     expect(() => decodeModel(text.slice(0, -10))).toThrow(/unreadable-model: it is not JSON/);
@@ -71,7 +71,7 @@ describe("a model on disk", { timeout: 60_000 }, () => {
     );
   });
 
-  test("refuses features it was not trained on", async () => {
+  test("refuses features that it was not trained on", async () => {
     const features = await buildFeatures(flights, split);
     const model = await trainModel(features, split, { epochs: 1 });
     const fewer = { ...features, denseFields: features.denseFields.slice(1) };

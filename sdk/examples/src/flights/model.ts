@@ -3,7 +3,7 @@ import type { Features } from "./features.ts";
 import { FlightsProblem } from "./problem.ts";
 import { at } from "./table.ts";
 
-/** What a model file says it is; a file that says anything else is refused. */
+/** The format name in a model file. A file with another name is refused. */
 export const MODEL_KIND = "flights/late-arrival/logistic";
 
 const finite = z.number().finite();
@@ -21,14 +21,14 @@ const modelShape = z.strictObject({
 });
 
 /**
- * A trained model, as it is written to disk: names and numbers, nothing that runs.
+ * A trained model as it is written to disk: names and numbers, no code.
  *
  * The log odds of being late are the bias, plus for each dense field `weight × (value − mean) / deviation`, plus for each categorical
- * field the weight of its level. `airports` and `routes` say what the levels stand for.
+ * field the weight of its level. `airports` and `routes` name the levels.
  */
 export type Model = z.infer<typeof modelShape>;
 
-/** Writes a model as JSON; numbers keep every digit, so what is read back scores exactly the same. */
+/** Writes a model as JSON. Numbers keep every digit, so the model that is read back scores exactly the same. */
 export function encodeModel(model: Model): string {
   return JSON.stringify(modelShape.parse(model));
 }
@@ -55,7 +55,7 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * Foretells the probability of a late arrival for the rows `[from, to)`; entry 0 is row `from`.
+ * Predicts the probability of a late arrival for the rows `[from, to)`; entry 0 is row `from`.
  * @throws FlightsProblem `unreadable-model` if the model's fields are not those of the features, name by name and level by level.
  */
 export function scoreRows(
@@ -81,7 +81,7 @@ export function scoreRows(
   return scores;
 }
 
-/** The probability that belongs to log odds. */
+/** The probability for log odds. */
 export function logistic(odds: number): number {
   return 1 / (1 + Math.exp(-odds));
 }

@@ -1,22 +1,22 @@
 /**
- * Every way the flights computation refuses to go on, with what to do about it.
+ * The expected failures of the flights example, with advice.
  *
- * None of them is cured by trying again: each says something about the data, the features or the model.
+ * A retry helps with none of them: each concerns the data, the features or the model.
  */
 export const FLIGHTS_PROBLEMS = {
   "unreadable-file": "check that `data` names a flights-3m.parquet file",
-  "rejected-data": "look at the listed checks; the file is not what this flow was written for",
+  "rejected-data": "check the listed faults: the file does not fit this flow",
   "bad-split": "hold out fewer days, or read more rows",
-  "leaked-feature": "remove the named feature: it knows something that is only known after departure",
+  "leaked-feature": "remove the named feature: it has information that is only known after departure",
   "training-diverged": "lower the learning rate",
-  "no-better-than-base-rate": "do not publish this model; look at the features and the held-out weeks",
+  "no-better-than-base-rate": "do not publish this model; check the features and the held-out weeks",
   "unreadable-model": "train the model again; the file is damaged or of another kind",
 } as const satisfies Record<string, string>;
 
 /** One key of {@link FLIGHTS_PROBLEMS}. */
 export type FlightsProblemCode = keyof typeof FLIGHTS_PROBLEMS;
 
-/** The one error this computation throws on purpose; `findings` lists each fault as a sentence. */
+/** An expected failure of this example. `findings` has a sentence for each fault. */
 export class FlightsProblem extends Error {
   override readonly name = "FlightsProblem";
   readonly code: FlightsProblemCode;

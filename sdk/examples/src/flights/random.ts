@@ -4,7 +4,7 @@ export type Random = () => number;
 /**
  * Makes a seeded random source, so that a run gives the same model every time.
  *
- * The algorithm is mulberry32 (public domain, Tommy Ettinger): 32 bits of state, far more than shuffling needs here.
+ * The algorithm is mulberry32 (public domain, Tommy Ettinger). Its 32 bits of state are enough for shuffling.
  */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;

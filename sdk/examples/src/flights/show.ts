@@ -8,13 +8,13 @@ import type { DataReport } from "./validate.ts";
 
 const PERCENT = 100;
 /** Features named in the summary. */
-const TOLD = 5;
+const FEATURES_SHOWN = 5;
 
 function percent(share: number): string {
   return `${(share * PERCENT).toFixed(1)} %`;
 }
 
-/** Shows how the model did beside a forecaster who only knows the base rate. */
+/** Shows the quality of the model beside that of the base rate. */
 export async function showMetrics(evaluation: Evaluation): Promise<void> {
   await artifact.table({
     key: "metrics",
@@ -28,17 +28,17 @@ export async function showMetrics(evaluation: Evaluation): Promise<void> {
   });
 }
 
-/** Shows whether flights that were given 30 % are late in 30 of 100 cases. */
+/** Shows whether predicted probabilities match the shares of late flights. */
 export async function showCalibration(evaluation: Evaluation): Promise<void> {
   await artifact.table({
     key: "calibration",
-    title: "Calibration, by tenths of rising risk",
-    columns: ["flights", "foretold", "late"],
+    title: "Calibration, by tenths of increasing risk",
+    columns: ["flights", "predicted", "late"],
     rows: evaluation.calibration.map((bin) => [bin.rows, percent(bin.foretold), percent(bin.observed)]),
   });
 }
 
-/** Shows in a few sentences what was learnt from what, and where the model is. */
+/** Shows a summary of the training, the evaluation and the model's location. */
 export async function showSummary(args: {
   report: DataReport;
   evaluation: Evaluation;
@@ -47,19 +47,19 @@ export async function showSummary(args: {
   model: RefTo<Model>;
 }): Promise<void> {
   const { report, evaluation, split } = args;
-  const best = [...args.suspicions].sort((one, other) => other.auc - one.auc).slice(0, TOLD);
+  const best = [...args.suspicions].sort((one, other) => other.auc - one.auc).slice(0, FEATURES_SHOWN);
   await artifact.markdown({
     key: "summary",
     title: "Late arrivals",
     text: [
       `**${report.rows.toLocaleString("en-US")} flights** of the service days ${report.from} to ${report.to}, ${report.airports} airports. ` +
-        `Late means more than ${LATE_AFTER_MIN} minutes; ${percent(report.lateShare)} were.`,
+        `${percent(report.lateShare)} arrived more than ${LATE_AFTER_MIN} minutes late.`,
       "",
-      `Learnt from what left before ${formatServiceDay(split.heldOutFromDay)}, examined on the ` +
-        `${evaluation.rows.toLocaleString("en-US")} flights since: AUC **${evaluation.auc.toFixed(3)}**, log loss ` +
-        `**${evaluation.logLoss.toFixed(4)}**, ${percent(gainOverBaseRate(evaluation))} below always saying the base rate.`,
+      `Trained on flights before ${formatServiceDay(split.heldOutFromDay)}, evaluated on the ` +
+        `${evaluation.rows.toLocaleString("en-US")} later flights: AUC **${evaluation.auc.toFixed(3)}**, log loss ` +
+        `**${evaluation.logLoss.toFixed(4)}**, ${percent(gainOverBaseRate(evaluation))} below that of the base rate.`,
       "",
-      `What tells most by itself: ${best.map((one) => `${one.name} (${one.auc.toFixed(3)})`).join(", ")}.`,
+      `The best single features: ${best.map((one) => `${one.name} (${one.auc.toFixed(3)})`).join(", ")}.`,
       "",
       `The model: ${args.model.uri} (${args.model.sizeBytes.toLocaleString("en-US")} bytes).`,
     ].join("\n"),

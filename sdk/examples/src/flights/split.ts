@@ -2,11 +2,11 @@ import { FlightsProblem } from "./problem.ts";
 import { at, type Flights, formatServiceDay, serviceDayOf } from "./table.ts";
 
 /**
- * Three periods, cut at service days: `[0, trainFrom)` only warms up the history, `[trainFrom, heldOutFrom)` is learnt from,
- * `[heldOutFrom, rows)` is kept for the examination. All are row numbers.
+ * Three periods of service days: `[0, trainFrom)` only fills the history, `[trainFrom, heldOutFrom)` is for training, and
+ * `[heldOutFrom, rows)` for the evaluation. All are row numbers.
  *
- * The cut is by time and not by chance, because the question is whether the model foresees days it has not seen; flights of
- * one day share their weather, and a random split would let the model look it up.
+ * The split is by time, because the model must predict days that it has not seen. Flights of one day share their weather, which
+ * a random split would reveal to the model.
  */
 export interface Split {
   readonly trainFrom: number;
@@ -16,7 +16,7 @@ export interface Split {
   readonly heldOutFromDay: number;
 }
 
-/** How to cut. */
+/** Options of the split. */
 export interface SplitOptions {
   /** Last service days to hold out. @default 28 */
   heldOutDays?: number | undefined;
@@ -24,12 +24,12 @@ export interface SplitOptions {
   warmUpDays?: number | undefined;
 }
 
-/** Fewer training days than this give no rate worth the name. */
+/** The fewest training days that give useful rates. */
 const MIN_TRAIN_DAYS = 7;
 
 /**
- * Cuts flights that are in order of departure.
- * @throws FlightsProblem `bad-split` if fewer than seven days remain to learn from, or none is held out.
+ * Splits flights that are in the order of departure.
+ * @throws FlightsProblem `bad-split` if fewer than seven days remain for training, or none is held out.
  */
 export function splitFlights(flights: Flights, options: SplitOptions = {}): Split {
   const { heldOutDays = 28, warmUpDays = 7 } = options;

@@ -1,9 +1,9 @@
 /**
- * The flights of one file, a column per typed array, one entry per flight, ordered by departure.
+ * The flights of one file, ordered by departure. Each column is a typed array with one entry for each flight.
  *
- * What the columns of `flights-3m.parquet` mean (its maker's script says so, and the data agree):
- * - `date` is when the aircraft **really left**, in the origin's local time, not when it should have. A late flight
- *   leaves late, so the hour of `date` already tells part of the answer and must not become a feature.
+ * The columns of `flights-3m.parquet`, according to its author's script and to the data:
+ * - `date` is when the aircraft **really left**, in the origin's local time, not its planned time. A late flight
+ *   leaves late, so the hour of `date` reveals a part of the answer and must not become a feature.
  * - `delay` is the **arrival** delay in minutes against the timetable; negative is early. It is the answer itself.
  * - `distance` is in miles; `origin` and `destination` are three-letter airport codes.
  */
@@ -20,11 +20,11 @@ export interface Flights {
   readonly destination: Uint16Array;
   /** Sorted, so that codes do not depend on the order of the rows. */
   readonly airports: readonly string[];
-  /** Nulls met per column; their rows hold zeros. Validation refuses any. */
+  /** Nulls in each column. Their rows hold zeros. Validation refuses any null. */
   readonly nulls: Readonly<Record<FlightColumn, number>>;
 }
 
-/** The file's columns, in its own words. */
+/** The names of the file's columns. */
 export const FLIGHT_COLUMNS = ["date", "delay", "distance", "origin", "destination"] as const;
 
 /** One of {@link FLIGHT_COLUMNS}. */
@@ -34,8 +34,8 @@ export type FlightColumn = (typeof FLIGHT_COLUMNS)[number];
 export const DAY_MIN = 1440;
 
 /**
- * A service day runs from 04:00 to 04:00: the hour with the fewest departures (241 of 3,000,000 between three and four),
- * so that a flight delayed past midnight still belongs to the evening it was planned for.
+ * A service day runs from 04:00 to 04:00, when the fewest flights depart. So a flight that is delayed past midnight still
+ * belongs to the evening that it was planned for.
  */
 export const SERVICE_DAY_STARTS_AT_MIN = 240;
 
@@ -62,7 +62,7 @@ export function formatServiceDay(serviceDay: number): string {
   return new Date(serviceDay * DAY_MIN * 60_000).toISOString().slice(0, 10);
 }
 
-/** 1 for each late flight, 0 for the others: what the model learns to foresee. */
+/** 1 for each late flight, else 0: the label that the model predicts. */
 export function labelLate(flights: Flights): Uint8Array {
   const late = new Uint8Array(flights.rows);
   for (let row = 0; row < flights.rows; row++) late[row] = at(flights.delayMin, row) > LATE_AFTER_MIN ? 1 : 0;
@@ -72,29 +72,29 @@ export function labelLate(flights: Flights): Uint8Array {
 /**
  * Reads one number of a column.
  *
- * The compiler cannot know that the columns of a table are as long as the table; this says it once. An index outside gives
- * 0 and never `undefined`.
+ * The compiler does not know that the columns of a table are as long as the table. An index outside gives 0, never
+ * `undefined`.
  */
 export function at(column: ArrayLike<number>, row: number): number {
   return column[row] ?? 0;
 }
 
-/** {@link at} for one kind of array: in a loop over millions of rows an engine makes far faster code for a function that only ever meets one. */
+/** {@link at} for one kind of array. In a loop over millions of rows, a function with one kind of array is far faster. */
 export function float64At(column: Float64Array, index: number): number {
   return column[index] ?? 0;
 }
 
-/** {@link at} for 32-bit fractions alone; see {@link float64At}. */
+/** {@link at} for 32-bit fractions only; see {@link float64At}. */
 export function float32At(column: Float32Array, index: number): number {
   return column[index] ?? 0;
 }
 
-/** {@link at} for 16-bit codes alone; see {@link float64At}. */
+/** {@link at} for 16-bit codes only; see {@link float64At}. */
 export function uint16At(column: Uint16Array, index: number): number {
   return column[index] ?? 0;
 }
 
-/** {@link at} for 32-bit whole numbers alone; see {@link float64At}. */
+/** {@link at} for 32-bit whole numbers only; see {@link float64At}. */
 export function int32At(column: Int32Array, index: number): number {
   return column[index] ?? 0;
 }

@@ -14,14 +14,14 @@ function daily(minutes: readonly number[], days: readonly number[]): MadeFlight[
 }
 
 describe("service days", () => {
-  test("begin at four in the morning, so that an hour past midnight belongs to the evening before", () => {
+  test("begin at four in the morning, so that an hour past midnight belongs to the previous day", () => {
     const newYear = Date.UTC(2001, 0, 1, 1, 0) / 60_000;
     expect(formatServiceDay(serviceDayOf(newYear))).toBe("2000-12-31");
     expect(formatServiceDay(serviceDayOf(newYear + 180))).toBe("2001-01-01");
     expect(weekdayOf(MONDAY)).toBe(1);
   });
 
-  test("cut time into days without loss", () => {
+  test("divide time into days without loss", () => {
     fc.assert(
       fc.property(fc.integer({ min: -(2 ** 30), max: 2 ** 30 }), (minute) => {
         const within = minuteOfServiceDay(minute);
@@ -37,13 +37,13 @@ describe("service days", () => {
 describe("the recovered timetable", () => {
   const weekdays = [0, 1, 2, 3, 4].map((day) => MONDAY + day);
 
-  test("plans the n-th flight of a route for its usual minute", () => {
+  test("gives the n-th flight of a route its usual minute", () => {
     const flights = makeFlights(daily([120, 480, 900], weekdays));
     const planned = plannedMinutes(flights, learnTimetable(flights, flights.rows));
     expect([...planned.slice(0, 3)]).toEqual([120, 480, 900]);
   });
 
-  test("is not moved by one late departure, and gives the late flight its planned minute", () => {
+  test("does not change with one late departure, and gives the late flight its planned minute", () => {
     const punctual = daily([480], weekdays.slice(0, 4));
     const late = daily([1_290], weekdays.slice(4));
     const flights = makeFlights([...punctual, ...late]);
@@ -61,7 +61,7 @@ describe("the recovered timetable", () => {
     expect([...plannedMinutes(flights, learnTimetable(flights, flights.rows)).slice(-2)]).toEqual([600, 700]);
   });
 
-  test("learns nothing from rows after the training period, and calls their new flights unplanned", () => {
+  test("does not use rows after the training period, and has no planned minute for their new flights", () => {
     const flights = makeFlights([
       ...daily([300], weekdays.slice(0, 3)),
       ...daily([300, 800], weekdays.slice(3)),
@@ -87,7 +87,7 @@ describe("splitting by time", () => {
     });
   });
 
-  test("refuses to leave fewer than seven days to learn from, or none to examine", () => {
+  test("refuses fewer than seven training days, and no held-out day", () => {
     const flights = makeFlights(
       daily(
         [100],

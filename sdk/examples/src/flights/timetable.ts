@@ -3,21 +3,20 @@ import { at, type Flights, int32At, minuteOfServiceDay, serviceDayOf, uint16At, 
 /**
  * The timetable, as far as it can be recovered from departures.
  *
- * The file says when aircraft really left. The hour of that may not be used: of the flights that left between two and four in the
- * morning two thirds are late, not because of the hour but because they should have left the evening before. What a traveller
- * knows in advance is the plan. So: the n-th flight of the day on a route is planned for the median minute
- * at which the n-th flight of such days (weekdays, Saturdays, Sundays apart) left during training. One late departure
- * hardly moves a median, and nothing of a held-out flight is used but its place in the order of the day, which the real timetable
- * would tell as well.
+ * The file has the real departures, and their hour must not be used: two thirds of the flights that left between two and four in
+ * the morning are late, because they were planned for the evening before. A traveller knows only the plan. So the planned minute
+ * of the n-th flight of a day on a route is the median minute of the n-th departures on such days during training (weekdays,
+ * Saturdays and Sundays apart). One late departure hardly changes a median. Of a held-out flight, only its position in the order
+ * of the day is used, which a real timetable has too.
  */
 export interface Timetable {
-  /** Where the slots of a route on a kind of day begin in `plannedMin`; one more entry than there are such groups. */
+  /** The index in `plannedMin` where each group (a route on a kind of day) begins, and the end of the last one. */
   readonly firstSlot: Int32Array;
-  /** Planned departure per slot, minutes since the service day began. */
+  /** Planned departures, minutes since the service day began. */
   readonly plannedMin: Int16Array;
 }
 
-/** What {@link plannedMinutes} answers for a flight that the training period does not know. */
+/** The value of {@link plannedMinutes} for a flight that is not in the timetable. */
 export const UNPLANNED = -1;
 
 /** Flights of one route on one day beyond this number count as unplanned; the busiest of the real file, LAX-LAS, has 52. */
@@ -63,7 +62,7 @@ export function plannedMinutes(flights: Flights, timetable: Timetable): Int16Arr
   return planned;
 }
 
-/** The place of each flight among those of its route on its service day, from 0, in order of departure. */
+/** The position of each flight among the flights of its route and service day, from 0, in the order of departure. */
 function numberFlights(flights: Flights): Uint16Array {
   const ordinals = new Uint16Array(flights.rows);
   const flown = new Uint16Array(flights.airports.length ** 2);
@@ -88,7 +87,7 @@ function groupOf(flights: Flights, row: number): number {
   return route * DAY_KINDS + kind;
 }
 
-/** As many slots for each group as it had flights on its busiest day. */
+/** The number of planned flights of each group: those of its busiest day. */
 function layOutSlots(
   flights: Flights,
   args: { ordinals: Uint16Array; untilRow: number; groups: number },

@@ -6,28 +6,28 @@ import { seededRandom, shuffle } from "./random.ts";
 import type { Split } from "./split.ts";
 import { at, float32At, float64At, int32At, LATE_AFTER_MIN, uint16At } from "./table.ts";
 
-/** How to learn. */
+/** Options of the training. */
 export interface TrainOptions {
   /** Passes over the training rows, 1 to 100. @default 3 */
   epochs?: number | undefined;
-  /** First step of a weight; later ones shrink with what the weight has already moved. @default 0.05 */
+  /** The first step of a weight. Later steps shrink with the sum of its gradients. @default 0.05 */
   learningRate?: number | undefined;
-  /** Pull of a level's weight towards zero at each of its flights. @default 0.0003 */
+  /** Regularisation: moves a level's weight towards zero at each of its flights. @default 0.0003 */
   shrinkage?: number | undefined;
-  /** Decides the order of the rows. @default 1 */
+  /** The seed for the order of the rows. @default 1 */
   seed?: number | undefined;
 }
 
-/** What one pass over the training rows came to. */
+/** The result of one pass over the training rows. */
 export interface EpochReport {
   epoch: number;
   epochs: number;
-  /** Mean log loss over the pass, each row before the model learnt from it. */
+  /** Mean log loss of the pass, each row before its step. */
   logLoss: number;
 }
 
 const MAX_EPOCHS = 100;
-/** Rows between two pauses: some tens of milliseconds. */
+/** Rows between two pauses. */
 const ROWS_PER_PAUSE = 65_536;
 /** Keeps the first division of AdaGrad finite. */
 const EPSILON = 1e-8;
@@ -35,9 +35,9 @@ const EPSILON = 1e-8;
 /**
  * Trains a logistic regression on the training rows by stochastic gradient descent.
  *
- * Steps follow AdaGrad (Duchi, Hazan, Singer 2011): weights of rare levels get large steps and those of common ones small ones, so that
- * one rate suits both an airport with ten flights and one with a hundred thousand. Same input and seed, same model.
- * Progress counts rows over all epochs; `onEpoch` hears the loss.
+ * Steps follow AdaGrad (Duchi, Hazan, Singer 2011). Weights of rare levels get large steps and weights of common levels small
+ * ones, so that one rate fits airports with few and with many flights. The same input and seed give the same model.
+ * Progress counts rows over all epochs. `onEpoch` gets the loss.
  * @throws FlightsProblem `training-diverged` if the loss stops being a number.
  */
 export async function trainModel(
@@ -70,7 +70,7 @@ export async function trainModel(
   return describeModel(learner, { rows: order.length, epochs: passes, seed, lateShare: learner.lateShare });
 }
 
-/** Weights lie in one array: the dense fields', then each categorical field's levels, then the bias. */
+/** The weights are in one array: the dense fields', then each categorical field's levels, then the bias. */
 interface Learner {
   features: Features;
   learningRate: number;
@@ -82,7 +82,7 @@ interface Learner {
   weights: Float64Array;
   /** Sum of squared gradients by weight. */
   moved: Float64Array;
-  /** Standardised dense values of the row at hand. */
+  /** Standardised dense values of the current row. */
   values: Float64Array;
 }
 
@@ -100,7 +100,7 @@ function startLearner(
   }
   const lateShare = shareLate(features, split);
   const weights = new Float64Array(next + 1);
-  // Starting from the base rate saves the first epoch.
+  // A start from the base rate saves the first epoch.
   weights[next] = Math.log(lateShare / (1 - lateShare));
   return {
     features,
@@ -114,7 +114,7 @@ function startLearner(
   };
 }
 
-/** Learns from rows one after the other and answers the sum of their losses, each taken before its step. */
+/** Trains on rows one after the other. @returns the sum of their losses, each before its step */
 function learnRows(learner: Learner, rows: Uint32Array): number {
   const { features, weights, values, firstWeight } = learner;
   const bias = weights.length - 1;
@@ -128,7 +128,7 @@ function learnRows(learner: Learner, rows: Uint32Array): number {
     }
     const late = at(features.late, row);
     const error = logistic(odds) - late;
-    // log(1 + e^x) without overflow; x is the odds against what happened.
+    // log(1 + e^x) without overflow; x is the log odds against the outcome.
     const against = late === 1 ? -odds : odds;
     loss += Math.max(against, 0) + Math.log1p(Math.exp(-Math.abs(against)));
     step(learner, bias, error);
@@ -180,7 +180,7 @@ function standardise(features: Features, split: Split): { mean: Float64Array; de
   return { mean, deviation };
 }
 
-/** Kept away from 0 and 1, whose log odds are infinite. */
+/** Limits a probability, since 0 and 1 have infinite log odds. */
 function shareLate(features: Features, split: Split): number {
   let late = 0;
   for (let row = split.trainFrom; row < split.heldOutFrom; row++) late += at(features.late, row);

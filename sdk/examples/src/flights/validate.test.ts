@@ -20,7 +20,7 @@ function withOne(change: Partial<MadeFlight>): Flights {
 }
 
 describe("validating flights", () => {
-  test("answers a report of sound data", () => {
+  test("returns a report for valid data", () => {
     expect(validateFlights(makeFlights(makeWeeks(2)))).toMatchObject({
       rows: 252,
       days: 14,
@@ -47,7 +47,7 @@ describe("validating flights", () => {
     expect(findingsOf(withOne({ miles: 9_000 }))).toContainEqual(expect.stringMatching(/^distance reaches/));
   });
 
-  test("puts up with a rare impossible arrival and refuses many", () => {
+  test("tolerates a rare impossible arrival and refuses many", () => {
     expect(findingsOf(withOne({ delay: -400 }), { maxSuspectShare: 0.01 })).toEqual([]);
     expect(findingsOf(withOne({ delay: -400 }), { maxSuspectShare: 0.001 })).toEqual([
       "1 arrivals are earlier than physics allows",
@@ -61,7 +61,7 @@ describe("validating flights", () => {
     ).toContain("1 unknown airports: XYZ");
   });
 
-  test("refuses a flight that ends where it began and one that disagrees about its route's length", () => {
+  test("refuses a flight that ends where it began, and one with another distance for its route", () => {
     expect(findingsOf(withOne({ destination: "BAD" }))).toContain("1 flights end where they began");
     expect(findingsOf(withOne({ miles: 501 })).join()).toMatch(/disagree with others of their route/);
   });
@@ -76,7 +76,7 @@ describe("validating flights", () => {
     );
   });
 
-  test("refuses nulls, and a share of late flights that cannot be", () => {
+  test("refuses nulls, and an impossible share of late flights", () => {
     const flights = makeFlights(makeWeeks(2));
     expect(findingsOf({ ...flights, nulls: { ...flights.nulls, delay: 2 } })).toEqual([
       "2 nulls in column delay",

@@ -1,25 +1,25 @@
 import { FlightsProblem } from "./problem.ts";
 import { at, FLIGHT_COLUMNS, type Flights, formatServiceDay, labelLate, serviceDayOf } from "./table.ts";
 
-/** What is asked of the data before anything is learnt from it. */
+/** The requirements for the data before training. */
 export interface Expectations {
   /** @default 1 */
   minRows?: number;
-  /** Arrival delays outside are errors of the file. In minutes. @default { from: -1440, to: 2880 } */
+  /** Arrival delays outside this range are errors of the file, minutes. @default { from: -1440, to: 2880 } */
   delayMin?: { from: number; to: number };
   /** @default { from: 1, to: 6000 } */
   distanceMiles?: { from: number; to: number };
-  /** Arriving earlier than this is not physical; see `maxSuspectShare`. In minutes, negative. @default -120 */
+  /** An earlier arrival than this is impossible, minutes, negative; see `maxSuspectShare`. @default -120 */
   suspectBelowMin?: number;
-  /** Share of rows with a suspect delay that is put up with: registers have typing errors. @default 0.001 */
+  /** The tolerated share of rows with an impossible delay, since registers have typing errors. @default 0.001 */
   maxSuspectShare?: number;
-  /** Share of late flights, outside of which the column cannot be what we take it for. @default { from: 0.01, to: 0.6 } */
+  /** The plausible share of late flights. Outside it, the column has another meaning. @default { from: 0.01, to: 0.6 } */
   lateShare?: { from: number; to: number };
-  /** Airports that exist; left out, only the shape of a code is checked. */
+  /** The existing airports. Missing: only the form of a code is checked. */
   knownAirports?: ReadonlySet<string>;
 }
 
-/** What was found, in figures small enough to print; no row of the data is in it. */
+/** The figures of the data, without any row of it. */
 export interface DataReport {
   rows: number;
   from: string;
@@ -42,13 +42,13 @@ const DEFAULTS = {
   lateShare: { from: 0.01, to: 0.6 },
 } as const satisfies Expectations;
 
-/** A finding names at most this many offenders. */
+/** The most examples in one finding. */
 const MAX_NAMED = 5;
 
 /**
- * Checks the flights as a whole and answers a short report.
+ * Checks the flights as a whole and returns a short report.
  *
- * All checks are made before anything is thrown, so that one look at the error shows every fault.
+ * All checks run before an error is thrown, so that the error has every fault.
  * @throws FlightsProblem `rejected-data` with a finding for each check that failed.
  */
 export function validateFlights(flights: Flights, expectations: Expectations = {}): DataReport {
@@ -150,7 +150,7 @@ function findOrder(flights: Flights): string[] {
   return [];
 }
 
-/** History features look one day back, so a missing day would quietly weaken them. */
+/** History features use the previous day, so a missing day would weaken them without notice. */
 function findGaps(flights: Flights): string[] {
   const days = new Set<number>();
   for (const minute of flights.departedAtMin) days.add(serviceDayOf(minute));
@@ -181,7 +181,7 @@ function findRouteFaults(flights: Flights): string[] {
   ];
 }
 
-/** Miles by pair of airports, from the first flight of each; 0 where none flies. */
+/** Miles by pair of airports, from the first flight of each pair. 0 without a flight. */
 function routeDistances(flights: Flights): Uint16Array {
   const miles = new Uint16Array(flights.airports.length ** 2);
   for (let row = 0; row < flights.rows; row++) {

@@ -1,24 +1,24 @@
 import { MEASURES, type Penguin } from "./penguins.ts";
 
-/** How well the species can be told from four measures. */
+/** How well four measures predict the species. */
 export interface Classification {
   penguins: number;
   species: string[];
-  /** Share told right, each penguin by the others only. */
+  /** Share of correct predictions, each penguin from the others only. */
   accuracy: number;
-  /** Share that is right by always saying the commonest species. */
+  /** Share of the commonest species. */
   baseAccuracy: number;
   mistakes: { species: string; told: string; penguins: number }[];
 }
 
-/** Comparing each penguin with the rest takes a pass per penguin; more than these are not compared. */
+/** The most penguins that are compared, since each takes a pass over all others. */
 const MAX_COMPARED = 5_000;
 
 /**
- * Tells each penguin's species by the nearest centroid: the species whose mean measures, in standard deviations, lie closest.
+ * Predicts each penguin's species by the nearest centroid: the species with the closest mean measures, in standard deviations.
  *
- * The penguin asked about is taken out of its species' mean first (leave one out), so it is never told by itself. A species of one
- * penguin can therefore only be told wrong.
+ * The penguin itself is first removed from its species' mean (leave one out). So the prediction for the only penguin of a
+ * species is always wrong.
  */
 export function classifyPenguins(all: readonly Penguin[]): Classification {
   const penguins = all.slice(0, MAX_COMPARED);
@@ -48,7 +48,7 @@ interface Centroid {
   sums: number[];
 }
 
-/** Grams and millimetres do not compare; standard deviations do. */
+/** Measures in standard deviations, since grams and millimetres cannot be compared. */
 export function standardise(penguins: readonly Penguin[]): Penguin[] {
   const spread = MEASURES.map((_, index) => {
     const values = penguins.map((penguin) => penguin.measures[index] ?? 0);

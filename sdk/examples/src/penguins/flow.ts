@@ -46,13 +46,13 @@ async function showGroups(groups: readonly GroupSummary[]): Promise<void> {
   });
 }
 
-/** Summarises measured penguins, and sees how well four measures tell their species. */
+/** Summarises penguins, and evaluates how well four measures predict their species. */
 export const penguins = flow({ name: "penguins", input }, async ({ island, data }) => {
   const path = locateDataFile({ name: "penguins.json", given: data });
   const measured = await clean({ path, island });
   const [groups, told] = await Promise.all([summarise(measured), classify(measured)]);
   await showGroups(groups);
-  log.info("species told right: %s %", (told.accuracy * PERCENT).toFixed(1));
+  log.info("species predicted correctly: %s %", (told.accuracy * PERCENT).toFixed(1));
   return {
     penguins: told.penguins,
     species: told.species,

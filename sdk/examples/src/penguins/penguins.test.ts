@@ -7,18 +7,18 @@ import { summarisePenguins } from "./summarise.ts";
 const path = locateDataFile({ name: "penguins.json" });
 
 describe("reading penguins", () => {
-  test("leaves out those that were not measured in full, and says how many", async () => {
+  test("leaves out penguins without all measures, and counts them", async () => {
     const colony = await readPenguins({ path });
     expect(colony.penguins).toHaveLength(342);
     expect(colony.incomplete).toBe(2);
   });
 
-  test("keeps one island's, whatever its capitals", async () => {
+  test("keeps the penguins of one island, without regard to case", async () => {
     const { penguins } = await readPenguins({ path, island: "bisCOE" });
     expect(new Set(penguins.map((penguin) => penguin.island))).toEqual(new Set(["Biscoe"]));
   });
 
-  test("names the islands there are when none fits", async () => {
+  test("names the islands if none matches", async () => {
     await expect(readPenguins({ path, island: "Biscuit" })).rejects.toThrow(
       'no penguin lives on "Biscuit"; the islands are Biscoe, Dream, Torgersen',
     );
@@ -29,7 +29,7 @@ describe("reading penguins", () => {
   });
 });
 
-describe("looking at penguins", () => {
+describe("analysing penguins", () => {
   test("summarises by island and species, in alphabetical order", async () => {
     const groups = summarisePenguins((await readPenguins({ path })).penguins);
     expect(groups.map((group) => `${group.island} ${group.species} ${group.penguins}`)).toEqual([
@@ -42,14 +42,14 @@ describe("looking at penguins", () => {
     expect(groups[0]?.means["Beak Length (mm)"]).toBeCloseTo(38.975, 6);
   });
 
-  test("tells the species far better than by always saying the commonest", async () => {
+  test("predicts the species far better than the commonest species does", async () => {
     const result = classifyPenguins((await readPenguins({ path })).penguins);
     expect(result.species).toEqual(["Adelie", "Chinstrap", "Gentoo"]);
     expect(result.accuracy).toBeGreaterThan(0.95);
     expect(result.baseAccuracy).toBeLessThan(0.5);
   });
 
-  test("never tells a penguin by itself: the only one of its species is told wrong", () => {
+  test("never uses a penguin for its own prediction: the only one of its species is predicted wrongly", () => {
     const adelie = (beak: number) => ({
       species: "Adelie",
       island: "Dream",

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 
-/** Thrown when the penguins cannot be read or none is left to look at; the message says what to do. */
+/** Thrown when the penguins cannot be read or none matches. The message says what to do. */
 export class PenguinsProblem extends Error {
   override readonly name = "PenguinsProblem";
 }
 
-/** What is measured of a penguin, in the file's words; the classifier goes by these. */
+/** The measures of a penguin, with the file's names. The classifier uses them. */
 export const MEASURES = [
   "Beak Length (mm)",
   "Beak Depth (mm)",
@@ -32,24 +32,24 @@ const fileShape = z
   )
   .max(MAX_PENGUINS);
 
-/** A penguin of which all four measures are known, in the order of {@link MEASURES}. */
+/** A penguin with all four measures, in the order of {@link MEASURES}. */
 export interface Penguin {
   species: string;
   island: string;
   measures: readonly number[];
 }
 
-/** The penguins worth looking at, and how many rows were left out because a measure is missing. */
+/** The penguins with all measures, and the number of rows without one. */
 export interface Colony {
   penguins: Penguin[];
   incomplete: number;
 }
 
 /**
- * Reads `penguins.json` and keeps the penguins that were measured in full.
+ * Reads `penguins.json` and keeps the penguins with all measures.
  *
- * `island` keeps those of one island, whatever its capitals.
- * @throws PenguinsProblem if the file cannot be read, or no penguin lives on that island; the message names those that exist.
+ * `island` keeps the penguins of one island, without regard to case.
+ * @throws PenguinsProblem if the file cannot be read, or no penguin lives on that island. The message names the islands.
  */
 export async function readPenguins(source: { path: string; island?: string | undefined }): Promise<Colony> {
   const rows = parse(await read(source.path), source.path);

@@ -8,13 +8,13 @@ import { crossValidate } from "./neighbours.ts";
 const NEIGHBOURS = [5, 25, 49, 99];
 const QUESTION = "Publish the model with neighbours = 5?";
 
-test("killed while it trains, it trains only what is left, asks, and publishes what was approved", async () => {
+test("after a kill during training it trains only the other candidates, asks, and publishes the approved model", async () => {
   const killed = await testRun(tuning, { neighbours: NEIGHBOURS }, { killAfter: 2 });
   expect(killed.outcome).toBe("killed");
   const asks = await killed.resume();
   expect(asks).toMatchObject({ outcome: "suspended", waits: [`wait:input:${QUESTION}`] });
   const again = asks.executions.train ?? 0;
-  // Two had completed, and at most one more was in flight.
+  // Two had completed, and at most one more was running.
   expect(again).toBeGreaterThanOrEqual(NEIGHBOURS.length);
   expect(again).toBeLessThanOrEqual(NEIGHBOURS.length + 1);
   expect(asks.artifacts.get("candidates")?.body).toMatchObject({ rows: { length: NEIGHBOURS.length } });
@@ -28,7 +28,7 @@ test("killed while it trains, it trains only what is left, asks, and publishes w
   expect(await published.store.load(model)).toEqual(published.result?.best);
 });
 
-test("publishes nothing when the answer is no, fails when none comes, and asks nobody when it is told so", async () => {
+test("publishes nothing after a no, fails without an answer, and asks nobody with ask=false", async () => {
   const no = await testRun(tuning, { neighbours: [5] }, { answers: { [QUESTION]: { publish: false } } });
   expect(no).toMatchObject({ outcome: "completed", result: { model: null }, executions: { train: 1 } });
   const late = await testRun(tuning, { neighbours: [5] }, { answers: { [QUESTION]: EXPIRED } });
@@ -37,7 +37,7 @@ test("publishes nothing when the answer is no, fails when none comes, and asks n
   expect(alone).toMatchObject({ outcome: "completed", executions: { publish: 1 } });
 });
 
-test("more neighbours than there are of a species tell worse than a few", async () => {
+test("more neighbours than a species has penguins predict worse than a few", async () => {
   const { penguins } = await readPenguins({ path: locateDataFile({ name: "penguins.json" }) });
   const few = crossValidate(penguins, { neighbours: 5, folds: 10 });
   expect(crossValidate(penguins, { neighbours: 300, folds: 10 }).accuracy).toBeLessThan(few.accuracy);

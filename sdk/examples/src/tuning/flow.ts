@@ -5,13 +5,13 @@ import { readPenguins } from "../penguins/penguins.ts";
 import { type Candidate, crossValidate, type Scored } from "./neighbours.ts";
 
 const PERCENT = 100;
-/** How many candidates are trained side by side. */
+/** How many candidates are trained in parallel. */
 const CONCURRENCY = 2;
 
 const train = task({ name: "train" }, async (candidate: Candidate & { path: string }): Promise<Scored> => {
   const { penguins } = await readPenguins({ path: candidate.path });
   const scored = crossValidate(penguins, candidate);
-  log.info("%d neighbours: %s % told right", scored.neighbours, percent(scored));
+  log.info("%d neighbours: %s % correct", scored.neighbours, percent(scored));
   return scored;
 });
 
@@ -27,9 +27,12 @@ const input = z.object({
     .min(1)
     .max(50)
     .default([1, 3, 5, 9, 15, 25])
-    .describe("How many neighbours are asked; each is a candidate."),
+    .describe("Numbers of neighbours to try. Each is a candidate."),
   folds: z.int().min(2).max(50).default(10),
-  ask: z.boolean().default(true).describe("Whether a person decides if the best is published."),
+  ask: z
+    .boolean()
+    .default(true)
+    .describe("Whether a person must approve the best candidate before it is published."),
   data: z.string().optional().describe("Path of penguins.json. Without it: the copy in vega-datasets."),
 });
 
@@ -37,24 +40,24 @@ async function showCandidates(scored: readonly Scored[]): Promise<void> {
   await artifact.table({
     key: "candidates",
     title: "Candidates, best first",
-    columns: ["neighbours", "told right, %"],
+    columns: ["neighbours", "correct, %"],
     rows: scored.map((one) => [one.neighbours, Number(percent(one))]),
   });
 }
 
-/** Waits for a person, days if need be: meanwhile the run is a row, without a process. */
-async function isWanted(best: Scored): Promise<boolean> {
-  const { publish: wanted } = await suspend.input({
+/** Asks a person for approval. The run is suspended meanwhile, without a process. */
+async function isApproved(best: Scored): Promise<boolean> {
+  const { publish: approved } = await suspend.input({
     title: `Publish the model with neighbours = ${best.neighbours}?`,
     schema: z.object({ publish: z.boolean() }),
     deadline: "7d",
   });
-  return wanted;
+  return approved;
 }
 
 /**
- * Trains a candidate for each parameter, asks whether the best is to be published, and publishes it. Killed anywhere it goes
- * on with the candidates that are left; after the answer none is trained again.
+ * Trains a candidate for each number of neighbours, asks for approval of the best, and publishes it. After a kill at any
+ * point it continues with the remaining candidates. After the answer it trains none again.
  */
 export const tuning = flow({ name: "tuning", input }, async ({ neighbours, folds, ask, data }) => {
   const path = locateDataFile({ name: "penguins.json", given: data });
@@ -66,8 +69,8 @@ export const tuning = flow({ name: "tuning", input }, async ({ neighbours, folds
   const ranked = scored.toSorted((a, b) => b.accuracy - a.accuracy);
   await showCandidates(ranked);
   const [best] = ranked;
-  if (best === undefined) throw new TypeError("The schema lets no empty list through.");
-  const model = !ask || (await isWanted(best)) ? await publish(best) : null;
+  if (best === undefined) throw new TypeError("The schema rejects an empty list.");
+  const model = !ask || (await isApproved(best)) ? await publish(best) : null;
   return { best, model };
 });
 

@@ -1,13 +1,13 @@
 import { standardise } from "../penguins/classify.ts";
 import type { Penguin } from "../penguins/penguins.ts";
 
-/** How many neighbours are asked, and how many parts the penguins are cut into: each is told by the others. */
+/** The number of neighbours, and the number of folds. Each fold is predicted from the others. */
 export interface Candidate {
   readonly neighbours: number;
   readonly folds: number;
 }
 
-/** Share told right, over all parts. */
+/** Share of correct predictions, over all folds. */
 export interface Scored extends Candidate {
   readonly accuracy: number;
 }
@@ -16,7 +16,7 @@ function distance(one: Penguin, other: Penguin): number {
   return one.measures.reduce((sum, value, index) => sum + (value - (other.measures[index] ?? 0)) ** 2, 0);
 }
 
-/** The species that most of the nearest are of; of two as common, that of the nearer. */
+/** The commonest species among the nearest penguins. Of two equally common, the nearer one. */
 function told(penguin: Penguin, known: readonly Penguin[], neighbours: number): string {
   const nearest = known
     .map((one) => ({ species: one.species, away: distance(one, penguin) }))
@@ -27,7 +27,7 @@ function told(penguin: Penguin, known: readonly Penguin[], neighbours: number): 
   return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "none";
 }
 
-/** Cross-validates the k nearest neighbours: the n-th penguin belongs to part n modulo the parts. */
+/** Cross-validates k nearest neighbours. The n-th penguin belongs to fold n modulo the number of folds. */
 export function crossValidate(all: readonly Penguin[], { neighbours, folds }: Candidate): Scored {
   const penguins = standardise(all);
   let right = 0;
