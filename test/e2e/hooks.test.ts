@@ -98,7 +98,7 @@ test("a hook that fails after a crash is a warning and does not change the run's
   const run = await stack.waitForRun(await stack.run("leaves"));
   expect(run).toMatchObject({ state: "failed", cause: "error", error: { name: "ProcessEnded" } });
   const lines = await linesOf(run.id);
-  expect(lines).toContain("The process ended with code 3. Its last log lines say what it was doing.");
+  expect(lines).toContain("The process ended with code 3. Check its last log lines.");
   expect(lines.join("\n")).toContain("nobody answers the page");
 });
 

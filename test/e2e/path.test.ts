@@ -82,14 +82,14 @@ test("A plain command gets its parameters in a file; its output is the log, its 
   const said = (await allLogs(runId)).map((line) => line.text);
   expect(said).toContain("parameters: {}");
   expect(said.at(-1)).toMatch(
-    /^The command ended with code 3\. Its last log lines say what it was doing\. Its process group was \d+\.$/,
+    /^The command ended with code 3\. Check its last log lines\. Its process group was \d+\.$/,
   );
 });
 
 test("The API and the CLI give the same advice about a failed run", async () => {
   const runId = await stack.run("plain", {});
   await stack.waitForRun(runId);
-  const advice = "Fix the error, run `towpath deploy`, then rerun from failure";
+  const advice = "Fix the cause. If you changed code, run `towpath deploy`";
   const failure = await stack.client.getRunFailure({ params: { runId } });
   expect(failure.advice).toContain(advice);
   for (const told of [

@@ -107,8 +107,8 @@ export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promi
 }
 
 /**
- * Makes a folder that of a claim: writes the attempt's file, then renames the folder. A folder of the same name belongs
- * to an earlier process of this worker, and its claim begins anew. `writeStored` says what the file outlives.
+ * Gives a preallocated folder to a claim: writes the attempt's file, then renames the folder. If a folder of that name exists, an
+ * earlier process of this worker left it, and the claim begins anew. See `writeStored` for durability.
  */
 export async function placeFolder(
   preallocated: PreallocatedFolder,
@@ -132,8 +132,8 @@ export async function placeFolder(
 }
 
 /**
- * Makes a journal that of a claim: writes its owner, then renames it.
- * @returns False when it was not possible, such as when an earlier process of this worker left a journal.
+ * Gives a preallocated journal to a claim: writes its owner, then renames it.
+ * @returns false if it is not possible, for example because an earlier process of this worker left a journal.
  */
 export async function placeJournal(
   preallocated: PreallocatedJournal,

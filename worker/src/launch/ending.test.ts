@@ -64,9 +64,11 @@ test("exit codes and signals with a meaning are explained, with the next step", 
   expect(command(126)).toContain("chmod +x");
   expect(command(137)).toContain("memory ran out");
   expect(command(130)).toContain("Find out on the worker's machine who sent it");
-  expect(command(3)).toBe("The command ended with code 3. Its last log lines say what it was doing.");
+  expect(command(3)).toBe("The command ended with code 3. Check its last log lines.");
   expect(command(null, "SIGSEGV")).toMatch(/SIGSEGV, which the worker did not send\. .*native code/);
-  expect(command(null, "SIGTERM")).toMatch(/SIGTERM, which the worker did not send\. Its last log lines say/);
+  expect(command(null, "SIGTERM")).toMatch(
+    /SIGTERM, which the worker did not send\. Check its last log lines/,
+  );
 });
 
 const KILLED = { code: null, signal: "SIGKILL" } as const;
@@ -75,7 +77,11 @@ test.each([
   ["a run out of time", { stop: "run-timeout" }, /time limit, `runTimeoutMs`\. Give it fewer retries/],
   ["want of memory", { exit: KILLED, oomKilled: () => true }, /memory ran out\. The machine's `dmesg`/],
   ["an exit that nobody saw", {}, /exit code is unknown\. Check its last log lines, and with `uptime`/],
-  ["an exit code of the flow's own", { exit: { code: 7, signal: null } }, /code 7\. Its last log lines say/],
+  [
+    "an exit code of the flow's own",
+    { exit: { code: 7, signal: null } },
+    /code 7\. Check its last log lines/,
+  ],
 ] as const)(
   "%s is told with a next step, which is not the one that its cause's advice says",
   (_, facts, told) => {

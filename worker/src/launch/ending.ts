@@ -19,7 +19,7 @@ export const STOPS = {
     outcome: "failed",
     cause: "run-timeout",
     sentence:
-      "The run as a whole exceeded its time limit, `runTimeoutMs`. Give it fewer retries, shorter waits, or a pool with more free slots.",
+      "The run exceeded its total time limit, `runTimeoutMs`. Give it fewer retries, shorter waits, or a pool with more free slots.",
   },
   evicted: {
     outcome: "failed",
@@ -152,7 +152,7 @@ const EXIT_CODES: Readonly<Record<number, string>> = {
 };
 
 /** The next step where neither a code nor a signal says more. */
-const LAST_LINES = "Its last log lines say what it was doing.";
+const LAST_LINES = "Check its last log lines.";
 
 /** What signals mean, with the next step. */
 const SIGNALS: Readonly<Record<string, string>> = {

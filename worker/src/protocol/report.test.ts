@@ -209,7 +209,7 @@ test("a report whose poll is refused is sent again without it", async () => {
   const call: Connection["call"] = async (_verb, body) => {
     const { attempts, next } = Report.parse(body);
     said.push(next === undefined ? "alone" : "with a question");
-    if (next !== undefined) throw new Problem("bad-request", "Look at: next.");
+    if (next !== undefined) throw new Problem("bad-request", "Correct these fields: next.");
     const [{ attemptId, control }] = attempts as [Report["attempts"][number]];
     const answer = { attemptId, status: "accepted", rejected: [], outcome: null };
     heard.resolve();

@@ -124,7 +124,10 @@ export async function checkServer(
   const before = invocation.clock.nowMs();
   const me = await client.getMe({}, { retries: 0 }).catch((failure: unknown) => toFailure(failure, found));
   if (!("workspace" in me)) return { checks: [server, ofFailure("key", me)], connection: null };
-  const key = good("key", `${me.key.name}, ${me.key.role} of ${me.workspace.name} (from ${keyFrom})`);
+  const key = good(
+    "key",
+    `${me.key.name}: role ${me.key.role} in workspace ${me.workspace.name} (from ${keyFrom})`,
+  );
   const clock = checkClock(me, (before + invocation.clock.nowMs()) / 2);
   return { checks: [server, key, clock], connection: found };
 }
@@ -155,7 +158,10 @@ export async function checkPools(client: Client): Promise<Check> {
     );
   const live = items.filter((pool) => pool.workersOnline > 0);
   if (live.length > 0)
-    return good("pools", live.map((pool) => `${pool.name}: ${pool.workersOnline} online`).join(", "));
+    return good(
+      "pools",
+      live.map((pool) => `${pool.name}: ${counted(pool.workersOnline, "worker")} online`).join(", "),
+    );
   return bad(
     "pools",
     "no worker is online",

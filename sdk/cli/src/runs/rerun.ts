@@ -37,6 +37,7 @@ export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Sty
     ...(args.isChanged ? ["the parameters changed, so tasks whose input changes run too"] : []),
   ];
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
+  if (plan.reuse + plan.run === 0) return `no task is known${why}: everything runs from the beginning`;
   return `reuse ${style.bold(grouped(plan.reuse))} · run ${style.bold(grouped(plan.run))}${why}`;
 }
 

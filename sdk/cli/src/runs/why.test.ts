@@ -17,7 +17,7 @@ test("of a run that failed: its error, what the cause means, and what to type", 
   const lines = told({ state: "failed", cause: "error", error });
   expect(lines[0]).toBe("  RangeError: out of bounds");
   expect(lines.slice(2)).toEqual([
-    "→ Fix the error, run `towpath deploy`, then rerun from failure. Completed tasks are reused.",
+    "→ Fix the cause. If you changed code, run `towpath deploy`. Then run `towpath rerun RUN --from-failure`: it reuses completed tasks.",
     `→ \`towpath logs ${id}\` prints its log`,
     `→ \`towpath rerun ${id} --from-failure\` reuses completed tasks and runs the rest`,
   ]);

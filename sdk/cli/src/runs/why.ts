@@ -29,6 +29,11 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   const run = await client.getRun({ params });
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
   for (const { text } of why.reasons) output.line(`  ${withCommands(text, style)}`);
+  for (const { limit } of why.reasons)
+    if (limit?.lacks)
+      output.next(
+        `\`towpath limit show ${limit.name}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`}\` shows all holders and the wait list`,
+      );
   if (isFinalRunState(run.state)) return tellEnd(output, run);
   if (why.reasons.length === 0 && why.cycleText === null) output.line("  Nothing blocks this run.");
   if (why.cycleText !== null) output.line(`  ${withCommands(why.cycleText, style)}`);

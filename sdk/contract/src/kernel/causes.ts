@@ -1,6 +1,6 @@
 /** Why a run or attempt ended as it did. Retry policies name them. */
 export const CAUSES = {
-  error: "The flow threw, or the command exited with a code other than 0.",
+  error: "The flow threw an error, or its process or command ended unexpectedly.",
   timeout: "An attempt exceeded its time limit (`timeoutMs`), or one of its tasks exceeded the task's limit.",
   "run-timeout":
     "The run exceeded its total time limit (`runTimeoutMs`), which includes retries and suspensions. It is not retried.",
@@ -21,13 +21,15 @@ export type Cause = keyof typeof CAUSES;
 
 /** The next step for a run that ended with a cause. Commands stand between backticks. */
 const ADVICE: Readonly<Record<Cause, string>> = {
-  error: "Fix the error, run `towpath deploy`, then rerun from failure. Completed tasks are reused.",
+  error:
+    "Fix the cause. If you changed code, run `towpath deploy`. Then run `towpath rerun RUN --from-failure`: it reuses completed tasks.",
   timeout:
-    "Read the last log lines to see what took so long. If the flow needs more time, raise `timeoutMs`.",
+    "Read the last log lines to see what took so long. If the flow needs more time, raise `timeoutMs` and run `towpath deploy`. Then rerun from failure.",
   "run-timeout":
     "Check in the run's history what took the time: attempts, waits for slots or workers, or suspensions. Then rerun from failure, or raise `runTimeoutMs`.",
   oom: "Give the run more memory, or change the flow to use less. Then rerun from failure.",
-  killed: "Look on the worker's machine for who sent the signal: it was not Towpath.",
+  killed:
+    "Find out on the worker's machine which process sent the signal: it was not Towpath. Then rerun from failure.",
   evicted: "Nothing to do: the run starts again automatically.",
   lost: "Check that the worker's machine is up and can reach the control plane. You can rerun from failure at once.",
   refused:

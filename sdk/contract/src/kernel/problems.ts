@@ -130,7 +130,10 @@ export class Problem extends Error {
   readonly retryAfterMs: number | null;
 
   constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
-    super(`${PROBLEMS[code].title}: ${detail}`, options.cause === undefined ? {} : { cause: options.cause });
+    super(
+      PROBLEMS[code].status === 404 ? detail : `${PROBLEMS[code].title}: ${detail}`,
+      options.cause === undefined ? {} : { cause: options.cause },
+    );
     this.code = code;
     this.detail = detail;
     this.faults = options.faults ?? [];

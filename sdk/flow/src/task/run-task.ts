@@ -15,7 +15,7 @@ import { takeSlots } from "./slots.ts";
 import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
-  'was asked to stop but is still running. Nothing can end it within this process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
+  'was asked to stop but is still running. Towpath can end it only with its process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
 /** How much later a blocked process is killed than a try would end the run, milliseconds. */
 const LATE_MS = 2000;
 
@@ -272,7 +272,7 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
   const ms = retryDelay(call.options, { tries, error, random: host.random });
   const described = describeError(error);
   await host.records.post({ ...draft(call, "retry", tries), error: described });
-  warn(call, `failed in try ${tries}, the next begins in ${ms} ms: ${described.message}`);
+  warn(call, `failed in try ${tries}. The next try begins in ${ms} ms. Error: ${described.message}`);
   const { onRetry } = call.options;
   if (onRetry) await tell(call, "onRetry", () => onRetry(error, { tries, delayMs: ms }));
   await host.clock.pause(ms, call.scope.signal);

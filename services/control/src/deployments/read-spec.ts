@@ -19,7 +19,7 @@ export interface ReadSpec {
 
 function refused(faults: readonly Fault[]): Problem {
   const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
-  return new Problem("invalid-spec", `Look at: ${fields}.`, { faults: faults.slice(0, 20) });
+  return new Problem("invalid-spec", `Correct these fields: ${fields}.`, { faults: faults.slice(0, 20) });
 }
 
 function decode(part: string, path: string): unknown {

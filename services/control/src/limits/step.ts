@@ -95,7 +95,7 @@ export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped>
   const outcome = outcomeOf(deps, { step: args, lines, choice, going, limits, nowMs, unlocked });
   if (isSomething(outcome)) await saveStep(tx, deps.clock, outcome.write);
   if (outcome.write.looks.some((one) => one.atMs !== null))
-    afterCommit(tx, "lines to look at", ({ wakes }) => wakes.publish("change", [DUE]));
+    afterCommit(tx, "wait lists to check", ({ wakes }) => wakes.publish("change", [DUE]));
   return { granted: outcome.granted, refused: outcome.refused };
 }
 

@@ -129,7 +129,9 @@ function parsePart(schema: z.ZodType | undefined, value: unknown, whole: string)
 
 function refusal(faults: readonly Fault[]): Problem {
   const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
-  return new Problem("bad-request", `Look at: ${fields}.`, { faults: faults.slice(0, FAULTS_MAX) });
+  return new Problem("bad-request", `Correct these fields: ${fields}.`, {
+    faults: faults.slice(0, FAULTS_MAX),
+  });
 }
 
 /** The parsed address of a request, or its faults. */

@@ -34,7 +34,7 @@ test("a silent worker's attempt is disconnected when its lease ends, and lost on
   await losePeriodicJob.runOnce(testEnv.deps);
   const disconnected = await get();
   expect(disconnected).toMatchObject({ state: "running", labels: ["disconnected"] });
-  expect(disconnected.why).toContain("has not been heard");
+  expect(disconnected.why).toContain("has not reported");
   await testEnv.pass(LOST_AFTER_MS - 2_000);
   await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });

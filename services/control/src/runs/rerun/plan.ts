@@ -13,7 +13,7 @@ interface Known {
 type Step = RerunPlan["tasks"][number];
 
 /** Everything runs again, whatever is known. */
-export const WHOLE = "everything is to run again";
+export const WHOLE = "a full rerun reuses no results";
 
 /** What a call left still stands after a later one; but an error does not by which a run has failed since. */
 function keptBefore(kept: TaskRunRow | null, later: TaskRunRow): TaskRunRow | null {

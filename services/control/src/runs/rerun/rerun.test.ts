@@ -99,7 +99,7 @@ test("the plan says what is taken over and what runs, and why, against the versi
   expect(short(await plan({ fromFailure: false }))).toEqual({
     reuse: 0,
     run: 3,
-    why: ["everything is to run again"],
+    why: ["a full rerun reuses no results"],
   });
   await tenancy.deploy("flow", { version: 2, tasks: { ...TASKS, clean: "c2" } });
   const changed = await plan();

@@ -99,7 +99,7 @@ async function endedRun(from: Queryable, args: { workspaceId: string; runId: str
   if (hasEnded(source)) return source;
   throw new Problem(
     "run-transition-not-allowed",
-    `Run ${args.runId} is ${source.state}; it can be run again once it has ended.`,
+    `Run ${args.runId} is ${source.state}. Only a run that has ended can be rerun.`,
   );
 }
 

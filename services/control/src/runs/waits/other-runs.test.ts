@@ -64,7 +64,7 @@ describe("why a suspended run waits", () => {
     expect(reasons.map(({ kind, text }) => [kind, text]).sort()).toEqual([
       [
         "answer",
-        `It asks "Publish?", of people with the role operator or above: \`towpath answer ${flow.id}\` answers it. It gives up at ${at}.`,
+        `It asks "Publish?". People with the role operator or above can answer with \`towpath answer ${flow.id}\`. The wait expires at ${at}.`,
       ],
       ["event", 'It waits for the event "landed" about "a": `towpath event landed --about a` sends one.'],
       ["time", `It waits until ${at}.`],

@@ -68,7 +68,7 @@ describe("a ready run hears", () => {
     const [first, second] = [await yard.ask(), await yard.ask()];
     await fakeWorker.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(first)).toBe(
-      `compute: First in the wait list for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train), 20 s, usually 6 min.`,
+      `compute: First in the wait list for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train) for 20 s, usually 6 min.`,
     );
     expect(await yard.why(second)).toMatch(
       /^compute: Number 2 of 2 in the wait list for 2 × a100 on one worker;/,

@@ -122,5 +122,5 @@ async function holdersText(
   );
   const usual = facts?.usualMs == null ? "" : `, usually ${durationText(facts.usualMs)}`;
   const those = holders.length === 1 ? "held" : `held by ${holders.length} runs, most of it`;
-  return `${those} by run ${most.runId} (${facts?.deployment ?? "?"}), ${durationText(most.forMs)}${usual}`;
+  return `${those} by run ${most.runId} (${facts?.deployment ?? "?"}) for ${durationText(most.forMs)}${usual}`;
 }

@@ -52,7 +52,7 @@ test("a run that waits for a slot hears its position, which run has the slot, fo
   const why = await whyOf(env, b);
   expect(why.state).toBe("blocked");
   expect(why.reasons.map((one) => one.text)).toEqual([
-    `First in the wait list for \`warehouse\`; held by run ${a} (load), 41 min 00 s, usually 6 min.`,
+    `First in the wait list for \`warehouse\`; held by run ${a} (load) for 41 min 00 s, usually 6 min.`,
   ]);
   expect(why.reasons[0]?.limit).toMatchObject({ position: 1, waiting: 2, lacks: true, task: null });
   expect((await whyOf(env, c)).reasons[0]?.text).toMatch(/^Number 2 of 2 in the wait list for `warehouse`/);
@@ -73,7 +73,7 @@ test("a limit without enough slots says how to set it", async () => {
   await env.limit("flow", 0, { kind: "deployment" });
   const { reasons } = await whyOf(env, await env.ask());
   expect(reasons[0]?.text).toBe(
-    "First in the wait list for the slots of deployment `flow`; it has none: `towpath limit set flow --kind deployment SLOTS` lets it start.",
+    "First in the wait list for the slots of deployment `flow`; the limit has no slots: `towpath limit set flow --kind deployment SLOTS` lets the run start.",
   );
 });
 

@@ -76,7 +76,8 @@ export function setText({ kind, name }: Pick<LimitWait, "kind" | "name">, slots:
 function keepsText(limit: LimitWait, until: string | null): string {
   const { slots, perMs, needs, holders, keptFor } = limit;
   const set = setText(limit, "SLOTS");
-  if (slots < needs) return `it has ${slots === 0 ? "none" : `only ${slots}`}: ${set} lets it start`;
+  if (slots < needs)
+    return `the limit has ${slots === 0 ? "no slots" : `only ${slots}`}: ${set} lets the run start`;
   if (!limit.lacks) return "a slot is free, so it starts at once";
   if (perMs !== null) return `${slots} may start per ${durationText(perMs)}, the next at ${until}`;
   if (keptFor !== null) return `free slots are reserved for run ${keptFor}, which has waited longer`;
@@ -84,5 +85,5 @@ function keepsText(limit: LimitWait, until: string | null): string {
   if (longest === undefined) return "its slots are being returned";
   const usual = longest.usualMs === null ? "" : `, usually ${durationText(longest.usualMs)}`;
   const those = holders.length === 1 ? "held" : `all ${slots} are held, the longest`;
-  return `${those} by run ${longest.runId} (${longest.deployment}), ${durationText(longest.forMs)}${usual}`;
+  return `${those} by run ${longest.runId} (${longest.deployment}) for ${durationText(longest.forMs)}${usual}`;
 }

@@ -41,7 +41,7 @@ export async function waitReasons(
 function reasonOf(open: Open, now: Date): WaitReason {
   const { satisfyAt, deadlineAt } = open;
   const until = (satisfyAt ?? deadlineAt)?.toISOString() ?? null;
-  const gives = deadlineAt === null ? "" : ` It gives up at ${deadlineAt.toISOString()}.`;
+  const gives = deadlineAt === null ? "" : ` The wait expires at ${deadlineAt.toISOString()}.`;
   const { kind, text } = openReason(open, now);
   return { kind, text: `${text}${gives}`, until, limit: null };
 }
@@ -63,7 +63,7 @@ function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
     case "input":
       return {
         kind: "answer",
-        text: `It asks "${title}", of people with the role ${who} or above: \`towpath answer ${runId}\` answers it.`,
+        text: `It asks "${title}". People with the role ${who} or above can answer with \`towpath answer ${runId}\`.`,
       };
     case "run": {
       if (other !== null && other.task !== null) {

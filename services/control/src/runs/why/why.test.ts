@@ -53,7 +53,7 @@ test("a run whose pool's workers all pause says until when and why, and no longe
   expect(await why()).toContain("waits for a free slot");
   await other.poll(pausing(5_000, "git is missing\0"));
   expect(await why()).toMatch(
-    /^Each of the 2 workers of pool "local" that is online pauses, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
+    /^All 2 online workers of pool "local" have paused, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
   );
   await testEnv.pass(6_000);
   expect(await why()).toContain("waits for a free slot");
@@ -74,7 +74,7 @@ test("a run that a worker has claimed says who prepares its code, until the star
   const { fakeWorker, why } = await waiting();
   const held = await fakeWorker.take();
   expect(await why()).toBe(
-    "Worker laptop has claimed it and prepares its code. It has not confirmed the start yet.",
+    "Worker laptop has claimed the run and is preparing its code. It has not confirmed the start yet.",
   );
   await fakeWorker.say(held, [said.started]);
   expect(await why()).toBeNull();

@@ -37,7 +37,7 @@ export function whyOf(reasons: readonly WaitReason[]): string | null {
 
 /** The sentence about a run that a worker has claimed. */
 export function takenBy(workerName: string): string {
-  return `Worker ${workerName} has claimed it and prepares its code. It has not confirmed the start yet.`;
+  return `Worker ${workerName} has claimed the run and is preparing its code. It has not confirmed the start yet.`;
 }
 
 /** The run was admitted, or its wait list changed, between two statements. */
@@ -112,9 +112,12 @@ function ready(args: Waiting): ReasonText[] {
 function allPause({ run, facts }: Waiting): string | null {
   const { workersPaused, workersOnline, pausedUntil, pauseReason } = facts;
   if (pausedUntil === null || workersPaused < workersOnline) return null;
-  const who = workersOnline === 1 ? "The worker" : `Each of the ${workersOnline} workers`;
+  const who =
+    workersOnline === 1
+      ? `The only online worker of pool "${run.pool}" has`
+      : `All ${workersOnline} online workers of pool "${run.pool}" have`;
   const reason = pauseReason?.replace(/[.;]$/, "") || "see its log";
-  return `${who} of pool "${run.pool}" that is online pauses, because attempts failed there before their code ran: ${reason}. The next try is at ${pausedUntil.toISOString()}.`;
+  return `${who} paused, because attempts failed there before their code ran: ${reason}. The next try is at ${pausedUntil.toISOString()}.`;
 }
 
 /** While it is kept back after a release, its position does not matter: the reason does. */
@@ -130,8 +133,13 @@ const TAKEN_WITHIN_MS = 10_000;
 
 function waits({ run, current, facts }: Waiting): string {
   const workers = facts.workersOnline === 1 ? "1 worker" : `${facts.workersOnline} workers`;
+  const runs = facts.ahead === 1 ? "run is" : "runs are";
   const ahead =
-    facts.ahead >= AHEAD_MAX ? `${AHEAD_MAX} or more` : facts.ahead === 0 ? "nothing" : `${facts.ahead}`;
+    facts.ahead >= AHEAD_MAX
+      ? `${AHEAD_MAX} or more runs are`
+      : facts.ahead === 0
+        ? "no run is"
+        : `${facts.ahead} ${runs}`;
   if (facts.taken >= facts.slots) {
     return `Every slot of pool "${run.pool}" is taken (${facts.slots} on ${workers} online), ${ahead} ahead of it.`;
   }
@@ -146,6 +154,6 @@ function waits({ run, current, facts }: Waiting): string {
 function disconnected({ current, facts }: Waiting): ReasonText[] {
   if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
   const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
-  const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended. If it stays silent, the attempt is lost at ${until.toISOString()}.`;
+  const text = `Worker ${current.workerName ?? "?"} has not reported since its lease ended. If it stays silent, the attempt is lost at ${until.toISOString()}.`;
   return [{ kind: "contact", text, until }];
 }

@@ -70,7 +70,7 @@ export function checkTiming(timed: BoundedTiming, nowMs: number): number | null 
     return next;
   } catch (cause) {
     const path = RULE_FIELD[timed.timing.kind];
-    const message = sentenceOf(cause);
+    const message = sentenceOf(cause).replace(/\.$/, "");
     const suggestion = "write a cron expression like `0 3 * * 1-5`, or a rule like `FREQ=MONTHLY;BYDAY=-1FR`";
     throw new Problem("invalid-schedule", `${path}: ${message}`, {
       faults: [{ path, message, suggestion }],
