@@ -109,7 +109,7 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     await using shop = await project();
     const { code, output } = await chaos(shop.root, "charge", "--runs", "2", "--kills", "2", "--seed", "7");
     expect(code, output).toBe(1);
-    expect(output).toMatch(/✗ [12] of 2 runs gave another result .* run again were: pay\./);
+    expect(output).toMatch(/✗ [12] of 2 runs had another result .* killed and ran again: pay\./);
     expect(output).toContain("towpath chaos charge --seed 7");
     expect(existsSync(join(shop.root, ".towpath/chaos/charge-7/run-1/journal.ndjson"))).toBe(true);
   });
