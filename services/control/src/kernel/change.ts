@@ -50,11 +50,6 @@ export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promi
   afterCommit(tx, UNSTAMPED, wakeSequencer);
 }
 
-/** Writes the collected changes now, before a statement that inserts later changes itself. */
-export async function flushChanges(tx: Tx): Promise<void> {
-  await insertChanges(tx, (gathered.get(tx) ?? []).splice(0));
-}
-
 /** Asks the sequencer to stamp committed changes. */
 export function wakeSequencer(deps: Pick<Deps, "wakes">): void {
   deps.wakes.publish("change", [UNSTAMPED]);

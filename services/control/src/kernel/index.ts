@@ -1,7 +1,6 @@
 export { Cache } from "./cache.ts";
 export {
   type Change,
-  flushChanges,
   type NewChange,
   readChanges,
   readPosition,

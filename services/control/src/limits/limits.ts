@@ -42,15 +42,15 @@ export interface RunFacts {
   readonly usualMs: number | null;
 }
 
-/** Reads facts about runs. Runs belong to a slice to the right, so the composition root passes the reader in. */
+/** Reads facts about runs. The slice of runs, to the right, passes the reader in. */
 export type RunFactsReader = (
   from: Queryable,
   args: { workspaceId: string; runIds: readonly string[] },
 ) => Promise<ReadonlyMap<string, RunFacts>>;
 
 /**
- * Takes slots of a new limit for runs that have already started, so that the limit counts them. Runs belong to a slice
- * to the right, so the composition root passes this function in. The caller holds the limit's lock.
+ * Takes slots of a new limit for runs that have already started, so that the limit counts them. The slice of runs,
+ * to the right, passes this function in. The caller holds the limit's lock.
  */
 export type AdoptRuns = (
   tx: Tx,

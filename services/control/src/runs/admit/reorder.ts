@@ -11,7 +11,7 @@ interface QueueName {
 }
 
 /** Reorders the runs that wait for a worker by their queue's new priority. Waits for no lock. Index attempt_ready. */
-export async function reorderReady(tx: Tx, args: QueueName): Promise<void> {
+async function reorderReady(tx: Tx, args: QueueName): Promise<void> {
   await rows(
     tx,
     sql`with held as (
@@ -26,7 +26,7 @@ export async function reorderReady(tx: Tx, args: QueueName): Promise<void> {
 }
 
 /** Live runs of a queue, with their priority in wait lists for slots. Scans the workspace's live runs. */
-export function listInQueue(tx: Tx, args: QueueName): Promise<{ runId: string; priority: number }[]> {
+function listInQueue(tx: Tx, args: QueueName): Promise<{ runId: string; priority: number }[]> {
   return rows(
     tx,
     sql`select r.id as "runId", ${effectivePriority} as priority from run r

@@ -1,6 +1,7 @@
 import { sql } from "#sql";
 import {
   type Clock,
+  inParallel,
   lockedOf,
   now,
   perRowJob,
@@ -45,11 +46,17 @@ export const duePeriodicJob = perRowJob<DueRun>({
     where r.waits_until is not null and ${among(runColumns)} order by r.waits_until limit 1`,
   find: (from, { clock }, which) => lockDue(from, clock, which),
   async act(tx, deps, due) {
-    for (const [workspaceId, ones] of Map.groupBy(due, (one) => one.workspaceId)) {
+    const byWorkspace = [...Map.groupBy(due, (one) => one.workspaceId)];
+    for (const [workspaceId, ones] of byWorkspace) {
       const runIds = ones.filter((one) => one.limited).map((one) => one.id);
       await enterAnew(tx, deps, { workspaceId, runIds });
-      const runs = ones.filter((one) => !one.limited);
-      await beginAttempts(tx, deps, { workspaceId, by: "due", runs });
     }
+    // At the top of an hour hundreds of workspaces have a run each: their statements do not wait for each other.
+    await inParallel(
+      byWorkspace.map(([workspaceId, ones]) => {
+        const runs = ones.filter((one) => !one.limited);
+        return beginAttempts(tx, deps, { workspaceId, by: "due", runs });
+      }),
+    );
   },
 });

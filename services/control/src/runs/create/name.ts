@@ -6,7 +6,7 @@ import { insertRunChanges } from "../moves/changes.ts";
  * Sets the name of a live run and writes the change. Primary key of run. @returns whether the name was different
  * before.
  */
-export async function saveRunName(
+async function saveRunName(
   tx: Tx,
   args: { workspaceId: string; runId: string; name: string },
 ): Promise<boolean> {

@@ -21,7 +21,7 @@ import { runColumns } from "../moves/run-columns.ts";
 import { runCan } from "../moves/state.ts";
 
 /** The most runs that one round looks at. */
-export const EXPIRY_BATCH = 200;
+const EXPIRY_BATCH = 200;
 
 /** The reason for failing a run, and the column of its time limit. */
 const GIVEN_UP = {
@@ -30,13 +30,13 @@ const GIVEN_UP = {
   /** All of it took too long. Index run_ends_by. */
   "run-timeout": sql.raw("ends_by"),
 } as const satisfies Partial<Record<Cause, SQL>>;
-export type GivenUp = keyof typeof GIVEN_UP;
+type GivenUp = keyof typeof GIVEN_UP;
 
 const expires = (why: GivenUp): SQL =>
   sql`${GIVEN_UP[why]} is not null and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])`;
 
 /** Milliseconds until the first run without a process reaches its time limit, or null. */
-export function untilExpiry(clock: Clock, among: Which["among"]): SQL {
+function untilExpiry(clock: Clock, among: Which["among"]): SQL {
   const first = (
     why: GivenUp,
   ) => sql`(select ${GIVEN_UP[why]} from run r where ${expires(why)} and ${among(runColumns)}
@@ -45,14 +45,14 @@ export function untilExpiry(clock: Clock, among: Which["among"]): SQL {
 }
 
 /** A run whose time is up. */
-export interface ExpiredRun {
+interface ExpiredRun {
   readonly workspaceId: string;
   readonly id: string;
   readonly why: GivenUp;
 }
 
 /** Runs whose time is up and that have no process, without locks. */
-export function listExpired(from: Queryable, clock: Clock, which: Which): Promise<ExpiredRun[]> {
+function listExpired(from: Queryable, clock: Clock, which: Which): Promise<ExpiredRun[]> {
   const expired = (
     why: GivenUp,
   ) => sql`(select r.workspace_id as "workspaceId", r.id, ${why}::text as why from run r
@@ -62,7 +62,7 @@ export function listExpired(from: Queryable, clock: Clock, which: Which): Promis
 }
 
 /** Whether the time of a run that the caller has locked is up. */
-export async function isGivenUp(
+async function isGivenUp(
   tx: Tx,
   clock: Clock,
   args: { workspaceId: string; runId: string; why: GivenUp },

@@ -87,9 +87,9 @@ test.each(lies)("a child that an earlier release archived is not started again: 
   const { sql } = testEnv.deps.database;
   if (where === "in the partition of its month") {
     const clock = { ...testEnv.deps.clock, nowMs: () => Date.parse(LONG_AGO) };
-    await runsPeriodicJobs
-      .find(({ name }) => name === "history-partitions")
-      ?.runOnce({ ...testEnv.deps, clock });
+    const job = runsPeriodicJobs.find(({ name }) => name === "history-partitions");
+    expect(job).toBeDefined();
+    await job?.runOnce({ ...testEnv.deps, clock });
   }
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);

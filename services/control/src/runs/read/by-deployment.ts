@@ -22,7 +22,7 @@ const UNLISTED = ["parameters", "error", "result"] as const;
  * The latest runs of each of these deployments, newest first. Indexes run_newest (the live table is small) and
  * run_history_deployment: a stretch of it for each deployment and final state.
  */
-export async function selectLatestRuns(
+async function selectLatestRuns(
   from: Queryable,
   args: { workspaceId: string; deployments: readonly string[]; each: number },
 ): Promise<RunSummaryRow[]> {
@@ -45,7 +45,7 @@ export async function selectLatestRuns(
 }
 
 /** A run of a version, and whether a worker started or refused it. */
-export interface VersionRunRow {
+interface VersionRunRow {
   readonly runId: string;
   readonly worker: string | null;
   readonly refused: boolean;
@@ -60,7 +60,7 @@ const LOOKED_AT_MAX = 200;
  * The first runs of a version that a worker has started or refused, oldest first, among the first of its deployment since
  * it was registered. Index run_history_deployment, a stretch for each final state.
  */
-export async function selectVersionRuns(
+async function selectVersionRuns(
   from: Queryable,
   args: { workspaceId: string; deployment: string; version: number; since: string },
 ): Promise<VersionRunRow[]> {

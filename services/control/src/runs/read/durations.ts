@@ -13,7 +13,7 @@ import {
 import { listed, type RunFilter } from "./list.ts";
 
 /** When a run was created, began and ended, and what it is called. */
-export interface RunSpan {
+interface RunSpan {
   readonly id: string;
   readonly deployment: string;
   readonly name: string | null;
@@ -43,10 +43,7 @@ const SELECT = sql.raw(
  * The newest runs of a list, without waiting runs: many of them would leave no room. Archived ones may never have
  * started, so it reads no further than its limit. Read by the indexes of lists, with seven columns of each run.
  */
-export async function selectSpans(
-  from: Queryable,
-  args: Omit<RunFilter, "order" | "after">,
-): Promise<RunSpan[]> {
+async function selectSpans(from: Queryable, args: Omit<RunFilter, "order" | "after">): Promise<RunSpan[]> {
   const newest = { ...args, order: "newest", after: null } as const;
   const found = await listed(from, newest, { select: SELECT, live: sql`r.started_at is not null` });
   const raws = await rowsPlannedAnew<RawSpan>(

@@ -23,7 +23,7 @@ interface Counted {
  * Counts runs: the live ones by state, those that have ended by when they were created. History is counted from
  * run_history_state alone, without its rows. The live table is small.
  */
-export async function countRuns(
+async function countRuns(
   from: Queryable,
   clock: Clock,
   args: { workspaceId: string; spanMs: number; stretchMs: number },

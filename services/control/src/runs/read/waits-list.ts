@@ -19,7 +19,7 @@ import { type JobRow, type WaitRow, wait } from "../table.ts";
 import { waitOf } from "../waits/wire.ts";
 
 /** Which waits of a workspace to list. */
-export interface WaitFilter {
+interface WaitFilter {
   readonly workspaceId: string;
   readonly kinds: readonly WaitRow["kind"][];
   readonly states: readonly WaitState[];
@@ -34,7 +34,7 @@ export interface WaitFilter {
 const UNLISTED = ["answer"] as const;
 
 /** A row of the list: the wait without its answer, and its run while that is known. */
-export interface ListedWaitRow {
+interface ListedWaitRow {
   readonly wait: Omit<WaitRow, (typeof UNLISTED)[number]>;
   readonly run: { readonly name: string | null; readonly state: RunState } | null;
 }
@@ -55,7 +55,7 @@ function conditionsOf(args: WaitFilter): SQL {
  * merged. Index wait_open for open ones, wait_of_deployment or wait_listed for others. The run of an archived one is looked
  * up in the one partition that holds it.
  */
-export async function listWorkspaceWaits(from: Queryable, args: WaitFilter): Promise<ListedWaitRow[]> {
+async function listWorkspaceWaits(from: Queryable, args: WaitFilter): Promise<ListedWaitRow[]> {
   if (args.kinds.length === 0) return [];
   const raws = await rowsPlannedAnew<RawRow & { run: ListedWaitRow["run"] }>(from, workspaceWaits(args));
   return raws.map(({ run, ...row }) => ({ wait: rowOf(wait, row, UNLISTED), run }));
