@@ -12,8 +12,11 @@ export function attemptPage(): Page {
   const moves = Object.entries(PHASE_MOVES);
   const drawn = Object.fromEntries(moves.map(([name, { from, to }]) => [name, { from, to: [to] }]));
   const phases = Object.entries(ATTEMPT_PHASES).map(([name, { means, takesSlot, folder, journal }]) => [
-    ...[`\`${name}\``, means, takesSlot ? "yes" : "no"],
-    ...[code(folder) || "nothing", code(journal) || "nothing yet"],
+    `\`${name}\``,
+    means,
+    takesSlot ? "yes" : "no",
+    code(folder) || "nothing",
+    code(journal) || "nothing yet",
   ]);
   const text = [
     NOTE,
@@ -39,8 +42,10 @@ export function attemptPage(): Page {
     table(
       ["phase in the file", "fact", "goes on as", "why"],
       RESTARTS.map(({ found, fact, phase, why }) => [
-        ...[`\`${found}\``, fact ?? "none of these"],
-        ...[phase === null ? "is let go" : `\`${phase}\``, why],
+        `\`${found}\``,
+        fact ?? "none of these",
+        phase === null ? "is let go" : `\`${phase}\``,
+        why,
       ]),
     ),
     table(["fact", "meaning"], Object.entries(FOUND_FACTS)),

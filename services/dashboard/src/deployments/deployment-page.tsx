@@ -154,7 +154,9 @@ export function DeploymentPage() {
                 )}
               </QueryResult>
             )}
-            {tab === "versions" && <VersionsTab {...{ name, search, latest: deployment.latest.version }} />}
+            {tab === "versions" && (
+              <VersionsTab name={name} search={search} latest={deployment.latest.version} />
+            )}
           </>
         )}
       </QueryResult>

@@ -42,7 +42,8 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
     <Panel title="Start a run">
       <form onSubmit={submit} className="space-y-3">
         <ParameterFields
-          {...{ fields, failure: start.error }}
+          fields={fields}
+          failure={start.error}
           onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
         />
         <div>

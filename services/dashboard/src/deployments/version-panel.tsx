@@ -175,7 +175,11 @@ export function VersionPanel({
               <CopyText text={code.digest} />
             </Panel>
             <Signature name={name} detail={detail} />
-            <Panel title="What changed in the spec" flush actions={<Since {...{ name, detail, versions }} />}>
+            <Panel
+              title="What changed in the spec"
+              flush
+              actions={<Since name={name} detail={detail} versions={versions} />}
+            >
               {detail.since === null ? (
                 <p className="p-3 text-faint">This is the first version.</p>
               ) : (

@@ -71,13 +71,18 @@ export function VersionsTab({
             <Panel title="Versions" flush>
               <ol className="max-h-[70vh] overflow-y-auto">
                 {items.map((version) => (
-                  <VersionRow key={version.id} {...{ name, version }} isShown={version.version === shown} />
+                  <VersionRow
+                    key={version.id}
+                    name={name}
+                    version={version}
+                    isShown={version.version === shown}
+                  />
                 ))}
               </ol>
               {next !== null && <p className="px-3 py-2 text-12 text-soft">The latest {LISTED}.</p>}
             </Panel>
           </div>
-          <VersionPanel key={shown} {...{ name, version: shown, since: search.since, versions: items }} />
+          <VersionPanel key={shown} name={name} version={shown} since={search.since} versions={items} />
         </div>
       )}
     </QueryResult>

@@ -119,7 +119,7 @@ export function Activity({ overview }: { overview: Overview }) {
     >
       <div className="flex h-20 items-end gap-px border-b border-line sm:gap-0.5">
         {stretches.map((stretch) => (
-          <Bar key={stretch.from} {...{ stretch, most }} />
+          <Bar key={stretch.from} stretch={stretch} most={most} />
         ))}
       </div>
       <div className="mt-1 flex justify-between text-11 text-faint tabular-nums">

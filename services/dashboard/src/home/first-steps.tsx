@@ -112,7 +112,7 @@ export function FirstSteps({
             Use another terminal in the same folder, and connect it with the command of step 1.
           </p>
           <CopyText text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
-          <FirstRun {...{ run, onDone }} />
+          <FirstRun run={run} onDone={onDone} />
         </Step>
       </ol>
     </div>

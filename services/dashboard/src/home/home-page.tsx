@@ -101,7 +101,7 @@ export function HomePage() {
     return (
       <>
         <PageHead title="Home" />
-        {failure ? <Failure {...{ failure, retry }} /> : <Skeleton look="glance" rows={9} />}
+        {failure ? <Failure failure={failure} retry={retry} /> : <Skeleton look="glance" rows={9} />}
       </>
     );
   const [run] = any.data.items;

@@ -31,7 +31,7 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
       {ms === null ? (
         <span className="text-12 text-soft">{run.state}</span>
       ) : (
-        <UsualTime {...{ ms, usualMs }} />
+        <UsualTime ms={ms} usualMs={usualMs} />
       )}
     </li>
   );
@@ -48,13 +48,11 @@ export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
   });
   return (
     <FewRuns
-      {...{
-        title: "Running",
-        note: "oldest first",
-        state: GOING,
-        all: "All running runs",
-        none: "No run is running.",
-      }}
+      title={"Running"}
+      note={"oldest first"}
+      state={GOING}
+      all={"All running runs"}
+      none={"No run is running."}
       query={{ ...query, data: query.data?.items }}
     >
       {(runs) => (
@@ -62,7 +60,8 @@ export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
           {runs.map((run) => (
             <RunningRow
               key={run.id}
-              {...{ run, now }}
+              run={run}
+              now={now}
               usualMs={latest?.get(run.deployment)?.usualMs ?? null}
             />
           ))}

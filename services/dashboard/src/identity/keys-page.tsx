@@ -51,7 +51,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
             <option value="worker">worker</option>
           </select>
         </Labelled>
-        <FormEnd does="Create the key" {...{ make, onClose }} />
+        <FormEnd does="Create the key" make={make} onClose={onClose} />
       </form>
     </Modal>
   );

@@ -27,7 +27,11 @@ function Rows({ log, scrolling, look, pointed }: Lines) {
           return (
             <div key={row} data-at={entry ? row : undefined} style={{ minHeight: ROW_PX }}>
               {entry ? (
-                <LogRow {...{ entry, look }} pointed={pointed !== undefined && lineId(entry) === pointed} />
+                <LogRow
+                  entry={entry}
+                  look={look}
+                  pointed={pointed !== undefined && lineId(entry) === pointed}
+                />
               ) : (
                 <div className="skeleton mx-3 my-1 h-3 w-2/3" />
               )}

@@ -102,7 +102,7 @@ export const LogRow = memo(function LogRow({
       data-line={lineId(entry)}
       className="group/line flex gap-x-3 border-l-2 border-transparent px-2.5 leading-5 hover:bg-hover data-pointed:border-accent data-pointed:bg-accent-soft"
     >
-      <LineNumber {...{ entry, look }} />
+      <LineNumber entry={entry} look={look} />
       <time
         dateTime={entry.at}
         title={bothZones(entry.at)}

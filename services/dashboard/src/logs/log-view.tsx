@@ -117,14 +117,14 @@ export function LogView(args: LogShown) {
             {isFollowing ? "following" : "paused"}
           </span>
         )}
-        <LevelChips {...{ log, hidden }} onToggle={toggle} />
+        <LevelChips log={log} hidden={hidden} onToggle={toggle} />
         {task !== undefined && (
           <button type="button" className="chip min-w-0" title="Show the whole log" onClick={args.onWhole}>
             <span className="truncate">only {taskLabel(task)}</span> <X size={12} />
           </button>
         )}
         <div className="ml-auto flex min-w-0 flex-wrap items-center justify-end gap-1.5">
-          {task === undefined && <SearchField {...{ search, field }} />}
+          {task === undefined && <SearchField search={search} field={field} />}
           <button
             type="button"
             className="chip px-1.5!"
@@ -135,7 +135,7 @@ export function LogView(args: LogShown) {
           >
             wrap
           </button>
-          <LogDownload {...{ runId, attempt, task }} />
+          <LogDownload runId={runId} attempt={attempt} task={task} />
         </div>
       </header>
       {log.failure !== null && (
@@ -146,7 +146,10 @@ export function LogView(args: LogShown) {
       {log.isCut && <CutLog runId={runId} task={task ?? ""} />}
       <div className="relative">
         <LogLines
-          {...{ log, scrolling, live, pointed }}
+          log={log}
+          scrolling={scrolling}
+          live={live}
+          pointed={pointed}
           look={{ runId, found: search.text, wraps, digits: digitsOf(lastLine) }}
         />
         {live && !isFollowing && <NewLines count={changes} onFollow={follow} />}

@@ -123,7 +123,7 @@ export function NewNotifier({ onClose }: { onClose: () => void }) {
         <form onSubmit={submit} className="flex flex-col gap-3">
           <Where />
           <What />
-          <FormEnd does="Add" {...{ make, onClose }} />
+          <FormEnd does="Add" make={make} onClose={onClose} />
         </form>
       )}
     </Modal>

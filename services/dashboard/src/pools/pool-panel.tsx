@@ -58,7 +58,7 @@ function Workers({ pool, query }: { pool: Pool; query: QueryState<{ items: Worke
           <>
             <ul>
               {items.map((worker) => (
-                <WorkerRow key={worker.id} {...{ worker, now }} />
+                <WorkerRow key={worker.id} worker={worker} now={now} />
               ))}
             </ul>
             {items.every((worker) => !worker.online) && (
@@ -120,8 +120,8 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
       >
         <Workers pool={pool} query={workers} />
         <Queued pool={pool} />
-        <Queues {...{ pool, limits }} />
-        <PoolLimits {...{ pool, limits }} />
+        <Queues pool={pool} limits={limits} />
+        <PoolLimits pool={pool} limits={limits} />
       </Panel>
     </div>
   );

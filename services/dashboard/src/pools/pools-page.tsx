@@ -45,7 +45,7 @@ export function PoolsPage() {
           ) : (
             <div className="flex flex-col gap-4">
               {byUse(items).map((pool) => (
-                <PoolPanel key={pool.id} {...{ pool, limits }} />
+                <PoolPanel key={pool.id} pool={pool} limits={limits} />
               ))}
             </div>
           )

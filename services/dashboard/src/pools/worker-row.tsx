@@ -115,7 +115,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       {worker.holds.length > 0 && (
         <ul aria-label={`Runs on ${worker.name}`} className="basis-full md:pl-23">
           {worker.holds.map((hold) => (
-            <HoldRow key={`${hold.runId} ${hold.attempt}`} {...{ hold, now }} />
+            <HoldRow key={`${hold.runId} ${hold.attempt}`} hold={hold} now={now} />
           ))}
           {more > 0 && <li className="border-t border-line py-1.5 text-12 text-faint">and {more} more</li>}
         </ul>

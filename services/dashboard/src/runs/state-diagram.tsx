@@ -117,7 +117,10 @@ function ArrowPath({
       />
       {look !== "back" && (
         <text
-          {...{ x, y: y + 4, textAnchor: "middle", paintOrder: "stroke" }}
+          x={x}
+          y={y + 4}
+          textAnchor={"middle"}
+          paintOrder={"stroke"}
           fill={look === "pointed" ? "var(--accent)" : "var(--soft)"}
           stroke="var(--surface)"
           strokeWidth="5"
@@ -133,8 +136,14 @@ function ArrowPath({
 function ArrowHead({ look, colour }: { look: string; colour: string }) {
   return (
     <marker
-      {...{ id: `arrow-${look}`, viewBox: "0 0 8 8", refX: "7", refY: "4", orient: "auto" }}
-      {...{ markerUnits: "userSpaceOnUse", markerWidth: "8", markerHeight: "8" }}
+      id={`arrow-${look}`}
+      viewBox={"0 0 8 8"}
+      refX={"7"}
+      refY={"4"}
+      orient={"auto"}
+      markerUnits={"userSpaceOnUse"}
+      markerWidth={"8"}
+      markerHeight={"8"}
     >
       <path d="M0 .8 7 4 0 7.2z" fill={colour} />
     </marker>
@@ -158,7 +167,7 @@ function Arrows({ pointed }: { pointed: RunState | null }) {
           const isSeldom = moves.length === 0 || QUIET_WAYS.has(`${arrow.from} ${arrow.to}`);
           if (isSeldom && !isPointed) return null;
           const look = isPointed ? "pointed" : pointed === null ? "plain" : "back";
-          return <ArrowPath key={`${arrow.from} ${arrow.to}`} {...{ arrow, moves, look }} />;
+          return <ArrowPath key={`${arrow.from} ${arrow.to}`} arrow={arrow} moves={moves} look={look} />;
         })}
     </svg>
   );

@@ -113,7 +113,7 @@ export function CalendarPanel({
       <QueryResult query={query} rows={8}>
         {(calendar) => (
           <div className="flex flex-col gap-3">
-            <CalendarTable {...{ calendar, view, span }} deployment={schedule.deployment} />
+            <CalendarTable calendar={calendar} view={view} span={span} deployment={schedule.deployment} />
             <Legend />
             {calendar.dueUntil && (
               <p className="text-12 text-faint">

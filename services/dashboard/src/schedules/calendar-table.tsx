@@ -159,16 +159,18 @@ export function CalendarTable({ deployment, ...shown }: Shown & { deployment: st
           aria-label={`Runs by ${view === "hours" ? "the hour" : "the day"}, ${zone}`}
           className="w-full table-fixed border-separate border-spacing-[2px]"
         >
-          <Head {...{ view, names }} />
+          <Head view={view} names={names} />
           <tbody>
             {rows.map((row, index) => (
               <tr key={row.name}>
-                <RowName {...{ row, view }} />
+                <RowName row={row} view={view} />
                 {row.cells.map((slots, column) => (
                   // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
                   <td key={column} className="p-0">
                     <CalendarCell
-                      {...{ deployment, slots, most }}
+                      deployment={deployment}
+                      slots={slots}
+                      most={most}
                       label={labelOf(slots, zone)}
                       isStop={index === 0 && column === 0}
                       onPoint={() => setPointed(slots)}

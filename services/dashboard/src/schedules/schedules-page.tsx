@@ -60,7 +60,7 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
                 .toSorted((a, b) => a.at.localeCompare(b.at))
                 .slice(0, UPCOMING_SHOWN)
                 .map(({ at, one }) => (
-                  <UpcomingRow key={`${one.id} ${at}`} {...{ at, one }} />
+                  <UpcomingRow key={`${one.id} ${at}`} at={at} one={one} />
                 ))}
             </ul>
           )

@@ -120,7 +120,7 @@ function Groups({ failure }: { failure: RunFailure }) {
       </h3>
       <ol className="space-y-1">
         {groups.map((group) => (
-          <GroupRow key={`${group.first.attemptId} ${group.first.path}`} {...{ group, most }} />
+          <GroupRow key={`${group.first.attemptId} ${group.first.path}`} group={group} most={most} />
         ))}
       </ol>
     </div>
@@ -226,7 +226,7 @@ export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
         <Beside runId={run.id} lines={shown} />
       </div>
       <Groups failure={failure} />
-      <NextStep {...{ run, failure }} />
+      <NextStep run={run} failure={failure} />
     </section>
   );
 }

@@ -129,7 +129,7 @@ function factsOf(args: Parameters<typeof RunHeader>[0]): (readonly [string, Reac
       ? [
           [
             "Attempt",
-            <AttemptPicker key="attempt" run={detail} {...{ ordinal }} onAttempt={args.onAttempt} />,
+            <AttemptPicker key="attempt" run={detail} ordinal={ordinal} onAttempt={args.onAttempt} />,
           ] as const,
         ]
       : []),

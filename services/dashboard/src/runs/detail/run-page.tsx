@@ -119,7 +119,7 @@ function RunScreen({
   const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
     <>
-      <Still.Header {...{ run, detail, ordinal }} onAttempt={choose} />
+      <Still.Header run={run} detail={detail} ordinal={ordinal} onAttempt={choose} />
       <div className="flex flex-col gap-4">
         <Troubles troubles={detail?.troubles} />
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
@@ -139,8 +139,12 @@ function RunScreen({
           <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
             <Still.Log
               key={`${ordinal} ${task}`}
-              {...{ task, onWhole: showWhole }}
-              {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}
+              task={task}
+              onWhole={showWhole}
+              runId={runId}
+              live={!ended}
+              grownTo={stream.logEnd}
+              attempt={ordinal ?? undefined}
               line={line ?? (ordinal === run.attempts ? lineOfFailure(failure.data) : undefined)}
             />
           </div>

@@ -119,7 +119,10 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
       )}
       <FormError failure={cancel.error} />
       <Buttons
-        {...{ done: cancel.isSuccess, busy: cancel.isPending, look: "danger", onClose }}
+        done={cancel.isSuccess}
+        busy={cancel.isPending}
+        look={"danger"}
+        onClose={onClose}
         text={cancel.isPending ? "Cancelling…" : `Cancel ${counted(chosen.length, "run")}`}
         onGo={() => cancel.mutate()}
       />
@@ -240,7 +243,10 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
       )}
       <FormError failure={rerun.error} />
       <Buttons
-        {...{ done: rerun.isSuccess, busy: rerun.isPending || able === 0, look: "accent", onClose }}
+        done={rerun.isSuccess}
+        busy={rerun.isPending || able === 0}
+        look={"accent"}
+        onClose={onClose}
         text={rerun.isPending ? "Starting…" : `Start ${counted(able, "run")}`}
         onGo={() => rerun.mutate()}
       />

@@ -193,7 +193,10 @@ export function RunTable({
       aria-rowcount={rows.length}
       className="rounded-lg border border-line bg-surface"
     >
-      <Head table={table} all={onSelect && <ChooseAll {...{ runs, selected, onSelect }} />} />
+      <Head
+        table={table}
+        all={onSelect && <ChooseAll runs={runs} selected={selected} onSelect={onSelect} />}
+      />
       <div ref={box} role="rowgroup" className="relative" style={{ height }}>
         {items.map((item) => {
           const row = rows[item.index];
@@ -201,7 +204,11 @@ export function RunTable({
           return (
             <RunRow
               key={row.id}
-              {...{ table, row, index: item.index, top: item.start - top, onToggle }}
+              table={table}
+              row={row}
+              index={item.index}
+              top={item.start - top}
+              onToggle={onToggle}
               chosen={selected.has(row.id)}
             />
           );

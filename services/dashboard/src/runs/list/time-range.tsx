@@ -54,7 +54,8 @@ export function TimeRange({ search, onChange }: { search: RunSearch; onChange: (
         </div>
         <Typed
           key={`${from} ${to}`}
-          {...{ from, to }}
+          from={from}
+          to={to}
           onChange={(stretch) => onChange({ ...rest, ...stretch })}
         />
       </div>

@@ -77,7 +77,7 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
   });
   return (
     <Modal title="Rerun from failure" onClose={onClose}>
-      <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />
+      <VersionChoice run={run} same={sameVersion} onSame={setSame} />
       <QueryResult query={plan} rows={4}>
         {(found) => <PlanView plan={found} />}
       </QueryResult>
@@ -141,11 +141,12 @@ function AgainForm({ asked, how, onClose }: { asked: ParametersForm; how: How; o
   return (
     <form onSubmit={submit} className="space-y-3">
       <ParameterFields
-        {...{ fields, failure: rerun.error }}
+        fields={fields}
+        failure={rerun.error}
         onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
       />
       {fields.length === 0 && <p className="text-soft">This deployment has no parameters.</p>}
-      <FormEnd does="Start" {...{ make: rerun, onClose }} />
+      <FormEnd does="Start" make={rerun} onClose={onClose} />
     </form>
   );
 }
@@ -157,7 +158,7 @@ export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => 
   const asked = useParametersForm(run, sameVersion);
   return (
     <Modal title="Run again" onClose={onClose}>
-      <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />
+      <VersionChoice run={run} same={sameVersion} onSame={setSame} />
       <label className="mb-4 flex items-start gap-1.5">
         <input
           type="checkbox"

@@ -152,7 +152,7 @@ export default function RunGraph({
   const graph = useMemo(() => graphOf(roots), [roots]);
   return (
     <ReactFlowProvider>
-      <Drawing {...{ graph, picture, onChoose }} />
+      <Drawing graph={graph} picture={picture} onChoose={onChoose} />
       <p className="border-t border-line px-3 py-1.5 text-12 text-faint">
         A solid arrow shows which task finished last before this one started. A dashed arrow shows which task
         called it.

@@ -104,10 +104,10 @@ export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[
           )}
           {isGraph ? (
             <Suspense fallback={<Skeleton rows={8} />}>
-              <RunGraph {...{ roots, picture }} onChoose={choose} />
+              <RunGraph roots={roots} picture={picture} onChoose={choose} />
             </Suspense>
           ) : (
-            <Waterfall {...{ roots, picture }} onChoose={choose} />
+            <Waterfall roots={roots} picture={picture} onChoose={choose} />
           )}
           {found && <TaskFacts task={found} now={now} onClose={() => set({ task: undefined })} />}
         </>

@@ -79,7 +79,9 @@ export function CallBars({ task, span, now }: { task: TaskRun; span: Span; now: 
       {tries.map((one, lane) => (
         <Try
           key={one.startedAt + String(lane)}
-          {...{ one, task, isLast: lane === tries.length - 1 && task.state !== "retrying" }}
+          one={one}
+          task={task}
+          isLast={lane === tries.length - 1 && task.state !== "retrying"}
           a={{ lane, lanes: tries.length, span, now }}
         />
       ))}

@@ -206,8 +206,12 @@ export const Waterfall = memo(function Waterfall({
               >
                 {row.kind === "call" ? (
                   <CallRow
-                    {...{ task: row.task, depth: row.depth, item: row.item, onChoose }}
-                    {...{ span: picture.span, now: picture.now }}
+                    task={row.task}
+                    depth={row.depth}
+                    item={row.item}
+                    onChoose={onChoose}
+                    span={picture.span}
+                    now={picture.now}
                     emphasis={emphasisOf(row.task.path, picture)}
                     isChosen={picture.chosen === row.task.path}
                   />
