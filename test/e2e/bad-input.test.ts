@@ -56,7 +56,7 @@ test("A flow that ends its own process fails; the message asks about process.exi
   expect(zero.run).toMatchObject({ state: "failed", cause: "error" });
   expect(zero.run.error?.message).toContain("process.exit");
   const seven = await runToEnd("exits", { code: 7 });
-  expect(seven.run.error?.message).toContain("code 7. Its last log lines");
+  expect(seven.run.error?.message).toContain("code 7. Check its last log lines");
   expect((await textsOf(seven.runId)).join()).toContain("about to exit with 7");
   expect(seven.run.attemptList[0]?.exitCode).toBe(7);
 });

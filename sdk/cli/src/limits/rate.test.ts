@@ -19,5 +19,5 @@ describe("a rate", () => {
 
 test("slots are told as a number, tokens with their time", () => {
   expect(slotsText({ slots: 3, perMs: null })).toBe("3");
-  expect(slotsText({ slots: 100, perMs: 60_000 })).toBe("100 per 1 m 00 s");
+  expect(slotsText({ slots: 100, perMs: 60_000 })).toBe("100 per 1 min 00 s");
 });

@@ -109,7 +109,7 @@ test("runs that were archived into the default partition are deleted too", async
   await pass(130);
   expect(await count("run_history_default")).toBe(0);
   expect(await count("log_chunk_default")).toBe(0);
-  await expect(getRun(testEnv.deps, tenancy.scope, { runId })).rejects.toThrow("No such run");
+  await expect(getRun(testEnv.deps, tenancy.scope, { runId })).rejects.toThrow("There is no run");
 });
 
 test("workers that were not seen during the retention of history are deleted, and recorded again when they come back", async () => {

@@ -41,7 +41,7 @@ test("a run whose pool has no free slot says that every slot is taken", async ()
   );
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { why } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
-  expect(why).toMatch(/^Every slot of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
+  expect(why).toMatch(/^Every slot of pool "local" is taken \(1 on 1 worker online\), no run is ahead of it/);
 });
 
 test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
