@@ -31,10 +31,10 @@ export function LatePanel() {
   });
   return (
     <FewRuns
-      title={"Late or blocked runs"}
+      title="Late or blocked runs"
       query={query}
       state={DUE}
-      all={"All waiting runs"}
+      all="All waiting runs"
       none={
         <span className="text-soft">
           <span className="text-good">✓</span> No run is waiting.

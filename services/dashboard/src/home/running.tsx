@@ -48,11 +48,11 @@ export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
   });
   return (
     <FewRuns
-      title={"Running"}
-      note={"oldest first"}
+      title="Running"
+      note="oldest first"
       state={GOING}
-      all={"All running runs"}
-      none={"No run is running."}
+      all="All running runs"
+      none="No run is running."
       query={{ ...query, data: query.data?.items }}
     >
       {(runs) => (

@@ -119,8 +119,8 @@ function ArrowPath({
         <text
           x={x}
           y={y + 4}
-          textAnchor={"middle"}
-          paintOrder={"stroke"}
+          textAnchor="middle"
+          paintOrder="stroke"
           fill={look === "pointed" ? "var(--accent)" : "var(--soft)"}
           stroke="var(--surface)"
           strokeWidth="5"
@@ -137,13 +137,13 @@ function ArrowHead({ look, colour }: { look: string; colour: string }) {
   return (
     <marker
       id={`arrow-${look}`}
-      viewBox={"0 0 8 8"}
-      refX={"7"}
-      refY={"4"}
-      orient={"auto"}
-      markerUnits={"userSpaceOnUse"}
-      markerWidth={"8"}
-      markerHeight={"8"}
+      viewBox="0 0 8 8"
+      refX="7"
+      refY="4"
+      orient="auto"
+      markerUnits="userSpaceOnUse"
+      markerWidth="8"
+      markerHeight="8"
     >
       <path d="M0 .8 7 4 0 7.2z" fill={colour} />
     </marker>

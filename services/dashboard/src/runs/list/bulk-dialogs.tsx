@@ -121,7 +121,7 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
       <Buttons
         done={cancel.isSuccess}
         busy={cancel.isPending}
-        look={"danger"}
+        look="danger"
         onClose={onClose}
         text={cancel.isPending ? "Cancelling…" : `Cancel ${counted(chosen.length, "run")}`}
         onGo={() => cancel.mutate()}
@@ -245,7 +245,7 @@ export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onCl
       <Buttons
         done={rerun.isSuccess}
         busy={rerun.isPending || able === 0}
-        look={"accent"}
+        look="accent"
         onClose={onClose}
         text={rerun.isPending ? "Starting…" : `Start ${counted(able, "run")}`}
         onGo={() => rerun.mutate()}

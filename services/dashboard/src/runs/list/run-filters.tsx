@@ -151,27 +151,27 @@ export function RunFilters({
       />
       <StateChoice search={search} onChange={onChange} />
       <Choice
-        label={"Deployment"}
-        any={"Any deployment"}
+        label="Deployment"
+        any="Any deployment"
         value={search.deployment}
         options={deployments.data?.items.map(nameOf) ?? []}
         onChange={set("deployment")}
       />
       <Choice
-        label={"Pool"}
-        any={"Any pool"}
+        label="Pool"
+        any="Any pool"
         value={search.pool}
         onChange={set("pool")}
         options={pools.data?.items.map(nameOf) ?? []}
       />
       <Choice
-        label={"Cause"}
-        any={"Any cause"}
+        label="Cause"
+        any="Any cause"
         value={search.cause}
         options={CAUSE_NAMES}
         onChange={set("cause")}
       />
-      <Typed label={"Tag"} placeholder={"Tag"} className={"w-24"} value={search.tag} onChange={set("tag")} />
+      <Typed label="Tag" placeholder="Tag" className="w-24" value={search.tag} onChange={set("tag")} />
       <TimeRange search={search} onChange={onChange} />
       {SEARCH_WORDS.some((word) => search[word] !== undefined) && (
         <button type="button" className="chip" onClick={() => onChange({})}>
