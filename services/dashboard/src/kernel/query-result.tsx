@@ -1,5 +1,5 @@
 import { ConnectionFailure } from "@towpath/client";
-import { Problem } from "@towpath/contract";
+import { PROBLEMS, Problem } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { needsSignIn } from "../identity/me.ts";
 import { SignIn } from "../identity/sign-in.tsx";
@@ -115,15 +115,11 @@ function explain(failure: unknown): { title: string; text: string } {
       title: "Your key has no permission for this",
       text: `${failure.detail} Ask an admin of the workspace for a key with another role.`,
     };
-  if (failure instanceof Problem) return { title: titleOf(failure), text: failure.detail };
+  if (failure instanceof Problem) return { title: PROBLEMS[failure.code].title, text: failure.detail };
   return {
     title: "This page could not be shown",
     text: failure instanceof Error ? failure.message : String(failure),
   };
-}
-
-function titleOf(failure: Problem): string {
-  return failure.message.split(":")[0] ?? failure.message;
 }
 
 /** Reads again what failed. */
