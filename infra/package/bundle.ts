@@ -24,6 +24,7 @@ const PARTS: readonly Part[] = [
     folder: "sdk",
     entries: {
       index: "sdk/flow/src/index.ts",
+      client: "sdk/flow/src/client.ts",
       config: "sdk/flow/src/config.ts",
       test: "sdk/flow/src/testing.ts",
     },

@@ -22,5 +22,5 @@ declare const d: import("../../../contract/src/index.js").Ref;
 });
 
 test("a room that is not published cannot be part of the SDK's types", () => {
-  expect(() => publishedImports('import type { X } from "@towpath/client";', PATH)).toThrow(PackageFault);
+  expect(() => publishedImports('import type { X } from "@towpath/dashboard";', PATH)).toThrow(PackageFault);
 });

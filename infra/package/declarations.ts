@@ -6,15 +6,17 @@ import { PackageFault } from "./fault.ts";
 
 const run = promisify(execFile);
 
-/** The modules whose types are published, with everything that they import: the SDK's entries and the contract. */
+/** The modules whose types are published, with everything that they import: the SDK's entries, the contract and the client. */
 const ENTRIES: readonly (readonly string[])[] = [
-  ["index", "config", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
+  ["index", "client", "config", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
   // Compiled separately: the compiler emits nothing for modules that it reaches through node_modules.
   ["index", "words"].map((name) => `sdk/contract/src/${name}.ts`),
+  ["sdk/client/src/index.ts"],
 ];
 
 /** Packages that exist only in the workspace, and where their declarations are in the package. */
 const INTERNAL: Readonly<Record<string, string>> = {
+  "@towpath/client": "client/src/index.js",
   "@towpath/contract": "contract/src/index.js",
   "@towpath/contract/words": "contract/src/words.js",
 };

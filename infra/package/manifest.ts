@@ -56,6 +56,7 @@ export function packageManifest(root: string): Manifest {
     bin: { towpath: "dist/cli/bin.mjs" },
     exports: {
       ".": entry("index", "index"),
+      "./client": entry("client", "client"),
       "./config": entry("config", "config"),
       "./test": entry("test", "testing"),
       "./package.json": "./package.json",

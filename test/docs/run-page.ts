@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type CliResult, type Stack, startProcess } from "../harness/index.ts";
@@ -16,7 +17,8 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
     return options.stack.towpath(args.slice(1), { cwd: options.home });
   if (program === "towpath") return options.stack.towpath(args, { cwd: options.home });
   if (program !== "node") throw new Error(`The page's line cannot be run: ${line}`);
-  const env = { PATH: process.env.PATH };
+  const key = await readFile(join(options.stack.folder, "control/admin.key"), "utf8");
+  const env = { PATH: process.env.PATH, TOWPATH_URL: options.stack.url, TOWPATH_KEY: key.trim() };
   await using script = startProcess({ command: process.execPath, args, cwd: options.home, env });
   return { code: await script.exited, output: script.output() };
 }

@@ -67,8 +67,16 @@ describe.each(NODES)("in an empty folder with $name, the installed package", ({ 
   });
 
   test("has types that suit both ways of resolving modules", async () => {
-    const caller = `import { testRun } from "towpath/test";
+    const caller = `import { createClient, type Run, startRun, waitForRun } from "towpath/client";
+import { testRun } from "towpath/test";
 import { hello } from "./hello.ts";
+export const client = createClient({ url: "http://127.0.0.1:4200", token: "key" });
+export const ended = async (): Promise<Run> => {
+  const { id } = await startRun(client, { deployment: "hello", parameters: { name: "Ada" } });
+  return waitForRun(client, id);
+};
+// @ts-expect-error a deployment's name is text
+export const refused = () => startRun(client, { deployment: 1 });
 export const greeting: string | undefined = (await testRun(hello, { name: "Ada" })).result?.greeting;
 // @ts-expect-error a name is text
 export const wrong = () => hello.run({ name: 1 });
@@ -79,6 +87,16 @@ export const wrong = () => hello.run({ name: 1 });
     const strictest = ["--skipLibCheck", "false", "--exactOptionalPropertyTypes"];
     await succeed("tsc", ...strictest);
     await succeed("tsc", ...strictest, "--module", "preserve", "--moduleResolution", "bundler");
+  });
+
+  test("has a client that runs in plain node", async () => {
+    await write(
+      "flows/ask.ts",
+      `import { ConnectionFailure, createClient } from "towpath/client";
+const client = createClient({ url: "http://127.0.0.1:47", token: "key", retries: 0 });
+await client.getMe().catch((failure) => console.log(failure instanceof ConnectionFailure, failure.systemCode));`,
+    );
+    expect(await succeed("node", "flows/ask.ts")).toContain("true ECONNREFUSED");
   });
 
   test("starts everything on this machine, runs a flow and stops", async () => {
