@@ -133,10 +133,9 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByLabel("Root cause").waitFor();
     await page.keyboard.press("ControlOrMeta+k");
     await page
-      .getByRole("group", { name: "This screen" })
+      .getByRole("group", { name: "Commands" })
       .getByRole("option", { name: "Rerun from failure" })
-      .waitFor();
-    await page.keyboard.press("Enter");
+      .click();
     await page.getByRole("dialog", { name: "Rerun from failure" }).getByText("reuse 0").waitFor();
     await page.waitForURL(/rerun=failure/);
     await page.reload();
@@ -149,7 +148,39 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The palette opens recent screens, and pauses a schedule with a toast",
+  "In the palette, a name and Enter opens a screen, and never runs a command",
+  async () => {
+    const { page, faults } = await look("/limits");
+    const search = page.getByRole("combobox", { name: "Go to" });
+    const first = page.getByRole("option").first();
+    const paused = async () => {
+      const { items } = await stack.client.listSchedules({ query: { deployment: "asks" } });
+      return items.map((one) => one.paused);
+    };
+    const isChosen = (name: RegExp) =>
+      page.locator("[role=option][data-highlighted]", { hasText: name }).waitFor();
+    for (const { text, opens, at } of [
+      { text: "asks", opens: /^asks/, at: /\/deployments\/asks$/ },
+      { text: "nightly", opens: /^nightly of asks/, at: /\/deployments\/asks\?tab=schedules$/ },
+      { text: "pause nightly", opens: /^Search runs/, at: /\/runs\?text=/ },
+    ]) {
+      await page.goto(`${stack.url}/limits`);
+      await page.getByText("No limit is set").waitFor();
+      await page.keyboard.press("ControlOrMeta+k");
+      await search.fill(text);
+      await page.getByRole("option", { name: "Pause schedule nightly of asks" }).waitFor();
+      expect(await first.textContent()).toMatch(opens);
+      await isChosen(opens);
+      await page.keyboard.press("Enter");
+      await page.waitForURL(at);
+    }
+    expect(await paused()).toEqual([false]);
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "The palette opens recent screens, and pauses a schedule after a confirmation; the toast undoes it",
   async () => {
     const { page, faults } = await look(`/runs/${failed}`);
     await page.getByLabel("Root cause").waitFor();
@@ -157,11 +188,24 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByText("No limit is set").waitFor();
     await page.keyboard.press("ControlOrMeta+k");
     await page.getByRole("combobox", { name: "Go to" }).fill("pause nightly");
-    await page.getByRole("option", { name: "Pause schedule nightly of asks" }).waitFor();
+    const pause = page.getByRole("option", { name: "Pause schedule nightly of asks" });
+    const isPaused = async () => {
+      const { items } = await stack.client.listSchedules({ query: { deployment: "asks" } });
+      return items.map(({ paused }) => paused);
+    };
+    await pause.click();
+    // A second Enter goes back.
+    await page.getByRole("heading", { name: "Pause schedule nightly of asks?" }).waitFor();
     await page.keyboard.press("Enter");
+    await page.getByRole("combobox", { name: "Go to" }).fill("pause nightly");
+    expect(await isPaused()).toEqual([false]);
+    await pause.click();
+    await page.getByRole("button", { name: "Pause the schedule" }).click();
     await page.getByText("nightly of asks is paused").waitFor();
-    const { items } = await stack.client.listSchedules({ query: { deployment: "asks" } });
-    expect(items.map(({ paused }) => paused)).toEqual([true]);
+    expect(await isPaused()).toEqual([true]);
+    await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByText("nightly of asks is resumed").waitFor();
+    expect(await isPaused()).toEqual([false]);
     await page.keyboard.press("ControlOrMeta+k");
     await page
       .getByRole("group", { name: "Recent" })

@@ -155,6 +155,21 @@ const PARTS: readonly Screen[] = [
     },
   },
   {
+    name: "palette-confirm",
+    route: "/runs",
+    path: () => "/runs",
+    ready: { full: "[data-row]", empty: "" },
+    leads: async (page: Page) => {
+      await page.keyboard.press("ControlOrMeta+k");
+      await page.getByRole("combobox", { name: "Go to" }).fill("pause schedule");
+      await page
+        .getByRole("option", { name: /^Pause schedule/ })
+        .first()
+        .click();
+      await page.getByRole("button", { name: "Pause the schedule" }).waitFor();
+    },
+  },
+  {
     name: "key-help",
     route: "/runs",
     path: () => "/runs",

@@ -1,14 +1,23 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
-import { isCancellable, isFinalRunState, Problem, type Run } from "@towpath/contract";
-import { Clock, List, type LucideIcon, RotateCw, Sun, X } from "lucide-react";
+import { isCancellable, isFinalRunState, type Run, type Schedule, shortId } from "@towpath/contract";
+import { Clock, List, type LucideIcon, Pause, Play, RotateCw, Sun, X } from "lucide-react";
 import { useMay } from "./identity/me.ts";
 import { client } from "./kernel/client.ts";
 import { setTheme, THEMES } from "./kernel/theme.ts";
-import { toast } from "./kernel/toast.tsx";
+import { report } from "./kernel/toast.tsx";
 import { toggleSchedule } from "./schedules/toggle.ts";
 
 const SCHEDULES_MAX = 200;
+
+/** What the palette asks before it runs a command. */
+export interface Confirmation {
+  readonly title: string;
+  /** What the command does. */
+  readonly text: string;
+  /** The text of the button that runs the command. */
+  readonly does: string;
+}
 
 /** A screen that the palette opens, or a command that it runs. */
 export interface Entry {
@@ -17,20 +26,19 @@ export interface Entry {
   /** What it is, or its keys. Stands at the right. */
   readonly note: string;
   readonly icon: LucideIcon;
+  /** Absent: the entry changes nothing on the server, or opens a dialog that asks. */
+  readonly asks?: Confirmation;
   go(): void;
 }
 
-/** Reports what was done, or why it failed. */
-async function report(work: Promise<string>): Promise<void> {
-  try {
-    toast(await work);
-  } catch (error) {
-    toast(error instanceof Problem ? error.detail : String(error), { failed: true });
-  }
+/** The entries of the open screen: other screens, and commands. */
+interface Here {
+  readonly screens: readonly Entry[];
+  readonly commands: readonly Entry[];
 }
 
-/** Commands for the run whose page is open. */
-function useRunActions(): Entry[] {
+/** Screens and commands for the run whose page is open. */
+function useRunEntries(): Here {
   const navigate = useNavigate();
   const may = useMay("run");
   const { runId } = useParams({ strict: false });
@@ -39,12 +47,11 @@ function useRunActions(): Entry[] {
     queryKey: ["run", runId],
     queryFn: ({ signal }) => client.getRun({ params: { runId: runId ?? "" } }, { signal }),
   });
-  if (run === undefined) return [];
+  if (run === undefined) return { screens: [], commands: [] };
   const params = { runId: run.id };
   const ask = (rerun: "failure" | "again") => () =>
     void navigate({ to: "/runs/$runId", params, search: { rerun } });
-  return [
-    ...(may ? changesOf(run, ask) : []),
+  const screens = [
     {
       id: "compare",
       name: "Compare with another run",
@@ -60,6 +67,7 @@ function useRunActions(): Entry[] {
       go: () => void navigate({ to: "/runs/$runId/wire", params }),
     },
   ];
+  return { screens, commands: may ? changesOf(run, ask) : [] };
 }
 
 function changesOf(run: Run, ask: (rerun: "failure" | "again") => () => void): Entry[] {
@@ -67,9 +75,14 @@ function changesOf(run: Run, ask: (rerun: "failure" | "again") => () => void): E
   if (isCancellable(run.state)) {
     const cancel = async () => {
       await client.cancelRun({ params: { runId: run.id }, body: { reason: "from the palette" } });
-      return `Cancelling ${run.deployment}.`;
+      return { text: `Cancelling ${run.deployment}.` };
     };
-    return [{ id: "cancel", name: "Cancel this run", note, icon: X, go: () => void report(cancel()) }];
+    const asks = {
+      title: `Cancel run ${shortId(run.id)} of ${run.deployment}?`,
+      text: "A running run is told to stop and gets its clean-up time. A waiting run ends at once.",
+      does: "Cancel the run",
+    };
+    return [{ id: "cancel", name: "Cancel this run", note, icon: X, asks, go: () => report(cancel) }];
   }
   if (!isFinalRunState(run.state)) return [];
   const again = {
@@ -83,34 +96,57 @@ function changesOf(run: Run, ask: (rerun: "failure" | "again") => () => void): E
   return [{ id: "failure", name: "Rerun from failure", note, icon: RotateCw, go: ask("failure") }, again];
 }
 
-/** Commands that pause and resume schedules. */
-function useScheduleActions(): Entry[] {
+function toggleOf(cache: QueryClient, schedule: Schedule): Entry {
+  const { id, paused, name, deployment } = schedule;
+  const does = paused ? "Resume" : "Pause";
+  return {
+    id: `toggle-${id}`,
+    name: `${does} schedule ${name} of ${deployment}`,
+    note: paused ? "paused" : "",
+    icon: paused ? Play : Pause,
+    asks: {
+      title: `${does} schedule ${name} of ${deployment}?`,
+      text: paused ? "The schedule starts runs again." : "The schedule starts no runs until it is resumed.",
+      does: `${does} the schedule`,
+    },
+    go: () => report(() => toggleSchedule(cache, schedule)),
+  };
+}
+
+/** The schedules: their screens, and commands that pause and resume them. */
+function useScheduleEntries(): Here {
   const cache = useQueryClient();
+  const navigate = useNavigate();
   const may = useMay("run");
   const { data } = useQuery({
     queryKey: ["schedules"],
     queryFn: ({ signal }) => client.listSchedules({ query: { limit: SCHEDULES_MAX } }, { signal }),
   });
-  if (!may) return [];
-  return (data?.items ?? []).map((one) => ({
-    id: `schedule-${one.id}`,
-    name: `${one.paused ? "Resume" : "Pause"} schedule ${one.name} of ${one.deployment}`,
-    note: one.paused ? "paused" : "",
+  const schedules = data?.items ?? [];
+  const screens = schedules.map(({ id, name, deployment }) => ({
+    id: `schedule-${id}`,
+    name: `${name} of ${deployment}`,
+    note: "schedule",
     icon: Clock,
-    go: () => void report(toggleSchedule(cache, one)),
+    go: () =>
+      void navigate({
+        to: "/deployments/$name",
+        params: { name: deployment },
+        search: { tab: "schedules" },
+      }),
   }));
+  return { screens, commands: may ? schedules.map((one) => toggleOf(cache, one)) : [] };
 }
 
-/** The commands of the open screen, and those of every screen. */
-export function useActions(): { readonly here: readonly Entry[]; readonly anywhere: readonly Entry[] } {
-  const here = useRunActions();
-  const schedules = useScheduleActions();
-  const themes = THEMES.map((theme) => ({
-    id: `theme-${theme}`,
-    name: `Theme: ${theme}`,
-    note: "",
-    icon: Sun,
-    go: () => setTheme(theme),
-  }));
-  return { here, anywhere: [...schedules, ...themes] };
+const THEME_ENTRIES: readonly Entry[] = THEMES.map((theme) => ({
+  id: `theme-${theme}`,
+  name: `Theme: ${theme}`,
+  note: "",
+  icon: Sun,
+  go: () => setTheme(theme),
+}));
+
+/** The entries of the open screen, the schedules, and commands that every screen has. */
+export function useActions() {
+  return { here: useRunEntries(), schedules: useScheduleEntries(), themes: THEME_ENTRIES };
 }

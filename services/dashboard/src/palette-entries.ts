@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { shortId } from "@towpath/contract";
-import { Box, List } from "lucide-react";
+import { Box, List, Search } from "lucide-react";
 import { useDeployments } from "./deployments/use-deployments.ts";
 import { client } from "./kernel/client.ts";
 import { readRecent } from "./kernel/recent.ts";
@@ -76,6 +76,18 @@ function useFoundRuns(text: string): Entry[] {
   }));
 }
 
+/** Opens the list of runs with a search. It fits every text, so the first entry never is a command. */
+function useSearchEntry(text: string): Entry {
+  const navigate = useNavigate();
+  return {
+    id: "search",
+    name: `Search runs for “${text}”`,
+    note: "runs",
+    icon: Search,
+    go: () => void navigate({ to: "/runs", search: { text } }),
+  };
+}
+
 function useDeploymentEntries(): Entry[] {
   const open = useOpen();
   return (useDeployments().data?.items ?? []).map(({ name, pool }) => ({
@@ -96,27 +108,33 @@ function fits(name: string, text: string): boolean {
     .every((word) => lower.includes(word));
 }
 
-/** The entries that match a text, in groups. Without a text: the commands of this screen, recent screens, and all screens. */
+/**
+ * The entries that match a text, in groups. Without a text: entries of this screen, recent screens, and all screens.
+ * Commands come last, so that Enter after a name opens a screen.
+ */
 export function useGroups(text: string): Group[] {
-  const actions = useActions();
+  const { here, schedules, themes } = useActions();
   const recent = useRecentEntries();
   const pages = usePageEntries();
   const runs = useFoundRuns(text);
+  const search = useSearchEntry(text);
   const deployments = useDeploymentEntries();
   const found = (entries: readonly Entry[]) =>
     entries.filter((entry) => fits(entry.name, text)).slice(0, EACH_MAX);
   const groups =
     text === ""
       ? [
-          { name: "This screen", items: actions.here },
+          { name: "This screen", items: here.screens },
           { name: "Recent", items: recent },
           { name: "Go to", items: pages },
+          { name: "Commands", items: here.commands },
         ]
       : [
-          { name: "Go to", items: found(pages) },
-          { name: "Commands", items: found([...actions.here, ...actions.anywhere]) },
+          { name: "Go to", items: found([...pages, ...here.screens]) },
           { name: "Deployments", items: found(deployments) },
-          { name: "Runs", items: runs },
+          { name: "Schedules", items: found(schedules.screens) },
+          { name: "Runs", items: [...runs, search] },
+          { name: "Commands", items: found([...here.commands, ...schedules.commands, ...themes]) },
         ];
   return groups.filter(({ items }) => items.length > 0);
 }

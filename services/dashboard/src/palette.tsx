@@ -1,7 +1,8 @@
 import { Autocomplete } from "@base-ui/react/autocomplete";
 import { Dialog } from "@base-ui/react/dialog";
 import { useState } from "react";
-import type { Entry } from "./palette-actions.ts";
+import { Button } from "./kernel/button.tsx";
+import type { Confirmation, Entry } from "./palette-actions.ts";
 import { type Group, useGroups } from "./palette-entries.ts";
 
 function EntryRow({ entry, onClick }: { entry: Entry; onClick: () => void }) {
@@ -28,55 +29,87 @@ function Keys() {
   );
 }
 
-/** The command palette: opens screens, deployments and runs by name, and runs commands. */
-export default function Palette({ onClose }: { onClose: () => void }) {
+/** Asks before a command runs. The focus is on the button that changes nothing: a second Enter is harmless. */
+function Confirm({ asks, onGo, onBack }: { asks: Confirmation; onGo: () => void; onBack: () => void }) {
+  return (
+    <div className="space-y-4 p-4">
+      <Dialog.Title className="text-14 font-semibold">{asks.title}</Dialog.Title>
+      <Dialog.Description className="text-soft">{asks.text}</Dialog.Description>
+      <div className="flex justify-end gap-2">
+        <Button autoFocus onClick={onBack}>
+          Back
+        </Button>
+        <Button look="accent" onClick={onGo}>
+          {asks.does}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+function Choice({ onChoose }: { onChoose: (entry: Entry) => void }) {
   const [text, setText] = useState("");
   const groups = useGroups(text.trim());
+  return (
+    <>
+      <Dialog.Title className="sr-only">Go to</Dialog.Title>
+      {/* The server filters runs, and each group has its own limit: so the list shows what it is given. */}
+      <Autocomplete.Root
+        open
+        inline
+        mode="none"
+        autoHighlight="always"
+        keepHighlight
+        items={groups}
+        itemToStringValue={({ name }: Entry) => name}
+        value={text}
+        onValueChange={(next, { reason }) => reason !== "item-press" && setText(next)}
+      >
+        <Autocomplete.Input
+          autoFocus
+          aria-label="Go to"
+          placeholder="A screen, a deployment, a run or a command"
+          className="h-12 w-full border-b border-line bg-transparent px-4 text-14 outline-none placeholder:text-faint"
+        />
+        <Autocomplete.List
+          aria-label="Screens and commands"
+          className="max-h-[56vh] overflow-y-auto p-1.5 empty:hidden"
+        >
+          {({ name, items }: Group) => (
+            <Autocomplete.Group key={name} items={items} className="not-first:mt-1">
+              <Autocomplete.GroupLabel className="px-2.5 py-1 text-11 font-medium text-faint">
+                {name}
+              </Autocomplete.GroupLabel>
+              <Autocomplete.Collection>
+                {(entry: Entry) => <EntryRow key={entry.id} entry={entry} onClick={() => onChoose(entry)} />}
+              </Autocomplete.Collection>
+            </Autocomplete.Group>
+          )}
+        </Autocomplete.List>
+      </Autocomplete.Root>
+      <Keys />
+    </>
+  );
+}
+
+/** The command palette: opens screens, deployments and runs by name, and runs commands after a confirmation. */
+export default function Palette({ onClose }: { onClose: () => void }) {
+  const [asking, setAsking] = useState<Entry | null>(null);
   const go = (entry: Entry) => {
     onClose();
     entry.go();
   };
+  const choose = (entry: Entry) => (entry.asks === undefined ? go(entry) : setAsking(entry));
   return (
     <Dialog.Root open onOpenChange={onClose}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-30 bg-[rgb(0_0_0/0.35)]" />
         <Dialog.Popup className="fixed top-[10vh] left-1/2 z-40 w-[min(600px,calc(100vw-32px))] -translate-x-1/2 overflow-hidden rounded-xl border border-edge bg-surface shadow-[0_16px_48px_rgb(0_0_0/0.2)]">
-          <Dialog.Title className="sr-only">Go to</Dialog.Title>
-          {/* The server filters runs, and each group has its own limit: so the list shows what it is given. */}
-          <Autocomplete.Root
-            open
-            inline
-            mode="none"
-            autoHighlight="always"
-            keepHighlight
-            items={groups}
-            itemToStringValue={({ name }: Entry) => name}
-            value={text}
-            onValueChange={(next, { reason }) => reason !== "item-press" && setText(next)}
-          >
-            <Autocomplete.Input
-              aria-label="Go to"
-              placeholder="A screen, a deployment, a run or a command"
-              className="h-12 w-full border-b border-line bg-transparent px-4 text-14 outline-none placeholder:text-faint"
-            />
-            <Autocomplete.Empty className="p-3 text-soft empty:hidden">Nothing found.</Autocomplete.Empty>
-            <Autocomplete.List
-              aria-label="Screens and commands"
-              className="max-h-[56vh] overflow-y-auto p-1.5 empty:hidden"
-            >
-              {({ name, items }: Group) => (
-                <Autocomplete.Group key={name} items={items} className="not-first:mt-1">
-                  <Autocomplete.GroupLabel className="px-2.5 py-1 text-11 font-medium text-faint">
-                    {name}
-                  </Autocomplete.GroupLabel>
-                  <Autocomplete.Collection>
-                    {(entry: Entry) => <EntryRow key={entry.id} entry={entry} onClick={() => go(entry)} />}
-                  </Autocomplete.Collection>
-                </Autocomplete.Group>
-              )}
-            </Autocomplete.List>
-          </Autocomplete.Root>
-          <Keys />
+          {asking?.asks ? (
+            <Confirm asks={asking.asks} onGo={() => go(asking)} onBack={() => setAsking(null)} />
+          ) : (
+            <Choice onChoose={choose} />
+          )}
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>

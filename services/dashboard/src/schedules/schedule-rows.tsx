@@ -5,7 +5,7 @@ import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { FormError } from "../kernel/query-result.tsx";
-import { toast } from "../kernel/toast.tsx";
+import { showDone } from "../kernel/toast.tsx";
 import { Troubles } from "../kernel/troubles.tsx";
 import { timingText, zoneOf } from "./timing-words.ts";
 import { toggleSchedule } from "./toggle.ts";
@@ -15,7 +15,7 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
   const may = useMay("run");
   const toggle = useMutation({
     mutationFn: () => toggleSchedule(cache, schedule),
-    onSuccess: (done) => toast(done),
+    onSuccess: showDone,
   });
   if (!may) return null;
   return (
