@@ -16,7 +16,7 @@ interface Property {
 }
 
 /** A row for each property of a schema: its name, its description, and its default. */
-function rowsOf(shape: z.ZodObject): string[][] {
+export function rowsOf(shape: z.ZodObject): string[][] {
   const json = z.toJSONSchema(shape, { io: "input", unrepresentable: "any" });
   const required = new Set(json.required);
   return Object.entries((json.properties ?? {}) as Record<string, Property>).map(([name, property]) => {

@@ -1,11 +1,19 @@
 import { commandsPage } from "./commands.ts";
 import { configurationPage } from "./configuration.ts";
 import { contractPages } from "./contract.ts";
+import { deploymentsPage } from "./deployments.ts";
 import { journeyPage } from "./journey.ts";
 import type { Page } from "./page.ts";
 import { attemptPage } from "./worker.ts";
 
 /** All pages that are generated from code, whole or in part. */
 export function referencePages(): Page[] {
-  return [...contractPages(), commandsPage(), configurationPage(), journeyPage(), attemptPage()];
+  return [
+    ...contractPages(),
+    commandsPage(),
+    configurationPage(),
+    deploymentsPage(),
+    journeyPage(),
+    attemptPage(),
+  ];
 }

@@ -66,13 +66,13 @@ export interface Stage {
   readonly pool?: string | undefined;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the project's store */
   readonly store?: string | undefined;
-  /** The stage's pool for each pool that the code names: `{ gpu: "local" }`. */
+  /** The stage's pool for each pool that the code names: `{ gpu: "local" }`. @default the pools of the code */
   readonly pools?: Readonly<Record<string, string>> | undefined;
-  /** Environment variables of every deployment. They override its own. Not for secrets. */
+  /** Environment variables of every deployment. They override its own. Not for secrets. @default none */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
    * Settings of resources by name. They override those in the code, field by field, and may come from secrets. They are
-   * pushed with the code and never reach the control plane.
+   * pushed with the code and never reach the control plane. @default none
    */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -92,11 +92,13 @@ export interface ProjectConfig {
   readonly project: string;
   /** The pool of deployments that name none. */
   readonly pool: string;
+  /** Where `towpath deploy` pushes the code: `git(…)` or `ociLayout(…)`. */
   readonly registry: Registry;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
   readonly store?: string;
   /** Patterns of files to push with the flows' bundles. @default all that git does not ignore */
   readonly files?: readonly string[];
+  /** What to register: `[deployment(flow, { … })]`. */
   readonly deployments: readonly Deployment[];
   /** The stages of the project by name. @default none */
   readonly stages?: Readonly<Record<string, Stage>>;

@@ -78,8 +78,14 @@ export type Entry = z.infer<typeof Entry>;
 /** Automatic retries of a run. Distinct from a task's own. */
 export const RetryPolicy = z.object({
   limit: z.int().min(0).max(100).default(0).describe("Retries after the first attempt."),
-  delayMs: DurationMs.default(10_000),
-  causes: z.array(CauseName).max(CAUSE_NAMES.length).default(["error", "timeout", "oom", "killed"]),
+  delayMs: DurationMs.default(10_000).describe("The delay before each retry."),
+  causes: z
+    .array(CauseName)
+    .max(CAUSE_NAMES.length)
+    .default(["error", "timeout", "oom", "killed"])
+    .describe(
+      "The causes that are retried. `lost` is not a default, because the process of a lost attempt may still work.",
+    ),
 });
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
 

@@ -117,8 +117,13 @@ export const LimitUses = z
 
 /** How many runs of a deployment may run at once. A default that people may change. */
 export const Concurrency = z.strictObject({
-  limit: slots,
-  collision: z.enum(COLLISIONS).default("enqueue"),
+  limit: slots.describe("How many of its runs may run at once. 0 stops everything."),
+  collision: z
+    .enum(COLLISIONS)
+    .default("enqueue")
+    .describe(
+      "What happens to a run without a free slot: it waits (`enqueue`), it is cancelled (`cancel-new`), or the oldest runs are cancelled (`cancel-running`).",
+    ),
 });
 
 /** The most task runs in one call that takes or returns slots. */

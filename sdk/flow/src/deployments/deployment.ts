@@ -93,15 +93,15 @@ export type SecretUse = string | { readonly name: string; readonly env?: string 
 
 /** Options of a deployment. All of them are signed with its code. */
 export interface DeploymentOptions {
-  /** @default the flow's name */
+  /** Its name in the workspace: lower-case letters, digits, `-` and `_`, at most 63. @default the flow's name */
   readonly name?: string;
   /** Pools where its runs may execute. They wait in the first. @default the project's pool */
   readonly pools?: readonly string[];
-  /** Environment variables of its processes. Not for secrets. */
+  /** Environment variables of its processes. Not for secrets. @default none */
   readonly env?: Readonly<Record<string, string>>;
-  /** Secrets that the worker resolves from its own providers. */
+  /** Secrets that the worker resolves from its own providers: names, or `{ name, env }` with an environment variable. @default none */
   readonly secrets?: readonly SecretUse[];
-  /** Automatic retries of a run. @default none */
+  /** Automatic retries of a run: `{ limit: 2, delayMs: 60_000, causes: ["error", "lost"] }`. @default none */
   readonly retry?: SpecInput["retry"];
   /** Time limit of one attempt, milliseconds. Each retry and resumption has all of it again. @default none */
   readonly timeoutMs?: number;
@@ -111,11 +111,17 @@ export interface DeploymentOptions {
    * @default none
    */
   readonly runTimeoutMs?: number;
-  /** From SIGTERM to SIGKILL, milliseconds. @default 10 000 */
+  /** The time from SIGTERM to SIGKILL, milliseconds. @default 10 000 */
   readonly killGraceMs?: number;
-  /** What happens while the worker cannot reach the control plane. @default "continue" */
+  /**
+   * What a running attempt does while its worker cannot reach the control plane: it continues and reports later
+   * (`"continue"`), or its processes are stopped when the lease ends (`"stop"`). @default "continue"
+   */
   readonly onDisconnect?: SpecInput["onDisconnect"];
-  /** From the end of a lease to lost, milliseconds. */
+  /**
+   * The time from the end of a lease until the attempt is lost, milliseconds. @default 15 minutes with `onDisconnect:
+   * "continue"`, `killGraceMs` with `"stop"`
+   */
   readonly lostAfterMs?: number;
   /**
    * A run that no worker has started this long after its due time fails with cause `expired`. At least 1000. @default
@@ -139,9 +145,9 @@ export interface DeploymentOptions {
    * top-level statements of its modules then run before that run begins, and may run in vain. @default true
    */
   readonly loadAhead?: boolean;
-  /** Deployments that `ctx.runDeployment` may start. */
+  /** Deployments that `ctx.runDeployment` may start. @default none */
   readonly mayStart?: readonly string[];
-  /** Its schedules, until they are changed elsewhere: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
+  /** Its schedules, until they are changed elsewhere: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. @default none */
   readonly schedules?: readonly ScheduleSettingsInput[];
   /**
    * What each run needs from its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`;
@@ -156,10 +162,11 @@ export interface DeploymentOptions {
 
 /** A plain command to deploy, run in the code's folder. */
 export interface CommandOptions extends DeploymentOptions {
+  /** Its name in the workspace: lower-case letters, digits, `-` and `_`, at most 63. */
   readonly name: string;
   /** The program and its arguments, such as `["python3", "train.py"]`. Parameters come in a file, never in here. */
   readonly command: readonly string[];
-  /** Schema of the parameters. Without one the command takes none. */
+  /** The schema of the parameters: any Standard Schema of an object. @default no parameters */
   readonly input?: StandardSchema;
 }
 
