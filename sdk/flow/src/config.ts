@@ -123,6 +123,7 @@ const AnyRegistry = z.discriminatedUnion("kind", [
       .refine((url) => !url.startsWith("-"), "must be a URL or path of a repository"),
     username: z.string().optional(),
     password: Password.optional(),
+    link: z.union([z.boolean(), z.string().min(1)]).optional(),
   }),
 ]);
 const isDeployment = (value: unknown): value is Deployment =>

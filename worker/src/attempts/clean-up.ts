@@ -4,7 +4,7 @@ import type { Cause } from "@towpath/contract";
 import type { FlowEnding } from "@towpath/contract/words";
 import { cleanLine, type Gateway } from "../gateway/index.ts";
 import { killGroup } from "../host/index.ts";
-import type { Ending } from "../launch/index.ts";
+import { type Ending, lineLevel } from "../launch/index.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
@@ -99,9 +99,10 @@ async function keepOutput(
   stream: OutputStream,
 ): Promise<void> {
   const text = (await readFile(path, "utf8")).slice(0, OUTPUT_CHARS_MAX).trimEnd();
-  const level = stream === "stderr" ? "warn" : "info";
   if (text === "") return;
   for (const line of text.split("\n").slice(0, OUTPUT_LINES_MAX))
-    await spool.say(cleanLine(prepared.redactor, { at: instant(deps.clock), level, stream, text: line }));
+    await spool.say(
+      cleanLine(prepared.redactor, { at: instant(deps.clock), level: lineLevel(line), stream, text: line }),
+    );
   deps.wake.report();
 }

@@ -8,6 +8,8 @@ import {
   decideEnding,
   type Ending,
   type ExitStatus,
+  lastOutput,
+  lineLevel,
   markCut,
   type OutputLine,
   startTail,
@@ -87,10 +89,13 @@ type EndingNow = () => Promise<Ending>;
 /** The kernel's kill is claimed for this attempt once, however often this is called. */
 function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitStatus): EndingNow {
   let oomKilled: boolean | undefined;
-  return async () =>
-    decideEnding({
+  const { stderr, stdout } = claimed.store.files;
+  return async () => {
+    const outcome = claimed.stored?.outcome ?? null;
+    const printed = outcome === null ? [await lastOutput(stdout), await lastOutput(stderr)] : [];
+    return decideEnding({
       entry: prepared.spec.entry.kind,
-      outcome: claimed.stored?.outcome ?? null,
+      outcome,
       commandExit: await claimed.store.commandExit(),
       exit,
       stop: claimed.stop,
@@ -98,17 +103,21 @@ function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitS
         oomKilled ??= deps.oom.claimKill();
         return oomKilled;
       },
+      // Redacted before it is cut: half a secret would not be found.
+      printed: printed.map((text) => prepared.redactor.text(text)),
     });
+  };
 }
 
 async function journalEnd(deps: AttemptDeps, running: Running, ending: Ending): Promise<void> {
   const { spool, prepared } = running;
+  const { note: _, ...ended } = ending;
   await spool.flushGaps();
   await spool.control(
     redactControl(prepared.redactor, {
       type: "ended",
       at: instant(deps.clock),
-      ...ending,
+      ...ended,
       lastBulkSeq: spool.lastBulkSeq,
     }),
   );
@@ -142,7 +151,7 @@ function outputLine(
   args: { at: string; stream: OutputStream; line: OutputLine },
 ): LogLine {
   const { at, stream, line } = args;
-  const level = stream === "stderr" ? "warn" : "info";
+  const level = lineLevel(line.text);
   if (!line.truncated) return cleanLine(prepared.redactor, { at, level, stream, text: line.text });
   // The kept text may end in half a secret, which no redaction would find.
   const clean = prepared.redactor.text(line.text);
@@ -203,8 +212,8 @@ async function noteEnd(
   const { ending, pid, left } = args;
   if (claimed.stop === "abandoned") return;
   try {
-    if (ending.error?.name === "ProcessEnded")
-      await claimed.note("error", `${ending.error.message} Its process group was ${pid}.`);
+    if (ending.note !== undefined)
+      await claimed.note("error", `${ending.note} Its process group was ${pid}.`);
     // A stop ends the children too, so they did not outlive the process.
     if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
   } catch (error) {

@@ -9,6 +9,7 @@ const GONE: EndingFacts = {
   exit: { code: null, signal: null },
   stop: null,
   oomKilled: () => false,
+  printed: [],
 };
 const decide = (more: Partial<EndingFacts>) => decideEnding({ ...GONE, ...more });
 
@@ -127,4 +128,43 @@ test("a suspension has what the flow waits for, unless the attempt is stopped me
     exitCode: 0,
   });
   expect(decide({ exit, outcome, stop: "user" })).toMatchObject({ outcome: "cancelled", cause: "user" });
+});
+
+test("a process that ended with a code is told by the last error that it printed", () => {
+  const exit = { code: 1, signal: null };
+  const traceback =
+    'Traceback (most recent call last):\n  File "a.py", line 3, in load\nValueError: no rows\n';
+  const entry = "command";
+  expect(decide({ entry, exit, printed: ["loading\n", traceback] })).toMatchObject({
+    cause: "error",
+    exitCode: 1,
+    error: {
+      name: "ValueError",
+      message: "no rows (a.py:3, in load)",
+      stack: expect.stringContaining("a.py"),
+    },
+    note: "The command ended with code 1. Check its last log lines.",
+  });
+  expect(decide({ entry, exit, printed: [traceback, "100 %\n"] }).error).toMatchObject({
+    name: "ValueError",
+  });
+  expect(decide({ entry, exit, printed: ["loading\n", "psql: could not connect\n"] }).error).toEqual({
+    name: "ProcessEnded",
+    message: "psql: could not connect",
+  });
+  expect(decide({ entry, exit, printed: ["loading\n", ""] }).error?.message).toContain("ended with code 1");
+});
+
+test("a full heap of V8 is want of memory, whatever signal or code ends the process", () => {
+  const printed = ["", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n"];
+  for (const exit of [
+    { code: null, signal: "SIGABRT" },
+    { code: null, signal: "SIGTRAP" },
+    { code: 134, signal: null },
+  ] as const)
+    expect(decide({ exit, printed })).toMatchObject({
+      cause: "oom",
+      error: { message: expect.stringContaining("heap") },
+    });
+  expect(decide({ exit: { code: 0, signal: null }, printed })).toMatchObject({ cause: "error" });
 });

@@ -1,6 +1,7 @@
 import type { Cause, ControlRecord, FlowCause, Ref, RunError, Spec } from "@towpath/contract";
 import type { z } from "zod";
 import type { Unnumbered } from "../secrets/index.ts";
+import { isHeapFull, printedError } from "./last-error.ts";
 import type { CommandExit } from "./run-command.ts";
 import type { ExitStatus } from "./runner-process.ts";
 
@@ -87,13 +88,18 @@ export interface EndingFacts {
   readonly stop: StopReason | null;
   /** Whether the kernel killed the process for want of memory. Called only for a SIGKILL that the worker did not send. */
   readonly oomKilled: () => boolean;
+  /** The last output of a process that reported no outcome, redacted: of stdout, then of stderr. */
+  readonly printed: readonly string[];
 }
 
 /** How an attempt ended: the `ended` record without its time and numbers. */
 export type Ending = Pick<
   Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
   "outcome" | "cause" | "waits" | "moreWaits" | "failedBy" | "error" | "result" | "exitCode"
->;
+> & {
+  /** What the worker notes in the log about a process that ended without an outcome. Not part of the record. */
+  readonly note?: string;
+};
 
 /**
  * Decides how an attempt ended. A completion counts first. Then what the worker did, then what the flow said,
@@ -162,12 +168,16 @@ const SIGNALS: Readonly<Record<string, string>> = {
   SIGBUS: "A file that it had mapped became shorter, or its disk is full.",
 };
 
+const HEAP_FULL =
+  "The process used up V8's heap, the memory of JavaScript objects. The machine may still have free memory. Work in smaller parts, or pass files instead of values.";
+
 function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   const { commandExit, exit } = facts;
   if (commandExit?.error)
     return failed("error", `The command could not be started: ${commandExit.error}. Check its path.`);
   const signal = commandExit ? commandExit.signal : exit.signal;
   const code = commandExit ? commandExit.code : exit.code;
+  if (code !== 0 && facts.printed.some(isHeapFull)) return failed("oom", HEAP_FULL);
   if (signal === "SIGKILL" && facts.oomKilled())
     return failed(
       "oom",
@@ -189,9 +199,25 @@ function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
       "The process ended with code 0 before the flow had ended. Check whether it calls process.exit.",
     );
   const what = facts.entry === "flow" ? "process" : "command";
-  return failed("error", `The ${what} ended with code ${code}. ${EXIT_CODES[code] ?? LAST_LINES}`);
+  const meaning = EXIT_CODES[code];
+  const ended = failed("error", `The ${what} ended with code ${code}. ${meaning ?? LAST_LINES}`);
+  const error = meaning === undefined ? lastPrinted(facts) : null;
+  return error === null ? ended : { ...ended, error };
 }
 
-function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> {
-  return { outcome: "failed", cause, error: { name: "ProcessEnded", message } };
+function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> & { readonly note: string } {
+  return { outcome: "failed", cause, error: { name: "ProcessEnded", message }, note: message };
+}
+
+/**
+ * The last error that the process printed: an error with a class first, then a command's last line on stderr. There a
+ * flow's process has warnings of Node.
+ */
+function lastPrinted({ entry, printed: [stdout = "", stderr = ""] }: EndingFacts): RunError | null {
+  const errors = [stderr, stdout].map(printedError);
+  const said = entry === "command" ? (errors[0] ?? null) : null;
+  const found = errors.find((one) => one !== null && one.name !== null) ?? said;
+  if (found === null) return null;
+  const { name, message, stack } = found;
+  return { name: name ?? "ProcessEnded", message, ...(stack !== null && { stack }) };
 }

@@ -5,6 +5,8 @@ export {
   attemptEnvironment,
   signedEnvironment,
 } from "./environment.ts";
+export { lastOutput } from "./last-error.ts";
+export { lineLevel } from "./line-level.ts";
 export type { OutputLine } from "./lines.ts";
 export { cutToBytes, markCut } from "./lines.ts";
 export type { AheadVersion } from "./loaded-runner.ts";

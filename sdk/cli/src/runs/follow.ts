@@ -1,17 +1,19 @@
 import type { Client, StreamedEvent } from "@towpath/client";
-import { FINAL_TASK_RUN_STATES, isFinalRunState, type Run, type TaskRun } from "@towpath/contract";
+import { isFinalRunState, type Run } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
 import { releaseNotes, waitNotes } from "./follow-notes.ts";
 import { adviceOn, describeState, explainCause } from "./outcome.ts";
-import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
+import { isOver, progressOf, RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
 import { sparing } from "./task-groups.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;
+/** At most this many open tasks are listed at the foot of a terminal. */
+const OPEN_TASKS_MAX = 12;
 /** In a pipe, progress is printed at every tenth. */
 const PLAIN_STEP = 0.1;
 
@@ -21,10 +23,6 @@ interface Show {
   /** Prints lines that are not events of the run. */
   note(lines: readonly string[]): void;
   close(): void;
-}
-
-function isOver(task: TaskRun): boolean {
-  return FINAL_TASK_RUN_STATES.includes(task.state);
 }
 
 interface Lasting {
@@ -46,10 +44,12 @@ function lastingLines(event: StreamedEvent, args: Lasting): string[] {
 function footLines(view: RunView, args: { style: Style; nowMs: number; frame: number }): string[] {
   const { style } = args;
   const mark = style.cyan(SPINNER[args.frame % SPINNER.length] ?? "");
-  const running = [...view.tasks.values()].filter((task) => !isOver(task));
+  const open = [...view.open.values()].slice(0, OPEN_TASKS_MAX);
+  const more = view.open.size - open.length;
   const progress = progressOf(view).filter(({ body }) => body.total === null || body.done < body.total);
   const lines = [
-    ...running.map((task) => taskLine(task, task.state === "running" ? { ...args, mark } : args)),
+    ...open.map((task) => taskLine(task, task.state === "running" ? { ...args, mark } : args)),
+    ...(more > 0 ? [style.dim(`  … and ${more} more`)] : []),
     ...progress.map(({ title, body }) => `  ${progressLine(title, body, style)}`),
   ];
   if (lines.length > 0 || view.run === null) return lines;
@@ -63,12 +63,11 @@ function showOnTerminal(invocation: Invocation): Show {
   const { style } = output;
   const screen: Screen = openScreen(output);
   const tell = sparing(style);
-  let shown = EMPTY_VIEW;
+  let shown = new RunView();
   let frame = 0;
-  const draw = () => screen.foot(footLines(shown, { style, nowMs: clock.nowMs(), frame }));
   const timer = setInterval(() => {
     frame += 1;
-    draw();
+    screen.foot(footLines(shown, { style, nowMs: clock.nowMs(), frame }));
   }, FRAME_MS);
   return {
     event(event, view) {
@@ -76,7 +75,6 @@ function showOnTerminal(invocation: Invocation): Show {
       const attempts = (view.run?.attempts ?? 1) > 1;
       const lines = lastingLines(event, { style, nowMs: clock.nowMs(), attempts, tell });
       if (lines.length > 0) screen.print(lines);
-      draw();
     },
     note(lines) {
       if (lines.length > 0) screen.print([...lines]);
@@ -156,10 +154,10 @@ export async function followRun(
   const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
   const about = { client, runId: args.runId, style: invocation.output.style };
   const [releasesOf, waitsOf] = [releaseNotes(about), waitNotes(about)];
-  let view = EMPTY_VIEW;
+  const view = new RunView();
   try {
     for await (const event of client.streamRun({ params }, { signal })) {
-      view = applyEvent(view, event);
+      view.apply(event);
       const { id: _, ...shape } = event;
       invocation.output.datum(shape);
       show.event(event, view);

@@ -1,9 +1,9 @@
-import type { Artifact, RunSummary, TaskRun } from "@towpath/contract";
+import type { Artifact, RunStreamEvent, RunSummary, TaskRun } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { styles } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
 import { exitOfState } from "./outcome.ts";
-import { applyEvent, EMPTY_VIEW, progressOf } from "./run-view.ts";
+import { progressOf, RunView } from "./run-view.ts";
 
 const style = styles(false);
 const id = (n: number) => `0193a0b1-7c00-7000-8000-${String(n).padStart(12, "0")}`;
@@ -54,34 +54,55 @@ const artifact: Artifact = {
   updatedAt: at(2),
 };
 
+const viewOf = (...events: RunStreamEvent[]) => {
+  const view = new RunView();
+  for (const event of events) view.apply(event);
+  return view;
+};
+const taskEvent = (data: TaskRun): RunStreamEvent => ({ event: "task", data });
+
 describe("the view of a run", () => {
-  test("keeps the latest of each task and artifact, and the end", () => {
+  test("keeps the open tasks, the latest of each artifact, and the end", () => {
     const done = { ...task, state: "completed", endedAt: at(3) } as const;
-    const view = [
-      { event: "run", data: run } as const,
-      { event: "task", data: task } as const,
-      { event: "artifact", data: artifact } as const,
-      { event: "task", data: done } as const,
-      { event: "end", data: { state: "completed" } } as const,
-    ].reduce(applyEvent, EMPTY_VIEW);
-    expect([...view.tasks.values()]).toEqual([done]);
+    const view = viewOf(
+      { event: "run", data: run },
+      taskEvent(task),
+      taskEvent({ ...task, path: "clean" }),
+      { event: "artifact", data: artifact },
+      taskEvent(done),
+      { event: "end", data: { state: "completed" } },
+    );
+    expect([...view.open.keys()]).toEqual(["clean"]);
     expect(progressOf(view)[0]).toMatchObject({ title: "Rows" });
-    expect(view).toMatchObject({ ended: true, run: { state: "completed" } });
+    expect(view.run?.state).toBe("completed");
   });
 
-  test("begins its tasks anew with another attempt", () => {
+  test("begins its tasks anew with another attempt, and ignores what an earlier one still says", () => {
     const again = { ...task, attemptId: id(3), path: "other" };
-    const view = [task, again].reduce((seen, data) => applyEvent(seen, { event: "task", data }), EMPTY_VIEW);
-    expect([...view.tasks.keys()]).toEqual(["other"]);
+    const view = viewOf(taskEvent(task), taskEvent(again), taskEvent({ ...task, path: "late" }));
+    expect([...view.open.keys()]).toEqual(["other"]);
+  });
+
+  test("costs no more for each event when very many tasks have ended", () => {
+    const view = new RunView();
+    const begun = performance.now();
+    for (let count = 0; count < 200_000; count++) {
+      const path = `load/${count}`;
+      view.apply(taskEvent({ ...task, path }));
+      view.apply(taskEvent({ ...task, path, state: "completed", endedAt: at(3) }));
+    }
+    expect(view.open.size).toBe(0);
+    // Copying the tasks with each event took minutes.
+    expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+
+  test("keeps nothing of what was told before the run is told anew", () => {
+    const view = viewOf({ event: "run", data: run }, taskEvent(task), { event: "begin", data: {} });
+    expect([view.run, view.open.size, view.artifacts.size]).toEqual([null, 0, 0]);
   });
 });
 
 describe("drawing", () => {
-  test("keeps nothing of what was told before the run is told anew", () => {
-    const view = applyEvent(EMPTY_VIEW, { event: "task", data: task });
-    expect(applyEvent(view, { event: "begin", data: {} })).toEqual(EMPTY_VIEW);
-  });
-
   test("shows a task with its mark, tries and duration", () => {
     const done = { ...task, state: "completed", endedAt: at(3.5), tries: 2 } as const;
     expect(taskLine(done, { style, nowMs: 0 })).toBe("✓ ingest try 2  2.5 s");

@@ -1,49 +1,66 @@
-import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
-import type { Artifact, ArtifactBody, LogPage, RunStreamEvent, RunSummary, TaskRun } from "@towpath/contract";
+import {
+  type Artifact,
+  type ArtifactBody,
+  FINAL_TASK_RUN_STATES,
+  type LogPage,
+  type RunStreamEvent,
+  type RunSummary,
+  type TaskRun,
+} from "@towpath/contract";
 
 /** A line or gap of a log. */
 export type LogEntry = LogPage["entries"][number];
 
-/** The state of a run that is being followed. */
-export interface RunView {
-  readonly run: RunSummary | null;
-  /** Tasks of the latest attempt, by path, in order of appearance. */
-  readonly tasks: ReadonlyMap<string, TaskRun>;
-  readonly artifacts: ReadonlyMap<string, Artifact>;
-  readonly ended: boolean;
+/** Whether a task run has ended. */
+export function isOver(task: TaskRun): boolean {
+  return FINAL_TASK_RUN_STATES.includes(task.state);
 }
 
-/** Before the first event. */
-export const EMPTY_VIEW: RunView = { run: null, tasks: new Map(), artifacts: new Map(), ended: false };
+/**
+ * The state of a run that is being followed. Each event changes it in place. It keeps only the open tasks, so a run of
+ * very many tasks costs no more for each event than a small one.
+ */
+export class RunView {
+  run: RunSummary | null = null;
+  readonly artifacts: Map<string, Artifact> = new Map();
+  /** The tasks of the latest attempt that have not ended, by path, in order of appearance. */
+  readonly open: Map<string, TaskRun> = new Map();
+  #attemptId = "";
 
-/** Applies one event. Pure, so that a terminal, a pipe and a test see the same. */
-export function applyEvent(view: RunView, event: RunStreamEvent): RunView {
-  switch (event.event) {
-    case "begin":
-      return EMPTY_VIEW;
-    case "run":
-      return { ...view, run: event.data };
-    case "task":
-      return { ...view, tasks: withTask(view.tasks, event.data) };
-    case "artifact":
-      return { ...view, artifacts: new Map(view.artifacts).set(event.data.key, event.data) };
-    case "log":
-    case "log-end":
-      return view;
-    case "end":
-      return { ...view, ended: true, run: view.run && { ...view.run, state: event.data.state } };
+  /** Applies one event. */
+  apply(event: RunStreamEvent): void {
+    switch (event.event) {
+      case "begin":
+        this.run = null;
+        this.#attemptId = "";
+        this.artifacts.clear();
+        this.open.clear();
+        return;
+      case "run":
+        this.run = event.data;
+        return;
+      case "task":
+        this.#applyTask(event.data);
+        return;
+      case "artifact":
+        this.artifacts.set(event.data.key, event.data);
+        return;
+      case "log":
+      case "log-end":
+        return;
+      case "end":
+        this.run = this.run && { ...this.run, state: event.data.state };
+    }
   }
-}
 
-/** A new attempt starts its own list of tasks. Of earlier attempts only reused tasks stay. */
-function withTask(tasks: RunView["tasks"], task: TaskRun): RunView["tasks"] {
-  const [first] = tasks.values();
-  if (first === undefined || first.attemptId === task.attemptId) return new Map(tasks).set(task.path, task);
-  const attempts = [
-    { id: first.attemptId, startedAt: null },
-    { id: task.attemptId, startedAt: task.createdAt },
-  ];
-  return new Map(tasksOfAttempt([...tasks.values(), task], attempts).map((one) => [one.path, one]));
+  /** Ids of attempts rise. A new attempt starts its own list of tasks. */
+  #applyTask(task: TaskRun): void {
+    if (task.attemptId < this.#attemptId) return;
+    if (task.attemptId > this.#attemptId) this.open.clear();
+    this.#attemptId = task.attemptId;
+    if (isOver(task)) this.open.delete(task.path);
+    else this.open.set(task.path, task);
+  }
 }
 
 /** The body of an artifact of one kind. */

@@ -2,7 +2,7 @@ import { type Backfill, LIMITS, uuidv7 } from "@towpath/contract";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
-import { instantOf } from "./timing.ts";
+import { instantOf, zoneOf } from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
 /** The arguments of `towpath backfill run`. */
@@ -22,12 +22,24 @@ function progressOf(one: Backfill): string {
   return `${one.ended}/${one.instants} ended${failed}`;
 }
 
+/** A due time as the clocks of the schedule's zone show it. Empty for UTC. */
+function localText(at: string, zone: string): string {
+  if (zone === "UTC") return "";
+  const shown = new Date(at).toLocaleString("sv-SE", {
+    timeZone: zone,
+    dateStyle: "short",
+    timeStyle: "short",
+  });
+  return `  (${shown} ${zone})`;
+}
+
 /** `towpath backfill run DEPLOYMENT SCHEDULE --from … --to …` */
 export async function runBackfill(invocation: Invocation, options: BackfillOptions): Promise<void> {
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
   const { deployment, schedule, order, concurrency, dryRun, given } = options;
+  const zone = zoneOf((await client.getSchedule({ params: { name: deployment, schedule } })).timing);
   const schema = given.length === 0 ? null : (await findDeployment(client, deployment)).parameters;
   const backfill = await client.createBackfill({
     params: { name: deployment },
@@ -37,8 +49,8 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
       order,
       concurrency,
       dryRun,
-      from: instantOf("--from", options.from),
-      to: instantOf("--to", options.to),
+      from: instantOf("--from", options.from, zone),
+      to: instantOf("--to", options.to, zone),
       ...(schema && { parameters: await parseParameters(deployment, { schema, given }) }),
     },
   });
@@ -50,7 +62,7 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
       ? `Would start ${what}:`
       : `${style.green("✓")} backfill ${style.bold(backfill.id ?? "")}: ${what}`,
   );
-  for (const at of first) output.line(`  ${at}`);
+  for (const at of first) output.line(`  ${at}${localText(at, zone)}`);
   if (instants > first.length) output.line(style.dim(`  … and ${instants - first.length} more`));
   if (!dryRun) output.next("`towpath backfill ls` shows its progress");
 }

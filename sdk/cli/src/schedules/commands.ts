@@ -4,7 +4,7 @@ import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
-import { durationOf, instantOf, type TimingOptions, timingOf, timingText } from "./timing.ts";
+import { durationOf, instantOf, type TimingOptions, timingOf, timingText, zoneOf } from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
 /** Which schedule of which deployment. */
@@ -104,8 +104,8 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
       ...(window && { catchUpWindowMs: durationOf("--window", window) }),
       ...(expireAfter && { expireAfterMs: durationOf("--expire-after", expireAfter) }),
       ...(jitter && { jitterMs: durationOf("--jitter", jitter) }),
-      ...(from && { startsAt: instantOf("--from", from) }),
-      ...(until && { endsAt: instantOf("--until", until) }),
+      ...(from && { startsAt: instantOf("--from", from, zoneOf(timing)) }),
+      ...(until && { endsAt: instantOf("--until", until, zoneOf(timing)) }),
     },
   });
   output.data(schedule);

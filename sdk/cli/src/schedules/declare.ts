@@ -56,8 +56,8 @@ function declareSet(schedule: Group, carry: Carry): void {
       ),
     )
     .option("--jitter <time>", "delay each run by up to this time: 5m")
-    .option("--from <instant>", "start no run before this time")
-    .option("--until <instant>", "start no run at or after this time")
+    .option("--from <instant>", "start no run before this time: 2026-01-01, in the time zone of --zone")
+    .option("--until <instant>", "start no run at or after this time: 2026-02-01, in the time zone of --zone")
     .option("--priority <n>", "set the priority of its runs, -100 to 100", wholeNumber)
     .option("--expire-after <time>", "fail a run if no worker starts it within this time, such as 30m")
     .option("-t, --tag <tag>", "add a tag to its runs; may be repeated", gather)
@@ -138,8 +138,11 @@ function declareBackfills(root: Root, carry: Carry): void {
     .description("Starts runs for a range of a schedule's past times.")
     .argument("<deployment>", "the deployment")
     .argument("<schedule>", "the schedule")
-    .requiredOption("--from <instant>", "start at this time: 2026-01-01")
-    .requiredOption("--to <instant>", "end before this time: 2026-02-01")
+    .requiredOption(
+      "--from <instant>",
+      "start at this time: 2026-01-01 or 2026-01-01T09:00, in the schedule's time zone",
+    )
+    .requiredOption("--to <instant>", "end before this time: 2026-02-01, in the schedule's time zone")
     .addOption(
       new Option("--order <order>", "choose which times run first")
         .choices(["oldest", "newest"] as const)

@@ -56,14 +56,39 @@ export function timingText(timing: TimingInput): string {
   }
 }
 
-/** Parses an option that is a time in ISO 8601. A day alone means midnight in UTC. @throws Failure that names the option. */
-export function instantOf(option: string, text: string): string {
-  const dayOnly = /^\d{4}-\d{2}-\d{2}$/.test(text);
-  const zoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text);
-  const ms = dayOnly || zoned ? Date.parse(text) : Number.NaN;
+/** The time zone of a timing. Intervals count in UTC. */
+export function zoneOf(timing: TimingInput): string {
+  return timing.kind === "interval" ? "UTC" : (timing.zone ?? "UTC");
+}
+
+/** What the clocks of a zone show at an instant, as if it were UTC, milliseconds. */
+function shownMs(ms: number, zone: string): number {
+  const fields = { year: "numeric", month: "2-digit", day: "2-digit" } as const;
+  const times = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" } as const;
+  const format = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, ...fields, ...times });
+  return Date.parse(`${format.format(ms).replace(" ", "T")}Z`);
+}
+
+/** The instant at which the clocks of a zone show a time. At a change of the clocks, one near it. */
+function instantIn(zone: string, localMs: number): number {
+  const nearMs = localMs - (shownMs(localMs, zone) - localMs);
+  return nearMs - (shownMs(nearMs, zone) - localMs);
+}
+
+const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?$/;
+
+/**
+ * Parses an option that is a time in ISO 8601. A time without an offset, or a day, is in the schedule's time zone.
+ * @throws Failure that names the option.
+ */
+export function instantOf(option: string, text: string, zone: string): string {
+  const isLocal = LOCAL_TIME.test(text);
+  const isZoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text);
+  const localMs = isLocal ? Date.parse(text.includes("T") ? `${text}Z` : text) : Number.NaN;
+  const ms = isZoned ? Date.parse(text) : Number.isNaN(localMs) ? localMs : instantIn(zone, localMs);
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();
   throw refused(
     `${option} "${text}" is not a time.`,
-    "write it like 2026-01-31 (UTC) or 2026-01-31T09:00+01:00",
+    "write it like 2026-01-31 or 2026-01-31T09:00 in the schedule's time zone, or like 2026-01-31T09:00+01:00",
   );
 }

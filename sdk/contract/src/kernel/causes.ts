@@ -4,7 +4,7 @@ export const CAUSES = {
   timeout: "An attempt exceeded its time limit (`timeoutMs`), or one of its tasks exceeded the task's limit.",
   "run-timeout":
     "The run exceeded its total time limit (`runTimeoutMs`), which includes retries and suspensions. It is not retried.",
-  oom: "The operating system killed the process because memory ran out.",
+  oom: "Memory ran out: the operating system killed the process, or its JavaScript heap was full.",
   killed: "A signal killed the process. Neither Towpath nor the operating system's memory killer sent it.",
   evicted:
     "The worker was drained before the run ended, or the process ended before the run's code began. The run starts again and spends no retry.",

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Scope } from "../engine/scope.ts";
+import { type Scope, tracked } from "../engine/scope.ts";
 import { artifactScope, draftOf } from "./post.ts";
 
 /** Options of a progress artifact. */
@@ -62,20 +62,23 @@ class Reporting implements Progress {
     return this.update(this.#done + by);
   }
 
-  /** Sends one update at a time. When it is done, it sends the latest one. */
+  /** The run waits for the last update before it ends. A sink that refuses records fails the run by itself. */
   #send(): void {
     if (this.#sending || this.#sent === this.#done) return;
     this.#sending = true;
-    this.#sent = this.#done;
+    void tracked(this.#scope, this.#sendLatest());
+  }
+
+  /** Sends one update at a time until the latest one is sent. */
+  async #sendLatest(): Promise<void> {
     const { key, title = "", total = null, unit = "" } = this.#shown;
-    const body = { kind: "progress", done: this.#done, total, unit: unit.slice(0, UNIT_CHARS_MAX) } as const;
-    const draft = draftOf(this.#scope, { key, title, body });
-    const next = () => {
-      this.#sending = false;
-      this.#send();
-    };
-    // A sink that refuses records fails the run by itself.
-    this.#scope.run.host.records.postHeld(draft).then(next, () => {});
+    while (this.#sent !== this.#done) {
+      const done = this.#done;
+      const body = { kind: "progress", done, total, unit: unit.slice(0, UNIT_CHARS_MAX) } as const;
+      await this.#scope.run.host.records.postHeld(draftOf(this.#scope, { key, title, body }));
+      this.#sent = done;
+    }
+    this.#sending = false;
   }
 }
 

@@ -104,6 +104,29 @@ describe("a flow in a worker", () => {
     expect(result && (await store.load(result))).toMatchObject({ rows: 2 });
   });
 
+  test.each([
+    { end: "returns", last: (): void => {} },
+    {
+      end: "fails",
+      last: (): void => {
+        throw new TypeError("no");
+      },
+    },
+  ])("sends the last progress before the outcome if it $end just after an update", async ({ last }) => {
+    await using gateway = await GatewayFixture.start();
+    const counts = flow({ name: "counts" }, async () => {
+      const bar = artifact.progress({ key: "p", total: 3 });
+      for (let done = 1; done <= 3; done++) void bar.update(done);
+      last();
+    });
+    await counts[RUN_FLOW](gateway.address);
+    const shown = gateway.journal.flatMap((record) =>
+      record.type === "artifact" && record.body.kind === "progress" ? [record.body.done] : [],
+    );
+    expect(shown.at(-1)).toBe(3);
+    expect(gateway.journal.at(-1)).toMatchObject({ type: "outcome" });
+  });
+
   test("does not ask for a context that it was given", async () => {
     await using gateway = await GatewayFixture.start();
     gateway.parameters = { island: "Biscoe" };

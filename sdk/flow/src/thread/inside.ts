@@ -130,12 +130,13 @@ function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun 
   return { ...activeRun({ flow: message.flow, host, checkpoints, signal, ended }), progress };
 }
 
-/** Calls a function, then closes the resources that it opened, which belong to this call. */
+/** Calls a function, then sends its last progress and closes the resources that it opened, which belong to this call. */
 async function callThenClose(scope: Scope, fn: () => Promise<unknown>): Promise<unknown> {
   return await inScope(scope, async () => {
     try {
       return await fn();
     } finally {
+      await Promise.allSettled(scope.run.open.values());
       await scope.run.endings.run(log.warn);
     }
   });

@@ -13,7 +13,7 @@ import { bodyOf, signatureOf } from "./notice.ts";
 import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
 import { post } from "./post.ts";
 import { sendPeriodicJob } from "./send.ts";
-import { takeDue } from "./store.ts";
+import { takeDue, untilDue } from "./store.ts";
 
 interface Received {
   readonly id: string;
@@ -140,6 +140,48 @@ test("a success is sent only if it is the first after a failure of its deploymen
       .sort(),
   ).toEqual(["failure", "failure", "recovery"]);
   expect(notices().find(({ event }) => event === "recovery")?.run?.id).toBe(back);
+});
+
+test("a recovery waits until the failure before it is delivered, however close they are", async () => {
+  await notifier();
+  answer = 503;
+  const failed = await finish("failed");
+  await settle();
+  expect(notices()).toMatchObject([{ event: "failure" }]);
+  const worked = await finish("completed");
+  answer = 204;
+  await settle();
+  expect(received).toHaveLength(1);
+  // A delivery that waits for another must not keep the job busy.
+  const [next] = await testEnv.deps.database.db.execute<{ ms: number }>(
+    sql`select (${untilDue(testEnv.clock)})::float8 as ms`,
+  );
+  expect(next?.ms).toBeGreaterThan(0);
+  await testEnv.pass(10_000);
+  await settle();
+  expect(notices().slice(1)).toMatchObject([
+    { event: "failure", run: { id: failed } },
+    { event: "recovery", run: { id: worked } },
+  ]);
+});
+
+test("a failure and a recovery of the same second arrive in their order", async () => {
+  await notifier();
+  for (const outcome of ["failed", "completed", "failed", "completed"] as const) await finish(outcome);
+  await settle();
+  expect(notices().map(({ event }) => event)).toEqual(["failure", "recovery", "failure", "recovery"]);
+});
+
+test("a failure that is never accepted delays a recovery by less than an hour", async () => {
+  await notifier();
+  answer = 503;
+  await finish("failed");
+  await finish("completed");
+  for (let minute = 0; minute < 60; minute++) {
+    await testEnv.pass(60_000);
+    await settle();
+  }
+  expect(notices().map(({ event }) => event)).toContain("recovery");
 });
 
 test("a notifier receives only the events it asked for, of its deployment and workspace, since its creation", async () => {

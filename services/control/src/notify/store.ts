@@ -226,6 +226,20 @@ export interface Taking {
   readonly inFlight: ReadonlyMap<string, number>;
 }
 
+/** After so many failed tries, a delivery no longer delays later ones: 36 minutes. */
+const IN_ORDER_TRIES = 4;
+
+/**
+ * Whether a delivery does not have to wait for an earlier one: a failure and a recovery of one deployment reach a
+ * notifier in their order. Index notifier_delivery_waiting.
+ */
+const inOrder = sql`(d.event not in ('failure', 'recovery') or not exists (
+  select 1 from notifier_delivery e
+  where e.workspace_id = d.workspace_id and e.next_at is not null and e.notifier_id = d.notifier_id
+    and e.event in ('failure', 'recovery') and e.event <> d.event and e.tries <= ${IN_ORDER_TRIES}
+    and (e.created_at, e.id) < (d.created_at, d.id)
+    and e.notice -> 'run' ->> 'deployment' = d.notice -> 'run' ->> 'deployment'))`;
+
 /**
  * Takes due deliveries, the first of each workspace before the second of any. Each is due again after `leaseMs`, in
  * case its sender dies. It steps over index notifier_delivery_waiting by workspace, so the cost depends on the number
@@ -245,7 +259,7 @@ export async function takeDue(to: Queryable, clock: Clock, args: Taking): Promis
         cross join lateral (
           select due.id, due.next_at, row_number() over (order by due.next_at) + coalesce(b.count, 0) as nth from (
             select d.id, d.next_at from notifier_delivery d
-            where d.workspace_id = w.id and d.next_at <= ${now(clock)}
+            where d.workspace_id = w.id and d.next_at <= ${now(clock)} and ${inOrder}
             order by d.next_at limit greatest(0, ${args.share}::int - coalesce(b.count, 0))) due) one
       where w.id is not null order by one.nth, one.next_at limit ${args.limit})
     ${take(clock, { leaseMs: args.leaseMs, ids: sql`select id from picked`, due: sql`next_at <= ${now(clock)}` })}`);
@@ -308,6 +322,6 @@ export async function forgetDeliveries(
 
 /** Milliseconds until a delivery is due. Uses index notifier_delivery_due (next_at) where next_at is not null. */
 export function untilDue(clock: Clock): SQL {
-  return sql`select extract(epoch from next_at - ${now(clock)}) * 1000 from notifier_delivery
-    where next_at is not null order by next_at limit 1`;
+  return sql`select extract(epoch from d.next_at - ${now(clock)}) * 1000 from notifier_delivery d
+    where d.next_at is not null and ${inOrder} order by d.next_at limit 1`;
 }

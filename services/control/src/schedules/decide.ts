@@ -57,6 +57,21 @@ function catchUpAll(of: Undecided, firstMs: number): Decision {
   return { ...inTime(of, edgeMs - 1), skipped };
 }
 
+/**
+ * The newest instant of the catch-up window, for a schedule whose runs cancel each other: a run of an older instant
+ * would be cancelled for it.
+ */
+function newestInWindow(of: Undecided, firstMs: number): Decision {
+  const { recurrence, nowMs, policy } = of;
+  const newestMs = latest(recurrence, nowMs);
+  const edgeMs = nowMs - policy.catchUpWindowMs;
+  const runs = newestMs === null || newestMs < edgeMs ? [] : [newestMs];
+  const untilMs = runs.length === 0 ? newestMs : recurrence.previous(newestMs ?? nowMs);
+  const reason = runs.length === 0 ? ("window" as const) : ("overlap" as const);
+  const skipped = untilMs !== null && untilMs >= firstMs ? [{ fromMs: firstMs, untilMs, reason }] : [];
+  return { runs, skipped, cursorMs: nowMs };
+}
+
 /** The latest missed instant, unless a later instant replaces it. */
 function missedRun(of: Undecided, missedMs: number): { runs: number[]; reason: SkipReason } {
   // A schedule that waits for its previous run always misses instants. It waits with the latest of them.
@@ -77,7 +92,8 @@ export function decide(of: Undecided): Decision {
   const firstMs = recurrence.next(cursorMs);
   if (firstMs === null || firstMs > nowMs)
     return { runs: [], skipped: [], cursorMs: Math.max(cursorMs, nowMs) };
-  if (of.policy.catchUp === "all") return catchUpAll(of, firstMs);
+  if (of.policy.catchUp === "all")
+    return of.policy.overlap === "cancel-running" ? newestInWindow(of, firstMs) : catchUpAll(of, firstMs);
   const missedMs = latest(recurrence, nowMs - MISSED_AFTER_MS);
   if (missedMs === null || missedMs <= cursorMs) return { ...inTime(of, cursorMs), skipped: [] };
   const { runs, reason } = missedRun(of, missedMs);

@@ -6,7 +6,7 @@ import { backfillPeriodicJob, forgetBackfillsPeriodicJob } from "./backfills/per
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
 import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
-import { instantsOf, sentenceOf } from "./timing/timing.ts";
+import { instantsOf, intervalStartOf, sentenceOf } from "./timing/timing.ts";
 
 /** The most rows that one round deletes. */
 const FORGET_MAX = 5_000;
@@ -91,7 +91,7 @@ function wantedOf(deps: Deps, { row, instants, fitted }: Decided, nowMs: number)
     row,
     skipped: null,
     runId: uuidv7(deps.clock.nowMs()),
-    intervalStartMs: instants.previous(atMs) ?? atMs,
+    intervalStartMs: instants.previous(atMs) ?? intervalStartOf(row.settings, atMs),
   }));
 }
 

@@ -187,8 +187,21 @@ describe("while the previous run is open", () => {
     testEnv.clock.advance(3 * HOUR);
     await decideAll();
     expect(await a.instants()).toEqual([
-      [nowIso(-2), null, "overlap"],
-      [nowIso(-1), null, "overlap"],
+      [nowIso(-2), nowIso(-1), "overlap"],
+      [nowIso(), null, null],
+    ]);
+  });
+
+  test("cancel-running creates one run, the newest, after an absence of very many instants", async () => {
+    const a = await setting();
+    const minutely = { kind: "interval", everyMs: 60_000, anchor: nowIso() } as const;
+    await a.set({ timing: minutely, overlap: "cancel-running", catchUp: "all" });
+    const first = nowIso(1 / 60);
+    testEnv.clock.advance(5 * HOUR);
+    await decideAll();
+    expect(await a.runs()).toMatchObject([{ state: "ready", trigger: { dueAt: nowIso() } }]);
+    expect(await a.instants()).toEqual([
+      [first, nowIso(-1 / 60), "overlap"],
       [nowIso(), null, null],
     ]);
   });
@@ -205,6 +218,16 @@ describe("while the previous run is open", () => {
     await decideAll();
     expect((await a.runs()).map((one) => one.state)).toEqual(["cancelled", "ready"]);
   });
+});
+
+test("the first instant of a bounded schedule has a data interval of the usual length", async () => {
+  const a = await setting();
+  await a.set({ startsAt: nowIso(1) });
+  const { items } = await listUpcoming(testEnv.deps, { ...a.nightly, limit: 1 });
+  expect(items).toEqual([{ at: nowIso(1), intervalStart: nowIso() }]);
+  testEnv.clock.advance(HOUR);
+  await decideAll();
+  expect(await a.runs()).toMatchObject([{ trigger: { dueAt: nowIso(), intervalStart: nowIso(-1) } }]);
 });
 
 test("coming instants are computed, with their intervals", async () => {

@@ -31,7 +31,7 @@ import { endRule, skipRest } from "./end-rule.ts";
 import * as store from "./store.ts";
 import { schedule } from "./table.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
-import { checkTiming, instantsOf } from "./timing/timing.ts";
+import { checkTiming, instantsOf, intervalStartOf } from "./timing/timing.ts";
 
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 
@@ -299,7 +299,7 @@ export async function listUpcoming(
   let before: number | null = null;
   for (const at of instantsAfter(instants, afterMs)) {
     if (items.length >= args.limit) break;
-    const startMs: number = before ?? instants.previous(at) ?? at;
+    const startMs: number = before ?? instants.previous(at) ?? intervalStartOf(settings, at);
     items.push({ at: dateOf(at).toISOString(), intervalStart: dateOf(startMs).toISOString() });
     before = at;
   }

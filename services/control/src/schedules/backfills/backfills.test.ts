@@ -168,6 +168,11 @@ describe("a backfill", () => {
   });
 
   const refused: [string, Partial<z.input<typeof CreateBackfill>>, RegExp][] = [
+    [
+      "a range with instants to come",
+      { to: new Date(START_MS + 400 * DAY).toISOString() },
+      /holds times in the future, from 2026/,
+    ],
     ["an empty range", { to: day(1) }, /exclusive|not after/],
     [
       "a range without an instant",

@@ -24,6 +24,7 @@ import {
 import { mustCancel } from "../../runs/index.ts";
 import { scheduleNamed } from "../schedules.ts";
 import { readNowMs } from "../store.ts";
+import { instantsOf } from "../timing/timing.ts";
 import { inOrder } from "./order.ts";
 import * as store from "./store.ts";
 
@@ -87,6 +88,14 @@ function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to"
   return count;
 }
 
+/** Refuses a range with instants to come: the schedule runs those itself. */
+function checkPast(range: Pick<store.BackfillRow, "settings" | "to">, nowMs: number): void {
+  const nextMs = instantsOf(range.settings).next(nowMs);
+  if (nextMs === null || nextMs >= range.to.getTime()) return;
+  const next = dateOf(nextMs).toISOString();
+  throw refused("to", `the range holds times in the future, from ${next}`, `end it at ${next} or before`);
+}
+
 async function described(
   deps: Pick<Deps, "database">,
   rows: readonly store.BackfillRow[],
@@ -118,6 +127,9 @@ async function rowOf(
   const parameters = request.parameters ?? settings.parameters;
   if (!version.spec.dueInput) await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   const range = { settings, from: new Date(request.from), to: new Date(request.to) };
+  const instants = countInstants(range);
+  const nowMs = await readNowMs(tx, deps.clock);
+  checkPast(range, nowMs);
   return {
     ...range,
     id: request.id,
@@ -128,11 +140,11 @@ async function rowOf(
     order: request.order,
     concurrency: request.concurrency,
     state: "running",
-    instants: countInstants(range),
+    instants,
     created: 0,
     cursorAt: null,
     createdBy: actor.name,
-    createdAt: dateOf(await readNowMs(tx, deps.clock)),
+    createdAt: dateOf(nowMs),
     endedAt: null,
   };
 }

@@ -9,7 +9,7 @@ import {
 } from "../../kernel/index.ts";
 import { createIn } from "../../runs/index.ts";
 import { readNowMs } from "../store.ts";
-import { instantsOf } from "../timing/timing.ts";
+import { intervalStartOf } from "../timing/timing.ts";
 import { inOrder } from "./order.ts";
 import * as store from "./store.ts";
 
@@ -25,7 +25,7 @@ async function createAt(tx: Tx, deps: Deps, args: { row: store.BackfillRow; atMs
     backfillId: row.id,
     schedule: row.schedule,
     dueAt: dateOf(atMs).toISOString(),
-    intervalStart: dateOf(instantsOf(settings).previous(atMs) ?? atMs).toISOString(),
+    intervalStart: dateOf(intervalStartOf(settings, atMs)).toISOString(),
   };
   await store.insertBackfillRun(tx, { backfillId: row.id, workspaceId, at: dateOf(atMs), runId });
   const { priority, tags, expireAfterMs } = settings;

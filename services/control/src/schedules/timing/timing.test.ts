@@ -5,7 +5,7 @@ import fc from "fast-check";
 import rruleLibrary from "rrule";
 import { describe, expect, test } from "vitest";
 import { instantsAfter } from "./recurrence.ts";
-import { checkTiming, instantsOf } from "./timing.ts";
+import { checkTiming, instantsOf, intervalStartOf } from "./timing.ts";
 
 const timed = (timing: TimingInput, bounds: { startsAt?: string; endsAt?: string } = {}) => ({
   timing: Timing.parse(timing),
@@ -114,6 +114,17 @@ test("an interval depends only on its anchor, also before it", () => {
   expect(instantsOf(every).next(anchorMs - 1)).toBe(anchorMs);
   expect(instantsOf(every).previous(anchorMs)).toBe(anchorMs - 7_000);
   expect(instantsOf(every).previous(anchorMs + 1)).toBe(anchorMs);
+});
+
+test("a data interval is never empty: before the first instant of a recurrence rule it is as long as the second", () => {
+  const rule = timed({ kind: "rrule", rrule: "FREQ=WEEKLY", start: "2026-01-05T09:00", zone: "UTC" });
+  const first = Date.parse("2026-01-05T09:00Z");
+  const week = 7 * 24 * 3600_000;
+  expect(intervalStartOf(rule, first)).toBe(first - week);
+  expect(intervalStartOf(rule, first + week)).toBe(first);
+  const startsAt = "2026-02-01T00:00:00.000Z";
+  const bounded = timed({ kind: "cron", cron: "0 0 * * *" }, { startsAt });
+  expect(intervalStartOf(bounded, Date.parse(startsAt))).toBe(Date.parse("2026-01-31T00:00Z"));
 });
 
 test("bounds limit the instants: the first is included, the last is not", () => {

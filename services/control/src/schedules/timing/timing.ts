@@ -40,6 +40,18 @@ export function instantsOf(timed: BoundedTiming): Recurrence {
   return between(recurrenceOf(timed.timing), bounds);
 }
 
+/**
+ * The start of the data interval that ends at an instant: the previous instant of the rule, whatever the schedule's
+ * bounds. A recurrence rule has none before its start. Its first interval is as long as its second.
+ */
+export function intervalStartOf(timed: BoundedTiming, atMs: number): number {
+  const rule = recurrenceOf(timed.timing);
+  const beforeMs = rule.previous(atMs);
+  if (beforeMs !== null) return beforeMs;
+  const afterMs = rule.next(atMs);
+  return afterMs === null ? atMs : atMs - (afterMs - atMs);
+}
+
 /** The field of a timing that holds its rule. */
 const RULE_FIELD = { cron: "timing.cron", interval: "timing.everyMs", rrule: "timing.rrule" } as const;
 

@@ -1,0 +1,78 @@
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { isHeapFull, lastOutput, printedError } from "./last-error.ts";
+
+const PYTHON = `loading
+Traceback (most recent call last):
+  File "/code/old.py", line 2, in <module>
+    1 / 0
+ZeroDivisionError: division by zero
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/code/train.py", line 40, in <module>
+    main()
+  File "/code/train.py", line 12, in load
+    raise errors.NoRows("no rows in sales")
+acme.errors.NoRows: no rows in sales
+`;
+
+test("the last error of a Python traceback has its class, its message and the innermost frame", () => {
+  const error = printedError(PYTHON);
+  expect(error).toMatchObject({ name: "NoRows", message: "no rows in sales (/code/train.py:12, in load)" });
+  expect(error?.stack).toMatch(/^Traceback .*\n.*line 40[\s\S]*NoRows: no rows in sales$/);
+  expect(error?.stack).not.toContain("ZeroDivisionError");
+});
+
+test("a Python error without a message is its class", () => {
+  const text = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nKeyboardInterrupt\n';
+  expect(printedError(text)).toMatchObject({
+    name: "KeyboardInterrupt",
+    message: "KeyboardInterrupt (a.py:1, in <module>)",
+  });
+});
+
+test("an uncaught error of Node has the first frame that is not of a package", () => {
+  const text = `file:///code/job.js:3
+    throw new TypeError("no rows");
+          ^
+
+TypeError: no rows
+    at parse (/code/node_modules/csv/index.js:9:1)
+    at load (file:///code/job.js:3:11)
+    at node:internal/main:1:1
+
+Node.js v24.21.0
+`;
+  expect(printedError(text)).toMatchObject({
+    name: "TypeError",
+    message: "no rows (/code/job.js:3:11, in load)",
+  });
+});
+
+test("other output is told by its last line", () => {
+  expect(printedError("a\nsh: 1: foo: not found\n\n")).toEqual({
+    name: null,
+    message: "sh: 1: foo: not found",
+    stack: null,
+  });
+  expect(printedError("\n \n")).toBeNull();
+});
+
+test("V8's message about its heap is known", () => {
+  const text =
+    "\n<--- Last few GCs --->\n\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n----- Native stack trace -----\n";
+  expect(isHeapFull(text)).toBe(true);
+  expect(isHeapFull("we had JavaScript heap out of memory last week")).toBe(false);
+});
+
+test("only whole lines of the end of a file are read, and a missing file is empty", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "towpath-"));
+  const path = join(folder, "stderr");
+  await writeFile(path, `${"x".repeat(40_000)}\nlast\n`);
+  expect(await lastOutput(path)).toBe("last\n");
+  expect(await lastOutput(join(folder, "none"))).toBe("");
+});
