@@ -94,8 +94,10 @@ export class Scene implements AsyncDisposable {
   readonly workerNames = new Set<string>();
   /** Whether a worker or its machine was paused: two processes of one run may then overlap, as documented. */
   paused = false;
-  /** Whether the whole database was killed: it may have lost commits that did not wait for the disk. */
+  /** Whether the whole database was killed, and with it the control plane that had started it. */
   databaseKilled = false;
+  /** Whether the database recovered from a crash: it may have lost commits that did not wait for the disk. */
+  databaseCrashed = false;
   /** How its database went back in time; null if it did not. */
   travelled: Travel | null = null;
   readonly #journey: TravelDatabase | null;

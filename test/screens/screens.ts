@@ -124,6 +124,14 @@ const PARTS: readonly Screen[] = [
       scrollTo("section:has([role=log])", RUN_TOP_PX)(page),
   },
   {
+    name: "run-artifacts",
+    route: "/runs/$runId",
+    path: ({ longLog }: World) => `/runs/${longLog}`,
+    ready: { full: "section:has(h2:has-text('Traffic')) img", empty: "" },
+    comesInParts: true,
+    leads: scrollTo("section:has(h2:has-text('Progress'))", RUN_TOP_PX),
+  },
+  {
     name: "backfills",
     route: "/schedules",
     path: () => "/schedules",

@@ -6,12 +6,16 @@ import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
 const PLACES = ["admit", "claim", "start", "report", "acknowledge", "end"] as const;
 
-/** Kills one server process of the database: Postgres restarts all of them, and every connection breaks. */
+/**
+ * Kills one server process of the database. Postgres then ends all of them and recovers: every connection breaks, and a commit that
+ * did not wait for the disk may be lost.
+ */
 async function killBackend(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ pid: number }[]>`
     select pid from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid() order by xact_start nulls last limit 1`;
   if (row === undefined) throw new Error("The database has no backend to kill.");
+  scene.databaseCrashed = true;
   process.kill(row.pid, "SIGKILL");
 }
 
@@ -23,6 +27,7 @@ async function killDatabase(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
   const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
   scene.databaseKilled = true;
+  scene.databaseCrashed = true;
   // The postmaster is stopped first, so that it starts no process between the list and the kills.
   process.kill(pid, "SIGSTOP");
   for (const child of childrenOf(pid)) process.kill(child, "SIGKILL");

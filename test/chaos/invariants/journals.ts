@@ -64,14 +64,14 @@ async function readAck(dir: string, lane: JournalLane): Promise<number> {
 
 /**
  * Invariant 2: claims of one attempt have different epochs, nonces never repeat, and no journal has a newer epoch than the database.
- * The commit of a claim does not wait for the disk. After a kill of the whole database, an answered claim may be forgotten and its
+ * The commit of a claim does not wait for the disk. After a crash of the database, an answered claim may be forgotten and its
  * epoch used once more, with another nonce. A confirmed start is never forgotten. A database that went back may also not know
  * attempts that it made later.
  */
 export async function fencesRise(scene: Scene, all: readonly ClaimJournal[]): Promise<Breach[]> {
   const rows = await scene.sql<{ id: string; epoch: number }[]>`select id, epoch::int as epoch from attempt`;
   const epochs = new Map(rows.map(({ id, epoch }) => [id, epoch]));
-  const forgot = scene.databaseKilled || scene.travelled !== null;
+  const forgot = scene.databaseCrashed || scene.travelled !== null;
   const journals = all
     .filter(({ confirmed }) => confirmed || !forgot)
     .filter(({ fence }) => scene.travelled === null || epochs.has(fence.attemptId));

@@ -1,5 +1,5 @@
-import type { LogLine } from "@towpath/contract";
-import { insertArtifacts, insertLogs } from "./ended-logs.ts";
+import type { ArtifactBody, LogLine } from "@towpath/contract";
+import { type EndedArtifact, insertArtifacts, insertLogs } from "./ended-logs.ts";
 import { type EndedAttempt, type EndedRun, type EndedTask, insertEnded } from "./ended-runs.ts";
 import type { Failure } from "./flow.ts";
 import type { DemoContext } from "./history.ts";
@@ -262,13 +262,56 @@ export async function makeLongLog(target: DemoTarget, context: DemoContext): Pro
   }
   await insertArtifacts(deps, {
     workspaceId,
-    artifacts: [summaryOf({ attempt, id, extent: extent.logLines })],
+    artifacts: replayArtifacts({ attempt, id, extent: extent.logLines }),
   });
   return id;
 }
 
-function summaryOf(args: { attempt: EndedAttempt; id: string; extent: number }) {
-  const text = `**Week 46 is replayed.** 7 days, ${args.extent.toLocaleString("en")} lines of log, no part missing.\n\n| day | parts |\n|---|---|\n${DAYS.map((day) => `| ${day} | ${Math.round(args.extent / 7).toLocaleString("en")} |`).join("\n")}`;
-  const shown = { key: "summary", title: "Summary", task: null, body: { kind: "markdown" as const, text } };
-  return { attemptId: args.attempt.id, runId: args.id, at: args.attempt.endedAt, ...shown };
+/** The share of each day in the lines of the week. It makes the picture look like traffic. */
+const DAY_SHARES = [0.16, 0.17, 0.17, 0.16, 0.15, 0.1, 0.09];
+
+/** A bar chart of the week as SVG. */
+function weekPicture(perDay: readonly number[]): string {
+  const most = Math.max(...perDay, 1);
+  const bars = perDay.map((count, day) => {
+    const height = Math.round((90 * count) / most);
+    return `<rect x="${10 + day * 40}" y="${100 - height}" width="28" height="${height}" rx="3" fill="#4f7d8c"/><text x="${24 + day * 40}" y="114" font-size="10" font-family="sans-serif" fill="#7a7a7a" text-anchor="middle">${DAYS[day] ?? ""}</text>`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 290 120" width="290" height="120">${bars.join("")}</svg>`;
+}
+
+/** One artifact of each kind. */
+function replayArtifacts(args: { attempt: EndedAttempt; id: string; extent: number }): EndedArtifact[] {
+  const { attempt, id, extent } = args;
+  const perDay = DAY_SHARES.map((share) => Math.round(extent * share));
+  const text = `**Week 46 is replayed.** ${DAYS.length} days, ${extent.toLocaleString("en")} lines of log, no part missing.`;
+  const rows = DAYS.map((day, index) => [day, perDay[index] ?? 0, index % 3 === 2 ? "late" : "on time"]);
+  const bodies: [key: string, title: string, body: ArtifactBody][] = [
+    ["summary", "Summary", { kind: "markdown", text }],
+    [
+      "traffic",
+      "Traffic",
+      {
+        kind: "image",
+        mediaType: "image/svg+xml",
+        base64: Buffer.from(weekPicture(perDay)).toString("base64"),
+      },
+    ],
+    ["replayed", "Days replayed", { kind: "progress", done: DAYS.length, total: DAYS.length, unit: "days" }],
+    [
+      "board",
+      "Dashboard of the week",
+      { kind: "link", url: "https://bi.example.com/clicks/2026-W46", text: "Clicks, week 46" },
+    ],
+    ["days", "Lines per day", { kind: "table", columns: ["day", "lines", "arrived"], rows }],
+  ];
+  return bodies.map(([key, title, body], index) => ({
+    attemptId: attempt.id,
+    runId: id,
+    at: new Date(attempt.endedAt.getTime() - (bodies.length - index)),
+    task: null,
+    key,
+    title,
+    body,
+  }));
 }
