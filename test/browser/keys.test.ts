@@ -141,10 +141,10 @@ describe.skipIf(chromiumPath === undefined)("a reader with the role viewer", () 
     expect(await page.getByRole("button", { name: "Start a run" }).isDisabled()).toBe(true);
     await page.goto(`${stack.url}/waits`);
     await page.getByText(/^Only a key with the role operator/).waitFor();
-    expect(await page.getByRole("button", { name: "Approve" }).isDisabled()).toBe(true);
+    expect(await page.getByRole("radio", { name: "Approve" }).isDisabled()).toBe(true);
     await page.keyboard.press("ControlOrMeta+k");
     await page.getByRole("combobox", { name: "Go to" }).fill("nightly");
-    await page.getByRole("option").or(page.getByText("Nothing found.")).first().waitFor();
+    await page.getByRole("option", { name: "nightly of" }).first().waitFor();
     expect(await page.getByRole("option", { name: /Pause schedule/ }).count()).toBe(0);
     expect(faults).toEqual([]);
   });

@@ -58,10 +58,17 @@ test.skipIf(chromiumPath === undefined)(
     const runId = await stack.run("asks");
     const { page, faults } = await look(`/runs/${runId}`);
     await inHeader(page, "suspended").waitFor();
-    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByRole("radio", { name: "Approve" }).check();
+    await page.getByRole("button", { name: "Send: Approve" }).click();
+    const answers = page.locator("section", { has: page.getByRole("heading", { name: "Answers" }) });
+    await answers
+      .locator("[data-answer]", { hasText: "Approved" })
+      .getByText(/^by admin/)
+      .waitFor();
     await page.getByRole("form", { name: "How fast?" }).getByLabel("rate").fill("0.5");
     await page.getByRole("button", { name: "Answer" }).click();
     await inHeader(page, "completed").waitFor();
+    await answers.locator("[data-answer]", { hasText: "rate: 0.5" }).waitFor();
     await page.getByText("approved true at 0.5").waitFor();
     expect(faults).toEqual([]);
   },

@@ -11,16 +11,18 @@ const schema = z.object({ rate: z.number(), note: z.string().default("") });
 export const release = flow({ name: "release", input: z.object({ model: z.string() }) }, async ({ model }) =>
   suspend.input({ title: "Publish " + model + "?", schema: z.boolean(), deadline: "3d" }));
 export const tune = flow({ name: "tune" }, async () => suspend.input({ title: "Which rate?", schema }));
+export const review = flow({ name: "review" }, async () =>
+  suspend.input({ title: "Good enough?", schema: z.object({ approve: z.boolean(), note: z.string().default("") }) }));
 export const landing = flow({ name: "landing" }, async () => suspend.event("landed", { key: "seven", schema: z.null() }));
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { landing, release, tune } from "./flows/release.ts";
+import { landing, release, review, tune } from "./flows/release.ts";
 export default defineConfig({
   project: "waits",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(landing, {}), deployment(release, {}), deployment(tune, {})],
+  deployments: [deployment(landing, {}), deployment(release, {}), deployment(review, {}), deployment(tune, {})],
 });
 `;
 
@@ -91,7 +93,12 @@ test.skipIf(chromiumPath === undefined)(
     const { page, faults } = await look("/");
     const panel = page.locator("section", { hasText: "Waiting for you" });
     await panel.getByText("Publish elm?").waitFor();
-    await panel.getByRole("button", { name: "Approve" }).click();
+    // One click sends nothing.
+    await panel.getByRole("radio", { name: "Reject" }).check();
+    await panel.getByRole("button", { name: "Send: Reject" }).waitFor();
+    await panel.getByRole("radio", { name: "Approve" }).check();
+    expect((await stack.client.getRun({ params: { runId } })).state).toBe("suspended");
+    await panel.getByRole("button", { name: "Send: Approve" }).click();
     await panel.waitFor({ state: "detached" });
     expect(await completed(runId)).toBe("completed");
     const tuned = await suspendedRun("tune");
@@ -106,3 +113,44 @@ test.skipIf(chromiumPath === undefined)(
     expect(faults).toEqual([]);
   },
 );
+
+test.skipIf(chromiumPath === undefined)(
+  "A form with an untouched boolean is not sent, and the run shows who answered what",
+  async () => {
+    const runId = await suspendedRun("review");
+    const { page, faults } = await look(`/runs/${runId}`);
+    const form = page.getByRole("form", { name: "Good enough?" });
+    await form.getByLabel("note").fill("looked at it");
+    await form.getByRole("button", { name: "Answer" }).click();
+    expect(await form.locator("input:invalid").count()).toBeGreaterThan(0);
+    expect((await stack.client.getRun({ params: { runId } })).state).toBe("suspended");
+    await form.getByRole("radio", { name: "Reject" }).check();
+    await form.getByRole("button", { name: "Answer" }).click();
+    const answer = page.locator("[data-answer]", { hasText: "approve: Rejected" });
+    await answer.getByText(/^by admin/).waitFor();
+    expect(await completed(runId)).toBe("completed");
+    const { items } = await stack.client.listWaits({ params: { runId }, query: { kind: "input" } });
+    expect(items).toMatchObject([{ answer: { approve: false, note: "looked at it" }, answeredBy: "admin" }]);
+    expect(faults).toEqual([]);
+  },
+);
+
+test("towpath answer takes yes and no for a boolean among other fields, and refuses an answer without it", async () => {
+  const runId = await suspendedRun("review");
+  const shown = await stack.towpath(["answer", runId]);
+  expect(shown.output).toContain("-p approve=…  yes or no, required");
+  const incomplete = await stack.towpath(["answer", runId, "-p", "note=hm"]);
+  expect(incomplete.code).not.toBe(0);
+  expect(incomplete.output).toContain("approve");
+  const [wait] = (await stack.client.listWaits({ params: { runId } })).items;
+  const params = { runId, waitId: wait?.id ?? "" };
+  await expect(stack.client.answerWait({ params, body: { answer: { note: "hm" } } })).rejects.toMatchObject({
+    code: "invalid-answer",
+    faults: [{ path: "answer.approve" }],
+  });
+  const answered = await stack.towpath(["answer", runId, "-p", "approve=no"]);
+  expect(answered.code, answered.output).toBe(0);
+  expect(await completed(runId)).toBe("completed");
+  const { items } = await stack.client.listWaits({ params: { runId } });
+  expect(items[0]?.answer).toMatchObject({ approve: false });
+});

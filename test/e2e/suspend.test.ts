@@ -103,7 +103,7 @@ test("a suspended run has no process; kill -9 of everything changes nothing; the
   expect(asked.output).toContain("Publish?");
   const wrong = await stack.towpath(["answer", runId, "perhaps"]);
   expect(wrong.code).not.toBe(0);
-  expect(wrong.output).toContain("true or false");
+  expect(wrong.output).toContain("yes or no");
   const answered = await stack.towpath(["answer", runId, "yes"]);
   expect(answered.code, answered.output).toBe(0);
   const late = await stack.towpath(["answer", runId, "no"]);

@@ -3,6 +3,7 @@ import type { Json, Wait } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
+import { askForAnswer, type GivenAnswer } from "./ask.ts";
 import { findRunId } from "./find.ts";
 import { parameterLines, parseParameters } from "./parameters.ts";
 
@@ -19,9 +20,6 @@ export interface AnswerRequest {
 
 /** A wait for a person's answer. */
 export type Question = Omit<Wait, "answer"> & { readonly schema: NonNullable<Wait["schema"]> };
-
-/** Short answers to yes-or-no questions. */
-const WORDS: Readonly<Record<string, string>> = { yes: "true", y: "true", no: "false", n: "false" };
 
 /** Whether a wait is an open question. */
 export function isQuestion<Asked extends Omit<Wait, "answer">>(wait: Asked): wait is Asked & Question {
@@ -53,18 +51,17 @@ function chosen(questions: readonly Question[], args: AnswerRequest): Question {
   );
 }
 
-async function answerOf(question: Question, args: AnswerRequest): Promise<Json> {
+async function answerOf(question: Question, args: GivenAnswer): Promise<Json> {
   const message = `The answer does not match the schema of the question "${question.title}".`;
   if (args.value === undefined)
     return await parseParameters("", { schema: question.schema, given: args.given, message });
   const { $defs, ...own } = question.schema;
   const schema = { type: "object", properties: { answer: own }, ...($defs === undefined ? {} : { $defs }) };
-  const value = own.type === "boolean" ? (WORDS[args.value.toLowerCase()] ?? args.value) : args.value;
-  const { answer = null } = await parseParameters("", { schema, given: [`answer=${value}`], message });
+  const { answer = null } = await parseParameters("", { schema, given: [`answer=${args.value}`], message });
   return answer;
 }
 
-/** `towpath answer RUN`: shows a run's questions, or answers one. */
+/** `towpath answer RUN`: answers a run's question. Without an answer it shows the questions, and asks at a terminal. */
 export async function answerRun(invocation: Invocation, args: AnswerRequest): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
@@ -75,15 +72,21 @@ export async function answerRun(invocation: Invocation, args: AnswerRequest): Pr
       exit: "invalidInput",
       next: [`\`towpath why ${args.id}\` says what it waits for`],
     });
-  if (args.value === undefined && args.given.length === 0)
-    return show(invocation, { questions, run: args.id });
+  const isGiven = args.value !== undefined || args.given.length > 0;
+  if (!isGiven) show(invocation, { questions, run: args.id });
+  // Several questions stay a list, until one is chosen.
+  const isAsked = !isGiven && mayAsk(invocation) && (questions.length === 1 || args.question !== undefined);
+  if (!isGiven && !isAsked) return;
   const question = chosen(questions, args);
-  const params = { runId, waitId: question.id };
-  const answered = await client.answerWait({ params, body: { answer: await answerOf(question, args) } });
+  const answer = await answerOf(question, isAsked ? await askForAnswer(question) : args);
+  const answered = await client.answerWait({ params: { runId, waitId: question.id }, body: { answer } });
   output.data(answered);
-  output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"`);
+  const given = typeof answer === "boolean" ? `: ${answer ? "yes" : "no"}` : "";
+  output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"${given}`);
   output.next(`\`towpath logs ${runId} -f\` follows the run`);
 }
+
+const mayAsk = ({ output }: Invocation) => output.live && process.stdin.isTTY === true;
 
 function show({ output }: Invocation, args: { questions: readonly Question[]; run: string }): void {
   const { style } = output;

@@ -123,7 +123,7 @@ function declareWaits(root: Root, carry: Carry): void {
     .command("answer")
     .summary("answer a run's question")
     .description(
-      "Answers a run's question; the run continues at once. Without a value it prints the question and how to answer it.",
+      "Answers a run's question; the run continues at once. Without a value it prints the question and how to answer it, and at a terminal it asks for the answer.",
     )
     .argument("<run>", "the run's id, or the start or end of it")
     .argument("[value]", "the answer: yes, no, a number, text or JSON")

@@ -82,7 +82,7 @@ describe("parameters of a command line", () => {
     const failure = await failureOf("n=hunter2", "dry=maybe");
     expect(failure.faults.map(({ message }) => message)).toEqual([
       "n must be a whole number",
-      "dry must be true or false",
+      "dry must be yes or no",
     ]);
     expect(JSON.stringify(failure)).not.toContain("hunter2");
     expect((await failureOf("n=1.5")).faults).toHaveLength(1);

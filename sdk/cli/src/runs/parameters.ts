@@ -47,18 +47,34 @@ function fits(value: Json, types: readonly string[]): boolean {
 const SHAPES: Readonly<Record<string, string>> = {
   integer: "a whole number",
   number: "a number",
-  boolean: "true or false",
+  boolean: "yes or no",
   array: "a JSON list, such as [1,2]",
   object: 'a JSON object, such as {"a":1}',
   null: "null",
 };
 
-function typedValue(name: string, args: { text: string; types: readonly string[] }): { value: Json } | Fault {
+/** The value of `yes` or `no`, in the forms that people type. */
+export function booleanWord(text: string): boolean | undefined {
+  const word = text.toLowerCase();
+  if (["yes", "y", "true"].includes(word)) return true;
+  return ["no", "n", "false"].includes(word) ? false : undefined;
+}
+
+/**
+ * The value of a text, by the types of its schema.
+ * @returns A fault that says what is wanted, if the text has none of these types.
+ */
+export function typedValue(
+  name: string,
+  args: { text: string; types: readonly string[] },
+): { value: Json } | Fault {
   const { text, types } = args;
   const parsed = parsedJson(text);
   if (types.length === 0) return { value: parsed ?? text };
   if (parsed !== undefined && typeof parsed !== "string" && fits(parsed, types)) return { value: parsed };
   if (types.includes("string")) return { value: text };
+  const word = types.includes("boolean") ? booleanWord(text) : undefined;
+  if (word !== undefined) return { value: word };
   const wanted = [...new Set(types)].map((type) => SHAPES[type] ?? type).join(" or ");
   return { path: `parameters.${name}`, message: `${name} must be ${wanted}` };
 }
@@ -73,17 +89,41 @@ export function splitParameter(given: string): { name: string; text: string } {
   });
 }
 
-/** One line for each parameter of a schema: name, type, and default or whether it is required. */
-export function parameterLines(schema: Schema): string[] {
+/** A parameter of a schema, in the words of the command line. */
+export interface Parameter {
+  /** Empty: the whole value. */
+  readonly name: string;
+  readonly types: readonly string[];
+  readonly required: boolean;
+  /** The default as JSON. */
+  readonly standard: string | null;
+}
+
+/** The properties of an object's schema, else one parameter for the whole value. */
+export function parametersOf(schema: Schema): Parameter[] {
+  const types = (property: Json | undefined) => [...new Set(typesOf(property, schema))];
+  if (schema.type !== "object" && !isSchema(schema.properties))
+    return [{ name: "", types: types(schema), required: true, standard: null }];
   const properties = isSchema(schema.properties) ? schema.properties : {};
   const required = Array.isArray(schema.required) ? schema.required : [];
-  return Object.entries(properties).map(([name, property]) => {
-    const types = [...new Set(typesOf(property, schema))].join(" or ") || "any value";
-    const standard = isSchema(property) && "default" in property ? JSON.stringify(property.default) : null;
-    const note =
-      standard !== null ? `default ${standard}` : required.includes(name) ? "required" : "optional";
-    return `-p ${name}=…  ${types}, ${note}`;
-  });
+  return Object.entries(properties).map(([name, property]) => ({
+    name,
+    types: types(property),
+    required: required.includes(name),
+    standard: isSchema(property) && "default" in property ? JSON.stringify(property.default) : null,
+  }));
+}
+
+/** One line for each parameter of a schema: name, type, and default or whether it is required. */
+export function parameterLines(schema: Schema): string[] {
+  return parametersOf(schema)
+    .filter(({ name }) => name !== "")
+    .map(({ name, types, required, standard }) => {
+      const kinds =
+        types.map((type) => (type === "boolean" ? "yes or no" : type)).join(" or ") || "any value";
+      const note = standard !== null ? `default ${standard}` : required ? "required" : "optional";
+      return `-p ${name}=…  ${kinds}, ${note}`;
+    });
 }
 
 function invalidParameters(

@@ -148,6 +148,10 @@ export const runWaitsMax = 1_000;
 /** Filters of one run's waits. By default a page has the most waits. */
 export const RunWaitQuery = PageQuery.extend({
   limit: z.coerce.number().int().min(1).max(runWaitsMax).default(runWaitsMax),
+  kind: severalOf(z.enum(AWAITED))
+    .optional()
+    .describe("One kind, or several separated by commas. `input` is a question. Omitted: all."),
+  order: z.enum(["oldest", "newest"]).default("oldest").describe("The order by creation."),
   state: severalOf(z.enum(WAIT_STATES))
     .optional()
     .describe("One state, or several separated by commas. Omitted: all."),

@@ -1,4 +1,4 @@
-import { Instant, runWaitsMax, type Wait, type WaitState } from "@towpath/contract";
+import { Instant, type RunWaitQuery, runWaitsMax, type Wait } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, readCursor } from "../../kernel/index.ts";
 import { existingRun } from "../history/find.ts";
@@ -6,19 +6,22 @@ import { findJobs } from "../jobs/tending-store.ts";
 import { listWaitRows } from "../waits/store.ts";
 import { waitOf } from "../waits/wire.ts";
 
+/** A run, and which of its waits to list. Absent: all, oldest first. */
+type WaitsQuery = { readonly runId: string } & Partial<z.output<typeof RunWaitQuery>>;
+
 /**
- * What a run waits for and has waited for, oldest first. Pages by creation, so that what is settled meanwhile makes none repeat or go
- * missing.
+ * The waits of a run, open and settled, in the order of creation or against it. A wait that settles between two pages
+ * is neither repeated nor left out.
  * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
  */
 export async function listWaits(
   deps: Pick<Deps, "database">,
   scope: { readonly workspaceId: string },
-  args: { runId: string; limit?: number; cursor?: string | undefined; state?: WaitState[] | undefined },
+  args: WaitsQuery,
 ): Promise<{ items: Wait[]; next: string | null }> {
   const { workspaceId } = scope;
   const { reads } = deps.database;
-  const { runId, limit = runWaitsMax, state } = args;
+  const { runId, limit = runWaitsMax, state, kind, order = "oldest" } = args;
   const after = readCursor(args.cursor, z.tuple([Instant, z.string()]));
   await existingRun(reads, { workspaceId, runId });
   const found = await listWaitRows(reads, {
@@ -26,6 +29,8 @@ export async function listWaits(
     runId,
     limit: limit + 1,
     states: state ?? null,
+    kinds: kind ?? null,
+    order,
     after: after === null ? null : { createdAt: after[0], path: after[1] },
   });
   const jobIds = found.flatMap(({ kind, id }) => (kind === "job" ? [id] : []));

@@ -28,26 +28,32 @@ export const LOCK_ORDER = sql`w.run_id, w.created_at, w.path`;
 
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
 
-/** The waits of a run, open and settled, in order, after a given one. Null states: all. Unique index of wait. */
+/** The waits of a run, open and settled, in order, after a given one. Null states or kinds: all. Unique index of wait. */
 export async function listWaitRows(
   from: Queryable,
   args: RunName & {
     states: readonly WaitState[] | null;
+    kinds: readonly WaitRow["kind"][] | null;
+    order: "oldest" | "newest";
     after: { readonly createdAt: string; readonly path: string } | null;
     limit: number;
   },
 ): Promise<WaitRow[]> {
   const state = args.states === null ? sql`` : sql`and w.state = any(${textArray(args.states)}::text[])`;
+  const kind = args.kinds === null ? sql`` : sql`and w.kind = any(${textArray(args.kinds)}::text[])`;
+  const isOldest = args.order === "oldest";
+  const past = isOldest ? sql`>` : sql`<`;
+  const direction = isOldest ? sql`asc` : sql`desc`;
   const after =
     args.after === null
       ? sql``
-      : sql`and (w.created_at, w.path) > (${args.after.createdAt}::timestamptz, ${args.after.path})`;
+      : sql`and (w.created_at, w.path) ${past} (${args.after.createdAt}::timestamptz, ${args.after.path})`;
   return waitsOf(
     await rows<RawRow>(
       from,
       sql`select ${columns(wait, "w")} from wait w
-        where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} ${state} ${after}
-        order by w.created_at, w.path limit ${args.limit}`,
+        where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId} ${state} ${kind} ${after}
+        order by w.created_at ${direction}, w.path ${direction} limit ${args.limit}`,
     ),
   );
 }

@@ -269,6 +269,12 @@ test("the waits of a run are listed page by page, all of them or those of a stat
     cursor: open.next ?? "",
   });
   expect([open.items.length, rest.items.length, rest.next]).toEqual([10, 3, null]);
+  const newest = { runId: flow.id, kind: ["for" as const], order: "newest" as const, limit: 2 };
+  const first = await listWaits(testEnv.deps, scope, newest);
+  const second = await listWaits(testEnv.deps, scope, { ...newest, cursor: first.next ?? "" });
+  const shown = [...first.items, ...second.items].map(({ path }) => path);
+  expect(shown).toEqual(paths.toReversed().slice(0, 4));
+  expect((await listWaits(testEnv.deps, scope, { ...newest, kind: ["input"] })).items).toEqual([]);
   const cursor = "nonsense";
   await expect(listWaits(testEnv.deps, scope, { runId: flow.id, cursor })).rejects.toMatchObject({
     code: "bad-request",

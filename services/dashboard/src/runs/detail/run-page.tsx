@@ -14,7 +14,7 @@ import { LogView } from "../../logs/log-view.tsx";
 import { wireLineOf } from "../list/search.ts";
 import { TasksPanel } from "../tasks/tasks-panel.tsx";
 import { Children } from "../waits/children.tsx";
-import { Questions } from "../waits/questions.tsx";
+import { Answers, Questions } from "../waits/questions.tsx";
 import { WhyPanel } from "../waits/why-panel.tsx";
 import { hasCause, lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
 import { RunDetail } from "./run-detail.tsx";
@@ -25,6 +25,7 @@ import { type RunStream, useRunStream } from "./use-run-stream.ts";
 const Still = {
   Header: memo(RunHeader),
   Questions: memo(Questions),
+  Answers: memo(Answers),
   Why: memo(WhyPanel),
   Children: memo(Children),
   Artifacts: memo(Artifacts),
@@ -124,6 +125,7 @@ function RunScreen({
         <Troubles troubles={detail?.troubles} />
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
         <Still.Questions runId={runId} state={run.state} isOver={ended} />
+        <Still.Answers runId={runId} state={run.state} />
         {!ended && <Still.Why runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">

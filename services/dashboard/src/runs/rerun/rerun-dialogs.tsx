@@ -124,7 +124,10 @@ function formOf({ run, schema }: ParametersForm): { fields: Field[]; rest: { [ke
   const named = fieldsOf(schema);
   if (named.some((field) => field.name === "")) {
     const initial = JSON.stringify(run.parameters, null, 2);
-    return { fields: [{ name: "", kind: "json", required: true, choices: [], hint: "", initial }], rest: {} };
+    return {
+      fields: [{ name: "", path: [], kind: "json", required: true, choices: [], hint: "", initial }],
+      rest: {},
+    };
   }
   const rest = Object.entries(run.parameters).filter(([name]) => !named.some((field) => field.name === name));
   return { fields: prefilled(named, run.parameters), rest: Object.fromEntries(rest) };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answerOf, fieldsOf, prefilled } from "./answer-fields.ts";
+import { answerOf, answerText, fieldsOf, prefilled, questionFieldsOf } from "./answer-fields.ts";
 
 const schema = {
   type: "object",
@@ -20,7 +20,7 @@ test("A form has a field for each property, of the property's kind, with its def
     ["rate", "number", "0.1", false],
     ["note", "text", "", true],
     ["mode", "choice", "", true],
-    ["dry", "boolean", "false", false],
+    ["dry", "boolean", "", false],
     ["tags", "json", "", false],
   ]);
 });
@@ -31,7 +31,6 @@ test("Values have the types of the schema, and empty fields are left out", () =>
     rate: 0.1,
     note: "7",
     mode: "slow",
-    dry: false,
   });
   expect(answerOf(fields, { note: "", mode: '"fast"', rate: "", dry: "true", tags: "[1]" })).toEqual({
     note: "",
@@ -64,8 +63,51 @@ test("a form filled with the parameters of a run returns them", () => {
   expect(answerOf(prefilled(fieldsOf(schema), {}), { day: "13" })).toEqual({
     day: "13",
     rows: 3,
-    dry: false,
     mode: "a",
   });
   expect(() => answerOf(fieldsOf(schema), { more: "{" })).toThrow("more is not valid JSON");
+});
+
+test("Every boolean of a question must be chosen: alone, beside others, nested, nullable, referenced, or with a default", () => {
+  const approve = { type: "boolean" };
+  const decisionsIn = (schema: Parameters<typeof questionFieldsOf>[0]) =>
+    questionFieldsOf(schema)
+      .filter(({ kind }) => kind === "boolean")
+      .map(({ name, required, initial }) => [name, required, initial]);
+  expect(decisionsIn(approve)).toEqual([["", true, ""]]);
+  expect(decisionsIn({ type: "boolean", default: false })).toEqual([["", true, ""]]);
+  const object = (properties: { [name: string]: object }, required: string[] = []) =>
+    JSON.parse(JSON.stringify({ type: "object", properties, required, $defs: { yes: approve } }));
+  expect(
+    decisionsIn(
+      object({
+        own: approve,
+        preset: { type: "boolean", default: false },
+        nullable: { anyOf: [approve, { type: "null" }] },
+        either: { type: ["boolean", "null"] },
+        referenced: { $ref: "#/$defs/yes" },
+        note: { type: "string" },
+      }),
+    ),
+  ).toEqual(["own", "preset", "nullable", "either", "referenced"].map((name) => [name, true, ""]));
+  const nested = object({ review: object({ approve, note: { type: "string" } }) }, ["review"]);
+  expect(decisionsIn(nested)).toEqual([["review.approve", true, ""]]);
+  const fields = questionFieldsOf(nested);
+  expect(answerOf(fields, { "review.approve": "false", "review.note": "late" })).toEqual({
+    review: { approve: false, note: "late" },
+  });
+});
+
+test("An untouched boolean is left out of the answer, and never counts as no", () => {
+  const schema = { type: "object", properties: { approve: { type: "boolean" } }, required: ["approve"] };
+  expect(answerOf(questionFieldsOf(schema), {})).toEqual({});
+  expect(answerOf(questionFieldsOf({ type: "boolean" }), {})).toBe(null);
+});
+
+test("An answer is shown in words", () => {
+  expect([true, false].map(answerText)).toEqual(["Approved", "Rejected"]);
+  expect(answerText({ approve: true, note: "as agreed", n: 3 })).toBe(
+    'approve: Approved, note: "as agreed", n: 3',
+  );
+  expect(answerText({ a: { b: true } })).toBe('{"a":{"b":true}}');
 });

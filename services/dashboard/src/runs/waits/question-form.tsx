@@ -1,12 +1,12 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type Json, mayAnswer, type Wait } from "@towpath/contract";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useMe } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
 import { FormError } from "../../kernel/query-result.tsx";
-import { FieldInput } from "../rerun/field-input.tsx";
-import { answerOf, fieldsOf } from "./answer-fields.ts";
+import { type BooleanWords, FieldInput } from "../rerun/field-input.tsx";
+import { answerOf, DECISIONS, type Field, questionFieldsOf } from "./answer-fields.ts";
 
 /** The part of a question that the form needs. */
 export type OpenQuestion = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;
@@ -27,9 +27,31 @@ function useAnswer({ id: waitId, runId }: OpenQuestion) {
   });
 }
 
+const WORDS: BooleanWords = { true: DECISIONS.true.verb, false: DECISIONS.false.verb };
+
+function QuestionField({ field, onText }: { field: Field; onText: (text: string) => void }) {
+  if (field.name === "") return <FieldInput field={field} words={WORDS} onText={onText} />;
+  return (
+    <div className="flex flex-wrap items-center gap-2">
+      <span className="w-32 truncate text-12 font-medium" title={field.name}>
+        {field.name}
+      </span>
+      <FieldInput field={field} words={WORDS} onText={onText} />
+      {field.hint && <span className="text-12 text-faint">{field.hint}</span>}
+    </div>
+  );
+}
+
+/** The text of the button that sends the answer. It names the decision, if the answer is nothing else. */
+function sendText(fields: readonly Field[], texts: { readonly [name: string]: string }): string {
+  const decision = fields[0]?.kind === "boolean" && fields[0].name === "" ? texts[""] : undefined;
+  if (decision !== "true" && decision !== "false") return "Answer";
+  return `Send: ${DECISIONS[decision].verb}`;
+}
+
 /**
- * The form of a question: two buttons for a boolean, else fields for its schema. `isMain`: answering is the main action
- * of the screen.
+ * The form of a question: fields for its schema, where each boolean has two buttons. One click never answers: a choice
+ * is sent with a second button. `isMain`: answering is the main action of the screen.
  */
 export function QuestionForm({
   wait,
@@ -38,17 +60,16 @@ export function QuestionForm({
 }: {
   wait: OpenQuestion;
   isMain?: boolean;
-  /** A form with fields starts as a button that opens it. */
+  /** A form with several fields starts as a button that opens it. */
   folded?: boolean;
 }) {
-  const [isFolded, setFolded] = useState(folded && wait.schema?.type !== "boolean");
+  const fields = useMemo(() => questionFieldsOf(wait.schema ?? {}), [wait.schema]);
+  const isDecision = fields[0]?.name === "" && fields[0].kind === "boolean";
+  const [isFolded, setFolded] = useState(folded && !isDecision);
   const may = useMayAnswer(wait.who);
   const [texts, setTexts] = useState<{ [name: string]: string }>({});
-  const schema = wait.schema ?? {};
-  const fields = fieldsOf(schema);
   const answer = useAnswer(wait);
   const isBusy = !may || answer.isPending || answer.isSuccess;
-  const look = isMain ? "accent" : "plain";
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
     // After opening it with the keyboard, the focus is on the first field.
@@ -69,34 +90,24 @@ export function QuestionForm({
       </Button>
     );
   return (
-    <form ref={form} className="space-y-2" onSubmit={submit} aria-label={wait.title ?? "Question"}>
-      {schema.type === "boolean" ? (
-        <div className="flex gap-1.5">
-          <Button look={look} disabled={isBusy} onClick={() => answer.mutate(() => true)}>
-            Approve
+    <form ref={form} onSubmit={submit} aria-label={wait.title ?? "Question"}>
+      <fieldset disabled={isBusy} className={isDecision ? "flex flex-wrap gap-1.5" : "space-y-2"}>
+        {fields.map((field) => (
+          <QuestionField
+            key={field.name}
+            field={field}
+            onText={(text) => setTexts((before) => ({ ...before, [field.name]: text }))}
+          />
+        ))}
+        {(!isDecision || texts[""] !== undefined) && (
+          <Button type="submit" look={isMain || isDecision ? "accent" : "plain"}>
+            {sendText(fields, texts)}
           </Button>
-          <Button disabled={isBusy} onClick={() => answer.mutate(() => false)}>
-            Reject
-          </Button>
-        </div>
-      ) : (
-        <>
-          {fields.map((field) => (
-            <div key={field.name} className="flex flex-wrap items-center gap-2">
-              <span className="w-32 truncate text-12 font-medium">{field.name}</span>
-              <FieldInput
-                field={field}
-                onText={(text) => setTexts((before) => ({ ...before, [field.name]: text }))}
-              />
-              {field.hint && <span className="text-12 text-faint">{field.hint}</span>}
-            </div>
-          ))}
-          <Button type="submit" look={look} disabled={isBusy}>
-            Answer
-          </Button>
-        </>
+        )}
+      </fieldset>
+      {!may && (
+        <p className="mt-2 text-12 text-faint">Only a key with the role {wait.who} or above can answer.</p>
       )}
-      {!may && <p className="text-12 text-faint">Only a key with the role {wait.who} or above can answer.</p>}
       <FormError failure={answer.error} />
     </form>
   );
