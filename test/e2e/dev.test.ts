@@ -105,3 +105,20 @@ test("a save counts while the first run is still under way", { timeout: 240_000 
   );
   expect(first.process.output()).toContain("its code was saved again");
 });
+
+test("a refused first deploy leaves the control plane up; its next step and a save start the run", {
+  timeout: 240_000,
+}, async () => {
+  const config = CONFIG.replace("deployment(greet)", 'deployment(greet, { limits: ["warehouse"] })');
+  await using refused = await startDev({
+    files: { [FLOW]: greeting("limited"), "towpath.config.ts": config },
+    args: (folder) => ["--run", "greet", "-p", `folder=${folder}`],
+  });
+  await refused.process.waitFor(
+    /towpath limit set warehouse SLOTS[\s\S]*The deploy was refused[\s\S]*Watching/,
+    LIMIT_MS,
+  );
+  await (await refused.client()).setLimit({ body: { name: "warehouse", slots: 1 } });
+  await refused.save("towpath.config.ts", `${config}\n`);
+  await refused.process.waitFor(/deployed greet v1[\s\S]*says limited[\s\S]*completed greet/, LIMIT_MS);
+});

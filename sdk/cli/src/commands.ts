@@ -1,4 +1,5 @@
 import { declareChaos } from "./chaos/commands.ts";
+import { declareCompletion } from "./completion/declare.ts";
 import { declareDemo } from "./demo/seed.ts";
 import { declareDeployments } from "./deployments/declare.ts";
 import { declareDev } from "./dev/dev.ts";
@@ -39,6 +40,7 @@ const DECLARATIONS = [
   declareDoctor,
   declareChaos,
   declareDemo,
+  declareCompletion,
 ] satisfies ((root: Root, carry: Carry) => void)[];
 
 /** The whole command, `towpath`. */

@@ -33,5 +33,13 @@ describe("a command line that makes no sense", () => {
 
   test("gets the nearest command as a step of its own", () => {
     expect(typed("runs", "lst").lines).toContain("→ Did you mean ls?");
+    expect(typed("runs", "ls", "--deploymnet", "x").lines).toContain("→ Did you mean --deployment?");
+  });
+
+  test("gets no command that is unlike it", () => {
+    expect(typed("bogus").lines).toEqual([
+      "✗ unknown command 'bogus'.",
+      "→ `towpath --help` lists the commands",
+    ]);
   });
 });

@@ -18,11 +18,13 @@ const APART: readonly string[] = [
   "chaos",
   "chaos-attempt",
   "demo seed",
+  "completion",
 ];
 /** What a command needs beside its arguments. */
 const NEEDED: Record<string, readonly string[]> = {
   "backfill run": ["--from", "2026-01-01", "--to", "2026-01-02"],
   "limit set": ["2"],
+  "runs cancel": ["--deployment", "local", "--yes"],
   "schedule set": ["--cron", "0 3 * * *"],
 };
 const ID = "0193a0b1-7c00-7000-8000-000000000001";

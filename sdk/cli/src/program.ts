@@ -1,5 +1,5 @@
 import { Command, type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { terminalText } from "@towpath/contract";
+import { closest, terminalText } from "@towpath/contract";
 import { EXIT, failureJson, failureLines, toFailure } from "./failure.ts";
 import { beginInvocation, type GlobalOptions, type Invocation } from "./kernel/invocation.ts";
 import type { Streams } from "./output.ts";
@@ -103,7 +103,7 @@ export function rootCommand() {
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help for a command")
-    .showSuggestionAfterError(true)
+    .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", EXAMPLES);
 }
@@ -116,11 +116,28 @@ function wordsOf(command: CommandUnknownOpts): string {
   return words.join(" ");
 }
 
+/** Suggests the command or option that a mistyped word is near to. Commander's own suggestions may share no more than two letters. */
+function suggestion(sentence: string, command: CommandUnknownOpts): string[] {
+  const [, kind, word = ""] = /^unknown (command|option) '(.+)'/.exec(sentence) ?? [];
+  if (kind === undefined) return [];
+  const help = command.createHelp();
+  const known =
+    kind === "command"
+      ? help.visibleCommands(command).flatMap((one) => [one.name(), ...one.aliases()])
+      : [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)].map(
+          ({ long }) => long ?? "",
+        );
+  const near = closest(word.replace(/=.*/, ""), known);
+  return near === null ? [] : [`→ Did you mean ${near}?`];
+}
+
 /** Formats commander's message about a wrong command line like our other failures, with a next step. */
-function misuse(said: string, command: CommandUnknownOpts): string {
-  // Commander puts its suggestion in brackets on its own line.
-  const text = said.replace(/^error: /, "").replace(/\n\((Did you mean .*)\)\n?$/, "\n→ $1\n");
-  const [sentence = "", ...rest] = text.trimEnd().split("\n");
+function misuse(text: string, command: CommandUnknownOpts): string {
+  const [sentence = "", ...more] = text
+    .replace(/^error: /, "")
+    .trimEnd()
+    .split("\n");
+  const rest = [...more, ...suggestion(sentence, command)];
   const words = wordsOf(command);
   const isGroup = command.commands.length > 0;
   const next = isGroup
@@ -137,7 +154,7 @@ function misuse(said: string, command: CommandUnknownOpts): string {
 export function tellMisuse<C extends CommandUnknownOpts>(command: C): C {
   command
     .exitOverride()
-    .configureOutput({ outputError: (said, write) => write(terminalText(misuse(said, command))) });
+    .configureOutput({ outputError: (text, write) => write(terminalText(misuse(text, command))) });
   for (const child of command.commands) tellMisuse(child);
   return command;
 }

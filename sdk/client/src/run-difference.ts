@@ -1,4 +1,4 @@
-import { type Json, LIMITS, type Run, type TaskRun } from "@towpath/contract";
+import { HASH_IN_PATH, type Json, LIMITS, type Run, type TaskRun, taskPathLabel } from "@towpath/contract";
 import type { Client } from "./client.ts";
 import type { CallOptions } from "./request.ts";
 
@@ -19,16 +19,8 @@ export interface TaskDifference {
   readonly differs: readonly Aspect[];
 }
 
-/** A hash of an input where a path holds one. */
-const HASH = /:([0-9a-f]{16})(?=\/|#|$)/g;
-
-/** A task's path by the names and keys that people know, without the hashes of inputs. */
-export function labelOf(path: string): string {
-  return path.replaceAll(HASH, "");
-}
-
 function inputOf({ inputHash, path }: TaskRun): string {
-  return inputHash ?? [...path.matchAll(HASH)].at(-1)?.[1] ?? "";
+  return inputHash ?? [...path.matchAll(HASH_IN_PATH)].at(-1)?.[1] ?? "";
 }
 
 function differences(before: TaskRun, after: TaskRun): Aspect[] {
@@ -54,16 +46,17 @@ export function diffTasks(before: readonly TaskRun[], after: readonly TaskRun[])
   const [old, now] = [latest(before), latest(after)];
   const left = new Map<string, TaskRun[]>();
   for (const task of now.values())
-    if (!old.has(task.path)) left.set(labelOf(task.path), [...(left.get(labelOf(task.path)) ?? []), task]);
+    if (!old.has(task.path))
+      left.set(taskPathLabel(task.path), [...(left.get(taskPathLabel(task.path)) ?? []), task]);
   const pairs = [...old.values()].map((task): TaskDifference => {
-    const label = labelOf(task.path);
+    const label = taskPathLabel(task.path);
     const other = now.get(task.path) ?? left.get(label)?.shift() ?? null;
     return { label, before: task, after: other, differs: other === null ? [] : differences(task, other) };
   });
   const added = [...left.values()].flat();
   return [
     ...pairs,
-    ...added.map((task) => ({ label: labelOf(task.path), before: null, after: task, differs: [] })),
+    ...added.map((task) => ({ label: taskPathLabel(task.path), before: null, after: task, differs: [] })),
   ];
 }
 

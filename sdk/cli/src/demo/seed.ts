@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import type { Client } from "@towpath/client";
 import { z } from "zod";
 import { EXIT, Failure } from "../failure.ts";
+import { canAsk, confirmed } from "../kernel/confirm.ts";
 import { readServerFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
@@ -73,15 +74,13 @@ async function contentOf(client: Client): Promise<string | null> {
 }
 
 async function mayFill(invocation: Invocation, content: string): Promise<boolean> {
-  if (!process.stdin.isTTY || !invocation.output.live)
+  if (!canAsk(invocation))
     throw new Failure(`The workspace already has ${content}.`, {
       exit: "usage",
       code: "not-empty",
       next: ["add --yes to fill it anyway", "the demo cannot be removed again"],
     });
-  const { confirm } = await import("@clack/prompts");
-  const message = `The workspace has ${content}. Add the demo? It cannot be removed again.`;
-  return (await confirm({ message, initialValue: false })) === true;
+  return await confirmed(`The workspace has ${content}. Add the demo? It cannot be removed again.`);
 }
 
 /** Runs the program until it ends. @param args.onSeeded Called once all data is written; the program may go on afterwards. */

@@ -23,13 +23,21 @@ async function printWhere(
   output.line();
   output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
   output.line(style.dim("      This link works once, within ten minutes."));
-  output.line(`${style.bold("Type")}  ${style.typed(`towpath run ${name} --watch`)}`);
-  if (args.runId !== null) output.line(`      ${style.typed(`towpath runs show ${args.runId}`)}`);
-  output.line(`      ${style.typed("towpath open")}  ${style.dim("prints a new link")}`);
-  output.line(`      ${style.typed("towpath doctor")}`);
+  const commands = [
+    ...(args.stack.isDeployed ? [style.typed(`towpath run ${name} --watch`)] : []),
+    ...(args.runId === null ? [] : [style.typed(`towpath runs show ${args.runId}`)]),
+    `${style.typed("towpath open")}  ${style.dim("prints a new link")}`,
+    style.typed("towpath doctor"),
+  ];
+  for (const [index, typed] of commands.entries())
+    output.line(`${index === 0 ? style.bold("Type") : "    "}  ${typed}`);
   output.line();
-  const { run, rerun } = args.command;
-  const then = run !== undefined && rerun ? `; each save runs ${run} again` : "";
+  if (!args.stack.isDeployed)
+    output.line(
+      `${style.yellow("!")} The deploy was refused. Correct the fault above. The next save deploys again.`,
+    );
+  const { run: deployment, rerun } = args.command;
+  const then = deployment !== undefined && rerun ? `; each save runs ${deployment} again` : "";
   output.line(style.dim(`Watching ${basename(project.root)} for changes${then}. Ctrl-C stops everything.`));
 }
 
@@ -99,10 +107,14 @@ export async function keepUp(
   };
   // Print the first run's end before the next run starts.
   const told = Promise.withResolvers<void>();
+  // A refused first deploy owes the run of `--run` to the first deploy that succeeds.
+  let isOwed = !stack.isDeployed && command.run !== undefined;
   const onChange = async (paths: readonly string[]) => {
     const outcome = await redeployer.deploy();
     if (signal.aborted) return;
-    const isRun = outcome.ok && command.rerun && freshNames(outcome.report).includes(command.run ?? "");
+    const isChanged = outcome.ok && command.rerun && freshNames(outcome.report).includes(command.run ?? "");
+    const isRun = isChanged || (outcome.ok && isOwed);
+    isOwed &&= !outcome.ok;
     if (isRun) {
       await reruns.stop();
       await told.promise;
@@ -112,7 +124,7 @@ export async function keepUp(
   };
   try {
     await watchSources(stack.project.root, { signal, onChange });
-    const first = command.run === undefined ? Promise.resolve() : reruns.first(command.run);
+    const first = command.run === undefined || isOwed ? Promise.resolve() : reruns.first(command.run);
     prepareBeside(first);
     await first;
     await printWhere(invocation, { stack, command, runId: reruns.latest() });

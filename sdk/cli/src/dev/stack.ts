@@ -3,7 +3,7 @@ import type { Client } from "@towpath/client";
 import { type DeployReport, deployProject } from "../deployments/deploy.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import type { Project } from "../deployments/project.ts";
-import { Failure } from "../failure.ts";
+import { Failure, failureLines, toFailure } from "../failure.ts";
 import { createSigningKey, readSigningKey, type SigningKey } from "../identity/signing-key.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -66,6 +66,8 @@ export interface Stack {
   readonly client: Client;
   readonly url: string;
   readonly children: readonly Child[];
+  /** Whether the first deploy succeeded. If not, its failure has been printed. */
+  readonly isDeployed: boolean;
 }
 
 /** A start in progress. */
@@ -119,10 +121,36 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
   }
 }
 
+/**
+ * The first deploy. A refused one is printed and `dev` goes on, because its next step may need the control plane, such as
+ * `towpath limit set`.
+ * @returns Whether it succeeded.
+ * @throws Failure if it was refused and no save will be deployed, because of `--once`.
+ */
+async function deployFirst(
+  invocation: Invocation,
+  { command, signal, client, project, key }: Start & { client: Client; project: Project; key: SigningKey },
+): Promise<boolean> {
+  const { output } = invocation;
+  const deploying = deployProject(invocation, { project, names: [], client, key, plan: false });
+  try {
+    const report = await step(
+      invocation,
+      { doing: "deploying", done: "deployed", describe: sumUp },
+      deploying,
+    );
+    for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
+    return true;
+  } catch (failure) {
+    if (command.once || signal.aborted) throw failure;
+    for (const line of failureLines(toFailure(failure), output.style)) output.note(line);
+    return false;
+  }
+}
+
 /** Starts control plane and worker, and deploys the project. @throws Failure that says which step failed. */
 export async function startStack(invocation: Invocation, start: Start): Promise<Stack> {
   const { folder, signal, command, children } = start;
-  const { output } = invocation;
   const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), {
     folder,
     stage: command.stage,
@@ -139,16 +167,11 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
   const online = awaitWorker(worker, { client, sinceMs, signal });
   online.catch(() => undefined);
-  const report = await step(
-    invocation,
-    { doing: "deploying", done: "deployed", describe: sumUp },
-    deployProject(invocation, { project, names: [], client, key, plan: false }),
-  );
-  for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
+  const isDeployed = await deployFirst(invocation, { ...start, client, project, key });
   await step(
     invocation,
     { doing: "starting the worker", done: "worker", describe: () => "pool local" },
     online,
   );
-  return { folder, project, client, url, children };
+  return { folder, project, client, url, children, isDeployed };
 }

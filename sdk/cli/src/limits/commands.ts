@@ -12,6 +12,7 @@ import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { Output } from "../output.ts";
+import { pathLabel } from "../runs/task-groups.ts";
 
 /** Parses a rate: `100/1m` is 100 tokens, and each returns a minute after it was taken. */
 export function rateOf(text: string): { slots: number; perMs: number } {
@@ -134,12 +135,17 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
   drawWaitList(output, limit);
 }
 
+/** The task that holds or wants slots. Empty for a whole run. */
+function taskLabel(path: string | null): string {
+  return path === null ? "" : pathLabel(path);
+}
+
 function drawHolders(output: Output, { holders }: Limit): void {
   if (holders.length === 0) return;
   output.line();
   const row = ({ runId, deployment, task, slots, worker, forMs, usualMs }: SlotHolder) => {
     const usual = usualMs === null ? "" : formatDuration(usualMs);
-    return [runId, deployment, task ?? "", worker ?? "", String(slots), formatDuration(forMs), usual];
+    return [runId, deployment, taskLabel(task), worker ?? "", String(slots), formatDuration(forMs), usual];
   };
   output.table(["HELD BY", "DEPLOYMENT", "TASK", "WORKER", "SLOTS", "FOR", "USUALLY"], holders.map(row));
 }
@@ -148,7 +154,7 @@ function drawWaitList(output: Output, { line }: Limit): void {
   if (line.length === 0) return;
   output.line();
   const row = ({ runId, deployment, task, slots, priority }: SlotWaiter) => {
-    return [runId, deployment, task ?? "", String(slots), String(priority)];
+    return [runId, deployment, taskLabel(task), String(slots), String(priority)];
   };
   output.table(["WAITING", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"], line.map(row));
 }

@@ -1,4 +1,5 @@
 import { LIMITS, type Pool } from "@towpath/contract";
+import { Failure } from "../failure.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
@@ -86,6 +87,20 @@ export async function deleteQueue(
 ): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
+  const { items } = await client.listQueues({ params: { name: args.pool } });
+  const found = items.find(({ name }) => name === args.queue);
+  if (found === undefined)
+    throw new Failure(`Pool "${args.pool}" has no queue "${args.queue}".`, {
+      exit: "notFound",
+      code: "queue-not-found",
+      next: [
+        items.length === 0
+          ? `\`towpath queue set ${args.pool} ${args.queue}\` creates it`
+          : `queues: ${items.map(({ name }) => name).join(", ")}`,
+      ],
+    });
   await client.deleteQueue({ params: { name: args.pool, queue: args.queue } });
-  output.line(`${output.style.green("✓")} deleted queue ${args.pool}/${args.queue}`);
+  output.data(found);
+  output.line(`${output.style.green("✓")} deleted queue ${output.style.bold(`${args.pool}/${args.queue}`)}`);
+  if (found.ready > 0) output.line(`  ${found.ready} waiting runs keep their position in the pool`);
 }

@@ -1,22 +1,23 @@
 import {
   isFinalRunState,
-  Problem,
+  type Run,
   type RunSummary,
   remoteTaskOf,
   triggerText,
   troubleText,
 } from "@towpath/contract";
-import { EXIT, Failure } from "../failure.ts";
+import { EXIT } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { printable, withCommands } from "../output.ts";
+import { type Output, printable } from "../output.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
 import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
-import { explainNone, narrowingWords, type RunsQuery, stateOf } from "./narrow.ts";
-import { adviceOn, describeState, exitOfState, explainCause } from "./outcome.ts";
+import { explainNone, narrowingWords, type RunsQuery, runQueryOf } from "./narrow.ts";
+import { describeState, exitOfState, explainCause, tellNext } from "./outcome.ts";
 import { groupLine, likeness, together } from "./task-groups.ts";
+import { tellEnd } from "./why.ts";
 
 /** `towpath run NAME`. @returns The exit code; with `--watch` that of the run's outcome. */
 export async function run(invocation: Invocation, request: RunRequest & { watch: boolean }): Promise<number> {
@@ -32,6 +33,10 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
     output.data(created);
     output.line(`  ${style.dim(page)}`);
     if (created.why !== null) output.line(`  ${created.why}`);
+    if (isFinalRunState(created.state)) {
+      tellEnd(output, created);
+      return EXIT[exitOfState(created.state)];
+    }
     output.next(`\`towpath logs ${created.id} -f\` follows the run`);
     return EXIT.ok;
   }
@@ -51,10 +56,12 @@ function runRow(run: RunSummary, invocation: Invocation): string[] {
 /** `towpath runs ls` */
 export async function listRuns(invocation: Invocation, query: RunsQuery): Promise<void> {
   const { output } = invocation;
-  const { state, ...rest } = query;
-  const narrowed = { ...rest, ...stateOf(state), limit: query.limit ?? 20 };
+  const narrowed = runQueryOf(query, invocation.clock.nowMs());
+  const { cursor, limit: rows = 20 } = query;
   const client = await invocation.client();
-  const page = await client.listRuns({ query: narrowed });
+  const page = await client.listRuns({
+    query: { ...narrowed, limit: rows, ...(cursor === undefined ? {} : { cursor }) },
+  });
   output.data(page);
   if (page.items.length === 0) return output.next(await explainNone(client, query));
   output.table(
@@ -106,7 +113,6 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("ends by", one.endsBy ? `${one.endsBy}, the time limit of the whole run` : "");
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
-  fact("next step", withCommands(adviceOn(one) ?? "", style));
   fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "yes, no reason was given" : "");
   fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");
   const deletedAt = one.checkpointsDeletedAt;
@@ -114,22 +120,16 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     "checkpoints",
     deletedAt ? `deleted ${formatAge(deletedAt, clock.nowMs())}: a rerun runs every task again` : "",
   );
-  output.line();
-  output.table(
-    ["ATTEMPT", "STATE", "WORKER", "TOOK", "NOTE"],
-    one.attemptList.map((attempt) => [
-      `#${attempt.ordinal}`,
-      describeState(attempt, style),
-      attempt.worker?.name ?? "",
-      durationBetween(attempt.startedAt, attempt.endedAt),
-      attempt.releaseReason ?? "",
-    ]),
-  );
+  drawAttempts(output, one);
   if (tasks.items.length > 0) output.line();
+  const ordinals = new Map(one.attemptList.map((attempt) => [attempt.id, attempt.ordinal]));
   for (const group of together(tasks.items, likeness)) {
-    const [only] = group;
-    if (group.length > 1) output.line(groupLine(group, style));
-    else if (only) output.line(taskLine(only, { style, nowMs: clock.nowMs() }));
+    const [first] = group;
+    if (first === undefined) continue;
+    const attempt = ordinals.size > 1 ? style.dim(`#${ordinals.get(first.attemptId) ?? "?"} `) : "";
+    const line =
+      group.length > 1 ? groupLine(group, style) : taskLine(first, { style, nowMs: clock.nowMs() });
+    output.line(`${attempt}${line}`);
   }
   if (tasks.next !== null)
     output.line(style.dim(`… and more; the run's page in the dashboard shows all of them`));
@@ -145,25 +145,21 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     output.line();
     for (const line of artifactLines(artifact, style)) output.line(line);
   }
+  if (one.state !== "completed" && isFinalRunState(one.state)) output.line();
+  tellNext(output, one);
 }
 
-/** `towpath runs cancel RUN` */
-export async function cancelRun(invocation: Invocation, args: { id: string; reason: string }): Promise<void> {
-  const { output } = invocation;
-  const client = await invocation.client();
-  const params = { runId: await findRunId(client, args.id) };
-  try {
-    const one = await client.cancelRun({ params, body: { reason: args.reason } });
-    output.data(one);
-    output.line(`${describeState(one, output.style)} ${one.id}`);
-    if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` follows it until it ends`);
-  } catch (failure) {
-    if (!(failure instanceof Problem) || failure.code !== "run-transition-not-allowed") throw failure;
-    const { state } = await client.getRun({ params });
-    throw new Failure(`The run has already ended; its state is ${state}.`, {
-      exit: "invalidInput",
-      code: failure.code,
-      cause: failure,
-    });
-  }
+function drawAttempts(output: Output, { attemptList }: Run): void {
+  if (attemptList.length === 0) return;
+  output.line();
+  output.table(
+    ["ATTEMPT", "STATE", "WORKER", "TOOK", "NOTE"],
+    attemptList.map((attempt) => [
+      `#${attempt.ordinal}`,
+      describeState(attempt, output.style),
+      attempt.worker?.name ?? "",
+      durationBetween(attempt.startedAt, attempt.endedAt),
+      attempt.releaseReason ?? "",
+    ]),
+  );
 }

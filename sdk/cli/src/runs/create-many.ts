@@ -15,7 +15,7 @@ import {
 import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
-import { expireAfterOf, findDeployment, type RunRequest } from "./create.ts";
+import { expireAfterOf, findDeployment, type RunRequest, scheduledAtOf } from "./create.ts";
 
 /** At most this many refusals are shown. */
 const SHOWN_MAX = 10;
@@ -24,7 +24,7 @@ const LINES_BYTES_MAX = LIMITS.batchBytes / 2;
 
 /** The arguments of `towpath run NAME --from FILE`. */
 export interface ManyRequest
-  extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue" | "expireAfter"> {
+  extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue" | "at" | "expireAfter"> {
   /** With the same key, deployment and line, a repetition creates no second run. */
   readonly idempotencyKey: string | undefined;
   /** A file with the parameters of one run on each line, as a JSON object. `-` is standard input. */
@@ -109,11 +109,12 @@ async function bodyOf(
   request: ManyRequest,
   lines: readonly Line[],
 ): Promise<CreateRuns> {
-  const { deployment, queue, priority, tags, expireAfter } = request;
+  const { deployment, queue, priority, tags, at, expireAfter } = request;
   const nowMs = invocation.clock.nowMs();
   const ids = await idsOf(invocation, request, lines);
   const shared = {
     tags: [...tags],
+    ...scheduledAtOf(at, nowMs),
     ...(priority === undefined ? {} : { priority }),
     ...(expireAfter === undefined ? {} : { expireAfterMs: expireAfterOf(expireAfter) }),
   };

@@ -2,7 +2,7 @@ import type { Client } from "@towpath/client";
 import { closest, type Deployment, LIMITS, Problem, type Run, uuidv7 } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { durationOf } from "../schedules/timing.ts";
+import { durationOf, nearInstantOf } from "../schedules/timing.ts";
 import { parseParameters } from "./parameters.ts";
 
 /** The names of the first page of deployments, for suggestions. */
@@ -38,6 +38,8 @@ export interface RunRequest {
   readonly tags: readonly string[];
   readonly priority?: number | undefined;
   readonly queue?: string | undefined;
+  /** A time in ISO 8601, or a duration from now such as `30m`. */
+  readonly at?: string | undefined;
   /** A duration such as `30m`. */
   readonly expireAfter?: string | undefined;
   readonly idempotencyKey?: string | undefined;
@@ -46,6 +48,13 @@ export interface RunRequest {
 /** Parses `--expire-after` into milliseconds. @throws Failure if it is not a duration. */
 export function expireAfterOf(text: string): number {
   return durationOf("--expire-after", text);
+}
+
+/** Parses `--at` into the field of a request. @throws Failure if it is not a time. */
+export function scheduledAtOf(at: string | undefined, nowMs: number): { scheduledAt?: string } {
+  return at === undefined
+    ? {}
+    : { scheduledAt: nearInstantOf("--at", { text: at, nowMs, direction: "ahead" }) };
 }
 
 /** Checks the parameters against the deployment's schema, then creates the run. */
@@ -61,6 +70,7 @@ export async function createRun(invocation: Invocation, client: Client, request:
       deployment: deployment.name,
       parameters,
       tags: [...request.tags],
+      ...scheduledAtOf(request.at, invocation.clock.nowMs()),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
       ...(request.queue === undefined ? {} : { queue: request.queue }),
       ...(request.expireAfter === undefined ? {} : { expireAfterMs: expireAfterOf(request.expireAfter) }),

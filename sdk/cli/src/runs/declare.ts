@@ -2,7 +2,8 @@ import { LIMITS } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { type Carry, countUpTo, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { answerRun } from "./answer.ts";
-import { cancelRun, listRuns, run, showRun } from "./commands.ts";
+import { cancelRuns } from "./cancel.ts";
+import { listRuns, run, showRun } from "./commands.ts";
 import { type ManyRequest, runMany } from "./create-many.ts";
 import { diffRuns } from "./diff.ts";
 import { sendEvent } from "./event.ts";
@@ -76,6 +77,10 @@ function declareRun(root: Root, carry: Carry): void {
       wholeNumber,
     )
     .option("--queue <name>", "put the run into this queue of the deployment's pool")
+    .option(
+      "--at <time>",
+      "start at or after this time: 2026-01-31T09:00+01:00, or 30m from now (default: now)",
+    )
     .option("--expire-after <time>", "fail the run if no worker starts it within this time, such as 30m")
     .option(
       "--idempotency-key <key>",
@@ -91,8 +96,9 @@ function declareRun(root: Root, carry: Carry): void {
     )
     .action((deployment, options, command) =>
       carry(command, (invocation) => {
-        const { from, priority, queue, expireAfter, idempotencyKey } = options;
-        const shared = { deployment, tags: options.tag ?? [], priority, queue, expireAfter, idempotencyKey };
+        const { from, priority, queue, at, expireAfter, idempotencyKey } = options;
+        const tags = options.tag ?? [];
+        const shared = { deployment, tags, priority, queue, at, expireAfter, idempotencyKey };
         const alone = { given: options.param, watch: options.watch === true };
         return from === undefined
           ? run(invocation, { ...shared, ...alone })
@@ -179,14 +185,17 @@ export function declareRuns(root: Root, carry: Carry): void {
     .argument("[state]", "list only runs in this state, such as failed")
     .option("-d, --deployment <name>", "list only runs of this deployment")
     .option("--pool <name>", "list only runs of this pool")
+    .option("-t, --tag <tag>", "list only runs with this tag")
+    .option("--text <text>", "list only runs whose deployment, name or id contains this text")
+    .option("--since <time>", "list only runs created since this time: 2h, or 2026-01-31")
     .option("-n, --limit <n>", "print at most this many rows", wholeNumber, 20)
     .option("--cursor <cursor>", "continue from an earlier page")
-    .addHelpText("after", "\nExample:\n  $ towpath runs ls failed --deployment flights")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath runs ls failed --deployment flights\n  $ towpath runs ls --tag nightly --since 1d",
+    )
     .action((state, options, command) =>
-      carry(command, (invocation) => {
-        const { deployment, pool, limit, cursor } = options;
-        return listRuns(invocation, { state, deployment, pool, limit, cursor });
-      }),
+      carry(command, (invocation) => listRuns(invocation, { state, ...options })),
     );
   runs
     .command("show")
@@ -195,10 +204,23 @@ export function declareRuns(root: Root, carry: Carry): void {
     .action((id, _, command) => carry(command, (invocation) => showRun(invocation, id)));
   runs
     .command("cancel")
-    .description("Cancels a run. Repeating it changes nothing.")
-    .argument("<run>", "the run's id, or the start or end of it")
-    .option("--reason <text>", "record why the run was cancelled")
-    .action((id, options, command) =>
-      carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason ?? "" })),
+    .description(
+      "Cancels one run, or all unfinished runs that match filters. Asks first on a terminal. Without a terminal, filters need --yes. Repeating it changes nothing.",
+    )
+    .argument("[run]", "the run's id, or the start or end of it")
+    .option("--in-state <state>", "cancel only runs in this state, such as blocked")
+    .option("-d, --deployment <name>", "cancel only runs of this deployment")
+    .option("--pool <name>", "cancel only runs of this pool")
+    .option("-t, --tag <tag>", "cancel only runs with this tag")
+    .option("--text <text>", "cancel only runs whose deployment, name or id contains this text")
+    .option("--since <time>", "cancel only runs created since this time: 2h, or 2026-01-31")
+    .option("--reason <text>", "record why the runs were cancelled")
+    .option("-y, --yes", "cancel without a question")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  $ towpath runs cancel RUN --reason "wrong day"\n  $ towpath runs cancel --deployment flights --in-state blocked',
+    )
+    .action((id, { reason = "", yes = false, inState: state, ...query }, command) =>
+      carry(command, (invocation) => cancelRuns(invocation, { id, reason, yes, query: { ...query, state } })),
     );
 }

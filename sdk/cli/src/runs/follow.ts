@@ -5,7 +5,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
 import { releaseNotes, waitNotes } from "./follow-notes.ts";
-import { adviceOn, describeState, explainCause } from "./outcome.ts";
+import { describeState, explainCause, tellNext } from "./outcome.ts";
 import { isOver, progressOf, RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
 import { sparing } from "./task-groups.ts";
@@ -133,12 +133,12 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
       output.line(style.dim(printable(line)));
   } else if (run.state !== "completed" && run.cause !== null) {
     output.line(explainCause(run.cause) ?? "");
+    if (run.cancelReason) output.line(`Reason: ${printable(run.cancelReason)}`);
   }
   const took = durationBetween(run.startedAt, run.endedAt);
   const result = run.result === null ? "" : style.dim(`  result ${run.result.uri}`);
   output.line(`${describeState(run, style)} ${style.bold(run.deployment)} ${took}${result}`);
-  const advice = adviceOn(run);
-  if (advice !== null) output.next(advice);
+  tellNext(output, run);
 }
 
 /**

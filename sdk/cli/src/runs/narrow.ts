@@ -2,6 +2,7 @@ import type { Client } from "@towpath/client";
 import { closest, RunStateName } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { findPool } from "../pools/find.ts";
+import { nearInstantOf } from "../schedules/timing.ts";
 import { findDeployment } from "./create.ts";
 
 /** The filters of `towpath runs ls`. */
@@ -9,6 +10,11 @@ export interface RunsQuery {
   readonly state?: string | undefined;
   readonly deployment?: string | undefined;
   readonly pool?: string | undefined;
+  readonly tag?: string | undefined;
+  /** A part of the deployment's name, the run's name or its id. */
+  readonly text?: string | undefined;
+  /** A time in ISO 8601, or a duration before now such as `2h`. */
+  readonly since?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -25,21 +31,46 @@ export function stateOf(text: string | undefined) {
   });
 }
 
+/** The filters as the list's route takes them, without limit and cursor. @throws Failure for one that is not valid. */
+export function runQueryOf({ state, deployment, pool, tag, text, since }: RunsQuery, nowMs: number) {
+  return {
+    ...stateOf(state),
+    ...(deployment === undefined ? {} : { deployment }),
+    ...(pool === undefined ? {} : { pool }),
+    ...(tag === undefined ? {} : { tag }),
+    ...(text === undefined ? {} : { text }),
+    ...(since === undefined
+      ? {}
+      : { from: nearInstantOf("--since", { text: since, nowMs, direction: "ago" }) }),
+  };
+}
+
+/** A word as a shell needs it. */
+function quoted(word: string): string {
+  return /^[\w.:/@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** The filters as command-line arguments, without limit and cursor. */
-export function narrowingWords({ state, deployment, pool }: RunsQuery): string[] {
+export function narrowingWords({ state, deployment, pool, tag, text, since }: RunsQuery): string[] {
+  const options = {
+    "--deployment": deployment,
+    "--pool": pool,
+    "--tag": tag,
+    "--text": text,
+    "--since": since,
+  };
   return [
     ...(state === undefined ? [] : [state]),
-    ...(deployment === undefined ? [] : ["--deployment", deployment]),
-    ...(pool === undefined ? [] : ["--pool", pool]),
+    ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name, quoted(value)])),
   ];
 }
 
 /** Explains an empty list in a sentence. @throws Failure if a filter names something that does not exist. */
-export async function explainNone(client: Client, query: RunsQuery): Promise<string> {
+export async function explainNone(client: Client, query: RunsQuery, what = "run"): Promise<string> {
   if (query.deployment !== undefined) await findDeployment(client, query.deployment);
   if (query.pool !== undefined) await findPool(client, query.pool);
   const words = narrowingWords(query);
   if (query.cursor !== undefined) return "no more runs";
   if (words.length === 0) return "no runs; `towpath run NAME` starts one";
-  return `no run matches ${words.join(" ")}; \`towpath runs ls\` lists all`;
+  return `no ${what} matches ${words.join(" ")}; \`towpath runs ls\` lists all`;
 }

@@ -8,7 +8,7 @@ import {
   type TaskRunState,
 } from "@towpath/contract";
 import type { EXIT } from "../failure.ts";
-import type { Style } from "../output.ts";
+import type { Output, Style } from "../output.ts";
 
 /** The exit code for a final state. */
 export function exitOfState(state: RunState): keyof typeof EXIT {
@@ -46,7 +46,28 @@ export function explainCause(cause: Cause | null): string | null {
   return cause === null ? null : CAUSES[cause];
 }
 
-/** The next step for a run that failed or crashed, or null. */
-export function adviceOn(run: Pick<Run, "state" | "cause" | "error">): string | null {
-  return run.state === "failed" || run.state === "crashed" ? adviceFor(run.cause, run.error) : null;
+/** Advice on a run that nobody ended on purpose, with its id in the commands, or null. */
+function adviceOn({ id, state, cause, error }: Pick<Run, "id" | "state" | "cause" | "error">): string | null {
+  if (state === "completed" || cause === "user") return null;
+  return adviceFor(cause, error)?.replaceAll(/\bRUN\b/g, id) ?? null;
+}
+
+/**
+ * Prints the next steps for a run that ended without completing: advice on its cause, and the commands for this run.
+ * A run that never started has no log, and nothing to reuse.
+ */
+export function tellNext(
+  output: Output,
+  run: Pick<Run, "id" | "state" | "cause" | "error" | "startedAt">,
+): void {
+  if (!isFinalRunState(run.state) || run.state === "completed") return;
+  const advice = adviceOn(run);
+  if (advice !== null) output.next(advice);
+  if (run.startedAt === null) {
+    output.next(`\`towpath rerun ${run.id}\` runs it again`);
+    return;
+  }
+  output.next(`\`towpath logs ${run.id}\` prints its log`);
+  if (advice?.includes("`towpath rerun ") !== true)
+    output.next(`\`towpath rerun ${run.id} --from-failure\` reuses completed tasks and runs the rest`);
 }

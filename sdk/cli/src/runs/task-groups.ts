@@ -1,5 +1,4 @@
-import { labelOf } from "@towpath/client/run-difference";
-import type { TaskRun } from "@towpath/contract";
+import { type TaskRun, taskPathLabel } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import { printable, type Style } from "../output.ts";
 import { markOf } from "./outcome.ts";
@@ -9,7 +8,7 @@ const EACH_MAX = 3;
 
 /** A task's path as a label: names and keys without the hashes of inputs. */
 export function pathLabel(path: string): string {
-  return printable(labelOf(path));
+  return printable(taskPathLabel(path));
 }
 
 /** A call's label and depth. A mapped call has its name and key, such as `load/3`. */
@@ -73,8 +72,8 @@ export function sparing(style: Style): (task: TaskRun, line: string) => string[]
   };
 }
 
-/** Calls with the same key are listed together. A failed call is always listed alone. */
+/** Calls of one attempt with the same key are listed together. A failed call is always listed alone. */
 export function likeness(task: TaskRun): string {
   const alone = task.error === null ? "" : task.path;
-  return [placeOf(task), task.state, task.reused, alone].join("\n");
+  return [task.attemptId, placeOf(task), task.state, task.reused, alone].join("\n");
 }

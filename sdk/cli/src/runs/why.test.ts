@@ -5,10 +5,12 @@ import { tellEnd } from "./why.ts";
 
 const id = "0193a0b1-7c00-7000-8000-000000000001";
 
-function told(run: Omit<Parameters<typeof tellEnd>[1], "id">): string[] {
+const started = { id, startedAt: "2026-01-01T00:00:00.000Z", cancelReason: null };
+
+function told(run: Pick<Run, "state" | "cause" | "error"> & Partial<Run>): string[] {
   let text = "";
   const stdout = { write: (part: string) => (text += part) };
-  tellEnd(createOutput({ stdout, stderr: stdout }, { json: false, color: false }), { id, ...run });
+  tellEnd(createOutput({ stdout, stderr: stdout }, { json: false, color: false }), { ...started, ...run });
   return text.trimEnd().split("\n");
 }
 
@@ -17,10 +19,27 @@ test("of a run that failed: its error, what the cause means, and what to type", 
   const lines = told({ state: "failed", cause: "error", error });
   expect(lines[0]).toBe("  RangeError: out of bounds");
   expect(lines.slice(2)).toEqual([
-    "→ Fix the cause. If you changed code, run `towpath deploy`. Then run `towpath rerun RUN --from-failure`: it reuses completed tasks.",
+    `→ Fix the cause. If you changed code, run \`towpath deploy\`. Then run \`towpath rerun ${id} --from-failure\`: it reuses completed tasks.`,
+    `→ \`towpath logs ${id}\` prints its log`,
+  ]);
+});
+
+test("advice without the command is followed by the command", () => {
+  expect(told({ state: "crashed", cause: "lost", error: null }).slice(2)).toEqual([
     `→ \`towpath logs ${id}\` prints its log`,
     `→ \`towpath rerun ${id} --from-failure\` reuses completed tasks and runs the rest`,
   ]);
+});
+
+test("a run that was cancelled before it started has a reason, no log and nothing to reuse", () => {
+  const run = {
+    state: "cancelled",
+    cause: "user",
+    error: null,
+    startedAt: null,
+    cancelReason: "by mistake",
+  } as const;
+  expect(told(run).slice(1)).toEqual(["  Reason: by mistake", `→ \`towpath rerun ${id}\` runs it again`]);
 });
 
 test("of a run that completed there is nothing to do", () => {

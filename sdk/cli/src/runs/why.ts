@@ -1,20 +1,20 @@
 import { isFinalRunState, type Run } from "@towpath/contract";
 import type { Invocation } from "../kernel/invocation.ts";
-import { type Output, withCommands } from "../output.ts";
+import { type Output, printable, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
-import { adviceOn, describeState, explainCause } from "./outcome.ts";
+import { describeState, explainCause, tellNext } from "./outcome.ts";
 
 /** Explains why a run ended, and the next step. */
-export function tellEnd(output: Output, run: Pick<Run, "id" | "state" | "cause" | "error">): void {
-  const { id, error, cause } = run;
-  if (error !== null) output.line(`  ${error.name}: ${error.message}`);
+export function tellEnd(
+  output: Output,
+  run: Pick<Run, "id" | "state" | "cause" | "error" | "cancelReason" | "startedAt">,
+): void {
+  const { error, cause, cancelReason } = run;
+  if (error !== null) output.line(`  ${printable(`${error.name}: ${error.message}`)}`);
   const meaning = run.state === "completed" ? "The run completed." : explainCause(cause);
   output.line(`  ${meaning ?? "The run has ended."}`);
-  if (run.state === "completed") return;
-  const advice = adviceOn(run);
-  if (advice !== null) output.next(advice);
-  output.next(`\`towpath logs ${id}\` prints its log`);
-  output.next(`\`towpath rerun ${id} --from-failure\` reuses completed tasks and runs the rest`);
+  if (run.state === "cancelled" && cancelReason) output.line(`  Reason: ${printable(cancelReason)}`);
+  tellNext(output, run);
 }
 
 /** `towpath why RUN` */

@@ -1,4 +1,6 @@
 import { type Backfill, LIMITS, uuidv7 } from "@towpath/contract";
+import { EXIT } from "../failure.ts";
+import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
@@ -99,14 +101,23 @@ export async function listBackfills(
     for (const trouble of one.troubles ?? []) tellTrouble(output, `${one.id}`, trouble);
 }
 
-/** `towpath backfill cancel BACKFILL` */
-export async function cancelBackfill(invocation: Invocation, backfillId: string): Promise<void> {
+/** `towpath backfill cancel BACKFILL`. Asks first on a terminal. @returns The exit code. */
+export async function cancelBackfill(
+  invocation: Invocation,
+  { backfillId, yes }: { backfillId: string; yes: boolean },
+): Promise<number> {
   const { output } = invocation;
   const client = await invocation.client();
+  const question = `Cancel backfill ${backfillId} and its runs that have not ended?`;
+  if (!yes && canAsk(invocation) && !(await confirmed(question))) {
+    output.line("Nothing was cancelled.");
+    return EXIT.interrupted;
+  }
   const one = await client.cancelBackfill({ params: { backfillId } });
   output.data(one);
   const left = one.state === "cancelled" ? "is cancelled" : `had already ${one.state}`;
   output.line(
     `${output.style.green("✓")} backfill ${output.style.bold(backfillId)} ${left} (${progressOf(one)})`,
   );
+  return EXIT.ok;
 }

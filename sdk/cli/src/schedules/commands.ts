@@ -4,7 +4,15 @@ import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
-import { durationOf, instantOf, type TimingOptions, timingOf, timingText, zoneOf } from "./timing.ts";
+import {
+  durationOf,
+  instantOf,
+  type TimingOptions,
+  textInZone,
+  timingOf,
+  timingText,
+  zoneOf,
+} from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
 /** Which schedule of which deployment. */
@@ -52,7 +60,7 @@ export async function listSchedules(
       one.name,
       timingText(one.timing),
       stateOf(one, invocation),
-      one.nextAt ?? "",
+      one.nextAt === null ? "" : textInZone(one.nextAt, zoneOf(one.timing)),
       one.source,
     ]),
   );
@@ -112,7 +120,10 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   output.line(`${style.green("✓")} schedule ${style.bold(schedule.name)} of ${schedule.deployment}`);
   if (schedule.nextAt === null)
     output.line(`  ${style.yellow("it never runs: the schedule has no time in the future")}`);
-  else output.line(`  next ${schedule.nextAt}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`);
+  else
+    output.line(
+      `  next ${textInZone(schedule.nextAt, zoneOf(schedule.timing))}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`,
+    );
   output.next(`\`towpath schedule next ${schedule.deployment} ${schedule.name}\` shows its next runs`);
 }
 
@@ -128,7 +139,8 @@ export async function switchSchedule(
   const schedule =
     to === "paused" ? await client.pauseSchedule({ params }) : await client.resumeSchedule({ params });
   output.data(schedule);
-  const next = schedule.nextAt === null ? "" : `, next ${schedule.nextAt}`;
+  const next =
+    schedule.nextAt === null ? "" : `, next ${textInZone(schedule.nextAt, zoneOf(schedule.timing))}`;
   output.line(
     `${output.style.green("✓")} schedule ${output.style.bold(schedule.name)} of ${schedule.deployment} is ${to}${next}`,
   );
@@ -149,12 +161,21 @@ export async function deleteSchedule(invocation: Invocation, name: ScheduleName)
 export async function listUpcoming(invocation: Invocation, name: ScheduleName, limit: number): Promise<void> {
   const { output, clock } = invocation;
   const client = await invocation.client();
-  const answer = await client.listUpcoming({ params: paramsOf(name), query: { limit } });
+  const params = paramsOf(name);
+  const [answer, { timing }] = await Promise.all([
+    client.listUpcoming({ params, query: { limit } }),
+    client.getSchedule({ params }),
+  ]);
+  const zone = zoneOf(timing);
   output.data(answer);
   if (answer.items.length === 0) return output.line("The schedule has no further time.");
   output.table(
-    ["SCHEDULED FOR", "", "DATA FROM"],
-    answer.items.map(({ at, intervalStart }) => [at, inText(at, clock.nowMs()), intervalStart]),
+    [`SCHEDULED FOR (${zone})`, "", "DATA FROM"],
+    answer.items.map(({ at, intervalStart }) => [
+      textInZone(at, zone),
+      inText(at, clock.nowMs()),
+      textInZone(intervalStart, zone),
+    ]),
   );
 }
 
@@ -163,14 +184,19 @@ export async function listInstants(invocation: Invocation, name: ScheduleName, l
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const page = await client.listInstants({ params: paramsOf(name), query: { limit } });
+  const params = paramsOf(name);
+  const [page, { timing }] = await Promise.all([
+    client.listInstants({ params, query: { limit } }),
+    client.getSchedule({ params }),
+  ]);
+  const zone = zoneOf(timing);
   output.data(page);
   if (page.items.length === 0) return output.line("The schedule has no past time yet.");
   output.table(
-    ["DUE", "UNTIL", "BECAME"],
+    [`DUE (${zone})`, "UNTIL", "BECAME"],
     page.items.map(({ at, until, runId, skipped }) => [
-      at,
-      until ?? "",
+      textInZone(at, zone),
+      until === null ? "" : textInZone(until, zone),
       runId === null ? style.yellow(`skipped: ${skipped ?? "unknown"}`) : `run ${runId}`,
     ]),
   );

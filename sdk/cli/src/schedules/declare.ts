@@ -167,7 +167,12 @@ function declareBackfills(root: Root, carry: Carry): void {
     .action((options, command) => carry(command, (invocation) => listBackfills(invocation, options)));
   backfill
     .command("cancel")
-    .description("Cancels a backfill: starts no further runs and cancels those that have not ended.")
+    .description(
+      "Cancels a backfill: starts no further runs and cancels those that have not ended. Asks first on a terminal.",
+    )
     .argument("<backfill>", "the backfill's id")
-    .action((id, _, command) => carry(command, (invocation) => cancelBackfill(invocation, id)));
+    .option("-y, --yes", "cancel without a question")
+    .action((backfillId, { yes = false }, command) =>
+      carry(command, (invocation) => cancelBackfill(invocation, { backfillId, yes })),
+    );
 }

@@ -69,6 +69,33 @@ function shownMs(ms: number, zone: string): number {
   return Date.parse(`${format.format(ms).replace(" ", "T")}Z`);
 }
 
+/** An instant as ISO 8601 in a time zone, to the second: `2026-11-23T03:00:00+01:00`. */
+export function textInZone(at: string, zone: string): string {
+  const ms = Math.floor(Date.parse(at) / 1000) * 1000;
+  const local = shownMs(ms, zone);
+  const minutes = Math.round((local - ms) / 60_000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const size = Math.abs(minutes);
+  const offset = `${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return `${new Date(local).toISOString().slice(0, 19)}${minutes === 0 ? "Z" : offset}`;
+}
+
+/**
+ * Parses an option that is a time in ISO 8601, or a duration before or after now, such as `2h`. A time without an offset
+ * is in UTC.
+ * @throws Failure that names the option.
+ */
+export function nearInstantOf(
+  option: string,
+  args: { text: string; nowMs: number; direction: "ago" | "ahead" },
+): string {
+  const ms = parseDuration(args.text);
+  const next =
+    "write it as a duration such as 2h, or like 2026-01-31T09:00+01:00; without an offset it is in UTC";
+  if (ms === null) return instantOf(option, args.text, "UTC", next);
+  return new Date(args.direction === "ago" ? args.nowMs - ms : args.nowMs + ms).toISOString();
+}
+
 /** The instant at which the clocks of a zone show a time. At a change of the clocks, one near it. */
 function instantIn(zone: string, localMs: number): number {
   const nearMs = localMs - (shownMs(localMs, zone) - localMs);
@@ -81,14 +108,16 @@ const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?$/;
  * Parses an option that is a time in ISO 8601. A time without an offset, or a day, is in the schedule's time zone.
  * @throws Failure that names the option.
  */
-export function instantOf(option: string, text: string, zone: string): string {
+export function instantOf(
+  option: string,
+  text: string,
+  zone: string,
+  next = "write it like 2026-01-31 or 2026-01-31T09:00 in the schedule's time zone, or like 2026-01-31T09:00+01:00",
+): string {
   const isLocal = LOCAL_TIME.test(text);
   const isZoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text);
   const localMs = isLocal ? Date.parse(text.includes("T") ? `${text}Z` : text) : Number.NaN;
   const ms = isZoned ? Date.parse(text) : Number.isNaN(localMs) ? localMs : instantIn(zone, localMs);
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();
-  throw refused(
-    `${option} "${text}" is not a time.`,
-    "write it like 2026-01-31 or 2026-01-31T09:00 in the schedule's time zone, or like 2026-01-31T09:00+01:00",
-  );
+  throw refused(`${option} "${text}" is not a time.`, next);
 }

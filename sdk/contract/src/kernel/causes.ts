@@ -14,6 +14,8 @@ export const CAUSES = {
   "journal-full": "The worker's disk has no space for the run's records.",
   "invalid-parameters": "The parameters do not match the flow's schema.",
   user: "Somebody cancelled the run.",
+  collision:
+    "No slot of its deployment's limit was free when it was due, and the limit cancels such runs (`cancel-new`).",
 } as const;
 
 /** One cause. */
@@ -38,6 +40,8 @@ const ADVICE: Readonly<Record<Cause, string>> = {
   "journal-full": "Free disk space on the worker's machine. Then rerun from failure.",
   "invalid-parameters": "Start the run again with parameters that match the schema.",
   user: "Nothing to do: the run was cancelled on request.",
+  collision:
+    "Start it again when the other runs have ended, or let runs wait: `towpath limit set DEPLOYMENT SLOTS --kind deployment --collision enqueue`.",
 };
 
 /** The error of an attempt with an unknown outcome, after the database was restored to an earlier state. Its cause is `lost`. */
@@ -61,7 +65,7 @@ export function adviceFor(cause: Cause | null, error: { readonly name: string } 
 export const FREE_CAUSES: readonly Cause[] = ["evicted"];
 
 /** Causes that end a run for good, whatever its retry policy says. */
-export const LAST_CAUSES: readonly Cause[] = ["run-timeout", "expired", "user"];
+export const LAST_CAUSES: readonly Cause[] = ["run-timeout", "expired", "user", "collision"];
 
 /** The names of all causes. */
 export const CAUSE_NAMES = Object.keys(CAUSES) as [Cause, ...Cause[]];

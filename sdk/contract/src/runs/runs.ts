@@ -225,6 +225,14 @@ export type Run = z.infer<typeof Run>;
 /** The path of a task call: its parents' paths and its own identity. */
 export const TaskPath = z.string().min(1).max(1024);
 
+/** A hash of an input where a path holds one. */
+export const HASH_IN_PATH = /:([0-9a-f]{16})(?=\/|#|$)/g;
+
+/** A task's path by the names and keys that people know, without the hashes of inputs. */
+export function taskPathLabel(path: string): string {
+  return path.replaceAll(HASH_IN_PATH, "");
+}
+
 /** The task calls whose errors made an attempt fail: its error, that error's causes, and the parts of aggregated errors. */
 export const FailedBy = z
   .array(z.string().min(1).max(1025))

@@ -18,6 +18,7 @@ import {
   readCursor,
   type Scope,
 } from "../kernel/index.ts";
+import { signedParameters } from "./read-spec.ts";
 import { specChanges, withoutValues } from "./spec-changes.ts";
 import * as store from "./store.ts";
 
@@ -65,7 +66,7 @@ function shown(row: store.DeploymentRow): Deployment {
     id: row.id,
     name: row.name,
     pool: row.pool,
-    parameters: row.parameters,
+    parameters: signedParameters(row.specJws),
     dueInput: row.dueInput,
     latest: shownVersion(row),
     createdAt: row.createdAt.toISOString(),

@@ -68,3 +68,13 @@ export function readSpec(jws: string, args: { workspaceId: string; nowMs: number
   if (faults.length > 0) throw refused(faults);
   return { jws, keyId: header.data.kid, spec: spec.data };
 }
+
+const SignedParameters = z.object({ parameters: Spec.shape.parameters });
+
+/**
+ * The schema of the parameters as it was signed, with its fields in their order. The column `spec` does not keep the order.
+ * @param jws A registered spec.
+ */
+export function signedParameters(jws: string): Spec["parameters"] {
+  return SignedParameters.parse(decode(jws.split(".")[1] ?? "", "spec")).parameters;
+}

@@ -1,4 +1,4 @@
-import type { CodePin, Entry, Json, Spec } from "@towpath/contract";
+import type { CodePin, Entry, Spec } from "@towpath/contract";
 import type { z } from "zod";
 import { and, asc, desc, eq, gt, lt, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
@@ -24,7 +24,7 @@ const deploymentColumns = {
   id: deployment.id,
   name: deployment.name,
   pool: pool.name,
-  parameters: sql<{ [key: string]: Json }>`${deploymentVersion.spec} -> 'parameters'`,
+  specJws: deploymentVersion.specJws,
   dueInput: sql<boolean>`coalesce((${deploymentVersion.spec} -> 'dueInput')::boolean, false)`,
   createdAt: deployment.createdAt,
 };

@@ -236,7 +236,9 @@ describe("a deployment whose slots are taken", () => {
     await env.tenancy.deploy("one", { concurrency });
     const [a, b] = [await env.ask({ deployment: "one" }), await env.ask({ deployment: "one" })];
     expect(await env.states(a, b)).toEqual(["ready", "cancelled"]);
-    expect((await env.run(b)).cancelReason).toBe('The slot of "one" is taken: its limit says cancel-new.');
+    expect((await env.run(b)).cancelReason).toBe(
+      'The slot of the deployment "one" was taken, and its limit has the collision policy cancel-new.',
+    );
     await env.serve();
     expect(await env.states(await env.ask({ deployment: "one" }))).toEqual(["ready"]);
     expect(await env.faults()).toEqual([]);

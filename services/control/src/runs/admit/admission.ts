@@ -204,7 +204,7 @@ async function moveOn(
         const attemptId = admitted.get(id);
         if (attemptId !== undefined) return admitting({ id, by }, attemptId);
         if (!refused.has(id)) return { id, by, to: "blocked" };
-        return { id, by: "cancel", to: "cancelled", cause: "user", cancelReason: refusalOf(run) };
+        return { id, by: "cancel", to: "cancelled", cause: "collision", cancelReason: refusalOf(run) };
       }),
     ],
   });
@@ -218,8 +218,8 @@ function admitting(move: Pick<RunMove, "id" | "by">, attemptId: string): RunMove
   return { ...move, to: "ready", attempt: { id: attemptId, limited: true } };
 }
 
-/** The reason of a run that was cancelled because its limit lets no run wait. */
+/** The reason of a run that was cancelled because its limit lets no run wait. In the past tense, because it is stored. */
 function refusalOf({ deployment, slots }: Pick<EnteringRun, "deployment" | "slots">): string {
   const taken = slots === 1 ? "The slot" : `All ${slots} slots`;
-  return `${taken} of "${deployment}" ${slots === 1 ? "is" : "are"} taken: its limit says cancel-new.`;
+  return `${taken} of the deployment "${deployment}" ${slots === 1 ? "was" : "were"} taken, and its limit has the collision policy cancel-new.`;
 }

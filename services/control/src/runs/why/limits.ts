@@ -3,6 +3,7 @@ import {
   HOLDERS_SHOWN,
   type LimitWait,
   type SlotHolder,
+  taskPathLabel,
   type WaitReason,
 } from "@towpath/contract";
 import { type Clock, dateOf, type Queryable } from "../../kernel/index.ts";
@@ -55,7 +56,7 @@ function reasonOf(row: WaitRow, holders: SlotHolder[]): WaitReason {
 }
 
 function sentence(limit: LimitWait, until: string | null): string {
-  const who = limit.task === null ? "" : `Task ${limit.task}: `;
+  const who = limit.task === null ? "" : `Task ${taskPathLabel(limit.task)}: `;
   return `${who}${placeText(limit)} for ${calledText(limit)}${limit.needs > 1 ? ` (needs ${limit.needs} slots)` : ""}; ${keepsText(limit, until)}.`;
 }
 
