@@ -43,7 +43,11 @@ export const TEST_NOTICES = {
     title: "is never a device of another attempt, in any order of starts and ends",
   },
   slots: { file: "services/control/src/runs/admit/admission.prop.test.ts", title: "Property failed" },
-  overtaking: { file: CHOOSE, title: "what cannot go does not hold up the others" },
+  overtaking: {
+    file: "services/control/src/limits/allocate.test.ts",
+    title: "a list whose first request does not fit delays no other",
+  },
+  slotOvertaking: { file: CHOOSE, title: "what cannot go does not hold up the others" },
   patience: {
     file: "services/control/src/runs/admit/admission.prop.test.ts",
     title: "a run that needs two limits is not starved by runs that need one",
@@ -52,6 +56,10 @@ export const TEST_NOTICES = {
   lockOrder: {
     file: "services/control/src/limits/locks.test.ts",
     title: "admission locks limits in one order",
+  },
+  moveOrder: {
+    file: "services/control/src/runs/moves/apply.test.ts",
+    title: "moves lock runs in the order of their ids",
   },
   computeOvertaking: {
     file: COMPUTE,

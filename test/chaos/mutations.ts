@@ -86,11 +86,17 @@ export const MUTATIONS = {
     from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
     to: "",
   },
-  /** A run that waits for a limit blocks the runs behind it. */
+  /** A request that cannot go blocks the requests of all other wait lists. */
   overtaking: {
     file: "services/control/src/limits/allocate.ts",
     from: "} else cursors.delete(list);",
     to: "} else cursors.clear();",
+  },
+  /** A run that waits for a limit blocks the runs behind it. */
+  slotOvertaking: {
+    file: "services/control/src/limits/choose.ts",
+    from: "const lacks = lackOf(cells, list, request);",
+    to: "const lacks = stuck.length > 0 ? [...list.needs.keys()] : lackOf(cells, list, request);",
   },
   /** No slots are reserved for a run that needs several limits. */
   patience: {
@@ -110,11 +116,17 @@ export const MUTATIONS = {
     from: "order by l.id for update",
     to: "order by random() for update",
   },
+  /** Moves lock their runs in any order. */
+  moveOrder: {
+    file: "services/control/src/runs/moves/apply.ts",
+    from: "order by id for update",
+    to: "order by id desc for update",
+  },
   /** A run that waits for amounts blocks the runs behind it. */
   computeOvertaking: {
-    file: "services/control/src/limits/allocate.ts",
-    from: "} else cursors.delete(list);",
-    to: "} else cursors.clear();",
+    file: "services/control/src/runs/compute/match.ts",
+    from: "if (cell === null) {",
+    to: "if (cell === null) {\n        for (const one of cells) one.slots = 0;",
   },
   /** Nothing is reserved for a run that needs much of a worker. */
   computePatience: {

@@ -62,7 +62,8 @@ export interface MovedRun {
 
 /**
  * Moves runs of one workspace along RUN_TRANSITIONS, in one statement: the states, the attempts that begin, and the
- * changes. Of racing callers one wins. Primary key of run.
+ * changes. Of racing callers one wins. Locks the runs in the order of their ids, so that callers with the same runs cannot
+ * deadlock. Primary key of run.
  * @throws Problem `run-transition-not-allowed` if a run's state does not allow its move; nothing is moved then.
  */
 export async function moveRuns(
@@ -73,9 +74,13 @@ export async function moveRuns(
   const { workspaceId, moves } = args;
   if (moves.length === 0) return [];
   const at = now(clock);
+  const ids = textArray(moves.map((one) => one.id));
   const moved = await rows<MovedRun>(
     tx,
-    sql`with moved as (
+    sql`with locked as materialized (
+        select array(select id from run where workspace_id = ${workspaceId} and id = any(${ids}::uuid[])
+          order by id for update) as ids
+      ), moved as (
         update run m set state = w."to", cause = w.cause, result = w.result,
           error = case when w."setsError" then w.error else m.error end,
           started_at = case when w.starts then coalesce(m.started_at, ${at}) else m.started_at end,
@@ -89,7 +94,7 @@ export async function moveRuns(
         from json_to_recordset(${JSON.stringify(moves.map(wantedRun))}::json) as w (id uuid, "from" text[], "to" text,
           cause text, error json, "setsError" boolean, result json, starts boolean, ends boolean, "dueInMs" bigint,
           spends boolean, "cancelReason" text, "attemptId" uuid, limited boolean)
-        where m.workspace_id = ${workspaceId} and m.id = any(${textArray(moves.map((one) => one.id))}::uuid[])
+        where m.workspace_id = ${workspaceId} and m.id = any((select ids from locked)::uuid[])
           and m.id = w.id and m.state = any(w."from")
         returning ${CHANGE_COLUMNS}, m.attempt_id, m.pool_id, m.queue, m.priority, m.due_at, m.lost_after_ms, m.needs,
           m.trigger, m.tied, w."attemptId" is not null as begins, w.limited
