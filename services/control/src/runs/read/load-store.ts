@@ -8,6 +8,7 @@ import {
 } from "@towpath/contract";
 import { and, eq, inArray, isNotNull, notInArray, sql } from "#sql";
 import { dateOf, type Queryable } from "../../kernel/index.ts";
+import { pool } from "../../pools/table.ts";
 import { readNeeds } from "../needs.ts";
 import { attempt, run } from "../table.ts";
 import { readRunFacts } from "../why/facts.ts";
@@ -71,23 +72,27 @@ function selectHeld(from: Queryable, args: { workspaceId: string; workerIds: rea
     .groupBy(attempt.workerId);
 }
 
-/** Reads the load of pools by their ids, from live attempts alone. An idle pool is missing. */
+/**
+ * Reads the load of the pool of this name, or of all pools, from live attempts alone. An idle pool is missing.
+ * @returns the loads, by the pools' ids.
+ */
 export async function readPoolLoad(
   from: Queryable,
-  args: { workspaceId: string; poolIds: readonly string[] },
+  args: { workspaceId: string; name?: string },
 ): Promise<Map<string, PoolLoad>> {
-  if (args.poolIds.length === 0) return new Map();
   const rows = await from
     .select({
       poolId: attempt.poolId,
       ready: sql<number>`(count(*) filter (where ${attempt.state} = 'ready'))::int`,
       running: sql<number>`(count(*) filter (where ${attempt.state} <> 'ready'))::int`,
     })
-    .from(attempt)
+    .from(pool)
+    .innerJoin(attempt, eq(attempt.poolId, pool.id))
     .where(
       and(
+        eq(pool.workspaceId, args.workspaceId),
         eq(attempt.workspaceId, args.workspaceId),
-        inArray(attempt.poolId, [...args.poolIds]),
+        args.name === undefined ? undefined : eq(pool.name, args.name),
         notInArray(attempt.state, [...FINAL_ATTEMPT_STATES]),
       ),
     )

@@ -1,4 +1,4 @@
-import { type CreatePool, type Pool, Problem, type Queue, type Worker } from "@towpath/contract";
+import type { CreatePool, Pool, Queue, Worker } from "@towpath/contract";
 import { type Deps, inTransaction, type PageInput, type Queryable, type Scope } from "../../kernel/index.ts";
 import * as pools from "../../pools/index.ts";
 import { reorderQueue } from "../admit/reorder.ts";
@@ -12,29 +12,25 @@ interface Named {
 
 const IDLE = { ready: 0, running: 0 } as const;
 
-async function withLoad(deps: Deps, scope: Scope, found: readonly pools.PoolFacts[]): Promise<Pool[]> {
-  const which = { workspaceId: scope.workspaceId, poolIds: found.map(({ id }) => id) };
-  const load = await readPoolLoad(deps.database.reads, which);
-  return found.map((pool) => ({ ...pool, ...IDLE, ...load.get(pool.id) }));
-}
-
-async function oneWithLoad(deps: Deps, scope: Scope, found: pools.PoolFacts): Promise<Pool> {
-  const [pool] = await withLoad(deps, scope, [found]);
-  if (pool === undefined) throw new Problem("internal", "A pool could not be described.");
-  return pool;
+/** A pool with its load. Both are read at the same time. */
+async function withLoad(deps: Deps, { scope, name }: Named, found: Promise<pools.PoolFacts>): Promise<Pool> {
+  const which = { workspaceId: scope.workspaceId, name };
+  const [pool, load] = await Promise.all([found, readPoolLoad(deps.database.reads, which)]);
+  return { ...pool, ...IDLE, ...load.get(pool.id) };
 }
 
 /** As `createPool` of the pools, with the pool's load. */
-export async function createPool(deps: Deps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
-  return oneWithLoad(deps, args.scope, await pools.createPool(deps, args));
+export function createPool(deps: Deps, args: { scope: Scope; input: CreatePool }): Promise<Pool> {
+  const { scope, input } = args;
+  return withLoad(deps, { scope, name: input.name }, pools.createPool(deps, args));
 }
 
 /**
  * One work pool with its load.
  * @throws Problem `pool-not-found`.
  */
-export async function getPool(deps: Deps, args: Named): Promise<Pool> {
-  return oneWithLoad(deps, args.scope, await pools.getPool(deps, args));
+export function getPool(deps: Deps, args: Named): Promise<Pool> {
+  return withLoad(deps, args, pools.getPool(deps, args));
 }
 
 /** Work pools by name, with their load. */
@@ -42,8 +38,12 @@ export async function listPools(
   deps: Deps,
   args: { scope: Scope } & PageInput,
 ): Promise<{ items: Pool[]; next: string | null }> {
-  const { items, next } = await pools.listPools(deps, args);
-  return { items: await withLoad(deps, args.scope, items), next };
+  const { workspaceId } = args.scope;
+  const [{ items, next }, load] = await Promise.all([
+    pools.listPools(deps, args),
+    readPoolLoad(deps.database.reads, { workspaceId }),
+  ]);
+  return { items: items.map((pool) => ({ ...pool, ...IDLE, ...load.get(pool.id) })), next };
 }
 
 /**
