@@ -1,6 +1,6 @@
 import { SPEC_FORMAT, SPEC_TYP, type SpecInput, uuidv7 } from "@towpath/contract";
 import { CompactSign, generateKeyPair } from "jose";
-import { getLatestVersion, registerVersion } from "../deployments/index.ts";
+import { addVersion, getLatestVersion } from "../deployments/index.ts";
 import { createKey } from "../identity/index.ts";
 import { type Deps, inTransaction, manualClock, type Scope, systemScope } from "../kernel/index.ts";
 import { createPool, seedLimits, setLimit, setQueue } from "../runs/index.ts";
@@ -98,13 +98,12 @@ export async function deployFlow(
       .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: "demo" })
       .sign(privateKey);
     const isLast = index === flow.deployedDaysAgo.length - 1;
-    const onRegistered = [
-      seedLimits,
-      ...(isLast
-        ? [((tx, _, registered) => seedSchedules(tx, deps, registered)) satisfies typeof seedSchedules]
-        : []),
-    ];
-    await registerVersion(at(deps, deployedMs), { scope: scope(index), jws, onRegistered });
+    const deployed = at(deps, deployedMs);
+    await inTransaction(deployed, async (tx) => {
+      const registered = await addVersion(tx, deployed, { scope: scope(index), jws });
+      await seedLimits(tx, deployed, registered);
+      if (isLast) await seedSchedules(tx, deps, registered);
+    });
     const pinned = await inTransaction(deps, (tx) => getLatestVersion(tx, { workspaceId, name: flow.name }));
     versions.push({ ...pinned, deployedMs });
   }

@@ -1,12 +1,13 @@
 export { checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
 export {
   forgetLatest,
+  getDeployment,
   getLatestVersion,
   getVersion,
   getVersionDetail,
   likelyLatestVersion,
   type PinnedVersion,
 } from "./deployments.ts";
-export { type OnRegistered, type Registered, registerVersion } from "./register.ts";
+export { addVersion, type Registered } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";
 export { deleteVersionRow as deleteVersion, type SupersededVersion, selectSuperseded } from "./store.ts";

@@ -1,28 +1,31 @@
-import { type Deployment, Problem, type Spec, uuidv7 } from "@towpath/contract";
-import { type Deps, inTransaction, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import { Problem, type Spec, uuidv7 } from "@towpath/contract";
+import { type Deps, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
-import { getDeployment } from "./deployments.ts";
-import { type ReadSpec, readSpec } from "./read-spec.ts";
+import { readSpec } from "./read-spec.ts";
 import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
 import { deployment } from "./table.ts";
 
-/** A version that was just inserted. */
+/** A registered version. */
 export interface Registered {
   readonly workspaceId: string;
   readonly deploymentId: string;
   readonly spec: Spec;
+  /** False if the same signed spec was registered before: nothing was changed. */
+  readonly isNew: boolean;
 }
 
-/** What a slice to the right does with a new version, in its transaction: the spec holds defaults of that slice. */
-export type OnRegistered = (tx: Tx, deps: Deps, registered: Registered) => Promise<void>;
-
-async function write(
+/**
+ * Adds the next version of a deployment from a signed spec, one at a time per deployment. The spec also has default limits and
+ * schedules: the slices to the right apply those of a new version, in the same transaction.
+ * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
+ */
+export async function addVersion(
+  tx: Tx,
   deps: Deps,
-  args: { tx: Tx; scope: Scope; read: ReadSpec; onRegistered: readonly OnRegistered[] },
-): Promise<void> {
-  const { tx, scope, read } = args;
+  { scope, jws }: { scope: Scope; jws: string },
+): Promise<Registered> {
   const { workspaceId } = scope;
-  const { spec } = read;
+  const { spec, keyId } = readSpec(jws, { workspaceId, nowMs: deps.clock.nowMs() });
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
   const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote] });
   if (first === undefined) throw new Problem("invalid-spec", "Check the pools of the spec.");
@@ -35,7 +38,7 @@ async function write(
   const next = locked.latestVersion + 1;
   if (spec.version !== next) {
     const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });
-    if (there === read.jws) return;
+    if (there === jws) return { workspaceId, deploymentId: locked.id, spec, isNew: false };
     throw new Problem(
       "version-conflict",
       `The next version of "${spec.deployment}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`,
@@ -46,32 +49,14 @@ async function write(
     workspaceId,
     deploymentId: locked.id,
     poolId: first.id,
-    keyId: read.keyId,
-    specJws: read.jws,
+    keyId,
+    specJws: jws,
     spec,
     registeredBy: scope.actor.name,
     clock: deps.clock,
   });
-  for (const act of args.onRegistered) await act(tx, deps, { workspaceId, deploymentId: locked.id, spec });
   await writeChanges(tx, [
     { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
   ]);
-}
-
-/**
- * Registers the next version of a deployment from a signed spec, one at a time per deployment.
- * Registering the same signed spec again changes nothing and returns the deployment.
- * @param args.onRegistered Runs in the same transaction for a new version.
- * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
- */
-export async function registerVersion(
-  deps: Deps,
-  args: { scope: Scope; jws: string; onRegistered?: readonly OnRegistered[] },
-): Promise<Deployment> {
-  const { workspaceId } = args.scope;
-  const read = readSpec(args.jws, { workspaceId, nowMs: deps.clock.nowMs() });
-  return inTransaction(deps, async (tx) => {
-    await write(deps, { tx, scope: args.scope, read, onRegistered: args.onRegistered ?? [] });
-    return getDeployment(tx, { workspaceId, name: read.spec.deployment });
-  });
+  return { workspaceId, deploymentId: locked.id, spec, isNew: true };
 }

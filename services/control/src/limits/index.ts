@@ -1,13 +1,11 @@
 export { allocate, comparePositions, PATIENCE_MS, type Position, type WaitList } from "./allocate.ts";
 export {
-  type AdoptRuns,
   deleteLimit,
+  describeLimits,
   getLimit,
-  holderOf,
+  type LimitFacts,
   listLimits,
   namedLimits,
-  type RunFacts,
-  type RunFactsReader,
   setLimit,
 } from "./limits.ts";
 export { limitsPeriodicJobs } from "./periodic-jobs.ts";

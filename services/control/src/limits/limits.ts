@@ -6,16 +6,15 @@ import {
   LimitName,
   Problem,
   type SetLimit,
-  type SlotHolder,
   uuidv7,
 } from "@towpath/contract";
 import { z } from "zod";
 import { getLatestVersion } from "../deployments/index.ts";
 import {
   afterCommit,
+  type Clock,
   type Deps,
   DUE,
-  dateOf,
   inTransaction,
   keepQuota,
   pageOf,
@@ -33,35 +32,14 @@ import { slotLimit } from "./table.ts";
 /** The most requests that are counted as waiting. */
 const WAITING_MAX = 1_000;
 
-/** Facts about a run that has slots or waits for them. */
-export interface RunFacts {
-  readonly deployment: string;
-  /** The name of the worker that holds it. Null: none does. */
-  readonly worker: string | null;
-  /** The median duration of its deployment's latest runs. Null: none has completed. */
-  readonly usualMs: number | null;
+/** A limit with the holders of its slots and its first waiting requests. Facts about their runs are in the slice of runs. */
+export interface LimitFacts {
+  readonly row: store.LimitRow;
+  readonly taken: number;
+  readonly waiting: number;
+  readonly holders: readonly store.HolderRow[];
+  readonly waiters: readonly store.WaiterRow[];
 }
-
-/** Reads facts about runs. The slice of runs, to the right, passes the reader in. */
-export type RunFactsReader = (
-  from: Queryable,
-  args: { workspaceId: string; runIds: readonly string[] },
-) => Promise<ReadonlyMap<string, RunFacts>>;
-
-/**
- * Takes slots of a new limit for runs that have already started, so that the limit counts them. The slice of runs,
- * to the right, passes this function in. The caller holds the limit's lock.
- */
-export type AdoptRuns = (
-  tx: Tx,
-  deps: Deps,
-  limit: {
-    readonly id: string;
-    readonly workspaceId: string;
-    readonly kind: Limit["kind"];
-    readonly name: string;
-  },
-) => Promise<void>;
 
 /** Notifies readers that limits have changed, and the periodic job that wait lists must be checked. */
 export async function announce(tx: Tx, args: { workspaceId: string; id: string }): Promise<void> {
@@ -99,22 +77,23 @@ export async function namedLimits(
   return ids;
 }
 
+/** A limit that was written. */
+export interface WrittenLimit {
+  readonly row: store.LimitRow;
+  /** Whether runs that have already started must take its slots, so that it counts them. The caller holds its lock. */
+  readonly adopts: boolean;
+}
+
 /** Writes a limit and marks the wait lists that need it for a check. The caller holds `lockWaitLists`. */
-export async function writeLimit(
-  tx: Tx,
-  deps: Deps,
-  args: store.LimitSetting,
-  adopt?: AdoptRuns,
-): Promise<store.LimitRow> {
+export async function writeLimit(tx: Tx, deps: Deps, args: store.LimitSetting): Promise<WrittenLimit> {
   const written = await store.upsertLimit(tx, deps.clock, args);
   if (written === null) throw new Problem("unavailable", "The limit has just changed. Try again.");
   const { workspaceId } = args;
   if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
-  if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
   if (written.isNew)
     await refreshWaitLists(tx, deps.clock, { workspaceId, which: { kind: args.kind, name: args.name } });
   else await markWaitLists(tx, deps.clock, { workspaceId, limitId: written.row.id });
-  return written.row;
+  return { row: written.row, adopts: written.isNew && written.row.perMs === null };
 }
 
 /** Checks that the pool, queue or deployment of a limit exists. */
@@ -139,68 +118,56 @@ async function checkName(
 }
 
 /**
- * Creates or changes a limit. Later versions of the deployment then leave it alone. Runs that already execute count
- * against a new limit of slots, even if they exceed it.
+ * Creates or changes a limit. Later versions of the deployment then leave it alone.
  * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`.
  */
 export async function setLimit(
+  tx: Tx,
   deps: Deps,
-  args: {
-    scope: Scope;
-    input: z.output<typeof SetLimit>;
-    facts: RunFactsReader;
-    adopt?: AdoptRuns;
-  },
-): Promise<Limit> {
+  args: { scope: Scope; input: z.output<typeof SetLimit> },
+): Promise<WrittenLimit> {
   const { workspaceId } = args.scope;
-  const row = await inTransaction(deps, async (tx) => {
-    await checkName(tx, { workspaceId, ...args.input });
-    await lockWaitLists(tx, workspaceId);
-    const setting = { ...args.input, workspaceId, source: "person" as const };
-    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) }, args.adopt);
-    await announce(tx, written);
-    return written;
-  });
-  return one(await describe(deps, { from: deps.database.db, rows: [row], facts: args.facts }));
+  await checkName(tx, { workspaceId, ...args.input });
+  await lockWaitLists(tx, workspaceId);
+  const setting = { ...args.input, workspaceId, source: "person" as const };
+  const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) });
+  await announce(tx, written.row);
+  return written;
 }
 
-/** Limits by kind and name, each with the holders of its slots and its first waiting runs. */
+/** Limits by kind and name, for `describeLimits`. */
 export async function listLimits(
-  deps: Deps,
+  from: Queryable,
   args: {
     scope: Scope;
-    facts: RunFactsReader;
     limit: number;
     cursor?: string | undefined;
     kind?: Limit["kind"] | undefined;
     name?: string | undefined;
   },
-): Promise<{ items: Limit[]; next: string | null }> {
+): Promise<{ items: store.LimitRow[]; next: string | null }> {
   const after = readCursor(args.cursor, z.tuple([z.enum(LIMIT_KINDS), LimitName]));
-  const rows = await store.selectLimits(deps.database.reads, {
+  const rows = await store.selectLimits(from, {
     workspaceId: args.scope.workspaceId,
     kind: args.kind,
     name: args.name,
     after,
     limit: args.limit,
   });
-  const page = pageOf(rows, { limit: args.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
-  const items = await describe(deps, { from: deps.database.reads, rows: page.items, facts: args.facts });
-  return { items, next: page.next };
+  return pageOf(rows, { limit: args.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
 }
 
 /**
- * One limit.
+ * One limit, for `describeLimits`.
  * @throws Problem `limit-not-found`.
  */
 export async function getLimit(
-  deps: Deps,
-  args: { scope: Scope; limitId: string; facts: RunFactsReader },
-): Promise<Limit> {
-  const from = deps.database.reads;
+  from: Queryable,
+  args: { scope: Scope; limitId: string },
+): Promise<store.LimitRow> {
   const row = await store.selectLimitById(from, { workspaceId: args.scope.workspaceId, id: args.limitId });
   if (row === null) throw new Problem("limit-not-found", `There is no limit ${args.limitId}.`);
-  return one(await describe(deps, { from, rows: [row], facts: args.facts }));
+  return row;
 }
 
 /** Deletes a limit. Runs that wait only for this limit start at once. A repeated call changes nothing. */
@@ -214,84 +181,29 @@ export async function deleteLimit(deps: Deps, args: { scope: Scope; limitId: str
   });
 }
 
-function one(described: readonly Limit[]): Limit {
-  const [first] = described;
-  if (first === undefined) throw new Problem("internal", "A limit could not be described.");
-  return first;
-}
-
-async function describe(
-  deps: Pick<Deps, "clock">,
-  args: { from: Queryable; rows: readonly store.LimitRow[]; facts: RunFactsReader },
-): Promise<Limit[]> {
-  const [first] = args.rows;
+/** Limits of one workspace, with the holders of their slots and their first waiting requests. */
+export async function describeLimits(
+  from: Queryable,
+  clock: Clock,
+  rows: readonly store.LimitRow[],
+): Promise<LimitFacts[]> {
+  const [first] = rows;
   if (first === undefined) return [];
   const { workspaceId } = first;
-  const which = { workspaceId, limitIds: args.rows.map((row) => row.id) };
-  const holders = await store.listHolders(args.from, deps.clock, { ...which, each: HOLDERS_SHOWN });
-  const waiters = await store.listWaiters(args.from, { ...which, each: HOLDERS_SHOWN });
-  const waiting = await store.countWaiting(args.from, { ...which, most: WAITING_MAX });
-  const rates = args.rows.filter((row) => row.perMs !== null).map((row) => row.id);
+  const which = { workspaceId, limitIds: rows.map((row) => row.id) };
+  const holders = await store.listHolders(from, clock, { ...which, each: HOLDERS_SHOWN });
+  const waiters = await store.listWaiters(from, { ...which, each: HOLDERS_SHOWN });
+  const waiting = await store.countWaiting(from, { ...which, most: WAITING_MAX });
+  const rates = rows.filter((row) => row.perMs !== null).map((row) => row.id);
   const tokens =
     rates.length === 0
       ? new Map<string, number>()
-      : await store.countTokens(args.from, deps.clock, { workspaceId, limitIds: rates });
-  const runIds = [...new Set([...holders, ...waiters].map((row) => row.runId))];
-  const facts = await args.facts(args.from, { workspaceId, runIds });
-  const told = { holders, waiters, waiting, tokens, facts };
-  return args.rows.map((row) => limitOf(row, told));
-}
-
-interface LimitState {
-  readonly holders: readonly store.HolderRow[];
-  readonly waiters: readonly store.WaiterRow[];
-  readonly waiting: ReadonlyMap<string, number>;
-  readonly tokens: ReadonlyMap<string, number>;
-  readonly facts: ReadonlyMap<string, RunFacts>;
-}
-
-/** The holder of slots in an answer. Empty if the run has been archived. */
-export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFacts>): SlotHolder[] {
-  const run = facts.get(row.runId);
-  if (run === undefined) return [];
-  return [
-    {
-      runId: row.runId,
-      deployment: run.deployment,
-      task: row.path || null,
-      slots: row.amount,
-      worker: run.worker,
-      forMs: Math.round(row.forMs),
-      usualMs: run.usualMs,
-    },
-  ];
-}
-
-function limitOf(row: store.LimitRow, told: LimitState): Limit {
-  const { id, kind, name, slots, perMs, collision, source } = row;
-  const taken = perMs === null ? row.taken : (told.tokens.get(id) ?? 0);
-  return {
-    id,
-    kind,
-    name,
-    slots,
-    perMs,
-    collision,
-    source,
-    taken,
-    waiting: told.waiting.get(id) ?? 0,
-    holders: told.holders.filter((one) => one.limitId === id).flatMap((one) => holderOf(one, told.facts)),
-    line: told.waiters
-      .filter((one) => one.limitId === id)
-      .map((one) => ({
-        runId: one.runId,
-        deployment: told.facts.get(one.runId)?.deployment ?? "unknown",
-        task: one.path || null,
-        slots: one.amount,
-        priority: one.priority,
-        dueAt: dateOf(one.dueMs).toISOString(),
-      })),
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-  };
+      : await store.countTokens(from, clock, { workspaceId, limitIds: rates });
+  return rows.map((row) => ({
+    row,
+    taken: row.perMs === null ? row.taken : (tokens.get(row.id) ?? 0),
+    waiting: waiting.get(row.id) ?? 0,
+    holders: holders.filter((one) => one.limitId === row.id),
+    waiters: waiters.filter((one) => one.limitId === row.id),
+  }));
 }

@@ -1,32 +1,29 @@
 import { uuidv7 } from "@towpath/contract";
-import type { OnRegistered, Registered } from "../deployments/index.ts";
+import type { Registered } from "../deployments/index.ts";
 import type { Deps, Tx } from "../kernel/index.ts";
-import { type AdoptRuns, announce, namedLimits, writeLimit } from "./limits.ts";
+import { announce, namedLimits, type WrittenLimit, writeLimit } from "./limits.ts";
 import { deleteLimitRow, hasUses, saveUses, selectLimit } from "./store/limits.ts";
 import { lockWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
 
 /**
  * Applies the limits of a deployment's new version: its concurrency, unless a person has set it, and its named limits.
+ * @returns the limit of its concurrency, if it was written.
  * @throws Problem `limit-not-found`: the version is then not registered.
  */
-export function seedLimits(adopt: AdoptRuns): OnRegistered {
-  return (tx, deps, registered) => seed(tx, deps, { registered, adopt });
-}
-
-async function seed(tx: Tx, deps: Deps, args: { registered: Registered; adopt: AdoptRuns }): Promise<void> {
-  const { registered } = args;
+export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Promise<WrittenLimit | null> {
   const { workspaceId, deploymentId, spec } = registered;
   const named = { workspaceId, kind: "deployment" as const, name: spec.deployment };
   const there = await selectLimit(tx, named);
   const used = spec.limits.length > 0 || (await hasUses(tx, { workspaceId, deploymentId }));
-  if (spec.concurrency === null && there === null && !used) return;
+  if (spec.concurrency === null && there === null && !used) return null;
   await lockWaitLists(tx, workspaceId);
   const limits = await namedLimits(tx, { workspaceId, names: spec.limits.map((use) => use.name) });
+  let written: WrittenLimit | null = null;
   if (there?.source !== "person") {
     if (spec.concurrency !== null) {
       const { limit: slots, collision } = spec.concurrency;
       const id = uuidv7(deps.clock.nowMs());
-      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" }, args.adopt);
+      written = await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" });
     } else if (there !== null) {
       await deleteLimitRow(tx, there);
     }
@@ -35,4 +32,5 @@ async function seed(tx: Tx, deps: Deps, args: { registered: Registered; adopt: A
   await saveUses(tx, { workspaceId, deploymentId, uses });
   await refreshWaitLists(tx, deps.clock, { workspaceId, which: { deployment: spec.deployment } });
   await announce(tx, { workspaceId, id: deploymentId });
+  return written;
 }

@@ -1,5 +1,5 @@
 export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { schedulesRoutes } from "./routes.ts";
-export { seedSchedules } from "./seed.ts";
+export { registerVersion, seedSchedules } from "./seed.ts";
 export { instantsAfter } from "./timing/recurrence.ts";
 export { instantsOf } from "./timing/timing.ts";

@@ -2,7 +2,6 @@ import { ScheduleSettings } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { registerVersion } from "../deployments/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { runsPeriodicJobs } from "../runs/index.ts";
@@ -10,7 +9,7 @@ import { sign, specOf } from "../spec.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { schedulesPeriodicJob } from "./periodic-jobs.ts";
 import { deleteSchedule, listSchedules, pauseSchedule, resumeSchedule, setSchedule } from "./schedules.ts";
-import { seedSchedules } from "./seed.ts";
+import { registerVersion } from "./seed.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
 import { instantsOf } from "./timing/timing.ts";
 
@@ -133,7 +132,7 @@ class Spoken {
       parameters: { type: "object" },
       schedules: rule === null ? [] : [this.#settings(CODED, rule)],
     });
-    await registerVersion(testEnv.deps, { scope, jws: await sign(spec), onRegistered: [seedSchedules] });
+    await registerVersion(testEnv.deps, { scope, jws: await sign(spec) });
     this.#stands(CODED, rule);
   }
 

@@ -1,14 +1,13 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { registerVersion } from "../deployments/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { cancelRun, getRun, runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { schedulesPeriodicJob } from "./periodic-jobs.ts";
 import { getSchedule, listSchedules, listUpcoming, setSchedule } from "./schedules.ts";
-import { seedSchedules } from "./seed.ts";
+import { registerVersion } from "./seed.ts";
 import { decideAllOf, HOUR, hourly, type Setting, settingOf } from "./setting.fixture.ts";
 
 let testEnv: TestEnv;
@@ -280,11 +279,7 @@ describe("the schedules of a version", () => {
       parameters: { type: "object" },
       schedules: schedules.map((one) => ({ name: "nightly", timing: hourly, ...one })),
     });
-    await registerVersion(testEnv.deps, {
-      scope: args.scope,
-      jws: await sign(whole),
-      onRegistered: [seedSchedules],
-    });
+    await registerVersion(testEnv.deps, { scope: args.scope, jws: await sign(whole) });
     const { items } = await listSchedules(testEnv.deps, { scope: args.scope, limit: 10 });
     return items.map(({ name, tags, source }) => ({ name, tags, source }));
   }

@@ -1,6 +1,6 @@
 import type { Deployment } from "@towpath/contract";
-import * as deployments from "../deployments/index.ts";
-import { type Deps, keepQuota, type Scope, type Tx } from "../kernel/index.ts";
+import { addVersion, getDeployment, type Registered } from "../deployments/index.ts";
+import { type Deps, inTransaction, keepQuota, type Scope, type Tx } from "../kernel/index.ts";
 import { seedLimits } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { skipRest } from "./end-rule.ts";
@@ -13,7 +13,7 @@ import { schedule } from "./table.ts";
  * version named are deleted.
  * @throws Problem `invalid-schedule`: the version is then not registered.
  */
-export async function seedSchedules(tx: Tx, deps: Deps, registered: deployments.Registered): Promise<void> {
+export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
   const { workspaceId, deploymentId, spec } = registered;
   const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
   if (spec.schedules.length === 0 && there.length === 0) return;
@@ -42,7 +42,18 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: deployments.
   await announce(tx, { workspaceId, id: deploymentId });
 }
 
-/** Registers a version with its limits and schedules, all or none. @throws as `registerVersion` of deployments, and those of the seeds. */
+/**
+ * Registers a version with its limits and schedules, all or none. Registering the same signed spec again changes nothing
+ * and returns the deployment.
+ * @throws as `addVersion` of deployments, and those of the seeds.
+ */
 export function registerVersion(deps: Deps, args: { scope: Scope; jws: string }): Promise<Deployment> {
-  return deployments.registerVersion(deps, { ...args, onRegistered: [seedLimits, seedSchedules] });
+  return inTransaction(deps, async (tx) => {
+    const registered = await addVersion(tx, deps, args);
+    if (registered.isNew) {
+      await seedLimits(tx, deps, registered);
+      await seedSchedules(tx, deps, registered);
+    }
+    return getDeployment(tx, { workspaceId: registered.workspaceId, name: registered.spec.deployment });
+  });
 }

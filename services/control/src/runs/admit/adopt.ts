@@ -1,16 +1,21 @@
+import type { Limit } from "@towpath/contract";
 import { sql } from "#sql";
-import { now, rows } from "../../kernel/index.ts";
-import type { AdoptRuns } from "../../limits/index.ts";
+import { type Clock, now, rows, type Tx } from "../../kernel/index.ts";
 import { limitedAs } from "../moves/run-columns.ts";
 
 /** The most attempts that get slots of a limit when it is first set. */
 const ADOPTED_MAX = 10_000;
 
 /**
- * Gives each live attempt a slot of a new limit of a deployment, pool or queue. A new named limit has no holders.
- * Attempts are locked in the order of their ids. Index attempt_one_active.
+ * Gives each live attempt a slot of a new limit of a deployment, pool or queue, so that the limit counts it. A new named
+ * limit has no holders. The caller holds the limit's lock. Attempts are locked in the order of their ids. Index
+ * attempt_one_active.
  */
-export const adoptRuns: AdoptRuns = async (tx, { clock }, limit) => {
+export async function adoptRuns(
+  tx: Tx,
+  clock: Clock,
+  limit: Pick<Limit, "id" | "kind" | "name"> & { readonly workspaceId: string },
+): Promise<void> {
   if (limit.kind === "named") return;
   const name = { deployment: limitedAs.deployment, pool: sql`r.pool`, queue: sql`r.pool || '/' || r.queue` };
   await rows(
@@ -28,4 +33,4 @@ export const adoptRuns: AdoptRuns = async (tx, { clock }, limit) => {
       update slot_limit set taken = taken + (select count(*) from taken)
       where id = ${limit.id} and workspace_id = ${limit.workspaceId}`,
   );
-};
+}

@@ -3,12 +3,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { armFailpoints, readChanges } from "../../kernel/index.ts";
-import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { claimAttempts } from "../moves/claim.ts";
+import { setLimit } from "../read/limits.ts";
 import { getRun } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
-import { readRunFacts } from "../why/facts.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -163,7 +162,7 @@ describe("a run is not given away at its creation", () => {
   test("if it needs a slot of a limit, which is counted once", async () => {
     const { tenancy, polled, create } = await waitingFakeWorker();
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
-    await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
+    await setLimit(testEnv.deps, { scope: tenancy.scope, input });
     const made = await create();
     expect((await polled).assignments).toMatchObject([{ runId: made.id }]);
     const taken = await testEnv.deps.database

@@ -1,14 +1,13 @@
 import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Dispatchers, FakeWorker, renew, type Said, said } from "../../fake-worker.fixture.ts";
-import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
 import { admitPeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
+import { setLimit } from "../read/limits.ts";
 import { cancelRun } from "../requests/requests.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
-import { readRunFacts } from "../why/facts.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { Jobs } from "./jobs.fixture.ts";
 import { LogModel } from "./log.fixture.ts";
@@ -318,7 +317,7 @@ function recordOf(
 /** Lets so many runs of the tenant's deployment go at once. */
 export async function limitTo({ deps }: TestEnv, { scope }: Tenancy, slots: number): Promise<void> {
   const input = SetLimit.parse({ kind: "deployment", name: "flow", slots });
-  await setLimit(deps, { scope, input, facts: readRunFacts });
+  await setLimit(deps, { scope, input });
 }
 
 /** Time passes, and every periodic job that waits for it does what is due, in all control planes at once. */

@@ -1,6 +1,7 @@
+import type { SlotHolder } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import { type Queryable, rows, textArray } from "../../kernel/index.ts";
-import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
+import type { LimitFacts } from "../../limits/index.ts";
 
 /** How many completed runs the usual duration is the median of. */
 const USUAL_OF = 20;
@@ -30,11 +31,23 @@ export async function selectUsual(
   return new Map(found.map(({ name, usualMs }) => [name, usualMs]));
 }
 
+/** Facts about a run that has slots or waits for them. */
+export interface RunFacts {
+  readonly deployment: string;
+  /** The name of the worker that holds it. Null: none does. */
+  readonly worker: string | null;
+  /** The median duration of its deployment's latest runs. Null: none has completed. */
+  readonly usualMs: number | null;
+}
+
 /**
  * Reads the deployment, the worker and the usual duration of runs, for limits. Indexes run_history_deployment,
  * run_ended: of live runs only those that ended and are not archived yet are read.
  */
-export const readRunFacts: RunFactsReader = async (from, args) => {
+export async function readRunFacts(
+  from: Queryable,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<ReadonlyMap<string, RunFacts>> {
   if (args.runIds.length === 0) return new Map();
   const ids = textArray(args.runIds);
   const found = await rows<RunFacts & { id: string }>(
@@ -55,7 +68,27 @@ export const readRunFacts: RunFactsReader = async (from, args) => {
       select n.id, n.deployment, n.worker, u.ms as "usualMs" from named n join usual u on u.deployment = n.deployment`,
   );
   return new Map(found.map(({ id, ...facts }) => [id, facts]));
-};
+}
+
+/** The holder of slots in an answer. Empty if the run has been archived. */
+export function holderOf(
+  row: LimitFacts["holders"][number],
+  facts: ReadonlyMap<string, RunFacts>,
+): SlotHolder[] {
+  const run = facts.get(row.runId);
+  if (run === undefined) return [];
+  return [
+    {
+      runId: row.runId,
+      deployment: run.deployment,
+      task: row.path || null,
+      slots: row.amount,
+      worker: run.worker,
+      forMs: Math.round(row.forMs),
+      usualMs: run.usualMs,
+    },
+  ];
+}
 
 /** Which of these runs were started by others of them that have not ended. */
 export async function listParents(

@@ -7,8 +7,8 @@ import {
   type WaitReason,
 } from "@towpath/contract";
 import { type Clock, dateOf, type Queryable } from "../../kernel/index.ts";
-import { holderOf, listHolders, listWaits, type WaitRow } from "../../limits/index.ts";
-import { readRunFacts } from "./facts.ts";
+import { listHolders, listWaits, type WaitRow } from "../../limits/index.ts";
+import { holderOf, readRunFacts } from "./facts.ts";
 
 /** What a run, or its task runs, wait for that limits say, with who has the slots. */
 export async function limitReasons(
