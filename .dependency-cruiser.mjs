@@ -40,6 +40,7 @@ export const RUNS_FOLDERS = [
   "end",
   "lease",
   "create",
+  "reports",
   "waits",
   "jobs",
   "calls",

@@ -16,7 +16,7 @@ function without<Table extends string>(table: Table) {
 export const MUTATIONS = {
   /** Reports are accepted with any epoch and nonce. */
   fence: {
-    file: "services/control/src/runs/lease/reported.ts",
+    file: "services/control/src/runs/reports/reported.ts",
     from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
     to: "const same = true;",
   },

@@ -76,6 +76,11 @@ export const Fence = z.object({
 });
 export type Fence = z.infer<typeof Fence>;
 
+/** Whether two fences name the same claim of the same attempt. */
+export function sameFence(one: Fence, other: Fence): boolean {
+  return one.attemptId === other.attemptId && one.epoch === other.epoch && one.nonce === other.nonce;
+}
+
 const Fences = z.array(Fence).max(LIMITS.attempts);
 
 /** What a worker says when it asks for work, however it asks. */

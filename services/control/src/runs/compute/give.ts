@@ -1,7 +1,6 @@
-import { type Amounts, without } from "@towpath/contract";
+import { type Amounts, type Fence, without } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
 import { type AssignedAttempt, claimChosen } from "../moves/claim.ts";
-import type { FenceOf } from "../moves/fence.ts";
 import { NO_NEEDS, readNeeds } from "../needs.ts";
 import { type Match, match, type NeedsList, taking, type WorkerCapacity } from "./match.ts";
 import { listReady, listWorkersNow, lockWorkers, nextLists, type ReadyRow, type WorkerNow } from "./store.ts";
@@ -18,7 +17,7 @@ export interface WaitingPoll {
   /** The amounts that it reported as free. Null: all of them. */
   readonly amounts: Amounts | null;
   /** The attempts that the worker reported as held. */
-  readonly held: readonly FenceOf[];
+  readonly held: readonly Fence[];
 }
 
 /** The most attempts of one list that one step assigns. */

@@ -1,3 +1,4 @@
+import { sameFence } from "@towpath/contract";
 import {
   type Deps,
   graceMs,
@@ -7,7 +8,6 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { endUnstarted } from "../end/end.ts";
-import { sameFence } from "../moves/fence.ts";
 import { lockAttempts } from "../moves/locks.ts";
 import { loseAttempt } from "./lose.ts";
 import type { HeldAttempt } from "./store.ts";

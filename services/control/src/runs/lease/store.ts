@@ -1,4 +1,4 @@
-import type { AttemptState } from "@towpath/contract";
+import type { AttemptState, Fence } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
   after,
@@ -18,11 +18,10 @@ import {
   textArray,
   type Which,
 } from "../../kernel/index.ts";
-import type { FenceOf } from "../moves/fence.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 
 /** An attempt that a worker holds, with the columns that commands and leases need. */
-export interface HeldAttempt extends FenceOf {
+export interface HeldAttempt extends Fence {
   readonly workerId: string;
   readonly state: AttemptState;
   readonly started: boolean;
@@ -79,7 +78,7 @@ export function renewLeases(
   args: {
     workspaceId: string;
     workerId: string;
-    fences: readonly FenceOf[];
+    fences: readonly Fence[];
     leaseMs: number;
     claimLeaseMs: number;
   },

@@ -1,4 +1,4 @@
-import { ATTEMPT_TRANSITIONS, type Json, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
+import { ATTEMPT_TRANSITIONS, type Fence, type Json, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import {
   after,
@@ -18,7 +18,6 @@ import {
 } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
-import type { FenceOf } from "./fence.ts";
 import { literals } from "./state.ts";
 
 /** The content of an assignment. */
@@ -282,7 +281,7 @@ export async function redeliverAttempts(
 export async function takeBackAttempt(
   tx: Tx,
   clock: Clock,
-  args: { held: AttemptRow; worker: WorkerScope; fence: FenceOf; claimLeaseMs: number },
+  args: { held: AttemptRow; worker: WorkerScope; fence: Fence; claimLeaseMs: number },
 ): Promise<AttemptRow | null> {
   const { held, worker, fence } = args;
   const slot = {

@@ -1,13 +1,12 @@
-import { ATTEMPT_TRANSITIONS, type Ref, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
+import { ATTEMPT_TRANSITIONS, type Fence, type Ref, RUN_TRANSITIONS, type Trigger } from "@towpath/contract";
 import { sql } from "#sql";
 import { after, type Clock, now, type Queryable, rows, textArray } from "../../kernel/index.ts";
 import { NO_NEEDS } from "../needs.ts";
 import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
-import type { FenceOf } from "./fence.ts";
 import { literals } from "./state.ts";
 
 /** The start or the completion of an attempt, as its worker reports it in one record. */
-export interface PlainRecord extends FenceOf {
+export interface PlainRecord extends Fence {
   readonly workerId: string;
   readonly seq: number;
   readonly starts: boolean;

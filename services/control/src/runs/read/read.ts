@@ -19,9 +19,9 @@ import {
 } from "../../kernel/index.ts";
 import { readStartGate } from "../../pools/index.ts";
 import { existingRun, listAttempts, listTaskRunRows } from "../history/find.ts";
-import { listLate } from "../lease/reports.ts";
 import { hasEnded } from "../moves/state.ts";
 import { NO_NEEDS } from "../needs.ts";
+import { listLate } from "../reports/store.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
 import { taskRunOf } from "../tasks/wire.ts";
 import { computeReason } from "../why/compute.ts";

@@ -6,6 +6,7 @@ import {
   Id,
   type OverWait,
   Problem,
+  sameFence,
 } from "@towpath/contract";
 import { z } from "zod";
 import {
@@ -17,7 +18,6 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { findRun, type RunName } from "../history/find.ts";
-import { sameFence } from "../moves/fence.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
 import { findAttempt, listCheckpointRows, listLatestAttempts } from "./checkpoints-store.ts";

@@ -1,3 +1,4 @@
+import type { Fence } from "@towpath/contract";
 import { sql } from "#sql";
 import {
   after,
@@ -10,7 +11,6 @@ import {
   type Tx,
   textArray,
 } from "../../kernel/index.ts";
-import type { FenceOf } from "../moves/fence.ts";
 import { type TaskRunRow, taskRun } from "../table.ts";
 import { taskRunOf } from "./wire.ts";
 
@@ -85,7 +85,7 @@ export async function storeCalls(
   args: {
     workspaceId: string;
     leaseMs: number;
-    fence: FenceOf & { readonly workerId: string };
+    fence: Fence & { readonly workerId: string };
     rows: readonly TaskRunRow[];
     firstSeq: number;
     lastSeq: number;

@@ -1,5 +1,5 @@
-import type { Command } from "@towpath/contract";
-import { type FenceOf, type HeldAttempt, sameFence } from "../../runs/index.ts";
+import { type Command, type Fence, sameFence } from "@towpath/contract";
+import type { HeldAttempt } from "../../runs/index.ts";
 
 /** Commands to cancel attempts. Every answer repeats them until the attempt has ended. */
 function cancelCommands(held: readonly HeldAttempt[]): Command[] {
@@ -21,7 +21,7 @@ export function heldCommands(held: readonly HeldAttempt[]): Command[] {
 }
 
 /** Commands for attempts that a worker wrongly believes to hold. It must stop their processes and report nothing. */
-export function abandonCommands(claimed: readonly FenceOf[], held: readonly HeldAttempt[]): Command[] {
+export function abandonCommands(claimed: readonly Fence[], held: readonly HeldAttempt[]): Command[] {
   const current = new Map(held.map((row) => [row.attemptId, row]));
   return claimed
     .filter((fence) => {

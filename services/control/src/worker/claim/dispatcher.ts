@@ -1,4 +1,4 @@
-import type { Assignment, Command } from "@towpath/contract";
+import { type Assignment, type Command, sameFence } from "@towpath/contract";
 import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { isAwaitingWorkers } from "../../pools/index.ts";
 import {
@@ -7,7 +7,6 @@ import {
   giveMatched,
   listChanges,
   type ReservedSlot,
-  sameFence,
   type WorkerSlot,
 } from "../../runs/index.ts";
 import { Arrivals } from "./arrivals.ts";

@@ -1,7 +1,6 @@
-import { Problem } from "@towpath/contract";
+import { type Fence, Problem } from "@towpath/contract";
 import type { Clock, Deps, WorkerScope } from "../../kernel/index.ts";
 import { noteWorkers, type SeenPoll } from "../../pools/index.ts";
-import type { FenceOf } from "../../runs/index.ts";
 
 /** The most workers whose last polls are remembered. */
 const WORKERS_MAX = 10_000;
@@ -11,7 +10,7 @@ const UNWRITTEN_MAX_MS = 10_000;
 /** The part of a poll that shows whether anything has changed since the previous one. */
 interface PollState {
   readonly seq: number;
-  readonly held: readonly Pick<FenceOf, "attemptId">[];
+  readonly held: readonly Pick<Fence, "attemptId">[];
   readonly draining: boolean;
   readonly paused?: unknown;
   readonly reconciled?: string | null | undefined;
@@ -96,10 +95,7 @@ export class PollCache {
   }
 
   /** A poll was answered: its worker may hold these assignments. */
-  answered(
-    worker: WorkerScope,
-    { assignments }: { assignments: readonly Pick<FenceOf, "attemptId">[] },
-  ): void {
+  answered(worker: WorkerScope, { assignments }: { assignments: readonly Pick<Fence, "attemptId">[] }): void {
     const last = this.#last.get(worker.workerId);
     for (const { attemptId } of assignments) last?.open.add(attemptId);
   }

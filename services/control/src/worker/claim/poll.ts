@@ -1,6 +1,6 @@
-import { type Amounts, type Claimed, Problem } from "@towpath/contract";
+import { type Amounts, type Claimed, type Fence, Problem, sameFence } from "@towpath/contract";
 import { cleanJson, type Deps, failpoint, graceMs, type WorkerScope } from "../../kernel/index.ts";
-import { type FenceOf, type ReservedSlot, sameFence } from "../../runs/index.ts";
+import type { ReservedSlot } from "../../runs/index.ts";
 import type { Arrived } from "./arrivals.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { namedBy, settleHeld } from "./settle.ts";
@@ -14,7 +14,7 @@ export interface Poll {
   readonly free: number;
   /** The free part of the worker's amounts. Missing: all are free. */
   readonly amounts?: Amounts | undefined;
-  readonly held: readonly FenceOf[];
+  readonly held: readonly Fence[];
   readonly waitMs: number;
   readonly draining: boolean;
   /** Present if the worker takes no work for a while. */
@@ -31,7 +31,7 @@ export interface Poll {
   /** Whether the poll is answered after one look for work. @default false */
   readonly brief?: boolean;
   /** The attempts that the report with this poll ends, stored or not. They are neither held nor missing. @default none */
-  readonly ending?: readonly FenceOf[];
+  readonly ending?: readonly Fence[];
 }
 
 /** The dispatchers of the pools whose workers poll at one process. */
@@ -192,7 +192,7 @@ export async function claimNext(
   args: {
     worker: WorkerScope;
     next: Omit<Poll, "waitMs" | "brief" | "ending">;
-    ending: readonly FenceOf[];
+    ending: readonly Fence[];
     dispatchers: Dispatchers;
   },
 ): Promise<Claimed | null> {

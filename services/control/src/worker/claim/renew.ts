@@ -1,6 +1,6 @@
-import type { Renewed } from "@towpath/contract";
+import type { Fence, Renewed } from "@towpath/contract";
 import type { Deps, WorkerScope } from "../../kernel/index.ts";
-import { type FenceOf, renewHeld } from "../../runs/index.ts";
+import { renewHeld } from "../../runs/index.ts";
 import { heldCommands } from "./commands.ts";
 
 /**
@@ -9,7 +9,7 @@ import { heldCommands } from "./commands.ts";
 export async function renew(
   deps: Deps,
   worker: WorkerScope,
-  request: { held: readonly FenceOf[] },
+  request: { held: readonly Fence[] },
 ): Promise<Renewed> {
   const { leaseMs, claimLeaseMs, renewIntervalMs } = deps.config;
   const { workspaceId, workerId } = worker;

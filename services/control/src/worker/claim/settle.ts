@@ -1,13 +1,6 @@
-import type { Assignment, Command } from "@towpath/contract";
+import { type Assignment, type Command, type Fence, sameFence } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
-import {
-  disown,
-  type FenceOf,
-  type HeldAttempt,
-  type Reconciling,
-  redeliverAttempts,
-  sameFence,
-} from "../../runs/index.ts";
+import { disown, type HeldAttempt, type Reconciling, redeliverAttempts } from "../../runs/index.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { abandonCommands, heldCommands } from "./commands.ts";
 
@@ -63,12 +56,12 @@ export async function settleHeld(
 
 /** The attempts of a poll: those that its worker holds, and those that the report with it ends. */
 interface Naming {
-  readonly held: readonly FenceOf[];
-  readonly ending?: readonly FenceOf[];
+  readonly held: readonly Fence[];
+  readonly ending?: readonly Fence[];
 }
 
 /** Attempts that a poll names: they are not missing. */
-export function namedBy({ held, ending = [] }: Naming): readonly FenceOf[] {
+export function namedBy({ held, ending = [] }: Naming): readonly Fence[] {
   return ending.length === 0 ? held : [...held, ...ending];
 }
 

@@ -1,6 +1,5 @@
 import type { Rejection, Reported } from "@towpath/contract";
 import {
-  cleanJson,
   type Deps,
   failpoint,
   type Tx,
@@ -16,21 +15,10 @@ import {
   type OwnedArtifact,
   saveArtifacts,
 } from "../../logs/index.ts";
-import {
-  commandsFor,
-  isCurrent,
-  type Late,
-  lockReported,
-  noteRestore,
-  type Progress,
-  type ReportedAttempt,
-  saveReported,
-  takeBack,
-} from "../../runs/index.ts";
+import { ReportedAttempts } from "../../runs/index.ts";
 import type { AttemptRow } from "../../runs/table.ts";
 import { type BulkResult, readBulk } from "./bulk.ts";
-import { applyControls } from "./control.ts";
-import type { LooseRecord } from "./records.ts";
+import { type ControlLane, type LooseRecord, readControl, rejection } from "./records.ts";
 
 /** Records of one attempt. The contract has parsed only their sequence. */
 export interface AttemptReport {
@@ -51,17 +39,10 @@ export interface WorkerReport {
 
 type Answer = Reported["attempts"][number];
 
-/** The results of all attempts, written at the end in a few statements. */
+/** Log chunks and artifacts of all attempts, written at the end in a few statements. */
 interface Gathered {
   readonly chunks: (NewChunk & { attemptId: string })[];
   readonly artifacts: OwnedArtifact[];
-  /** By attempt: the latest counts. */
-  readonly progress: Map<string, Progress & { archived: boolean }>;
-  readonly late: (Late & { workerId: string })[];
-  /** Attempts that a worker knows and a restored database does not. */
-  readonly unknown: Set<string>;
-  /** How many attempts have records that a worker knows and the database has lost. */
-  offered: number;
   /** By attempt: the keys of its artifacts, if the report has any. */
   readonly shown: ReadonlyMap<string, Set<string>>;
 }
@@ -84,32 +65,18 @@ export async function applyReports(
     attempts.map((report): Turn => ({ worker, report, answer: null })),
   );
   const attemptIds = [...new Set(turns.flat().map(({ report }) => report.attemptId))];
-  const known = await lockReported(tx, { workspaceId, attemptIds });
+  const attempts = await ReportedAttempts.lock(tx, deps, { workspaceId, attemptIds });
   const shown = await readShown(tx, { workspaceId, turns: turns.flat() });
-  const gathered: Gathered = {
-    chunks: [],
-    artifacts: [],
-    progress: new Map(),
-    late: [],
-    shown,
-    unknown: new Set(),
-    offered: 0,
-  };
-  for (const round of roundsOf(turns.flat())) {
-    await applyRound(tx, deps, { workspaceId, known, round, gathered });
-  }
-  const { chunks, artifacts, progress, late } = gathered;
+  const gathered: Gathered = { chunks: [], artifacts: [], shown };
+  for (const round of roundsOf(turns.flat())) await applyRound(tx, attempts, { round, gathered });
+  const { chunks, artifacts } = gathered;
   await insertChunks(tx, deps.clock, { workspaceId, chunks });
   await saveArtifacts(tx, { workspaceId, artifacts });
   await writeChanges(
     tx,
     artifacts.map((one) => artifactChange(workspaceId, one)),
   );
-  await saveReported(tx, deps, { workspaceId, progress: [...progress.values()], late });
-  const { offered, unknown } = gathered;
-  await noteRestore(tx, deps.clock, { workspaceId, offered, unknownAttempts: [...unknown] });
-  const attempts = [...known.values()].map(({ row }) => row);
-  const commands = await commandsFor(tx, { workspaceId, attempts });
+  const commands = await attempts.save();
   failpoint("report");
   return turns.map((own) => ({
     attempts: own.flatMap(({ answer }) => answer ?? []),
@@ -145,91 +112,40 @@ function roundsOf(turns: readonly Turn[]): Turn[][] {
 /** Applies both lanes of attempts. Bulk is read first: records that come with an end were written before it. */
 async function applyRound(
   tx: Tx,
-  deps: Deps,
-  args: {
-    workspaceId: string;
-    known: Map<string, ReportedAttempt>;
-    round: readonly Turn[];
-    gathered: Gathered;
-  },
+  attempts: ReportedAttempts,
+  { round, gathered }: { round: readonly Turn[]; gathered: Gathered },
 ): Promise<void> {
-  const current: { turn: Turn; found: ReportedAttempt; bulk: BulkResult }[] = [];
-  for (const turn of args.round) {
+  const current: { turn: Turn; held: AttemptRow; control: ControlLane; bulk: BulkResult }[] = [];
+  for (const turn of round) {
     const { report: one, worker } = turn;
-    const found = await currentOf(tx, deps, { turn, found: args.known.get(one.attemptId) });
-    if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
-      answerLate(args.gathered, turn, found);
-      if (found === undefined && wasRestoredLately(deps)) reportUnknown(deps, args.gathered, turn);
-    } else {
-      if (found.row !== args.known.get(one.attemptId)?.row || isBehind(found.row, one))
-        args.gathered.offered += 1;
-      const shown = args.gathered.shown.get(one.attemptId) ?? new Set();
-      current.push({ turn, found, bulk: readBulk(found.row, { records: one.bulk, shown }) });
+    const held = await attempts.admit(worker, { ...one, records: [...one.control, ...one.bulk] });
+    if (held === null) {
+      turn.answer = lateAnswer(one.attemptId, attempts.rowOf(one.attemptId));
+      continue;
     }
+    const shown = gathered.shown.get(one.attemptId) ?? new Set();
+    const bulk = readBulk(held, { records: one.bulk, shown });
+    current.push({ turn, held, control: readControl(one.control, held.controlAcked), bulk });
   }
-  const results = await applyControls(tx, deps, {
-    workspaceId: args.workspaceId,
-    turns: current.map(({ turn, found }) => ({ held: found.row, records: turn.report.control })),
-  });
-  for (const [index, { turn, found, bulk }] of current.entries()) {
-    const { held, stored, rejected } = results[index] ?? { held: found.row, stored: null, rejected: [] };
-    const row: AttemptRow = { ...held, bulkAcked: bulk.bulkAcked, nextLine: bulk.nextLine };
-    args.known.set(row.id, { ...found, row });
-    gatherBulk(args.gathered, row, bulk);
+  const results = await attempts.apply(
+    current.map(({ held, control, bulk }) => ({
+      held,
+      control: control.records,
+      controlAcked: control.acked,
+      bulkAcked: bulk.bulkAcked,
+      nextLine: bulk.nextLine,
+    })),
+  );
+  for (const [index, { turn, held, control, bulk }] of current.entries()) {
+    const { row, refused } = results[index] ?? { row: held, refused: [] };
+    gatherBulk(gathered, row, bulk);
     if (bulk.chunks.length > 0) wakeAfterCommit(tx, "run", row.runId);
-    const { controlAcked, bulkAcked, nextLine, cancelStage } = row;
-    const progress = { attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage };
-    if (stored !== null && isStored(stored, progress)) args.gathered.progress.delete(row.id);
-    else args.gathered.progress.set(row.id, { ...progress, archived: found.archived });
-    turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
+    const rejected = refused.map(({ seq, problem: { code, detail } }) =>
+      rejection({ lane: "control", seq, code, detail }),
+    );
+    const controls = [...control.rejected, ...rejected].sort((one, other) => one.seq - other.seq);
+    turn.answer = answerOf(row, "accepted", [...controls, ...bulk.rejected]);
   }
-}
-
-/** For how long after a restore unknown attempts are reported, milliseconds. Workers offer the records of the last hour. */
-const REPORT_UNKNOWN_MS = 2 * 3_600_000;
-
-function wasRestoredLately({ incarnations }: Deps): boolean {
-  return (incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) <= REPORT_UNKNOWN_MS;
-}
-
-/** Whether the database has fewer records of an attempt than it acknowledged. */
-function isBehind({ controlAcked, bulkAcked }: AttemptRow, { acked }: AttemptReport): boolean {
-  return acked !== undefined && (acked.control > controlAcked || acked.bulk > bulkAcked);
-}
-
-/** Reports an attempt that the database lost in a restore. Its outcome stays unknown. */
-function reportUnknown(
-  { log }: Deps,
-  { unknown }: Gathered,
-  { worker, report: { attemptId, epoch } }: Turn,
-): void {
-  unknown.add(attemptId);
-  log.warn(
-    { attempt: attemptId, epoch, worker: worker.workerId },
-    "a worker offers an attempt that the restored database does not know: what became of it is unknown",
-  );
-}
-
-/** The attempt of a turn. Takes back a claim that the database has lost and the worker offers again. */
-async function currentOf(
-  tx: Tx,
-  deps: Deps,
-  { turn, found }: { turn: Turn; found: ReportedAttempt | undefined },
-): Promise<ReportedAttempt | undefined> {
-  if (found === undefined || found.archived || turn.report.epoch <= found.row.epoch) return found;
-  const row = await takeBack(tx, deps, { held: found.row, worker: turn.worker, fence: turn.report });
-  return row === null ? found : { ...found, row };
-}
-
-/** Whether a row that this report has stored already contains the progress. */
-function isStored(row: AttemptRow, progress: Progress): boolean {
-  const { controlAcked, bulkAcked, nextLine, cancelStage } = progress;
-  return (
-    row.controlAcked === controlAcked &&
-    row.bulkAcked === bulkAcked &&
-    row.nextLine === nextLine &&
-    row.cancelStage === cancelStage
-  );
 }
 
 function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void {
@@ -239,23 +155,12 @@ function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void
   }
 }
 
-/**
- * Answers a report with a stale fence, which changes nothing. The report is recorded, unless its claim never existed:
- * invented fences could fill the table.
- */
-function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | undefined): void {
-  const { attemptId, epoch, control, bulk } = turn.report;
-  const records = [...control, ...bulk];
-  const kinds = [...new Set(records.map(({ type }) => (typeof type === "string" ? type.slice(0, 20) : "?")))];
-  if (found !== undefined && epoch <= found.row.epoch && records.length > 0) {
-    const { workerId } = turn.worker;
-    gathered.late.push({ attemptId, epoch, workerId, records: records.length, kinds: cleanJson(kinds) });
-  }
+/** The answer to a report that changed nothing, because its fence is stale. */
+function lateAnswer(attemptId: string, row: AttemptRow | undefined): Answer {
   const nothing = { controlAcked: 0, bulkAcked: 0 };
-  turn.answer =
-    found === undefined
-      ? { attemptId, status: "stale", ...nothing, rejected: [], outcome: null }
-      : { ...answerOf(found.row, "stale", []), ...nothing };
+  return row === undefined
+    ? { attemptId, status: "stale", ...nothing, rejected: [], outcome: null }
+    : { ...answerOf(row, "stale", []), ...nothing };
 }
 
 function answerOf(row: AttemptRow, status: Answer["status"], rejected: Rejection[]): Answer {

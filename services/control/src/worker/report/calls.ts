@@ -1,73 +1,48 @@
-import { ControlRecord, type Reported } from "@towpath/contract";
-import { cleanJson, type Deps, failpoint, wakeSequencer } from "../../kernel/index.ts";
-import { type FenceOf, rowsAfter, storeCalls, type TaskRecord } from "../../runs/index.ts";
-import type { TaskRunRow } from "../../runs/table.ts";
+import { ControlRecord, type Fence, type Reported } from "@towpath/contract";
+import { cleanJson, type Deps } from "../../kernel/index.ts";
+import { storeNewCalls } from "../../runs/index.ts";
 import { type LooseRecord, nextInSequence, readRecord } from "./records.ts";
 
 /** One worker's report of one attempt. */
 interface OwnReport {
   readonly workspaceId: string;
   readonly workerId: string;
-  readonly report: FenceOf & {
+  readonly report: Fence & {
     readonly control: readonly LooseRecord[];
     readonly bulk: readonly LooseRecord[];
   };
 }
 
-/** Task calls whose first record is in this report. Runs of short steps report little else. */
-interface NewCalls {
-  /** The rows after all records. Their run id is a stand-in: only the attempt's row has the run. */
-  readonly rows: readonly TaskRunRow[];
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-}
+type TaskMove = Extract<ControlRecord, { type: "task" }>;
 
-/** The new task calls of a report, or null if it has anything else. */
-function newCallsIn({ workspaceId, report: { attemptId, control, bulk } }: OwnReport): NewCalls | null {
+/** The moves of tasks in a report, in order, if it has nothing else. */
+function taskMovesIn({ control, bulk }: OwnReport["report"]): TaskMove[] {
   const firstSeq = Math.min(...control.map(({ seq }) => seq));
-  const records = nextInSequence(control, firstSeq - 1).map(taskMoveOf);
-  const moves = records.filter((record) => record !== null);
-  if (bulk.length > 0 || moves.length === 0 || moves.length < control.length) return null;
-  const begun = new Set<string>();
-  for (const { path, move } of moves) {
-    if (!begun.has(path) && move !== "queue") return null;
-    begun.add(path);
-  }
-  const home = { id: attemptId, workspaceId, runId: attemptId, ordinal: 0 };
-  const { touched, refused } = rowsAfter(home, [], moves);
-  return refused.length > 0 ? null : { rows: touched, firstSeq, lastSeq: firstSeq + moves.length - 1 };
+  const moves = nextInSequence(control, firstSeq - 1)
+    .map(taskMoveOf)
+    .filter((move) => move !== null);
+  return bulk.length > 0 || moves.length < control.length ? [] : moves;
 }
 
-function taskMoveOf(loose: LooseRecord): Extract<TaskRecord, { type: "task" }> | null {
+function taskMoveOf(loose: LooseRecord): TaskMove | null {
   const { record } = readRecord(ControlRecord, loose);
   return record?.type === "task" ? cleanJson(record) : null;
 }
 
 /**
- * Stores a report that has only new task calls, in one statement with its own commit. A flow that waits for its step to
- * be stored then waits for one round trip instead of seven.
+ * Stores a report that has only new task calls, as `storeNewCalls`.
  * @returns null if the report has other records, or does not continue the attempt's sequence. Nothing is stored then.
  */
-export async function storeNewCalls(
+export async function answerNewCalls(
   deps: Deps,
-  own: OwnReport,
+  { workspaceId, workerId, report }: OwnReport,
 ): Promise<Reported["attempts"][number] | null> {
-  const calls = newCallsIn(own);
-  if (calls === null) return null;
-  failpoint("report");
-  const { attemptId, epoch, nonce } = own.report;
-  const fence = { attemptId, epoch, nonce, workerId: own.workerId };
-  const { leaseMs } = deps.config;
-  const a = { ...calls, fence, workspaceId: own.workspaceId, leaseMs };
-  const bulkAcked = await storeCalls(deps.database.db, deps.clock, a);
+  const moves = taskMovesIn(report);
+  const controlAcked = moves.at(-1)?.seq;
+  if (controlAcked === undefined) return null;
+  const { attemptId, epoch, nonce } = report;
+  const fence = { attemptId, epoch, nonce, workerId };
+  const bulkAcked = await storeNewCalls(deps, { workspaceId, fence, moves });
   if (bulkAcked === null) return null;
-  wakeSequencer(deps);
-  return {
-    attemptId,
-    status: "accepted",
-    controlAcked: calls.lastSeq,
-    bulkAcked,
-    rejected: [],
-    outcome: null,
-  };
+  return { attemptId, status: "accepted", controlAcked, bulkAcked, rejected: [], outcome: null };
 }

@@ -1,13 +1,16 @@
-import { ATTEMPT_TRANSITIONS, ControlRecord, isDue, type Reported } from "@towpath/contract";
-import { cleanJson, type Deps, DUE, failpoint, wakeSequencer } from "../../kernel/index.ts";
-import { type FenceOf, type PlainMoved, type PlainRecord, savePlain } from "../../runs/index.ts";
+import { ATTEMPT_TRANSITIONS, ControlRecord, type Fence, type Reported } from "@towpath/contract";
+import { cleanJson, type Deps } from "../../kernel/index.ts";
+import { applyPlain } from "../../runs/index.ts";
 import { type LooseRecord, readRecord } from "./records.ts";
 
 /** A worker's report of one attempt. */
-interface AttemptReport extends FenceOf {
+interface AttemptReport extends Fence {
   readonly control: readonly LooseRecord[];
   readonly bulk: readonly LooseRecord[];
 }
+
+/** A start or a completion, for `applyPlain`. */
+export type PlainRecord = Parameters<typeof applyPlain>[1]["records"][number];
 
 type Answer = Reported["attempts"][number];
 
@@ -31,25 +34,17 @@ export function plainRecord(report: AttemptReport, workerId: string): PlainRecor
  * Applies plain records of a workspace's attempts, each named once.
  * @returns the answers, by attempt. A missing attempt needs a full transaction; nothing of it has changed.
  */
-export async function applyPlain(
+export async function answerPlain(
   deps: Deps,
   args: { workspaceId: string; records: readonly PlainRecord[] },
 ): Promise<Map<string, Answer>> {
-  const { workspaceId, records } = args;
-  if (records.length === 0) return new Map();
-  // A fault here finds nothing committed, as before the commit of a transaction.
-  if (records.some(({ starts }) => starts)) failpoint("start");
-  if (records.some(({ starts }) => !starts)) failpoint("end");
-  const { database, clock, config } = deps;
-  const moved = await savePlain(database.db, clock, { workspaceId, records, leaseMs: config.leaseMs });
-  if (moved.length > 0) wakeSequencer(deps);
-  // A schedule or backfill may wait for this end.
-  if (moved.some(({ ended }) => ended !== null && isDue(ended))) deps.wakes.publish("change", [DUE]);
-  const seqs = new Map(records.map(({ attemptId, seq }) => [attemptId, seq]));
-  return new Map(moved.map((one) => [one.id, answerOf(one, seqs.get(one.id) ?? 0)]));
-}
-
-function answerOf({ id, bulkAcked, ended }: PlainMoved, seq: number): Answer {
-  const outcome = ended === null ? null : { state: COMPLETED, cause: null };
-  return { attemptId: id, status: "accepted", rejected: [], controlAcked: seq, bulkAcked, outcome };
+  const moved = await applyPlain(deps, args);
+  const answers = args.records.flatMap(({ attemptId, seq }): Answer[] => {
+    const one = moved.get(attemptId);
+    if (one === undefined) return [];
+    const outcome = one.hasEnded ? { state: COMPLETED, cause: null } : null;
+    const { bulkAcked } = one;
+    return [{ attemptId, status: "accepted", rejected: [], controlAcked: seq, bulkAcked, outcome }];
+  });
+  return new Map(answers.map((answer) => [answer.attemptId, answer]));
 }

@@ -1,5 +1,6 @@
-import type { Rejection } from "@towpath/contract";
+import { ControlRecord, type Rejection } from "@towpath/contract";
 import type { z } from "zod";
+import { cleanJson } from "../../kernel/index.ts";
 
 /** A record that is not parsed yet: an object with a sequence. */
 export interface LooseRecord {
@@ -49,4 +50,28 @@ export function readRecord<Schema extends z.ZodType>(
     if (error instanceof RangeError) return { record: null, fault: "record: nested too deeply" };
     throw error;
   }
+}
+
+/** The next control records of an attempt. */
+export interface ControlLane {
+  readonly records: readonly ControlRecord[];
+  /** The sequence of the last one, malformed ones included. */
+  readonly acked: number;
+  readonly rejected: readonly Rejection[];
+}
+
+/**
+ * Reads the control records of an attempt in order. Acknowledged records are ignored, and a hole in the sequence ends the
+ * round. A malformed record is rejected alone.
+ */
+export function readControl(loose: readonly LooseRecord[], acked: number): ControlLane {
+  const next = nextInSequence(loose, acked);
+  const records: ControlRecord[] = [];
+  const rejected: Rejection[] = [];
+  for (const one of next) {
+    const { record, fault } = readRecord(ControlRecord, one);
+    if (record !== null) records.push(cleanJson(record));
+    else rejected.push(rejection({ lane: "control", seq: one.seq, code: "bad-request", detail: fault }));
+  }
+  return { records, acked: next.at(-1)?.seq ?? acked, rejected };
 }

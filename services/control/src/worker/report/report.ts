@@ -1,10 +1,9 @@
 import type { Reported } from "@towpath/contract";
 import { type Deps, inTransaction, isConnectionLost, type WorkerScope } from "../../kernel/index.ts";
-import type { PlainRecord } from "../../runs/index.ts";
 import { type AttemptReport, applyReports, type WorkerReport } from "./apply.ts";
 import { bisect, isOfRecords, type Lanes } from "./bisect.ts";
-import { storeNewCalls } from "./calls.ts";
-import { applyPlain, plainRecord } from "./plain.ts";
+import { answerNewCalls } from "./calls.ts";
+import { answerPlain, type PlainRecord, plainRecord } from "./plain.ts";
 
 type Answer = Reported["attempts"][number];
 
@@ -84,7 +83,7 @@ export async function reportTogether(
   const calls = await storeAlone(deps, args);
   if (calls !== null) return [{ attempts: [calls], commands: [] }];
   const plain = plainOf(reports);
-  const moved = await applyPlain(deps, { workspaceId, records: [...plain.values()] });
+  const moved = await answerPlain(deps, { workspaceId, records: [...plain.values()] });
   const done = (one: AttemptReport) => (plain.has(one) ? (moved.get(one.attemptId) ?? null) : null);
   const rest = reports.map(({ worker, attempts }) => ({
     worker,
@@ -107,7 +106,7 @@ async function storeAlone(
   const [one, ...others] = reports.flatMap(({ worker, attempts }) =>
     attempts.map((report) => ({ workspaceId, workerId: worker.workerId, report })),
   );
-  return one === undefined || others.length > 0 ? null : await storeNewCalls(deps, one);
+  return one === undefined || others.length > 0 ? null : await answerNewCalls(deps, one);
 }
 
 /** The plain records of reports that have no others, each attempt once. */

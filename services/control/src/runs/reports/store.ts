@@ -10,6 +10,7 @@ import {
   type Tx,
   textArray,
 } from "../../kernel/index.ts";
+import { insertRunChanges } from "../moves/changes.ts";
 import { type AttemptRow, attempt, type LateReportRow, lateReport } from "../table.ts";
 
 /** Attempts of archived runs, by id. Primary key of each partition of attempt_history. */
@@ -72,40 +73,6 @@ export async function listLate(
   return raws.map((raw) => rowOf(lateReport, raw));
 }
 
-/** One attempt as a source of log lines. */
-export interface LogSource {
-  readonly attemptId: string;
-  readonly ordinal: number;
-  /** The first line that is not stored yet. */
-  readonly nextLine: number;
-  /** Whether no more lines will come. */
-  readonly closed: boolean;
-}
-
-/** How long after an attempt's end readers wait for its announced last lines, seconds. Later lines are still stored. */
-const LOG_TAIL_SECONDS = 30;
-
-/** The attempts of a run as sources of log lines, in order. Indexes as `listAttempts`. */
-export async function listLogSources(
-  from: Queryable,
-  clock: Clock,
-  args: { workspaceId: string; runId: string },
-): Promise<LogSource[]> {
-  const source = sql`id as "attemptId", ordinal, next_line::text as "nextLine", ended_at is not null and
-    (last_bulk_seq is null or bulk_acked >= last_bulk_seq
-      or ended_at < ${now(clock)} - make_interval(secs => ${LOG_TAIL_SECONDS})) as closed`;
-  const where = sql`workspace_id = ${args.workspaceId} and run_id = ${args.runId}`;
-  const found = await rows<LogSource & { nextLine: string }>(
-    from,
-    sql`select ${source} from attempt where ${where}
-      union all
-      select ${source} from attempt_history where ${where} and run_ended_at =
-        (select ended_at from run_key where ${where})
-      order by ordinal`,
-  );
-  return found.map((row) => ({ ...row, nextLine: Number(row.nextLine) }));
-}
-
 /** The attempts among these that must stop, and why. */
 export async function listCancelling(
   from: Queryable,
@@ -118,4 +85,24 @@ export async function listCancelling(
       where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
         and a.state = 'cancelling'`,
   );
+}
+
+/**
+ * Sets the name of a live run and writes the change. Primary key of run. @returns whether the name was different
+ * before.
+ */
+export async function saveRunName(
+  tx: Tx,
+  args: { workspaceId: string; runId: string; name: string },
+): Promise<boolean> {
+  const named = await rows(
+    tx,
+    sql`with moved as (
+        update run m set name = ${args.name}
+        where m.workspace_id = ${args.workspaceId} and m.id = ${args.runId} and m.name is distinct from ${args.name}
+        returning m.*
+      ), changes as (${insertRunChanges(sql`moved`)})
+      select 1 from moved`,
+  );
+  return named.length > 0;
 }
