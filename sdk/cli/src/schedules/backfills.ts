@@ -14,6 +14,7 @@ export interface BackfillOptions {
   readonly from: string;
   readonly to: string;
   readonly order: "oldest" | "newest";
+  readonly only: Backfill["only"];
   readonly concurrency: number;
   readonly given: readonly string[];
   readonly dryRun: boolean;
@@ -40,7 +41,7 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const { deployment, schedule, order, concurrency, dryRun, given } = options;
+  const { deployment, schedule, order, only, concurrency, dryRun, given } = options;
   const zone = zoneOf((await client.getSchedule({ params: { name: deployment, schedule } })).timing);
   const schema = given.length === 0 ? null : (await findDeployment(client, deployment)).parameters;
   const backfill = await client.createBackfill({
@@ -49,6 +50,7 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
       id: uuidv7(invocation.clock.nowMs()),
       schedule,
       order,
+      only,
       concurrency,
       dryRun,
       from: instantOf("--from", options.from, zone),
@@ -58,6 +60,10 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   });
   output.data(backfill);
   const { instants, first } = backfill;
+  if (instants === 0)
+    return output.line(
+      `Nothing to run: the range has no ${only.replaceAll("-", " ")} times of ${deployment}.`,
+    );
   const what = `${instants} ${instants === 1 ? "run" : "runs"} of ${deployment}, ${concurrency} at a time, ${order} first`;
   output.line(
     dryRun

@@ -1,5 +1,5 @@
 import { Option } from "@commander-js/extra-typings";
-import { CATCH_UP, OVERLAP } from "@towpath/contract";
+import { BACKFILL_ONLY, CATCH_UP, OVERLAP } from "@towpath/contract";
 import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { cancelBackfill, listBackfills, runBackfill } from "./backfills.ts";
 import {
@@ -147,6 +147,11 @@ function declareBackfills(root: Root, carry: Carry): void {
       new Option("--order <order>", "choose which times run first")
         .choices(["oldest", "newest"] as const)
         .default("oldest" as const),
+    )
+    .addOption(
+      new Option("--only <times>", "run only times without a run, or also those whose runs did not complete")
+        .choices(BACKFILL_ONLY)
+        .default("all" as const),
     )
     .option("-c, --concurrency <n>", "run this many at a time", wholeNumber, 1)
     .option("--dry-run", "show the runs and start none")

@@ -117,6 +117,9 @@ export const ScheduleQuery = PageQuery.extend({ deployment: Name.optional() });
 /** The most scheduled times of a backfill. */
 export const BACKFILL_INSTANTS_MAX = 10_000;
 
+/** Which past times a backfill runs. */
+export const BACKFILL_ONLY = ["all", "missing", "missing-or-failed"] as const;
+
 /** Starts runs for past times of a schedule. */
 export const CreateBackfill = z.strictObject({
   id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second backfill."),
@@ -124,6 +127,12 @@ export const CreateBackfill = z.strictObject({
   from: Instant.describe("The first time, inclusive."),
   to: Instant.describe("The end, exclusive."),
   order: z.enum(["oldest", "newest"]).default("oldest").describe("Which times run first."),
+  only: z
+    .enum(BACKFILL_ONLY)
+    .default("all")
+    .describe(
+      "`missing`: times without a run of the schedule or of a backfill. `missing-or-failed`: also times whose runs failed, crashed or were cancelled, unless a rerun completed. A deleted run counts as missing.",
+    ),
   concurrency: z.int().min(1).max(1000).default(1).describe("The most runs of this backfill at once."),
   parameters: JsonObject.optional().describe("Replace the schedule's parameters."),
   dryRun: z.boolean().default(false).describe("Only returns what it would do."),
@@ -139,6 +148,7 @@ export const Backfill = z.object({
   from: Instant,
   to: Instant,
   order: z.enum(["oldest", "newest"]),
+  only: z.enum(BACKFILL_ONLY),
   concurrency: z.int(),
   state: z.enum(["running", "completed", "cancelled"]),
   instants: z.int(),

@@ -50,6 +50,9 @@ export const backfill = pgTable("backfill", {
   from: instant("from_at").notNull(),
   to: instant("to_at").notNull(),
   order: text("order").$type<Backfill["order"]>().notNull(),
+  only: text("only").$type<Backfill["only"]>().notNull().default("all"),
+  /** The instants of the range that it does not run because of `only`, Unix times in milliseconds. */
+  skips: jsonb("skips").$type<readonly number[]>().notNull().default([]),
   concurrency: integer("concurrency").notNull(),
   state: text("state").$type<Backfill["state"]>().notNull(),
   instants: integer("instants").notNull(),

@@ -32,7 +32,9 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b">
       <span className="font-medium">{backfill.deployment}</span>
       <span className="text-soft">
-        {backfill.schedule}, <Instant at={backfill.from} absolute /> – <Instant at={backfill.to} absolute />
+        {backfill.schedule}
+        {backfill.only !== "all" && `, ${backfill.only.replaceAll("-", " ")}`},{" "}
+        <Instant at={backfill.from} absolute /> – <Instant at={backfill.to} absolute />
       </span>
       <span className="ml-auto flex flex-wrap items-center gap-x-3 gap-y-1">
         <Bar
@@ -68,7 +70,7 @@ export function BackfillPanel() {
         {({ items }) =>
           items.length === 0 ? (
             <p className="p-3 text-faint">
-              No backfills. <code>towpath schedule backfill run</code> runs a schedule for a time in the past.
+              No backfills. <code>towpath backfill run</code> runs a schedule for a time in the past.
             </p>
           ) : (
             <ul>

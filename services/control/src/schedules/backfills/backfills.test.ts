@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { listRuns, runsPeriodicJobs } from "../../runs/index.ts";
+import { inTransaction } from "../../kernel/index.ts";
+import { createIn, listRuns, runsPeriodicJobs } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { setSchedule } from "../schedules.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
@@ -132,6 +133,57 @@ describe("a backfill", () => {
     expect((await a.ask({ id })).id).toBe(id);
     await expect(a.ask({ id, concurrency: 3 })).rejects.toMatchObject({ code: "backfill-conflict" });
     expect(await a.list()).toHaveLength(1);
+  });
+
+  test("runs only the times that are missing, or that did not complete", async () => {
+    const a = await setting();
+    await a.ask({ from: day(1), to: day(5), concurrency: 4 });
+    await moveAll();
+    await a.finish();
+    const failed = await a.finish("failed");
+    const again = await a.finish("failed");
+    expect(await a.ask({ only: "missing", dryRun: true })).toMatchObject({ instants: 1, first: [day(5)] });
+    const redo = { only: "missing-or-failed", dryRun: true } as const;
+    expect(await a.ask(redo)).toMatchObject({ instants: 3, first: [day(2), day(3), day(5)] });
+    expect(await a.ask({ ...redo, order: "newest" })).toMatchObject({ first: [day(5), day(3), day(2)] });
+
+    const { runId } = failed;
+    const trigger = { kind: "rerun", name: "ada", runId, fromFailure: true, origin: runId } as const;
+    const { workspaceId } = a.scope;
+    const request = { id: uuidv7(testEnv.clock.nowMs()), deployment: "flow", parameters: {}, tags: [] };
+    await inTransaction(testEnv.deps, (tx) => createIn(tx, testEnv.deps, { workspaceId, request, trigger }));
+    await a.finish();
+    await a.finish();
+    expect(await a.ask(redo)).toMatchObject({ instants: 2, first: [day(3), day(5)] });
+
+    await a.ask({ ...redo, dryRun: false, concurrency: 2 });
+    await moveAll();
+    expect((await a.dues()).slice(-2)).toEqual([
+      [day(3), "ready"],
+      [day(5), "ready"],
+    ]);
+    expect(again.trigger).toMatchObject({ dueAt: day(3) });
+    await a.finish();
+    await a.finish();
+    expect((await a.list())[0]).toMatchObject({ only: "missing-or-failed", state: "completed", ended: 2 });
+  });
+
+  test("with nothing left to run completes without a run", async () => {
+    const a = await setting();
+    await a.ask({ to: day(2) });
+    await moveAll();
+    await a.finish();
+    expect(await a.ask({ to: day(2), only: "missing" })).toMatchObject({ instants: 0, first: [] });
+    await moveAll();
+    expect((await a.list()).map(({ state }) => state)).toEqual(["completed", "completed"]);
+    expect(await a.dues()).toHaveLength(1);
+  });
+
+  test("does not see the runs of another workspace", async () => {
+    const [a, b] = [await setting(), await setting()];
+    await b.ask({ concurrency: 5 });
+    await moveAll();
+    expect(await a.ask({ only: "missing" })).toMatchObject({ instants: 5 });
   });
 
   test("creates nothing in a dry run", async () => {

@@ -48,6 +48,7 @@ function shown(row: store.BackfillRow, progress: store.Progress | undefined, dry
     from: row.from.toISOString(),
     to: row.to.toISOString(),
     order: row.order,
+    only: row.only,
     concurrency: row.concurrency,
     state: row.state,
     instants: row.instants,
@@ -69,7 +70,7 @@ function refused(path: string, message: string, suggestion: string): Problem {
 function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to">): number {
   if (range.from >= range.to) throw refused("to", "is not after `from`", "`to` is exclusive");
   let count = 0;
-  for (const _ of inOrder({ ...range, order: "oldest" }, null)) {
+  for (const _ of inOrder({ ...range, order: "oldest", skips: [] }, null)) {
     count += 1;
     if (count > BACKFILL_INSTANTS_MAX) {
       throw refused(
@@ -111,7 +112,7 @@ async function described(
 
 function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolean {
   const what = (row: store.BackfillRow) =>
-    JSON.stringify([row.deployment, row.schedule, row.from, row.to, row.order, row.concurrency]);
+    JSON.stringify([row.deployment, row.schedule, row.from, row.to, row.order, row.concurrency, row.only]);
   return what(there) === what(asked);
 }
 
@@ -122,16 +123,28 @@ async function rowOf(
 ): Promise<store.BackfillRow> {
   const { workspaceId, actor } = args.scope;
   const { deployment, request } = args;
-  const { settings } = await scheduleNamed(tx, { workspaceId, deployment, name: request.schedule });
+  const { id: scheduleId, settings } = await scheduleNamed(tx, {
+    workspaceId,
+    deployment,
+    name: request.schedule,
+  });
   const version = await getLatestVersion(tx, { workspaceId, name: deployment });
   const parameters = request.parameters ?? settings.parameters;
   if (!version.spec.dueInput) await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   const range = { settings, from: new Date(request.from), to: new Date(request.to) };
-  const instants = countInstants(range);
+  const all = countInstants(range);
   const nowMs = await readNowMs(tx, deps.clock);
   checkPast(range, nowMs);
+  const { only, schedule } = request;
+  const skips =
+    only === "all"
+      ? []
+      : await store.selectCovered(tx, { ...range, workspaceId, deployment, schedule, scheduleId, only });
+  const instants = only === "all" ? all : [...inOrder({ ...range, order: "oldest", skips }, null)].length;
   return {
     ...range,
+    only,
+    skips,
     id: request.id,
     workspaceId,
     deployment,

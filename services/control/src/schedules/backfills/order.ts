@@ -3,9 +3,14 @@ import type { BackfillRow } from "./store.ts";
 
 /** The remaining instants of a backfill in its order, Unix times in milliseconds. */
 export function* inOrder(
-  args: Pick<BackfillRow, "settings" | "from" | "to" | "order">,
+  args: Pick<BackfillRow, "settings" | "from" | "to" | "order" | "skips">,
   after: Date | null,
 ): Generator<number> {
+  const skips = new Set(args.skips);
+  for (const at of allInOrder(args, after)) if (!skips.has(at)) yield at;
+}
+
+function* allInOrder(args: Pick<BackfillRow, "settings" | "from" | "to" | "order">, after: Date | null) {
   const instants = instantsOf(args.settings);
   const [fromMs, toMs] = [args.from.getTime(), args.to.getTime()];
   if (args.order === "oldest") {

@@ -1,3 +1,4 @@
+import { FINAL_RUN_STATES } from "@towpath/contract";
 import { and, desc, eq, isNull, lt, or, type SQL, sql } from "#sql";
 import {
   type Clock,
@@ -38,6 +39,49 @@ export async function selectBackfill(
     .from(backfill)
     .where(and(eq(backfill.workspaceId, args.workspaceId), eq(backfill.id, args.id)));
   return row ?? null;
+}
+
+/** The final states of runs whose instants `missing-or-failed` runs again. */
+const UNDONE = FINAL_RUN_STATES.filter((state) => state !== "completed");
+
+/**
+ * The instants of a range that `only` leaves out, because the schedule or a backfill has run them. Unix times in milliseconds.
+ * Reruns are found by run_history_deployment among the completed runs since the oldest run of the range.
+ */
+export async function selectCovered(
+  from: Queryable,
+  args: Pick<BackfillRow, "workspaceId" | "deployment" | "schedule" | "from" | "to"> & {
+    scheduleId: string;
+    only: "missing" | "missing-or-failed";
+  },
+): Promise<number[]> {
+  const { workspaceId, deployment } = args;
+  const inRange = (at: SQL) => sql`${at} >= ${args.from.toISOString()} and ${at} < ${args.to.toISOString()}`;
+  const completedReruns = (of: SQL) => sql`
+    select d.trigger->>'runId' as first_id, d.trigger->>'origin' as second_id from ${of} d
+    where d.workspace_id = ${workspaceId} and d.deployment = ${deployment} and d.state = 'completed'
+      and d.created_at >= (select min(created_at) from known) and d.trigger->>'kind' = 'rerun'`;
+  const isCovered =
+    args.only === "missing"
+      ? sql`k.state is not null or k.completed is not null`
+      : sql`k.completed or k.state <> all(${textArray(UNDONE)}::text[])
+        or k.run_id::text in (select first_id from reruns union select second_id from reruns)`;
+  const rows = await from.execute<{ ms: string }>(sql`
+    with seen as (
+      select i.at, i.run_id, null::boolean as completed from schedule_instant i
+      where i.workspace_id = ${workspaceId} and i.schedule_id = ${args.scheduleId} and ${inRange(sql`i.at`)} and i.run_id is not null
+      union all
+      select br.at, br.run_id, br.completed from backfill_run br
+      join backfill b on b.workspace_id = br.workspace_id and b.id = br.backfill_id
+      where b.workspace_id = ${workspaceId} and b.deployment = ${deployment} and b.schedule = ${args.schedule} and ${inRange(sql`br.at`)}
+    ), known as (
+      select s.*, coalesce(r.state, h.state) as state, coalesce(r.created_at, h.created_at) as created_at
+      from seen s
+      left join run r on r.workspace_id = ${workspaceId} and r.id = s.run_id
+      left join run_history h on r.id is null and h.workspace_id = ${workspaceId} and h.id = s.run_id
+    ), reruns as (${completedReruns(sql`run`)} union all ${completedReruns(sql`run_history`)})
+    select distinct (extract(epoch from k.at) * 1000)::bigint::text as ms from known k where ${isCovered}`);
+  return rows.map(({ ms }) => Number(ms));
 }
 
 /** One backfill, locked. */
