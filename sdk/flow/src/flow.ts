@@ -21,6 +21,7 @@ import {
   HOOK_NAMES,
   type RunEnd,
 } from "./engine/hooks.ts";
+import { takeAnswers } from "./engine/own-answers.ts";
 import { callFlow, inputOf, type RunnableFlow } from "./engine/run-flow.ts";
 import { runHere } from "./engine/run-here.ts";
 import { rehearseInWorker, runEndingInWorker, runInWorker } from "./engine/run-in-worker.ts";
@@ -29,7 +30,7 @@ import { currentScope, type Scope, tracked } from "./engine/scope.ts";
 import { parseArguments } from "./input/arguments.ts";
 import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
-import { InvalidDefinition, InvalidParameters, TaskTimeout } from "./problem.ts";
+import { InvalidDefinition, InvalidParameters, OutsideOfRun, TaskTimeout } from "./problem.ts";
 import { hashInput } from "./task/input-hash.ts";
 import { runTask } from "./task/run-task.ts";
 import { type DefinedAt, whereDefined } from "./where-defined.ts";
@@ -160,9 +161,15 @@ function isMain(module: MainModule): boolean {
 
 type Runnable = Parameters<typeof runHere>[0];
 
-async function runAnywhere(flow: Runnable, parameters: object): Promise<RunEnd> {
+async function runAnywhere(
+  flow: Runnable,
+  parameters: object,
+  answers?: ReadonlyMap<string, string>,
+): Promise<RunEnd> {
   const gateway = gatewayFromEnv();
-  return gateway ? await runInWorker(flow, gateway, { parameters }) : await runHere(flow, parameters);
+  return gateway
+    ? await runInWorker(flow, gateway, { parameters })
+    : await runHere(flow, parameters, answers);
 }
 
 /** Only the user's frames, because Node may print the error. */
@@ -183,9 +190,15 @@ function printFailure(error: unknown): void {
 async function runMain(flow: Runnable, defaults: object): Promise<void> {
   try {
     const schema = flow.input ? ownJsonSchema(flow.input) : NO_PARAMETERS;
-    const given = parseArguments({ name: flow.name, schema }, process.argv.slice(FIRST_ARGUMENT));
-    const end = await runAnywhere(flow, { ...defaults, ...given });
-    if (end.outcome === "completed" || end.outcome === "suspended") return;
+    const { answers, rest } = takeAnswers(flow.name, process.argv.slice(FIRST_ARGUMENT));
+    const given = parseArguments({ name: flow.name, schema }, rest);
+    const end = await runAnywhere(flow, { ...defaults, ...given }, answers);
+    if (end.outcome === "completed") return;
+    if (end.outcome === "suspended") {
+      // In a worker, the run continues. Here it cannot.
+      if (gatewayFromEnv() === null) process.exitCode = 1;
+      return;
+    }
     printFailure(end.error);
     // Otherwise the process would live as long as the function that ignores its time limit.
     if (end.error instanceof TaskTimeout && end.error.ignored) process.exit(1);
@@ -247,8 +260,12 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
       if (scope !== null) return ownResult<Result>(await runSubflow(scope, runnable, parameters ?? {}));
       const end = await runAnywhere(runnable, parameters ?? {});
       if (end.outcome === "completed") return ownResult<Result>(end.value);
-      // The run continues in another process. Nothing more of it may happen here.
-      if (end.outcome === "suspended") return await new Promise(() => {});
+      if (end.outcome === "suspended") {
+        if (gatewayFromEnv() === null)
+          throw new OutsideOfRun("A wait for an answer", "Deploy the flow, and run it on a worker.");
+        // The run continues in another process. Nothing more of it may happen here.
+        return await new Promise(() => {});
+      }
       throw trimmed(end.error);
     },
     async runIfMain(module, defaults = {}) {

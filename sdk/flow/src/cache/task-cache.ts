@@ -4,7 +4,6 @@ import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
 import { InvalidDefinition, StoreFault } from "../problem.ts";
-import { exactCodec } from "../store/codec.ts";
 import type { NamedValue } from "../store/named.ts";
 import { safePart } from "../store/store.ts";
 import { hashInput } from "../task/input-hash.ts";
@@ -85,7 +84,7 @@ export class TaskCache {
   async keep(value: unknown): Promise<void> {
     if (this.#name === null) return;
     const { store, facts, clock } = this.#call.scope.run.host;
-    const kept = { name: this.#name, value, codec: exactCodec(value), runId: facts.runId };
+    const kept = { name: this.#name, value, runId: facts.runId };
     try {
       await store.saveAs({ ...kept, savedAt: instant(clock) });
     } catch (error) {

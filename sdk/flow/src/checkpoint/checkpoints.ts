@@ -1,9 +1,9 @@
 import type { Ref, RunError } from "@towpath/contract";
 import { instant } from "../clock.ts";
+import { durationText } from "../console/style.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Host } from "../engine/host.ts";
 import { NotSerialisable, StoreFault } from "../problem.ts";
-import { exactCodec } from "../store/codec.ts";
 import { type Encoded, encodeAt } from "../store/store.ts";
 import { type EarlierFacts, EarlierResults } from "./earlier.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -35,6 +35,7 @@ export interface ThrownEarlier {
 export class Checkpoints {
   readonly #host: Host;
   readonly #writer: CheckpointWriter;
+  readonly #large = new Set<string>();
   readonly #warned = new Set<string>();
   #synced: Promise<void> = Promise.resolve();
   /** Whether tasks store their results by default. */
@@ -101,7 +102,10 @@ export class Checkpoints {
     place: { readonly path: string; readonly task: string; readonly required: boolean },
   ): Promise<Ref | null> {
     try {
+      const { clock } = this.#host;
+      const begunMs = clock.monotonicMs();
       const ref = await this.#writer.keep(this.#encoded(value, { path: place.path, name: "result" }));
+      this.#warnIfLarge(ref, { ...place, tookMs: clock.monotonicMs() - begunMs });
       if (place.required) await this.#host.store.sync();
       else this.#syncMeanwhile(place);
       return ref;
@@ -137,13 +141,31 @@ export class Checkpoints {
 
   #encoded(value: unknown, { path, name }: { path: string; name: string }): Encoded {
     const { runId, attempt } = this.#host.facts;
-    return encodeAt({ runId, attempt, task: path, name }, value, exactCodec(value));
+    return encodeAt({ runId, attempt, task: path, name }, value, "exact");
+  }
+
+  /** Once per task. */
+  #warnIfLarge(ref: Ref, { path, task, tookMs }: { path: string; task: string; tookMs: number }): void {
+    const large = largeValueText({ what: `The result of task "${task}"`, sizeBytes: ref.sizeBytes, tookMs });
+    if (large === null || this.#large.has(task)) return;
+    this.#large.add(task);
+    this.#warn(path, large);
   }
 
   #warn(path: string, text: string): void {
     const { records, clock } = this.#host;
     records.postLog({ type: "log", at: instant(clock), level: "warn", text, task: path });
   }
+}
+
+/** From this size, a stored value gets a warning. */
+const LARGE_BYTES = 50_000_000;
+
+/** The warning about a large value; null if it is not large. */
+export function largeValueText(saved: { what: string; sizeBytes: number; tookMs: number }): string | null {
+  if (saved.sizeBytes < LARGE_BYTES) return null;
+  const size = `${Math.round(saved.sizeBytes / 1_000_000)} MB`;
+  return `${saved.what} has ${size}. Saving it took ${durationText(saved.tookMs)}, and each attempt that reuses it loads all of it. Write it to a file or a table, and return its address instead.`;
 }
 
 function holds(found: EarlierFacts, facts: ResultFacts): boolean {

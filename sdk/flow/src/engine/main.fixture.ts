@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { ctx, flow, log, task } from "../index.ts";
+import { ctx, flow, log, suspend, task } from "../index.ts";
 
 const inner = task({ name: "inner" }, async (mode: string) => {
   log.info(`mode ${mode}`);
@@ -33,7 +33,13 @@ const spinsLate = task(
 
 /** A flow that ends in the way it is told to, for tests that start it as a process of its own. */
 export const ends = flow(
-  { name: "ends", input: z.object({ mode: z.string().default("well"), count: z.int().default(1) }) },
+  {
+    name: "ends",
+    input: z.object({ mode: z.string().default("well"), count: z.int().default(1) }),
+    onFailure: () => {
+      if (process.argv.includes("mode=ask")) log.error("onFailure was called");
+    },
+  },
   async ({ mode, count }) => {
     if (mode === "reject") void Promise.reject(new Error("nobody listens"));
     if (mode === "callback") setTimeout(() => badCallback(), 1);
@@ -41,6 +47,9 @@ export const ends = flow(
     if (mode === "spin") await spin();
     if (mode === "spin late") await spinsLate();
     if (mode === "deaf") await deaf().catch(() => {});
+    if (mode === "ask")
+      log.info(`published: ${await suspend.input({ title: "Publish?", schema: z.boolean() })}`);
+    if (mode === "event") log.info(`landed: ${JSON.stringify(await suspend.event("landed", { key: "a" }))}`);
     if (mode === "wait") await pause(60_000, undefined, { signal: ctx.signal });
     return { mode: await inner(mode), count };
   },

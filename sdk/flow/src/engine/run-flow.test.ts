@@ -55,8 +55,37 @@ describe("a result", () => {
     expect(outcomeOf(await testRun(flow({ name: "f" }, async () => {})))).not.toHaveProperty("result");
   });
 
-  test("that JSON cannot hold fails the run, naming the part", async () => {
-    const run = await testRun(flow({ name: "f" }, async () => ({ model: { seen: new Set([1]) } })));
+  test("may be all that a task may return, and a class that says itself as JSON", async () => {
+    const value = {
+      at: new Date(3),
+      seen: new Set([1]),
+      of: new Map([["a", new Uint8Array([1, 2])]]),
+      none: undefined,
+    };
+    const run = await testRun(flow({ name: "f" }, async () => value));
+    expect(run.result).toStrictEqual(value);
+    class Money {
+      toJSON = () => "3 EUR";
+    }
+    expect((await testRun(flow({ name: "f" }, async () => new Money()))).result).toBe("3 EUR");
+  });
+
+  test("beyond 50 MB has a warning that says what to do", async () => {
+    const large = flow({ name: "f", checkpoint: true }, async () => (await made()).length);
+    const made = task({ name: "made" }, async () => "x".repeat(51_000_000));
+    const run = await testRun(large);
+    expect(run.logs).toMatchObject([
+      {
+        level: "warn",
+        text: expect.stringMatching(
+          /^The result of task "made" has 51 MB\. Saving it took .*return its address/,
+        ),
+      },
+    ]);
+  });
+
+  test("that is no data fails the run, naming the part", async () => {
+    const run = await testRun(flow({ name: "f" }, async () => ({ model: { seen: /a/ } })));
     expect(run.error).toBeInstanceOf(NotSerialisable);
     expect(run.error).toMatchObject({ path: "result.model.seen" });
   });

@@ -1,15 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Ref } from "@towpath/contract";
 import { LIMITS } from "@towpath/contract/words";
-import { Checkpoints } from "../checkpoint/checkpoints.ts";
+import { Checkpoints, largeValueText } from "../checkpoint/checkpoints.ts";
 import { instant } from "../clock.ts";
 import { parseArguments } from "../input/arguments.ts";
 import { NO_PARAMETERS } from "../input/json-schema.ts";
 import { type StandardSchema, validateInput } from "../input/standard-schema.ts";
 import { log } from "../logs/log.ts";
-import { Cancelled, ChildFailed, Stopped, TaskTimeout } from "../problem.ts";
+import { Cancelled, ChildFailed, NotSerialisable, Stopped, TaskTimeout } from "../problem.ts";
 import { runAssigned } from "../remote/assigned.ts";
-import { exactCodec } from "../store/codec.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { FromOtherThread } from "../thread/wire.ts";
@@ -98,9 +97,17 @@ async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
 async function keep(host: Host, value: unknown): Promise<Ref | null> {
   if (value === undefined) return null;
   const { runId, attempt } = host.facts;
-  // The result of a task may be more than JSON.
-  const codec = host.task === null ? "json" : exactCodec(value);
-  return await host.store.save({ runId, attempt, task: "", name: "result" }, value, codec);
+  const place = { runId, attempt, task: "", name: "result" };
+  const begunMs = host.clock.monotonicMs();
+  const ref = await host.store.save(place, value, "exact").catch(async (error: unknown) => {
+    if (!(error instanceof NotSerialisable) || host.task !== null) throw error;
+    // JSON also holds instances of classes with a toJSON.
+    return await host.store.save(place, value, "json");
+  });
+  const tookMs = host.clock.monotonicMs() - begunMs;
+  const text = largeValueText({ what: "The result of the flow", sizeBytes: ref.sizeBytes, tookMs });
+  if (text !== null) host.records.postLog({ type: "log", at: instant(host.clock), level: "warn", text });
+  return ref;
 }
 
 /** Waits a limited time for running calls, then for tear-downs, which have their own limits. */

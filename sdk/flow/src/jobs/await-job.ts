@@ -6,7 +6,6 @@ import { describeError } from "../engine/describe-error.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { type Scope, tracked } from "../engine/scope.ts";
 import { GatewayRefused, JobFailed, JobOutcomeUnknown, NotData, WaitExpired } from "../problem.ts";
-import { exactCodec } from "../store/codec.ts";
 import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
 import type { AnyJob } from "./job.ts";
@@ -158,7 +157,7 @@ async function submitted(call: JobCall): Promise<CalledWait> {
   const found = isFirst ? null : await foundAgain(job, key);
   const handle = found ?? (await job.submit(key, input as never, { callbackUrl, signal: scope.signal }));
   const place = { runId: host.facts.runId, attempt: host.facts.attempt, task: path, name: "handle" };
-  const saved = await host.store.save(place, handle, exactCodec(handle));
+  const saved = await host.store.save(place, handle, "exact");
   // Not under the run's signal: a submitted job must be recorded even if the run is being cancelled.
   await host.call({ path, call: { kind: "job-handle", handle: saved } }, scope.run.ended);
   return asked;

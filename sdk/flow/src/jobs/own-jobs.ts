@@ -3,7 +3,6 @@ import { derivedId } from "@towpath/contract/words";
 import { type Clock, instant } from "../clock.ts";
 import type { RunCall, RunFacts } from "../engine/host.ts";
 import { OutsideOfRun } from "../problem.ts";
-import { exactCodec } from "../store/codec.ts";
 import type { Store } from "../store/store.ts";
 import { type AnyJob, askStatus, jobNamed } from "./job.ts";
 
@@ -58,7 +57,7 @@ export async function pollOwn(one: OwnJob, ground: OwnGround, name: string): Pro
     const { runId, attempt } = ground.facts;
     const { result } = status;
     const place = { runId, attempt, task: one.id, name: "result" };
-    const ref = result === undefined ? null : await ground.store.save(place, result, exactCodec(result));
+    const ref = result === undefined ? null : await ground.store.save(place, result, "exact");
     one.outcome = { outcome: "completed", result: ref };
   }
 }

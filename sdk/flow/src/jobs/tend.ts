@@ -8,7 +8,6 @@ import { Hearing, type Host } from "../engine/host.ts";
 import { type ActiveRun, activeRun, inScope } from "../engine/scope.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
-import { exactCodec } from "../store/codec.ts";
 import { openObjects } from "../store/file-store.ts";
 import { type Store, storeOver } from "../store/store.ts";
 import { CallLedger } from "../task/identity.ts";
@@ -87,7 +86,7 @@ async function poll({ job, ask, store, load, signal }: Asking): Promise<JobAnswe
   }
   if (status.result === undefined) return { kind: "completed", result: null };
   const place = { runId: ask.runId, attempt: 0, task: ask.key, name: "result" };
-  const result = await store.save(place, status.result, exactCodec(status.result));
+  const result = await store.save(place, status.result, "exact");
   return { kind: "completed", result };
 }
 

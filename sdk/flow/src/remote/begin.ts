@@ -1,5 +1,5 @@
 import { type Scope, tracked, trackedElsewhere } from "../engine/scope.ts";
-import { encode, exactCodec } from "../store/codec.ts";
+import { encodeAs } from "../store/codec.ts";
 import type { TaskOptions } from "../task/options.ts";
 import { runTask, type TaskCall } from "../task/run-task.ts";
 import { runElsewhere } from "./elsewhere.ts";
@@ -42,6 +42,6 @@ export function beginCall<Result>(call: TaskCall<Result>): Promise<Awaited<Resul
   const { scope, options, args } = call;
   if (isElsewhere(call)) return trackedElsewhere(scope, runElsewhere(call));
   // Also in this process, as in a test, arguments must be data, as its pool requires.
-  if (options.pool !== undefined) encode(args, { codec: exactCodec(args), name: "arguments" });
+  if (options.pool !== undefined) encodeAs(args, { codec: "exact", name: "arguments" });
   return tracked(scope, runTask(call));
 }

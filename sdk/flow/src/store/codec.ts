@@ -29,33 +29,40 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-function checkPrimitive(value: unknown, path: string): void {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new NotSerialisable(path, String(value));
-  if (typeof value === "bigint") throw new NotSerialisable(path, "a bigint");
-  if (typeof value === "function") throw new NotSerialisable(path, "a function");
-  if (typeof value === "symbol") throw new NotSerialisable(path, "a symbol");
+function checkPrimitive(value: unknown, path: () => string): void {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new NotSerialisable(path(), String(value));
+  if (typeof value === "bigint") throw new NotSerialisable(path(), "a bigint");
+  if (typeof value === "function") throw new NotSerialisable(path(), "a function");
+  if (typeof value === "symbol") throw new NotSerialisable(path(), "a symbol");
 }
 
-/** The parts of a value that JSON holds, each with its path. As in any JSON, undefined fields are dropped. */
-function partsOf(value: object, path: string): [string, unknown][] {
-  if (hasToJson(value)) return [[path, value.toJSON("")]];
-  if (Array.isArray(value)) return Array.from(value, (item, index) => [`${path}[${index}]`, item]);
-  if (!isPlain(value)) throw new NotSerialisable(path, `an instance of ${nameOf(value)}`);
-  const fields = Object.entries(value).filter(([, item]) => item !== undefined);
-  return fields.map(([key, item]) => [`${path}.${key}`, item]);
+/** The parts of a value that JSON holds, by name. As in any JSON, undefined fields are dropped. */
+function partsOf(value: object, path: () => string): (readonly [string | number, unknown])[] {
+  if (Array.isArray(value)) return Array.from(value, (item, index) => [index, item] as const);
+  if (!isPlain(value)) throw new NotSerialisable(path(), `an instance of ${nameOf(value)}`);
+  return Object.entries(value).filter(([, item]) => item !== undefined);
 }
 
-/** Refuses values that JSON.stringify would silently drop or change. */
-function checkJson(value: unknown, path: string, above: readonly object[]): void {
-  if (value === undefined) throw new NotSerialisable(path, "undefined");
+/**
+ * Refuses values that JSON.stringify would silently drop or change.
+ * @param path Makes the text of the path, which only an error needs: there may be very many parts.
+ */
+function checkJson(value: unknown, path: () => string, above: Set<object>): void {
+  if (value === undefined) throw new NotSerialisable(path(), "undefined");
   if (!isObject(value)) {
     checkPrimitive(value, path);
     return;
   }
-  if (above.includes(value)) throw new NotSerialisable(path, "part of a cycle");
-  if (above.length > DEPTH_MAX) throw new NotSerialisable(path, `nested more than ${DEPTH_MAX} deep`);
-  const inside = [...above, value];
-  for (const [partPath, part] of partsOf(value, path)) checkJson(part, partPath, inside);
+  if (above.has(value)) throw new NotSerialisable(path(), "part of a cycle");
+  if (above.size > DEPTH_MAX) throw new NotSerialisable(path(), `nested more than ${DEPTH_MAX} deep`);
+  above.add(value);
+  if (hasToJson(value)) checkJson(value.toJSON(""), path, above);
+  else
+    for (const [step, part] of partsOf(value, path)) {
+      const stepText = () => `${path()}${typeof step === "number" ? `[${step}]` : `.${step}`}`;
+      checkJson(part, stepText, above);
+    }
+  above.delete(value);
 }
 
 /** The default codec: bytes for byte arrays, text for strings, else json. */
@@ -70,11 +77,31 @@ function isBytes(value: unknown): boolean {
   return data.kind === "view" && data.name === "Uint8Array";
 }
 
-/** The simplest codec that restores a value exactly. */
-export function exactCodec(value: unknown): Codec {
-  if (isBytes(value)) return "bytes";
-  if (typeof value === "string" && value.isWellFormed()) return "text";
-  return isExactJson(value) ? "json" : "typed";
+/** A codec, or `exact` for the simplest one that restores a value exactly. */
+export type CodecChoice = Codec | "exact";
+
+/** Bytes with their codec. */
+export interface EncodedBytes {
+  readonly codec: Codec;
+  readonly bytes: Uint8Array;
+}
+
+function encodeExactly(value: unknown, name: string): EncodedBytes {
+  if (isBytes(value)) return { codec: "bytes", bytes: encode(value, { codec: "bytes", name }) };
+  if (typeof value === "string" && value.isWellFormed())
+    return { codec: "text", bytes: encode(value, { codec: "text", name }) };
+  return isExactJson(value)
+    ? { codec: "json", bytes: new TextEncoder().encode(JSON.stringify(value)) }
+    : { codec: "typed", bytes: toTypedJson(value, name) };
+}
+
+/**
+ * Writes a value as bytes, and says with which codec.
+ * @throws NotSerialisable naming the part of the value that the codec cannot hold.
+ */
+export function encodeAs(value: unknown, as: { codec: CodecChoice; name: string }): EncodedBytes {
+  const { codec, name } = as;
+  return codec === "exact" ? encodeExactly(value, name) : { codec, bytes: encode(value, { codec, name }) };
 }
 
 /**
@@ -97,7 +124,7 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
 
 /** The check is skipped for exact JSON, because it builds a path for each part. */
 function toJson(value: unknown, name: string): string {
-  if (!isExactJson(value)) checkJson(value, name, []);
+  if (!isExactJson(value)) checkJson(value, () => name, new Set());
   return JSON.stringify(value);
 }
 

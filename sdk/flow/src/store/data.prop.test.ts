@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { NotData, NotSerialisable } from "../problem.ts";
 import { hashInput } from "../task/input-hash.ts";
-import { decode, encode, exactCodec } from "./codec.ts";
+import { decode, encodeAs } from "./codec.ts";
 
 const hash = (value: unknown) => hashInput({ what: "t" }, [value]);
 
@@ -14,8 +14,8 @@ const seen = (value: unknown) =>
 /** The value as a later attempt would have it; null where it is refused. */
 function copied(value: unknown): { readonly value: unknown } | null {
   try {
-    const codec = exactCodec(value);
-    return { value: decode(encode(value, { codec, name: "x" }), { codec, uri: "x" }) };
+    const { codec, bytes } = encodeAs(value, { codec: "exact", name: "x" });
+    return { value: decode(bytes, { codec, uri: "x" }) };
   } catch (error) {
     if (error instanceof NotSerialisable) return null;
     throw error;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { CODEC_ENDINGS, type Codec, encode } from "./codec.ts";
+import { CODEC_ENDINGS, encodeAs } from "./codec.ts";
 import type { Objects } from "./objects.ts";
 
 /** The latest value of a name, from any run. */
@@ -21,7 +21,6 @@ const HASH_CHARS = 16;
 export interface Named {
   readonly name: string;
   readonly value: unknown;
-  readonly codec: Codec;
   /** ISO 8601 in UTC. */
   readonly savedAt: string;
   readonly runId: string;
@@ -49,8 +48,8 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
  * @throws NotSerialisable | StoreFault
  */
 export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
-  const { name, value, codec, savedAt, runId } = named;
-  const bytes = encode(value, { codec, name: "result" });
+  const { name, value, savedAt, runId } = named;
+  const { codec, bytes } = encodeAs(value, { codec: "exact", name: "result" });
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   const path = `${name}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
   const ref = { uri: await objects.write(path, bytes), codec, sizeBytes: bytes.byteLength, sha256 };

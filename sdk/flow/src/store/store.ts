@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { CODEC_ENDINGS, type Codec, decode, defaultCodec, encode } from "./codec.ts";
+import { CODEC_ENDINGS, type Codec, type CodecChoice, decode, defaultCodec, encodeAs } from "./codec.ts";
 import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
 import type { Appended, Objects } from "./objects.ts";
 import { PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReader } from "./packs.ts";
@@ -21,7 +21,7 @@ export interface Store {
    * save returns the same ref.
    * @throws NotSerialisable | StoreFault
    */
-  save(place: ValueLocation, value: unknown, codec?: Codec): Promise<Ref>;
+  save(place: ValueLocation, value: unknown, codec?: CodecChoice): Promise<Ref>;
   /**
    * Stores encoded values. Several become one object, so that many small values are few objects. They survive the end
    * of this process at once, and a crash of the machine after the next `sync`.
@@ -82,9 +82,13 @@ export function safePart(name: string): string {
 }
 
 /** Encodes a value and derives its path. */
-export function encodeAt(place: ValueLocation, value: unknown, codec = defaultCodec(value)): Encoded {
+export function encodeAt(
+  place: ValueLocation,
+  value: unknown,
+  choice: CodecChoice = defaultCodec(value),
+): Encoded {
   if (place.name === "") throw new StoreFault("A saved value needs a name.");
-  const bytes = encode(value, { codec, name: place.name });
+  const { codec, bytes } = encodeAs(value, { codec: choice, name: place.name });
   const sha256 = sha256Of(bytes);
   const tasks = place.task === "" ? [] : place.task.split("/").map(safePart);
   const file = `${safePart(place.name)}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;

@@ -12,10 +12,24 @@ const DEPTH_MAX = 200;
 
 type Part = null | boolean | number | string | Part[] | { [key: string]: Part };
 
+/** The way to a part, from the inside out. Its text is made only for an error: there may be very many parts. */
 interface Position {
-  readonly path: string;
-  readonly above: ReadonlySet<object>;
+  readonly step: string | number;
+  readonly outer: Position | null;
+}
+
+/** What is written: the bytes so far, and the objects that the current part is inside of. */
+interface Writing {
+  readonly name: string;
   readonly bytes: Bytes;
+  readonly above: Set<object>;
+}
+
+function pathOf({ name }: Writing, at: Position | null): string {
+  const steps: string[] = [];
+  for (let one = at; one !== null; one = one.outer)
+    steps.push(typeof one.step === "number" ? `[${one.step}]` : `.${one.step}`);
+  return `${name}${steps.reverse().join("")}`;
 }
 
 /** The bytes after the text. */
@@ -36,74 +50,83 @@ function mark(kind: string, ...parts: Part[]): Part {
   return { [MARK]: [kind, ...parts] };
 }
 
-function primitivePart(value: unknown, at: Position): Part | undefined {
-  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+function isJsonPrimitive(value: unknown): value is null | boolean | string | number {
+  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
+  return typeof value === "string" || typeof value === "boolean" || value === null;
+}
+
+function primitivePart(writing: Writing, value: unknown, at: Position | null): Part | undefined {
+  if (isJsonPrimitive(value)) return value;
   if (value === undefined) return mark("undefined");
   if (typeof value === "bigint") return mark("bigint", String(value));
-  if (typeof value === "function") throw new NotSerialisable(at.path, "a function");
-  if (typeof value === "symbol") throw new NotSerialisable(at.path, "a symbol");
+  if (typeof value === "function") throw new NotSerialisable(pathOf(writing, at), "a function");
+  if (typeof value === "symbol") throw new NotSerialisable(pathOf(writing, at), "a symbol");
   if (typeof value !== "number") return undefined;
-  if (Number.isFinite(value) && !Object.is(value, -0)) return value;
   return mark("number", Object.is(value, -0) ? "-0" : String(value));
 }
 
-function fieldParts(value: object, at: Position): [string, Part][] {
-  return Object.entries(value).map(([key, item]) => [
-    key,
-    partOf(item, { ...at, path: `${at.path}.${key}` }),
-  ]);
+function fieldParts(writing: Writing, value: object, at: Position | null): [string, Part][] {
+  return Object.entries(value).map(([key, item]) => [key, partOf(writing, item, { step: key, outer: at })]);
 }
 
-function entriesPart(value: object, at: Position): Part {
-  const parts = fieldParts(value, at);
+function entriesPart(writing: Writing, value: object, at: Position | null): Part {
   // An object literal would lose a field called __proto__.
-  const isMarked = parts.some(([key]) => key === MARK || key === "__proto__");
-  return isMarked ? mark("object", parts) : Object.fromEntries(parts);
+  if (Object.hasOwn(value, MARK) || Object.hasOwn(value, "__proto__"))
+    return mark("object", fieldParts(writing, value, at));
+  const parts: { [key: string]: Part } = {};
+  for (const [key, item] of Object.entries(value))
+    parts[key] = isJsonPrimitive(item) ? item : partOf(writing, item, { step: key, outer: at });
+  return parts;
 }
 
-function bytesPart(value: ArrayBufferView, at: Position): [number, number] {
-  return at.bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+function bytesPart({ bytes }: Writing, value: ArrayBufferView): [number, number] {
+  return bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 
-function objectPart(value: object, at: Position): Part {
-  const inside = (item: unknown, step: string) => partOf(item, { ...at, path: `${at.path}${step}` });
+function objectPart(writing: Writing, value: object, at: Position | null): Part {
+  const inside = (item: unknown, step: string | number) => partOf(writing, item, { step, outer: at });
   const data = dataOf(value);
   switch (data.kind) {
     case "array":
-      return data.value.map((item, index) => inside(item, `[${index}]`));
+      return data.value.map(inside);
     case "object":
-      return entriesPart(value, at);
+      return entriesPart(writing, value, at);
     case "bare":
-      return mark("bare", fieldParts(value, at));
+      return mark("bare", fieldParts(writing, value, at));
     case "map":
       return mark(
         "map",
-        [...data.value].map(([key, item]) => [inside(key, ".key"), inside(item, ".value")]),
+        [...data.value].map(([key, item]) => [inside(key, "key"), inside(item, "value")]),
       );
     case "set":
       return mark(
         "set",
-        [...data.value].map((item) => inside(item, ".item")),
+        [...data.value].map((item) => inside(item, "item")),
       );
     case "date":
       return mark("date", Number.isNaN(data.value.getTime()) ? "invalid" : data.value.toISOString());
     case "url":
       return mark("url", data.value.href);
     case "buffer":
-      return mark("buffer", ...at.bytes.add(new Uint8Array(data.value)));
+      return mark("buffer", ...writing.bytes.add(new Uint8Array(data.value)));
     case "view":
-      return mark("bytes", data.name, ...bytesPart(data.value, at));
+      return mark("bytes", data.name, ...bytesPart(writing, data.value));
     case "none":
-      throw new NotSerialisable(at.path, data.found);
+      throw new NotSerialisable(pathOf(writing, at), data.found);
   }
 }
 
-function partOf(value: unknown, at: Position): Part {
-  const primitive = primitivePart(value, at);
+function partOf(writing: Writing, value: unknown, at: Position | null): Part {
+  const primitive = primitivePart(writing, value, at);
   if (primitive !== undefined || typeof value !== "object" || value === null) return primitive ?? null;
-  if (at.above.has(value)) throw new NotSerialisable(at.path, "part of a cycle");
-  if (at.above.size > DEPTH_MAX) throw new NotSerialisable(at.path, `nested more than ${DEPTH_MAX} deep`);
-  return objectPart(value, { ...at, above: new Set(at.above).add(value) });
+  const { above } = writing;
+  if (above.has(value)) throw new NotSerialisable(pathOf(writing, at), "part of a cycle");
+  if (above.size > DEPTH_MAX)
+    throw new NotSerialisable(pathOf(writing, at), `nested more than ${DEPTH_MAX} deep`);
+  above.add(value);
+  const part = objectPart(writing, value, at);
+  above.delete(value);
+  return part;
 }
 
 /**
@@ -112,16 +135,15 @@ function partOf(value: unknown, at: Position): Part {
  */
 export function toTypedJson(value: unknown, name: string): Uint8Array {
   const bytes = new Bytes();
-  const part = partOf(value, { path: name, above: new Set(), bytes });
+  const part = partOf({ name, bytes, above: new Set() }, value, null);
   const text = new TextEncoder().encode(JSON.stringify(part));
   return bytes.pieces.length === 0 ? text : Buffer.concat([text, new Uint8Array(1), ...bytes.pieces]);
 }
 
 /** Whether JSON restores a value exactly, with nothing dropped or changed. */
 export function isExactJson(value: unknown, above: Set<object> = new Set()): boolean {
-  if (value === null || typeof value === "boolean" || typeof value === "string") return true;
-  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
-  if (typeof value !== "object" || above.has(value) || above.size > DEPTH_MAX) return false;
+  if (isJsonPrimitive(value)) return true;
+  if (typeof value !== "object" || value === null || above.has(value) || above.size > DEPTH_MAX) return false;
   const data = dataOf(value);
   if (data.kind !== "array" && data.kind !== "object") return false;
   above.add(value);
@@ -138,6 +160,8 @@ function areExact(items: readonly unknown[], above: Set<object>): boolean {
   return true;
 }
 
+const ORDINARY = { configurable: true, enumerable: true, writable: true } as const;
+
 /** Reads one text and the bytes after it. */
 class Reader {
   readonly #bytes: Uint8Array;
@@ -146,14 +170,29 @@ class Reader {
     this.#bytes = bytes;
   }
 
+  /** Changes the parsed text in place: nobody else has it. */
   value(part: unknown): unknown {
     if (typeof part !== "object" || part === null) return part;
-    if (Array.isArray(part)) return part.map((item) => this.value(item));
+    if (Array.isArray(part)) return this.#items(part);
+    if (!Object.hasOwn(part, MARK)) return this.#fields(part);
     const marked: unknown = Object.getOwnPropertyDescriptor(part, MARK)?.value;
-    if (marked === undefined)
-      return objectOf(Object.entries(part).map(([key, item]) => [key, this.value(item)]));
     const [kind, ...rest]: unknown[] = Array.isArray(marked) ? marked : [];
     return this.#marked(kind, rest);
+  }
+
+  #items(parts: unknown[]): unknown[] {
+    for (let index = 0; index < parts.length; index++) parts[index] = this.value(parts[index]);
+    return parts;
+  }
+
+  #fields(part: object): object {
+    for (const [key, item] of Object.entries(part)) {
+      if (typeof item !== "object" || item === null) continue;
+      const value = this.value(item);
+      // Defined instead of assigned, so that __proto__ is an ordinary field.
+      if (value !== item) Object.defineProperty(part, key, { ...ORDINARY, value });
+    }
+    return part;
   }
 
   #marked(kind: unknown, [first, second, third]: readonly unknown[]): unknown {

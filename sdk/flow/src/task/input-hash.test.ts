@@ -74,6 +74,16 @@ test("what only looks alike is told apart", () => {
 
 class Rows extends Array {}
 
+test("a ref counts by its content, wherever the value is stored", () => {
+  const ref = { uri: "file:///a/1", codec: "json", sizeBytes: 3, sha256: "a".repeat(64) };
+  expect(hash({ of: ref })).toBe(hash({ of: { ...ref, uri: "s3://b/2" } }));
+  expect(hash(ref)).not.toBe(hash({ ...ref, sha256: "b".repeat(64) }));
+  expect(hash(ref)).not.toBe(hash({ ...ref, codec: "text" }));
+  const { sha256: _, ...part } = ref;
+  for (const other of [part, { ...ref, more: 1 }, { ...ref, sha256: "a" }, { ...ref, codec: "odd" }])
+    expect(hash(other)).not.toBe(hash({ ...other, uri: "s3://b/2" }));
+});
+
 test("a typed array counts by its own bytes, not by its buffer's", () => {
   const whole = new Uint8Array([1, 2, 3, 4]);
   expect(hash(whole.subarray(1, 3))).toBe(hash(new Uint8Array([2, 3])));

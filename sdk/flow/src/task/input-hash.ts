@@ -1,17 +1,22 @@
 import { createHash } from "node:crypto";
+import type { Ref } from "@towpath/contract";
 import { NotData } from "../problem.ts";
+import { CODEC_ENDINGS } from "../store/codec.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
 
 /** Text is hashed in pieces of this many characters, because each update has a cost. */
 const CHUNK_CHARS = 8 * 1024;
 /** The deepest nesting of an input. */
 const DEPTH_MAX = 64;
+/** The most names of fields whose tokens are kept. */
+const KEYS_MAX = 1_000;
 /** 64 bits. If two inputs of one run collide, their order distinguishes them. */
 const HASH_CHARS = 16;
 
 /** Writes tagged tokens with their length, so that different inputs write different bytes. */
 class Digest {
   readonly #hash = createHash("sha256");
+  readonly #keys = new Map<string, string>();
   #text = "";
 
   token(tag: string, text: string): void {
@@ -19,6 +24,16 @@ class Digest {
     if (!text.isWellFormed()) this.bytes(`${tag}16`, Buffer.from(text, "utf16le"));
     else this.#text += `${tag}${text.length}:${text}`;
     if (this.#text.length >= CHUNK_CHARS) this.#flush();
+  }
+
+  /** The name of a field. The rows of a table repeat them. */
+  key(name: string): void {
+    const known = this.#keys.get(name);
+    if (known !== undefined) this.#text += known;
+    else {
+      this.token("k", name);
+      if (name.isWellFormed() && this.#keys.size < KEYS_MAX) this.#keys.set(name, `k${name.length}:${name}`);
+    }
   }
 
   bytes(tag: string, bytes: Uint8Array): void {
@@ -41,20 +56,33 @@ class Digest {
 interface Position {
   readonly call: Hashed;
   readonly argument: string;
-  /** The position in the argument: `.rows[2]`. */
-  readonly inside: string;
-  readonly above: readonly object[];
+  /** The steps to this part of the argument. Their text is made only for an error: there may be very many parts. */
+  readonly steps: Steps | null;
+  /** The objects that this part is inside of. */
+  readonly above: Set<object>;
+}
+
+interface Steps {
+  readonly step: string | number;
+  readonly outer: Steps | null;
+}
+
+function insideOf(steps: Steps | null): string {
+  const texts: string[] = [];
+  for (let one = steps; one !== null; one = one.outer)
+    texts.push(typeof one.step === "number" ? `[${one.step}]` : `.${one.step}`);
+  return texts.reverse().join("");
 }
 
 function refuse(at: Position, found: string): never {
   const { what, next = NEXT } = at.call;
-  const field = at.inside.replace(/^\./, "");
+  const field = insideOf(at.steps).replace(/^\./, "");
   const place = field === "" ? at.argument : `${at.argument}, field "${field}"`;
   throw new NotData(what, { found, next, place });
 }
 
-function within(at: Position, value: object, step: string): Position {
-  return { ...at, inside: `${at.inside}${step}`, above: [...at.above, value] };
+function within(at: Position, step: string | number): Position {
+  return { call: at.call, argument: at.argument, steps: { step, outer: at.steps }, above: at.above };
 }
 
 function feedPlain(digest: Digest, value: unknown): boolean {
@@ -70,23 +98,26 @@ function feedPlain(digest: Digest, value: unknown): boolean {
 
 function feedEntries(digest: Digest, value: object, { tag, at }: { tag: string; at: Position }): void {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  if (!areSorted(entries)) entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   digest.token(tag, String(entries.length));
   for (const [key, item] of entries) {
-    digest.token("k", key);
-    if (!feedPlain(digest, item)) feed(digest, item, within(at, value, `.${key}`));
+    digest.key(key);
+    if (!feedPlain(digest, item)) feed(digest, item, within(at, key));
   }
+}
+
+function areSorted(entries: readonly (readonly [string, unknown])[]): boolean {
+  return entries.every(([key], index) => index === 0 || (entries[index - 1]?.[0] ?? "") <= key);
 }
 
 function feedItems(
   digest: Digest,
-  value: object,
   { tag, items, at }: { tag: string; items: readonly unknown[]; at: Position },
 ): void {
   digest.token(tag, String(items.length));
   // No path is built for plain values, because there may be very many.
   for (const [index, item] of items.entries())
-    if (!feedPlain(digest, item)) feed(digest, item, within(at, value, `[${index}]`));
+    if (!feedPlain(digest, item)) feed(digest, item, within(at, index));
 }
 
 function feedBytes(digest: Digest, name: string, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
@@ -97,13 +128,13 @@ function feedData(digest: Digest, value: object, args: { data: Data; at: Positio
   const { data, at } = args;
   switch (data.kind) {
     case "array":
-      feedItems(digest, value, { tag: "a", items: data.value, at });
+      feedItems(digest, { tag: "a", items: data.value, at });
       break;
     case "map":
-      feedItems(digest, value, { tag: "m", items: [...data.value], at });
+      feedItems(digest, { tag: "m", items: [...data.value], at });
       break;
     case "set":
-      feedItems(digest, value, { tag: "t", items: [...data.value], at });
+      feedItems(digest, { tag: "t", items: [...data.value], at });
       break;
     case "object":
       feedEntries(digest, value, { tag: "o", at });
@@ -137,14 +168,35 @@ function saidBy(value: { toJSON(key: string): unknown }, at: Position): unknown 
 }
 
 function feedObject(digest: Digest, value: object, at: Position): void {
-  if (at.above.includes(value)) refuse(at, "part of a cycle");
-  if (at.above.length >= DEPTH_MAX) refuse(at, `nested more than ${DEPTH_MAX} deep`);
+  const { above } = at;
+  if (above.has(value)) refuse(at, "part of a cycle");
+  if (above.size >= DEPTH_MAX) refuse(at, `nested more than ${DEPTH_MAX} deep`);
+  above.add(value);
   const data = dataOf(value);
   const mayBeSaid = data.kind === "none" || data.kind === "object" || data.kind === "bare";
   if (mayBeSaid && saysToJson(value)) {
     digest.token("j", "");
-    feed(digest, saidBy(value, at), within(at, value, ""));
-  } else feedData(digest, value, { data, at });
+    feed(digest, saidBy(value, at), at);
+  } else if (data.kind === "object" && isRef(value)) feedRef(digest, value);
+  else feedData(digest, value, { data, at });
+  above.delete(value);
+}
+
+/** A ref counts by its content: its address differs in each run, and the value behind it may be the same. */
+function feedRef(digest: Digest, { codec, sha256 }: Ref): void {
+  digest.token("r", `${codec} ${sha256}`);
+}
+
+/** `uri`, `codec`, `sizeBytes`, `sha256`. */
+const REF_FIELDS = 4;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** Whether an object has exactly the fields of a ref. */
+function isRef(value: object): value is Ref {
+  if (Object.keys(value).length !== REF_FIELDS) return false;
+  const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
+  if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
+  return Object.hasOwn(CODEC_ENDINGS, codec) && typeof sha256 === "string" && SHA256.test(sha256);
 }
 
 function feed(digest: Digest, value: unknown, at: Position): void {
@@ -175,6 +227,6 @@ export function hashInput(call: Hashed, args: readonly unknown[]): string {
   const digest = new Digest();
   digest.token("a", String(args.length));
   for (const [index, item] of args.entries())
-    feed(digest, item, { call, argument: `argument ${index + 1}`, inside: "", above: [] });
+    feed(digest, item, { call, argument: `argument ${index + 1}`, steps: null, above: new Set() });
   return digest.end();
 }

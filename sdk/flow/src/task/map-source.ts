@@ -30,20 +30,20 @@ function isCollection<Item>(items: Items<Item>): items is Iterable<Item> {
 
 /**
  * The identity of a map call: its task's `key`, else the hash of a collection's items, or of their keys if `key` is
- * given, so that large items are not hashed. The items of an iterator are not known yet, so such a call has only its
+ * given, so that large items are not hashed, and of the arguments that all calls share. The items of an iterator are not known yet, so such a call has only its
  * ordinal, which is refused in concurrent branches.
  */
 export function keyOfMap<Item>(
   options: TaskOptions,
-  items: Items<Item>,
-  key: KeyOfItem<Item> | undefined,
+  { items, key, more }: { items: Items<Item>; key: KeyOfItem<Item> | undefined; more: readonly unknown[] },
 ): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   if (!isCollection(items)) return { kind: "none" };
   // Only the items of the collection count.
   const told = Array.from(items);
   const map = key ? told.map((item, index) => key(item, index)) : told;
-  return { kind: "hash", hash: hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT }, [{ map }]) };
+  const hash = hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT }, [{ map }, ...more]);
+  return { kind: "hash", hash };
 }
 
 /** Gives each item its path. It stores a few bytes per key, and nothing if items are identified by index. */

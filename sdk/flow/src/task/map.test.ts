@@ -31,6 +31,60 @@ describe("map", () => {
     expect(most).toBe(3);
   });
 
+  const scale = task(
+    { name: "scale" },
+    async (value: number, by: number, unit = "m") => `${value * by} ${unit}`,
+  );
+
+  test("passes further arguments to every call, which are part of its identity", async () => {
+    const scaled = flow({ name: "f" }, async () => [
+      await scale.map([1, 2], { args: [10] }),
+      await scale.map([1, 2], { args: [100, "cm"] }),
+      await scale.map([1, 2].values(), { args: [10] }),
+    ]);
+    const run = await testRun(scaled);
+    expect(run.result).toEqual([
+      ["10 m", "20 m"],
+      ["100 cm", "200 cm"],
+      ["10 m", "20 m"],
+    ]);
+    const maps = run.tasks.map(({ path }) => path.split("/")[0]);
+    expect(new Set(maps).size).toBe(3);
+  });
+
+  test("takes a list of all arguments for each call, and resumes each by its own", async () => {
+    let fails = true;
+    const pair = task({ name: "pair" }, async (left: string, right: number) => {
+      if (fails && right === 2) throw new TypeError("not yet");
+      return `${left}${right}`;
+    });
+    const paired = flow(
+      { name: "f" },
+      async () =>
+        await pair.mapArgs(
+          [
+            ["a", 1],
+            ["b", 2],
+          ],
+          { key: ([left]) => left, concurrency: 1 },
+        ),
+    );
+    const run = await testRun(paired);
+    expect(run.outcome).toBe("failed");
+    fails = false;
+    const again = await run.resume();
+    expect(again.result).toEqual(["a1", "b2"]);
+    expect(again.executions).toEqual({ pair: 3 });
+  });
+
+  test("refuses an item of mapArgs that is no list", async () => {
+    const odd: unknown = [1, 2];
+    const run = await testRun(
+      flow({ name: "f" }, async () => await scale.mapArgs(odd as [number, number][])),
+    );
+    expect(run.error).toBeInstanceOf(InvalidDefinition);
+  });
+
   test("names children by the map call and their key or index", async () => {
     const keyed = flow({ name: "f" }, async () => {
       await double.map([5, 5], { key: (value) => `v${value}` });

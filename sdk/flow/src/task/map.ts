@@ -14,11 +14,13 @@ const CONCURRENCY_MAX = 10_000;
 const WINDOW_PER_CALL = 2;
 
 /** How `.map` calls a task. */
-export interface MapOptions<Item> {
+export interface MapOptions<Item, More extends readonly unknown[] = readonly unknown[]> {
   /** The most concurrent calls. @default 10 */
   readonly concurrency?: number;
   /** Identity of an item's call within this map. @default its index */
   readonly key?: KeyOfItem<Item>;
+  /** Further arguments, the same for every call. They follow the item. @default none */
+  readonly args?: More;
 }
 
 /**
@@ -40,9 +42,11 @@ export interface MapRun<Item, Result> extends Promise<Result[]>, AsyncIterable<R
   [Symbol.asyncIterator](): AsyncGenerator<Result, void, void>;
 }
 
-interface Mapped<Item, Result> {
+interface Mapped<Result> {
   readonly options: TaskOptions;
-  readonly fn: (item: Item) => Result;
+  readonly fn: (...args: readonly unknown[]) => Result;
+  /** Whether each item is the list of all arguments of its call. */
+  readonly spreads: boolean;
   /** The author's function. */
   readonly source: (...args: never[]) => unknown;
   readonly declared: DeclaredAs;
@@ -52,6 +56,14 @@ function checkConcurrency(name: string, concurrency: number): void {
   if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY_MAX) return;
   throw new InvalidDefinition(
     `task "${name}": concurrency of map must be a whole number from 1 to ${CONCURRENCY_MAX}.`,
+  );
+}
+
+/** @throws InvalidDefinition if an item is not a list. Node strips types without checking them. */
+function listOf(item: unknown): readonly unknown[] {
+  if (Array.isArray(item)) return item;
+  throw new InvalidDefinition(
+    "mapArgs takes a list of arguments for each call: task.mapArgs([[1, 2], [3, 4]]).",
   );
 }
 
@@ -66,18 +78,26 @@ interface Begun<Item, Result> {
 }
 
 function begin<Item, Result>(
-  mapped: Mapped<Item, Result>,
+  mapped: Mapped<Result>,
   source: Items<Item>,
-  { concurrency = CONCURRENCY, key }: MapOptions<Item>,
+  { concurrency = CONCURRENCY, key, args: more = [] }: MapOptions<Item>,
 ): Begun<Item, Result> {
-  const { options, fn, source: written, declared } = mapped;
+  const { options, source: written, declared } = mapped;
   const { name } = options;
   const scope = scopeFor(`Task "${name}"`);
   scope.signal.throwIfAborted();
   checkConcurrency(name, concurrency);
-  const callKey = keyOfMap(options, source, key);
-  const isHashed = callKey.kind === "hash" && key === undefined;
+  const callKey = keyOfMap(options, { items: source, key, more });
   const call = scope.calls.name(name, callKey);
+  const what = `Task "${name}"`;
+  // The same arguments of all calls are hashed once: they may be large.
+  let moreHash: string | undefined;
+  const inputHashOf = (item: Item) => {
+    if (more.length === 0) return hashInput({ what }, mapped.spreads ? listOf(item) : [item]);
+    moreHash ??= hashInput({ what }, more);
+    return hashInput({ what }, [item, moreHash]);
+  };
+  const isHashed = callKey.kind === "hash" && key === undefined;
   const pump = new MapPump<Item, Awaited<Result>>({
     items: whileTaken({ scope, options }, mapItems({ name, mapPath: call.path, items: source, key })),
     concurrency,
@@ -85,8 +105,9 @@ function begin<Item, Result>(
     signal: scope.signal,
     run: ({ item, path }) => {
       // The hash of all items identifies each of them.
-      const inputHash = isHashed ? {} : { inputHash: () => hashInput({ what: `Task "${name}"` }, [item]) };
-      const one = { options, path, scope, args: [item], fn: () => fn(item), source: written, declared };
+      const inputHash = isHashed ? {} : { inputHash: () => inputHashOf(item) };
+      const args = mapped.spreads ? listOf(item) : [item, ...more];
+      const one = { options, path, scope, args, fn: () => mapped.fn(...args), source: written, declared };
       return beginCall({ ...one, ...inputHash });
     },
   });
@@ -177,7 +198,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
   #results: Promise<Awaited<Result>[]> | null = null;
   #isTaken = false;
 
-  constructor(mapped: Mapped<Item, Result>, source: Items<Item>, options: MapOptions<Item>) {
+  constructor(mapped: Mapped<Result>, source: Items<Item>, options: MapOptions<Item>) {
     this.#name = mapped.options.name;
     try {
       this.#begun = begin(mapped, source, options);
@@ -248,7 +269,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
 
 /** Calls a task once for each item: see `Task.map`. */
 export function mapTask<Item, Result>(
-  mapped: Mapped<Item, Result>,
+  mapped: Mapped<Result>,
   source: Items<Item>,
   options: MapOptions<Item>,
 ): MapRun<Item, Awaited<Result>> {

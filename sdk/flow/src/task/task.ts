@@ -38,6 +38,11 @@ function answering<Args extends readonly unknown[], Result>(
   return any as (...args: Args) => Result;
 }
 
+/** The arguments after the first. */
+type More<Args extends readonly unknown[]> = Args extends readonly [unknown?, ...infer Rest]
+  ? Rest
+  : readonly unknown[];
+
 /** A declared task: call it in a flow like the function it wraps. */
 export interface Task<Args extends readonly unknown[], Result> {
   (...args: Args): Promise<Awaited<Result>>;
@@ -48,12 +53,21 @@ export interface Task<Args extends readonly unknown[], Result> {
   with(overrides: Partial<TaskOptions>): Task<Args, Result>;
   /**
    * Calls the task once for each item of a collection or iterator, at most `concurrency` at a time. Await it for all
-   * results, or take them one by one: see `MapRun`.
+   * results, or take them one by one: see `MapRun`. The item is the first argument. `args` has the others.
+   * @example await score.map(rows, { args: [model], concurrency: 4 });
    */
   map(
     items: Iterable<Args[0]> | AsyncIterable<Args[0]>,
-    options?: MapOptions<Args[0]>,
+    options?: MapOptions<Args[0], Readonly<Partial<More<Args>>>>,
   ): MapRun<Args[0], Awaited<Result>>;
+  /**
+   * As `map`, with a list of all arguments for each call.
+   * @example await copy.mapArgs([["a.csv", "b.csv"], ["c.csv", "d.csv"]]);
+   */
+  mapArgs(
+    lists: Iterable<Args> | AsyncIterable<Args>,
+    options?: Omit<MapOptions<Args>, "args">,
+  ): MapRun<Args, Awaited<Result>>;
 }
 
 /** The identity of a call by its arguments. Trailing undefined arguments count as absent. */
@@ -146,14 +160,16 @@ function taskOf<Args extends readonly unknown[], Result>(parts: Parts<Args, Resu
       });
     },
     map: (items: Items<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
-      mapTask({ options, fn: firstArgument(called), source: fn, declared }, items, mapOptions),
+      mapTask({ options, fn: anyArguments(called), spreads: false, source: fn, declared }, items, mapOptions),
+    mapArgs: (lists: Items<Args>, mapOptions: MapOptions<Args> = {}) =>
+      mapTask({ options, fn: anyArguments(called), spreads: true, source: fn, declared }, lists, mapOptions),
   });
 }
 
-/** Calls a function with one argument. Others are then undefined, as the type of `.map` says. */
-function firstArgument<Args extends readonly unknown[], Result>(
+/** Calls a function with the arguments of a map, which have the types that its caller gave. */
+function anyArguments<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
-): (item: Args[0]) => Result {
-  const single: unknown = fn;
-  return single as (item: Args[0]) => Result;
+): (...args: readonly unknown[]) => Result {
+  const any: unknown = fn;
+  return any as (...args: readonly unknown[]) => Result;
 }
