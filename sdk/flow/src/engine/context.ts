@@ -1,7 +1,7 @@
 import type { CalledRun, Context, Ref } from "@towpath/contract";
 import { keepProgress, progressKept } from "../keep/progress.ts";
 import { ChildFailed } from "../problem.ts";
-import { type Codec, encode } from "../store/codec.ts";
+import { type CodecChoice, encode } from "../store/codec.ts";
 import { outsideOfTasks, runEnded } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
 import { type Scope, scopeFor } from "./scope.ts";
@@ -64,10 +64,10 @@ export interface RunContext {
   readonly signal: AbortSignal;
   /**
    * Stores a value on your side; only the ref can leave.
-   * @param options.codec @default bytes for byte arrays, text for strings, json for anything else
+   * @param options.codec `exact` restores what JSON cannot hold, such as dates, maps and sets. @default bytes for byte arrays, text for strings, json for anything else
    * @throws NotSerialisable | StoreFault
    */
-  save<Value>(name: string, value: Value, options?: { codec?: Codec }): Promise<RefTo<Value>>;
+  save<Value>(name: string, value: Value, options?: { codec?: CodecChoice }): Promise<RefTo<Value>>;
   /**
    * Loads a value from this store and checks its hash.
    * @throws StoreFault

@@ -46,32 +46,6 @@ async function start(
   return { code, out, err };
 }
 
-describe("a question of a flow started by plain node", () => {
-  test("is answered by --answer", async () => {
-    const { code, out, err } = await start(["mode=ask", "--answer", "Publish?=yes"]);
-    expect([code, err]).toEqual([0, ""]);
-    expect(out).toContain("published: true");
-    const event = await start(["mode=event", '--answer=landed a={"at":3}']);
-    expect(event.out).toContain('landed: {"at":3}');
-  });
-
-  test("that nobody can answer suspends it with the next step, and is no failure", async () => {
-    const { code, out, err } = await start(["mode=ask"]);
-    expect([code, err]).toEqual([1, ""]);
-    expect(out).toMatch(/ends waits for an answer[^\n]*\n {2}Publish\?\n[^\n]*--answer "QUESTION=ANSWER"/);
-    expect(out).not.toContain("onFailure was called");
-  });
-
-  test("refuses an answer of another type, and an answer without a question", async () => {
-    const wrong = await start(["mode=ask", "--answer", "Publish?=maybe"]);
-    expect([wrong.code, wrong.err]).toEqual([1, ""]);
-    expect(wrong.out).toContain('"maybe" is no answer to it: write yes or no.');
-    expect(wrong.out).not.toContain("onFailure was called");
-    const bare = await start(["mode=ask", "--answer", "yes"]);
-    expect([bare.code, bare.err]).toEqual([1, expect.stringContaining("QUESTION=ANSWER")]);
-  });
-});
-
 describe("a flow started by plain node", () => {
   test("runs without any server, shows itself, keeps its result, and exits with 0", async () => {
     const { code, out, err } = await start(["mode=fine", "-p", "count=3"]);
@@ -191,4 +165,30 @@ test("importing the package loads no schema library and no HTTP", async () => {
   let out = "";
   for await (const text of child.stdout) out += String(text);
   expect(out.trim()).toBe("");
+});
+
+describe("a question of a flow started by plain node", () => {
+  test("is answered by --answer", async () => {
+    const { code, out, err } = await start(["mode=ask", "--answer", "Publish?=yes"]);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain("published: true");
+    const event = await start(["mode=event", '--answer=landed a={"at":3}']);
+    expect(event.out).toContain('landed: {"at":3}');
+  });
+
+  test("that nobody can answer suspends it with the next step, and is no failure", async () => {
+    const { code, out, err } = await start(["mode=ask"]);
+    expect([code, err]).toEqual([1, ""]);
+    expect(out).toMatch(/ends waits for an answer[^\n]*\n {2}Publish\?\n[^\n]*--answer "QUESTION=ANSWER"/);
+    expect(out).not.toContain("onFailure was called");
+  });
+
+  test("refuses an answer of another type, and an answer without a question", async () => {
+    const wrong = await start(["mode=ask", "--answer", "Publish?=maybe"]);
+    expect([wrong.code, wrong.err]).toEqual([1, ""]);
+    expect(wrong.out).toContain('"maybe" is no answer to it: write yes or no.');
+    expect(wrong.out).not.toContain("onFailure was called");
+    const bare = await start(["mode=ask", "--answer", "yes"]);
+    expect([bare.code, bare.err]).toEqual([1, expect.stringContaining("QUESTION=ANSWER")]);
+  });
 });

@@ -67,7 +67,9 @@ describe("a result", () => {
     class Money {
       toJSON = () => "3 EUR";
     }
-    expect((await testRun(flow({ name: "f" }, async () => new Money()))).result).toBe("3 EUR");
+    const said = await testRun(flow({ name: "f" }, async () => new Money()));
+    const result = outcomeOf(said)?.result;
+    expect(result && (await said.store.load(result))).toBe("3 EUR");
   });
 
   test("beyond 50 MB has a warning that says what to do", async () => {
