@@ -58,6 +58,8 @@ export interface WorkerConfig
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The failpoints of TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
   readonly failpoints: readonly Failpoint[];
+  /** The file that it was read from; null if there is none. Secrets are read from it again while the worker runs. */
+  readonly file: string | null;
 }
 
 /** Only a checkout is TypeScript. A published build is compiled. */
@@ -97,11 +99,12 @@ export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
   const file = resolve(source.file);
   const read = await readSettings(file);
   const environment = source.environment ?? process.env;
-  return await resolveSettings(parseSettings({ ...read, ...source.overrides }, environment), {
+  const config = await resolveSettings(parseSettings({ ...read, ...source.overrides }, environment), {
     folder: dirname(file),
     environment,
     toServe: source.toServe ?? false,
   });
+  return { ...config, file };
 }
 
 /** Like `loadConfig`, for settings in hand. Relative paths start at `folder`. */
@@ -180,6 +183,7 @@ async function resolveSettings(
     secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
     environment: args.environment,
     failpoints,
+    file: null,
   };
 }
 

@@ -109,7 +109,9 @@ export const Settings = z.strictObject({
   secrets: z
     .record(Name, SecretSourceShape)
     .default({})
-    .describe("Secrets that flows may be given, by name. Values never leave the worker's machine."),
+    .describe(
+      "Secrets that flows may be given, by name. A secret that is not here comes from the variable `TOWPATH_SECRET_NAME` of the worker's environment. Changes need no restart. Values never leave the worker's machine.",
+    ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
     .max(256)

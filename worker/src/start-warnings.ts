@@ -56,7 +56,7 @@ async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environmen
       if (warning !== null) warnings.push(warning);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      warnings.push(`${why} Runs that need it are given back until then.`);
+      warnings.push(`${why} Runs that need it fail until then.`);
     }
   }
   return warnings;

@@ -98,15 +98,15 @@ test("a refusal that was journaled before the worker died is reported as it was,
   );
   const attempt = testEnv.plane.submit(spec);
   const isJournaled = async () =>
-    (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"released"');
+    (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"refused"');
   await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
   await killNine(first);
   // The secret is there now, and the attempt is delivered again under the same claim.
   await writeFile(join(testEnv.dir, "secret"), "a-secret-value");
   testEnv.plane.takesReports = true;
   await workers.start(testEnv, { secrets: { late: { file: "secret" } } });
-  await testEnv.plane.until("it was given back", () => attempt.state === "ready");
-  expect(attempt.control.map(({ type }) => type)).toEqual(["released"]);
+  await testEnv.plane.untilEnded(attempt);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
   expect(existsSync(flag)).toBe(false);
 });
 

@@ -203,13 +203,13 @@ test("secrets reach the flow and leave in no record", async () => {
   expect(testEnv.plane.received).not.toContain(Buffer.from(`:${value}`).toString("base64").slice(4, -4));
 });
 
-test("a missing secret gives the attempt back", async () => {
+test("a missing secret fails the attempt, and the error names it", async () => {
   await testEnv.start();
   const attempt = testEnv.plane.submit(
     await testEnv.deployFlow("", { secrets: [{ name: "nowhere", env: null }] }),
   );
-  await testEnv.plane.until("it was released", () => attempt.control.length > 0);
-  expect(attempt.control[0]).toMatchObject({ type: "released", reason: expect.stringContaining("nowhere") });
+  const ended = await testEnv.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "refused", error: { message: expect.stringContaining("nowhere") } });
 });
 
 test("with the control plane away, confirmed work goes on and is reported afterwards", async () => {

@@ -34,7 +34,7 @@ import {
   startReporting,
   startTending,
 } from "./protocol/index.ts";
-import { readWorkerKey } from "./secrets/index.ts";
+import { LiveSecrets, readWorkerKey, watchSecrets } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
@@ -115,6 +115,7 @@ interface Parts {
   readonly database: DatabaseWatch;
   readonly loops: Loop[];
   readonly maintenance: { stop(): Promise<void> };
+  readonly secretWatch: { stop(): Promise<void> };
   readonly release: () => Promise<void>;
 }
 
@@ -135,13 +136,18 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts; offering?: Offering | undefined } = {};
+  const secrets = new LiveSecrets(deps, config);
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     bootClock,
     log,
     readKey: () => readWorkerKey(config),
-    introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
+    introduce: async () => ({
+      ...introduced,
+      stores: await storeMarks(config),
+      secrets: await secrets.report(),
+    }),
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
       database.heard(session, sentAtMs);
@@ -171,7 +177,19 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const loop: LoopDeps = { log, bootClock, sleep: deps.sleep ?? sleep, connection, random };
   const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);
   const attempts = new Attempts(
-    { ...loop, clock, config, trust, cache, runners, preallocation, oom: watchOom(), reserve, paths },
+    {
+      ...loop,
+      clock,
+      config,
+      secrets,
+      trust,
+      cache,
+      runners,
+      preallocation,
+      oom: watchOom(),
+      reserve,
+      paths,
+    },
     {
       capacity: config.capacity,
       stock,
@@ -185,7 +203,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, clock, sleep: loop.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const pollers = new Pollers({ log, config, trust, cache, runners, connection });
+  const pollers = new Pollers({ log, config, secrets, trust, cache, runners, connection });
+  const secretWatch = watchSecrets(
+    { log, sleep: loop.sleep },
+    { secrets, changed: () => connection.reopen() },
+  );
   const jobs = new Jobs({ ...loop, pollers, wake: () => loops[3]?.nudge() });
   return {
     jobs,
@@ -198,6 +220,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     identity,
     loops,
     maintenance,
+    secretWatch,
     database,
   };
 }
@@ -244,6 +267,7 @@ function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; st
     poolType: "process" as const,
     capacity: config.capacity,
     amounts: args.stock.amounts,
+    registries: Object.keys(config.registries).sort(),
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],
     process: randomUUID(),
@@ -265,6 +289,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     await Promise.all([parts.database.stop(), ...loops.map((one) => one.stop())]);
     await parts.pollers.close();
     await parts.maintenance.stop();
+    await parts.secretWatch.stop();
     await parts.runners.close();
     await parts.preallocation.close();
     await parts.connection.close();

@@ -24,7 +24,8 @@ export {
 } from "./deployments/registry.ts";
 export { parameterFromText } from "./input/arguments.ts";
 export { InvalidDefinition } from "./problem.ts";
-export { declaredCompute } from "./remote/declared.ts";
+export { declaredCompute, declaredLimits } from "./remote/declared.ts";
+export { resourceSecrets } from "./resources/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { STAGE_FILE } from "./resources/stage-file.ts";
 export type { LimitUse } from "./task/options.ts";

@@ -7,6 +7,7 @@ import type { Clock, Sleep } from "../host/index.ts";
 import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
+import type { LiveSecrets } from "../secrets/index.ts";
 import type { Trust } from "../trust/index.ts";
 import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
@@ -34,10 +35,8 @@ export interface AttemptDeps {
   /** For leases and time limits. */
   readonly bootClock: Clock;
   readonly sleep: Sleep;
-  readonly config: Pick<
-    WorkerConfig,
-    "secrets" | "environment" | "registries" | "store" | "stores" | "journal" | "url"
-  >;
+  readonly config: Pick<WorkerConfig, "environment" | "registries" | "store" | "stores" | "journal" | "url">;
+  readonly secrets: LiveSecrets;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly runners: RunnerPool;

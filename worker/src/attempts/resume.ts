@@ -3,7 +3,7 @@ import { computeOf, needsOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
-import { createRedactor, resolveSecrets } from "../secrets/index.ts";
+import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -187,7 +187,7 @@ async function secretsAsBefore(
 ): Promise<ReadonlyMap<string, string> | null> {
   try {
     const names = stored.spec.secrets.map(({ name }) => name);
-    const secrets = await resolveSecrets(deps.config, names);
+    const secrets = await deps.secrets.resolve(names);
     const digests = secretDigests(secrets, stored.assignment.nonce);
     return names.every((name) => digests[name] === stored.secrets[name]) ? secrets : null;
   } catch {

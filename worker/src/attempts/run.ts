@@ -212,8 +212,9 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
   } else if (error instanceof Refusal) {
-    // Wrong parameters say nothing about this worker.
-    if (error.code !== "invalid-parameters") deps.breaker.failed(error.message);
+    // Wrong parameters and one deployment's secret say nothing about the worker's other runs.
+    if (error.code !== "invalid-parameters" && error.code !== "secret-missing")
+      deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {
@@ -247,7 +248,7 @@ async function close(
 }
 
 /**
- * Whether the failure belongs to this deployment, such as its secret or its registry. The control plane then
+ * Whether the failure belongs to this deployment, such as its store or its registry. The control plane then
  * delays that attempt, and the worker's other deployments go on. A cache that cannot be written and a missing
  * git belong to the worker.
  */

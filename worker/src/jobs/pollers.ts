@@ -5,14 +5,15 @@ import { type CodeCache, fetchCode } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import { type RunnerPool, signedEnvironment } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
-import { createRedactor, type Redactor, resolveSecrets } from "../secrets/index.ts";
+import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
 import { Poller } from "./poller.ts";
 
 /** What pollers need. */
 export interface PollerDeps {
   readonly log: Logger;
-  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store" | "stores">;
+  readonly config: Pick<WorkerConfig, "environment" | "registries" | "store" | "stores">;
+  readonly secrets: LiveSecrets;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly runners: RunnerPool;
@@ -107,7 +108,7 @@ export class Pollers {
     const spec = await verifyVersion(trust, { ...named, workspaceId, trigger: null });
     if (spec.entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
     const names = spec.secrets.map(({ name }) => name);
-    const secrets = await resolveSecrets(config, names);
+    const secrets = await this.#deps.secrets.resolve(names);
     const { store, secrets: ofStore } = await resolveStore(config, spec.store);
     const request = await codeRequest(this.#deps, spec.code);
     const code = await fetchCode(cache, request, this.#closing.signal);

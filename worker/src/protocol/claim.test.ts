@@ -42,7 +42,7 @@ function startLoop(protocol: number) {
   const session = () => Promise.reject(new Error("not asked"));
   const loop = startClaiming(
     {
-      connection: { call, session, protocol: () => protocol, close: async () => {} },
+      connection: { call, session, protocol: () => protocol, reopen: async () => {}, close: async () => {} },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: (ms, signal) =>
@@ -157,6 +157,7 @@ test("after an answer with work, the next poll waits for the launch", async () =
         call,
         session: () => Promise.reject(new Error("not asked")),
         protocol: () => 1,
+        reopen: async () => {},
         close: async () => {},
       },
       log: pino({ level: "silent" }),

@@ -48,6 +48,8 @@ export interface Connection {
     body: BodyInput<(typeof ROUTES)[V]> | (() => BodyInput<(typeof ROUTES)[V]>),
     options?: { signal?: AbortSignal },
   ): Promise<Answered<V>>;
+  /** Opens a new session at once, so that the control plane learns what the worker says of itself now. */
+  reopen(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -127,6 +129,10 @@ export function createConnection(deps: ConnectionDeps): Connection {
         const { token: fresh } = await session();
         return await send(deps, { verb, body: body(), credential: fresh, signal });
       }
+    },
+    async reopen() {
+      current = undefined;
+      await session();
     },
     close: () => deps.transport.close(),
   };

@@ -72,7 +72,7 @@ export function asking(reported: () => void = () => {}): Reporting {
 export function unhurried(call: Connection["call"]) {
   const session = () => Promise.reject(new Error("not asked"));
   return {
-    connection: { call, session, protocol: () => 1, close: async () => {} },
+    connection: { call, session, protocol: () => 1, reopen: async () => {}, close: async () => {} },
     log: pino({ level: "silent" }),
     bootClock: { nowMs: () => 0 },
     sleep: sleepingUntilTold(() => {}),

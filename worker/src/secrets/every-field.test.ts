@@ -123,6 +123,8 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
     "stores{key}",
     "stores{}.id",
     "stores{}.place",
+    "secrets[]",
+    "registries[]",
     "version",
     "process",
   ],

@@ -1,7 +1,7 @@
+export { LiveSecrets, watchSecrets } from "./live-secrets.ts";
 export {
   readSecret,
   readWorkerKey,
-  resolveSecrets,
   SECRET_MAX_BYTES,
   SecretUnavailable,
 } from "./providers.ts";

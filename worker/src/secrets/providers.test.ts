@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { resolveSecrets, SECRET_MAX_BYTES, SecretUnavailable } from "./index.ts";
+import { resolvableSecrets, resolveSecrets, SECRET_MAX_BYTES, SecretUnavailable } from "./providers.ts";
 
 let dir: string;
 beforeEach(async () => {
@@ -23,6 +23,32 @@ test("a secret comes from a variable, or from a file without its last line endin
     ["a", "value "],
     ["b", "two\nlines"],
   ]);
+});
+
+test("a secret without a source in the configuration comes from its variable", async () => {
+  const providers = {
+    secrets: { both: { env: "OTHER" } },
+    environment: {
+      TOWPATH_SECRET_DB_PASSWORD: "from-variable",
+      TOWPATH_SECRET_BOTH: "unused",
+      OTHER: "configured",
+    },
+  };
+  const values = await resolveSecrets(providers, ["db-password", "both"]);
+  expect([...values.values()]).toEqual(["from-variable", "configured"]);
+});
+
+test("one error names every missing secret", async () => {
+  const resolving = resolveSecrets({ secrets: {}, environment: {} }, ["one", "two"]);
+  await expect(resolving).rejects.toThrow(/"one".+TOWPATH_SECRET_ONE.+"two".+TOWPATH_SECRET_TWO/);
+});
+
+test("the report has the names of secrets with a value, and never a value", async () => {
+  const providers = {
+    secrets: { set: { env: "SET" }, gone: { file: join(dir, "gone") } },
+    environment: { SET: "value", TOWPATH_SECRET_A_B: "value", TOWPATH_SECRET_EMPTY: "", OTHER: "value" },
+  };
+  expect(await resolvableSecrets(providers)).toEqual(["TOWPATH_SECRET_A_B", "set"]);
 });
 
 test("the error for a missing secret names it, says what to do, and never quotes it", async () => {

@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { KEY_PREFIXES } from "@towpath/contract";
+import { KEY_PREFIXES, REPORTED_NAMES_MAX, ReportedSecret, secretVariable } from "@towpath/contract";
 import type { SecretSource } from "../config.ts";
 
 /** The longest secret that the worker takes, bytes. */
@@ -12,25 +12,62 @@ export interface SecretProviders {
 }
 
 /**
- * Resolves the secrets that a verified spec names, from the worker's own providers.
- * @throws SecretUnavailable for the first that cannot be read.
+ * Where a secret's value comes from: the source in the worker's configuration, else the variable
+ * `TOWPATH_SECRET_<NAME>` of the worker's environment.
+ */
+function sourceOf(providers: SecretProviders, name: string): SecretSource {
+  const configured = Object.hasOwn(providers.secrets, name) ? providers.secrets[name] : undefined;
+  return configured ?? { env: secretVariable(name) };
+}
+
+/**
+ * Resolves secrets from the worker's own providers.
+ * @throws SecretUnavailable that names each that has no value.
  */
 export async function resolveSecrets(
   providers: SecretProviders,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const values = new Map<string, string>();
+  const faults: SecretUnavailable[] = [];
   for (const name of names) {
-    const source = Object.hasOwn(providers.secrets, name) ? providers.secrets[name] : undefined;
-    if (!source) {
-      throw new SecretUnavailable(
+    const isConfigured = Object.hasOwn(providers.secrets, name);
+    try {
+      values.set(
         name,
-        `The secret "${name}" is not configured on this worker. Add it under "secrets" of its configuration and restart the worker. With \`towpath dev\`, a restart of that is enough.`,
+        await readSecret(providers, { name: `the secret "${name}"`, source: sourceOf(providers, name) }),
       );
+    } catch (error) {
+      if (!(error instanceof SecretUnavailable)) throw error;
+      faults.push(isConfigured ? error : noSource(name));
     }
-    values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));
   }
+  const [first] = faults;
+  if (first !== undefined)
+    throw new SecretUnavailable(first.secret, faults.map(({ message }) => message).join(" "));
   return values;
+}
+
+function noSource(name: string): SecretUnavailable {
+  return new SecretUnavailable(
+    name,
+    `The secret "${name}" has no value on this worker. Add it under "secrets" in the worker's configuration, which needs no restart. Or start the worker with the variable ${secretVariable(name)}.`,
+  );
+}
+
+/** The secrets that have a value now: names of the configuration, and variables `TOWPATH_SECRET_…`, sorted. */
+export async function resolvableSecrets(providers: SecretProviders): Promise<string[]> {
+  const found = Object.keys(providers.environment).filter(
+    (variable) => ReportedSecret.safeParse(variable).success && Boolean(providers.environment[variable]),
+  );
+  for (const [name, source] of Object.entries(providers.secrets)) {
+    const value = await readSecret(providers, { name, source }).catch(() => null);
+    if (value !== null) found.push(name);
+  }
+  return found
+    .filter((name) => name !== "")
+    .sort()
+    .slice(0, REPORTED_NAMES_MAX);
 }
 
 /**

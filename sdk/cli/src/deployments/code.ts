@@ -7,6 +7,7 @@ import { pushToGit } from "./git.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
+import { type NameUses, nameUses } from "./tasks/name-uses.ts";
 import { readOutlines } from "./tasks/outlines.ts";
 import { type RemoteUses, remoteTasks } from "./tasks/remote-tasks.ts";
 import { taskVersions } from "./tasks/task-versions.ts";
@@ -20,6 +21,8 @@ export interface ProjectCode {
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** The remote tasks of each flow's source module. */
   readonly remote: ReadonlyMap<string, RemoteUses>;
+  /** The secrets and resources that each flow's source module reaches. */
+  readonly names: ReadonlyMap<string, NameUses>;
   /** Warnings for the author. */
   readonly warnings: readonly string[];
 }
@@ -54,19 +57,22 @@ export async function buildCode(
   const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
   const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
   const remote = new Map(versions.map((one) => [one.module, one.remote]));
-  return { tree, modules: bundle.modules, tasks, remote, warnings };
+  const names = new Map(versions.map((one) => [one.module, one.names]));
+  return { tree, modules: bundle.modules, tasks, remote, names, warnings };
 }
 
 /** If a flow's code cannot be analysed, it is deployed all the same. Then any change counts as a change of all its tasks. */
 async function versionsOf(root: string, module: string) {
   try {
     const outlines = await readOutlines(root, module);
-    return { module, tasks: taskVersions(outlines), remote: remoteTasks(outlines), warning: null };
+    const names = nameUses(outlines);
+    return { module, tasks: taskVersions(outlines), remote: remoteTasks(outlines), names, warning: null };
   } catch (failure) {
     if (failure instanceof Failure) throw failure;
     const [reason = ""] = String(failure instanceof Error ? failure.message : failure).split("\n");
     const warning = `${module}: the code of its tasks cannot be analysed, so a rerun reuses results only if no code has changed (${reason})`;
-    return { module, tasks: {}, remote: new Map(), warning };
+    const names = { secrets: new Map(), resources: new Set<string>() };
+    return { module, tasks: {}, remote: new Map(), names, warning };
   }
 }
 

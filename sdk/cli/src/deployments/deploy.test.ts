@@ -24,7 +24,11 @@ const specOf = (jws: string) => JSON.parse(Buffer.from(jws.split(".")[1] ?? "", 
 /** The control plane at the network's edge: keeps what is registered, and may answer another spec than that. */
 function controlPlane() {
   const registered: string[] = [];
-  const plane = { registered, answerInstead: null as string | null };
+  const plane = {
+    registered,
+    answerInstead: null as string | null,
+    workers: [{ secrets: [] as string[], registries: ["local"] }],
+  };
   const deployment = () => {
     const jws = registered.at(-1) ?? "";
     const { code, entry, parameters, version } = specOf(jws);
@@ -77,7 +81,11 @@ function controlPlane() {
   const fetch = async (address: unknown, init?: { method?: string; body?: unknown }) => {
     const { pathname } = new URL(String(address));
     if (pathname === "/api/me") return answer(200, me);
-    if (pathname === "/api/pools/local/workers") return answer(200, { items: [worker], next: null });
+    if (pathname === "/api/pools/local/workers")
+      return answer(200, {
+        items: plane.workers.map((one, at) => ({ ...worker, ...one, name: `w${at + 1}` })),
+        next: null,
+      });
     if (pathname === "/api/pools/local") return answer(200, pool);
     if (pathname === "/api/pools") return answer(200, { items: [pool], next: null });
     if (pathname.startsWith("/api/pools/"))
@@ -103,6 +111,7 @@ async function projectIn(root: string): Promise<Project> {
     name: "demo",
     files: undefined,
     stores: [],
+    stageNames: [],
     stage: null,
     registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
     deployments: [

@@ -7,6 +7,7 @@ import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.t
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
+import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
 
 /** How often a registration is repeated after a conflict about its version number. */
@@ -32,6 +33,8 @@ export interface DeployRequest {
   readonly key: SigningKey;
   /** Only shows what would change: pushes and registers nothing. */
   readonly plan: boolean;
+  /** Resolves when the workers have been started, for a caller that starts them at the same time. @default at once */
+  readonly workersStarted?: Promise<void>;
 }
 
 /** The result of a deploy. */
@@ -196,6 +199,7 @@ export async function deployProject(
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
   const { remote } = code;
   await checkPools(client, { deployments, remote, pools });
+  await checkTaskLimits(client, { deployments, tasks: code.tasks });
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;
   const registration: Registration = {
@@ -207,5 +211,11 @@ export async function deployProject(
   const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote, pools }));
   const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
   const warnings = waiting.map((one) => `${one}. Its runs wait until a larger worker is online.`);
-  return { outcomes, warnings: [...code.warnings, ...warnings] };
+  await request.workersStarted;
+  const ground = { stage: project.stage, registry: project.registry, code };
+  const lacks = await findLacks(client, { deployments, ground });
+  return {
+    outcomes,
+    warnings: [...code.warnings, ...lacks.map(({ what, next }) => `${what} ${next}`), ...warnings],
+  };
 }

@@ -163,6 +163,7 @@ export async function loadProject(
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,
     ),
+    stageNames: Object.keys(config.stages ?? {}),
     stage: stage && { name: stage.name, resources: stage.resources ?? {}, pools: stage.pools ?? {} },
   };
 }

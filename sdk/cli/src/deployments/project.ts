@@ -29,6 +29,8 @@ export interface Project {
   readonly deployments: readonly ProjectDeployment[];
   /** The names of all stores that the project or a stage uses. */
   readonly stores: readonly string[];
+  /** The names of all its stages. */
+  readonly stageNames: readonly string[];
   /** Null if no stage was chosen. Then everything is as in the code. */
   readonly stage: ProjectStage | null;
 }

@@ -129,10 +129,14 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
  */
 async function deployFirst(
   invocation: Invocation,
-  { command, signal, client, project, key }: Start & { client: Client; project: Project; key: SigningKey },
+  args: Start & { client: Client; project: Project; key: SigningKey; online: Promise<void> },
 ): Promise<boolean> {
   const { output } = invocation;
-  const deploying = deployProject(invocation, { project, names: [], client, key, plan: false });
+  const { command, signal, client, project, key, online } = args;
+  // A worker that does not start is reported by its own step.
+  const workersStarted = online.catch(() => undefined);
+  const request = { project, names: [], client, key, plan: false, workersStarted };
+  const deploying = deployProject(invocation, request);
   try {
     const report = await step(
       invocation,
@@ -167,7 +171,7 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
   const online = awaitWorker(worker, { client, sinceMs, signal });
   online.catch(() => undefined);
-  const isDeployed = await deployFirst(invocation, { ...start, client, project, key });
+  const isDeployed = await deployFirst(invocation, { ...start, client, project, key, online });
   await step(
     invocation,
     { doing: "starting the worker", done: "worker", describe: () => "pool local" },

@@ -74,6 +74,8 @@ function answer(plane: Plane) {
       amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 },
       taken: {},
       stores: {},
+      secrets: [],
+      registries: ["local"],
       holds: [],
     };
     if (path === "/api/pools/local/workers") return json({ items: [worker], next: null });

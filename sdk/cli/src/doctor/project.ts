@@ -5,7 +5,9 @@ import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
 import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
+import { findLacks, type ReadyGround } from "../deployments/readiness.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
+import { nameUses } from "../deployments/tasks/name-uses.ts";
 import { readOutlines } from "../deployments/tasks/outlines.ts";
 import { remoteTasks } from "../deployments/tasks/remote-tasks.ts";
 import { toFailure } from "../failure.ts";
@@ -39,6 +41,7 @@ export async function checkProject(
       ? [
           await checkProjectPools(client, { deployments: project.deployments, places: uses }),
           ...(await checkOneStore(client, uses)),
+          ...(await checkReadiness(client, project, { cwd, folder })),
         ]
       : [];
     return [loaded, ...pools, await checkRegistry(invocation, project.registry)];
@@ -46,6 +49,43 @@ export async function checkProject(
     const failure = toFailure(error);
     return [bad("project", failure.message, failure.next.join("; "))];
   }
+}
+
+/** What is found in the code of the flows, as deploying finds it. */
+async function readNames(project: Project): Promise<ReadyGround["code"]> {
+  const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
+  const read = await Promise.all(
+    [...new Set(flows)].map(async (module) => {
+      const outlines = await readOutlines(project.root, module);
+      return { module, names: nameUses(outlines), remote: remoteTasks(outlines) };
+    }),
+  );
+  return {
+    names: new Map(read.map(({ module, names }) => [module, names])),
+    remote: new Map(read.map(({ module, remote }) => [module, remote])),
+    tasks: new Map(),
+  };
+}
+
+/** What deploying would warn of, for each stage. Empty pools of the project itself have a check of their own. */
+async function checkReadiness(
+  client: Client,
+  project: Project,
+  { cwd, folder }: { cwd: string; folder: StateFolder },
+): Promise<Check[]> {
+  const code = await readNames(project);
+  const checks: Check[] = [];
+  for (const name of project.stageNames.length === 0 ? [undefined] : project.stageNames) {
+    const { deployments, registry, stage } = await loadProject(cwd, { folder, stage: name });
+    const found = await findLacks(client, { deployments, ground: { stage, registry, code } });
+    const lacks = found.filter(({ about }) => name !== undefined || about !== "pool");
+    const title = name === undefined ? "secrets" : `stage ${name}`;
+    if (lacks.length === 0) checks.push(good(title, "all have a value on the workers online"));
+    checks.push(
+      ...lacks.map(({ what, next }) => bad(title, what.replace(/\.$/, ""), next.replace(/\.$/, ""))),
+    );
+  }
+  return checks;
 }
 
 /** The pools of one deployment: its own and those of its remote tasks. */

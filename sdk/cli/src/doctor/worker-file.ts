@@ -49,7 +49,9 @@ interface Looked {
 async function secretIn(args: Looked, source: Source): Promise<string | null> {
   const { environment } = args.invocation.config;
   if ("env" in source) return environment[source.env] || null;
-  return readFile(args.at(source.file), "utf8").catch(() => null);
+  const text = await readFile(args.at(source.file), "utf8").catch(() => null);
+  // Editors end a file with a line break, which is not part of the value. The worker reads it the same way.
+  return text?.replace(/\r?\n$/, "") || null;
 }
 
 function placeOf(args: Looked, source: Source): string {
@@ -138,8 +140,7 @@ async function checkGitRegistry(
       `${shown} contains a login, which the worker refuses`,
       "move it to the registry's username and password",
     );
-  // Editors end a file with a line break, which is not part of the password.
-  const password = source && (await secretIn(args, source))?.replace(/\r?\n$/, "");
+  const password = source && (await secretIn(args, source));
   if (source !== undefined && !password)
     return bad(title, `its password cannot be read from ${placeOf(args, source)}`, "set it there");
   const { cwd, config } = args.invocation;
@@ -169,7 +170,11 @@ async function checkSecrets(args: Looked): Promise<Check[]> {
   for (const [name, source] of Object.entries(args.config.secrets))
     checks.push(
       (await secretIn(args, source)) === null
-        ? bad(`secret ${name}`, `${placeOf(args, source)} is missing`, "set it on the worker's machine")
+        ? bad(
+            `secret ${name}`,
+            `${placeOf(args, source)} is missing or empty`,
+            "set it on the worker's machine",
+          )
         : good(`secret ${name}`, placeOf(args, source)),
     );
   return checks;

@@ -58,11 +58,6 @@ async function ensureKey(args: { client: Client; pool: string; worker: LocalWork
   await writeWhole(args.worker.keyFile, `${created.secret}\n`, 0o600);
 }
 
-/** The environment variable of a secret on a local worker: `WAREHOUSE_PASSWORD` for `warehouse-password`. */
-export function secretVariable(name: string): string {
-  return name.toUpperCase().replaceAll("-", "_").replace(/^(\d)/, "_$1");
-}
-
 function registriesOf(folder: StateFolder, projects: readonly Project[]): Record<string, unknown> {
   const named = projects.map(({ registry }) => {
     const { name, ...place } = registry;
@@ -80,7 +75,7 @@ function storesOf(folder: StateFolder, projects: readonly Project[]): Record<str
 
 /**
  * Writes the configuration of a local worker with its own key, which is created once. The worker trusts the state folder's
- * signing key and reads the project's secrets from its environment.
+ * signing key. Its secrets come from the variables `TOWPATH_SECRET_…` of its environment.
  */
 export async function writeWorkerConfig(args: {
   readonly folder: StateFolder;
@@ -93,9 +88,6 @@ export async function writeWorkerConfig(args: {
   const worker = localWorker(folder, pool);
   await mkdir(folder.store, { recursive: true });
   await ensureKey({ client: args.client, pool, worker });
-  const secrets = args.projects
-    .flatMap(({ deployments }) => deployments.flatMap(({ settings }) => settings.secrets ?? []))
-    .map(({ name }) => [name, { env: secretVariable(name) }] as const);
   const config = {
     url,
     key: { file: worker.keyFile },
@@ -108,7 +100,6 @@ export async function writeWorkerConfig(args: {
     registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href },
     stores: storesOf(folder, args.projects),
-    secrets: Object.fromEntries(secrets),
     drainMs: LOCAL_DRAIN_MS,
   };
   await writeWhole(worker.configFile, `${JSON.stringify(config, null, 2)}\n`);

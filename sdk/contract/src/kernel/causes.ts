@@ -9,7 +9,8 @@ export const CAUSES = {
   evicted:
     "The worker was drained before the run ended, or the process ended before the run's code began. The run starts again and spends no retry.",
   lost: "The worker stopped reporting, or it restarted and no longer has this attempt.",
-  refused: "The worker refused the spec, because its signature, key, code or pool breaks the worker's rules.",
+  refused:
+    "The worker refused the run: the spec's signature, key, code or pool breaks the worker's rules, or one of its secrets has no value there.",
   expired: "No worker started the run before its deadline.",
   "journal-full": "The worker's disk has no space for the run's records.",
   "invalid-parameters": "The parameters do not match the flow's schema.",
@@ -35,7 +36,7 @@ const ADVICE: Readonly<Record<Cause, string>> = {
   evicted: "Nothing to do: the run starts again automatically.",
   lost: "Check that the worker's machine is up and can reach the control plane. You can rerun from failure at once.",
   refused:
-    "Read the error: it names the worker's rule. `towpath doctor --config FILE` on the worker's machine checks keys, code registry and pool.",
+    "Read the error: it names the worker's rule or the missing secret. `towpath doctor --config FILE` on the worker's machine checks keys, code registry, pool and secrets. Then rerun.",
   expired: "Check that workers of the pool are online and have free slots. Then rerun.",
   "journal-full": "Free disk space on the worker's machine. Then rerun from failure.",
   "invalid-parameters": "Start the run again with parameters that match the schema.",

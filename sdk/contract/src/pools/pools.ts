@@ -61,6 +61,12 @@ export const StoreMark = z.object({
 });
 export type StoreMark = z.infer<typeof StoreMark>;
 
+/** The most secrets or code registries that a worker reports. */
+export const REPORTED_NAMES_MAX = 1_000;
+
+/** A secret that has a value on a worker: its name in the worker's configuration, or its variable. Never the value. */
+export const ReportedSecret = z.string().regex(/^([a-z0-9][a-z0-9_-]{0,62}|TOWPATH_SECRET_[A-Z0-9_]{1,63})$/);
+
 /** The most attempts of a worker in one answer. */
 export const HOLDS_SHOWN = 20;
 
@@ -98,6 +104,16 @@ export const Worker = z.object({
       "It takes no work until then, because attempts failed before their code ran. With the last reason.",
     ),
   stores: z.record(Name, StoreMark).describe("The stores that it uses, by name."),
+  secrets: z
+    .array(z.string())
+    .nullable()
+    .describe(
+      "The secrets that have a value there: names of its configuration, and variables `TOWPATH_SECRET_…`. Null: an earlier release does not report them.",
+    ),
+  registries: z
+    .array(z.string())
+    .nullable()
+    .describe("The names of its code registries. Null: an earlier release does not report them."),
   firstSeenAt: Instant,
   lastSeenAt: Instant,
 });

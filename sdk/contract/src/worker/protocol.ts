@@ -6,7 +6,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
-import { StoreMark } from "../pools/pools.ts";
+import { REPORTED_NAMES_MAX, ReportedSecret, StoreMark } from "../pools/pools.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
 import { CalledJob, JobHandle } from "../runs/jobs/jobs.ts";
 import {
@@ -44,6 +44,18 @@ export const OpenSession = z.strictObject({
     .describe(
       "What tells the stores apart that it reaches, by name; `default` is that of specs which name none.",
     ),
+  secrets: z
+    .array(ReportedSecret)
+    .max(REPORTED_NAMES_MAX)
+    .optional()
+    .describe(
+      "The secrets that have a value there: names of its configuration, and variables `TOWPATH_SECRET_…`. Never a value.",
+    ),
+  registries: z
+    .array(z.string().max(64))
+    .max(REPORTED_NAMES_MAX)
+    .optional()
+    .describe("The names of the code registries in its configuration."),
   version: z.string().max(64),
   protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
   process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),

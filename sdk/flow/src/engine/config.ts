@@ -1,4 +1,4 @@
-import { GATEWAY_ENV, type GatewayAddress } from "@towpath/contract/words";
+import { GATEWAY_ENV, type GatewayAddress, secretVariable } from "@towpath/contract/words";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -7,11 +7,6 @@ export function gatewayFromEnv(env: Environment = process.env): GatewayAddress |
   const socket = env[GATEWAY_ENV.socket];
   const tokenFile = env[GATEWAY_ENV.tokenFile];
   return socket && tokenFile ? { socket, tokenFile } : null;
-}
-
-/** The environment variable of a secret without a worker. */
-export function secretVariable(name: string): string {
-  return `TOWPATH_SECRET_${name.toUpperCase().replaceAll("-", "_")}`;
 }
 
 /** A secret's value from the environment, or null. */

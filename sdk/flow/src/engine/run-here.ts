@@ -1,8 +1,12 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
+<<<<<<< HEAD
 import type { Json } from "@towpath/contract";
 import { secretWarning, uuidv7 } from "@towpath/contract/words";
+=======
+import { secretVariable, secretWarning, uuidv7 } from "@towpath/contract/words";
+>>>>>>> 6e458ffa (Secrets: one rule for their values, missing ones are named at deploy and fail the run at once)
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
@@ -10,7 +14,7 @@ import { calledOwn, noteHandle, type OwnGround, type OwnJobs, ownJob, pollOwn } 
 import { Cancelled, OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
-import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
+import { secretFromEnv, wantsColour } from "./config.ts";
 import type { RunEnd } from "./hooks.ts";
 import { Hearing, type Host, type Resume, type RunFacts, type WaitHost } from "./host.ts";
 import { OwnAnswers } from "./own-answers.ts";

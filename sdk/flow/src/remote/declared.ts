@@ -41,6 +41,13 @@ export function declaredCompute(name: string): ComputeNeeds | null {
   return compute === undefined ? null : computeOf(`task "${name}"`, compute);
 }
 
+/** The names of the limits that a declared task takes slots of. */
+export function declaredLimits(name: string): readonly string[] {
+  const found = registry().get(name);
+  const limits = found === undefined ? [] : (callable(found.task).options.limits ?? []);
+  return limits.map((use) => (typeof use === "string" ? use : use.name));
+}
+
 /**
  * The declared task of this name.
  * @throws NotRemote if there is none, or more than one.

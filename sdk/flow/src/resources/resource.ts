@@ -1,6 +1,7 @@
 import { type ActiveRun, inScope, type Scope, scopeFor } from "../engine/scope.ts";
 import { faultsOf, type InputOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { InvalidDefinition, InvalidResource } from "../problem.ts";
+import { declareResource } from "./declared.ts";
 import { overridden, type SecretsResolved, type WithSecrets, withSecretValues } from "./settings.ts";
 
 /** Default time limit for closing a resource, milliseconds. */
@@ -119,6 +120,7 @@ export function resource<Value, Settings = Record<never, never>>(
 export function resource<Value>(options: Declared): Resource<Value> {
   checkOptions(options);
   const { name } = options;
+  declareResource(name, options.settings);
   const self: Resource<Value> = {
     name,
     async get(): Promise<Awaited<Value>> {

@@ -61,6 +61,14 @@ export function withSecretValues(settings: unknown, secret: Host["secret"]): unk
   throw new SecretMissing(name, found.next);
 }
 
+/** The names of all secrets in settings. */
+export function secretsIn(settings: unknown): Set<string> {
+  const name = isFields(settings) ? secretNamed(settings) : null;
+  if (name !== null) return new Set([name]);
+  const parts = Array.isArray(settings) ? settings : isFields(settings) ? Object.values(settings) : [];
+  return new Set(parts.flatMap((part) => [...secretsIn(part)]));
+}
+
 /** Settings with a stage's settings merged into them, field by field. */
 export function overridden(settings: unknown, overrides: unknown): unknown {
   if (overrides === undefined) return settings;

@@ -164,6 +164,8 @@ export async function listWorkers(
       online: row.online,
       draining: row.draining,
       stores: row.stores,
+      secrets: row.secrets,
+      registries: row.registries,
       paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
       lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

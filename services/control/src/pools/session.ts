@@ -122,6 +122,7 @@ export async function openSession(
   await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
+  const { secrets = null, registries = null } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
@@ -132,6 +133,8 @@ export async function openSession(
       capacity,
       amounts,
       stores,
+      secrets,
+      registries,
       protocol,
       process,
       keyPool: args.keyPool,

@@ -110,6 +110,8 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly capacity: number;
   readonly amounts: Amounts;
   readonly stores: Record<string, StoreMark>;
+  readonly secrets: string[] | null;
+  readonly registries: string[] | null;
   readonly draining: boolean;
   /** Null unless the worker is paused now. */
   readonly pausedUntilMs: number | null;
@@ -133,7 +135,7 @@ export async function selectWorkers(
 ): Promise<WorkerRow[]> {
   const [lastSeen, id] = args.before ?? [null, null];
   const rows = await from.execute<WorkerRow>(sql`
-    select id, name, version, capacity, amounts, stores, draining, ${online(args.clock)} as online,
+    select id, name, version, capacity, amounts, stores, secrets, registries, draining, ${online(args.clock)} as online,
       case when paused_until > ${now(args.clock)} then extract(epoch from paused_until)::float8 * 1000 end
         as "pausedUntilMs", pause_reason as "pauseReason",
       extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
@@ -159,6 +161,8 @@ export interface SeenWorker {
   readonly capacity: number;
   readonly amounts: Amounts;
   readonly stores: Record<string, StoreMark>;
+  readonly secrets: string[] | null;
+  readonly registries: string[] | null;
   readonly process: string;
 }
 
@@ -173,14 +177,16 @@ export async function upsertWorker(
   args: SeenWorker & { keyPool: string | null; clock: Clock },
 ): Promise<{ generation: number; isNew: boolean } | null> {
   const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
-    insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, first_seen_at,
-      last_seen_at, process, generation)
+    insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, secrets,
+      registries, first_seen_at, last_seen_at, process, generation)
     values (${args.workspaceId}, ${args.id}, ${args.poolId}, ${args.keyId}, ${args.name}, ${args.version}, ${args.protocol},
-      ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
+      ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb,
+      ${args.secrets && JSON.stringify(args.secrets)}::text::jsonb, ${args.registries && JSON.stringify(args.registries)}::text::jsonb,
+      ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
-      stores = excluded.stores, draining = false,
+      stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, draining = false,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
       poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end,

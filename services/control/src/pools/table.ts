@@ -37,6 +37,9 @@ export const worker = pgTable(
     amounts: jsonb("amounts").$type<Amounts>().notNull().default({}),
     /** A mark of each store that it reaches, by name. Stores with the same mark are the same. */
     stores: jsonb("stores").$type<Record<string, StoreMark>>().notNull().default({}),
+    /** The secrets that have a value there, and the names of its code registries. Null: not reported. */
+    secrets: jsonb("secrets").$type<string[]>(),
+    registries: jsonb("registries").$type<string[]>(),
     draining: boolean("draining").notNull().default(false),
     /** Until when it takes no work because starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),

@@ -30,6 +30,12 @@ export interface PoolUse {
   readonly isInside: boolean;
 }
 
+/** A call of the SDK that names a secret or a resource. */
+export interface NamedCall {
+  readonly fn: "secret" | "resource";
+  readonly name: string;
+}
+
 /** A statement of a module's top level. */
 export interface Statement {
   readonly declares: readonly string[];
@@ -43,6 +49,8 @@ export interface Statement {
   readonly tasks: readonly MadeTask[];
   /** What it gives pools. */
   readonly pools: readonly PoolUse[];
+  /** The secrets that it reads, and the resources that it declares. */
+  readonly names: readonly NamedCall[];
   /** The text that the variable it declares holds, if it is one. */
   readonly holds: string | null;
 }
@@ -154,6 +162,20 @@ function importedBy(node: AnyNode, { imported, names }: Draft): Imported | undef
   return node.type === "Identifier" && !names.isLocal(node) ? imported.get(node.name) : undefined;
 }
 
+/** Knows `secret("…")` and `resource({ name: "…" })`, whatever they are imported as. */
+function namedCallOf(node: AnyNode, draft: Draft): NamedCall | null {
+  if (node.type !== "CallExpression") return null;
+  const { callee } = node;
+  const [first] = node.arguments;
+  const isMember = callee.type === "MemberExpression" && callee.property.type === "Identifier";
+  const source = importedBy(isMember ? callee.object : callee, draft);
+  if (first === undefined || source?.from !== "towpath") return null;
+  const fn = isMember && source.name === "*" ? keyOf(callee.property) : source.name;
+  if (fn !== "secret" && fn !== "resource") return null;
+  const name = fn === "secret" ? textOf(first) : fieldIn(first, "name");
+  return name === null ? null : { fn, name };
+}
+
 /** The pool that a call gives a task, if it gives it one. */
 function poolUseOf(node: AnyNode, draft: Draft): PoolUse | null {
   const making = makingOf(node, draft);
@@ -189,6 +211,7 @@ function statementOf(
   const loads: string[] = [];
   const tasks: MadeTask[] = [];
   const pools: PoolUse[] = [];
+  const names: NamedCall[] = [];
   for (const node of nodes)
     walk(node, (part) => {
       if (part.type === "ImportExpression") loads.push(textOf(part.source) ?? "");
@@ -196,9 +219,12 @@ function statementOf(
       if (made) tasks.push(made);
       const use = poolUseOf(part, draft);
       if (use) pools.push(use);
+      const named = namedCallOf(part, draft);
+      if (named) names.push(named);
     });
   const text = nodes.map((node) => draft.code.slice(node.start, node.end)).join("\n");
-  return { declares, acts, text, uses: draft.names.usedIn(nodes), loads, tasks, pools, holds: null };
+  const uses = draft.names.usedIn(nodes);
+  return { declares, acts, text, uses, loads, tasks, pools, names, holds: null };
 }
 
 /** A variable that is a task says what its function says: how often it is retried does not change its result. */
