@@ -35,7 +35,7 @@ export function runQuietly(file, args, options = {}) {
  */
 export function runInForeground(file, args, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { ...options, stdio: "inherit" });
+    const child = spawn(file, args, { stdio: "inherit", ...options });
     const terminal = process.stdin.isTTY === true;
     const handlers = ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => {
       const pass = () => {

@@ -12,5 +12,7 @@ export async function start({ root, node, screen, args }) {
   if (existsSync(dashboard)) await build({ root, node });
   else await screen.step("Building the dashboard", () => build({ root, node }));
   const command = [...START_COMMAND, ...args];
-  return runInForeground(node.path, command, { cwd: root, env: node.env });
+  // With a channel, `towpath dev` also stops when this process is killed.
+  const stdio = ["inherit", "inherit", "inherit", "ipc"];
+  return runInForeground(node.path, command, { cwd: root, env: node.env, stdio });
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { type LogFormat, Problem, prettyLogLine, terminalText } from "@towpath/contract";
+import { onParentGone } from "@towpath/contract/process";
 import { type Logger, pino } from "pino";
 import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
@@ -75,6 +76,11 @@ async function serveUntilStopped(config: WorkerConfig, args: { file: string; log
       void (signals === 1 ? worker.drain() : worker.stopNow());
     });
   }
+  // As after a kill of this process: runs keep their processes, and the next worker goes on with them.
+  onParentGone(() => {
+    args.log.warn("the command that started this worker was killed; the next start goes on with its runs");
+    process.kill(process.pid, "SIGKILL");
+  });
   let refusal: { error: unknown } | undefined;
   worker.ready.catch((error: unknown) => {
     refusal = { error };

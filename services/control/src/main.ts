@@ -1,4 +1,5 @@
 import { terminalJson, terminalText } from "@towpath/contract";
+import { onParentGone } from "@towpath/contract/process";
 import {
   armFailpoints,
   ConfigError,
@@ -74,6 +75,10 @@ async function run(): Promise<void> {
   };
   stopOnSignals((signal) => {
     log.info({ signal }, "stopping");
+    void end(0);
+  });
+  onParentGone(() => {
+    log.warn("the command that started this control plane was killed; stopping");
     void end(0);
   });
   server = await starting;

@@ -57,7 +57,7 @@ async function endedFailure(spec: ChildSpec, args: { how: string; from: number }
 
 /**
  * Starts a program in its own process group, so that Ctrl-C reaches only us and we can stop programs in order. Its output
- * goes to its log file.
+ * goes to its log file. It ends when this process is gone, even after `kill -9`: the channel between them closes.
  */
 export async function startChild(spec: ChildSpec): Promise<Child> {
   const { file, from } = await openLog(spec.log);
@@ -65,8 +65,9 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
     cwd: spec.cwd,
     env: spec.environment,
     detached: true,
-    stdio: ["ignore", file.fd, file.fd],
+    stdio: ["ignore", file.fd, file.fd, "ipc"],
   });
+  child.channel?.unref();
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { onParentGone } from "@towpath/contract/process";
 import { configPath } from "../deployments/load-project.ts";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -39,6 +40,7 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
       `${output.style.yellow("!")} an earlier \`towpath dev\` was killed; stopped its ${left.join(" and ")}`,
     );
   const interruption = untilInterrupted(invocation.clock);
+  onParentGone(() => process.kill(process.pid, "SIGTERM"));
   const children: Child[] = [];
   const { signal } = interruption;
   try {

@@ -27,14 +27,17 @@ export function programEnvironment({ config, globals }: Invocation): Invocation[
   };
 }
 
-/** Runs one of our programs in the foreground and passes signals on. @returns Our exit code. */
+/**
+ * Runs one of our programs in the foreground and passes signals on. The program ends when this process is gone, even after
+ * `kill -9`: the channel between them closes. @returns Our exit code.
+ */
 export function inForeground(
   name: Parameters<typeof programArguments>[0],
   options: { args: readonly string[]; environment: Invocation["config"]["environment"] },
 ): Promise<number> {
   return new Promise((settle, reject) => {
     const child = spawn(process.execPath, programArguments(name, ...options.args), {
-      stdio: "inherit",
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
       env: options.environment,
     });
     // At a terminal Ctrl-C also reaches the child. A second signal would kill it at once.

@@ -139,3 +139,16 @@ async function runPs(selection: readonly string[]): Promise<ProcessRow[]> {
     throw error;
   }
 }
+
+/**
+ * Calls back once when the process that started this one is gone, however it ended. Only a parent that opened an IPC channel
+ * is watched (`stdio: [..., "ipc"]`); the operating system closes the channel with the parent. The channel does not keep this
+ * process alive.
+ */
+export function onParentGone(act: () => void): void {
+  // Undefined: there never was a channel. False: the parent was gone before this call.
+  if (process.connected === undefined) return;
+  if (process.connected) process.once("disconnect", act);
+  else act();
+  process.channel?.unref();
+}
