@@ -29,6 +29,9 @@ test.each([
   ["docs/how-to/runs-from-code.md", { files: 5, lines: 4 }],
   ["docs/how-to/pass-data.md", { files: 1, lines: 1 }],
   ["docs/how-to/tasks.md", { files: 7, lines: 9 }],
+  ["docs/how-to/secrets.md", { files: 2, lines: 1 }],
+  ["docs/how-to/deployed-files.md", { files: 1, lines: 0 }],
+  ["docs/how-to/lost-machines.md", { files: 1, lines: 0 }],
 ])("%s does what it says, line by line", { timeout: 180_000 }, async (page, least) => {
   const home = await stack.project({});
   const did = await runPage(page, { stack, home });

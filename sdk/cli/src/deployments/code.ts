@@ -1,3 +1,4 @@
+import { bytesText } from "@towpath/contract";
 import { STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
@@ -41,7 +42,7 @@ export async function buildCode(
 ): Promise<ProjectCode> {
   const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
   const modules = [...new Set(flows)];
-  const [bundle, { files, links }] = await Promise.all([
+  const [bundle, { files, links, data }] = await Promise.all([
     bundleModules(project.root, modules),
     readProjectFiles(project.root, { patterns: project.files, environment }),
   ]);
@@ -49,6 +50,10 @@ export async function buildCode(
   const warnings = [
     ...versions.flatMap(({ warning }) => warning ?? []),
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
+    ...data.map(
+      ({ path, bytes }) =>
+        `${path} is a data file of ${bytesText(bytes)} and was left out of the code. If flows read it from there, set \`files: ["**"]\` in towpath.config.ts.`,
+    ),
     ...bundle.natives.map(
       (name) =>
         `${name} contains native code, which cannot be bundled, so the flow will not find it; use a command deployment, which can use packages installed on the worker's machine`,

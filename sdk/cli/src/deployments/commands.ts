@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
@@ -5,6 +6,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Output } from "../output.ts";
 import { warmBundler } from "./bundle.ts";
+import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
 import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
@@ -15,6 +17,8 @@ export interface DeployCommand {
   readonly project: string | undefined;
   readonly stage: string | undefined;
   readonly plan: boolean;
+  /** Deploys code that has grown suddenly. */
+  readonly yes: boolean;
   /** Whether to wait for the first line of standard input, for a parent that starts us ahead. */
   readonly whenTold: boolean;
 }
@@ -71,6 +75,7 @@ function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
 /** Prints a deploy's results: a table, or the whole report as JSON. */
 export function printDeploy(output: Output, report: DeployReport): void {
   output.data(report);
+  output.note(output.style.dim(bundleText(report.code)));
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
   output.table(
     ["DEPLOYMENT", "VERSION", "STATUS", "DIGEST", "SIGNED BY", "CHANGED"],
@@ -87,7 +92,17 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   const { names, plan } = command;
-  const report = await deployProject(invocation, { project, names, client, key, plan });
+  const report = await deployProject(invocation, {
+    project,
+    names,
+    client,
+    key,
+    plan,
+    beforePush: async (size) => {
+      if (!command.yes) await checkGrowth(folder, { project: project.name, size });
+    },
+  });
+  if (!plan && existsSync(folder.root)) await noteSize(folder, { project: project.name, size: report.code });
   printDeploy(invocation.output, report);
   const [first] = report.outcomes;
   if (plan && report.outcomes.every(({ status }) => status === "unchanged"))

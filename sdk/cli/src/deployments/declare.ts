@@ -23,6 +23,7 @@ export function declareDeployments(root: Root, carry: Carry): void {
     .option("--project <dir>", "use the project in this folder", ".")
     .option("--stage <name>", "deploy for this stage of the project, with its pool, variables and resources")
     .option("--plan", "show what would change, and change nothing")
+    .option("--yes", "deploy code that is ten times larger than at the last deploy")
     .addOption(new Option("--when-told", "start at the first line of standard input").hideHelp())
     .addHelpText("after", "\nExamples:\n  $ towpath deploy\n  $ towpath deploy flights --plan")
     .action((names, options, command) =>
@@ -32,6 +33,7 @@ export function declareDeployments(root: Root, carry: Carry): void {
           project: options.project,
           stage: options.stage,
           plan: options.plan === true,
+          yes: options.yes === true,
           whenTold: options.whenTold === true,
         }),
       ),

@@ -5,6 +5,7 @@ import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
+import { type BundleSize, bundleSize } from "./bundle-size.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
@@ -35,11 +36,14 @@ export interface DeployRequest {
   readonly plan: boolean;
   /** Resolves when the workers have been started, for a caller that starts them at the same time. @default at once */
   readonly workersStarted?: Promise<void>;
+  /** Called with the size of the code before it is pushed. What it throws stops the deploy. */
+  readonly beforePush?: (size: BundleSize) => Promise<void>;
 }
 
 /** The result of a deploy. */
 export interface DeployReport {
   readonly outcomes: readonly DeployOutcome[];
+  readonly code: BundleSize;
   readonly warnings: readonly string[];
 }
 
@@ -200,6 +204,8 @@ export async function deployProject(
   const { remote } = code;
   await checkPools(client, { deployments, remote, pools });
   await checkTaskLimits(client, { deployments, tasks: code.tasks });
+  const size = bundleSize(code.tree);
+  await request.beforePush?.(size);
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;
   const registration: Registration = {
@@ -216,6 +222,7 @@ export async function deployProject(
   const lacks = await findLacks(client, { deployments, ground });
   return {
     outcomes,
+    code: size,
     warnings: [...code.warnings, ...lacks.map(({ what, next }) => `${what} ${next}`), ...warnings],
   };
 }

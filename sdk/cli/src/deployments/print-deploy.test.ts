@@ -15,7 +15,11 @@ function linesFor(outcome: Partial<DeployOutcome>): string[] {
     keyId: "k",
     changed: null,
   };
-  printDeploy(output, { outcomes: [{ ...whole, ...outcome } as DeployOutcome], warnings: [] });
+  printDeploy(output, {
+    outcomes: [{ ...whole, ...outcome } as DeployOutcome],
+    code: { files: 2, bytes: 2048, largest: [{ path: "flow.js", bytes: 1024 }] },
+    warnings: [],
+  });
   return lines;
 }
 
@@ -25,5 +29,5 @@ test.each([
   [{}, "would register  a       k          signed with another key"],
   [{ status: "unchanged", changed: [] }, "unchanged  a       k"],
 ] as const)("What a deploy would change is said for %j", (outcome, said) =>
-  expect(linesFor(outcome)[1]).toMatch(new RegExp(`${said}$`)),
+  expect(linesFor(outcome)[2]).toMatch(new RegExp(`${said}$`)),
 );

@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CODE_LIMITS, type CodeFile, tooMuchCode } from "./code-tree.ts";
 import { runGit } from "./git-program.ts";
+import { isData, readIgnoreRules } from "./left-out.ts";
 
 /**
  * Whether a path relative to the project matches a pattern: `*` and `?` stay within a folder, `**` crosses folders, and
@@ -37,11 +38,13 @@ export const LEFT_OUT_FOLDERS: readonly string[] = [
 /** Files that are never part of the code: local secrets, and leftovers of tools. */
 export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log)$/;
 
-/** The files of a project, and the skipped links. */
+/** The files of a project, and what was left out. */
 export interface ProjectFiles {
   readonly files: readonly CodeFile[];
   /** Symbolic links: never followed, never pushed. */
   readonly links: readonly string[];
+  /** Data files. They are pushed only if a pattern matches them. */
+  readonly data: readonly { readonly path: string; readonly bytes: number }[];
 }
 
 interface Walk {
@@ -49,13 +52,20 @@ interface Walk {
   readonly patterns: readonly string[] | undefined;
   /** The paths that git does not ignore. Null outside a repository. */
   readonly unignored: ReadonlySet<string> | null;
+  /** Whether `.towpathignore` or, outside a repository, `.gitignore` leaves a path out. */
+  readonly ignores: (path: string) => boolean;
   readonly files: CodeFile[];
   readonly links: string[];
+  readonly data: { path: string; bytes: number }[];
   totalBytes: number;
 }
 
 async function takeFile(walk: Walk, path: string): Promise<void> {
   const { size, mode } = await stat(join(walk.root, path));
+  if (walk.patterns === undefined && isData(path, size)) {
+    walk.data.push({ path, bytes: size });
+    return;
+  }
   walk.totalBytes += size;
   if (size > CODE_LIMITS.fileBytes)
     throw tooMuchCode(`has a file of more than ${CODE_LIMITS.fileBytes >> 20} MiB`, path);
@@ -72,6 +82,7 @@ async function walkFolder(walk: Walk, folder: string, depth: number): Promise<vo
   for (const entry of await readdir(join(walk.root, folder), { withFileTypes: true })) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
     if (LEFT_OUT_FOLDERS.includes(entry.name) || LEFT_OUT_FILES.test(entry.name)) continue;
+    if (walk.ignores(entry.isDirectory() ? `${path}/` : path)) continue;
     if (entry.isDirectory()) {
       await walkFolder(walk, path, depth + 1);
       continue;
@@ -96,7 +107,8 @@ async function unignoredFiles(
 
 /**
  * Reads the files of a project's code: all files, or those that match one of the patterns. Leaves out
- * dependencies, builds, state, `.env` files, and what git ignores.
+ * dependencies, builds, state, `.env` files, what git or `.towpathignore` ignores, and large data files that no pattern
+ * matches.
  * @throws Failure if they exceed `CODE_LIMITS`.
  */
 export async function readProjectFiles(
@@ -107,7 +119,10 @@ export async function readProjectFiles(
   },
 ): Promise<ProjectFiles> {
   const unignored = await unignoredFiles(root, args.environment);
-  const walk: Walk = { root, patterns: args.patterns, unignored, files: [], links: [], totalBytes: 0 };
+  const ignores = await readIgnoreRules(root, { isRepository: unignored !== null });
+  const { patterns } = args;
+  const walk: Walk = { root, patterns, unignored, ignores, files: [], links: [], data: [], totalBytes: 0 };
   await walkFolder(walk, "", 0);
-  return { files: walk.files, links: walk.links };
+  const { files, links, data } = walk;
+  return { files, links, data };
 }

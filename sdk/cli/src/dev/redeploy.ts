@@ -38,6 +38,7 @@ function standBy(invocation: Invocation, options: Deployed): Standby {
   const args = [
     "deploy",
     "--when-told",
+    "--yes",
     "--project",
     options.root,
     "--state",

@@ -19,6 +19,8 @@ export interface StateFolder {
   readonly signingPublicFile: string;
   /** The processes that `towpath dev` started. */
   readonly devFile: string;
+  /** The size of each project's code at its last deploy. */
+  readonly bundleSizesFile: string;
 }
 
 /** The name of a state folder. */
@@ -43,6 +45,7 @@ export function stateFolder(path: string): StateFolder {
     signingKeyFile: join(keys, "signing.jwk"),
     signingPublicFile: join(keys, "signing.pub.jwk"),
     devFile: join(root, "dev.json"),
+    bundleSizesFile: join(root, "bundle-sizes.json"),
   };
 }
 
