@@ -15,7 +15,12 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
     what: "The git server refused the worker's credentials.",
   },
   {
-    pattern: /dubious ownership|permission denied/i,
+    pattern: /dubious ownership/i,
+    code: "unauthorized",
+    what: "The repository's folder belongs to another user, so git does not read it. Give the folder to the worker's user, or serve the repository over https.",
+  },
+  {
+    pattern: /permission denied/i,
     code: "unauthorized",
     what: "The worker's user may not read the repository.",
   },

@@ -26,13 +26,28 @@ function settingsOf({ login }: GitQuestion): Record<string, string> {
   };
 }
 
+/** Why a repository cannot be read, and the next step if git's answer shows it. */
+export interface GitFault {
+  readonly what: string;
+  readonly fix: string | null;
+}
+
+const OWNED_BY_ANOTHER =
+  "run the worker as the owner of the folder, give the folder to the worker's user with `chown -R`, or serve the repository over https://. The worker does not read `safe.directory` of its user";
+
 /** Reads a git repository's head. @returns Why it cannot be read, or null. */
-export async function gitFault(question: GitQuestion): Promise<string | null> {
+export async function gitFault(question: GitQuestion): Promise<GitFault | null> {
   const { url, cwd } = question;
   const environment = { ...question.environment, ...settingsOf(question) };
   const args = ["ls-remote", "--", url, "HEAD"];
   const answer = await runGit({ args, cwd, environment }).catch(() => null);
   if (answer?.code === 0) return null;
+  if (answer?.stderr.includes("dubious ownership"))
+    return {
+      what: `${withoutPassword(url)} belongs to another user, so git does not read it (dubious ownership)`,
+      fix: OWNED_BY_ANOTHER,
+    };
   const said = answer?.stderr.trim().split("\n").at(-1) ?? "git is missing";
-  return `${withoutPassword(url)} cannot be reached (${withoutPassword(said).slice(0, SAID_CHARS_MAX)})`;
+  const shown = withoutPassword(said).slice(0, SAID_CHARS_MAX);
+  return { what: `${withoutPassword(url)} cannot be reached (${shown})`, fix: null };
 }

@@ -143,5 +143,9 @@ async function checkRegistry(invocation: Invocation, registry: Registry): Promis
   const fault = await gitFault({ url: registry.url, login, cwd: invocation.cwd, environment });
   return fault === null
     ? good(TITLE, withoutPassword(registry.url))
-    : bad(TITLE, fault, "check the address, the network, HTTPS_PROXY, and the password if there is one");
+    : bad(
+        TITLE,
+        fault.what,
+        fault.fix ?? "check the address, the network, HTTPS_PROXY, and the password if there is one",
+      );
 }

@@ -1,4 +1,5 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { chown, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -198,6 +199,29 @@ describe("Code registries in git", () => {
     const config = join(folder.root, "worker.json");
     await writeFile(config, JSON.stringify({ ...WHOLE, registries }));
     expect((await look(folder))("registry code")).toMatchObject({ ok: true, detail: registries.code.url });
+  });
+});
+
+test("a path instead of an address is refused as the worker refuses it, with the address to write", async () => {
+  const check = await finds({ registries: { code: { kind: "git", url: "/srv/flows.git" } } });
+  expect(check("registry code")).toMatchObject({
+    ok: false,
+    detail: "/srv/flows.git is not an https://, http:// or file:// address, so the worker refuses it",
+    fix: "write file:///srv/flows.git",
+  });
+});
+
+// Only root can give a folder to another user.
+test.runIf(process.getuid?.() === 0)("a repository of another user is named, with what to do", async () => {
+  await using folder = await workerFolder({});
+  const bare = join(folder.root, "flows.git");
+  execFileSync("git", ["init", "--quiet", "--bare", bare]);
+  await chown(bare, 65534, 65534);
+  await using given = await workerFolder({ registries: { code: { kind: "git", url: `file://${bare}` } } });
+  expect((await look(given))("registry code")).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining("belongs to another user, so git does not read it (dubious ownership)"),
+    fix: expect.stringContaining("`chown -R`"),
   });
 });
 

@@ -1,5 +1,6 @@
 import { access, constants, readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
 import { z } from "zod";
 import { withoutPassword } from "../deployments/git.ts";
@@ -122,6 +123,9 @@ const AS_THE_WORKER = {
   GIT_ALLOW_PROTOCOL: "https:http:file",
 };
 
+/** The addresses that a worker accepts. */
+const WORKER_ADDRESS = /^(https?|file):\/\//;
+
 function hasLogin(url: string): boolean {
   if (!URL.canParse(url)) return false;
   const { username, password } = new URL(url);
@@ -134,6 +138,12 @@ async function checkGitRegistry(
 ): Promise<Check> {
   const { url, username = "", password: source } = registry;
   const shown = withoutPassword(url);
+  if (!WORKER_ADDRESS.test(url))
+    return bad(
+      title,
+      `${shown} is not an https://, http:// or file:// address, so the worker refuses it`,
+      isAbsolute(url) ? `write ${pathToFileURL(url).href}` : "use the repository's https:// address",
+    );
   if (hasLogin(url))
     return bad(
       title,
@@ -153,7 +163,7 @@ async function checkGitRegistry(
       : "check the address, the network and HTTPS_PROXY, and the username and password";
   return fault === null
     ? good(title, login === undefined ? shown : `${shown}, with its login`)
-    : bad(title, fault, fix);
+    : bad(title, fault.what, fault.fix ?? fix);
 }
 
 async function checkRegistry(args: Looked, name: string, registry: Registry): Promise<Check> {
