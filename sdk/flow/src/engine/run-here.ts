@@ -1,12 +1,8 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
-<<<<<<< HEAD
 import type { Json } from "@towpath/contract";
-import { secretWarning, uuidv7 } from "@towpath/contract/words";
-=======
 import { secretVariable, secretWarning, uuidv7 } from "@towpath/contract/words";
->>>>>>> 6e458ffa (Secrets: one rule for their values, missing ones are named at deploy and fail the run at once)
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
