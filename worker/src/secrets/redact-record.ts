@@ -144,12 +144,16 @@ export function redactPaths(
 
 /** Redacts what a flow asks people: the title, and the schema of the answer. Fields that are compared stay. */
 export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait {
-  if (wait.kind !== "input") return wait;
-  const schema = Object.entries(wait.schema).map(([key, value]) => [
+  if (wait.kind !== "input" && wait.kind !== "event") return wait;
+  if (wait.schema === undefined) return wait;
+  const fields = Object.entries(wait.schema).map(([key, value]) => [
     redactor.text(key),
     redactJson(redactor, value),
   ]);
-  return { ...wait, title: free(redactor, wait.title, CHARS.name), schema: Object.fromEntries(schema) };
+  const schema = Object.fromEntries(fields);
+  return wait.kind === "event"
+    ? { ...wait, schema }
+    : { ...wait, title: free(redactor, wait.title, CHARS.name), schema };
 }
 
 /** Redacts an error, then cuts it to the wire's limits. */

@@ -40,6 +40,11 @@ export const PROBLEMS = {
     title: "The answer does not match the question's schema",
     retryable: false,
   },
+  "invalid-event": {
+    status: 422,
+    title: "The event does not match the schema of the waits for it",
+    retryable: false,
+  },
   "stale-fence": { status: 409, title: "A later claim owns the attempt", retryable: false },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
   "pool-exists": {

@@ -68,6 +68,7 @@ describe("a deployment", () => {
       () => deployment(penguins, { timeoutMs: -1 }),
       /deployment "penguins" is not valid:\n {2}timeoutMs/,
     ],
+    ["two pools", () => deployment(penguins, { pools: ["a", "b"] }), /pools: name one pool/],
     ["a bad name", () => deployment(penguins, { name: "No Name" }), /name: use lower-case/],
     ["a variable's name with a dash", () => deployment(penguins, { env: { "A-B": "1" } }), /env\.A-B/],
     ["an empty command", () => deployment({ name: "c", command: [] }), /command/],
@@ -89,6 +90,10 @@ describe("a project", () => {
       registry: git("https://git.example.org/flows.git", { password: { env: "TOKEN" } }),
     };
     expect(defineConfig(inGit).registry).toMatchObject({ kind: "git", name: "code" });
+    for (const link of [true, "https://review.example.org/{commit}"]) {
+      const linked = { ...config, registry: git("https://git.example.org/flows.git", { link }) };
+      expect(defineConfig(linked).registry).toMatchObject({ link });
+    }
   });
 
   const one = deployment(penguins);

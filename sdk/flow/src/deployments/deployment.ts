@@ -95,7 +95,7 @@ export type SecretUse = string | { readonly name: string; readonly env?: string 
 export interface DeploymentOptions {
   /** Its name in the workspace: lower-case letters, digits, `-` and `_`, at most 63. @default the flow's name */
   readonly name?: string;
-  /** Pools where its runs may execute. They wait in the first. @default the project's pool */
+  /** The pool where its runs execute, as a list of one name. @default the project's pool */
   readonly pools?: readonly string[];
   /** Environment variables of its processes. Not for secrets. @default none */
   readonly env?: Readonly<Record<string, string>>;
@@ -175,7 +175,9 @@ const spec = Spec.shape;
 
 const Options = z.strictObject({
   name: Name,
-  pools: spec.pools.optional(),
+  pools: spec.pools
+    .max(1, "name one pool: all runs wait in it. A task runs in another pool with `.with({ pool })`")
+    .optional(),
   env: spec.env,
   secrets: z.array(Secret).max(64).default([]),
   retry: spec.retry,

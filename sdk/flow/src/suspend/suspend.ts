@@ -1,4 +1,5 @@
-import type { AskedWait, CalledRun } from "@towpath/contract";
+import type { CalledRun, Json } from "@towpath/contract";
+import { LIMITS } from "@towpath/contract/words";
 import { answerSchemaOf } from "../input/json-schema.ts";
 import { faultsOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { awaitJob, type JobWaitOptions } from "../jobs/await-job.ts";
@@ -19,7 +20,7 @@ import {
 export interface EventOptions<Schema extends StandardSchema> extends NamedWaitOptions {
   /** Only events with this key. @default any */
   readonly key?: string;
-  /** Schema of the event's payload. */
+  /** Schema of the event's payload. The control plane refuses other payloads at their sender, and the wait goes on. */
   readonly schema?: Schema;
   /** The oldest event to accept, at most a day ago. @default since the run was created */
   readonly lookBack?: Duration;
@@ -50,7 +51,8 @@ export interface Suspend {
   /**
    * Waits for an event of this name.
    * @returns Its payload.
-   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not match the schema.
+   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not match a part of the schema that JSON
+   * Schema cannot express.
    */
   event<Schema extends StandardSchema = StandardSchema>(
     name: string,
@@ -83,6 +85,20 @@ export interface Suspend {
   run(runId: string, options?: NamedWaitOptions): Promise<CalledRun>;
 }
 
+/**
+ * The JSON Schema by which the control plane refuses other payloads at their sender; null if the library offers none, or
+ * it is too long. Then a payload is only checked where the event was awaited.
+ */
+async function payloadSchemaOf(schema: StandardSchema): Promise<{ [key: string]: Json } | null> {
+  try {
+    const found = await answerSchemaOf(schema, "suspend.event");
+    return Buffer.byteLength(JSON.stringify(found)) <= LIMITS.waitSchemaBytes ? found : null;
+  } catch {
+    // The library cannot write this schema as JSON Schema.
+    return null;
+  }
+}
+
 async function checked<Schema extends StandardSchema>(
   schema: Schema | undefined,
   args: { readonly what: string; readonly answer: unknown },
@@ -109,15 +125,22 @@ export const suspend: Suspend = {
   async event(name, options = {}) {
     const scope = outsideOfTasks("suspend.event");
     const { key, lookBack, schema } = options;
-    const wait: AskedWait = {
+    const wait = {
       kind: "event",
       name,
       ...(key !== undefined && { key }),
       ...deadlineOf(scope, options),
       ...(lookBack !== undefined && { lookBackMs: msOf("lookBack", lookBack) }),
-    };
-    const named = key === undefined ? name : `${name} ${key}`;
-    const { answer } = await waitFor(scope, { wait, key: named, id: options.id });
+    } as const;
+    const named = {
+      kind: "event",
+      key: key === undefined ? name : `${name} ${key}`,
+      id: options.id,
+    } as const;
+    const { answer } = await runWait(scope, named, async ({ until }) => {
+      const payloadSchema = schema && (await payloadSchemaOf(schema));
+      return await until(payloadSchema ? { ...wait, schema: payloadSchema } : wait);
+    });
     return checked(schema, { what: `event "${name}"`, answer });
   },
   async input(options) {

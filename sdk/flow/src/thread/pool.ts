@@ -19,6 +19,8 @@ import {
  * no separate file for it. It imports the module of its first task, which loads this package into the thread.
  */
 export const FIRST_LINES = `
+// Stacks name the author's lines: a thread does not share the settings of the run's own thread.
+process.setSourceMapsEnabled(true);
 const { parentPort } = require("node:worker_threads");
 parentPort.once("message", async (first) => {
   try {

@@ -1,3 +1,9 @@
+import { once } from "node:events";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import {
   Cancelled,
@@ -9,6 +15,7 @@ import {
   ThreadEnded,
 } from "../index.ts";
 import { testRun } from "../testing.ts";
+import { FIRST_LINES } from "./pool.ts";
 import { database, declareLate, fails, Odd, spin, uses, waits, where } from "./tasks.fixture.ts";
 import { fromWireError, toWireError } from "./wire.ts";
 
@@ -133,4 +140,16 @@ test("errors keep name, message, stack and causes between threads", () => {
   expect(back).toMatchObject({ name: "Odd", message: "outer", stack: thrown.stack });
   expect((back as Error).cause).toBeInstanceOf(NonRetryable);
   expect((back as Error).cause).toMatchObject({ cause: "deep" });
+});
+
+test("the stack of an error in a thread names the author's lines where the module has a source map", async () => {
+  const map = { version: 3, sources: ["authored.ts"], names: [], mappings: "AAEA" };
+  const comment = `//# sourceMappingURL=data:application/json;base64,${btoa(JSON.stringify(map))}`;
+  const folder = await mkdtemp(join(tmpdir(), "towpath-"));
+  await writeFile(join(folder, "bundle.mjs"), `throw new TypeError("no rows");\n${comment}\n`);
+  const thread = new Worker(FIRST_LINES, { eval: true });
+  thread.postMessage({ id: 1, module: pathToFileURL(join(folder, "bundle.mjs")).href });
+  const [message] = await once(thread, "message");
+  expect(message.error[0].stack).toContain("authored.ts:3");
+  await thread.terminate();
 });

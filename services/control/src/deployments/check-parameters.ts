@@ -89,27 +89,50 @@ function sentenceOf({ message, suggestion }: Fault): string {
   return suggestion === undefined ? `${what}.` : `${what}; ${suggestion.replace(/[^?.]$/, "$&.")}`;
 }
 
+/** Answers or payloads to check against one schema. */
+export interface AnswerCheck {
+  readonly workspaceId: string;
+  readonly schema: { [key: string]: Json };
+  /** The transaction that waits for the result. */
+  readonly tx: Tx | null;
+}
+
 /**
- * Checks an answer to a question against the question's JSON Schema. Time is bounded as for parameters.
- * @throws Problem `invalid-answer` with faults; `too-many-requests`, `unavailable`.
+ * Checks answers to a question, or payloads of events, against a JSON Schema. Time is bounded as for parameters.
+ * @returns For each the problem `invalid-answer` with faults, `too-many-requests` or `unavailable`, or null.
+ */
+export async function answerProblems(
+  deps: Pick<Deps, "database">,
+  args: AnswerCheck & { answers: readonly Json[] },
+): Promise<(Problem | null)[]> {
+  const { workspaceId, tx, schema, answers } = args;
+  const texts = answers.map((answer) => JSON.stringify(answer));
+  const root = "answer";
+  const checked = await checkBounded(deps.database, {
+    workspaceId,
+    tx,
+    schema,
+    root,
+    values: answers,
+    texts,
+  });
+  return checked.map((one) => {
+    if (one instanceof Problem) return one;
+    const [first] = one;
+    if (first === undefined) return null;
+    const detail = `The answer is not valid at ${first.path}: ${sentenceOf(first)}`;
+    return new Problem("invalid-answer", detail, { faults: one });
+  });
+}
+
+/**
+ * Checks one answer to a question.
+ * @throws Problem as `answerProblems`.
  */
 export async function checkAnswer(
   deps: Pick<Deps, "database">,
-  args: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
+  args: Omit<AnswerCheck, "tx"> & { answer: Json },
 ): Promise<void> {
-  const { workspaceId, schema } = args;
-  const [checked = []] = await checkBounded(deps.database, {
-    workspaceId,
-    tx: null,
-    schema,
-    root: "answer",
-    values: [args.answer],
-    texts: [JSON.stringify(args.answer)],
-  });
-  if (checked instanceof Problem) throw checked;
-  const [first] = checked;
-  if (first === undefined) return;
-  throw new Problem("invalid-answer", `The answer is not valid at ${first.path}: ${sentenceOf(first)}`, {
-    faults: checked,
-  });
+  const [problem = null] = await answerProblems(deps, { ...args, tx: null, answers: [args.answer] });
+  if (problem !== null) throw problem;
 }

@@ -1,4 +1,4 @@
-export { checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
+export { answerProblems, checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
 export {
   forgetLatest,
   getDeployment,

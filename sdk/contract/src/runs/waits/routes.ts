@@ -57,6 +57,6 @@ export const WAITS_ROUTES = {
     body: SendEvent,
     answer: SentEvent,
     status: 201,
-    problems: ["event-id-conflict"],
+    problems: ["event-id-conflict", "invalid-event"],
   }),
 } as const;

@@ -69,6 +69,9 @@ export const AskedWait = z.discriminatedUnion("kind", [
     lookBackMs: DurationMs.max(EVENTS_KEPT_MS)
       .optional()
       .describe("Events up to this long ago count, too. Omitted: events since the run was created."),
+    schema: JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes))
+      .optional()
+      .describe("JSON Schema 2020-12 of the payload. Events with another payload do not end the wait."),
     deadlineMs,
   }),
   z.object({

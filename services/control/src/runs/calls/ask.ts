@@ -5,7 +5,8 @@ import { findKnownRun } from "../history/kept-children.ts";
 import { intendJob } from "../jobs/ask.ts";
 import { hasEnded } from "../moves/state.ts";
 import type { AttemptRow } from "../table.ts";
-import { findEventFor, lockEvents } from "../waits/events-store.ts";
+import { eventFor } from "../waits/events.ts";
+import { lockEvents } from "../waits/events-store.ts";
 import { settleWaits } from "../waits/resume.ts";
 import {
   countWaits,
@@ -86,13 +87,15 @@ async function make(tx: Tx, deps: Deps, args: Asking): Promise<void> {
   if (asked.kind === "job") await intendJob(tx, deps, { held, jobId: callId, asked });
   const createdAt = locked.find((one) => one.id === runId)?.createdAt;
   if (asked.kind !== "event" || createdAt === undefined) return;
-  const found = await findEventFor(tx, deps.clock, {
+  const found = await eventFor(tx, deps, {
     workspaceId,
     runId,
     name: asked.name,
     key: asked.key ?? null,
     lookBackMs: asked.lookBackMs ?? null,
     runCreatedAt: createdAt,
+    schema: asked.schema,
+    isChecked: asked.schema !== undefined,
   });
   if (found === null) return;
   const { payload, sentBy, id } = found;

@@ -1,4 +1,4 @@
-import { sql } from "#sql";
+import { type SQL, sql } from "#sql";
 import {
   after,
   type Clock,
@@ -9,6 +9,7 @@ import {
   rowOf,
   rows,
   type Tx,
+  textArray,
 } from "../../kernel/index.ts";
 import type { RunName } from "../history/find.ts";
 import { FORGET_MAX } from "../history/retention.ts";
@@ -69,20 +70,48 @@ export async function saveSatisfied(
   );
 }
 
+/** The different payload schemas of open waits that an event could satisfy, as JSON. Index wait_event. */
+export async function listEventSchemas(
+  tx: Tx,
+  clock: Clock,
+  args: Pick<NewEvent, "workspaceId" | "name" | "key">,
+): Promise<string[]> {
+  const found = await rows<{ schema: string }>(
+    tx,
+    sql`select distinct w.schema::text as schema from wait w
+      where w.schema is not null and ${couldTake(clock, args)} limit ${EVENT_SCHEMAS_MAX}`,
+  );
+  return found.map(({ schema }) => schema);
+}
+
+/** The most different schemas that one event is checked against. Waits with further ones keep waiting. */
+const EVENT_SCHEMAS_MAX = 100;
+
+/** Whether a wait is open for an event of this name and key. */
+function couldTake(clock: Clock, args: Pick<NewEvent, "workspaceId" | "name" | "key">): SQL {
+  return sql`w.workspace_id = ${args.workspaceId} and w.event_name = ${args.name} and w.state = 'open'
+    and w.satisfy_at is null and (w.event_key is null or w.event_key = ${args.key})
+    and (w.deadline_at is null or w.deadline_at > ${now(clock)})`;
+}
+
 /**
  * Gives an event to those who wait for it, the first wait of each run that asks more than once: a note on each, however
  * many they are, which the periodic job of waits then settles. A wait whose deadline is over takes none. All that could take it are
  * locked first, so that of two events at once each gets a wait of its own. Index wait_event.
+ * @param args.schemas The schemas that its payload matches, as `listEventSchemas` returns them.
  * @returns how many
  */
-export async function offerEvent(tx: Tx, clock: Clock, args: NewEvent): Promise<number> {
+export async function offerEvent(
+  tx: Tx,
+  clock: Clock,
+  args: NewEvent & { schemas: readonly string[] },
+): Promise<number> {
   const [offered] = await rows<{ count: number }>(
     tx,
     sql`with eligible as (
         select w.id, w.run_id, w.created_at, w.path from wait w
-        where w.workspace_id = ${args.workspaceId} and w.event_name = ${args.name} and w.state = 'open'
-          and w.satisfy_at is null and (w.event_key is null or w.event_key = ${args.key})
-          and (w.deadline_at is null or w.deadline_at > ${now(clock)})
+        where ${couldTake(clock, args)}
+          and (w.schema is null or w.schema::text = any(${textArray(args.schemas)}::text[]))
         order by ${LOCK_ORDER} for update
       ), first as (
         select distinct on (w.run_id) w.id from eligible w order by ${LOCK_ORDER}
@@ -97,27 +126,36 @@ export async function offerEvent(tx: Tx, clock: Clock, args: NewEvent): Promise<
   return offered?.count ?? 0;
 }
 
+/** The most events of a look-back that one wait checks. */
+const LOOK_BACK_EVENTS_MAX = 50;
+
 /**
- * The first event since a look-back that a run's wait may take: none that another wait of the run was answered with. Index
- * event_named.
+ * The first events since a look-back that a run's wait may take: none that another wait of the run was answered with.
+ * Index event_named.
  */
-export async function findEventFor(
+export async function listEventsFor(
   tx: Tx,
   clock: Clock,
-  args: RunName & { name: string; key: string | null; lookBackMs: number | null; runCreatedAt: string },
-): Promise<Pick<EventRow, "id" | "payload" | "sentBy"> | null> {
+  args: RunName & {
+    name: string;
+    key: string | null;
+    lookBackMs: number | null;
+    runCreatedAt: string;
+    isChecked: boolean;
+  },
+): Promise<Pick<EventRow, "id" | "payload" | "sentBy">[]> {
   const since =
     args.lookBackMs === null ? sql`${args.runCreatedAt}::timestamptz` : after(clock, -args.lookBackMs);
-  const [raw] = await rows<RawRow>(
+  const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(event, "e")} from event e
       where e.workspace_id = ${args.workspaceId} and e.name = ${args.name} and e.received_at >= ${since}
         and (${args.key}::text is null or e.key = ${args.key})
         and not exists (select 1 from wait w where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId}
           and w.event_id = e.id and w.state <> 'expired')
-      order by e.received_at, e.id limit 1`,
+      order by e.received_at, e.id limit ${args.isChecked ? LOOK_BACK_EVENTS_MAX : 1}`,
   );
-  return raw === undefined ? null : rowOf(event, raw);
+  return raws.map((raw) => rowOf(event, raw));
 }
 
 /** Forgets events that are older than any look-back. Index event_received. @returns how many */

@@ -73,6 +73,7 @@ export async function insertWait(tx: Tx, clock: Clock, args: NewWait): Promise<v
   const { asked } = args;
   const event = asked.kind === "event" ? asked : null;
   const input = asked.kind === "input" ? asked : null;
+  const schema = (input ?? event)?.schema;
   const deadlineMs = "deadlineMs" in asked ? (asked.deadlineMs ?? null) : null;
   await rows(
     tx,
@@ -83,7 +84,7 @@ export async function insertWait(tx: Tx, clock: Clock, args: NewWait): Promise<v
           n.now + make_interval(secs => ${asked.kind === "for" ? asked.ms / 1000 : null}::float8)),
         n.now + make_interval(secs => ${deadlineMs === null ? null : deadlineMs / 1000}::float8),
         ${event?.name ?? null}, ${event?.key ?? null}, ${input?.title ?? null},
-        ${input === null ? null : JSON.stringify(input.schema)}::json, ${input?.who ?? null},
+        ${schema === undefined ? null : JSON.stringify(schema)}::json, ${input?.who ?? null},
         ${asked.kind === "run" ? asked.runId : null}::uuid, n.now
       from run r, (select date_trunc('milliseconds', ${now(clock)}) as now) n
       where r.workspace_id = ${args.workspaceId} and r.id = ${args.runId}

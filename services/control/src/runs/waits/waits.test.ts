@@ -290,6 +290,45 @@ describe("events", () => {
       ...over,
     });
 
+  test("with a payload that no waiting run expects are refused at their sender, and the runs keep waiting", async () => {
+    const flow = await started();
+    const stranger = await started();
+    const wait = { kind: "event", name: "counted", schema: { type: "number", minimum: 3 } } as const;
+    await flow.ask("a", wait);
+    const sent = send(flow.tenancy, "counted", { payload: 1 });
+    await expect(sent).rejects.toMatchObject({ code: "invalid-event", faults: [{ path: "payload" }] });
+    expect(await flow.ask("a", wait)).toMatchObject({ state: "open" });
+    // Another workspace waits for nothing, so the event is stored there.
+    expect(await send(stranger.tenancy, "counted", { payload: 1 })).toMatchObject({ satisfied: 0 });
+    expect(await send(flow.tenancy, "counted", { payload: 3 })).toMatchObject({ satisfied: 1 });
+    await waitsPeriodicJob.runOnce(testEnv.deps);
+    expect(await flow.ask("a", wait)).toMatchObject({ state: "satisfied", answer: 3 });
+  });
+
+  test("satisfy the runs whose schema they match; the others keep waiting", async () => {
+    const flow = await started();
+    const other = await started(flow.tenancy);
+    const large = { kind: "event", name: "sized", schema: { type: "number", minimum: 100 } } as const;
+    await flow.ask("a", { kind: "event", name: "sized", schema: { type: "number" } });
+    await other.ask("a", large);
+    expect(await send(flow.tenancy, "sized", { payload: 5 })).toMatchObject({ satisfied: 1 });
+    await waitsPeriodicJob.runOnce(testEnv.deps);
+    expect(await flow.ask("a", { kind: "event", name: "sized" })).toMatchObject({ answer: 5 });
+    expect(await other.ask("a", large)).toMatchObject({ state: "open" });
+  });
+
+  test("that came before and do not match a wait's schema are passed over", async () => {
+    const flow = await started();
+    for (const payload of [1, 2, 7, 8]) {
+      testEnv.clock.advance(1_000);
+      await send(flow.tenancy, "early", { payload });
+    }
+    const wait = { kind: "event", name: "early", schema: { type: "number", minimum: 5 } } as const;
+    const asked = await flow.ask("a", wait);
+    if (asked.state === "open") await waitsPeriodicJob.runOnce(testEnv.deps);
+    expect(await flow.ask("a", wait)).toMatchObject({ state: "satisfied", answer: 7 });
+  });
+
   test("satisfy every run that waits for their name and key, in their workspace alone", async () => {
     const flow = await started();
     const other = await started();

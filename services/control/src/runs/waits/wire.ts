@@ -14,7 +14,7 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
     kind,
     state,
     title,
-    schema,
+    schema: kind === "input" ? schema : null,
     who,
     childRunId,
     event: row.eventName === null ? null : { name: row.eventName, key: row.eventKey },
