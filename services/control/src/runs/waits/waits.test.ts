@@ -317,7 +317,7 @@ describe("events", () => {
     expect(await other.ask("a", large)).toMatchObject({ state: "open" });
   });
 
-  test("that came before and do not match a wait's schema are passed over", async () => {
+  test("that came before and do not match a wait's schema are skipped", async () => {
     const flow = await started();
     for (const payload of [1, 2, 7, 8]) {
       testEnv.clock.advance(1_000);
