@@ -42,7 +42,7 @@ const said = (words: string) => expect.poll(ledger, { timeout: LIMIT_MS }).toBe(
 /** States of the runs, oldest first. */
 const states = async () => {
   const client = await dev.client();
-  const { items } = await client.listRuns({ query: { deployment: "greet", limit: 20 } });
+  const { items } = await client.listRuns({ query: { deployment: "greet@dev", limit: 20 } });
   return items.map(({ state }) => state).reverse();
 };
 const holding = () => writeFile(join(dev.folder, "hold"), "");
@@ -51,12 +51,15 @@ const letGo = () => rm(join(dev.folder, "hold"));
 test("a save is signed with the local key, deployed, and run with its new code", {
   timeout: 180_000,
 }, async () => {
-  await dev.process.waitFor(/completed greet[\s\S]*Watching/, LIMIT_MS);
+  await dev.process.waitFor(/completed greet@dev[\s\S]*Watching/, LIMIT_MS);
   await dev.save(FLOW, greeting("goodbye"));
-  await dev.process.waitFor(/flows\/greet\.ts changed; deployed greet v2[\s\S]*completed greet/, LIMIT_MS);
+  await dev.process.waitFor(
+    /flows\/greet\.ts changed; deployed greet@dev v2[\s\S]*completed greet@dev/,
+    LIMIT_MS,
+  );
   expect(await ledger()).toBe("hello goodbye ");
   const client = await dev.client();
-  const { latest } = await client.getDeployment({ params: { name: "greet" } });
+  const { latest } = await client.getDeployment({ params: { name: "greet@dev" } });
   const key = JSON.parse(await readFile(join(dev.home, ".towpath/keys/signing.pub.jwk"), "utf8"));
   expect(latest).toMatchObject({ version: 2, keyId: key.kid });
   expect(await states()).toEqual(["completed", "completed"]);
@@ -69,7 +72,7 @@ test("a save with a syntax error deploys and runs nothing; the next save does", 
   await dev.process.waitFor(/flows\/greet\.ts changed; the deploy failed/, LIMIT_MS);
   await dev.save(FLOW, greeting("again"));
   await said("hello goodbye again ");
-  await dev.process.waitFor(/deployed greet v3[\s\S]*completed greet/, LIMIT_MS);
+  await dev.process.waitFor(/deployed greet@dev v3[\s\S]*completed greet@dev/, LIMIT_MS);
 });
 
 test("a save during a run cancels that run and starts one with the new code", {
@@ -100,7 +103,7 @@ test("a save counts while the first run is still under way", { timeout: 240_000 
   await first.process.waitFor(/says endless/, LIMIT_MS);
   await first.save(FLOW, greeting("ends").replace(/ {2}while .*/, ""));
   await first.process.waitFor(
-    /Watching[\s\S]*deployed greet v2[\s\S]*says ends[\s\S]*completed greet/,
+    /Watching[\s\S]*deployed greet@dev v2[\s\S]*says ends[\s\S]*completed greet@dev/,
     LIMIT_MS,
   );
   expect(first.process.output()).toContain("its code was saved again");

@@ -85,13 +85,13 @@ beforeAll(async () => {
     "flows/remote.ts": FLOW,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
-  const early = await stack.towpath(["deploy", "--project", home]);
+  const early = await stack.towpath(["deploy", "--project", home, "--no-stage"]);
   expect(early.output).toContain("does not exist");
   await stack.client.createPool({ body: { name: "gpu" } });
   const { secret } = await stack.client.createKey({ body: { kind: "worker", name: "gpu", pool: "gpu" } });
   gpuKey = join(stack.folder, "gpu.key");
   await writeFile(gpuKey, secret, { mode: 0o600 });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
+  const deployed = await stack.towpath(["deploy", "--project", home, "--no-stage"]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
   await stack.startWorker();
 });
@@ -208,7 +208,7 @@ test("a stage selects a store by name; a worker without that store says so", asy
   const deployed = await stack.towpath(["deploy", "--project", home, "--stage", "trial"]);
   expect(deployed.code, deployed.output).toBe(0);
   const folder = await newFolder();
-  const runId = await stack.run("parent", { folder });
+  const runId = await stack.run("parent@trial", { folder });
   const given = await stack.waitForRun(runId, (run) => run.attemptList[0]?.releaseReason != null);
   expect(given.attemptList[0]?.releaseReason).toContain('This worker has no store called "scratch"');
   const stores = { scratch: { root: join(stack.folder, "scratch") } };

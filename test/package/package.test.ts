@@ -101,15 +101,15 @@ await client.getMe().catch((failure) => console.log(failure instanceof Connectio
 
   test("starts everything on this machine, runs a flow and stops", async () => {
     const output = await succeed("towpath", "dev", "--once", "--run", "hello");
-    expect(output).toMatch(/Hello, world![\s\S]*completed hello/);
+    expect(output).toMatch(/Hello, world![\s\S]*completed hello@dev/);
   });
 
   test("deploys to a running stack, runs there, and shows errors at the author's lines", async () => {
     await using dev = place.start("towpath", "dev");
     await dev.waitFor(/Watching my-flows/, 120_000);
-    expect(await succeed("towpath", "deploy")).toMatch(/hello\s+1\s+unchanged/);
+    expect(await succeed("towpath", "deploy", "--stage", "dev")).toMatch(/hello@dev\s+1\s+unchanged/);
     const run = await succeed("towpath", "run", "hello", "-p", "name=Ada", "--watch");
-    expect(run).toMatch(/Hello, Ada![\s\S]*completed hello/);
+    expect(run).toMatch(/Hello, Ada![\s\S]*completed hello@dev/);
     expect(await succeed("towpath", "doctor")).not.toContain("✗");
 
     await write("flows/faulty.ts", FAULTY);
@@ -119,7 +119,7 @@ await client.getMe().catch((failure) => console.log(failure instanceof Connectio
       "towpath.config.ts",
       imported.replace("deployment(hello)", "deployment(hello), deployment(faulty)"),
     );
-    await dev.waitFor(/deployed .*faulty v1/);
+    await dev.waitFor(/deployed .*faulty@dev v1/);
     const failed = await place.type("towpath", "run", "faulty", "--watch");
     expect(failed.code).toBe(1);
     expect(failed.output).toMatch(/RangeError: out of bounds\n\s+at .*flows\/faulty\.ts:3:\d+/);

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { checkOptions, type Deployment } from "./deployments/deployment.ts";
 import type { Registry } from "./deployments/registry.ts";
 import { InvalidDefinition } from "./problem.ts";
+import type { StageSettings } from "./resources/stage-settings.ts";
 
 export {
   type AnyFlow,
@@ -28,6 +29,7 @@ export { declaredCompute, declaredLimits } from "./remote/declared.ts";
 export { resourceSecrets } from "./resources/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { STAGE_FILE } from "./resources/stage-file.ts";
+export { type StageSettings, stageFaults } from "./resources/stage-settings.ts";
 export type { LimitUse } from "./task/options.ts";
 
 /**
@@ -61,7 +63,10 @@ export function rrule(rule: string, options: { start: string; zone?: string }): 
   return { kind: "rrule", rrule: rule, start: options.start, zone: options.zone ?? "UTC" };
 }
 
-/** Settings of a stage, such as dev or prod: `towpath deploy --stage prod`. */
+/**
+ * A stage, such as dev or prod: `towpath deploy --stage prod`. It is part of the names of its deployments, such as
+ * `churn@prod`. Every project has the stage `dev`, for `towpath dev`.
+ */
 export interface Stage {
   /** The pool of deployments that name none. @default the project's pool */
   readonly pool?: string | undefined;
@@ -72,10 +77,10 @@ export interface Stage {
   /** Environment variables of every deployment. They override its own. Not for secrets. @default none */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
-   * Settings of resources by name. They override those in the code, field by field, and may come from secrets. They are
-   * pushed with the code and never reach the control plane. @default none
+   * Settings of resources: `[warehouse.settings({ url: "…" })]`. They override those in the code, field by field, and may
+   * come from secrets. They are pushed with the code and never reach the control plane. @default those in the code
    */
-  readonly resources?: Readonly<Record<string, unknown>> | undefined;
+  readonly resources?: readonly StageSettings[] | undefined;
 }
 
 /** The schema of a stage. */
@@ -84,7 +89,15 @@ export const StageSchema = z.strictObject({
   store: Name.optional(),
   pools: z.record(Name, Name).optional(),
   env: z.record(z.string(), z.string()).optional(),
-  resources: z.record(z.string(), z.json()).optional(),
+  resources: z
+    .array(z.strictObject({ resource: z.string(), settings: z.json() }), {
+      error: "list the settings of resources: [warehouse.settings({ … })]",
+    })
+    .refine(
+      (all) => new Set(all.map(({ resource }) => resource)).size === all.length,
+      "has settings for the same resource twice",
+    )
+    .optional(),
 });
 
 /** A project: its code, its code registry and its deployments. */

@@ -120,6 +120,8 @@ export const router = createRouter({
     keys,
     states,
   ]),
+  // The name of a deployment has its stage after an @, which needs no escape in a path.
+  pathParamsAllowedCharacters: ["@"],
   defaultPreload: "intent",
   defaultPendingComponent: () => <Skeleton look="panels" rows={12} />,
   scrollRestoration: true,

@@ -5,6 +5,7 @@ import {
   type CheckpointPage,
   type Context,
   codeVersionOf,
+  deploymentNameOf,
   derivedId,
   type FlowCall,
   isDue,
@@ -14,6 +15,7 @@ import {
   type RecordsAnswer,
   remoteTaskIn,
   remoteTaskOf,
+  startableNames,
   type Trigger,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
@@ -123,7 +125,7 @@ export function contextOf(running: Running): Context {
     attemptId: assignment.attemptId,
     attempt: assignment.ordinal,
     workspaceId: stored.workspaceId,
-    deployment: spec.deployment,
+    deployment: deploymentNameOf(spec),
     version: spec.version,
     parameters: parametersOf(assignment, spec),
     scheduledAt: assignment.scheduledAt,
@@ -228,7 +230,7 @@ async function forwardCall(
   { claimed, stored, prepared }: Running,
   { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
 ): Promise<Called> {
-  if (call.kind === "start-run" && !stored.spec.mayStart.includes(call.deployment)) {
+  if (call.kind === "start-run" && startableNames(stored.spec, call.deployment).length === 0) {
     throw new Problem(
       "forbidden",
       `The signed spec does not let this flow start "${call.deployment}". Add it to mayStart and deploy again.`,

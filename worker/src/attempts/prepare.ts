@@ -4,6 +4,7 @@ import {
   type CodePin,
   type Context,
   computeOf,
+  deploymentNameOf,
   type Spec,
   withDefaults,
 } from "@towpath/contract";
@@ -162,11 +163,11 @@ export function aheadVersion(
   args: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
 ): AheadVersion | null {
   const { spec } = args.prepared;
-  const { entry, deployment, version, expiresAt, code } = spec;
+  const { entry, version, expiresAt, code } = spec;
   if (!spec.loadAhead || entry.kind !== "flow") return null;
   if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
-    deployment,
+    deployment: deploymentNameOf(spec),
     version,
     key: createHash("sha256").update(args.assignment.spec).digest("base64url"),
     expiresAtMs: expiresAt === null ? null : Date.parse(expiresAt),

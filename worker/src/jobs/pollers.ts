@@ -1,4 +1,4 @@
-import type { JobGround, Spec } from "@towpath/contract";
+import { deploymentNameOf, type JobGround, type Spec } from "@towpath/contract";
 import type { Logger } from "pino";
 import { codeRequest, resolveStore } from "../attempts/index.ts";
 import { type CodeCache, fetchCode } from "../code/index.ts";
@@ -112,7 +112,8 @@ export class Pollers {
     const { store, secrets: ofStore } = await resolveStore(config, spec.store);
     const request = await codeRequest(this.#deps, spec.code);
     const code = await fetchCode(cache, request, this.#closing.signal);
-    const { deployment, version } = spec;
+    const { version } = spec;
+    const deployment = deploymentNameOf(spec);
     const ground = { workspaceId, deployment, version, store, secrets: Object.fromEntries(secrets) };
     const poller = await this.#start(spec, { codeDir: code.dir, ground, secrets }).catch(async (error) => {
       await code.release();

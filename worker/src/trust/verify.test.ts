@@ -98,6 +98,26 @@ test("the result is the signed payload, with its defaults", async () => {
   expect(verified).toEqual(Spec.parse(specOf()));
 });
 
+test("code that was signed for one stage never runs as another, or as the deployment without a stage", async () => {
+  const signed = async (stage: string | null) => await sign(JSON.stringify(specOf({ stage })));
+  expect(await refusalOf(await signed("test"), { deployment: "train@prod" })).toBe("wrong-deployment");
+  expect(await refusalOf(await signed("test"), { deployment: "train" })).toBe("wrong-deployment");
+  expect(await refusalOf(await signed(null), { deployment: "train@prod" })).toBe("wrong-deployment");
+  expect(await refusalOf(await signed("prod"), { deployment: "train@prod" })).toBe("verified");
+  expect(await refusalOf(await sign(JSON.stringify(specOf({ deployment: "train@prod" }))))).toBe(
+    "invalid-spec",
+  );
+});
+
+test("each stage has a floor of its own", async () => {
+  const signed = async (stage: string, floor: number) => await sign(JSON.stringify(specOf({ stage, floor })));
+  expect(await refusalOf(await signed("test", 3), { deployment: "train@test" })).toBe("verified");
+  const old = await sign(JSON.stringify(specOf({ stage: "test", version: 2 })));
+  expect(await refusalOf(old, { deployment: "train@test", version: 2 })).toBe("below-floor");
+  const prod = await sign(JSON.stringify(specOf({ stage: "prod", version: 2 })));
+  expect(await refusalOf(prod, { deployment: "train@prod", version: 2 })).toBe("verified");
+});
+
 test("each disagreement is refused with its own code", async () => {
   const refused = async (more: object) => await refusalOf(await sign(JSON.stringify(specOf(more))));
   expect(await refused({ workspaceId: uuidv7(NOW) })).toBe("wrong-workspace");

@@ -1,5 +1,6 @@
 import {
   type Assignment,
+  deploymentNameOf,
   isDue,
   LIMITS,
   type RemoteTask,
@@ -74,7 +75,7 @@ export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Prom
   checkAge(spec, trust);
   await trust.floors.raise({
     workspaceId: spec.workspaceId,
-    deployment: spec.deployment,
+    deployment: deploymentNameOf(spec),
     floor: spec.floor,
   });
   return spec;
@@ -139,10 +140,11 @@ function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
   if (spec.workspaceId !== claimed.workspaceId) {
     throw new Refusal("wrong-workspace", "The spec was signed for another workspace. Deploy it to this one.");
   }
-  if (spec.deployment !== claimed.deployment) {
+  const name = deploymentNameOf(spec);
+  if (name !== claimed.deployment) {
     throw new Refusal(
       "wrong-deployment",
-      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun. If that does not help, ask the operator of the control plane why it hands out another spec.`,
+      `The spec was signed for deployment "${name}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun. If that does not help, ask the operator of the control plane why it hands out another spec.`,
     );
   }
   if (spec.version !== claimed.version) {
@@ -186,7 +188,7 @@ function checkAge(spec: Spec, trust: Trust) {
   if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= trust.clock.nowMs()) {
     throw new Refusal("expired-spec", `The spec expired at ${spec.expiresAt}. Deploy it again.`);
   }
-  const floor = Math.max(spec.floor, trust.floors.current(spec.workspaceId, spec.deployment));
+  const floor = Math.max(spec.floor, trust.floors.current(spec.workspaceId, deploymentNameOf(spec)));
   if (spec.version < floor) {
     throw new Refusal(
       "below-floor",

@@ -10,12 +10,13 @@ import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
 import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
+import { askStage, type StageChoice } from "./stage.ts";
 
 /** The arguments of `towpath deploy`. */
 export interface DeployCommand {
   readonly names: readonly string[];
   readonly project: string | undefined;
-  readonly stage: string | undefined;
+  readonly stage: StageChoice;
   readonly plan: boolean;
   /** Deploys code that has grown suddenly. */
   readonly yes: boolean;
@@ -88,10 +89,12 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const root = resolve(invocation.cwd, command.project ?? ".");
   if (command.whenTold) await untilTold(root);
   const folder = await invocation.folder(root);
-  const project = await loadProject(root, { folder, stage: command.stage });
+  const chooseStage = (stages: readonly string[]) => askStage(invocation, { stages, choice: command.stage });
+  const project = await loadProject(root, { folder, stage: chooseStage });
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   const { names, plan } = command;
+  const stage = project.stage === null ? [] : ["--stage", project.stage.name];
   const report = await deployProject(invocation, {
     project,
     names,
@@ -107,6 +110,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const [first] = report.outcomes;
   if (plan && report.outcomes.every(({ status }) => status === "unchanged"))
     invocation.output.line("Nothing would change.");
-  else if (plan) invocation.output.next(`\`${["towpath deploy", ...names].join(" ")}\` applies this plan`);
+  else if (plan)
+    invocation.output.next(`\`${["towpath deploy", ...names, ...stage].join(" ")}\` applies this plan`);
   else if (first) invocation.output.next(`\`towpath run ${first.deployment} --watch\` starts a run`);
 }

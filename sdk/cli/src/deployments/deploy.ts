@@ -1,5 +1,14 @@
 import type { Client } from "@towpath/client";
-import { type Deployment, type DeploymentVersion, needsOf, Problem, type Spec } from "@towpath/contract";
+import {
+  type Deployment,
+  type DeploymentVersion,
+  deploymentNameOf,
+  deploymentPartsOf,
+  LIMITS,
+  needsOf,
+  Problem,
+  type Spec,
+} from "@towpath/contract";
 import type { Clock } from "../clock.ts";
 import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
@@ -74,12 +83,13 @@ async function registered(
   const { spec: jws } = await args.client.getSpec({ params: { name, version } });
   const spec = await readSigned(jws, args.key);
   const { workspaceId } = args.ground;
-  const isIt = spec?.workspaceId === workspaceId && spec.deployment === name && spec.version === version;
+  const isIt =
+    spec?.workspaceId === workspaceId && deploymentNameOf(spec) === name && spec.version === version;
   return isIt ? spec : null;
 }
 
 async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
-  const name = deployment.settings.deployment;
+  const name = deploymentNameOf(deployment.settings);
   const latest = (await latestOf(args.client, name))?.latest;
   const version = (latest?.version ?? 0) + 1;
   const spec = buildSpec(deployment, { ...args.ground, version, issuedAt: args.nowIso() });
@@ -115,7 +125,11 @@ async function register(args: Registration, deployment: ProjectDeployment): Prom
 /** The chosen deployments. @throws Failure for a name that the project does not have. */
 function chosen(project: Project, names: readonly string[]): readonly ProjectDeployment[] {
   const known = project.deployments.map(({ settings }) => settings.deployment);
-  const unknown = names.find((name) => !known.includes(name));
+  const isKnown = (name: string) =>
+    project.deployments.some(({ settings }) =>
+      [settings.deployment, deploymentNameOf(settings)].includes(name),
+    );
+  const unknown = names.find((name) => !isKnown(name));
   if (unknown !== undefined)
     throw new Failure(`The project has no deployment "${unknown}".`, {
       exit: "notFound",
@@ -123,7 +137,8 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
       next: [`deployments in towpath.config.ts: ${known.join(", ")}`],
     });
   return project.deployments.filter(
-    ({ settings }) => names.length === 0 || names.includes(settings.deployment),
+    ({ settings }) =>
+      names.length === 0 || names.includes(settings.deployment) || names.includes(deploymentNameOf(settings)),
   );
 }
 
@@ -135,7 +150,9 @@ async function checkPools(
   const wanted = new Map(
     args.deployments.flatMap((one) => {
       const remote = Object.values(remoteTasksOf(one, args)).flatMap(({ pools }) => pools);
-      return [...one.settings.pools, ...remote].map((pool) => [pool, one.settings.deployment] as const);
+      return [...one.settings.pools, ...remote].map(
+        (pool) => [pool, deploymentNameOf(one.settings)] as const,
+      );
     }),
   );
   for (const [pool, deployment] of wanted) {
@@ -164,7 +181,7 @@ async function registerAll(
       const { message, exit, code, faults, next } = toFailure(thrown);
       const names = done.map((one) => `${one.deployment} v${one.version}`).join(", ");
       const all = [...next, `already registered: ${names}`];
-      throw new Failure(`${deployment.settings.deployment}: ${message}`, {
+      throw new Failure(`${deploymentNameOf(deployment.settings)}: ${message}`, {
         exit,
         code,
         faults,
@@ -176,12 +193,33 @@ async function registerAll(
   return outcomes;
 }
 
+/**
+ * The schedules of a deployment without a stage that start the same work as a new deployment with a stage: specs that were
+ * signed before stages were part of the name did not say which stage they were of.
+ */
+async function doubleSchedules(client: Client, outcomes: readonly DeployOutcome[]): Promise<string[]> {
+  const first = outcomes.filter(({ version, deployment }) => version === 1 && deployment.includes("@"));
+  const warnings = await Promise.all(
+    first.map(async ({ deployment: name }) => {
+      const { deployment } = deploymentPartsOf(name);
+      const { items } = await client.listSchedules({ query: { deployment, limit: LIMITS.pageRows } });
+      return items
+        .filter(({ paused }) => !paused)
+        .map(
+          (one) =>
+            `${deployment} without a stage has a schedule "${one.name}" of its own, which still starts runs. If ${name} replaces it, run \`towpath schedule pause ${deployment}@ ${one.name}\`.`,
+        );
+    }),
+  );
+  return warnings.flat();
+}
+
 /** The compute that remote tasks need. */
 function wantingTasks(
   deployment: ProjectDeployment,
   ground: Pick<SpecGround, "remote" | "pools">,
 ): Wanting[] {
-  const { deployment: owner } = deployment.settings;
+  const owner = deploymentNameOf(deployment.settings);
   return Object.entries(remoteTasksOf(deployment, ground)).flatMap(([task, { pools, compute = {} }]) =>
     pools.map((pool) => ({ name: `${owner}: ${task}`, pool, needs: needsOf(compute) })),
   );
@@ -220,9 +258,15 @@ export async function deployProject(
   await request.workersStarted;
   const ground = { stage: project.stage, registry: project.registry, code };
   const lacks = await findLacks(client, { deployments, ground });
+  const doubles = await doubleSchedules(client, outcomes);
   return {
     outcomes,
     code: size,
-    warnings: [...code.warnings, ...lacks.map(({ what, next }) => `${what} ${next}`), ...warnings],
+    warnings: [
+      ...code.warnings,
+      ...lacks.map(({ what, next }) => `${what} ${next}`),
+      ...warnings,
+      ...doubles,
+    ],
   };
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Deployment, type ProjectConfig, type Stage, settingsOf } from "towpath/config";
+import { type Deployment, type ProjectConfig, settingsOf, stageFaults } from "towpath/config";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
@@ -10,6 +10,7 @@ import { findFlow } from "./flow-module.ts";
 import { loadAdvice } from "./load-advice.ts";
 import { lendOwnPackages } from "./own-packages.ts";
 import type { Project, ProjectDeployment, Registry } from "./project.ts";
+import { type NamedStage, stageOf } from "./stage.ts";
 
 /** The file that describes a project. */
 export const CONFIG_FILE = "towpath.config.ts";
@@ -81,23 +82,9 @@ async function importConfig(root: string): Promise<ProjectConfig> {
   });
 }
 
-/** The chosen stage. @throws Failure if the project does not have it. */
-function stageOf(
-  { stages = {} }: ProjectConfig,
-  name: string | undefined,
-): (Stage & { name: string }) | null {
-  if (name === undefined) return null;
-  const stage = Object.hasOwn(stages, name) ? stages[name] : undefined;
-  if (stage) return { ...stage, name };
-  const known = Object.keys(stages).join(", ") || "none";
-  throw faulty(`The project has no stage "${name}".`, {
-    next: [`its stages: ${known}`, `or add it under \`stages\` in ${CONFIG_FILE}`],
-  });
-}
-
 async function deploymentOf(
   root: string,
-  args: { config: ProjectConfig; deployment: Deployment; stage: Stage | null },
+  args: { config: ProjectConfig; deployment: Deployment; stage: NamedStage | null },
 ): Promise<ProjectDeployment> {
   const { config, deployment, stage } = args;
   const pool = stage?.pool ?? config.pool;
@@ -106,10 +93,30 @@ async function deploymentOf(
       throw loadFailure(root, cause);
     },
   );
-  const settings = stage?.env ? { ...plain, env: { ...plain.env, ...stage.env } } : plain;
+  const env = { ...plain.env, ...stage?.env };
+  const settings = { ...plain, stage: stage?.name ?? null, env };
   if (deployment.kind === "command")
     return { entry: { kind: "command", argv: [...deployment.command] }, settings };
   return { entry: { kind: "flow", ...(await findFlow(root, deployment.flow)) }, settings };
+}
+
+/**
+ * Checks the settings of resources in a stage that the configuration describes.
+ * @throws Failure that names every wrong setting.
+ */
+async function checkSettings(
+  { stages = {} }: ProjectConfig,
+  { stage, resources }: { stage: string; resources: Readonly<Record<string, unknown>> },
+): Promise<void> {
+  if (!Object.hasOwn(stages, stage)) return;
+  const faults = await stageFaults({ path: `stages.${stage}.resources`, resources });
+  if (faults.length === 0) return;
+  throw new Failure(`The stage "${stage}" has settings that its resources do not accept.`, {
+    exit: "configuration",
+    code: "bad-config",
+    faults,
+    next: [`correct \`stages.${stage}.resources\` in ${CONFIG_FILE}, or the \`settings\` of the resource`],
+  });
 }
 
 /** Resolves a path: `.towpath/…` in the state folder, other paths in the project. */
@@ -132,15 +139,18 @@ function registryOf(root: string, args: { config: ProjectConfig; folder: StateFo
   return { ...registry, path: layoutPath(root, { path: registry.path, folder: args.folder }) };
 }
 
+/** A stage, or a function that chooses one among those of the project. Undefined: without a stage. */
+type StageOrChooser = string | ((stages: readonly string[]) => Promise<string | undefined>);
+
 /**
  * Loads a project from its `towpath.config.ts`.
  * @param args.folder The state folder in use, for `.towpath/…` paths of the configuration.
- * @param args.stage The stage to deploy for.
+ * @param args.stage The stage to deploy for, or a function that chooses it. Missing: without a stage.
  * @throws Failure that names the faulty field or file.
  */
 export async function loadProject(
   folderOfProject: string,
-  args: { folder: StateFolder; stage?: string | undefined },
+  args: { folder: StateFolder; stage?: StageOrChooser | undefined },
 ): Promise<Project> {
   const root = await realpath(folderOfProject).catch((cause: unknown) => {
     throw faulty(`There is no folder ${folderOfProject}.`, {
@@ -149,7 +159,12 @@ export async function loadProject(
     });
   });
   const config = await importConfig(root);
-  const stage = stageOf(config, args.stage);
+  const names = Object.keys(config.stages ?? {});
+  const stage = stageOf(config, typeof args.stage === "function" ? await args.stage(names) : args.stage);
+  const resources = Object.fromEntries(
+    (stage?.resources ?? []).map((one) => [one.resource, one.settings] as const),
+  );
+  if (stage !== null) await checkSettings(config, { stage: stage.name, resources });
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
     deployments.push(await deploymentOf(root, { config, deployment, stage }));
@@ -163,7 +178,7 @@ export async function loadProject(
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,
     ),
-    stageNames: Object.keys(config.stages ?? {}),
-    stage: stage && { name: stage.name, resources: stage.resources ?? {}, pools: stage.pools ?? {} },
+    stageNames: names,
+    stage: stage && { name: stage.name, resources, pools: stage.pools ?? {} },
   };
 }

@@ -1,4 +1,4 @@
-import { type Entry, needsOf } from "@towpath/contract";
+import { deploymentNameOf, type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 import type { Wanting } from "../pools/find.ts";
 
@@ -37,6 +37,6 @@ export interface Project {
 
 /** The compute and pools of a deployment's runs. */
 export function wantingOf({ settings }: ProjectDeployment): Wanting {
-  const { deployment: name, pools, compute = {} } = settings;
-  return { name, pool: pools[0] ?? "", needs: needsOf(compute) };
+  const { pools, compute = {} } = settings;
+  return { name: deploymentNameOf(settings), pool: pools[0] ?? "", needs: needsOf(compute) };
 }

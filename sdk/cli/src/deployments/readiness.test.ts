@@ -81,14 +81,14 @@ export const churn = flow({ name: "churn" }, async () => {
 `;
 const CONFIG = `
 import { defineConfig, deployment, fromSecret, ociLayout } from "towpath/config";
-import { churn } from "./flow.ts";
+import { churn, warehouse } from "./flow.ts";
 export default defineConfig({
   project: "demo",
   pool: "local",
   registry: ociLayout("registry"),
   deployments: [deployment(churn, { secrets: ["api-token", "unused"] })],
   stages: {
-    prod: { pool: "prod", resources: { "readiness-warehouse": { password: fromSecret("prod-password") } } },
+    prod: { pool: "prod", resources: [warehouse.settings({ password: fromSecret("prod-password") })] },
   },
 });
 `;
@@ -125,8 +125,8 @@ test("secrets that the code or a resource uses and the deployment does not list 
   ]);
   // A worker of an earlier release does not report its secrets: nothing is said of it.
   expect(await lacksOf(folder.root, { client, stage: "prod" })).toEqual([
-    '"churn" uses the secret "other-token" (flow.ts) but does not list it. Runs that read it fail.',
-    '"churn" uses the secret "prod-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.',
+    '"churn@prod" uses the secret "other-token" (flow.ts) but does not list it. Runs that read it fail.',
+    '"churn@prod" uses the secret "prod-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.',
   ]);
 });
 

@@ -1,6 +1,7 @@
 import type { Client } from "@towpath/client";
 import {
   closest,
+  deploymentNameOf,
   LIMITS,
   type Limit,
   Problem,
@@ -54,7 +55,7 @@ function unlistedSecrets(
 }
 
 function unlistedLacks(deployment: ProjectDeployment, ground: ReadyGround): Lack[] {
-  const owner = deployment.settings.deployment;
+  const owner = deploymentNameOf(deployment.settings);
   return [...unlistedSecrets(deployment, ground)].map(([name, user]) => ({
     about: "secret",
     what: `"${owner}" uses the secret "${name}" (${user}) but does not list it. Runs that read it fail.`,
@@ -81,7 +82,7 @@ function poolLacks(
     registry,
   }: { pool: string; workers: readonly Worker[] | null; registry: Project["registry"] },
 ): Lack[] {
-  const owner = settings.deployment;
+  const owner = deploymentNameOf(settings);
   if (workers === null)
     return [
       {
@@ -179,7 +180,7 @@ export async function checkTaskLimits(
   const uses = args.deployments.flatMap(({ entry, settings }) => {
     const tasks = entry.kind === "flow" ? Object.keys(args.tasks.get(entry.module) ?? {}) : [];
     return tasks.flatMap((task) =>
-      declaredLimits(task).map((limit) => ({ limit, task, deployment: settings.deployment })),
+      declaredLimits(task).map((limit) => ({ limit, task, deployment: deploymentNameOf(settings) })),
     );
   });
   if (uses.length === 0) return;

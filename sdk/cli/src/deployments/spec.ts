@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { type CodePin, type Fault, retryFaults, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
+import {
+  type CodePin,
+  deploymentNameOf,
+  type Fault,
+  retryFaults,
+  SPEC_FORMAT,
+  Spec,
+  type SpecInput,
+} from "@towpath/contract";
 import { declaredCompute } from "towpath/config";
 import type { z } from "zod";
 import { Failure } from "../failure.ts";
@@ -58,7 +66,7 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
   });
   const faults = parsed.success ? retryFaults(parsed.data.retry) : issuesOf(parsed.error);
   if (parsed.success && faults.length === 0) return parsed.data;
-  throw new Failure(`The deployment "${settings.deployment}" is not valid.`, {
+  throw new Failure(`The deployment "${deploymentNameOf(settings)}" is not valid.`, {
     exit: "configuration",
     code: "invalid-spec",
     faults,

@@ -1,11 +1,23 @@
 import { join } from "node:path";
+import { deploymentNameOf } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { caught, folderWith } from "../fixture.ts";
+import type { Invocation } from "../kernel/invocation.ts";
 import { buildCode } from "./code.ts";
 import { loadProject } from "./load-project.ts";
+import { askStage } from "./stage.ts";
 
 const CONFIG = `
+import { resource } from "towpath";
 import { defineConfig, deployment, fromSecret, ociLayout } from "towpath/config";
+import { z } from "zod";
+
+const warehouse = resource({
+  name: "warehouse",
+  config: z.object({ url: z.url(), password: z.string(), pool: z.object({ size: z.int().max(9) }).optional() }),
+  settings: { password: fromSecret("db-password") },
+  open: () => null,
+});
 
 export default defineConfig({
   project: "demo",
@@ -20,8 +32,11 @@ export default defineConfig({
       pool: "prod",
       env: { LEVEL: "warn" },
       pools: { gpu: "prod-gpu" },
-      resources: { warehouse: { url: "postgres://prod", password: fromSecret("db-password") } },
+      resources: [warehouse.settings({ url: "postgres://prod", password: fromSecret("db-password") })],
     },
+    typo: { resources: [warehouse.settings({ urll: "postgres://typo", pool: { siz: 1 } })] },
+    wrong: { resources: [warehouse.settings({ url: "postgres://wrong", pool: { size: 10 } })] },
+    short: {},
   },
 });
 `;
@@ -68,4 +83,54 @@ test("a stage that the project does not have is refused, naming those it has", a
     message: 'The project has no stage "staging".',
     next: [expect.stringContaining("prod"), expect.anything()],
   });
+});
+
+test("an unknown setting and a missing one are refused before anything is pushed, with their paths", async () => {
+  await using folder = await project();
+  expect(await caught(load(folder.root, "typo"))).toMatchObject({
+    message: 'The stage "typo" has settings that its resources do not accept.',
+    faults: [
+      {
+        path: "stages.typo.resources.warehouse.urll",
+        message: 'unknown setting "urll"',
+        suggestion: 'did you mean "url"?',
+      },
+      { path: "stages.typo.resources.warehouse.pool.siz" },
+      { path: "stages.typo.resources.warehouse.url" },
+      { path: "stages.typo.resources.warehouse.pool.size" },
+    ],
+  });
+  expect(await caught(load(folder.root, "short"))).toMatchObject({
+    faults: [{ path: "stages.short.resources.warehouse.url" }],
+  });
+});
+
+test("a value that the resource's schema refuses is refused at deploy; the value of a secret is not checked", async () => {
+  await using folder = await project();
+  expect(await caught(load(folder.root, "wrong"))).toMatchObject({
+    faults: [{ path: "stages.wrong.resources.warehouse.pool.size" }],
+  });
+});
+
+test("every project has the stage dev, which is a name of its own and changes nothing else", async () => {
+  await using folder = await project();
+  const { deployments, stage } = await load(folder.root, "dev");
+  expect(deployments.map(({ settings }) => deploymentNameOf(settings))).toEqual([
+    "train@dev",
+    "elsewhere@dev",
+  ]);
+  expect(deployments[0]?.settings).toMatchObject({ pools: ["local"], env: { LEVEL: "debug" } });
+  expect(stage).toEqual({ name: "dev", resources: {}, pools: {} });
+});
+
+test("a deploy without a terminal must choose a stage if the project has some", async () => {
+  const invocation = { output: { live: false } } as Invocation;
+  const stages = ["prod", "test"];
+  expect(await caught(askStage(invocation, { stages, choice: undefined }))).toMatchObject({
+    code: "stage-missing",
+    next: ["choose one: --stage prod, --stage test", "or add --no-stage to deploy without a stage"],
+  });
+  expect(await askStage(invocation, { stages, choice: "test" })).toBe("test");
+  expect(await askStage(invocation, { stages, choice: false })).toBeUndefined();
+  expect(await askStage(invocation, { stages: [], choice: undefined })).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { DEV_STAGE } from "@towpath/contract";
 import { onParentGone } from "@towpath/contract/process";
 import { configPath } from "../deployments/load-project.ts";
 import { EXIT } from "../failure.ts";
@@ -9,7 +10,7 @@ import type { Child } from "./children.ts";
 import { takeOver } from "./earlier.ts";
 import { keepUp } from "./keep-up.ts";
 import { runOnce } from "./reruns.ts";
-import { type DevCommand, type Start, startStack } from "./stack.ts";
+import { type DevCommand, nameIn, type Start, startStack } from "./stack.ts";
 import { closeInOrder, untilInterrupted } from "./stopping.ts";
 
 async function live(invocation: Invocation, start: Start): Promise<number> {
@@ -21,7 +22,7 @@ async function live(invocation: Invocation, start: Start): Promise<number> {
     return EXIT.ok;
   }
   if (deployment === undefined) return EXIT.ok;
-  return await runOnce(invocation, { stack, deployment, given, signal });
+  return await runOnce(invocation, { stack, deployment: nameIn(stack, deployment), given, signal });
 }
 
 /**
@@ -62,7 +63,7 @@ export function declareDev(root: Root, carry: Carry): void {
       "Starts a control plane with its database and one worker on this machine, and deploys your project. Deploys again after each save. With --run it also starts a new run after each save and cancels the unfinished one. State is kept in .towpath/. Ctrl-C stops everything.",
     )
     .option("--project <dir>", "use the project in this folder", ".")
-    .option("--stage <name>", "deploy for this stage of the project")
+    .option("--stage <name>", "deploy for this stage of the project", DEV_STAGE)
     .option(
       "--run <name>",
       "start a run of this deployment, follow it, and run it again after a save that changes it",

@@ -1,12 +1,13 @@
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { deploymentNameOf } from "@towpath/contract";
 import { z } from "zod";
 import type { DeployReport } from "../deployments/deploy.ts";
 import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { openRedeployer, type Redeploy } from "./redeploy.ts";
 import { openReruns } from "./reruns.ts";
-import type { DevCommand, Stack } from "./stack.ts";
+import { type DevCommand, nameIn, type Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
 
 async function printWhere(
@@ -19,7 +20,7 @@ async function printWhere(
   const page = args.runId === null ? "/" : `/runs/${args.runId}`;
   const { link } = await signInLink(client, page);
   const [first] = project.deployments;
-  const name = first?.settings.deployment ?? "NAME";
+  const name = first === undefined ? "NAME" : deploymentNameOf(first.settings);
   output.line();
   output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
   output.line(style.dim("      This link works once, within ten minutes."));
@@ -91,6 +92,7 @@ export async function keepUp(
 ): Promise<void> {
   const { output } = invocation;
   const { stack, command } = args;
+  const run = command.run === undefined ? undefined : nameIn(stack, command.run);
   const over = new AbortController();
   const signal = AbortSignal.any([args.signal, over.signal]);
   const redeployer = openRedeployer(invocation, {
@@ -112,7 +114,7 @@ export async function keepUp(
   const onChange = async (paths: readonly string[]) => {
     const outcome = await redeployer.deploy();
     if (signal.aborted) return;
-    const isChanged = outcome.ok && command.rerun && freshNames(outcome.report).includes(command.run ?? "");
+    const isChanged = outcome.ok && command.rerun && freshNames(outcome.report).includes(run ?? "");
     const isRun = isChanged || (outcome.ok && isOwed);
     isOwed &&= !outcome.ok;
     if (isRun) {
@@ -120,11 +122,11 @@ export async function keepUp(
       await told.promise;
     }
     for (const line of redeployLines(invocation, outcome, paths)) output.line(line);
-    prepareBeside(isRun && command.run !== undefined ? reruns.begin(command.run) : Promise.resolve());
+    prepareBeside(isRun && run !== undefined ? reruns.begin(run) : Promise.resolve());
   };
   try {
     await watchSources(stack.project.root, { signal, onChange });
-    const first = command.run === undefined || isOwed ? Promise.resolve() : reruns.first(command.run);
+    const first = run === undefined || isOwed ? Promise.resolve() : reruns.first(run);
     prepareBeside(first);
     await first;
     await printWhere(invocation, { stack, command, runId: reruns.latest() });

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { Client } from "@towpath/client";
+import { deploymentNameOf } from "@towpath/contract";
 import { type DeployReport, deployProject } from "../deployments/deploy.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import type { Project } from "../deployments/project.ts";
@@ -51,7 +52,7 @@ export async function step<T>(
 /** The arguments of `towpath dev`. */
 export interface DevCommand {
   readonly project: string | undefined;
-  readonly stage: string | undefined;
+  readonly stage: string;
   readonly run: string | undefined;
   readonly given: readonly string[];
   readonly once: boolean;
@@ -68,6 +69,12 @@ export interface Stack {
   readonly children: readonly Child[];
   /** Whether the first deploy succeeded. If not, its failure has been printed. */
   readonly isDeployed: boolean;
+}
+
+/** The name of a deployment of the project, with the stage that `towpath dev` deploys for. */
+export function nameIn({ project }: Pick<Stack, "project">, deployment: string): string {
+  if (deployment.includes("@")) return deployment;
+  return deploymentNameOf({ deployment, stage: project.stage?.name });
 }
 
 /** A start in progress. */

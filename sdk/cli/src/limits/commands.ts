@@ -8,6 +8,7 @@ import {
   type SlotHolder,
   type SlotWaiter,
 } from "@towpath/contract";
+import { deploymentNamed } from "../deployments/find.ts";
 import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -57,7 +58,8 @@ export async function setLimit(invocation: Invocation, options: LimitOptions): P
   const { output } = invocation;
   const body = settingOf(options);
   const client = await invocation.client();
-  const limit = await client.setLimit({ body });
+  const name = body.kind === "deployment" ? await deploymentNamed(client, body.name) : body.name;
+  const limit = await client.setLimit({ body: { ...body, name } });
   output.data(limit);
   output.line(
     `${output.style.green("✓")} limit ${output.style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}`,

@@ -1,4 +1,5 @@
 import { type CreateNotifier, type Delivery, LIMITS, type Notifier } from "@towpath/contract";
+import { deploymentNamed } from "../deployments/find.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 /** The arguments of `towpath notify add`. */
@@ -15,7 +16,8 @@ function outcomeOf({ state, tries, failure, nextAt }: Delivery): string {
 export async function addNotifier(invocation: Invocation, options: NotifierOptions): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const made = await client.createNotifier({ body: options });
+  const deployment = options.deployment ? await deploymentNamed(client, options.deployment) : null;
+  const made = await client.createNotifier({ body: { ...options, deployment } });
   output.data(made);
   const { notifier } = made;
   output.line(

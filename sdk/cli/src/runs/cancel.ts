@@ -1,5 +1,6 @@
 import type { Client } from "@towpath/client";
 import { isFinalRunState, LIMITS, Problem, RUN_STATES, type RunSummary } from "@towpath/contract";
+import { deploymentFilter } from "../deployments/find.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -107,7 +108,8 @@ async function cancelMatching(invocation: Invocation, request: CancelRequest): P
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const runs = await matching(client, request.query, invocation.clock.nowMs());
+  const query = { ...request.query, ...(await deploymentFilter(client, request.query.deployment)) };
+  const runs = await matching(client, query, invocation.clock.nowMs());
   if (runs.length === 0) {
     output.data({ items: [] });
     output.next(await explainNone(client, request.query, "unfinished run"));

@@ -6,6 +6,7 @@ import {
   triggerText,
   troubleText,
 } from "@towpath/contract";
+import { deploymentFilter } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -56,9 +57,12 @@ function runRow(run: RunSummary, invocation: Invocation): string[] {
 /** `towpath runs ls` */
 export async function listRuns(invocation: Invocation, query: RunsQuery): Promise<void> {
   const { output } = invocation;
-  const narrowed = runQueryOf(query, invocation.clock.nowMs());
   const { cursor, limit: rows = 20 } = query;
   const client = await invocation.client();
+  const narrowed = {
+    ...runQueryOf(query, invocation.clock.nowMs()),
+    ...(await deploymentFilter(client, query.deployment)),
+  };
   const page = await client.listRuns({
     query: { ...narrowed, limit: rows, ...(cursor === undefined ? {} : { cursor }) },
   });

@@ -12,10 +12,11 @@ import {
   Problem,
   uuidv7,
 } from "@towpath/contract";
+import { findDeployment } from "../deployments/find.ts";
 import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
-import { expireAfterOf, findDeployment, type RunRequest, scheduledAtOf } from "./create.ts";
+import { expireAfterOf, type RunRequest, scheduledAtOf } from "./create.ts";
 
 /** At most this many refusals are shown. */
 const SHOWN_MAX = 10;
@@ -24,7 +25,7 @@ const LINES_BYTES_MAX = LIMITS.batchBytes / 2;
 
 /** The arguments of `towpath run NAME --from FILE`. */
 export interface ManyRequest
-  extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue" | "at" | "expireAfter"> {
+  extends Pick<RunRequest, "deployment" | "stage" | "tags" | "priority" | "queue" | "at" | "expireAfter"> {
   /** With the same key, deployment and line, a repetition creates no second run. */
   readonly idempotencyKey: string | undefined;
   /** A file with the parameters of one run on each line, as a JSON object. `-` is standard input. */
@@ -175,13 +176,13 @@ async function createAll(
 export async function runMany(invocation: Invocation, request: ManyRequest): Promise<number> {
   const { output } = invocation;
   const client = await invocation.client();
-  await findDeployment(client, request.deployment);
-  const { created, known, refused } = await createAll(invocation, client, request);
+  const { name: deployment } = await findDeployment(client, request.deployment, request.stage);
+  const { created, known, refused } = await createAll(invocation, client, { ...request, deployment });
   output.data({ created, known, refused });
   if (created.length + known.length + refused.length === 0)
     output.note(`${output.style.yellow("!")} ${request.from} has no lines.`);
   if (created.length > 0)
-    output.line(`${output.style.green("✓")} created ${created.length} runs of ${request.deployment}`);
+    output.line(`${output.style.green("✓")} created ${created.length} runs of ${deployment}`);
   if (known.length > 0)
     output.line(
       `${output.style.green("✓")} ${known.length} runs existed already, created by an earlier request`,

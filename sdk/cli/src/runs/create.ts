@@ -1,39 +1,15 @@
 import type { Client } from "@towpath/client";
-import { closest, type Deployment, LIMITS, Problem, type Run, uuidv7 } from "@towpath/contract";
-import { Failure } from "../failure.ts";
+import { type Run, uuidv7 } from "@towpath/contract";
+import { findDeployment } from "../deployments/find.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { durationOf, nearInstantOf } from "../schedules/timing.ts";
 import { parseParameters } from "./parameters.ts";
 
-/** The names of the first page of deployments, for suggestions. */
-async function deploymentNames(client: Client): Promise<string[]> {
-  const { items } = await client.listDeployments({ query: { limit: LIMITS.pageRows } });
-  return items.map(({ name }) => name);
-}
-
-/** Reads a deployment. @throws Failure that suggests a similar name. */
-export async function findDeployment(client: Client, name: string): Promise<Deployment> {
-  try {
-    return await client.getDeployment({ params: { name } });
-  } catch (failure) {
-    const unknown =
-      failure instanceof Problem && ["deployment-not-found", "bad-request"].includes(failure.code);
-    if (!unknown) throw failure;
-    const names = await deploymentNames(client);
-    const near = closest(name, names);
-    const next = near
-      ? [`did you mean "${near}"? \`towpath run ${near}\``]
-      : names.length > 0
-        ? [`deployments: ${names.slice(0, 20).join(", ")}`]
-        : ["nothing is deployed yet; `towpath deploy` registers a project's deployments"];
-    const code = "deployment-not-found";
-    throw new Failure(`There is no deployment "${name}".`, { exit: "notFound", code, next, cause: failure });
-  }
-}
-
 /** The arguments of `towpath run`. */
 export interface RunRequest {
   readonly deployment: string;
+  /** The stage, if `deployment` names none. */
+  readonly stage?: string | undefined;
   readonly given: readonly string[];
   readonly tags: readonly string[];
   readonly priority?: number | undefined;
@@ -59,7 +35,7 @@ export function scheduledAtOf(at: string | undefined, nowMs: number): { schedule
 
 /** Checks the parameters against the deployment's schema, then creates the run. */
 export async function createRun(invocation: Invocation, client: Client, request: RunRequest): Promise<Run> {
-  const deployment = await findDeployment(client, request.deployment);
+  const deployment = await findDeployment(client, request.deployment, request.stage);
   const parameters = await parseParameters(deployment.name, {
     schema: deployment.parameters,
     given: request.given,

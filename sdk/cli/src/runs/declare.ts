@@ -67,7 +67,8 @@ function declareRun(root: Root, carry: Carry): void {
     .description(
       "Starts a run of a deployment's latest version. Checks the parameters against the flow's schema first. With --watch it follows the run, and the exit code is the run's outcome.",
     )
-    .argument("<name>", "the deployment")
+    .argument("<name>", "the deployment, such as hello or hello@prod; hello@ is the one without a stage")
+    .option("--stage <name>", "run the deployment of this stage")
     .addOption(parameterOption())
     .option("-w, --watch", "follow the run until it ends")
     .option("-t, --tag <tag>", "add a tag; may be repeated", gather)
@@ -92,13 +93,13 @@ function declareRun(root: Root, carry: Carry): void {
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  $ towpath run hello -p name=Ada --watch\n  $ towpath run flights -p epochs=3 -t nightly --json\n  $ towpath run flights --from days.ndjson",
+      "\nExamples:\n  $ towpath run hello -p name=Ada --watch\n  $ towpath run flights@prod -p epochs=3 -t nightly --json\n  $ towpath run flights --from days.ndjson",
     )
     .action((deployment, options, command) =>
       carry(command, (invocation) => {
-        const { from, priority, queue, at, expireAfter, idempotencyKey } = options;
+        const { from, stage, priority, queue, at, expireAfter, idempotencyKey } = options;
         const tags = options.tag ?? [];
-        const shared = { deployment, tags, priority, queue, at, expireAfter, idempotencyKey };
+        const shared = { deployment, stage, tags, priority, queue, at, expireAfter, idempotencyKey };
         const alone = { given: options.param, watch: options.watch === true };
         return from === undefined
           ? run(invocation, { ...shared, ...alone })
@@ -184,6 +185,7 @@ export function declareRuns(root: Root, carry: Carry): void {
     .description("Lists runs, newest first.")
     .argument("[state]", "list only runs in this state, such as failed")
     .option("-d, --deployment <name>", "list only runs of this deployment")
+    .option("--stage <name>", "list only runs of deployments of this stage")
     .option("--pool <name>", "list only runs of this pool")
     .option("-t, --tag <tag>", "list only runs with this tag")
     .option("--text <text>", "list only runs whose deployment, name or id contains this text")
@@ -210,6 +212,7 @@ export function declareRuns(root: Root, carry: Carry): void {
     .argument("[run]", "the run's id, or the start or end of it")
     .option("--in-state <state>", "cancel only runs in this state, such as blocked")
     .option("-d, --deployment <name>", "cancel only runs of this deployment")
+    .option("--stage <name>", "cancel only runs of deployments of this stage")
     .option("--pool <name>", "cancel only runs of this pool")
     .option("-t, --tag <tag>", "cancel only runs with this tag")
     .option("--text <text>", "cancel only runs whose deployment, name or id contains this text")

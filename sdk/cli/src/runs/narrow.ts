@@ -1,14 +1,15 @@
 import type { Client } from "@towpath/client";
 import { closest, RunStateName } from "@towpath/contract";
+import { findDeployment } from "../deployments/find.ts";
 import { Failure } from "../failure.ts";
 import { findPool } from "../pools/find.ts";
 import { nearInstantOf } from "../schedules/timing.ts";
-import { findDeployment } from "./create.ts";
 
 /** The filters of `towpath runs ls`. */
 export interface RunsQuery {
   readonly state?: string | undefined;
   readonly deployment?: string | undefined;
+  readonly stage?: string | undefined;
   readonly pool?: string | undefined;
   readonly tag?: string | undefined;
   /** A part of the deployment's name, the run's name or its id. */
@@ -32,10 +33,11 @@ export function stateOf(text: string | undefined) {
 }
 
 /** The filters as the list's route takes them, without limit and cursor. @throws Failure for one that is not valid. */
-export function runQueryOf({ state, deployment, pool, tag, text, since }: RunsQuery, nowMs: number) {
+export function runQueryOf({ state, deployment, stage, pool, tag, text, since }: RunsQuery, nowMs: number) {
   return {
     ...stateOf(state),
     ...(deployment === undefined ? {} : { deployment }),
+    ...(stage === undefined ? {} : { stage }),
     ...(pool === undefined ? {} : { pool }),
     ...(tag === undefined ? {} : { tag }),
     ...(text === undefined ? {} : { text }),
@@ -51,9 +53,10 @@ function quoted(word: string): string {
 }
 
 /** The filters as command-line arguments, without limit and cursor. */
-export function narrowingWords({ state, deployment, pool, tag, text, since }: RunsQuery): string[] {
+export function narrowingWords({ state, deployment, stage, pool, tag, text, since }: RunsQuery): string[] {
   const options = {
     "--deployment": deployment,
+    "--stage": stage,
     "--pool": pool,
     "--tag": tag,
     "--text": text,

@@ -1,4 +1,5 @@
 import { type ListedWait, waitText } from "@towpath/contract";
+import { deploymentFilter } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, withCommands } from "../output.ts";
@@ -19,8 +20,9 @@ const whatRuns = ({ deployment, run }: ListedWait) =>
 /** `towpath waits`: lists open questions, or with `--all` every wait. */
 export async function listWaits(invocation: Invocation, args: WaitsQuery): Promise<void> {
   const { output } = invocation;
-  const { deployment, all, limit, cursor } = args;
+  const { all, limit, cursor } = args;
   const client = await invocation.client();
+  const { deployment } = await deploymentFilter(client, args.deployment);
   const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit, cursor };
   const page = await client.listAllWaits({ query: narrowed });
   output.data(page);

@@ -1,8 +1,8 @@
 import { type Backfill, LIMITS, uuidv7 } from "@towpath/contract";
+import { deploymentFilter, findDeployment } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
 import { instantOf, zoneOf } from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
@@ -41,9 +41,10 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const { deployment, schedule, order, only, concurrency, dryRun, given } = options;
+  const { schedule, order, only, concurrency, dryRun, given } = options;
+  const { name: deployment, parameters } = await findDeployment(client, options.deployment);
   const zone = zoneOf((await client.getSchedule({ params: { name: deployment, schedule } })).timing);
-  const schema = given.length === 0 ? null : (await findDeployment(client, deployment)).parameters;
+  const schema = given.length === 0 ? null : parameters;
   const backfill = await client.createBackfill({
     params: { name: deployment },
     body: {
@@ -82,10 +83,8 @@ export async function listBackfills(
 ): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const { deployment } = query;
-  const page = await client.listBackfills({
-    query: { limit: LIMITS.pageRows, ...(deployment && { deployment }) },
-  });
+  const deployment = await deploymentFilter(client, query.deployment);
+  const page = await client.listBackfills({ query: { limit: LIMITS.pageRows, ...deployment } });
   output.data(page);
   if (page.items.length === 0)
     return output.next(

@@ -1,8 +1,9 @@
 import type { Client } from "@towpath/client";
 import { LIMITS, type Schedule, type ScheduleSettingsInput } from "@towpath/contract";
+import { deploymentFilter, deploymentNamed, findDeployment } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { findDeployment } from "../runs/create.ts";
+
 import { parseParameters } from "../runs/parameters.ts";
 import {
   durationOf,
@@ -21,7 +22,9 @@ export interface ScheduleName {
   readonly schedule: string;
 }
 
-const paramsOf = ({ deployment, schedule }: ScheduleName) => ({ name: deployment, schedule });
+async function paramsOf(client: Client, { deployment, schedule }: ScheduleName) {
+  return { name: await deploymentNamed(client, deployment), schedule };
+}
 
 /** The time from now: `in 3 h`. */
 function inText(at: string | null, nowMs: number): string {
@@ -40,13 +43,14 @@ function stateOf(schedule: Schedule, invocation: Invocation): string {
 /** `towpath schedule ls` */
 export async function listSchedules(
   invocation: Invocation,
-  query: { deployment?: string | undefined; cursor?: string | undefined },
+  query: { deployment?: string | undefined; stage?: string | undefined; cursor?: string | undefined },
 ): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const { deployment, cursor } = query;
+  const { stage, cursor } = query;
+  const deployment = await deploymentFilter(client, query.deployment);
   const page = await client.listSchedules({
-    query: { limit: LIMITS.pageRows, ...(deployment && { deployment }), ...(cursor && { cursor }) },
+    query: { limit: LIMITS.pageRows, ...deployment, ...(stage && { stage }), ...(cursor && { cursor }) },
   });
   output.data(page);
   if (page.items.length === 0)
@@ -87,8 +91,10 @@ export interface SetOptions extends ScheduleName, TimingOptions {
 /** Parses `-p` options by the deployment's schema. They may be missing if the flow computes its own parameters. */
 async function parametersOf(client: Client, options: Pick<SetOptions, "deployment" | "given">) {
   const deployment = await findDeployment(client, options.deployment);
-  if (deployment.dueInput && options.given.length === 0) return {};
-  return await parseParameters(deployment.name, { schema: deployment.parameters, given: options.given });
+  const { name } = deployment;
+  if (deployment.dueInput && options.given.length === 0) return { name, parameters: {} };
+  const parameters = await parseParameters(name, { schema: deployment.parameters, given: options.given });
+  return { name, parameters };
 }
 
 /** `towpath schedule set DEPLOYMENT NAME` */
@@ -97,10 +103,10 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   const { style } = output;
   const timing = timingOf(options);
   const client = await invocation.client();
-  const parameters = await parametersOf(client, options);
+  const { name, parameters } = await parametersOf(client, options);
   const { catchUp, window, overlap, jitter, from, until, priority, expireAfter } = options;
   const schedule = await client.setSchedule({
-    params: { name: options.deployment },
+    params: { name },
     body: {
       name: options.schedule,
       timing,
@@ -135,7 +141,7 @@ export async function switchSchedule(
 ): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const params = paramsOf(name);
+  const params = await paramsOf(client, name);
   const schedule =
     to === "paused" ? await client.pauseSchedule({ params }) : await client.resumeSchedule({ params });
   output.data(schedule);
@@ -150,10 +156,11 @@ export async function switchSchedule(
 export async function deleteSchedule(invocation: Invocation, name: ScheduleName): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  await client.deleteSchedule({ params: paramsOf(name) });
+  const params = await paramsOf(client, name);
+  await client.deleteSchedule({ params });
   output.data({ deleted: true });
   output.line(
-    `${output.style.green("✓")} ${name.deployment} has no schedule ${output.style.bold(name.schedule)} now; its runs are kept`,
+    `${output.style.green("✓")} ${params.name} has no schedule ${output.style.bold(name.schedule)} now; its runs are kept`,
   );
 }
 
@@ -161,7 +168,7 @@ export async function deleteSchedule(invocation: Invocation, name: ScheduleName)
 export async function listUpcoming(invocation: Invocation, name: ScheduleName, limit: number): Promise<void> {
   const { output, clock } = invocation;
   const client = await invocation.client();
-  const params = paramsOf(name);
+  const params = await paramsOf(client, name);
   const [answer, { timing }] = await Promise.all([
     client.listUpcoming({ params, query: { limit } }),
     client.getSchedule({ params }),
@@ -184,7 +191,7 @@ export async function listInstants(invocation: Invocation, name: ScheduleName, l
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const params = paramsOf(name);
+  const params = await paramsOf(client, name);
   const [page, { timing }] = await Promise.all([
     client.listInstants({ params, query: { limit } }),
     client.getSchedule({ params }),

@@ -77,6 +77,7 @@ function declareLooks(schedule: Group, carry: Carry): void {
     .command("ls")
     .description("Lists schedules with their next times.")
     .option("-d, --deployment <name>", "list only those of this deployment")
+    .option("--stage <name>", "list only those of deployments of this stage")
     .option("--cursor <cursor>", "continue from an earlier page")
     .action((options, command) => carry(command, (invocation) => listSchedules(invocation, options)));
   schedule

@@ -1,5 +1,14 @@
 import { z } from "zod";
-import { Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
+import {
+  DeploymentName,
+  Id,
+  Instant,
+  JsonObject,
+  JsonValue,
+  Name,
+  PageQuery,
+  StageQuery,
+} from "../kernel/names.ts";
 import { CodePin, Entry, SignedSpec } from "./spec.ts";
 
 /** One registered version of a deployment. */
@@ -21,7 +30,7 @@ export type DeploymentVersion = z.infer<typeof DeploymentVersion>;
 /** A named spec with versions. */
 export const Deployment = z.object({
   id: Id,
-  name: Name,
+  name: DeploymentName.describe("With its stage: `churn@prod`, or `churn` without one."),
   pool: Name.describe("The pool where its runs wait: the first that its latest spec names."),
   latest: DeploymentVersion,
   parameters: JsonObject.describe("JSON Schema of the parameters of the latest version."),
@@ -30,12 +39,18 @@ export const Deployment = z.object({
 });
 export type Deployment = z.infer<typeof Deployment>;
 
+/** Filters of the list of deployments. */
+export const DeploymentQuery = PageQuery.extend({
+  deployment: Name.optional().describe("Only those with this name in their project, of every stage."),
+  stage: StageQuery,
+});
+
 /** The largest version number. */
 const VERSION_MAX = 2_147_483_647;
 
 /** Which version of which deployment. */
 export const VersionParams = z.object({
-  name: Name,
+  name: DeploymentName,
   version: z.coerce.number().int().min(1).max(VERSION_MAX),
 });
 

@@ -1,7 +1,8 @@
 import { PageQuery, page } from "../kernel/names.ts";
-import { ByName, route } from "../kernel/routes.ts";
+import { ByDeployment, route } from "../kernel/routes.ts";
 import {
   Deployment,
+  DeploymentQuery,
   DeploymentVersion,
   RegisterVersion,
   SignedVersion,
@@ -33,7 +34,7 @@ export const DEPLOYMENTS_ROUTES = {
     permission: "read",
     rate: "read",
     repeatable: true,
-    query: PageQuery,
+    query: DeploymentQuery,
     answer: page(Deployment),
     status: 200,
     problems: [],
@@ -46,7 +47,7 @@ export const DEPLOYMENTS_ROUTES = {
     permission: "read",
     rate: "read",
     repeatable: true,
-    params: ByName,
+    params: ByDeployment,
     answer: Deployment,
     status: 200,
     problems: ["deployment-not-found"],
@@ -59,7 +60,7 @@ export const DEPLOYMENTS_ROUTES = {
     permission: "read",
     rate: "read",
     repeatable: true,
-    params: ByName,
+    params: ByDeployment,
     query: PageQuery,
     answer: page(DeploymentVersion),
     status: 200,

@@ -2,7 +2,16 @@ import { z } from "zod";
 import { Compute } from "../compute/compute.ts";
 import { CAUSE_NAMES, LAST_CAUSES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
-import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import {
+  CodeVersion,
+  DeploymentName,
+  DurationMs,
+  deploymentNameOf,
+  Id,
+  Instant,
+  JsonObject,
+  Name,
+} from "../kernel/names.ts";
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
@@ -122,7 +131,10 @@ export const SPEC_TYP = "towpath-spec+jws";
 export const Spec = z.strictObject({
   format: z.literal(SPEC_FORMAT),
   workspaceId: Id,
-  deployment: Name,
+  deployment: Name.describe("Its name in the project, without the stage."),
+  stage: Name.nullable()
+    .default(null)
+    .describe("The stage that it was deployed for. Part of its name: `churn@prod`. Null: without a stage."),
   version: z.int().min(1),
   floor: z
     .int()
@@ -208,7 +220,13 @@ export const Spec = z.strictObject({
     .boolean()
     .default(true)
     .describe("Whether a worker may load its code ahead, in a process that waits for the next run."),
-  mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
+  mayStart: z
+    .array(DeploymentName)
+    .max(64)
+    .default([])
+    .describe(
+      "Deployments whose runs this flow may start. `churn` allows `churn` in the flow's own stage and `churn` without a stage; `churn@prod` allows only that one.",
+    ),
   remoteTasks: z
     .record(
       z.string().min(1).max(200),
@@ -231,6 +249,21 @@ export type SpecInput = z.input<typeof Spec>;
 /** A remote task in the signed spec. Null if the spec does not allow it. */
 export function remoteTaskIn(spec: Spec, task: string): Spec["remoteTasks"][string] | null {
   return Object.hasOwn(spec.remoteTasks, task) ? (spec.remoteTasks[task] ?? null) : null;
+}
+
+/**
+ * The deployments that a flow may mean when it starts a run of `called`: the first that exists is started. A name without a
+ * stage means the flow's own stage first, then the deployment without a stage.
+ * @returns Names that the signed spec allows. Empty: it allows none.
+ */
+export function startableNames(
+  { mayStart, stage }: Pick<Spec, "mayStart"> & { readonly stage?: string | null },
+  called: string,
+): string[] {
+  const inOwnStage = (name: string) =>
+    name.includes("@") ? [name] : [...new Set([deploymentNameOf({ deployment: name, stage }), name])];
+  const allowed = new Set(mayStart.flatMap(inOwnStage));
+  return inOwnStage(called).filter((name) => allowed.has(name));
 }
 
 /** The length of a code version, characters of the digest. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { CodeVersion, DeploymentName, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
 import { JobHandle } from "../runs/jobs/jobs.ts";
@@ -25,7 +25,7 @@ export const Context = z.object({
   attemptId: Id,
   attempt: z.int().describe("Ordinal of the attempt, from 1."),
   workspaceId: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   version: z.int(),
   parameters: JsonObject,
   scheduledAt: Instant,
@@ -165,7 +165,7 @@ export const FlowCall = z.strictObject({
   call: z.discriminatedUnion("kind", [
     z.object({
       kind: z.literal("start-run"),
-      deployment: Name,
+      deployment: DeploymentName,
       parameters: JsonObject,
       onParentEnd: OnParentEnd,
     }),

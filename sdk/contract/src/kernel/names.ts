@@ -9,6 +9,54 @@ export const Name = z
     "use lower-case letters, digits, - and _, at most 63, starting with a letter or digit",
   );
 
+/**
+ * The name of a deployment: `churn`, or with its stage `churn@prod`. Each part is a `Name`. Deployments of different stages
+ * share nothing but the first part.
+ */
+export const DeploymentName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,62}(@[a-z0-9][a-z0-9_-]{0,62})?$/,
+    "use a name like churn, or with a stage churn@prod: lower-case letters, digits, - and _, at most 63 in each part, starting with a letter or digit",
+  );
+
+/** The stage of `towpath dev`. Every project has it. */
+export const DEV_STAGE = "dev";
+
+/** In a query: only deployments of this stage, and what belongs to them. */
+export const StageQuery = Name.optional().describe("Only of deployments of this stage.");
+
+/** The longest name of a deployment, characters. */
+export const DEPLOYMENT_NAME_CHARS = 127;
+
+/** The parts of a deployment's name. */
+export interface DeploymentParts {
+  /** The name in the project. */
+  readonly deployment: string;
+  /** Null: it was deployed without a stage. */
+  readonly stage: string | null;
+}
+
+/**
+ * The name of a deployment from its parts, as in a signed spec. Everything that belongs to a deployment is kept under this
+ * name. Specs that were signed before stages were part of the name have no `stage`.
+ */
+export function deploymentNameOf({
+  deployment,
+  stage,
+}: {
+  readonly deployment: string;
+  readonly stage?: string | null | undefined;
+}): string {
+  return stage ? `${deployment}@${stage}` : deployment;
+}
+
+/** The parts of a deployment's name. */
+export function deploymentPartsOf(name: string): DeploymentParts {
+  const [deployment = "", stage = null] = name.split("@");
+  return { deployment, stage };
+}
+
 /** A UUID in lower case. */
 export const Id = z.uuid().toLowerCase();
 

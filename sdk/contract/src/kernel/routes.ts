@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Permission } from "../identity/keys.ts";
-import { Id, Name } from "./names.ts";
+import { DeploymentName, Id, Name } from "./names.ts";
 import type { ProblemCode } from "./problems.ts";
 import type { RateClass } from "./rates.ts";
 
@@ -76,3 +76,6 @@ export const RunParams = z.object({ runId: Id });
 
 /** Path parameters of routes about something that people have named. */
 export const ByName = z.object({ name: Name });
+
+/** Path parameters of routes about a deployment: `churn`, or with its stage `churn@prod`. */
+export const ByDeployment = z.object({ name: DeploymentName });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
 
 /**
  * What a limit applies to: tasks and deployments that name it, or all runs of a deployment, pool or queue. A queue's limit is
@@ -19,14 +19,15 @@ export const SLOTS_MAX = 100_000;
 /** The longest time until a token returns, milliseconds: a day. */
 export const RATE_MS_MAX: number = 24 * 3600 * 1000;
 
-/** A limit's name: `warehouse`, or `pool/queue`. */
+/** A limit's name: `warehouse`; of a deployment also `churn@prod`; of a queue `pool/queue`. */
 export const LimitName = z
   .string()
   .max(127)
   .refine((text) => {
     const parts = text.split("/");
-    return parts.length <= 2 && parts.every((part) => Name.safeParse(part).success);
-  }, "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue");
+    if (parts.length === 1) return DeploymentName.safeParse(text).success;
+    return parts.length === 2 && parts.every((part) => Name.safeParse(part).success);
+  }, "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue; for a deployment with a stage: name@stage");
 
 const slots = z.int().min(0).max(SLOTS_MAX);
 const perMs = DurationMs.min(1)
@@ -48,7 +49,7 @@ export type SetLimit = z.input<typeof SetLimit>;
 /** A holder of a limit's slots. */
 export const SlotHolder = z.object({
   runId: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   task: z.string().nullable().describe("The path of the task run that holds them. Null: the run itself."),
   slots: z.int(),
   worker: z.string().nullable().describe("The name of its worker. Null: none at present."),
@@ -62,7 +63,7 @@ export type SlotHolder = z.infer<typeof SlotHolder>;
 /** A run or task run that waits for a limit's slots. */
 export const SlotWaiter = z.object({
   runId: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   task: z.string().nullable(),
   slots: z.int(),
   priority: z.int(),

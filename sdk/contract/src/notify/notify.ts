@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
-import { DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
 import { RunStateName } from "../runs/runs.ts";
 
 /** The events of notifiers. */
@@ -25,7 +25,7 @@ export const CreateNotifier = z.strictObject({
   name: Name,
   kind: z.enum(NOTIFIER_KINDS).default("webhook"),
   url: z.url({ protocol: /^https?$/, error: "must be an https address" }).max(URL_CHARS_MAX),
-  deployment: Name.nullable().default(null).describe("Null: every deployment of the workspace."),
+  deployment: DeploymentName.nullable().default(null).describe("Null: every deployment of the workspace."),
   events: z
     .array(NotifierEvent)
     .min(1)
@@ -60,7 +60,7 @@ export const Notifier = z.object({
   name: Name,
   kind: z.enum(NOTIFIER_KINDS),
   target: z.string().describe("Its URL without path and query."),
-  deployment: Name.nullable(),
+  deployment: DeploymentName.nullable(),
   events: z.array(NotifierEvent),
   lateAfterMs: DurationMs,
   createdAt: Instant,
@@ -89,7 +89,7 @@ export const Notice = z.object({
     .object({
       id: Id,
       name: z.string().nullable(),
-      deployment: Name,
+      deployment: DeploymentName,
       version: z.int(),
       state: RunStateName,
       cause: CauseName.nullable(),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AmountsByName } from "../compute/compute.ts";
-import { DurationMs, Id, Instant, Name } from "../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, Instant, Name } from "../kernel/names.ts";
 
 /** How a pool's workers run code. */
 export const POOL_TYPES = ["process"] as const;
@@ -73,7 +73,7 @@ export const HOLDS_SHOWN = 20;
 /** An attempt that takes one of a worker's slots. */
 export const WorkerHold = z.object({
   runId: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   attempt: z.int().describe("The ordinal of the attempt."),
   needs: AmountsByName.describe("The compute that it needs."),
   since: Instant.describe("When the worker claimed it."),

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { LIMITS } from "../kernel/limits.ts";
-import { Id, Name } from "../kernel/names.ts";
+import { DeploymentName, Id } from "../kernel/names.ts";
 import { CreateRun } from "./runs.ts";
 
 /** Creates many runs of one deployment's latest version. */
 export const CreateRuns = z.strictObject({
-  deployment: Name,
+  deployment: DeploymentName,
   queue: CreateRun.shape.queue,
   runs: z
     .array(

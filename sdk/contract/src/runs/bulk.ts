@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { LIMITS } from "../kernel/limits.ts";
-import { Id, Name } from "../kernel/names.ts";
+import { DeploymentName, Id } from "../kernel/names.ts";
 import { PROBLEM_CODES } from "../kernel/problems.ts";
 import { RerunPlan, RerunRun } from "./reruns.ts";
 import { CancelRun, RunStateName } from "./runs.ts";
@@ -56,7 +56,7 @@ export const RerunPlans = z.object({
       runId: Id,
       plan: RerunPlan.pick({ versionBefore: true, version: true })
         .extend({
-          deployment: Name,
+          deployment: DeploymentName,
           reuse: RerunPlan.shape.reuse.nullable(),
           run: RerunPlan.shape.run
             .nullable()

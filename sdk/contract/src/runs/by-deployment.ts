@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Id, Instant, Name } from "../kernel/names.ts";
+import { DEPLOYMENT_NAME_CHARS, DeploymentName, Id, Instant } from "../kernel/names.ts";
 import { RunSummary } from "./runs.ts";
 
 const NAMES_MAX = 200;
@@ -9,9 +9,9 @@ const EACH_MAX = 20;
 export const LatestRunsQuery = z.object({
   deployments: z
     .string()
-    .max(NAMES_MAX * 64)
+    .max(NAMES_MAX * (DEPLOYMENT_NAME_CHARS + 1))
     .transform((text) => text.split(","))
-    .pipe(z.array(Name).max(NAMES_MAX))
+    .pipe(z.array(DeploymentName).max(NAMES_MAX))
     .describe(`Names separated by commas, at most ${NAMES_MAX}.`),
   each: z.coerce.number().int().min(1).max(EACH_MAX).default(10),
 });
@@ -20,7 +20,7 @@ export const LatestRunsQuery = z.object({
 export const LatestRuns = z.object({
   items: z.array(
     z.object({
-      deployment: Name,
+      deployment: DeploymentName,
       usualMs: z
         .number()
         .nullable()

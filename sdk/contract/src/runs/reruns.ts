@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Id, JsonObject, Name } from "../kernel/names.ts";
+import { DeploymentName, Id, JsonObject } from "../kernel/names.ts";
 
 /** Reruns a run that has ended. */
 export const RerunRun = z.strictObject({
@@ -28,7 +28,7 @@ export const planTasksMax = 1_000;
 
 /** What a rerun would reuse and what it would run, as far as that is known in advance. */
 export const RerunPlan = z.object({
-  deployment: Name,
+  deployment: DeploymentName,
   versionBefore: z.int(),
   version: z.int(),
   reuse: z.int().describe("Task calls whose results, or handled errors, would be reused."),

@@ -5,12 +5,14 @@ import { CauseName, remoteTaskIn, type Spec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import {
   CodeVersion,
+  DeploymentName,
   DurationMs,
   Id,
   Instant,
   JsonObject,
   Name,
   PageQuery,
+  StageQuery,
   severalOf,
   Tags,
 } from "../kernel/names.ts";
@@ -114,7 +116,7 @@ const ExpireAfterMs = DurationMs.min(1_000);
 /** Creates a run of a deployment's latest version. */
 export const CreateRun = z.strictObject({
   id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second run."),
-  deployment: Name,
+  deployment: DeploymentName,
   parameters: JsonObject.default({}),
   idempotencyKey: z.string().min(1).max(200).optional(),
   scheduledAt: Instant.optional().describe("The run starts at or after this time. Omitted: now."),
@@ -151,7 +153,7 @@ export const RunName = z.string().min(1).max(200);
 export const RunSummary = z.object({
   id: Id,
   name: z.string().nullable().describe("The name that the flow gives the run when it starts. Null: none."),
-  deployment: Name,
+  deployment: DeploymentName,
   version: z.int(),
   pool: Name,
   queue: Name.nullable(),
@@ -336,7 +338,8 @@ export const StartTask = z.object({
 /** Filters of lists of runs. */
 export const RunQuery = PageQuery.extend({
   state: severalOf(RunStateName).optional().describe("One state, or several separated by commas."),
-  deployment: Name.optional(),
+  deployment: DeploymentName.optional(),
+  stage: StageQuery,
   pool: Name.optional(),
   parent: Id.optional().describe("Only runs that this run started."),
   tag: Tags.element.optional(),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { PageQuery, page } from "../kernel/names.ts";
-import { ByName, route } from "../kernel/routes.ts";
+import { ByDeployment, route } from "../kernel/routes.ts";
 import { Calendar, CalendarQuery } from "./calendar.ts";
 import {
   Backfill,
@@ -25,7 +25,7 @@ export const SCHEDULES_ROUTES = {
     permission: "deploy",
     rate: "write",
     repeatable: false,
-    params: ByName,
+    params: ByDeployment,
     body: ScheduleSettings,
     answer: Schedule,
     status: 200,
@@ -146,7 +146,7 @@ export const SCHEDULES_ROUTES = {
     permission: "run",
     rate: "write",
     repeatable: true,
-    params: ByName,
+    params: ByDeployment,
     body: CreateBackfill,
     answer: Backfill,
     status: 201,

@@ -1,5 +1,15 @@
 import { z } from "zod";
-import { DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
+import {
+  DeploymentName,
+  DurationMs,
+  Id,
+  Instant,
+  JsonObject,
+  Name,
+  PageQuery,
+  StageQuery,
+  Tags,
+} from "../kernel/names.ts";
 import { Troubles } from "../kernel/trouble.ts";
 import { Timing } from "./timing.ts";
 
@@ -55,7 +65,7 @@ export type ScheduleSettingsInput = z.input<typeof ScheduleSettings>;
 /** A schedule as people see it. */
 export const Schedule = ScheduleSettings.extend({
   id: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   source: z
     .enum(["code", "person"])
     .describe("Whether its settings come from the signed spec, or a person has set them."),
@@ -109,10 +119,10 @@ export const UpcomingQuery = z.object({
 });
 
 /** Which schedule of which deployment. */
-export const ScheduleParams = z.object({ name: Name, schedule: Name });
+export const ScheduleParams = z.object({ name: DeploymentName, schedule: Name });
 
 /** Filters of lists of schedules. */
-export const ScheduleQuery = PageQuery.extend({ deployment: Name.optional() });
+export const ScheduleQuery = PageQuery.extend({ deployment: DeploymentName.optional(), stage: StageQuery });
 
 /** The most scheduled times of a backfill. */
 export const BACKFILL_INSTANTS_MAX = 10_000;
@@ -143,7 +153,7 @@ export type CreateBackfill = z.output<typeof CreateBackfill>;
 /** A backfill: runs for past times of a schedule. */
 export const Backfill = z.object({
   id: Id.nullable().describe("Null: a dry run."),
-  deployment: Name,
+  deployment: DeploymentName,
   schedule: Name,
   from: Instant,
   to: Instant,

@@ -3,7 +3,7 @@ import { AmountsByName } from "../compute/compute.ts";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { answeredBy } from "../kernel/answered-by.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { REPORTED_NAMES_MAX, ReportedSecret, StoreMark } from "../pools/pools.ts";
@@ -148,7 +148,7 @@ export type NextClaim = z.input<typeof NextClaim>;
 export const Assignment = Fence.extend({
   runId: Id,
   ordinal: z.int(),
-  deployment: Name,
+  deployment: DeploymentName,
   version: z.int(),
   spec: SignedSpec,
   parameters: JsonObject,
@@ -354,7 +354,7 @@ export const Call = z.strictObject({
     z.object({
       kind: z.literal("start-run"),
       path: TaskPath,
-      deployment: Name,
+      deployment: DeploymentName,
       parameters: JsonObject,
       onParentEnd: OnParentEnd,
     }),

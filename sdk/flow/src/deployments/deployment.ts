@@ -93,7 +93,7 @@ export type SecretUse = string | { readonly name: string; readonly env?: string 
 
 /** Options of a deployment. All of them are signed with its code. */
 export interface DeploymentOptions {
-  /** Its name in the workspace: lower-case letters, digits, `-` and `_`, at most 63. @default the flow's name */
+  /** Its name in the project, to which a deploy adds the stage: lower-case letters, digits, `-` and `_`, at most 63. @default the flow's name */
   readonly name?: string;
   /** The pool where its runs execute, as a list of one name. @default the project's pool */
   readonly pools?: readonly string[];
@@ -145,7 +145,10 @@ export interface DeploymentOptions {
    * top-level statements of its modules then run before that run begins, and may run in vain. @default true
    */
   readonly loadAhead?: boolean;
-  /** Deployments that `ctx.runDeployment` may start. @default none */
+  /**
+   * Deployments that `ctx.runDeployment` may start. `churn` allows the one of the flow's own stage and the one without a
+   * stage; `churn@prod` allows only that one. @default none
+   */
   readonly mayStart?: readonly string[];
   /** Its schedules, until they are changed elsewhere: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. @default none */
   readonly schedules?: readonly ScheduleSettingsInput[];

@@ -1,17 +1,30 @@
+import type { StandardSchema } from "../input/standard-schema.ts";
 import { overridden, secretsIn } from "./settings.ts";
+
+/** What a deploy needs to know about a resource. */
+export interface DeclaredSettings {
+  readonly name: string;
+  readonly config?: StandardSchema | undefined;
+  readonly settings?: unknown;
+}
 
 const KEY = Symbol.for("towpath.resources");
 
 /** Global, so that two copies of this package in one process know the same resources. */
-function registry(): Map<string, unknown> {
-  const home: typeof globalThis & { [KEY]?: Map<string, unknown> } = globalThis;
+function registry(): Map<string, DeclaredSettings> {
+  const home: typeof globalThis & { [KEY]?: Map<string, DeclaredSettings> } = globalThis;
   home[KEY] ??= new Map();
   return home[KEY];
 }
 
 /** Registers a resource that a module declares while it loads, so that deploying knows its settings. */
-export function declareResource(name: string, settings: unknown): void {
-  registry().set(name, settings);
+export function declareResource(declared: DeclaredSettings): void {
+  registry().set(declared.name, declared);
+}
+
+/** The declared resources by name. */
+export function declaredResources(): ReadonlyMap<string, DeclaredSettings> {
+  return registry();
 }
 
 /**
@@ -19,5 +32,5 @@ export function declareResource(name: string, settings: unknown): void {
  * @param overrides The stage's settings of the resource; undefined without a stage.
  */
 export function resourceSecrets(name: string, overrides: unknown): readonly string[] {
-  return [...secretsIn(overridden(registry().get(name) ?? {}, overrides))];
+  return [...secretsIn(overridden(registry().get(name)?.settings ?? {}, overrides))];
 }

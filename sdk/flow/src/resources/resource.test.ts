@@ -17,6 +17,7 @@ import {
 import { testRun } from "../testing.ts";
 import { overridden } from "./settings.ts";
 import { readStageFile, STAGE_FILE, stagedResources } from "./stage-file.ts";
+import { unknownSettings } from "./stage-settings.ts";
 
 /** A resource that writes down what happens to it. */
 function noted(events: string[], close: () => unknown = () => {}) {
@@ -149,4 +150,54 @@ test("a stage puts its settings over those in the code, field by field", async (
 test("a resource belongs to a running flow, and needs a name", async () => {
   await expect(noted([]).get()).rejects.toBeInstanceOf(OutsideOfRun);
   expect(() => resource({ name: "No Spaces", open: () => 1 })).toThrow(InvalidDefinition);
+});
+
+test("a setting of a stage that the resource does not have ends the run before anything is opened", async () => {
+  const before = process.cwd();
+  const folder = await mkdtemp(join(tmpdir(), "towpath-stage-"));
+  try {
+    process.chdir(folder);
+    await writeFile(STAGE_FILE, JSON.stringify({ stage: "prod", resources: { warehouse: { urll: "x" } } }));
+    const events: string[] = [];
+    const warehouse = noted(events);
+    const whole = flow({ name: "f" }, async () => void (await warehouse.get()));
+    expect(await whole.run({}).catch((error: unknown) => error)).toMatchObject({
+      name: "InvalidResource",
+      faults: [{ path: "settings.urll", suggestion: 'did you mean "url"?' }],
+    });
+    expect(events).toEqual([]);
+  } finally {
+    process.chdir(before);
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("the type of a stage's settings knows the names and values of the resource", () => {
+  const typed = noted([]);
+  const plain = resource({
+    name: "plain",
+    settings: { host: "dev", login: { user: "me", password: fromSecret("p") } },
+    open: ({ host }) => host,
+  });
+  expect(typed.settings({ url: "postgres://prod" })).toEqual({
+    resource: "warehouse",
+    settings: { url: "postgres://prod" },
+  });
+  plain.settings({ login: { password: "text", user: fromSecret("user") } });
+  // @ts-expect-error the resource has no such setting
+  typed.settings({ urll: "postgres://prod" });
+  // @ts-expect-error a URL is text
+  typed.settings({ url: 5 });
+  // @ts-expect-error the resource has no such setting
+  plain.settings({ login: { pasword: "text" } });
+});
+
+test("without a schema the settings in the code define the names, and an empty object allows any", () => {
+  const declared = { name: "x", settings: { host: "dev", headers: {} } };
+  const unknown = (given: unknown) =>
+    unknownSettings(declared, { path: "settings", given }).map(({ path }) => path);
+  expect(unknown({ host: "prod", headers: { accept: "text" } })).toEqual([]);
+  expect(unknown({ hots: "prod" })).toEqual(["settings.hots"]);
+  const open = { name: "y", config: z.looseObject({ host: z.string() }) };
+  expect(unknownSettings(open, { path: "settings", given: { other: 1 } })).toEqual([]);
 });

@@ -2,7 +2,14 @@ import { type ActiveRun, inScope, type Scope, scopeFor } from "../engine/scope.t
 import { faultsOf, type InputOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { InvalidDefinition, InvalidResource } from "../problem.ts";
 import { declareResource } from "./declared.ts";
-import { overridden, type SecretsResolved, type WithSecrets, withSecretValues } from "./settings.ts";
+import {
+  type Overrides,
+  overridden,
+  type SecretsResolved,
+  type WithSecrets,
+  withSecretValues,
+} from "./settings.ts";
+import { type StageSettings, unknownSettings } from "./stage-settings.ts";
 
 /** Default time limit for closing a resource, milliseconds. */
 const CLOSE_MS = 5000;
@@ -47,8 +54,13 @@ export interface FakeResource {
 }
 
 /** A declared resource: a connection, a client or a model that is opened once and shared. */
-export interface Resource<Value> {
+export interface Resource<Value, Settings = unknown> {
   readonly name: string;
+  /**
+   * Its settings in a stage, for `stages` in `towpath.config.ts`: `resources: [warehouse.settings({ url: "…" })]`. They
+   * override those in the code, field by field.
+   */
+  settings(overrides: Overrides<Settings>): StageSettings;
   /**
    * The value. The first call in an attempt opens it; later calls get the same value. If opening failed, the next call
    * tries again.
@@ -85,6 +97,8 @@ async function openIn(run: ActiveRun, declared: Declared): Promise<unknown> {
   const { name, settings = {}, open, close, closeMs: maxMs = CLOSE_MS } = declared;
   const found = run.host.resource(name);
   if ("fake" in found) return found.fake;
+  const unknown = unknownSettings(declared, { path: "settings", given: found.overrides });
+  if (unknown.length > 0) throw new InvalidResource(name, unknown);
   const written = withSecretValues(overridden(settings, found.overrides), run.host.secret);
   const value = await open((await settingsFor(declared, written)) as never, { signal: run.signal });
   if (close) run.endings.add({ what: `Closing resource "${name}"`, maxMs, run: () => close(value as never) });
@@ -99,11 +113,11 @@ function ownValue<Value>(value: unknown): Awaited<Value> {
 /** Declares a resource whose settings a schema checks. */
 export function resource<Schema extends StandardSchema, Value>(
   options: ResourceOptions<Schema, Value>,
-): Resource<Value>;
+): Resource<Value, InputOf<Schema>>;
 /** Declares a resource whose settings are taken as they are. */
 export function resource<Value, Settings = Record<never, never>>(
   options: PlainResourceOptions<Settings, Value>,
-): Resource<Value>;
+): Resource<Value, SecretsResolved<Settings>>;
 /**
  * Declares a resource: a value that is opened on the worker when it is first used in an attempt, and closed before the
  * attempt ends. Its settings can differ by stage and can name secrets.
@@ -117,11 +131,11 @@ export function resource<Value, Settings = Record<never, never>>(
  * });
  * const rows = await (await warehouse.get()).query("select 1");
  */
-export function resource<Value>(options: Declared): Resource<Value> {
+export function resource<Value>(options: Declared): Resource<Value, never> {
   checkOptions(options);
   const { name } = options;
-  declareResource(name, options.settings);
-  const self: Resource<Value> = {
+  declareResource(options);
+  const self: Resource<Value, never> = {
     name,
     async get(): Promise<Awaited<Value>> {
       const scope = scopeFor(`Resource "${name}"`);
@@ -132,6 +146,7 @@ export function resource<Value>(options: Declared): Resource<Value> {
       opening.catch(() => resources.get(self) === opening && resources.delete(self));
       return ownValue<Value>(await opening);
     },
+    settings: (settings) => ({ resource: name, settings }),
     fake: (value) => ({ name, value }),
   };
   return self;

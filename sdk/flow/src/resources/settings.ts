@@ -26,6 +26,15 @@ export type SecretsResolved<Settings> = Settings extends FromSecret
       ? { readonly [Key in keyof Settings]: SecretsResolved<Settings[Key]> }
       : Settings;
 
+/** Settings of a stage: those that are left out stay as in the code, and any part may come from a secret. */
+export type Overrides<Settings> =
+  | FromSecret
+  | (Settings extends readonly (infer Item)[]
+      ? readonly WithSecrets<Item>[]
+      : Settings extends object
+        ? { readonly [Key in keyof Settings]?: Overrides<Settings[Key]> }
+        : Settings);
+
 /**
  * Takes a part of a resource's settings from a secret of the run: one that its deployment names, or without a worker
  * the variable `TOWPATH_SECRET_<NAME>`.
@@ -35,11 +44,13 @@ export function fromSecret(name: string): FromSecret {
   return { [SECRET]: name };
 }
 
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a value is a plain object. */
+export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-function secretNamed(value: Readonly<Record<string, unknown>>): string | null {
+/** The name of the secret that a placeholder stands for. Null: it is none. */
+export function secretNamed(value: Readonly<Record<string, unknown>>): string | null {
   const name = value[SECRET];
   return typeof name === "string" && Object.keys(value).length === 1 ? name : null;
 }

@@ -1,8 +1,8 @@
 import {
   closest,
   type Deployment,
+  DeploymentName,
   type DeploymentVersion,
-  Name,
   Problem,
   type SignedVersion,
   type Spec,
@@ -76,10 +76,11 @@ function shown(row: store.DeploymentRow): Deployment {
 /** Deployments by name. */
 export async function listDeployments(
   deps: Pick<Deps, "database">,
-  args: { scope: Scope } & PageInput,
+  args: { scope: Scope; deployment?: string | undefined; stage?: string | undefined } & PageInput,
 ): Promise<{ items: Deployment[]; next: string | null }> {
-  const after = readCursor(args.cursor, z.tuple([Name]))?.[0] ?? null;
-  const which = { workspaceId: args.scope.workspaceId, after, limit: args.limit };
+  const { deployment, stage, limit } = args;
+  const after = readCursor(args.cursor, z.tuple([DeploymentName]))?.[0] ?? null;
+  const which = { workspaceId: args.scope.workspaceId, deployment, stage, after, limit };
   const rows = await store.selectDeployments(deps.database.reads, which);
   return pageOf(rows, { limit: args.limit, item: shown, key: (row) => [row.name] });
 }
@@ -181,6 +182,17 @@ export async function getLatestVersion(
   return row;
 }
 
+/** The first of these names that a deployment has. The last one if none has. */
+export async function firstDeployment(
+  from: Queryable,
+  { workspaceId, names }: { workspaceId: string; names: readonly string[] },
+): Promise<string> {
+  const [last = ""] = names.slice(-1);
+  if (names.length < 2) return last;
+  const there = new Set(await store.selectExisting(from, { workspaceId, names }));
+  return names.find((name) => there.has(name)) ?? last;
+}
+
 /**
  * The version that a run has pinned.
  * @throws Problem `deployment-not-found`.
@@ -200,19 +212,19 @@ const DEPLOYMENTS_MAX = 1_000;
 /** The cached versions, per database. Weak, so that it ends with the database. */
 const knownOf = new WeakMap<Database, Map<string, PinnedVersion>>();
 
-interface DeploymentName {
+interface NamedDeployment {
   readonly workspaceId: string;
   readonly name: string;
 }
 
-const keyOf = (args: DeploymentName) => `${args.workspaceId} ${args.name}`;
+const keyOf = (args: NamedDeployment) => `${args.workspaceId} ${args.name}`;
 
 /**
  * The version that was a deployment's latest when it was last read. Versions never change, but another may be the
  * latest now. The statement that pins the version must check that, and on failure the caller must call `forgetLatest`.
  * @throws Problem `deployment-not-found`, as `getLatestVersion`.
  */
-export async function likelyLatestVersion(database: Database, args: DeploymentName): Promise<PinnedVersion> {
+export async function likelyLatestVersion(database: Database, args: NamedDeployment): Promise<PinnedVersion> {
   const known = knownOf.get(database) ?? new Map<string, PinnedVersion>();
   knownOf.set(database, known);
   const found = known.get(keyOf(args));
@@ -224,6 +236,6 @@ export async function likelyLatestVersion(database: Database, args: DeploymentNa
 }
 
 /** Makes the next call of `likelyLatestVersion` read the version again. */
-export function forgetLatest(database: Database, args: DeploymentName): void {
+export function forgetLatest(database: Database, args: NamedDeployment): void {
   knownOf.get(database)?.delete(keyOf(args));
 }

@@ -1,5 +1,6 @@
 export { answerProblems, checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
 export {
+  firstDeployment,
   forgetLatest,
   getDeployment,
   getLatestVersion,

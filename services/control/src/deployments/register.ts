@@ -1,4 +1,4 @@
-import { Problem, type Spec, uuidv7 } from "@towpath/contract";
+import { deploymentNameOf, Problem, type Spec, uuidv7 } from "@towpath/contract";
 import { type Deps, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import { readSpec } from "./read-spec.ts";
@@ -9,6 +9,8 @@ import { deployment } from "./table.ts";
 export interface Registered {
   readonly workspaceId: string;
   readonly deploymentId: string;
+  /** The deployment's name, with its stage. */
+  readonly name: string;
   readonly spec: Spec;
   /** False if the same signed spec was registered before: nothing was changed. */
   readonly isNew: boolean;
@@ -26,22 +28,23 @@ export async function addVersion(
 ): Promise<Registered> {
   const { workspaceId } = scope;
   const { spec, keyId } = readSpec(jws, { workspaceId, nowMs: deps.clock.nowMs() });
+  const name = deploymentNameOf(spec);
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
   const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote] });
   if (first === undefined) throw new Problem("invalid-spec", "Check the pools of the spec.");
   if (spec.queue !== null) await checkQueue(tx, { workspaceId, pool: first, queue: spec.queue });
   const id = uuidv7(deps.clock.nowMs());
-  const locked = await lockDeployment(tx, { id, workspaceId, name: spec.deployment });
+  const locked = await lockDeployment(tx, { id, workspaceId, name });
   if (locked === null) throw new Problem("version-conflict", "The deployment has just changed. Try again.");
   if (locked.latestVersion === 0)
     await keepQuota(tx, deps, { quota: "deployments", workspaceId, table: deployment });
   const next = locked.latestVersion + 1;
   if (spec.version !== next) {
     const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });
-    if (there === jws) return { workspaceId, deploymentId: locked.id, spec, isNew: false };
+    if (there === jws) return { workspaceId, deploymentId: locked.id, name, spec, isNew: false };
     throw new Problem(
       "version-conflict",
-      `The next version of "${spec.deployment}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`,
+      `The next version of "${name}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`,
     );
   }
   await insertVersion(tx, {
@@ -58,5 +61,5 @@ export async function addVersion(
   await writeChanges(tx, [
     { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
   ]);
-  return { workspaceId, deploymentId: locked.id, spec, isNew: true };
+  return { workspaceId, deploymentId: locked.id, name, spec, isNew: true };
 }

@@ -1,6 +1,6 @@
 import type { CodePin, Entry, Spec } from "@towpath/contract";
 import type { z } from "zod";
-import { and, asc, desc, eq, gt, lt, sql } from "#sql";
+import { and, asc, desc, eq, gt, inArray, lt, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { pool } from "../pools/table.ts";
 import { deployment, deploymentVersion } from "./table.ts";
@@ -72,12 +72,22 @@ export async function selectDeployment(
 /** Deployments by name, one more than a page. */
 export function selectDeployments(
   from: Queryable,
-  args: { workspaceId: string; after: string | null; limit: number },
+  args: {
+    workspaceId: string;
+    deployment?: string | undefined;
+    stage?: string | undefined;
+    after: string | null;
+    limit: number;
+  },
 ): Promise<DeploymentRow[]> {
   return latestOf(from)
     .where(
       and(
         eq(deployment.workspaceId, args.workspaceId),
+        args.deployment === undefined
+          ? undefined
+          : sql`split_part(${deployment.name}, '@', 1) = ${args.deployment}`,
+        args.stage === undefined ? undefined : sql`split_part(${deployment.name}, '@', 2) = ${args.stage}`,
         args.after === null ? undefined : gt(deployment.name, args.after),
       ),
     )
@@ -112,6 +122,18 @@ export async function selectNames(from: Queryable, workspaceId: string): Promise
     .where(eq(deployment.workspaceId, workspaceId))
     .orderBy(asc(deployment.name))
     .limit(SUGGESTIONS_MAX);
+  return rows.map((row) => row.name);
+}
+
+/** Which of these names deployments have. */
+export async function selectExisting(
+  from: Queryable,
+  args: { workspaceId: string; names: readonly string[] },
+): Promise<string[]> {
+  const rows = await from
+    .select({ name: deployment.name })
+    .from(deployment)
+    .where(and(eq(deployment.workspaceId, args.workspaceId), inArray(deployment.name, [...args.names])));
   return rows.map((row) => row.name);
 }
 

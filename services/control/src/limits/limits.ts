@@ -110,6 +110,10 @@ async function checkName(
         : "only the name of a queue's limit has a /";
     throw new Problem("bad-request", `name: ${message}.`, { faults: [{ path: "name", message }] });
   }
+  if (kind !== "deployment" && name.includes("@")) {
+    const message = "only the name of a deployment's limit has a stage";
+    throw new Problem("bad-request", `name: ${message}.`, { faults: [{ path: "name", message }] });
+  }
   if (kind === "deployment") await getLatestVersion(from, { workspaceId, name });
   if (kind !== "pool" && kind !== "queue") return;
   const [pool] = await getPools(from, { workspaceId, names: parts.slice(0, 1) });

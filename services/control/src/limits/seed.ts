@@ -11,8 +11,8 @@ import { lockWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
  * @throws Problem `limit-not-found`: the version is then not registered.
  */
 export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Promise<WrittenLimit | null> {
-  const { workspaceId, deploymentId, spec } = registered;
-  const named = { workspaceId, kind: "deployment" as const, name: spec.deployment };
+  const { workspaceId, deploymentId, name: deployment, spec } = registered;
+  const named = { workspaceId, kind: "deployment" as const, name: deployment };
   const there = await selectLimit(tx, named);
   const used = spec.limits.length > 0 || (await hasUses(tx, { workspaceId, deploymentId }));
   if (spec.concurrency === null && there === null && !used) return null;
@@ -30,7 +30,7 @@ export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Pr
   }
   const uses = spec.limits.map(({ name, slots }) => ({ limitId: limits.get(name) ?? "", amount: slots }));
   await saveUses(tx, { workspaceId, deploymentId, uses });
-  await refreshWaitLists(tx, deps.clock, { workspaceId, which: { deployment: spec.deployment } });
+  await refreshWaitLists(tx, deps.clock, { workspaceId, which: { deployment } });
   await announce(tx, { workspaceId, id: deploymentId });
   return written;
 }

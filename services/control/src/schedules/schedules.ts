@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   closest,
+  DeploymentName,
   Instant,
   Name,
   Problem,
@@ -178,12 +179,13 @@ async function insert(tx: Tx, row: store.ScheduleRow, count: number): Promise<st
 /** Schedules by deployment and name. */
 export async function listSchedules(
   deps: Pick<Deps, "database">,
-  args: { scope: Scope; deployment?: string | undefined } & PageInput,
+  args: { scope: Scope; deployment?: string | undefined; stage?: string | undefined } & PageInput,
 ): Promise<{ items: Schedule[]; next: string | null }> {
-  const after = readCursor(args.cursor, z.tuple([Name, Name]));
+  const after = readCursor(args.cursor, z.tuple([DeploymentName, Name]));
   const rows = await store.selectSchedules(deps.database.reads, {
     workspaceId: args.scope.workspaceId,
     deployment: args.deployment ?? null,
+    stage: args.stage,
     after,
     limit: args.limit,
   });

@@ -14,7 +14,7 @@ import { schedule } from "./table.ts";
  * @throws Problem `invalid-schedule`: the version is then not registered.
  */
 export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
-  const { workspaceId, deploymentId, spec } = registered;
+  const { workspaceId, deploymentId, name: deployment, spec } = registered;
   const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
   if (spec.schedules.length === 0 && there.length === 0) return;
   const nowMs = await store.readNowMs(tx, deps.clock);
@@ -23,7 +23,7 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
     const wanted = {
       workspaceId,
       deploymentId,
-      deployment: spec.deployment,
+      deployment,
       settings,
       source: "code" as const,
     };
@@ -54,6 +54,6 @@ export function registerVersion(deps: Deps, args: { scope: Scope; jws: string })
       await seedLimits(tx, deps, registered);
       await seedSchedules(tx, deps, registered);
     }
-    return getDeployment(tx, { workspaceId: registered.workspaceId, name: registered.spec.deployment });
+    return getDeployment(tx, { workspaceId: registered.workspaceId, name: registered.name });
   });
 }

@@ -51,6 +51,7 @@ export function selectSchedules(
   args: {
     workspaceId: string;
     deployment: string | null;
+    stage?: string | undefined;
     after: readonly [string, string] | null;
     limit: number;
   },
@@ -67,6 +68,9 @@ export function selectSchedules(
       and(
         eq(schedule.workspaceId, args.workspaceId),
         args.deployment === null ? undefined : eq(schedule.deployment, args.deployment),
+        args.stage === undefined
+          ? undefined
+          : sql`split_part(${schedule.deployment}, '@', 2) = ${args.stage}`,
         args.after === null ? undefined : after,
       ),
     )

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
-import type { Deployment, Schedule } from "@towpath/contract";
+import { type Deployment, deploymentPartsOf, type Schedule } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
@@ -16,6 +16,8 @@ import { UpcomingPanel } from "./upcoming-panel.tsx";
 import { VersionsTab } from "./versions-tab.tsx";
 
 const RUNS_SHOWN = 12;
+/** The most stages that the chooser lists. */
+const STAGES_MAX = 50;
 const TAB_WORDS: Record<Tab, string> = { overview: "Overview", schedules: "Schedules", versions: "Versions" };
 
 function RecentRuns({ name }: { name: string }) {
@@ -117,6 +119,37 @@ function Overview({ deployment, schedules }: { deployment: Deployment; schedules
   );
 }
 
+/** Links to the deployments of the same name in other stages. Nothing if there are none. */
+function StageChooser({ name, tab }: { name: string; tab: Tab | undefined }) {
+  const { deployment } = deploymentPartsOf(name);
+  const { data } = useQuery({
+    queryKey: ["deployments", "stages", deployment],
+    queryFn: ({ signal }) => client.listDeployments({ query: { deployment, limit: STAGES_MAX } }, { signal }),
+  });
+  const items = data?.items ?? [];
+  if (items.length < 2) return null;
+  return (
+    <nav
+      aria-label={`Stages of ${deployment}`}
+      className="flex flex-wrap rounded-md border border-line bg-surface p-0.5"
+    >
+      {items.map((one) => (
+        <Link
+          key={one.id}
+          to="/deployments/$name"
+          params={{ name: one.name }}
+          search={tab === undefined ? {} : { tab }}
+          aria-current={one.name === name ? "page" : undefined}
+          data-on={one.name === name || undefined}
+          className="rounded px-2 py-0.5 text-12 text-soft hover:text-ink data-on:bg-hover data-on:font-medium data-on:text-ink"
+        >
+          {deploymentPartsOf(one.name).stage ?? "no stage"}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
 /** One deployment: its runs, its schedules, its versions, and a form that starts a run. */
 export function DeploymentPage() {
   useRowKeys();
@@ -135,7 +168,9 @@ export function DeploymentPage() {
   const listed = schedules.data?.items ?? [];
   return (
     <>
-      <PageHead title={name} note={query.data && `v${query.data.latest.version}`} />
+      <PageHead title={name} note={query.data && `v${query.data.latest.version}`}>
+        <StageChooser name={name} tab={search.tab} />
+      </PageHead>
       <QueryResult query={query} look="panels" rows={12}>
         {(deployment) => (
           <>

@@ -10,6 +10,7 @@ import { Empty, PartError, QueryResult, ROW_HEIGHTS } from "../kernel/query-resu
 import { codeText } from "./code.ts";
 import { failingOf, type Latest } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
+import { StagedName } from "./staged-name.tsx";
 import { useDeployments, useLatestRuns } from "./use-deployments.ts";
 
 const LISTED = 200;
@@ -53,7 +54,9 @@ function DeploymentRow({
         data-row
         className="flex min-w-0 flex-wrap items-baseline gap-x-2 font-medium after:absolute after:inset-0 sm:flex-nowrap"
       >
-        <span className="min-w-0 [overflow-wrap:anywhere] sm:truncate">{one.name}</span>{" "}
+        <span className="min-w-0 [overflow-wrap:anywhere] sm:truncate">
+          <StagedName name={one.name} />
+        </span>{" "}
         <span className="shrink-0 text-12 font-normal text-faint">v{one.latest.version}</span>{" "}
         {failingOf(runs).length > 0 && (
           <span className="shrink-0 rounded bg-bad-soft px-1 text-11 text-bad">failing</span>

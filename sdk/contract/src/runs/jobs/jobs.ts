@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { SignedSpec } from "../../deployments/spec.ts";
 import { LIMITS } from "../../kernel/limits.ts";
-import { DurationMs, Id, Instant, Name } from "../../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, Instant, Name } from "../../kernel/names.ts";
 import { Ref, RunError } from "../runs.ts";
 import { Answer } from "../waits/waits.ts";
 
@@ -92,7 +92,7 @@ export type TendJobs = z.infer<typeof TendJobs>;
 /** An external job that a worker must poll while it holds the lease. */
 export const TendedJob = JobFence.extend({
   runId: Id,
-  deployment: Name,
+  deployment: DeploymentName,
   version: z.int(),
   job: Name,
   handle: Ref.nullable(),
@@ -105,7 +105,7 @@ export type TendedJob = z.infer<typeof TendedJob>;
 export const TendedJobs = z.object({
   jobs: z.array(TendedJob),
   specs: z
-    .array(z.object({ deployment: Name, version: z.int(), spec: SignedSpec }))
+    .array(z.object({ deployment: DeploymentName, version: z.int(), spec: SignedSpec }))
     .describe("The signed spec of each version with a job in this answer."),
   cancel: z.array(Id).describe("Held jobs that must be cancelled, as far as the worker did not know."),
   gone: z.array(Id).describe("Held jobs that this worker must no longer poll."),

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ROLES } from "../../identity/keys.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import {
+  DeploymentName,
   DurationMs,
   Id,
   Instant,
@@ -125,7 +126,7 @@ export type Wait = z.infer<typeof Wait>;
 
 /** A wait in the workspace's list, with its run. Lists contain no answers and no parameters. */
 export const ListedWait = Wait.omit({ answer: true }).extend({
-  deployment: Name,
+  deployment: DeploymentName,
   run: z
     .object({ name: z.string().nullable().describe("The run's name from the flow."), state: RunStateName })
     .nullable()
@@ -141,7 +142,7 @@ export const WaitQuery = PageQuery.extend({
   state: severalOf(z.enum(WAIT_STATES))
     .default(["open"])
     .describe("One state, or several separated by commas."),
-  deployment: Name.optional(),
+  deployment: DeploymentName.optional(),
   order: z.enum(["oldest", "newest"]).default("oldest").describe("The order by creation."),
 });
 

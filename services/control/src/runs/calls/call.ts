@@ -1,6 +1,13 @@
-import { type Called, type CalledRun, Problem, type Call as WireCall } from "@towpath/contract";
+import {
+  type Called,
+  type CalledRun,
+  deploymentPartsOf,
+  Problem,
+  startableNames,
+  type Call as WireCall,
+} from "@towpath/contract";
 import type { z } from "zod";
-import { getVersion } from "../../deployments/index.ts";
+import { firstDeployment, getVersion } from "../../deployments/index.ts";
 import { type Deps, inTransaction, type Queryable, type Tx, type WorkerScope } from "../../kernel/index.ts";
 import { createIn } from "../create/create.ts";
 import { markDependents, saveParent } from "../dependents/store.ts";
@@ -100,18 +107,20 @@ async function startRun(
     throw new Problem("forbidden", "The run is being stopped; it may start no other.");
   }
   const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
-  if (!spec.mayStart.includes(args.deployment)) {
+  const names = startableNames(spec, args.deployment);
+  if (names.length === 0) {
     throw new Problem(
       "forbidden",
       `The signed spec of "${parent.deployment}" does not let it start "${args.deployment}": add it to mayStart and deploy again.`,
     );
   }
+  const deployment = await firstDeployment(tx, { workspaceId, names });
   await markDependents(tx, { workspaceId, runIds: [runId] });
   const child = await createIn(tx, deps, {
     workspaceId,
     request: {
       id: args.callId,
-      deployment: args.deployment,
+      deployment,
       parameters: args.parameters,
       priority: parent.priority,
       tags: [],
@@ -125,7 +134,11 @@ async function startRun(
 
 /** The run of this call, unless this flow did not start the run with that id. */
 function sameChild(known: KnownRun, args: { held: AttemptRow; deployment: string }): string {
-  if (known.startedBy === args.held.runId && known.deployment === args.deployment) return known.id;
+  // A name without a stage may have meant the deployment of the flow's stage.
+  const isNamed =
+    known.deployment === args.deployment ||
+    deploymentPartsOf(known.deployment).deployment === args.deployment;
+  if (known.startedBy === args.held.runId && isNamed) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }
 

@@ -1,4 +1,4 @@
-import { CalledRun, uuidv7 } from "@towpath/contract";
+import { CalledRun, deploymentNameOf, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
@@ -29,9 +29,11 @@ async function everything(workspaceId: string): Promise<unknown> {
   return found;
 }
 
-async function started() {
+async function started(stage: string | null = null) {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
-  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const deployment = deploymentNameOf({ deployment: "flow", stage });
+  if (stage !== null) await tenancy.deploy("flow", { stage, mayStart: ["flow", "sibling"] });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request({ deployment }));
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   await fakeWorker.say(given, [said.started]);
@@ -117,6 +119,26 @@ describe("a call", () => {
     expect(child).toMatchObject({ trigger: { kind: "run", runId: id, path: "child" }, parameters: { a: 1 } });
     const asks = { ...given, callId: uuidv7(3), call: { kind: "get-run", runId: first.runId } as const };
     expect(await call(testEnv.deps, fakeWorker.worker, asks)).toEqual(first);
+  });
+
+  test("starts the deployment of the flow's own stage, else the one without a stage, and keeps to it", async () => {
+    const { fakeWorker, given, tenancy } = await started("prod");
+    const start = async (deployment: string, callId: string) => {
+      const asked = { kind: "start-run", path: callId, deployment, parameters: {} } as const;
+      const { runId } = CalledRun.parse(
+        await call(testEnv.deps, fakeWorker.worker, { ...given, callId, call: asked }),
+      );
+      return (await getRun(testEnv.deps, tenancy.scope, { runId })).deployment;
+    };
+    expect(await start("flow", uuidv7(6))).toBe("flow@prod");
+    await tenancy.deploy("sibling");
+    const first = uuidv7(7);
+    expect(await start("sibling", first)).toBe("sibling");
+    await tenancy.deploy("sibling", { stage: "prod" });
+    expect(await start("sibling", first)).toBe("sibling");
+    expect(await start("sibling", uuidv7(8))).toBe("sibling@prod");
+    await tenancy.deploy("sibling", { stage: "test" });
+    await expect(start("sibling@test", uuidv7(9))).rejects.toMatchObject({ code: "forbidden" });
   });
 
   test("may start only what the signed spec names, and sees only its workspace", async () => {

@@ -30,6 +30,8 @@ export interface RunFilter {
   readonly limit: number;
   readonly state?: readonly RunState[] | undefined;
   readonly deployment?: string | undefined;
+  /** The stage of the deployment. */
+  readonly stage?: string | undefined;
   readonly pool?: string | undefined;
   readonly parent?: string | undefined;
   readonly tag?: string | undefined;
@@ -82,6 +84,7 @@ function always(args: RunFilter): SQL {
   return and([
     sql`r.workspace_id = ${args.workspaceId}`,
     args.pool === undefined ? undefined : sql`r.pool = ${args.pool}`,
+    args.stage === undefined ? undefined : sql`split_part(r.deployment, '@', 2) = ${args.stage}`,
     args.parent === undefined ? undefined : sql`r.parent_id = ${args.parent}::uuid`,
     args.tag === undefined ? undefined : sql`r.tags @> ${textArray([args.tag])}::text[] and r.tags <> '{}'`,
     args.cause === undefined ? undefined : sql`r.cause = ${args.cause}`,
@@ -102,10 +105,23 @@ function inOrder(args: RunFilter, limit: number): SQL {
 const ofDeployment = (args: RunFilter): SQL | undefined =>
   args.deployment === undefined ? undefined : sql`r.deployment = ${args.deployment}`;
 
+/** The deployments of the stage, so that history is read by their names' index. Null: of any stage. */
+async function namesOfStage(from: Queryable, args: RunFilter): Promise<string[] | null> {
+  if (args.stage === undefined) return null;
+  const named = await rows<{ name: string }>(
+    from,
+    sql`select name from deployment where workspace_id = ${args.workspaceId}
+      and split_part(name, '@', 2) = ${args.stage} order by name`,
+  );
+  return named.map((one) => one.name);
+}
+
 /** The deployments that are meant, by index deployment_name; as many as tell that there are too many. */
 async function meaningOf(from: Queryable, args: RunFilter): Promise<Meaning | null> {
-  if (args.text === undefined)
-    return args.deployment === undefined ? null : { names: [args.deployment], idEnd: null, runName: null };
+  if (args.text === undefined) {
+    const names = args.deployment === undefined ? await namesOfStage(from, args) : [args.deployment];
+    return names && { names, idEnd: null, runName: null };
+  }
   const text = args.text.toLowerCase();
   const named = await rows<{ name: string }>(
     from,

@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
 import { type RunSummary, shortId } from "@towpath/contract";
+import { StagedName } from "../../deployments/staged-name.tsx";
 import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { StateBadge } from "../state-badge.tsx";
 import { LABELS, triggerWords } from "../words.ts";
@@ -22,7 +23,7 @@ function RunNameCell({ run }: { run: RunSummary }) {
         data-row
         className="max-w-full truncate font-medium after:absolute after:inset-0 hover:text-accent"
       >
-        {run.deployment}
+        <StagedName name={run.deployment} />
         {run.name && <span className="font-normal text-soft"> {run.name}</span>}
       </Link>
       <span className="text-12 text-faint">v{run.version}</span>

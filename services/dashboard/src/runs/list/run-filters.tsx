@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
 import { useEffect, useRef, useState } from "react";
+import { stagesOf } from "../../deployments/staged-name.tsx";
 import { useDeployments } from "../../deployments/use-deployments.ts";
 import { client } from "../../kernel/client.ts";
 import { Dropdown } from "../../kernel/dropdown.tsx";
@@ -139,6 +140,7 @@ export function RunFilters({
   const set = (word: keyof RunSearch) => (value: string | undefined) =>
     onChange(value === undefined ? without(search, word) : { ...search, [word]: value });
   const nameOf = (one: { name: string }) => one.name;
+  const stages = stagesOf(deployments.data?.items ?? []);
   return (
     <div className="mb-3 flex flex-wrap items-center gap-1.5">
       <Typed
@@ -157,6 +159,9 @@ export function RunFilters({
         options={deployments.data?.items.map(nameOf) ?? []}
         onChange={set("deployment")}
       />
+      {stages.length > 0 && (
+        <Choice label="Stage" any="Any stage" value={search.stage} options={stages} onChange={set("stage")} />
+      )}
       <Choice
         label="Pool"
         any="Any pool"

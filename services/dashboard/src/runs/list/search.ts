@@ -4,6 +4,7 @@ import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
 export interface RunSearch {
   readonly state?: string;
   readonly deployment?: string;
+  readonly stage?: string;
   readonly pool?: string;
   readonly tag?: string;
   readonly cause?: string;
@@ -21,6 +22,7 @@ export interface RunSearch {
 export const SEARCH_WORDS = [
   "state",
   "deployment",
+  "stage",
   "pool",
   "tag",
   "cause",

@@ -1,0 +1,59 @@
+import type { Client } from "@towpath/client";
+import { deploymentPartsOf, Problem } from "@towpath/contract";
+import { describe, expect, test } from "vitest";
+import { caught } from "../fixture.ts";
+import { deploymentNamed, findDeployment } from "./find.ts";
+
+/** The control plane at the network's edge, with these deployments. */
+function having(...names: string[]): Client {
+  const items = names.map((name) => ({ name }));
+  const client: unknown = {
+    listDeployments: async ({ query }: { query: { deployment?: string } }) => ({
+      items: items.filter(({ name }) =>
+        [undefined, deploymentPartsOf(name).deployment].includes(query.deployment),
+      ),
+    }),
+    getDeployment: async ({ params }: { params: { name: string } }) => {
+      const found = items.find(({ name }) => name === params.name);
+      if (found) return found;
+      throw new Problem("deployment-not-found", "");
+    },
+  };
+  return client as Client;
+}
+
+describe("a name without a stage", () => {
+  test("means the only deployment of that name, whatever its stage", async () => {
+    const client = having("churn@prod", "churner@test", "other");
+    expect(await findDeployment(client, "churn")).toEqual({ name: "churn@prod" });
+    expect(await deploymentNamed(client, "other")).toBe("other");
+  });
+
+  test("is refused with all names if there are several", async () => {
+    expect(await caught(findDeployment(having("churn", "churn@prod", "churn@test"), "churn"))).toMatchObject({
+      message: '"churn" names several deployments: churn@, churn@prod, churn@test.',
+      next: ["write one of these names; churn@ is the one without a stage"],
+    });
+  });
+});
+
+describe("a name with a stage", () => {
+  const client = having("churn", "churn@prod", "churn@test");
+
+  test("names one deployment; a trailing @ names the one without a stage", async () => {
+    expect(await findDeployment(client, "churn@prod")).toEqual({ name: "churn@prod" });
+    expect(await findDeployment(client, "churn@")).toEqual({ name: "churn" });
+    expect(await findDeployment(client, "churn", "test")).toEqual({ name: "churn@test" });
+  });
+
+  test("that does not exist is refused with the closest one", async () => {
+    expect(await caught(findDeployment(client, "churn@prud"))).toMatchObject({
+      message: 'There is no deployment "churn@prud".',
+      next: [expect.stringContaining("churn@prod")],
+    });
+  });
+
+  test("cannot have a second stage", async () => {
+    expect(await caught(findDeployment(client, "churn@prod", "test"))).toMatchObject({ exit: "usage" });
+  });
+});

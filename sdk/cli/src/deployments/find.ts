@@ -1,0 +1,84 @@
+import type { Client } from "@towpath/client";
+import { closest, type Deployment, deploymentNameOf, LIMITS, Name, Problem } from "@towpath/contract";
+import { Failure } from "../failure.ts";
+
+/** The names of the first page of deployments, for suggestions. */
+async function deploymentNames(client: Client): Promise<string[]> {
+  const { items } = await client.listDeployments({ query: { limit: LIMITS.pageRows } });
+  return items.map(({ name }) => name);
+}
+
+async function notFound(client: Client, name: string, cause?: unknown): Promise<Failure> {
+  const names = await deploymentNames(client);
+  const near = closest(name, names);
+  const next = near
+    ? [`did you mean "${near}"? \`towpath run ${near}\``]
+    : names.length > 0
+      ? [`deployments: ${names.slice(0, 20).join(", ")}`]
+      : ["nothing is deployed yet; `towpath deploy` registers a project's deployments"];
+  return new Failure(`There is no deployment "${name}".`, {
+    exit: "notFound",
+    code: "deployment-not-found",
+    next,
+    cause,
+  });
+}
+
+async function read(client: Client, name: string): Promise<Deployment> {
+  try {
+    return await client.getDeployment({ params: { name } });
+  } catch (failure) {
+    const unknown =
+      failure instanceof Problem && ["deployment-not-found", "bad-request"].includes(failure.code);
+    throw unknown ? await notFound(client, name, failure) : failure;
+  }
+}
+
+/** The only deployment of this name, whatever its stage. @throws Failure if there are several. */
+async function readOnly(client: Client, deployment: string): Promise<Deployment> {
+  if (!Name.safeParse(deployment).success) throw await notFound(client, deployment);
+  const { items } = await client.listDeployments({ query: { deployment, limit: LIMITS.pageRows } });
+  const [first, ...others] = items;
+  if (first === undefined) throw await notFound(client, deployment);
+  if (others.length === 0) return first;
+  const names = items.map(({ name }) => (name.includes("@") ? name : `${name}@`));
+  throw new Failure(`"${deployment}" names several deployments: ${names.join(", ")}.`, {
+    exit: "usage",
+    code: "stage-missing",
+    next: [
+      `write one of these names${names.includes(`${deployment}@`) ? `; ${deployment}@ is the one without a stage` : ""}`,
+    ],
+  });
+}
+
+/** A name as people write it, `churn@` for the deployment without a stage. Null: it does not say which stage. */
+function wholeName(written: string): string | null {
+  if (written.endsWith("@")) return written.slice(0, -1);
+  return written.includes("@") ? written : null;
+}
+
+/**
+ * Reads a deployment. `churn@prod` and `churn@` (without a stage) name one; `churn` means the only deployment of that name.
+ * @param stage The stage, if the name has none.
+ * @throws Failure if there is none, with a similar name; or if there are several, with their names.
+ */
+export async function findDeployment(client: Client, name: string, stage?: string): Promise<Deployment> {
+  const whole = wholeName(name);
+  if (whole !== null && stage !== undefined)
+    throw new Failure(`"${name}" already names the stage.`, { exit: "usage", next: ["leave out --stage"] });
+  if (stage !== undefined) return await read(client, deploymentNameOf({ deployment: name, stage }));
+  return whole === null ? await readOnly(client, name) : await read(client, whole);
+}
+
+/** The whole name of a deployment. @throws Failure as `findDeployment`. */
+export async function deploymentNamed(client: Client, name: string): Promise<string> {
+  return wholeName(name) ?? (await readOnly(client, name)).name;
+}
+
+/** `deploymentNamed` for a filter that may be missing. */
+export async function deploymentFilter(
+  client: Client,
+  name: string | undefined,
+): Promise<{ deployment?: string }> {
+  return name === undefined ? {} : { deployment: await deploymentNamed(client, name) };
+}
