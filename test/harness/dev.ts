@@ -59,7 +59,7 @@ export async function startDev(options: {
     async [Symbol.asyncDispose]() {
       await stop();
       await endThoseOf(folder);
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }

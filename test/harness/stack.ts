@@ -261,7 +261,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await stopAll([running.control, ...[...besides.values()].map(({ process }) => process)]);
       await endThoseOf(folder);
       await database?.drop();
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }

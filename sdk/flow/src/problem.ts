@@ -343,5 +343,9 @@ export class Unhandled extends TowpathError {
     const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
     const subject = what === "rejection" ? "A rejected promise" : "An exception";
     super("unhandled", `${subject} that nothing in the flow handled: ${text}`, { cause });
+    // The error comes from a listener of ours. The place to look at is where its cause was made.
+    const frames =
+      cause instanceof Error ? (cause.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line)) : [];
+    if (frames.length > 0) this.stack = [`${this.name}: ${this.message}`, ...frames].join("\n");
   }
 }

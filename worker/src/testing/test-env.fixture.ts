@@ -96,7 +96,8 @@ export class WorkerTestEnv {
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stopNow()));
     await this.plane.stop();
-    await rm(this.dir, { recursive: true, force: true });
+    // Processes that were killed may still write for a moment.
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   settings(more: Partial<WorkerSettings> = {}): WorkerSettings {

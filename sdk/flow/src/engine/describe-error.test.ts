@@ -1,8 +1,10 @@
+import { inspect } from "node:util";
 import { RunError } from "@towpath/contract";
 import { flowTextChars } from "@towpath/contract/words";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { describeError, trimStack } from "./describe-error.ts";
+import { Unhandled } from "../problem.ts";
+import { describeError, trimInspected, trimStack } from "./describe-error.ts";
 
 test("whatever was thrown, what is said of it is fit for the wire", () => {
   fc.assert(
@@ -52,4 +54,34 @@ test("a stack keeps the user's frames, or all of them when none is the user's", 
     "    at /flows/a.ts:2:2",
   ];
   expect(trimStack(ours.join("\n"))).toBe(["Error: x", "    at /flows/a.ts:2:2"].join("\n"));
+});
+
+test("an unhandled rejection begins with the frame where its cause was made", () => {
+  const cause = new Error("nobody awaits me");
+  cause.stack = "Error: nobody awaits me\n    at load (/flows/a.ts:3:7)\n    at node:internal/x:1:1";
+  const { stack = "" } = describeError(new Unhandled("rejection", cause));
+  expect(stack.split("\n").slice(0, 2)).toEqual([
+    "Unhandled: A rejected promise that nothing in the flow handled: Error: nobody awaits me",
+    "    at load (/flows/a.ts:3:7)",
+  ]);
+});
+
+test("text of inspect keeps the user's frames alone, relative to the code, and its braces", () => {
+  const frames = [
+    `    at load (${process.cwd()}/flows/a.ts:3:7)`,
+    "    at runTask (/p/node_modules/towpath/dist/index.js:1:1)",
+  ];
+  const inner = new TypeError("inner");
+  inner.stack = ["TypeError: inner", ...frames].join("\n");
+  const outer = new Error("outer", { cause: inner });
+  outer.stack = ["Error: outer", ...frames].join("\n");
+  expect(trimInspected(inspect({ error: outer })).split("\n")).toEqual([
+    "{",
+    "  error: Error: outer",
+    "      at load (flows/a.ts:3:7) {",
+    "    [cause]: TypeError: inner",
+    "        at load (flows/a.ts:3:7)",
+    "  }",
+    "}",
+  ]);
 });

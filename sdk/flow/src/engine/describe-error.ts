@@ -32,7 +32,8 @@ export function errorChain(thrown: unknown): readonly unknown[] {
 const IS_BUNDLED = !import.meta.url.endsWith("/engine/describe-error.ts");
 const OWN_FOLDER = IS_BUNDLED ? "bundled:" : new URL("../", import.meta.url).href;
 /** Paths of this package in a bundle with source maps, and when it is installed. */
-const OWN_PATHS = /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src)\//;
+const OWN_PATHS =
+  /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src|worker\/src\/launch)\//;
 const OWN_TESTS = /\.(?:test|fixture)\.ts\b/;
 
 /** Patterns of this package's own frames, for the watchdog's thread. */
@@ -60,6 +61,20 @@ export function trimStack(stack: string): string {
   const kept = lines.filter((line) => !isFrame(line) || isForeign(line));
   const shown = kept.some(isFrame) ? kept : lines;
   return shown.map((line) => (isFrame(line) ? fromHere(line) : line)).join("\n");
+}
+
+const MATCHING = /^\s+\.\.\. \d+ lines matching cause stack trace \.\.\.$/;
+
+/** Trims the stacks in text that Node's `inspect` has written, as `trimStack` does. The end of a stack may open a brace. */
+export function trimInspected(text: string): string {
+  const kept: string[] = [];
+  for (const line of text.split("\n")) {
+    if (MATCHING.test(line)) continue;
+    if (!isFrame(line)) kept.push(line);
+    else if (isForeign(line)) kept.push(fromHere(line));
+    else if (line.endsWith(" {")) kept.push(`${kept.pop() ?? ""} {`);
+  }
+  return kept.join("\n");
 }
 
 /** The error name for a thrown value that is not an Error. */

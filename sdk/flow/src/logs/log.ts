@@ -2,6 +2,7 @@ import { formatWithOptions } from "node:util";
 import { flowTextChars } from "@towpath/contract/words";
 import { instant, systemClock } from "../clock.ts";
 import { printLine } from "../console/style.ts";
+import { trimInspected } from "../engine/describe-error.ts";
 import type { LogDraft } from "../engine/records.ts";
 import { currentScope, taskOf } from "../engine/scope.ts";
 
@@ -20,7 +21,8 @@ function textOf(parts: readonly unknown[]): string {
   try {
     // Strings in objects are not cut, because half a secret could not be redacted.
     const text = formatWithOptions({ colors: false, depth: 4, maxStringLength: null }, ...parts);
-    return text.slice(0, flowTextChars);
+    const isPlain = parts.every((part) => typeof part !== "object");
+    return (isPlain ? text : trimInspected(text)).slice(0, flowTextChars);
   } catch (error) {
     return `(a line that could not be formatted: ${error instanceof Error ? error.message : "unknown"})`;
   }
@@ -37,7 +39,7 @@ function write(level: LogLevel, parts: readonly unknown[]): void {
   records.postLog({ type: "log", at: instant(clock), level, text, ...taskOf(scope) });
 }
 
-/** The run's log. Arguments are formatted like those of `console.log`. */
+/** The run's log. Arguments are formatted like those of `console.log`, with only the user's frames in stacks. */
 export const log: Logger = {
   debug: (...parts) => write("debug", parts),
   info: (...parts) => write("info", parts),

@@ -130,6 +130,12 @@ describe("400", () => {
     const app = openTestApp({ deps, identify: admin });
     const query = await problemIn(await app.request("/api/pools?limit=0"));
     expect(query.faults?.[0]?.path).toBe("limit");
+    const unknown = await problemIn(await app.request("/api/pools?limt=1"));
+    expect(unknown).toMatchObject({
+      code: "bad-request",
+      detail: "Correct these fields: limt.",
+      faults: [{ path: "limt", suggestion: 'did you mean "limit"?' }],
+    });
     const path = await problemIn(await app.request("/api/runs/nothing"));
     expect(path.faults?.[0]?.path).toBe("runId");
   });

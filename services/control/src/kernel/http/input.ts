@@ -127,6 +127,16 @@ function parsePart(schema: z.ZodType | undefined, value: unknown, whole: string)
   return parsed.success ? [parsed.data, []] : [undefined, faultsOf(schema, parsed.error, whole)];
 }
 
+const strictQueries = new WeakMap<z.ZodType, z.ZodType>();
+
+/** The schema of a query that refuses unknown fields. A mistyped filter would otherwise match everything. */
+function strictQuery(schema: z.ZodType | undefined): z.ZodType | undefined {
+  if (!(schema instanceof z.ZodObject)) return schema;
+  const strict = strictQueries.get(schema) ?? schema.strict();
+  strictQueries.set(schema, strict);
+  return strict;
+}
+
 function refusal(faults: readonly Fault[]): Problem {
   const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
   return new Problem("bad-request", `Correct these fields: ${fields}.`, {
@@ -145,7 +155,7 @@ export function readAddress(c: Context, route: Route): Address {
   const unstorable = textFault(path) ?? textFault(queried);
   if (unstorable !== null) throw refusal([unstorable]);
   const [params, paramFaults] = parsePart(route.params, path, "path");
-  const [query, queryFaults] = parsePart(route.query, queried, "query");
+  const [query, queryFaults] = parsePart(strictQuery(route.query), queried, "query");
   const faults = [...paramFaults, ...queryFaults];
   // A caller of a public route is admitted by its address, so the address must be valid.
   if (faults.length > 0 && route.permission === "public") throw refusal(faults);

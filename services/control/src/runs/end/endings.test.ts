@@ -112,7 +112,9 @@ test("a failure is retried after its delay until the limit is spent, then the ru
   const second = await fakeWorker.take();
   expect(second).toMatchObject({ ordinal: 2, epoch: 1 });
   expect(second.attemptId).not.toBe(given.attemptId);
-  await fakeWorker.say(second, [said.started, failed]);
+  await fakeWorker.say(second, [said.started]);
+  expect(await get()).toMatchObject({ state: "running", error: null });
+  await fakeWorker.say(second, [failed], { from: 2 });
   const ended = await get();
   expect(ended).toMatchObject({ state: "failed", cause: "oom", attempts: 2 });
   expect(ended.attemptList.map((one) => one.state)).toEqual(["failed", "failed"]);

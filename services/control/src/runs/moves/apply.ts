@@ -37,7 +37,7 @@ export interface RunMove {
   /** The target of the move, if the table has several. */
   readonly to?: RunState;
   readonly cause?: Cause | null;
-  /** @default the error that is stored */
+  /** @default the error that is stored, or none if an attempt starts */
   readonly error?: RunError | null;
   readonly result?: Ref | null;
   /** The run is due again after this delay, milliseconds. @default its due time stays */
@@ -82,7 +82,7 @@ export async function moveRuns(
           order by id for update) as ids
       ), moved as (
         update run m set state = w."to", cause = w.cause, result = w.result,
-          error = case when w."setsError" then w.error else m.error end,
+          error = case when w."setsError" then w.error when not w.starts then m.error end,
           started_at = case when w.starts then coalesce(m.started_at, ${at}) else m.started_at end,
           ended_at = case when w.ends then ${at} end,
           due_at = case when w."dueInMs" is null then m.due_at

@@ -84,7 +84,7 @@ export async function savePlain(
       ), moved as (
         update run m set state = case when f.starts then ${RUN.start.to} else ${RUN.complete.to} end,
           started_at = coalesce(m.started_at, ${at}), ended_at = case when not f.starts then ${at} end,
-          error = case when f.starts then m.error end, result = f.result
+          error = null, result = f.result
         from free f
         where m.workspace_id = ${args.workspaceId} and m.id = any(array(select id from free)) and m.id = f.id
         returning ${CHANGE_COLUMNS}, m.attempt_id, case when m.ended_at is not null then m.trigger end as ended

@@ -228,7 +228,7 @@ async function end(
 }
 
 function refusalOf(held: AttemptRow, what: string): Problem {
-  return notAllowed(`The attempt is ${held.state}; it cannot ${what} now.`);
+  return notAllowed(`The attempt cannot ${what} now; its state is ${held.state}.`);
 }
 
 function notAllowed(detail: string): Problem {

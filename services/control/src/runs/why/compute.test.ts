@@ -75,6 +75,17 @@ describe("a ready run hears", () => {
     );
   });
 
+  test("what is free if runs that take any GPU leave too few of its kind", async () => {
+    const yard = await openYard(gpus(2));
+    await yard.tenancy.deploy("any", { compute: { gpu: { count: 3 } } });
+    const fakeWorker = await yard.worker("canal", stock(4));
+    await yard.ask("any");
+    const held = await start(fakeWorker);
+    const id = await yard.ask();
+    await fakeWorker.poll({ held: [held], waitMs: 0 });
+    expect(await yard.why(id)).toContain("canal comes nearest, with 1 GPU of 4 GPUs free");
+  });
+
   test("that what becomes free is kept for it, and what comes behind it for whom", async () => {
     const yard = await openYard(gpus(4));
     await yard.tenancy.deploy("small", gpus(1));

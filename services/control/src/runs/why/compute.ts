@@ -95,9 +95,10 @@ function leastLacking(capacities: readonly WorkerCapacity[], needs: Amounts): Wo
 /** What is too little, as it stands: `1 of 4 a100`. */
 function freeText({ free, total }: WorkerCapacity, needs: Amounts): string {
   const lacks = lacking(free, needs);
-  return shownAmounts(needs)
-    .filter(([name]) => lacks.includes(name))
-    .map(([name]) => {
+  const shown = shownAmounts(needs).flatMap(([name]) => (lacks.includes(name) ? [name] : []));
+  // GPUs of a kind are shown by their kind, even if it is the total of all kinds that is too little.
+  return (shown.length > 0 ? shown : lacks)
+    .map((name) => {
       const left = Math.max(0, free[name] ?? 0);
       return `${left === 0 ? "none" : amountText(name, left)} of ${amountText(name, total[name] ?? 0)}`;
     })
