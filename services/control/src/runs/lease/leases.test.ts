@@ -18,8 +18,8 @@ afterAll(() => testEnv.close());
 const LEASE_MS = 30_000;
 const LOST_AFTER_MS = 60_000;
 
-async function started() {
-  const tenancy = await openTenancy(testEnv, { lostAfterMs: LOST_AFTER_MS });
+async function started(spec: Parameters<typeof openTenancy>[1] = { lostAfterMs: LOST_AFTER_MS }) {
+  const tenancy = await openTenancy(testEnv, spec);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
@@ -177,6 +177,17 @@ test("a cancelled run whose worker stays away ends cancelled", async () => {
   await losePeriodicJob.runOnce(testEnv.deps);
   const run = await get();
   expect(run).toMatchObject({ state: "cancelled", cause: "user", attemptList: [{ cause: "lost" }] });
+});
+
+test("under `stop`, a cancelled run whose worker stays away ends after the lease and the kill grace", async () => {
+  const { tenancy, id, get } = await started({ onDisconnect: "stop", killGraceMs: 10_000 });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
+  await testEnv.pass(LEASE_MS + 9_000);
+  await losePeriodicJob.runOnce(testEnv.deps);
+  expect(await get()).toMatchObject({ state: "cancelling" });
+  await testEnv.pass(2_000);
+  await losePeriodicJob.runOnce(testEnv.deps);
+  expect(await get()).toMatchObject({ state: "cancelled", cause: "user" });
 });
 
 test("a lost attempt is retried when the policy names lost", async () => {
