@@ -123,5 +123,8 @@ test("a refused first deploy leaves the control plane up; its next step and a sa
   );
   await (await refused.client()).setLimit({ body: { name: "warehouse", slots: 1 } });
   await refused.save("towpath.config.ts", `${config}\n`);
-  await refused.process.waitFor(/deployed greet v1[\s\S]*says limited[\s\S]*completed greet/, LIMIT_MS);
+  await refused.process.waitFor(
+    /deployed greet@dev v1[\s\S]*says limited[\s\S]*completed greet@dev/,
+    LIMIT_MS,
+  );
 });
