@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Client, createClient } from "@towpath/client";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -52,6 +53,34 @@ async function openTab(context: BrowserContext, path: string): Promise<Page> {
 
 /** Waits for a number of open streams. Nothing reports this number, so it is polled. */
 const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 20_000 }).toBe(count);
+
+test.skipIf(chromiumPath === undefined).each([
+  { name: "at once", lateMs: 0 },
+  { name: "after the stream has opened", lateMs: 1_500 },
+])("The list of runs is read once when the page opens, if it is answered $name", async ({ lateMs }) => {
+  const { work, runId } = await startHeld(stack);
+  const context = await openBrowser();
+  const page = await context.newPage();
+  const requests: string[] = [];
+  page.on("request", (request) => requests.push(new URL(request.url()).pathname));
+  await page.route("**/api/runs?*", async (route) => {
+    await delay(lateMs);
+    await route.continue();
+  });
+  await page.goto(`${door.url}/runs`);
+  await page.locator(`[data-row][href*="${runId}"], a[href*="${runId}"]`).first().waitFor();
+  await soon(1);
+  const count = (path: string) => requests.filter((one) => one === path).length;
+  await expect.poll(() => count("/api/pools"), { timeout: 20_000 }).toBeGreaterThan(0);
+  const before = count("/api/pools");
+  // Changes are applied in their order: after this one, the opening of the stream has been applied.
+  await stack.client.setLimit({ body: { name: `at-${lateMs}`, slots: 1 } });
+  await expect.poll(() => count("/api/pools"), { timeout: 20_000 }).toBeGreaterThan(before);
+  expect(count("/api/runs")).toBe(1);
+  // A change is noticed from then on.
+  await letGo(work);
+  await expect.poll(() => count("/api/runs"), { timeout: 20_000 }).toBeGreaterThan(1);
+});
 
 describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof typeof SHARING)[])(
   "tabs that share by %s",

@@ -16,7 +16,7 @@ import {
 import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
 import { DurationsQuery, Overview, OverviewQuery, RunDurations } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
-import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
+import { CancelRun, CreateRun, Run, RunPage, RunQuery, TaskRun } from "./runs.ts";
 import { RunWhy } from "./why.ts";
 
 /** The routes of runs. */
@@ -58,7 +58,7 @@ export const RUNS_ROUTES = {
     rate: "read",
     repeatable: true,
     query: RunQuery,
-    answer: page(RunSummary),
+    answer: RunPage,
     status: 200,
     problems: [],
   }),

@@ -12,6 +12,7 @@ import {
   JsonObject,
   Name,
   PageQuery,
+  page,
   StageQuery,
   severalOf,
   Tags,
@@ -334,6 +335,17 @@ export const StartTask = z.object({
   task: RemoteTask,
   onParentEnd: OnParentEnd,
 });
+
+/** A page of a list of runs. */
+export const RunPage = page(RunSummary).extend({
+  feedId: z
+    .string()
+    .nullable()
+    .describe(
+      "The position of the workspace's stream from before the list was read. If the stream's event `open` has this id, nothing has changed since. Null on later pages.",
+    ),
+});
+export type RunPage = z.infer<typeof RunPage>;
 
 /** Filters of lists of runs. */
 export const RunQuery = PageQuery.extend({

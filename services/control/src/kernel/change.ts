@@ -74,6 +74,23 @@ export async function readPosition(from: Queryable): Promise<number> {
   return row?.position ?? 0;
 }
 
+/** The id of a position of the feed: the position and the database's incarnation, `position:incarnation`. */
+export function feedIdOf(position: number, incarnation: string): string {
+  return `${position}:${incarnation}`;
+}
+
+/**
+ * The id of the feed's present position. What is read afterwards contains every change up to it, so a reader that
+ * continues there misses nothing.
+ */
+export async function readFeedId(deps: Pick<Deps, "database" | "incarnations">): Promise<string> {
+  const [incarnation, position] = await Promise.all([
+    deps.incarnations.current(),
+    readPosition(deps.database.reads),
+  ]);
+  return feedIdOf(position, incarnation.id);
+}
+
 /**
  * Reads the changes of a workspace, or of one run, after a position. A reader that continues from its last position
  * misses no change that is younger than the retention.

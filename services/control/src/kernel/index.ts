@@ -1,8 +1,10 @@
 export { Cache } from "./cache.ts";
 export {
   type Change,
+  feedIdOf,
   type NewChange,
   readChanges,
+  readFeedId,
   readPosition,
   wakeSequencer,
   writeChanges,

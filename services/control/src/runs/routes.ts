@@ -7,7 +7,7 @@ import { listDurations } from "./read/durations.ts";
 import { getLimit, listLimits, setLimit } from "./read/limits.ts";
 import { getOverview } from "./read/overview.ts";
 import { createPool, getPool, listPools, listQueues, listWorkers, setQueue } from "./read/pools.ts";
-import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read/read.ts";
+import { getRun, getRunWhy, listRunPage, listTaskRuns } from "./read/read.ts";
 import { listWaits } from "./read/waits.ts";
 import { listAllWaits } from "./read/waits-list.ts";
 import { cancelRun } from "./requests/requests.ts";
@@ -23,7 +23,7 @@ import { sendEvent } from "./waits/events.ts";
  */
 export const runsRoutes: SliceRoutes = (register) => {
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
-  register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
+  register("listRuns", ({ deps, scope, query }) => listRunPage(deps, scope, query));
   register("listDurations", ({ deps, scope, query }) => listDurations(deps, scope, query));
   register("listLatestRuns", ({ deps, scope, query }) => listLatestRuns(deps, scope, query));
   register("getVersionTrust", ({ deps, scope, params }) => getVersionTrust(deps, scope, params));

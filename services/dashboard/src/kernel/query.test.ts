@@ -35,7 +35,7 @@ test("other queries are refreshed by all changes except task events", () => {
 });
 
 test("missed changes refresh everything that can change", () => {
-  expect(concerns(["keys"], null)).toBe(true);
-  expect(concerns(["log-end", RUN], null)).toBe(true);
-  expect(concerns(["me"], null)).toBe(false);
+  expect(concerns(["keys"], { feedId: "7" })).toBe(true);
+  expect(concerns(["log-end", RUN], { feedId: "7" })).toBe(true);
+  expect(concerns(["me"], { feedId: "7" })).toBe(false);
 });

@@ -1,7 +1,7 @@
 import { QueryClient, type QueryKey } from "@tanstack/react-query";
 import type { FeedChanges } from "@towpath/contract";
 import { nowMs } from "./clock.ts";
-import { onChanges } from "./live/live.ts";
+import { type Missed, onChanges } from "./live/live.ts";
 
 /** How often data that changes with time alone is read again while it is visible, milliseconds: a worker's status. */
 export const TIME_PASSES_MS = 15_000;
@@ -52,11 +52,11 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** Whether changes concern a query. Null: anything may have changed. */
-export function concerns(key: QueryKey, changes: FeedChanges | null): boolean {
+/** Whether changes concern a query. */
+export function concerns(key: QueryKey, changes: FeedChanges | Missed): boolean {
   const [word, id] = key;
   const kinds = TOLD_BY[String(word)] ?? EVERYTHING;
-  if (changes === null) return word !== "me";
+  if ("feedId" in changes) return word !== "me";
   if (!changes.kinds.some((kind) => kinds.includes(kind))) return false;
   return !OF_ONE_RUN.includes(word) || changes.more || changes.runs.includes(String(id));
 }
@@ -72,10 +72,24 @@ function isLong(data: unknown): boolean {
   return Array.isArray(data.pages) && data.pages.length > REFRESHED_PAGES_MAX;
 }
 
+/** The position of the feed from before a list was read, if the list has it. */
+function feedIdOf(data: unknown): unknown {
+  if (typeof data !== "object" || data === null || !("pages" in data) || !Array.isArray(data.pages))
+    return null;
+  const first: unknown = data.pages[0];
+  return typeof first === "object" && first !== null && "feedId" in first ? first.feedId : null;
+}
+
+/** Waits for lists with a position that are being read, so that none is cancelled and read again without need. */
+async function untilRead(client: QueryClient): Promise<void> {
+  const reading = client.getQueryCache().findAll({ queryKey: ["runs"], fetchStatus: "fetching" });
+  await Promise.allSettled(reading.map(({ promise }) => promise));
+}
+
 /** Merges changes that wait for a refresh. */
-function sum(a: FeedChanges | null | undefined, b: FeedChanges | null): FeedChanges | null {
-  if (a === undefined) return b;
-  if (a === null || b === null) return null;
+function sum(a: FeedChanges | Missed | undefined, b: FeedChanges | Missed): FeedChanges | Missed {
+  if (a === undefined || "feedId" in b) return b;
+  if ("feedId" in a) return { feedId: "" };
   return {
     kinds: [...new Set([...a.kinds, ...b.kinds])],
     runs: [...new Set([...a.runs, ...b.runs])],
@@ -89,7 +103,7 @@ function sum(a: FeedChanges | null | undefined, b: FeedChanges | null): FeedChan
  * when they become visible.
  */
 export function keepFresh(client: QueryClient): () => void {
-  let waiting: FeedChanges | null | undefined;
+  let waiting: FeedChanges | Missed | undefined;
   let working = false;
   const work = async () => {
     working = true;
@@ -97,9 +111,14 @@ export function keepFresh(client: QueryClient): () => void {
       const changes = waiting;
       waiting = undefined;
       const fromMs = nowMs();
+      const missedAt = "feedId" in changes ? changes.feedId : null;
+      if (missedAt !== null) await untilRead(client);
       await client.invalidateQueries({
         predicate: ({ queryKey, state, options }) =>
-          concerns(queryKey, changes) && !isForGood(options) && !isLong(state.data),
+          concerns(queryKey, changes) &&
+          !isForGood(options) &&
+          !isLong(state.data) &&
+          (missedAt === null || feedIdOf(state.data) !== missedAt),
         refetchType: document.visibilityState === "hidden" ? "none" : "active",
       });
       const restMs = Math.max(REST_MS, REST_TIMES * (nowMs() - fromMs));

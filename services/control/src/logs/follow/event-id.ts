@@ -19,11 +19,6 @@ export function cursorOf(id: string | null): FollowCursor | null {
   return { position: Number(position), log: { attempt: Number(attempt), line: Number(line) } };
 }
 
-/** The id of a summary of changes: the position after it and the incarnation, `position:incarnation`. */
-export function changesIdOf(position: number, incarnation: string): string {
-  return `${position}:${incarnation}`;
-}
-
 /** The position in the id of a summary of changes, or null if the text is no such id. */
 export function positionOf(id: string | null): number | null {
   const [, position, attempt] = (id === null ? null : ID.exec(id)) ?? [];

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { CHANGED_RUNS_MAX, type FeedEvent, Problem, WakeUp } from "@towpath/contract";
-import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
+import { type Deps, feedIdOf, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode } from "./batch.ts";
-import { changesIdOf, cursorOf, isOf, positionOf, textOf } from "./event-id.ts";
+import { cursorOf, isOf, positionOf, textOf } from "./event-id.ts";
 import { CONNECTION_MS, followRun } from "./follow.ts";
 import { merge } from "./merge.ts";
 import { whileSameDatabase } from "./same-database.ts";
@@ -93,7 +93,7 @@ async function* changesOf(deps: Deps, args: Reading): AsyncGenerator<StreamEvent
   try {
     const from = await resumed(deps, args);
     let position = from ?? (await readPosition(deps.database.reads));
-    yield eventOf(changesIdOf(position, args.incarnation), {
+    yield eventOf(feedIdOf(position, args.incarnation), {
       event: "open",
       data: { resumed: from !== null },
     });
@@ -103,7 +103,7 @@ async function* changesOf(deps: Deps, args: Reading): AsyncGenerator<StreamEvent
         position = changes.position;
         const runs = changes.runs.slice(0, CHANGED_RUNS_MAX);
         const data = { kinds: [...changes.kinds], runs, more: runs.length < changes.runs.length };
-        yield eventOf(changesIdOf(position, args.incarnation), { event: "news", data });
+        yield eventOf(feedIdOf(position, args.incarnation), { event: "news", data });
       }
       if (changes.full) continue;
       await wakeUp.wait(Math.min(LOOK_MS, Math.max(0, args.untilMs - performance.now())), args.signal);

@@ -2,6 +2,7 @@ import {
   Id,
   Instant,
   type Run,
+  type RunPage,
   type RunQuery,
   RunSummary,
   type RunWhy,
@@ -14,6 +15,7 @@ import {
   pageOf,
   type Queryable,
   readCursor,
+  readFeedId,
   readTroubles,
   type Scope,
 } from "../../kernel/index.ts";
@@ -163,6 +165,15 @@ export async function listRuns(
     item: ({ row, ...facts }) => runSummaryOf(row, facts),
     key: ({ row }) => [row.createdAt.toISOString(), row.id],
   });
+}
+
+/**
+ * A page of `listRuns`. The first page has the feed's position from before it was read.
+ * @throws Problem `bad-request` for a cursor that no list gave out.
+ */
+export async function listRunPage(deps: Deps, scope: Tenant, query: RunListQuery): Promise<RunPage> {
+  const feedId = query.cursor === undefined ? await readFeedId(deps) : null;
+  return { ...(await listRuns(deps, scope, query)), feedId };
 }
 
 /**

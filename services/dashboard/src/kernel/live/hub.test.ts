@@ -92,7 +92,9 @@ test("tabs that open together share one connection, which follows all their runs
   connection.onEvents([opened(), changes("8", A), followed(A, 1, true), followed(B, 5, true)]);
   expect(tabs.map((tab) => tab.tasks(A))).toEqual([[1], [], [1]]);
   expect(tabs.map((tab) => tab.tasks(B))).toEqual([[], [5], []]);
-  expect(tabs.map(({ heard }) => heard.filter(({ type }) => type === "news").length)).toEqual([2, 2, 2]);
+  expect(tabs.map(({ heard }) => heard.map(({ type }) => type).filter((type) => type !== "run"))).toEqual(
+    tabs.map(() => ["standing", "standing", "missed", "news"]),
+  );
 });
 
 test("a tab that joins later gets the same events as the others, without another connection", async () => {
@@ -174,7 +176,7 @@ test("missed changes are reported after a reconnection", async () => {
   const second = await coming;
   tab.heard.length = 0;
   second.onEvents([opened(false)]);
-  expect(tab.heard).toEqual([{ type: "news", changes: null }]);
+  expect(tab.heard).toEqual([{ type: "missed", feedId: "7" }]);
 });
 
 test("after a sign-out there are no retries until a tab joins", async () => {

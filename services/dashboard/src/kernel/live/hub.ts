@@ -147,7 +147,7 @@ export class Hub {
     for (const event of events) {
       if (event.id !== "") this.#lastEventId = event.id;
       if (event.event === "open") {
-        if (!event.data.resumed) this.#tell({ type: "news", changes: null });
+        if (!event.data.resumed) this.#tell({ type: "missed", feedId: event.id });
       } else if (event.event === "news") this.#tell({ type: "news", changes: event.data });
       else if (event.event === "unfollowed") this.#refuse(event.data);
       else if (event.event === "followed") this.#gather(byRun, event.data);

@@ -10,8 +10,12 @@ export interface RunListener {
   refused(problem: unknown): void;
 }
 
-/** A listener of changes. Null: anything may have changed. */
-type ChangeListener = (changes: FeedChanges | null) => void;
+/** Changes before this position of the feed were missed: anything may have changed. */
+export interface Missed {
+  readonly feedId: string;
+}
+
+type ChangeListener = (changes: FeedChanges | Missed) => void;
 
 /** This tab's view of the browser's one stream. The first listener opens it. */
 class Live {
@@ -71,8 +75,8 @@ class Live {
       for (const listener of [...this.#standingListeners]) listener();
       return;
     }
-    if (message.type === "news") {
-      const changes = message.changes === null ? null : FeedChanges.parse(message.changes);
+    if (message.type === "news" || message.type === "missed") {
+      const changes = message.type === "missed" ? message : FeedChanges.parse(message.changes);
       for (const listener of [...this.#changeListeners]) listener(changes);
       return;
     }

@@ -25,8 +25,9 @@ export type ToHub =
 /** A message from the hub to a tab. */
 export type FromHub =
   | { readonly type: "standing"; readonly standing: Connection }
-  /** Null: changes were missed, and everything must be read again. */
-  | { readonly type: "news"; readonly changes: FeedChanges | null }
+  | { readonly type: "news"; readonly changes: FeedChanges }
+  /** Changes before this position of the feed were missed. What was read earlier must be read again. */
+  | { readonly type: "missed"; readonly feedId: string }
   | {
       readonly type: "run";
       readonly runId: string;
