@@ -1,12 +1,12 @@
 import { SetLimit } from "@towpath/contract";
 import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import {
-  admitPeriodicJob,
   createRun,
   getLimit,
   getRun,
   listLimits,
   type RunRequest,
+  runsPeriodicJobs,
   setLimit,
 } from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
@@ -45,7 +45,8 @@ class LimitsEnv {
 
   /** Runs the periodic job until it finds no work. */
   async look(): Promise<void> {
-    while ((await admitPeriodicJob.runOnce(this.testEnv.deps)).worked);
+    const admit = runsPeriodicJobs.find(({ name }) => name === "admit");
+    while ((await admit?.runOnce(this.testEnv.deps))?.worked);
   }
 
   async limits() {

@@ -1,6 +1,6 @@
 import { adviceFor, type LogEntry, type RunError, type RunFailure } from "@towpath/contract";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
-import { existingRun, type LogSource, listLogSources, readFailure, taskRunOf } from "../runs/index.ts";
+import { type LogSource, readFailure, readLogSources } from "../runs/index.ts";
 import { readLog } from "./read.ts";
 import { findChunkAt, readExtent } from "./store/rows.ts";
 
@@ -26,19 +26,19 @@ export async function getRunFailure(
 ): Promise<RunFailure> {
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: args.runId };
-  const run = await existingRun(from, name);
+  const { run, sources } = await readLogSources(from, deps.clock, name);
   const { error } = run;
   const text = error === null ? "" : textOf(error);
   const { groups, task, lastCompleted, failingSince } = await readFailure(from, run, text);
-  const source = (await listLogSources(from, deps.clock, name)).at(-1);
-  const failure = { path: task?.path ?? null, at: task?.endedAt?.toISOString() ?? null };
+  const source = sources.at(-1);
+  const failure = { path: task?.path ?? null, at: task?.endedAt ?? null };
   const lines = source === undefined ? [] : await linesBeside(from, { ...name, source, ...failure });
   return {
     error,
     advice: adviceFor(run.cause, error),
-    task: task === null ? null : taskRunOf(task),
+    task,
     lines,
-    groups: groups.map(({ calls, first }) => ({ task: first.name, calls, first: taskRunOf(first) })),
+    groups: groups.map(({ calls, first }) => ({ task: first.name, calls, first })),
     failedCalls: groups[0]?.failedCalls ?? 0,
     lastCompleted: lastCompleted && { ...lastCompleted, endedAt: lastCompleted.endedAt.toISOString() },
     failingSince: failingSince && { ...failingSince, createdAt: failingSince.createdAt.toISOString() },

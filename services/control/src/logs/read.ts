@@ -1,7 +1,7 @@
 import { type Artifact, type LogFilter, type LogPage, searchable, searchedText } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
-import { existingRun, hasEnded, type LogSource, listLogSources } from "../runs/index.ts";
+import { existingRun, type LogSource, readLogSources } from "../runs/index.ts";
 import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { type ChunkRow, listArtifactRows, listChunks } from "./store/read.ts";
 import { artifactOf } from "./wire.ts";
@@ -49,9 +49,8 @@ export function chosen(sources: readonly LogSource[], attempt: number | undefine
 export async function getLogs(deps: Deps, scope: InWorkspace, args: LogRequest): Promise<LogPage> {
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: args.runId };
-  // The run first: if it has ended, the next reads see everything that it wrote.
-  const ended = hasEnded(await existingRun(from, name));
-  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
+  const { ended, sources: all } = await readLogSources(from, deps.clock, name);
+  const sources = chosen(all, args.attempt);
   const { workspaceId } = scope;
   const after = parseLogCursor(args.after);
   const { limit, text, task } = args;

@@ -1,7 +1,7 @@
 import { FINDS_MAX, type LogFilter, type LogFinds, searchable } from "@towpath/contract";
 import type { LimitFunction } from "p-limit";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
-import { existingRun, type LogSource, listLogSources } from "../runs/index.ts";
+import { type LogSource, readLogSources } from "../runs/index.ts";
 import { chosen, formatLogCursor, type LogCursor, parseLogCursor } from "./read.ts";
 import {
   type FoundChunk,
@@ -57,8 +57,8 @@ export async function searchLogs(
   const from = deps.database.reads;
   const { workspaceId } = scope;
   const name = { workspaceId, runId: args.runId };
-  await existingRun(from, name);
-  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
+  const { sources: all } = await readLogSources(from, deps.clock, name);
+  const sources = chosen(all, args.attempt);
   const stretches = await cut(from, { workspaceId, sources, levels: args.levels ?? null });
   const text = searchable(args.text);
   const { found, searched, whole } = await lookThrough(from, { ...args, text, stretches });

@@ -1,6 +1,6 @@
 import { LOG_LEVELS, type LogEntry, type LogFilter, type LogLevel, type LogWindow } from "@towpath/contract";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
-import { existingRun, hasEnded, type LogSource, listLogSources } from "../runs/index.ts";
+import { type LogSource, readLogSources } from "../runs/index.ts";
 import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { chosen, type LogCursor, parseLogCursor } from "./read.ts";
 import { type ChunkRow, listChunks } from "./store/read.ts";
@@ -44,8 +44,8 @@ export async function getLogWindow(
   const from = deps.database.reads;
   const { workspaceId } = scope;
   const name = { workspaceId, runId: args.runId };
-  const ended = hasEnded(await existingRun(from, name));
-  const sources = chosen(await listLogSources(from, deps.clock, name), args.attempt);
+  const { ended, sources: all } = await readLogSources(from, deps.clock, name);
+  const sources = chosen(all, args.attempt);
   const parts = await readParts(from, { workspaceId, sources, levels: args.levels ?? null });
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   const at = args.at === undefined ? null : await rowOfLine(from, { parts, line: parseLogCursor(args.at) });

@@ -6,20 +6,19 @@ export { createManyIn, type OneRequest } from "./create/create-many.ts";
 export { cancelWithin, mustCancel } from "./end/cancel.ts";
 export { existingRun } from "./history/find.ts";
 export { isAttemptKept, isRunKept, keepsAttemptOf } from "./history/retention.ts";
-export { disown, type Reconciling } from "./lease/disown.ts";
+export { disown } from "./lease/disown.ts";
 export { renewHeld } from "./lease/renew.ts";
-export { type HeldAttempt, listChanges, listHeld } from "./lease/store.ts";
+export { type HeldAttempt, listHeld } from "./lease/store.ts";
 export {
   type AssignedAttempt,
   claimAttempts,
   redeliverAttempts,
   type WorkerSlot,
 } from "./moves/claim.ts";
-export { hasEnded } from "./moves/state.ts";
-export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
+export { runsPeriodicJobs } from "./periodic-jobs.ts";
 export { readFailure } from "./read/failures.ts";
 export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
-export { type LogSource, listLogSources } from "./read/log-sources.ts";
+export { type LogSource, readLogSources } from "./read/log-sources.ts";
 export { createPool, setQueue } from "./read/pools.ts";
 export { getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { runChange } from "./read/wire.ts";
@@ -28,4 +27,3 @@ export { ReportedAttempts } from "./reports/reported.ts";
 export { cancelRun, createRun } from "./requests/requests.ts";
 export { runsRoutes } from "./routes.ts";
 export { storeNewCalls } from "./tasks/records.ts";
-export { taskRunOf } from "./tasks/wire.ts";

@@ -14,7 +14,7 @@ import {
   readChangeSummary,
   readChanges,
 } from "../../kernel/index.ts";
-import { existingRun, hasEnded, type LogSource, listLogSources } from "../../runs/index.ts";
+import { type LogSource, readLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
 import { findArtifactRows, hasUnstamped } from "../store/read.ts";
 import { artifactOf } from "../wire.ts";
@@ -63,9 +63,8 @@ async function readBatch(
 ): Promise<Batch> {
   const from = deps.database.reads;
   const name = { workspaceId: args.workspaceId, runId: args.runId };
-  const row = await existingRun(from, name);
-  const sources = await listLogSources(from, deps.clock, name);
-  const unstamped = hasEnded(row) && (await hasUnstamped(from, name));
+  const { run, ended, sources } = await readLogSources(from, deps.clock, name);
+  const unstamped = ended && (await hasUnstamped(from, name));
   const changes = await readChanges(from, { ...name, after: args.cursor.position, limit: CHANGES_MAX });
   const log =
     args.log === "end"
@@ -87,7 +86,7 @@ async function readBatch(
         : null,
     next: { position: changes.at(-1)?.position ?? args.cursor.position, log: log.next },
     full,
-    ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
+    ended: ended && !unstamped && !full && log.exhausted ? run.state : null,
   };
 }
 

@@ -41,30 +41,23 @@ const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId
     as "cancelReason",
   (select json_agg(w.path) from wait w where w.asked_by = a.id and w.state <> 'open') as answers`;
 
-/** Every attempt that these workers hold. Index attempt_held. */
+/** The attempts that a worker may have a command for: unconfirmed, to be stopped, or with an answer for a wait. */
+const HAS_CHANGED = sql`and (a.state in ('claimed', 'cancelling')
+  or exists (select 1 from wait w where w.asked_by = a.id and w.state <> 'open'))`;
+
+/**
+ * The attempts that these workers hold: all of them, or only those for which there may be a command. Indexes attempt_held,
+ * wait_untold.
+ */
 export function listHeld(
   from: Queryable,
-  args: { workspaceId: string; workerIds: readonly string[] },
+  args: { workspaceId: string; workerIds: readonly string[]; changed: boolean },
 ): Promise<HeldAttempt[]> {
   return rows<HeldAttempt>(
     from,
     sql`select ${HELD} from attempt a
       where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
-        and a.lease_expires_at is not null`,
-  );
-}
-
-/** Attempts of waiting workers for which there may be a command. Indexes attempt_held, wait_untold. */
-export function listChanges(
-  from: Queryable,
-  args: { workspaceId: string; workerIds: readonly string[] },
-): Promise<HeldAttempt[]> {
-  return rows<HeldAttempt>(
-    from,
-    sql`select ${HELD} from attempt a
-      where a.workspace_id = ${args.workspaceId} and a.worker_id = any(${textArray(args.workerIds)}::uuid[])
-        and a.lease_expires_at is not null and (a.state in ('claimed', 'cancelling')
-          or exists (select 1 from wait w where w.asked_by = a.id and w.state <> 'open'))`,
+        and a.lease_expires_at is not null ${args.changed ? HAS_CHANGED : sql``}`,
   );
 }
 

@@ -1,8 +1,9 @@
-import { FAILURE_GROUPS_MAX, type RunState } from "@towpath/contract";
+import { FAILURE_GROUPS_MAX, type RunState, type TaskRun } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import { columns, instantOrNull, type Queryable, type RawRow, rowOf, rows } from "../../kernel/index.ts";
 import { archivedAt, type RunName } from "../history/find.ts";
-import { type RunRow, type TaskRunRow, taskRun } from "../table.ts";
+import { type RunRow, taskRun } from "../table.ts";
+import { taskRunOf } from "../tasks/wire.ts";
 
 /** The parts in which similar messages differ: quoted values, ids and numbers. Only the first characters are compared. */
 const VARYING = `"[^"]{0,200}"|'[^']{0,200}'|[0-9a-f]{8,}|[0-9]+`;
@@ -22,7 +23,7 @@ interface FailedGroup {
   readonly calls: number;
   /** How many failed in all groups, including groups that are not listed. */
   readonly failedCalls: number;
-  readonly first: TaskRunRow;
+  readonly first: TaskRun;
 }
 
 /** The failed calls of an attempt, grouped by similar errors, the largest group first. */
@@ -44,7 +45,7 @@ async function listFailedGroups(
   return raws.map((raw) => ({
     calls: raw.calls,
     failedCalls: raw.failed_calls,
-    first: rowOf(taskRun, raw),
+    first: taskRunOf(rowOf(taskRun, raw)),
   }));
 }
 
@@ -55,7 +56,7 @@ async function listFailedGroups(
 async function findFailedTask(
   from: Queryable,
   args: RunName & { attempt: number; message: string; text: string },
-): Promise<TaskRunRow | null> {
+): Promise<TaskRun | null> {
   const [raw] = await rows<RawRow>(
     from,
     sql`select t.* from (${failedOf(args)}) t
@@ -63,7 +64,7 @@ async function findFailedTask(
       order by t.error ->> 'message' = ${args.message} desc,
         length(t.path) - length(replace(t.path, '/', '')) desc, t.ended_at, t.ord limit 1`,
   );
-  return raw === undefined ? null : rowOf(taskRun, raw);
+  return raw === undefined ? null : taskRunOf(rowOf(taskRun, raw));
 }
 
 /** The outcomes of earlier runs of a deployment. */
@@ -108,7 +109,7 @@ async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours>
 export interface FailureFacts extends Neighbours {
   readonly groups: readonly FailedGroup[];
   /** The call that the run's error is about. Null: none is found. */
-  readonly task: TaskRunRow | null;
+  readonly task: TaskRun | null;
 }
 
 /** Reads the facts about a run's failure. `text` is its error with those of its causes. */

@@ -1,5 +1,8 @@
 import { sql } from "#sql";
 import { type Clock, now, type Queryable, rows } from "../../kernel/index.ts";
+import { existingRun, type RunName } from "../history/find.ts";
+import { hasEnded } from "../moves/state.ts";
+import type { RunRow } from "../table.ts";
 
 /** One attempt as a source of log lines. */
 export interface LogSource {
@@ -15,7 +18,7 @@ export interface LogSource {
 const LOG_TAIL_SECONDS = 30;
 
 /** The attempts of a run as sources of log lines, in order. Indexes as `listAttempts`. */
-export async function listLogSources(
+async function listLogSources(
   from: Queryable,
   clock: Clock,
   args: { workspaceId: string; runId: string },
@@ -33,4 +36,18 @@ export async function listLogSources(
       order by ordinal`,
   );
   return found.map((row) => ({ ...row, nextLine: Number(row.nextLine) }));
+}
+
+/**
+ * A run and its attempts as sources of log lines. The run is read first: if it has ended, later reads see everything that it
+ * wrote.
+ * @throws Problem `run-not-found`.
+ */
+export async function readLogSources(
+  from: Queryable,
+  clock: Clock,
+  args: RunName,
+): Promise<{ run: RunRow; ended: boolean; sources: LogSource[] }> {
+  const run = await existingRun(from, args);
+  return { run, ended: hasEnded(run), sources: await listLogSources(from, clock, args) };
 }

@@ -86,7 +86,7 @@ export class Arrivals {
     try {
       const [noted, held] = await Promise.all([
         seen.length === 0 ? [] : noteWorkers(this.#deps, db, { workspaceId, polls: seen }),
-        listHeld(db, { workspaceId, workerIds }),
+        listHeld(db, { workspaceId, workerIds, changed: false }),
       ]);
       const notes = new Map(seen.map(({ workerId }, index) => [workerId, noted[index] ?? null]));
       const heldBy = Map.groupBy(held, (row) => row.workerId);

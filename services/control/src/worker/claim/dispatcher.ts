@@ -5,7 +5,7 @@ import {
   type AssignedAttempt,
   claimAttempts,
   giveMatched,
-  listChanges,
+  listHeld,
   type ReservedSlot,
   type WorkerSlot,
 } from "../../runs/index.ts";
@@ -310,7 +310,7 @@ export class Dispatcher {
   async #sendChanges(): Promise<void> {
     const workerIds = [...this.#waiting.keys()];
     const { workspaceId } = this.#pool;
-    const rows = await listChanges(this.#deps.database.db, { workspaceId, workerIds });
+    const rows = await listHeld(this.#deps.database.db, { workspaceId, workerIds, changed: true });
     for (const [workerId, held] of Map.groupBy(rows, (row) => row.workerId)) {
       const waiter = this.#waiting.get(workerId)?.waiter;
       if (waiter === undefined || waiter.answered) continue;

@@ -1,6 +1,6 @@
 import { type Assignment, type Command, type Fence, sameFence } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
-import { disown, type HeldAttempt, type Reconciling, redeliverAttempts } from "../../runs/index.ts";
+import { disown, type HeldAttempt, redeliverAttempts } from "../../runs/index.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { abandonCommands, heldCommands } from "./commands.ts";
 
@@ -25,7 +25,10 @@ export interface Changes {
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  args: { poll: Naming & Reconciling & { seq: number; heard: number }; held: readonly HeldAttempt[] },
+  args: {
+    poll: Naming & { seq: number; heard: number; reconciled?: string | null | undefined };
+    held: readonly HeldAttempt[];
+  },
 ): Promise<Changes> {
   const { poll, held } = args;
   const offered = poll.held;
