@@ -3,18 +3,17 @@ import { type DueWaitList, dueWaitLists, LOOK_BATCH, untilLook } from "../limits
 import { checkWaitList } from "./admit/admission.ts";
 import { duePeriodicJob } from "./create/due.ts";
 import { expirePeriodicJob } from "./end/expire.ts";
-import { forgetVersionsPeriodicJob } from "./history/forget-versions.ts";
 import {
   archivePeriodicJob,
+  forgetVersionsPeriodicJob,
   historyPartitionsPeriodicJob,
   retentionPeriodicJob,
 } from "./history/periodic-jobs.ts";
-import { jobsPeriodicJob } from "./jobs/periodic-job.ts";
+import { jobsPeriodicJob } from "./jobs/end.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
 import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./lease/store.ts";
 import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
-import { orphansPeriodicJob } from "./waits/orphans.ts";
-import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
+import { forgetEventsPeriodicJob, orphansPeriodicJob, waitsPeriodicJob } from "./waits/periodic-jobs.ts";
 
 /**
  * Checks wait lists where a run may start that no transaction has admitted: after returned tokens, changed limits and

@@ -7,7 +7,7 @@ import { createPool } from "../read/pools.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
 import { cancelRun, createRun } from "../requests/requests.ts";
 import { rerunRun } from "../rerun/rerun.ts";
-import { waitsPeriodicJob } from "../waits/periodic-job.ts";
+import { waitsPeriodicJob } from "../waits/periodic-jobs.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { call } from "./call.ts";
 

@@ -3,8 +3,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../index.ts";
 import { cancelRun } from "../requests/requests.ts";
-import { forgetVersionsPeriodicJob } from "./forget-versions.ts";
-import { archivePeriodicJob } from "./periodic-jobs.ts";
+import { archivePeriodicJob, forgetVersionsPeriodicJob } from "./periodic-jobs.ts";
 
 const DAY_MS = 24 * 3_600_000;
 

@@ -1,5 +1,5 @@
 import { JOB_TRANSITIONS, type JobOutcome, type JobTransition, type Json } from "@towpath/contract";
-import { cleanJson, type Deps, type Tx } from "../../kernel/index.ts";
+import { cleanJson, type Deps, perRowJob, type Tx } from "../../kernel/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
 import { keptOpen } from "../dependents/store.ts";
 import { moveRun } from "../moves/apply.ts";
@@ -7,7 +7,7 @@ import { findActiveAttemptId } from "../moves/locks.ts";
 import type { JobRow } from "../table.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
-import { saveJobEnds } from "./store.ts";
+import { type GivenUpJob, LEAVING_BATCH, listGivenUp, saveJobEnds, untilGivenUp } from "./store.ts";
 
 /** The end of an external job. */
 export interface JobOver {
@@ -73,3 +73,22 @@ async function settleRuns(
     await releaseDependents(tx, deps, [row]);
   }
 }
+
+/** Who a job is given up by. */
+const GIVER = "control plane";
+
+/** Leaves external jobs alone that could not be cancelled in time, so that their runs end. */
+export const jobsPeriodicJob = perRowJob<GivenUpJob>({
+  name: "jobs",
+  everyMs: 5_000,
+  hold: "claims",
+  batch: LEAVING_BATCH,
+  nextInMs: ({ clock }, among) => untilGivenUp(clock, among),
+  find: (from, { clock }, which) => listGivenUp(from, clock, which),
+  async act(tx, deps, late) {
+    const over = late.map(({ id, subjectId }) => {
+      return { jobId: id, runId: subjectId, by: "leave" as const, outcome: null, lease: null };
+    });
+    await endJobs(tx, deps, { workspaceId: late[0]?.workspaceId ?? "", over, answeredBy: GIVER });
+  },
+});

@@ -16,10 +16,10 @@ import { call } from "../calls/call.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 import { listWaits } from "../read/waits.ts";
 import { cancelRun } from "../requests/requests.ts";
-import { waitsPeriodicJob } from "../waits/periodic-job.ts";
+import { waitsPeriodicJob } from "../waits/periodic-jobs.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { callBack } from "./call-back.ts";
-import { jobsPeriodicJob } from "./periodic-job.ts";
+import { jobsPeriodicJob } from "./end.ts";
 import { tendJobs } from "./tend.ts";
 
 let testEnv: TestEnv;

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { Registered } from "../../deployments/index.ts";
 import { type Deps, dateOf, inTransaction, type Queryable, type Scope, type Tx } from "../../kernel/index.ts";
 import * as limits from "../../limits/index.ts";
-import { adoptRuns } from "../admit/adopt.ts";
+import { adoptRuns } from "../admit/store.ts";
 import { holderOf, type RunFacts, readRunFacts } from "../why/facts.ts";
 
 /**

@@ -31,9 +31,8 @@ import { findCircle } from "../why/cycle.ts";
 import { cancellingReasons } from "../why/jobs.ts";
 import { limitReasons } from "../why/limits.ts";
 import { readWaitFacts, type WaitFacts } from "../why/pool-facts.ts";
-import { gateReason } from "../why/start-gate.ts";
 import { waitReasons } from "../why/waits.ts";
-import { reasonsOf, whyOf } from "../why/why.ts";
+import { gateReason, reasonsOf, whyOf } from "../why/why.ts";
 import { listRunRows } from "./list.ts";
 import { runOf, runSummaryOf } from "./wire.ts";
 

@@ -3,6 +3,7 @@ import {
   type CheckpointPage,
   checkpointsMax,
   type Fence,
+  failureStands,
   Id,
   type OverWait,
   Problem,
@@ -20,9 +21,12 @@ import {
 import { findRun, type RunName } from "../history/find.ts";
 import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
-import { findAttempt, listCheckpointRows, listLatestAttempts } from "./checkpoints-store.ts";
-import { lineageOf } from "./lineage.ts";
-import { standingIn } from "./standing.ts";
+import {
+  findAttempt,
+  listAttemptStates,
+  listCheckpointRows,
+  listLatestAttempts,
+} from "./checkpoints-store.ts";
 
 /** Behind every attempt of a run. */
 const ORDINAL_MAX = 2_147_483_647;
@@ -196,4 +200,45 @@ function checkpointOf(
     ...left,
     error: { ...row.error, ...(stack !== undefined && { stack: stack.slice(0, STACK_CHARS) }) },
   };
+}
+
+/** The longest chain of reruns that is followed back. */
+const LINEAGE_MAX = 16;
+
+/**
+ * The runs whose results a run may take over, oldest first: that of which it is a rerun from its failure, that of which
+ * that one was, and so on. Without the run itself.
+ */
+export async function lineageOf(
+  from: Queryable,
+  run: Pick<RunRow, "workspaceId" | "trigger">,
+): Promise<RunRow[]> {
+  const found: RunRow[] = [];
+  for (let next = run; found.length < LINEAGE_MAX; ) {
+    const { trigger, workspaceId } = next;
+    if (trigger.kind !== "rerun" || !trigger.fromFailure) break;
+    const earlier = await findRun(from, { workspaceId, runId: trigger.runId });
+    if (earlier === null) break;
+    found.unshift(earlier);
+    next = earlier;
+  }
+  return found;
+}
+
+/** The first run of the chain that this one is the latest of. */
+export function originOf(run: Pick<RunRow, "id" | "trigger">): string {
+  return run.trigger.kind === "rerun" && run.trigger.fromFailure ? run.trigger.origin : run.id;
+}
+
+/** Tells of some rows, of attempts that have ended, which are failures whose errors later attempts throw again. */
+export async function standingIn(
+  from: Queryable,
+  workspaceId: string,
+  rows: readonly TaskRunRow[],
+): Promise<(row: TaskRunRow) => boolean> {
+  const unknown = rows.filter(({ state, fatal }) => state === "failed" && fatal === null);
+  const attemptIds = [...new Set(unknown.map(({ attemptId }) => attemptId))];
+  const states =
+    attemptIds.length === 0 ? new Map() : await listAttemptStates(from, { workspaceId, attemptIds });
+  return (row) => failureStands(row, states.get(row.attemptId));
 }

@@ -6,9 +6,8 @@ import { existingRun, listTaskRunRows } from "../history/find.ts";
 import { hasEnded } from "../moves/state.ts";
 import { getRun } from "../read/read.ts";
 import type { RunRow, TaskRunRow } from "../table.ts";
-import { lineageOf, originOf } from "./lineage.ts";
+import { lineageOf, originOf, standingIn } from "./checkpoints.ts";
 import { PlanDraft } from "./plan.ts";
-import { standingIn } from "./standing.ts";
 
 /** The most task runs that a plan looks at, and how many at once. */
 const PLAN_ROWS_MAX = 100_000;

@@ -8,7 +8,7 @@ import type { Deps } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { cancelRun, createRun } from "../requests/requests.ts";
 import { sendEvent } from "./events.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
+import { waitsPeriodicJob } from "./periodic-jobs.ts";
 import { settleWaits } from "./resume.ts";
 import { HOUR_MS, startedIn } from "./waiting-flow.fixture.ts";
 

@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { sendEvent } from "./events.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
+import { waitsPeriodicJob } from "./periodic-jobs.ts";
 import { startedIn } from "./waiting-flow.fixture.ts";
 
 let testEnv: TestEnv;

@@ -7,8 +7,7 @@ import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test
 import { call } from "../calls/call.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 import { cancelRun, createRun } from "../requests/requests.ts";
-import { orphansPeriodicJob } from "./orphans.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
+import { orphansPeriodicJob, waitsPeriodicJob } from "./periodic-jobs.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
 let testEnv: TestEnv;

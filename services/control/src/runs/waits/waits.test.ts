@@ -11,7 +11,7 @@ import { cancelRun } from "../requests/requests.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { answerWait } from "./answer.ts";
 import { sendEvent } from "./events.ts";
-import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./periodic-job.ts";
+import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./periodic-jobs.ts";
 import { dueWaits } from "./store.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
