@@ -131,7 +131,7 @@ const attemptColumns = () => ({
   nextLine: count("next_line").notNull().default(0),
   createdAt: instant("created_at").notNull(),
   claimedAt: instant("claimed_at"),
-  /** The latest poll whose answer told its worker of it: which start of the worker, and the poll's number. */
+  /** The latest poll whose answer delivered it: the generation of the worker, and the number of the poll. */
   toldGeneration: count("told_generation"),
   toldSeq: count("told_seq"),
   startedAt: instant("started_at"),
@@ -192,7 +192,7 @@ export type ChildOutcome = Pick<
   "deployment" | "task" | "state" | "cause" | "result" | "error"
 >;
 
-/** Which run ids are taken, what was asked for under them, and the partition where an archived run lies. */
+/** The taken ids of runs, the fingerprint of each request, and the partition of an archived run. */
 export const runKey = pgTable("run_key", {
   workspaceId: uuid("workspace_id").notNull(),
   runId: uuid("run_id").notNull(),

@@ -18,7 +18,7 @@ export async function intendJob(
   await insertJob(tx, deps.clock, { id: args.jobId, attemptId, run, asked: args.asked });
 }
 
-/** What a flow is told of a job that it has asked for. */
+/** The answer to a flow that asked for a job. */
 export async function calledJob(
   tx: Tx,
   args: { held: AttemptRow; jobId: string; asked: AskedJob },

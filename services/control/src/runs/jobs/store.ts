@@ -59,7 +59,7 @@ export async function insertJob(
   );
 }
 
-/** Lets one more token end a job whose handle is not known: an earlier attempt may have submitted it with another. */
+/** Lets one more token end a job without a handle: an earlier attempt may have submitted it with another token. */
 export async function addCallback(
   tx: Tx,
   args: { workspaceId: string; jobId: string; hash: string },
@@ -72,7 +72,7 @@ export async function addCallback(
   );
 }
 
-/** Notes where a job's handle is, once. One that is being cancelled meanwhile can be cancelled by it. */
+/** Stores the handle of a job, once. A job that is being cancelled can then be cancelled by its handle. */
 export async function saveHandle(
   tx: Tx,
   clock: Clock,
@@ -89,7 +89,7 @@ export async function saveHandle(
   return raw === undefined ? null : rowOf(job, raw);
 }
 
-/** How a job ends. With a lease, only under it. */
+/** The end of a job. With a lease, it counts only under this lease. */
 export interface JobEnd {
   readonly id: string;
   readonly lease: string | null;
@@ -129,14 +129,14 @@ export function untilGivenUp(clock: Clock, among: Which["among"]): SQL {
 
 const jobColumns = { workspaceId: sql`j.workspace_id`, id: sql`j.id` } as const;
 
-/** A job whose cancelling has had its time. People look at its run. */
+/** A job whose cancellation took too long, by the run that people see. */
 export interface GivenUpJob {
   readonly workspaceId: string;
   readonly id: string;
   readonly subjectId: string;
 }
 
-/** Jobs whose cancelling has had its time, without locks. Index job_cancelling. */
+/** Jobs whose cancellation took too long, without locks. Index job_cancelling. */
 export function listGivenUp(from: Queryable, clock: Clock, which: Which): Promise<GivenUpJob[]> {
   return rows(
     from,

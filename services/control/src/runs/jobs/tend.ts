@@ -15,10 +15,10 @@ import {
 
 /** The most jobs that one transaction ends. */
 const ENDS_BATCH = 200;
-/** The least that is waited for a lease to run out, milliseconds: clocks of processes and database differ a little. */
+/** The shortest wait for the end of a lease, milliseconds. The clocks of processes and of the database differ a little. */
 const FREE_LEAST_MS = 50;
 
-/** What a look has found, and when there may be more to take. */
+/** The jobs that a look has found, and when another look may find more. */
 interface Looked {
   readonly answer: TendedJobs;
   readonly freeInMs: number;

@@ -13,11 +13,11 @@ import {
 } from "../../kernel/index.ts";
 import { type JobRow, job } from "../table.ts";
 
-/** What a worker has found out about jobs that go on. */
+/** The state of an open job, as a worker found it. */
 export interface PolledJob {
   readonly jobId: string;
   readonly lease: string;
-  /** Null: asking failed, or what was wanted failed. */
+  /** Null: the poll failed, or the cancellation failed. */
   readonly says: string | null;
   readonly stumble: string | null;
   readonly agoMs: number;
@@ -45,7 +45,7 @@ export async function savePolls(
   );
 }
 
-/** What of the named jobs a worker still tends; leases that are half over are renewed. Primary key. */
+/** The named jobs that a worker still tends. Renews leases that are half over. Primary key. */
 export async function renewJobs(
   from: Queryable,
   clock: Clock,
@@ -116,7 +116,7 @@ export async function findJobs(
   return raws.map((raw) => rowOf(job, raw));
 }
 
-/** So many open jobs of a pool are looked at for a lease that runs out: what several workers tend. */
+/** The most open jobs of a pool that are searched for the next end of a lease. */
 const LEASES_MAX = 10_000;
 
 /**

@@ -21,7 +21,7 @@ interface Refused {
   readonly detail: string;
 }
 
-/** What one of many came to: its answer, or why it was refused. What is no refusal ends them all. */
+/** The answer of one of many, or its refusal. Any other failure ends all of them. */
 async function settled<Answer>(
   work: () => Promise<Answer>,
 ): Promise<{ answer: Answer; problem: null } | { answer: null; problem: Refused }> {
@@ -64,7 +64,7 @@ function shownPlan(plan: RerunPlan | null, budget: Budget): RerunPlans["items"][
   return { deployment, versionBefore, version, reuse: whole ? reuse : null, run: whole ? run : null };
 }
 
-/** Says what rerunning each of several runs would do, or why it cannot be. Changes nothing. */
+/** Plans the rerun of each of several runs, or says why a run cannot be rerun. Changes nothing. */
 export async function planReruns(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
@@ -93,7 +93,7 @@ export async function rerunRuns(
   return { items };
 }
 
-/** Deletes the refs of what several runs have left, each as `deleteCheckpointsOf` does, and answered by itself. */
+/** Deletes the checkpoints of several runs, each as `deleteCheckpointsOf`, with an answer for each. */
 export async function deleteCheckpoints(
   deps: Deps,
   { workspaceId }: Pick<Scope, "workspaceId">,

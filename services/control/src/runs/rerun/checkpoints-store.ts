@@ -51,8 +51,8 @@ const isLeft = (alias: string): SQL => {
 };
 
 /**
- * What attempts of a run before one have completed or kept, by attempt and appearance: results that are in a store, and
- * values that were kept beside them; and how calls failed. Indexes task_run_order, task_run_history_order.
+ * The completed calls, kept values and failed calls of a run's attempts before one attempt, in the order of attempt and
+ * appearance. Indexes task_run_order, task_run_history_order.
  */
 export async function listCheckpointRows(
   from: Queryable,
@@ -73,9 +73,9 @@ export async function listCheckpointRows(
 }
 
 /**
- * Which attempt of a live run was the last to leave something under each of these paths; those that only the first attempt
- * left something under are missing. A statement of its own with the keys at hand: as a condition of the list, a plan made
- * from stale statistics compared every row with every other. Index task_run_later, which has no rows of first attempts.
+ * The last attempt of a live run that has a checkpoint under each of these paths. Paths of the first attempt alone are missing.
+ * It is a statement of its own: as a condition of the list, stale statistics made the planner compare every row with every
+ * other. Index task_run_later, which has no rows of first attempts.
  */
 export async function listLatestAttempts(
   from: Queryable,
@@ -94,8 +94,9 @@ export async function listLatestAttempts(
 }
 
 /**
- * Deletes the refs of what a run has left, live or archived, what its parent may ask of it among them, and notes when. For a caller that holds the lock of the run if it
- * is live, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run, run_history and run_key.
+ * Deletes the refs of a run's checkpoints and of its result, and stores when. The run is live or archived. The caller holds the
+ * lock of a live run, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run,
+ * run_history and run_key.
  * @returns How many refs there were.
  */
 export async function deleteRefs(tx: Tx, clock: Clock, args: RunName): Promise<number> {
@@ -124,7 +125,7 @@ export async function deleteRefs(tx: Tx, clock: Clock, args: RunName): Promise<n
 /** The most runs whose refs one round deletes. */
 export const DELETE_REFS_BATCH = 100;
 
-/** Runs that ended before a time and whose refs are still there, oldest first. Index run_history_with_checkpoints. */
+/** Runs that ended before a time and still have refs, oldest first. Index run_history_with_checkpoints. */
 export function listWithRefs(
   from: Queryable,
   clock: Clock,

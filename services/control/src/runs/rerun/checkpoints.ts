@@ -38,10 +38,10 @@ const Cursor = z.union([z.tuple([z.int(), z.int32(), z.int()]), z.tuple([z.liter
 /** Before every id. */
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
-/** So much of the stack of an error is told that a later attempt throws again: there may be very many. */
+/** The most characters of the stack of an error that a later attempt throws again. There may be very many errors. */
 const STACK_CHARS = 2_000;
 
-/** A run whose checkpoints count, and from which attempt on they do not. */
+/** A run whose checkpoints count, and the first attempt whose checkpoints do not. */
 interface Source {
   readonly runId: string;
   readonly before: number;
@@ -206,8 +206,8 @@ function checkpointOf(
 const LINEAGE_MAX = 16;
 
 /**
- * The runs whose results a run may take over, oldest first: that of which it is a rerun from its failure, that of which
- * that one was, and so on. Without the run itself.
+ * The runs whose results a run may reuse, oldest first: the run that it reruns from its failure, the run that this one reran, and
+ * so on. Without the run itself.
  */
 export async function lineageOf(
   from: Queryable,
@@ -225,12 +225,12 @@ export async function lineageOf(
   return found;
 }
 
-/** The first run of the chain that this one is the latest of. */
+/** The first run of the chain of reruns that ends with this run. */
 export function originOf(run: Pick<RunRow, "id" | "trigger">): string {
   return run.trigger.kind === "rerun" && run.trigger.fromFailure ? run.trigger.origin : run.id;
 }
 
-/** Tells of some rows, of attempts that have ended, which are failures whose errors later attempts throw again. */
+/** Reads, for rows of ended attempts, whether they are failures whose errors later attempts throw again. */
 export async function standingIn(
   from: Queryable,
   workspaceId: string,

@@ -21,7 +21,7 @@ export async function deleteCheckpointsOf(deps: Deps, args: RunName): Promise<nu
   });
 }
 
-/** Deletes the refs of what runs have left that ended longer ago than such refs are kept. */
+/** Deletes the checkpoints of runs that ended longer ago than checkpoints are kept. */
 export const checkpointRetentionPeriodicJob = perRowJob({
   name: "checkpoint-retention",
   everyMs: 3_600_000,

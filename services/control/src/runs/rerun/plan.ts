@@ -15,7 +15,7 @@ type Step = RerunPlan["tasks"][number];
 /** Everything runs again, whatever is known. */
 export const WHOLE = "a full rerun reuses no results";
 
-/** What a call left still stands after a later one; but an error does not by which a run has failed since. */
+/** A call's result still counts after a later call. Its error does not, if a run has failed by it since. */
 function keptBefore(kept: TaskRunRow | null, later: TaskRunRow): TaskRunRow | null {
   const hasFailed = later.state === "failed" && later.codeVersion !== null;
   return hasFailed && kept?.state === "failed" ? null : kept;
@@ -39,7 +39,7 @@ function isCovered(path: string, reused: ReadonlySet<string>): boolean {
   return false;
 }
 
-/** Puts a plan together from task runs, in the order in which they are added: of two under one path the later counts. */
+/** Builds a plan from task runs. Of two under one path, the one that is added later counts. */
 export class PlanDraft {
   readonly #known = new Map<string, Known>();
 

@@ -62,7 +62,7 @@ export async function rerunRun(
 }
 
 /**
- * Plans a rerun: what it would reuse and what it would run, as far as that is known before it runs.
+ * Plans a rerun: the tasks that it would reuse and the tasks that it would run, as far as they are known before it runs.
  * @param args.budget task runs that may be read; this call takes its part. Missing: those of the whole chain.
  * @throws Problem as `rerunRun`.
  */
@@ -141,7 +141,7 @@ async function addTasks(
   }
 }
 
-/** Whether what a task run left was deleted with its run's checkpoints, or with those of the run that it was taken over from. */
+/** Whether the checkpoint of a task run was deleted, with those of its run or of the run that it was reused from. */
 function isDeleted(row: TaskRunRow, gone: readonly string[]): boolean {
   return gone.some((runId) => row.runId === runId || row.result?.uri.includes(`/runs/${runId}/`));
 }

@@ -25,13 +25,13 @@ export type TaskRecord = Extract<ControlRecord, { type: "task" | "kept" }>;
 type TaskMove = Extract<ControlRecord, { type: "task" }>;
 type KeptRecord = Extract<ControlRecord, { type: "kept" }>;
 
-/** So much of the message of a try that failed is kept; that of the last is in the call's own error. */
+/** The most characters of the message of a failed try. The call's own error has the message of the last try. */
 const TRY_ERROR_CHARS = 500;
 
 /**
  * Applies the task records of one attempt in order, with one read and one write for all of them. The caller holds the
- * attempt's lock, under which alone task runs are written, so that no row needs a guard of its own. A task run that is
- * not there counts as pending: its `queue` may have been dropped or rejected.
+ * attempt's lock. Task runs are written only under it, so no row needs a guard of its own. A missing task run counts as
+ * pending: its `queue` may have been dropped or rejected.
  * @returns The records whose move the table does not have. Nothing of them was applied.
  */
 export async function applyTaskRecords(
@@ -78,10 +78,10 @@ export async function storeNewCalls(
   return bulkAcked;
 }
 
-/** The attempt of task runs, as far as they tell it. */
+/** The columns of an attempt that its task runs repeat. */
 type Home = Pick<AttemptRow, "id" | "workspaceId" | "runId" | "ordinal">;
 
-/** What records in order make of task runs, and those whose move the table does not have. */
+/** Applies records in order. @returns the changed task runs, and the records whose move the table does not have. */
 function rowsAfter<Record extends TaskRecord>(
   held: Home,
   known: readonly TaskRunRow[],
@@ -102,7 +102,7 @@ function rowsAfter<Record extends TaskRecord>(
   return { touched: [...touched.values()], refused };
 }
 
-/** What a record makes of a row, or null if it cannot. A path is a task's or a kept value's, never one after the other. */
+/** The row after a record, or null if the record is refused. A path belongs to a task or to a kept value, for good. */
 function after(held: Home, row: TaskRunRow | null, record: TaskRecord): TaskRunRow | null {
   if (row !== null && row.kind !== record.type) return null;
   if (record.type === "kept") return kept(row ?? pending(held, { ...record, name: "kept" }), record);
@@ -146,7 +146,7 @@ function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "a
   };
 }
 
-/** Where a record takes a task run, or null if the table has no such move. Times are the worker's: they are only shown. */
+/** The task run after a move, or null if the table has no such move. The times are from the worker, and only shown. */
 function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
   if (record.move === "queue") return { ...row, tries: record.tries };
   const state = taskRunAfter(row.state, transitionOf(row, record.move));
@@ -166,7 +166,7 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
   };
 }
 
-/** The tries with this move. A call that is tried once has its own times for that, and no list. */
+/** The tries after this move. A call with one try has no list: its own times are those of the try. */
 function triesAfter(row: TaskRunRow, record: TaskMove, at: Date): TaskTry[] | null {
   if (row.startedAt === null) return null;
   const instant = at.toISOString();
@@ -180,7 +180,7 @@ function triesAfter(row: TaskRunRow, record: TaskMove, at: Date): TaskTry[] | nu
   return begun.map((one) => (one.endedAt === null ? { ...one, endedAt: instant, error } : one));
 }
 
-/** A task that completes without having begun took an earlier result. */
+/** A task that completes without a start reuses an earlier result. */
 function transitionOf(row: TaskRunRow, move: Exclude<TaskMove["move"], "queue">): TaskRunTransition {
   return move === "complete" && row.state === "pending" ? "reuse" : move;
 }

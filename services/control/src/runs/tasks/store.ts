@@ -53,8 +53,8 @@ export interface FailedAttempt {
 }
 
 /**
- * Notes of failed calls whether their attempts failed by them. An entry that ends with "/" names all directly below it. Before
- * this nothing is noted, so that a replica of an earlier release, which notes nothing, does not make them seem dealt with. Primary key.
+ * Stores for failed calls whether their attempts failed by them. An entry that ends with "/" names all calls directly below it.
+ * The column stays null until then: an earlier release does not write it, and null must not mean "not fatal". Primary key.
  */
 export async function noteFatal(
   tx: Tx,
@@ -74,9 +74,9 @@ export async function noteFatal(
 }
 
 /**
- * Stores task runs of which their attempt has told nothing before, the changes of them, and how far its report has come: if they are
- * what it tells next, under this fence, and it is running. One statement, which locks the attempt like everything that writes its
- * task runs; a report of the same records that was faster has moved `control_acked` on.
+ * Stores new task runs of an attempt, their changes, and the attempt's progress, in one statement. It stores nothing unless the
+ * attempt is running, the fence is the current one, and `firstSeq` is the next sequence. It locks the attempt, as every write of
+ * its task runs does. A faster report of the same records has already raised `control_acked`.
  * @returns the attempt's last bulk sequence, or null if nothing was stored.
  */
 export async function storeCalls(

@@ -4,7 +4,7 @@ import type { TaskRunRow } from "../table.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
-/** The changes that a task run is now as this row says. Its whole wire form: a replay shows each step as it was. */
+/** The change of a task run, with its whole wire form. So a replay shows each step as it was. */
 export function taskRunChange(row: TaskRunRow): NewChange {
   return {
     workspaceId: row.workspaceId,

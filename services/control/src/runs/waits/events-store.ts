@@ -95,11 +95,11 @@ function couldTake(clock: Clock, args: Pick<NewEvent, "workspaceId" | "name" | "
 }
 
 /**
- * Gives an event to those who wait for it, the first wait of each run that asks more than once: a note on each, however
- * many they are, which the periodic job of waits then settles. A wait whose deadline is over takes none. All that could take it are
- * locked first, so that of two events at once each gets a wait of its own. Index wait_event.
+ * Gives an event to the waits for it, at most one wait of each run: the first. It marks these waits, and the periodic job of waits
+ * settles them. A wait after its deadline gets no event. All candidates are locked first, so two simultaneous events go to
+ * different waits. Index wait_event.
  * @param args.schemas The schemas that its payload matches, as `listEventSchemas` returns them.
- * @returns how many
+ * @returns the number of waits
  */
 export async function offerEvent(
   tx: Tx,

@@ -23,7 +23,7 @@ import type { RunName } from "../history/find.ts";
 import { runIsLimited } from "../moves/run-columns.ts";
 import { type WaitRow, wait } from "../table.ts";
 
-/** In which order the locks of several waits are taken, so that no two transactions wait for each other. */
+/** The order of locks of several waits. With one order, transactions cannot deadlock. */
 export const LOCK_ORDER = sql`w.run_id, w.created_at, w.path`;
 
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
@@ -66,8 +66,8 @@ export interface NewWait extends RunName {
 }
 
 /**
- * Makes a wait, open, unless its id is taken: repeating a call finds what the first one made. The caller holds the lock of
- * the run's attempt, so that nobody else asks for the same path.
+ * Inserts an open wait, unless its id exists: a repeated call finds the wait of the first one. The caller holds the lock of the
+ * run's attempt, so no other call asks for the same path.
  */
 export async function insertWait(tx: Tx, clock: Clock, args: NewWait): Promise<void> {
   const { asked } = args;
@@ -128,7 +128,7 @@ export function lockWait(tx: Tx, clock: Clock, args: RunName & { waitId: string 
 }
 
 /**
- * Waits of a run that are over, by id, for an attempt that begins: those whose answer is in their own row and short. Unique
+ * The settled waits of a run, by id, for an attempt that begins. Only waits whose answer is short and in their own row. Unique
  * index of wait.
  */
 export function listOverWaits(
@@ -157,7 +157,7 @@ export async function countWaits(tx: Tx, args: RunName & { max: number }): Promi
   return found?.count ?? 0;
 }
 
-/** Notes which attempt has asked for a wait and does not know its answer; null once it does. */
+/** Stores which attempt waits for the answer of a wait. Null: the attempt has received it. */
 export async function saveAsker(
   tx: Tx,
   args: { workspaceId: string; waitId: string; attemptId: string | null },
@@ -169,9 +169,9 @@ export async function saveAsker(
 }
 
 /**
- * Settles those of these waits that are open, all alike; an answer that was noted on one already stays. A wait that got what it
- * waits for before its deadline does not expire: that may have been noted after the caller looked.
- * @returns them as they are now
+ * Moves the open ones of these waits to one state. An answer that is stored already stays. A wait that was satisfied before its
+ * deadline does not expire, even if it was satisfied after the caller read it.
+ * @returns the waits that were settled
  */
 export async function settleRows(
   tx: Tx,
@@ -194,7 +194,7 @@ export async function settleRows(
   );
 }
 
-/** Notes an answer on an open wait, which makes it due at once. The caller holds its lock. */
+/** Stores an answer on an open wait. The wait is then due at once. The caller holds its lock. */
 export async function noteAnswer(
   tx: Tx,
   clock: Clock,
@@ -257,7 +257,7 @@ export interface WaitingRun {
   readonly workerId: string | null;
 }
 
-/** Locks live runs in the order of their ids, with what is needed to let them go on. Primary key, attempt_one_active. */
+/** Locks live runs in the order of their ids, and reads what their continuation needs. Primary key, attempt_one_active. */
 export function lockWaiting(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },

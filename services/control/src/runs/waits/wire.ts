@@ -3,7 +3,7 @@ import type { JobRow, WaitRow } from "../table.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
-/** A wait as people see it. An answer that has only been noted is not told before it counts. */
+/** A wait as people see it. A stored answer is shown only once the wait is satisfied. */
 export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   const { id, runId, path, kind, state, title, schema, who, childRunId } = row;
   const isSatisfied = state === "satisfied";
@@ -28,7 +28,7 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   };
 }
 
-/** How an external job stands, as people see it. */
+/** The state of an external job, as people see it. */
 function jobFactsOf(row: JobRow): JobFacts {
   const { name, state, says, stumble } = row;
   return { name, state, says, stumble, polledAt: iso(row.polledAt), submittedAt: iso(row.submittedAt) };

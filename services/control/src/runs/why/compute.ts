@@ -32,7 +32,7 @@ interface Waiting {
   readonly workers: readonly WorkerNow[];
 }
 
-/** Why no worker of its pool has what a ready run needs; null if one has, or none is online: then it waits for something else. */
+/** Why no worker of the pool has the amounts that a ready run needs. Null: one has them, or no worker is online. */
 export async function computeReason(from: Queryable, clock: Clock, row: RunRow): Promise<ReasonText | null> {
   const { workspaceId, poolId, pool, attemptId } = row;
   const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
@@ -105,7 +105,7 @@ function freeText({ free, total }: WorkerCapacity, needs: Amounts): string {
     .join(" and ");
 }
 
-/** Who holds most of what is missing there, for how long, and how long that usually takes. */
+/** The run that holds most of the missing amounts, for how long, and how long it usually takes. */
 async function holdersText(
   from: Queryable,
   args: Waiting & { worker: WorkerNow; nearest: WorkerCapacity },

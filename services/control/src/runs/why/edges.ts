@@ -33,7 +33,7 @@ interface RunIds {
   readonly runIds: readonly string[];
 }
 
-/** Follows what a run waits for: which runs hold the slots that it lacks, what those wait for, and so on. Empty if that is too much. */
+/** Follows the waiting of a run: the runs that hold its missing slots, the runs that those wait for, and so on. Empty if there are too many. */
 export async function readEdges(
   from: Queryable,
   clock: Clock,
@@ -77,7 +77,7 @@ function slotEdge({ waiter, holder, limitId, path, enough, ...limit }: SlotEdge)
   return { waiter, holder, on: limitId, text, remedy: setText(limit, enough), sure: true };
 }
 
-/** Whatever of it ends first brings a suspended run back, so that all it waits for is one; one that runs may need them all. */
+/** A suspended run continues after the first of its waits, so its waits are one group. A running run may need all of them. */
 function endEdge({ waiter, holder, suspended }: EndEdge): Edge {
   const on = suspended ? `end of any for ${waiter}` : `end of ${holder}`;
   return { waiter, holder, on, text: ` waits for the end of run ${holder}`, remedy: null, sure: suspended };
@@ -88,7 +88,7 @@ function parentEdge(waiter: string, holder: string): Edge {
   return { waiter, holder, on: `end of ${holder}`, text, remedy: null, sure: false };
 }
 
-/** The runs that hold what a ready run lacks on the workers that could take it. Empty if one has room, or none could ever; null for too many. */
+/** The runs that hold the missing amounts on the workers that could take a ready run. Empty: a worker has room, or none ever could. Null: too many. */
 async function workerSlotEdges(
   from: Queryable,
   clock: Clock,

@@ -33,7 +33,7 @@ function stumbleText({ stumble }: JobRow): string {
   return stumble === null ? "" : ` Polling it failed: ${stumble.replace(/[.;]$/, "")}.`;
 }
 
-/** What keeps a run from ending that is to be cancelled and has no process: jobs which are to be cancelled first. */
+/** The jobs that must be cancelled before a cancelled run without a process can end. */
 export async function cancellingReasons(
   from: Queryable,
   args: { workspaceId: string; runId: string },

@@ -27,7 +27,7 @@ export async function limitReasons(
     const mine = holders.filter((one) => one.limitId === row.id).flatMap((one) => holderOf(one, facts));
     return reasonOf(row, mine);
   });
-  // What has room for it does not keep it waiting, unless nothing else does: then it is about to go.
+  // A limit with room is no reason to wait. If all have room, the run is about to start.
   const lacking = told.filter((one) => one.limit?.lacks);
   return lacking.length > 0 ? lacking : told;
 }

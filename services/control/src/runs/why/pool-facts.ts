@@ -2,14 +2,14 @@ import { workerOnlineMs } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, instantOrNull, now, type Queryable, rows } from "../../kernel/index.ts";
 
-/** What the reason of a run's waiting derives from. */
+/** The facts that explain why a run waits. */
 export interface WaitFacts {
   readonly now: Date;
   /** Workers that were heard lately and are not being drained. */
   readonly workersOnline: number;
   /** Workers that were heard lately and take nothing more. */
   readonly workersDraining: number;
-  /** Of those online, workers that take nothing for a while; when the first will again, and why it does not now. */
+  /** Paused workers among those online, and when the first resumes and why it is paused. */
   readonly workersPaused: number;
   readonly pausedUntil: Date | null;
   readonly pauseReason: string | null;

@@ -82,12 +82,12 @@ function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
 export interface EndEdge {
   readonly waiter: string;
   readonly holder: string;
-  /** Nothing but the ends of other runs brings it back. Of one that runs: it may do other things meanwhile. */
+  /** Only the ends of other runs let it continue. A running run may do other things meanwhile. */
   readonly suspended: boolean;
 }
 
 /**
- * For whose end runs wait that nothing but the end of other runs can bring back: no time, event or answer, and no deadline. At most
+ * The waits of runs that only the ends of other runs can continue: they have no time, event, answer or deadline. At most
  * `limit` of them. Unique index of wait.
  */
 export function listEndEdges(

@@ -11,7 +11,7 @@ interface Waiting {
   /** The last attempt that ended. */
   readonly previous: AttemptRow | null;
   readonly facts: WaitFacts;
-  /** What it waits for that has rows of its own: limits, and what its flow asked to wait for. */
+  /** The limits and the waits that it waits for. */
   readonly limits: readonly WaitReason[];
   /** Why no worker has what it needs, if that is why. */
   readonly compute: ReasonText | null;
