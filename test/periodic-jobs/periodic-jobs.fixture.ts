@@ -15,7 +15,7 @@ export const ROWLESS: Readonly<Record<string, string>> = {
   "forget-instants": "deletes by age alone",
   "forget-deliveries": "deletes by age alone",
   "forget-backfills": "deletes by age alone",
-  "forget-lines": "deletes by emptiness alone",
+  "forget-wait-lists": "deletes by emptiness alone",
   "forget-versions": "deletes by age and by what refers to it",
   "history-partitions": "makes empty tables",
   "history-retention": "drops partitions and deletes by age alone",

@@ -7,7 +7,7 @@ const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
 /** Deletes empty wait lists. */
 const deleteWaitListsPeriodicJob: PeriodicJob = {
-  name: "forget-lines",
+  name: "forget-wait-lists",
   everyMs: 6 * 3_600_000,
   async runOnce(deps) {
     let after = FIRST_ID;

@@ -23,7 +23,7 @@ import {
 
 /** A request for slots that is new, or is made again. */
 export interface Entering {
-  readonly lineId: string;
+  readonly waitListId: string;
   readonly runId: string;
   /** Null for a run: it gets an attempt together with its slots. */
   readonly attemptId: string | null;
@@ -83,10 +83,10 @@ export async function takeStep(tx: Tx, deps: Deps, args: Step): Promise<Stepped>
   const limitIds = locked.map((one) => one.id);
   const touched = locked.filter((one) => one.touched).map((one) => one.id);
   await takeBack(tx, deps.clock, { ...args, limitIds });
-  if (touched.length === 0 && args.lineIds.length === 0) return { granted: [], refused: [] };
+  if (touched.length === 0 && args.waitListIds.length === 0) return { granted: [], refused: [] };
   const [{ nowMs, limits }, read] = await Promise.all([
     readLimits(tx, deps.clock, { workspaceId, limitIds }),
-    readWaitLists(tx, { workspaceId, limitIds: touched, lineIds: args.lineIds }),
+    readWaitLists(tx, { workspaceId, limitIds: touched, waitListIds: args.waitListIds }),
   ]);
   const { lines, unlocked } = candidates(deps, args, { read, limitIds, nowMs });
   const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
@@ -114,7 +114,7 @@ function candidates(
   const unlocked: string[] = [];
   for (const one of args.read) {
     const entering = step.entering
-      .filter((request) => request.lineId === one.id)
+      .filter((request) => request.waitListId === one.id)
       .map(
         (request): Candidate => ({
           ...request,
@@ -203,7 +203,7 @@ function outcomeOf(deps: Deps, args: Decided): Stepped & { write: StepOutcome } 
 
 /** The request as `choose` saw it. Undefined if more requests are ahead of it than one step reads. */
 function seenAs(args: Decided, one: Entering): Candidate | undefined {
-  const line = args.lines.find(({ id }) => id === one.lineId);
+  const line = args.lines.find(({ id }) => id === one.waitListId);
   return line?.requests.find(
     (request) => request.isNew && request.runId === one.runId && request.path === one.path,
   );
@@ -213,7 +213,7 @@ function isRefused(args: Decided, one: Entering, wentIds: ReadonlySet<string>): 
   if (one.refuseOn === null) return false;
   const seen = seenAs(args, one);
   if (seen !== undefined && wentIds.has(seen.id)) return false;
-  return args.choice.lacking.get(one.lineId)?.includes(one.refuseOn) ?? seen === undefined;
+  return args.choice.lacking.get(one.waitListId)?.includes(one.refuseOn) ?? seen === undefined;
 }
 
 /** The row of a new request that must wait. Its id is the one that `choose` used, if it saw the request. */
@@ -226,9 +226,9 @@ function enteredOf(
   const seen = seenAs(a, one);
   if (seen !== undefined && b.wentIds.has(seen.id)) return [];
   const id = seen?.id ?? uuidv7(deps.clock.nowMs());
-  const { lineId, runId, attemptId, path, priority, dueMs } = one;
+  const { waitListId, runId, attemptId, path, priority, dueMs } = one;
   return [
-    { id, lineId, runId, attemptId, path, priority, dueMs: dueMs ?? a.nowMs, passed: b.passed.has(id) },
+    { id, waitListId, runId, attemptId, path, priority, dueMs: dueMs ?? a.nowMs, passed: b.passed.has(id) },
   ];
 }
 
@@ -245,7 +245,7 @@ function reservations(args: Decided, wentIds: ReadonlySet<string>): { limitId: s
  * When each wait list must be checked next: at once if a step was too small for it, soon if another process held one of
  * its runs, or when a token returns that its first request needs. Otherwise the return of slots triggers the check.
  */
-function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
+function looksOf(args: Decided, wentIds: ReadonlySet<string>): { waitListId: string; atMs: number | null }[] {
   const tokens = new Map(args.limits.map((one) => [one.id, one.returnsMs]));
   const lookAt = (line: CandidateList): number | null => {
     const chosen = args.choice.granted.filter((one) => one.list === line);
@@ -254,10 +254,10 @@ function looksOf(args: Decided, wentIds: ReadonlySet<string>): { lineId: string;
     const returns = (args.choice.lacking.get(line.id) ?? []).flatMap((id) => tokens.get(id) ?? []);
     return returns.length === 0 ? null : Math.min(...returns);
   };
-  const looks = args.lines.map((line) => ({ lineId: line.id, atMs: lookAt(line), wasMs: line.lookMs }));
+  const looks = args.lines.map((line) => ({ waitListId: line.id, atMs: lookAt(line), wasMs: line.lookMs }));
   return [
-    ...looks.filter((one) => one.atMs !== one.wasMs).map(({ lineId, atMs }) => ({ lineId, atMs })),
-    ...args.unlocked.map((lineId) => ({ lineId, atMs: args.nowMs })),
+    ...looks.filter((one) => one.atMs !== one.wasMs).map(({ waitListId, atMs }) => ({ waitListId, atMs })),
+    ...args.unlocked.map((waitListId) => ({ waitListId, atMs: args.nowMs })),
   ];
 }
 

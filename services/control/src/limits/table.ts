@@ -67,25 +67,25 @@ export const slotLine = pgTable("slot_line", {
 export const slotLineLimit = pgTable(
   "slot_line_limit",
   {
-    lineId: uuid("line_id").notNull(),
+    waitListId: uuid("line_id").notNull(),
     limitId: uuid("limit_id").notNull(),
     amount: integer("amount").notNull(),
   },
-  (row) => [primaryKey({ columns: [row.lineId, row.limitId] })],
+  (row) => [primaryKey({ columns: [row.waitListId, row.limitId] })],
 );
 
 /** A mark that a wait list must be checked, because a request entered it without the limits' locks. */
 export const slotLook = pgTable("slot_look", {
   id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
   workspaceId: uuid("workspace_id").notNull(),
-  lineId: uuid("line_id").notNull(),
+  waitListId: uuid("line_id").notNull(),
 });
 
 /** A waiting request. */
 export const slotWait = pgTable("slot_wait", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
-  lineId: uuid("line_id").notNull(),
+  waitListId: uuid("line_id").notNull(),
   runId: uuid("run_id").notNull(),
   attemptId: uuid("attempt_id"),
   path: text("path").notNull().default(""),

@@ -12,7 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-const forget = () => limitsPeriodicJobs.find(({ name }) => name === "forget-lines")?.runOnce(testEnv.deps);
+const forget = () =>
+  limitsPeriodicJobs.find(({ name }) => name === "forget-wait-lists")?.runOnce(testEnv.deps);
 
 async function linesOf(workspaceId: string) {
   return testEnv.deps.database.sql<{ key: string; deployment: string; lookAt: Date | null }[]>`

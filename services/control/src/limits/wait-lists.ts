@@ -57,9 +57,9 @@ export async function findTaskWaitList(
   if (known !== undefined) return known;
   await lockWaitLists(tx, workspaceId);
   await insertWaitLists(tx, { workspaceId, lines: [{ id: uuidv7(deps.clock.nowMs()), key, runs: null }] });
-  const lineId = (await selectWaitLists(tx, { workspaceId, keys: [key] })).get(key) ?? "";
-  await insertNeeds(tx, { lineId, needs: args.needs });
-  return lineId;
+  const waitListId = (await selectWaitLists(tx, { workspaceId, keys: [key] })).get(key) ?? "";
+  await insertNeeds(tx, { waitListId, needs: args.needs });
+  return waitListId;
 }
 
 /**
@@ -75,9 +75,9 @@ export async function enterBehind(
   const { workspaceId } = args;
   const patient = args.entering.filter((one) => one.refuseOn === null);
   if (patient.length === 0) return [...args.entering];
-  const lineIds = [...new Set(patient.map((one) => one.lineId))];
-  const long = await longWaitLists(tx, { workspaceId, lineIds });
-  const behind = patient.filter((one) => long.has(one.lineId));
+  const waitListIds = [...new Set(patient.map((one) => one.waitListId))];
+  const long = await longWaitLists(tx, { workspaceId, waitListIds });
+  const behind = patient.filter((one) => long.has(one.waitListId));
   if (behind.length > 0) {
     const rows = behind.map(({ refuseOn: _, ...one }) => ({ ...one, id: uuidv7(deps.clock.nowMs()) }));
     await insertBehind(tx, deps.clock, { workspaceId, behind: rows });

@@ -15,7 +15,7 @@ export interface StepScope {
   /** Runs that stop waiting. */
   readonly left: readonly string[];
   /** Wait lists that get new requests or are due for a check. */
-  readonly lineIds: readonly string[];
+  readonly waitListIds: readonly string[];
 }
 
 const uuids = (ids: readonly string[]) => sql`${textArray(ids)}::uuid[]`;
@@ -34,7 +34,7 @@ export async function lockLimits(tx: Tx, args: StepScope): Promise<{ id: string;
     sql`with back as materialized (
         select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(args)}::json) ${BACK}
       ), lines as materialized (
-        select unnest(${uuids(args.lineIds)}) as id
+        select unnest(${uuids(args.waitListIds)}) as id
         union select line_id from slot_wait w where w.attempt_id = any(${uuids(args.ended)}) and w.workspace_id = ${args.workspaceId}
         union select line_id from slot_wait w join back on w.attempt_id = back.attempt_id and w.path = back.path
           where w.workspace_id = ${args.workspaceId}
@@ -86,7 +86,7 @@ export async function takeBack(
           union select w.id from slot_wait w where w.workspace_id = ${args.workspaceId} and w.run_id = any(${uuids(args.left)})))
         returning id
       ), looked as (
-        delete from slot_look k where k.workspace_id = ${args.workspaceId} and k.line_id = any(${uuids(args.lineIds)})
+        delete from slot_look k where k.workspace_id = ${args.workspaceId} and k.line_id = any(${uuids(args.waitListIds)})
       ), sums as (select limit_id, sum(amount)::int as amount from gone group by limit_id)
       update slot_limit l set
         taken = l.taken - coalesce((select amount from sums where sums.limit_id = l.id), 0),
@@ -147,14 +147,14 @@ export interface WaitListNow {
  */
 export function readWaitLists(
   tx: Tx,
-  args: { workspaceId: string; limitIds: readonly string[]; lineIds: readonly string[] },
+  args: { workspaceId: string; limitIds: readonly string[]; waitListIds: readonly string[] },
 ): Promise<WaitListNow[]> {
   return prepared<WaitListNow>(
     tx,
     sql`with near as materialized (
         select distinct m.line_id as id from slot_line_limit m where m.limit_id = any(${uuids(args.limitIds)})
           and exists (select 1 from slot_wait w where w.line_id = m.line_id)
-        union select unnest(${uuids(args.lineIds)})
+        union select unnest(${uuids(args.waitListIds)})
       ), capped as materialized (
         select n.id, greatest(1, least(${STEP_MAX}, (select min((l.slots - l.taken) / m.amount)
           from slot_line_limit m join slot_limit l on l.id = m.limit_id where m.line_id = n.id))) as cap
@@ -187,7 +187,7 @@ export interface StepOutcome {
   readonly passed: readonly string[];
   readonly entered: readonly {
     readonly id: string;
-    readonly lineId: string;
+    readonly waitListId: string;
     readonly runId: string;
     readonly attemptId: string | null;
     readonly path: string;
@@ -198,7 +198,7 @@ export interface StepOutcome {
   /** Limits whose reservation changes or ends. */
   readonly reserved: readonly { readonly limitId: string; readonly by: string | null }[];
   /** When wait lists are next due for a check. Null: when slots of their limits return. */
-  readonly looks: readonly { readonly lineId: string; readonly atMs: number | null }[];
+  readonly looks: readonly { readonly waitListId: string; readonly atMs: number | null }[];
 }
 
 /** Writes the result of a step in one statement. The caller holds the limits' locks. */
@@ -213,14 +213,14 @@ export async function saveStep(tx: Tx, clock: Clock, args: StepOutcome): Promise
         update slot_wait set passed_at = ${at} where id = any(${uuids(args.passed)}) and workspace_id = ${args.workspaceId}
       ), entered as (
         insert into slot_wait (id, workspace_id, line_id, run_id, attempt_id, path, priority, due_at, since, passed_at)
-        select id, ${args.workspaceId}, "lineId", "runId", "attemptId", path, priority,
+        select id, ${args.workspaceId}, "waitListId", "runId", "attemptId", path, priority,
           to_timestamp("dueMs" / 1000), ${at}, case when e.passed then ${at} end
-        from ${json(args.entered)} as e (id uuid, "lineId" uuid, "runId" uuid, "attemptId" uuid, path text,
+        from ${json(args.entered)} as e (id uuid, "waitListId" uuid, "runId" uuid, "attemptId" uuid, path text,
           priority int, "dueMs" float8, passed boolean)
       ), looked as (
         update slot_line l set look_at = to_timestamp(k."atMs" / 1000)
-        from ${json(args.looks)} as k ("lineId" uuid, "atMs" float8)
-        where l.id = k."lineId" and l.workspace_id = ${args.workspaceId}
+        from ${json(args.looks)} as k ("waitListId" uuid, "atMs" float8)
+        where l.id = k."waitListId" and l.workspace_id = ${args.workspaceId}
           and l.look_at is distinct from to_timestamp(k."atMs" / 1000)
       ), taken as (
         insert into slot (attempt_id, path, limit_id, workspace_id, run_id, amount, taken_at, returns_at)

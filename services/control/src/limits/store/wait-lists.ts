@@ -89,13 +89,13 @@ export async function insertWaitLists(
 /** Sets the needs of a wait list of task runs. They never change. */
 export async function insertNeeds(
   tx: Tx,
-  args: { lineId: string; needs: ReadonlyMap<string, number> },
+  args: { waitListId: string; needs: ReadonlyMap<string, number> },
 ): Promise<void> {
   const rows = JSON.stringify([...args.needs].map(([limitId, amount]) => ({ limitId, amount })));
   await prepared(
     tx,
     sql`insert into slot_line_limit (line_id, limit_id, amount)
-      select ${args.lineId}, "limitId", amount from json_to_recordset(${rows}::json) as n ("limitId" uuid, amount int)
+      select ${args.waitListId}, "limitId", amount from json_to_recordset(${rows}::json) as n ("limitId" uuid, amount int)
       on conflict do nothing`,
   );
 }
@@ -179,12 +179,12 @@ const BEHIND_MIN = 10;
  */
 export async function longWaitLists(
   from: Queryable,
-  args: { workspaceId: string; lineIds: readonly string[] },
+  args: { workspaceId: string; waitListIds: readonly string[] },
 ): Promise<Set<string>> {
   const found = await prepared<{ id: string }>(
     from,
     sql`select n.id from slot_line n
-      where n.workspace_id = ${args.workspaceId} and n.id = any(${textArray(args.lineIds)}::uuid[])
+      where n.workspace_id = ${args.workspaceId} and n.id = any(${textArray(args.waitListIds)}::uuid[])
         and exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
           where m.line_id = n.id and l.slots - l.taken < m.amount)
         and (select count(*) from (select 1 from slot_wait w where w.line_id = n.id limit ${BEHIND_MIN}) c) = ${BEHIND_MIN}`,
@@ -195,7 +195,7 @@ export async function longWaitLists(
 /** A request that enters a wait list behind others. */
 export interface Behind {
   readonly id: string;
-  readonly lineId: string;
+  readonly waitListId: string;
   readonly runId: string;
   readonly attemptId: string | null;
   readonly path: string;
@@ -215,13 +215,13 @@ export async function insertBehind(
   await prepared(
     tx,
     sql`with behind as materialized (
-        select * from json_to_recordset(${JSON.stringify(args.behind)}::json) as b (id uuid, "lineId" uuid, "runId" uuid,
+        select * from json_to_recordset(${JSON.stringify(args.behind)}::json) as b (id uuid, "waitListId" uuid, "runId" uuid,
           "attemptId" uuid, path text, priority int, "dueMs" float8)
       ), noted as (
-        insert into slot_look (workspace_id, line_id) select distinct ${args.workspaceId}::uuid, "lineId" from behind
+        insert into slot_look (workspace_id, line_id) select distinct ${args.workspaceId}::uuid, "waitListId" from behind
       )
       insert into slot_wait (id, workspace_id, line_id, run_id, attempt_id, path, priority, due_at, since)
-      select id, ${args.workspaceId}, "lineId", "runId", "attemptId", path, priority,
+      select id, ${args.workspaceId}, "waitListId", "runId", "attemptId", path, priority,
         coalesce(to_timestamp("dueMs" / 1000), ${now(clock)}), ${now(clock)} from behind`,
   );
 }

@@ -148,7 +148,7 @@ async function settleOne(
     left: [...args.left],
     givenBack: args.givenBack,
     entering,
-    lineIds: [...new Set([...args.waitListIds, ...entering.map((one) => one.lineId)])],
+    waitListIds: [...new Set([...args.waitListIds, ...entering.map((one) => one.waitListId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
   await moveOn(tx, deps, { workspaceId, runs, stepped });
@@ -173,7 +173,7 @@ async function entries(
   if (args.runs.length === 0) return [];
   const waitListIds = await findWaitLists(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
   return args.runs.map((run, index) => ({
-    lineId: waitListIds[index] ?? "",
+    waitListId: waitListIds[index] ?? "",
     runId: run.id,
     attemptId: null,
     path: "",

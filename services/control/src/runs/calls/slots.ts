@@ -47,8 +47,16 @@ export async function takeSlots(
     .where(sql`${attempt.id} = ${attemptId} and ${attempt.workspaceId} = ${workspaceId}`);
   for (const { key, limits } of fresh) {
     const needs = new Map(limits.map((use) => [ids.get(use.name) ?? "", use.slots]));
-    const lineId = await findTaskWaitList(tx, deps, { workspaceId, needs });
-    enterTask(tx, deps, { workspaceId, lineId, runId, attemptId, path: heldAs(key), priority, dueMs: null });
+    const waitListId = await findTaskWaitList(tx, deps, { workspaceId, needs });
+    enterTask(tx, deps, {
+      workspaceId,
+      waitListId,
+      runId,
+      attemptId,
+      path: heldAs(key),
+      priority,
+      dueMs: null,
+    });
   }
 }
 
