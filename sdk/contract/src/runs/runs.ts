@@ -341,6 +341,7 @@ export const RunPage = page(RunSummary).extend({
   feedId: z
     .string()
     .nullable()
+    .default(null)
     .describe(
       "The position of the workspace's stream from before the list was read. If the stream's event `open` has this id, nothing has changed since. Null on later pages.",
     ),
