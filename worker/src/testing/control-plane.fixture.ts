@@ -257,6 +257,7 @@ export class FakeControlPlane {
   #openSession(body: Body): Session {
     const session = OpenSession.parse(body);
     this.sessions.push(session);
+    this.look();
     return {
       token: this.#token,
       expiresInMs: this.sessionMs,
