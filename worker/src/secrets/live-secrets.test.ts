@@ -23,7 +23,7 @@ async function configure(secrets: Record<string, { file: string }>): Promise<voi
 const reported = () => testEnv.plane.sessions.at(-1)?.secrets;
 
 test("a secret that is added to the configuration of a running worker is reported, and its runs get it", async () => {
-  await workers.start(testEnv, {}, { TOWPATH_SECRET_FROM_VARIABLE: "a-value" });
+  await workers.start(testEnv, {}, { TOWPATH_SECRET_FROM_VARIABLE: "a-value", http_proxy_of_mine: "x" });
   await testEnv.plane.until("it has a session", () => testEnv.plane.sessions.length > 0);
   expect(testEnv.plane.sessions[0]).toMatchObject({
     secrets: ["TOWPATH_SECRET_FROM_VARIABLE"],

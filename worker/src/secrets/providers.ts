@@ -1,5 +1,11 @@
 import { readFile, stat } from "node:fs/promises";
-import { KEY_PREFIXES, REPORTED_NAMES_MAX, ReportedSecret, secretVariable } from "@towpath/contract";
+import {
+  KEY_PREFIXES,
+  REPORTED_NAMES_MAX,
+  ReportedSecret,
+  SECRET_VARIABLE_PREFIX,
+  secretVariable,
+} from "@towpath/contract";
 import type { SecretSource } from "../config.ts";
 
 /** The longest secret that the worker takes, bytes. */
@@ -58,7 +64,10 @@ function noSource(name: string): SecretUnavailable {
 /** The secrets that have a value now: names of the configuration, and variables `TOWPATH_SECRET_…`, sorted. */
 export async function resolvableSecrets(providers: SecretProviders): Promise<string[]> {
   const found = Object.keys(providers.environment).filter(
-    (variable) => ReportedSecret.safeParse(variable).success && Boolean(providers.environment[variable]),
+    (variable) =>
+      variable.startsWith(SECRET_VARIABLE_PREFIX) &&
+      ReportedSecret.safeParse(variable).success &&
+      Boolean(providers.environment[variable]),
   );
   for (const [name, source] of Object.entries(providers.secrets)) {
     const value = await readSecret(providers, { name, source }).catch(() => null);
