@@ -1,5 +1,13 @@
 import type { Client } from "@towpath/client";
-import { closest, type Deployment, deploymentNameOf, LIMITS, Name, Problem } from "@towpath/contract";
+import {
+  closest,
+  type Deployment,
+  deploymentNameOf,
+  deploymentPartsOf,
+  LIMITS,
+  Name,
+  Problem,
+} from "@towpath/contract";
 import { Failure } from "../failure.ts";
 
 /** The names of the first page of deployments, for suggestions. */
@@ -37,7 +45,9 @@ async function read(client: Client, name: string): Promise<Deployment> {
 /** The only deployment of this name, whatever its stage. @throws Failure if there are several. */
 async function readOnly(client: Client, deployment: string): Promise<Deployment> {
   if (!Name.safeParse(deployment).success) throw await notFound(client, deployment);
-  const { items } = await client.listDeployments({ query: { deployment, limit: LIMITS.pageRows } });
+  const page = await client.listDeployments({ query: { deployment, limit: LIMITS.pageRows } });
+  // A control plane of an earlier release ignores the filter.
+  const items = page.items.filter(({ name }) => deploymentPartsOf(name).deployment === deployment);
   const [first, ...others] = items;
   if (first === undefined) throw await notFound(client, deployment);
   if (others.length === 0) return first;

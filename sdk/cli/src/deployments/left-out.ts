@@ -25,7 +25,7 @@ export async function readIgnoreRules(
   root: string,
   { isRepository }: { isRepository: boolean },
 ): Promise<(path: string) => boolean> {
-  const rules = ignore();
+  const rules = ignore({ ignorecase: false });
   for (const name of isRepository ? [IGNORE_FILE] : [".gitignore", IGNORE_FILE])
     rules.add((await readIfThere(join(root, name))) ?? "");
   return (path) => rules.ignores(path);

@@ -105,6 +105,14 @@ describe("a signing key", () => {
     const { payload, protectedHeader } = await compactVerify(jws, await importJWK(publicHalf(key), "EdDSA"));
     expect(protectedHeader).toEqual({ alg: "EdDSA", typ: SPEC_TYP, kid: key.kid });
     expect(Spec.parse(JSON.parse(new TextDecoder().decode(payload)))).toEqual(spec);
+    expect(new TextDecoder().decode(payload), "a worker of the release before reads it").not.toContain(
+      "stage",
+    );
+    const staged = await compactVerify(
+      await signSpec({ ...spec, stage: "prod" }, key),
+      await importJWK(publicHalf(key), "EdDSA"),
+    );
+    expect(JSON.parse(new TextDecoder().decode(staged.payload))).toMatchObject({ stage: "prod" });
     const stranger = await importJWK(publicHalf(await generateSigningKey()), "EdDSA");
     await expect(compactVerify(jws, stranger)).rejects.toThrow();
   });

@@ -69,9 +69,13 @@ export async function createSigningKey(folder: StateFolder): Promise<SigningKey>
   return key;
 }
 
-/** Signs a spec: the payload of a compact JWS is the spec. The same spec and key give the same text. */
+/**
+ * Signs a spec: the payload of a compact JWS is the spec. The same spec and key give the same text. A spec without a stage
+ * does not name the field, because workers of the release before refuse unknown fields.
+ */
 export async function signSpec(spec: Spec, key: SigningKey): Promise<string> {
-  const payload = new TextEncoder().encode(JSON.stringify(spec));
+  const { stage, ...rest } = spec;
+  const payload = new TextEncoder().encode(JSON.stringify(stage === null ? rest : { ...rest, stage }));
   return new CompactSign(payload)
     .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: key.kid })
     .sign(await importJWK({ ...key }, "EdDSA"));

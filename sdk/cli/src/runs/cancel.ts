@@ -1,5 +1,12 @@
 import type { Client } from "@towpath/client";
-import { isFinalRunState, LIMITS, Problem, RUN_STATES, type RunSummary } from "@towpath/contract";
+import {
+  deploymentPartsOf,
+  isFinalRunState,
+  LIMITS,
+  Problem,
+  RUN_STATES,
+  type RunSummary,
+} from "@towpath/contract";
 import { deploymentFilter } from "../deployments/find.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
@@ -93,7 +100,11 @@ async function matching(client: Client, query: RunsQuery, nowMs: number): Promis
         ...(cursor === undefined ? {} : { cursor }),
       },
     });
-    found.push(...page.items.filter(({ state }) => OPEN_STATES.includes(state)));
+    const isMeant = ({ state, deployment }: RunSummary) =>
+      OPEN_STATES.includes(state) &&
+      // A control plane of an earlier release ignores the filter.
+      (query.stage === undefined || deploymentPartsOf(deployment).stage === query.stage);
+    found.push(...page.items.filter(isMeant));
     if (found.length > RUNS_MAX)
       throw new Failure(`More than ${RUNS_MAX} runs match.`, {
         exit: "usage",

@@ -107,12 +107,14 @@ export const Worker = z.object({
   secrets: z
     .array(z.string())
     .nullable()
+    .default(null)
     .describe(
       "The secrets that have a value there: names of its configuration, and variables `TOWPATH_SECRET_…`. Null: an earlier release does not report them.",
     ),
   registries: z
     .array(z.string())
     .nullable()
+    .default(null)
     .describe("The names of its code registries. Null: an earlier release does not report them."),
   firstSeenAt: Instant,
   lastSeenAt: Instant,

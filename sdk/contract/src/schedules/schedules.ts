@@ -158,7 +158,7 @@ export const Backfill = z.object({
   from: Instant,
   to: Instant,
   order: z.enum(["oldest", "newest"]),
-  only: z.enum(BACKFILL_ONLY),
+  only: z.enum(BACKFILL_ONLY).default("all"),
   concurrency: z.int(),
   state: z.enum(["running", "completed", "cancelled"]),
   instants: z.int(),

@@ -1,8 +1,13 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { uuidv7 } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
-import { flow, InvalidDefinition, type TaskOptions, task } from "../index.ts";
+import { ctx, flow, InvalidDefinition, type TaskOptions, task } from "../index.ts";
 import { memoryObjects } from "../store/memory-store.ts";
 import { storeOver } from "../store/store.ts";
-import { testRun } from "../testing.ts";
+import { runJournalled, testRun } from "../testing.ts";
 
 /** A task that counts its calls, in runs that share what is kept. Each has a store of its own, as each process does. */
 function counted(options: Omit<TaskOptions, "name">) {
@@ -43,6 +48,21 @@ describe("a cached task", () => {
     await input.run(2);
     await input.run(2, { version: "2" });
     expect(input.calls).toEqual([2]);
+  });
+
+  test("shares no result with another stage of its deployment, whose resources may differ", async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), "towpath-cache-"));
+    const seen: string[] = [];
+    const where = task({ name: "where", cache: true }, async () => seen.push(ctx.deployment));
+    const f = flow({ name: "f" }, async () => void (await where()));
+    for (const [index, deployment] of ["f@prod", "f@test", "f@prod", "f", "f"].entries()) {
+      const facts = { runId: uuidv7(index), scheduledAt: new Date(0).toISOString(), attempt: 1, deployment };
+      const journal = join(folder.path, `${index}.ndjson`);
+      const store = pathToFileURL(folder.path).href;
+      const attempt = { facts, parameters: {}, journal, store, answers: {}, kill: null };
+      expect(await runJournalled(f, attempt)).toBe("completed");
+    }
+    expect(seen).toEqual(["f@prod", "f@test", "f"]);
   });
 
   test("may be cached by a key that it derives from some of its arguments", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Ref } from "@towpath/contract";
+import { deploymentPartsOf, type Ref } from "@towpath/contract";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
@@ -42,7 +42,12 @@ function nameOf(call: CachedCall, codeVersion: string): string | null {
   const { cache, name } = call.options;
   if (cache === undefined || cache === false) return null;
   const { by = ["input", "code"] } = cache === true ? {} : cache;
-  const parts = [by].flat().map((one) => partOf(one, call, codeVersion));
+  const { stage } = deploymentPartsOf(call.scope.run.host.facts.deployment);
+  // Stages may share a store, and their resources differ.
+  const parts = [
+    ...(stage === null ? [] : [["stage", stage]]),
+    ...[by].flat().map((one) => partOf(one, call, codeVersion)),
+  ];
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, KEY_CHARS);
   return `${CACHE_FOLDER}/${safePart(name)}/${key}`;
 }

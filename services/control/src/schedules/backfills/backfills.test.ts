@@ -168,6 +168,16 @@ describe("a backfill", () => {
     expect((await a.list())[0]).toMatchObject({ only: "missing-or-failed", state: "completed", ended: 2 });
   });
 
+  test("leaves out the times that another backfill has yet to run", async () => {
+    const a = await setting();
+    await a.ask({ from: day(2), to: day(5) });
+    await moveAll();
+    expect(await a.ask({ only: "missing", dryRun: true })).toMatchObject({
+      instants: 2,
+      first: [day(1), day(5)],
+    });
+  });
+
   test("with nothing left to run completes without a run", async () => {
     const a = await setting();
     await a.ask({ to: day(2) });

@@ -116,6 +116,15 @@ function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolea
   return what(there) === what(asked);
 }
 
+/** The instants that `only` leaves out: those with runs, and those that running backfills have yet to run. */
+async function coveredInstants(tx: Tx, args: Parameters<typeof store.selectCovered>[1]): Promise<number[]> {
+  const running = await store.selectRunning(tx, args);
+  const planned = running
+    .flatMap((row) => [...inOrder(row, row.cursorAt)])
+    .filter((at) => at >= args.from.getTime() && at < args.to.getTime());
+  return [...new Set([...(await store.selectCovered(tx, args)), ...planned])];
+}
+
 async function rowOf(
   tx: Tx,
   deps: Deps,
@@ -136,10 +145,8 @@ async function rowOf(
   const nowMs = await readNowMs(tx, deps.clock);
   checkPast(range, nowMs);
   const { only, schedule } = request;
-  const skips =
-    only === "all"
-      ? []
-      : await store.selectCovered(tx, { ...range, workspaceId, deployment, schedule, scheduleId, only });
+  const about = { ...range, workspaceId, deployment, schedule };
+  const skips = only === "all" ? [] : await coveredInstants(tx, { ...about, scheduleId, only });
   const instants = only === "all" ? all : [...inOrder({ ...range, order: "oldest", skips }, null)].length;
   return {
     ...range,

@@ -57,9 +57,9 @@ export async function selectCovered(
 ): Promise<number[]> {
   const { workspaceId, deployment } = args;
   const inRange = (at: SQL) => sql`${at} >= ${args.from.toISOString()} and ${at} < ${args.to.toISOString()}`;
-  const completedReruns = (of: SQL) => sql`
+  const rerunsIn = (of: SQL, isCounted: SQL) => sql`
     select d.trigger->>'runId' as first_id, d.trigger->>'origin' as second_id from ${of} d
-    where d.workspace_id = ${workspaceId} and d.deployment = ${deployment} and d.state = 'completed'
+    where d.workspace_id = ${workspaceId} and d.deployment = ${deployment} and ${isCounted}
       and d.created_at >= (select min(created_at) from known) and d.trigger->>'kind' = 'rerun'`;
   const isCovered =
     args.only === "missing"
@@ -79,9 +79,28 @@ export async function selectCovered(
       from seen s
       left join run r on r.workspace_id = ${workspaceId} and r.id = s.run_id
       left join run_history h on r.id is null and h.workspace_id = ${workspaceId} and h.id = s.run_id
-    ), reruns as (${completedReruns(sql`run`)} union all ${completedReruns(sql`run_history`)})
+    ), reruns as (${rerunsIn(sql`run`, sql`d.state <> all(${textArray(UNDONE)}::text[])`)}
+      union all ${rerunsIn(sql`run_history`, sql`d.state = 'completed'`)})
     select distinct (extract(epoch from k.at) * 1000)::bigint::text as ms from known k where ${isCovered}`);
   return rows.map(({ ms }) => Number(ms));
+}
+
+/** The running backfills of a schedule. Index backfill_running. */
+export function selectRunning(
+  from: Queryable,
+  args: Pick<BackfillRow, "workspaceId" | "deployment" | "schedule">,
+): Promise<BackfillRow[]> {
+  return from
+    .select()
+    .from(backfill)
+    .where(
+      and(
+        eq(backfill.workspaceId, args.workspaceId),
+        eq(backfill.deployment, args.deployment),
+        eq(backfill.schedule, args.schedule),
+        eq(backfill.state, "running"),
+      ),
+    );
 }
 
 /** One backfill, locked. */
