@@ -243,7 +243,7 @@ export async function deployProject(
   await checkPools(client, { deployments, remote, pools });
   await checkTaskLimits(client, { deployments, tasks: code.tasks });
   const size = bundleSize(code.tree);
-  await request.beforePush?.(size);
+  if (!request.plan) await request.beforePush?.(size);
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;
   const registration: Registration = {

@@ -1,5 +1,5 @@
 import { type Limit, RUN_TRANSITIONS } from "@towpath/contract";
-import { sql } from "#sql";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { effectivePriority, limitedAs } from "../moves/run-columns.ts";
 
@@ -77,25 +77,43 @@ export async function listDisplaced(
 /** The most attempts that get slots of a limit when it is first set. */
 const ADOPTED_MAX = 10_000;
 
+/** What a limit counts: the runs of a deployment, pool or queue. */
+interface Counted extends Pick<Limit, "kind" | "name"> {
+  readonly workspaceId: string;
+}
+
+/** Locks the live attempts that a limit counts, in the order of their ids. Index attempt_one_active. */
+function liveAttempts({ workspaceId, kind, name }: Counted): SQL {
+  const named = limitedAs.deployment;
+  const what = kind === "pool" ? sql`r.pool` : kind === "queue" ? sql`r.pool || '/' || r.queue` : named;
+  return sql`select a.id, a.run_id from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
+    where a.workspace_id = ${workspaceId} and a.ended_at is null and ${what} = ${name}
+    order by a.id limit ${ADOPTED_MAX} for update of a`;
+}
+
+/**
+ * Locks what `adoptRuns` will change if the limit is new. Call it before any lock on a wait list: a transaction that ends an
+ * attempt takes them in this order too.
+ */
+export async function lockAdoptable(tx: Tx, limit: Counted): Promise<void> {
+  if (limit.kind === "named") return;
+  const { workspaceId, kind, name } = limit;
+  const [known] = await rows(
+    tx,
+    sql`select 1 from slot_limit where workspace_id = ${workspaceId} and kind = ${kind} and name = ${name}`,
+  );
+  if (known === undefined) await rows(tx, liveAttempts(limit));
+}
+
 /**
  * Gives each live attempt a slot of a new limit of a deployment, pool or queue, so that the limit counts it. A new named
- * limit has no holders. The caller holds the limit's lock. Attempts are locked in the order of their ids. Index
- * attempt_one_active.
+ * limit has no holders. The caller holds the limit's lock.
  */
-export async function adoptRuns(
-  tx: Tx,
-  clock: Clock,
-  limit: Pick<Limit, "id" | "kind" | "name"> & { readonly workspaceId: string },
-): Promise<void> {
+export async function adoptRuns(tx: Tx, clock: Clock, limit: Counted & Pick<Limit, "id">): Promise<void> {
   if (limit.kind === "named") return;
-  const name = { deployment: limitedAs.deployment, pool: sql`r.pool`, queue: sql`r.pool || '/' || r.queue` };
   await rows(
     tx,
-    sql`with live as materialized (
-        select a.id, a.run_id from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
-        where a.workspace_id = ${limit.workspaceId} and a.ended_at is null and ${name[limit.kind]} = ${limit.name}
-        order by a.id limit ${ADOPTED_MAX} for update of a
-      ), marked as (
+    sql`with live as materialized (${liveAttempts(limit)}), marked as (
         update attempt a set limited = true from live where a.id = live.id and a.workspace_id = ${limit.workspaceId}
       ), taken as (
         insert into slot (attempt_id, limit_id, workspace_id, run_id, amount, taken_at)

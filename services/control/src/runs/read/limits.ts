@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { Registered } from "../../deployments/index.ts";
 import { type Deps, dateOf, inTransaction, type Queryable, type Scope, type Tx } from "../../kernel/index.ts";
 import * as limits from "../../limits/index.ts";
-import { adoptRuns } from "../admit/store.ts";
+import { adoptRuns, lockAdoptable } from "../admit/store.ts";
 import { holderOf, type RunFacts, readRunFacts } from "../why/facts.ts";
 
 /**
@@ -15,6 +15,7 @@ export async function setLimit(
   args: { scope: Scope; input: z.output<typeof SetLimit> },
 ): Promise<Limit> {
   const row = await inTransaction(deps, async (tx) => {
+    await lockAdoptable(tx, { workspaceId: args.scope.workspaceId, ...args.input });
     const written = await limits.setLimit(tx, deps, args);
     if (written.adopts) await adoptRuns(tx, deps.clock, written.row);
     return written.row;
@@ -42,6 +43,8 @@ export async function getLimit(deps: Deps, args: { scope: Scope; limitId: string
  * @throws Problem `limit-not-found`: the version is then not registered.
  */
 export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
+  const { workspaceId, name, spec } = registered;
+  if (spec.concurrency !== null) await lockAdoptable(tx, { workspaceId, kind: "deployment", name });
   const written = await limits.seedLimits(tx, deps, registered);
   if (written?.adopts) await adoptRuns(tx, deps.clock, written.row);
 }

@@ -32,6 +32,8 @@ export interface RunFilter {
   readonly deployment?: string | undefined;
   /** The stage of the deployment. */
   readonly stage?: string | undefined;
+  /** The names of the stage's deployments, which `listed` reads. */
+  readonly stageNames?: readonly string[] | undefined;
   readonly pool?: string | undefined;
   readonly parent?: string | undefined;
   readonly tag?: string | undefined;
@@ -84,7 +86,7 @@ function always(args: RunFilter): SQL {
   return and([
     sql`r.workspace_id = ${args.workspaceId}`,
     args.pool === undefined ? undefined : sql`r.pool = ${args.pool}`,
-    args.stage === undefined ? undefined : sql`split_part(r.deployment, '@', 2) = ${args.stage}`,
+    args.stageNames === undefined ? undefined : inNames(args.stageNames),
     args.parent === undefined ? undefined : sql`r.parent_id = ${args.parent}::uuid`,
     args.tag === undefined ? undefined : sql`r.tags @> ${textArray([args.tag])}::text[] and r.tags <> '{}'`,
     args.cause === undefined ? undefined : sql`r.cause = ${args.cause}`,
@@ -105,9 +107,12 @@ function inOrder(args: RunFilter, limit: number): SQL {
 const ofDeployment = (args: RunFilter): SQL | undefined =>
   args.deployment === undefined ? undefined : sql`r.deployment = ${args.deployment}`;
 
-/** The deployments of the stage, so that history is read by their names' index. Null: of any stage. */
-async function namesOfStage(from: Queryable, args: RunFilter): Promise<string[] | null> {
-  if (args.stage === undefined) return null;
+/** The deployments of the stage, so that history is read by their names' index. Undefined: of any stage. */
+async function namesOfStage(
+  from: Queryable,
+  args: Pick<RunFilter, "workspaceId" | "stage">,
+): Promise<string[] | undefined> {
+  if (args.stage === undefined) return undefined;
   const named = await rows<{ name: string }>(
     from,
     sql`select name from deployment where workspace_id = ${args.workspaceId}
@@ -118,9 +123,10 @@ async function namesOfStage(from: Queryable, args: RunFilter): Promise<string[] 
 
 /** The deployments that are meant, by index deployment_name; as many as tell that there are too many. */
 async function meaningOf(from: Queryable, args: RunFilter): Promise<Meaning | null> {
+  const isInStage = (name: string) => args.stageNames?.includes(name) ?? true;
   if (args.text === undefined) {
-    const names = args.deployment === undefined ? await namesOfStage(from, args) : [args.deployment];
-    return names && { names, idEnd: null, runName: null };
+    const names = args.deployment === undefined ? args.stageNames : [args.deployment];
+    return names === undefined ? null : { names: names.filter(isInStage), idEnd: null, runName: null };
   }
   const text = args.text.toLowerCase();
   const named = await rows<{ name: string }>(
@@ -130,7 +136,7 @@ async function meaningOf(from: Queryable, args: RunFilter): Promise<Meaning | nu
   );
   const idEnd = ID_END.test(text) ? text.slice(-ID_END_CHARS) : null;
   const runName = text.length < RUN_NAME_CHARS_MIN ? null : text;
-  return { names: named.map((one) => one.name), idEnd, runName };
+  return { names: named.map((one) => one.name).filter(isInStage), idEnd, runName };
 }
 
 function liveConditions(args: RunFilter, meaning: Meaning | null): SQL {
@@ -237,9 +243,10 @@ export async function listRunRows(from: Queryable, clock: Clock, args: RunFilter
 /** The first `limit` runs of a list, as `r`: what `select` says of each, and only those live ones that `live` holds of. */
 export async function listed(
   from: Queryable,
-  args: RunFilter,
+  filter: RunFilter,
   { select, live = sql`true` }: { select: SQL; live?: SQL },
 ): Promise<SQL> {
+  const args = { ...filter, stageNames: await namesOfStage(from, filter) };
   const meaning = await meaningOf(from, args);
   const ordered = inOrder(args, args.limit);
   const there: Part = { source: sql`run r`, where: sql`${liveConditions(args, meaning)} and ${live}` };
