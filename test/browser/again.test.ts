@@ -80,7 +80,8 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     await page.getByRole("button", { name: "Run again" }).click();
     const dialog = page.getByRole("dialog", { name: "Run again" });
     expect(await dialog.getByLabel("day").inputValue()).toBe("tuesday");
-    expect(await dialog.getByLabel("strict").isChecked()).toBe(false);
+    const strict = dialog.getByRole("radiogroup", { name: "strict" });
+    expect(await strict.getByRole("radio", { name: "No", exact: true }).isChecked()).toBe(true);
     await dialog.getByLabel("day").fill("friday");
     await dialog.getByRole("button", { name: "Start" }).click();
     await page.getByText("Forecast of friday").waitFor();

@@ -149,7 +149,7 @@ test(
     await writeFile(join(stack.folder, "shed/worker.json"), here(settings));
     await using worker = inShell(start, { LOG_FORMAT: "pretty" });
     for (const line of looks(started)) await worker.waitFor(line);
-    const saved = await stack.towpath(["deploy", "--project", home]);
+    const saved = await stack.towpath(["deploy", "--project", home, "--stage", "dev"]);
     expect(saved.code, saved.output).toBe(0);
     await does(deploy, deployed);
     await does(run, ran);
