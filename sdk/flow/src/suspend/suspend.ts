@@ -1,10 +1,10 @@
-import type { CalledRun, Json } from "@towpath/contract";
-import { LIMITS } from "@towpath/contract/words";
+import type { CalledRun } from "@towpath/contract";
 import { answerSchemaOf } from "../input/json-schema.ts";
 import { faultsOf, type OutputOf, type StandardSchema } from "../input/standard-schema.ts";
 import { awaitJob, type JobWaitOptions } from "../jobs/await-job.ts";
 import { erasedJob, type Job } from "../jobs/job.ts";
 import { InvalidAnswer, InvalidDefinition } from "../problem.ts";
+import { payloadSchemaOf } from "./payload-schema.ts";
 import {
   type Duration,
   deadlineOf,
@@ -20,7 +20,10 @@ import {
 export interface EventOptions<Schema extends StandardSchema> extends NamedWaitOptions {
   /** Only events with this key. @default any */
   readonly key?: string;
-  /** Schema of the event's payload. The control plane refuses other payloads at their sender, and the wait goes on. */
+  /**
+   * Schema of the event's payload. The control plane refuses other payloads at their sender, and the wait goes on. A
+   * schema that changes its input first, as `z.coerce` does, is checked only in the flow.
+   */
   readonly schema?: Schema;
   /** The oldest event to accept, at most a day ago. @default since the run was created */
   readonly lookBack?: Duration;
@@ -51,8 +54,8 @@ export interface Suspend {
   /**
    * Waits for an event of this name.
    * @returns Its payload.
-   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not match a part of the schema that JSON
-   * Schema cannot express.
+   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not match a part of the schema that only the
+   * flow can check.
    */
   event<Schema extends StandardSchema = StandardSchema>(
     name: string,
@@ -83,20 +86,6 @@ export interface Suspend {
    * @throws WaitExpired at the deadline.
    */
   run(runId: string, options?: NamedWaitOptions): Promise<CalledRun>;
-}
-
-/**
- * The JSON Schema by which the control plane refuses other payloads at their sender; null if the library offers none, or
- * it is too long. Then a payload is only checked where the event was awaited.
- */
-async function payloadSchemaOf(schema: StandardSchema): Promise<{ [key: string]: Json } | null> {
-  try {
-    const found = await answerSchemaOf(schema, "suspend.event");
-    return Buffer.byteLength(JSON.stringify(found)) <= LIMITS.waitSchemaBytes ? found : null;
-  } catch {
-    // The library cannot write this schema as JSON Schema.
-    return null;
-  }
 }
 
 async function checked<Schema extends StandardSchema>(

@@ -76,7 +76,7 @@ function problemOf(noAnswer: NoAnswer, root: BoundedCheck["root"]): Problem {
     const faults = [{ path: root, ...fault }];
     const code = root === "answer" ? "invalid-answer" : "invalid-parameters";
     const verb = root === "answer" ? "The answer" : "The value of the parameters";
-    return new Problem(code, `${verb} ${fault.message}; ${fault.suggestion}.`, { faults });
+    return new Problem(code, `${verb} ${fault.message}; ${fault.suggestion}.`, { faults, cause: noAnswer });
   }
   if (noAnswer === "busy-owner")
     return new Problem(
@@ -89,4 +89,12 @@ function problemOf(noAnswer: NoAnswer, root: BoundedCheck["root"]): Problem {
   };
   const busy = `Too many checks of ${what} are waiting. Try again in a few seconds.`;
   return new Problem("unavailable", noAnswer in why ? why[noAnswer as keyof typeof why] : busy);
+}
+
+/**
+ * Whether a problem is that a check had to be stopped. For some seconds after it, the workspace's other checks in threads
+ * get no answer.
+ */
+export function endedThread(problem: Problem): boolean {
+  return problem.cause === "time" || problem.cause === "memory";
 }

@@ -1,3 +1,4 @@
+export { endedThread } from "./bounded-check.ts";
 export { answerProblems, checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
 export {
   firstDeployment,

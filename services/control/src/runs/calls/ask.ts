@@ -95,7 +95,6 @@ async function make(tx: Tx, deps: Deps, args: Asking): Promise<void> {
     lookBackMs: asked.lookBackMs ?? null,
     runCreatedAt: createdAt,
     schema: asked.schema,
-    isChecked: asked.schema !== undefined,
   });
   if (found === null) return;
   const { payload, sentBy, id } = found;

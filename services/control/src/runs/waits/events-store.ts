@@ -70,22 +70,22 @@ export async function saveSatisfied(
   );
 }
 
-/** The different payload schemas of open waits that an event could satisfy, as JSON. Index wait_event. */
+/** The different payload schemas of open waits that an event could satisfy, as JSON, in order. Index wait_event. */
 export async function listEventSchemas(
-  tx: Tx,
+  from: Queryable,
   clock: Clock,
   args: Pick<NewEvent, "workspaceId" | "name" | "key">,
 ): Promise<string[]> {
   const found = await rows<{ schema: string }>(
-    tx,
+    from,
     sql`select distinct w.schema::text as schema from wait w
-      where w.schema is not null and ${couldTake(clock, args)} limit ${EVENT_SCHEMAS_MAX}`,
+      where w.schema is not null and ${couldTake(clock, args)} order by 1 limit ${EVENT_SCHEMAS_MAX}`,
   );
   return found.map(({ schema }) => schema);
 }
 
-/** The most different schemas that one event is checked against. Waits with further ones keep waiting. */
-const EVENT_SCHEMAS_MAX = 100;
+/** The most different schemas that one event is checked against. Waits with other schemas get it unchecked. */
+export const EVENT_SCHEMAS_MAX = 100;
 
 /** Whether a wait is open for an event of this name and key. */
 function couldTake(clock: Clock, args: Pick<NewEvent, "workspaceId" | "name" | "key">): SQL {
@@ -98,20 +98,20 @@ function couldTake(clock: Clock, args: Pick<NewEvent, "workspaceId" | "name" | "
  * Gives an event to the waits for it, at most one wait of each run: the first. It marks these waits, and the periodic job of waits
  * settles them. A wait after its deadline gets no event. All candidates are locked first, so two simultaneous events go to
  * different waits. Index wait_event.
- * @param args.schemas The schemas that its payload matches, as `listEventSchemas` returns them.
+ * @param args.refused The schemas that its payload does not match, as `listEventSchemas` returns them.
  * @returns the number of waits
  */
 export async function offerEvent(
   tx: Tx,
   clock: Clock,
-  args: NewEvent & { schemas: readonly string[] },
+  args: NewEvent & { refused: readonly string[] },
 ): Promise<number> {
   const [offered] = await rows<{ count: number }>(
     tx,
     sql`with eligible as (
         select w.id, w.run_id, w.created_at, w.path from wait w
         where ${couldTake(clock, args)}
-          and (w.schema is null or w.schema::text = any(${textArray(args.schemas)}::text[]))
+          and (w.schema is null or w.schema::text <> all(${textArray(args.refused)}::text[]))
         order by ${LOCK_ORDER} for update
       ), first as (
         select distinct on (w.run_id) w.id from eligible w order by ${LOCK_ORDER}
@@ -126,12 +126,18 @@ export async function offerEvent(
   return offered?.count ?? 0;
 }
 
-/** The most events of a look-back that one wait checks. */
-const LOOK_BACK_EVENTS_MAX = 50;
+/** The most events of a look-back that are read and checked at once. */
+export const LOOK_BACK_EVENTS_MAX = 50;
+
+/** A stored event that a wait may take. */
+export interface StoredEvent extends Pick<EventRow, "id" | "payload" | "sentBy"> {
+  /** When it came, as exact as the database has it. */
+  readonly receivedText: string;
+}
 
 /**
- * The first events since a look-back that a run's wait may take: none that another wait of the run was answered with.
- * Index event_named.
+ * The first events since a look-back that a run's wait may take, after a given one: none that another wait of the run was
+ * answered with. Index event_named.
  */
 export async function listEventsFor(
   tx: Tx,
@@ -141,21 +147,25 @@ export async function listEventsFor(
     key: string | null;
     lookBackMs: number | null;
     runCreatedAt: string;
-    isChecked: boolean;
+    after: Pick<StoredEvent, "id" | "receivedText"> | null;
+    limit: number;
   },
-): Promise<Pick<EventRow, "id" | "payload" | "sentBy">[]> {
+): Promise<StoredEvent[]> {
   const since =
     args.lookBackMs === null ? sql`${args.runCreatedAt}::timestamptz` : after(clock, -args.lookBackMs);
-  const raws = await rows<RawRow>(
+  const past =
+    args.after === null
+      ? sql``
+      : sql`and (e.received_at, e.id) > (${args.after.receivedText}::timestamptz, ${args.after.id}::uuid)`;
+  return rows<StoredEvent>(
     tx,
-    sql`select ${columns(event, "e")} from event e
-      where e.workspace_id = ${args.workspaceId} and e.name = ${args.name} and e.received_at >= ${since}
+    sql`select e.id, e.payload, e.sent_by as "sentBy", e.received_at::text as "receivedText" from event e
+      where e.workspace_id = ${args.workspaceId} and e.name = ${args.name} and e.received_at >= ${since} ${past}
         and (${args.key}::text is null or e.key = ${args.key})
         and not exists (select 1 from wait w where w.workspace_id = ${args.workspaceId} and w.run_id = ${args.runId}
           and w.event_id = e.id and w.state <> 'expired')
-      order by e.received_at, e.id limit ${args.isChecked ? LOOK_BACK_EVENTS_MAX : 1}`,
+      order by e.received_at, e.id limit ${args.limit}`,
   );
-  return raws.map((raw) => rowOf(event, raw));
 }
 
 /** Forgets events that are older than any look-back. Index event_received. @returns how many */

@@ -1,5 +1,5 @@
 import { type Json, Problem, type SentEvent } from "@towpath/contract";
-import { answerProblems } from "../../deployments/index.ts";
+import { answerProblems, endedThread } from "../../deployments/index.ts";
 import {
   cleanJson,
   type Deps,
@@ -11,13 +11,16 @@ import {
 } from "../../kernel/index.ts";
 import type { EventRow } from "../table.ts";
 import {
+  EVENT_SCHEMAS_MAX,
   findEvent,
   insertEvent,
+  LOOK_BACK_EVENTS_MAX,
   listEventSchemas,
   listEventsFor,
   lockEvents,
   type NewEvent,
   offerEvent,
+  type StoredEvent,
   saveSatisfied,
 } from "./events-store.ts";
 
@@ -33,7 +36,8 @@ export interface Sent {
  * Sends an event. It satisfies one matching wait of each run, and is stored for flows that ask later. Idempotent by its
  * id.
  * @throws Problem `event-id-conflict` if the id belongs to another event; `invalid-event` if runs wait for it, and its
- * payload matches the schema of none of them. They keep waiting.
+ * payload matches the schema of none of them. They keep waiting. `unavailable` or `too-many-requests` if the payload
+ * could not be checked now: the event was not stored, and the sender tries again.
  */
 export async function sendEvent(deps: Deps, scope: Scope, sent: Sent): Promise<SentEvent> {
   const { workspaceId } = scope;
@@ -46,42 +50,80 @@ export async function sendEvent(deps: Deps, scope: Scope, sent: Sent): Promise<S
     payload: cleanJson(sent.payload),
     sentBy: scope.actor.name,
   };
+  const { db } = deps.database;
+  const known = await findEvent(db, { workspaceId, id });
+  if (known !== null) return { id, satisfied: sameEvent(known, made) };
+  // A check may be slow, so it precedes the transaction and its locks.
+  const schemas = await listEventSchemas(db, deps.clock, made);
+  const checked = await checkPayload(deps, { made, tx: null, schemas, checked: new Map() });
   const satisfied = await inTransaction(deps, async (tx) => {
     await lockEvents(tx, { workspaceId, name, as: "sender" });
     if (!(await insertEvent(tx, deps.clock, made)))
       return sameEvent(await findEvent(tx, { workspaceId, id }), made);
-    const { schemas, refusal } = await matchingSchemas(tx, deps, made);
-    const count = await offerEvent(tx, deps.clock, { ...made, schemas });
-    if (count === 0 && refusal !== null) throw refusal;
-    if (count > 0) {
-      await saveSatisfied(tx, { workspaceId, id, satisfied: count });
-      wakeAfterCommit(tx, "change", DUE);
-    }
-    return count;
+    return offer(tx, deps, { made, checked });
   });
   return { id, satisfied };
 }
 
-/** The schemas of waits that a payload matches, and why it does not match another one. */
-async function matchingSchemas(
+/** The result of the check of a payload against each schema: null if it matches. */
+type Checked = ReadonlyMap<string, Problem | null>;
+
+/** Gives a new event to the waits for it. @returns the number of waits */
+async function offer(
   tx: Tx,
   deps: Deps,
-  made: NewEvent,
-): Promise<{ schemas: string[]; refusal: Problem | null }> {
-  const schemas: string[] = [];
-  let refusal: Problem | null = null;
-  for (const text of await listEventSchemas(tx, deps.clock, made)) {
-    const check = { workspaceId: made.workspaceId, tx, schema: JSON.parse(text), answers: [made.payload] };
-    const [problem = null] = await answerProblems(deps, check);
-    if (problem === null) schemas.push(text);
-    else refusal = refusedEvent(made.name, problem);
+  { made, checked }: { made: NewEvent; checked: Checked },
+): Promise<number> {
+  const { workspaceId, id, name } = made;
+  const schemas = await listEventSchemas(tx, deps.clock, made);
+  const results = await checkPayload(deps, { made, tx, schemas, checked });
+  const refused = schemas.filter((text) => results.get(text)?.code === "invalid-answer");
+  const count = await offerEvent(tx, deps.clock, { ...made, refused });
+  const problem = results.get(refused[0] ?? "") ?? null;
+  // At the limit there may be more schemas, so it is unknown whether the payload matches one of them.
+  if (count === 0 && problem !== null && schemas.length < EVENT_SCHEMAS_MAX)
+    throw refusedEvent(name, problem);
+  if (count > 0) {
+    await saveSatisfied(tx, { workspaceId, id, satisfied: count });
+    wakeAfterCommit(tx, "change", DUE);
   }
-  return { schemas, refusal };
+  return count;
+}
+
+/**
+ * Checks a payload against the schemas that are not checked yet.
+ * @throws Problem as `orTryAgain`.
+ */
+async function checkPayload(
+  deps: Deps,
+  args: { made: NewEvent; tx: Tx | null; schemas: readonly string[]; checked: Checked },
+): Promise<Checked> {
+  const { made, tx } = args;
+  const { workspaceId, payload } = made;
+  const results = new Map(args.checked);
+  for (const text of args.schemas) {
+    if (results.has(text)) continue;
+    const check = { workspaceId, tx, schema: JSON.parse(text), answers: [payload] };
+    const [problem = null] = await answerProblems(deps, check);
+    results.set(text, orTryAgain(problem, [...results.values()]));
+  }
+  return results;
+}
+
+/**
+ * The result of a check. If there is none because the checker is busy, the caller must try again. That would never help
+ * if an earlier check of the same request made the checker pause: each further try would repeat it. Then the payload goes
+ * to the wait unchecked, and the flow validates it.
+ * @throws Problem `unavailable`, `too-many-requests`
+ */
+function orTryAgain(problem: Problem | null, earlier: readonly (Problem | null)[]): Problem | null {
+  if (problem?.retryable !== true) return problem;
+  if (earlier.some((one) => one !== null && endedThread(one))) return null;
+  throw problem;
 }
 
 /** The sender's problem: the runs that wait for the event expect another payload. */
 function refusedEvent(name: string, problem: Problem): Problem {
-  if (problem.code !== "invalid-answer") return problem;
   const faults = (problem.faults ?? []).map((fault) => ({
     ...fault,
     path: fault.path.replace(/^answer/, "payload"),
@@ -95,18 +137,32 @@ function refusedEvent(name: string, problem: Problem): Problem {
   );
 }
 
-/** The first event that a new wait may take, and whose payload matches its schema. */
+/**
+ * The first event that a new wait may take, and whose payload matches its schema.
+ * @throws Problem as `orTryAgain`.
+ */
 export async function eventFor(
   tx: Tx,
   deps: Deps,
-  args: Parameters<typeof listEventsFor>[2] & { schema: { [key: string]: Json } | undefined },
-): Promise<Awaited<ReturnType<typeof listEventsFor>>[number] | null> {
+  args: Omit<Parameters<typeof listEventsFor>[2], "after" | "limit"> & {
+    schema: { [key: string]: Json } | undefined;
+  },
+): Promise<StoredEvent | null> {
   const { workspaceId, schema } = args;
-  const found = await listEventsFor(tx, deps.clock, args);
-  if (schema === undefined || found.length === 0) return found[0] ?? null;
-  const answers = found.map(({ payload }) => payload);
-  const problems = await answerProblems(deps, { workspaceId, tx, schema, answers });
-  return found.find((_, index) => problems[index] === null) ?? null;
+  if (schema === undefined)
+    return (await listEventsFor(tx, deps.clock, { ...args, after: null, limit: 1 }))[0] ?? null;
+  const earlier: (Problem | null)[] = [];
+  for (let after: StoredEvent | null = null; ; ) {
+    const limit = LOOK_BACK_EVENTS_MAX;
+    const found: StoredEvent[] = await listEventsFor(tx, deps.clock, { ...args, after, limit });
+    if (found.length === 0) return null;
+    const answers = found.map(({ payload }) => payload);
+    const problems = await answerProblems(deps, { workspaceId, tx, schema, answers });
+    const match = found.find((_, index) => orTryAgain(problems[index] ?? null, earlier) === null);
+    if (match !== undefined) return match;
+    earlier.push(...problems);
+    after = found.at(-1) ?? null;
+  }
 }
 
 function sameEvent(known: EventRow | null, sent: NewEvent): number {
