@@ -186,24 +186,54 @@ test("messages about a fault of the worker name no address of its network", asyn
   expect(JSON.stringify(missing.control)).not.toContain(testEnv.dir);
 });
 
-test("a run whose secret is missing fails at its first try, and does not delay the worker's other runs", async () => {
+test("a run whose secret is missing is given back with that reason, and does not delay the worker's other runs", async () => {
   await testEnv.start({ breakerFailures: 2 });
   const lacking = await testEnv.deployFlow("", { secrets: [{ name: "token" }] });
   for (const _ of [1, 2, 3]) {
     const attempt = testEnv.plane.submit(lacking);
-    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({
-      outcome: "refused",
-      cause: "refused",
-      error: {
-        message: expect.stringMatching(
-          /^The secret "token" has no value on this worker\. Add it under "secrets"/,
-        ),
-      },
-    });
+    await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
+    const reason = /^The secret "token" has no value on this worker\. Add it under "secrets"/;
+    expect(attempt.control).toMatchObject([
+      { type: "released", code: "secret-missing", reason: expect.stringMatching(reason) },
+    ]);
   }
   const other = testEnv.plane.submit(await testEnv.deployFlow(""));
   expect(await testEnv.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
   expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+});
+
+test("a run that lacks as many secrets as a version can list is given back with a reason that is accepted", async () => {
+  await testEnv.start();
+  const secrets = Array.from({ length: 64 }, (_, index) => ({ name: `s${index}`.padEnd(63, "x") }));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow("", { secrets }));
+  await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
+  expect(attempt.control).toMatchObject([
+    {
+      type: "released",
+      code: "secret-missing",
+      reason: expect.stringMatching(/such as TOWPATH_SECRET_S0X+\.$/),
+    },
+  ]);
+});
+
+test("a long message of each kind is cut to what the control plane accepts", async () => {
+  const file = join(testEnv.dir, "f".repeat(120));
+  const names = Array.from({ length: 64 }, (_, index) => `s${index}`);
+  await testEnv.start({ secrets: Object.fromEntries(names.map((name) => [name, { file }])) });
+  const spec = await testEnv.deployFlow("", { secrets: names.map((name) => ({ name })) });
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
+  expect(attempt.control).toMatchObject([{ type: "released", code: "secret-missing" }]);
+});
+
+test("a run whose secret's file cannot be read now is given back without that reason", async () => {
+  const file = join(testEnv.dir, "token");
+  await writeFile(file, "");
+  await testEnv.start({ secrets: { token: { file } } });
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow("", { secrets: [{ name: "token" }] }));
+  await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
+  expect(attempt.control).toMatchObject([{ type: "released" }]);
+  expect(attempt.control[0]).not.toHaveProperty("code");
 });
 
 describe("where no journal can be opened", () => {

@@ -1,5 +1,12 @@
 import { join } from "node:path";
-import type { Assignment, Fence, LogLine, RunError } from "@towpath/contract";
+import {
+  type Assignment,
+  type Fence,
+  LIMITS,
+  type LogLine,
+  type ReleaseCode,
+  type RunError,
+} from "@towpath/contract";
 import type { ProcessIdentity } from "@towpath/contract/process";
 import type { Taken } from "../compute/index.ts";
 import { type CommandBoard, createCommandBoard } from "../gateway/index.ts";
@@ -325,22 +332,28 @@ export class ClaimedAttempt implements Reporting {
   }): Promise<void> {
     const spool = await this.spool();
     const started = spool.started !== undefined;
+    const { error } = args;
     await spool.control({
       type: "ended",
       at: instant(this.#deps.clock),
       outcome: started && args.outcome === "refused" ? "failed" : args.outcome,
       cause: args.cause,
-      error: args.error,
+      error: { ...error, message: cut(error.message) },
       exitCode: null,
       lastBulkSeq: spool.lastBulkSeq,
     });
     await this.move("close");
   }
 
-  /** Gives back an attempt that was never started. */
-  async release(reason: string): Promise<void> {
+  /** Gives back an attempt that was never started. With a code, the control plane may end its run instead. */
+  async release(reason: string, code?: ReleaseCode): Promise<void> {
     const spool = await this.spool();
-    await spool.control({ type: "released", at: instant(this.#deps.clock), reason });
+    await spool.control({
+      type: "released",
+      at: instant(this.#deps.clock),
+      reason: cut(reason),
+      ...(code !== undefined && { code }),
+    });
     await this.move("close");
   }
 
@@ -355,4 +368,9 @@ export class ClaimedAttempt implements Reporting {
     if (this.#phase !== "closing") return this.requestStop({ reason: "abandoned" });
     await this.move("abandon");
   }
+}
+
+/** The control plane rejects a record with a longer text, and such an attempt would never end. */
+function cut(message: string): string {
+  return message.slice(0, LIMITS.messageChars).toWellFormed();
 }

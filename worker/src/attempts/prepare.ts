@@ -11,7 +11,7 @@ import {
 import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
 import { type AheadVersion, aheadEnvironment, type RunnerProcess } from "../launch/index.ts";
-import { createRedactor, type Redactor, readSecret, SecretUnavailable } from "../secrets/index.ts";
+import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -37,8 +37,8 @@ export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
 /**
  * Verifies an assignment, then resolves its secrets. The code is fetched later, on demand. That rejects with a
  * Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
- * @throws Refusal when it must not run or one of its secrets is missing; `DoesNotFit` when its signed amounts are not
- * free; `SecretUnavailable` when the credentials of its store are missing.
+ * @throws Refusal when it must not run; `DoesNotFit` when its signed amounts are not free; `SecretsMissing` when one of its
+ * secrets has no value here; `SecretUnavailable` when a secret cannot be read now, or the credentials of its store.
  */
 export async function prepareAttempt(
   deps: AttemptDeps,
@@ -48,7 +48,7 @@ export async function prepareAttempt(
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
   deps.allot(claimed, computeOf(spec, assignment.trigger));
-  const secrets = await secretsOf(deps, spec);
+  const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
   let bringing: Promise<BroughtCode> | undefined;
@@ -57,16 +57,6 @@ export async function prepareAttempt(
     return bringing;
   };
   return { spec, workspaceId, code, secrets, store, redactor };
-}
-
-/** The values of a run's secrets. @throws Refusal, since a run without one of them would only wait. */
-async function secretsOf(deps: AttemptDeps, spec: Spec): Promise<ReadonlyMap<string, string>> {
-  try {
-    return await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
-  } catch (error) {
-    if (error instanceof SecretUnavailable) throw new Refusal("secret-missing", error.message);
-    throw error;
-  }
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */

@@ -7,7 +7,7 @@ import { killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
-import { SecretUnavailable } from "../secrets/index.ts";
+import { SecretsMissing, SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -212,9 +212,8 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
   } else if (error instanceof Refusal) {
-    // Wrong parameters and one deployment's secret say nothing about the worker's other runs.
-    if (error.code !== "invalid-parameters" && error.code !== "secret-missing")
-      deps.breaker.failed(error.message);
+    // Wrong parameters say nothing about the worker's other runs.
+    if (error.code !== "invalid-parameters") deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {
@@ -229,7 +228,8 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = releaseReason(error);
     deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt could not be started");
     if (!isOfOneDeployment(error)) deps.breaker.failed(message);
-    if (!started) await claimed.release(message);
+    if (!started)
+      await claimed.release(message, error instanceof SecretsMissing ? "secret-missing" : undefined);
     else
       await close(claimed, {
         outcome: "failed",

@@ -76,3 +76,17 @@ test("only whole lines of the end of a file are read, and a missing file is empt
   expect(await lastOutput(path)).toBe("last\n");
   expect(await lastOutput(join(folder, "none"))).toBe("");
 });
+
+test("a line whose beginning is not read is dropped, because it could hold half a secret", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "towpath-"));
+  const path = join(folder, "stderr");
+  const secret = "correct-horse-battery-staple";
+  // The last 16 KiB begin in the middle of the secret, and no line ends after it.
+  await writeFile(path, `${"x".repeat(20_000)}${secret}${"y".repeat(16 * 1024 - secret.length / 2)}`);
+  expect(await lastOutput(path)).toBe("");
+  // Space that was given back ends in the middle of the secret.
+  await writeFile(path, `${"\0".repeat(4_096)}${secret.slice(14)}\nlast\n`);
+  expect(await lastOutput(path)).toBe("last\n");
+  await writeFile(path, `${"\0".repeat(4_096)}${secret.slice(14)}`);
+  expect(await lastOutput(path)).toBe("");
+});

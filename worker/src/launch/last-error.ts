@@ -25,9 +25,12 @@ export async function lastOutput(path: string): Promise<string> {
     const buffer = Buffer.alloc(size - from);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
     // Space that was given back reads as NUL.
+    const isCut = from > 0 || buffer[0] === 0;
     const text = buffer.subarray(0, bytesRead).toString("utf8").replaceAll("\0", "");
+    if (!isCut) return text;
     // A line without its beginning could hold half a secret.
-    return from === 0 ? text : text.slice(text.indexOf("\n") + 1);
+    const firstEnd = text.indexOf("\n");
+    return firstEnd < 0 ? "" : text.slice(firstEnd + 1);
   } catch {
     return "";
   } finally {

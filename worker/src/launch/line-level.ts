@@ -19,8 +19,11 @@ const LEVELS: Readonly<Record<string, Level>> = {
 const NAMES = Object.keys(LEVELS).join("|");
 /** Only the beginning of a line is searched: its end is the message. */
 const HEAD_CHARS = 120;
-/** Times, names of loggers and brackets before the level: `2026-01-31 09:00:00,123 [main] `. */
-const BEFORE = String.raw`^(?:\[?[\d\-/:.,TZ+\s]{5,40}\]?\s*)?(?:[\s\-|]*\[?[\w.]{1,60}\]?[\s\-|:]+){0,2}`;
+/**
+ * Times, names of loggers and brackets before the level: `2026-01-31 09:00:00,123 [main] `. Separators between two
+ * names have one place in the pattern. Two places would make its time grow with the square of their number.
+ */
+const BEFORE = String.raw`^(?:\[?[\d\-/:.,TZ+\s]{5,40}\]?\s*)?(?:[\s\-|]*(?:\[?[\w.]{1,60}\]?[\s\-|:]+){1,2})?`;
 /** Upper case in any frame, or lower case in brackets or before a colon. */
 const NAMED = new RegExp(
   `${BEFORE}(?:\\[?\\b(${NAMES.toUpperCase()})\\b\\]?(?=[\\s:|\\]-]|$)|\\[(${NAMES})\\]|(?<![\\w.])(${NAMES}):\\s)`,
@@ -38,7 +41,7 @@ const PRINTED_ERROR =
  * languages print. Without one it is `info`, on stderr too: most programs write their progress there.
  */
 export function lineLevel(text: string): Level {
-  const head = text.slice(0, HEAD_CHARS).trimStart();
+  const head = text.slice(0, HEAD_CHARS).replace(/\s+/g, " ").trimStart();
   const field = FIELD.exec(text.slice(0, HEAD_CHARS * 4))?.[1];
   if (field !== undefined && /^[{\w"]/.test(head)) return LEVELS[field.toLowerCase()] ?? "info";
   const [, upper, bracketed, beforeColon] = NAMED.exec(head) ?? [];

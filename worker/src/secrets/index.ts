@@ -3,6 +3,7 @@ export {
   readSecret,
   readWorkerKey,
   SECRET_MAX_BYTES,
+  SecretsMissing,
   SecretUnavailable,
 } from "./providers.ts";
 export {

@@ -28,7 +28,7 @@ export class LiveSecrets {
 
   /**
    * Resolves secrets. If one is missing, the configuration is read again first.
-   * @throws SecretUnavailable that names each that has no value.
+   * @throws as `resolveSecrets`.
    */
   async resolve(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     try {

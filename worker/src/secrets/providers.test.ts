@@ -1,8 +1,15 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LIMITS } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { resolvableSecrets, resolveSecrets, SECRET_MAX_BYTES, SecretUnavailable } from "./providers.ts";
+import {
+  resolvableSecrets,
+  resolveSecrets,
+  SECRET_MAX_BYTES,
+  SecretsMissing,
+  SecretUnavailable,
+} from "./providers.ts";
 
 let dir: string;
 beforeEach(async () => {
@@ -40,7 +47,40 @@ test("a secret without a source in the configuration comes from its variable", a
 
 test("one error names every missing secret", async () => {
   const resolving = resolveSecrets({ secrets: {}, environment: {} }, ["one", "two"]);
-  await expect(resolving).rejects.toThrow(/"one".+TOWPATH_SECRET_ONE.+"two".+TOWPATH_SECRET_TWO/);
+  await expect(resolving).rejects.toThrow(
+    'The secrets "one", "two" have no value on this worker. Add them under "secrets" in the worker\'s configuration, which needs no restart. Or start the worker with a variable for each, such as TOWPATH_SECRET_ONE.',
+  );
+  await expect(resolving).rejects.toThrow(SecretsMissing);
+});
+
+test("the error for many missing secrets counts those that it does not name, and ends with the next step", async () => {
+  const names = Array.from({ length: 64 }, (_, index) => `s${index}`.padEnd(63, "x"));
+  const error = await resolveSecrets({ secrets: {}, environment: {} }, names).catch((thrown) => thrown);
+  expect(error.message.length).toBeLessThan(LIMITS.messageChars);
+  expect(error.message).toMatch(
+    /" and \d+ more have no value on this worker\. .+ such as TOWPATH_SECRET_S0X+\.$/,
+  );
+});
+
+test("a secret is missing if its variable is not set or its file does not exist; other faults may pass", async () => {
+  await writeFile(join(dir, "empty"), "");
+  await writeFile(join(dir, "huge"), "x".repeat(SECRET_MAX_BYTES + 10));
+  const secrets = {
+    unset: { env: "UNSET" },
+    gone: { file: join(dir, "gone") },
+    empty: { file: join(dir, "empty") },
+    huge: { file: join(dir, "huge") },
+    folder: { file: dir },
+  };
+  const faultOf = (...names: string[]) =>
+    resolveSecrets({ secrets, environment: {} }, names).catch((thrown) => thrown);
+  for (const name of ["unset", "gone", "unknown"]) expect(await faultOf(name)).toBeInstanceOf(SecretsMissing);
+  for (const name of ["empty", "huge", "folder"]) {
+    const fault = await faultOf(name);
+    expect(fault).toBeInstanceOf(SecretUnavailable);
+    expect(fault).not.toBeInstanceOf(SecretsMissing);
+  }
+  expect(await faultOf("empty", "gone")).toBeInstanceOf(SecretsMissing);
 });
 
 test("the report has the names of secrets with a value, and never a value", async () => {

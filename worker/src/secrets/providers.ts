@@ -7,6 +7,7 @@ import {
   secretVariable,
 } from "@towpath/contract";
 import type { SecretSource } from "../config.ts";
+import { isMissing } from "../state/atomic-file.ts";
 
 /** The longest secret that the worker takes, bytes. */
 export const SECRET_MAX_BYTES: number = 64 * 1024;
@@ -28,37 +29,55 @@ function sourceOf(providers: SecretProviders, name: string): SecretSource {
 
 /**
  * Resolves secrets from the worker's own providers.
- * @throws SecretUnavailable that names each that has no value.
+ * @throws SecretsMissing that names each that has no value; SecretUnavailable if none is missing but one cannot be read
+ * now.
  */
 export async function resolveSecrets(
   providers: SecretProviders,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const values = new Map<string, string>();
+  const withoutSource: string[] = [];
   const faults: SecretUnavailable[] = [];
   for (const name of names) {
-    const isConfigured = Object.hasOwn(providers.secrets, name);
+    const source = sourceOf(providers, name);
     try {
-      values.set(
-        name,
-        await readSecret(providers, { name: `the secret "${name}"`, source: sourceOf(providers, name) }),
-      );
+      values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));
     } catch (error) {
       if (!(error instanceof SecretUnavailable)) throw error;
-      faults.push(isConfigured ? error : noSource(name));
+      if (error.isMissing && !Object.hasOwn(providers.secrets, name)) withoutSource.push(name);
+      else faults.push(error);
     }
   }
-  const [first] = faults;
+  const [first, ...more] = withoutSource;
   if (first !== undefined)
-    throw new SecretUnavailable(first.secret, faults.map(({ message }) => message).join(" "));
-  return values;
+    faults.unshift(new SecretUnavailable(noSource([first, ...more]), { isMissing: true }));
+  if (faults.length === 0) return values;
+  const message = faults.map((fault) => fault.message).join(" ");
+  throw faults.some(({ isMissing }) => isMissing)
+    ? new SecretsMissing(message)
+    : new SecretUnavailable(message);
 }
 
-function noSource(name: string): SecretUnavailable {
-  return new SecretUnavailable(
-    name,
-    `The secret "${name}" has no value on this worker. Add it under "secrets" in the worker's configuration, which needs no restart. Or start the worker with the variable ${secretVariable(name)}.`,
-  );
+/** How long the names in a message may be together. Its end has the next step, and must not be cut. */
+const NAMES_MAX_CHARS = 3_000;
+
+function noSource(names: readonly [string, ...string[]]): string {
+  const [first] = names;
+  const add = `under "secrets" in the worker's configuration, which needs no restart. Or start the worker with`;
+  if (names.length === 1)
+    return `The secret "${first}" has no value on this worker. Add it ${add} the variable ${secretVariable(first)}.`;
+  return `The secrets ${listOf(names)} have no value on this worker. Add them ${add} a variable for each, such as ${secretVariable(first)}.`;
+}
+
+function listOf(names: readonly string[]): string {
+  let list = "";
+  for (const [index, name] of names.entries()) {
+    const next = `${index === 0 ? "" : ", "}"${name}"`;
+    if (list.length + next.length > NAMES_MAX_CHARS) return `${list} and ${names.length - index} more`;
+    list += next;
+  }
+  return list;
 }
 
 /** The secrets that have a value now: names of the configuration, and variables `TOWPATH_SECRET_…`, sorted. */
@@ -93,7 +112,6 @@ export async function readWorkerKey(config: {
   if (value.startsWith(`${KEY_PREFIXES.worker}_`)) return value;
   const where = "env" in config.key ? `The variable ${config.key.env}` : `The file ${config.key.file}`;
   throw new SecretUnavailable(
-    name,
     `${where} holds no worker key: those begin with ${KEY_PREFIXES.worker}_. Nothing was sent. An admin makes one with \`towpath key create NAME --worker\`.`,
   );
 }
@@ -101,46 +119,40 @@ export async function readWorkerKey(config: {
 /**
  * Reads one secret. A file's last line ending is not part of it, because editors add one.
  * @param args.name Its name in a message, such as `the worker's key`.
- * @throws SecretUnavailable when the variable or file is missing, empty or too long.
+ * @throws SecretUnavailable when the variable or file is missing, empty or too long, or the file cannot be read.
  */
 export async function readSecret(
   providers: Pick<SecretProviders, "environment">,
   args: { name: string; source: SecretSource },
 ): Promise<string> {
-  const value =
-    "env" in args.source
-      ? providers.environment[args.source.env]
-      : await readSecretFile(args.name, args.source.file);
-  const where = "env" in args.source ? `the variable ${args.source.env}` : `the file ${args.source.file}`;
+  const { name, source } = args;
+  const isFile = "file" in source;
+  const value = isFile ? await readSecretFile(name, source.file) : providers.environment[source.env];
+  const where = isFile ? `the file ${source.file}` : `the variable ${source.env}`;
   if (value === undefined || value === "") {
-    throw new SecretUnavailable(
-      args.name,
-      `${upper(args.name)} is not there: set ${where} for the worker's process.`,
-    );
+    // A program that writes a file anew empties it for a moment.
+    const sentence = `${upper(name)} is not there: set ${where} for the worker's process.`;
+    throw new SecretUnavailable(sentence, { isMissing: !isFile });
   }
-  if (Buffer.byteLength(value) > SECRET_MAX_BYTES) {
-    throw new SecretUnavailable(
-      args.name,
-      `${upper(args.name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`,
-    );
-  }
+  if (Buffer.byteLength(value) > SECRET_MAX_BYTES) throw tooLong(name, where);
   return value;
 }
 
 async function readSecretFile(name: string, path: string): Promise<string> {
   try {
     // The size is checked first, so that a wrong path cannot fill the memory.
-    if ((await stat(path)).size > SECRET_MAX_BYTES + 2) {
-      throw new SecretUnavailable(
-        name,
-        `${upper(name)} in ${path} is longer than ${SECRET_MAX_BYTES} bytes.`,
-      );
-    }
+    if ((await stat(path)).size > SECRET_MAX_BYTES + 2) throw tooLong(name, path);
     return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
   } catch (error) {
     if (error instanceof SecretUnavailable) throw error;
-    throw new SecretUnavailable(name, `${upper(name)} cannot be read from ${path}; check path and rights.`);
+    throw new SecretUnavailable(`${upper(name)} cannot be read from ${path}; check path and rights.`, {
+      isMissing: isMissing(error),
+    });
   }
+}
+
+function tooLong(name: string, where: string): SecretUnavailable {
+  return new SecretUnavailable(`${upper(name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`);
 }
 
 function upper(text: string): string {
@@ -149,11 +161,21 @@ function upper(text: string): string {
 
 /** A secret cannot be read now. The message says what to do and never has the value. */
 export class SecretUnavailable extends Error {
-  override readonly name = "SecretUnavailable";
-  readonly secret: string;
+  override readonly name: string = "SecretUnavailable";
+  /** Whether its variable is not set or its file does not exist. Other faults may pass. */
+  readonly isMissing: boolean;
 
-  constructor(secret: string, what: string) {
-    super(what);
-    this.secret = secret;
+  constructor(sentence: string, { isMissing = false }: { isMissing?: boolean } = {}) {
+    super(sentence);
+    this.isMissing = isMissing;
+  }
+}
+
+/** Secrets of a deployment have no value on this worker. */
+export class SecretsMissing extends SecretUnavailable {
+  override readonly name: string = "SecretsMissing";
+
+  constructor(sentence: string) {
+    super(sentence, { isMissing: true });
   }
 }

@@ -14,7 +14,6 @@ export const REFUSALS = {
   "below-floor": "refused",
   "registry-not-allowed": "refused",
   "bad-code": "refused",
-  "secret-missing": "refused",
   "invalid-parameters": "invalid-parameters",
 } as const satisfies Record<string, Cause>;
 

@@ -216,6 +216,10 @@ export const MoreWaits = z
   .boolean()
   .describe("Of `suspended`: `waits` is cut, and any wait that the attempt has asked for brings it back.");
 
+/** Why an attempt was released, if the control plane may end its run instead. */
+export const ReleaseCode = z.enum(["secret-missing"]);
+export type ReleaseCode = z.infer<typeof ReleaseCode>;
+
 /** What changes a run's state. Its lane has its own sequence, from 1, per attempt and epoch. */
 export const ControlRecord = z.discriminatedUnion("type", [
   z.object({ seq: Seq, type: z.literal("started"), at: Instant, launcher: z.enum(["warm", "cold"]) }),
@@ -224,6 +228,9 @@ export const ControlRecord = z.discriminatedUnion("type", [
     type: z.literal("released"),
     at: Instant,
     reason: z.string().max(LIMITS.messageChars),
+    code: ReleaseCode.optional().describe(
+      "`secret-missing`: a secret has no value on this worker. The run fails unless another online worker of the pool reports all its secrets.",
+    ),
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: RunError.optional() }),
   Kept.extend({ seq: Seq, type: z.literal("kept") }),

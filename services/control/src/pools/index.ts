@@ -12,4 +12,4 @@ export { checkQueue, listQueues, type QueueFacts, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
 export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
-export type { SeenPoll } from "./store.ts";
+export { hasWorkerWithSecrets, type SeenPoll } from "./store.ts";

@@ -1,6 +1,6 @@
-import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
+import { type Amounts, type StoreMark, secretVariable, workerOnlineMs } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
-import { type Clock, now, prepared, type Queryable, type Tx, UNHURRIED } from "../kernel/index.ts";
+import { type Clock, now, prepared, type Queryable, type Tx, textArray, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
 /** A pause that a worker reports. */
@@ -147,6 +147,34 @@ export async function selectWorkers(
     order by last_seen_at desc, id desc
     limit ${args.limit + 1}`);
   return [...rows];
+}
+
+/**
+ * Whether a worker of a pool is online, accepts work and reports values for all these secrets. Workers of earlier
+ * releases report none. Index worker_pool.
+ */
+export async function hasWorkerWithSecrets(
+  from: Queryable,
+  args: {
+    workspaceId: string;
+    poolId: string;
+    exceptWorkerId: string | null;
+    names: readonly string[];
+    clock: Clock;
+  },
+): Promise<boolean> {
+  const [row] = await from.execute<{ found: boolean }>(sql`
+    select exists (
+      select from worker
+      where workspace_id = ${args.workspaceId} and pool_id = ${args.poolId} and not draining and ${online(args.clock)}
+        and id is distinct from ${args.exceptWorkerId}::uuid
+        and not exists (
+          select from unnest(${textArray(args.names)}::text[], ${textArray(args.names.map(secretVariable))}::text[])
+            as needed (name, variable)
+          where not coalesce(jsonb_exists_any(worker.secrets, array[needed.name, needed.variable]), false)
+        )
+    ) as found`);
+  return row?.found ?? false;
 }
 
 /** What a worker reports when it opens a session. */

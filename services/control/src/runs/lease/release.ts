@@ -1,7 +1,10 @@
 import { afterCommit, type Deps, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
+import { hasWorkerWithSecrets } from "../../pools/index.ts";
+import { endAttempt } from "../end/end.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow } from "../table.ts";
+import { listSecretNames } from "./store.ts";
 
 /** The longest back-off after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;
@@ -31,4 +34,29 @@ export async function releaseAttempt(
     setTimeout(() => wakes.publish("pool", [released.poolId]), backOffMs).unref();
   });
   return { ...released, controlAcked };
+}
+
+/**
+ * Releases a claimed attempt whose worker has no value for one of its secrets. If no other online worker of the pool
+ * reports values for all of them, the run ends `failed` with the cause `refused`: it would only wait. The caller holds
+ * the attempt's lock.
+ * @param args.reason The error of a run that fails.
+ * @returns the attempt after the change, or null if its state allows neither: nothing was changed.
+ * @throws Problem `run-transition-not-allowed` if it is not claimed.
+ */
+export async function releaseWithoutSecret(
+  tx: Tx,
+  deps: Deps,
+  args: { held: AttemptRow; reason: string },
+): Promise<AttemptRow | null> {
+  const { workspaceId, runId, poolId, workerId, bulkAcked } = args.held;
+  const names = await listSecretNames(tx, { workspaceId, runId });
+  const which = { workspaceId, poolId, exceptWorkerId: workerId, names, clock: deps.clock };
+  if (await hasWorkerWithSecrets(tx, which)) return releaseAttempt(tx, deps, args);
+  return endAttempt(tx, deps, args.held, {
+    outcome: "refused",
+    cause: "refused",
+    error: { name: "NotStarted", message: args.reason },
+    lastBulkSeq: bulkAcked,
+  });
 }

@@ -20,6 +20,21 @@ import {
 } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 
+/** The names of the secrets that a run's version lists. Primary keys of run and deployment_version. */
+export async function listSecretNames(
+  from: Queryable,
+  args: { workspaceId: string; runId: string },
+): Promise<string[]> {
+  const found = await rows<{ name: string }>(
+    from,
+    sql`select secret ->> 'name' as name
+      from run r join deployment_version v on v.workspace_id = r.workspace_id and v.id = r.version_id,
+        jsonb_array_elements(v.spec -> 'secrets') secret
+      where r.workspace_id = ${args.workspaceId} and r.id = ${args.runId}`,
+  );
+  return found.map(({ name }) => name);
+}
+
 /** An attempt that a worker holds, with the columns that commands and leases need. */
 export interface HeldAttempt extends Fence {
   readonly workerId: string;

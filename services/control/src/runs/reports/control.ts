@@ -10,7 +10,7 @@ import {
 } from "../../kernel/index.ts";
 import { repeatCancel } from "../end/cancel.ts";
 import { endAttempts, endUnstarted } from "../end/end.ts";
-import { releaseAttempt } from "../lease/release.ts";
+import { releaseAttempt, releaseWithoutSecret } from "../lease/release.ts";
 import { startAttempts } from "../lease/start.ts";
 import { type PlainRecord, savePlain } from "../moves/plain.ts";
 import { attemptCan } from "../moves/state.ts";
@@ -42,6 +42,7 @@ export interface ControlResult {
 }
 
 type Started = Extract<ControlRecord, { type: "started" }>;
+type Released = Extract<ControlRecord, { type: "released" }>;
 type EndedRecord = Extract<ControlRecord, { type: "ended" }>;
 
 /**
@@ -160,9 +161,7 @@ async function applyOne(
 ): Promise<AttemptRow | Problem> {
   switch (record.type) {
     case "released":
-      if (attemptCan(held.state, "release")) return releaseAttempt(tx, deps, { held, reason: record.reason });
-      if (held.state !== "cancelling" || held.startedAt !== null) return refusalOf(held, "be released");
-      return (await endUnstarted(tx, deps, held)) ?? refusalOf(held, "be released");
+      return (await release(tx, deps, { held, record })) ?? refusalOf(held, "be released");
     case "stage":
       return held.state === "cancelling" ? { ...held, cancelStage: record.stage } : held;
     case "run-name":
@@ -173,6 +172,19 @@ async function applyOne(
     case "kept":
       return refusalOf(held, "run tasks");
   }
+}
+
+/** @returns the attempt after its release, or null if its state does not allow one: nothing was changed. */
+async function release(
+  tx: Tx,
+  deps: Deps,
+  { held, record }: { held: AttemptRow; record: Released },
+): Promise<AttemptRow | null> {
+  const { reason, code } = record;
+  if (!attemptCan(held.state, "release"))
+    return held.state === "cancelling" && held.startedAt === null ? endUnstarted(tx, deps, held) : null;
+  if (code === "secret-missing") return releaseWithoutSecret(tx, deps, { held, reason });
+  return releaseAttempt(tx, deps, { held, reason });
 }
 
 /** Sets the name that a flow gives its run. Repeating it changes nothing and writes no change. */
