@@ -11,7 +11,7 @@ import {
 } from "@towpath/contract";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { FakeWorker, said } from "../../services/control/src/fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../services/control/src/fake-worker.fixture.ts";
 import type { Deps, PeriodicJob } from "../../services/control/src/kernel/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
 import { cancelRun, createRun, getRun, setLimit } from "../../services/control/src/runs/index.ts";
@@ -107,7 +107,7 @@ async function claimed(tenancy: Tenancy, args: { starts: boolean }) {
   const run = await made(tenancy);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  if (args.starts) await fakeWorker.say(given, [said.started]);
+  if (args.starts) await fakeWorker.report(given, [records.started]);
   await testEnv.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
   return { ...run, attemptId: given.attemptId };
 }
@@ -154,7 +154,7 @@ async function failed(tenancy: Tenancy): Promise<Made> {
   const run = await made(tenancy);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+  await fakeWorker.report(given, [records.started, records.ended("failed", { cause: "error" })]);
   return run;
 }
 

@@ -1,7 +1,7 @@
 import type { Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
-import { FakeWorker, said } from "./fake-worker.fixture.ts";
+import { FakeWorker, records } from "./fake-worker.fixture.ts";
 import { heartbeatPeriodicJob } from "./kernel/index.ts";
 import { createRun } from "./runs/index.ts";
 import { LOOPS } from "./slices.ts";
@@ -88,24 +88,28 @@ test("everything of a run stays until the retention after its end, however old i
   if (going === undefined || lately === undefined) expect.fail("too few");
   const shown = { type: "artifact", at: "2026-01-15T12:00:00.000Z", key: "k", title: "", task: null };
   for (const fence of assignments) {
-    const bulk = [said.log(0, ["one"]), { ...shown, body: { kind: "markdown", text: "x" } }];
-    await fakeWorker.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], {
-      bulk,
-    });
+    const bulk = [records.log(0, ["one"]), { ...shown, body: { kind: "markdown", text: "x" } }];
+    await fakeWorker.report(
+      fence,
+      [records.started, records.task("t", "begin"), records.task("t", "complete")],
+      {
+        bulk,
+      },
+    );
     await leaveTraces(fence, scope.workspaceId);
   }
   const before = await rowsOf(going);
   for (const [table, count] of Object.entries(before)) expect([table, count]).toEqual([table, 1]);
 
   await advance(64);
-  const end = [said.ended("completed", { lastBulkSeq: 2 })];
-  await fakeWorker.say(lately, end, { from: 4 });
+  const end = [records.ended("completed", { lastBulkSeq: 2 })];
+  await fakeWorker.report(lately, end, { from: 4 });
   await advance(1);
   await forget();
   expect(await rowsOf(going)).toEqual(before);
   expect(await rowsOf(lately)).toEqual(before);
 
-  await fakeWorker.say(going, end, { from: 4 });
+  await fakeWorker.report(going, end, { from: 4 });
   await advance(65);
   await forget();
   const none = Object.fromEntries(Object.keys(before).map((table) => [table, 0]));

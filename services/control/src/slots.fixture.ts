@@ -1,5 +1,5 @@
 import { SetLimit } from "@towpath/contract";
-import { FakeWorker, said } from "./fake-worker.fixture.ts";
+import { FakeWorker, records } from "./fake-worker.fixture.ts";
 import {
   createRun,
   getLimit,
@@ -77,14 +77,14 @@ class LimitsEnv {
   /** Claims and starts the first run in the pool's queue. */
   async start() {
     const fence = await this.fakeWorker.take();
-    await this.fakeWorker.say(fence, [said.started]);
+    await this.fakeWorker.report(fence, [records.started]);
     return fence;
   }
 
   /** Claims, starts and ends the first run in the pool's queue. @returns the run's id */
   async serve(outcome = "completed", over: Record<string, unknown> = {}): Promise<string> {
     const fence = await this.start();
-    await this.fakeWorker.say(fence, [said.ended(outcome, over)], { from: 2 });
+    await this.fakeWorker.report(fence, [records.ended(outcome, over)], { from: 2 });
     return fence.runId;
   }
 

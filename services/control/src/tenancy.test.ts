@@ -2,7 +2,7 @@ import { ROUTES, type Route } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
 import { openTestApp } from "./app.fixture.ts";
-import { FakeWorker, said } from "./fake-worker.fixture.ts";
+import { FakeWorker, records } from "./fake-worker.fixture.ts";
 import type { Scope, WorkerScope } from "./kernel/index.ts";
 import { createRun } from "./runs/index.ts";
 import { SLICES } from "./slices.ts";
@@ -46,7 +46,7 @@ const QUERIES: Partial<Record<string, string>> = { "/api/runs/{runId}/logs/searc
 async function run(): Promise<string> {
   const { id } = await createRun(testEnv.deps, mine.scope, mine.request());
   const fakeWorker = new FakeWorker(testEnv, await mine.worker());
-  await fakeWorker.say(await fakeWorker.take(), [said.started, said.ended("completed")]);
+  await fakeWorker.report(await fakeWorker.take(), [records.started, records.ended("completed")]);
   return id;
 }
 

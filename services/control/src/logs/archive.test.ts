@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import type { PeriodicJob } from "../kernel/index.ts";
 import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsPeriodicJobs } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
@@ -66,15 +66,15 @@ async function ended(lastBulkSeq = 2) {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   const artifact = { type: "artifact", at: "2026-01-15T12:00:00Z", key: "k", title: "K", task: null };
-  await fakeWorker.say(
+  await fakeWorker.report(
     given,
     [
-      said.started,
-      said.task("a", "begin"),
-      said.task("a", "complete"),
-      said.ended("completed", { lastBulkSeq }),
+      records.started,
+      records.task("a", "begin"),
+      records.task("a", "complete"),
+      records.ended("completed", { lastBulkSeq }),
     ],
-    { bulk: [said.log(0, ["one", "two"]), { ...artifact, body: { kind: "markdown", text: "**k**" } }] },
+    { bulk: [records.log(0, ["one", "two"]), { ...artifact, body: { kind: "markdown", text: "**k**" } }] },
   );
   return { tenancy, fakeWorker, given, id: asked.id, asked };
 }
@@ -88,7 +88,7 @@ test("a repeated create, cancel or end of an archived run returns the stored out
   expect(await createRun(testEnv.deps, tenancy.scope, sameKey)).toMatchObject({ id, state: "completed" });
   const cancelled = cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
   await expect(cancelled).rejects.toMatchObject({ code: "run-transition-not-allowed" });
-  const again = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
+  const again = await fakeWorker.report(given, [records.ended("failed", { cause: "error" })], { from: 4 });
   expect(again).toMatchObject({
     status: "accepted",
     controlAcked: 4,
@@ -99,9 +99,9 @@ test("a repeated create, cancel or end of an archived run returns the stored out
 test("log lines up to the announced last record are stored after the run was archived", async () => {
   const { tenancy, fakeWorker, given, id } = await ended(3);
   await archiveAll();
-  const late = await fakeWorker.say(given, [], {
+  const late = await fakeWorker.report(given, [], {
     bulkFrom: 3,
-    bulk: [said.log(2, ["three"]), said.log(3, ["too late"])],
+    bulk: [records.log(2, ["three"]), records.log(3, ["too late"])],
   });
   expect(late).toMatchObject({ status: "accepted", bulkAcked: 4, rejected: [{ lane: "bulk", seq: 4 }] });
   const page = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 100 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, type RecordBody, records } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getRunFailure } from "./failure.ts";
@@ -19,7 +19,7 @@ const at = (second: number) => `2026-01-15T12:00:${String(second).padStart(2, "0
 
 /** Ends a run with these records and this log: the second, text and task of each line. */
 async function ended(
-  records: readonly Said[],
+  reported: readonly RecordBody[],
   log: readonly (readonly [second: number, text: string, task?: string])[] = [],
 ): Promise<string> {
   testEnv.clock.advance(1_000);
@@ -34,16 +34,16 @@ async function ended(
     ...(task === undefined ? {} : { task }),
   }));
   const bulk = lines.map((line, index) => ({ type: "log", firstLine: index, lines: [line] }));
-  await fakeWorker.say(given, [said.started], { bulk });
-  await fakeWorker.say(given, records, { from: 2 });
+  await fakeWorker.report(given, [records.started], { bulk });
+  await fakeWorker.report(given, reported, { from: 2 });
   return id;
 }
 
 const failed = (message: string, over = {}) =>
-  said.ended("failed", { cause: "error", ...error(message), ...over });
+  records.ended("failed", { cause: "error", ...error(message), ...over });
 const fails = (path: string, second: number, message: string) => [
-  said.task(path, "begin", { name: path.split("/")[0] }),
-  said.task(path, "fail", { at: at(second), ...error(message) }),
+  records.task(path, "begin", { name: path.split("/")[0] }),
+  records.task(path, "fail", { at: at(second), ...error(message) }),
 ];
 
 const read = (runId: string) => getRunFailure(testEnv.deps, tenancy.scope, { runId });
@@ -57,10 +57,10 @@ describe("the failure of a run", () => {
     const runId = await ended(
       [
         ...fails("handled", 1, "caught and gone on"),
-        said.task("load", "begin"),
-        said.task("load/read", "begin"),
-        said.task("load/read", "fail", { at: at(5), ...error("no such file") }),
-        said.task("load", "fail", { at: at(6), ...error("no such file") }),
+        records.task("load", "begin"),
+        records.task("load/read", "begin"),
+        records.task("load/read", "fail", { at: at(5), ...error("no such file") }),
+        records.task("load", "fail", { at: at(6), ...error("no such file") }),
         failed("no such file"),
       ],
       [
@@ -104,7 +104,10 @@ describe("the failure of a run", () => {
   });
 
   test("of a process that ended without a report has only the end of the log", async () => {
-    const runId = await ended([said.ended("failed", { cause: "oom", exitCode: 137 })], [[1, "allocating"]]);
+    const runId = await ended(
+      [records.ended("failed", { cause: "oom", exitCode: 137 })],
+      [[1, "allocating"]],
+    );
     expect(await read(runId)).toMatchObject({
       error: null,
       task: null,
@@ -143,7 +146,7 @@ describe("the failure of a run", () => {
 test("a failed run names the last completed run, and the first failed run after it", async () => {
   tenancy = await openTenancy(testEnv);
   await ended([failed("long ago")]);
-  const good = await ended([said.ended("completed")]);
+  const good = await ended([records.ended("completed")]);
   const first = await ended([failed("first")]);
   const second = await ended([failed("second")]);
   expect(await read(second)).toMatchObject({
@@ -156,16 +159,16 @@ test("a failed run names the last completed run, and the first failed run after 
 test("ten thousand calls with the same failure are one group", async () => {
   tenancy = await openTenancy(testEnv);
   const calls = Array.from({ length: 10_000 }, (_, index) => [
-    said.task(`resize:${index}`, "begin", { name: "resize" }),
-    said.task(`resize:${index}`, "fail", { name: "resize", ...error(`picture ${index} is no picture`) }),
+    records.task(`resize:${index}`, "begin", { name: "resize" }),
+    records.task(`resize:${index}`, "fail", { name: "resize", ...error(`picture ${index} is no picture`) }),
   ]).flat();
   testEnv.clock.advance(1_000);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  const records = [said.started, ...calls, failed("picture 7 is no picture")];
-  for (let from = 0; from < records.length; from += 1_000)
-    await fakeWorker.say(given, records.slice(from, from + 1_000), { from: from + 1 });
+  const reported = [records.started, ...calls, failed("picture 7 is no picture")];
+  for (let from = 0; from < reported.length; from += 1_000)
+    await fakeWorker.report(given, reported.slice(from, from + 1_000), { from: from + 1 });
   expect(await read(id)).toMatchObject({
     task: { path: "resize:7" },
     groups: [{ task: "resize", calls: 10_000, first: { path: "resize:0" } }],

@@ -1,5 +1,5 @@
 import type { LogLevel } from "@towpath/contract";
-import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, type RecordBody, records } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import type { Tenancy, TestEnv } from "../test-env.fixture.ts";
 
@@ -9,7 +9,7 @@ export type LogPiece = readonly (readonly [level: LogLevel, text: string])[] | n
 const AT = "2026-01-15T12:00:00.000Z";
 
 /** The records of a log, one for each piece. */
-export function recordsOfLog(pieces: readonly LogPiece[]): Said[] {
+export function recordsOfLog(pieces: readonly LogPiece[]): RecordBody[] {
   let firstLine = 0;
   return pieces.map((piece) => {
     const first = firstLine;
@@ -32,16 +32,16 @@ export async function runWithLogs(
   const fakeWorker = new FakeWorker(args.testEnv, await args.tenancy.worker());
   for (const [index, pieces] of logs.entries()) {
     const given = await fakeWorker.take();
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     for (const [at, record] of recordsOfLog(pieces).entries())
-      await fakeWorker.say(given, [], { bulk: [record], bulkFrom: at + 1 });
+      await fakeWorker.report(given, [], { bulk: [record], bulkFrom: at + 1 });
     const isLast = index === logs.length - 1;
     if (isLast && args.open) continue;
     const lastBulkSeq = pieces.length;
     const end = isLast
-      ? said.ended("completed", { lastBulkSeq })
-      : said.ended("failed", { cause: "error", lastBulkSeq });
-    await fakeWorker.say(given, [end], { from: 2 });
+      ? records.ended("completed", { lastBulkSeq })
+      : records.ended("failed", { cause: "error", lastBulkSeq });
+    await fakeWorker.report(given, [end], { from: 2 });
   }
   return id;
 }

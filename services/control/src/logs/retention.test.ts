@@ -2,7 +2,7 @@ import { type Assignment, derivedId, Problem } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { heartbeatPeriodicJob } from "../kernel/index.ts";
 import { call, cancelRun, createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
 import { LOOPS } from "../slices.ts";
@@ -38,15 +38,15 @@ async function ended(tenancy: Tenancy, over: Partial<RunRequest> = {}): Promise<
   const at = "2026-01-15T12:00:00.000Z";
   const body = { kind: "markdown", text: "x" };
   const picture = { type: "artifact", at, key: "k", title: "", task: null, body };
-  const bulk = [said.log(0, ["one", "two"]), picture];
-  await fakeWorker.say(
+  const bulk = [records.log(0, ["one", "two"]), picture];
+  await fakeWorker.report(
     fence,
-    [said.started, said.task("t", "begin"), said.ended("completed", { lastBulkSeq: 2 })],
+    [records.started, records.task("t", "begin"), records.ended("completed", { lastBulkSeq: 2 })],
     {
       bulk,
     },
   );
-  await fakeWorker.say({ ...fence, epoch: 1, nonce: "0".repeat(36) }, [said.started]);
+  await fakeWorker.report({ ...fence, epoch: 1, nonce: "0".repeat(36) }, [records.started]);
   return id;
 }
 
@@ -125,7 +125,7 @@ async function atWork(tenancy: Tenancy, fakeWorker: FakeWorker, count: number): 
   for (let made = 0; made < count; made++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await fakeWorker.look({ free: count });
   for (const fence of assignments)
-    await fakeWorker.say(fence, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+    await fakeWorker.report(fence, [records.started], { bulk: [records.log(0, ["one", "two"])] });
   return assignments;
 }
 
@@ -138,11 +138,13 @@ async function suspend(fakeWorker: FakeWorker, fence: Assignment): Promise<void>
     callId: await derivedId(fence.runId, path),
     call: { kind: "wait", path, wait: { kind: "input", title: "Go on?", schema: {}, who: "operator" } },
   });
-  await fakeWorker.say(fence, [said.ended("suspended", { waits: [path], lastBulkSeq: 1 })], { from: 2 });
+  await fakeWorker.report(fence, [records.ended("suspended", { waits: [path], lastBulkSeq: 1 })], {
+    from: 2,
+  });
 }
 
 const completed = (fakeWorker: FakeWorker, fence: Assignment) =>
-  fakeWorker.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+  fakeWorker.report(fence, [records.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 
 /** Runs only the periodic jobs with these names until none has more to do, so that no lease ends. */
 async function workOnly(...names: string[]): Promise<void> {

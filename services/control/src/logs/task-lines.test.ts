@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { downloadLogs } from "./download.ts";
@@ -26,7 +26,7 @@ test("a log can be filtered by a task and its calls; searches find the label of 
     text: `said "${index}"`,
     ...(task === undefined ? {} : { task }),
   }));
-  await fakeWorker.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
+  await fakeWorker.report(given, [records.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
   const read = async (filter: object) => {
     const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
     return page.entries.map((entry) => entry.line);

@@ -4,7 +4,7 @@ import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { retryPeriodicJob } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -81,8 +81,8 @@ async function finish(outcome: "completed" | "failed", deployment = "flow"): Pro
     outcome === "failed"
       ? { cause: "error" as const, error: { name: "Error", message: "row 91c2", frames: [] } }
       : {};
-  await fakeWorker.say(given, [said.started], {});
-  await fakeWorker.say(given, [said.ended(outcome, error)], { from: 2 });
+  await fakeWorker.report(given, [records.started], {});
+  await fakeWorker.report(given, [records.ended(outcome, error)], { from: 2 });
   return id;
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getRun, listRuns, listTaskRuns } from "./read/read.ts";
 import { cancelRun, createRun } from "./requests/requests.ts";
@@ -20,11 +20,11 @@ test("a run is created, claimed, started, reported on and completed", async () =
   const fakeWorker = new FakeWorker(testEnv, await tenant.worker("laptop"));
   const given = await fakeWorker.take();
   expect(given).toMatchObject({ runId: request.id, epoch: 1, ordinal: 1, parameters: { island: "Dream" } });
-  const answer = await fakeWorker.say(given, [
-    said.started,
-    said.task("clean", "begin"),
-    said.task("clean", "complete"),
-    said.ended("completed"),
+  const answer = await fakeWorker.report(given, [
+    records.started,
+    records.task("clean", "begin"),
+    records.task("clean", "complete"),
+    records.ended("completed"),
   ]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
   expect(answer.outcome).toEqual({ state: "completed", cause: null });

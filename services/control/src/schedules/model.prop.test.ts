@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -82,7 +82,8 @@ async function end(fakeWorker: FakeWorker, runs: number): Promise<void> {
     if (periodicJob.name === "due") await periodicJob.runOnce(testEnv.deps);
   const { assignments } = await fakeWorker.poll({ free: runs, waitMs: 20 });
   await fakeWorker.dispatchers.idle();
-  for (const given of assignments) await fakeWorker.say(given, [said.started, said.ended("completed")]);
+  for (const given of assignments)
+    await fakeWorker.report(given, [records.started, records.ended("completed")]);
 }
 
 /** A rule, and the span in which it was valid. */

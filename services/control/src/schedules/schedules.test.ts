@@ -1,7 +1,7 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { cancelRun, getRun, runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
@@ -130,11 +130,11 @@ describe("while the previous run is open", () => {
     testEnv.clock.advance(HOUR);
     await decideAll();
     const first = await fakeWorker.take();
-    await fakeWorker.say(first, [said.started]);
+    await fakeWorker.report(first, [records.started]);
     testEnv.clock.advance(HOUR);
     await decideAll();
     const end = async (outcome = "completed") => {
-      await fakeWorker.say(first, [said.ended(outcome)], { from: 2 });
+      await fakeWorker.report(first, [records.ended(outcome)], { from: 2 });
       await decideAll();
     };
     return { ...a, first, end };

@@ -2,7 +2,7 @@ import { type AnswerOf, LIMITS, ROUTES, type RouteName, uuidv7 } from "@towpath/
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
-import { said } from "../fake-worker.fixture.ts";
+import { records } from "../fake-worker.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { workerRoutes } from "./index.ts";
@@ -47,8 +47,8 @@ test("the four verbs of the worker protocol answer as the contract says", async 
   const [given] = claimed.answer.assignments;
   expect(given).toMatchObject({ runId: asked.id, deployment: "flow", version: 1 });
   const fence = { attemptId: given?.attemptId, epoch: given?.epoch, nonce: given?.nonce };
-  const control = [{ seq: 1, ...said.started }];
-  const bulk = [{ seq: 1, ...said.log(0, ["hello"]) }];
+  const control = [{ seq: 1, ...records.started }];
+  const bulk = [{ seq: 1, ...records.log(0, ["hello"]) }];
   const reported = await post("report", { attempts: [{ ...fence, control, bulk }] });
   expect(reported.answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 1, bulkAcked: 1 }]);
   const renewed = await post("renew", { held: [fence] });

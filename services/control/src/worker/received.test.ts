@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, refOf, said } from "../fake-worker.fixture.ts";
+import { FakeWorker, records, refOf } from "../fake-worker.fixture.ts";
 import { createRun, runsPeriodicJobs } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getReceived } from "./received.ts";
@@ -27,20 +27,20 @@ async function reported() {
   const { id } = await createRun(testEnv.deps, scope, request());
   const given = await fakeWorker.take();
   const at = "2026-01-15T12:00:00.000Z";
-  await fakeWorker.say(
+  await fakeWorker.report(
     given,
     [
-      said.started,
-      said.task("load", "begin"),
-      said.task("load", "complete", { codeVersion: "l1", result: ref }),
-      said.task("train", "begin"),
-      said.task("train", "fail", { error }),
+      records.started,
+      records.task("load", "begin"),
+      records.task("load", "complete", { codeVersion: "l1", result: ref }),
+      records.task("train", "begin"),
+      records.task("train", "fail", { error }),
       { type: "kept", at, path: "train/epoch", result: ref },
-      said.ended("failed", { cause: "error", error, lastBulkSeq: 3 }),
+      records.ended("failed", { cause: "error", error, lastBulkSeq: 3 }),
     ],
     {
       bulk: [
-        said.log(0, ["one", "two"]),
+        records.log(0, ["one", "two"]),
         { type: "gap", firstLine: 2, lines: 5, reason: "full" },
         {
           type: "artifact",

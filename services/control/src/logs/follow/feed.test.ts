@@ -2,7 +2,7 @@ import { FeedEvent } from "@towpath/contract";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import {
   readPosition,
   type StreamEvent,
@@ -79,8 +79,8 @@ async function finish(runId: string): Promise<void> {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   expect(given.runId).toBe(runId);
-  await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
-  await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+  await fakeWorker.report(given, [records.started], { bulk: [records.log(0, ["one", "two"])] });
+  await fakeWorker.report(given, [records.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 }
 
 test("changes name the changed runs and the kinds of change, from now on", async () => {

@@ -2,7 +2,7 @@ import { RunEvent } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { type StreamEvent, sequencerPeriodicJob, startPeriodicJobs } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -42,8 +42,8 @@ async function story(started: (runId: string) => Promise<void> = async () => {})
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await started(id);
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
-  await fakeWorker.say(given, [said.task("a", "begin")], { from: 2 });
+  await fakeWorker.report(given, [records.started], { bulk: [records.log(0, ["one", "two"])] });
+  await fakeWorker.report(given, [records.task("a", "begin")], { from: 2 });
   const progress = (done: number) => ({
     type: "artifact",
     at: AT,
@@ -52,10 +52,14 @@ async function story(started: (runId: string) => Promise<void> = async () => {})
     task: null,
     body: { kind: "progress", done, total: 2, unit: "" },
   });
-  await fakeWorker.say(given, [], { bulkFrom: 2, bulk: [progress(1), said.log(2, ["three"])] });
-  await fakeWorker.say(given, [said.task("a", "complete")], { from: 3, bulkFrom: 4, bulk: [progress(2)] });
-  await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
-  await fakeWorker.say(given, [], { bulkFrom: 5, bulk: [said.log(3, ["four"])] });
+  await fakeWorker.report(given, [], { bulkFrom: 2, bulk: [progress(1), records.log(2, ["three"])] });
+  await fakeWorker.report(given, [records.task("a", "complete")], {
+    from: 3,
+    bulkFrom: 4,
+    bulk: [progress(2)],
+  });
+  await fakeWorker.report(given, [records.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
+  await fakeWorker.report(given, [], { bulkFrom: 5, bulk: [records.log(3, ["four"])] });
   return id;
 }
 
@@ -209,8 +213,11 @@ test("a follower without lines receives the new length when an earlier attempt's
   const { id: runId } = await createRun(testEnv.deps, again.scope, again.request());
   const fakeWorker = new FakeWorker(testEnv, await again.worker());
   const first = await fakeWorker.take();
-  await fakeWorker.say(first, [said.started, said.ended("failed", { cause: "error", lastBulkSeq: 1 })]);
-  await fakeWorker.say(await fakeWorker.take(), [said.started], { bulk: [said.log(0, ["second"])] });
+  await fakeWorker.report(first, [
+    records.started,
+    records.ended("failed", { cause: "error", lastBulkSeq: 1 }),
+  ]);
+  await fakeWorker.report(await fakeWorker.take(), [records.started], { bulk: [records.log(0, ["second"])] });
   const leaving = new AbortController();
   const { signal } = leaving;
   const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
@@ -218,7 +225,7 @@ test("a follower without lines receives the new length when an earlier attempt's
   for await (const { event, data } of await followRun(testEnv.deps, again.scope, asked)) {
     if (event !== "log-end") continue;
     ends.push(data);
-    if (ends.length === 1) await fakeWorker.say(first, [], { bulk: [said.log(0, ["late", "too"])] });
+    if (ends.length === 1) await fakeWorker.report(first, [], { bulk: [records.log(0, ["late", "too"])] });
     else leaving.abort();
   }
   expect(ends).toEqual([

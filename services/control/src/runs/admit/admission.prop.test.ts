@@ -2,7 +2,7 @@ import { type Assignment, uuidv7 } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
@@ -91,7 +91,7 @@ class Bay {
     if (held === undefined) return;
     const [outcome, cause] =
       how === "completed" ? ["completed", null] : ["failed", how === "failed" ? "error" : how];
-    await this.env.fakeWorker.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
+    await this.env.fakeWorker.report(held.fence, [records.ended(outcome ?? "", { cause })], { from: 2 });
     this.held = this.held.filter((one) => one !== held);
   }
 
@@ -124,7 +124,7 @@ class Bay {
     const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));
     const { assignments, commands } = await fakeWorker.poll({ free: 50, held: mine, waitMs: 1 });
     for (const fence of assignments) {
-      const { rejected } = await fakeWorker.say(fence, [said.started]);
+      const { rejected } = await fakeWorker.report(fence, [records.started]);
       if (rejected.length === 0) this.held.push({ fence, keys: [] });
     }
     for (const { attemptId } of commands) {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import { deleteLimit } from "../../limits/index.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
@@ -87,7 +87,7 @@ describe("slots return", () => {
         const fence = await h.start();
         await cancelRun(testEnv.deps, h.tenancy.scope, { runId: fence.runId, reason: "" });
         expect((await h.limits()).get("flow")).toMatchObject({ taken: 1 });
-        await h.fakeWorker.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+        await h.fakeWorker.report(fence, [records.ended("cancelled", { cause: "user" })], { from: 2 });
       },
       "cancelled",
     ],
@@ -128,7 +128,7 @@ describe("slots return", () => {
     const env = await openLimitsEnv(testEnv);
     await env.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await env.ask(), await env.ask()];
-    await env.fakeWorker.say(await env.fakeWorker.take(), [said.released]);
+    await env.fakeWorker.report(await env.fakeWorker.take(), [records.released]);
     expect(await env.states(a, b)).toEqual(["ready", "blocked"]);
     expect((await env.limits()).get("flow")).toMatchObject({ taken: 1 });
     expect(await env.faults()).toEqual([]);
@@ -268,7 +268,7 @@ describe("a deployment whose slots are taken", () => {
     expect(await env.states(a, b)).toEqual(["cancelling", "blocked"]);
     const c = await env.ask({ deployment: "one" });
     expect(await env.states(a, b, c)).toEqual(["cancelling", "cancelled", "blocked"]);
-    await env.fakeWorker.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    await env.fakeWorker.report(fence, [records.ended("cancelled", { cause: "user" })], { from: 2 });
     expect(await env.states(a, b, c)).toEqual(["cancelled", "cancelled", "ready"]);
     expect((await env.run(a)).cancelReason).toContain("cancel-running");
     expect(await env.faults()).toEqual([]);

@@ -2,7 +2,7 @@ import type { Assignment } from "@towpath/contract";
 import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRunWhy } from "../read/read.ts";
@@ -131,10 +131,11 @@ describe("are refused", () => {
 });
 
 const endings: [string, (one: Awaited<ReturnType<typeof running>>, other: Fence) => Promise<unknown>][] = [
-  ["completes", ({ env, fence }) => env.fakeWorker.say(fence, [said.ended("completed")], { from: 2 })],
+  ["completes", ({ env, fence }) => env.fakeWorker.report(fence, [records.ended("completed")], { from: 2 })],
   [
     "fails",
-    ({ env, fence }) => env.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
+    ({ env, fence }) =>
+      env.fakeWorker.report(fence, [records.ended("failed", { cause: "oom" })], { from: 2 }),
   ],
   [
     "is disowned by its worker",

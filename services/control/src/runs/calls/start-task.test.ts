@@ -1,7 +1,7 @@
 import { type CalledRun, derivedId } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createPool } from "../read/pools.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
@@ -90,10 +90,16 @@ describe("a task in another pool", () => {
     expect(items.map(({ id }) => id)).toEqual([started.runId]);
 
     await flow.ask("wait:run", { kind: "run", runId: started.runId });
-    await flow.fakeWorker.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], {
-      from: 2,
+    await flow.fakeWorker.report(
+      flow.given,
+      [records.task("train", "queue"), records.task("train", "begin")],
+      {
+        from: 2,
+      },
+    );
+    await flow.fakeWorker.report(flow.given, [records.ended("suspended", { waits: ["wait:run"] })], {
+      from: 4,
     });
-    await flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits: ["wait:run"] })], { from: 4 });
     const why = await getRunWhy(testEnv.deps, tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([
       {
@@ -103,7 +109,7 @@ describe("a task in another pool", () => {
     ]);
     const given = await gpu.take();
     expect(given).toMatchObject({ runId: started.runId, trigger: { task: { name: "train", input } } });
-    await gpu.say(given, [said.started, said.ended("completed", { result })]);
+    await gpu.report(given, [records.started, records.ended("completed", { result })]);
     await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual({
@@ -125,14 +131,14 @@ describe("a task in another pool", () => {
     const { flow, gpu, start } = await withGpu({ retry: { limit: 1, delayMs: 0 } });
     const first = await start(flow.given);
     const error = { name: "RangeError", message: "too high", stack: "RangeError: too high\n    at a.ts:1:1" };
-    await gpu.say(await gpu.take(), [said.started, said.ended("failed", { cause: "error", error })]);
+    await gpu.report(await gpu.take(), [records.started, records.ended("failed", { cause: "error", error })]);
     expect(await start(flow.given)).toMatchObject({
       runId: first.runId,
       state: "failed",
       cause: "error",
       error,
     });
-    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     const second = await start(next.given);
     expect(second).toMatchObject({ state: "ready" });
@@ -143,7 +149,7 @@ describe("a task in another pool", () => {
   test("that is running when its parent is retried continues", async () => {
     const { flow, start } = await withGpu({ retry: { limit: 1, delayMs: 0 } });
     const first = await start(flow.given);
-    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual(first);
   });
@@ -151,13 +157,16 @@ describe("a task in another pool", () => {
   test("spends its task's retries on lost processes alone", async () => {
     const { flow, gpu, start, read } = await withGpu({ retry: { limit: 5, delayMs: 0 } });
     const { runId } = await start(flow.given, { retries: 1 });
-    await gpu.say(await gpu.take(), [said.started, said.ended("failed", { cause: "killed" })]);
+    await gpu.report(await gpu.take(), [records.started, records.ended("failed", { cause: "killed" })]);
     expect((await read(runId)).state).toBe("ready");
-    await gpu.say(await gpu.take(), [said.started, said.ended("failed", { cause: "killed" })]);
+    await gpu.report(await gpu.take(), [records.started, records.ended("failed", { cause: "killed" })]);
     expect(await read(runId)).toMatchObject({ state: "failed", cause: "killed", attempts: 2 });
     const other = await withGpu({ retry: { limit: 5, delayMs: 0 } });
     const thrown = await other.start(other.flow.given, { retries: 3 });
-    await other.gpu.say(await other.gpu.take(), [said.started, said.ended("failed", { cause: "error" })]);
+    await other.gpu.report(await other.gpu.take(), [
+      records.started,
+      records.ended("failed", { cause: "error" }),
+    ]);
     expect(await other.read(thrown.runId)).toMatchObject({ state: "failed", attempts: 1 });
   });
 

@@ -2,7 +2,7 @@ import { type Amounts, type Assignment, sumOf } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
-import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRuns } from "../create/create-many.ts";
 import { readNeeds } from "../needs.ts";
@@ -60,11 +60,11 @@ describe("a run that needs amounts", () => {
     const [given] = await look(fakeWorker);
     expect(given?.runId).toBe(first);
     if (given === undefined) return;
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     // Its process is gone. The worker knows this before it reports the end.
     const waiting = fakeWorker.poll({ free: 3, held: [fence(given)], waitMs: 25_000 });
     await fakeWorker.dispatchers.idle();
-    await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+    await fakeWorker.report(given, [records.ended("completed")], { from: 2 });
     expect((await waiting).assignments.map((one) => one.runId)).toEqual([second]);
   });
 
@@ -72,19 +72,19 @@ describe("a run that needs amounts", () => {
     [
       "completed",
       (fakeWorker: FakeWorker, one: Assignment) =>
-        fakeWorker.say(one, [said.started, said.ended("completed")]),
+        fakeWorker.report(one, [records.started, records.ended("completed")]),
     ],
     [
       "failed",
       (fakeWorker: FakeWorker, one: Assignment) =>
-        fakeWorker.say(one, [said.started, said.ended("failed", { cause: "error" })]),
+        fakeWorker.report(one, [records.started, records.ended("failed", { cause: "error" })]),
     ],
     [
       "refused",
       (fakeWorker: FakeWorker, one: Assignment) =>
-        fakeWorker.say(one, [said.ended("refused", { cause: "refused" })]),
+        fakeWorker.report(one, [records.ended("refused", { cause: "refused" })]),
     ],
-    ["given back", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.released])],
+    ["given back", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.report(one, [records.released])],
   ])("gives back what it had when it is %s", async (_, end) => {
     const tenancy = await openTenancy(testEnv, { ...gpus(1), retry: { limit: 0 } });
     await ask(tenancy);
@@ -110,14 +110,14 @@ describe("a run that needs amounts", () => {
     const [again] = await look(fakeWorker);
     expect(again).toMatchObject({ runId: lapsing?.runId, epoch: 2 });
     if (again === undefined) return;
-    await fakeWorker.say(again, [said.started]);
+    await fakeWorker.report(again, [records.started]);
     await testEnv.pass(120_000);
     await losePeriodicJob.runOnce(testEnv.deps);
     expect(await taken(fakeWorker)).toEqual({});
     await ask(tenancy);
     const [third] = await look(fakeWorker);
     if (third === undefined) throw new Error("no work was given");
-    await fakeWorker.say(third, [said.started]);
+    await fakeWorker.report(third, [records.started]);
     const fourth = await ask(tenancy);
     const restarted = new FakeWorker(testEnv, await fakeWorker.startAnew());
     expect((await look(restarted)).map((one) => one.runId)).toEqual([fourth]);
@@ -130,11 +130,11 @@ describe("a run that needs amounts", () => {
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
     const [given] = await look(fakeWorker);
     if (given === undefined) throw new Error("no work was given");
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
     await fakeWorker.poll({ held: [fence(given)], waitMs: 0 });
     expect(await look(fakeWorker, [given])).toEqual([]);
-    await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    await fakeWorker.report(given, [records.ended("cancelled", { cause: "user" })], { from: 2 });
     expect((await look(fakeWorker)).map((one) => one.runId)).toEqual([next]);
   });
 
@@ -185,7 +185,7 @@ test("of many workers in two control planes, none ever gets more than it has", a
     for (const [at, fakeWorker] of fakeWorkers.entries()) {
       expect((await taken(fakeWorker)).gpu ?? 0).toBeLessThanOrEqual(3);
       for (const one of all[at] ?? []) {
-        await fakeWorker.say(one, [said.started, said.ended("completed")]);
+        await fakeWorker.report(one, [records.started, records.ended("completed")]);
         ended += 1;
       }
     }
@@ -222,7 +222,7 @@ test("a run that needs the whole worker is not starved by smaller runs, and they
     // One running run ends, and another one comes: some small run would always fit.
     await ask(tenancy, "small");
     const [first] = running;
-    if (first !== undefined) await fakeWorker.say(first, [said.started, said.ended("completed")]);
+    if (first !== undefined) await fakeWorker.report(first, [records.started, records.ended("completed")]);
     running = running.slice(1);
     const given = await look(fakeWorker, running);
     passed += given.filter((one) => one.runId !== big).length;
@@ -230,7 +230,7 @@ test("a run that needs the whole worker is not starved by smaller runs, and they
     await testEnv.pass(10_000);
     waitedMs += 10_000;
     if (waitedMs > 120_000) throw new Error("the big run starves");
-    for (const one of running) await fakeWorker.say(one, [said.started]);
+    for (const one of running) await fakeWorker.report(one, [records.started]);
   }
   expect(passed).toBeGreaterThan(2);
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -24,7 +24,7 @@ describe("polls that the network reorders", () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const stalled = fakeWorker.number();
     const fence = await fakeWorker.take();
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     expect(await fakeWorker.poll({ ...stalled, held: [], waitMs: 0 })).toMatchObject({ superseded: true });
     expect(await state()).toBe("running");
   });
@@ -33,7 +33,7 @@ describe("polls that the network reorders", () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const stalled = fakeWorker.number();
     const fence = await fakeWorker.take();
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     const elsewhere = new FakeWorker(testEnv, fakeWorker.worker, new Dispatchers());
     expect(await elsewhere.poll({ ...stalled, held: [], waitMs: 0 })).toMatchObject({ superseded: true });
     expect(await state()).toBe("running");
@@ -46,7 +46,7 @@ describe("polls that the network reorders", () => {
     const { assignments } = await fakeWorker.poll({ ...first, free: 1 });
     const [fence] = assignments;
     if (fence === undefined) throw new Error("no work was given");
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     await fakeWorker.poll({ ...second, held: [], waitMs: 0, free: 0 });
     expect(await state()).toBe("running");
   });
@@ -54,7 +54,7 @@ describe("polls that the network reorders", () => {
   test("a poll that lists every attempt it received disowns what is missing, at once", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const fence = await fakeWorker.take();
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     await fakeWorker.poll({ held: [], waitMs: 0, free: 0 });
     expect(await state()).toBe("crashed");
   });
@@ -62,7 +62,7 @@ describe("polls that the network reorders", () => {
   test("after a restart the first poll disowns what the earlier process held", async () => {
     const { fakeWorker, state } = await fakeWorkerWithRun();
     const fence = await fakeWorker.take();
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     const restarted = new FakeWorker(testEnv, await fakeWorker.startAnew());
     await restarted.poll({ held: [], waitMs: 0, free: 0 });
     expect(await state()).toBe("crashed");
@@ -73,7 +73,7 @@ describe("polls that the network reorders", () => {
     const earlier = new FakeWorker(testEnv, fakeWorker.worker);
     const restarted = new FakeWorker(testEnv, await fakeWorker.startAnew());
     const fence = await restarted.take();
-    await restarted.say(fence, [said.started]);
+    await restarted.report(fence, [records.started]);
     await expect(earlier.poll({ held: [], waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
     expect(await state()).toBe("running");
   });
@@ -96,7 +96,7 @@ describe("polls that the network reorders", () => {
     const again = fakeWorker.number();
     const later = fakeWorker.number();
     expect((await fakeWorker.poll({ ...again, held: [] })).assignments).toEqual([fence]);
-    await fakeWorker.say(fence, [said.started]);
+    await fakeWorker.report(fence, [records.started]);
     await fakeWorker.poll({ ...later, heard: 1, held: [], waitMs: 0, free: 0 });
     expect(await state()).toBe("running");
   });

@@ -1,7 +1,7 @@
 import { SetLimit } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Dispatchers, FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { armFailpoints, readChanges } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { claimAttempts } from "../moves/claim.ts";
@@ -55,7 +55,7 @@ describe("a run for which a worker waits in this process", () => {
     });
     expect(changes.map(({ data }) => data.state)).toEqual(["claimed"]);
     if (given === undefined) throw new TypeError("Nothing was given.");
-    const ended = await fakeWorker.say(given, [said.started, said.ended("completed")]);
+    const ended = await fakeWorker.report(given, [records.started, records.ended("completed")]);
     expect(ended).toMatchObject({ status: "accepted", rejected: [], outcome: { state: "completed" } });
     expect((await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).state).toBe("completed");
   });
@@ -125,7 +125,7 @@ describe("a run is not given away at its creation", () => {
     const tenancy = await openTenancy(testEnv);
     const first = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    await first.say(await first.take(), [said.released]);
+    await first.report(await first.take(), [records.released]);
     const { polled, create } = await waitingFakeWorker({ tenancy });
     const made = await create();
     expect(made).toMatchObject({ state: "ready", attempts: 1 });

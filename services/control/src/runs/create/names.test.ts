@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -19,12 +19,12 @@ test("a run has the name that its flow reports at its start, in lists too, and k
   const { id, name } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   expect(name).toBeNull();
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started, named("train xgb"), named("train xgb \0")]);
+  await fakeWorker.report(given, [records.started, named("train xgb"), named("train xgb \0")]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     name: "train xgb \u{fffd}",
     state: "running",
   });
-  await fakeWorker.say(given, [said.ended("completed")], { from: 4 });
+  await fakeWorker.report(given, [records.ended("completed")], { from: 4 });
   const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
   expect(items).toMatchObject([{ id, name: "train xgb \u{fffd}", state: "completed" }]);
 });
@@ -34,7 +34,7 @@ test("a name that comes before the start, or is too long, is rejected alone", as
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
-  const answer = await fakeWorker.say(given, [named("early"), said.started, named("x".repeat(201))]);
+  const answer = await fakeWorker.report(given, [named("early"), records.started, named("x".repeat(201))]);
   expect(JSON.stringify(answer)).toMatch(/run-transition-not-allowed[\s\S]*bad-request/);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ name: null });
 });

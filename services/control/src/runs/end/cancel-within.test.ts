@@ -46,7 +46,7 @@ test("a run that has ended meanwhile stays unchanged, and the transaction contin
   await cancelRun(testEnv.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
   expect(await cancel()).toBe(true);
   const done = await startedIn(testEnv, flow.tenancy);
-  await done.fakeWorker.say(
+  await done.fakeWorker.report(
     done.given,
     [
       {

@@ -12,7 +12,7 @@ import {
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
@@ -92,14 +92,14 @@ async function running(retry: Partial<Spec["retry"]> = {}) {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { tenancy, fakeWorker, given, id, get: () => getRun(testEnv.deps, tenancy.scope, { runId: id }) };
 }
 
 test("a failure is retried after its delay until the limit is spent, then the run fails", async () => {
   const { fakeWorker, given, get } = await running({ limit: 1, delayMs: 30_000 });
-  const failed = said.ended("failed", { cause: "oom", error: { message: "no memory" }, exitCode: 137 });
-  const first = await fakeWorker.say(given, [failed], { from: 2 });
+  const failed = records.ended("failed", { cause: "oom", error: { message: "no memory" }, exitCode: 137 });
+  const first = await fakeWorker.report(given, [failed], { from: 2 });
   expect(first.outcome).toEqual({ state: "failed", cause: "oom" });
   const waiting = await get();
   expect(waiting).toMatchObject({ state: "scheduled", cause: null, attempts: 1 });
@@ -112,9 +112,9 @@ test("a failure is retried after its delay until the limit is spent, then the ru
   const second = await fakeWorker.take();
   expect(second).toMatchObject({ ordinal: 2, epoch: 1 });
   expect(second.attemptId).not.toBe(given.attemptId);
-  await fakeWorker.say(second, [said.started]);
+  await fakeWorker.report(second, [records.started]);
   expect(await get()).toMatchObject({ state: "running", error: null });
-  await fakeWorker.say(second, [failed], { from: 2 });
+  await fakeWorker.report(second, [failed], { from: 2 });
   const ended = await get();
   expect(ended).toMatchObject({ state: "failed", cause: "oom", attempts: 2 });
   expect(ended.attemptList.map((one) => one.state)).toEqual(["failed", "failed"]);
@@ -122,22 +122,22 @@ test("a failure is retried after its delay until the limit is spent, then the ru
 
 test("an eviction continues at once in a new attempt and spends no retry", async () => {
   const { fakeWorker, given, get } = await running({ limit: 0 });
-  await fakeWorker.say(given, [said.ended("failed", { cause: "evicted" })], { from: 2 });
+  await fakeWorker.report(given, [records.ended("failed", { cause: "evicted" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "ready", attempts: 2 });
   const next = await fakeWorker.take();
-  await fakeWorker.say(next, [said.started, said.ended("completed")]);
+  await fakeWorker.report(next, [records.started, records.ended("completed")]);
   expect(await get()).toMatchObject({ state: "completed" });
 });
 
 test("a cause outside the policy is not retried", async () => {
   const { fakeWorker, given, get } = await running({ limit: 5, causes: ["timeout"] });
-  await fakeWorker.say(given, [said.ended("failed", { cause: "killed" })], { from: 2 });
+  await fakeWorker.report(given, [records.ended("failed", { cause: "killed" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "failed", cause: "killed" });
 });
 
 test("a flow that cancels itself without a request has failed", async () => {
   const { fakeWorker, given, get } = await running();
-  await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+  await fakeWorker.report(given, [records.ended("cancelled", { cause: "user" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "failed", cause: "error" });
 });
 
@@ -146,37 +146,37 @@ test("a spec that the worker refuses never starts and is not retried", async () 
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.ended("refused", { cause: "refused" })]);
+  await fakeWorker.report(given, [records.ended("refused", { cause: "refused" })]);
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "failed", cause: "refused", startedAt: null });
 });
 
 test("a repeated start and a repeated end change nothing, and the end keeps its first outcome", async () => {
   const { fakeWorker, given, get } = await running();
-  await fakeWorker.say(given, [said.started], { from: 2 });
-  await fakeWorker.say(given, [said.ended("completed")], { from: 3 });
+  await fakeWorker.report(given, [records.started], { from: 2 });
+  await fakeWorker.report(given, [records.ended("completed")], { from: 3 });
   const before = await get();
-  const again = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
+  const again = await fakeWorker.report(given, [records.ended("failed", { cause: "error" })], { from: 4 });
   expect(again).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
   expect(again.outcome).toEqual({ state: "completed", cause: null });
-  const repeated = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 3 });
+  const repeated = await fakeWorker.report(given, [records.ended("failed", { cause: "error" })], { from: 3 });
   expect(repeated.outcome).toEqual({ state: "completed", cause: null });
   expect(await get()).toEqual(before);
 });
 
 test("an end settles the task runs that were open", async () => {
   const { fakeWorker, given, tenancy, id } = await running();
-  await fakeWorker.say(
+  await fakeWorker.report(
     given,
     [
-      said.task("done", "begin"),
-      said.task("done", "complete"),
-      said.task("open", "begin"),
-      said.task("queued", "queue"),
+      records.task("done", "begin"),
+      records.task("done", "complete"),
+      records.task("open", "begin"),
+      records.task("queued", "queue"),
     ],
     { from: 2 },
   );
-  await fakeWorker.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });
+  await fakeWorker.report(given, [records.ended("failed", { cause: "killed" })], { from: 6 });
   const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items.map(({ path, state }) => [path, state])).toEqual([
     ["done", "completed"],
@@ -189,7 +189,9 @@ test("of an end and a cancellation at once, one order or the other holds, and th
   for (let round = 0; round < 15; round++) {
     const { fakeWorker, given, tenancy, id, get } = await running();
     const [ended, cancelled] = await Promise.allSettled([
-      fakeWorker.say(given, [said.ended(round % 2 ? "completed" : "failed", { cause: null })], { from: 2 }),
+      fakeWorker.report(given, [records.ended(round % 2 ? "completed" : "failed", { cause: null })], {
+        from: 2,
+      }),
       cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "race" }),
     ]);
     expect(ended).toMatchObject({ status: "fulfilled", value: { status: "accepted", rejected: [] } });

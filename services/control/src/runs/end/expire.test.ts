@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRuns } from "../create/create-many.ts";
 import { duePeriodicJob } from "../create/due.ts";
@@ -51,9 +51,9 @@ test("The time counts from its due time, and a run that has started is left alon
   await pass(120_000);
   expect((await look(tenancy, id)).state).toBe("ready");
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   await pass(30_000);
-  await fakeWorker.say(given, [said.task("t", "begin")], { from: 2 });
+  await fakeWorker.report(given, [records.task("t", "begin")], { from: 2 });
   await pass(60_000);
   expect((await look(tenancy, id)).state).toBe("running");
 });

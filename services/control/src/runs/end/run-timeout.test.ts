@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRuns } from "../create/create-many.ts";
 import { duePeriodicJob } from "../create/due.ts";
@@ -57,7 +57,7 @@ test("Between attempts it fails during the delay of a retry, and while it waits 
     await pass(LIMIT_MS * 2);
     const given = await fakeWorker.take();
     expect(given.endsInMs).toBe(LIMIT_MS);
-    await fakeWorker.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+    await fakeWorker.report(given, [records.started, records.ended("failed", { cause: "error" })]);
     expect((await look(tenancy, id)).state).toBe(state);
     await pass(LIMIT_MS);
     const over = await look(tenancy, id);
@@ -75,15 +75,15 @@ test("A worker hears the time that is left, stops the process itself, and that i
   const { deployment: _, ...asked } = tenancy.request();
   await createRuns(testEnv.deps, tenancy.scope, { deployment: "flow", runs: [asked] });
   const first = await fakeWorker.take();
-  await fakeWorker.say(first, [said.started]);
+  await fakeWorker.report(first, [records.started]);
   await pass(LIMIT_MS / 4);
-  await fakeWorker.say(first, [said.ended("failed", { cause: "timeout" })], { from: 2 });
+  await fakeWorker.report(first, [records.ended("failed", { cause: "timeout" })], { from: 2 });
   const second = await fakeWorker.take();
   expect(second).toMatchObject({ ordinal: 2, endsInMs: LIMIT_MS * (3 / 4) });
-  await fakeWorker.say(second, [said.started]);
+  await fakeWorker.report(second, [records.started]);
   await pass(LIMIT_MS);
   expect((await look(tenancy, asked.id)).state).toBe("running");
-  await fakeWorker.say(second, [said.ended("failed", { cause: "run-timeout" })], { from: 2 });
+  await fakeWorker.report(second, [records.ended("failed", { cause: "run-timeout" })], { from: 2 });
   expect(await look(tenancy, asked.id)).toMatchObject({ ...GIVEN_UP, attempts: 2 });
 });
 

@@ -1,7 +1,7 @@
 import { type CalledRun, derivedId, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
 import { createRun, listRuns, runsPeriodicJobs } from "../index.ts";
@@ -61,7 +61,7 @@ test("a child whose history is deleted is not started again while its parent is 
   const child = await other.take();
   expect(child.runId).toBe(runId);
   const error = { name: "Error", message: "no coal" };
-  await other.say(child, [said.started, said.ended("failed", { cause: "error", error })]);
+  await other.report(child, [records.started, records.ended("failed", { cause: "error", error })]);
   await runPeriodicJob("waits");
   expect(await flow.ask("end of child", wait)).toMatchObject({
     state: "satisfied",
@@ -76,7 +76,7 @@ test("a child whose history is deleted is not started again while its parent is 
     flow.id,
   ]);
   expect(await keysOf(runId)).toHaveLength(1);
-  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
+  await flow.fakeWorker.report(flow.given, [records.ended("completed")], { from: 2 });
   await runPeriodicJob("history-retention");
   expect(await keysOf(runId)).toHaveLength(0);
 });
@@ -94,7 +94,7 @@ test.each(lies)("a child that an earlier release archived is not started again: 
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);
   const other = new FakeWorker(testEnv, await tenancy.worker("other"));
-  await other.say(await other.take(), [said.started, said.ended("completed", { result })]);
+  await other.report(await other.take(), [records.started, records.ended("completed", { result })]);
   await archive(runId);
   // Such a release does not know these columns.
   await sql`update run_key set parent_id = null, outcome = null where run_id = ${runId}`;
@@ -107,7 +107,7 @@ test.each(lies)("a child that an earlier release archived is not started again: 
     result,
     error: null,
   });
-  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
+  await flow.fakeWorker.report(flow.given, [records.ended("completed")], { from: 2 });
   await runPeriodicJob("history-retention");
   expect(await keysOf(runId)).toHaveLength(0);
 });
@@ -117,7 +117,7 @@ test("a child's result is not answered if its checkpoints were deleted before it
   const flow = await startedIn(testEnv, tenancy);
   const { runId } = await startChild(flow);
   const other = new FakeWorker(testEnv, await tenancy.worker("other"));
-  await other.say(await other.take(), [said.started, said.ended("completed", { result })]);
+  await other.report(await other.take(), [records.started, records.ended("completed", { result })]);
   await archive(runId);
   expect(await startChild(flow)).toMatchObject({ runId, state: "completed", result });
   await deleteCheckpointsOf(testEnv.deps, { workspaceId: tenancy.scope.workspaceId, runId });
@@ -130,14 +130,14 @@ test("a child's result is not answered if its checkpoints were deleted before it
     result: null,
     error: null,
   });
-  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
+  await flow.fakeWorker.report(flow.given, [records.ended("completed")], { from: 2 });
 });
 
 test("a rerun whose origin's history is deleted says so, and does not repeat the tasks that it must reuse", async () => {
   const tenancy = await openTenancy(testEnv);
   const flow = await startedIn(testEnv, tenancy);
   const { fakeWorker } = flow;
-  await fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  await fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
   const id = uuidv7(testEnv.clock.nowMs());
   await rerunRun(testEnv.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
   const rerun = await fakeWorker.take();
@@ -154,19 +154,19 @@ test("a rerun that was suspended continues from its own records, although its or
   const tenancy = await openTenancy(testEnv);
   const flow = await startedIn(testEnv, tenancy);
   const { fakeWorker } = flow;
-  await fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  await fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
   const id = uuidv7(testEnv.clock.nowMs());
   await rerunRun(testEnv.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
   const first = await fakeWorker.take();
   const { attemptId, epoch, nonce } = first;
-  await fakeWorker.say(first, [
-    said.started,
-    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result }),
+  await fakeWorker.report(first, [
+    records.started,
+    records.task("load", "reuse", { tries: 0, codeVersion: "l1", result }),
   ]);
   const wait = { kind: "wait", path: "for", wait: { kind: "for", ms: 0 } } as const;
   const callId = await derivedId(id, "for");
   await call(testEnv.deps, fakeWorker.worker, { attemptId, epoch, nonce, callId, call: wait });
-  await fakeWorker.say(first, [said.ended("suspended", { waits: ["for"] })], { from: 3 });
+  await fakeWorker.report(first, [records.ended("suspended", { waits: ["for"] })], { from: 3 });
   await forget(flow.id);
   const second = await fakeWorker.take();
   const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...second, after: null });

@@ -9,7 +9,7 @@ import {
 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import type { WorkerScope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
@@ -76,7 +76,7 @@ async function taken(worker: WorkerScope) {
   return { ...job, fence: { jobId: job.jobId, lease: job.lease } };
 }
 
-const tell = (worker: WorkerScope, change: JobChange) => tend(worker, { free: 0, news: [change] });
+const sendChange = (worker: WorkerScope, change: JobChange) => tend(worker, { free: 0, news: [change] });
 const stateOf = (flow: Flow) => flow.state();
 const factsOf = async (flow: Flow) =>
   (await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
@@ -99,13 +99,17 @@ describe("a job", () => {
     const job = await taken(worker);
     expect(job).toMatchObject({ jobId, job: "spark", handle: HANDLE, pollEveryMs: 30_000, cancel: false });
     expect((await tend(worker, { held: [{ ...job.fence, cancel: false }] })).jobs).toEqual([]);
-    await tell(worker, { ...job.fence, type: "polled", says: "RUNNING", agoMs: 2_000 });
+    await sendChange(worker, { ...job.fence, type: "polled", says: "RUNNING", agoMs: 2_000 });
     await testEnv.pass(10_000);
     const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([
       { kind: "job", text: "It waits for job spark, last polled 12 s ago: RUNNING." },
     ]);
-    await tell(worker, { ...job.fence, type: "ended", outcome: { outcome: "completed", result: RESULT } });
+    await sendChange(worker, {
+      ...job.fence,
+      type: "ended",
+      outcome: { outcome: "completed", result: RESULT },
+    });
     expect(await stateOf(flow)).toBe("ready");
     const next = await flow.resumed();
     const answer = { outcome: "completed", result: RESULT };
@@ -137,7 +141,7 @@ describe("a job", () => {
     const { worker } = flow.fakeWorker;
     await taken(worker);
     const job = await taken(worker);
-    await tell(worker, { ...job.fence, type: "released" });
+    await sendChange(worker, { ...job.fence, type: "released" });
     expect(await taken(await flow.tenancy.worker("second"))).toMatchObject({ jobId: job.jobId });
   });
 
@@ -153,8 +157,8 @@ describe("a job", () => {
     const other = await startedIn(testEnv);
     expect(await tend(other.fakeWorker.worker)).toMatchObject({ jobs: [], wanted: false });
     const strange = other.tenancy.scope.workspaceId;
-    const said = { outcome: "completed", result: null } as const;
-    const at = { jobId, token: TOKEN, report: said };
+    const report = { outcome: "completed", result: null } as const;
+    const at = { jobId, token: TOKEN, report };
     await expect(callBack(testEnv.deps, { ...at, workspaceId: strange })).rejects.toMatchObject({
       code: "wait-not-found",
     });
@@ -169,15 +173,15 @@ describe("a job", () => {
   test("has one outcome, also if another is reported", async () => {
     const { flow, jobId, workspaceId } = await waiting();
     const job = await taken(flow.fakeWorker.worker);
-    const said = { outcome: "failed", error: "no" } as const;
+    const report = { outcome: "failed", error: "no" } as const;
     const ended: JobChange = {
       ...job.fence,
       type: "ended",
       outcome: { outcome: "completed", result: RESULT },
     };
     await Promise.all([
-      callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report: said }),
-      tell(flow.fakeWorker.worker, ended),
+      callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report }),
+      sendChange(flow.fakeWorker.worker, ended),
     ]);
     const before = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     await callBack(testEnv.deps, {
@@ -195,10 +199,10 @@ describe("a job", () => {
     const { flow } = await waiting({ tenancy });
     const job = await taken(flow.fakeWorker.worker);
     const outcome = { outcome: "failed", error: { name: "JobFailed", message: "no" } } as const;
-    await tell(flow.fakeWorker.worker, { ...job.fence, type: "ended", outcome });
+    await sendChange(flow.fakeWorker.worker, { ...job.fence, type: "ended", outcome });
     const next = await flow.resumed();
     expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: false } });
-    await next.fakeWorker.say(next.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await next.fakeWorker.report(next.given, [records.ended("failed", { cause: "error" })], { from: 2 });
     const retried = await next.resumed();
     expect(await retried.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: true } });
   });
@@ -224,12 +228,12 @@ describe("a run that is cancelled", () => {
     expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
     const answer = await tend(flow.fakeWorker.worker, { held: [{ ...job.fence, cancel: false }] });
     expect(answer.cancel).toEqual([job.jobId]);
-    await tell(flow.fakeWorker.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
+    await sendChange(flow.fakeWorker.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
     const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons[0]?.text).toContain(
       "A worker of its pool must cancel its job spark. This has failed so far: 503.",
     );
-    await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
+    await sendChange(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
       state: "cancelled",
       cause: "user",
@@ -244,9 +248,9 @@ describe("a run that is cancelled", () => {
     await handle(flow);
     const job = await taken(flow.fakeWorker.worker);
     expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
-    await flow.fakeWorker.say(flow.given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    await flow.fakeWorker.report(flow.given, [records.ended("cancelled", { cause: "user" })], { from: 2 });
     expect(await stateOf(flow)).toBe("cancelling");
-    await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
+    await sendChange(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await stateOf(flow)).toBe("cancelled");
   });
 
@@ -271,8 +275,8 @@ describe("a run that is cancelled", () => {
   test("ends when its job does, if that is sooner", async () => {
     const { flow, jobId, workspaceId } = await waiting();
     await cancel(flow);
-    const said = { outcome: "completed", result: null } as const;
-    await callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report: said });
+    const report = { outcome: "completed", result: null } as const;
+    await callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, report });
     expect(await stateOf(flow)).toBe("cancelled");
   });
 });
@@ -280,7 +284,7 @@ describe("a run that is cancelled", () => {
 test("a run that fails has its jobs cancelled, without waiting for it", async () => {
   const flow = await startedIn(testEnv);
   await flow.ask(AT, asked);
-  await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  await flow.fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
   expect(await stateOf(flow)).toBe("failed");
   expect(await taken(flow.fakeWorker.worker)).toMatchObject({ cancel: true, handle: null });
 });

@@ -2,7 +2,7 @@ import { CalledRun, deploymentNameOf, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, renew } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
 import { getRun } from "../read/read.ts";
@@ -36,7 +36,7 @@ async function started(stage: string | null = null) {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request({ deployment }));
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { tenancy, id, fakeWorker, given };
 }
 
@@ -52,10 +52,10 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     const { workspaceId } = tenancy.scope;
     const fence = { attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce, ...change(given) };
     const before = await everything(workspaceId);
-    const records = [said.task("t", "begin"), said.released, said.ended("completed")];
-    const answer = await fakeWorker.say(fence, records, { from: 2, bulk: [said.log(0, ["late"])] });
+    const late = [records.task("t", "begin"), records.released, records.ended("completed")];
+    const answer = await fakeWorker.report(fence, late, { from: 2, bulk: [records.log(0, ["late"])] });
     expect(answer).toMatchObject({ status: "stale", rejected: [] });
-    const plain = await fakeWorker.say(fence, [said.ended("completed")], { from: 2 });
+    const plain = await fakeWorker.report(fence, [records.ended("completed")], { from: 2 });
     expect(plain).toMatchObject({ status: "stale", rejected: [], outcome: null });
     const renewed = await renew(testEnv.deps, fakeWorker.worker, { held: [fence] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
@@ -69,7 +69,9 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     const { tenancy, given } = await started();
     const other = new FakeWorker(testEnv, await tenancy.worker("other"));
     const before = await everything(tenancy.scope.workspaceId);
-    expect(await other.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({ status: "stale" });
+    expect(await other.report(given, [records.ended("completed")], { from: 2 })).toMatchObject({
+      status: "stale",
+    });
     const renewed = await renew(testEnv.deps, other.worker, { held: [given] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
     expect(await everything(tenancy.scope.workspaceId)).toEqual(before);
@@ -79,7 +81,7 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     const { tenancy, given } = await started();
     const stranger = new FakeWorker(testEnv, await (await openTenancy(testEnv)).worker());
     const before = await everything(tenancy.scope.workspaceId);
-    expect(await stranger.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({
+    expect(await stranger.report(given, [records.ended("completed")], { from: 2 })).toMatchObject({
       status: "stale",
       outcome: null,
     });
@@ -90,9 +92,9 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
 test("a late report is counted where it can be seen", async () => {
   const { tenancy, id, fakeWorker, given } = await started();
   const fence = { ...given, nonce: "0".repeat(36) };
-  await fakeWorker.say({ ...given, epoch: 7 }, [said.ended("completed")]);
-  await fakeWorker.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
-  await fakeWorker.say(fence, [said.ended("completed")]);
+  await fakeWorker.report({ ...given, epoch: 7 }, [records.ended("completed")]);
+  await fakeWorker.report(fence, [records.ended("completed")], { bulk: [records.log(0, ["late"])] });
+  await fakeWorker.report(fence, [records.ended("completed")]);
   const [late] = await testEnv.deps.database.db.execute(
     sql`select reports, records::int, to_json(kinds) as kinds from late_report where attempt_id = ${given.attemptId}`,
   );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, renew } from "../../fake-worker.fixture.ts";
 import { heartbeatPeriodicJob, retryPeriodicJob } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
@@ -23,7 +23,7 @@ async function started(spec: Parameters<typeof openTenancy>[1] = { lostAfterMs: 
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, id, fakeWorker, given, get };
 }
@@ -63,7 +63,7 @@ test("an attempt that cannot be lost for a fault of ours does not keep the other
 test("until it is lost, a write with the right fence is accepted and renews", async () => {
   const { get, fakeWorker, given } = await started();
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  expect(await fakeWorker.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
+  expect(await fakeWorker.report(given, [], { bulk: [records.log(0, ["still here"])] })).toMatchObject({
     status: "accepted",
   });
   await losePeriodicJob.runOnce(testEnv.deps);
@@ -80,7 +80,7 @@ test("what arrives after it is lost is late: nothing of it is applied", async ()
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   await losePeriodicJob.runOnce(testEnv.deps);
   const before = await get();
-  const answer = await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+  const answer = await fakeWorker.report(given, [records.ended("completed")], { from: 2 });
   expect(answer).toMatchObject({ status: "stale", outcome: { state: "crashed", cause: "lost" } });
   const { attemptList, ...after } = await get();
   expect({ ...after, attemptList: attemptList.map((one) => ({ ...one, lateReports: [] })) }).toEqual(before);
@@ -154,7 +154,7 @@ test("a worker that prepares for long keeps its claim by renewing", async () => 
     expect(leases).toMatchObject([{ status: "renewed", leaseMs: 15_000 }]);
     await lapsePeriodicJob.runOnce(testEnv.deps);
   }
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "running" });
 });
 
@@ -165,7 +165,7 @@ test("a start that comes after the claim has lapsed is rejected by itself", asyn
   const given = await fakeWorker.take();
   await testEnv.pass(16_000);
   await lapsePeriodicJob.runOnce(testEnv.deps);
-  const answer = await fakeWorker.say(given, [said.started]);
+  const answer = await fakeWorker.report(given, [records.started]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 1, outcome: null });
   expect(answer.rejected).toMatchObject([{ lane: "control", seq: 1, code: "run-transition-not-allowed" }]);
 });
@@ -197,7 +197,7 @@ test("a lost attempt is retried when the policy names lost", async () => {
   });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
-  await fakeWorker.say(await fakeWorker.take(), [said.started]);
+  await fakeWorker.report(await fakeWorker.take(), [records.started]);
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   await losePeriodicJob.runOnce(testEnv.deps);
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getOverview } from "../read/overview.ts";
 import { getRun } from "../read/read.ts";
@@ -36,7 +36,7 @@ async function started() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   const restored = async () => (await getOverview(testEnv.deps, tenancy.scope, { hours: 24 })).restored;
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, fakeWorker, given, get, restored };
@@ -45,7 +45,7 @@ async function started() {
 test("a plain restart is no restore: the worker knows no more than the database", async () => {
   const { fakeWorker, given, restored } = await started();
   await another();
-  await fakeWorker.say(given, [], { acked: { control: 1, bulk: 0 } });
+  await fakeWorker.report(given, [], { acked: { control: 1, bulk: 0 } });
   expect(await restored()).toBeNull();
 });
 
@@ -64,10 +64,10 @@ test.each([
   const { tenancy, fakeWorker, given, restored } = await started();
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const other = new FakeWorker(testEnv, await tenancy.worker("other"));
-  await other.say(await other.take(), [said.started]);
+  await other.report(await other.take(), [records.started]);
   const reconciled = await another();
   const at = new Date(testEnv.clock.nowMs()).toISOString();
-  await fakeWorker.say(given, [], { acked });
+  await fakeWorker.report(given, [], { acked });
   expect(await restored()).toEqual({ at, offered: 1, unknownAttempts: 0, unknownOutcomes: 0 });
   await other.poll({ free: 0, waitMs: 0, reconciled });
   expect(await restored()).toMatchObject({ offered: 1, unknownOutcomes: 1 });
@@ -85,8 +85,8 @@ test("a claim that is taken back and an attempt that is unknown tell of a restor
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const next = await fakeWorker.take();
   await another();
-  await fakeWorker.say({ ...next, epoch: next.epoch + 1 }, [said.started]);
+  await fakeWorker.report({ ...next, epoch: next.epoch + 1 }, [records.started]);
   const unknown = { ...given, attemptId: "0193a0b1-7c00-7000-8000-00000000000f" };
-  for (const _ of [1, 2]) await fakeWorker.say(unknown, [], { acked: { control: 2, bulk: 0 } });
+  for (const _ of [1, 2]) await fakeWorker.report(unknown, [], { acked: { control: 2, bulk: 0 } });
   expect(await restored()).toMatchObject({ offered: 1, unknownAttempts: 1, unknownOutcomes: 0 });
 });

@@ -2,7 +2,7 @@ import { ROUTES, type RouteName } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestApp } from "../../app.fixture.ts";
-import { FakeWorker, renew, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, renew } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
@@ -43,7 +43,7 @@ async function started({ lostAfterMs = 60_000 } = {}) {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, id, fakeWorker, given, get };
 }
@@ -59,7 +59,7 @@ async function endedAndForgotten(options: { lostAfterMs?: number } = {}) {
   const one = await started(options);
   const before = await incarnation();
   const copy = await database.snapshot();
-  await one.fakeWorker.say(one.given, [said.ended("completed")], { from: 2 });
+  await one.fakeWorker.report(one.given, [records.ended("completed")], { from: 2 });
   expect(await one.get()).toMatchObject({ state: "completed" });
   await goBack(copy);
   expect(await incarnation()).not.toBe(before);
@@ -74,8 +74,8 @@ describe("an end that was acknowledged and is forgotten", () => {
       await fakeWorker.poll({ free: 0, waitMs: 0, reconciled });
       expect(await get()).toMatchObject({ state: "running" });
     }
-    expect(await fakeWorker.say(given, [])).toMatchObject({ status: "accepted", controlAcked: 1 });
-    const answer = await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+    expect(await fakeWorker.report(given, [])).toMatchObject({ status: "accepted", controlAcked: 1 });
+    const answer = await fakeWorker.report(given, [records.ended("completed")], { from: 2 });
     expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
     expect(await get()).toMatchObject({ state: "completed" });
   });
@@ -145,7 +145,7 @@ describe("a claim that is forgotten", () => {
     await holder.poll({ free: 0, waitMs: 0 });
     const copy = await database.snapshot();
     const given = await holder.take();
-    await holder.say(given, [said.started]);
+    await holder.report(given, [records.started]);
     await goBack(copy);
     const reconciled = await incarnation();
     const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
@@ -156,13 +156,13 @@ describe("a claim that is forgotten", () => {
   test("is taken back by its worker, and meanwhile nobody else is given the attempt", async () => {
     const { holder, other, given, get, reconciled } = await claimedAndForgotten();
     expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [] });
-    expect(await holder.say(given, [])).toMatchObject({ status: "accepted", controlAcked: 0 });
+    expect(await holder.report(given, [])).toMatchObject({ status: "accepted", controlAcked: 0 });
     expect(await get()).toMatchObject({ state: "claimed" });
-    expect(await holder.say(given, [said.started])).toMatchObject({ controlAcked: 1 });
+    expect(await holder.report(given, [records.started])).toMatchObject({ controlAcked: 1 });
     expect(await get()).toMatchObject({ state: "running" });
     expect(await holder.look({ free: 1, held: [given], reconciled })).toMatchObject({ assignments: [] });
     expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [], commands: [] });
-    const end = await holder.say(given, [said.ended("completed")], { from: 2 });
+    const end = await holder.report(given, [records.ended("completed")], { from: 2 });
     expect(end).toMatchObject({ outcome: { state: "completed" } });
     expect(await get()).toMatchObject({ state: "completed", attempts: 1 });
   });
@@ -172,7 +172,7 @@ describe("a claim that is forgotten", () => {
     await holder.poll({ free: 0, waitMs: 0, reconciled });
     const [again] = (await other.poll({ free: 1, reconciled })).assignments;
     expect(again).toMatchObject({ attemptId: given.attemptId, epoch: given.epoch });
-    expect(await holder.say(given, [said.started])).toMatchObject({ status: "stale" });
+    expect(await holder.report(given, [records.started])).toMatchObject({ status: "stale" });
     expect(await get()).toMatchObject({ state: "claimed" });
   });
 
@@ -196,7 +196,9 @@ describe("a claim that is forgotten", () => {
   ])("is not taken back %s", async (_, worker, fence) => {
     const { holder, given } = await claimedAndForgotten();
     const another = new FakeWorker(testEnv, { ...holder.worker, ...worker });
-    expect(await another.say({ ...given, ...fence }, [said.started])).toMatchObject({ status: "stale" });
+    expect(await another.report({ ...given, ...fence }, [records.started])).toMatchObject({
+      status: "stale",
+    });
   });
 });
 
@@ -207,18 +209,18 @@ test("a claim of which the database has never known is not taken back while it i
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  expect(await fakeWorker.say({ ...given, epoch: given.epoch + 1 }, [said.started])).toMatchObject({
+  expect(await fakeWorker.report({ ...given, epoch: given.epoch + 1 }, [records.started])).toMatchObject({
     status: "stale",
   });
 });
 
 test("a run that waits for what the database has forgotten goes on at once, and asks for it again", async () => {
   const { fakeWorker, given, get } = await started();
-  const suspended = said.ended("suspended", { waits: ["approval"] });
+  const suspended = records.ended("suspended", { waits: ["approval"] });
   testEnv.clock.advance(1_000);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await incarnation();
-  expect(await fakeWorker.say(given, [suspended], { from: 2 })).toMatchObject({
+  expect(await fakeWorker.report(given, [suspended], { from: 2 })).toMatchObject({
     status: "accepted",
     rejected: [],
   });

@@ -1,6 +1,6 @@
 import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
-import { Dispatchers, FakeWorker, renew, type Said, said } from "../../fake-worker.fixture.ts";
+import { Dispatchers, FakeWorker, type RecordBody, records, renew } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { duePeriodicJob } from "../create/due.ts";
 import { jobsPeriodicJob } from "../jobs/end.ts";
@@ -206,13 +206,13 @@ export class History implements Remembered {
     if (one.do === "ask") return this.#ask(fakeWorker, claim, one);
     if (one.do === "handle") return this.jobs.handle(fakeWorker, claim);
     if (one.do === "suspend") return this.#suspend({ fakeWorker, claim, mine }, one);
-    if (one.do === "log") return this.lines.say(fakeWorker, claim, one);
+    if (one.do === "log") return this.lines.log(fakeWorker, claim, one);
     const record = recordOf(one, claim, { lastBulkSeq: this.lines.count(claim) });
-    const records = "alone" in one && !one.alone ? [said.stage("asked"), record] : [record];
+    const control = "alone" in one && !one.alone ? [records.stage("asked"), record] : [record];
     const asks = one.do === "end" && one.asks;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const [answer, heard] = await Promise.all([
-      fakeWorker.say(claim, records, { from: claim.seq }),
+      fakeWorker.report(claim, control, { from: claim.seq }),
       asks ? fakeWorker.next({ free: 1, held, ending: [claim] }) : null,
     ]);
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
@@ -249,8 +249,8 @@ export class History implements Remembered {
     if (asked.some((wait) => wait?.state !== "open")) return;
     // An answer that comes before the suspension does.
     if (overtaken) await this.waits.answer(fakeWorker.testEnv, { runId: claim.runId, path: "question" });
-    const suspended = said.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
-    const answer = await fakeWorker.say(claim, [suspended], { from: claim.seq });
+    const suspended = records.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
+    const answer = await fakeWorker.report(claim, [suspended], { from: claim.seq });
     if (answer.status === "stale" || answer.outcome === null) return;
     mine.splice(mine.indexOf(claim), 1);
     this.waits.named(
@@ -282,8 +282,8 @@ export class History implements Remembered {
   /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
   async #mustChangeNothing(fakeWorker: FakeWorker, args: { fence: Claim; seq: number }): Promise<void> {
     const before = await readStates(fakeWorker.testEnv, this.#tenancy);
-    for (const record of [said.started, said.ended("completed")]) {
-      const answer = await fakeWorker.say(args.fence, [record], { from: args.seq });
+    for (const record of [records.started, records.ended("completed")]) {
+      const answer = await fakeWorker.report(args.fence, [record], { from: args.seq });
       expect(answer.status).toBe("stale");
     }
     const { leases } = await renew(fakeWorker.testEnv.deps, fakeWorker.worker, { held: [args.fence] });
@@ -301,16 +301,16 @@ function recordOf(
   one: Extract<ClaimStep, { do: "start" | "release" | "task" | "end" }>,
   claim: Claim,
   over: { lastBulkSeq: number },
-): Said {
+): RecordBody {
   switch (one.do) {
     case "start":
-      return said.started;
+      return records.started;
     case "release":
-      return said.released;
+      return records.released;
     case "task":
-      return said.task(`t${claim.seq}`, "begin");
+      return records.task(`t${claim.seq}`, "begin");
     case "end":
-      return said.ended(one.outcome, { cause: one.cause, ...over });
+      return records.ended(one.outcome, { cause: one.cause, ...over });
   }
 }
 

@@ -30,8 +30,8 @@ export const ASKED_JOB = {
 } as const satisfies AskedWait;
 
 /** What a worker says of a job that it tends. */
-export const JOB_SAYINGS = ["nothing", "polled", "completed", "failed", "cancelled", "released"] as const;
-type Saying = (typeof JOB_SAYINGS)[number];
+export const JOB_REPORTS = ["nothing", "polled", "completed", "failed", "cancelled", "released"] as const;
+type JobReport = (typeof JOB_REPORTS)[number];
 
 type Fence = { readonly attemptId: string; readonly epoch: number; readonly nonce: string };
 
@@ -65,38 +65,42 @@ export class Jobs {
     const handle: Ref = { uri, codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
     const fence = { attemptId, epoch, nonce, callId: await derivedId(runId, "job") };
     const request = { ...fence, call: { kind: "job-handle", handle } } as const;
-    const said = await call(fakeWorker.testEnv.deps, fakeWorker.worker, request).catch(problemOf);
-    if (said instanceof Problem) expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(said.code);
+    const answer = await call(fakeWorker.testEnv.deps, fakeWorker.worker, request).catch(problemOf);
+    if (answer instanceof Problem)
+      expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(answer.code);
   }
 
   /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
-  async tend(fakeWorker: FakeWorker, args: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
+  async tend(
+    fakeWorker: FakeWorker,
+    args: { report: JobReport; lost: boolean; forget: boolean },
+  ): Promise<void> {
     const { worker, testEnv } = fakeWorker;
     const mine = this.#leases.get(worker.workerId) ?? new Map<string, string>();
     this.#leases.set(worker.workerId, mine);
     if (args.forget) mine.clear();
     const held = [...mine].map(([jobId, lease]) => ({ jobId, lease, cancel: false }));
-    const changes = held.flatMap((one) => changesOf(args.says, one));
+    const changes = held.flatMap((one) => changesOf(args.report, one));
     const before = await this.#leasesNow(testEnv);
     const states = await this.#statesNow(testEnv);
     const body = { free: 5, held, news: changes, waitMs: 0 };
-    const told = await tendJobs(testEnv.deps, worker, body, new AbortController().signal);
+    const answer = await tendJobs(testEnv.deps, worker, body, new AbortController().signal);
     const after = await this.#statesNow(testEnv);
     for (const { jobId, lease } of changes)
       if (before.get(jobId) !== lease) expect(after.get(jobId)).toBe(states.get(jobId));
     if (args.lost) return;
-    if (["completed", "failed", "cancelled", "released"].includes(args.says)) mine.clear();
-    for (const jobId of told.gone) mine.delete(jobId);
-    for (const { jobId, lease } of told.jobs) mine.set(jobId, lease);
+    if (["completed", "failed", "cancelled", "released"].includes(args.report)) mine.clear();
+    for (const jobId of answer.gone) mine.delete(jobId);
+    for (const { jobId, lease } of answer.jobs) mine.set(jobId, lease);
   }
 
   /** A backend says how a run's job ended. A token that it was not given says nothing. */
   async callBack(testEnv: TestEnv, args: { runId: string; right: boolean }): Promise<void> {
     const { workspaceId } = this.#tenancy.scope;
     const name = { workspaceId, jobId: await derivedId(args.runId, "job") };
-    const said = { outcome: "completed", result: "called" } as const;
+    const report = { outcome: "completed", result: "called" } as const;
     const token = args.right ? TOKEN : "another token";
-    const done = await callBack(testEnv.deps, { ...name, token, report: said }).catch(problemOf);
+    const done = await callBack(testEnv.deps, { ...name, token, report }).catch(problemOf);
     if (done instanceof Problem) expect(done.code).toBe("wait-not-found");
     else expect(args.right).toBe(true);
   }
@@ -141,9 +145,9 @@ export class Jobs {
   }
 }
 
-function changesOf(says: Saying, { jobId, lease }: { jobId: string; lease: string }): JobChange[] {
+function changesOf(report: JobReport, { jobId, lease }: { jobId: string; lease: string }): JobChange[] {
   const failed: JobOutcome = { outcome: "failed", error: { name: "E", message: "it failed" } };
-  switch (says) {
+  switch (report) {
     case "nothing":
       return [];
     case "polled":
@@ -154,7 +158,7 @@ function changesOf(says: Saying, { jobId, lease }: { jobId: string; lease: strin
       return [{ jobId, lease, type: "ended", outcome: failed }];
     case "cancelled":
     case "released":
-      return [{ jobId, lease, type: says }];
+      return [{ jobId, lease, type: report }];
   }
 }
 

@@ -1,12 +1,12 @@
 import { expect } from "vitest";
-import { type FakeWorker, readLog, type Said, said } from "../../fake-worker.fixture.ts";
+import { type FakeWorker, type RecordBody, readLog, records } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 
 /** How a worker sends what it has journaled. */
 export const SENDINGS = ["in order", "all again", "with a hole", "and hears nothing"] as const;
 
 /** What a flow of a history says, and how its worker passes it on. */
-export interface Saying {
+export interface LogStep {
   readonly lines: number;
   /** Lines of before that the record holds once more: it was cut anew. */
   readonly back: number;
@@ -27,7 +27,7 @@ interface Claim {
 
 /** What the worker has written down of one claim. */
 interface Journal {
-  readonly records: Said[];
+  readonly records: RecordBody[];
   /** The claim's lines by their numbers; null where there is none to read. */
   readonly lines: (string | null)[];
   /** After how many lines each record ends. */
@@ -58,9 +58,9 @@ export class LogModel {
   }
 
   /** A flow says something, and its worker reports it. */
-  async say(fakeWorker: FakeWorker, claim: Claim, { sent, ...saying }: Saying): Promise<void> {
+  async log(fakeWorker: FakeWorker, claim: Claim, { sent, ...step }: LogStep): Promise<void> {
     const journal = this.#journalOf(claim);
-    write(journal, claim, saying);
+    write(journal, claim, step);
     await this.#report(fakeWorker, claim, sent);
   }
 
@@ -74,18 +74,18 @@ export class LogModel {
     const { scope } = this.#tenancy;
     for (const [runId, attempts] of Map.groupBy(this.#logs.values(), (one) => one.runId)) {
       const read = await readLog(testEnv, { scope, runId, page });
-      const told = attempts.filter(({ lines }) => lines.length > 0);
+      const withLines = attempts.filter(({ lines }) => lines.length > 0);
       expect(Object.fromEntries(read)).toEqual(
-        Object.fromEntries(told.map(({ ordinal, lines }) => [ordinal, lines])),
+        Object.fromEntries(withLines.map(({ ordinal, lines }) => [ordinal, lines])),
       );
     }
   }
 
-  async #report(fakeWorker: FakeWorker, claim: Claim, sent: Saying["sent"]): Promise<void> {
+  async #report(fakeWorker: FakeWorker, claim: Claim, sent: LogStep["sent"]): Promise<void> {
     const journal = this.#journalOf(claim);
     const from = sent === "all again" ? 0 : journal.heard + (sent === "with a hole" ? 1 : 0);
     const bulk = journal.records.slice(from);
-    const answer = await fakeWorker.say(claim, [], { bulk, bulkFrom: from + 1 });
+    const answer = await fakeWorker.report(claim, [], { bulk, bulkFrom: from + 1 });
     const { bulkAcked, rejected } = answer;
     if (answer.status === "stale") return;
     // Of one that was stopped before its start, nothing more is taken.
@@ -121,7 +121,7 @@ function claimKey({ attemptId, epoch }: Claim): string {
 }
 
 /** Writes one record of lines, or that they were dropped, behind the others. */
-function write(journal: Journal, claim: Claim, { lines, back, skip, dropped }: Omit<Saying, "sent">): void {
+function write(journal: Journal, claim: Claim, { lines, back, skip, dropped }: Omit<LogStep, "sent">): void {
   const { lines: known } = journal;
   const first = Math.max(0, known.length - (skip > 0 ? 0 : back)) + skip;
   while (known.length < first) known.push(null);
@@ -134,7 +134,7 @@ function write(journal: Journal, claim: Claim, { lines, back, skip, dropped }: O
     journal.records.push({ type: "gap", firstLine: first, lines: before.length + lines, reason: "full" });
     known.push(...texts.map(() => null));
   } else {
-    journal.records.push(said.log(first, [...before.map((text) => text ?? "dropped"), ...texts]));
+    journal.records.push(records.log(first, [...before.map((text) => text ?? "dropped"), ...texts]));
     known.push(...texts);
   }
   journal.ends.push(known.length);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
@@ -113,9 +113,9 @@ async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; y
   for (let round = 0; round < 20; round++) {
     await pass([testEnv, other], 120_000);
     await history.answerAll();
-    await history.jobs.tend(good, { says: "cancelled", lost: false, forget: false });
+    await history.jobs.tend(good, { report: "cancelled", lost: false, forget: false });
     const { assignments } = await good.look({ free: 10, held: [] });
-    for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);
+    for (const given of assignments) await good.report(given, [records.started, records.ended("completed")]);
     const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
     if (items.every((run) => FINAL_RUN_STATES.includes(run.state))) break;
   }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { JOB_SAYINGS } from "./jobs.fixture.ts";
+import { JOB_REPORTS } from "./jobs.fixture.ts";
 import { SENDINGS } from "./log.fixture.ts";
 import { ASKED, type WaitPath } from "./waits.fixture.ts";
 
@@ -88,7 +88,7 @@ export const step = fc.oneof(
     arbitrary: fc.record({
       ...does("tend"),
       worker: fc.nat(WORKERS - 1),
-      says: fc.constantFrom(...JOB_SAYINGS),
+      report: fc.constantFrom(...JOB_REPORTS),
       lost: fc.nat(5).map((dice) => dice === 0),
       forget: fc.nat(7).map((dice) => dice === 0),
     }),
@@ -142,8 +142,8 @@ export const FAR: readonly Step[] = [
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
   { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
-  { do: "tend", worker: 1, says: "nothing", lost: false, forget: false },
-  { do: "tend", worker: 1, says: "completed", lost: false, forget: false },
+  { do: "tend", worker: 1, report: "nothing", lost: false, forget: false },
+  { do: "tend", worker: 1, report: "completed", lost: false, forget: false },
 ];
 
 /** One whose run is cancelled while it waits for its job, which another worker then cancels. */
@@ -154,12 +154,12 @@ export const FAR_JOB: readonly Step[] = [
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
   { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
-  { do: "tend", worker: 0, says: "nothing", lost: false, forget: false },
+  { do: "tend", worker: 0, report: "nothing", lost: false, forget: false },
   { do: "cancel", run: 0, at: 1 },
   { do: "pass", seconds: 90 },
-  { do: "tend", worker: 1, says: "nothing", lost: false, forget: false },
-  { do: "tend", worker: 0, says: "cancelled", lost: false, forget: false },
-  { do: "tend", worker: 1, says: "cancelled", lost: false, forget: false },
+  { do: "tend", worker: 1, report: "nothing", lost: false, forget: false },
+  { do: "tend", worker: 0, report: "cancelled", lost: false, forget: false },
+  { do: "tend", worker: 1, report: "cancelled", lost: false, forget: false },
 ];
 
 /** One whose flow says something in two claims of an attempt, of which not all arrives as it was said, and some after the end. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { createRun } from "../requests/requests.ts";
@@ -38,13 +38,16 @@ async function open() {
     testEnv.clock.advance(1_000);
     return fakeWorker.take();
   };
-  await fakeWorker.say(await begin("flow"), [said.started, said.ended("completed")]);
+  await fakeWorker.report(await begin("flow"), [records.started, records.ended("completed")]);
   return { tenancy, scope, fakeWorker, begin, ids };
 }
 
 test("the latest runs of each deployment are told, newest first, live and archived together", async () => {
   const { scope, fakeWorker, begin, ids } = await open();
-  await fakeWorker.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  await fakeWorker.report(await begin("flow"), [
+    records.started,
+    records.ended("failed", { cause: "error" }),
+  ]);
   await archiveAll();
   await begin("flow");
   await begin("other");
@@ -72,11 +75,14 @@ test("how long runs usually take is the same wherever it is told, by the latest 
   const [first = ""] = ids;
   for (const ms of [40_000, 10_000]) {
     const given = await begin("flow");
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     testEnv.clock.advance(ms);
-    await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+    await fakeWorker.report(given, [records.ended("completed")], { from: 2 });
   }
-  await fakeWorker.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  await fakeWorker.report(await begin("flow"), [
+    records.started,
+    records.ended("failed", { cause: "error" }),
+  ]);
   await begin("other");
   const workspace = { workspaceId: scope.workspaceId };
   expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
@@ -97,7 +103,7 @@ test("a version that a worker refused says so with the reason, and does not coun
   const { tenancy, scope, fakeWorker, begin, ids } = await open();
   await tenancy.deploy("flow", { version: 2 });
   const error = { name: "Error", message: "the key test-key is not trusted here" };
-  await fakeWorker.say(await begin("flow"), [said.ended("refused", { cause: "refused", error })]);
+  await fakeWorker.report(await begin("flow"), [records.ended("refused", { cause: "refused", error })]);
   expect(await getVersionTrust(testEnv.deps, scope, { name: "flow", version: 2 })).toMatchObject({
     started: null,
     refused: { runId: ids[1], worker: "worker-1", reason: error.message },

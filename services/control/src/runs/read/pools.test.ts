@@ -1,7 +1,7 @@
 import { type Assignment, HOLDS_SHOWN } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../requests/requests.ts";
 import { readQueueLoad, readWorkerLoad } from "./load-store.ts";
@@ -27,7 +27,7 @@ async function start(fakeWorker: FakeWorker, held: Assignment[] = []): Promise<A
   const [given] = assignments;
   if (given === undefined) throw new Error("no attempt was assigned");
   held.push(given);
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return given;
 }
 
@@ -43,7 +43,7 @@ test("a worker's slots show the runs that take them, since when, and how long th
   const earlier = await ask(tenancy);
   const done = await start(fakeWorker);
   testEnv.clock.advance(90_000);
-  await fakeWorker.say(done, [said.ended("completed")], { from: 2 });
+  await fakeWorker.report(done, [records.ended("completed")], { from: 2 });
   const held: Assignment[] = [];
   const first = await ask(tenancy);
   await start(fakeWorker, held);

@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, refOf } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -24,13 +24,13 @@ async function failedAndWaiting() {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const failed = await createRun(testEnv.deps, scope, request());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [
-    said.started,
-    said.task("load", "begin"),
-    said.task("load", "complete", { codeVersion: "l1", result: ref }),
-    said.task("train", "begin"),
-    said.task("train", "fail"),
-    said.ended("failed", { cause: "error" }),
+  await fakeWorker.report(given, [
+    records.started,
+    records.task("load", "begin"),
+    records.task("load", "complete", { codeVersion: "l1", result: ref }),
+    records.task("train", "begin"),
+    records.task("train", "fail"),
+    records.ended("failed", { cause: "error" }),
   ]);
   const waiting = await createRun(testEnv.deps, scope, request());
   return { scope, failed: failed.id, waiting: waiting.id, nobody: newId() };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, refOf } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { listTaskRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -19,24 +19,24 @@ async function running() {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { tenancy, fakeWorker, id, given };
 }
 
 test("the next attempt is told what was completed with a result, and what was kept; nothing of its own", async () => {
   const { tenancy, fakeWorker, id, given } = await running();
-  await fakeWorker.say(
+  await fakeWorker.report(
     given,
     [
-      said.task("done", "begin"),
-      said.task("done", "complete", { ...made, result: refOf("done") }),
-      said.task("unkept", "begin"),
-      said.task("unkept", "complete"),
+      records.task("done", "begin"),
+      records.task("done", "complete", { ...made, result: refOf("done") }),
+      records.task("unkept", "begin"),
+      records.task("unkept", "complete"),
       { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":now" },
       { type: "kept", at: "2026-01-15T12:00:02.000Z", path: "open/:keep:rows", result: refOf("one") },
       { type: "kept", at: "2026-01-15T12:00:03.000Z", path: "open/:keep:rows", result: refOf("two") },
-      said.task("open", "begin"),
-      said.ended("failed", { cause: "error" }),
+      records.task("open", "begin"),
+      records.ended("failed", { cause: "error" }),
     ],
     { from: 2 },
   );
@@ -46,10 +46,10 @@ test("the next attempt is told what was completed with a result, and what was ke
     { path: "open", state: "cancelled" },
   ]);
   const again = await fakeWorker.take();
-  await fakeWorker.say(again, [
-    said.started,
-    said.task("done", "reuse", { ...made, tries: 0, result: refOf("done") }),
-    said.task("open", "begin"),
+  await fakeWorker.report(again, [
+    records.started,
+    records.task("done", "reuse", { ...made, tries: 0, result: refOf("done") }),
+    records.task("open", "begin"),
   ]);
   const { items, next } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...again, after: null });
   expect(next).toBeNull();
@@ -92,25 +92,25 @@ test("of forty attempts, the next is told the latest under each path, once", asy
   for (let ordinal = 1; ordinal <= attempts; ordinal++) {
     const given = await fakeWorker.take();
     const steps = Array.from({ length: ordinal }, (_, step) => `step-${step}`);
-    await fakeWorker.say(given, [
-      said.started,
+    await fakeWorker.report(given, [
+      records.started,
       // As an SDK of an earlier release tells what it takes over.
       ...steps
         .slice(0, -1)
-        .map((path) => said.task(path, "reuse", { ...made, tries: 0, result: refOf(path) })),
-      said.task(`step-${ordinal - 1}`, "begin"),
-      said.task(`step-${ordinal - 1}`, "complete", { ...made, result: refOf(`step-${ordinal - 1}`) }),
+        .map((path) => records.task(path, "reuse", { ...made, tries: 0, result: refOf(path) })),
+      records.task(`step-${ordinal - 1}`, "begin"),
+      records.task(`step-${ordinal - 1}`, "complete", { ...made, result: refOf(`step-${ordinal - 1}`) }),
       {
         type: "kept",
         at: "2026-01-15T12:00:01.000Z",
         path: ":keep:cursor",
         result: refOf(`cursor-${ordinal}`),
       },
-      said.ended("failed", { cause: "error" }),
+      records.ended("failed", { cause: "error" }),
     ]);
   }
   const again = await fakeWorker.take();
-  await fakeWorker.say(again, [said.started]);
+  await fakeWorker.report(again, [records.started]);
   const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...again, after: null });
   expect(items.map((one) => one.path).toSorted()).toEqual(
     [":keep:cursor", ...Array.from({ length: attempts }, (_, step) => `step-${step}`)].toSorted(),
@@ -121,14 +121,14 @@ test("of forty attempts, the next is told the latest under each path, once", asy
 test("a call that has begun cannot be reused, and a path is a task's or a kept value's", async () => {
   const { fakeWorker, given } = await running();
   const kept = { type: "kept", at: "2026-01-15T12:00:01.000Z" };
-  const { rejected } = await fakeWorker.say(
+  const { rejected } = await fakeWorker.report(
     given,
     [
-      said.task("begun", "begin"),
-      said.task("begun", "reuse", { result: refOf("x") }),
+      records.task("begun", "begin"),
+      records.task("begun", "reuse", { result: refOf("x") }),
       { ...kept, path: "begun" },
       { ...kept, path: "value" },
-      said.task("value", "begin"),
+      records.task("value", "begin"),
     ],
     { from: 2 },
   );
@@ -149,6 +149,6 @@ test("409: nobody else's attempt is told, nor one under an old fence or after it
     stale,
   );
   expect((await ask(fakeWorker.worker)).items).toEqual([]);
-  await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+  await fakeWorker.report(given, [records.ended("completed")], { from: 2 });
   await expect(ask(fakeWorker.worker)).rejects.toMatchObject(stale);
 });

@@ -2,7 +2,7 @@ import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { archivePeriodicJob } from "../history/periodic-jobs.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
@@ -32,12 +32,12 @@ const again = { fromFailure: true, sameVersion: false };
 async function failedRun(tenancy: Tenancy, fakeWorker: FakeWorker) {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [
-    said.started,
-    said.task("load", "begin"),
-    said.task("load", "complete", { codeVersion: "l1", result: refIn(id, "load") }),
+  await fakeWorker.report(given, [
+    records.started,
+    records.task("load", "begin"),
+    records.task("load", "complete", { codeVersion: "l1", result: refIn(id, "load") }),
     { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":now" },
-    said.ended("failed", { cause: "error" }),
+    records.ended("failed", { cause: "error" }),
   ]);
   return id;
 }
@@ -83,7 +83,7 @@ for (const where of ["live", "archived"] as const)
     expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual(
       [],
     );
-    await fakeWorker.say(given, [said.started, said.ended("completed")]);
+    await fakeWorker.report(given, [records.started, records.ended("completed")]);
   });
 
 test("what a rerun took over goes with the run that left it", async () => {
@@ -91,10 +91,10 @@ test("what a rerun took over goes with the run that left it", async () => {
   const first = await failedRun(tenancy, fakeWorker);
   const id = uuidv7(testEnv.clock.nowMs());
   await rerunRun(testEnv.deps, tenancy.scope, { runId: first, id, ...again });
-  await fakeWorker.say(await fakeWorker.take(), [
-    said.started,
-    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refIn(first, "load") }),
-    said.ended("failed", { cause: "error" }),
+  await fakeWorker.report(await fakeWorker.take(), [
+    records.started,
+    records.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refIn(first, "load") }),
+    records.ended("failed", { cause: "error" }),
   ]);
   expect(await plan(id)).toMatchObject({ reuse: 1, run: 0 });
   await drop([first]);

@@ -1,7 +1,7 @@
 import { type Cause, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records, refOf } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -16,8 +16,8 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 const done = (path: string, codeVersion: string) => [
-  said.task(path, "begin", { name: path.split("/").at(-1) }),
-  said.task(path, "complete", { name: path.split("/").at(-1), codeVersion, result: refOf(path) }),
+  records.task(path, "begin", { name: path.split("/").at(-1) }),
+  records.task(path, "complete", { name: path.split("/").at(-1), codeVersion, result: refOf(path) }),
 ];
 const TASKS = { load: "l1", clean: "c1", train: "t1" };
 
@@ -31,13 +31,13 @@ async function failed() {
     tenancy.request({ parameters: { rows: 3 }, tags: ["a"] }),
   );
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [
-    said.started,
+  await fakeWorker.report(given, [
+    records.started,
     ...done("load", "l1"),
-    said.task("train", "begin"),
+    records.task("train", "begin"),
     ...done("train/clean", "c1"),
-    said.task("train", "fail"),
-    said.ended("failed", { cause: "error" }),
+    records.task("train", "fail"),
+    records.ended("failed", { cause: "error" }),
   ]);
   const again = (over: Partial<Parameters<typeof rerunRun>[2]> = {}) =>
     rerunRun(testEnv.deps, tenancy.scope, {
@@ -70,10 +70,10 @@ test("a rerun is a new run of the same request, and its attempt is told what the
     ["load", false],
     ["train/clean", false],
   ]);
-  await fakeWorker.say(given, [
-    said.started,
+  await fakeWorker.report(given, [
+    records.started,
     ...done("later", "x"),
-    said.ended("failed", { cause: "error" }),
+    records.ended("failed", { cause: "error" }),
   ]);
   const third = await again({ runId: made.id });
   expect(third.trigger).toMatchObject({ runId: made.id, origin: id });
@@ -122,12 +122,17 @@ test("what a completed call called is not counted: its result stands for it", as
   const { fakeWorker, again, plan } = await failed();
   const made = await again();
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [
-    said.started,
-    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refOf("load") }),
-    said.task("train/clean", "reuse", { name: "clean", tries: 0, codeVersion: "c1", result: refOf("clean") }),
+  await fakeWorker.report(given, [
+    records.started,
+    records.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refOf("load") }),
+    records.task("train/clean", "reuse", {
+      name: "clean",
+      tries: 0,
+      codeVersion: "c1",
+      result: refOf("clean"),
+    }),
     ...done("train", "t1"),
-    said.ended("failed", { cause: "error" }),
+    records.ended("failed", { cause: "error" }),
   ]);
   const { tasks } = await plan({ runId: made.id });
   expect(tasks.map(({ path, action }) => [path, action])).toEqual([
@@ -157,8 +162,8 @@ test("404: another workspace's run is none", async () => {
 
 /** A call that fails with what the flow may deal with. */
 const fails = (path: string, codeVersion = `${path}1`) => [
-  said.task(path, "begin"),
-  said.task(path, "fail", {
+  records.task(path, "begin"),
+  records.task(path, "fail", {
     codeVersion,
     error: { name: "Declined", message: `no ${path}`, stack: "s".repeat(9_000) },
   }),
@@ -180,16 +185,16 @@ describe("failures of task calls", () => {
   test("that the run failed by are to be called again, the others thrown again; and a plan says which", async () => {
     const tenancy = await openTenancy(testEnv, { tasks: { charge: "charge1", train: "train1" }, retry });
     const { fakeWorker, id, attempt } = await given(tenancy);
-    const records = [
-      said.started,
+    const reported = [
+      records.started,
       ...fails("charge"),
       ...fails("train"),
       ...fails("map/1"),
       ...fails("map/1/in"),
       ...fails("map/2"),
-      said.ended("failed", { cause: "error", failedBy: ["train", "map/"] }),
+      records.ended("failed", { cause: "error", failedBy: ["train", "map/"] }),
     ];
-    await fakeWorker.say(attempt, records);
+    await fakeWorker.report(attempt, reported);
     const second = await fakeWorker.take();
     expect(await left(fakeWorker, second)).toEqual([
       ["charge", true, "no charge"],
@@ -207,22 +212,22 @@ describe("failures of task calls", () => {
     });
     expect(items[0]?.error?.stack).toHaveLength(2_000);
     const again = [
-      said.started,
-      said.task("charge", "fail", {
+      records.started,
+      records.task("charge", "fail", {
         tries: 0,
         codeVersion: "charge1",
         error: { name: "Declined", message: "no charge" },
       }),
     ];
-    await fakeWorker.say(second, [...again, said.ended("cancelled", { cause: null, failedBy: [] })]);
+    await fakeWorker.report(second, [...again, records.ended("cancelled", { cause: null, failedBy: [] })]);
     const third = await fakeWorker.take();
     expect((await left(fakeWorker, third)).at(-1)).toEqual(["charge", true, "no charge"]);
     const tasks = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     expect(tasks.items.at(-1)).toMatchObject({ path: "charge", state: "failed", reused: true, tries: 0 });
-    await fakeWorker.say(third, [
-      said.started,
+    await fakeWorker.report(third, [
+      records.started,
       ...again.slice(1),
-      said.ended("refused", { cause: "refused", failedBy: [] }),
+      records.ended("refused", { cause: "refused", failedBy: [] }),
     ]);
     const asked = { runId: id, fromFailure: true, sameVersion: false };
     const plan = await planRerun(testEnv.deps, tenancy.scope, asked);
@@ -236,10 +241,10 @@ describe("failures of task calls", () => {
     await rerunRun(testEnv.deps, tenancy.scope, { ...asked, id: uuidv7(testEnv.clock.nowMs()) });
     const rerun = await fakeWorker.take();
     expect((await left(fakeWorker, rerun)).at(-1)).toEqual(["charge", false, "no charge"]);
-    await fakeWorker.say(rerun, [said.started, said.ended("completed")]);
+    await fakeWorker.report(rerun, [records.started, records.ended("completed")]);
   });
 
-  const ends: [string, Parameters<typeof said.ended>, string | null][] = [
+  const ends: [string, Parameters<typeof records.ended>, string | null][] = [
     ["an attempt that does not say what it failed by", ["failed", { cause: "error" }], null],
     ["a process that was killed", ["failed", { cause: "killed", failedBy: [] }], "no charge"],
     ["a worker of an earlier release that was drained", ["cancelled", { cause: null }], null],
@@ -247,13 +252,13 @@ describe("failures of task calls", () => {
   test.each(ends)("after %s", async (_what, end, message) => {
     const tenancy = await openTenancy(testEnv, { retry });
     const { fakeWorker, attempt } = await given(tenancy);
-    await fakeWorker.say(attempt, [said.started, ...fails("charge"), said.ended(...end)]);
+    await fakeWorker.report(attempt, [records.started, ...fails("charge"), records.ended(...end)]);
     const next = await fakeWorker.take();
     expect(await left(fakeWorker, next)).toEqual([["charge", true, message]]);
-    await fakeWorker.say(next, [said.started, said.ended("completed")]);
+    await fakeWorker.report(next, [records.started, records.ended("completed")]);
   });
 
-  const byEarlierRelease: [string, Parameters<typeof said.ended>, string | null][] = [
+  const byEarlierRelease: [string, Parameters<typeof records.ended>, string | null][] = [
     ["a failure", ["failed", { cause: "error", failedBy: ["charge"] }], null],
     ["a suspension", ["suspended", { waits: ["for"] }], "no charge"],
   ];
@@ -263,28 +268,33 @@ describe("failures of task calls", () => {
       const tenancy = await openTenancy(testEnv, { retry });
       const flow = await startedIn(testEnv, tenancy);
       await flow.ask("for", { kind: "for", ms: 0 });
-      await flow.fakeWorker.say(flow.given, fails("charge"), { from: 2 });
+      await flow.fakeWorker.report(flow.given, fails("charge"), { from: 2 });
       const { sql } = testEnv.deps.database;
       const fatal = () => sql`select fatal from task_run where run_id = ${flow.id}`;
       expect(await fatal()).toEqual([{ fatal: null }]);
-      await flow.fakeWorker.say(flow.given, [said.ended(...end)], { from: 4 });
+      await flow.fakeWorker.report(flow.given, [records.ended(...end)], { from: 4 });
       // A replica of an earlier release goes by the column alone when it serves the next attempt.
       expect(await fatal()).toEqual([{ fatal: message === null }]);
       // One that takes the end does not write the column.
       await sql`update task_run set fatal = null where run_id = ${flow.id}`;
       const next = await flow.fakeWorker.take();
       expect(await left(flow.fakeWorker, next)).toEqual([["charge", true, message]]);
-      await flow.fakeWorker.say(next, [said.started, said.ended("completed")]);
+      await flow.fakeWorker.report(next, [records.started, records.ended("completed")]);
     },
   );
 
   test("without a code version, as an earlier release told them, are to be called again", async () => {
     const tenancy = await openTenancy(testEnv, { retry });
     const { fakeWorker, attempt } = await given(tenancy);
-    const end = said.ended("failed", { cause: "error", failedBy: [] });
-    await fakeWorker.say(attempt, [said.started, said.task("old", "begin"), said.task("old", "fail"), end]);
+    const end = records.ended("failed", { cause: "error", failedBy: [] });
+    await fakeWorker.report(attempt, [
+      records.started,
+      records.task("old", "begin"),
+      records.task("old", "fail"),
+      end,
+    ]);
     const next = await fakeWorker.take();
     expect(await left(fakeWorker, next)).toEqual([]);
-    await fakeWorker.say(next, [said.started, said.ended("completed")]);
+    await fakeWorker.report(next, [records.started, records.ended("completed")]);
   });
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { listTaskRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -19,31 +19,31 @@ test("a call that was tried more than once tells its tries one by one; one that 
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
-  const tell = (from: number, ...moves: ReturnType<typeof said.task>[]) =>
-    fakeWorker.say(given, from === 1 ? [said.started, ...moves] : moves, { from });
+  const report = (from: number, ...moves: ReturnType<typeof records.task>[]) =>
+    fakeWorker.report(given, from === 1 ? [records.started, ...moves] : moves, { from });
   const tries = async () => {
     const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     return items.map(({ path, tryList }) => [path, tryList]);
   };
-  await tell(
+  await report(
     1,
-    said.task("once", "begin", { at: second(1) }),
-    said.task("once", "complete", { at: second(2) }),
-    said.task("load", "begin", { at: second(3) }),
+    records.task("once", "begin", { at: second(1) }),
+    records.task("once", "complete", { at: second(2) }),
+    records.task("load", "begin", { at: second(3) }),
   );
   expect(await tries()).toEqual([
     ["once", []],
     ["load", []],
   ]);
-  await tell(5, said.task("load", "retry", { at: second(5), ...failed("away") }));
+  await report(5, records.task("load", "retry", { at: second(5), ...failed("away") }));
   const first = { startedAt: second(3), endedAt: second(5), error: "away" };
   expect(await tries()).toContainEqual(["load", [first]]);
-  await tell(6, said.task("load", "begin", { at: second(8), tries: 2 }));
+  await report(6, records.task("load", "begin", { at: second(8), tries: 2 }));
   expect(await tries()).toContainEqual([
     "load",
     [first, { startedAt: second(8), endedAt: null, error: null }],
   ]);
-  await tell(7, said.task("load", "complete", { at: second(9), tries: 2 }));
+  await report(7, records.task("load", "complete", { at: second(9), tries: 2 }));
   expect(await tries()).toContainEqual([
     "load",
     [first, { startedAt: second(8), endedAt: second(9), error: null }],
@@ -56,10 +56,10 @@ test("of very many tries the latest are told", async () => {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
   const again = Array.from({ length: 30 }, (_, index) => [
-    said.task("load", "begin", { tries: index + 1 }),
-    said.task("load", "retry", { tries: index + 1, ...failed(`try ${index + 1}`) }),
+    records.task("load", "begin", { tries: index + 1 }),
+    records.task("load", "retry", { tries: index + 1, ...failed(`try ${index + 1}`) }),
   ]);
-  await fakeWorker.say(given, [said.started, ...again.flat()]);
+  await fakeWorker.report(given, [records.started, ...again.flat()]);
   const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items[0]?.tryList.length).toBe(20);
   expect(items[0]?.tryList.at(-1)?.error).toBe("try 30");

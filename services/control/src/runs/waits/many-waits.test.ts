@@ -1,7 +1,7 @@
 import { derivedId, LIMITS } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { sendEvent } from "./events.ts";
 import { waitsPeriodicJob } from "./periodic-jobs.ts";
@@ -39,7 +39,7 @@ async function waitingForAll() {
   await flow.ask(pathOf(LAST), eventOf(LAST));
   const waits = Array.from({ length: LIMITS.suspendedOn }, (_, at) => pathOf(at));
   const suspend = () =>
-    flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits, moreWaits: true })], { from: 2 });
+    flow.fakeWorker.report(flow.given, [records.ended("suspended", { waits, moreWaits: true })], { from: 2 });
   const land = (at: number) =>
     sendEvent(testEnv.deps, flow.tenancy.scope, {
       id: crypto.randomUUID(),

@@ -2,7 +2,7 @@ import { derivedId } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
@@ -104,7 +104,7 @@ describe("children", () => {
   test("end with their parent where they are to, however it ends", async () => {
     for (const outcome of ["completed", "failed"]) {
       const { flow, bound, free, stateOf } = await withChildren();
-      await flow.fakeWorker.say(flow.given, [said.ended(outcome, { cause: null })], { from: 2 });
+      await flow.fakeWorker.report(flow.given, [records.ended(outcome, { cause: null })], { from: 2 });
       await orphansPeriodicJob.runOnce(testEnv.deps);
       expect([await stateOf(bound), await stateOf(free)]).toEqual(["cancelled", "ready"]);
     }

@@ -1,6 +1,6 @@
 import { type AskedWait, CalledWait, derivedId } from "@towpath/contract";
 import { expect } from "vitest";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
@@ -25,7 +25,7 @@ export async function startedIn(testEnv: TestEnv, tenancy?: Tenancy, over: Parti
   const fakeWorker = new FakeWorker(testEnv, await own.worker());
   const { id } = await createRun(testEnv.deps, own.scope, own.request(over));
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return flowOf(testEnv, { tenancy: own, fakeWorker, id, given });
 }
 
@@ -48,7 +48,7 @@ function flowOf(
       return CalledWait.parse(await call(testEnv.deps, fakeWorker.worker, request));
     },
     suspend: (waits: readonly string[]) =>
-      fakeWorker.say(given, [said.ended("suspended", { waits })], { from: 2 }),
+      fakeWorker.report(given, [records.ended("suspended", { waits })], { from: 2 }),
     answer: async (path: string, answer: never | boolean, scope: Scope = tenancy.scope) =>
       answerWait(testEnv.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
     state: async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).state,
@@ -56,7 +56,7 @@ function flowOf(
     async resumed() {
       const next = await fakeWorker.take();
       expect(next.runId).toBe(id);
-      await fakeWorker.say(next, [said.started]);
+      await fakeWorker.report(next, [records.started]);
       return flowOf(testEnv, { tenancy, fakeWorker, id, given: next });
     },
   };

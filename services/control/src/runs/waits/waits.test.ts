@@ -2,7 +2,7 @@ import { type CheckpointPage, derivedId, type OverWait, uuidv7 } from "@towpath/
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../fake-worker.fixture.ts";
+import { records } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun } from "../read/read.ts";
@@ -162,7 +162,7 @@ describe("a run that waits", () => {
     const flow = await started(tenancy);
     const first = await flow.ask("for", { kind: "for", ms: HOUR_MS });
     await testEnv.pass(60_000);
-    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.report(flow.given, [records.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     const again = await next.ask("for", { kind: "for", ms: HOUR_MS });
     expect(again).toMatchObject({ waitId: first.waitId, inMs: HOUR_MS - 60_000 });

@@ -1,7 +1,7 @@
 import type { Amounts, Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
@@ -35,7 +35,7 @@ async function ask(tenancy: Tenancy, deployment: string): Promise<string> {
 
 async function start(fakeWorker: FakeWorker): Promise<Assignment> {
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return given;
 }
 
@@ -61,7 +61,7 @@ describe("a ready run hears", () => {
     await yard.ask("train");
     const earlier = await start(fakeWorker);
     await testEnv.pass(6 * 60_000);
-    await fakeWorker.say(earlier, [said.ended("completed")], { from: 2 });
+    await fakeWorker.report(earlier, [records.ended("completed")], { from: 2 });
     const holder = await yard.ask("train");
     const held = await start(fakeWorker);
     await testEnv.pass(20_000);

@@ -28,7 +28,7 @@ test("a run that waits for a slot hears its position, which run has the slot, fo
   await env.ask({ deployment: "load" });
   const first = await env.start();
   await testEnv.pass(6 * 60_000);
-  await env.fakeWorker.say(
+  await env.fakeWorker.report(
     first,
     [
       {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 import { cancelRun, createRun } from "../requests/requests.ts";
@@ -24,7 +24,7 @@ async function waiting() {
 test("a run that was given back says by whom, how often, for what reason and when it is tried next", async () => {
   const { fakeWorker, why } = await waiting();
   for (const times of ["once", "2 times"]) {
-    await fakeWorker.say(await fakeWorker.take(), [said.released]);
+    await fakeWorker.report(await fakeWorker.take(), [records.released]);
     expect(await why()).toMatch(
       new RegExp(`^Worker laptop gave it back ${times}: registry away; next try at 2.*Z\\.$`),
     );
@@ -76,7 +76,7 @@ test("a run that a worker has claimed says who prepares its code, until the star
   expect(await why()).toBe(
     "Worker laptop has claimed the run and is preparing its code. It has not confirmed the start yet.",
   );
-  await fakeWorker.say(held, [said.started]);
+  await fakeWorker.report(held, [records.started]);
   expect(await why()).toBeNull();
 });
 
@@ -109,7 +109,7 @@ test("a run that is cancelled before its worker has confirmed the start says tha
 test("a run that is being cancelled says how far its worker has gone: asked, SIGTERM, SIGKILL", async () => {
   const { fakeWorker, why, cancel } = await waiting();
   const held = await fakeWorker.take();
-  await fakeWorker.say(held, [said.started]);
+  await fakeWorker.report(held, [records.started]);
   await cancel();
   const asked = "Worker laptop has been asked to stop it.";
   const end = "If the worker stays away, the run ends once its lease and grace have passed.";
@@ -120,9 +120,9 @@ test("a run that is being cancelled says how far its worker has gone: asked, SIG
     ["killed", "its processes were sent SIGKILL"],
   ] as const;
   for (const [index, [stage, told]] of stages.entries()) {
-    await fakeWorker.say(held, [said.stage(stage)], { from: index + 2 });
+    await fakeWorker.report(held, [records.stage(stage)], { from: index + 2 });
     expect(await why()).toBe(`${asked} So far, ${told}. ${end}`);
   }
-  await fakeWorker.say(held, [said.ended("cancelled", { cause: "user" })], { from: stages.length + 2 });
+  await fakeWorker.report(held, [records.ended("cancelled", { cause: "user" })], { from: stages.length + 2 });
   expect(await why()).toBeNull();
 });

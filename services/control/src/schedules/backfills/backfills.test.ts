@@ -2,7 +2,7 @@ import { CreateBackfill, ScheduleSettings, type ScheduleSettingsInput, uuidv7 } 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { inTransaction } from "../../kernel/index.ts";
 import { createIn, listRuns, runsPeriodicJobs } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
@@ -57,7 +57,7 @@ async function setting(over: Partial<ScheduleSettingsInput> = {}) {
   const finish = async (outcome = "completed") => {
     const taken = await fakeWorker.take();
     const over = outcome === "failed" ? { cause: "error" } : {};
-    await fakeWorker.say(taken, [said.started, said.ended(outcome, over)]);
+    await fakeWorker.report(taken, [records.started, records.ended(outcome, over)]);
     await moveAll();
     return taken;
   };

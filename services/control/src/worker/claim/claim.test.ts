@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { cancelRun, createRun, getRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { Dispatchers } from "./poll.ts";
@@ -118,7 +118,7 @@ describe("an attempt that its worker no longer holds", () => {
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const given = await fakeWorker.take();
-    await fakeWorker.say(given, [said.started, said.task("a", "begin")]);
+    await fakeWorker.report(given, [records.started, records.task("a", "begin")]);
     await fakeWorker.poll({ free: 0, held: [], waitMs: 1 });
     const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(run).toMatchObject({ state: "crashed", cause: "lost", attemptList: [{ state: "crashed" }] });
@@ -132,7 +132,7 @@ describe("an attempt that its worker no longer holds", () => {
       new FakeWorker(testEnv, await tenancy.worker("other")),
     ];
     const given = await one.take();
-    await one.say(given, [said.released]);
+    await one.report(given, [records.released]);
     await testEnv.pass(10_000);
     const taken = await other.take();
     expect(taken).toMatchObject({ attemptId: given.attemptId, epoch: 2 });
@@ -147,16 +147,18 @@ test("a cancel reaches a waiting poll at once and ends with the worker's report"
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   const waiting = fakeWorker.poll({ free: 0, held: [fenceOf(given)], waitMs: 25_000 });
   const asked = await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "wrong data" });
   expect(asked).toMatchObject({ state: "cancelling", cancelReason: "wrong data" });
   const heard = await waiting;
   expect(heard.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "wrong data" }]);
-  await fakeWorker.say(given, [{ type: "stage", at: "2026-01-15T12:00:00Z", stage: "asked" }], { from: 2 });
+  await fakeWorker.report(given, [{ type: "stage", at: "2026-01-15T12:00:00Z", stage: "asked" }], {
+    from: 2,
+  });
   const quiet = await fakeWorker.poll({ free: 0, held: [fenceOf(given)], waitMs: 20 });
   expect(quiet.commands).toEqual([]);
-  await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 3 });
+  await fakeWorker.report(given, [records.ended("cancelled", { cause: "user" })], { from: 3 });
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "cancelled", cause: "user", why: null });
 });
@@ -167,7 +169,7 @@ test("a claim that was cancelled before its start ends once its worker does not 
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
-  const refused = await fakeWorker.say(given, [said.started]);
+  const refused = await fakeWorker.report(given, [records.started]);
   expect(refused.rejected).toMatchObject([{ seq: 1, code: "run-transition-not-allowed" }]);
   await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "cancelled" });

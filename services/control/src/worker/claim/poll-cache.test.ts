@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { systemClock } from "../../kernel/index.ts";
 import { cancelRun, createRun, getRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
@@ -41,7 +41,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
-    await fakeWorker.say(given, [said.started, said.ended("completed")]);
+    await fakeWorker.report(given, [records.started, records.ended("completed")]);
     fakeWorker.dispatchers.ended(fakeWorker.worker, [given.attemptId]);
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await fakeWorker.take()).runId).toBe(id);
@@ -61,7 +61,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     await fakeWorker.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(3);
     expect(await getRun(testEnv.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
@@ -71,7 +71,7 @@ describe("a poll that follows an empty one and holds nothing", () => {
     const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await fakeWorker.take();
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     expect((await fakeWorker.poll({ held: [given], waitMs: 1 })).commands).toEqual([]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
     const { commands } = await fakeWorker.poll({ held: [given], waitMs: 1 });

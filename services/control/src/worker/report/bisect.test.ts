@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { getLogs } from "../../logs/index.ts";
 import { createRun, getRun, listTaskRuns } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -33,15 +33,15 @@ async function running() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { fakeWorker, given, id };
 }
 
 describe("records that the database refuses are rejected alone", () => {
   test("lines become a gap, and the other lines are stored", async () => {
     const { fakeWorker, given, id } = await running();
-    const bulk = [said.log(0, ["a"]), said.log(1, ["unforeseen", "x"]), said.log(3, ["b"])];
-    const answer = await fakeWorker.say(given, [], { bulk });
+    const bulk = [records.log(0, ["a"]), records.log(1, ["unforeseen", "x"]), records.log(3, ["b"])];
+    const answer = await fakeWorker.report(given, [], { bulk });
     expect(answer).toMatchObject({ status: "accepted", bulkAcked: 3, rejected: [{ lane: "bulk", seq: 2 }] });
     const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
     expect(entries).toMatchObject([
@@ -53,8 +53,12 @@ describe("records that the database refuses are rejected alone", () => {
 
   test("a task is rejected alone, and the run still ends", async () => {
     const { fakeWorker, given, id } = await running();
-    const control = [said.task("unforeseen", "begin"), said.task("t", "begin"), said.ended("completed")];
-    const answer = await fakeWorker.say(given, control, { from: 2 });
+    const control = [
+      records.task("unforeseen", "begin"),
+      records.task("t", "begin"),
+      records.ended("completed"),
+    ];
+    const answer = await fakeWorker.report(given, control, { from: 2 });
     expect(answer).toMatchObject({
       controlAcked: 4,
       outcome: { state: "completed" },
@@ -67,7 +71,7 @@ describe("records that the database refuses are rejected alone", () => {
   test("an end keeps its outcome without the values of the flow", async () => {
     const { fakeWorker, given, id } = await running();
     const error = { name: "Error", message: "unforeseen" };
-    const answer = await fakeWorker.say(given, [said.ended("failed", { cause: "error", error })], {
+    const answer = await fakeWorker.report(given, [records.ended("failed", { cause: "error", error })], {
       from: 2,
     });
     expect(answer).toMatchObject({ controlAcked: 2, outcome: { state: "failed", cause: "error" } });
@@ -82,7 +86,7 @@ describe("records that the database refuses are rejected alone", () => {
     const part = (given: typeof one.given, text: string) => ({
       ...given,
       control: [],
-      bulk: [{ seq: 1, ...said.log(0, [text]) }],
+      bulk: [{ seq: 1, ...records.log(0, [text]) }],
     });
     const attempts = [part(one.given, "unforeseen"), part(two.given, "fine")];
     // One worker has claimed both attempts, as their fences require.

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { getLogs } from "../../logs/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -24,16 +24,16 @@ const cuts = fc.array(
 
 /** Cuts `texts` into records that cover all of them. Each record may repeat earlier lines. */
 function recordsOf(texts: readonly string[], wanted: readonly { back: number; take: number }[]) {
-  const records: ReturnType<typeof said.log>[] = [];
+  const cut: ReturnType<typeof records.log>[] = [];
   let sent = 0;
   for (let index = 0; sent < texts.length; index++) {
     const { back, take } = wanted[index % wanted.length] ?? { back: 0, take: 1 };
     const first = Math.max(0, sent - back);
     const until = Math.min(texts.length, sent + take);
-    records.push(said.log(first, texts.slice(first, until)));
+    cut.push(records.log(first, texts.slice(first, until)));
     sent = until;
   }
-  return records;
+  return cut;
 }
 
 async function running(): Promise<{
@@ -44,7 +44,7 @@ async function running(): Promise<{
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { fakeWorker, given, runId: id };
 }
 
@@ -66,19 +66,19 @@ test("lines that were cut, repeated and reordered in reports read back in order,
       fc.record({ lines, cuts, seed: fc.infiniteStream(fc.nat()), page: fc.integer({ min: 1, max: 50 }) }),
       async (a) => {
         const { fakeWorker, given, runId } = await running();
-        const records = recordsOf(a.lines, a.cuts).map((record, index) => ({ ...record, seq: index + 1 }));
+        const sent = recordsOf(a.lines, a.cuts).map((record, index) => ({ ...record, seq: index + 1 }));
         let acked = 0;
-        for (let round = 0; round < 60 && acked < records.length; round++) {
+        for (let round = 0; round < 60 && acked < sent.length; round++) {
           // A report of some records, perhaps after a hole, perhaps with acknowledged ones.
           const from = Math.max(0, acked - 2 + (a.seed.next().value % 4));
-          const some = records.slice(from, from + 1 + (a.seed.next().value % 5));
+          const some = sent.slice(from, from + 1 + (a.seed.next().value % 5));
           const shuffled = a.seed.next().value % 2 === 0 ? some.toReversed() : some;
-          const answer = await fakeWorker.say(given, [], { bulk: shuffled });
+          const answer = await fakeWorker.report(given, [], { bulk: shuffled });
           expect(answer.bulkAcked).toBeGreaterThanOrEqual(acked);
           acked = answer.bulkAcked;
         }
-        while (acked < records.length) {
-          acked = (await fakeWorker.say(given, [], { bulk: records.slice(acked, acked + 5) })).bulkAcked;
+        while (acked < sent.length) {
+          acked = (await fakeWorker.report(given, [], { bulk: sent.slice(acked, acked + 5) })).bulkAcked;
         }
         const read = await readAll(runId, a.page);
         expect(read.map((entry) => (entry.kind === "line" ? entry.text : entry))).toEqual(a.lines);
@@ -115,8 +115,8 @@ describe("a stretch of lines", () => {
 test("a gap that the worker reports has its numbers, and numbers that were never reported are a gap too", async () => {
   const { fakeWorker, given, runId } = await running();
   const gap = { type: "gap", firstLine: 2, lines: 3, reason: "the journal was full" };
-  await fakeWorker.say(given, [], {
-    bulk: [said.log(0, ["a", "b"]), gap, said.log(5, ["f"]), said.log(8, ["i"])],
+  await fakeWorker.report(given, [], {
+    bulk: [records.log(0, ["a", "b"]), gap, records.log(5, ["f"]), records.log(8, ["i"])],
   });
   const entries = await readAll(runId, 100);
   expect(entries).toMatchObject([
@@ -135,11 +135,11 @@ test("lines of a released claim stay before the lines of the next claim", async 
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const one = new FakeWorker(testEnv, await tenancy.worker());
   const first = await one.take();
-  await one.say(first, [said.released], { bulk: [said.log(0, ["fetching", "registry away"])] });
+  await one.report(first, [records.released], { bulk: [records.log(0, ["fetching", "registry away"])] });
   await testEnv.pass(5_000);
   const second = await one.take();
   expect(second.epoch).toBe(2);
-  await one.say(second, [said.started], { bulk: [said.log(0, ["fetching", "running"])] });
+  await one.report(second, [records.started], { bulk: [records.log(0, ["fetching", "running"])] });
   const entries = await readAll(id, 100);
   expect(entries.map((entry) => entry.kind === "line" && entry.text)).toEqual([
     "fetching",

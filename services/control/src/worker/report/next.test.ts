@@ -2,7 +2,7 @@ import type { Assignment, Claimed, Report } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestApp } from "../../app.fixture.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { createRun, getRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { routesOf } from "../routes.ts";
@@ -43,14 +43,14 @@ const ending = ({ attemptId, epoch, nonce }: Assignment) => ({
   attemptId,
   epoch,
   nonce,
-  control: [{ seq: 2, ...said.ended("completed") }],
+  control: [{ seq: 2, ...records.ended("completed") }],
   bulk: [],
 });
 
 async function running(fakeWorker: FakeWorker): Promise<Assignment> {
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return given;
 }
 
@@ -96,7 +96,7 @@ test("a started attempt that the worker does not name is lost, as with any poll"
   const { assignments } = await fakeWorker.poll({ free: 2 });
   const [ends, forgotten] = assignments;
   if (ends === undefined || forgotten === undefined) throw new Error("two attempts were expected");
-  for (const given of assignments) await fakeWorker.say(given, [said.started]);
+  for (const given of assignments) await fakeWorker.report(given, [records.started]);
   await report({ attempts: [ending(ends)], next: { ...ASKS, free: 0, ...fakeWorker.number() } });
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: ends.runId })).state).toBe("completed");
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");

@@ -2,7 +2,7 @@ import { SetLimit } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, type RecordBody, records } from "../../fake-worker.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";
 import { cancelRun, createRun, getRun, listTaskRuns, setLimit } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 const fence = { attemptId: "a", epoch: 1, nonce: "n" };
-const completed = said.ended("completed", { exitCode: 0 });
+const completed = records.ended("completed", { exitCode: 0 });
 
 async function claimed(tenancy?: Tenancy) {
   const own = tenancy ?? (await openTenancy(testEnv));
@@ -33,19 +33,19 @@ async function claimed(tenancy?: Tenancy) {
 }
 
 describe("a report is plain", () => {
-  const is = (control: Said[], bulk: Said[] = []) => {
-    const numbered = (list: Said[]) => list.map((record, index) => ({ seq: index + 1, ...record }));
+  const is = (control: RecordBody[], bulk: RecordBody[] = []) => {
+    const numbered = (list: RecordBody[]) => list.map((record, index) => ({ seq: index + 1, ...record }));
     return plainRecord({ ...fence, control: numbered(control), bulk: numbered(bulk) }, "w") !== null;
   };
-  test.each<[string, boolean, Said[], Said[]?]>([
-    ["if its attempt starts", true, [said.started]],
+  test.each<[string, boolean, RecordBody[], RecordBody[]?]>([
+    ["if its attempt starts", true, [records.started]],
     ["if its attempt has completed", true, [completed]],
-    ["not if it has both", false, [said.started, completed]],
-    ["not if its attempt has failed", false, [said.ended("failed")]],
-    ["not if its attempt is suspended", false, [said.ended("suspended", { waits: ["w"] })]],
-    ["not if it has log lines", false, [said.started], [said.log(0, ["line"])]],
+    ["not if it has both", false, [records.started, completed]],
+    ["not if its attempt has failed", false, [records.ended("failed")]],
+    ["not if its attempt is suspended", false, [records.ended("suspended", { waits: ["w"] })]],
+    ["not if it has log lines", false, [records.started], [records.log(0, ["line"])]],
     ["not if the record cannot be read", false, [{ type: "started" }]],
-    ["not if it has another record", false, [said.released]],
+    ["not if it has another record", false, [records.released]],
     ["not if it is empty", false, []],
   ])("%s", (_, plain, control, bulk) => {
     expect(is(control, bulk)).toBe(plain);
@@ -55,10 +55,10 @@ describe("a report is plain", () => {
 test("plain reports have the same result as the same records in a larger report", async () => {
   const [plain, other] = [await claimed(), await claimed()];
   const result = { uri: "s3://bucket/result", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
-  const end = said.ended("completed", { exitCode: 3, lastBulkSeq: 0, result });
-  await plain.fakeWorker.say(plain.given, [said.started]);
-  const answer = await plain.fakeWorker.say(plain.given, [end], { from: 2 });
-  const among = await other.fakeWorker.say(other.given, [said.started, end]);
+  const end = records.ended("completed", { exitCode: 3, lastBulkSeq: 0, result });
+  await plain.fakeWorker.report(plain.given, [records.started]);
+  const answer = await plain.fakeWorker.report(plain.given, [end], { from: 2 });
+  const among = await other.fakeWorker.report(other.given, [records.started, end]);
   expect(answer).toEqual({ ...among, attemptId: plain.given.attemptId });
   const rows = async ({ runId, given }: typeof plain) => {
     const found =
@@ -74,9 +74,9 @@ test("plain reports have the same result as the same records in a larger report"
 
 test("an end that is reported twice at once and again later has one outcome and one change", async () => {
   const { fakeWorker, given, changes } = await claimed();
-  await fakeWorker.say(given, [said.started]);
-  const tell = () => fakeWorker.say(given, [completed], { from: 2 });
-  const answers = [...(await Promise.all([tell(), tell()])), await tell()];
+  await fakeWorker.report(given, [records.started]);
+  const reportEnd = () => fakeWorker.report(given, [completed], { from: 2 });
+  const answers = [...(await Promise.all([reportEnd(), reportEnd()])), await reportEnd()];
   for (const answer of answers)
     expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
   expect((await changes()).map(({ data }) => data.state)).toEqual([
@@ -90,16 +90,16 @@ test("an end that is reported twice at once and again later has one outcome and 
 describe("a completion with further effects", () => {
   test("completes a run that was being cancelled", async () => {
     const { tenancy, runId, fakeWorker, given, detail } = await claimed();
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
-    await fakeWorker.say(given, [completed], { from: 2 });
+    await fakeWorker.report(given, [completed], { from: 2 });
     expect(await detail()).toMatchObject({ state: "completed" });
   });
 
   test("ends the open tasks", async () => {
     const { tenancy, runId, fakeWorker, given } = await claimed();
-    await fakeWorker.say(given, [said.started, said.task("load", "begin")]);
-    await fakeWorker.say(given, [completed], { from: 3 });
+    await fakeWorker.report(given, [records.started, records.task("load", "begin")]);
+    await fakeWorker.report(given, [completed], { from: 3 });
     const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId, limit: 10 });
     expect(items).toMatchObject([{ path: "load", state: "cancelled" }]);
   });
@@ -110,17 +110,17 @@ describe("a completion with further effects", () => {
     await setLimit(testEnv.deps, { scope: tenancy.scope, input });
     const { fakeWorker, given } = await claimed(tenancy);
     const { id: next } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.report(given, [records.started]);
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "blocked" });
-    await fakeWorker.say(given, [completed], { from: 2 });
+    await fakeWorker.report(given, [completed], { from: 2 });
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "ready" });
   });
 });
 
 test("a completion that arrives before earlier records is not applied", async () => {
   const { fakeWorker, given, detail } = await claimed();
-  await fakeWorker.say(given, [said.started]);
-  expect(await fakeWorker.say(given, [completed], { from: 3 })).toMatchObject({
+  await fakeWorker.report(given, [records.started]);
+  expect(await fakeWorker.report(given, [completed], { from: 3 })).toMatchObject({
     controlAcked: 1,
     outcome: null,
   });

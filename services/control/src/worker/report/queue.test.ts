@@ -2,7 +2,7 @@ import type { Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, type RecordBody, records } from "../../fake-worker.fixture.ts";
 import { createRun, getRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { ReportQueue } from "./queue.ts";
@@ -17,26 +17,26 @@ afterAll(() => testEnv.close());
 
 /** Workers with one attempt each that report through one queue. */
 async function fleet(count: number) {
-  const line = new ReportQueue();
+  const queue = new ReportQueue();
   const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
   for (let index = 0; index < count; index++) {
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker(`w${Math.random()}`));
     holders.push({ fakeWorker, given: await fakeWorker.take() });
   }
-  const say = async ({ fakeWorker, given }: (typeof holders)[number], seq: number, record: Said) => {
+  const report = async ({ fakeWorker, given }: (typeof holders)[number], seq: number, record: RecordBody) => {
     const { attemptId, epoch, nonce } = given;
     const attempts = [{ attemptId, epoch, nonce, control: [{ seq, ...record }], bulk: [] }];
-    return line.report(testEnv.deps, fakeWorker.worker, { attempts });
+    return queue.report(testEnv.deps, fakeWorker.worker, { attempts });
   };
   const stateOf = async (runId: string) => (await getRun(testEnv.deps, tenancy.scope, { runId })).state;
-  return { holders, say, stateOf };
+  return { holders, report, stateOf };
 }
 
 test("simultaneous reports of many workers are all applied, in shared transactions", async () => {
-  const { holders, say, stateOf } = await fleet(12);
+  const { holders, report, stateOf } = await fleet(12);
   const before = await transactions();
-  const started = await Promise.all(holders.map((one) => say(one, 1, said.started)));
+  const started = await Promise.all(holders.map((one) => report(one, 1, records.started)));
   expect((await transactions()) - before).toBeLessThan(holders.length);
   for (const [index, answer] of started.entries()) {
     const attemptId = holders[index]?.given.attemptId;
@@ -46,22 +46,22 @@ test("simultaneous reports of many workers are all applied, in shared transactio
     });
   }
   const outcomes = ["completed", "failed"];
-  await Promise.all(holders.map((one, index) => say(one, 2, said.ended(outcomes[index % 2] ?? ""))));
+  await Promise.all(holders.map((one, index) => report(one, 2, records.ended(outcomes[index % 2] ?? ""))));
   const states = await Promise.all(holders.map(({ given }) => stateOf(given.runId)));
   expect(states).toEqual(holders.map((_, index) => outcomes[index % 2]));
 });
 
 test("a stale fence, an illegal move and a repeated start do not affect the other reports", async () => {
-  const { holders, say, stateOf } = await fleet(4);
+  const { holders, report, stateOf } = await fleet(4);
   const [first, stale, early, repeated] = holders;
   if (!first || !stale || !early || !repeated) throw new Error("a fleet of four");
   const forged = { ...stale, given: { ...stale.given, epoch: 7 } };
   const answers = await Promise.all([
-    say(first, 1, said.started),
-    say(forged, 1, said.started),
-    say(early, 1, said.ended("completed")),
-    say(repeated, 1, said.started),
-    say(repeated, 1, said.started),
+    report(first, 1, records.started),
+    report(forged, 1, records.started),
+    report(early, 1, records.ended("completed")),
+    report(repeated, 1, records.started),
+    report(repeated, 1, records.started),
   ]);
   expect(answers.map((answer) => answer.attempts[0])).toMatchObject([
     { status: "accepted", controlAcked: 1, rejected: [] },
@@ -75,13 +75,13 @@ test("a stale fence, an illegal move and a repeated start do not affect the othe
 });
 
 test("a report that the database refuses fails alone", async () => {
-  const { holders, say, stateOf } = await fleet(3);
+  const { holders, report, stateOf } = await fleet(3);
   const [, poison] = holders;
   // An unexpected fault: this attempt's run can no longer start.
   await testEnv.deps.database.db.execute(
     sql`update run set state = 'suspended' where id = ${poison?.given.runId ?? null}`,
   );
-  const answers = await Promise.allSettled(holders.map((one) => say(one, 1, said.started)));
+  const answers = await Promise.allSettled(holders.map((one) => report(one, 1, records.started)));
   expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect(await stateOf(holders[2]?.given.runId ?? "")).toBe("running");
 });

@@ -2,7 +2,7 @@ import { LIMITS } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { getLogs, listArtifacts } from "../../logs/index.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -22,22 +22,22 @@ async function running() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
-  await fakeWorker.say(given, [said.started]);
+  await fakeWorker.report(given, [records.started]);
   return { fakeWorker, given, id };
 }
 
 describe("one bad record does not block the others", () => {
   test("of its control lane", async () => {
     const { fakeWorker, given, id } = await running();
-    const answer = await fakeWorker.say(
+    const answer = await fakeWorker.report(
       given,
       [
-        said.task("a", "begin"),
+        records.task("a", "begin"),
         { type: "task", path: 7 },
         { type: "nonsense" },
-        said.task("a", "begin"),
-        said.task("a", "complete"),
-        said.ended("completed"),
+        records.task("a", "begin"),
+        records.task("a", "complete"),
+        records.ended("completed"),
       ],
       { from: 2 },
     );
@@ -55,12 +55,12 @@ describe("one bad record does not block the others", () => {
     const { fakeWorker, given, id } = await running();
     const bad = { type: "log", firstLine: 1, lines: [{ text: "secret value" }, { text: "other" }] };
     const image = { type: "artifact", at: AT, key: "big", title: "", task: null };
-    const answer = await fakeWorker.say(given, [], {
+    const answer = await fakeWorker.report(given, [], {
       bulk: [
-        said.log(0, ["first"]),
+        records.log(0, ["first"]),
         bad,
         { ...image, body: { kind: "markdown", text: "x".repeat(40_000) } },
-        said.log(3, ["last"]),
+        records.log(3, ["last"]),
       ],
     });
     expect(answer.bulkAcked).toBe(4);
@@ -75,14 +75,14 @@ describe("one bad record does not block the others", () => {
     for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const [one, other] = (await fakeWorker.poll({ free: 2 })).assignments;
     if (one === undefined || other === undefined) throw new Error("two attempts were expected");
-    await fakeWorker.say(one, [said.started]);
-    await fakeWorker.say(other, [said.started]);
-    const records = (over: object) => [{ seq: 2, ...said.task("t", "begin"), ...over }];
+    await fakeWorker.report(one, [records.started]);
+    await fakeWorker.report(other, [records.started]);
+    const control = (over: object) => [{ seq: 2, ...records.task("t", "begin"), ...over }];
     const answer = await report(testEnv.deps, fakeWorker.worker, {
       attempts: [
-        { ...one, control: records({ name: "" }), bulk: [] },
-        { ...other, control: records({}), bulk: [] },
-        { ...one, nonce: "0".repeat(36), control: records({}), bulk: [] },
+        { ...one, control: control({ name: "" }), bulk: [] },
+        { ...other, control: control({}), bulk: [] },
+        { ...one, nonce: "0".repeat(36), control: control({}), bulk: [] },
       ],
     });
     expect(answer.attempts.map(({ status, rejected }) => [status, rejected.length])).toEqual([
@@ -95,17 +95,23 @@ describe("one bad record does not block the others", () => {
 
 test("a hole in a lane's sequence ends the round: the records after it are sent again", async () => {
   const { fakeWorker, given } = await running();
-  const hole = await fakeWorker.say(given, [said.task("b", "begin")], {
+  const hole = await fakeWorker.report(given, [records.task("b", "begin")], {
     from: 3,
-    bulk: [said.log(5, ["x"])],
+    bulk: [records.log(5, ["x"])],
     bulkFrom: 2,
   });
   expect(hole).toMatchObject({ status: "accepted", controlAcked: 1, bulkAcked: 0, rejected: [] });
-  const filled = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
-  expect(filled).toMatchObject({ controlAcked: 3 });
-  const repeated = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "complete")], {
-    from: 3,
+  const filled = await fakeWorker.report(given, [records.task("a", "begin"), records.task("b", "begin")], {
+    from: 2,
   });
+  expect(filled).toMatchObject({ controlAcked: 3 });
+  const repeated = await fakeWorker.report(
+    given,
+    [records.task("a", "begin"), records.task("b", "complete")],
+    {
+      from: 3,
+    },
+  );
   expect(repeated).toMatchObject({ controlAcked: 4, rejected: [] });
 });
 
@@ -121,10 +127,14 @@ test("text that the database cannot hold is replaced in records and kept in log 
     body: { kind: "markdown", text },
   };
   const error = { name: "Error", message: text };
-  const answer = await fakeWorker.say(
+  const answer = await fakeWorker.report(
     given,
-    [said.task(`t\0`, "begin"), said.task(`t\0`, "fail", { error }), said.ended("failed", { error })],
-    { from: 2, bulk: [said.log(0, [text]), artifact] },
+    [
+      records.task(`t\0`, "begin"),
+      records.task(`t\0`, "fail", { error }),
+      records.ended("failed", { error }),
+    ],
+    { from: 2, bulk: [records.log(0, [text]), artifact] },
   );
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 4 });
   const replaced = "nul \ufffd and half \ufffd a pair";
@@ -148,12 +158,12 @@ test("numbers and instants that a column cannot hold do not fail a report", asyn
     task: null,
     body: { kind: "markdown", text: "" },
   };
-  const far = said.log(Number.MAX_SAFE_INTEGER, ["far"]);
-  const answer = await fakeWorker.say(
+  const far = records.log(Number.MAX_SAFE_INTEGER, ["far"]);
+  const answer = await fakeWorker.report(
     given,
     [
-      said.task("t", "begin", { at, tries: Number.MAX_SAFE_INTEGER }),
-      said.ended("failed", { exitCode: 3_221_225_477, lastBulkSeq: Number.MAX_SAFE_INTEGER }),
+      records.task("t", "begin", { at, tries: Number.MAX_SAFE_INTEGER }),
+      records.ended("failed", { exitCode: 3_221_225_477, lastBulkSeq: Number.MAX_SAFE_INTEGER }),
     ],
     { from: 2, bulk: [artifact, far] },
   );
@@ -172,8 +182,8 @@ test("each key shows the latest artifact of the latest attempt", async () => {
     task: null,
     body: { kind: "progress", done, total: 10, unit: "" },
   });
-  await fakeWorker.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
-  await fakeWorker.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
+  await fakeWorker.report(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
+  await fakeWorker.report(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
   const first = await listArtifacts(testEnv.deps, tenancy.scope, { runId: id, limit: 1 });
   expect(first.items).toMatchObject([{ key: "a", body: { done: 1 } }]);
   const second = await listArtifacts(testEnv.deps, tenancy.scope, {
@@ -196,11 +206,11 @@ test("artifacts of an attempt beyond the limit are rejected alone, and existing 
   });
   const most = LIMITS.artifactKeys;
   const keys = Array.from({ length: most - 1 }, (_, index) => artifact(`k${index}`, 1));
-  expect(await fakeWorker.say(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
-  const answer = await fakeWorker.say(given, [said.task("t", "begin")], {
+  expect(await fakeWorker.report(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
+  const answer = await fakeWorker.report(given, [records.task("t", "begin")], {
     from: 2,
     bulkFrom: most,
-    bulk: [artifact("last", 1), artifact("beyond", 1), said.log(0, ["goes on"]), artifact("k0", 2)],
+    bulk: [artifact("last", 1), artifact("beyond", 1), records.log(0, ["goes on"]), artifact("k0", 2)],
   });
   expect(answer).toMatchObject({ controlAcked: 2, bulkAcked: most + 3 });
   expect(answer.rejected).toMatchObject([
@@ -237,8 +247,8 @@ test("a report of many attempts with a thousand lines each is stored whole", asy
       attemptId: given.attemptId,
       epoch: given.epoch,
       nonce: given.nonce,
-      control: [{ seq: 1, ...said.started }],
-      bulk: [{ seq: 1, ...said.log(0, texts) }],
+      control: [{ seq: 1, ...records.started }],
+      bulk: [{ seq: 1, ...records.log(0, texts) }],
     })),
   });
   expect(answer.attempts.every((one) => one.status === "accepted" && one.bulkAcked === 1)).toBe(true);
