@@ -16,7 +16,7 @@ describe("a failure", () => {
     }
   });
 
-  test("of the connection says which address, where it came from, and what to type", () => {
+  test("of the connection names the address, its source and the next command", () => {
     const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
     const failure = new ConnectionFailure(spoken.url, { timedOut: false, cause: refused });
     expect(failureLines(toFailure(failure, spoken), plain)).toEqual([
@@ -26,7 +26,7 @@ describe("a failure", () => {
     ]);
   });
 
-  test("of the key says where the key came from, never the key", () => {
+  test("of the key names its source, never the key", () => {
     const lines = failureLines(toFailure(new Problem("unauthenticated", "no such key"), spoken), plain);
     expect(lines[0]).toBe("✗ http://127.0.0.1:4200 does not accept the key.");
     expect(lines[1]).toBe("→ the key came from TOWPATH_KEY");
@@ -39,7 +39,7 @@ describe("a failure", () => {
     );
   });
 
-  test("tells each fault with its suggestion", () => {
+  test("shows each fault with its suggestion", () => {
     const faults = [
       {
         path: "parameters.islnd",

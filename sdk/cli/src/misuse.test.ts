@@ -24,19 +24,19 @@ describe("a command line that makes no sense", () => {
       "✗ option '--priority <n>' argument 'high' is invalid. Give a whole number.",
       "→ usage: `towpath run [options] <name>`; --help shows more",
     ],
-  ])("%j never ends as a failed run does, and says what to type", (args, first, last) => {
+  ])("%j has another exit code than a failed run, and the message shows the usage", (args, first, last) => {
     const { status, lines } = typed(...args);
     expect(status).toBe(EXIT.usage);
     expect(lines[0]).toBe(first);
     expect(lines.at(-1)).toBe(last);
   });
 
-  test("gets the nearest command as a step of its own", () => {
+  test("is answered with the most similar command", () => {
     expect(typed("runs", "lst").lines).toContain("→ Did you mean ls?");
     expect(typed("runs", "ls", "--deploymnet", "x").lines).toContain("→ Did you mean --deployment?");
   });
 
-  test("gets no command that is unlike it", () => {
+  test("is answered without a command if none is similar", () => {
     expect(typed("bogus").lines).toEqual([
       "✗ unknown command 'bogus'.",
       "→ `towpath --help` lists the commands",

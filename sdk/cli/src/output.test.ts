@@ -12,7 +12,7 @@ function recorded(options: { json: boolean; color: boolean | null; isTTY?: boole
 }
 
 describe("output", () => {
-  test("has colour on a terminal, none in a pipe, and what was asked for in either", () => {
+  test("has colour on a terminal and none in a pipe, unless an option decides", () => {
     const colored = (options: Parameters<typeof recorded>[0]) =>
       recorded(options).output.style.red("x") !== "x";
     expect(colored({ json: false, color: null, isTTY: true })).toBe(true);
@@ -77,7 +77,7 @@ describe("output", () => {
   });
 });
 
-test("commands are shown as they have to be typed here", () => {
+test("commands are shown as the reader must type them", () => {
   const shown = (color: boolean, called?: string) => withCommands("do `towpath dev`", styles(color, called));
   expect(shown(false)).toBe("do `towpath dev`");
   expect(shown(false, "npx towpath")).toBe("do `npx towpath dev`");

@@ -80,7 +80,7 @@ const COMMANDS = ALL.map((leaf) => ({ leaf, name: leaf.words.join(" ") }));
 const PLANES: readonly Planting[] = [{ turn: 0 }, { turn: 1 }, { turn: 2 }, "problems"];
 
 describe.each(COMMANDS.filter(({ name }) => !APART.includes(name)))("towpath $name", ({ leaf }) => {
-  test("prints nothing of an answer that a terminal would obey", async () => {
+  test("prints no control character of an answer", async () => {
     for (const plane of PLANES) {
       for (const json of [false, true]) {
         const { printed, asked } = await carryOut(leaf, { plane, json });
@@ -93,6 +93,6 @@ describe.each(COMMANDS.filter(({ name }) => !APART.includes(name)))("towpath $na
   });
 });
 
-test("the commands that are left out exist", () => {
+test("the commands in the list of exceptions exist", () => {
   expect(COMMANDS.map(({ name }) => name)).toEqual(expect.arrayContaining([...APART]));
 });

@@ -9,7 +9,7 @@ import {
 } from "@towpath/contract";
 import { UnexpectedAnswer } from "./failure.ts";
 
-/** How much of an answer that nobody understands is quoted, characters. */
+/** The length at which an unreadable answer is cut in a message, characters. */
 const EXCERPT_CHARS = 120;
 
 function excerpt(text: string): string {
@@ -17,7 +17,7 @@ function excerpt(text: string): string {
   return line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
 }
 
-/** The known code that comes nearest to a status, for servers that know more codes than this client. */
+/** A known code for a status. A server of a later release may send codes that this client does not know. */
 function codeForStatus(status: number): ProblemCode {
   const codes = Object.keys(PROBLEMS).filter(isProblemCode);
   return (
@@ -26,8 +26,8 @@ function codeForStatus(status: number): ProblemCode {
 }
 
 /**
- * Turns an answer other than success into the error to throw: a `Problem` for problem+json, also when its code is one
- * that this release does not know (the nearest by status then, and the unknown code in the detail).
+ * Turns an answer other than success into the error to throw. For problem+json this is a `Problem`. If this release does
+ * not know its code, the `Problem` has a known code of the same status, and the detail contains the unknown code.
  */
 export function failureOf(
   url: string,
@@ -55,7 +55,7 @@ function parseJson(text: string): unknown {
 
 /**
  * Reads a route's answer.
- * @throws Problem when the server says so, `UnexpectedAnswer` when what came is not what the contract promises.
+ * @throws Problem if the server answers with one; `UnexpectedAnswer` if the answer does not match the contract.
  */
 export async function readAnswer(
   at: { url: string; route: Route; validate: boolean },

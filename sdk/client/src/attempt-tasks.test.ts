@@ -29,7 +29,7 @@ function taskOf(attemptId: string, path: string, over: Partial<TaskRun> = {}): T
 
 const attempts = ["one", "two", "three"].map((id) => ({ id, startedAt: id === "one" ? AT : LATER }));
 
-test("an attempt shows what earlier ones completed as reused, at its own beginning, before its own calls", () => {
+test("an attempt shows the results of earlier attempts as reused, with its own start time, before its own calls", () => {
   const tasks = [
     taskOf("one", "load"),
     taskOf("one", "unkept", { result: null }),
@@ -52,7 +52,7 @@ test("an attempt shows what earlier ones completed as reused, at its own beginni
   ]);
 });
 
-test("of a path that several attempts completed the latest counts, and what the attempt runs itself is not reused", () => {
+test("the latest attempt that completed a path counts, and a call that the attempt runs itself is not reused", () => {
   const tasks = [
     taskOf("two", "load", { codeVersion: "later" }),
     taskOf("one", "load", { codeVersion: "earlier" }),
@@ -67,12 +67,12 @@ test("of a path that several attempts completed the latest counts, and what the 
   ]);
 });
 
-test("a reused call stands for those that were made in it", () => {
+test("a reused call hides the calls inside it", () => {
   const tasks = [taskOf("one", "train"), taskOf("one", "train/clean"), taskOf("one", "open/part")];
   expect(tasksOfAttempt(tasks, attempts).map(({ path }) => path)).toEqual(["train", "open/part"]);
 });
 
-test("a failure that the flow dealt with is shown as reused, and one that its attempt failed by is not", () => {
+test("a failure that the flow handled is shown as reused; the failure that ended its attempt is not", () => {
   const failed = { state: "failed", result: null } as const;
   const tasks = [
     taskOf("one", "suspended", failed),

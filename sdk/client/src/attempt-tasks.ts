@@ -3,7 +3,7 @@ import { type Attempt, failureStands, type TaskRun } from "@towpath/contract";
 /** An attempt, as far as its tasks need it. */
 export type AttemptOfTasks = Pick<Attempt, "id" | "startedAt"> & Partial<Pick<Attempt, "state">>;
 
-/** Whether some call that this one was part of was reused, which then stands for it. */
+/** Whether a call that contains this one was reused. Then the reused call represents both. */
 function isCovered(path: string, reused: ReadonlySet<string>): boolean {
   for (let at = path.lastIndexOf("/"); at > 0; at = path.lastIndexOf("/", at - 1))
     if (reused.has(path.slice(0, at))) return true;
@@ -11,8 +11,8 @@ function isCovered(path: string, reused: ReadonlySet<string>): boolean {
 }
 
 /**
- * What earlier attempts left that is not run again, the latest under each path: results that were kept, and failures that the flow
- * dealt with. A failure by which the run failed takes back an earlier one.
+ * The calls of earlier attempts that do not run again, the latest under each path: calls with a kept result, and failures
+ * that the flow handled. A failure that ended its attempt cancels an earlier failure of the same path.
  */
 function doneBefore(tasks: Iterable<TaskRun>, earlier: readonly AttemptOfTasks[]): Map<string, TaskRun> {
   const place = new Map(earlier.map(({ id, state }, index) => [id, { index, state }]));
@@ -28,9 +28,9 @@ function doneBefore(tasks: Iterable<TaskRun>, earlier: readonly AttemptOfTasks[]
 }
 
 /**
- * The task calls of one attempt: its own, and before them what earlier attempts left and it does not run again. That is
- * stored once, by the attempt that left it.
- * @param attempts The attempt, behind all earlier ones of its run in their order.
+ * The task calls of one attempt. The calls that it reuses come first, then its own calls. A reused call is stored once, with
+ * the attempt that ran it.
+ * @param attempts All attempts of the run in their order, up to and including this attempt.
  */
 export function tasksOfAttempt(
   tasks: readonly TaskRun[],

@@ -52,14 +52,14 @@ describe("the typed client", () => {
     expect(server.received).toHaveLength(1);
   });
 
-  test("takes a code it does not know for the nearest of its status", async () => {
+  test("replaces an unknown problem code with a known one of the same status", async () => {
     await using server = await serve((_, response) => json(response, 409, problemBody(409, "too-cold")));
     const failure = await caught(createClient({ url: server.url }).getMe());
     expect(failure).toBeInstanceOf(Problem);
     expect(failure).toMatchObject({ status: 409, detail: "because (too-cold)" });
   });
 
-  test("says what came when it is not an answer of a control plane", async () => {
+  test("quotes an answer that is not from a control plane", async () => {
     await using server = await serve((request, response) => {
       const status = request.path.includes("me") ? 200 : 404;
       response.writeHead(status, { "content-type": "text/html" }).end("<h1>It\nworks</h1>");
@@ -72,7 +72,7 @@ describe("the typed client", () => {
     expect(await caught(client.listPools())).toMatchObject({ status: 404 });
   });
 
-  test("checks answers against the contract, unless told not to", async () => {
+  test("checks answers against the contract, unless validation is off", async () => {
     const odd = { items: [{ id: 7 }], next: null };
     await using server = await serve((_, response) => json(response, 200, odd));
     const client = createClient({ url: server.url });
@@ -96,7 +96,7 @@ const KEY = {
 };
 
 describe("repetition", () => {
-  test("asks again for what is safe to repeat while the failure may pass", async () => {
+  test("repeats a repeatable request after a temporary failure", async () => {
     await using server = await serve((_, response, count) => {
       if (count === 1) response.destroy();
       else if (count === 2) json(response, 503, problemBody(503, "unavailable"));
@@ -107,7 +107,7 @@ describe("repetition", () => {
     expect(server.received).toHaveLength(4);
   });
 
-  test("sends the same run id again, and never repeats what would make a second thing", async () => {
+  test("sends the same run id again, and never repeats a request that could create a second object", async () => {
     await using server = await serve((_, response) => response.destroy());
     const client = createClient({ url: server.url, retries: 1 });
     const body = { id: SOME_ID, deployment: "penguins" };
@@ -119,7 +119,7 @@ describe("repetition", () => {
     expect(server.received).toHaveLength(5);
   });
 
-  test("waits for as long as it is asked to, whatever was refused, and not for longer than people wait", async () => {
+  test("waits as long as Retry-After says, after any refused request, up to a limit", async () => {
     await using server = await serve((_, response, count) => {
       response.setHeader("retry-after", count === 1 ? "1" : "3600");
       if (count === 2) json(response, 201, { key: KEY, secret: "s" });
@@ -134,7 +134,7 @@ describe("repetition", () => {
     expect(server.received).toHaveLength(3);
   });
 
-  test("does not repeat a conflict that wants another request", async () => {
+  test("does not repeat a request after a conflict", async () => {
     await using server = await serve((_, response) =>
       json(response, 409, problemBody(409, "version-conflict")),
     );
@@ -145,7 +145,7 @@ describe("repetition", () => {
     expect(server.received).toHaveLength(1);
   });
 
-  test("names the address and the system's code when nobody listens", async () => {
+  test("names the address and the system's code if no server listens", async () => {
     const { url } = await (async () => {
       await using closed = await serve(() => undefined);
       return { url: closed.url };
@@ -155,7 +155,7 @@ describe("repetition", () => {
     expect(String(failure)).toContain(`${url} cannot be reached (ECONNREFUSED)`);
   });
 
-  test("gives up a silent server after the time limit, and at once when the caller aborts", async () => {
+  test("fails after the time limit of a silent server, and at once if the caller aborts", async () => {
     await using server = await serve(() => undefined);
     const client = createClient({ url: server.url, retries: 0 });
     expect(await caught(client.getMe({}, { timeoutMs: 50 }))).toMatchObject({ timedOut: true });

@@ -22,7 +22,7 @@ export type Client = { readonly [Name in RouteName]: Method<Table[Name]> };
 export interface ClientOptions extends Pick<CallOptions, "timeoutMs" | "retries" | "validate"> {
   /** Address of the control plane, such as `http://127.0.0.1:4200`. Empty in a browser: the page's own origin. */
   readonly url: string;
-  /** A key or session token, or what fetches the present one. Omitted where a cookie speaks. */
+  /** A key or session token, or a function that returns the current one. Omitted if the browser sends a cookie. */
   readonly token?: string | (() => string | Promise<string>);
   /** @default the global `fetch` */
   readonly fetch?: typeof globalThis.fetch;
@@ -54,7 +54,7 @@ function withValidate(target: Target): StreamOptions {
   return target.defaults.validate === undefined ? {} : { validate: target.defaults.validate };
 }
 
-/** Builds a client by one rule for every row, which is what the mapped type says of it. */
+/** Builds the client with one method for each row. The mapped type `Client` describes the same rule. */
 function fromTable(methodOf: (route: Route) => unknown): Client {
   const rows = Object.entries(ROUTES) as [RouteName, Route][];
   return Object.fromEntries(rows.map(([name, route]) => [name, methodOf(route)])) as Client;

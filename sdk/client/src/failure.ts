@@ -18,12 +18,12 @@ export class ConnectionFailure extends Error {
   }
 }
 
-/** Something answered, but not the way a control plane does: a proxy's page, another program, another release. */
+/** The answer is not from a control plane of this release: a proxy's page, another program, another release. */
 export class UnexpectedAnswer extends Error {
   override readonly name = "UnexpectedAnswer";
   readonly url: string;
   readonly status: number;
-  /** What `Retry-After` asks for, milliseconds. */
+  /** The wait that `Retry-After` asks for, milliseconds. Null: the answer has no such header. */
   readonly retryAfterMs: number | null;
 
   constructor(
@@ -37,10 +37,10 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** A stream broke again and again without a single event in between. */
+/** A stream broke several times in a row without an event between. */
 export class StreamInterrupted extends Error {
   override readonly name = "StreamInterrupted";
-  /** The id of the last event that arrived, with which a later stream goes on; null when none did. */
+  /** The id of the last event. A later stream can resume after it. Null: no event arrived. */
   readonly lastEventId: string | null;
 
   constructor(lastEventId: string | null, cause: unknown) {
@@ -49,7 +49,7 @@ export class StreamInterrupted extends Error {
   }
 }
 
-/** How deep causes are followed. */
+/** The most causes that are followed. */
 const CAUSES_MAX = 5;
 
 function systemCodeOf(cause: unknown): string | null {

@@ -63,7 +63,7 @@ export function problemBody(status: number, code: string, more: Record<string, u
   };
 }
 
-/** The id that tests give to what they ask for. */
+/** An id for requests of tests. */
 export const SOME_ID = "0193a0b1-7c00-7000-8000-000000000001";
 
 /** A valid answer of `listPools`. */

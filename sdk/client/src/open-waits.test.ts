@@ -24,7 +24,7 @@ const waitOf = (path: string, state: Wait["state"]): Wait => ({
   settledAt: null,
 });
 
-test("the open waits of a run come from all pages; a control plane that lists all states makes no difference", async () => {
+test("the open waits of a run come from all pages, also of a control plane that lists all states", async () => {
   const pages = [[waitOf("a", "open"), waitOf("b", "satisfied")], [waitOf("c", "open")]];
   await using server = await serve((_, response, count) =>
     json(response, 200, { items: pages[count - 1], next: count < pages.length ? "further" : null }),

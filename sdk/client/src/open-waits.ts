@@ -1,10 +1,10 @@
 import { LIMITS, runWaitsMax, type Wait } from "@towpath/contract";
 import type { Client } from "./client.ts";
 
-/** The most pages: a run waits no oftener than that. */
+/** The most pages. A run has no more waits than fit in them. */
 const PAGES_MAX = Math.ceil(LIMITS.waits / runWaitsMax);
 
-/** What a run waits for now, oldest first, however often it has waited. */
+/** The open waits of a run, oldest first, from all pages. */
 export async function listOpenWaits(
   client: Pick<Client, "listWaits">,
   runId: string,

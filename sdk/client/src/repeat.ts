@@ -1,12 +1,12 @@
 import { type BackoffLimits, backoffMs, Problem } from "@towpath/contract";
 import { ConnectionFailure, UnexpectedAnswer } from "./failure.ts";
 
-/** Statuses by which a proxy says that its server may answer later. */
+/** Statuses of a proxy whose server may answer later. */
 const GATEWAY_STATUSES: readonly number[] = [429, 502, 503, 504];
 
 const BACKOFF: BackoffLimits = { firstMs: 200, mostMs: 5_000 };
 
-/** Whether the same request may succeed later. Not after a conflict or an expired session: those need another request first. */
+/** Whether the same request may succeed later. After a conflict or an expired session it cannot: another request must come first. */
 export function mayPass(failure: unknown): boolean {
   if (failure instanceof ConnectionFailure) return true;
   if (failure instanceof UnexpectedAnswer) return GATEWAY_STATUSES.includes(failure.status);

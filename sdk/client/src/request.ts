@@ -15,7 +15,7 @@ export type InputOf<R extends Route> = Part<"params", ParamsOf<R>> &
   Part<"query", QueryInput<R>> &
   Part<"body", BodyInput<R>>;
 
-/** What one call may set. */
+/** Options of one call. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Limit of one try, milliseconds. @default 30_000 */
@@ -26,7 +26,7 @@ export interface CallOptions {
   readonly validate?: boolean;
 }
 
-/** Where and as whom to call. */
+/** The control plane, the credentials and the default options of calls. */
 export interface Target {
   /** Without a trailing slash. */
   readonly url: string;
@@ -35,7 +35,7 @@ export interface Target {
   readonly defaults: CallOptions;
 }
 
-/** The parts of a call as the table's methods pass them on, whatever their route. */
+/** The parts of a call to any route. */
 export interface LooseInput {
   readonly params?: Readonly<Record<string, unknown>>;
   readonly query?: Readonly<Record<string, unknown>>;
@@ -62,7 +62,7 @@ export async function headersOf(target: Target, accept: string): Promise<Record<
   return { accept, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
 }
 
-/** Whether a rejection is what an abort by the caller looks like. */
+/** Whether the caller has aborted. */
 export function isAbortOf(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
@@ -92,7 +92,7 @@ async function tryOnce(
   }
 }
 
-/** Calls a route, repeating what is safe to repeat while the failure may pass. */
+/** Calls a route. After a temporary failure, a repeatable request is sent again. */
 export async function callRoute(
   target: Target,
   args: { route: Route; input: LooseInput; options: CallOptions },

@@ -29,7 +29,7 @@ const short = (found: ReturnType<typeof diffTasks>) =>
     differs.join(" "),
   ]);
 
-test("tasks are compared by code, input, result and state; hashes in paths do not keep them apart", () => {
+test("tasks are compared by code, input, result and state; hashes in paths do not separate them", () => {
   const [a, b] = ["a".repeat(16), "b".repeat(16)];
   const before = [
     one("load", { result: ref("1") }),
@@ -52,7 +52,7 @@ test("tasks are compared by code, input, result and state; hashes in paths do no
   ]);
 });
 
-test("of several attempts the last word counts, and calls of one name pair up by path first, then in order", () => {
+test("the latest attempt of a call counts, and calls of one task pair by path first, then in order", () => {
   const [a, b, c] = ["a".repeat(16), "b".repeat(16), "c".repeat(16)];
   const before = [one("x", { state: "crashed" }), one("x"), one(`each:${a}`), one(`each:${b}`)];
   const after = [one("x"), one(`each:${b}`), one(`each:${c}`)];
@@ -63,7 +63,7 @@ test("of several attempts the last word counts, and calls of one name pair up by
   ]);
 });
 
-test("a call's time is told once it has ended, unless it took a result over", () => {
+test("a call has a duration once it has ended, unless it reused a result", () => {
   const times = { startedAt: "2026-01-01T00:00:00.000Z", endedAt: "2026-01-01T00:00:02.500Z" };
   expect(tookMs(one("x", times))).toBe(2_500);
   expect([
@@ -72,7 +72,7 @@ test("a call's time is told once it has ended, unless it took a result over", ()
   ]).toEqual([null, null]);
 });
 
-test("two runs are read page by page, up to a bound, and their parameters compared by name", async () => {
+test("two runs are read page by page, up to a limit, and their parameters are compared by name", async () => {
   const pages: Record<string, string[]> = { "": ["a", "b"], second: ["c"] };
   const client = {
     getRun: async ({ params }: { params: { runId: string } }) => ({

@@ -5,7 +5,7 @@ import type { CallOptions } from "./request.ts";
 /** The most task runs of each side that are compared. */
 export const COMPARED_TASKS_MAX = 100_000;
 
-/** In what two calls of a task differ. */
+/** The aspects in which two calls of a task can differ. */
 const ASPECTS = ["code", "input", "result", "state"] as const;
 /** One of them. */
 export type Aspect = (typeof ASPECTS)[number];
@@ -33,14 +33,14 @@ function differences(before: TaskRun, after: TaskRun): Aspect[] {
   return ASPECTS.filter((aspect) => is[aspect]);
 }
 
-/** The last word on each call: a later attempt's. */
+/** The latest attempt's row for each call. */
 function latest(tasks: readonly TaskRun[]): Map<string, TaskRun> {
   return new Map(tasks.map((task) => [task.path, task]));
 }
 
 /**
- * Pairs the task calls of two runs: those of one path, then, in their order, those whose paths differ by the hashes of their
- * inputs alone.
+ * Pairs the task calls of two runs. Calls with the same path come first. Then calls whose paths differ only by the hashes of
+ * their inputs are paired in order.
  */
 export function diffTasks(before: readonly TaskRun[], after: readonly TaskRun[]): TaskDifference[] {
   const [old, now] = [latest(before), latest(after)];
@@ -60,13 +60,13 @@ export function diffTasks(before: readonly TaskRun[], after: readonly TaskRun[])
   ];
 }
 
-/** How long a call ran, all its tries together, milliseconds; null while it runs, and for one that took a result over. */
+/** How long a call ran, with all its tries, milliseconds. Null: it is running, or it reused a result. */
 export function tookMs({ startedAt, endedAt, reused }: TaskRun): number | null {
   if (startedAt === null || endedAt === null || reused) return null;
   return Math.max(0, Date.parse(endedAt) - Date.parse(startedAt));
 }
 
-/** Two runs, in what they were asked for and task by task. */
+/** The differences of two runs: their parameters and their task calls. */
 export interface RunDifference {
   readonly before: Run;
   readonly after: Run;

@@ -28,7 +28,7 @@ const line = fc.oneof(
 const stream = fc.array(fc.tuple(line, lineEnd)).map((lines) => lines.flat().join(""));
 
 describe("the parser of server-sent events", () => {
-  test("gives the same events however the bytes are cut", () => {
+  test("gives the same events for any chunks of the bytes", () => {
     fc.assert(
       fc.property(stream, fc.array(fc.nat()), (input, cuts) => {
         const bytes = encoder.encode(input);
@@ -66,7 +66,7 @@ describe("the parser of server-sent events", () => {
     expect(whole("\uFEFFid: a\0b\ndata: 1\n\ndata: 2\n")).toEqual([{ event: "message", data: "1", id: "" }]);
   });
 
-  test("tells the reconnection time only when it is a number", () => {
+  test("takes the reconnection time only if it is a number", () => {
     const parser = sseParser();
     parser.push(encoder.encode("retry: soon\n"));
     expect(parser.retryMs()).toBeNull();
@@ -76,13 +76,13 @@ describe("the parser of server-sent events", () => {
     expect(parser.retryMs()).toBe(999_999_999);
   });
 
-  test("reads comments without an end to their number", () => {
+  test("reads any number of comments", () => {
     const parser = sseParser();
     const comments = encoder.encode(": ping\n\n".repeat(1024 * 1024));
     for (let round = 0; round < 3; round += 1) expect(parser.push(comments)).toEqual([]);
   });
 
-  test.each(["data: ", ""])("refuses an event without an end that begins with '%s'", (start) => {
+  test.each(["data: ", ""])("refuses an endless event that begins with '%s'", (start) => {
     const parser = sseParser();
     const chunk = encoder.encode(`${start}${"x".repeat(6 * 1024 * 1024)}`);
     parser.push(chunk);

@@ -2,14 +2,14 @@ import { createParser } from "eventsource-parser";
 
 /** One event of a server-sent stream. */
 export interface SseEvent {
-  /** The name of the event; `message` when the stream gave none. */
+  /** The name of the event. Without a name in the stream, it is `message`. */
   readonly event: string;
   readonly data: string;
-  /** The last id seen up to this event; empty when there was none yet. */
+  /** The last id up to this event. Empty: the stream had no id yet. */
   readonly id: string;
 }
 
-/** Takes the bytes of a stream as they come. */
+/** Parses a stream in chunks. */
 export interface SseParser {
   /** The events that these bytes complete. */
   push(chunk: Uint8Array): SseEvent[];
@@ -17,7 +17,7 @@ export interface SseParser {
   retryMs(): number | null;
 }
 
-/** The most that one event may hold, characters. */
+/** The largest event, characters. */
 const EVENT_CHARS_MAX = 16 * 1024 * 1024;
 
 /** The longest reconnection time that a server may ask for, milliseconds. A timer takes no more than 2^31. */
@@ -33,8 +33,8 @@ export class SseTooLarge extends Error {
 }
 
 /**
- * Parses a stream of server-sent events, however its bytes are cut into chunks. An event that the end of the stream
- * cuts short is dropped, as the standard says.
+ * Parses a stream of server-sent events. Chunks may end anywhere. An incomplete event at the end of the stream is dropped,
+ * as the standard requires.
  * @throws SseTooLarge from `push`.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */

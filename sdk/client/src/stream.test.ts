@@ -17,7 +17,7 @@ function end(response: ServerResponse): void {
 }
 
 describe("a run's stream", () => {
-  test("goes on after a broken connection, each event once, and stops after the end", async () => {
+  test("resumes after a broken connection, yields each event once, and stops after the end", async () => {
     await using server = await serve((request, response) => {
       response.writeHead(200, SSE);
       response.write("retry: 1\n: hello\n\n");
@@ -47,14 +47,14 @@ describe("a run's stream", () => {
     expect((await stream.next()).done).toBe(true);
   });
 
-  test("throws what trying again cannot mend", async () => {
+  test("throws a failure that a retry cannot solve", async () => {
     await using server = await serve((_, response) => json(response, 404, problemBody(404, "run-not-found")));
     const stream = createClient({ url: server.url }).streamRun({ params });
     await expect(stream.next()).rejects.toMatchObject({ code: "run-not-found" });
     expect(server.received).toHaveLength(1);
   });
 
-  test("refuses a page that is no stream, and an event of another shape", async () => {
+  test("refuses an answer that is not a stream, and an event with a wrong shape", async () => {
     await using server = await serve((_, response, count) => {
       if (count === 1) response.writeHead(200, { "content-type": "text/html" }).end("<p>");
       else response.writeHead(200, SSE).end(`event: log\ndata: {"odd":1}\n\n`);
@@ -64,7 +64,7 @@ describe("a run's stream", () => {
     await expect(client.streamRun({ params }).next()).rejects.toThrow("an event `log` is not");
   });
 
-  test("takes a silent connection for dead, and gives up in the end with where it was", async () => {
+  test("treats a silent connection as dead, and finally fails with the id of the last event", async () => {
     await using server = await serve((_, response, count) => {
       response.writeHead(200, SSE);
       if (count === 1) gap(response, 7);

@@ -5,26 +5,29 @@ import { mayPass, pause, pauseMs } from "./repeat.ts";
 import { headersOf, isAbortOf, type LooseInput, pathOf, type Target } from "./request.ts";
 import { type SseEvent, sseParser } from "./sse.ts";
 
-/** One event with the id that resumes the stream after it; of a run's stream, unless another route is named. */
+/** One event, with the id that resumes the stream after it. Without a route's name: an event of a run's stream. */
 export type StreamedEvent<Name extends RouteName = "streamRun"> = AnswerOf<(typeof ROUTES)[Name]> & {
   readonly id: string;
 };
 
-/** An event of any stream, before its route says more of it. */
+/** An event of any stream. */
 interface LooseEvent {
   readonly event: string;
   readonly data: unknown;
   readonly id: string;
 }
 
-/** What a stream may set. */
+/** Options of a stream. */
 export interface StreamOptions {
   /** Begin after this event instead of at the beginning. */
   readonly lastEventId?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Connections in a row that may break or fail without an event before it gives up. @default 20 */
+  /** How many connections in a row may fail without an event. After that, the stream fails. @default 20 */
   readonly reconnects?: number;
-  /** Silence, keep-alive comments included, after which a connection counts as dead, milliseconds. @default 60_000 */
+  /**
+   * How long a connection may send nothing, not even a keep-alive comment, milliseconds. After that, the stream reconnects.
+   * @default 60_000
+   */
   readonly idleMs?: number;
   /** Whether events are checked against the contract. @default true */
   readonly validate?: boolean;
@@ -38,7 +41,7 @@ interface Cursor {
   retryMs: number | null;
 }
 
-/** An abort that follows the caller's signal and a watch on silence. */
+/** A signal that aborts with the caller's signal, or after a time without data. */
 function watchSilence(idleMs: number, signal: AbortSignal | undefined) {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), idleMs);
@@ -62,7 +65,7 @@ function readEvent(
   args: { route: Route; event: SseEvent; validate: boolean },
 ): LooseEvent | null {
   const { route, event } = args;
-  // A newer server may tell of more than this release knows.
+  // A server of a later release may send events that this release does not know.
   const known = variantsOf(route.answer).map((variant) => variant.shape.event.value);
   if (typeof route.answer === "string" || !known.includes(event.event)) return null;
   try {
@@ -77,7 +80,7 @@ function readEvent(
   }
 }
 
-/** Takes a value for an event: it was checked, or the caller turned checking off and the server guarantees its shape. */
+/** Casts a value to an event. It was checked, or the caller turned validation off and trusts the server. */
 function trusted(value: unknown): Omit<LooseEvent, "id"> {
   return value as Omit<LooseEvent, "id">;
 }
@@ -117,7 +120,7 @@ async function* connectOnce(
   }
 }
 
-/** The chunks of a body by its reader: not every browser's streams are async iterable. */
+/** The chunks of a body, read with a reader: not every browser's streams are async iterable. */
 async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   try {
@@ -136,9 +139,9 @@ function isFinalFailure(failure: unknown): boolean {
 }
 
 /**
- * A stream's events from the beginning or after `lastEventId`, each once and in order. Reconnects by itself, and ends
- * after the event `end`, where a stream has one.
- * @throws Problem such as `run-not-found`; `StreamInterrupted` when it cannot be taken up again; the signal's reason.
+ * The events of a stream from the beginning or after `lastEventId`, each once and in order. It reconnects automatically. It
+ * ends after the event `end`, if the stream has one.
+ * @throws Problem such as `run-not-found`; `StreamInterrupted` if it cannot reconnect; the signal's reason.
  */
 export async function* streamRoute(
   target: Target,

@@ -79,7 +79,7 @@ async function project() {
 }
 
 describe("towpath chaos", { timeout: 180_000 }, () => {
-  test("kills a flow that can bear it, and finds the same result and no task run too often", async () => {
+  test("kills a flow that tolerates it, and finds the same result and no task that ran too often", async () => {
     await using shop = await project();
     const { code, output } = await chaos(
       shop.root,
@@ -105,7 +105,7 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     expect(existsSync(join(shop.root, ".towpath/chaos/orders-3"))).toBe(false);
   });
 
-  test("finds the flow whose task does its work twice when it is cut off, and keeps what tells of it", async () => {
+  test("finds a flow whose interrupted task does its work twice, and keeps the journal as evidence", async () => {
     await using shop = await project();
     const { code, output } = await chaos(shop.root, "charge", "--runs", "2", "--kills", "2", "--seed", "7");
     expect(code, output).toBe(1);
@@ -114,7 +114,7 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     expect(existsSync(join(shop.root, ".towpath/chaos/charge-7/run-1/journal.ndjson"))).toBe(true);
   });
 
-  test("answers what a flow waits for as it is told to, whose long times are over at once", async () => {
+  test("gives the answers of `--answer` to a flow's waits, and ends long sleeps at once", async () => {
     await using shop = await project();
     const answers = ["--answer", 'Publish?={"ok":true}', "--answer", "landed seven=at noon"];
     const { code, output } = await chaos(
@@ -136,7 +136,7 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     ]);
   });
 
-  test("says what a flow waits for that nothing answers, and what is no answer", async () => {
+  test("names a wait that has no answer, and an answer that is not valid", async () => {
     await using shop = await project();
     const silent = await chaos(shop.root, "release");
     expect(silent.code).toBe(65);
@@ -147,7 +147,7 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     expect((await chaos(shop.root, "release", "--answer", "yes")).output).toContain('"yes" is not an answer');
   });
 
-  test("says what stands in its way", async () => {
+  test("explains why it cannot start", async () => {
     await using shop = await project();
     const broken = await chaos(shop.root, "broken");
     expect(broken).toMatchObject({
@@ -180,7 +180,7 @@ function line(text: string): JournalLine {
 
 const judged = (...lines: string[]) => judgeRun(lines.map(line));
 
-test("what a kill cut off may run again, what was kept may not", () => {
+test("an interrupted task may run again, a task with a kept result may not", () => {
   const alone = judged("1 begin a:1", "1 complete a:1 kept", "1 begin b:1", "1 complete b:1 kept");
   const fine = judged(
     "1 begin a:1",
@@ -202,7 +202,7 @@ test("what a kill cut off may run again, what was kept may not", () => {
   expect(judgeTasks(alone, [unkept])[0]).toMatchObject({ verdict: "not kept" });
 });
 
-test("a seed chooses the same kills again, and they fit into what is left", () => {
+test("a seed chooses the same kills again, and all of them fit into the remaining tasks", () => {
   const draw = (seed: number) => {
     const random = seeded(seed);
     return Array.from({ length: 50 }, (_, index) => nextKill(random, { left: 10, kills: 1 + (index % 4) }));

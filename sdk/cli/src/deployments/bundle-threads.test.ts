@@ -52,7 +52,7 @@ test("a task of a bundle runs in a thread, which does not run the flow again", a
   expect(stdout.match(/▸ made/g)).toHaveLength(1);
 });
 
-test("a task of a bundle that blocks is killed, and its place in the source told", async () => {
+test("a blocked task of a bundle is killed, and the error names its position in the source", async () => {
   const failure = (await runBundled("spins.js")) as { signal: string; stderr: string };
   expect(failure.signal).toBe("SIGKILL");
   expect(failure.stderr).toMatch(/TaskTimeout: Task "spin" blocked[\s\S]*at .*shared\.ts:1\d/);

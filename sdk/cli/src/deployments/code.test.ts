@@ -33,7 +33,7 @@ async function untar(layer: Buffer) {
 }
 
 describe("a code tree", () => {
-  test("is the same in whatever order its files come, and the later of two with one path wins", () => {
+  test("is the same for any order of its files, and the later of two files with one path wins", () => {
     const files = ["a", "b/a", "B", "b", "ä"].map((path) => codeFile(path, path));
     fc.assert(
       fc.property(fc.shuffledSubarray(files, { minLength: 5 }), (shuffled) => {
@@ -43,7 +43,7 @@ describe("a code tree", () => {
     expect(codeTree([codeFile("a", "1"), codeFile("a", "2")])).toEqual([codeFile("a", "2")]);
   });
 
-  test("refuses what is too much, with the path", () => {
+  test("refuses content above a limit, with the path", () => {
     const big = { path: "data/big.bin", bytes: new Uint8Array(CODE_LIMITS.fileBytes + 1), executable: false };
     expect(() => codeTree([big])).toThrow("data/big.bin");
     const many = Array.from({ length: CODE_LIMITS.files + 1 }, (_, index) => codeFile(`f${index}`, ""));
@@ -194,7 +194,7 @@ describe("a git remote", () => {
   const git = (root: string, ...args: string[]) =>
     execFileSync("git", ["-C", root, ...args], { encoding: "utf8" });
 
-  test("gets the tree as a commit on the project's branch, on top of what is there", async () => {
+  test("gets the tree as a commit on the project's branch, on top of the earlier commits", async () => {
     await using bare = await remote();
     const target = { url: bare.root, project: "demo", environment };
     const first = await pushToGit(tree, target);
@@ -219,7 +219,7 @@ describe("a git remote", () => {
     expect(await pushToGit(tree, target)).toEqual(first);
   });
 
-  test("that is not there is named without its password", async () => {
+  test("that does not exist is named without its password", async () => {
     const target = { url: "file://user:hunter2@/nowhere/at/all", project: "demo", environment };
     const failure = await caught(pushToGit(tree, target));
     expect(failure).toMatchObject({ code: "git", exit: "unreachable" });

@@ -24,7 +24,7 @@ test.each([
   );
 });
 
-test("nothing is told of the repository unless the project says so", () => {
+test("the deploy sends no address of the repository unless the project allows it", () => {
   expect(link("https://github.com/acme/flows.git", {})).toBeUndefined();
   expect(link("https://github.com/acme/flows.git", { link: false })).toBeUndefined();
 });

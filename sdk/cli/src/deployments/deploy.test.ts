@@ -123,7 +123,7 @@ async function projectIn(root: string): Promise<Project> {
   };
 }
 
-describe("what was registered is compared with what would be", () => {
+describe("a deploy is compared with the registered version", () => {
   async function deployer(key: SigningKey) {
     const folder = await folderWith({ "train.py": "print(1)" });
     const project = await projectIn(folder.root);
@@ -160,7 +160,7 @@ describe("what was registered is compared with what would be", () => {
     });
   });
 
-  test("a plan says what would be registered, and neither registers nor pushes anything", async () => {
+  test("a plan lists the versions of a deploy, and neither registers nor pushes anything", async () => {
     await using here = await deployer(await generateSigningKey());
     const { registry } = here.project;
     if (registry.kind !== "oci-layout") throw new Error("no layout");
@@ -192,14 +192,14 @@ describe("what was registered is compared with what would be", () => {
     expect(here.plane.registered).toEqual([]);
   });
 
-  test("what another key signed is signed again", async () => {
+  test("a spec that another key signed is signed again", async () => {
     await using here = await deployer(await generateSigningKey());
     await here.deploy();
     const outcome = await here.deploy(await generateSigningKey());
     expect(outcome).toMatchObject({ status: "registered", version: 2, changed: null });
   });
 
-  test("a spec is believed for its signature alone, and only for the version that it says it is", async () => {
+  test("a registered spec is trusted only by its signature, and only for the version that it contains", async () => {
     const key = await generateSigningKey();
     await using here = await deployer(key);
     await here.deploy();
@@ -215,7 +215,7 @@ describe("what was registered is compared with what would be", () => {
   });
 });
 
-test("what no worker of its pool could hold is deployed with a warning", async () => {
+test("a deployment that no worker of its pool can hold gets a warning", async () => {
   await using folder = await folderWith({ "train.py": "print(1)" });
   const project = await projectIn(folder.root);
   const [one] = project.deployments;
@@ -243,7 +243,7 @@ export const trains = flow({ name: "trains" }, async () => {
 });
 `;
 
-test("a task in another pool that no worker there could hold is deployed with a warning that names it", async () => {
+test("a task in another pool that no worker there can hold gets a warning with its name", async () => {
   await using folder = await folderWith({ "flow.ts": REMOTE_FLOW, "package.json": '{ "type": "module" }' });
   await symlink(MODULES, join(folder.root, "node_modules"));
   // As a project that is loaded does: what tasks need is declared by running their modules.
@@ -261,7 +261,7 @@ test("a task in another pool that no worker there could hold is deployed with a 
   ]);
 });
 
-test("text that is no signed spec of ours reads as none", async () => {
+test("text that is not a signed spec is ignored", async () => {
   const key = await generateSigningKey();
   for (const text of ["a.b.c", "", "e30.e30.e30"]) expect(await readSigned(text, key)).toBeNull();
 });
@@ -294,7 +294,7 @@ const configFor = (more: string) =>
   export default defineConfig({ project: "demo", pool: "local", registry: ociLayout(".towpath/registry"),
     deployments: [deployment({ name: "train", command: ["python3", "train.py"], ${more} })] });`;
 
-test("towpath deploy --plan tells what is new, unchanged and changed, and registers nothing", async () => {
+test("towpath deploy --plan lists new, unchanged and changed deployments, and registers nothing", async () => {
   await using server = await servePlane();
   await using folder = await folderWith({
     "train.py": "print(1)",
@@ -308,17 +308,20 @@ test("towpath deploy --plan tells what is new, unchanged and changed, and regist
       args: [MAIN, "deploy", ...args, "--url", server.url, "--key", "twp_api_x"],
       env: { PATH: process.env.PATH, XDG_CONFIG_HOME: folder.root },
     });
-    return { code: await child.exited, said: child.output() };
+    return { code: await child.exited, output: child.output() };
   };
   const first = await deploy("--plan");
-  expect(first).toMatchObject({ code: 0, said: expect.stringMatching(/train +1 +would register .* new$/m) });
-  expect(first.said).toContain("towpath deploy");
+  expect(first).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/train +1 +would register .* new$/m),
+  });
+  expect(first.output).toContain("towpath deploy");
   expect(server.plane.registered).toEqual([]);
   await deploy();
   const same = await deploy("--plan");
-  expect(same.said).toMatch(/train +1 +unchanged/);
-  expect(same.said).toContain("Nothing would change.");
+  expect(same.output).toMatch(/train +1 +unchanged/);
+  expect(same.output).toContain("Nothing would change.");
   await writeFile(join(folder.root, "towpath.config.ts"), configFor("timeoutMs: 5"));
-  expect((await deploy("--plan")).said).toMatch(/train +2 +would register .*timeoutMs/);
+  expect((await deploy("--plan")).output).toMatch(/train +2 +would register .*timeoutMs/);
   expect(server.plane.registered).toHaveLength(1);
 });

@@ -4,13 +4,13 @@ import { extendIgnored, extendManifest } from "./extend.ts";
 
 const place = { name: "flows", path: "package.json", towpath: "^1.2.3" };
 
-test("a new project depends on the release that it is told of", () => {
+test("a new project depends on the given release", () => {
   const made = JSON.parse(extendManifest(null, place));
   expect(made.dependencies.towpath).toBe("^1.2.3");
   expect(made).toMatchObject({ name: "flows", private: true, type: "module" });
 });
 
-test("a package.json that is there keeps all it says and gains what it lacks", () => {
+test("an existing package.json keeps its entries and gets the missing ones", () => {
   const present = {
     name: "mine",
     dependencies: { towpath: "file:x.tgz", left: "1.0.0" },
@@ -31,7 +31,7 @@ test("extending twice changes nothing", () => {
   expect(extendIgnored("node_modules\n.towpath\n.env\n", place)).toBe("node_modules\n.towpath\n.env\n");
 });
 
-test("what is no manifest, or one of CommonJS, is refused with what to do", () => {
+test("an invalid manifest and a CommonJS manifest are refused with the next step", () => {
   for (const text of ["[]", "{", '{"type":"commonjs"}'])
     expect(() => extendManifest(text, place)).toThrow(Failure);
 });

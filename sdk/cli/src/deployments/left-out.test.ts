@@ -11,7 +11,7 @@ const environment = { PATH: process.env.PATH };
 const LARGE = "x".repeat(DATA_FILE_MIN_BYTES);
 const pathsOf = (files: readonly { path: string }[]) => files.map(({ path }) => path).sort();
 
-test("large data files are left out and named; small ones, large other files, and what a pattern names are code", async () => {
+test("large data files are left out and named; small data files, other large files and files of a pattern are code", async () => {
   await using folder = await folderWith({
     "flow.py": "print(1)",
     "codes.csv": "de,Germany",

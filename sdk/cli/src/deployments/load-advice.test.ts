@@ -32,17 +32,13 @@ async function failureOf(files: Readonly<Record<string, string>>, ending = "ts")
 
 test.each([
   [
-    "an import without its ending",
+    "an import without a file extension",
     `import "./b";\n${HEAD}${FLOW}`,
     "add the file extension to the import in flows/a.ts: flows/b.ts",
   ],
+  ["an import with the extension of a compiled file", `import "./b.js";\n${HEAD}${FLOW}`, "flows/b.ts"],
   [
-    "an import with the ending of what a compiler would make",
-    `import "./b.js";\n${HEAD}${FLOW}`,
-    "flows/b.ts",
-  ],
-  [
-    "a file that is not there",
+    "a missing file",
     `import "./c.ts";\n${HEAD}${FLOW}`,
     "check the import in flows/a.ts: the file flows/c.ts does not exist",
   ],
@@ -53,7 +49,7 @@ test.each([
     `import { nothing } from "./b.ts";\n${HEAD}${FLOW}nothing();`,
     "import type",
   ],
-])("%s is told with its remedy", async (_, text, next) => {
+])("%s gets advice", async (_, text, next) => {
   const failure = await failureOf({
     "flows/a.ts": text,
     "flows/b.ts": "export const n = 1;",
@@ -63,7 +59,7 @@ test.each([
   expect(failure).toHaveProperty("next", expect.arrayContaining([expect.stringContaining(next)]));
 });
 
-test("a package that is not installed is named, whichever kind of module asks for it", async () => {
+test("a missing package is named, for ES modules and CommonJS", async () => {
   for (const [ending, text] of [
     ["ts", `import "left-pad";\n${HEAD}${FLOW}`],
     ["cjs", 'require("left-pad");\nexports.a = 1;'],

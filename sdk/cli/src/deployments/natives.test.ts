@@ -21,7 +21,7 @@ const FILES = {
   "node_modules/@addons/linux/x.node": "\u0000native",
 };
 
-test("packages with native code are named, and those that can do without it go on", async () => {
+test("packages with native code are named, and a package with a fallback still works", async () => {
   await using project = await folderWith(FILES);
   const { files, natives } = await bundleModules(project.root, ["flow.ts"]);
   expect(natives).toEqual(["./build/x.node", "@addons/linux", "opens-itself"]);
@@ -30,7 +30,7 @@ test("packages with native code are named, and those that can do without it go o
   expect(await import(join(elsewhere.root, "flow.js"))).toMatchObject({ fast: false });
 });
 
-test("flows of a project whose manifest says CommonJS, or nothing, are modules by their ending", async () => {
+test("flows are ES modules by their file extension if the manifest says CommonJS or nothing", async () => {
   for (const manifest of ["{}", '{ "type": "commonjs" }']) {
     await using project = await folderWith({ "package.json": manifest, "flow.ts": "export const one = 1;" });
     const { files, modules } = await bundleModules(project.root, ["flow.ts"]);

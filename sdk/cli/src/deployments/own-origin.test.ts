@@ -15,7 +15,7 @@ test("a command that was installed from a file gives new projects that file", as
   expect(origin).toEqual({ specifier: "file:../../t/towpath.tgz", before: null });
 });
 
-test("one that came from a registry, or from nobody knows where, gives them its release", async () => {
+test("a command from a registry or an unknown source gives new projects its release", async () => {
   const release = { specifier: `^${VERSION}`, before: null };
   await using folder = await folderWith({
     "mine/node_modules/.package-lock.json": lock("https://registry.example/towpath.tgz"),
@@ -24,7 +24,7 @@ test("one that came from a registry, or from nobody knows where, gives them its 
     expect(await originFor(folder.root, join(folder.root, project, BUNDLED))).toEqual(release);
 });
 
-test("one in its repository gives them what is packed there, and says how to pack it first", async () => {
+test("a command in its repository gives new projects the packed file, and explains how to pack it first", async () => {
   await using folder = await folderWith({ "repo/infra/package/pack.ts": "", "repo/sdk/cli/src/main.ts": "" });
   const specifier = `file:../repo/dist/towpath-${VERSION}.tgz`;
   const place = join(folder.root, "repo/sdk/cli/src");

@@ -28,6 +28,6 @@ test.each([
   [{ version: 1 }, "would register  a       k          new"],
   [{}, "would register  a       k          signed with another key"],
   [{ status: "unchanged", changed: [] }, "unchanged  a       k"],
-] as const)("What a deploy would change is said for %j", (outcome, said) =>
-  expect(linesFor(outcome)[2]).toMatch(new RegExp(`${said}$`)),
+] as const)("The plan shows the change of %j", (outcome, line) =>
+  expect(linesFor(outcome)[2]).toMatch(new RegExp(`${line}$`)),
 );

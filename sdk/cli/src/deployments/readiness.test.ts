@@ -123,7 +123,7 @@ test("secrets that the code or a resource uses and the deployment does not list 
     '"churn" uses the secret "other-token" (flow.ts) but does not list it. Runs that read it fail.',
     '"churn" uses the secret "dev-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.',
   ]);
-  // A worker of an earlier release does not report its secrets: nothing is said of it.
+  // A worker of an earlier release does not report its secrets, so the check does not mention it.
   expect(await lacksOf(folder.root, { client, stage: "prod" })).toEqual([
     '"churn@prod" uses the secret "other-token" (flow.ts) but does not list it. Runs that read it fail.',
     '"churn@prod" uses the secret "prod-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.',

@@ -45,14 +45,14 @@ describe("a spec", () => {
     expect(Spec.parse(spec)).toEqual(spec);
   });
 
-  test("lets tasks run in the pools that stand for theirs on the stage", () => {
+  test("lets tasks run in the pools that the stage sets for them", () => {
     expect(buildSpec(deployment, { ...ground, pools: { gpu: "small" } }).remoteTasks.train?.pools).toEqual([
       "local",
       "small",
     ]);
   });
 
-  test("that the contract refuses names deployment and field", () => {
+  test("that the contract refuses is reported with deployment and field", () => {
     const settings = { ...deployment.settings, pools: ["No Such Pool"] };
     const build = () => buildSpec({ ...deployment, settings }, ground);
     expect(build).toThrow('The deployment "penguins" is not valid.');
@@ -81,7 +81,7 @@ describe("a spec", () => {
     },
   );
 
-  test("says the same as another whatever their version and time of issue", () => {
+  test("equals another spec that differs only in version and time of issue", () => {
     const issuedAt = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1e6 }), issuedAt, (version, at) => {
@@ -117,7 +117,7 @@ describe("a signing key", () => {
     await expect(compactVerify(jws, stranger)).rejects.toThrow();
   });
 
-  test("is kept for its owner alone, apart from the half that may be copied", async () => {
+  test("is readable for its owner alone, and its public half is in another file", async () => {
     await using place = await folderWith();
     const folder = stateFolder(place.root);
     const key = await createSigningKey(folder);
@@ -127,7 +127,7 @@ describe("a signing key", () => {
     expect(JSON.parse(readFileSync(folder.signingPublicFile, "utf8"))).toEqual(publicHalf(key));
   });
 
-  test("is refused when the file holds something else", async () => {
+  test("is refused if the file does not contain a key", async () => {
     await using place = await folderWith();
     const folder = stateFolder(place.root);
     expect(await readSigningKey(folder.signingKeyFile)).toBeNull();

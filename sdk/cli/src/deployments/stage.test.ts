@@ -52,7 +52,7 @@ function load(root: string, stage?: string) {
 
 const environment = { PATH: process.env.PATH };
 
-test("a stage puts its pool and variables over the project's, and its resources into the code", async () => {
+test("a stage replaces the project's pool and variables, and adds its resources to the code", async () => {
   await using folder = await project();
   const loaded = await load(folder.root, "prod");
   expect(loaded.deployments.map(({ settings }) => [settings.pools, settings.env])).toEqual([
@@ -68,7 +68,7 @@ test("a stage puts its pool and variables over the project's, and its resources 
   });
 });
 
-test("without a stage the code says everything", async () => {
+test("without a stage, all settings come from the code", async () => {
   await using folder = await project();
   const loaded = await load(folder.root);
   expect(loaded.deployments[0]?.settings).toMatchObject({ pools: ["local"], env: { LEVEL: "debug" } });
@@ -112,7 +112,7 @@ test("a value that the resource's schema refuses is refused at deploy; the value
   });
 });
 
-test("every project has the stage dev, which is a name of its own and changes nothing else", async () => {
+test("every project has the stage dev, which changes only the deployment's name", async () => {
   await using folder = await project();
   const { deployments, stage } = await load(folder.root, "dev");
   expect(deployments.map(({ settings }) => deploymentNameOf(settings))).toEqual([

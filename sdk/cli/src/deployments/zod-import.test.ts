@@ -18,7 +18,7 @@ describe("an import of zod's z", () => {
       '#!/usr/bin/env node\n// A flow.\n/* import { z } from "zod" */\nimport a, { b } from "./a.ts";\nimport { z } from "zod";',
       '#!/usr/bin/env node\n// A flow.\n/* import { z } from "zod" */\nimport a, { b } from "./a.ts";\nimport * as z from "zod";',
     ],
-  ])("%j is taken as its namespace's", (source, expected) => {
+  ])("%j becomes an import of the namespace", (source, expected) => {
     expect(importNamespace(source)).toBe(expected);
     expect(importNamespace(source).split("\n")).toHaveLength(source.split("\n").length);
   });
@@ -36,7 +36,7 @@ describe("an import of zod's z", () => {
     expect(importNamespace(source)).toBe(source);
   });
 
-  test("leaves out of a bundle what a flow does not use", async () => {
+  test("keeps unused parts of zod out of a bundle", async () => {
     const flow = (imported: string) =>
       `import ${imported} from "zod";\nexport const input = z.object({ n: z.number().default(2) });\nexport const fault: z.ZodError | undefined = input.safeParse({ n: "x" }).error;`;
     await using project = await folderWith({

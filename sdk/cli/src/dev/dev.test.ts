@@ -23,7 +23,7 @@ async function startNamed(name: string, root: string, args: readonly string[]) {
 }
 
 describe("a port", () => {
-  test("that was asked for is refused when it is taken", async () => {
+  test("from an option is refused if another process uses it", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
@@ -33,15 +33,15 @@ describe("a port", () => {
     expect(await choosePort(port)).toBe(port);
   });
 
-  test("is the next free one when none was asked for", async () => {
+  test("is the next free one without an option", async () => {
     const port = await choosePort(undefined);
     expect(port).toBeGreaterThanOrEqual(DEFAULT_PORT);
     expect(await choosePort(undefined, port)).toBeGreaterThan(port);
   });
 });
 
-describe("a program of ours", () => {
-  test("that ends by itself shows its last words", async () => {
+describe("a child process", () => {
+  test("that ends by itself shows its last lines", async () => {
     await using folder = await folderWith();
     const log = `console.log('{"level":50,"msg":"no room","err":{"message":"disk full"}}'); process.exit(3)`;
     const child = await startNamed("worker", folder.root, ["-e", log]);
@@ -52,7 +52,7 @@ describe("a program of ours", () => {
     });
   });
 
-  test("that says why it cannot go on is quoted with that sentence alone", async () => {
+  test("that reports a fatal error is quoted with that sentence alone", async () => {
     await using folder = await folderWith();
     const log = `console.log('{"fatal":{"code":"x","message":"Port 1 is taken."}}'); process.exit(78)`;
     const child = await startNamed("control", folder.root, ["-e", log]);
@@ -61,7 +61,7 @@ describe("a program of ours", () => {
     });
   });
 
-  test("is asked to stop, and killed when it does not", async () => {
+  test("gets a signal to stop, and is killed if it does not", async () => {
     await using folder = await folderWith();
     const kind = await startNamed("kind", folder.root, sleeper);
     const deaf = await startNamed("deaf", folder.root, [
@@ -77,7 +77,7 @@ describe("a program of ours", () => {
     expect(await deaf.ended).toBe("SIGKILL");
   });
 
-  test("tells only what its last start wrote, JSON lines as sentences", async () => {
+  test("shows only the output of its last start, with JSON lines as sentences", async () => {
     await using folder = await folderWith({ "a.log": "old\n\nnew\n" });
     const lines = await lastLines(join(folder.root, "a.log"), { from: 4, count: 5 });
     expect(lines).toEqual(["new"]);
@@ -87,7 +87,7 @@ describe("a program of ours", () => {
 });
 
 describe("a state folder", () => {
-  test("is refused while another dev lives on it", async () => {
+  test("is refused while another `towpath dev` uses it", async () => {
     await using folder = await folderWith();
     const state = stateFolder(join(folder.root, ".towpath"));
     await takeOver(state);
@@ -96,7 +96,7 @@ describe("a state folder", () => {
     expect(String(failure)).toContain(`process ${process.pid}`);
   });
 
-  test("is taken over from a killed one, whose processes are ended, never another with the same pid", async () => {
+  test("is free after a kill: the remaining processes are ended, but never an unrelated process with the same pid", async () => {
     await using folder = await folderWith();
     const state = stateFolder(join(folder.root, ".towpath"));
     const left = await startNamed("worker", folder.root, sleeper);
@@ -123,7 +123,7 @@ describe("a state folder", () => {
   });
 });
 
-test("a folder without a project is told so before anything is started or written", async () => {
+test("a folder without a project is refused before anything is started or written", async () => {
   await using folder = await folderWith();
   expect(await caught(Promise.resolve().then(() => configPath(folder.root)))).toMatchObject({
     code: "bad-config",
@@ -142,7 +142,7 @@ describe("watching", () => {
     ["flows/hello.ts~", false],
   ])("%s: %s", (path, source) => expect(isSource(path)).toBe(source));
 
-  test("tells of a burst of changes once, and of what changes meanwhile once more", async () => {
+  test("reports a burst of changes once, and changes during the deploy once more", async () => {
     await using folder = await folderWith({ "src/a.ts": "1" });
     await mkdir(join(folder.root, "node_modules"));
     const stop = new AbortController();
@@ -164,7 +164,7 @@ describe("watching", () => {
     expect(calls).toEqual([["src/a.ts"], ["src/b.ts"]]);
   });
 
-  test("goes on seeing a file that is saved by renaming another over it, and names only that file", async () => {
+  test("still reports a file that an editor replaces by a rename, and names only that file", async () => {
     await using folder = await folderWith({ "src/a.ts": "1" });
     const stop = new AbortController();
     const calls: (readonly string[])[] = [];

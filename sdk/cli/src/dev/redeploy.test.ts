@@ -8,7 +8,7 @@ import { openRedeployer } from "./redeploy.ts";
 const silent = { write: () => true };
 const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
 
-test("A project is deployed as it is when it is told to, not as it was when the process was started", async () => {
+test("A deploy uses the project's files at the time of the request, not at the start of the process", async () => {
   await using folder = await folderWith({ "towpath.config.ts": "export default 1;" });
   const redeployer = openRedeployer(invocation, { root: folder.root, state: join(folder.root, ".towpath") });
   try {

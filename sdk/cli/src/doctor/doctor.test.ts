@@ -117,7 +117,7 @@ async function serve(plane: Plane, tls?: { key: string; cert: string }): Promise
   return (server.address() as AddressInfo).port;
 }
 
-/** Runs the command in a folder of its own and tells its findings by name. */
+/** Runs the command in its own folder and returns its findings by name. */
 async function doctor(options: { url?: string; cwd: string; env?: Record<string, string>; args?: string[] }) {
   const address = options.url === undefined ? [] : ["--url", options.url, "--key", "twp_api_x"];
   const child = startProcess({
@@ -135,7 +135,7 @@ async function doctor(options: { url?: string; cwd: string; env?: Record<string,
 }
 
 describe("towpath doctor finds", () => {
-  test("no server known, and none that answers", async () => {
+  test("that no server is configured, or that the server does not answer", async () => {
     await using folder = await folderWith();
     const unknown = await doctor({ cwd: folder.root });
     expect(unknown.code).toBe(1);
@@ -157,7 +157,7 @@ describe("towpath doctor finds", () => {
     });
   });
 
-  test("an address without a key: whether a server is there, and that the key is missing", async () => {
+  test("an address without a key: whether a server answers, and that the key is missing", async () => {
     await using folder = await folderWith();
     const env = { TOWPATH_URL: `http://127.0.0.1:${await serve({})}` };
     const there = await doctor({ cwd: folder.root, env });
@@ -184,7 +184,7 @@ describe("towpath doctor finds", () => {
     });
   });
 
-  test("that the control plane's database went back, and what of it is unknown", async () => {
+  test("that the control plane's database was restored, and how many attempts and outcomes are unknown", async () => {
     await using folder = await folderWith();
     const restored = { at: AT, offered: 3, unknownAttempts: 1, unknownOutcomes: 0 };
     const url = `http://127.0.0.1:${await serve({ restored })}`;
@@ -199,7 +199,7 @@ describe("towpath doctor finds", () => {
     expect((await doctor({ cwd: folder.root, url: none })).found("restore")).toBeUndefined();
   });
 
-  test("a pool that the project names and nobody made, and one without workers", async () => {
+  test("a pool of the project that does not exist, and a pool without workers", async () => {
     const url = `http://127.0.0.1:${await serve({})}`;
     const idle = `http://127.0.0.1:${await serve({ workersOnline: 0 })}`;
     for (const [at, pool, found] of [
@@ -232,7 +232,7 @@ describe("towpath doctor finds", () => {
     }
   });
 
-  test("a proxy that is down, and one that refuses; through one that works it passes", async () => {
+  test("a proxy that is down and a proxy that refuses; a working proxy passes", async () => {
     await using folder = await folderWith();
     const url = "http://plane.test:4200";
     const dead = await doctor({ cwd: folder.root, url, env: { HTTP_PROXY: "http://127.0.0.1:9" } });
@@ -290,7 +290,7 @@ describe("towpath doctor finds", () => {
     expect(trusting.found("server")).toMatchObject({ ok: true });
   });
 
-  test("git that is missing", async () => {
+  test("that git is missing", async () => {
     await using folder = await folderWith();
     const { found } = await doctor({ cwd: folder.root, env: { PATH: folder.root } });
     expect(found("git")).toMatchObject({ ok: false, fix: expect.stringContaining("install git") });

@@ -44,7 +44,7 @@ async function finds(config: Readonly<Record<string, unknown>>, more?: Readonly<
   return await look(folder, more);
 }
 
-test("A worker's configuration is looked at from its own folder, and each fault is named", async () => {
+test("Paths in a worker's configuration are relative to its folder, and each fault is named", async () => {
   const config = {
     registries: { local: { kind: "oci-layout", path: "missing" } },
     secrets: { token: { file: "token" } },
@@ -55,14 +55,14 @@ test("A worker's configuration is looked at from its own folder, and each fault 
   expect(faulty).toEqual(["server", "registry local", "secret token"]);
 });
 
-test("What is no configuration of a worker is refused", async () => {
+test("A file that is not a worker's configuration is refused", async () => {
   await using folder = await folderWith({ "worker.json": "{}" });
   const failure = await caught(checkWorkerFile(invocation, join(folder.root, "worker.json")));
   expect(failure).toMatchObject({ exit: "configuration" });
 });
 
 describe("Stores in folders", () => {
-  test("each named one is looked at, beside the one without a name", async () => {
+  test("each named store is checked, and so is the store without a name", async () => {
     await using folder = await workerFolder({
       stores: { archive: { root: "blocked" }, shared: { root: "shared" } },
     });
@@ -77,7 +77,7 @@ describe("Stores in folders", () => {
     });
   });
 
-  test("what is neither a folder nor a bucket is told by its setting", async () => {
+  test("an address that is neither a folder nor a bucket is reported with its setting", async () => {
     const found = await finds({ stores: { far: { root: "gs://values/x" } } });
     expect(found("store far")).toMatchObject({
       ok: false,
@@ -89,7 +89,7 @@ describe("Stores in folders", () => {
 describe("Stores in buckets", () => {
   const keys = { AWS_ACCESS_KEY_ID: "sample", AWS_SECRET_ACCESS_KEY: "lock-keeper" };
 
-  test("a store that does not answer, and credentials that are not there; no folder is made", async () => {
+  test("a store that does not answer and missing credentials are reported; no folder is created", async () => {
     await using folder = await workerFolder({
       // Not 9: fetch itself refuses the ports of some old services.
       store: { root: "s3://no-such-bucket/prefix", endpoint: "http://127.0.0.1:2" },
@@ -115,7 +115,7 @@ describe("Stores in buckets", () => {
   });
 
   test.skipIf(versitygw === undefined)(
-    "one that is there passes and keeps nothing; one that is not, and wrong keys, are told",
+    "an existing bucket passes and keeps no object; a missing bucket and wrong keys are reported",
     async () => {
       await using server = await startS3(versitygw ?? "");
       const { endpoint, region } = server.access;
@@ -149,7 +149,7 @@ describe("Code registries in git", () => {
     code: { kind: "git", url, username: "towpath", password: { file: "git-token" } },
   });
 
-  test("one that does not answer is told although a password is set, without the password", async () => {
+  test("a registry that does not answer is reported without its password", async () => {
     await using folder = await workerFolder({ registries: ours("http://127.0.0.1:9/flows.git") });
     await writeFile(join(folder.root, "git-token"), "hunter2\n");
     const check = (await look(folder))("registry code");
@@ -161,7 +161,7 @@ describe("Code registries in git", () => {
     expect(JSON.stringify(check)).not.toContain("hunter2");
   });
 
-  test("it is asked with its login, and a wrong one is told", async () => {
+  test("the check uses the registry's login, and reports a wrong one", async () => {
     await using server = await startGitServer("towpath:hunter2");
     await using folder = await workerFolder({ registries: ours(server.url) });
     await writeFile(join(folder.root, "git-token"), "hunter2\n");
@@ -173,7 +173,7 @@ describe("Code registries in git", () => {
     });
   });
 
-  test("a password that is not there, and one in the address, which the worker refuses", async () => {
+  test("a missing password is reported, and so is a password in the address", async () => {
     const away = await finds({ registries: ours("http://127.0.0.1:9/flows.git") });
     expect(away("registry code")).toMatchObject({
       ok: false,
@@ -190,7 +190,7 @@ describe("Code registries in git", () => {
     });
   });
 
-  test("one in a folder passes", async () => {
+  test("a registry in a folder passes", async () => {
     await using folder = await workerFolder({});
     const bare = join(folder.root, "flows.git");
     for (const path of ["objects", "refs"]) await mkdir(join(bare, path), { recursive: true });

@@ -29,7 +29,7 @@ describe("the connection", () => {
     expect(found.urlFrom).toBe(join(folder.root, ".towpath/control/server.json"));
   });
 
-  test("is named by options before the environment before folders before the user's file", async () => {
+  test("comes from options, then the environment, then folders, then the user's file", async () => {
     await using folder = await place();
     const env = { TOWPATH_URL: "http://env:1/", TOWPATH_KEY: "env-key" };
     const from = folder.root;
@@ -54,7 +54,7 @@ describe("the connection", () => {
     expect(await findConnection(config(folder.root), same)).toMatchObject({ key: "twp_api_local" });
   });
 
-  test("never sends a file that the folder's key only links to", async () => {
+  test("never sends the target of a link as the folder's key", async () => {
     await using folder = await folderWith({
       "secret.txt": "not for anybody",
       "clone/.towpath/control/server.json": server("https://evil.example"),
@@ -64,7 +64,7 @@ describe("the connection", () => {
     expect(await caught(findConnection(config(folder.root), { from }))).toMatchObject({ code: "no-key" });
   });
 
-  test("that is nowhere says how to get one", async () => {
+  test("that is not configured is refused with the next step", async () => {
     await using folder = await folderWith();
     const failure = await caught(findConnection(config(folder.root), { from: folder.root }));
     expect(failure).toMatchObject({ code: "no-server", exit: "configuration" });
@@ -150,7 +150,7 @@ describe("a key", () => {
     expect(found).toMatchObject({ url: HERE, key: "mine" });
   });
 
-  test("of a person that is not sent says where the address came from and what to do", async () => {
+  test("of a person that is not sent: the message names the source of the address and the next step", async () => {
     await using folder = await folderWith({ ".towpath/control/server.json": server(HERE) });
     const env = { TOWPATH_KEY: "mine" };
     const failure = await caught(findConnection(config(folder.root, env), { from: folder.root }));

@@ -12,12 +12,12 @@ describe("a rate", () => {
     });
 
   for (const text of ["", "100", "/1m", "ten/1m", "5/0s", "5/fortnight"])
-    test(`"${text}" is refused, with how to write it`, () => {
+    test(`"${text}" is refused with an example`, () => {
       expect(() => rateOf(text)).toThrow(/is not a rate/);
     });
 });
 
-test("slots are told as a number, tokens with their time", () => {
+test("slots are shown as a number, tokens with their period", () => {
   expect(slotsText({ slots: 3, perMs: null })).toBe("3");
   expect(slotsText({ slots: 100, perMs: 60_000 })).toBe("100 per 1 min 00 s");
 });

@@ -31,7 +31,7 @@ async function serveSmall(most: number) {
   };
 }
 
-test("halves of a batch are sent where all of it is refused as too large", async () => {
+test("a batch that is refused as too large is sent in halves", async () => {
   await using plane = await serveSmall(2);
   const lines = Array.from({ length: 5 }, (_, n) => ({ number: n + 1, parameters: { n }, sizeBytes: 7 }));
   const request = { deployment: "penguins", from: "-", tags: [], idempotencyKey: "key" };

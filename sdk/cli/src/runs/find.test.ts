@@ -38,17 +38,17 @@ const client = createClient({
   },
 });
 
-test("A run is found by its whole id, without asking, and by a beginning that is its alone", async () => {
+test("A whole id needs no request, and a unique beginning of an id finds the run", async () => {
   expect(await findRunId(client, "0193a0b1-7c00-7000-8000-00000000ffff")).toMatch(/ffff$/);
   expect(await findRunId(client, "0293A0B1")).toBe(IDS[2]);
 });
 
-test("A run is found by its end, which lists show, since runs of one minute begin alike", async () => {
+test("The end of an id finds the run: lists show it, because ids of one minute begin alike", async () => {
   for (const id of IDS) expect(await findRunId(client, shortId(id))).toBe(id);
   expect(await findRunId(client, "0000A2")).toBe(IDS[1]);
 });
 
-test("When several runs can be meant they are named", async () => {
+test("An id that several runs match is refused with their ids", async () => {
   expect(await caught(findRunId(client, "0193a0b1"))).toMatchObject({
     code: "run-ambiguous",
     next: [expect.any(String), `  ${IDS[0]} flights`, `  ${IDS[1]} flights`],
@@ -60,6 +60,6 @@ test.each([
   ["ffffffff", "run-not-found"],
   ["0293", "usage"],
   ["flights", "usage"],
-])("%s is no run: %s", async (text, code) =>
+])("%s is not a run: %s", async (text, code) =>
   expect(await caught(findRunId(client, text))).toMatchObject({ code }),
 );

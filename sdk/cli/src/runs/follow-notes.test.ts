@@ -26,7 +26,7 @@ const summary: RunSummary = {
   endedAt: null,
 };
 
-test("The reason why a run is given back is told once, and again when it changes", async () => {
+test("The reason why a worker returned a run is shown once, and again when it changes", async () => {
   let reason: string | null = null;
   const attempt = () => ({
     id: ID,

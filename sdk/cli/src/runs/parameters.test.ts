@@ -59,7 +59,7 @@ describe("parameters of a command line", () => {
     });
   });
 
-  test("stay text where the schema says text, whatever they look like", async () => {
+  test("stay text if the schema says text, even if they look like numbers", async () => {
     const texts = fc.oneof(fc.string(), fc.json(), fc.constantFrom("3", "true", "null", "a=b"));
     await fc.assert(
       fc.asyncProperty(texts, async (text) => {
@@ -69,7 +69,7 @@ describe("parameters of a command line", () => {
     );
   });
 
-  test("an unknown one names the one that was meant", async () => {
+  test("an unknown parameter is refused with the most similar name", async () => {
     const failure = await failureOf("islnd=Biscoe");
     expect(failure.exit).toBe("invalidInput");
     expect(failure.faults[0]).toMatchObject({
@@ -78,7 +78,7 @@ describe("parameters of a command line", () => {
     });
   });
 
-  test("one of the wrong type says what is wanted, and never quotes the value", async () => {
+  test("a parameter of the wrong type is refused with the right type, without its value", async () => {
     const failure = await failureOf("n=hunter2", "dry=maybe");
     expect(failure.faults.map(({ message }) => message)).toEqual([
       "n must be a whole number",
@@ -88,7 +88,7 @@ describe("parameters of a command line", () => {
     expect((await failureOf("n=1.5")).faults).toHaveLength(1);
   });
 
-  test("a missing one is a fault, and the deployment's parameters are listed", async () => {
+  test("a missing parameter is refused with the list of parameters", async () => {
     const missing = () => parseParameters("penguins", { schema, given: [] });
     await expect(missing).rejects.toThrow(Failure);
     expect(parameterLines(schema).slice(0, 3)).toEqual([

@@ -14,7 +14,7 @@ const plan: RerunPlan = {
   tasks: [],
 };
 
-test("a plan is one line: what is taken over, what runs, and why", () => {
+test("a plan is one line: the reused calls, the calls that run, and the reason", () => {
   expect(planLine(plan, { isChanged: false, style })).toBe(
     "reuse 6 · run 2 · because the code of summarise changed",
   );
@@ -26,7 +26,7 @@ test("a plan is one line: what is taken over, what runs, and why", () => {
   expect(planLine({ ...plan, reasons }, { isChanged: false, style })).toContain("a; b; c; 2 more reasons");
 });
 
-test("a plan that lists not all calls says how many of how many, and counts are written in groups of three", () => {
+test("a plan that lists only some calls gives both counts, with thousands separators", () => {
   const tasks = Array.from({ length: 1_000 }, (_, index) => ({
     path: `load/${index}`,
     name: "load",
@@ -42,7 +42,7 @@ test("a plan that lists not all calls says how many of how many, and counts are 
   expect(planSteps({ ...long, reuse: 1_000, run: 0 }, style)).toEqual(["  ↺ load × 1,000"]);
 });
 
-test("a call that is not called again although it failed says so, apart from those with a result", () => {
+test("a failed call that is not repeated is listed apart from the calls with a result", () => {
   const charge = { name: "charge", action: "reuse" as const, reason: null };
   const tasks = [
     { ...charge, path: "charge/1" },

@@ -77,7 +77,7 @@ describe("the view of a run", () => {
     expect(view.run?.state).toBe("completed");
   });
 
-  test("begins its tasks anew with another attempt, and ignores what an earlier one still says", () => {
+  test("starts with empty tasks at the next attempt, and ignores late events of the earlier one", () => {
     const again = { ...task, attemptId: id(3), path: "other" };
     const view = viewOf(taskEvent(task), taskEvent(again), taskEvent({ ...task, path: "late" }));
     expect([...view.open.keys()]).toEqual(["other"]);
@@ -96,7 +96,7 @@ describe("the view of a run", () => {
     expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
-  test("keeps nothing of what was told before the run is told anew", () => {
+  test("forgets all earlier events when the stream starts again", () => {
     const view = viewOf({ event: "run", data: run }, taskEvent(task), { event: "begin", data: {} });
     expect([view.run, view.open.size, view.artifacts.size]).toEqual([null, 0, 0]);
   });
@@ -124,7 +124,7 @@ describe("drawing", () => {
     expect(progressLine("Rows", { ...body, total: null }, style)).toBe("Rows  1,500,000 rows");
   });
 
-  test("shows tables, and only so many rows of them", () => {
+  test("shows tables up to a limit of rows", () => {
     const rows = Array.from({ length: 45 }, (_, index) => [`m${index}`, index / 3]);
     const lines = artifactLines(
       { ...artifact, title: "M", body: { kind: "table", columns: ["a", "b"], rows } },
@@ -155,7 +155,7 @@ describe("drawing", () => {
     expect(logLine(gap, { style, attempts: false })).toBe("⋯ 3 lines are missing: full");
   });
 
-  test("means success to a shell only when the run completed", () => {
+  test("has the exit code of success only if the run completed", () => {
     expect(
       ["completed", "failed", "crashed", "cancelled"].map((state) => exitOfState(state as "failed")),
     ).toEqual(["ok", "failed", "failed", "cancelled"]);

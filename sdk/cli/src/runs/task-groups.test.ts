@@ -23,7 +23,7 @@ const one = (path: string, ms: number, over: Partial<TaskRun> = {}): TaskRun => 
   ...over,
 });
 
-test("calls of one task that went alike are a line; few of them, and each that failed, stand alone", () => {
+test("many similar calls of a task share one line; few calls and failed calls have a line each", () => {
   const error = { name: "Error", message: "no" };
   const tasks = [
     one("load", 5),
@@ -45,14 +45,14 @@ test("calls of one task that went alike are a line; few of them, and each that f
   expect(groupLine(groups[1] ?? [], style)).toBe("✓ row × 4  100 ms to 450 ms");
 });
 
-test("calls of another map, or inside another call, are not of the group", () => {
+test("calls of another map, or inside another call, do not belong to the group", () => {
   const inside = ["a/0/row/1", "a/0/row/2", "a/1/row/1", "a/1/row/2"].map((path) =>
     one(path, 1, { name: "row" }),
   );
   expect(together(inside, likeness)).toHaveLength(4);
 });
 
-test("a run that is followed tells of the first calls of a task, and of each that failed", () => {
+test("a followed run shows the first calls of a task, and each failed call", () => {
   const tell = sparing(style);
   const error = { name: "Error", message: "no" };
   const lines = Array.from({ length: 50_000 }, (_, index) =>

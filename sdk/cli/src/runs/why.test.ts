@@ -14,7 +14,7 @@ function told(run: Pick<Run, "state" | "cause" | "error"> & Partial<Run>): strin
   return text.trimEnd().split("\n");
 }
 
-test("of a run that failed: its error, what the cause means, and what to type", () => {
+test("a failed run shows its error, the meaning of its cause, and the next command", () => {
   const error: Run["error"] = { name: "RangeError", message: "out of bounds" };
   const lines = told({ state: "failed", cause: "error", error });
   expect(lines[0]).toBe("  RangeError: out of bounds");
@@ -42,6 +42,6 @@ test("a run that was cancelled before it started has a reason, no log and nothin
   expect(told(run).slice(1)).toEqual(["  Reason: by mistake", `→ \`towpath rerun ${id}\` runs it again`]);
 });
 
-test("of a run that completed there is nothing to do", () => {
+test("a completed run has no next step", () => {
   expect(told({ state: "completed", cause: null, error: null })).toEqual(["  The run completed."]);
 });

@@ -8,7 +8,7 @@ import { StoreSettings, storeOf } from "./worker-store.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
 
-test("what was removed is a sentence", () => {
+test("a sentence counts the deleted objects", () => {
   expect(prunedText({ runs: 0, objects: 0, sizeBytes: 0 }, false)).toBe("There is nothing to delete.");
   const some = { runs: 1, objects: 2, sizeBytes: 5 * 1024 * 1024 };
   expect(prunedText(some, false)).toBe("Deleted 2 objects of 1 run and of shared results, 5.0 MiB.");
@@ -16,7 +16,7 @@ test("what was removed is a sentence", () => {
   expect(prunedText(some, true, true)).toBe("Would delete 2 objects of 1 run, 5.0 MiB.");
 });
 
-test("what the control plane was told is said, and what was left alone", () => {
+test("the output reports the refs that the control plane deleted, and the kept values", () => {
   const told = { url: "http://here", refs: 3, runs: 1, live: [] };
   expect(toldLines(told, null)).toEqual(["http://here: deleted 3 refs of 1 run."]);
   expect(toldLines({ ...told, live: ["a"] }, null)[1]).toBe(
@@ -30,7 +30,7 @@ test("what the control plane was told is said, and what was left alone", () => {
   expect(toldLines(null, null)).toEqual([]);
 });
 
-test("a worker's configuration says where the store is; an age and a run are checked", async () => {
+test("the store comes from a worker's configuration; an age and a run are checked", async () => {
   await using folder = await folderWith({
     "worker.json": JSON.stringify({ store: { root: "store" } }),
     "store/runs/r1/attempt-1/a.json": "1234567890",
@@ -63,7 +63,7 @@ test("a worker's configuration says where the store is; an age and a run are che
   expect(towpath("--only", "refs").said).toContain("TOWPATH_CHECKPOINT_RETENTION_MS");
 });
 
-test("a store that cannot be used is a sentence with the next step", async () => {
+test("a store that cannot be used is reported with the next step", async () => {
   await using folder = await folderWith({
     "bucket.json": JSON.stringify({ store: { root: "gs://bucket" } }),
   });

@@ -42,7 +42,7 @@ test("calls of tasks in other pools are found, wherever the task and the pool's 
   });
 });
 
-test("a parameter with the name of a task or of a pool is neither", async () => {
+test("a parameter with the name of a task or a pool is not taken for it", async () => {
   const uses = await usesIn({
     "flow.ts": `
       import { flow, task } from "towpath";
@@ -56,7 +56,7 @@ test("a parameter with the name of a task or of a pool is neither", async () => 
   expect(uses).toEqual({ train: [[], true] });
 });
 
-test("a flow without such calls has none", async () => {
+test("a flow without such calls has no remote tasks", async () => {
   expect(await usesIn({ "flow.ts": TASKS.replace(', pool: "cpu"', "") })).toEqual({});
 });
 

@@ -73,7 +73,7 @@ async function changedBy(changes: Partial<Record<File, (text: string) => string>
   return Object.keys(after).filter((name) => after[name] !== before[name]);
 }
 
-test("every task that a flow reaches has a version, and the same sources give the same ones wherever they lie", async () => {
+test("every task that a flow reaches has a version, and the same sources have the same versions in any folder", async () => {
   await using one = await folderWith(PROJECT);
   await using other = await folderWith(PROJECT);
   const versions = await versionsOf(one.root, "flow.ts");
@@ -82,7 +82,7 @@ test("every task that a flow reaches has a version, and the same sources give th
   for (const version of Object.values(versions)) expect(version).toMatch(/^[0-9a-f]{16}$/);
 });
 
-describe("what changes a task's version", () => {
+describe("a task's version changes with", () => {
   test("its own function, and no neighbour's", async () => {
     expect(
       await changedBy({ "flow.ts": (text) => text.replace("rows: rows.length", "count: rows.length") }),
@@ -103,7 +103,7 @@ describe("what changes a task's version", () => {
     );
   });
 
-  test("what a module does with something that it reaches", async () => {
+  test("a module's statements about a variable that the task uses", async () => {
     const change = { "lib/maths.ts": (text: string) => `${text}\nif (process.env.FINE) scale = 3;` };
     expect(await changedBy(change)).toEqual(["fit one", "train"]);
   });
@@ -118,7 +118,7 @@ describe("what changes a task's version", () => {
   });
 });
 
-describe("what does not", () => {
+describe("a task's version does not change with", () => {
   const cases: [string, Partial<Record<File, (text: string) => string>>][] = [
     [
       "comments and formatting",
@@ -133,7 +133,7 @@ describe("what does not", () => {
     ],
     ["a task's options", { "flow.ts": (text) => text.replace("retries: 2", "retries: 3, timeoutMs: 5") }],
     [
-      "what it does not use",
+      "code that it does not use",
       {
         "lib/rows.ts": (text) => text.replace("return 1", "return 2"),
         "flow.ts": (text) => text.replace("unused = 1", "unused = 2"),
@@ -169,7 +169,7 @@ test("a name that a function declares for itself is not a use of the module's na
   expect(after.shows).not.toBe(before.shows);
 });
 
-test("code that is linked from beside the project counts as the project's own, whatever version it says it has", async () => {
+test("linked code outside node_modules counts as the project's own, with any version in its manifest", async () => {
   await using beside = await folderWith({
     "package.json": `{ "name": "shared", "version": "0.0.0", "type": "module", "main": "index.ts" }`,
     "index.ts": `export const rate = 1;`,
@@ -186,14 +186,14 @@ test("code that is linked from beside the project counts as the project's own, w
   expect((await versionsOf(folder.root, "flow.ts")).rated).not.toBe(before.rated);
 });
 
-test("a version that is written down is the version", async () => {
+test("an explicit version is used as it is", async () => {
   await using folder = await folderWith({
     "flow.ts": `import { task } from "towpath"; export const a = task({ name: "a", version: "7" }, async () => 1);`,
   });
   expect(await versionsOf(folder.root, "flow.ts")).toEqual({ a: "7" });
 });
 
-test("tasks of one name share a version, and a name that is not written down has none", async () => {
+test("tasks of one name share a version, and a task with a computed name has none", async () => {
   await using folder = await folderWith({
     "flow.ts": `import * as towpath from "towpath";
       export const make = (name: string) => towpath.task({ name }, async () => 1);

@@ -23,13 +23,13 @@ describe("a check by the caller", () => {
   const schema = { type: "array", items: { type: "integer" } };
   const values = [Array.from({ length: 100 }, (_, n) => n)];
 
-  test("is left to a thread once its steps are used up", () => {
+  test("moves to a thread once its steps are used up", () => {
     const pool = poolOf({ hereMs: 60_000 });
     expect(pool.here({ schema, values, root })).toEqual([{ faults: [] }]);
     expect(pool.here({ schema, values: [Array(1_000).fill(1)], root })).toBeNull();
   });
 
-  test("is left to a thread once its time is up, whatever its steps cost", async () => {
+  test("moves to a thread once its time is up", async () => {
     const pool = poolOf({ hereMs: 0 });
     expect(pool.here({ schema, values, root })).toBeNull();
     expect(await pool.check({ owner: "a", schema, values, root })).toEqual([{ faults: [] }]);
@@ -37,14 +37,14 @@ describe("a check by the caller", () => {
 });
 
 describe("a check in a thread", () => {
-  test("tells faults as one that is made at once does, for each of many values", async () => {
+  test("reports the same faults as a check by the caller, for each of many values", async () => {
     const values = [{ name: "aa" }, { name: "b" }, { name: 1 }];
     const outcomes = await poolOf().check({ owner: "a", schema: evil, values, root });
     const paths = outcomes.map((one) => ("faults" in one ? one.faults.map(({ path }) => path) : one));
     expect(paths).toEqual([[], ["parameters.name"], ["parameters.name"]]);
   });
 
-  test("is ended when its time is up; its owner waits, others do not, and the next check has a thread again", async () => {
+  test("is stopped when its time is up; only its owner must wait, and the next check gets a thread", async () => {
     const pool = poolOf({ timeMs: 200 });
     const [first] = await pool.check(one("a", evil, longest));
     expect(["time", "slow-machine"]).toContain(first && "noAnswer" in first && first.noAnswer);
@@ -53,20 +53,20 @@ describe("a check in a thread", () => {
     expect(await pool.check(one("b", evil, { name: "a" }))).toEqual([{ faults: [] }]);
   });
 
-  test("is ended when it needs too much memory", async () => {
+  test("is stopped when it needs too much memory", async () => {
     const value = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`field ${n}`, [n]]));
     const pool = poolOf({ memoryMb: 16, timeMs: 60_000 });
     expect(await pool.check(one("a", evil, value))).toEqual([{ noAnswer: "memory" }]);
     expect(await pool.check(one("b", evil, { name: "a" }))).toEqual([{ faults: [] }]);
   });
 
-  test("is given up when schema and value together are too large", async () => {
+  test("stops without an answer if schema and value together are too large", async () => {
     const schema = { anyOf: Array.from({ length: 4_000 }, () => ({ items: { type: "integer" } })) };
     const value = [...Array(10_000).fill(1), "x"];
     expect(await poolOf({ timeMs: 60_000 }).check(one("a", schema, value))).toEqual([{ noAnswer: "steps" }]);
   });
 
-  test("forgets old schemas, so that what threads remember has a bound", async () => {
+  test("forgets old schemas, so that the memory of threads is bounded", async () => {
     const pool = poolOf({ threads: 1 });
     const filler = "x".repeat(500_000);
     for (let n = 0; n < 12; n++) {
@@ -88,7 +88,7 @@ describe("threads are shared out among owners", () => {
     await Promise.allSettled(slow);
   });
 
-  test("an owner has so many checks waiting, and the next is refused at once", async () => {
+  test("an owner has a limit of waiting checks, and the next check is refused at once", async () => {
     const pool = poolOf({ timeMs: 60_000 });
     const slow = Array.from({ length: 51 }, () => pool.check(one("a", evil, longest)));
     expect(await pool.check(one("a", evil, longest))).toEqual([{ noAnswer: "busy-owner" }]);
@@ -97,7 +97,7 @@ describe("threads are shared out among owners", () => {
   });
 });
 
-test("what takes few steps is checked at once, and patterns never are", () => {
+test("a value that needs few steps is checked at once, and a pattern never is", () => {
   const pool = poolOf();
   const plain = { type: "object", properties: { n: { type: "integer" } }, additionalProperties: false };
   expect(pool.here({ schema: plain, values: [{ n: 1 }], root })).toEqual([{ faults: [] }]);

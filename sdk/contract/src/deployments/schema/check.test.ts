@@ -95,7 +95,7 @@ const schemas: fc.Arbitrary<JsonObject> = fc
   .tuple(keywords(subschema), leaf, leaf)
   .map(([schema, one, two]) => ({ ...schema, $defs: { one, two } }));
 
-test("a value fits where another implementation says so", () => {
+test("a value fits exactly if another implementation accepts it", () => {
   fc.assert(
     fc.property(schemas, small, (schema, value) => {
       const other = new Validator(structuredClone(schema), "2020-12", true).validate(value).valid;
@@ -137,18 +137,18 @@ describe("faults", () => {
     expect(faultsOf(schema, value)[0]?.message).toBe(message);
   });
 
-  test("of alternatives the only one of the value's type tells its fault", () => {
+  test("of alternatives, the only one with the value's type reports its fault", () => {
     const row = { type: "object", properties: { n: { type: "integer" } } };
     expect(faultsOf({ anyOf: [row, { type: "null" }] }, { n: "x" })[0]?.path).toBe("parameters.n");
   });
 
-  test("the check stops at twenty, of any number", () => {
+  test("the check stops after twenty faults", () => {
     const many = Array.from({ length: 100_000 }, () => "x");
     const all = checked({ items: { type: "integer" } }, many, { steps: 1_000 });
     expect(all.faults).toHaveLength(20);
   });
 
-  test("a fault is short, whatever it is about", () => {
+  test("a fault is short for any value", () => {
     const long = "x".repeat(100_000);
     const [fault] = faultsOf({ additionalProperties: false, enum: [long] }, { [long]: 1 });
     expect(JSON.stringify(fault).length).toBeLessThan(1_500);
@@ -183,7 +183,7 @@ describe("a check gives up", () => {
     expect(checked(schema, value, { steps: 100_000 })).toEqual({ faults: null, givenUp: "steps" });
   });
 
-  test("what a schema allows alone is written once, and only for a fault that is told", () => {
+  test("the value of a const is written once, and only for a reported fault", () => {
     let written = 0;
     const toJSON = { value: () => `written ${++written}`, enumerable: false };
     const only: Json = Object.defineProperty({}, "toJSON", toJSON);
@@ -204,7 +204,7 @@ describe("a check gives up", () => {
     expect(checked(schema, "a", { patterns: false })).toEqual({ faults: null, givenUp: "pattern" });
   });
 
-  test("but not at many plain values that are allowed, which are looked up", () => {
+  test("but not at a long enum of plain values, because it has an index", () => {
     const allowedValues = Array.from({ length: 4_000 }, (_, n) => `v${n}`);
     const value = Array.from({ length: 20_000 }, (_, n) => `v${n % 4_000}`);
     expect(checked({ items: { enum: allowedValues } }, value, { steps: 200_000 }).faults).toEqual([]);

@@ -15,9 +15,9 @@ import { Requests } from "./requests.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 import { type WaitPath, Waits } from "./waits.fixture.ts";
 
-/** What histories are about, beside their steps: what each run needs of its worker, and what each worker has. */
+/** The set-up of histories: the needs of each run, and the amounts of each worker. */
 export interface Yard {
-  /** The deployments of the runs in their turn. */
+  /** The deployments of the runs, in turn. */
   readonly deployments: readonly string[];
   readonly amounts: Amounts;
 }
@@ -36,8 +36,8 @@ interface Claim {
 type ClaimStep = Exclude<Extract<Step, { claim: number }>, { do: "rest" }>;
 
 /**
- * A history as it is played against the real verbs and the real database, and the model beside it: which runs there are, which of
- * them were cancelled, and which claim of each attempt is the newest. What any older claim writes must change nothing.
+ * Plays a history against the real verbs and the real database, and keeps the model: the created runs, the cancelled runs, and
+ * the newest claim of each attempt. A write of an older claim must change nothing.
  */
 export class History implements Remembered {
   readonly requests: Requests;
@@ -46,10 +46,10 @@ export class History implements Remembered {
   readonly waits: Waits;
   readonly jobs: Jobs;
   readonly lines: LogModel;
-  /** The newest epoch of each attempt that the control plane has told anybody of. */
+  /** The newest epoch of each attempt in any answer of a control plane. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
-  /** Claims of attempts whose end was acknowledged: their workers may still send the rest of their lines. */
+  /** Claims of attempts whose end was acknowledged. Their workers may still send the remaining lines. */
   readonly #over: Claim[][] = Array.from({ length: WORKERS }, () => []);
   readonly #planes: readonly TestEnv[];
   readonly #tenancy: Tenancy;
@@ -69,7 +69,7 @@ export class History implements Remembered {
     this.requests = new Requests(tenancy, yard.deployments);
   }
 
-  /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
+  /** @param planes `PLANES` control planes that share one database and one clock. */
   static async open(planes: readonly TestEnv[], args: { tenancy: Tenancy; yard: Yard }): Promise<History> {
     const { tenancy, yard } = args;
     const dispatchers = planes.map(() => new Dispatchers());
@@ -99,7 +99,7 @@ export class History implements Remembered {
     return this.#write(one);
   }
 
-  /** Something is asked of every control plane at the same time. */
+  /** Sends a request to every control plane at the same time. */
   async #race({
     run,
     what,
@@ -148,7 +148,7 @@ export class History implements Remembered {
     if (fakeWorker !== undefined) await this.jobs.tend(fakeWorker, one);
   }
 
-  /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
+  /** A worker polls. `forget`: it has lost its disk. `lost`: the answer never arrives, so the control plane delivers it again. */
   async #poll(args: { worker: number; forget: boolean; lost: boolean }): Promise<void> {
     const mine = this.#claims[args.worker] ?? [];
     if (args.forget) mine.length = 0;
@@ -157,7 +157,7 @@ export class History implements Remembered {
     this.#hear(mine, heard, args);
   }
 
-  /** A run is asked for while a worker waits at the same control plane, which gives it away where it makes it. */
+  /** A run is created while a worker waits at the same control plane, which assigns it in the same statement. */
   async #meet({ worker, run }: { worker: number; run: number }): Promise<void> {
     const [fakeWorker, mine] = [this.#fakeWorkers[worker], this.#claims[worker]];
     if (fakeWorker === undefined || mine === undefined) return;
@@ -173,7 +173,7 @@ export class History implements Remembered {
     this.#hear(mine, await polled, { lost: false });
   }
 
-  /** A worker takes what an answer tells it, unless the answer is lost. */
+  /** A worker applies an answer, unless the answer is lost. */
   #hear(mine: Claim[], heard: Claimed | undefined, args: { lost: boolean }): void {
     for (const { runId, attemptId, ordinal, epoch, nonce } of heard?.assignments ?? []) {
       const claimed = `${attemptId} ${epoch}`;
@@ -221,14 +221,14 @@ export class History implements Remembered {
     if (asks) this.#hear(mine, heard ?? undefined, one);
   }
 
-  /** A worker sends what is left of the lines of an attempt that has ended. */
+  /** A worker sends the remaining lines of an attempt that has ended. */
   async #rest(one: { worker: number; claim: number }): Promise<void> {
     const [fakeWorker, over = []] = [this.#fakeWorkers[one.worker], this.#over[one.worker]];
     const claim = over[one.claim % Math.max(1, over.length)];
     if (fakeWorker !== undefined && claim !== undefined) await this.lines.rest(fakeWorker, claim);
   }
 
-  /** Asked again as after a lost answer, nothing is another. */
+  /** A flow asks for a wait. A second request, as after a lost answer, gets the same answer. */
   async #ask(
     fakeWorker: FakeWorker,
     claim: Claim,
@@ -238,7 +238,7 @@ export class History implements Remembered {
     if (again) expect(await this.waits.ask(fakeWorker, claim, path)).toEqual(wait);
   }
 
-  /** A flow asks for everything that it needs, and is suspended unless something is there. */
+  /** A flow asks for its waits, and is suspended if all of them are open. */
   async #suspend(
     { fakeWorker, claim, mine }: { fakeWorker: FakeWorker; claim: Claim; mine: Claim[] },
     { paths, overtaken }: { paths: readonly WaitPath[]; overtaken: boolean },
@@ -247,7 +247,7 @@ export class History implements Remembered {
     const asked = [];
     for (const path of wanted) asked.push(await this.waits.ask(fakeWorker, claim, path));
     if (asked.some((wait) => wait?.state !== "open")) return;
-    // An answer that comes before the suspension does.
+    // The answer arrives before the suspension.
     if (overtaken) await this.waits.answer(fakeWorker.testEnv, { runId: claim.runId, path: "question" });
     const suspended = records.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
     const answer = await fakeWorker.report(claim, [suspended], { from: claim.seq });
@@ -259,7 +259,7 @@ export class History implements Remembered {
     );
   }
 
-  /** Everybody answers what they were asked, what runs wait to hear of happens, and every job ends or is cancelled. */
+  /** Answers every question, ends every job, and sends the event that runs wait for. */
   async answerAll(): Promise<void> {
     for (let run = 0; run < RUNS; run++) {
       for (const path of ["question", "deadline"] as const) await this.#answer({ run, at: 0, path });
@@ -274,12 +274,12 @@ export class History implements Remembered {
     return plane;
   }
 
-  /** A later claim of its attempt was given out. */
+  /** Whether its attempt has a later claim. */
   #isOld({ attemptId, epoch }: Claim): boolean {
     return epoch < (this.#newest.get(attemptId) ?? 0);
   }
 
-  /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
+  /** Reports and renews with a fence that is not current. Both are refused and change nothing. */
   async #mustChangeNothing(fakeWorker: FakeWorker, args: { fence: Claim; seq: number }): Promise<void> {
     const before = await readStates(fakeWorker.testEnv, this.#tenancy);
     for (const record of [records.started, records.ended("completed")]) {
@@ -314,13 +314,13 @@ function recordOf(
   }
 }
 
-/** Lets so many runs of the tenant's deployment go at once. */
+/** Limits how many runs of the tenant's deployment execute at the same time. */
 export async function limitTo({ deps }: TestEnv, { scope }: Tenancy, slots: number): Promise<void> {
   const input = SetLimit.parse({ kind: "deployment", name: "flow", slots });
   await setLimit(deps, { scope, input });
 }
 
-/** Time passes, and every periodic job that waits for it does what is due, in all control planes at once. */
+/** Moves the clock, and runs the periodic jobs of all control planes at the same time. */
 export async function pass(planes: readonly TestEnv[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
   for (const periodicJob of [

@@ -16,7 +16,7 @@ import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../needs.ts";
 
-/** A workspace's runs and attempts as the database has them. */
+/** A workspace's runs, attempts and jobs in the database. */
 export interface States extends Record<string, unknown> {
   readonly runs: { id: string; state: RunState; attempts: number }[];
   readonly attempts: {
@@ -25,13 +25,13 @@ export interface States extends Record<string, unknown> {
     state: string;
     epoch: number;
     nonce: string;
-    /** The end of its lease; null when nobody holds it. */
+    /** The end of its lease. Null: no worker holds it. */
     lease: string | null;
   }[];
   readonly jobs: { id: string; run: string; state: JobState; handle: string | null }[];
 }
 
-/** What the model remembers of a history, as far as invariants speak of it. */
+/** The model's memory of a history, as far as invariants need it. */
 export interface Remembered {
   /** Ids of the runs whose creation was acknowledged. */
   readonly created: ReadonlySet<string>;
@@ -55,7 +55,7 @@ export async function readStates(testEnv: TestEnv, tenancy: Tenancy): Promise<St
   return found ?? { runs: [], attempts: [], jobs: [] };
 }
 
-/** Whether a table of states leads from one to the other, in any number of moves. */
+/** Whether a table of states has a path from one state to the other. */
 function reachable<State extends string>(
   table: Record<string, Transition<State>>,
   args: { from: State; to: State },
@@ -67,14 +67,14 @@ function reachable<State extends string>(
   return seen.has(args.to);
 }
 
-/** Checks one step: what was before it, and what is after it. */
+/** Checks one step by the states before and after it. */
 export function checkStep(known: Remembered, args: { before: States; after: States }): void {
   checkRuns(known, args);
   checkClaims(known, args);
   checkJobs(args);
 }
 
-/** Only moves of the table happen, and what a job is known by stays. */
+/** Only moves of the table happen, and the handle of a job never changes. */
 function checkJobs({ before, after }: { before: States; after: States }): void {
   for (const job of before.jobs) {
     const now = after.jobs.find((one) => one.id === job.id);
@@ -102,7 +102,7 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
     // A run's state follows from its attempt's.
     const waits =
       ["scheduled", "blocked", "suspended"].includes(run.state) || FINAL_RUN_STATES.includes(run.state);
-    // One that is to be cancelled and has no process waits for its jobs.
+    // A cancelled run without a process waits for its jobs.
     const lingers =
       run.state === "cancelling" &&
       after.jobs.some((job) => job.run === run.id && job.state === "cancelling") &&
@@ -115,7 +115,7 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
   }
 }
 
-/** Epochs only rise, and with each a new nonce; at most one lease per attempt is a row's own property. */
+/** Epochs only rise, and each has a new nonce. An attempt has at most one lease, because its row has one column for it. */
 function checkClaims({ nonces }: Remembered, { before, after }: { before: States; after: States }) {
   for (const attempt of before.attempts) {
     const now = after.attempts.find((one) => one.id === attempt.id);
@@ -129,12 +129,12 @@ function checkClaims({ nonces }: Remembered, { before, after }: { before: States
   expect(new Set(given).size).toBe(given.length);
 }
 
-/** Slots in use are those of live attempts, and lines hold just the runs that are blocked. */
+/** Slots in use are those of live attempts, and wait lists contain exactly the blocked runs. */
 export async function checkSlots(testEnv: TestEnv): Promise<void> {
   expect(await testEnv.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
 }
 
-/** No worker holds more than it has, and what an attempt needs is what its run does. */
+/** No worker holds more than it has, and an attempt has the same needs as its run. */
 export async function checkAmounts(testEnv: TestEnv, tenancy: Tenancy): Promise<void> {
   const { workspaceId } = tenancy.scope;
   const held = await testEnv.deps.database.sql<

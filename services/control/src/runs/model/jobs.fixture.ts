@@ -29,7 +29,7 @@ export const ASKED_JOB = {
   callback: createHash("sha256").update(TOKEN).digest("hex"),
 } as const satisfies AskedWait;
 
-/** What a worker says of a job that it tends. */
+/** The reports of a worker on a job. */
 export const JOB_REPORTS = ["nothing", "polled", "completed", "failed", "cancelled", "released"] as const;
 type JobReport = (typeof JOB_REPORTS)[number];
 
@@ -43,8 +43,8 @@ interface Ended extends Record<string, unknown> {
 }
 
 /**
- * The model's memory of external jobs: which of them each worker believes to tend, and what they ended with. What a worker says
- * under a lease that is no longer its own must change nothing.
+ * The model's memory of external jobs: the leases that each worker believes to hold, and the outcomes. A report under an old
+ * lease must change nothing.
  */
 export class Jobs {
   readonly #tenancy: Tenancy;
@@ -57,7 +57,7 @@ export class Jobs {
     this.#tenancy = tenancy;
   }
 
-  /** A flow says what its job is known by: the first handle stays. */
+  /** A flow sends the handle of its job. The first handle stays. */
   async handle(fakeWorker: FakeWorker, claim: Fence & { runId: string }): Promise<void> {
     const { attemptId, epoch, nonce, runId } = claim;
     this.#handles += 1;
@@ -70,7 +70,7 @@ export class Jobs {
       expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(answer.code);
   }
 
-  /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
+  /** A worker reports on its jobs and takes jobs without a lease. A lost answer never arrives. */
   async tend(
     fakeWorker: FakeWorker,
     args: { report: JobReport; lost: boolean; forget: boolean },
@@ -94,7 +94,7 @@ export class Jobs {
     for (const { jobId, lease } of answer.jobs) mine.set(jobId, lease);
   }
 
-  /** A backend says how a run's job ended. A token that it was not given says nothing. */
+  /** A backend reports the outcome of a run's job. A wrong token changes nothing. */
   async callBack(testEnv: TestEnv, args: { runId: string; right: boolean }): Promise<void> {
     const { workspaceId } = this.#tenancy.scope;
     const name = { workspaceId, jobId: await derivedId(args.runId, "job") };
@@ -105,7 +105,7 @@ export class Jobs {
     else expect(args.right).toBe(true);
   }
 
-  /** What holds of jobs after every step. */
+  /** Checks the invariants of jobs after a step. */
   async check(testEnv: TestEnv, { runs, jobs }: States): Promise<void> {
     const waits = await testEnv.deps.database.db.execute<Ended>(sql`
       select j.id, w.state as wait, w.answer::text as answer from job j
@@ -122,7 +122,7 @@ export class Jobs {
       }
       if (state === "submitted") expect(handle).not.toBeNull();
       const its = runs.find((one) => one.id === run);
-      // A run that is to be cancelled has its jobs cancelled before it ends, and its waits with it.
+      // The cancellation of a run cancels its jobs before the run ends, and its waits with it.
       if (wait?.wait === "open" && its?.state !== "cancelling")
         expect(["intended", "submitted"]).toContain(state);
       if (its !== undefined && FINAL_RUN_STATES.includes(its.state))

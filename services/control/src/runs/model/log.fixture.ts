@@ -2,17 +2,17 @@ import { expect } from "vitest";
 import { type FakeWorker, type RecordBody, readLog, records } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 
-/** How a worker sends what it has journaled. */
+/** How a worker sends its journal. */
 export const SENDINGS = ["in order", "all again", "with a hole", "and hears nothing"] as const;
 
-/** What a flow of a history says, and how its worker passes it on. */
+/** Log lines of a flow in a history, and how its worker sends them. */
 export interface LogStep {
   readonly lines: number;
-  /** Lines of before that the record holds once more: it was cut anew. */
+  /** Earlier lines that the record repeats, because the worker cut its lines differently. */
   readonly back: number;
-  /** Numbers that are left out before it. */
+  /** How many line numbers are missing before it. */
   readonly skip: number;
-  /** Whether the journal was full: the lines themselves are dropped. */
+  /** Whether the journal was full. Then the lines are dropped. */
   readonly dropped: boolean;
   readonly sent: (typeof SENDINGS)[number];
 }
@@ -25,51 +25,51 @@ interface Claim {
   readonly ordinal: number;
 }
 
-/** What the worker has written down of one claim. */
+/** The worker's journal of one claim. */
 interface Journal {
   readonly records: RecordBody[];
-  /** The claim's lines by their numbers; null where there is none to read. */
+  /** The claim's lines by their numbers. Null: the line is missing or dropped. */
   readonly lines: (string | null)[];
-  /** After how many lines each record ends. */
+  /** The number of lines up to the end of each record. */
   readonly ends: number[];
-  /** Up to which record the worker has heard that they are stored; and up to which they are. */
+  /** The number of records that the worker knows to be stored, and the number that is stored. */
   heard: number;
   stored: number;
 }
 
 /**
- * The model's memory of what flows have said: every line that was acknowledged is read in order and once, or an explicit gap replaces
- * it, however its records were repeated, cut anew, dropped or sent in the wrong order.
+ * The model's memory of log lines. Readers get each acknowledged line once and in order, or an explicit gap. This holds even
+ * if records were repeated, cut differently, dropped or sent in the wrong order.
  */
 export class LogModel {
   readonly #tenancy: Tenancy;
   /** By claim. A journal stays on its worker's disk. */
   readonly #journals = new Map<string, Journal>();
-  /** By attempt, what its log must say. */
+  /** The expected log of each attempt. */
   readonly #logs = new Map<string, Claim & { readonly lines: (string | null)[] }>();
 
   constructor(tenancy: Tenancy) {
     this.#tenancy = tenancy;
   }
 
-  /** How many records a claim's journal has: what an end announces. */
+  /** The number of records in a claim's journal. The record of the end contains it. */
   count(claim: Claim): number {
     return this.#journals.get(claimKey(claim))?.records.length ?? 0;
   }
 
-  /** A flow says something, and its worker reports it. */
+  /** A flow writes log lines, and its worker reports them. */
   async log(fakeWorker: FakeWorker, claim: Claim, { sent, ...step }: LogStep): Promise<void> {
     const journal = this.#journalOf(claim);
     write(journal, claim, step);
     await this.#report(fakeWorker, claim, sent);
   }
 
-  /** A worker sends what is left of a claim, as it does when its attempt has ended. */
+  /** A worker sends the remaining records of a claim, as after the end of its attempt. */
   async rest(fakeWorker: FakeWorker, claim: Claim): Promise<void> {
     if (this.count(claim) > 0) await this.#report(fakeWorker, claim, "in order");
   }
 
-  /** What every log says is what was acknowledged, read in pages of so many entries. */
+  /** Checks that every log contains exactly the acknowledged lines, read in pages of `page` entries. */
   async check(testEnv: TestEnv, page: number): Promise<void> {
     const { scope } = this.#tenancy;
     for (const [runId, attempts] of Map.groupBy(this.#logs.values(), (one) => one.runId)) {
@@ -88,10 +88,10 @@ export class LogModel {
     const answer = await fakeWorker.report(claim, [], { bulk, bulkFrom: from + 1 });
     const { bulkAcked, rejected } = answer;
     if (answer.status === "stale") return;
-    // Of one that was stopped before its start, nothing more is taken.
+    // An attempt that was stopped before its start accepts no more records.
     if (rejected.length > 0) expect(answer.outcome).not.toBeNull();
     const kept = Math.min(bulkAcked, ...rejected.map(({ seq }) => seq - 1));
-    // What a hole precedes is not taken before the hole is filled.
+    // Records after a hole are not accepted before the hole is filled.
     expect(bulkAcked).toBe(
       from <= journal.stored ? Math.max(journal.stored, from + bulk.length) : journal.stored,
     );
@@ -120,7 +120,7 @@ function claimKey({ attemptId, epoch }: Claim): string {
   return `${attemptId} ${epoch}`;
 }
 
-/** Writes one record of lines, or that they were dropped, behind the others. */
+/** Appends one record of lines to the journal, or one gap if they were dropped. */
 function write(journal: Journal, claim: Claim, { lines, back, skip, dropped }: Omit<LogStep, "sent">): void {
   const { lines: known } = journal;
   const first = Math.max(0, known.length - (skip > 0 ? 0 : back)) + skip;

@@ -25,16 +25,16 @@ afterAll(async () => {
 });
 
 const LOST_AFTER_MS = 20_000;
-/** Histories that are played; more where something was taken out and must be noticed. */
+/** How many histories are played. The mutation tests play more. */
 const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 30);
-/** One history that failed before, and is played again alone: the seed and the path that were printed then. */
+/** The printed seed and path of a failed history: only this history is played. */
 const { TOWPATH_MODEL_SEED: SEED, TOWPATH_MODEL_PATH: PATH } = process.env;
 const AGAIN =
   SEED === undefined
     ? null
     : { seed: Number(SEED), ...(PATH === undefined ? {} : { path: PATH, numRuns: 1 }) };
 
-/** Runs that need only a slot, and runs that also need amounts, of which each worker has enough for one or two at once. */
+/** Runs that need only a slot, and runs that also need amounts. Each worker has enough for one or two of them. */
 const YARDS = {
   "only a slot": { deployments: ["flow"], amounts: {} },
   "amounts of their workers": {
@@ -89,7 +89,7 @@ test.each(Object.entries(YARDS))(
     );
     if (played.failed) throw failure(played, needed);
     if (AGAIN !== null) return;
-    // Histories that never came there would prove nothing.
+    // Histories that never reach these states prove nothing.
     for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
       expect(seen).toContain(state);
     for (const state of ["intended", "submitted", "ended", "cancelling"])
@@ -98,7 +98,7 @@ test.each(Object.entries(YARDS))(
   300_000,
 );
 
-/** What went wrong, and the command that plays the same history again. */
+/** The failure, and the command that plays the same history again. */
 function failure(played: fc.RunDetails<Step[][]>, needed: string): Error {
   const { seed, counterexamplePath } = played;
   const again = `TOWPATH_MODEL_SEED=${seed} TOWPATH_MODEL_PATH=${counterexamplePath} npm run vitest -- services/control/src/runs/model -t "${needed}"`;
@@ -106,7 +106,7 @@ function failure(played: fc.RunDetails<Step[][]>, needed: string): Error {
   return new Error(message, { cause: played.errorInstance });
 }
 
-/** Once faults stop, a good worker brings every run to its end. */
+/** After the faults stop, a good worker ends every run. */
 async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; yard: Yard }): Promise<void> {
   await limitTo(other, tenancy, 2);
   const good = new FakeWorker(testEnv, await tenancy.worker("good", yard.amounts));
@@ -125,7 +125,7 @@ async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; y
   await checkSlots(testEnv);
 }
 
-/** Nothing of it is visible from another workspace. */
+/** Another workspace sees none of the runs. */
 async function invisibleElsewhere({ created }: History): Promise<void> {
   const stranger = await openTenancy(testEnv);
   expect((await listRuns(testEnv.deps, stranger.scope, { limit: 10 })).items).toEqual([]);

@@ -7,16 +7,16 @@ import { RUNS } from "./steps.fixture.ts";
 
 type Request = ReturnType<Tenancy["request"]>;
 
-/** The model's memory of which runs were asked for, the first of them under an idempotency key, and of which ids were answered. */
+/** The model's memory of the requested runs and of the acknowledged ids. The first run has an idempotency key. */
 export class Requests {
   /** Ids of the runs whose creation was acknowledged. */
   readonly created = new Set<string>();
   readonly #tenancy: Tenancy;
   readonly #requests: readonly Request[];
-  /** The run that was answered for the key. */
+  /** The id that was acknowledged for the key. */
   #keyed: string | null = null;
 
-  /** @param deployments Those of the runs in their turn. */
+  /** @param deployments The deployments of the runs, in turn. */
   constructor(tenancy: Tenancy, deployments: readonly string[]) {
     this.#tenancy = tenancy;
     this.#requests = Array.from({ length: RUNS }, (_, index) =>
@@ -28,8 +28,8 @@ export class Requests {
   }
 
   /**
-   * Asks for a run: once more, it is the same one. A twin is asked for under another id; where both have a key, whichever was
-   * acknowledged first is answered ever after.
+   * Requests a run. A repeated request gets the same run. A twin has another id and the same key: both get the id that was
+   * acknowledged first.
    */
   async create(
     testEnv: TestEnv,
@@ -46,7 +46,7 @@ export class Requests {
     this.created.add(made.id);
   }
 
-  /** The id of the run that was made, or is to be, in a turn. */
+  /** The id of a run, before or after its creation. */
   idOf(run: number): string {
     const request = this.#requests[run];
     return (request?.idempotencyKey === undefined ? null : this.#keyed) ?? request?.id ?? "";

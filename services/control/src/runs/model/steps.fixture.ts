@@ -6,7 +6,7 @@ import { ASKED, type WaitPath } from "./waits.fixture.ts";
 /** How many runs and workers a history has. */
 export const RUNS = 3;
 export const WORKERS = 2;
-/** How many control planes share the database; each worker speaks with one of them. */
+/** How many control planes share the database. Each worker uses one of them. */
 export const PLANES = 2;
 
 const who = { worker: fc.nat(WORKERS - 1), claim: fc.nat(3) };
@@ -15,12 +15,12 @@ const path = fc.constantFrom(...(Object.keys(ASKED) as WaitPath[]));
 const does = <const What extends string>(what: What) => ({ do: fc.constant(what) });
 
 /**
- * What a history is made of: people, workers and time, each acting without knowing of the others. A new kind of step stands here and
- * in `History.apply`, and nowhere else.
+ * The steps of a history: independent actions of people, workers and time. A new kind of step is added here and in
+ * `History.apply`.
  */
 export const step = fc.oneof(
-  // A start or an end that is reported alone is moved by the combined statement, among other records by the general one.
-  // Asked for under an idempotency key, a run may also be asked for under another id.
+  // The combined statement applies a start or an end that is reported alone. The general form applies one among other records.
+  // A run with an idempotency key may also be requested with another id.
   { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked, twin: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ ...does("cancel"), ...asked }) },
   {
@@ -32,7 +32,7 @@ export const step = fc.oneof(
       lost: fc.nat(5).map((dice) => dice === 0),
     }),
   },
-  // A run is asked for where a worker's poll waits.
+  // A run is created on the control plane where a worker's poll waits.
   {
     weight: 2,
     arbitrary: fc.record({ ...does("meet"), worker: fc.nat(WORKERS - 1), run: fc.nat(RUNS - 1) }),
@@ -41,7 +41,7 @@ export const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("task"), ...who }) },
-  // A flow says something; what its worker has of it may come after its end.
+  // A flow writes log lines. Its worker may send some of them after the end.
   {
     weight: 5,
     arbitrary: fc.record({
@@ -63,12 +63,12 @@ export const step = fc.oneof(
       outcome: fc.constantFrom("completed", "failed", "failed", "cancelled", "refused"),
       cause: fc.constantFrom(null, "error", "evicted", "oom"),
       alone: fc.boolean(),
-      /** Whether its report asks for work too, and whether that answer is lost. */
+      /** Whether the report also polls for work, and whether that answer is lost. */
       asks: fc.boolean(),
       lost: fc.nat(5).map((dice) => dice === 0),
     }),
   },
-  // A flow asks for what it needs; it may then be suspended until it is there.
+  // A flow asks for waits. It may then be suspended until one of them is settled.
   { weight: 3, arbitrary: fc.record({ ...does("ask"), ...who, path, again: fc.boolean() }) },
   {
     weight: 6,
@@ -81,7 +81,7 @@ export const step = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ ...does("answer"), ...asked, path }) },
   { weight: 2, arbitrary: fc.record({ ...does("event"), at: fc.nat(PLANES - 1) }) },
-  // A flow has submitted its job; workers ask how jobs stand; a backend calls back.
+  // A flow submits its job, workers report on jobs, and a backend calls back.
   { weight: 2, arbitrary: fc.record({ ...does("handle"), ...who }) },
   {
     weight: 4,
@@ -94,7 +94,7 @@ export const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ ...does("callback"), ...asked, right: fc.boolean() }) },
-  // The same of every control plane at the same time.
+  // The same request to every control plane at the same time.
   {
     weight: 2,
     arbitrary: fc.record({
@@ -103,9 +103,9 @@ export const step = fc.oneof(
       what: fc.constantFrom("create", "twins", "cancel", "answer", "callback", "periodicJobs"),
     }),
   },
-  // How many runs of the deployment may go at once.
+  // The number of runs of the deployment that may execute at the same time.
   { weight: 2, arbitrary: fc.record({ ...does("limit"), slots: fc.nat(3), at: fc.nat(PLANES - 1) }) },
-  // A fence of the future, and a nonce that was never given.
+  // A fence with a future epoch, and a fence with an unknown nonce.
   { weight: 4, arbitrary: fc.record({ ...does("forge"), ...who, what: fc.constantFrom("epoch", "nonce") }) },
   { weight: 2, arbitrary: fc.record({ ...does("pass"), seconds: fc.constantFrom(1, 6, 16, 40, 90) }) },
 );
@@ -113,7 +113,7 @@ export const step = fc.oneof(
 /** One step of a history. */
 export type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
-/** A history that comes to each state that luck may miss: of few histories, none may get there. */
+/** A history that reaches the states that a few random histories may miss. */
 export const FAR: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
@@ -146,7 +146,7 @@ export const FAR: readonly Step[] = [
   { do: "tend", worker: 1, report: "completed", lost: false, forget: false },
 ];
 
-/** One whose run is cancelled while it waits for its job, which another worker then cancels. */
+/** A history whose run is cancelled while it waits for its job. Then another worker cancels the job. */
 export const FAR_JOB: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
@@ -162,7 +162,7 @@ export const FAR_JOB: readonly Step[] = [
   { do: "tend", worker: 1, report: "cancelled", lost: false, forget: false },
 ];
 
-/** One whose flow says something in two claims of an attempt, of which not all arrives as it was said, and some after the end. */
+/** A history with log lines from two claims of one attempt. Some are repeated, missing or dropped, and some arrive after the end. */
 export const FAR_LINES: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "create", run: 0, at: 1, twin: true },

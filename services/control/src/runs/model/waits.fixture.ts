@@ -17,7 +17,7 @@ import { sendEvent } from "../waits/events.ts";
 import type { States } from "./invariants.fixture.ts";
 import { ASKED_JOB } from "./jobs.fixture.ts";
 
-/** What a flow of a history may wait for, by its path; each run asks for each at most once, and again as often as it likes. */
+/** The waits of a flow in a history, by path. A run creates each at most once, and may ask for it again. */
 export const ASKED = {
   time: { kind: "for", ms: 30_000 },
   deadline: { kind: "input", title: "Soon?", schema: {}, who: "operator", deadlineMs: 30_000 },
@@ -26,10 +26,10 @@ export const ASKED = {
   job: ASKED_JOB,
 } as const satisfies Record<string, AskedWait>;
 
-/** A thing that a flow of a history may wait for. */
+/** The path of a wait of a flow in a history. */
 export type WaitPath = keyof typeof ASKED;
 
-/** A wait as the database has it. */
+/** A wait as the database has stored it. */
 export interface WaitState extends Record<string, unknown> {
   readonly id: string;
   readonly run: string;
@@ -39,16 +39,16 @@ export interface WaitState extends Record<string, unknown> {
 }
 
 /**
- * The model's memory of what runs wait for: which answers were acknowledged, which a flow was told, and for what each suspended run
- * said that it waits.
+ * The model's memory of waits: the acknowledged answers, the answers that flows have received, and the waits of each suspended
+ * run.
  */
 export class Waits {
   readonly #tenancy: Tenancy;
-  /** Answers whose acknowledgement somebody has, by wait. */
+  /** Acknowledged answers, by wait. */
   readonly #acknowledged = new Map<string, Json>();
-  /** What an asking flow was told, by wait: it never hears anything else. */
-  readonly #told = new Map<string, string>();
-  /** Ids of the waits that a run named when it was suspended last. */
+  /** The settled state that a flow has received, by wait. It never changes. */
+  readonly #received = new Map<string, string>();
+  /** Ids of the waits in the latest suspension of a run. */
   readonly #named = new Map<string, readonly string[]>();
   #answers = 0;
 
@@ -56,7 +56,7 @@ export class Waits {
     this.#tenancy = tenancy;
   }
 
-  /** Asks how a wait stands; the answer that a flow was told once is the one that it is told ever after. */
+  /** Asks for the state of a wait. After its first answer, a flow always gets the same one. */
   async ask(
     fakeWorker: FakeWorker,
     claim: Fence & { runId: string },
@@ -73,27 +73,27 @@ export class Waits {
     } as const;
     const asked = await call(fakeWorker.testEnv.deps, fakeWorker.worker, request).catch(problemOf);
     if (asked instanceof Problem) {
-      // It has not started, it is being stopped, or another has its attempt by now.
+      // The attempt has not started, it is being stopped, or another worker holds it now.
       expect(["stale-fence", "forbidden"]).toContain(asked.code);
       return null;
     }
     const wait = CalledWait.parse(asked);
     const now = JSON.stringify([wait.state, wait.answer]);
     if (wait.state !== "open") {
-      expect(this.#told.get(callId) ?? now).toBe(now);
-      this.#told.set(callId, now);
+      expect(this.#received.get(callId) ?? now).toBe(now);
+      this.#received.set(callId, now);
     }
     const acknowledged = this.#acknowledged.get(callId);
     if (acknowledged !== undefined) expect(wait).toMatchObject({ state: "satisfied", answer: acknowledged });
     return wait;
   }
 
-  /** A suspension of this run for these was acknowledged. */
+  /** A suspension of this run with these waits was acknowledged. */
   named(runId: string, waitIds: readonly string[]): void {
     this.#named.set(runId, waitIds);
   }
 
-  /** Somebody answers a question: exactly one answer counts. */
+  /** A person answers a question. Exactly one answer counts. */
   async answer(testEnv: TestEnv, args: { runId: string; path: WaitPath }): Promise<void> {
     const waitId = await derivedId(args.runId, args.path);
     this.#answers += 1;
@@ -111,7 +111,7 @@ export class Waits {
     this.#acknowledged.set(waitId, answer);
   }
 
-  /** Something happens of which runs may want to hear; told twice, it happened once. */
+  /** Sends an event twice. It counts once. */
   async event(testEnv: TestEnv): Promise<void> {
     const { deps } = testEnv;
     const sent = { id: uuidv7(deps.clock.nowMs()), name: ASKED.event.name, payload: null };
@@ -119,7 +119,7 @@ export class Waits {
     expect(await sendEvent(deps, this.#tenancy.scope, sent)).toEqual(first);
   }
 
-  /** What holds of waits after every step. */
+  /** Checks the invariants of waits after a step. */
   async check(testEnv: TestEnv, { runs }: States): Promise<void> {
     const waits = await readWaits(testEnv, this.#tenancy);
     const byId = new Map(waits.map((one) => [one.id, one]));
@@ -129,10 +129,10 @@ export class Waits {
     }
     for (const { id, state } of runs) {
       const own = waits.filter((one) => one.run === id);
-      // Of a run that has ended nothing is asked any more.
+      // A run that has ended has no open waits.
       if (FINAL_RUN_STATES.includes(state)) expect(own.filter((one) => one.state === "open")).toEqual([]);
       if (state !== "suspended") continue;
-      // Whatever has settled has let the run go on in the same commit: an answer is never lost between.
+      // The commit that settles a wait also resumes the run, so no answer is lost between them.
       const named = this.#named.get(id) ?? [];
       expect(named.map((waitId) => byId.get(waitId)?.state)).toEqual(named.map(() => "open"));
     }

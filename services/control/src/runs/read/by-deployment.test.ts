@@ -19,7 +19,7 @@ async function archiveAll(): Promise<void> {
   while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
-/** How long runs of `flow` usually take as lists say it, and as the facts of a run of it do. */
+/** How long runs of `flow` usually take, from lists and from the details of a run. */
 async function usualOf(scope: { workspaceId: string }, runId: string) {
   const { items } = await listLatestRuns(testEnv.deps, scope, { deployments: ["flow", "other"], each: 1 });
   const facts = await readRunFacts(testEnv.deps.database.reads, { ...scope, runIds: [runId] });
@@ -42,7 +42,7 @@ async function open() {
   return { tenancy, scope, fakeWorker, begin, ids };
 }
 
-test("the latest runs of each deployment are told, newest first, live and archived together", async () => {
+test("the latest runs of each deployment are listed, newest first, live and archived together", async () => {
   const { scope, fakeWorker, begin, ids } = await open();
   await fakeWorker.report(await begin("flow"), [
     records.started,
@@ -70,7 +70,7 @@ test("the latest runs of each deployment are told, newest first, live and archiv
   );
 });
 
-test("how long runs usually take is the same wherever it is told, by the latest that completed, however few of the latest runs they are", async () => {
+test("every route gives the same usual duration, from the latest completed runs, even if most of the latest runs failed", async () => {
   const { scope, fakeWorker, begin, ids } = await open();
   const [first = ""] = ids;
   for (const ms of [40_000, 10_000]) {
@@ -90,7 +90,7 @@ test("how long runs usually take is the same wherever it is told, by the latest 
   expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
 });
 
-test("a version is told to be started by the worker that did so first, before and after archiving", async () => {
+test("a version names the first worker that started it, before and after archiving", async () => {
   const { scope, ids } = await open();
   const trust = () => getVersionTrust(testEnv.deps, scope, { name: "flow", version: 1 });
   const expected = { started: { runId: ids[0], worker: "worker-1" }, refused: null };
@@ -99,7 +99,7 @@ test("a version is told to be started by the worker that did so first, before an
   expect(await trust()).toMatchObject(expected);
 });
 
-test("a version that a worker refused says so with the reason, and does not count as started", async () => {
+test("a version that a worker refused has the reason, and does not count as started", async () => {
   const { tenancy, scope, fakeWorker, begin, ids } = await open();
   await tenancy.deploy("flow", { version: 2 });
   const error = { name: "Error", message: "the key test-key is not trusted here" };
@@ -110,7 +110,7 @@ test("a version that a worker refused says so with the reason, and does not coun
   });
 });
 
-test("404: a version that is not there, and another workspace's deployment", async () => {
+test("404: a version that does not exist, and another workspace's deployment", async () => {
   const { scope } = await open();
   const absent = { code: "deployment-not-found" };
   await expect(getVersionTrust(testEnv.deps, scope, { name: "flow", version: 9 })).rejects.toMatchObject(

@@ -15,12 +15,12 @@ import {
 import { type RunSummaryRow, run } from "../table.ts";
 import { selectUsual } from "../why/facts.ts";
 
-/** The columns that are not told here. */
+/** The columns that these reads leave out. */
 const UNLISTED = ["parameters", "error", "result"] as const;
 
 /**
  * The latest runs of each of these deployments, newest first. Indexes run_newest (the live table is small) and
- * run_history_deployment: a stretch of it for each deployment and final state.
+ * run_history_deployment, one range for each deployment and final state.
  */
 async function selectLatestRuns(
   from: Queryable,
@@ -53,12 +53,12 @@ interface VersionRunRow {
   readonly at: string;
 }
 
-/** So many of the first runs after a version was registered are looked at, of each state. */
+/** The most runs of each state that are read after the registration of a version. */
 const LOOKED_AT_MAX = 200;
 
 /**
  * The first runs of a version that a worker has started or refused, oldest first, among the first of its deployment since
- * it was registered. Index run_history_deployment, a stretch for each final state.
+ * it was registered. Index run_history_deployment, one range for each final state.
  */
 async function selectVersionRuns(
   from: Queryable,
@@ -88,7 +88,7 @@ async function selectVersionRuns(
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
-/** The latest runs of each of several deployments; those that have not run, or are not there, are missing. */
+/** The latest runs of each of several deployments. A deployment that does not exist or has no runs is missing. */
 export async function listLatestRuns(
   deps: Pick<Deps, "database">,
   { workspaceId }: Pick<Scope, "workspaceId">,
@@ -116,9 +116,9 @@ export async function listLatestRuns(
 const shown = ({ runId, worker, at }: VersionRunRow) => ({ runId, worker, at });
 
 /**
- * What workers have made of a version's signature, which they alone check: which was the first to start it, and the latest
- * refusal.
- * @throws Problem `deployment-not-found`, also when there is the deployment but not the version.
+ * Whether workers accept a version's signature, which only they check: the first worker that started the version, and the
+ * latest refusal.
+ * @throws Problem `deployment-not-found`, also if the deployment exists and the version does not.
  */
 export async function getVersionTrust(
   deps: Pick<Deps, "database">,

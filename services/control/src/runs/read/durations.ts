@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import { listed, type RunFilter } from "./list.ts";
 
-/** When a run was created, began and ended, and what it is called. */
+/** A run's name, and when it was created, started and ended. */
 interface RunSpan {
   readonly id: string;
   readonly deployment: string;
@@ -66,8 +66,8 @@ function spanOf({ id, deployment, name, state, created_at, started_at, ended_at 
 }
 
 /**
- * How long the newest runs that match the filters took, or have taken so far: those that have started among the newest
- * 2,000 that do not wait.
+ * How long the newest runs that match the filters took, or have taken so far. It reads the newest 2,000 runs that do not
+ * wait, and returns those that have started.
  */
 export async function listDurations(
   deps: Deps,

@@ -50,8 +50,8 @@ async function listFailedGroups(
 }
 
 /**
- * The innermost failed call that a run's error is about: its message is the error's message, or is part of the error's
- * text, as a cause is. Among several, the first to end.
+ * The innermost failed call that explains a run's error: its message is the error's message or part of the error's text,
+ * such as a cause. Of several calls, the first that ended.
  */
 async function findFailedTask(
   from: Queryable,
@@ -105,10 +105,10 @@ async function listNeighbours(from: Queryable, run: RunRow): Promise<Neighbours>
   };
 }
 
-/** What is known of a run's failure: failed calls of its latest attempt, and the runs before and after. */
+/** Facts about a run's failure: failed calls of its latest attempt, and the runs before and after. */
 export interface FailureFacts extends Neighbours {
   readonly groups: readonly FailedGroup[];
-  /** The call that the run's error is about. Null: none is found. */
+  /** The call that explains the run's error. Null: none is found. */
   readonly task: TaskRun | null;
 }
 

@@ -134,7 +134,7 @@ test("a narrowed list pages without gaps or repeats through live and archived ru
   expect(seen).toEqual([2, 1, 0].map((index) => ids[index]));
 });
 
-test("asked for the oldest first, a page holds those that have waited longest of more than it has room for", async () => {
+test("in the order oldest first, a page contains the runs that have waited longest", async () => {
   const tenancy = await openTenancy(testEnv);
   const { scope, request } = tenancy;
   await tenancy.deploy("nightly");
@@ -156,7 +156,7 @@ test("asked for the oldest first, a page holds those that have waited longest of
   expect(newest.items.map((run) => run.id)).toEqual(ids.toReversed().slice(0, 50));
 });
 
-test("the oldest of live and archived runs come first, page by page, by every way to find them", async () => {
+test("in the order oldest first, live and archived runs are merged page by page, with every filter", async () => {
   const { scope, ids, find } = await fourRuns();
   await archiveAll();
   expect(await find({ order: "oldest" })).toEqual([0, 1, 2, 3]);
@@ -173,7 +173,7 @@ test("the oldest of live and archived runs come first, page by page, by every wa
   expect(seen).toEqual(ids);
 });
 
-test("durations are told of what has started, by the filters of a list, the same before and after archiving", async () => {
+test("durations cover started runs that match the filters of a list, the same before and after archiving", async () => {
   const { scope, ids, at } = await fourRuns();
   const { sql } = testEnv.deps.database;
   const [, second, , fourth] = ids;
@@ -198,7 +198,7 @@ test("durations are told of what has started, by the filters of a list, the same
   expect((await listDurations(testEnv.deps, stranger, {})).items).toEqual([]);
 });
 
-test("of more runs than are told, the newest are, and since when", async () => {
+test("above the limit, durations cover the newest runs, and give the start of their span", async () => {
   const { scope } = await fourRuns();
   const { sql } = testEnv.deps.database;
   const [latest] = (await listRuns(testEnv.deps, scope, { limit: 1, deployment: "other" })).items;
@@ -223,7 +223,7 @@ test("other workspaces' runs are in no narrowed list", async () => {
     expect((await listRuns(testEnv.deps, scope, { limit: 10, ...query })).items).toEqual([]);
 });
 
-test("an overview counts what has not ended and what became of the last hours, live or archived", async () => {
+test("an overview counts runs that have not ended, and outcomes of the last hours, live or archived", async () => {
   const { scope, at } = await fourRuns();
   const read = () => getOverview(testEnv.deps, scope, { hours: 24 });
   const before = await read();

@@ -47,7 +47,7 @@ export interface RunFilter {
   readonly after: { readonly createdAt: string; readonly id: string } | null;
 }
 
-/** The most deployments that a text may match for lookups by index. A text that matches more matches most runs. */
+/** The most deployments that are looked up by index for a text. A text that matches more deployments matches most runs. */
 const NAMES_MAX = 8;
 /** How many characters at the end of an id are indexed. */
 const ID_END_CHARS = 8;
@@ -68,7 +68,7 @@ interface Meaning {
 const FIRST_NAMED_MAX = 20_000;
 
 const isNamed = (part: string): SQL => sql`position(${part} in lower(r.name)) > 0`;
-/** As `isNamed`, by index run_history_name: the grams hold whenever the part itself does. */
+/** Like `isNamed`, with the index run_history_name. A name that contains the part also contains its grams. */
 const isNamedByIndex = (part: string): SQL =>
   sql`r.name is not null and name_grams(r.name) @> name_grams(${part}) and ${isNamed(part)}`;
 const inNames = (names: readonly string[]): SQL => sql`r.deployment = any(${textArray(names)}::text[])`;
@@ -121,7 +121,7 @@ async function namesOfStage(
   return named.map((one) => one.name);
 }
 
-/** The deployments that are meant, by index deployment_name; as many as tell that there are too many. */
+/** The possible meanings of the filters by text, deployment and stage. Null: no such filter. Index deployment_name. */
 async function meaningOf(from: Queryable, args: RunFilter): Promise<Meaning | null> {
   const isInStage = (name: string) => args.stageNames?.includes(name) ?? true;
   if (args.text === undefined) {
@@ -164,7 +164,7 @@ const finalStatesOf = (args: RunFilter) =>
 const ended = (args: RunFilter): SQL =>
   and([always(args), ofDeployment(args), sql`r.state = any(${textArray(finalStatesOf(args))}::text[])`]);
 
-/** Where one part of a list is read, as `r`, and what holds of its rows. */
+/** The source of one part of a list, as `r`, and the condition on its rows. */
 interface Part {
   readonly source: SQL;
   readonly where: SQL;
@@ -240,7 +240,7 @@ export async function listRunRows(from: Queryable, clock: Clock, args: RunFilter
   }));
 }
 
-/** The first `limit` runs of a list, as `r`: what `select` says of each, and only those live ones that `live` holds of. */
+/** The columns `select` of the first `limit` runs of a list, as `r`. Live runs must meet the condition `live`. */
 export async function listed(
   from: Queryable,
   filter: RunFilter,

@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import { readRestoreNotice } from "../lease/restore-notice.ts";
 
-/** Runs of one state in one stretch; without a stretch, those that have not ended. */
+/** The number of runs of one state in one span of time. Without a span: runs that have not ended. */
 interface Counted {
   readonly from: Date | null;
   readonly state: RunState;
@@ -20,7 +20,7 @@ interface Counted {
 }
 
 /**
- * Counts runs: the live ones by state, those that have ended by when they were created. History is counted from
+ * Counts runs: live runs by state, ended runs by state and time of creation. History is counted from
  * run_history_state alone, without its rows. The live table is small.
  */
 async function countRuns(
@@ -58,7 +58,7 @@ async function countRuns(
 
 const HOUR_MS = 3_600_000;
 
-/** How the workspace stands: what has not ended, and what has become of what was created in the last hours. */
+/** The workspace's overview: runs that have not ended, and the outcomes of runs that were created in the last hours. */
 export async function getOverview(deps: Deps, scope: Scope, args: { hours: number }): Promise<Overview> {
   const spanMs = args.hours * HOUR_MS;
   const stretchMs = spanMs / OVERVIEW_STRETCHES;

@@ -61,7 +61,7 @@ test("a worker's slots show the runs that take them, since when, and how long th
   });
 });
 
-test("of very many attempts on a worker the oldest are shown, and all are counted", async () => {
+test("a worker with very many attempts shows the oldest, and counts all", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const asked: string[] = [];

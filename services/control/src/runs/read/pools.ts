@@ -4,7 +4,7 @@ import * as pools from "../../pools/index.ts";
 import { reorderQueue } from "../admit/reorder.ts";
 import { readPoolLoad, readQueueLoad, readWorkerLoad } from "./load-store.ts";
 
-/** A pool or queue that the caller names, and who asks. */
+/** The caller, and the pool or queue that the caller names. */
 interface Named {
   readonly scope: Scope;
   readonly name: string;
@@ -67,7 +67,7 @@ export async function listWorkers(
 }
 
 /**
- * Makes a queue, or gives the one of this name another priority: runs that wait in it move to their new positions.
+ * Creates a queue, or changes its priority. Then the runs that wait in it move to their new positions.
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
  */
 export async function setQueue(
@@ -101,7 +101,7 @@ async function withQueueLoad(
   from: Queryable,
   args: { workspaceId: string; poolId: string; queues: readonly pools.QueueFacts[] },
 ): Promise<Queue[]> {
-  // Most pools have no queue: then no run is counted.
+  // Most pools have no queue, and then there is nothing to count.
   const load = args.queues.length === 0 ? new Map() : await readQueueLoad(from, args);
   return args.queues.map((queue) => ({ ...queue, ...IDLE, ...load.get(queue.name) }));
 }

@@ -39,7 +39,7 @@ import { runOf, runSummaryOf } from "./wire.ts";
 /** The workspace whose runs are read, from any scope, a worker's included. */
 type Tenant = Pick<Scope, "workspaceId">;
 
-/** A run that has not ended, as the reason of its waiting needs it. */
+/** The fields of a run from which the reason of its wait is derived. It has not ended. */
 interface LiveRun {
   readonly row: RunRow;
   readonly attempts: readonly AttemptRow[];

@@ -69,7 +69,7 @@ test("every open question of a workspace is listed, the first asked first, with 
   expect(await told(tenancy, { kind: "input" })).toEqual(["First?", "Third?"]);
 });
 
-test("waits are narrowed by kind, state and deployment, and told in both orders", async () => {
+test("waits are filtered by kind, state and deployment, in both orders", async () => {
   const { tenancy, first } = await threeRuns();
   await first.answer("ok", true);
   expect(await told(tenancy)).toEqual(["for", "Second?", "for", "Third?", "for"]);
@@ -89,7 +89,7 @@ test("waits are narrowed by kind, state and deployment, and told in both orders"
   ]);
 });
 
-test("pages go on where they ended, though what they showed is answered meanwhile", async () => {
+test("pages resume after the last wait, even if earlier waits are answered meanwhile", async () => {
   const { tenancy, first } = await threeRuns();
   const page = await list(tenancy, { kind: "input", limit: "2" });
   expect(page.items.map((one) => one.title)).toEqual(["First?", "Second?"]);
@@ -110,7 +110,7 @@ test("another workspace's waits are not listed", async () => {
   expect(await told(tenancy)).toHaveLength(6);
 });
 
-test("the end of a run closes what it asks, and its run is still told once it is archived", async () => {
+test("the end of a run closes its questions, and the waits still name the run after archiving", async () => {
   const { tenancy, first } = await threeRuns();
   await first.suspend(["ok", "for"]);
   await cancelRun(testEnv.deps, tenancy.scope, { runId: first.id, reason: "" });
@@ -122,7 +122,7 @@ test("the end of a run closes what it asks, and its run is still told once it is
   expect(items).toMatchObject([{ runId: first.id, title: "First?", run: { state: "cancelled" } }]);
 });
 
-test("readers of the feed hear of a question while its run still runs, of its answer, and of its end", async () => {
+test("the feed sends a question while its run is running, then its answer and its end", async () => {
   const tenancy = await openTenancy(testEnv);
   const { reads } = testEnv.deps.database;
   let after = await readPosition(reads);

@@ -30,17 +30,17 @@ interface WaitFilter {
   readonly after: { readonly createdAt: string; readonly id: string } | null;
 }
 
-/** What lists leave where it is: large, and never shown. */
+/** The columns that lists leave out: they are large and never shown. */
 const UNLISTED = ["answer"] as const;
 
-/** A row of the list: the wait without its answer, and its run while that is known. */
+/** A row of the list: the wait without its answer, and its run if that is known. */
 interface ListedWaitRow {
   readonly wait: Omit<WaitRow, (typeof UNLISTED)[number]>;
   readonly run: { readonly name: string | null; readonly state: RunState } | null;
 }
 
 function conditionsOf(args: WaitFilter): SQL {
-  // Written out, so that the index of open ones is seen to fit.
+  // A literal, so that the planner sees that the index of open waits fits.
   const isOpen = args.states.length === 1 && args.states[0] === "open";
   const state = isOpen ? sql`w.state = 'open'` : sql`w.state = any(${textArray(args.states)}::text[])`;
   const deployment = args.deployment === undefined ? sql`` : sql`and w.deployment = ${args.deployment}`;
@@ -51,9 +51,9 @@ function conditionsOf(args: WaitFilter): SQL {
 }
 
 /**
- * Waits in the order in which they were asked for, or against it: for each kind a walk of an index that stops at the limit,
- * merged. Index wait_open for open ones, wait_of_deployment or wait_listed for others. The run of an archived one is looked
- * up in the one partition that holds it.
+ * Waits in the order of their creation, or in the reverse order. It reads one range of an index for each kind, up to the
+ * limit, and merges them. Index wait_open for open waits, wait_of_deployment or wait_listed for others. An archived run is
+ * looked up only in its partition.
  */
 async function listWorkspaceWaits(from: Queryable, args: WaitFilter): Promise<ListedWaitRow[]> {
   if (args.kinds.length === 0) return [];
@@ -91,8 +91,8 @@ function listedWaitOf({ wait, run }: ListedWaitRow, job: JobRow | null): ListedW
 }
 
 /**
- * What the runs of a workspace wait for, or have waited for: open waits unless other states are asked for. Pages by
- * creation, so that those that are answered meanwhile make none repeat or go missing.
+ * The waits of a workspace's runs, by default only open ones. Pages by creation, so that an answer between two pages neither
+ * repeats nor hides a wait.
  * @throws Problem `bad-request` for a cursor that no list gave out.
  */
 export async function listAllWaits(

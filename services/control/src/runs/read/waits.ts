@@ -6,11 +6,11 @@ import { findJobs } from "../jobs/tending-store.ts";
 import { listWaitRows } from "../waits/store.ts";
 import { waitOf } from "../waits/wire.ts";
 
-/** A run, and which of its waits to list. Absent: all, oldest first. */
+/** A run, and the filters of its waits. Without filters: all waits, oldest first. */
 type WaitsQuery = { readonly runId: string } & Partial<z.output<typeof RunWaitQuery>>;
 
 /**
- * The waits of a run, open and settled, in the order of creation or against it. A wait that settles between two pages
+ * The waits of a run, open and settled, in the order of creation or in the reverse order. A wait that settles between two pages
  * is neither repeated nor left out.
  * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
  */

@@ -19,10 +19,10 @@ export type ChangedFields = Pick<
   "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt"
 >;
 
-/** States in which a run waits for slots, or for what suspended it, and not for a worker. */
+/** States in which a run waits for slots, or is suspended. It does not wait for a worker. */
 const HELD_STATES: readonly RunState[] = [...RUN_TRANSITIONS.admit.from, ...RUN_TRANSITIONS.resume.from];
 
-/** States in which a run waits for a worker: derived from the moves that need none. */
+/** States in which a run waits for a worker, derived from the moves that need no worker. */
 const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from.filter(
   (state) => !HELD_STATES.includes(state),
 );
@@ -53,7 +53,7 @@ export function runChange(row: ChangedRow): NewChange {
   };
 }
 
-/** The instant of the answer, and the end of the current attempt's lease: the input of labels. */
+/** The input of labels: the instant of the answer, and the end of the current attempt's lease. */
 export interface LabelFacts {
   readonly now: Date;
   readonly leaseExpiresAt: Date | null;
@@ -87,13 +87,13 @@ export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary 
   };
 }
 
-/** When the limit of the run as a whole ends it. */
+/** When the time limit of the whole run ends it. */
 function endsBy({ startedAt, endedAt, runTimeoutMs }: RunRow): string | null {
   if (startedAt === null || endedAt !== null || runTimeoutMs === null) return null;
   return new Date(startedAt.getTime() + runTimeoutMs).toISOString();
 }
 
-/** A run with its attempts. Its troubles are not known here. */
+/** A run with its attempts, without its troubles. */
 export function runOf(args: {
   row: RunRow;
   attempts: readonly AttemptRow[];
