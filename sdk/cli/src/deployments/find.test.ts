@@ -2,7 +2,7 @@ import type { Client } from "@towpath/client";
 import { deploymentPartsOf, Problem } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { caught } from "../fixture.ts";
-import { deploymentNamed, findDeployment } from "./find.ts";
+import { deploymentNamed, findDeployment, typedName } from "./find.ts";
 
 /** The control plane at the network's edge, with these deployments. */
 function having(...names: string[]): Client {
@@ -53,7 +53,20 @@ describe("a name with a stage", () => {
     });
   });
 
+  test("is suggested in a form that means one deployment", async () => {
+    expect(await caught(findDeployment(client, "churm@"))).toMatchObject({
+      next: ['did you mean "churn@"? `towpath run churn@`'],
+    });
+  });
+
   test("cannot have a second stage", async () => {
     expect(await caught(findDeployment(client, "churn@prod", "test"))).toMatchObject({ exit: "usage" });
   });
+});
+
+test("a printed command has the stage of the deployment, or the name as it was written", () => {
+  expect(typedName("churn", "churn@prod")).toBe("churn@prod");
+  expect(typedName("churn@", "churn")).toBe("churn@");
+  expect(typedName("churn", "churn")).toBe("churn");
+  expect(typedName(undefined, undefined)).toBeUndefined();
 });

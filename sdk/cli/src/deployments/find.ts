@@ -16,8 +16,14 @@ async function deploymentNames(client: Client): Promise<string[]> {
   return items.map(({ name }) => name);
 }
 
+/** These whole names as a person writes them: `churn@` for a deployment without a stage that shares its name with others. */
+function writtenNames(names: readonly string[]): string[] {
+  const isShared = (name: string) => names.some((other) => other.startsWith(`${name}@`));
+  return names.map((name) => (isShared(name) ? `${name}@` : name));
+}
+
 async function notFound(client: Client, name: string, cause?: unknown): Promise<Failure> {
-  const names = await deploymentNames(client);
+  const names = writtenNames(await deploymentNames(client));
   const near = closest(name, names);
   const next = near
     ? [`did you mean "${near}"? \`towpath run ${near}\``]
@@ -51,7 +57,7 @@ async function readOnly(client: Client, deployment: string): Promise<Deployment>
   const [first, ...others] = items;
   if (first === undefined) throw await notFound(client, deployment);
   if (others.length === 0) return first;
-  const names = items.map(({ name }) => (name.includes("@") ? name : `${name}@`));
+  const names = writtenNames(items.map(({ name }) => name));
   throw new Failure(`"${deployment}" names several deployments: ${names.join(", ")}.`, {
     exit: "usage",
     code: "stage-missing",
@@ -83,6 +89,15 @@ export async function findDeployment(client: Client, name: string, stage?: strin
 /** The whole name of a deployment. @throws Failure as `findDeployment`. */
 export async function deploymentNamed(client: Client, name: string): Promise<string> {
   return wholeName(name) ?? (await readOnly(client, name)).name;
+}
+
+/**
+ * A deployment's name for a command that the CLI prints: with the stage, if it has one. Without a stage, it is the name as the
+ * person has written it, such as `churn@`.
+ * @param found The whole name.
+ */
+export function typedName(written: string | undefined, found: string | undefined): string | undefined {
+  return found?.includes("@") ? found : written;
 }
 
 /** `deploymentNamed` for a filter that may be missing. */

@@ -6,7 +6,7 @@ import {
   triggerText,
   troubleText,
 } from "@towpath/contract";
-import { deploymentFilter } from "../deployments/find.ts";
+import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -59,22 +59,21 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   const { output } = invocation;
   const { cursor, limit: rows = 20 } = query;
   const client = await invocation.client();
-  const narrowed = {
-    ...runQueryOf(query, invocation.clock.nowMs()),
-    ...(await deploymentFilter(client, query.deployment)),
-  };
+  const found = await deploymentFilter(client, query.deployment);
+  const narrowed = { ...runQueryOf(query, invocation.clock.nowMs()), ...found };
+  const typed = { ...query, deployment: typedName(query.deployment, found.deployment) };
   const page = await client.listRuns({
     query: { ...narrowed, limit: rows, ...(cursor === undefined ? {} : { cursor }) },
   });
   output.data(page);
-  if (page.items.length === 0) return output.next(await explainNone(client, query));
+  if (page.items.length === 0) return output.next(await explainNone(client, typed));
   output.table(
     ["RUN", "DEPLOYMENT", "STATE", "TOOK", "CREATED", "TAGS"],
     page.items.map((one) => runRow(one, invocation)),
   );
   if (page.next === null) return;
   const limit = query.limit === undefined ? [] : ["--limit", String(query.limit)];
-  const again = ["towpath runs ls", ...narrowingWords(query), ...limit, "--cursor", page.next].join(" ");
+  const again = ["towpath runs ls", ...narrowingWords(typed), ...limit, "--cursor", page.next].join(" ");
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 

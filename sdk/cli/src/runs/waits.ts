@@ -1,5 +1,5 @@
 import { type ListedWait, waitText } from "@towpath/contract";
-import { deploymentFilter } from "../deployments/find.ts";
+import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, withCommands } from "../output.ts";
@@ -23,17 +23,18 @@ export async function listWaits(invocation: Invocation, args: WaitsQuery): Promi
   const { all, limit, cursor } = args;
   const client = await invocation.client();
   const { deployment } = await deploymentFilter(client, args.deployment);
+  const typed = typedName(args.deployment, deployment);
   const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit, cursor };
   const page = await client.listAllWaits({ query: narrowed });
   output.data(page);
-  if (page.items.length === 0) return output.next(none(args));
+  if (page.items.length === 0) return output.next(none({ ...args, deployment: typed }));
   if (all) showAll(invocation, page.items);
   else showQuestions(invocation, page.items);
   if (page.next === null) return;
   const again = [
     "towpath waits",
     ...(all ? ["--all"] : []),
-    ...(deployment === undefined ? [] : ["--deployment", deployment]),
+    ...(typed === undefined ? [] : ["--deployment", typed]),
     "--limit",
     String(limit),
     "--cursor",

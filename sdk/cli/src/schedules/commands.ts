@@ -1,6 +1,6 @@
 import type { Client } from "@towpath/client";
 import { LIMITS, type Schedule, type ScheduleSettingsInput } from "@towpath/contract";
-import { deploymentFilter, deploymentNamed, findDeployment } from "../deployments/find.ts";
+import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
@@ -70,8 +70,16 @@ export async function listSchedules(
   );
   for (const one of page.items)
     for (const trouble of one.troubles ?? []) tellTrouble(output, `${one.deployment} ${one.name}`, trouble);
-  if (page.next !== null)
-    output.line(output.style.dim(`More: ${output.style.typed(`towpath schedule ls --cursor ${page.next}`)}`));
+  if (page.next === null) return;
+  const typed = typedName(query.deployment, deployment.deployment);
+  const again = [
+    "towpath schedule ls",
+    ...(typed === undefined ? [] : ["--deployment", typed]),
+    ...(stage === undefined ? [] : ["--stage", stage]),
+    "--cursor",
+    page.next,
+  ].join(" ");
+  output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 
 /** The arguments of `towpath schedule set`. */
@@ -130,7 +138,8 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
     output.line(
       `  next ${textInZone(schedule.nextAt, zoneOf(schedule.timing))}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`,
     );
-  output.next(`\`towpath schedule next ${schedule.deployment} ${schedule.name}\` shows its next runs`);
+  const typed = typedName(options.deployment, schedule.deployment);
+  output.next(`\`towpath schedule next ${typed} ${schedule.name}\` shows its next runs`);
 }
 
 /** `towpath schedule pause|resume DEPLOYMENT NAME` */
