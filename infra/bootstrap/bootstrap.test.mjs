@@ -196,7 +196,7 @@ describe("a failure of npm", () => {
       "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync",
       "Run `npm install`",
     ],
-  ])("%s is told as what to do", (log, sentence) => {
+  ])("%s gives the next step", (log, sentence) => {
     expect(explainNpmFailure(`npm warn deprecated x@1\n${log}\n`)).toContain(sentence);
   });
 
@@ -205,7 +205,7 @@ describe("a failure of npm", () => {
     expect(explainNpmFailure(log)).toContain("disk is full");
   });
 
-  test("nobody foresaw is still told, with the log's end", () => {
+  test("without a known cause is reported with the log's end", () => {
     expect(explainNpmFailure("npm error Cannot read properties of null")).toBe(
       "npm could not install the packages.",
     );
@@ -230,13 +230,13 @@ describe("the screen", () => {
 });
 
 describe("a checkout", () => {
-  test("without room for what is fetched is told how much is missing", async () => {
+  test("without enough space shows how much is missing", async () => {
     await expect(ensureDiskSpace(tmpdir(), { neededMib: 1e9, what: "Node 24" })).rejects.toThrow(
       /Node 24 needs about 1000000000 MiB, and only \d+ MiB are free/,
     );
   });
 
-  test("that cannot be written to is told so", async () => {
+  test("that cannot be written is named", async () => {
     expect(writeFaultOf("/there", { code: "EROFS" })).toMatch(
       /^\/there cannot be written to \(EROFS\)\.\nMake it/,
     );
@@ -247,14 +247,14 @@ describe("a checkout", () => {
     expect(output).toContain(`${root} cannot be written to (EEXIST)`);
   });
 
-  test("on a machine without npm is told where npm comes from", async () => {
+  test("on a machine without npm explains how to install npm", async () => {
     const root = await makeCheckout();
     const { code, output } = await bootstrap(root, ["start"], { PATH: join(root, "empty") });
     expect(code).toBe(1);
     expect(output).toContain("npm was not found on PATH");
   });
 
-  test("on a machine without a network is told to check it, and where the log is", async () => {
+  test("on a machine without a network suggests a check, and names the log", async () => {
     const root = await makeCheckout();
     const manifest = { name: "checkout", version: "1.0.0", dependencies: { absent: "1.0.0" } };
     await writeFile(join(root, "package.json"), JSON.stringify(manifest));

@@ -69,7 +69,9 @@ async function runMutations(ground: Ground): Promise<void> {
     ran += 1;
     if (!noticed) broken += 1;
     console.log(
-      noticed ? `${file} fails without "${name}", as it must` : `${file} PASSES WITHOUT "${name}"\n${output}`,
+      noticed
+        ? `${file} fails without "${name}", as expected`
+        : `${file} PASSES WITHOUT "${name}"\n${output}`,
     );
   }
 }

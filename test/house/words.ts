@@ -31,6 +31,12 @@ export const PATTERNS: readonly (readonly [pattern: string, use: string])[] = [
   ["what is half", "what is incomplete"],
   ["such as it", NOUN],
   ["as may", "the limit by its name"],
+  [
+    "(?:is|are|was|were|be|been|being) told(?! apart)",
+    "who gets what: the worker gets, the page shows, a record has",
+  ],
+  ["(?:that|which) (?:is|are|was|were) (?:not )?there", "missing, or existing"],
+  ["(?:that|this) is so(?= (?:while|if|when|where)|[.;,])", "the condition by its name"],
   // Phrases that a reader must read twice.
   ["so let", "the verb alone"],
   ["be it(?: that)?", "even if"],
@@ -40,6 +46,11 @@ export const PATTERNS: readonly (readonly [pattern: string, use: string])[] = [
   ["in the place of|in (?:its|their) place", "instead of, or replaces"],
   ["the more [^.;:|]{1,60} the (?:more|less|longer|fewer)", "a sentence with a subject and a verb"],
   ["no more is no", "a sentence with a subject and a verb"],
+  ["as it must", "as expected"],
+  ["tells? of", "shows, reports or names"],
+  ["ever after", "always, or from then on"],
+  ["no oftener", "not more often"],
+  ["nobody knows where", "an unknown source"],
   ["lest", "so that … not"],
   ["(?:there|where)(?:in|of|upon)|hence|thence|whence", "a plain sentence"],
 ];

@@ -165,8 +165,8 @@ describe("failures that were rethrown and are reported before the outcome", () =
       move: "fail",
       tries: 0,
     } as const;
-    for (const path of thrownAgain) noted.noteUntold({ ...end, path });
-    expect(noted.untold(failedBy).map(({ path }) => path)).toEqual(tells);
+    for (const path of thrownAgain) noted.noteUnrecorded({ ...end, path });
+    expect(noted.unrecorded(failedBy).map(({ path }) => path)).toEqual(tells);
   });
 });
 

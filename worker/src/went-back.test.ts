@@ -164,7 +164,10 @@ test("a process goes on until the control plane was asked, although it went back
   );
   const polls = testEnv.plane.claims.length;
   testEnv.plane.look();
-  await testEnv.plane.until("it was told several times", () => testEnv.plane.claims.length > polls + 2);
+  await testEnv.plane.until(
+    "several answers named the database",
+    () => testEnv.plane.claims.length > polls + 2,
+  );
   attempt.nonce = nonce;
   testEnv.plane.takesReports = true;
   await untilReconciled();

@@ -100,7 +100,7 @@ async function listening(): Promise<void> {
   unsubscribe();
 }
 
-test("the database is killed with open transactions: callers are told to retry, and everything continues", async () => {
+test("the database is killed with open transactions: callers get a retryable problem, and everything continues", async () => {
   const held = holdTransactions(5);
   await held.entered;
   const { port } = cluster;

@@ -60,7 +60,7 @@ async function comeBack(scene: Scene, args: { agent: Agent; fence: Fence; key: s
   const { leases } = await again.renew([args.fence]);
   if (leases[0]?.status !== "renewed") throw new Error(`A lease was ${leases[0]?.status} after a return.`);
   const { commands } = await again.claim({ free: 0, held: [args.fence], waitMs: 0 });
-  if (commands.length > 0) throw new Error("A worker that came back was told to stop.");
+  if (commands.length > 0) throw new Error("A worker that came back got a command to stop.");
   await again.report(args.fence, { control: [ENDED], from: 2 });
 }
 

@@ -20,8 +20,8 @@ async function killBackend(scene: Scene): Promise<void> {
 }
 
 /**
- * Kills the postmaster and all its children at once: data in shared memory that was not yet in a file is lost, and no client is
- * told. The control plane ends with its database, and both come back.
+ * Kills the postmaster and all its children at once: data in shared memory that was not yet in a file is lost, and no client
+ * gets a message. The control plane ends with its database, and both come back.
  */
 async function killDatabase(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;

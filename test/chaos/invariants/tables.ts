@@ -87,7 +87,7 @@ export async function createdOnce(scene: Scene, tables: Tables): Promise<Breach[
   }
   for (const { id, asked } of tables.runs)
     if (asked && !scene.runs.some((run) => run.id === id))
-      breaches.push({ invariant: 1, seen: `run ${id} exists and nobody was told so` });
+      breaches.push({ invariant: 1, seen: `run ${id} exists, and no request for it was acknowledged` });
   return breaches;
 }
 

@@ -266,7 +266,7 @@ export class ClaimedAttempt implements Reporting {
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
     // In one step with what is then sent again: otherwise nothing would seem to be left in between.
-    if (asked) spool.wasTold();
+    if (asked) spool.noteAnswered();
     const resent = spool.resends;
     const acknowledging = spool.acknowledge(has);
     this.renewLease(sentAtMs);

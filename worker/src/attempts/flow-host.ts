@@ -44,8 +44,8 @@ export interface Running {
 }
 
 /**
- * How long a journal may be full without an acknowledgement, milliseconds. Until then the flow is told to try
- * again, so it slows down.
+ * How long a journal may be full without an acknowledgement, milliseconds. Until then the flow gets a retryable problem, so
+ * it slows down.
  */
 const FULL_MOST_MS = 60_000;
 
@@ -297,7 +297,7 @@ async function listCheckpoints(
   });
 }
 
-/** Passes on the control plane's problems. If it cannot be reached, the flow is told to try again. */
+/** Passes on the control plane's problems. If it cannot be reached, the flow gets a retryable problem. */
 async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();

@@ -117,7 +117,7 @@ export type FoundFact = keyof typeof FOUND_FACTS;
 /** What a phase in the attempt's file becomes at a restart. */
 interface RestartRow {
   readonly found: Phase;
-  /** Null: whatever else is so. */
+  /** Null: in any other case. */
   readonly fact: FoundFact | null;
   /** Null: the worker removes the folder and holds the attempt no more. */
   readonly phase: Phase | null;

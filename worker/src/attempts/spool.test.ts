@@ -67,7 +67,7 @@ test("a batch that a flow repeats after a restart is taken once, in each lane", 
 
   const after = await openSpool();
   expect(after.isBehind({ control: 0, bulk: 0 })).toBe(false);
-  after.wasTold();
+  after.noteAnswered();
   expect(after.flowTaken).toBe(2);
   expect(after.outputTaken("stderr")).toBe(4);
   await after.flow(batch(3));
@@ -218,7 +218,7 @@ test("a journal that lost acknowledged records goes on after them: no line numbe
   const after = await openSpool();
   expect(after.outputTaken("stdout")).toBe(15);
   expect(after.isBehind({ control: 0, bulk: 3 })).toBe(false);
-  after.wasTold();
+  after.noteAnswered();
   // It was lost before it was acknowledged. The output file still has it, and it is read again.
   await after.output({ stream: "stdout", lines: [line("five")], throughBytes: 20 });
   await after.flow({ control: [], bulk: [{ seq: 1, item: line("two") }], throughSeq: 1 });
@@ -237,7 +237,7 @@ test("a journal also goes on after an acknowledgement of part of a page", async 
 
   const after = await openSpool();
   expect(after.isBehind({ control: 0, bulk: 2 })).toBe(false);
-  after.wasTold();
+  after.noteAnswered();
   await after.say(line("four"));
   expect((await after.page(BUDGET)).bulk).toMatchObject([{ seq: 3, firstLine: 2 }]);
 });

@@ -294,8 +294,8 @@ export class Spool {
     this.#found = { control: this.#last("control"), bulk: this.#last("bulk") };
   }
 
-  /** The control plane has said how far it has come. */
-  wasTold(): void {
+  /** Notes that the control plane has reported its position. */
+  noteAnswered(): void {
     this.#found = null;
   }
 

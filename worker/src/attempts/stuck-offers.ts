@@ -91,10 +91,10 @@ export class StuckOffers {
     );
     this.#offered.asked.delete(name);
     // A journal of an ended attempt takes room among the attempts. Its records stay as a late report.
-    if (claimed?.assignment === null) claimed.letGo().catch((error: unknown) => this.#tellOf(name, error));
+    if (claimed?.assignment === null) claimed.letGo().catch((error: unknown) => this.#logStuck(name, error));
   }
 
-  #tellOf(attempt: string, error: unknown): void {
+  #logStuck(attempt: string, error: unknown): void {
     this.#deps.log.error({ attempt, error: String(error) }, "a journal could not be closed");
   }
 }

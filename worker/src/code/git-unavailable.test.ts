@@ -15,7 +15,7 @@ describe("unavailable:", () => {
     }
   });
 
-  test("a repository that is not there", async () => {
+  test("a missing repository", async () => {
     const server = await serve();
     const source = { kind: "git", url: `${server.url}/nowhere.git` } as const;
     expect(await failure(source, "a".repeat(40))).toMatchObject({ code: "not-found" });
@@ -23,7 +23,7 @@ describe("unavailable:", () => {
     expect(await failure(local, "a".repeat(40))).toMatchObject({ code: "not-found" });
   });
 
-  test("a commit that is not there", async () => {
+  test("a missing commit", async () => {
     const server = await serve();
     const { name } = await makeRepository([{ f: "1" }]);
     const source = { kind: "git", url: `${server.url}/${name}` } as const;

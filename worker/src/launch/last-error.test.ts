@@ -53,7 +53,7 @@ Node.js v24.21.0
   });
 });
 
-test("other output is told by its last line", () => {
+test("other output is described by its last line", () => {
   expect(printedError("a\nsh: 1: foo: not found\n\n")).toEqual({
     name: null,
     message: "sh: 1: foo: not found",

@@ -95,7 +95,7 @@ export class LoadedRunners {
     await Promise.all(this.#ending);
   }
 
-  /** Those that are there stay: otherwise deployments in turn would end each other's runners. */
+  /** Existing entries stay: otherwise deployments in turn would end each other's runners. */
   #add(version: AheadVersion): Expected | null {
     if (this.#expected.size >= this.#options.most) return null;
     const expected: Expected = { version, over: new AbortController(), loading: null, loaded: null };

@@ -1,6 +1,6 @@
 /**
  * The runner: a process that waits for one attempt, runs it and ends. A worker starts it with an IPC channel.
- * While it waits, it may be told to load the code of one version; then its attempt is of that version. It ends
+ * While it waits, it may get a message to load the code of one version; then its attempt is of that version. It ends
  * with its worker while it waits. Once it has a task it closes the channel and outlives the worker, unless the
  * task is to tend external jobs.
  */

@@ -59,10 +59,10 @@ export async function closeInOrder(
     output.note("killed; the next start continues unfinished runs");
     process.exit(EXIT.interrupted);
   });
-  const isTold = args.interruption.signal.aborted && args.children.length > 0;
-  if (isTold) output.note(output.style.dim("stopping … (press Ctrl-C again to kill)"));
+  const isShown = args.interruption.signal.aborted && args.children.length > 0;
+  if (isShown) output.note(output.style.dim("stopping … (press Ctrl-C again to kill)"));
   for (const child of [...args.children].reverse()) await child.stop(PATIENCE_MS);
   await rm(args.folder.devFile, { force: true });
-  if (isTold) output.note(output.style.dim("stopped"));
+  if (isShown) output.note(output.style.dim("stopped"));
   args.interruption.release();
 }

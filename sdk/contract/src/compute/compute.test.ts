@@ -16,7 +16,7 @@ import { AmountsByName, Compute } from "./compute.ts";
 
 const GIB = 2 ** 30;
 
-describe("what a spec says is needed", () => {
+describe("the compute of a spec", () => {
   test("becomes amounts by name; devices of a kind count as devices too", () => {
     const compute = Compute.parse({
       cpu: 2,
@@ -43,7 +43,7 @@ describe("what a spec says is needed", () => {
     expect(Compute.safeParse(given).error?.issues[0]?.path.join(".")).toBe(path);
   });
 
-  test("is told as people say it", () => {
+  test("has a text for people", () => {
     expect(amountsText({ licences: 1, "gpu:a100": 2, gpu: 2, memory: 16 * GIB, cpu: 4 })).toBe(
       "4 CPUs, 16 GiB of memory, 2 × a100 and 1 × licences",
     );
@@ -64,12 +64,12 @@ describe("sizes", () => {
     expect(parseBytes(text)).toBe(null);
   });
 
-  test("are told in the unit that fits", () => {
+  test("are shown in the largest unit that fits", () => {
     expect([4 * GIB, 1.5 * 2 ** 20, 100, 0].map(bytesText)).toEqual(["4 GiB", "1.5 MiB", "100 B", "0 B"]);
   });
 });
 
-test("what is taken of what fits leaves nothing below zero, and what lacks is named", () => {
+test("amounts never become negative, and missing amounts are named", () => {
   const amounts = fc.dictionary(fc.constantFrom("cpu", "gpu", "seats"), fc.nat(5));
   fc.assert(
     fc.property(amounts, amounts, (free, needs) => {
@@ -85,18 +85,18 @@ test("what is taken of what fits leaves nothing below zero, and what lacks is na
   );
 });
 
-test("sums of fractions fit what is as large", () => {
+test("sums of fractions fit into an equal amount", () => {
   expect(covers(without({ cpu: 0.3 }, { cpu: 0.1 }), { cpu: 0.2 })).toBe(true);
 });
 
-describe("what no worker could ever hold", () => {
+describe("compute that no worker can provide", () => {
   const workers = [
     { total: { cpu: 4, memory: 8 * GIB, gpu: 1, "gpu:a100": 1 } },
     { total: { cpu: 16, memory: GIB } },
   ];
   const say = (needs: Record<string, number>) => neverHeld(needs, { pool: "gpu", workers });
 
-  test("is told with what they have at most", () => {
+  test("is reported with the most that a worker has", () => {
     expect(say({ gpu: 2, "gpu:a100": 2 })).toBe('needs 2 × a100; the workers of pool "gpu" have at most 1');
     expect(say({ gpu: 1, "gpu:h100": 1 })).toBe('needs 1 × h100; the workers of pool "gpu" have no h100');
     expect(say({ memory: 9 * GIB, licences: 1 })).toBe(
@@ -107,14 +107,14 @@ describe("what no worker could ever hold", () => {
     );
   });
 
-  test("is nothing that one of them could", () => {
+  test("is empty if one worker can provide it", () => {
     expect(say({ cpu: 4, gpu: 1, "gpu:a100": 1 })).toBe(null);
     expect(say({})).toBe(null);
   });
 });
 
-describe("what a worker has", () => {
-  test("is told with what is taken of it, GPUs of one kind by that alone", () => {
+describe("the compute of a worker", () => {
+  test("is shown with the amounts in use, and GPUs of one kind only by their kind", () => {
     const total = { cpu: 8, memory: 30 * GIB, gpu: 2, "gpu:a100": 2, seats: 3 };
     expect(stockParts(total, { cpu: 1.5, memory: 4 * GIB, gpu: 1 }).map((part) => part.text)).toEqual([
       "1.5 of 8 CPUs",
@@ -124,7 +124,7 @@ describe("what a worker has", () => {
     ]);
   });
 
-  test("tells of several kinds beside their sum", () => {
+  test("shows several kinds beside their sum", () => {
     const total = { gpu: 3, "gpu:a100": 1, "gpu:t4": 2 };
     expect(stockParts(total, { gpu: 1 }).map((part) => part.text)).toEqual([
       "1 of 3 GPUs",

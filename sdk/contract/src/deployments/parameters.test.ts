@@ -23,13 +23,13 @@ test("Parameters that satisfy the schema have no fault", () => {
   expect(checkParameters(schema, { rows: 3, island: "Dream" })).toEqual([]);
 });
 
-test("An unknown parameter names itself and the word that was probably meant", () => {
+test("An unknown parameter is refused with the most similar name", () => {
   expect(checkParameters(schema, { islnd: "Dream", rows: 1 })).toEqual([
     { path: "parameters.islnd", message: 'unknown parameter "islnd"', suggestion: 'did you mean "island"?' },
   ]);
 });
 
-test("A parameter that resembles none is answered with those that there are", () => {
+test("A parameter without a similar name is refused with the list of parameters", () => {
   expect(checkParameters(schema, { zzzzzz: 1 })[0]?.suggestion).toBe("known: island, rows");
 });
 
@@ -39,7 +39,7 @@ test("A wrong type, a missing parameter and a value out of range each name the f
   expect(checkParameters(schema, {})[0]?.message).toContain("rows");
 });
 
-test("An unknown parameter and what is wrong with the others are told together", () => {
+test("An unknown parameter and faults of other parameters are reported together", () => {
   const faults = checkParameters(schema, { islnd: "Dream", rows: "3" });
   expect(faults.map(({ path }) => path)).toEqual(["parameters.islnd", "parameters.rows"]);
 });
@@ -59,7 +59,7 @@ test("A missing parameter is named, as the place and in the sentence", () => {
   ]);
 });
 
-test("A value with two faults is told once", () => {
+test("A value with two faults is reported once", () => {
   const day = { type: "string", format: "date", pattern: "^\\d{4}-\\d{2}-\\d{2}$" };
   const faults = checkParameters({ type: "object", properties: { day } }, { day: "soon" });
   expect(faults.map(({ path }) => path)).toEqual(["parameters.day"]);

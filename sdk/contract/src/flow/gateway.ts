@@ -82,7 +82,7 @@ export interface RunEnding {
 /** Where the SDK hangs the function by which a runner asks about external jobs: `flow[TEND_JOBS](ground)`. */
 export const TEND_JOBS: unique symbol = Symbol.for("towpath.tend-jobs");
 
-/** What a poller is told of where it is, once. */
+/** The context of a poller, which it gets once. */
 export type JobGround = Pick<Context, "workspaceId" | "deployment" | "version" | "secrets" | "store">;
 
 /** A question about one external job. */
@@ -92,7 +92,7 @@ export interface JobAsk {
   /** What it was submitted with. */
   readonly key: string;
   readonly runId: string;
-  /** Null: nobody knows whether it was submitted. */
+  /** Null: it is unknown whether it was submitted. */
   readonly handle: Ref | null;
 }
 

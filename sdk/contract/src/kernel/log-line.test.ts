@@ -5,17 +5,17 @@ const TIME = new Date(2026, 0, 2, 3, 4, 5).getTime();
 const PLAIN = { colour: false, stacks: false };
 const line = (fields: object) => JSON.stringify({ level: 30, time: TIME, pid: 7, ...fields });
 
-test("a line says when, how grave, what, and with which facts", () => {
+test("a line has a time, a level, a message and facts", () => {
   const text = prettyLogLine(line({ msg: "listening", url: "http://x", roles: ["api"], none: null }), PLAIN);
   expect(text).toBe("03:04:05 info  listening  url=http://x  roles=api\n");
 });
 
-test("text with spaces is told from the next fact, and a long one is cut", () => {
+test("text with spaces is quoted, and long text is cut", () => {
   expect(prettyLogLine(line({ msg: "m", error: "no room" }), PLAIN)).toContain('  error="no room"\n');
   expect(prettyLogLine(line({ msg: "m", a: "x".repeat(1000) }), PLAIN).length).toBeLessThan(400);
 });
 
-test("an error is a sentence; its stack is told only on request", () => {
+test("an error is a sentence; its stack is shown only on request", () => {
   const failed = line({
     level: 50,
     msg: "a periodic job failed",
@@ -27,12 +27,12 @@ test("an error is a sentence; its stack is told only on request", () => {
   expect(prettyLogLine(unsaid, PLAIN)).toContain("m: PostgresError 23505");
 });
 
-test("what came from elsewhere cannot begin another line or colour the terminal", () => {
+test("foreign text cannot start another line or colour the terminal", () => {
   const text = prettyLogLine(line({ msg: "a\nb", x: "\u001b[31mred\r" }), PLAIN);
   expect(text.trimEnd()).not.toMatch(/\p{Cc}/u);
 });
 
-test("colour is put on when asked for, and what is no log line stays as it is", () => {
+test("colour is optional, and text that is not a log line stays as it is", () => {
   expect(prettyLogLine(line({ level: 40, msg: "m" }), { colour: true, stacks: false })).toContain(
     "\u001b[33mwarn",
   );

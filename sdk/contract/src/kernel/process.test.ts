@@ -30,7 +30,7 @@ test("a command name with spaces, parentheses and newlines does not shift the fi
   expect(parseProcStat(`42 (a) Z 9 9) S ${TAIL}`, "boot")?.groupId).toBe(77);
 });
 
-test("text that is no stat line is refused, whatever it is", () => {
+test("any text that is not a stat line is refused", () => {
   for (const text of ["", "42", "42 (sh", "x (sh) R 1 2 3", `42 (sh) R 1 77`]) {
     expect(parseProcStat(text, "boot")).toBeUndefined();
   }
@@ -59,7 +59,7 @@ test("pids that cannot exist have no process", async () => {
   for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(await readProcess(pid)).toBeUndefined();
 });
 
-test("a process is told from another that had its pid, and from itself once it has ended", async () => {
+test("a process differs from an earlier process with its pid, and is not found after its end", async () => {
   const child = spawn(process.execPath, ["-e", "process.stdin.resume()"], {
     stdio: ["pipe", "ignore", "ignore"],
   });

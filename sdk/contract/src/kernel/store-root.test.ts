@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { storeRootFault } from "./store-root.ts";
 
-test("an address of a folder with too few or too many slashes is told how to write it", () => {
+test("an address of a folder with too few or too many slashes is refused with the right form", () => {
   for (const root of ["file:/srv/store", "file://srv/store", "file:////srv/store", "FILE:/srv/store"])
     expect(storeRootFault(root)).toMatch(
       /three slashes, file:\/\/\/srv\/store, or write the path alone, \/srv\/store/,
@@ -12,7 +12,7 @@ test("an address of a folder with too few or too many slashes is told how to wri
     expect(storeRootFault(root)).toContain("write s3://bucket/prefix");
 });
 
-test("what is right, or no folder's address, has no fault", () => {
+test("a correct address, and an address that is not a folder's, has no fault", () => {
   for (const root of ["file:///srv/store", "/srv/store", "store", "s3://bucket/a", "files/x"])
     expect(storeRootFault(root)).toBeNull();
 });

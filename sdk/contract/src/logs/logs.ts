@@ -150,8 +150,8 @@ export const RunEvent = z.discriminatedUnion("event", [
 export type RunEvent = z.infer<typeof RunEvent>;
 
 /**
- * The events of a run's stream of its own. After a `Last-Event-ID` that means nothing any more `begin` comes first: what was told before may not
- * be so, since the database went back, and the run is told anew.
+ * The events of a run's own stream. If the database was restored after the event of `Last-Event-ID`, `begin` comes first: earlier
+ * events may no longer be true, and the stream starts again.
  */
 export const RunStreamEvent = z.discriminatedUnion("event", [
   ...RunEvent.options,

@@ -110,7 +110,7 @@ test("a result that cannot be loaded is run again, and the log says why", async 
   expect(second.logs.map(({ text }) => text)).toEqual([expect.stringContaining("cannot be loaded")]);
 });
 
-test("a result that is no data is told once for its task; where it is asked for, it is an error", async () => {
+test("a result that is not data causes one warning for its task; if a checkpoint is required, it is an error", async () => {
   const opened = task({ name: "opened" }, async (n: number) => ({ n, close: () => {} }));
   const asked = opened.with({ name: "asked", checkpoint: true });
   const quiet = opened.with({ name: "quiet", checkpoint: false });

@@ -20,15 +20,15 @@ export interface ResultFacts {
 export interface Reused {
   readonly value: unknown;
   readonly ref: Ref;
-  /** Whether this run has told it before, just as it is. */
-  readonly isTold: boolean;
+  /** Whether this run has already recorded it unchanged. */
+  readonly isRecorded: boolean;
 }
 
 /** The error of an earlier call, to be thrown again. */
 export interface ThrownEarlier {
   readonly error: RunError;
-  /** Whether this run has told it before, just as it is. */
-  readonly isTold: boolean;
+  /** Whether this run has already recorded it unchanged. */
+  readonly isRecorded: boolean;
 }
 
 /** The results that a run stores, and those of earlier attempts that it may reuse. */
@@ -67,9 +67,9 @@ export class Checkpoints {
     const found = this.earlier.takeResult(path);
     if (found === null || !holds(found, facts)) return null;
     try {
-      const isTold = this.#isTold(found);
+      const isRecorded = this.#isRecorded(found);
       this.#ahead ??= new ReadAhead(this.earlier.left(), (ref) => this.#host.store.load(ref));
-      return { value: await this.#ahead.take(path, found.ref), ref: found.ref, isTold };
+      return { value: await this.#ahead.take(path, found.ref), ref: found.ref, isRecorded };
     } catch (error) {
       if (!(error instanceof StoreFault)) throw error;
       this.#warn(
@@ -84,10 +84,10 @@ export class Checkpoints {
   failure(path: string, facts: ResultFacts): ThrownEarlier | null {
     const found = this.earlier.takeFailure(path);
     if (found === null || !holds(found, facts)) return null;
-    return { error: found.error, isTold: this.#isTold(found) };
+    return { error: found.error, isRecorded: this.#isRecorded(found) };
   }
 
-  #isTold({ own }: EarlierFacts): boolean {
+  #isRecorded({ own }: EarlierFacts): boolean {
     return own && this.#host.resume.knowsEarlier === true;
   }
 

@@ -9,7 +9,7 @@ const refOf = (n: number, sizeBytes = 2): Ref => ({
   sha256: "a".repeat(64),
 });
 
-/** A store that answers when it is told to, and results that a flow takes one after the other. */
+/** A store that answers on a signal from the test, and results that a flow reads one after the other. */
 function storeOf(refs: readonly Ref[]) {
   const left = new Map(refs.map((ref, n) => [`path-${n}`, ref]));
   const asked: string[] = [];

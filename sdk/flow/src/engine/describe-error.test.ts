@@ -15,7 +15,7 @@ test("whatever was thrown, what is said of it is fit for the wire", () => {
 });
 
 describe("an error", () => {
-  test("is told with its causes and parts, within the limits", () => {
+  test("is described with its causes and parts, within the limits", () => {
     const error = new Error("outer", { cause: new TypeError("inner", { cause: "deepest" }) });
     expect(describeError(error).stack).toMatch(
       /Error: outer[\s\S]*Caused by: TypeError: inner[\s\S]*Caused by: deepest/,
@@ -31,7 +31,7 @@ describe("an error", () => {
     expect(long.message).toHaveLength(flowTextChars);
   });
 
-  test("that resists being looked at is told all the same", () => {
+  test("whose properties throw is described too", () => {
     const hostile = new Error("x");
     for (const field of ["message", "stack", "name"])
       Object.defineProperty(hostile, field, {

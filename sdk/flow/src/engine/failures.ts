@@ -62,7 +62,7 @@ export class Failures {
   /** Thrown primitives have no identity. Equal values count as one. */
   readonly #byValue = new Map<unknown, string[]>();
   readonly #again = new WeakSet<object>();
-  readonly #untold = new Map<string, TaskDraft>();
+  readonly #unrecorded = new Map<string, TaskDraft>();
 
   /** Records the error of a failed call. */
   note(path: string, error: unknown): void {
@@ -82,13 +82,13 @@ export class Failures {
   /**
    * Records a failure that is thrown again but not reported, because the control plane has it from an earlier attempt.
    */
-  noteUntold(end: TaskDraft): void {
-    this.#untold.set(end.path, end);
+  noteUnrecorded(end: TaskDraft): void {
+    this.#unrecorded.set(end.path, end);
   }
 
   /** The unreported failures that make the run fail. A later attempt repeats only reported failures. */
-  untold(failedBy: readonly string[] | null): TaskDraft[] {
-    return [...this.#untold.values()].filter(({ path }) => isFailedBy(failedBy, path));
+  unrecorded(failedBy: readonly string[] | null): TaskDraft[] {
+    return [...this.#unrecorded.values()].filter(({ path }) => isFailedBy(failedBy, path));
   }
 
   /** Whether an error comes from one that was thrown again. True once for each. */

@@ -36,8 +36,8 @@ export interface Resume {
   /** Whether results are kept unless a task says so: only where a later attempt can find them. */
   readonly keeps: boolean;
   /**
-   * Whether who is told of this attempt also has what earlier attempts of the run told: an unchanged result or failure of theirs
-   * is then not told again, so that a resume costs no record for each task that was done. @default false
+   * Whether the reader of this attempt's records also has the records of earlier attempts. Then unchanged results and failures
+   * are not recorded again, so a resume costs no record for each completed task. @default false
    */
   readonly knowsEarlier?: boolean;
 }

@@ -31,7 +31,7 @@ const spinsLate = task(
   },
 );
 
-/** A flow that ends in the way it is told to, for tests that start it as a process of its own. */
+/** A flow that ends as its arguments say, for tests that start it as a separate process. */
 export const ends = flow(
   {
     name: "ends",

@@ -94,7 +94,7 @@ describe("a result", () => {
 });
 
 describe("a failure", () => {
-  test("is told with name, message and the user's frames", async () => {
+  test("is reported with name, message and the user's frames", async () => {
     const run = await testRun(
       flow({ name: "f" }, async () => {
         throw new RangeError("out of it");

@@ -158,7 +158,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     abort(new Cancelled("the flow has failed"));
     await settleRest(body, run);
     const failedBy = run.failures.pathsOf(error);
-    for (const end of run.failures.untold(failedBy)) await host.records.post(end);
+    for (const end of run.failures.unrecorded(failedBy)) await host.records.post(end);
     return await concluded(flow, run, endBy({ error, failedBy }, host.cancelled));
   } finally {
     release();

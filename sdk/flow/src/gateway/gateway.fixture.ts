@@ -151,7 +151,7 @@ export class GatewayFixture {
     sendProblem(response, new Problem("not-found", "no such route"));
   }
 
-  /** What a process is told of its run. */
+  /** The context of the run, as a process gets it. */
   context(): Context {
     return Context.parse({
       runId: RUN_ID,

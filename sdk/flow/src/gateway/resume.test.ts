@@ -44,7 +44,7 @@ test("what earlier attempts left is fetched page by page, and taken", async () =
   expect(gateway.faults).toEqual([]);
 });
 
-test("a result of the run that this one is a rerun of is told, as this run's own", async () => {
+test("a result from the original run is recorded as this rerun's own", async () => {
   await using gateway = await GatewayFixture.start();
   const load = task({ name: "load" }, async (n: number) => n * 10);
   const body = flow({ name: "body" }, async () => await load(4));
@@ -77,7 +77,7 @@ describe("a failure of an earlier attempt that is thrown again", () => {
     expect(movesIn(gateway.journal.slice(before))).toEqual([]);
   });
 
-  test("is told once the run fails by it, before the outcome", async () => {
+  test("is recorded if the run fails because of it, before the outcome", async () => {
     await using gateway = await GatewayFixture.start();
     const a = { strict: false };
     const body = declining(a);
@@ -94,7 +94,7 @@ describe("a failure of an earlier attempt that is thrown again", () => {
     expect(gateway.journal).toHaveLength(before + 2);
   });
 
-  test("is told as this run's own where it comes from the run that this one is a rerun of", async () => {
+  test("is recorded as this rerun's own if it comes from the original run", async () => {
     await using gateway = await GatewayFixture.start();
     const body = declining({ strict: false });
     await body[RUN_FLOW](gateway.address);
@@ -129,7 +129,7 @@ test("a wait that was over when the attempt began is not asked for", async () =>
   expect(gateway.calls.map(({ path }) => path)).toEqual(["wait:event:other"]);
 });
 
-test("the version that the worker names for a task is told, and any other version is not taken", async () => {
+test("the worker's version of a task is recorded, and results of other versions are not reused", async () => {
   await using gateway = await GatewayFixture.start();
   gateway.codeVersions = { load: "v1" };
   const load = task({ name: "load" }, async () => 1);

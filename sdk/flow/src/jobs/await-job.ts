@@ -47,7 +47,7 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
     if (earlier === null) {
       return await awaitAnew({ scope, job, input, path, deadline: deadlineOf(scope, options) }, facts);
     }
-    if (!earlier.isTold)
+    if (!earlier.isRecorded)
       await post({ scope, job, path }, { move: "reuse", tries: 0, result: earlier.ref, ...reported(facts) });
     return earlier.value;
   } finally {
@@ -111,7 +111,7 @@ async function failAgain(call: JobCall, facts: ResultFacts): Promise<void> {
   const error = new JobFailed(job.name, earlier.error.message);
   failures.note(path, error);
   const end = draftOf(call, { move: "fail", tries: 0, error: earlier.error, ...reported(facts) });
-  if (earlier.isTold) failures.noteUntold(end);
+  if (earlier.isRecorded) failures.noteUnrecorded(end);
   else await host.records.post(end);
   throw error;
 }

@@ -112,8 +112,8 @@ export async function runElsewhere<Result>(call: TaskCall<Result>): Promise<Awai
     ended = isOver(started) ? started : await runEnded(scope, started.runId);
     return await tracked(scope, completed(call, { ended, checkpoint }));
   } catch (error) {
-    const isTold = ended?.state === "failed" && ended.error != null;
-    await tracked(scope, reportEnd(call, { tries: 1, facts: checkpoint.facts, isTold }, error));
+    const hookRan = ended?.state === "failed" && ended.error != null;
+    await tracked(scope, reportEnd(call, { tries: 1, facts: checkpoint.facts, hookRan }, error));
     throw error;
   }
 }

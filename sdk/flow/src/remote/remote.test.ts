@@ -194,7 +194,7 @@ function keptInput() {
 }
 
 describe("what cannot go to another pool", () => {
-  test("is told with what to do instead", async () => {
+  test("is refused with the next step", async () => {
     const messageOf = async (body: ReturnType<typeof flow>) => {
       expect(await body[RUN_FLOW](here.address)).toBe("failed");
       return outcomeOf(here).error?.message;

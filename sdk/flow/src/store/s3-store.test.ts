@@ -86,7 +86,7 @@ describe.skipIf(program === undefined)("a store in a bucket", () => {
       await expect(here.load({ ...ref, uri })).rejects.toThrow(/outside of the store/);
   });
 
-  test("a wrong key, a bucket that is not there and a server that does not answer are told with the next step", async () => {
+  test("a wrong key, a missing bucket and a server that does not answer are reported with the next step", async () => {
     const save = (made: ReturnType<typeof objects>) => storeOver(made).save(place, 1);
     await expect(save(objects({ secretAccessKey: "wrong" }))).rejects.toThrow(
       /refused PUT.*Check the credentials/s,

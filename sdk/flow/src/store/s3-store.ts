@@ -47,12 +47,12 @@ function baseOf(bucket: string, { endpoint, region }: S3Access): string {
   return `https://${bucket}.s3.${region}.amazonaws.com`;
 }
 
-function isTold(error: unknown): error is Error {
+function isError(error: unknown): error is Error {
   return error instanceof Error;
 }
 
-function sayFailure(error: unknown): string {
-  if (!isTold(error)) return String(error);
+function describeFailure(error: unknown): string {
+  if (!isError(error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
@@ -140,10 +140,13 @@ class Bucket {
       } catch (cause) {
         if (tries > RETRIES) {
           const next = "Check its endpoint in the worker's configuration, and the network.";
-          throw new StoreFault(`The store of bucket "${this.#name}" does not answer: ${sayFailure(cause)}.`, {
-            cause,
-            next,
-          });
+          throw new StoreFault(
+            `The store of bucket "${this.#name}" does not answer: ${describeFailure(cause)}.`,
+            {
+              cause,
+              next,
+            },
+          );
         }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries));
       }

@@ -211,7 +211,8 @@ class Reader {
   #buffer(offset: unknown, length: unknown): ArrayBuffer {
     const [from, size] = [Number(offset), Number(length)];
     const isInside = Number.isSafeInteger(from + size) && from >= 0 && size >= 0;
-    if (!isInside || from + size > this.#bytes.byteLength) throw new TypeError("bytes that are not there");
+    if (!isInside || from + size > this.#bytes.byteLength)
+      throw new TypeError("the buffer ends before these bytes");
     const copy = new Uint8Array(size);
     copy.set(this.#bytes.subarray(from, from + size));
     return copy.buffer;

@@ -6,8 +6,8 @@ import { flow, task } from "../index.ts";
 import { memoryStore } from "../store/memory-store.ts";
 
 /**
- * Maps as many calls as it is told to, in the form it is told to, through a sink that holds nothing, and prints the highest
- * memory of its process: `node many.fixture.ts FORM COUNT`.
+ * Maps COUNT calls in the form FORM through a sink that holds nothing, and prints the highest memory of its process:
+ * `node many.fixture.ts FORM COUNT`.
  */
 const [, , form = "iterated", count = "1000"] = process.argv;
 

@@ -207,7 +207,7 @@ async function throwEarlier(call: TaskCall<unknown>, checkpoint: TaskCheckpoint)
   const error = thrownAgain(earlier.error);
   failures.noteAgain(call.path, error);
   const end = { ...draft(call, "fail", 0), ...checkpoint.facts, error: earlier.error };
-  if (earlier.isTold) failures.noteUntold(end);
+  if (earlier.isRecorded) failures.noteUnrecorded(end);
   else await postEnd(call, end);
   throw error;
 }
@@ -228,7 +228,7 @@ export async function takeEarlier<Result>(
   if (call.scope.anew === true) return null;
   await throwEarlier(call, args.checkpoint);
   const own = await args.checkpoint.earlier();
-  if (own?.isTold === true) return { result: sameResult(call, own.value) };
+  if (own?.isRecorded === true) return { result: sameResult(call, own.value) };
   const earlier = own ?? (await args.cache.find());
   if (earlier === null) return null;
   const { records } = call.scope.run.host;
@@ -278,10 +278,10 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
   await host.clock.pause(ms, call.scope.signal);
 }
 
-/** @param args.isTold Whether the hook was called where the task ran. */
+/** @param args.hookRan Whether the hook was called in the pool where the task ran. */
 export async function reportEnd(
   call: TaskCall<unknown>,
-  args: { tries: number; facts: ReportedFacts; isTold?: boolean },
+  args: { tries: number; facts: ReportedFacts; hookRan?: boolean },
   error: unknown,
 ): Promise<void> {
   const { run } = call.scope;
@@ -295,6 +295,6 @@ export async function reportEnd(
   if (isStopping) await run.host.records.post(end);
   else await postEnd(call, end);
   const { onFailure } = call.options;
-  if (move === "fail" && onFailure && args.isTold !== true)
+  if (move === "fail" && onFailure && args.hookRan !== true)
     await tell(call, "onFailure", () => onFailure(error, { tries: args.tries }));
 }

@@ -108,7 +108,7 @@ describe("tasks with limits", () => {
     expect(limits.held.size).toBe(0);
   });
 
-  test("fail for a limit that is not there, without those that asked with them", async () => {
+  test("fail for a missing limit, without the other requests of the batch", async () => {
     const limits = openLimits({ warehouse: 1 });
     const good = task({ name: "good", limits: ["warehouse"] }, () => "done");
     const bad = task({ name: "bad", limits: ["warehose"] }, () => "never");
@@ -148,7 +148,7 @@ describe("tasks with limits", () => {
   });
 });
 
-test("a task that has slots may not call one that needs some, and is told what to do", async () => {
+test("a task that holds slots may not call one that needs some, and the error has the next step", async () => {
   const limits = openLimits({ warehouse: 2 });
   const inner = task({ name: "inner", limits: ["warehouse"] }, () => "never");
   const outer = task({ name: "outer", limits: ["warehouse"] }, async () => inner());

@@ -32,7 +32,7 @@ function movesOf(run: Awaited<ReturnType<typeof call>>): string[] {
 }
 
 describe("tries", () => {
-  test("go on until one succeeds, and each is told", async () => {
+  test("continue until one succeeds, and each is recorded", async () => {
     const run = await call(task({ name: "t", retries: 3 }, failing(2)));
     expect(run.result).toBe("done");
     expect(movesOf(run)).toEqual([
@@ -121,7 +121,7 @@ describe("tries", () => {
 });
 
 describe("hooks", () => {
-  test("are told of each try that is followed by another, and of the end", async () => {
+  test("get a record of each try that a retry follows, and of the end", async () => {
     const told: unknown[] = [];
     const options = {
       name: "t",

@@ -148,9 +148,9 @@ function withLogs(
   const logs: EndedLog[] = [];
   const logged = runs.map((run, index) => {
     const ageMs = args.nowMs - run.endedAt.getTime();
-    const isTold =
+    const keepsLog =
       run.state === "completed" ? ageMs < LOGS_MS.completed && index % oneIn === 0 : ageMs < LOGS_MS.other;
-    if (!isTold) return run;
+    if (!keepsLog) return run;
     const attempts = run.attempts.map((attempt) => {
       const made = logOf(flow, attempt, args.random);
       logs.push(made.log);

@@ -105,7 +105,7 @@ describe("201", () => {
     expect(page(DeploymentVersion).parse(await versions.json()).items).toHaveLength(2);
   });
 
-  test("of several concurrent next versions one is registered; the others are told to sign again", async () => {
+  test("of several concurrent next versions one is registered; the others get `version-conflict`", async () => {
     const { register, get } = await open();
     const issued = (n: number) => ({ issuedAt: `2026-01-01T00:00:0${n}.000Z` });
     const answers = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => register(issued(n))));

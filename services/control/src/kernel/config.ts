@@ -70,7 +70,7 @@ export interface Config {
   readonly claimLeaseMs: number;
   /** How long a worker may be silent about an external job before another worker takes it over, milliseconds. */
   readonly jobLeaseMs: number;
-  /** How often workers are told to renew, milliseconds. */
+  /** The interval at which workers renew leases, milliseconds. */
   readonly renewIntervalMs: number;
   /** Whether notifiers may have http addresses, and addresses inside this network. */
   readonly notifyPrivate: boolean;

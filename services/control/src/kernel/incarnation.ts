@@ -156,7 +156,7 @@ export class Incarnations {
       const before = this.#last;
       this.#last = incarnation.id;
       this.#known = { incarnation, atMs };
-      if (before !== null && before !== incarnation.id) for (const tell of this.#listeners) tell();
+      if (before !== null && before !== incarnation.id) for (const notify of this.#listeners) notify();
       return incarnation;
     }
   }

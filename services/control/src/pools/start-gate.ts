@@ -17,8 +17,8 @@ function notReconciled(args: { workspaceId: string; poolId: string }): SQL {
 }
 
 /**
- * Whether workers of a pool may hold attempts that the database has lost. That is so while a worker that was online has
- * not offered its attempts again, or if the last heartbeat is too old to tell who was online. Workers that came later
+ * Whether workers of a pool may hold attempts that the database has lost. They may while a worker that was online has not
+ * offered its attempts again, or if the last heartbeat is too old to show which workers were online. Workers that came later
  * hold nothing. Reads the workers of the pool.
  */
 export async function isAwaitingWorkers(

@@ -270,7 +270,7 @@ export const wait = pgTable("wait", {
   childRunId: uuid("child_run_id"),
   answer: jsonText("answer").$type<Json>(),
   answeredBy: text("answered_by"),
-  /** The attempt that has asked and was told that it is still open. */
+  /** The latest attempt that asked while the wait was open. */
   askedBy: uuid("asked_by"),
   createdAt: instant("created_at").notNull(),
   settledAt: instant("settled_at"),
@@ -311,7 +311,7 @@ export const job = pgTable("job", {
   handle: jsonText("handle").$type<Ref>(),
   says: text("says"),
   polledAt: instant("polled_at"),
-  /** Why asking or cancelling it failed, while that is so. */
+  /** Why the latest poll or cancellation failed. Null: it did not fail. */
   stumble: text("stumble"),
   failed: boolean("failed").notNull().default(false),
   /** Which tending of it is current, by which worker and until when. */

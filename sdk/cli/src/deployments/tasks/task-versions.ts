@@ -96,7 +96,7 @@ function versionsIn(outlines: Outlines): Map<string, Set<string>> {
   return versions;
 }
 
-/** Two tasks of one name cannot be told apart by it: a change of either is one of both. */
+/** Tasks with one name share a version: a change of one of them changes it. */
 function together(versions: ReadonlySet<string>): string {
   const [first = "", ...others] = [...versions].sort();
   if (others.length === 0) return first;

@@ -119,8 +119,8 @@ export class CheckPool {
   }
 
   /**
-   * What comes of some values, in their order. Null if that can only be told by a thread. Steps and time bound it, and no pattern
-   * is matched, so one step takes as long as the text or object that it reads.
+   * The outcomes of some values, in their order. Null if only a thread can check them. Steps and time bound the check. It matches
+   * no patterns, so one step takes as long as the text or object that it reads.
    */
   here(args: Omit<CheckRequest, "owner">): Outcome[] | null {
     const compiled = compiledOf(args.schema);

@@ -376,7 +376,7 @@ const unevaluatedItems: Apply = (walk, given, { at }) => {
   return fits;
 };
 
-/** In the order in which faults are told: what is unknown first, since often it is what is missing, misspelt. */
+/** The order of the faults. Unknown fields come first, because an unknown field is often a misspelt required one. */
 const APPLIED: readonly (readonly [keyword: string, apply: Apply])[] = [
   ["$ref", reference],
   ["additionalProperties", additionalProperties],

@@ -142,7 +142,7 @@ describe("400", () => {
 });
 
 describe("403", () => {
-  test("a caller without the permission is told which one is missing", async () => {
+  test("a caller without the permission gets its name", async () => {
     const identify: Identify = async () => ({
       kind: "person",
       scope: { ...systemScope(WORKSPACE), role: "viewer", permissions: ROLES.viewer },

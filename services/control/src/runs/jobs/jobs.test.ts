@@ -93,7 +93,7 @@ describe("a job", () => {
     expect(await factsOf(flow)).toMatchObject({ state: "submitted" });
   });
 
-  test("is tended by one worker of its pool; what is polled is told, and its end brings the run back", async () => {
+  test("is tended by one worker of its pool; the run shows its last poll, and its end resumes the run", async () => {
     const { flow, jobId } = await waiting();
     const { worker } = flow.fakeWorker;
     const job = await taken(worker);
@@ -116,7 +116,7 @@ describe("a job", () => {
     expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", answer });
   });
 
-  test("is another worker's once the one that tended it was silent for a lease; then the first is told nothing", async () => {
+  test("moves to another worker after a lease without contact; then the first worker only learns that the job is gone", async () => {
     const { flow } = await waiting();
     const first = flow.fakeWorker.worker;
     const second = await flow.tenancy.worker("second");
@@ -152,7 +152,7 @@ describe("a job", () => {
     expect(answers.flatMap((answer) => answer.jobs)).toHaveLength(1);
   });
 
-  test("of another workspace is never given, nor told of", async () => {
+  test("of another workspace is never assigned or shown", async () => {
     const { flow, jobId, workspaceId } = await waiting();
     const other = await startedIn(testEnv);
     expect(await tend(other.fakeWorker.worker)).toMatchObject({ jobs: [], wanted: false });

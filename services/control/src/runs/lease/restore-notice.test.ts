@@ -60,7 +60,7 @@ test("an outcome that is unknown after a restart is no restore by itself", async
 test.each([
   ["control record", { control: 2, bulk: 0 }],
   ["log line", { control: 1, bulk: 1 }],
-])("a worker that was acknowledged one %s more tells of a restore for a day", async (_, acked) => {
+])("a worker with one more acknowledged %s reveals a restore, which is shown for a day", async (_, acked) => {
   const { tenancy, fakeWorker, given, restored } = await started();
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const other = new FakeWorker(testEnv, await tenancy.worker("other"));
@@ -80,7 +80,7 @@ test.each([
   expect(await restored()).toBeNull();
 });
 
-test("a claim that is taken back and an attempt that is unknown tell of a restore, each counted once", async () => {
+test("a restored claim and an unknown attempt reveal a restore, each counted once", async () => {
   const { tenancy, fakeWorker, given, restored } = await started();
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const next = await fakeWorker.take();

@@ -23,7 +23,7 @@ async function running() {
   return { tenancy, fakeWorker, id, given };
 }
 
-test("the next attempt is told what was completed with a result, and what was kept; nothing of its own", async () => {
+test("the next attempt gets completed tasks with a kept result, and no task of its own", async () => {
   const { tenancy, fakeWorker, id, given } = await running();
   await fakeWorker.report(
     given,
@@ -84,7 +84,7 @@ test("the next attempt is told what was completed with a result, and what was ke
   });
 });
 
-test("of forty attempts, the next is told the latest under each path, once", async () => {
+test("after forty attempts, the next gets the latest result under each path, once", async () => {
   const attempts = 40;
   const tenancy = await openTenancy(testEnv, { retry: { limit: 100, delayMs: 0, causes: ["error"] } });
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
@@ -137,7 +137,7 @@ test("a call that has begun cannot be reused, and a path is a task's or a kept v
   );
 });
 
-test("409: nobody else's attempt is told, nor one under an old fence or after its end", async () => {
+test("409: another worker's attempt, an old fence, and an attempt that has ended", async () => {
   const { tenancy, fakeWorker, given } = await running();
   const ask = (worker: typeof fakeWorker.worker, over = {}) =>
     listCheckpoints(testEnv.deps, worker, { ...given, after: null, ...over });

@@ -58,7 +58,7 @@ const short = ({ reuse, run, reasons }: Awaited<ReturnType<typeof planRerun>>) =
   why: reasons.map(({ reason }) => reason),
 });
 
-test("a rerun is a new run of the same request, and its attempt is told what the other completed", async () => {
+test("a rerun is a new run of the same request, and its attempt gets the original's completed tasks", async () => {
   const { tenancy, fakeWorker, id, again } = await failed();
   const made = await again();
   expect(made).toMatchObject({ state: "ready", version: 1, parameters: { rows: 3 }, tags: ["a"] });
@@ -93,7 +93,7 @@ test("a rerun of everything takes nothing over, and takes other parameters", asy
   );
 });
 
-test("the plan says what is taken over and what runs, and why, against the version that will run", async () => {
+test("the plan lists reused calls and calls that run, with reasons, for the version that will run", async () => {
   const { tenancy, plan, again } = await failed();
   expect(short(await plan())).toEqual({ reuse: 2, run: 1, why: ["train did not complete"] });
   expect(short(await plan({ fromFailure: false }))).toEqual({

@@ -50,7 +50,7 @@ test("a call that was tried more than once tells its tries one by one; one that 
   ]);
 });
 
-test("of very many tries the latest are told", async () => {
+test("of very many tries the latest are listed", async () => {
   const tenancy = await openTenancy(testEnv);
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());

@@ -52,7 +52,7 @@ describe("a run that waits for another", () => {
 });
 
 describe("why a suspended run waits", () => {
-  test("is told for each thing that it waits for, with what would bring it back", async () => {
+  test("has a reason for each wait, with the event that resumes the run", async () => {
     const flow = await started();
     await flow.ask("ok", { ...question, deadlineMs: HOUR_MS });
     await flow.ask("for", { kind: "for", ms: HOUR_MS });

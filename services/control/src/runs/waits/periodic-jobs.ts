@@ -42,7 +42,7 @@ export const forgetEventsPeriodicJob: PeriodicJob = {
   },
 };
 
-/** What a run that is cancelled with its parent is told. */
+/** The reason of a run that is cancelled with its parent. */
 const REASON = "The run that started it has ended.";
 
 /**

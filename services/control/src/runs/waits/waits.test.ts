@@ -48,7 +48,7 @@ describe("a run that waits", () => {
     expect(run.attemptList.map((one) => one.state)).toEqual(["suspended", "running"]);
   });
 
-  test("is told what it need not ask for again: waits that are over, page by page, but not those whose answers lie elsewhere", async () => {
+  test("gets its settled waits, page by page, without waits whose answers are stored elsewhere", async () => {
     const flow = await started();
     const count = 2_500;
     const ids: string[] = [];
@@ -183,7 +183,7 @@ describe("a deadline", () => {
 });
 
 describe("answers", () => {
-  test("are taken once: a second one is told who was first", async () => {
+  test("are accepted once: a second answer gets the name of the first person", async () => {
     const flow = await started();
     await flow.ask("ok", question);
     const twice = await Promise.allSettled([flow.answer("ok", true), flow.answer("ok", true)]);

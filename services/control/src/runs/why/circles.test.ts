@@ -71,7 +71,7 @@ describe("a run whose child needs", () => {
     ["deployment", "loop", "--kind deployment", "the slots of deployment `loop`"],
   ] as const;
   test.each(limits)(
-    "the last slot of its %s is told of the whole circle, by both",
+    "the last slot of its %s names the whole cycle, for both runs",
     async (kind, name, option, called) => {
       const env = await openLoop();
       await env.limit(name, 1, { kind });
@@ -85,7 +85,7 @@ describe("a run whose child needs", () => {
         cycle: [child, parent],
         cycleText: `It may be ${CIRCLE}: ${steps.child}; ${steps.parent}. ${remedy}`,
       });
-      // The parent waits for it in so many words.
+      // The parent waits for the child explicitly.
       await awaitEnd(env, fence, child);
       expect(await whyOf(env, parent)).toMatchObject({
         reasons: [],
@@ -98,7 +98,7 @@ describe("a run whose child needs", () => {
     },
   );
 
-  test("the last slot of its pool's workers is told so, and no longer once another worker has one", async () => {
+  test("the last slot of its pool's workers names the cycle, until another worker has a free slot", async () => {
     const env = await openLoop({ slots: 1 });
     const { parent, child } = await withChild(env);
     expect((await whyOf(env, child)).cycleText).toBe(
@@ -141,7 +141,7 @@ test("a run that has a slot and waits for a worker slot, which a run has whose t
     `It is ${CIRCLE}: ${steps.join("; ")}. To resolve this: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
   );
   expect((await whyOf(env, load)).cycle).toEqual([load, busy]);
-  // One that only waits behind them is told so.
+  // A run that only waits behind them names the cycle too.
   expect((await whyOf(env, await env.ask())).cycleText).toMatch(
     /^It waits for 2 runs that wait for each other/,
   );

@@ -16,7 +16,7 @@ function ago(then: Date, now: Date): string {
   return `${Math.floor(ms / unit.ms)} ${unit.letter} ago`;
 }
 
-/** What a run that waits for an external job is told of it. */
+/** The text about an external job that a run waits for. */
 export function jobText(row: JobRow, now: Date): string {
   const { name, state, polledAt, says, pollEveryMs } = row;
   if (state === "intended") {

@@ -59,7 +59,7 @@ test("a run that waits for a slot hears its position, which run has the slot, fo
   expect((await env.run(b)).why).toBe(why.reasons[0]?.text);
 });
 
-test("only the limits that lack slots are told", async () => {
+test("only the limits without enough slots are named", async () => {
   const env = await withWarehouse(1);
   await env.limit("local", 5, { kind: "pool" });
   await env.ask({ deployment: "load" });
@@ -88,7 +88,7 @@ test("who waits for a token hears when the next one returns", async () => {
   expect(reasons[0]?.until).toMatch(/^2/);
 });
 
-test("a run that waits for the slot of the run that started it is told of the circle", async () => {
+test("a run that waits for the slot of its parent names the cycle", async () => {
   const env = await openLimitsEnv(testEnv);
   await env.tenancy.deploy("loop", { mayStart: ["loop"], concurrency: { limit: 1 } });
   const parent = await env.ask({ deployment: "loop" });

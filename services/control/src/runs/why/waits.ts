@@ -5,7 +5,7 @@ import { listJobsOfRun } from "../jobs/store.ts";
 import { type JobRow, type WaitRow, wait } from "../table.ts";
 import { jobText } from "./jobs.ts";
 
-/** The most waits of one run that are told. */
+/** The most waits of one run that the reason names. */
 const TOLD_MAX = 10;
 
 type Open = WaitRow & { readonly other: OtherRun | null; readonly job: JobRow | undefined };

@@ -113,7 +113,7 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
         </>
       ) : (
         <p>
-          {deploymentsText(chosen)}. Running runs are told to stop and get their clean-up time. Waiting runs
+          {deploymentsText(chosen)}. Running runs get a signal to stop and their clean-up time. Waiting runs
           end at once.
         </p>
       )}
