@@ -24,7 +24,7 @@ export interface Agent {
   /** Confirms the start of attempts: their first control record. */
   start(fences: readonly Fence[]): Promise<void>;
   /** Reports one control record of each attempt. */
-  say(fences: readonly Fence[], record: Record<string, unknown> & { seq: number }): Promise<void>;
+  reportRecord(fences: readonly Fence[], record: Record<string, unknown> & { seq: number }): Promise<void>;
   /** Ends attempts as completed: their second control record. */
   end(fences: readonly Fence[]): Promise<void>;
   /** Ends attempts as completed, and asks for work with the same report. */
@@ -116,7 +116,10 @@ export async function openAgent(args: { url: string; key: string; pool: string }
     exitCode: 0,
     lastBulkSeq: 0,
   });
-  const say = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
+  const reportRecord = async (
+    fences: readonly Fence[],
+    record: Record<string, unknown> & { seq: number },
+  ) => {
     await report(fences, record);
   };
   return {
@@ -131,9 +134,9 @@ export async function openAgent(args: { url: string; key: string; pool: string }
       });
     },
     log,
-    say,
-    start: (fences) => say(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
-    end: (fences) => say(fences, completed()),
+    reportRecord,
+    start: (fences) => reportRecord(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
+    end: (fences) => reportRecord(fences, completed()),
     async endAndClaim(fences, free) {
       const next = await report(fences, completed(), { free, held: [], draining: false, ...number() });
       return next ?? { assignments: [], commands: [], superseded: false };
@@ -144,7 +147,7 @@ export async function openAgent(args: { url: string; key: string; pool: string }
       await call(ROUTES.call.path, { attemptId, epoch, nonce, callId, call: asked });
     },
     suspend: (fences) =>
-      say(fences, {
+      reportRecord(fences, {
         seq: 2,
         type: "ended",
         at: at(),

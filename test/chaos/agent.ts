@@ -15,7 +15,7 @@ import { VERSION } from "../../worker/src/version.ts";
 export const AGENT = "agent-";
 
 /** A record without its number. */
-export type Said = Readonly<Record<string, unknown>>;
+export type RecordBody = Readonly<Record<string, unknown>>;
 
 /** An answer as it came, whatever its status. */
 export interface RawAnswer {
@@ -34,8 +34,8 @@ export interface Agent {
   report(
     fence: Fence,
     args: {
-      control?: readonly Said[];
-      bulk?: readonly Said[];
+      control?: readonly RecordBody[];
+      bulk?: readonly RecordBody[];
       from?: number;
       next?: { readonly free: number };
     },
@@ -88,7 +88,7 @@ export async function openAgent(args: {
   const session = Session.parse(asked.body);
   let polls = 0;
   const send = (path: string, body: unknown) => post({ url: args.url + path, token: session.token, body });
-  const numbered = (records: readonly Said[] = [], from = 1) =>
+  const numbered = (records: readonly RecordBody[] = [], from = 1) =>
     records.map((record, index) => ({ ...record, seq: from + index }));
   const asking = () => {
     const heard = polls;

@@ -68,8 +68,8 @@ const WORDS = 3_000;
 
 /** The last output of each process: the first thing to read after a failure. */
 function lastWords(scene: Scene): string[] {
-  const said = [...scene.workers].map(([name, keeper]) => [name, keeper.current().output()] as const);
-  return [...said, ["control", scene.control.output()] as const].map(
+  const outputs = [...scene.workers].map(([name, keeper]) => [name, keeper.current().output()] as const);
+  return [...outputs, ["control", scene.control.output()] as const].map(
     ([name, output]) => `last words of ${name}:\n${output.slice(-WORDS)}`,
   );
 }

@@ -42,7 +42,7 @@ export async function startBatchCluster(): Promise<BatchCluster> {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://cluster");
     const [, , id] = url.pathname.split("/");
-    const say = (status: number, body: unknown) => {
+    const reply = (status: number, body: unknown) => {
       response.writeHead(status, { "content-type": "application/json" });
       response.end(JSON.stringify(body));
     };
@@ -55,18 +55,18 @@ export async function startBatchCluster(): Promise<BatchCluster> {
       };
       const job: ClusterJob = { ...made, status: "RUNNING", polls: 0 };
       jobs.push(job);
-      return say(201, job);
+      return reply(201, job);
     }
     if (id === undefined)
-      return say(200, jobs.find((job) => job.key === url.searchParams.get("key")) ?? null);
+      return reply(200, jobs.find((job) => job.key === url.searchParams.get("key")) ?? null);
     const found = jobs.find((job) => job.id === id);
-    if (found === undefined) return say(404, null);
+    if (found === undefined) return reply(404, null);
     if (request.method === "DELETE") {
       state.cancels += 1;
-      if (state.refuses) return say(503, null);
+      if (state.refuses) return reply(503, null);
       found.status = "CANCELLED";
     } else found.polls += 1;
-    say(200, found);
+    reply(200, found);
   }
 
   server.listen(0, "127.0.0.1");

@@ -58,7 +58,7 @@ async function openRun(arena: Arena): Promise<Watched> {
   const change = (name: string) => {
     seq += 1;
     const at = new Date(nowMs()).toISOString();
-    return agent.say([fence], { seq, type: "task", at, move: "begin", path: name, name, tries: 1 });
+    return agent.reportRecord([fence], { seq, type: "task", at, move: "begin", path: name, name, tries: 1 });
   };
   return { runId, change };
 }

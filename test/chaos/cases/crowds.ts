@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Assignment, type Fence, NEXT_PROTOCOL, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
-import { type Agent, askSession, openAgent, type Said } from "../agent.ts";
+import { type Agent, askSession, openAgent, type RecordBody } from "../agent.ts";
 import type { Scene } from "../scene.ts";
 import { allAtOnce, type Case } from "./case.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";
-const STARTED: Said = { type: "started", at: AT, launcher: "cold" };
-const ENDED: Said = {
+const STARTED: RecordBody = { type: "started", at: AT, launcher: "cold" };
+const ENDED: RecordBody = {
   type: "ended",
   at: AT,
   outcome: "completed",
@@ -134,9 +134,9 @@ const protocols: Case = {
     }
     for (const [offered, side] of FOREIGN) {
       const { status, body } = await ask(offered);
-      const said = String(body.detail);
-      if (status !== 426 || body.code !== "protocol-unsupported" || !said.includes(`Update the ${side}`))
-        throw new Error(`${offered.join()} was answered ${status}: ${said}`);
+      const detail = String(body.detail);
+      if (status !== 426 || body.code !== "protocol-unsupported" || !detail.includes(`Update the ${side}`))
+        throw new Error(`${offered.join()} was answered ${status}: ${detail}`);
     }
     // A real worker works beside them.
     await scene.worker();
