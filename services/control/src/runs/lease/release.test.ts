@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
+import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { createPool } from "../../pools/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun } from "../read/read.ts";
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => testEnv.close());
 
 const REASON = 'The secret "db-password" has no value on this worker.';
-const RELEASED = { ...said.released, reason: REASON, code: "secret-missing" };
+const RELEASED = { ...records.released, reason: REASON, code: "secret-missing" };
 const NEEDED = [
   { name: "token", env: null },
   { name: "db-password", env: null },
@@ -48,10 +48,10 @@ const FAILED = { state: "failed", cause: "refused", attempts: 1, error: { messag
 describe("a run that is released for a missing secret", () => {
   test("fails if no other worker is online, and a repeated report changes nothing", async () => {
     const { lacking, given, get } = await claimed();
-    expect(await lacking.say(given, [RELEASED])).toMatchObject({ rejected: [], controlAcked: 1 });
+    expect(await lacking.report(given, [RELEASED])).toMatchObject({ rejected: [], controlAcked: 1 });
     const ended = await get();
     expect(ended).toMatchObject(FAILED);
-    await lacking.say(given, [RELEASED]);
+    await lacking.report(given, [RELEASED]);
     expect(await get()).toEqual(ended);
   });
 
@@ -59,11 +59,11 @@ describe("a run that is released for a missing secret", () => {
     const { tenancy, lacking, given, get } = await claimed();
     const other = new FakeWorker(testEnv, await tenancy.worker("other"));
     await report(other, { secrets: ALL });
-    await lacking.say(given, [RELEASED]);
+    await lacking.report(given, [RELEASED]);
     expect(await get()).toMatchObject({ state: "ready", attemptList: [{ releases: 1 }] });
     await testEnv.pass(1_001);
     const again = await other.take();
-    await other.say(again, [said.started, said.ended("completed")]);
+    await other.report(again, [records.started, records.ended("completed")]);
     expect(await get()).toMatchObject({ state: "completed", attempts: 1 });
   });
 
@@ -75,7 +75,7 @@ describe("a run that is released for a missing secret", () => {
   ])("fails if the other worker %s", async (_, has) => {
     const { tenancy, lacking, given, get } = await claimed();
     await report(new FakeWorker(testEnv, await tenancy.worker("other")), has);
-    await lacking.say(given, [RELEASED]);
+    await lacking.report(given, [RELEASED]);
     expect(await get()).toMatchObject(FAILED);
   });
 
@@ -87,14 +87,14 @@ describe("a run that is released for a missing secret", () => {
     await createPool(testEnv.deps, { scope: tenancy.scope, input: { name: "gpu" } });
     const elsewhere = new FakeWorker(testEnv, await tenancy.worker("elsewhere", {}, "gpu"));
     await report(elsewhere, { secrets: ALL });
-    await lacking.say(given, [RELEASED]);
+    await lacking.report(given, [RELEASED]);
     expect(await get()).toMatchObject(FAILED);
   });
 
   test("is cancelled if its cancellation was requested before", async () => {
     const { tenancy, id, lacking, given, get } = await claimed();
     await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
-    await lacking.say(given, [RELEASED]);
+    await lacking.report(given, [RELEASED]);
     expect(await get()).toMatchObject({ state: "cancelled" });
   });
 });
