@@ -52,9 +52,11 @@ export const alike = flow({ name: "alike" }, async () => {
   throw new Error("the ledger is incomplete", { cause: failure?.reason });
 });
 
+const kept = task({ name: "kept" }, async () => 7);
 export const twice = flow({ name: "twice", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
   const again = await access(folder + "/again").then(() => true, () => false);
   log.info(again ? "second attempt speaks" : "first attempt speaks");
+  await kept();
   const work = task({ name: again ? "second" : "first" }, async () => undefined);
   await work();
   if (again) return;
@@ -326,15 +328,22 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
-  "The selected attempt decides which tasks and lines are shown, also after a reload",
+  "A run opens with the tasks and lines of all attempts, and a selected attempt shows its own, also after a reload",
   async () => {
     const folder = await mkdtemp(join(stack.folder, "twice-"));
     const { id, state } = await stack.waitForRun(await stack.run("twice", { folder }));
     expect([state, existsSync(join(folder, "again"))]).toEqual(["completed", true]);
     const page = await open(`/runs/${id}`);
     await logOf(page).getByText("second attempt speaks").waitFor();
-    expect(await logOf(page).getByText("first attempt speaks").count()).toBe(0);
+    await logOf(page).getByText("first attempt speaks").waitFor();
     await page.locator("[data-task=second]").waitFor();
+    await page.locator("[data-task=first]").waitFor();
+    const kept = page.locator("[data-task=kept]");
+    await kept.waitFor();
+    expect(await kept.getByText("reused").count()).toBe(0);
+    await page.getByLabel("Attempt").selectOption({ label: "2: completed" });
+    await kept.getByText("reused").waitFor();
+    await expect.poll(() => logOf(page).getByText("first attempt speaks").count()).toBe(0);
     await page.getByLabel("Attempt").selectOption({ label: "1: failed, error" });
     await logOf(page).getByText("first attempt speaks").waitFor();
     await page.locator("[data-task=first]").waitFor();

@@ -1,6 +1,6 @@
 import type { TaskRun } from "@towpath/contract";
 import { expect, test } from "vitest";
-import { tasksOfAttempt } from "./attempt-tasks.ts";
+import { tasksOfAttempt, tasksOfRun, workingMs } from "./attempt-tasks.ts";
 
 const AT = "2026-01-15T12:00:00.000Z";
 const LATER = "2026-01-18T12:00:00.000Z";
@@ -88,4 +88,51 @@ test("a failure that the flow handled is shown as reused; the failure that ended
     ["suspended", "failed", true],
     ["dealt with", "failed", true],
   ]);
+});
+
+test("a whole run has each call once, at the time when it ran, with the calls of earlier attempts that did not complete it", () => {
+  const tasks = [
+    taskOf("two", "hold", { startedAt: LATER, endedAt: LATER, order: 1 }),
+    taskOf("two", "last", { createdAt: LATER, order: 2 }),
+    taskOf("one", "load", { order: 1 }),
+    taskOf("one", "hold", { state: "crashed", result: null, order: 2 }),
+    taskOf("one", "other run", { reused: true, tries: 0, order: 3 }),
+    taskOf("two", "load", { reused: true, startedAt: LATER, endedAt: LATER, order: 3 }),
+  ];
+  const whole = tasksOfRun(tasks, attempts);
+  expect(whole.map(({ path, order, attemptId, startedAt }) => [path, order, attemptId, startedAt])).toEqual([
+    ["load", 0, "one", AT],
+    ["hold", 1, "two", LATER],
+    ["other run", 2, "one", AT],
+    ["last", 3, "two", AT],
+  ]);
+  expect(whole.map(({ earlier, reused }) => [earlier?.map(({ state }) => state), reused])).toEqual([
+    [undefined, false],
+    [["crashed"], false],
+    [undefined, true],
+    [undefined, false],
+  ]);
+});
+
+test("a call that another pool completed while the run was suspended is completed", () => {
+  const tasks = [
+    taskOf("one", "remote", { state: "suspended", result: null }),
+    taskOf("two", "remote", { reused: true, tries: 0 }),
+  ];
+  const [call] = tasksOfRun(tasks, attempts);
+  expect([call?.state, call?.earlier?.map(({ state }) => state)]).toEqual(["completed", ["suspended"]]);
+});
+
+test("calls of an attempt that is not listed yet are the latest", () => {
+  const tasks = [taskOf("four", "hold", { state: "running" }), taskOf("one", "hold", { state: "cancelled" })];
+  expect(tasksOfRun(tasks, attempts).map(({ attemptId }) => attemptId)).toEqual(["four"]);
+});
+
+test("the working time of a run is the sum of its attempts, without the time between them", () => {
+  const at = (seconds: number) => new Date(seconds * 1_000).toISOString();
+  const first = { startedAt: at(0), endedAt: at(4) };
+  expect(workingMs([first, { startedAt: at(300), endedAt: at(303) }], 999_000)).toBe(7_000);
+  expect(workingMs([first, { startedAt: at(300), endedAt: null }], 310_000)).toBe(14_000);
+  expect(workingMs([first, { startedAt: null, endedAt: null }], 310_000)).toBe(4_000);
+  expect(workingMs([{ startedAt: null, endedAt: null }], 310_000)).toBeNull();
 });

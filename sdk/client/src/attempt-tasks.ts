@@ -1,5 +1,11 @@
 import { type Attempt, failureStands, type TaskRun } from "@towpath/contract";
 
+/** A task call, with the same call in earlier attempts of the run. */
+export interface FoldedTask extends TaskRun {
+  /** The same call in earlier attempts, which did not complete it, oldest first. Absent: there is none. */
+  readonly earlier?: readonly TaskRun[];
+}
+
 /** An attempt, as far as its tasks need it. */
 export type AttemptOfTasks = Pick<Attempt, "id" | "startedAt"> & Partial<Pick<Attempt, "state">>;
 
@@ -53,4 +59,47 @@ export function tasksOfAttempt(
     }),
     ...own,
   ];
+}
+
+/** One row for the calls of one path. A reused call is shown as the call that ran, unless that was in another run. */
+function folded(calls: readonly TaskRun[], order: number): FoldedTask[] {
+  const ran = calls.filter(({ reused }) => !reused);
+  const [latest, ranLast] = [calls.at(-1), ran.at(-1)];
+  if (latest === undefined) return [];
+  const isOutcome = ranLast?.state === "completed" || ranLast?.state === "failed";
+  const shown = latest.reused && ranLast !== undefined && isOutcome ? ranLast : latest;
+  const earlier = ran.filter((call) => call !== shown);
+  return [{ ...shown, order, ...(earlier.length > 0 && { earlier }) }];
+}
+
+/**
+ * The task calls of a whole run: each path once, at the time when it ran, in the order of its first call. The latest call
+ * counts, and has those of earlier attempts in `earlier`.
+ * @param attempts All attempts of the run, in their order.
+ * @returns The same objects for a run with one attempt: screens draw again what has changed.
+ */
+export function tasksOfRun(
+  tasks: readonly TaskRun[],
+  attempts: readonly Pick<Attempt, "id">[],
+): readonly FoldedTask[] {
+  if (tasks.every(({ attemptId }) => attemptId === tasks[0]?.attemptId)) return tasks;
+  const places = new Map(attempts.map(({ id }, index) => [id, index]));
+  // An attempt that is not listed yet is newer than those that are.
+  const placeOf = ({ attemptId }: TaskRun) => places.get(attemptId) ?? attempts.length;
+  const ordered = tasks.toSorted((a, b) => placeOf(a) - placeOf(b) || a.order - b.order);
+  return [...Map.groupBy(ordered, ({ path }) => path).values()].flatMap(folded);
+}
+
+/**
+ * The time that a run spent in its attempts, milliseconds: without retry delays, and without the time between two attempts, in
+ * which the run waited for an answer, an event or a slot. Null: it has not started.
+ */
+export function workingMs(
+  attempts: readonly Pick<Attempt, "startedAt" | "endedAt">[],
+  nowMs: number,
+): number | null {
+  const times = attempts.flatMap(({ startedAt, endedAt }) =>
+    startedAt === null ? [] : [(endedAt === null ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt)],
+  );
+  return times.length === 0 ? null : times.reduce((sum, ms) => sum + Math.max(0, ms), 0);
 }

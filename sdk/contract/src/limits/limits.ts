@@ -55,7 +55,7 @@ export const SlotHolder = z.object({
   worker: z.string().nullable().describe("The name of its worker. Null: none at present."),
   forMs: DurationMs,
   usualMs: DurationMs.nullable().describe(
-    "The median duration of the deployment's latest completed runs. Null: none has completed.",
+    "The median working time of the deployment's latest completed runs: the sum of their attempts, without the time between attempts. Null: no run has completed.",
   ),
 });
 export type SlotHolder = z.infer<typeof SlotHolder>;

@@ -79,7 +79,7 @@ export const WorkerHold = z.object({
   since: Instant.describe("When the worker claimed it."),
   leaseUntil: Instant.nullable().describe("When its lease ends without renewal. Null: it has no lease yet."),
   usualMs: DurationMs.nullable().describe(
-    "Half of the deployment's latest runs that completed took no longer. Null: none has.",
+    "The median working time of the deployment's latest completed runs: the sum of their attempts, without the time between attempts. Null: no run has completed.",
   ),
 });
 export type WorkerHold = z.infer<typeof WorkerHold>;

@@ -24,7 +24,9 @@ export const LatestRuns = z.object({
       usualMs: z
         .number()
         .nullable()
-        .describe("The median duration of its latest completed runs. Null: no run has completed."),
+        .describe(
+          "The median working time of its latest completed runs: the sum of their attempts, without the time between attempts. Null: no run has completed.",
+        ),
       runs: z.array(
         RunSummary.pick({ id: true, state: true, createdAt: true, startedAt: true, endedAt: true }),
       ),

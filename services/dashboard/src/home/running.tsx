@@ -14,6 +14,7 @@ const SHOWN = 6;
 /** The states of a run that a worker has. */
 export const GOING = "running,claimed,cancelling";
 
+/** A run with several attempts is not compared: its time since the start includes waits, the usual time does not. */
 function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | null; now: number }) {
   const ms = elapsedMs({ ...run, now });
   return (
@@ -31,7 +32,7 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
       {ms === null ? (
         <span className="text-12 text-soft">{run.state}</span>
       ) : (
-        <UsualTime ms={ms} usualMs={usualMs} />
+        <UsualTime ms={ms} usualMs={run.attempts > 1 ? null : usualMs} />
       )}
     </li>
   );

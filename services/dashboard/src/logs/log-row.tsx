@@ -24,6 +24,8 @@ export interface RowLook {
   readonly wraps: boolean;
   /** The number of digits of the largest line number. */
   readonly digits: number;
+  /** Whether numbers of later attempts have the attempt in front: `2:14`. @default false */
+  readonly hasAttempts?: boolean;
 }
 
 function GapRow({ entry }: { entry: Extract<LogEntry, { kind: "gap" }> }) {
@@ -53,7 +55,7 @@ function LineNumber({ entry, look }: { entry: LogEntry; look: RowLook }) {
       title={`Link to line ${number} of attempt ${entry.attempt}`}
       className="hidden shrink-0 text-right text-faint tabular-nums select-none group-data-pointed/line:text-soft hover:text-accent hover:underline sm:block"
     >
-      {number}
+      {look.hasAttempts && entry.attempt > 1 ? `${entry.attempt}:${number}` : number}
     </Link>
   );
 }

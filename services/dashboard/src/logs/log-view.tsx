@@ -150,7 +150,13 @@ export function LogView(args: LogShown) {
           scrolling={scrolling}
           live={live}
           pointed={pointed}
-          look={{ runId, found: search.text, wraps, digits: digitsOf(lastLine) }}
+          look={{
+            runId,
+            found: search.text,
+            wraps,
+            digits: digitsOf(lastLine),
+            hasAttempts: attempt === undefined,
+          }}
         />
         {live && !isFollowing && <NewLines count={changes} onFollow={follow} />}
       </div>

@@ -18,7 +18,14 @@ export function UsualTime({ ms, usualMs }: { ms: number; usualMs: number | null 
       )}
       <span className="text-right sm:min-w-47">
         {duration(ms)}
-        {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
+        {usualMs !== null && (
+          <span
+            className="text-faint"
+            title="The median working time of the latest completed runs, without the time between attempts"
+          >
+            , usually {duration(usualMs)}
+          </span>
+        )}
       </span>
     </span>
   );

@@ -4,6 +4,7 @@ import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { createRun } from "../requests/requests.ts";
+import { HOUR_MS, question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { readRunFacts } from "../why/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 
@@ -88,6 +89,22 @@ test("every route gives the same usual duration, from the latest completed runs,
   expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
   await archiveAll();
   expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
+});
+
+test("the usual time of runs leaves out how long people took to answer, live and archived", async () => {
+  const flow = await startedIn(testEnv);
+  const { scope } = flow.tenancy;
+  testEnv.clock.advance(5_000);
+  await flow.ask("publish", question);
+  await flow.suspend(["publish"]);
+  testEnv.clock.advance(HOUR_MS);
+  await flow.answer("publish", true);
+  const next = await flow.resumed();
+  testEnv.clock.advance(3_000);
+  await next.fakeWorker.say(next.given, [said.ended("completed")], { from: 2 });
+  expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
+  await archiveAll();
+  expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
 });
 
 test("a version names the first worker that started it, before and after archiving", async () => {

@@ -6,15 +6,24 @@ import type { LimitFacts } from "../../limits/index.ts";
 /** How many completed runs the usual duration is the median of. */
 const USUAL_OF = 20;
 
-/** How long the latest runs of a deployment took that completed, milliseconds, as a median; null where none has. */
+/**
+ * The median working time of a deployment's latest completed runs, milliseconds: the sum of their attempts, without the time
+ * between them, in which a run waits for an answer or a slot. Null where no run has completed. A run with one attempt needs
+ * no other row. Attempts of other runs are read through their unique index and attempt_history_run.
+ */
 function usualOf(workspaceId: string, deployment: SQL): SQL {
-  const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
   const latest = sql`r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and r.state = 'completed'
     and r.task is null`;
+  const read = sql`r.workspace_id, r.id, r.attempts, r.started_at, r.ended_at`;
+  const took = (attempts: SQL) => sql`extract(epoch from case when r.attempts > 1
+      then (select sum(t.ended_at - t.started_at) from ${attempts}) else r.ended_at - r.started_at end)::float8 * 1000`;
+  const own = sql`t.workspace_id = r.workspace_id and t.run_id = r.id`;
   return sql`(select round(percentile_cont(0.5) within group (order by ms))::float8 from (
-      (select ${took} as ms from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF})
+      select ${took(sql`attempt t where ${own}`)} as ms
+        from (select ${read} from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF}) r
       union all
-      (select ${took} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF})
+      select ${took(sql`attempt_history t where ${own} and t.run_ended_at = r.ended_at`)}
+        from (select ${read} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF}) r
     ) both_sides where ms is not null)`;
 }
 
@@ -36,7 +45,7 @@ export interface RunFacts {
   readonly deployment: string;
   /** The name of the worker that holds it. Null: none does. */
   readonly worker: string | null;
-  /** The median duration of its deployment's latest runs. Null: none has completed. */
+  /** The median working time of its deployment's latest runs. Null: none has completed. */
   readonly usualMs: number | null;
 }
 

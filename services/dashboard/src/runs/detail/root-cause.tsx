@@ -175,7 +175,7 @@ function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
             .{" "}
           </>
         )}
-        {historyOf({ lastCompleted, failingSince, version: run.version })}
+        <History lastCompleted={lastCompleted} isFirst={failingSince === null} run={run} />
       </p>
     </div>
   );
@@ -231,12 +231,24 @@ export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
   );
 }
 
-/** The history before a failure, and what to check next. */
-function historyOf(args: Pick<RunFailure, "lastCompleted" | "failingSince"> & { version: number }): string {
-  if (args.lastCompleted === null) return "No earlier run of this deployment has completed.";
-  const other = args.lastCompleted.version !== args.version;
-  const code = other
-    ? `It ran version ${args.lastCompleted.version}, this run version ${args.version}: compare the versions.`
-    : "The code is the same: check the input and the environment.";
-  return args.failingSince === null ? `This is the first failure since then. ${code}` : code;
+/** The history before a failure, and a link to what changed since the last completed run. */
+function History(args: { lastCompleted: RunFailure["lastCompleted"]; isFirst: boolean; run: Run }) {
+  const { lastCompleted, isFirst, run } = args;
+  if (lastCompleted === null) return "No earlier run of this deployment has completed.";
+  return (
+    <>
+      {isFirst && "This is the first failure since then. "}
+      {lastCompleted.version === run.version
+        ? "The code is the same: "
+        : `It ran version ${lastCompleted.version}, this run version ${run.version}: `}
+      <Link
+        to="/runs/$runId/compare/$otherId"
+        params={{ runId: lastCompleted.id, otherId: run.id }}
+        className="text-accent hover:underline"
+      >
+        see what changed
+      </Link>
+      .
+    </>
+  );
 }

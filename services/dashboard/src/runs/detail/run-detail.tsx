@@ -53,7 +53,7 @@ function AttemptHistory({ attempt }: { attempt: Attempt }) {
           </li>
         ))}
       </ol>
-      {attempt.releases > 0 && (
+      {attempt.releases > 0 && attempt.state !== "completed" && (
         <p className="mt-1 text-12 text-soft">
           Released {counted(attempt.releases, "time")} before it started: {attempt.releaseReason}
         </p>

@@ -1,5 +1,6 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { workingMs } from "@towpath/client/attempt-tasks";
 import {
   amountsText,
   CAUSES,
@@ -12,18 +13,20 @@ import {
   type Trigger,
   triggerText,
 } from "@towpath/contract";
-import type { ReactNode } from "react";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import { useUsualMs } from "../../deployments/use-deployments.ts";
 import { useMay } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
+import { useTimed, wholeSecond } from "../../kernel/clock.ts";
 import { duration } from "../../kernel/format.ts";
 import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
-import { FormError } from "../../kernel/query-result.tsx";
 import { RerunButtons, RunMore } from "../rerun/rerun-buttons.tsx";
 import { StateBadge } from "../state-badge.tsx";
 import { LABELS, triggerWords } from "../words.ts";
+
+const CancelDialog = lazy(async () => ({ default: (await import("./cancel-dialog.tsx")).CancelDialog }));
 
 function TriggerText({ trigger }: { trigger: Trigger }) {
   const words = <span title={triggerText(trigger)}>{triggerWords(trigger)}</span>;
@@ -69,7 +72,7 @@ function AttemptPicker({
 }: {
   run: Run;
   ordinal: number | null;
-  onAttempt: (ordinal: number) => void;
+  onAttempt: (ordinal: number | null) => void;
 }) {
   if (run.attemptList.length < 2) return <>{run.attempts === 0 ? "none yet" : run.attempts}</>;
   return (
@@ -77,8 +80,9 @@ function AttemptPicker({
       aria-label="Attempt"
       className="field h-6! pl-1.5!"
       value={ordinal ?? ""}
-      onChange={(event) => onAttempt(Number(event.target.value))}
+      onChange={(event) => onAttempt(event.target.value === "" ? null : Number(event.target.value))}
     >
+      <option value="">all {run.attemptList.length}</option>
       {run.attemptList.map((attempt) => (
         <option key={attempt.id} value={attempt.ordinal}>
           {attempt.ordinal}: {attempt.state}
@@ -89,22 +93,51 @@ function AttemptPicker({
   );
 }
 
+const WORKING =
+  "The working time: the sum of the attempts. It leaves out the time between attempts, in which a run waits for an answer, an event or a slot.";
+
+/** Whether a run has spent time outside of its attempts: it has several, or waits after the only one. */
+function hasPauses(run: RunSummary, attempts: Run["attemptList"]): boolean {
+  const [first] = attempts;
+  if (attempts.length > 1 || first === undefined) return attempts.length > 1;
+  return first.startedAt !== null && first.endedAt !== null && first.endedAt !== run.endedAt;
+}
+
+/** The working time of a run, of the time from its start to its end. */
+function Working({ run, attempts }: { run: RunSummary; attempts: Run["attemptList"] }) {
+  const isOpen = attempts.some((one) => one.startedAt !== null && one.endedAt === null);
+  const text = useTimed((now) => duration(workingMs(attempts, wholeSecond(now)) ?? 0), isOpen);
+  return (
+    <span title={WORKING}>
+      {text} of work in <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} />
+    </span>
+  );
+}
+
 /** The duration of a run, and the usual duration. */
-function Duration({ run }: { run: RunSummary }) {
+function Duration({ run, detail }: { run: RunSummary; detail: Run | undefined }) {
   const usualMs = useUsualMs(run.deployment);
   return (
     <>
-      <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="not started" />
-      {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
+      {detail !== undefined && hasPauses(run, detail.attemptList) ? (
+        <Working run={run} attempts={detail.attemptList} />
+      ) : (
+        <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="not started" />
+      )}
+      {usualMs !== null && (
+        <span className="text-faint" title={`The median of the latest completed runs. ${WORKING}`}>
+          , usually {duration(usualMs)}
+        </span>
+      )}
     </>
   );
 }
 
 function factsOf(args: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
   const { run, detail, ordinal } = args;
-  const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
+  const attempt = detail?.attemptList.find((one) => one.ordinal === (ordinal ?? run.attempts));
   return [
-    ["Duration", <Duration key="duration" run={run} />],
+    ["Duration", <Duration key="duration" run={run} detail={detail} />],
     run.startedAt === null
       ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
       : ["Started", <Instant key="at" at={run.startedAt} absolute />],
@@ -147,8 +180,9 @@ function factsOf(args: Parameters<typeof RunHeader>[0]): (readonly [string, Reac
 export function RunHeader(args: {
   run: RunSummary;
   detail: Run | undefined;
+  /** The ordinal of the attempt that is shown. Null: the whole run. */
   ordinal: number | null;
-  onAttempt: (ordinal: number) => void;
+  onAttempt: (ordinal: number | null) => void;
 }) {
   const { run } = args;
   return (
@@ -170,7 +204,7 @@ export function RunHeader(args: {
           </span>
         ))}
         <div className="ml-auto flex items-center gap-1.5">
-          {isCancellable(run.state) && <CancelButton runId={run.id} />}
+          {isCancellable(run.state) && <CancelButton run={run} />}
           <RerunButtons run={run} />
           <RunMore run={run} />
         </div>
@@ -200,19 +234,17 @@ function CodeDigest({ code, text }: { code: DeploymentVersion["code"]; text: str
   );
 }
 
-/** Requests the cancellation of a run. */
-function CancelButton({ runId }: { runId: string }) {
+/** Opens the dialog that cancels a run. */
+function CancelButton({ run }: { run: RunSummary }) {
   const may = useMay("run");
-  const cancel = useMutation({
-    mutationFn: () => client.cancelRun({ params: { runId }, body: { reason: "from the run's page" } }),
-  });
+  const [asks, setAsks] = useState(false);
   if (!may) return null;
   return (
     <>
-      <FormError failure={cancel.error} />
-      <Button look="danger" disabled={cancel.isPending || cancel.isSuccess} onClick={() => cancel.mutate()}>
-        {cancel.isPending || cancel.isSuccess ? "Cancelling…" : "Cancel"}
+      <Button look="danger" onClick={() => setAsks(true)}>
+        Cancel…
       </Button>
+      <Suspense>{asks && <CancelDialog run={run} onClose={() => setAsks(false)} />}</Suspense>
     </>
   );
 }

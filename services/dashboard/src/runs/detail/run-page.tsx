@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
-import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } from "@towpath/contract";
+import { type FoldedTask, tasksOfAttempt, tasksOfRun } from "@towpath/client/attempt-tasks";
+import { isFinalRunState, type Run, type RunFailure, shortId } from "@towpath/contract";
 import { memo, useCallback, useMemo, useState } from "react";
 import { client } from "../../kernel/client.ts";
 import { Panel } from "../../kernel/panel.tsx";
@@ -13,6 +13,8 @@ import { Artifacts } from "../../logs/artifacts.tsx";
 import { LogView } from "../../logs/log-view.tsx";
 import { wireLineOf } from "../list/search.ts";
 import { TasksPanel } from "../tasks/tasks-panel.tsx";
+import { NONE, pausesOf } from "../tasks/time-scale.ts";
+import type { Span } from "../tasks/waterfall-rows.ts";
 import { Children } from "../waits/children.tsx";
 import { Answers, Questions } from "../waits/questions.tsx";
 import { WhyPanel } from "../waits/why-panel.tsx";
@@ -42,35 +44,47 @@ function useRunDetail(runId: string, state: Run["state"] | undefined) {
   });
 }
 
-/** The task calls of one attempt, with the results that it reused. @default the latest attempt */
-function useTasks(stream: RunStream, args: { detail: Run | undefined; ordinal: number | null }) {
-  return useMemo(() => {
-    const all = [...stream.tasks.values()];
-    const until = args.detail?.attemptList.findIndex((attempt) => attempt.ordinal === args.ordinal) ?? -1;
-    return until === -1 ? all : tasksOfAttempt(all, args.detail?.attemptList.slice(0, until + 1) ?? []);
-  }, [stream.tasks, args.detail, args.ordinal]);
+/** The task calls that are shown, and the times between their attempts. */
+interface ShownTasks {
+  readonly tasks: readonly FoldedTask[];
+  readonly pauses: readonly Span[];
 }
 
-/**
- * The attempt and the task that are shown. The attempt is the one in the address, or that of the line in the address,
- * else the latest. Null before the first attempt.
- */
-function useAttempt(run: RunSummary) {
+/** The task calls of the whole run, or of one attempt with the results that it reused. */
+function useTasks(
+  stream: RunStream,
+  args: { attempts: Run["attemptList"] | undefined; ordinal: number | null },
+) {
+  const { attempts, ordinal } = args;
+  return useMemo((): ShownTasks => {
+    const all = [...stream.tasks.values()];
+    if (attempts === undefined) return { tasks: all, pauses: NONE };
+    if (ordinal === null) return { tasks: tasksOfRun(all, attempts), pauses: pausesOf(all, attempts) };
+    return {
+      tasks: tasksOfAttempt(
+        all,
+        attempts.filter((one) => one.ordinal <= ordinal),
+      ),
+      pauses: NONE,
+    };
+  }, [stream.tasks, attempts, ordinal]);
+}
+
+/** The attempt and the task in the address. Without an attempt, the whole run is shown: the ordinal is null. */
+function useAttempt() {
   const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
-  const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
-  const latest = run.attempts;
   const choose = useCallback(
-    (chosen: number) =>
+    (chosen: number | null) =>
       void navigate({
         search: ({ tasks, critical }) => ({
           tasks,
           critical,
-          attempt: chosen === latest ? undefined : chosen,
+          attempt: chosen ?? undefined,
         }),
         replace: true,
       }),
-    [navigate, latest],
+    [navigate],
   );
   const showWhole = useCallback(
     () =>
@@ -81,7 +95,7 @@ function useAttempt(run: RunSummary) {
       }),
     [navigate],
   );
-  return { line: line && wireLineOf(line), task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
+  return { line: line && wireLineOf(line), task, ordinal: attempt ?? null, choose, showWhole };
 }
 
 /** The loading state or the error of a query. */
@@ -110,12 +124,12 @@ function RunScreen({
   runId: string;
 }) {
   const { run } = stream;
-  const { line, task, ordinal, choose, showWhole } = useAttempt(run);
+  const { line, task, ordinal, choose, showWhole } = useAttempt();
   const ended = isFinalRunState(run.state);
   const read = useRunDetail(runId, run.state);
   const detail = read.data;
   const failure = useFailure(runId, run.state);
-  const tasks = useTasks(stream, { detail, ordinal });
+  const { tasks, pauses } = useTasks(stream, { attempts: detail?.attemptList, ordinal });
   useRecent("run", runId, `${run.deployment} ${shortId(runId)}`);
   const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
@@ -129,7 +143,7 @@ function RunScreen({
         {!ended && <Still.Why runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <TasksPanel tasks={tasks} isOver={ended} />
+            <TasksPanel tasks={tasks} pauses={pauses} isOver={ended} />
             {detail && <Still.Children run={detail} />}
             <Still.Artifacts artifacts={artifacts} />
             {detail ? (
@@ -147,7 +161,10 @@ function RunScreen({
               live={!ended}
               grownTo={stream.logEnd}
               attempt={ordinal ?? undefined}
-              line={line ?? (ordinal === run.attempts ? lineOfFailure(failure.data) : undefined)}
+              line={
+                line ??
+                (ordinal === null || ordinal === run.attempts ? lineOfFailure(failure.data) : undefined)
+              }
             />
           </div>
         </div>

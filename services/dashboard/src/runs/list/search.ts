@@ -86,7 +86,7 @@ export function runQueryOf(search: RunSearch, now: number) {
 export interface RunPageSearch {
   /** A line of the log, `attempt:line`. Lines count from 1. */
   readonly line?: string | undefined;
-  /** Ordinal of the attempt. @default the attempt of the line, else the latest */
+  /** Ordinal of the attempt. @default the whole run */
   readonly attempt?: number | undefined;
   /** Shows the task calls as a graph. @default as a waterfall */
   readonly tasks?: "graph" | undefined;

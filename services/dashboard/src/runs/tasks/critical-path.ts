@@ -62,7 +62,7 @@ function chainOf(nodes: readonly TaskNode[], now: number): Timed[] {
 }
 
 /**
- * The calls of an attempt that decided its duration. Task records have the times and the parent of a call, not whose
+ * The calls of a run or an attempt that decided its duration. Task records have the times and the parent of a call, not whose
  * results it used. So the path is computed from times, backwards from the call that ended last, and then inside each
  * call on it.
  */

@@ -1,9 +1,11 @@
+import type { FoldedTask } from "@towpath/client/attempt-tasks";
 import type { TaskRun } from "@towpath/contract";
 import { Button } from "../../kernel/button.tsx";
-import { bytes, duration, elapsed } from "../../kernel/format.ts";
+import { bytes, counted, duration } from "../../kernel/format.ts";
 import { TimeOfDay } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
 import { StateBadge } from "../state-badge.tsx";
+import { tookMs } from "./waterfall-rows.ts";
 
 function waitedText(task: TaskRun): string | null {
   if (task.startedAt === null) return null;
@@ -32,8 +34,9 @@ function Tries({ task }: { task: TaskRun }) {
 }
 
 /** The details of one task call. */
-export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; onClose: () => void }) {
+export function TaskFacts({ task, now, onClose }: { task: FoldedTask; now: number; onClose: () => void }) {
   const waited = waitedText(task);
+  const ranMs = tookMs(task, now);
   return (
     <section aria-label={`Task ${task.name}`} className="border-t border-line p-3">
       <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-1">
@@ -52,7 +55,10 @@ export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; 
       </div>
       <Facts
         facts={[
-          ["Ran for", elapsed({ ...task, now }) || "not started"],
+          ["Ran for", ranMs === null ? "not started" : duration(ranMs)],
+          ...(task.earlier === undefined
+            ? []
+            : [["Called in", counted(task.earlier.length + 1, "attempt")] as const]),
           ...(waited === null ? [] : [["Waited", waited] as const]),
           ["Called", <TimeOfDay key="called" at={task.createdAt} />],
           ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),

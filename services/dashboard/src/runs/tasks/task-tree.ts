@@ -1,8 +1,8 @@
-import type { TaskRun } from "@towpath/contract";
+import type { FoldedTask } from "@towpath/client/attempt-tasks";
 
 /** A task call with the calls that it made, in order of appearance. */
 export interface TaskNode {
-  readonly task: TaskRun;
+  readonly task: FoldedTask;
   readonly children: readonly TaskNode[];
 }
 
@@ -19,8 +19,8 @@ function parentOf(path: string, nodes: ReadonlyMap<string, Growing>): Growing | 
   return undefined;
 }
 
-/** The task calls of one attempt as a tree. Its roots are the flow's own calls. */
-export function treeOf(tasks: readonly TaskRun[]): TaskNode[] {
+/** The task calls of a run or of one attempt as a tree. Its roots are the flow's own calls. */
+export function treeOf(tasks: readonly FoldedTask[]): TaskNode[] {
   const ordered = tasks.toSorted((a, b) => a.order - b.order);
   const nodes = new Map(ordered.map((task): [string, Growing] => [task.path, { task, children: [] }]));
   const roots: Growing[] = [];

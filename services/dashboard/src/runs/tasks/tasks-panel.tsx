@@ -1,5 +1,5 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import type { TaskRun } from "@towpath/contract";
+import type { FoldedTask } from "@towpath/client/attempt-tasks";
 import { lazy, Suspense, useCallback, useDeferredValue, useMemo } from "react";
 import { useNow } from "../../kernel/clock.ts";
 import { counted, duration } from "../../kernel/format.ts";
@@ -10,13 +10,17 @@ import type { RunPageSearch } from "../list/search.ts";
 import { criticalPathOf } from "./critical-path.ts";
 import { TaskFacts } from "./task-facts.tsx";
 import { treeOf } from "./task-tree.ts";
+import { scaleOf, shortenedMs, workedMs } from "./time-scale.ts";
 import { Waterfall } from "./waterfall.tsx";
-import { spanOf } from "./waterfall-rows.ts";
+import { callsOf, type Span, spanOf } from "./waterfall-rows.ts";
 
 const RunGraph = lazy(() => import("./run-graph.tsx"));
 
 const HOW =
   "Computed from times, backwards from the call that ended last: each call is assumed to have waited for the call that ended last before it started.";
+
+/** A time axis that leaves out less than this does not say so. */
+const SHORTENED_MIN_MS = 1_000;
 
 /** The part of the address that selects what the panel shows. */
 function useChoice() {
@@ -55,13 +59,22 @@ function Chip({
   );
 }
 
-/** The task calls of an attempt, as a waterfall or a graph, with the critical path and the details of one call. */
-export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[]; isOver: boolean }) {
+/** The task calls of a run or of one attempt, as a waterfall or a graph, with the critical path and the details of one call. */
+export function TasksPanel({
+  tasks: latest,
+  pauses,
+  isOver,
+}: {
+  tasks: readonly FoldedTask[];
+  /** The times between the attempts that are shown. */
+  pauses: readonly Span[];
+  isOver: boolean;
+}) {
   const tasks = useDeferredValue(latest);
   const now = useNow(!isOver && tasks.some((task) => task.endedAt === null));
   const { isGraph, isDimmed, chosen, set } = useChoice();
   const roots = useMemo(() => treeOf(tasks), [tasks]);
-  const { fromMs, toMs } = useMemo(() => spanOf(tasks, now), [tasks, now]);
+  const { fromMs, toMs } = useMemo(() => spanOf(tasks.flatMap(callsOf), now), [tasks, now]);
   const critical = useMemo(() => criticalPathOf(roots, now), [roots, now]);
   useRowKeys();
   const found = chosen === null ? undefined : tasks.find((task) => task.path === chosen);
@@ -69,7 +82,7 @@ export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[
     (path: string) => set({ task: path === chosen ? undefined : path }),
     [set, chosen],
   );
-  const span = useMemo(() => ({ fromMs, toMs }), [fromMs, toMs]);
+  const span = useMemo(() => scaleOf({ fromMs, toMs }, pauses), [fromMs, toMs, pauses]);
   const picture = useMemo(
     () => ({ span, now, critical: critical.paths, isDimmed, chosen }),
     [span, now, critical, isDimmed, chosen],
@@ -99,7 +112,12 @@ export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[
           {isDimmed && (
             <p className="border-b border-line px-3 py-1.5 text-12 text-soft" title={HOW}>
               ◆ {counted(critical.paths.size, "call")} decided the duration: {duration(critical.busyMs)} of{" "}
-              {duration(span.toMs - span.fromMs)}. {HOW}
+              {duration(workedMs(1, span))}. {HOW}
+            </p>
+          )}
+          {!isGraph && shortenedMs(span) >= SHORTENED_MIN_MS && (
+            <p className="border-b border-line px-3 py-1.5 text-12 text-soft">
+              The time axis leaves out {duration(shortenedMs(span))} between attempts.
             </p>
           )}
           {isGraph ? (

@@ -1,8 +1,10 @@
+import type { FoldedTask } from "@towpath/client/attempt-tasks";
 import type { TaskRun, TaskTry } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { duration } from "../../kernel/format.ts";
 import type { AnyState } from "../state-badge.tsx";
-import { busySpans, type Span } from "./waterfall-rows.ts";
+import { lengthMs, percent, type TimeScale, workedMs } from "./time-scale.ts";
+import { busySpans, callsOf } from "./waterfall-rows.ts";
 
 const BAR_COLOURS: Partial<Record<AnyState, string>> = {
   running: "bg-accent",
@@ -20,11 +22,6 @@ const LANE_PX = 3;
 const LANES_MAX = Math.floor(BAR_PX / LANE_PX);
 /** Bars with a gap below this part of the whole width are drawn as one. */
 const GAP_PART = 1 / 400;
-
-/** The position of an instant, percent of the whole width. */
-export function percent(ms: number, span: Span): number {
-  return Math.min(100, Math.max(0, ((ms - span.fromMs) / Math.max(1, span.toMs - span.fromMs)) * 100));
-}
 
 function box(from: number, to: number) {
   return { left: `${from}%`, width: `${Math.max(0, to - from)}%` };
@@ -47,7 +44,7 @@ function Try({
   one: TaskTry;
   isLast: boolean;
   task: TaskRun;
-  a: { lane: number; lanes: number; span: Span; now: number };
+  a: { lane: number; lanes: number; span: TimeScale; now: number };
 }) {
   const end = one.endedAt ?? (isLast ? task.endedAt : null);
   const height = BAR_PX / a.lanes;
@@ -66,8 +63,19 @@ function Try({
   );
 }
 
-/** The bars of a call: hatched while it waited, solid while it ran. Tries are below one another. */
-export function CallBars({ task, span, now }: { task: TaskRun; span: Span; now: number }) {
+interface Bars<Task> {
+  readonly task: Task;
+  readonly span: TimeScale;
+  readonly now: number;
+}
+
+/** The bars of a call in each attempt that made it. */
+export function CallBars({ task, ...picture }: Bars<FoldedTask>) {
+  return callsOf(task).map((call) => <BarsOfAttempt key={call.attemptId} task={call} {...picture} />);
+}
+
+/** The bars of a call in one attempt: hatched while it waited, solid while it ran. Tries are below one another. */
+function BarsOfAttempt({ task, span, now }: Bars<TaskRun>) {
   const end = task.endedAt === null ? now : Date.parse(task.endedAt);
   const created = percent(Date.parse(task.createdAt), span);
   if (task.startedAt === null) return <Waited from={created} to={percent(end, span)} />;
@@ -89,7 +97,7 @@ export function CallBars({ task, span, now }: { task: TaskRun; span: Span; now: 
   );
 }
 
-function failuresOf(tasks: readonly TaskRun[], span: Span): number[] {
+function failuresOf(tasks: readonly TaskRun[], span: TimeScale): number[] {
   const failed = tasks.filter(
     (task) => (task.state === "failed" || task.state === "crashed") && task.endedAt !== null,
   );
@@ -105,12 +113,17 @@ export function GroupBars({
   span,
   now,
 }: {
-  tasks: readonly TaskRun[];
-  span: Span;
+  tasks: readonly FoldedTask[];
+  span: TimeScale;
   now: number;
 }): ReactNode {
-  const busy = busySpans(tasks, { now, gapMs: (span.toMs - span.fromMs) * GAP_PART });
-  const created = Math.min(...tasks.slice(0, 1).map((task) => Date.parse(task.createdAt)));
+  const busy = busySpans(tasks, { now, gapMs: lengthMs(span) * GAP_PART });
+  const created = Math.min(
+    ...tasks
+      .slice(0, 1)
+      .flatMap(callsOf)
+      .map((call) => Date.parse(call.createdAt)),
+  );
   const running = tasks.some((task) => task.endedAt === null && task.startedAt !== null);
   return (
     <>
@@ -131,8 +144,20 @@ export function GroupBars({
 
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
+/** The pauses between attempts, over the height of the rows. */
+export function Pauses({ span }: { span: TimeScale }) {
+  return span.pauses.map((pause) => (
+    <span
+      key={pause.fromMs}
+      className="hatched absolute inset-y-0 min-w-px"
+      style={box(percent(pause.fromMs, span), percent(pause.toMs, span))}
+      title={`No attempt was under way for ${duration(pause.toMs - pause.fromMs)}`}
+    />
+  ));
+}
+
 /** The time axis. */
-export function TimeAxis({ span }: { span: Span }) {
+export function TimeAxis({ span }: { span: TimeScale }) {
   return (
     <span className="@container relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">
       {TICKS.map((part) => (
@@ -141,7 +166,7 @@ export function TimeAxis({ span }: { span: Span }) {
           className={`absolute top-1 w-max ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "hidden @sm:block"} ${part === 0.5 ? "hidden @3xs:block" : ""}`}
           style={{ left: `${part * 100}%` }}
         >
-          {duration((span.toMs - span.fromMs) * part)}
+          {duration(workedMs(part, span))}
         </span>
       ))}
     </span>

@@ -1,4 +1,6 @@
+import type { FoldedTask } from "@towpath/client/attempt-tasks";
 import { TASK_RUN_STATES, type TaskRun, type TaskRunState } from "@towpath/contract";
+import { elapsedMs } from "../../kernel/format.ts";
 import type { TaskNode } from "./task-tree.ts";
 
 /** From this number on, the calls of one task with the same parent share a row. */
@@ -9,7 +11,7 @@ export type Row =
   | {
       readonly kind: "call";
       readonly id: string;
-      readonly task: TaskRun;
+      readonly task: FoldedTask;
       readonly depth: number;
       /** The name of the call within its open group. */
       readonly item: string | null;
@@ -19,7 +21,7 @@ export type Row =
       readonly id: string;
       readonly name: string;
       readonly depth: number;
-      readonly tasks: readonly TaskRun[];
+      readonly tasks: readonly FoldedTask[];
       readonly counts: readonly (readonly [TaskRunState, number])[];
       readonly open: boolean;
     };
@@ -38,6 +40,17 @@ export function spanOf(tasks: readonly TaskRun[], now: number): Span {
     toMs = Math.max(toMs, task.endedAt === null ? now : Date.parse(task.endedAt));
   }
   return { fromMs, toMs };
+}
+
+/** A call in every attempt that made it, oldest first. */
+export function callsOf(task: FoldedTask): readonly TaskRun[] {
+  return task.earlier === undefined ? [task] : [...task.earlier, task];
+}
+
+/** How long a call took in all attempts together, milliseconds. Null: it has not started. */
+export function tookMs(task: FoldedTask, now: number): number | null {
+  const times = callsOf(task).flatMap((call) => elapsedMs({ ...call, now }) ?? []);
+  return times.length === 0 ? null : times.reduce((sum, ms) => sum + ms, 0);
 }
 
 /** The number of calls in each state, in the order of states, without zeros. */
@@ -110,8 +123,9 @@ export function groupsAround(roots: readonly TaskNode[], path: string): string[]
 }
 
 /** The spans in which at least one of these calls ran. Spans with a small gap are merged. */
-export function busySpans(tasks: readonly TaskRun[], args: { now: number; gapMs: number }): Span[] {
+export function busySpans(tasks: readonly FoldedTask[], args: { now: number; gapMs: number }): Span[] {
   const spans = tasks
+    .flatMap(callsOf)
     .flatMap(({ startedAt, endedAt }) => {
       if (startedAt === null) return [];
       return [{ fromMs: Date.parse(startedAt), toMs: endedAt === null ? args.now : Date.parse(endedAt) }];

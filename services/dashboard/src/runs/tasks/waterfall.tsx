@@ -1,11 +1,12 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
-import { duration, elapsedMs } from "../../kernel/format.ts";
+import { duration } from "../../kernel/format.ts";
 import { StateShape } from "../state-badge.tsx";
 import type { TaskNode } from "./task-tree.ts";
-import { CallBars, GroupBars, TimeAxis } from "./waterfall-bars.tsx";
-import { groupsAround, type Row, rowsOf, type Span } from "./waterfall-rows.ts";
+import type { TimeScale } from "./time-scale.ts";
+import { CallBars, GroupBars, Pauses, TimeAxis } from "./waterfall-bars.tsx";
+import { groupsAround, type Row, rowsOf, tookMs } from "./waterfall-rows.ts";
 
 const ROW_PX = 28;
 /** The most rows in view. Others scroll. */
@@ -19,7 +20,7 @@ const GRID =
 
 /** The data that all rows share. */
 export interface Picture {
-  readonly span: Span;
+  readonly span: TimeScale;
   readonly now: number;
   /** The paths of the calls on the critical path. */
   readonly critical: ReadonlySet<string>;
@@ -58,7 +59,7 @@ const CallRow = memo(function CallRow({
     isChosen: boolean;
     onChoose: (path: string) => void;
   }) {
-  const took = elapsedMs({ ...task, now });
+  const took = tookMs(task, now);
   return (
     <>
       <button
@@ -164,7 +165,7 @@ function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
   return { open, toggle };
 }
 
-/** The task calls of an attempt over time. Several calls of one task share a row until it is opened. */
+/** The task calls of a run or of one attempt over time. Several calls of one task share a row until it is opened. */
 export const Waterfall = memo(function Waterfall({
   roots,
   picture,
@@ -192,6 +193,14 @@ export const Waterfall = memo(function Waterfall({
       </div>
       <div ref={box} className="overflow-y-auto" style={{ maxHeight: HEIGHT_MAX_PX }}>
         <ol aria-label="Task runs over time" className="relative" style={{ height: virtual.getTotalSize() }}>
+          {picture.span.pauses.length > 0 && (
+            <li role="presentation" className={`absolute inset-0 ${GRID}`}>
+              <span />
+              <span className="relative h-full">
+                <Pauses span={picture.span} />
+              </span>
+            </li>
+          )}
           {virtual.getVirtualItems().map((item) => {
             const row = rows[item.index];
             if (!row) return null;
