@@ -47,7 +47,7 @@ const DIALOGS: readonly Opened[] = [
   {
     name: "the plan of a rerun",
     path: () => `/runs/${failed}?rerun=failure`,
-    open: (page) => page.getByText(/reuse 0 · run 1/).waitFor(),
+    open: (page) => page.getByText(/reuse 0 · run at least 1/).waitFor(),
   },
   {
     name: "running again",

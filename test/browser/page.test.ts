@@ -32,7 +32,10 @@ test.skipIf(chromiumPath === undefined)("The page of a run is live from running 
 test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", async () => {
   const { runId } = await startHeld(stack);
   const { page } = await look(`/runs/${runId}`);
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel…" }).click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("a test");
+  expect((await stack.client.getRun({ params: { runId } })).state).toBe("running");
+  await page.getByRole("button", { name: "Cancel the run" }).click();
   await inHeader(page, "cancelled").waitFor();
   expect((await stack.waitForRun(runId)).state).toBe("cancelled");
 });
@@ -43,7 +46,7 @@ test.skipIf(chromiumPath === undefined)(
     const { id } = await stack.waitForRun(await stack.run("thrower"));
     const { page, faults } = await look(`/runs/${id}`);
     await page.getByRole("button", { name: "Rerun from failure" }).click();
-    await page.getByText("Version 1: reuse 0 · run 1 · because divide did not complete").waitFor();
+    await page.getByText("Version 1: reuse 0 · run at least 1 · because divide did not complete").waitFor();
     await page.getByRole("button", { name: "Start" }).click();
     await page.getByTitle(`as a rerun of ${id}`).waitFor();
     expect(page.url()).not.toContain(id);

@@ -97,8 +97,21 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     const { page, faults } = await look(`/runs/${await stack.run("elsewhere")}`);
     const why = panel(page, "Why is it not running?");
     await why.getByText(/[Nn]o worker.*gpu|gpu.*no worker/).waitFor();
-    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel…" }).click();
+    await page.getByRole("button", { name: "Cancel the run" }).click();
     await inHeader(page, "cancelled").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("is among the waiting runs of Home, which its number of waiting runs counts", async () => {
+    const runId = await stack.run("asks");
+    await expect.poll(async () => (await stack.client.getRun({ params: { runId } })).state).toBe("suspended");
+    const { page, faults } = await look("/");
+    const waiting = panel(page, "Waiting runs");
+    await waiting.getByRole("link", { name: /^asks/ }).first().waitFor();
+    const listed = await waiting.locator("li").count();
+    expect(await page.getByRole("link", { name: new RegExp(`^\\W*Waiting\\s*${listed}$`) }).count()).toBe(1);
+    await stack.client.cancelRun({ params: { runId }, body: { reason: "" } });
     expect(faults).toEqual([]);
   });
 
@@ -154,6 +167,11 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
     await attempts.filter({ hasText: "Attempt 1" }).getByText("exit code 3").waitFor();
     await attempts.filter({ hasText: "Attempt 2" }).locator("[data-state=completed]").waitFor();
     expect(await panel(page, "History").getByText("claimed by worker").count()).toBe(2);
+    await page
+      .locator("[data-run-header]")
+      .getByTitle(/^The working time/)
+      .getByText(/ of work in /)
+      .waitFor();
     expect(faults).toEqual([]);
   });
 });

@@ -270,7 +270,8 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("button", { name: "Start a run" }).click();
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
     await page.locator("[data-run-header]").getByText("by-hand").waitFor();
-    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel…" }).click();
+    await page.getByRole("button", { name: "Cancel the run" }).click();
     await inHeader(page, "cancelled").waitFor();
   },
 );
@@ -304,7 +305,8 @@ test.skipIf(chromiumPath === undefined)("On a phone a run is found, read and can
   await page.getByRole("link", { name: /^held/ }).first().click();
   await page.waitForURL(new RegExp(runId));
   await page.getByText("before the hold").waitFor();
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel…" }).click();
+  await page.getByRole("button", { name: "Cancel the run" }).click();
   await inHeader(page, "cancelled").waitFor();
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
   expect((await stack.waitForRun(runId)).state).toBe("cancelled");

@@ -71,8 +71,8 @@ const PARTS: readonly Screen[] = [
     name: "home-below",
     route: "/",
     path: () => "/",
-    ready: { full: "section:has-text('Late or blocked') [data-row]", empty: "" },
-    leads: scrollTo("section:has(h2:has-text('Late or blocked'))"),
+    ready: { full: "section:has-text('Waiting runs') [data-row]", empty: "" },
+    leads: scrollTo("section:has(h2:has-text('Waiting runs'))"),
   },
   {
     name: "runs-durations",

@@ -1,3 +1,4 @@
+import { workingMs } from "@towpath/client/attempt-tasks";
 import {
   isFinalRunState,
   type Run,
@@ -8,7 +9,7 @@ import {
 } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
-import { durationBetween, formatAge } from "../kernel/duration.ts";
+import { durationBetween, formatAge, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable } from "../output.ts";
 import { createRun, type RunRequest } from "./create.ts";
@@ -50,8 +51,9 @@ function runRow(run: RunSummary, invocation: Invocation): string[] {
   const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
   const took = durationBetween(run.startedAt, run.endedAt);
   const created = formatAge(run.createdAt, invocation.clock.nowMs());
-  const what = run.name === null ? run.deployment : `${run.deployment} ${style.dim(printable(run.name))}`;
-  return [run.id, what, `${describeState(run, style)}${labels}`, took, created, run.tags.join(" ")];
+  const state = `${describeState(run, style)}${labels}`;
+  const name = printable(run.name ?? "");
+  return [run.id, run.deployment, `v${run.version}`, name, state, took, created, run.tags.join(" ")];
 }
 
 /** `towpath runs ls` */
@@ -68,7 +70,7 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   output.data(page);
   if (page.items.length === 0) return output.next(await explainNone(client, typed));
   output.table(
-    ["RUN", "DEPLOYMENT", "STATE", "TOOK", "CREATED", "TAGS"],
+    ["RUN", "DEPLOYMENT", "VERSION", "NAME", "STATE", "TOOK", "CREATED", "TAGS"],
     page.items.map((one) => runRow(one, invocation)),
   );
   if (page.next === null) return;
@@ -86,6 +88,15 @@ function childRow(child: RunSummary, { output: { style } }: Invocation): string[
   const what = task === null ? child.deployment : `task ${printable(task.name)}`;
   const took = durationBetween(child.startedAt, child.endedAt);
   return [child.id, what, child.pool, describeState(child, style), took];
+}
+
+/** How long a run took. With several attempts: its working time too, without the time between them. */
+function tookText(one: Run, nowMs: number): string {
+  const whole = durationBetween(one.startedAt, one.endedAt);
+  const worked = workingMs(one.attemptList, nowMs);
+  if (one.attemptList.length < 2 || worked === null) return whole;
+  const work = `${formatDuration(worked)} of work in ${one.attemptList.length} attempts`;
+  return whole === "" ? work : `${whole}, ${work}`;
 }
 
 /** `towpath runs show RUN` */
@@ -108,7 +119,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("run", one.id);
   fact("started by", triggerText(one.trigger));
   fact("created", formatAge(one.createdAt, clock.nowMs()));
-  fact("took", durationBetween(one.startedAt, one.endedAt));
+  fact("took", tookText(one, clock.nowMs()));
   fact("parameters", JSON.stringify(one.parameters));
   fact("tags", one.tags.join(" "));
   fact("waits for", one.why ?? "");
@@ -162,7 +173,8 @@ function drawAttempts(output: Output, { attemptList }: Run): void {
       describeState(attempt, output.style),
       attempt.worker?.name ?? "",
       durationBetween(attempt.startedAt, attempt.endedAt),
-      attempt.releaseReason ?? "",
+      // A completed attempt has started after all.
+      attempt.state === "completed" ? "" : (attempt.releaseReason ?? ""),
     ]),
   );
 }

@@ -16,7 +16,7 @@ const plan: RerunPlan = {
 
 test("a plan is one line: the reused calls, the calls that run, and the reason", () => {
   expect(planLine(plan, { isChanged: false, style })).toBe(
-    "reuse 6 · run 2 · because the code of summarise changed",
+    "reuse 6 · run at least 2 · because the code of summarise changed",
   );
   const changed = planLine({ ...plan, run: 0, reasons: [] }, { isChanged: true, style });
   expect(changed).toBe(
@@ -34,7 +34,7 @@ test("a plan that lists only some calls gives both counts, with thousands separa
     reason: null,
   }));
   const long = { ...plan, reuse: 10_000, run: 1, tasks };
-  expect(planLine(long, { isChanged: false, style })).toMatch(/^reuse 10,000 · run 1 /);
+  expect(planLine(long, { isChanged: false, style })).toMatch(/^reuse 10,000 · run at least 1 /);
   expect(planSteps(long, style)).toEqual([
     "  ↺ load × 1,000",
     "  and 9,001 more: the plan lists the first 1,000 of 10,001 calls",

@@ -38,7 +38,8 @@ export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Sty
   ];
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
   if (plan.reuse + plan.run === 0) return `no task is known${why}: everything runs from the beginning`;
-  return `reuse ${style.bold(grouped(plan.reuse))} · run ${style.bold(grouped(plan.run))}${why}`;
+  const least = plan.run === 0 ? "" : "at least ";
+  return `reuse ${style.bold(grouped(plan.reuse))} · run ${least}${style.bold(grouped(plan.run))}${why}`;
 }
 
 function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): string {

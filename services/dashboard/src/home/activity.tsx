@@ -17,6 +17,8 @@ const LAYERS: readonly Layer[] = [
   { states: ["cancelled"], name: "cancelled", look: "bg-edge" },
   { states: ["failed", "crashed"], name: "failed or crashed", look: "hatched-bad" },
 ];
+/** A bar counts the runs that have ended. */
+const ENDED = LAYERS.flatMap(({ states }) => states).join(",");
 /** Times below the chart. */
 const TICKS = 4;
 
@@ -56,7 +58,7 @@ function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
   return (
     <Link
       to="/runs"
-      search={{ from: stretch.from, to: stretch.to }}
+      search={{ from: stretch.from, to: stretch.to, state: ENDED }}
       title={titleOf(stretch)}
       aria-label={titleOf(stretch)}
       className="flex h-full min-w-0 flex-1 flex-col-reverse gap-px rounded-xs hover:bg-hover"

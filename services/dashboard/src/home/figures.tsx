@@ -1,9 +1,9 @@
 import { Link } from "@tanstack/react-router";
 import { isFinalRunState, type Overview, type RunState } from "@towpath/contract";
 import { StateShape } from "../runs/state-badge.tsx";
+import { WAITING } from "./late.tsx";
 import { GOING } from "./running.tsx";
 
-const WAITING = "blocked,ready,suspended";
 const FAILED = "failed,crashed";
 
 const FIGURES: readonly { name: string; states: string; shape: RunState }[] = [

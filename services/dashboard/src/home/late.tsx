@@ -7,9 +7,10 @@ import { FewRuns } from "./few-runs.tsx";
 
 const SHOWN = 5;
 
-/** The states of a run that is due and has not started, the more urgent first. */
-const ORDER: readonly RunState[] = ["blocked", "ready"];
-const DUE = ORDER.join(",");
+/** The states of a run that waits, the more urgent first. */
+const ORDER: readonly RunState[] = ["blocked", "ready", "suspended"];
+/** The same states, separated by commas. */
+export const WAITING = ORDER.join(",");
 
 function urgency(run: RunSummary): number {
   return run.labels.includes("late") ? -1 : ORDER.indexOf(run.state);
@@ -23,17 +24,18 @@ async function longestWaiting(signal: AbortSignal): Promise<RunSummary[]> {
   return pages.flatMap((page) => page.items);
 }
 
-/** The runs that are due and have not started, each with the reason. Late ones first. */
+/** The runs that wait, each with the reason. Late ones first. */
 export function LatePanel() {
   const query = useQuery({
-    queryKey: ["runs", "oldest", DUE],
+    queryKey: ["runs", "oldest", WAITING],
     queryFn: ({ signal }) => longestWaiting(signal),
   });
   return (
     <FewRuns
-      title="Late or blocked runs"
+      title="Waiting runs"
+      note="late and blocked first"
       query={query}
-      state={DUE}
+      state={WAITING}
       all="All waiting runs"
       none={
         <span className="text-soft">

@@ -130,6 +130,11 @@ export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onC
   );
 }
 
+/** How many calls run. A call that the run did not make yet runs too, so the count is the least. */
+function runText(calls: number): string {
+  return calls === 0 ? "run 0" : `run at least ${calls.toLocaleString("en-US")}`;
+}
+
 function sumsOf({ items }: RerunPlans) {
   const able = items.filter((one) => one.plan !== null);
   const known = able.filter((one) => one.plan?.run !== null);
@@ -148,8 +153,7 @@ function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSumm
   return (
     <>
       <p>
-        {counted(able, "new run")}: reuse {reuse.toLocaleString("en-US")} · run {run.toLocaleString("en-US")}{" "}
-        task calls
+        {counted(able, "new run")}: reuse {reuse.toLocaleString("en-US")} · {runText(run)} task calls
         {uncounted > 0 && ` (${counted(uncounted, "large run")} not counted)`}
         {refused > 0 && `; ${refused} cannot be rerun`}.
       </p>
@@ -157,7 +161,7 @@ function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSumm
         {plans.items.map(({ runId, plan, problem }) => (
           <ResultRow key={runId} runId={runId} name={nameOf(runs, runId)} bad={problem !== null}>
             {plan
-              ? `v${plan.versionBefore === plan.version ? plan.version : `${plan.versionBefore} → v${plan.version}`} · ${plan.run === null ? "not counted" : `reuse ${plan.reuse} · run ${plan.run}`}`
+              ? `v${plan.versionBefore === plan.version ? plan.version : `${plan.versionBefore} → v${plan.version}`} · ${plan.run === null ? "not counted" : `reuse ${plan.reuse} · ${runText(plan.run)}`}`
               : problem?.detail}
           </ResultRow>
         ))}

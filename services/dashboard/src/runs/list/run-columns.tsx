@@ -14,7 +14,7 @@ function Duration({ run }: { run: RunSummary }) {
   );
 }
 
-function RunNameCell({ run }: { run: RunSummary }) {
+function DeploymentCell({ run }: { run: RunSummary }) {
   return (
     <span className="flex h-5 min-w-0 flex-wrap items-center gap-x-2 overflow-hidden">
       <Link
@@ -24,7 +24,7 @@ function RunNameCell({ run }: { run: RunSummary }) {
         className="max-w-full truncate font-medium after:absolute after:inset-0 hover:text-accent"
       >
         <StagedName name={run.deployment} />
-        {run.name && <span className="font-normal text-soft"> {run.name}</span>}
+        {run.name && <span className="font-normal text-soft md:hidden"> {run.name}</span>}
       </Link>
       <span className="text-12 text-faint">v{run.version}</span>
       {run.labels.map((label) => (
@@ -32,6 +32,19 @@ function RunNameCell({ run }: { run: RunSummary }) {
           {label}
         </span>
       ))}
+    </span>
+  );
+}
+
+/** The name that the flow gave the run, and its first tags. */
+function NameCell({ run }: { run: RunSummary }) {
+  return (
+    <span className="flex h-5 min-w-0 flex-wrap items-center gap-x-2 overflow-hidden">
+      {run.name && (
+        <span className="max-w-full truncate text-soft" title={run.name}>
+          {run.name}
+        </span>
+      )}
       {run.tags.slice(0, 2).map((tag) => (
         <span
           key={tag}
@@ -55,7 +68,12 @@ export const COLUMNS = helper.columns([
     header: "State",
     cell: ({ row }) => <StateBadge state={row.original.state} />,
   }),
-  helper.display({ id: "run", header: "Deployment", cell: ({ row }) => <RunNameCell run={row.original} /> }),
+  helper.display({
+    id: "deployment",
+    header: "Deployment",
+    cell: ({ row }) => <DeploymentCell run={row.original} />,
+  }),
+  helper.display({ id: "name", header: "Name", cell: ({ row }) => <NameCell run={row.original} /> }),
   helper.display({
     id: "trigger",
     header: "Trigger",

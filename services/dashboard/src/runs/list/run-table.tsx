@@ -12,9 +12,10 @@ const ROW_PX = 36;
 const OVERSCAN_ROWS = 12;
 
 const GRID =
-  "grid items-center gap-x-3 px-3 grid-cols-[20px_88px_minmax(0,1fr)_76px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
+  "grid items-center gap-x-3 px-3 grid-cols-[20px_88px_minmax(0,1fr)_76px] md:grid-cols-[24px_100px_minmax(0,5fr)_minmax(0,4fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,5fr)_minmax(0,4fr)_minmax(0,130px)_90px_90px_90px_76px]";
 /** The minimal width for a column. */
 const FROM_WIDTH: Readonly<Record<string, string>> = {
+  name: "hidden md:block",
   trigger: "hidden lg:flex min-w-0",
   pool: "hidden lg:flex min-w-0",
   created: "hidden md:block",

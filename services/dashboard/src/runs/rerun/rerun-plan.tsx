@@ -15,7 +15,8 @@ function planText({ reuse, run, reasons }: RerunPlan): string {
   const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
   const more = reasons.length - shown.length;
   const why = more > 0 ? [...shown, `${more} more reasons`] : shown;
-  return `reuse ${grouped(reuse)} · run ${grouped(run)}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
+  const least = run === 0 ? "" : "at least ";
+  return `reuse ${grouped(reuse)} · run ${least}${grouped(run)}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
 }
 
 type Step = RerunPlan["tasks"][number];
@@ -65,6 +66,10 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
           {left > 0 && <li className="px-2.5 py-1 text-12 text-faint">and {counted(left, "more call")}</li>}
         </ul>
       )}
+      <p className="mt-2 text-12 text-soft">
+        The plan counts the calls that earlier attempts made. A call that they did not make, or whose input
+        changes, runs too.
+      </p>
       {plan.tasks.length < calls && (
         <p className="mt-2 text-12 text-soft">
           Showing the first {grouped(plan.tasks.length)} of {counted(calls, "call")}.
