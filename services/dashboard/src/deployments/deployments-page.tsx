@@ -7,6 +7,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, PartError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
+import { USUAL } from "../runs/usual-time.tsx";
 import { codeText } from "./code.ts";
 import { failingOf, type Latest } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
@@ -85,7 +86,9 @@ function Head() {
     <div aria-hidden="true" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
       <span>Deployment</span>
       <span>Latest runs</span>
-      <span className="hidden md:block">Usually</span>
+      <span className="hidden md:block" title={USUAL}>
+        Usually
+      </span>
       <span className="hidden md:block">Next</span>
       <span className="hidden lg:block">Pool</span>
       <span className="hidden lg:block">Deployed</span>

@@ -1,6 +1,10 @@
 import { Bar } from "../kernel/bar.tsx";
 import { duration } from "../kernel/format.ts";
 
+/** What the usual time of a deployment's runs means. */
+export const USUAL =
+  "The median working time of the latest completed runs: the sum of their attempts, without the time between them.";
+
 /**
  * A duration beside the usual one, as a bar and as text. The bar is full and has another colour if the duration exceeds
  * the usual one.
@@ -19,10 +23,7 @@ export function UsualTime({ ms, usualMs }: { ms: number; usualMs: number | null 
       <span className="text-right sm:min-w-47">
         {duration(ms)}
         {usualMs !== null && (
-          <span
-            className="text-faint"
-            title="The median working time of the latest completed runs, without the time between attempts"
-          >
+          <span className="text-faint" title={USUAL}>
             , usually {duration(usualMs)}
           </span>
         )}

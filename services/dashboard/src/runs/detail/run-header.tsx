@@ -24,6 +24,7 @@ import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
 import { RerunButtons, RunMore } from "../rerun/rerun-buttons.tsx";
 import { StateBadge } from "../state-badge.tsx";
+import { USUAL } from "../usual-time.tsx";
 import { LABELS, triggerWords } from "../words.ts";
 
 const CancelDialog = lazy(async () => ({ default: (await import("./cancel-dialog.tsx")).CancelDialog }));
@@ -125,7 +126,7 @@ function Duration({ run, detail }: { run: RunSummary; detail: Run | undefined })
         <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="not started" />
       )}
       {usualMs !== null && (
-        <span className="text-faint" title={`The median of the latest completed runs. ${WORKING}`}>
+        <span className="text-faint" title={USUAL}>
           , usually {duration(usualMs)}
         </span>
       )}
