@@ -160,6 +160,7 @@ export function Pauses({ span }: { span: TimeScale }) {
 export function TimeAxis({ span }: { span: TimeScale }) {
   return (
     <span className="@container relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">
+      <Pauses span={span} />
       {TICKS.map((part) => (
         <span
           key={part}
