@@ -105,7 +105,8 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
 
   test("is among the waiting runs of Home, which its number of waiting runs counts", async () => {
     const runId = await stack.run("asks");
-    await expect.poll(async () => (await stack.client.getRun({ params: { runId } })).state).toBe("suspended");
+    const stateOf = async () => (await stack.client.getRun({ params: { runId } })).state;
+    await expect.poll(stateOf, { timeout: 60_000 }).toBe("suspended");
     const { page, faults } = await look("/");
     const waiting = panel(page, "Waiting runs");
     await waiting.getByRole("link", { name: /^asks/ }).first().waitFor();

@@ -101,7 +101,9 @@ export function LogView(args: LogShown) {
   const isFollowing = scrolling.scroller.isFollowing;
   const follow = () => scrolling.aimAt("end");
   useKeys({ f: follow, w: () => setWraps(!wraps) });
-  const lastLine = log.entryAt(log.rows - 1)?.line ?? 0;
+  const last = log.entryAt(log.rows - 1);
+  const ordinal = attempt === undefined && last !== undefined && last.attempt > 1 ? `${last.attempt}:` : "";
+  const digits = digitsOf(last?.line ?? 0) + ordinal.length;
   const toggle = (level: LogLevel) => {
     hold();
     search.onText(search.text);
@@ -154,7 +156,7 @@ export function LogView(args: LogShown) {
             runId,
             found: search.text,
             wraps,
-            digits: digitsOf(lastLine),
+            digits,
             hasAttempts: attempt === undefined,
           }}
         />

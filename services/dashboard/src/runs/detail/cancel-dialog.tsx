@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import type { RunSummary } from "@towpath/contract";
+import { RUN_TRANSITIONS, type RunState, type RunSummary } from "@towpath/contract";
 import { type FormEvent, useState } from "react";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
@@ -9,6 +9,11 @@ import { FormError } from "../../kernel/query-result.tsx";
 
 /** The longest reason that the API takes. */
 const REASON_MAX = 500;
+
+/** Whether a run has no process, so that its cancellation ends it at once. */
+function isWaiting(state: RunState): boolean {
+  return RUN_TRANSITIONS.cancel.from.some((one) => one === state);
+}
 
 /** Asks for confirmation, and requests the cancellation of a run. */
 export function CancelDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
@@ -26,9 +31,10 @@ export function CancelDialog({ run, onClose }: { run: RunSummary; onClose: () =>
       <form onSubmit={submit} className="space-y-3">
         <p>
           {run.deployment} is {run.state}.{" "}
-          {run.startedAt === null
-            ? "It ends at once and does not start."
-            : "Its tasks are told to stop and get their clean-up time. Completed tasks keep their results."}
+          {isWaiting(run.state)
+            ? "It has no process, so it ends at once."
+            : "Its tasks are told to stop and get their clean-up time."}{" "}
+          A rerun can reuse the results of its completed tasks.
         </p>
         <Labelled name="Reason" hint="optional, shown in the history of the run">
           <input
