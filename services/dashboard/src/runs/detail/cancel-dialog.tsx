@@ -33,7 +33,7 @@ export function CancelDialog({ run, onClose }: { run: RunSummary; onClose: () =>
           {run.deployment} is {run.state}.{" "}
           {isWaiting(run.state)
             ? "It has no process, so it ends at once."
-            : "Its tasks are told to stop and get their clean-up time."}{" "}
+            : "It gets a signal to stop and its clean-up time."}{" "}
           A rerun can reuse the results of its completed tasks.
         </p>
         <Labelled name="Reason" hint="optional, shown in the history of the run">
