@@ -101,7 +101,7 @@ test("the usual time of runs leaves out how long people took to answer, live and
   await flow.answer("publish", true);
   const next = await flow.resumed();
   testEnv.clock.advance(3_000);
-  await next.fakeWorker.say(next.given, [said.ended("completed")], { from: 2 });
+  await next.fakeWorker.report(next.given, [records.ended("completed")], { from: 2 });
   expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
   await archiveAll();
   expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
