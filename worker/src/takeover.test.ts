@@ -88,23 +88,19 @@ test("a start that was declined before the worker died stays declined", async ()
 
 test("a refusal that was journaled before the worker died is reported as it was, and nothing is run", async () => {
   testEnv.plane.takesReports = false;
-  const first = await workers.start(testEnv);
+  const first = await workers.start(testEnv, { registries: {} });
   const flag = join(testEnv.dir, "launched");
   const spec = await testEnv.deployFlow(
     `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
-    {
-      secrets: [{ name: "late", env: null }],
-    },
   );
   const attempt = testEnv.plane.submit(spec);
   const isJournaled = async () =>
     (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"refused"');
   await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
   await killNine(first);
-  // The secret is there now, and the attempt is delivered again under the same claim.
-  await writeFile(join(testEnv.dir, "secret"), "a-secret-value");
+  // The registry is configured now, and the attempt is delivered again under the same claim.
   testEnv.plane.takesReports = true;
-  await workers.start(testEnv, { secrets: { late: { file: "secret" } } });
+  await workers.start(testEnv);
   await testEnv.plane.untilEnded(attempt);
   expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
   expect(existsSync(flag)).toBe(false);

@@ -3,6 +3,7 @@ export * from "./compute/amounts.ts";
 export * from "./flow/gateway.ts";
 export * from "./kernel/backoff.ts";
 export * from "./kernel/causes.ts";
+export * from "./kernel/deployment-name.ts";
 export * from "./kernel/duration.ts";
 export * from "./kernel/ids.ts";
 export * from "./kernel/limits.ts";

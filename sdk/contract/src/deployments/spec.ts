@@ -1,17 +1,9 @@
 import { z } from "zod";
 import { Compute } from "../compute/compute.ts";
 import { CAUSE_NAMES, LAST_CAUSES } from "../kernel/causes.ts";
+import { deploymentNameOf } from "../kernel/deployment-name.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
-import {
-  CodeVersion,
-  DeploymentName,
-  DurationMs,
-  deploymentNameOf,
-  Id,
-  Instant,
-  JsonObject,
-  Name,
-} from "../kernel/names.ts";
+import { CodeVersion, DeploymentName, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { DEPLOYMENT_NAME_CHARS, DeploymentName, deploymentNameOf, deploymentPartsOf, Name } from "./names.ts";
+import { deploymentNameOf, deploymentPartsOf } from "./deployment-name.ts";
+import { DEPLOYMENT_NAME_CHARS, DeploymentName, Name } from "./names.ts";
 
 const name = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { deploymentPartsOf, type Ref } from "@towpath/contract";
+import type { Ref } from "@towpath/contract";
+import { deploymentPartsOf } from "@towpath/contract/words";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
