@@ -21,10 +21,10 @@ export function attemptPage(): Page {
   const text = [
     NOTE,
     "# An attempt on a worker",
-    "A worker takes each attempt through these phases. They are the worker's own: [the control plane's states](../reference/states.md) are kept in its database. A test kills a worker in each phase and starts it again.",
+    "On its worker, each attempt passes through these phases. The control plane does not know them: it has [states of its own](../reference/states.md). A test kills a worker in each phase and starts it again.",
     diagram(PHASES, drawn),
     "## Phases",
-    "The folder is `attempts/ATTEMPT.EPOCH` in the state directory, and its `attempt.json` names the phase. The journal is `journals/ATTEMPT.EPOCH`. The table says what is there when the phase begins. An attempt that ends before its launch has fewer files, and its last record can be `released`.",
+    "The folder is `attempts/ATTEMPT.EPOCH` in the state directory, and its `attempt.json` names the phase. The journal is `journals/ATTEMPT.EPOCH`. The last two columns say which files and records exist when the phase begins. An attempt that ends before its launch has fewer files, and its last record can be `released`.",
     table(["phase", "what the worker does", "takes a slot", "in the folder", "in the journal"], phases),
     "## Moves",
     table(
@@ -38,13 +38,13 @@ export function attemptPage(): Page {
       ]),
     ),
     "## After a restart",
-    "A worker that starts reads the phase of each attempt from its folder. The first row counts whose fact holds.",
+    "A restarted worker reads the phase of each attempt from its folder. For each phase, the first row with a true fact applies.",
     table(
-      ["phase in the file", "fact", "goes on as", "why"],
+      ["phase in the file", "fact", "continues in", "why"],
       RESTARTS.map(({ found, fact, phase, why }) => [
         `\`${found}\``,
-        fact ?? "none of these",
-        phase === null ? "is let go" : `\`${phase}\``,
+        fact ?? "otherwise",
+        phase === null ? "the worker gives it up" : `\`${phase}\``,
         why,
       ]),
     ),

@@ -1,4 +1,4 @@
-/** Files in a claim's folder, by the phase from which on each is there. */
+/** Files in a claim's folder, by the first phase that has them. */
 const CONFIRMED = ["attempt.json", "token", "work"] as const;
 const LAUNCHED = [...CONFIRMED, "parameters.json", "stdout", "stderr"] as const;
 
@@ -7,9 +7,9 @@ interface PhaseRow {
   readonly means: string;
   /** Whether the attempt takes one of the worker's slots. */
   readonly takesSlot: boolean;
-  /** What is in the claim's folder when the phase begins. An attempt that was never launched may have less. */
+  /** The files in the claim's folder when the phase begins. An attempt that was never launched may have fewer. */
   readonly folder: readonly string[];
-  /** Types of records that are in the claim's journal when the phase begins. */
+  /** The types of records in the claim's journal when the phase begins. */
   readonly journal: readonly string[];
 }
 
@@ -28,71 +28,71 @@ export const ATTEMPT_PHASES = {
     journal: [],
   },
   launched: {
-    means: "The runner has its task. The worker follows the process until it is gone.",
+    means: "The runner has its task. The worker reads its records and output until the process has ended.",
     takesSlot: true,
     folder: LAUNCHED,
     journal: ["started"],
   },
   closing: {
     means:
-      "The process is gone and the end is in the journal. The worker reports what the control plane lacks.",
+      "The process has ended, and the end is in the journal. The worker reports the records that the control plane does not have yet.",
     takesSlot: false,
     folder: LAUNCHED,
     journal: ["started", "ended"],
   },
   closed: {
-    means: "The control plane has every record. The worker removes the folder; the journal stays.",
+    means: "The control plane has every record. The worker removes the folder and keeps the journal.",
     takesSlot: false,
     folder: LAUNCHED,
     journal: ["started", "ended"],
   },
   abandoned: {
     means:
-      "The attempt belongs to another claim. The worker removes the folder; the journal stays as a late report.",
+      "The attempt belongs to another claim. The worker removes the folder and keeps the journal as a late report.",
     takesSlot: false,
     folder: LAUNCHED,
     journal: ["started"],
   },
 } as const satisfies Record<string, PhaseRow>;
 
-/** How far a worker has got with an attempt. */
+/** The phase of an attempt on a worker. */
 export type Phase = keyof typeof ATTEMPT_PHASES;
 
 /** The names of all phases. */
 export const PHASES = Object.keys(ATTEMPT_PHASES) as [Phase, ...Phase[]];
 
-/** Every move of an attempt on a worker: what makes it, and what the worker does with it, in this order. */
+/** Every move of an attempt on a worker: the event that causes it, and what the worker then does. */
 export const PHASE_MOVES = {
   confirm: {
     from: ["preparing"],
     to: "confirming",
     event: "The assignment is verified and a runner is ready.",
-    effect: "Puts the folder with the attempt's file in place, by one rename. Then journals `started`.",
+    effect: "Puts the folder with the attempt's file in place, with one rename. Then writes `started` to the journal.",
   },
   launch: {
     from: ["confirming"],
     to: "launched",
     event: "The control plane has accepted the start.",
     effect:
-      "Gives the runner its task, and writes the file at the same time. The runner itself writes down that it took the task.",
+      "Gives the runner its task, and writes the phase to the file at the same time. The runner itself writes to disk that it has accepted the task.",
   },
   close: {
     from: ["preparing", "confirming", "launched"],
     to: "closing",
-    event: "The attempt was refused, declined or stopped before its launch, or its process is gone.",
-    effect: "Journals `ended` or `released`, then writes the file.",
+    event: "The attempt was refused, declined or stopped before its launch, or its process has ended.",
+    effect: "Writes `ended` or `released` to the journal, then the phase to the file.",
   },
   settle: {
     from: ["closing"],
     to: "closed",
     event: "The control plane has acknowledged every record.",
-    effect: "Writes the file, then removes the folder.",
+    effect: "Writes the phase to the file, then removes the folder.",
   },
   abandon: {
     from: ["preparing", "confirming", "launched", "closing"],
     to: "abandoned",
-    event: "The attempt belongs to another claim and its process is gone, or nothing of it can be journaled.",
-    effect: "Writes the file, then removes the folder. Reports nothing more.",
+    event: "The attempt belongs to another claim and its process has ended, or its journal cannot be written.",
+    effect: "Writes the phase to the file, then removes the folder. Reports nothing more.",
   },
 } as const satisfies Record<
   string,
@@ -102,73 +102,73 @@ export const PHASE_MOVES = {
 /** The name of one move. */
 export type PhaseMove = keyof typeof PHASE_MOVES;
 
-/** What a restarted worker finds out about a claim whose folder it finds. */
+/** The facts that a restarted worker checks for a claim whose folder exists. */
 export const FOUND_FACTS = {
-  "earlier boot": "The machine was started anew after the file was written.",
-  "ran nothing": "The runner did not take its task, and is gone now.",
-  "ran nothing, not stopped": "The same, and nothing had stopped the attempt.",
+  "earlier boot": "The machine was restarted after the file was written.",
+  "ran nothing": "The runner did not accept its task, and has ended.",
+  "ran nothing, not stopped": "The runner did not accept its task and has ended, and nothing had stopped the attempt.",
   "end journaled": "`ended` or `released` is in the journal.",
-  "may have run": "The runner took its task, or another boot makes that unknown.",
+  "may have run": "The runner accepted its task, or a restart of the machine makes this unknown.",
 } as const;
 
 /** The name of one such fact. */
 export type FoundFact = keyof typeof FOUND_FACTS;
 
-/** What a phase in the attempt's file becomes at a restart. */
+/** The phase in which an attempt continues after a restart of its worker. */
 interface RestartRow {
   readonly found: Phase;
-  /** Null: in any other case. */
+  /** Null: in every other case. */
   readonly fact: FoundFact | null;
-  /** Null: the worker removes the folder and holds the attempt no more. */
+  /** Null: the worker removes the folder and no longer holds the attempt. */
   readonly phase: Phase | null;
   readonly why: string;
 }
 
-/** Where a restarted worker goes on with each claim that it finds. The first row of a phase counts whose fact holds. */
+/** How a restarted worker continues each claim whose folder it finds. For each phase, the first row with a true fact applies. */
 export const RESTARTS: readonly RestartRow[] = [
   {
     found: "confirming",
     fact: "earlier boot",
     phase: null,
-    why: "The disk may have lost that it was launched. The control plane hears that the attempt is lost.",
+    why: "The disk may have lost the launch. The control plane learns that the attempt is lost.",
   },
   {
     found: "confirming",
     fact: "ran nothing",
     phase: "preparing",
-    why: "It begins anew, under the same claim.",
+    why: "Nothing ran. The attempt starts again, under the same claim.",
   },
   {
     found: "confirming",
     fact: null,
     phase: "launched",
-    why: "The runner took its task before the file said so.",
+    why: "The runner accepted its task before the phase was written.",
   },
   {
     found: "launched",
     fact: "ran nothing, not stopped",
     phase: "preparing",
-    why: "No code of a user ran, so it begins anew.",
+    why: "No code of a user ran. The attempt starts again.",
   },
   {
     found: "launched",
     fact: null,
     phase: "launched",
-    why: "The worker follows the same process, or what it left.",
+    why: "The worker continues with the same process, or with the files that it left.",
   },
   { found: "closing", fact: "end journaled", phase: "closing", why: "The worker reports the end." },
   {
     found: "closing",
     fact: "may have run",
     phase: "launched",
-    why: "The disk lost the end. The worker journals it again, from what the process left.",
+    why: "The disk lost the end. The worker writes it again, from the files that the process left.",
   },
-  { found: "closing", fact: null, phase: "preparing", why: "The disk lost the end, and nothing ran." },
-  { found: "closed", fact: null, phase: null, why: "Only the folder was still to be removed." },
-  { found: "abandoned", fact: null, phase: null, why: "Only the folder was still to be removed." },
+  { found: "closing", fact: null, phase: "preparing", why: "The disk lost the end, and nothing ran. The attempt starts again." },
+  { found: "closed", fact: null, phase: null, why: "Only the folder remained to be removed." },
+  { found: "abandoned", fact: null, phase: null, why: "Only the folder remained to be removed." },
 ];
 
-/** A move was tried from a phase that does not allow it: a fault in the worker. */
+/** A move from a phase that does not allow it: a fault in the worker. */
 export class IllegalMove extends Error {
   override readonly name = "IllegalMove";
 }
@@ -181,7 +181,7 @@ export function movePhase(phase: Phase, move: PhaseMove): Phase {
   return to;
 }
 
-/** The phase in which a restarted worker goes on; null when it holds the attempt no more. */
+/** The phase in which a restarted worker continues; null if it no longer holds the attempt. */
 export async function restartPhase(
   found: Phase,
   holds: (fact: FoundFact) => Promise<boolean>,
