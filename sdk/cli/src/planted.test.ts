@@ -23,6 +23,7 @@ const APART: readonly string[] = [
 /** What a command needs beside its arguments. */
 const NEEDED: Record<string, readonly string[]> = {
   "backfill run": ["--from", "2026-01-01", "--to", "2026-01-02"],
+  "deployments diff": ["1", "2"],
   "limit set": ["2"],
   "runs cancel": ["--deployment", "local", "--yes"],
   "schedule set": ["--cron", "0 3 * * *"],
@@ -52,7 +53,7 @@ const ALL = leavesOf(towpath(async () => undefined) as unknown as CommandUnknown
 
 /** Arguments for a command: ids, numbers and states where it asks for them, else a name. */
 function argumentsOf({ command, words }: Leaf): string[] {
-  const text = (name: string) => (BY_ID.test(name) ? ID : "local");
+  const text = (name: string) => (BY_ID.test(name) ? ID : name === "version" ? "1" : "local");
   const given = command.registeredArguments.filter((one) => one.required).map((one) => text(one.name()));
   return [...given, ...(NEEDED[words.join(" ")] ?? [])];
 }

@@ -32,7 +32,7 @@ async function untilTold(root: string): Promise<void> {
 }
 
 /** The signing key: from the file in the environment, else from the state folder. @throws Failure if there is none. */
-async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
+export async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
   const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
   const key = await readSigningKey(path);
   if (key !== null) return key;
@@ -46,7 +46,8 @@ async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Pro
   });
 }
 
-function shortDigest(digest: string): string {
+/** The start of a digest, enough to tell versions apart. */
+export function shortDigest(digest: string): string {
   return digest.replace("sha256:", "").slice(0, 12);
 }
 

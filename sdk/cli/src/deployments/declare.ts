@@ -1,11 +1,104 @@
 import { Option } from "@commander-js/extra-typings";
-import type { Carry, Root } from "../program.ts";
+import { type Carry, countUpTo, type Root } from "../program.ts";
+import { switchSchedules } from "../schedules/commands.ts";
 import { deploy } from "./commands.ts";
 import { init } from "./init.ts";
+import { diffVersions, listDeployments, showDeployment } from "./inspect.ts";
+import { rollBack } from "./rollback.ts";
 import { stageChoice } from "./stage.ts";
 
-/** Declares `init` and `deploy`. */
+/** The largest version number that a command accepts. */
+const VERSION_MAX = 999_999_999;
+const versionNumber = countUpTo(VERSION_MAX);
+
+/** Declares `init`, `deploy` and `deployments`. */
 export function declareDeployments(root: Root, carry: Carry): void {
+  declareDeploy(root, carry);
+  const group = deploymentsGroup(root);
+  declareLooks(group, carry);
+  declareRollback(group, carry);
+  declareSwitches(group, carry);
+}
+
+function deploymentsGroup(root: Root) {
+  return root
+    .command("deployments")
+    .summary("list deployments, compare versions, roll back")
+    .description(
+      "Lists deployments, shows and compares their versions, rolls back, and pauses all schedules of a deployment.",
+    );
+}
+
+type Group = ReturnType<typeof deploymentsGroup>;
+
+const NAME_HELP = "the deployment, such as flights@prod; flights@ is the one without a stage";
+
+function declareLooks(group: Group, carry: Carry): void {
+  group
+    .command("ls")
+    .alias("list")
+    .description("Lists deployments with their latest version, their last run and their paused schedules.")
+    .option("--stage <name>", "list only deployments of this stage")
+    .option("--cursor <cursor>", "continue a list")
+    .action((options, command) => carry(command, (invocation) => listDeployments(invocation, options)));
+  group
+    .command("show")
+    .description("Shows a deployment: its settings, versions, schedules and limits.")
+    .argument("<deployment>", NAME_HELP)
+    .action((name, _, command) => carry(command, (invocation) => showDeployment(invocation, name)));
+  group
+    .command("diff")
+    .description(
+      "Shows the fields in which two versions differ. With one version, compares it with the latest. With none, compares the latest with the one before it.",
+    )
+    .argument("<deployment>", NAME_HELP)
+    .argument("[a]", "the earlier version", versionNumber)
+    .argument("[b]", "the later version (default: the latest)", versionNumber)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath deployments diff flights@prod\n  $ towpath deployments diff flights@prod 3 5",
+    )
+    .action((name, before, after, _, command) =>
+      carry(command, (invocation) => diffVersions(invocation, { name, before, after })),
+    );
+}
+
+function declareRollback(group: Group, carry: Carry): void {
+  group
+    .command("rollback")
+    .summary("return to an earlier version")
+    .description(
+      "Registers the content of an earlier version as the next version, signed with your key. Verifies the signature of the earlier version first. Runs that exist keep their version.",
+    )
+    .argument("<deployment>", NAME_HELP)
+    .argument("<version>", "the version to return to", versionNumber)
+    .option("--yes", "do not ask first")
+    .addHelpText("after", "\nExample:\n  $ towpath deployments rollback flights@prod 3")
+    .action((name, version, { yes }, command) =>
+      carry(command, (invocation) => rollBack(invocation, { name, version, yes: yes === true })),
+    );
+}
+
+function declareSwitches(group: Group, carry: Carry): void {
+  group
+    .command("pause")
+    .description("Pauses all schedules of a deployment. Other runs still start.")
+    .argument("<deployment>", NAME_HELP)
+    .action((name, _, command) =>
+      carry(command, (invocation) => switchSchedules(invocation, name, "paused")),
+    );
+  group
+    .command("resume")
+    .description(
+      "Resumes all schedules of a deployment, also those that were paused one by one. The times of the pause are recorded as skipped.",
+    )
+    .argument("<deployment>", NAME_HELP)
+    .action((name, _, command) =>
+      carry(command, (invocation) => switchSchedules(invocation, name, "resumed")),
+    );
+}
+
+function declareDeploy(root: Root, carry: Carry): void {
   root
     .command("init")
     .summary("create a small project")

@@ -71,21 +71,28 @@ async function latestOf(client: Client, name: string): Promise<Deployment | null
 }
 
 /**
- * The spec of the latest version, if it was signed with this key. The control plane is not trusted: the signature must be
- * ours, and the spec must be for that version of that deployment.
+ * The spec of a version, if it was signed with this key. The control plane is not trusted: the signature must be ours, and
+ * the spec must be for that version of that deployment.
  */
-async function registered(
-  args: Registration,
-  { name, latest }: { name: string; latest: DeploymentVersion | undefined },
+export async function ownSpec(
+  client: Client,
+  args: { name: string; version: number; workspaceId: string; key: SigningKey },
 ): Promise<Spec | null> {
-  if (latest?.keyId !== args.key.kid) return null;
-  const { version } = latest;
-  const { spec: jws } = await args.client.getSpec({ params: { name, version } });
-  const spec = await readSigned(jws, args.key);
-  const { workspaceId } = args.ground;
+  const { name, version, workspaceId, key } = args;
+  const { spec: jws } = await client.getSpec({ params: { name, version } });
+  const spec = await readSigned(jws, key);
   const isIt =
     spec?.workspaceId === workspaceId && deploymentNameOf(spec) === name && spec.version === version;
   return isIt ? spec : null;
+}
+
+/** The spec of the latest version, if it was signed with this key. */
+async function registered(
+  { client, key, ground }: Registration,
+  { name, latest }: { name: string; latest: DeploymentVersion | undefined },
+): Promise<Spec | null> {
+  if (latest?.keyId !== key.kid) return null;
+  return await ownSpec(client, { name, version: latest.version, workspaceId: ground.workspaceId, key });
 }
 
 async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {

@@ -26,7 +26,7 @@ async function notFound(client: Client, name: string, cause?: unknown): Promise<
   const names = writtenNames(await deploymentNames(client));
   const near = closest(name, names);
   const next = near
-    ? [`did you mean "${near}"? \`towpath run ${near}\``]
+    ? [`did you mean "${near}"?`]
     : names.length > 0
       ? [`deployments: ${names.slice(0, 20).join(", ")}`]
       : ["nothing is deployed yet; `towpath deploy` registers a project's deployments"];

@@ -1,6 +1,7 @@
 import type { Client } from "@towpath/client";
 import { LIMITS, type Schedule, type ScheduleSettingsInput } from "@towpath/contract";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "../deployments/find.ts";
+import { printedName, schedulesOf } from "../deployments/inspect.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
@@ -159,6 +160,38 @@ export async function switchSchedule(
   output.line(
     `${output.style.green("✓")} schedule ${output.style.bold(schedule.name)} of ${schedule.deployment} is ${to}${next}`,
   );
+}
+
+/** `towpath deployments pause|resume NAME`: all schedules of a deployment. Repeating it changes nothing. */
+export async function switchSchedules(
+  invocation: Invocation,
+  written: string,
+  to: "paused" | "resumed",
+): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const { name } = await findDeployment(client, written);
+  const there = await schedulesOf(client, { deployment: name });
+  const items: Schedule[] = [];
+  for (const one of there.filter(({ paused }) => paused !== (to === "paused"))) {
+    const params = { name, schedule: one.name };
+    items.push(
+      to === "paused" ? await client.pauseSchedule({ params }) : await client.resumeSchedule({ params }),
+    );
+  }
+  output.data({ items });
+  if (there.length === 0) output.line(`${name} has no schedules, so nothing was ${to}.`);
+  else if (items.length === 0) output.line(`All schedules of ${name} are ${to} already.`);
+  for (const { name: schedule, nextAt, timing } of items) {
+    const next = nextAt === null ? "" : `, next ${textInZone(nextAt, zoneOf(timing))}`;
+    output.line(
+      `${output.style.green("✓")} schedule ${output.style.bold(schedule)} of ${name} is ${to}${next}`,
+    );
+  }
+  if (to === "paused")
+    output.next(
+      `other runs still start; \`towpath limit set ${printedName(name)} 0 --kind deployment\` lets them wait`,
+    );
 }
 
 /** `towpath schedule rm DEPLOYMENT NAME` */

@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type DeploymentVersion, shortId, type VersionDetail, type VersionTrust } from "@towpath/contract";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
+import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyText } from "../kernel/copy-text.tsx";
 import { Instant } from "../kernel/instant.tsx";
@@ -119,15 +120,74 @@ function Since({
   );
 }
 
+/** The command that returns to an earlier version. The dashboard has no key, so a person signs in a terminal. */
+function Rollback({ name, version }: { name: string; version: number }) {
+  // Without the trailing @, a name that has several stages is not accepted.
+  const written = name.includes("@") ? name : `${name}@`;
+  return (
+    <div className="mt-3 space-y-1.5 border-t border-line pt-3">
+      <p className="text-12 text-soft">
+        Run this command where your signing key is. It verifies v{version}, shows what changes, and signs its
+        content as the next version.
+      </p>
+      <CopyText text={`towpath deployments rollback ${written} ${version}`} />
+    </div>
+  );
+}
+
+/** A version's author, time and code, and for an earlier version the way back to it. */
+function Summary({ name, detail, latest }: { name: string; detail: VersionDetail; latest: number }) {
+  const [rollback, setRollback] = useState(false);
+  const { version, code, entry, registeredAt, registeredBy } = detail.version;
+  return (
+    <Panel
+      title={`Version ${version}`}
+      actions={
+        version < latest && (
+          <Button aria-expanded={rollback} onClick={() => setRollback(!rollback)}>
+            Roll back to v{version}
+          </Button>
+        )
+      }
+    >
+      <Facts
+        facts={[
+          ["Deployed by", registeredBy],
+          ["Deployed", <Instant key="at" at={registeredAt} absolute />],
+          ["Entrypoint", <code key="entry">{entryText(entry)}</code>],
+          ["Code registry", `${code.registry} (${code.kind})`],
+          ["Oldest version allowed", `v${String(detail.spec.floor)}`],
+          ...(typeof detail.spec.expiresAt === "string"
+            ? [["Expires", <Instant key="expires" at={detail.spec.expiresAt} absolute />] as const]
+            : []),
+        ]}
+      />
+      <p className="mt-3 mb-1 flex gap-3 text-11 text-faint">
+        {DIGEST_WORDS[code.kind]}
+        {code.kind === "git" && code.link && (
+          <a href={code.link} target="_blank" rel="noopener noreferrer" className="text-accent underline">
+            {new URL(code.link).host}
+          </a>
+        )}
+      </p>
+      <CopyText text={code.digest} />
+      {rollback && <Rollback name={name} version={version} />}
+    </Panel>
+  );
+}
+
 /** One version: its code, its author, its signature, and the changes of its spec. */
 export function VersionPanel({
   name,
   version,
+  latest,
   since,
   versions,
 }: {
   name: string;
   version: number;
+  /** The number of the latest version. */
+  latest: number;
   since: number | undefined;
   versions: readonly DeploymentVersion[];
 }) {
@@ -142,53 +202,23 @@ export function VersionPanel({
   });
   return (
     <QueryResult query={query} rows={6}>
-      {(detail) => {
-        const { code, entry, registeredAt, registeredBy } = detail.version;
-        return (
-          <div className="flex min-w-0 flex-col gap-4">
-            <Panel title={`Version ${version}`}>
-              <Facts
-                facts={[
-                  ["Deployed by", registeredBy],
-                  ["Deployed", <Instant key="at" at={registeredAt} absolute />],
-                  ["Entrypoint", <code key="entry">{entryText(entry)}</code>],
-                  ["Code registry", `${code.registry} (${code.kind})`],
-                  ["Oldest version allowed", `v${String(detail.spec.floor)}`],
-                  ...(typeof detail.spec.expiresAt === "string"
-                    ? [["Expires", <Instant key="expires" at={detail.spec.expiresAt} absolute />] as const]
-                    : []),
-                ]}
-              />
-              <p className="mt-3 mb-1 flex gap-3 text-11 text-faint">
-                {DIGEST_WORDS[code.kind]}
-                {code.kind === "git" && code.link && (
-                  <a
-                    href={code.link}
-                    target="_blank"
-                    rel="noopener noreferrer"
-                    className="text-accent underline"
-                  >
-                    {new URL(code.link).host}
-                  </a>
-                )}
-              </p>
-              <CopyText text={code.digest} />
-            </Panel>
-            <Signature name={name} detail={detail} />
-            <Panel
-              title="What changed in the spec"
-              flush
-              actions={<Since name={name} detail={detail} versions={versions} />}
-            >
-              {detail.since === null ? (
-                <p className="p-3 text-faint">This is the first version.</p>
-              ) : (
-                <SpecChanges changes={detail.changes} />
-              )}
-            </Panel>
-          </div>
-        );
-      }}
+      {(detail) => (
+        <div className="flex min-w-0 flex-col gap-4">
+          <Summary name={name} detail={detail} latest={latest} />
+          <Signature name={name} detail={detail} />
+          <Panel
+            title="What changed in the spec"
+            flush
+            actions={<Since name={name} detail={detail} versions={versions} />}
+          >
+            {detail.since === null ? (
+              <p className="p-3 text-faint">This is the first version.</p>
+            ) : (
+              <SpecChanges changes={detail.changes} />
+            )}
+          </Panel>
+        </div>
+      )}
     </QueryResult>
   );
 }

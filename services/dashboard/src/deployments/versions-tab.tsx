@@ -82,7 +82,14 @@ export function VersionsTab({
               {next !== null && <p className="px-3 py-2 text-12 text-soft">The latest {LISTED}.</p>}
             </Panel>
           </div>
-          <VersionPanel key={shown} name={name} version={shown} since={search.since} versions={items} />
+          <VersionPanel
+            key={shown}
+            name={name}
+            version={shown}
+            latest={latest}
+            since={search.since}
+            versions={items}
+          />
         </div>
       )}
     </QueryResult>
