@@ -55,7 +55,7 @@ describe("a name with a stage", () => {
 
   test("is suggested in a form that means one deployment", async () => {
     expect(await caught(findDeployment(client, "churm@"))).toMatchObject({
-      next: ['did you mean "churn@"? `towpath run churn@`'],
+      next: ['did you mean "churn@"?'],
     });
   });
 
