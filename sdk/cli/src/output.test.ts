@@ -54,7 +54,7 @@ describe("output", () => {
     ];
     const lines = tableLines({ columns: ["NAME", "N"], rows }, styles(false));
     expect(lines).toEqual(["NAME  N", "売上  1", "a🙂   2", "é     3"]);
-    expect(fitLine("売上高", 4)).toMatch(/^売…/);
+    expect(fitLine("売上高", 4)).toBe("売…");
   });
 
   test("never lets foreign text move the cursor or begin another line", () => {

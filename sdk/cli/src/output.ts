@@ -57,10 +57,12 @@ export function widthOf(text: string): number {
   return measure(text).width;
 }
 
-/** Cuts a line to a number of columns. */
+/** Cuts a line to a number of columns. A line with colours ends without colour. */
 export function fitLine(line: string, columns: number): string {
   const { truncated, index } = measure(line, { limit: columns, ellipsis: "…" });
-  return truncated ? `${line.slice(0, index)}…${escapeSequence("0m")}` : line;
+  if (!truncated) return line;
+  const reset = stripVTControlCharacters(line) === line ? "" : escapeSequence("0m");
+  return `${line.slice(0, index)}…${reset}`;
 }
 
 /**

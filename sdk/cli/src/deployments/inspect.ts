@@ -244,13 +244,20 @@ export async function showDeployment(invocation: Invocation, written: string): P
     output.next(`\`towpath deployments diff ${printedName(name)}\` shows what the latest version changed`);
 }
 
+/** Of a list that changed, the items that only this side has, so that long lists show what differs. */
+function ownItems(value: Json, other: Json | undefined): Json {
+  if (!Array.isArray(value) || !Array.isArray(other)) return value;
+  const others = new Set(other.map((one) => JSON.stringify(one)));
+  return value.filter((one) => !others.has(JSON.stringify(one)));
+}
+
 function changeText(change: SpecChange, side: "before" | "after"): string {
   const value = change[side];
   if (value === undefined) return "–";
   if (change.withheld) return "not shown";
   if (change.field === "code.digest" && typeof value === "string") return shortDigest(value);
-  const isPlain = typeof value !== "object" || value === null;
-  const text = isPlain ? valueText(change.field, value) || "null" : JSON.stringify(value);
+  const other = change[side === "before" ? "after" : "before"];
+  const text = valueText(change.field, ownItems(value, other)) || "–";
   return fitLine(printable(text), VALUE_COLUMNS);
 }
 
