@@ -5,6 +5,8 @@ import { declareDeployments } from "./deployments/declare.ts";
 import { declareDev } from "./dev/dev.ts";
 import { declareDoctor } from "./doctor/commands.ts";
 import { declareIdentity } from "./identity/declare.ts";
+import { declareLogin } from "./identity/login.ts";
+import { declareProfiles } from "./identity/profiles.ts";
 import { declareSessions } from "./identity/sessions.ts";
 import { declareOpen } from "./identity/sign-in.ts";
 import { declareLimits } from "./limits/declare.ts";
@@ -32,6 +34,8 @@ const DECLARATIONS = [
   declareLogs,
   declareOpen,
   declarePools,
+  declareLogin,
+  declareProfiles,
   declareIdentity,
   declareSessions,
   declareWorker,

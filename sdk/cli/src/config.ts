@@ -5,6 +5,8 @@ import { join } from "node:path";
 export interface CliConfig {
   readonly url: string | undefined;
   readonly key: string | undefined;
+  /** The profile to use, from TOWPATH_PROFILE. */
+  readonly profile: string | undefined;
   /** Path of a signing key to use instead of the state folder's. */
   readonly signingKeyFile: string | undefined;
   /** `~/.config/towpath/config.json`, or `towpath/config.json` in `XDG_CONFIG_HOME`. */
@@ -20,13 +22,15 @@ export interface CliConfig {
 /** The variables that every command reads, and their meaning. The reference page is generated from this. */
 export const VARIABLES = {
   TOWPATH_URL:
-    "The control plane's address. Default: the address in the nearest `.towpath/`, then in the user's `config.json`.",
+    "The control plane's address. Default: the address in the nearest `.towpath/`, then that of the profile in use.",
   TOWPATH_KEY:
-    "The API key. It is sent only to an address from `--url`, `TOWPATH_URL` or the user's `config.json`, never to an address from a `.towpath/` folder. Default: the key stored next to the address.",
+    "The API key. It is sent only to an address from `--url`, `TOWPATH_URL` or a profile, never to an address from a `.towpath/` folder. Default: the key stored next to the address.",
+  TOWPATH_PROFILE:
+    "The profile to use: an address and a key that `towpath login` stored. `--profile` overrides it. Refused together with `TOWPATH_URL`.",
   TOWPATH_SIGNING_KEY_FILE:
     "File with the private key that signs deployments, a JWK. Default: the key in the state folder.",
   XDG_CONFIG_HOME:
-    "Folder of `towpath/config.json`, where a user can keep `url` and `key`. Default: `~/.config`.",
+    "Folder of `towpath/config.json`, where `towpath login` keeps profiles. Default: `~/.config`.",
   NO_COLOR: "Any value turns colour off.",
   FORCE_COLOR: "Any value but `0` turns colour on, also if the output is not a terminal.",
 } as const;
@@ -49,6 +53,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   return {
     url: set("TOWPATH_URL"),
     key: set("TOWPATH_KEY"),
+    profile: set("TOWPATH_PROFILE"),
     signingKeyFile: set("TOWPATH_SIGNING_KEY_FILE"),
     userConfigFile: join(set("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "towpath", "config.json"),
     color: colorOf(set, env.TERM),

@@ -51,6 +51,8 @@ export interface Spoken {
   readonly url: string;
   readonly urlFrom: string;
   readonly keyFrom: string;
+  /** The profile in use, if it is one. */
+  readonly profile?: string | null | undefined;
   /** A file in the state folder with another key for this address, which was not used. */
   readonly unusedKeyFile?: string | undefined;
   /** The environment that names proxies. */
@@ -87,6 +89,9 @@ function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
       ...(spoken ? [`the key came from ${spoken.keyFrom}`] : []),
       ...(spoken?.unusedKeyFile === undefined ? [] : [useKeyOf(spoken.unusedKeyFile)]),
       "an admin creates a new one with `towpath key create NAME`; give it with --key or TOWPATH_KEY",
+      ...(spoken?.profile
+        ? [`\`towpath login --profile ${spoken.profile}\` stores a new key in the profile`]
+        : []),
     ];
     return new Failure(`${spoken?.url ?? "The server"} does not accept the key.`, { ...rest, next });
   }

@@ -97,6 +97,10 @@ export function rootCommand() {
       "set the control plane's address (default: TOWPATH_URL, then the nearest .towpath/)",
     )
     .option("--key <key>", "set the API key (default: TOWPATH_KEY, then the nearest .towpath/)")
+    .option(
+      "--profile <name>",
+      "use the address and key of this profile (default: TOWPATH_PROFILE); see `towpath profiles`",
+    )
     .option("--state <dir>", "use this state folder instead of the nearest .towpath/")
     .option("--json", "print JSON, for programs")
     .option("--no-color", "print without colour, like NO_COLOR")

@@ -80,7 +80,10 @@ async function mayFill(invocation: Invocation, content: string): Promise<boolean
       code: "not-empty",
       next: ["add --yes to fill it anyway", "the demo cannot be removed again"],
     });
-  return await confirmed(`The workspace has ${content}. Add the demo? It cannot be removed again.`);
+  return await confirmed(
+    invocation,
+    `The workspace has ${content}. Add the demo? It cannot be removed again.`,
+  );
 }
 
 /** Runs the program until it ends. @param args.onSeeded Called once all data is written; the program may go on afterwards. */
@@ -125,6 +128,7 @@ export async function seedDemo(invocation: Invocation, options: SeedOptions): Pr
   const workspaceId = await workspaceOf(client);
   const content = await contentOf(client);
   if (content !== null && !options.yes && !(await mayFill(invocation, content))) return EXIT.ok;
+  await invocation.announce();
   output.line("Filling the workspace with twelve weeks of generated history…");
   const startedMs = clock.nowMs();
   const args = [

@@ -94,6 +94,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const project = await loadProject(root, { folder, stage: chooseStage });
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
+  await invocation.announce(root);
   const { names, plan } = command;
   const stage = project.stage === null ? [] : ["--stage", project.stage.name];
   const report = await deployProject(invocation, {

@@ -169,7 +169,11 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   });
   output.line(`${style.bold(name)} v${latest.version} → v${spec.version}, with the content of v${version}:`);
   printChanges(output, { changes, from: latest.version, to: version });
-  if (!request.yes && canAsk(invocation) && !(await confirmed(`Roll ${name} back to v${version}?`))) {
+  if (
+    !request.yes &&
+    canAsk(invocation) &&
+    !(await confirmed(invocation, `Roll ${name} back to v${version}?`))
+  ) {
     output.line("Nothing was registered.");
     return EXIT.interrupted;
   }

@@ -11,12 +11,18 @@ const READY_MS = 180_000;
 const POLL_MS = 50;
 const PROBE_TIMEOUT_MS = 2_000;
 
+/** The environment without the variables that choose a control plane: `dev` always uses its own. */
+export function withoutConnection({ config }: Invocation): Readonly<Record<string, string | undefined>> {
+  const { TOWPATH_URL: _url, TOWPATH_KEY: _key, TOWPATH_PROFILE: _profile, ...rest } = config.environment;
+  return rest;
+}
+
 /** Starts the control plane on a port of this machine. */
 export function startControl(
   invocation: Invocation,
   options: { folder: StateFolder; port: number },
 ): Promise<Child> {
-  const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...rest } = invocation.config.environment;
+  const rest = withoutConnection(invocation);
   return startChild({
     name: "control plane",
     args: programArguments("control"),
@@ -63,7 +69,7 @@ async function untilReady(args: { folder: StateFolder; pid: number; signal: Abor
 export async function connectControl(
   child: Child,
   args: { folder: StateFolder; signal: AbortSignal },
-): Promise<{ url: string; client: Client }> {
+): Promise<{ url: string; key: string; client: Client }> {
   const ready = untilReady({ ...args, pid: child.identity.pid });
   const url = await child.whileAlive(ready);
   const token = await readAdminKey(args.folder);
@@ -76,5 +82,5 @@ export async function connectControl(
         "put that key into the file, or start with a new database and state folder",
       ],
     });
-  return { url, client: createClient({ url, token }) };
+  return { url, key: token, client: createClient({ url, token }) };
 }

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { DEV_STAGE } from "@towpath/contract";
 import { onParentGone } from "@towpath/contract/process";
 import { configPath } from "../deployments/load-project.ts";
-import { EXIT } from "../failure.ts";
+import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { STATE_FOLDER_NAME, stateFolder } from "../kernel/state-folder.ts";
 import { type Carry, parameterOption, portNumber, type Root } from "../program.ts";
@@ -32,6 +32,11 @@ async function live(invocation: Invocation, start: Start): Promise<number> {
  */
 export async function dev(invocation: Invocation, command: DevCommand): Promise<number> {
   const { output, globals, cwd } = invocation;
+  if (globals.profile !== undefined || globals.url !== undefined || globals.key !== undefined)
+    throw new Failure("`towpath dev` always uses its own control plane on this machine.", {
+      exit: "usage",
+      next: ["leave out --profile, --url and --key; `towpath deploy` deploys to another control plane"],
+    });
   // Before anything is started or written, in case this is the wrong folder.
   configPath(resolve(cwd, command.project ?? "."));
   const folder = stateFolder(resolve(cwd, globals.state ?? STATE_FOLDER_NAME));

@@ -99,6 +99,7 @@ export async function keepUp(
     root: stack.project.root,
     state: stack.folder.root,
     stage: stack.project.stage?.name,
+    connection: stack,
   });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
   const reruns = openReruns(invocation, { stack, given: command.given, signal: args.signal });

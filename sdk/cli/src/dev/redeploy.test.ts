@@ -10,7 +10,11 @@ const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
 
 test("A deploy uses the project's files at the time of the request, not at the start of the process", async () => {
   await using folder = await folderWith({ "towpath.config.ts": "export default 1;" });
-  const redeployer = openRedeployer(invocation, { root: folder.root, state: join(folder.root, ".towpath") });
+  const redeployer = openRedeployer(invocation, {
+    root: folder.root,
+    state: join(folder.root, ".towpath"),
+    connection: { url: "http://127.0.0.1:9", key: "unused" },
+  });
   try {
     redeployer.prepare();
     await writeFile(join(folder.root, "towpath.config.ts"), "throw new Error('saved since');");

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { DeployReport } from "../deployments/deploy.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
+import { withoutConnection } from "./control.ts";
 
 /** The most output of the child that is kept, characters. */
 const OUTPUT_CHARS_MAX = 4 * 1024 * 1024;
@@ -19,8 +20,9 @@ export interface Redeployer {
   close(): void;
 }
 
-/** The project, and its state folder. */
+/** The project, its state folder, and the control plane. */
 interface Deployed {
+  readonly connection: { readonly url: string; readonly key: string };
   readonly root: string;
   readonly state: string;
   readonly stage?: string | undefined;
@@ -33,7 +35,6 @@ interface Standby {
 }
 
 function standBy(invocation: Invocation, options: Deployed): Standby {
-  const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...environment } = invocation.config.environment;
   const stage = options.stage === undefined ? [] : ["--stage", options.stage];
   const args = [
     "deploy",
@@ -48,7 +49,11 @@ function standBy(invocation: Invocation, options: Deployed): Standby {
   ];
   const child = spawn(process.execPath, programArguments("cli", ...args), {
     cwd: invocation.cwd,
-    env: environment,
+    env: {
+      ...withoutConnection(invocation),
+      TOWPATH_URL: options.connection.url,
+      TOWPATH_KEY: options.connection.key,
+    },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

@@ -66,6 +66,8 @@ export interface Stack {
   readonly project: Project;
   readonly client: Client;
   readonly url: string;
+  /** The admin key. */
+  readonly key: string;
   readonly children: readonly Child[];
   /** Whether the first deploy succeeded. If not, its failure has been printed. */
   readonly isDeployed: boolean;
@@ -168,8 +170,8 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   });
   // The project loads while the control plane starts. Its failure is handled when both are awaited.
   loading.catch(() => undefined);
-  const key = await ensureSigningKey(folder);
-  const [{ url, client }, project] = await step(
+  const signingKey = await ensureSigningKey(folder);
+  const [{ url, key, client }, project] = await step(
     invocation,
     { doing: "starting the control plane", done: "control plane", describe: ([one]) => one.url },
     Promise.all([startOnFreePort(invocation, start), loading]),
@@ -178,11 +180,11 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
   const online = awaitWorker(worker, { client, sinceMs, signal });
   online.catch(() => undefined);
-  const isDeployed = await deployFirst(invocation, { ...start, client, project, key, online });
+  const isDeployed = await deployFirst(invocation, { ...start, client, project, key: signingKey, online });
   await step(
     invocation,
     { doing: "starting the worker", done: "worker", describe: () => "pool local" },
     online,
   );
-  return { folder, project, client, url, children, isDeployed };
+  return { folder, project, client, url, key, children, isDeployed };
 }

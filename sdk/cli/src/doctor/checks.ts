@@ -1,4 +1,4 @@
-import { access, constants, mkdir } from "node:fs/promises";
+import { access, constants, mkdir, stat } from "node:fs/promises";
 import type { Client } from "@towpath/client";
 import { LIMITS, type Me, proxyFor } from "@towpath/contract";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { type Connection, readJsonFile } from "../kernel/connection.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch, type ReachFault, reachFault } from "../kernel/network.ts";
+import { readUserConfig } from "../kernel/profiles.ts";
 import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
 import { printable } from "../output.ts";
 import { releaseReasonOf } from "../runs/follow-notes.ts";
@@ -253,6 +254,18 @@ export async function checkFolder(name: string, path: string): Promise<Check> {
   } catch {
     return bad(name, `${path} cannot be written`, "make it a folder that this user can write to");
   }
+}
+
+/** Whether only this user can read the stored keys. Empty if there are none. */
+export async function checkProfiles({ config }: Invocation): Promise<Check[]> {
+  const file = config.userConfigFile;
+  const user = await readUserConfig(file).catch((failure: unknown) => toFailure(failure));
+  if (!("profiles" in user)) return [ofFailure("profiles", user)];
+  if (user.profiles.length === 0) return [];
+  const { mode } = await stat(file);
+  if ((mode & 0o077) !== 0)
+    return [bad("profiles", `other users can read the keys in ${file}`, `\`chmod 600 ${file}\``)];
+  return [good("profiles", `${user.profiles.length} in ${file}`)];
 }
 
 /** Whether there is a state folder to check. */

@@ -7,6 +7,7 @@ import {
   checkGit,
   checkNode,
   checkPools,
+  checkProfiles,
   checkRestored,
   checkServer,
   checkSigning,
@@ -35,6 +36,7 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   return [
     checkNode(process.versions.node),
     await checkGit(invocation),
+    ...(await checkProfiles(invocation)),
     ...checks,
     ...pools,
     await checkSigning(invocation, folder),
@@ -67,7 +69,7 @@ export function declareDoctor(root: Root, carry: Carry): void {
     .command("doctor")
     .summary("find faults in the set-up and how to fix them")
     .description(
-      "Checks the server, key, clock, pools, signing key, registry and store. Says how to fix each fault. The exit code is 1 if there is a fault.",
+      "Checks the profiles, server, key, clock, pools, signing key, registry and store. Says how to fix each fault. The exit code is 1 if there is a fault.",
     )
     .option(
       "--config <file>",

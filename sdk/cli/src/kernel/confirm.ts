@@ -5,8 +5,13 @@ export function canAsk({ output }: Invocation): boolean {
   return process.stdin.isTTY === true && output.live;
 }
 
-/** Asks yes or no on a terminal. No is preselected. @returns Whether the answer was yes. */
-export async function confirmed(message: string): Promise<boolean> {
+/**
+ * Asks on a terminal whether to change something. The question begins with the profile or address and the workspace in use, if the
+ * user could mean another one. No is preselected. @returns Whether the answer was yes.
+ */
+export async function confirmed(invocation: Invocation, message: string): Promise<boolean> {
   const { confirm } = await import("@clack/prompts");
-  return (await confirm({ message, initialValue: false })) === true;
+  const target = await invocation.target();
+  const question = target === null ? message : `${target}: ${message}`;
+  return (await confirm({ message: question, initialValue: false })) === true;
 }

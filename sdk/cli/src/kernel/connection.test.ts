@@ -71,6 +71,101 @@ describe("the connection", () => {
   });
 });
 
+describe("a profile", () => {
+  const PROFILES = {
+    prod: { url: "https://prod.example", key: "key-of-prod" },
+    eu: { url: "https://prod.example", key: "key-of-eu" },
+    bare: { url: "https://bare.example" },
+  };
+  const withProfiles = (active?: string, files: Record<string, string> = {}) =>
+    folderWith({
+      "home/towpath/config.json": JSON.stringify({ profile: active, profiles: PROFILES }),
+      ...files,
+    });
+
+  test("is chosen by --profile, then TOWPATH_PROFILE, then by `towpath profiles use`", async () => {
+    await using folder = await withProfiles("prod");
+    const from = folder.root;
+    const env = { TOWPATH_PROFILE: "eu" };
+    expect(await findConnection(config(from), { from })).toMatchObject({ key: "key-of-prod" });
+    expect(await findConnection(config(from, env), { from })).toMatchObject({ key: "key-of-eu" });
+    expect(await findConnection(config(from, env), { from, profile: "prod" })).toMatchObject({
+      url: "https://prod.example",
+      key: "key-of-prod",
+      profile: "prod",
+      keyFrom: `the profile "prod" in ${join(from, "home/towpath/config.json")}`,
+    });
+  });
+
+  test("that a command names goes before a state folder, TOWPATH_URL and TOWPATH_KEY", async () => {
+    await using folder = await withProfiles("prod", {
+      ".towpath/control/server.json": server(HERE),
+      ".towpath/control/admin.key": "key-of-folder",
+    });
+    const from = folder.root;
+    expect(await findConnection(config(from), { from })).toMatchObject({ url: HERE, key: "key-of-folder" });
+    const env = { TOWPATH_URL: ELSEWHERE, TOWPATH_KEY: "mine" };
+    expect(await findConnection(config(from, env), { from, profile: "eu" })).toMatchObject({
+      url: "https://prod.example",
+      key: "key-of-eu",
+    });
+    expect(await findConnection(config(from, env), { from, profile: "bare" })).toMatchObject({ key: "mine" });
+    const given = { from, profile: "eu", key: "given" };
+    expect(await findConnection(config(from), given)).toMatchObject({ key: "given", profile: "eu" });
+  });
+
+  test("without a key does not take the key of another profile of the same address", async () => {
+    const profiles = { prod: { url: HERE, key: "k" }, bare: { url: HERE } };
+    await using folder = await folderWith({
+      "home/towpath/config.json": JSON.stringify({ profile: "bare", profiles }),
+    });
+    const from = folder.root;
+    for (const options of [{ from }, { from, profile: "bare" }])
+      expect(await caught(findConnection(config(from), options))).toMatchObject({ code: "no-key" });
+  });
+
+  test("is needed for an address of which several profiles have a key", async () => {
+    await using folder = await withProfiles("bare");
+    const from = folder.root;
+    const options = { from, url: "https://prod.example" };
+    expect(await caught(findConnection(config(from), options))).toMatchObject({
+      code: "profile-needed",
+      next: [expect.stringContaining("prod, eu")],
+    });
+    const env = { TOWPATH_PROFILE: "eu" };
+    expect(await findConnection(config(from, env), options)).toMatchObject({ key: "key-of-eu" });
+  });
+
+  test("together with another address is refused, and so is one that does not exist", async () => {
+    await using folder = await withProfiles();
+    const from = folder.root;
+    const refused = (options: object, env: Record<string, string> = {}) =>
+      caught(findConnection(config(from, env), { from, ...options }));
+    expect(await refused({ profile: "prod", url: HERE })).toMatchObject({ exit: "usage" });
+    const both = { TOWPATH_PROFILE: "prod", TOWPATH_URL: HERE };
+    expect(await refused({}, both)).toMatchObject({ code: "profile-and-url" });
+    expect(await refused({ profile: "prdo" })).toMatchObject({ code: "no-such-profile" });
+    expect(await refused({})).toMatchObject({
+      code: "no-server",
+      next: [expect.stringContaining("prod, eu, bare"), expect.any(String)],
+    });
+  });
+
+  test("must be shown where the user could mean another one", async () => {
+    await using several = await withProfiles("prod");
+    await using one = await folderWith({
+      "home/towpath/config.json": JSON.stringify({ profiles: { prod: PROFILES.prod } }),
+      "local/.towpath/control/server.json": server(HERE),
+    });
+    const shown = async (root: string, from: string, options: object = {}) =>
+      (await findConnection(config(root), { from, ...options })).isOneOfSeveral;
+    expect(await shown(several.root, several.root)).toBe(true);
+    expect(await shown(one.root, one.root)).toBe(false);
+    expect(await shown(one.root, join(one.root, "local"), { profile: "prod" })).toBe(true);
+    expect(await shown(one.root, one.root, { url: ELSEWHERE, key: "k" })).toBe(true);
+  });
+});
+
 const PLACES = ["option", "environment", "folder", "user"] as const;
 type Place = (typeof PLACES)[number];
 const [HERE, ELSEWHERE] = ["https://here.example", "https://elsewhere.example"];

@@ -66,7 +66,7 @@ async function cancelOne(
     const { deployment, state } = await client.getRun({ params });
     if (
       !isFinalRunState(state) &&
-      !(await confirmed(`Cancel run ${params.runId} of ${deployment} (${state})?`))
+      !(await confirmed(invocation, `Cancel run ${params.runId} of ${deployment} (${state})?`))
     )
       return declined(output);
   }
@@ -137,7 +137,7 @@ async function cancelMatching(invocation: Invocation, request: CancelRequest): P
     for (const run of runs.slice(0, SHOWN_MAX))
       output.line(`  ${run.id}  ${run.deployment}  ${describeState(run, style)}`);
     if (runs.length > SHOWN_MAX) output.line(style.dim(`  and ${runs.length - SHOWN_MAX} more`));
-    if (!(await confirmed(`Cancel ${words}?`))) return declined(output);
+    if (!(await confirmed(invocation, `Cancel ${words}?`))) return declined(output);
   }
   const items = await cancelAll(client, { runIds: runs.map(({ id }) => id), reason: request.reason });
   output.data({ items });

@@ -114,7 +114,7 @@ export async function cancelBackfill(
   const { output } = invocation;
   const client = await invocation.client();
   const question = `Cancel backfill ${backfillId} and its runs that have not ended?`;
-  if (!yes && canAsk(invocation) && !(await confirmed(question))) {
+  if (!yes && canAsk(invocation) && !(await confirmed(invocation, question))) {
     output.line("Nothing was cancelled.");
     return EXIT.interrupted;
   }
