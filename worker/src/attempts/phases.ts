@@ -67,7 +67,8 @@ export const PHASE_MOVES = {
     from: ["preparing"],
     to: "confirming",
     event: "The assignment is verified and a runner is ready.",
-    effect: "Puts the folder with the attempt's file in place, with one rename. Then writes `started` to the journal.",
+    effect:
+      "Puts the folder with the attempt's file in place, with one rename. Then writes `started` to the journal.",
   },
   launch: {
     from: ["confirming"],
@@ -91,7 +92,8 @@ export const PHASE_MOVES = {
   abandon: {
     from: ["preparing", "confirming", "launched", "closing"],
     to: "abandoned",
-    event: "The attempt belongs to another claim and its process has ended, or its journal cannot be written.",
+    event:
+      "The attempt belongs to another claim and its process has ended, or its journal cannot be written.",
     effect: "Writes the phase to the file, then removes the folder. Reports nothing more.",
   },
 } as const satisfies Record<
@@ -106,7 +108,8 @@ export type PhaseMove = keyof typeof PHASE_MOVES;
 export const FOUND_FACTS = {
   "earlier boot": "The machine was restarted after the file was written.",
   "ran nothing": "The runner did not accept its task, and has ended.",
-  "ran nothing, not stopped": "The runner did not accept its task and has ended, and nothing had stopped the attempt.",
+  "ran nothing, not stopped":
+    "The runner did not accept its task and has ended, and nothing had stopped the attempt.",
   "end journaled": "`ended` or `released` is in the journal.",
   "may have run": "The runner accepted its task, or a restart of the machine makes this unknown.",
 } as const;
@@ -163,7 +166,12 @@ export const RESTARTS: readonly RestartRow[] = [
     phase: "launched",
     why: "The disk lost the end. The worker writes it again, from the files that the process left.",
   },
-  { found: "closing", fact: null, phase: "preparing", why: "The disk lost the end, and nothing ran. The attempt starts again." },
+  {
+    found: "closing",
+    fact: null,
+    phase: "preparing",
+    why: "The disk lost the end, and nothing ran. The attempt starts again.",
+  },
   { found: "closed", fact: null, phase: null, why: "Only the folder remained to be removed." },
   { found: "abandoned", fact: null, phase: null, why: "Only the folder remained to be removed." },
 ];
