@@ -177,6 +177,27 @@ test("an attempt that was being confirmed before a power cut is let go: the disk
   expect(linesOf(attempt)).toEqual([]);
 });
 
+test("after a restart of the machine, a running attempt ends at once as killed, and another process with its pid lives on", async () => {
+  const first = await startProcess();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(
+      'await gateway.log("pid " + process.pid); await new Promise((r) => setTimeout(r, 600000));',
+    ),
+  );
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
+  const path = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const file = JSON.parse(await readFile(path, "utf8"));
+  const boot = "00000000-0000-4000-8000-000000000000";
+  const earlier = { ...file, boot, process: { ...file.process, pid: process.pid, start: `${boot}:1` } };
+  await writeFile(path, JSON.stringify(earlier));
+  const beganMs = performance.now();
+  await startProcess();
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
+  expect(performance.now() - beganMs).toBeLessThan(30_000);
+});
+
 test("an attempt whose runner died before it took its task ends without costing a retry", async () => {
   const worker = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:pause:1" });
   const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));

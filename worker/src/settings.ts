@@ -70,6 +70,12 @@ export const Settings = z.strictObject({
     .max(128)
     .default(hostname())
     .describe("What people see it called. Default: the host's name."),
+  stableName: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Says that no two machines run workers of this name in this pool at the same time, as in a Kubernetes StatefulSet. If this worker starts with an empty `stateDir`, the runs of earlier workers of its name are lost when their leases end, without `lostAfterMs`.",
+    ),
   capacity: z.int().min(1).max(LIMITS.attempts).default(4).describe("How many runs it carries out at once."),
   compute: ComputeShape.prefault({}).describe(
     'What it has for runs that need some: `{"cpu": 8, "memory": "30 GiB", "gpus": [{"id": "0", "kind": "a100"}], "licences": 2}`. Unset ones of the first three are detected; `"gpus": []` is none.',

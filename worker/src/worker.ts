@@ -271,6 +271,7 @@ function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; st
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],
     process: randomUUID(),
+    ...(config.stableName && { stableName: true }),
   };
 }
 

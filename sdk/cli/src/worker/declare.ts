@@ -1,4 +1,5 @@
 import type { Carry, Root } from "../program.ts";
+import { declareGone } from "./gone.ts";
 import { listWorkers } from "./list.ts";
 import { startWorker } from "./start.ts";
 import { showWire } from "./wire.ts";
@@ -7,9 +8,9 @@ import { showWire } from "./wire.ts";
 export function declareWorker(root: Root, carry: Carry): void {
   const worker = root
     .command("worker")
-    .summary("start and list workers")
+    .summary("start, list and give up workers")
     .description(
-      "Starts and lists workers. A worker runs signed deployments on this machine. It needs outbound HTTPS and no inbound port.",
+      "Starts, lists and gives up workers. A worker runs signed deployments on this machine. It needs outbound HTTPS and no inbound port.",
     );
   worker
     .command("start")
@@ -38,6 +39,22 @@ export function declareWorker(root: Root, carry: Carry): void {
     .description("Lists the workers of a pool with their runs, their compute and how much of it is in use.")
     .argument("[pool]", "the pool (default: all pools)")
     .action((pool, _, command) => carry(command, (invocation) => listWorkers(invocation, pool)));
+  worker
+    .command("gone")
+    .summary("declare that a worker's machine is gone")
+    .description(
+      "Declares that the machine of a worker is gone. Its runs are lost when their leases have ended, at most 30 s later, instead of after `lostAfterMs`. Shows these runs and asks first, then waits until they are lost. A worker that still polls keeps its runs.",
+    )
+    .argument("<worker>", "the worker's name or id")
+    .option("--pool <name>", "look only in this pool")
+    .option("-y, --yes", "do not ask first")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath worker gone build-7\n  $ towpath worker gone build-7 --pool gpu --yes",
+    )
+    .action((name, { pool, yes }, command) =>
+      carry(command, (invocation) => declareGone(invocation, { name, pool, yes: yes === true })),
+    );
   root
     .command("wire")
     .summary("show which data of a run left the worker's network")

@@ -58,6 +58,7 @@ function workerRow(worker: Worker, invocation: Invocation): string[] {
 }
 
 function standingOf(worker: Worker, { output: { style } }: Invocation): string {
+  if (worker.gone !== null) return style.red("gone");
   if (!worker.online) return style.dim("offline");
   if (worker.paused !== null) return style.yellow("paused");
   return worker.draining ? style.yellow("draining") : style.green("online");

@@ -12,6 +12,7 @@ export const PROBLEMS = {
   "schedule-not-found": { status: 404, title: "No such schedule", retryable: false },
   "backfill-not-found": { status: 404, title: "No such backfill", retryable: false },
   "pool-not-found": { status: 404, title: "No such work pool", retryable: false },
+  "worker-not-found": { status: 404, title: "No such worker", retryable: false },
   "queue-not-found": { status: 404, title: "No such queue", retryable: false },
   "limit-not-found": { status: 404, title: "No such limit", retryable: false },
   "notifier-not-found": { status: 404, title: "No such notifier", retryable: false },

@@ -70,6 +70,9 @@ export const ReportedSecret = z.string().regex(/^([a-z0-9][a-z0-9_-]{0,62}|TOWPA
 /** The most attempts of a worker in one answer. */
 export const HOLDS_SHOWN = 20;
 
+/** What follows for an attempt if it is lost. `release`: it has not started, so another worker gets it. */
+export const IF_LOST = ["retry", "crash", "cancel", "release"] as const;
+
 /** An attempt that takes one of a worker's slots. */
 export const WorkerHold = z.object({
   runId: Id,
@@ -81,10 +84,24 @@ export const WorkerHold = z.object({
   usualMs: DurationMs.nullable().describe(
     "The median working time of the deployment's latest completed runs: the sum of their attempts, without the time between attempts. Null: no run has completed.",
   ),
+  ifLost: z
+    .enum(IF_LOST)
+    .nullable()
+    .default(null)
+    .describe(
+      "If the attempt is lost: the run is retried, it crashes, or it is cancelled. `release`: the attempt has not started, so another worker gets it. Null: an earlier release does not say.",
+    ),
 });
 export type WorkerHold = z.infer<typeof WorkerHold>;
 
-/** A worker as people see it. `online` is derived: it has polled within three of its intervals. */
+/** The declaration that a worker's machine is gone. */
+export const WorkerGone = z.object({
+  at: Instant,
+  by: z.string().describe("The person or key that declared it, or the worker that replaces this one."),
+});
+export type WorkerGone = z.infer<typeof WorkerGone>;
+
+/** A worker as people see it. `online` is derived: it has polled within three of its intervals, and its machine is not declared gone. */
 export const Worker = z.object({
   id: Id,
   name: z.string(),
@@ -103,6 +120,11 @@ export const Worker = z.object({
     .describe(
       "It takes no work until then, because attempts failed before their code ran. With the last reason.",
     ),
+  gone: WorkerGone.nullable()
+    .default(null)
+    .describe(
+      "Its machine was declared gone. Its attempts are lost when their leases have ended. Null: nobody declared it, or the worker has polled since.",
+    ),
   stores: z.record(Name, StoreMark).describe("The stores that it uses, by name."),
   secrets: z
     .array(z.string())
@@ -120,6 +142,9 @@ export const Worker = z.object({
   lastSeenAt: Instant,
 });
 export type Worker = z.infer<typeof Worker>;
+
+/** Which worker of which pool. */
+export const WorkerParams = z.object({ name: Name, workerId: Id });
 
 /** How long after its last poll a worker still counts as online. */
 export const workerOnlineMs: z.infer<typeof DurationMs> = 60_000;

@@ -1,6 +1,6 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { ByName, route } from "../kernel/routes.ts";
-import { CreatePool, Pool, Queue, QueueParams, SetQueue, Worker } from "./pools.ts";
+import { CreatePool, Pool, Queue, QueueParams, SetQueue, Worker, WorkerParams } from "./pools.ts";
 
 /** The routes of pools. */
 export const POOLS_ROUTES = {
@@ -97,5 +97,19 @@ export const POOLS_ROUTES = {
     answer: page(Worker),
     status: 200,
     problems: ["pool-not-found"],
+  }),
+  declareWorkerGone: route({
+    method: "POST",
+    path: "/api/pools/{name}/workers/{workerId}/gone",
+    summary:
+      "Declares that a worker's machine is gone. Its attempts are lost when their leases have ended, without `lostAfterMs`. A worker that still renews its leases keeps them. Repeating it keeps the first declaration.",
+    slice: "pools",
+    permission: "run",
+    rate: "write",
+    repeatable: true,
+    params: WorkerParams,
+    answer: Worker,
+    status: 200,
+    problems: ["pool-not-found", "worker-not-found"],
   }),
 } as const;

@@ -56,6 +56,12 @@ export const OpenSession = z.strictObject({
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe("The names of the code registries in its configuration."),
+  stableName: z
+    .boolean()
+    .optional()
+    .describe(
+      "No two machines run workers of this name in this pool at the same time. If the worker is new, the machines of earlier workers of its name are gone.",
+    ),
   version: z.string().max(64),
   protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
   process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),

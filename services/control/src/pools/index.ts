@@ -1,6 +1,7 @@
 export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export {
   createPool,
+  declareGone,
   getPool,
   getPools,
   listPools,

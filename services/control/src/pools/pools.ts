@@ -11,6 +11,7 @@ import {
 import { z } from "zod";
 import {
   type Deps,
+  DUE,
   dateOf,
   inTransaction,
   keepQuota,
@@ -19,6 +20,7 @@ import {
   type Queryable,
   readCursor,
   type Scope,
+  wakeAfterCommit,
   writeChanges,
 } from "../kernel/index.ts";
 import * as store from "./store.ts";
@@ -134,6 +136,57 @@ function pauseOf({ pausedUntilMs, pauseReason }: store.WorkerRow): Worker["pause
     : { until: dateOf(pausedUntilMs).toISOString(), reason: pauseReason ?? "" };
 }
 
+function goneOf({ goneMs, goneBy }: store.WorkerRow): Worker["gone"] {
+  return goneMs === null ? null : { at: dateOf(goneMs).toISOString(), by: goneBy ?? "" };
+}
+
+function workerOf(row: store.WorkerRow, pool: string): WorkerFacts {
+  return {
+    id: row.id,
+    name: row.name,
+    pool,
+    version: row.version,
+    capacity: row.capacity,
+    amounts: row.amounts,
+    online: row.online,
+    draining: row.draining,
+    gone: goneOf(row),
+    stores: row.stores,
+    secrets: row.secrets,
+    registries: row.registries,
+    paused: pauseOf(row),
+    firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
+    lastSeenAt: dateOf(row.lastSeenMs).toISOString(),
+  };
+}
+
+/**
+ * Records that a worker's machine is gone. Its attempts are lost when their leases have ended, see `lockLost`. A repeated call
+ * keeps the first record.
+ * @throws Problem `pool-not-found`, `worker-not-found`.
+ */
+export async function declareGone(
+  deps: PoolDeps,
+  args: { scope: Scope; name: string; workerId: string },
+): Promise<WorkerFacts> {
+  const { scope, workerId } = args;
+  const { workspaceId } = scope;
+  const { id: poolId, name } = await poolNamed(deps, args);
+  return await inTransaction(deps, async (tx) => {
+    const by = scope.actor.name;
+    const row = await store.markGone(tx, { workspaceId, poolId, workerId, by, clock: deps.clock });
+    if (row === null)
+      throw new Problem(
+        "worker-not-found",
+        `The work pool "${name}" has no worker ${workerId}; \`towpath worker ls ${name}\` lists its workers`,
+      );
+    await writeChanges(tx, [{ workspaceId, kind: "worker", entityId: workerId }]);
+    // The leases may have ended already.
+    wakeAfterCommit(tx, "change", DUE);
+    return workerOf(row, name);
+  });
+}
+
 /**
  * Workers of a pool, last seen first.
  * @throws Problem `pool-not-found`.
@@ -154,22 +207,7 @@ export async function listWorkers(
   });
   return pageOf(rows, {
     limit: args.limit,
-    item: (row) => ({
-      id: row.id,
-      name: row.name,
-      pool: found.name,
-      version: row.version,
-      capacity: row.capacity,
-      amounts: row.amounts,
-      online: row.online,
-      draining: row.draining,
-      stores: row.stores,
-      secrets: row.secrets,
-      registries: row.registries,
-      paused: pauseOf(row),
-      firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
-      lastSeenAt: dateOf(row.lastSeenMs).toISOString(),
-    }),
+    item: (row) => workerOf(row, found.name),
     key: (row) => [row.lastSeen, row.id],
   });
 }

@@ -2,18 +2,21 @@ import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towp
 import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
 import {
   type Deps,
+  DUE,
   inTransaction,
   keepQuota,
   type Queryable,
   type Scope,
   type Tx,
   VERSION,
+  wakeAfterCommit,
   writeChanges,
 } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
 import {
   deleteNeverPolled,
   isKnownWorker,
+  markReplaced,
   type NotedWorker,
   type SeenPoll,
   seenLately,
@@ -79,6 +82,21 @@ async function keepRoom(tx: Tx, deps: Deps, workspaceId: string): Promise<void> 
   }
 }
 
+/** Marks the workers that a new worker with a stable name replaces. Their attempts are lost when their leases have ended. */
+async function replaceEarlier(
+  tx: Tx,
+  deps: Deps,
+  args: { workspaceId: string; poolId: string; workerId: string; name: string },
+): Promise<void> {
+  const { workspaceId } = args;
+  const replaced = await markReplaced(tx, { ...args, clock: deps.clock });
+  await writeChanges(
+    tx,
+    replaced.map((entityId) => ({ workspaceId, kind: "worker" as const, entityId })),
+  );
+  wakeAfterCommit(tx, "change", DUE);
+}
+
 /** How long a workspace is cached as full, milliseconds. */
 const FULL_MS = 5_000;
 /** The most workspaces that are cached as full. */
@@ -141,6 +159,7 @@ export async function openSession(
       clock: deps.clock,
     });
     if (noted?.isNew) await keepRoom(tx, deps, scope.workspaceId);
+    if (noted?.isNew && input.stableName) await replaceEarlier(tx, deps, { ...bound, workerId, name });
     return noted?.generation ?? null;
   }).catch((error: unknown) => {
     full.note(deps, { workspaceId: scope.workspaceId, error });

@@ -16,7 +16,7 @@ export type PoolRow = typeof pool.$inferSelect;
 const SUGGESTIONS_MAX = 500;
 
 const online = (clock: Clock) =>
-  sql<boolean>`(worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
+  sql<boolean>`(worker.gone_at is null and worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
 
 /** Inserts a pool unless one of this name exists. */
 export async function insertPool(
@@ -113,6 +113,9 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly secrets: string[] | null;
   readonly registries: string[] | null;
   readonly draining: boolean;
+  /** Null unless its machine is declared gone. */
+  readonly goneMs: number | null;
+  readonly goneBy: string | null;
   /** Null unless the worker is paused now. */
   readonly pausedUntilMs: number | null;
   readonly pauseReason: string | null;
@@ -121,6 +124,17 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly lastSeenMs: number;
   readonly lastSeen: string;
 }
+
+/** The columns of a `WorkerRow`. */
+const workerColumns = (
+  clock: Clock,
+) => sql`id, name, version, capacity, amounts, stores, secrets, registries, draining,
+  ${online(clock)} as online, extract(epoch from gone_at)::float8 * 1000 as "goneMs", gone_by as "goneBy",
+  case when paused_until > ${now(clock)} then extract(epoch from paused_until)::float8 * 1000 end
+    as "pausedUntilMs", pause_reason as "pauseReason",
+  extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
+  extract(epoch from last_seen_at)::float8 * 1000 as "lastSeenMs",
+  to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "lastSeen"`;
 
 /** Workers of a pool, last seen first, one more than a page. Uses index worker_pool. */
 export async function selectWorkers(
@@ -135,18 +149,41 @@ export async function selectWorkers(
 ): Promise<WorkerRow[]> {
   const [lastSeen, id] = args.before ?? [null, null];
   const rows = await from.execute<WorkerRow>(sql`
-    select id, name, version, capacity, amounts, stores, secrets, registries, draining, ${online(args.clock)} as online,
-      case when paused_until > ${now(args.clock)} then extract(epoch from paused_until)::float8 * 1000 end
-        as "pausedUntilMs", pause_reason as "pauseReason",
-      extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
-      extract(epoch from last_seen_at)::float8 * 1000 as "lastSeenMs",
-      to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "lastSeen"
+    select ${workerColumns(args.clock)}
     from worker
     where workspace_id = ${args.workspaceId} and pool_id = ${args.poolId}
       and (${lastSeen}::timestamptz is null or (last_seen_at, id) < (${lastSeen}::timestamptz, ${id}::uuid))
     order by last_seen_at desc, id desc
     limit ${args.limit + 1}`);
   return [...rows];
+}
+
+/**
+ * Marks a worker of a pool as gone, and returns it. The first mark stays. Null: the pool has no such worker. Primary key.
+ */
+export async function markGone(
+  to: Queryable,
+  args: { workspaceId: string; poolId: string; workerId: string; by: string; clock: Clock },
+): Promise<WorkerRow | null> {
+  const [row] = await to.execute<WorkerRow>(sql`
+    update worker set gone_by = case when gone_at is null then ${args.by} else gone_by end,
+      gone_at = coalesce(gone_at, ${now(args.clock)})
+    where workspace_id = ${args.workspaceId} and id = ${args.workerId} and pool_id = ${args.poolId}
+    returning ${workerColumns(args.clock)}`);
+  return row ?? null;
+}
+
+/** Marks the other workers of a name in a pool as gone, except those that are. @returns their ids. Index worker_pool. */
+export async function markReplaced(
+  tx: Tx,
+  args: { workspaceId: string; poolId: string; workerId: string; name: string; clock: Clock },
+): Promise<string[]> {
+  const marked = await tx.execute<{ id: string }>(sql`
+    update worker set gone_at = ${now(args.clock)}, gone_by = ${`A new worker of the name ${args.name}`}
+    where workspace_id = ${args.workspaceId} and pool_id = ${args.poolId} and name = ${args.name}
+      and id <> ${args.workerId} and gone_at is null
+    returning id`);
+  return marked.map(({ id }) => id);
 }
 
 /**
@@ -215,6 +252,7 @@ export async function upsertWorker(
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
       stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, draining = false,
+      gone_at = null, gone_by = null,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
       poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end,
@@ -272,6 +310,12 @@ export interface SeenPoll {
   readonly offering?: boolean;
 }
 
+/**
+ * For how long after a worker was declared gone a recorded poll does not show that it lives, seconds. A process of the control
+ * plane may record the last polls of a dead worker this late.
+ */
+const LATE_POLL_SECONDS = 15;
+
 /** A worker that polled. */
 export interface NotedWorker {
   readonly id: string;
@@ -283,6 +327,9 @@ export interface NotedWorker {
   /** How long the worker has been offering attempts again, milliseconds. Null if it is not. */
   readonly offeringMs: number | null;
 }
+
+const goneStays = (clock: Clock) =>
+  sql`w.gone_at > ${now(clock)} - make_interval(secs => ${LATE_POLL_SECONDS})`;
 
 /**
  * Records polls of workers. Of any number of concurrent polls of a worker, the latest stays. One statement locks the
@@ -310,7 +357,9 @@ export async function updateSeen(
       ), noted as (
         update worker w set last_seen_at = ${now(args.clock)}, draining = c.draining, poll_seq = c.seq,
           paused_until = ${now(args.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled),
-          offering_since = case when c.offering then coalesce(w.offering_since, ${now(args.clock)}) end
+          offering_since = case when c.offering then coalesce(w.offering_since, ${now(args.clock)}) end,
+          gone_at = case when ${goneStays(args.clock)} then w.gone_at end,
+          gone_by = case when ${goneStays(args.clock)} then w.gone_by end
         from came c where w.workspace_id = ${args.workspaceId} and w.id = any(array(select id from locked))
           and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
         returning w.id, w.offering_since

@@ -54,6 +54,9 @@ export const worker = pgTable(
     reconciled: uuid("reconciled"),
     /** Since when it is offering attempts again. Null if it is not. */
     offeringSince: instant("offering_since"),
+    /** Since when its machine is declared gone, and by whom. Null: it is not, or the worker has polled since. */
+    goneAt: instant("gone_at"),
+    goneBy: text("gone_by"),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
   },

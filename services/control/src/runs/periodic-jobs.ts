@@ -10,8 +10,15 @@ import {
   retentionPeriodicJob,
 } from "./history/periodic-jobs.ts";
 import { jobsPeriodicJob } from "./jobs/end.ts";
-import { lapseClaim, loseAttempt } from "./lease/lose.ts";
-import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./lease/store.ts";
+import { goneErrorOf, lapseClaim, loseAttempt } from "./lease/lose.ts";
+import {
+  type LapsedRow,
+  LEASE_BATCH,
+  type LostRow,
+  lockLapsed,
+  lockLost,
+  untilLeaseEnds,
+} from "./lease/store.ts";
 import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
 import { forgetEventsPeriodicJob, orphansPeriodicJob, waitsPeriodicJob } from "./waits/periodic-jobs.ts";
 
@@ -33,7 +40,7 @@ export const admitPeriodicJob = perRowJob<DueWaitList>({
 });
 
 /** Declares attempts lost whose worker was silent past its lease and grace while the control plane was reachable. */
-export const losePeriodicJob = perRowJob<LapsedRow>({
+export const losePeriodicJob = perRowJob<LostRow>({
   name: "lose",
   everyMs: 1_000,
   hold: "locks",
@@ -41,7 +48,7 @@ export const losePeriodicJob = perRowJob<LapsedRow>({
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   find: (from, { clock, config }, which) => lockLost(from, clock, { ...which, config }),
   async act(tx, deps, lost) {
-    for (const held of lost) await loseAttempt(tx, deps, held);
+    for (const held of lost) await loseAttempt(tx, deps, held, goneErrorOf(held));
   },
 });
 

@@ -6,7 +6,15 @@ import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
 import { listDurations } from "./read/durations.ts";
 import { getLimit, listLimits, setLimit } from "./read/limits.ts";
 import { getOverview } from "./read/overview.ts";
-import { createPool, getPool, listPools, listQueues, listWorkers, setQueue } from "./read/pools.ts";
+import {
+  createPool,
+  declareWorkerGone,
+  getPool,
+  listPools,
+  listQueues,
+  listWorkers,
+  setQueue,
+} from "./read/pools.ts";
 import { getRun, getRunWhy, listRunPage, listTaskRuns } from "./read/read.ts";
 import { listWaits } from "./read/waits.ts";
 import { listAllWaits } from "./read/waits-list.ts";
@@ -65,6 +73,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("listWorkers", ({ deps, scope, params, query }) =>
     listWorkers(deps, { scope, ...params, ...query }),
   );
+  register("declareWorkerGone", ({ deps, scope, params }) => declareWorkerGone(deps, { scope, ...params }));
   register("setQueue", ({ deps, scope, params, body }) => setQueue(deps, { scope, ...params, input: body }));
   register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
   register("setLimit", ({ deps, scope, body }) => setLimit(deps, { scope, input: body }));

@@ -1,15 +1,21 @@
 import { amountsText, stockParts, type Worker, type WorkerHold } from "@towpath/contract";
+import { lazy, Suspense, useState } from "react";
+import { useMay } from "../identity/me.ts";
 import { Bar } from "../kernel/bar.tsx";
+import { Button } from "../kernel/button.tsx";
 import { useTimed } from "../kernel/clock.ts";
 import { bothZones, counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { RunLink } from "../runs/links.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 
+const GoneDialog = lazy(async () => ({ default: (await import("./gone-dialog.tsx")).GoneDialog }));
+
 /** A worker with more slots is drawn as one bar. */
 const CELLS_MAX = 24;
 
 function standingOf(worker: Worker): { text: string; look: string } {
+  if (worker.gone) return { text: "✗ gone", look: "text-bad" };
   if (!worker.online) return { text: "✗ offline", look: "text-faint" };
   if (worker.paused) return { text: "‖ paused", look: "text-warn" };
   if (worker.draining) return { text: "↓ draining", look: "text-warn" };
@@ -94,6 +100,30 @@ function HoldRow({ hold, now }: { hold: WorkerHold; now: number }) {
   );
 }
 
+/** Whether a worker with runs does not renew a lease. */
+function isSilent({ online, holds }: Worker, now: number): boolean {
+  return holds.some(({ leaseUntil }) => !online || (leaseUntil !== null && Date.parse(leaseUntil) < now));
+}
+
+/** Who declared that the machine is gone; or the button that declares it, for a silent worker with runs. */
+function Gone({ worker, now }: { worker: Worker; now: number }) {
+  const [asks, setAsks] = useState(false);
+  const mayRun = useMay("run");
+  if (worker.gone)
+    return (
+      <span className="text-12 text-soft">
+        declared by {worker.gone.by} <Instant at={worker.gone.at} />
+      </span>
+    );
+  if (!mayRun || !isSilent(worker, now)) return null;
+  return (
+    <>
+      <Button onClick={() => setAsks(true)}>Machine is gone…</Button>
+      <Suspense>{asks && <GoneDialog worker={worker} onClose={() => setAsks(false)} />}</Suspense>
+    </>
+  );
+}
+
 /** A worker: its status, its compute, and the run in each of its slots. */
 export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
   const { text, look } = standingOf(worker);
@@ -107,6 +137,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <span className="min-w-0 truncate font-medium">{worker.name}</span>
       <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
       {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
+      <Gone worker={worker} now={now} />
       <span className="ml-auto text-12 whitespace-nowrap text-faint">
         seen <Instant at={worker.lastSeenAt} />
       </span>

@@ -122,8 +122,13 @@ export const LEASE_BATCH = 100;
 /** An attempt whose lease is over, of a run that people look at. */
 export type LapsedRow = AttemptRow & { readonly subjectId: string };
 
-const lapsedOf = (raws: readonly RawRow[]): LapsedRow[] =>
-  raws.map((raw) => rowOf(attempt, raw)).map((row) => ({ ...row, subjectId: row.runId }));
+/** An attempt that is lost. `goneBy`: its worker's machine was declared gone, by whom and when. */
+export type LostRow = LapsedRow & { readonly goneBy: string | null; readonly goneMs: number | null };
+
+const lapsedOf = (raw: RawRow): LapsedRow => {
+  const row = rowOf(attempt, raw);
+  return { ...row, subjectId: row.runId };
+};
 
 /** Which attempt, in statements over a row `a` of attempt. */
 const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as const;
@@ -135,27 +140,34 @@ function offeredAgain(clock: Clock, config: Config): SQL {
 
 /**
  * Locks started attempts whose worker was silent for the lease and `lost_after_ms`, while the control plane was
- * reachable for as long, and after the grace to report again. Skips attempts that another transaction holds. Index
- * attempt_lease.
+ * reachable for as long, and after the grace to report again. If the worker's machine was declared gone and the lease
+ * was not renewed since, the end of the lease is enough. Skips attempts that another transaction holds. Index
+ * attempt_lease, primary key of worker.
  */
 export async function lockLost(
   from: Queryable,
   clock: Clock,
   args: Which & { config: Config },
-): Promise<LapsedRow[]> {
+): Promise<LostRow[]> {
   const at = now(clock);
-  const raws = await rows<RawRow>(
+  const { leaseMs } = args.config;
+  const raws = await rows<RawRow & { goneBy: string | null; goneMs: number | null }>(
     from,
-    sql`select ${columns(attempt, "a")} from attempt a
+    sql`select ${columns(attempt, "a")}, w.gone_by as "goneBy", extract(epoch from w.gone_at)::float8 * 1000 as "goneMs"
+      from attempt a left join worker w on w.workspace_id = a.workspace_id and w.id = a.worker_id
+        and a.lease_expires_at <= w.gone_at + make_interval(secs => ${leaseMs / 1000}::float8)
       where a.lease_expires_at < ${at} and a.started_at is not null
-        and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
-        and ${reachableSince(clock, args.config)} + make_interval(secs => greatest(a.lost_after_ms, ${args.config.leaseMs}) / 1000.0) < ${at}
+        and a.lease_expires_at + make_interval(secs => ${silenceMs} / 1000.0) < ${at}
+        and ${reachableSince(clock, args.config)} + make_interval(secs => greatest(${silenceMs}, ${leaseMs}) / 1000.0) < ${at}
         and ${offeredAgain(clock, args.config)}
         and ${args.among(attemptColumns)}
       order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
   );
-  return lapsedOf(raws);
+  return raws.map(({ goneBy, goneMs, ...raw }) => ({ ...lapsedOf(raw), goneBy, goneMs }));
 }
+
+/** How long a worker must be silent after the end of a lease. A worker `w` is joined if its machine is gone. */
+const silenceMs = sql`case when w.gone_at is null then a.lost_after_ms else 0 end`;
 
 /** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
 export async function lockLapsed(
@@ -173,5 +185,5 @@ export async function lockLapsed(
         and ${args.among(attemptColumns)}
       order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
   );
-  return lapsedOf(raws);
+  return raws.map(lapsedOf);
 }

@@ -6,6 +6,7 @@ import {
   columns,
   now,
   numberArray,
+  type Queryable,
   type RawRow,
   rowOf,
   rows,
@@ -79,6 +80,15 @@ export interface RunPolicy {
   readonly hasDependents: boolean;
 }
 
+/** A query of policies of live runs. Primary keys of run and deployment_version. */
+const policiesOf = (args: { workspaceId: string; runIds: readonly string[] }) =>
+  sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
+        else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
+          'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
+    from run r join deployment_version v on v.id = r.version_id
+    where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
+    order by r.id`;
+
 /**
  * Locks live runs in the order of their ids, and reads the retry policy of the pinned versions. A run that is one task
  * of another has that task's retries, but only for lost processes: its own process has already retried errors.
@@ -87,15 +97,15 @@ export async function lockRunPolicies(
   tx: Tx,
   args: { workspaceId: string; runIds: readonly string[] },
 ): Promise<RunPolicy[]> {
-  return rows<RunPolicy>(
-    tx,
-    sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
-          else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
-            'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
-      from run r join deployment_version v on v.id = r.version_id
-      where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
-      order by r.id for update of r`,
-  );
+  return rows<RunPolicy>(tx, sql`${policiesOf(args)} for update of r`);
+}
+
+/** Reads the policies of live runs, as `lockRunPolicies`, without locks. */
+export async function readRunPolicies(
+  from: Queryable,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<RunPolicy[]> {
+  return args.runIds.length === 0 ? [] : rows<RunPolicy>(from, policiesOf(args));
 }
 
 /** Ends the open task runs of attempts. Index task_run_open. */

@@ -1,4 +1,5 @@
 import {
+  type AttemptState,
   FINAL_ATTEMPT_STATES,
   HOLDS_SHOWN,
   type Pool,
@@ -9,6 +10,8 @@ import {
 import { and, eq, inArray, isNotNull, notInArray, sql } from "#sql";
 import { dateOf, type Queryable } from "../../kernel/index.ts";
 import { pool } from "../../pools/table.ts";
+import { decideEnding } from "../end/endings.ts";
+import { type RunPolicy, readRunPolicies } from "../moves/locks.ts";
 import { readNeeds } from "../needs.ts";
 import { attempt, run } from "../table.ts";
 import { readRunFacts } from "../why/facts.ts";
@@ -32,24 +35,51 @@ interface HeldRow {
   readonly needs: string;
   readonly sinceMs: number;
   readonly leaseMs: number | null;
+  readonly state: AttemptState;
+  readonly started: boolean;
 }
 
 /** The attempts that a worker has held longest as JSON, for an aggregate. */
 const HELD = sql<HeldRow[]>`to_json((array_agg(json_build_object(
     'runId', ${attempt.runId}, 'ordinal', ${attempt.ordinal}, 'needs', ${attempt.needs},
     'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000,
-    'leaseMs', extract(epoch from ${attempt.leaseExpiresAt}) * 1000
+    'leaseMs', extract(epoch from ${attempt.leaseExpiresAt}) * 1000,
+    'state', ${attempt.state}, 'started', ${attempt.startedAt} is not null
   ) order by ${attempt.claimedAt}, ${attempt.id}))[1:${sql.raw(String(HOLDS_SHOWN))}])`;
 
-function holdersOf(held: readonly HeldRow[], facts: Awaited<ReturnType<typeof readRunFacts>>): WorkerHold[] {
-  return held.flatMap(({ runId, ordinal, needs, sinceMs, leaseMs }) => {
-    const run = facts.get(runId);
+/** What is known of the runs that workers hold, by their ids. */
+interface HeldFacts {
+  readonly facts: Awaited<ReturnType<typeof readRunFacts>>;
+  readonly policies: ReadonlyMap<string, RunPolicy>;
+}
+
+function holdersOf(held: readonly HeldRow[], { facts, policies }: HeldFacts): WorkerHold[] {
+  return held.flatMap((row) => {
+    const run = facts.get(row.runId);
     if (run === undefined) return [];
-    const { deployment, usualMs } = run;
-    const since = dateOf(sinceMs).toISOString();
-    const leaseUntil = leaseMs === null ? null : dateOf(leaseMs).toISOString();
-    return [{ runId, deployment, attempt: ordinal, needs: readNeeds(needs), since, leaseUntil, usualMs }];
+    return [
+      {
+        runId: row.runId,
+        deployment: run.deployment,
+        attempt: row.ordinal,
+        needs: readNeeds(row.needs),
+        since: dateOf(row.sinceMs).toISOString(),
+        leaseUntil: row.leaseMs === null ? null : dateOf(row.leaseMs).toISOString(),
+        usualMs: run.usualMs,
+        ifLost: ifLostOf(row, policies.get(row.runId)),
+      },
+    ];
   });
+}
+
+/** What follows for a run if its attempt is lost. Null: the run has just ended. */
+function ifLostOf({ state, started }: HeldRow, policy: RunPolicy | undefined): WorkerHold["ifLost"] {
+  if (policy === undefined) return null;
+  if (!started && state === "claimed") return "release";
+  const decision = decideEnding({ state, outcome: "lost", cause: "lost", ...policy });
+  if (decision === null) return null;
+  if (decision.again !== null) return "retry";
+  return decision.run.to === "cancelled" ? "cancel" : "crash";
 }
 
 /** The attempts that these workers hold, a row for each worker. */
@@ -132,12 +162,14 @@ export async function readWorkerLoad(
   if (args.workerIds.length === 0) return new Map();
   const rows = await selectHeld(from, args);
   const runIds = rows.flatMap(({ first }) => first.map(({ runId }) => runId));
-  const facts = await readRunFacts(from, { workspaceId: args.workspaceId, runIds });
+  const which = { workspaceId: args.workspaceId, runIds };
+  const [facts, policies] = await Promise.all([readRunFacts(from, which), readRunPolicies(from, which)]);
+  const known = { facts, policies: new Map(policies.map((one) => [one.runId, one])) };
   return new Map(
     rows.flatMap(({ workerId, held, needs, first }) =>
       workerId === null
         ? []
-        : [[workerId, { held, taken: sumOf(needs.map(readNeeds)), holds: holdersOf(first, facts) }]],
+        : [[workerId, { held, taken: sumOf(needs.map(readNeeds)), holds: holdersOf(first, known) }]],
     ),
   );
 }

@@ -67,6 +67,17 @@ export async function listWorkers(
 }
 
 /**
+ * Records that a worker's machine is gone, and returns the worker with what it holds.
+ * @throws Problem `pool-not-found`, `worker-not-found`.
+ */
+export async function declareWorkerGone(deps: Deps, args: Named & { workerId: string }): Promise<Worker> {
+  const { workspaceId } = args.scope;
+  const worker = await pools.declareGone(deps, args);
+  const load = await readWorkerLoad(deps.database.db, { workspaceId, workerIds: [worker.id] });
+  return { ...worker, held: 0, taken: {}, holds: [], ...load.get(worker.id) };
+}
+
+/**
  * Creates a queue, or changes its priority. Then the runs that wait in it move to their new positions.
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
  */
