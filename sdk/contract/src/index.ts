@@ -40,5 +40,6 @@ export * from "./runs/why.ts";
 export * from "./schedules/calendar.ts";
 export * from "./schedules/schedules.ts";
 export * from "./schedules/timing.ts";
+export * from "./schedules/zones.ts";
 export * from "./words.ts";
 export * from "./worker/protocol.ts";

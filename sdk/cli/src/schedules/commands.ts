@@ -1,20 +1,18 @@
 import type { Client } from "@towpath/client";
-import { LIMITS, type Schedule, type ScheduleSettingsInput } from "@towpath/contract";
+import {
+  LIMITS,
+  type Schedule,
+  type ScheduleSettingsInput,
+  textInZone,
+  type UpcomingInstant,
+} from "@towpath/contract";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "../deployments/find.ts";
 import { printedName, schedulesOf } from "../deployments/inspect.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 import { parseParameters } from "../runs/parameters.ts";
-import {
-  durationOf,
-  instantOf,
-  type TimingOptions,
-  textInZone,
-  timingOf,
-  timingText,
-  zoneOf,
-} from "./timing.ts";
+import { durationOf, instantOf, type TimingOptions, timingOf, timingText, zoneOf } from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
 /** Which schedule of which deployment. */
@@ -95,6 +93,7 @@ export interface SetOptions extends ScheduleName, TimingOptions {
   readonly priority?: number | undefined;
   readonly expireAfter?: string | undefined;
   readonly tags: readonly string[];
+  readonly dryRun: boolean;
 }
 
 /** Parses `-p` options by the deployment's schema. They may be missing if the flow computes its own parameters. */
@@ -106,31 +105,41 @@ async function parametersOf(client: Client, options: Pick<SetOptions, "deploymen
   return { name, parameters };
 }
 
+function settingsOf(options: SetOptions, parameters: ScheduleSettingsInput["parameters"]) {
+  const timing = timingOf(options);
+  const { catchUp, window, overlap, jitter, from, until, priority, expireAfter } = options;
+  return {
+    name: options.schedule,
+    timing,
+    parameters,
+    tags: [...options.tags],
+    ...(catchUp && { catchUp }),
+    ...(overlap && { overlap }),
+    ...(priority !== undefined && { priority }),
+    ...(window && { catchUpWindowMs: durationOf("--window", window) }),
+    ...(expireAfter && { expireAfterMs: durationOf("--expire-after", expireAfter) }),
+    ...(jitter && { jitterMs: durationOf("--jitter", jitter) }),
+    ...(from && { startsAt: instantOf("--from", from, zoneOf(timing)) }),
+    ...(until && { endsAt: instantOf("--until", until, zoneOf(timing)) }),
+  };
+}
+
 /** `towpath schedule set DEPLOYMENT NAME` */
 export async function setSchedule(invocation: Invocation, options: SetOptions): Promise<void> {
   const { output } = invocation;
   const { style } = output;
-  const timing = timingOf(options);
+  timingOf(options);
   const client = await invocation.client();
   const { name, parameters } = await parametersOf(client, options);
-  const { catchUp, window, overlap, jitter, from, until, priority, expireAfter } = options;
-  const schedule = await client.setSchedule({
-    params: { name },
-    body: {
-      name: options.schedule,
-      timing,
-      parameters,
-      tags: [...options.tags],
-      ...(catchUp && { catchUp }),
-      ...(overlap && { overlap }),
-      ...(priority !== undefined && { priority }),
-      ...(window && { catchUpWindowMs: durationOf("--window", window) }),
-      ...(expireAfter && { expireAfterMs: durationOf("--expire-after", expireAfter) }),
-      ...(jitter && { jitterMs: durationOf("--jitter", jitter) }),
-      ...(from && { startsAt: instantOf("--from", from, zoneOf(timing)) }),
-      ...(until && { endsAt: instantOf("--until", until, zoneOf(timing)) }),
-    },
-  });
+  const body = settingsOf(options, parameters);
+  if (options.dryRun) {
+    const { timing, startsAt = null, endsAt = null } = body;
+    const answer = await client.previewSchedule({ body: { timing, startsAt, endsAt } });
+    output.data(answer);
+    drawTimes(invocation, answer.items, zoneOf(timing));
+    return output.line(`${style.dim("A dry run:")} the schedule was not changed.`);
+  }
+  const schedule = await client.setSchedule({ params: { name }, body });
   output.data(schedule);
   output.line(`${style.green("✓")} schedule ${style.bold(schedule.name)} of ${schedule.deployment}`);
   if (schedule.nextAt === null)
@@ -208,19 +217,25 @@ export async function deleteSchedule(invocation: Invocation, name: ScheduleName)
 
 /** `towpath schedule next DEPLOYMENT NAME` */
 export async function listUpcoming(invocation: Invocation, name: ScheduleName, limit: number): Promise<void> {
-  const { output, clock } = invocation;
+  const { output } = invocation;
   const client = await invocation.client();
   const params = await paramsOf(client, name);
   const [answer, { timing }] = await Promise.all([
     client.listUpcoming({ params, query: { limit } }),
     client.getSchedule({ params }),
   ]);
-  const zone = zoneOf(timing);
   output.data(answer);
-  if (answer.items.length === 0) return output.line("The schedule has no further time.");
+  drawTimes(invocation, answer.items, zoneOf(timing));
+}
+
+function drawTimes({ output, clock }: Invocation, items: readonly UpcomingInstant[], zone: string): void {
+  if (items.length === 0) {
+    output.line("The schedule has no further time.");
+    return;
+  }
   output.table(
     [`SCHEDULED FOR (${zone})`, "", "DATA FROM"],
-    answer.items.map(({ at, intervalStart }) => [
+    items.map(({ at, intervalStart }) => [
       textInZone(at, zone),
       inText(at, clock.nowMs()),
       textInZone(intervalStart, zone),

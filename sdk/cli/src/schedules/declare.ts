@@ -61,13 +61,21 @@ function declareSet(schedule: Group, carry: Carry): void {
     .option("--priority <n>", "set the priority of its runs, -100 to 100", wholeNumber)
     .option("--expire-after <time>", "fail a run if no worker starts it within this time, such as 30m")
     .option("-t, --tag <tag>", "add a tag to its runs; may be repeated", gather)
+    .option("--dry-run", "show the next times and change nothing")
     .addHelpText(
       "after",
       '\nExamples:\n  $ towpath schedule set flights nightly --cron "0 3 * * *" --zone Europe/Berlin\n  $ towpath schedule set weather often --every 15m --overlap skip',
     )
-    .action((deployment, name, { param, tag, ...options }, command) =>
+    .action((deployment, name, { param, tag, dryRun = false, ...options }, command) =>
       carry(command, (invocation) =>
-        setSchedule(invocation, { ...options, deployment, schedule: name, given: param, tags: tag ?? [] }),
+        setSchedule(invocation, {
+          ...options,
+          deployment,
+          schedule: name,
+          given: param,
+          tags: tag ?? [],
+          dryRun: dryRun === true,
+        }),
       ),
     );
 }

@@ -38,6 +38,13 @@ export const CodeVersion = z.string().min(1).max(64);
 /** An instant on the wire: ISO 8601 in UTC with milliseconds. */
 export const Instant = z.iso.datetime({ offset: false });
 
+/** A condition of a change of settings, so that two people do not undo each other's changes. */
+export const IfUpdatedAt = Instant.nullable()
+  .optional()
+  .describe(
+    "Changes it only if its `updatedAt` is this. Null: only creates it. Omitted: always. A repeated request changes nothing.",
+  );
+
 /** A duration in milliseconds. */
 export const DurationMs = z
   .int()

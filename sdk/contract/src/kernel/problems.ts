@@ -48,6 +48,11 @@ export const PROBLEMS = {
   },
   "stale-fence": { status: 409, title: "A later claim owns the attempt", retryable: false },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
+  "edit-conflict": {
+    status: 409,
+    title: "The settings have changed since they were read",
+    retryable: false,
+  },
   "pool-exists": {
     status: 409,
     title: "A work pool with this name exists and has other settings",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DeploymentName, DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
+import { DeploymentName, DurationMs, Id, IfUpdatedAt, Instant, Name, PageQuery } from "../kernel/names.ts";
 
 /**
  * What a limit applies to: tasks and deployments that name it, or all runs of a deployment, pool or queue. A queue's limit is
@@ -43,6 +43,7 @@ export const SetLimit = z.strictObject({
   slots: slots.describe("How many can be taken at once. 0 stops everything."),
   perMs,
   collision: z.enum(COLLISIONS).default("enqueue").describe("Only for a deployment's limit."),
+  ifUpdatedAt: IfUpdatedAt,
 });
 export type SetLimit = z.input<typeof SetLimit>;
 

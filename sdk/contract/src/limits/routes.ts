@@ -15,7 +15,7 @@ export const LIMITS_ROUTES = {
     body: SetLimit,
     answer: Limit,
     status: 200,
-    problems: ["deployment-not-found", "pool-not-found", "queue-not-found"],
+    problems: ["deployment-not-found", "pool-not-found", "queue-not-found", "edit-conflict"],
   }),
   listLimits: route({
     method: "GET",

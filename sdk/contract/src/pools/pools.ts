@@ -40,6 +40,13 @@ export type Queue = z.infer<typeof Queue>;
 export const SetQueue = z.strictObject({
   queue: Name,
   priority: z.int().min(-100).max(100).default(0).describe("Runs without a queue have the priority 0."),
+  ifPriority: z
+    .int()
+    .nullable()
+    .optional()
+    .describe(
+      "Changes the queue only if it has this priority now. Null: only creates it. Omitted: always. A repeated request changes nothing.",
+    ),
 });
 export type SetQueue = z.input<typeof SetQueue>;
 

@@ -55,7 +55,7 @@ export const POOLS_ROUTES = {
     body: SetQueue,
     answer: Queue,
     status: 200,
-    problems: ["pool-not-found"],
+    problems: ["pool-not-found", "edit-conflict"],
   }),
   listQueues: route({
     method: "GET",

@@ -3,6 +3,7 @@ import {
   DeploymentName,
   DurationMs,
   Id,
+  IfUpdatedAt,
   Instant,
   JsonObject,
   Name,
@@ -62,6 +63,10 @@ export type ScheduleSettings = z.output<typeof ScheduleSettings>;
 /** A schedule's settings before defaults are filled in. */
 export type ScheduleSettingsInput = z.input<typeof ScheduleSettings>;
 
+/** Creates or changes a schedule. */
+export const SetSchedule = ScheduleSettings.extend({ ifUpdatedAt: IfUpdatedAt });
+export type SetSchedule = z.output<typeof SetSchedule>;
+
 /** A schedule as people see it. */
 export const Schedule = ScheduleSettings.extend({
   id: Id,
@@ -117,6 +122,18 @@ export const UpcomingQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(10),
   after: Instant.optional().describe("Omitted: now."),
 });
+
+/** The most times of a preview. */
+export const PREVIEWED_MAX = 50;
+
+/** A timing whose next times are computed. Nothing is stored. */
+export const PreviewSchedule = z.strictObject({
+  timing: Timing,
+  startsAt: Instant.nullable().default(null).describe("No run before this time."),
+  endsAt: Instant.nullable().default(null).describe("No run at or after this time."),
+  limit: z.int().min(1).max(PREVIEWED_MAX).default(10),
+});
+export type PreviewSchedule = z.output<typeof PreviewSchedule>;
 
 /** Which schedule of which deployment. */
 export const ScheduleParams = z.object({ name: DeploymentName, schedule: Name });

@@ -31,6 +31,7 @@ export { followDatabaseClock } from "./database-clock.ts";
 export { isConnectionLost, isDatabaseAway, sqlState } from "./database-errors.ts";
 export type { Deps, PeriodicJob } from "./deps.ts";
 export { DUE } from "./due-timers.ts";
+export { checkEdit } from "./edit.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
 export type { App, Register, SliceRoutes, StreamEvent, TextFile } from "./http/handle.ts";
 export {

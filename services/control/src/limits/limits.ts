@@ -13,6 +13,7 @@ import { getLatestVersion } from "../deployments/index.ts";
 import {
   afterCommit,
   type Clock,
+  checkEdit,
   type Deps,
   DUE,
   inTransaction,
@@ -121,9 +122,24 @@ async function checkName(
   if (pool !== undefined && queue !== undefined) await checkQueue(from, { workspaceId, pool, queue });
 }
 
+/** Whether a change of a limit is to be written. @throws Problem `edit-conflict`. */
+function isToWrite(
+  row: store.LimitRow | null,
+  args: { setting: Omit<store.LimitSetting, "id">; ifUpdatedAt: string | null },
+): boolean {
+  const { kind, name, slots, perMs, collision, source } = args.setting;
+  return checkEdit({
+    what: kind === "named" ? `Limit "${name}"` : `The limit of ${kind} "${name}"`,
+    read: args.ifUpdatedAt && Date.parse(args.ifUpdatedAt),
+    stored: row?.updatedAt.getTime() ?? null,
+    isSame:
+      row?.slots === slots && row.perMs === perMs && row.collision === collision && row.source === source,
+  });
+}
+
 /**
  * Creates or changes a limit. Later versions of the deployment then leave it alone.
- * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`.
+ * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`; `edit-conflict`.
  */
 export async function setLimit(
   tx: Tx,
@@ -131,9 +147,14 @@ export async function setLimit(
   args: { scope: Scope; input: z.output<typeof SetLimit> },
 ): Promise<WrittenLimit> {
   const { workspaceId } = args.scope;
-  await checkName(tx, { workspaceId, ...args.input });
+  const { ifUpdatedAt, ...input } = args.input;
+  await checkName(tx, { workspaceId, ...input });
   await lockWaitLists(tx, workspaceId);
-  const setting = { ...args.input, workspaceId, source: "person" as const };
+  const setting = { ...input, workspaceId, source: "person" as const };
+  if (ifUpdatedAt !== undefined) {
+    const there = await store.selectLimit(tx, setting);
+    if (!isToWrite(there, { setting, ifUpdatedAt }) && there) return { row: there, adopts: false };
+  }
   const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) });
   await announce(tx, written.row);
   return written;

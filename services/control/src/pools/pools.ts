@@ -20,6 +20,7 @@ import {
   type Queryable,
   readCursor,
   type Scope,
+  type Tx,
   wakeAfterCommit,
   writeChanges,
 } from "../kernel/index.ts";
@@ -210,6 +211,16 @@ export async function listWorkers(
     item: (row) => workerOf(row, found.name),
     key: (row) => [row.lastSeen, row.id],
   });
+}
+
+/**
+ * A pool, locked against other changes of its queues.
+ * @throws Problem `pool-not-found`.
+ */
+export async function lockPool(tx: Tx, args: { workspaceId: string; name: string }): Promise<PoolIdentity> {
+  const row = await store.lockPoolRow(tx, args);
+  if (row === null) throw await poolNotFound(tx, args);
+  return { id: row.id, name: row.name };
 }
 
 /**

@@ -1,5 +1,7 @@
-import { closest, Problem, QUEUES_MAX, type Queue, uuidv7 } from "@towpath/contract";
+import { closest, Problem, QUEUES_MAX, type Queue, type SetQueue, uuidv7 } from "@towpath/contract";
+import type { z } from "zod";
 import {
+  checkEdit,
   type Deps,
   inTransaction,
   keepQuota,
@@ -8,7 +10,7 @@ import {
   type Tx,
   writeChanges,
 } from "../kernel/index.ts";
-import { getPools, type PoolIdentity } from "./pools.ts";
+import { getPools, lockPool, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
 import { queue } from "./table.ts";
 
@@ -37,29 +39,36 @@ function queueOf({ name, priority, createdAt }: store.QueueRow, pool: PoolIdenti
 /**
  * Creates a queue, or changes the priority of the one with this name. The caller moves the runs that wait in it if the priority
  * has changed.
- * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
+ * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `edit-conflict`; `quota-exceeded`.
  */
 export async function setQueue(
   tx: Tx,
   deps: QueueDeps,
-  args: Named & { input: { queue: string; priority: number } },
+  args: Named & { input: z.output<typeof SetQueue> },
 ): Promise<{ queue: QueueFacts; poolId: string; isMoved: boolean }> {
   const { workspaceId } = args.scope;
-  const pool = await poolOf(tx, args);
+  const pool = await lockPool(tx, { workspaceId, name: args.name });
   const there = await store.selectQueues(tx, { workspaceId, poolId: pool.id });
-  if (there.length >= QUEUES_MAX && !there.some((row) => row.name === args.input.queue))
+  const { queue: name, priority, ifPriority } = args.input;
+  const before = there.find((one) => one.name === name);
+  const isToWrite = checkEdit({
+    what: `Queue "${name}" of pool "${pool.name}"`,
+    read: ifPriority,
+    stored: before?.priority ?? null,
+    isSame: before?.priority === priority,
+  });
+  if (!isToWrite && before) return { queue: queueOf(before, pool), poolId: pool.id, isMoved: false };
+  if (there.length >= QUEUES_MAX && before === undefined)
     throw new Problem(
       "bad-request",
       `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Delete one first.`,
     );
-  const { queue: name, priority } = args.input;
   const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
   const row = await store.upsertQueue(tx, deps.clock, wanted);
   if (row === null) throw new Problem("internal", "The queue was not stored.");
   if (row.id === wanted.id) await keepQuota(tx, deps, { quota: "queues", workspaceId, table: queue });
-  const before = there.find((one) => one.name === name)?.priority ?? 0;
   await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
-  return { queue: queueOf(row, pool), poolId: pool.id, isMoved: before !== priority };
+  return { queue: queueOf(row, pool), poolId: pool.id, isMoved: (before?.priority ?? 0) !== priority };
 }
 
 /**

@@ -38,6 +38,19 @@ export async function selectPool(
   return row ?? null;
 }
 
+/** One pool by its name, locked. Rows that refer to it can still be inserted. */
+export async function lockPoolRow(
+  tx: Tx,
+  args: { workspaceId: string; name: string },
+): Promise<PoolRow | null> {
+  const [row] = await tx
+    .select()
+    .from(pool)
+    .where(and(eq(pool.workspaceId, args.workspaceId), eq(pool.name, args.name)))
+    .for("no key update");
+  return row ?? null;
+}
+
 /** Pools of these names. */
 export function selectPoolsNamed(
   from: Queryable,

@@ -2,7 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { cancelRun } from "../runs/index.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { deleteSchedule, getSchedule, pauseSchedule, resumeSchedule } from "./schedules.ts";
+import {
+  deleteSchedule,
+  getSchedule,
+  listUpcoming,
+  pauseSchedule,
+  previewSchedule,
+  resumeSchedule,
+} from "./schedules.ts";
 import { decideAllOf, HOUR, hourly, settingOf } from "./setting.fixture.ts";
 
 let testEnv: TestEnv;
@@ -146,5 +153,76 @@ describe("a schedule that is changed", () => {
     await decideAll();
     expect(await a.runs()).toHaveLength(1);
     await expect(getSchedule(testEnv.deps, a.nightly)).rejects.toMatchObject({ code: "schedule-not-found" });
+  });
+});
+
+describe("a change with a condition", () => {
+  test("is refused if somebody has changed the schedule since it was read, and changes nothing", async () => {
+    const a = await setting();
+    const read = await a.set({});
+    testEnv.clock.advance(1);
+    const other = await a.set({ tags: ["theirs"] });
+    await expect(a.set({ tags: ["mine"] }, { ifUpdatedAt: read.updatedAt })).rejects.toMatchObject({
+      code: "edit-conflict",
+    });
+    expect((await getSchedule(testEnv.deps, a.nightly)).tags).toEqual(["theirs"]);
+    await a.set({ tags: ["mine"] }, { ifUpdatedAt: other.updatedAt });
+    expect((await getSchedule(testEnv.deps, a.nightly)).tags).toEqual(["mine"]);
+  });
+
+  test("is refused if the schedule exists already, or has been deleted", async () => {
+    const a = await setting();
+    const read = await a.set({}, { ifUpdatedAt: null });
+    await expect(a.set({ tags: ["mine"] }, { ifUpdatedAt: null })).rejects.toMatchObject({
+      code: "edit-conflict",
+      faults: [{ path: "name" }],
+    });
+    await deleteSchedule(testEnv.deps, a.nightly);
+    await expect(a.set({ tags: ["mine"] }, { ifUpdatedAt: read.updatedAt })).rejects.toMatchObject({
+      code: "edit-conflict",
+      faults: [],
+    });
+  });
+
+  test("changes nothing if it is repeated because its answer was lost", async () => {
+    const a = await setting();
+    const made = await a.set({ tags: ["one"] }, { ifUpdatedAt: null });
+    testEnv.clock.advance(1);
+    expect(await a.set({ tags: ["one"] }, { ifUpdatedAt: null })).toEqual(made);
+    const changed = await a.set({ tags: ["two"] }, { ifUpdatedAt: made.updatedAt });
+    testEnv.clock.advance(1);
+    expect(await a.set({ tags: ["two"] }, { ifUpdatedAt: made.updatedAt })).toEqual(changed);
+  });
+
+  test("succeeds for one of two people who change it at the same time", async () => {
+    const a = await setting();
+    const read = await a.set({});
+    testEnv.clock.advance(1);
+    const results = await Promise.allSettled(
+      ["one", "two"].map((tag) => a.set({ tags: [tag] }, { ifUpdatedAt: read.updatedAt })),
+    );
+    expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  });
+});
+
+describe("a preview", () => {
+  const nightly = { kind: "cron", cron: "30 2 * * *", zone: "Europe/Berlin" } as const;
+  const preview = (timing: Parameters<typeof previewSchedule>[1]["timing"], endsAt: string | null = null) =>
+    previewSchedule(testEnv.deps, { timing, startsAt: null, endsAt, limit: 2 });
+
+  test("has the times that the schedule would have", async () => {
+    const a = await setting();
+    const { items } = await preview(nightly);
+    await a.set({ timing: nightly });
+    expect(items).toHaveLength(2);
+    expect(items).toEqual((await listUpcoming(testEnv.deps, { ...a.nightly, limit: 2 })).items);
+    expect((await preview(nightly, items[1]?.at)).items).toEqual(items.slice(0, 1));
+  });
+
+  test("of a rule that cannot be computed names the field", async () => {
+    await expect(preview({ ...nightly, cron: "99 * * * *" })).rejects.toMatchObject({
+      code: "invalid-schedule",
+      faults: [{ path: "timing.cron" }],
+    });
   });
 });

@@ -8,6 +8,7 @@ import {
   listSchedules,
   listUpcoming,
   pauseSchedule,
+  previewSchedule,
   resumeSchedule,
   setSchedule,
 } from "./schedules.ts";
@@ -16,9 +17,10 @@ import { registerVersion } from "./seed.ts";
 /** The routes of schedules, and of registering a version, which sets limits and schedules with it. */
 export const schedulesRoutes: SliceRoutes = (register) => {
   register("registerVersion", ({ deps, scope, body }) => registerVersion(deps, { scope, jws: body.spec }));
-  register("setSchedule", ({ deps, scope, params, body }) =>
-    setSchedule(deps, { scope, deployment: params.name, settings: body }),
+  register("setSchedule", ({ deps, scope, params, body: { ifUpdatedAt, ...settings } }) =>
+    setSchedule(deps, { scope, deployment: params.name, settings, ifUpdatedAt }),
   );
+  register("previewSchedule", ({ deps, body }) => previewSchedule(deps, body));
   register("listSchedules", ({ deps, scope, query }) => listSchedules(deps, { scope, ...query }));
   register("getSchedule", ({ deps, scope, params }) => getSchedule(deps, { scope, ...params }));
   register("deleteSchedule", async ({ deps, scope, params }) => {

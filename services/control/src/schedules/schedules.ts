@@ -4,6 +4,7 @@ import {
   DeploymentName,
   Instant,
   Name,
+  type PreviewSchedule,
   Problem,
   SCHEDULES_MAX,
   type Schedule,
@@ -15,6 +16,7 @@ import {
 import { z } from "zod";
 import { checkRunParameters, getLatestVersion } from "../deployments/index.ts";
 import {
+  checkEdit,
   type Deps,
   dateOf,
   inTransaction,
@@ -32,7 +34,7 @@ import { endRule, skipRest } from "./end-rule.ts";
 import * as store from "./store.ts";
 import { schedule } from "./table.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
-import { checkTiming, instantsOf, intervalStartOf } from "./timing/timing.ts";
+import { type BoundedTiming, checkTiming, instantsOf, intervalStartOf } from "./timing/timing.ts";
 
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 
@@ -137,13 +139,32 @@ export async function changeSettings(
   return store.updateSchedule(tx, { workspaceId, id, set });
 }
 
+/** Whether a change of a schedule is to be written. @throws Problem `edit-conflict`. */
+function isToWrite(
+  row: store.ScheduleRow | undefined,
+  { wanted, ifUpdatedAt }: { wanted: Wanted; ifUpdatedAt: string | null | undefined },
+): boolean {
+  return checkEdit({
+    what: `Schedule "${wanted.settings.name}" of "${wanted.deployment}"`,
+    read: ifUpdatedAt && Date.parse(ifUpdatedAt),
+    stored: row?.updatedAt.getTime() ?? null,
+    isSame: row?.source === wanted.source && isDeepStrictEqual(row.settings, wanted.settings),
+  });
+}
+
 /**
  * Creates a schedule, or changes the one of this name. Later versions of the deployment then leave it alone.
- * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`; `quota-exceeded`.
+ * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`; `edit-conflict`;
+ *   `quota-exceeded`.
  */
 export async function setSchedule(
   deps: Deps,
-  args: { scope: Scope; deployment: string; settings: ScheduleSettings },
+  args: {
+    scope: Scope;
+    deployment: string;
+    settings: ScheduleSettings;
+    ifUpdatedAt?: string | null | undefined;
+  },
 ): Promise<Schedule> {
   const { workspaceId } = args.scope;
   const { deployment, settings } = args;
@@ -156,6 +177,7 @@ export async function setSchedule(
     const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
     const wanted: Wanted = { workspaceId, deploymentId, deployment, settings, source: "person" };
     const row = there.find((one) => one.name === settings.name);
+    if (!isToWrite(row, { wanted, ifUpdatedAt: args.ifUpdatedAt }) && row) return shown(row);
     const written = row
       ? await changeSettings(tx, deps, { row, wanted, nowMs })
       : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
@@ -295,17 +317,34 @@ export async function listUpcoming(
 ): Promise<{ items: UpcomingInstant[] }> {
   const { settings } = await scheduleNamed(deps.database.reads, nameOf(args));
   const nowMs = await store.readNowMs(deps.database.reads, deps.clock);
-  const instants = instantsOf(settings);
   const afterMs = args.after === undefined ? nowMs : Date.parse(args.after);
+  return { items: upcomingOf(settings, { afterMs, limit: args.limit }) };
+}
+
+function upcomingOf(timed: BoundedTiming, args: { afterMs: number; limit: number }): UpcomingInstant[] {
+  const instants = instantsOf(timed);
   const items: UpcomingInstant[] = [];
   let before: number | null = null;
-  for (const at of instantsAfter(instants, afterMs)) {
+  for (const at of instantsAfter(instants, args.afterMs)) {
     if (items.length >= args.limit) break;
-    const startMs: number = before ?? instants.previous(at) ?? intervalStartOf(settings, at);
+    const startMs: number = before ?? instants.previous(at) ?? intervalStartOf(timed, at);
     items.push({ at: dateOf(at).toISOString(), intervalStart: dateOf(startMs).toISOString() });
     before = at;
   }
-  return { items };
+  return items;
+}
+
+/**
+ * The next instants of a timing that is not stored.
+ * @throws Problem `invalid-schedule` naming the field.
+ */
+export async function previewSchedule(
+  deps: Pick<Deps, "database" | "clock">,
+  { limit, ...timed }: PreviewSchedule,
+): Promise<{ items: UpcomingInstant[] }> {
+  const nowMs = await store.readNowMs(deps.database.reads, deps.clock);
+  checkTiming(timed, nowMs);
+  return { items: upcomingOf(timed, { afterMs: nowMs, limit }) };
 }
 
 /**

@@ -13,7 +13,10 @@ export const hourly = { kind: "interval", everyMs: HOUR, anchor: at(0) } as cons
 
 /** A tenant with the schedule `nightly` of deployment `flow`. */
 export interface Setting extends Tenancy {
-  set(settings: Partial<ScheduleSettingsInput>): ReturnType<typeof setSchedule>;
+  set(
+    settings: Partial<ScheduleSettingsInput>,
+    condition?: { ifUpdatedAt: string | null },
+  ): ReturnType<typeof setSchedule>;
   runs(): Promise<Awaited<ReturnType<typeof listRuns>>["items"]>;
   instants(name?: string): Promise<unknown[]>;
   readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
@@ -35,8 +38,9 @@ export async function settingOf(testEnv: TestEnv): Promise<Setting> {
   return {
     ...tenancy,
     nightly,
-    set: (settings) =>
+    set: (settings, condition) =>
       setSchedule(testEnv.deps, {
+        ...condition,
         scope,
         deployment: "flow",
         settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),

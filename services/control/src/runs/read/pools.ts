@@ -79,11 +79,11 @@ export async function declareWorkerGone(deps: Deps, args: Named & { workerId: st
 
 /**
  * Creates a queue, or changes its priority. Then the runs that wait in it move to their new positions.
- * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
+ * @throws Problem as `setQueue` of the pools.
  */
 export async function setQueue(
   deps: Deps,
-  args: Named & { input: { queue: string; priority: number } },
+  args: Named & { input: Parameters<typeof pools.setQueue>[2]["input"] },
 ): Promise<Queue> {
   const { workspaceId } = args.scope;
   return inTransaction(deps, async (tx) => {
