@@ -3,15 +3,19 @@ import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-/** Field descriptions are for the reference documentation. Browsers do not need them. */
+/** Descriptions of fields and summaries of routes are for the reference documentation. Browsers do not need them. */
 const DESCRIPTIONS = /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`$]*`),?\s*\)/g;
+
+const SUMMARIES = /\bsummary:\s*"(?:[^"\\\n]|\\.)*"/g;
 
 const withoutDescriptions: Plugin = {
   name: "towpath:without-descriptions",
   apply: "build",
   enforce: "pre",
   transform: (code, id) =>
-    id.includes("/sdk/contract/src/") ? { code: code.replace(DESCRIPTIONS, ""), map: null } : null,
+    id.includes("/sdk/contract/src/")
+      ? { code: code.replace(DESCRIPTIONS, "").replace(SUMMARIES, 'summary: ""'), map: null }
+      : null,
 };
 
 /** A module whose exports do nothing. */

@@ -78,6 +78,17 @@ const DIALOGS: readonly Opened[] = [
       await page.getByLabel("Until").waitFor();
     },
   },
+  {
+    name: "a new schedule with a fault",
+    path: () => "/schedules",
+    open: async (page) => {
+      await press("New schedule")(page);
+      const dialog = page.getByRole("dialog", { name: "New schedule" });
+      await dialog.getByText("Overlap, missed times and more").click();
+      await dialog.getByLabel(/^Cron expression/).fill("61 * * * *");
+      await dialog.locator("[aria-invalid=true]").waitFor();
+    },
+  },
   { name: "making a key", path: () => "/keys", open: press("Create a key") },
   { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {

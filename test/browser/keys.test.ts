@@ -103,7 +103,7 @@ const HIDDEN = [
     ready: "text=Why is it not running?",
     button: /^(Rerun|Run again|Cancel)/,
   },
-  { path: () => "/schedules", ready: "text=All schedules", button: /^(Pause|Resume|Cancel)/ },
+  { path: () => "/schedules", ready: "text=All schedules", button: /^(Pause|Resume|Cancel|New|Edit)/ },
   { path: () => "/notify", ready: "text=No notifiers yet", button: /^Add/ },
 ] as const;
 

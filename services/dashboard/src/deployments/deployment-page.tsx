@@ -8,7 +8,7 @@ import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
 import { QueryResult } from "../kernel/query-result.tsx";
 import { useRecent } from "../kernel/recent.ts";
 import { RunRows } from "../runs/list/run-rows.tsx";
-import { ScheduleRows } from "../schedules/schedule-rows.tsx";
+import { NewScheduleButton, ScheduleRows } from "../schedules/schedule-rows.tsx";
 import { codeText, entryText } from "./code.ts";
 import { RunForm } from "./run-form.tsx";
 import { TABS, type Tab } from "./search.ts";
@@ -48,12 +48,12 @@ function RecentRuns({ name }: { name: string }) {
   );
 }
 
-function Schedules({ schedules }: { schedules: readonly Schedule[] }) {
+function Schedules({ name, schedules }: { name: string; schedules: readonly Schedule[] }) {
   return (
-    <Panel title="Schedules" flush>
+    <Panel title="Schedules" flush actions={<NewScheduleButton deployment={name} />}>
       {schedules.length === 0 ? (
         <p className="p-3 text-faint">
-          No schedules. Add one with <code>towpath schedule set</code>, or in the code of the flow.
+          No schedules. Create one here, with <code>towpath schedule set</code>, or in the code.
         </p>
       ) : (
         <ScheduleRows schedules={schedules} />
@@ -183,7 +183,7 @@ export function DeploymentPage() {
               <QueryResult query={schedules} rows={3}>
                 {({ items }) => (
                   <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-                    <Schedules schedules={items} />
+                    <Schedules name={name} schedules={items} />
                     <UpcomingPanel schedules={items} />
                   </div>
                 )}

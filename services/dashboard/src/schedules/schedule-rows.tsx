@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Schedule } from "@towpath/contract";
+import { lazy, Suspense, useState } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { Instant } from "../kernel/instant.tsx";
@@ -9,6 +10,61 @@ import { showDone } from "../kernel/toast.tsx";
 import { Troubles } from "../kernel/troubles.tsx";
 import { timingText, zoneOf } from "./timing-words.ts";
 import { toggleSchedule } from "./toggle.ts";
+
+const ScheduleDialog = lazy(async () => ({
+  default: (await import("./schedule-dialog.tsx")).ScheduleDialog,
+}));
+
+/** A button that opens the form of a new schedule. Nothing for readers who may not create one. */
+export function NewScheduleButton({
+  deployment,
+  look = "plain",
+}: {
+  /** Absent: the form asks. */
+  deployment?: string;
+  look?: "plain" | "accent";
+}) {
+  const may = useMay("deploy");
+  const [isOpen, setOpen] = useState(false);
+  if (!may) return null;
+  return (
+    <>
+      <Button look={look} onClick={() => setOpen(true)}>
+        New schedule
+      </Button>
+      {isOpen && (
+        <Suspense>
+          <ScheduleDialog {...(deployment && { deployment })} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+/** Edits a schedule that a person has set. A schedule from the code is changed in the code. */
+function EditButton({ schedule }: { schedule: Schedule }) {
+  const may = useMay("deploy");
+  const [isOpen, setOpen] = useState(false);
+  if (schedule.source === "code")
+    return (
+      <span className="text-12 text-faint" title="Change this schedule in the code of its deployment.">
+        from the code
+      </span>
+    );
+  if (!may) return null;
+  return (
+    <>
+      <Button aria-label={`Edit ${schedule.name} of ${schedule.deployment}`} onClick={() => setOpen(true)}>
+        Edit
+      </Button>
+      {isOpen && (
+        <Suspense>
+          <ScheduleDialog schedule={schedule} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}
 
 function PauseButton({ schedule }: { schedule: Schedule }) {
   const cache = useQueryClient();
@@ -28,8 +84,8 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
   );
 }
 
-const NAMED = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,0.8fr)_minmax(0,1.4fr)_168px]";
-const ALONE = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,1.6fr)_168px]";
+const NAMED = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,0.8fr)_minmax(0,1.4fr)_252px]";
+const ALONE = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,1.6fr)_252px]";
 
 /** Schedules as rows, each with its next time and a button that pauses it. */
 export function ScheduleRows({
@@ -71,6 +127,7 @@ export function ScheduleRows({
             ) : (
               "no more runs"
             )}
+            <EditButton schedule={schedule} />
             <PauseButton schedule={schedule} />
           </span>
         </li>

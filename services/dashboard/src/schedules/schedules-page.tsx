@@ -10,7 +10,7 @@ import { BackfillPanel } from "./backfills.tsx";
 import { CalendarPanel } from "./calendar-panel.tsx";
 import { InstantHistory } from "./instant-history.tsx";
 import { mergeQueries, nextDue, nextDueText } from "./next-due.ts";
-import { ScheduleRows } from "./schedule-rows.tsx";
+import { NewScheduleButton, ScheduleRows } from "./schedule-rows.tsx";
 import { type ScheduleSearch, scheduleOf } from "./search.ts";
 import { zoneOf } from "./timing-words.ts";
 
@@ -82,14 +82,16 @@ export function SchedulesPage() {
   });
   return (
     <>
-      <PageHead title="Schedules" />
+      <PageHead title="Schedules">
+        <NewScheduleButton look="accent" />
+      </PageHead>
       <QueryResult query={query} look="panels" rows={9}>
         {({ items }) => {
           const chosen = scheduleOf(items, search.schedule);
           return chosen === undefined ? (
             <Empty title="Nothing is scheduled">
-              Give a flow a <code className="text-ink">schedules</code> option, or use{" "}
-              <code className="text-ink">towpath schedule set</code>.
+              Create one here, with <code className="text-ink">towpath schedule set</code>, or with the{" "}
+              <code className="text-ink">schedules</code> of a deployment in the code.
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">
