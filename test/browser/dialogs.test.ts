@@ -84,8 +84,12 @@ const DIALOGS: readonly Opened[] = [
     open: async (page) => {
       await press("New schedule")(page);
       const dialog = page.getByRole("dialog", { name: "New schedule" });
+      await dialog.getByLabel("Deployment").selectOption("asks");
+      await dialog.getByLabel("Name").fill("nightly");
+      await dialog.getByLabel(/^Cron expression/).fill("0 3 * * *");
       await dialog.getByText("Overlap, missed times and more").click();
-      await dialog.getByLabel(/^Cron expression/).fill("61 * * * *");
+      await dialog.getByLabel("Delay each run by up to").fill("soon");
+      await dialog.getByRole("button", { name: "Create the schedule" }).click();
       await dialog.locator("[aria-invalid=true]").waitFor();
     },
   },

@@ -6,6 +6,7 @@ import {
   type Limit,
   type Schedule,
   type SpecChange,
+  textInZone,
   type VersionDetail,
 } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
@@ -14,7 +15,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { slotsText } from "../limits/commands.ts";
 import { fitLine, type Output, printable, type Style } from "../output.ts";
 import { markOf } from "../runs/outcome.ts";
-import { textInZone, timingText, zoneOf } from "../schedules/timing.ts";
+import { timingText, zoneOf } from "../schedules/timing.ts";
 import { shortDigest } from "./commands.ts";
 import { findDeployment } from "./find.ts";
 

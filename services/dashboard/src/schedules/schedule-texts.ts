@@ -2,7 +2,6 @@ import {
   CATCH_UP,
   type Fault,
   INTERVAL_MS_MIN,
-  type JsonObject,
   OVERLAP,
   parseDuration,
   parseTimeIn,
@@ -12,7 +11,6 @@ import {
   textInZone,
   Zone,
 } from "@towpath/contract";
-import type { z } from "zod";
 import { durationInput, refusalOf } from "../kernel/form-texts.ts";
 
 /** The texts of the form of a schedule, by field. */
@@ -176,7 +174,7 @@ export function previewOf(texts: ScheduleTexts, before: Schedule | null): Previe
  */
 export function settingsOf(
   texts: ScheduleTexts,
-  args: { before: Schedule | null; parameters: z.output<typeof JsonObject> },
+  args: { before: Schedule | null; parameters: Schedule["parameters"] },
 ): ScheduleSettingsInput {
   const reader = new Reader();
   const timed = previewIn(texts, { reader, before: args.before });

@@ -58,8 +58,8 @@ describe("a change of a limit with a condition", () => {
   });
 });
 
-const queue = ({ scope }: Tenancy, input: Omit<SetQueue, "queue">) =>
-  setQueue(testEnv.deps, { scope, name: "local", input: { queue: "urgent", priority: 0, ...input } });
+const queue = ({ scope }: Tenancy, input: Pick<SetQueue, "ifPriority"> & { priority: number }) =>
+  setQueue(testEnv.deps, { scope, name: "local", input: { queue: "urgent", ...input } });
 
 describe("a change of a queue with a condition", () => {
   test("is refused if the queue has another priority, exists already or is gone", async () => {
