@@ -46,7 +46,7 @@ export async function declareGone(invocation: Invocation, request: GoneRequest):
         next: ["add --yes to declare it without a question"],
       });
     output.line("If the machine still runs somewhere, a retried run may run twice at the same time.");
-    if (!(await confirmed(`Is the machine of worker ${worker.name} gone for good?`))) {
+    if (!(await confirmed(invocation, `Is the machine of worker ${worker.name} gone for good?`))) {
       output.line("Nothing was changed.");
       return EXIT.interrupted;
     }
