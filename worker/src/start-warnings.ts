@@ -66,13 +66,17 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
   const warnings: string[] = [];
   for (const [name, registry] of Object.entries(config.registries)) {
     if (registry.kind !== "oci-layout") continue;
-    if (!(await isAllowed(registry.path, constants.F_OK)))
+    const fault = await access(registry.path, constants.R_OK | constants.X_OK).then(
+      () => null,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    if (fault === "EACCES" || fault === "EPERM")
+      warnings.push(
+        `The code registry "${name}" at ${registry.path} cannot be read. Let the worker's user read it and enter each folder above it.`,
+      );
+    else if (fault !== null)
       warnings.push(
         `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it. If there was a deployment, a mount is missing.`,
-      );
-    else if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
-      warnings.push(
-        `The code registry "${name}" at ${registry.path} cannot be read. Give the worker's user read access.`,
       );
   }
   const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");

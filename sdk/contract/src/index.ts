@@ -35,6 +35,7 @@ export * from "./runs/jobs/jobs.ts";
 export * from "./runs/overview.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
+export * from "./runs/waits/answer-text.ts";
 export * from "./runs/waits/waits.ts";
 export * from "./runs/why.ts";
 export * from "./schedules/calendar.ts";

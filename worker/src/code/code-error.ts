@@ -49,6 +49,11 @@ export const CODE_ERRORS = {
     retryable: false,
     nextStep: "Correct the credentials of this code registry in the worker's configuration.",
   },
+  "no-permission": {
+    kind: "unavailable",
+    retryable: false,
+    nextStep: "Let the worker's user read this folder and enter each folder above it, or move the registry.",
+  },
   timeout: {
     kind: "unavailable",
     retryable: true,

@@ -366,6 +366,6 @@ test.skipIf(process.getuid?.() === 0)(
   async () => {
     const digest = await layout.putCode([{ name: "f", content: "1" }]);
     await chmod(layout.blobPath(digest), 0);
-    await expect(fetchDigest(digest)).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(fetchDigest(digest)).rejects.toMatchObject({ code: "no-permission" });
   },
 );

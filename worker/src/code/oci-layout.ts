@@ -161,7 +161,7 @@ async function openBlob(args: { layoutDir: string; hex: string }): Promise<FileH
 async function asLayoutError(error: unknown, args: { layoutDir: string; hex: string }): Promise<unknown> {
   const code = systemCode(error);
   if (code === "EACCES" || code === "EPERM") {
-    return new CodeError("unauthorized", "The worker may not read the OCI layout.", {
+    return new CodeError("no-permission", "The worker's user may not read the OCI layout.", {
       output: args.layoutDir,
       cause: error,
     });

@@ -154,7 +154,7 @@ export async function checkPools(client: Client): Promise<Check> {
   if (idle)
     return bad(
       "pools",
-      `${idle.ready} runs wait in "${idle.name}", which has no worker online`,
+      `${counted(idle.ready, "run")} ${idle.ready === 1 ? "waits" : "wait"} in "${idle.name}", which has no worker online`,
       `start one with \`towpath worker start --pool ${idle.name}\``,
     );
   const live = items.filter((pool) => pool.workersOnline > 0);

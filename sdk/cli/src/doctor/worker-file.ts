@@ -107,11 +107,37 @@ async function checkTrusted(args: Looked): Promise<Check> {
   return good("trusted keys", kids.join(", "));
 }
 
-async function isReadable(path: string): Promise<boolean> {
-  return access(path, constants.R_OK).then(
-    () => true,
-    () => false,
-  );
+/** Why this user cannot read a folder, with the fix, or null. */
+async function folderFault(path: string): Promise<{ what: string; fix: string } | null> {
+  const fault = (one: string, mode: number) =>
+    access(one, mode).then(
+      () => null,
+      (error: NodeJS.ErrnoException) => error.code ?? "unknown",
+    );
+  const code = await fault(path, constants.R_OK | constants.X_OK);
+  if (code === null) return null;
+  if (code === "ENOENT")
+    return {
+      what: `${path} does not exist`,
+      fix: "deploy once, which creates it, or correct the path",
+    };
+  if (code !== "EACCES" && code !== "EPERM")
+    return { what: `${path} cannot be read (${code})`, fix: "correct the path" };
+  const closed = (await firstClosed(path, fault)) ?? path;
+  return {
+    what: `${closed} is closed to this user${closed === path ? "" : `, so ${path} cannot be read`}`,
+    fix: "let the worker's user read it, or move the registry to a folder that both users may read",
+  };
+}
+
+/** The topmost folder of a path that this user cannot enter. */
+async function firstClosed(
+  path: string,
+  fault: (path: string, mode: number) => Promise<string | null>,
+): Promise<string | null> {
+  const above = dirname(path);
+  const closed = above === path ? null : await firstClosed(above, fault);
+  return closed ?? ((await fault(path, constants.X_OK)) === null ? null : path);
 }
 
 /** Calls git like the worker, without this user's own configuration and passwords. */
@@ -170,9 +196,8 @@ async function checkRegistry(args: Looked, name: string, registry: Registry): Pr
   const title = `registry ${name}`;
   if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
   const path = args.at(registry.path);
-  return (await isReadable(path))
-    ? good(title, path)
-    : bad(title, `${path} cannot be read`, "check the path and its permissions");
+  const fault = await folderFault(path);
+  return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);
 }
 
 async function checkSecrets(args: Looked): Promise<Check[]> {

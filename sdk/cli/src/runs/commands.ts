@@ -1,11 +1,13 @@
 import { workingMs } from "@towpath/client/attempt-tasks";
 import {
+  answerText,
   isFinalRunState,
   type Run,
   type RunSummary,
   remoteTaskOf,
   triggerText,
   troubleText,
+  type Wait,
 } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
@@ -99,6 +101,20 @@ function tookText(one: Run, nowMs: number): string {
   return whole === "" ? work : `${whole}, ${work}`;
 }
 
+/** The latest answered and expired questions. */
+const ANSWERED = { kind: "input", state: "satisfied,expired", order: "newest", limit: 20 } as const;
+
+/** An answered question: `Publish? Approved, by ada, 3 min ago`. */
+function answerLine({ title, state, answer, answeredBy, settledAt }: Wait, nowMs: number): string {
+  const age = settledAt === null ? "" : `, ${formatAge(settledAt, nowMs)}`;
+  const question = title ?? "Question";
+  return printable(
+    state === "expired"
+      ? `${question}: no answer in time${age}`
+      : `${question}: ${answerText(answer)}, by ${answeredBy ?? "someone"}${age}`,
+  );
+}
+
 /** `towpath runs show RUN` */
 export async function showRun(invocation: Invocation, id: string): Promise<void> {
   const { output, clock } = invocation;
@@ -108,10 +124,11 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   const one = await client.getRun({ params });
   output.data(one);
   if (output.json) return;
-  const [tasks, children, artifacts] = await Promise.all([
+  const [tasks, children, artifacts, answers] = await Promise.all([
     client.listTaskRuns({ params, query: { limit: 200 } }),
     client.listRuns({ query: { parent: one.id, limit: CHILDREN_MAX } }),
     client.listArtifacts({ params, query: { limit: 200 } }),
+    client.listWaits({ params, query: ANSWERED }),
   ]);
   const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
   output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
@@ -121,6 +138,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("created", formatAge(one.createdAt, clock.nowMs()));
   fact("took", tookText(one, clock.nowMs()));
   fact("parameters", JSON.stringify(one.parameters));
+  for (const wait of answers.items.toReversed()) fact("answer", answerLine(wait, clock.nowMs()));
   fact("tags", one.tags.join(" "));
   fact("waits for", one.why ?? "");
   for (const trouble of one.troubles ?? []) fact("trouble", style.yellow(printable(troubleText(trouble))));

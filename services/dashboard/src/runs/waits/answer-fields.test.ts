@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answerOf, answerText, fieldsOf, prefilled, questionFieldsOf } from "./answer-fields.ts";
+import { answerOf, fieldsOf, prefilled, questionFieldsOf } from "./answer-fields.ts";
 
 const schema = {
   type: "object",
@@ -102,12 +102,4 @@ test("An untouched boolean is left out of the answer, and never counts as no", (
   const schema = { type: "object", properties: { approve: { type: "boolean" } }, required: ["approve"] };
   expect(answerOf(questionFieldsOf(schema), {})).toEqual({});
   expect(answerOf(questionFieldsOf({ type: "boolean" }), {})).toBe(null);
-});
-
-test("An answer is shown in words", () => {
-  expect([true, false].map(answerText)).toEqual(["Approved", "Rejected"]);
-  expect(answerText({ approve: true, note: "as agreed", n: 3 })).toBe(
-    'approve: Approved, note: "as agreed", n: 3',
-  );
-  expect(answerText({ a: { b: true } })).toBe('{"a":{"b":true}}');
 });

@@ -162,22 +162,3 @@ export function answerOf(fields: readonly Field[], texts: { readonly [name: stri
   }
   return answer;
 }
-
-/** The words of a decision, for its buttons and for the given answer. */
-export const DECISIONS = {
-  true: { verb: "Approve", done: "Approved" },
-  false: { verb: "Reject", done: "Rejected" },
-} as const;
-
-function isPlain(value: Json | undefined): boolean {
-  return typeof value !== "object" || value === null;
-}
-
-/** An answer in words: `Approved`, or `approve: Approved, note: "as agreed"`. */
-export function answerText(answer: Json): string {
-  if (typeof answer === "boolean") return DECISIONS[`${answer}`].done;
-  if (!isSchema(answer) || !Object.values(answer).every(isPlain)) return JSON.stringify(answer);
-  return Object.entries(answer)
-    .map(([name, value]) => `${name}: ${answerText(value)}`)
-    .join(", ");
-}

@@ -1,12 +1,12 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type Json, mayAnswer, type Wait } from "@towpath/contract";
+import { DECISIONS, type Json, mayAnswer, type Wait } from "@towpath/contract";
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useMe } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
 import { FormError } from "../../kernel/query-result.tsx";
 import { type BooleanWords, FieldInput } from "../rerun/field-input.tsx";
-import { answerOf, DECISIONS, type Field, questionFieldsOf } from "./answer-fields.ts";
+import { answerOf, type Field, questionFieldsOf } from "./answer-fields.ts";
 
 /** The part of a question that the form needs. */
 export type OpenQuestion = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;

@@ -1,10 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { listOpenWaits } from "@towpath/client/open-waits";
-import type { Wait } from "@towpath/contract";
+import { answerText, type Wait } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
-import { answerText } from "./answer-fields.ts";
 import { QuestionForm } from "./question-form.tsx";
 
 /** The open waits of a run. */
