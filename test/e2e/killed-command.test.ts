@@ -12,9 +12,17 @@ const END_MS = 60_000;
 const LIMIT_MS = 240_000;
 
 let stack: Stack;
+/** The configuration of a worker. */
+let file: string;
 beforeAll(async () => {
   stack = await startStack();
   await deployHeld(stack);
+  // Only for its configuration.
+  const earlier = await stack.startWorker();
+  await earlier.waitFor(/polling for work/);
+  earlier.kill("SIGTERM");
+  await earlier.exited;
+  file = join(stack.folder, "worker.json");
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -55,12 +63,6 @@ function command(args: readonly string[], more: NodeJS.ProcessEnv = {}): TestPro
 test("a killed `towpath worker start` leaves no worker behind, its run's process lives, and the next worker goes on with it", {
   timeout: LIMIT_MS,
 }, async () => {
-  const file = join(stack.folder, "worker.json");
-  // Only for its configuration.
-  const earlier = await stack.startWorker();
-  await earlier.waitFor(/polling for work/);
-  earlier.kill("SIGTERM");
-  await earlier.exited;
   await using first = command(["worker", "start", "--config", file]);
   await first.waitFor(/polling for work/);
   const { runId, work } = await startHeld(stack);
@@ -103,5 +105,17 @@ test("a killed `towpath dev` leaves nothing behind", { timeout: LIMIT_MS }, asyn
   expect(started.length).toBeGreaterThan(2);
   dev.process.kill("SIGKILL");
   await dev.process.exited;
+  await expect.poll(() => aliveOf(started), { timeout: END_MS }).toEqual([]);
+});
+
+test("an ended `npx towpath worker start` leaves no worker behind", { timeout: LIMIT_MS }, async () => {
+  // npx runs the command in a shell, which ends at SIGTERM and passes it on to nobody.
+  const line = `"${process.execPath}" "${CLI}" worker start --config "${file}"; exit`;
+  const env = cleanEnv({ npm_command: "exec" });
+  await using npx = startProcess({ command: "/bin/sh", args: ["-c", line], env });
+  await npx.waitFor(/polling for work/);
+  const started = await descendantsOf(npx.pid);
+  expect(started.length).toBeGreaterThan(1);
+  npx.kill("SIGTERM");
   await expect.poll(() => aliveOf(started), { timeout: END_MS }).toEqual([]);
 });

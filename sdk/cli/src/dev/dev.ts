@@ -3,6 +3,7 @@ import { DEV_STAGE } from "@towpath/contract";
 import { onParentGone } from "@towpath/contract/process";
 import { configPath } from "../deployments/load-project.ts";
 import { EXIT, Failure } from "../failure.ts";
+import { onNpxGone } from "../kernel/foreground.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { STATE_FOLDER_NAME, stateFolder } from "../kernel/state-folder.ts";
 import { type Carry, parameterOption, portNumber, type Root } from "../program.ts";
@@ -46,7 +47,9 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
       `${output.style.yellow("!")} an earlier \`towpath dev\` was killed; stopped its ${left.join(" and ")}`,
     );
   const interruption = untilInterrupted(invocation.clock);
-  onParentGone(() => process.kill(process.pid, "SIGTERM"));
+  const endSelf = () => process.kill(process.pid, "SIGTERM");
+  onParentGone(endSelf);
+  onNpxGone(invocation.config.environment, endSelf);
   const children: Child[] = [];
   const { signal } = interruption;
   try {

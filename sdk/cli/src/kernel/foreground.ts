@@ -46,10 +46,29 @@ export function inForeground(
     };
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const signal of signals) process.on(signal, pass);
+    onNpxGone(options.environment, () => child.kill("SIGTERM"));
     child.once("error", reject);
     child.once("close", (code, signal) => {
       for (const one of signals) process.off(one, pass);
       settle(exitOfProgram(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
     });
   });
+}
+
+/** How often a command that `npx` started checks whether `npx` still runs, milliseconds. */
+const NPX_CHECK_MS = 1_000;
+
+/**
+ * Calls back once when the `npx` that started this process is gone. `npx` starts a shell between, and a signal that ends
+ * both reaches this process only from a terminal. No other parent is watched: it may have left this process to run.
+ */
+export function onNpxGone(environment: Invocation["config"]["environment"], act: () => void): void {
+  if (environment.npm_command !== "exec") return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    act();
+  }, NPX_CHECK_MS);
+  timer.unref();
 }
