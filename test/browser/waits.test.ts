@@ -154,3 +154,30 @@ test("towpath answer takes yes and no for a boolean among other fields, and refu
   const { items } = await stack.client.listWaits({ params: { runId } });
   expect(items[0]?.answer).toMatchObject({ approve: false });
 });
+
+test.skipIf(chromiumPath === undefined)(
+  "A link of a message opens the form with its choice, and nothing is sent before the button is pressed",
+  async () => {
+    const [release, review] = [await suspendedRun("release", { model: "ash" }), await suspendedRun("review")];
+    const linkOf = async (runId: string, choice: string) => {
+      const [wait] = (await stack.client.listWaits({ params: { runId } })).items;
+      return `/runs/${runId}?question=${wait?.id}&choice=${choice}`;
+    };
+    const { page, faults } = await look(await linkOf(release, "reject"));
+    await page.getByText("The link chose Reject.").waitFor();
+    expect(await page.getByRole("radio", { name: "Reject" }).isChecked()).toBe(true);
+    expect((await stack.client.getRun({ params: { runId: release } })).state).toBe("suspended");
+    await page.getByRole("radio", { name: "Approve" }).check();
+    await page.getByRole("button", { name: "Send: Approve" }).click();
+    expect(await completed(release)).toBe("completed");
+    await page.locator("[data-answer]").getByText("Approved").waitFor();
+
+    const second = await look(await linkOf(review, "approve"));
+    await second.page.getByLabel("note").fill("by link");
+    await second.page.getByRole("button", { name: "Answer", exact: true }).click();
+    expect(await completed(review)).toBe("completed");
+    const { items } = await stack.client.listWaits({ params: { runId: review } });
+    expect(items[0]?.answer).toEqual({ approve: true, note: "by link" });
+    expect([...faults, ...second.faults]).toEqual([]);
+  },
+);

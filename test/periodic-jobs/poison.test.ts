@@ -15,7 +15,7 @@ import { FakeWorker, records } from "../../services/control/src/fake-worker.fixt
 import type { Deps, PeriodicJob } from "../../services/control/src/kernel/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
 import { cancelRun, createRun, getRun, setLimit } from "../../services/control/src/runs/index.ts";
-import { startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
+import { question, startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
 import { createBackfill, listBackfills } from "../../services/control/src/schedules/backfills/backfills.ts";
 import { setSchedule } from "../../services/control/src/schedules/schedules.ts";
 import {
@@ -297,6 +297,19 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
       id: runs[0].id,
       subjectId: runs[0].id,
       done: areIn("notifier_delivery", "run_id", [runs[0].id, runs[1].id]),
+    };
+  },
+  async "notify-questions"() {
+    const asking = await both(async (tenancy) => {
+      await notified(tenancy, { events: ["question"] });
+      return suspendedOn(tenancy, "ok", question);
+    });
+    const [{ id: runId, waitId }, sound] = asking;
+    await poison("notifier_delivery", { on: "insert", when: `new.wait_id = '${waitId}'` });
+    return {
+      id: waitId,
+      subjectId: runId,
+      done: areIn("notifier_delivery", "wait_id", [waitId, sound.waitId]),
     };
   },
 };

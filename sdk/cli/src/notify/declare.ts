@@ -24,9 +24,9 @@ function durationOf(text: string): number {
 export function declareNotify(root: Root, carry: Carry): void {
   const notify = root
     .command("notify")
-    .summary("send failures, late runs and recoveries to a URL")
+    .summary("send failures, late runs, recoveries and questions to a URL")
     .description(
-      "Adds, lists, tests and deletes notifiers. A notifier is a URL that gets a message when a run fails, has not started in time, or succeeds again.",
+      "Adds, lists, tests and deletes notifiers. A notifier is a URL that gets a message when a run fails, has not started in time, succeeds again, or asks a question.",
     );
   notify
     .command("add")
@@ -40,7 +40,7 @@ export function declareNotify(root: Root, carry: Carry): void {
     )
     .option("--deployment <name>", "send only events of this deployment (default: of all)")
     .addOption(
-      new Option("--on <events>", "choose events, separated by commas: failure, late, recovery")
+      new Option("--on <events>", `choose events, separated by commas: ${NOTIFIER_EVENTS.join(", ")}`)
         .argParser(eventsOf)
         .default([...NOTIFIER_EVENTS] as NotifierEvent[], "all"),
     )

@@ -2,9 +2,10 @@ import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
 import { DeploymentName, DurationMs, Id, Instant, Name, PageQuery } from "../kernel/names.ts";
 import { RunStateName } from "../runs/runs.ts";
+import { AnswerRole } from "../runs/waits/waits.ts";
 
 /** The events of notifiers. */
-export const NOTIFIER_EVENTS = ["failure", "late", "recovery"] as const;
+export const NOTIFIER_EVENTS = ["failure", "late", "recovery", "question"] as const;
 
 /** The format of messages: our own signed JSON, or Slack's, which other programs accept, too. */
 export const NOTIFIER_KINDS = ["webhook", "slack"] as const;
@@ -31,7 +32,7 @@ export const CreateNotifier = z.strictObject({
     .min(1)
     .default([...NOTIFIER_EVENTS])
     .describe(
-      "`failure`: a run failed or crashed after all retries. `late`: a run has not started in time. `recovery`: a deployment's first success after a failure.",
+      "`failure`: a run failed or crashed after all retries. `late`: a run has not started in time. `recovery`: a deployment's first success after a failure. `question`: a run asks a person.",
     ),
   lateAfterMs: DurationMs.min(1_000)
     .default(LATE_AFTER_MS)
@@ -79,7 +80,24 @@ export type CreatedNotifier = z.infer<typeof CreatedNotifier>;
 /** Filters of deliveries. */
 export const DeliveryQuery = PageQuery.extend({ notifier: Name.optional() });
 
-/** The body of a webhook. Only metadata: no parameters, messages, values or log lines. */
+/** The question of a run in a notice. It has the title that the flow wrote, but not the form. */
+const AskedQuestion = z.object({
+  id: Id,
+  title: z.string(),
+  who: AnswerRole.describe("The least role that may answer."),
+  askedAt: Instant,
+  deadlineAt: Instant.nullable(),
+  url: z.string().describe("The run's page with the question's form."),
+  approveUrl: z
+    .string()
+    .nullable()
+    .describe(
+      "The same page with *Approve* chosen; the person still sends it. Null: not a yes-or-no question.",
+    ),
+  rejectUrl: z.string().nullable().describe("The same page with *Reject* chosen."),
+});
+
+/** The body of a webhook. Only metadata and the title of a question: no parameters, messages, values or log lines. */
 export const Notice = z.object({
   id: Id,
   event: Delivery.shape.event,
@@ -99,5 +117,8 @@ export const Notice = z.object({
       url: z.string(),
     })
     .nullable(),
+  question: AskedQuestion.nullable()
+    .default(null)
+    .describe("Only for the event `question`: what the run asks."),
 });
 export type Notice = z.infer<typeof Notice>;

@@ -7,7 +7,7 @@ export const NOTIFY_ROUTES = {
   createNotifier: route({
     method: "POST",
     path: "/api/notifiers",
-    summary: "Creates a notifier, which sends failures, late runs and recoveries to a URL.",
+    summary: "Creates a notifier, which sends failures, late runs, recoveries and questions to a URL.",
     slice: "notify",
     permission: "admin",
     rate: "write",

@@ -1,5 +1,5 @@
 import type { Delivery, NOTIFIER_EVENTS, Notice, RunSummary } from "@towpath/contract";
-import { Problem, uuidv7 } from "@towpath/contract";
+import { decisionFieldOf, Problem, uuidv7 } from "@towpath/contract";
 import {
   afterCommit,
   type Deps,
@@ -21,8 +21,8 @@ import * as store from "./store.ts";
  */
 const SHARE = { read: 2_000, close: 100 } as const;
 
-/** The most late runs that one round reports. */
-const LATE_MAX = 200;
+/** The most late runs, and the most questions, that one round reports. */
+const ROUND_MAX = 200;
 
 type NotifierEvent = (typeof NOTIFIER_EVENTS)[number];
 
@@ -32,17 +32,42 @@ function urlOf({ config }: Pick<Deps, "config">, runId: string): string {
   return `${config.publicUrl ?? `http://${host}:${config.port}`}/runs/${runId}`;
 }
 
+/** The question of a run for a notice. Its links open the run's page, where the person sends the answer. */
+function questionOf(deps: Pick<Deps, "config">, asked: store.UnreportedQuestion): Notice["question"] {
+  const { id, title, schema, who, askedAt, deadlineAt } = asked;
+  const url = `${urlOf(deps, asked.subjectId)}?question=${id}`;
+  const isDecision = decisionFieldOf(schema) !== null;
+  return {
+    id,
+    title,
+    who,
+    askedAt: new Date(askedAt).toISOString(),
+    deadlineAt: deadlineAt === null ? null : new Date(deadlineAt).toISOString(),
+    url,
+    approveUrl: isDecision ? `${url}&choice=approve` : null,
+    rejectUrl: isDecision ? `${url}&choice=reject` : null,
+  };
+}
+
 /** The notice about a run. Without a run: the notice of a test. */
 export function noticeOf(
   deps: Pick<Deps, "config">,
-  args: { id: string; event: Delivery["event"]; at: Date; workspace: string; run: RunSummary | null },
+  args: {
+    id: string;
+    event: Delivery["event"];
+    at: Date;
+    workspace: string;
+    run: RunSummary | null;
+    asked?: store.UnreportedQuestion | undefined;
+  },
 ): Notice {
-  const { id, event, workspace, run } = args;
+  const { id, event, workspace, run, asked } = args;
   const at = args.at.toISOString();
-  if (run === null) return { id, event, at, workspace, run };
+  const question = asked === undefined ? null : questionOf(deps, asked);
+  if (run === null) return { id, event, at, workspace, run, question };
   const { name, deployment, version, state, cause, scheduledAt, startedAt, endedAt } = run;
   const told = { id: run.id, name, deployment, version, state, cause, scheduledAt, startedAt, endedAt };
-  return { id, event, at, workspace, run: { ...told, url: urlOf(deps, run.id) } };
+  return { id, event, at, workspace, run: { ...told, url: urlOf(deps, run.id) }, question };
 }
 
 /** A run, the event and the notifiers that receive it. */
@@ -50,6 +75,7 @@ interface RunNotice {
   readonly run: RunSummary;
   readonly event: NotifierEvent;
   readonly notifiers: readonly store.NotifierRow[];
+  readonly asked?: store.UnreportedQuestion;
 }
 
 async function enqueue(
@@ -58,16 +84,17 @@ async function enqueue(
   args: { workspace: string; told: readonly RunNotice[] },
 ): Promise<void> {
   const at = await store.readNow(tx, deps.clock);
-  const rows = args.told.flatMap(({ run, event, notifiers }) =>
+  const rows = args.told.flatMap(({ run, event, notifiers, asked }) =>
     notifiers.map((to) => {
       const id = uuidv7(deps.clock.nowMs());
-      const notice = noticeOf(deps, { id, event, at, workspace: args.workspace, run });
+      const notice = noticeOf(deps, { id, event, at, workspace: args.workspace, run, asked });
       return {
         id,
         workspaceId: to.workspaceId,
         notifierId: to.id,
         event,
         runId: run.id,
+        waitId: asked?.id ?? null,
         notice,
         state: "waiting" as const,
         nextAt: at,
@@ -211,24 +238,61 @@ export const derivePeriodicJob: PeriodicJob = {
   },
 };
 
+/** A row for whose run these notifiers receive a notice. */
+interface Unreported {
+  readonly workspaceId: string;
+  readonly runId: string;
+  readonly notifierIds: readonly string[];
+  readonly asked?: store.UnreportedQuestion;
+}
+
+async function tellUnreported(
+  tx: Tx,
+  deps: Deps,
+  args: { event: NotifierEvent; found: readonly Unreported[] },
+): Promise<void> {
+  const { event, found } = args;
+  const workspaceIds = [...new Set(found.map(({ workspaceId }) => workspaceId))];
+  const notifiers = new Map((await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]));
+  const names = await store.selectWorkspaceNames(tx, workspaceIds);
+  for (const { workspaceId, runId, notifierIds, asked } of found) {
+    const run = await summaryOf(deps, { workspaceId, runId });
+    if (run === null) continue;
+    const listening = notifierIds.flatMap((notifierId) => notifiers.get(notifierId) ?? []);
+    const told = [{ run, event, notifiers: listening, ...(asked && { asked }) }];
+    await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
+  }
+}
+
 /** Reports runs that have not started in time, once per notifier. */
 export const latePeriodicJob = perRowJob<store.LateRun>({
   name: "notify-late",
   everyMs: 5_000,
   hold: "claims",
-  batch: LATE_MAX,
+  batch: ROUND_MAX,
   find: (from, { clock }, which) => store.selectLate(from, clock, which),
   async act(tx, deps, late) {
-    const workspaceIds = [...new Set(late.map(({ workspaceId }) => workspaceId))];
-    const notifiers = new Map((await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]));
-    const names = await store.selectWorkspaceNames(tx, workspaceIds);
-    for (const { workspaceId, id, notifierIds } of late) {
-      const run = await summaryOf(deps, { workspaceId, runId: id });
-      if (run === null) continue;
-      const listening = notifierIds.flatMap((notifierId) => notifiers.get(notifierId) ?? []);
-      const told = [{ run, event: "late" as const, notifiers: listening }];
-      await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
-    }
+    const found = late.map(({ workspaceId, id, notifierIds }) => ({ workspaceId, runId: id, notifierIds }));
+    await tellUnreported(tx, deps, { event: "late", found });
     afterCommit(tx, "late runs", ({ wakes }) => wakes.publish("change", [DUE]));
+  },
+});
+
+/** Reports questions of runs that are still open, once per notifier. A question that is answered at once causes no notice. */
+export const questionPeriodicJob = perRowJob<store.UnreportedQuestion>({
+  name: "notify-questions",
+  everyMs: 5_000,
+  hold: "claims",
+  batch: ROUND_MAX,
+  find: (from, { clock }, which) => store.selectQuestions(from, clock, which),
+  async act(tx, deps, questions) {
+    const found = questions.map((asked) => ({
+      workspaceId: asked.workspaceId,
+      runId: asked.subjectId,
+      notifierIds: asked.notifierIds,
+      asked,
+    }));
+    await tellUnreported(tx, deps, { event: "question", found });
+    afterCommit(tx, "questions", ({ wakes }) => wakes.publish("change", [DUE]));
   },
 });

@@ -1,4 +1,4 @@
-import { derivePeriodicJob, latePeriodicJob } from "./derive.ts";
+import { derivePeriodicJob, latePeriodicJob, questionPeriodicJob } from "./derive.ts";
 import { forgetDeliveriesPeriodicJob, sendPeriodicJob } from "./send.ts";
 
 export { noticeOf } from "./derive.ts";
@@ -9,6 +9,7 @@ export { notifyRoutes } from "./routes.ts";
 export const notifyPeriodicJobs = [
   derivePeriodicJob,
   latePeriodicJob,
+  questionPeriodicJob,
   sendPeriodicJob,
   forgetDeliveriesPeriodicJob,
 ];

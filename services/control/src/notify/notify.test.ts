@@ -8,7 +8,7 @@ import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { retryPeriodicJob } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
-import { derivePeriodicJob, latePeriodicJob } from "./derive.ts";
+import { derivePeriodicJob, latePeriodicJob, questionPeriodicJob } from "./derive.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
 import { post } from "./post.ts";
@@ -91,6 +91,7 @@ async function settle(): Promise<void> {
   await testEnv.stamp();
   while ((await derivePeriodicJob.runOnce(testEnv.deps)).worked);
   while ((await latePeriodicJob.runOnce(testEnv.deps)).worked);
+  while ((await questionPeriodicJob.runOnce(testEnv.deps)).worked);
   while ((await sendPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
@@ -352,7 +353,7 @@ test("Slack gets one line, in which a name cannot add markup", () => {
     endedAt: null,
     url: "https://towpath.example/runs/x",
   };
-  const body = bodyOf("slack", { id: run.id, event: "failure", at: "", workspace: "w", run });
+  const body = bodyOf("slack", { id: run.id, event: "failure", at: "", workspace: "w", run, question: null });
   expect(JSON.parse(body)).toEqual({
     text: "✗ *flow* (&lt;!channel&gt; &amp; co) failed (error): <https://towpath.example/runs/x|run 0000000a>",
   });

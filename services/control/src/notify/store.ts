@@ -1,4 +1,4 @@
-import { type Delivery, type Notice, RUN_TRANSITIONS, type RunState } from "@towpath/contract";
+import { type Delivery, type Json, type Notice, RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
 import {
   type Clock,
@@ -15,7 +15,7 @@ import { notifier, notifierDelivery } from "./table.ts";
 export type NotifierRow = typeof notifier.$inferSelect;
 
 /** A row of notifier_delivery, with the name of its notifier. */
-export interface DeliveryRow extends Omit<typeof notifierDelivery.$inferSelect, "notice"> {
+export interface DeliveryRow extends Omit<typeof notifierDelivery.$inferSelect, "notice" | "waitId"> {
   readonly notifier: string;
 }
 
@@ -122,7 +122,7 @@ export async function selectLatest(
   return found.map(deliveryOf);
 }
 
-/** Inserts deliveries, one per notifier, event and run. Existing ones stay as they are. @returns how many are new. */
+/** Inserts deliveries, one per notifier, event, run and question. Existing ones stay as they are. @returns how many are new. */
 export async function insertDeliveries(
   tx: Queryable,
   rows: readonly (typeof notifierDelivery.$inferInsert)[],
@@ -202,6 +202,41 @@ export async function selectLate(from: Queryable, clock: Clock, which: Which): P
       and not exists (select 1 from notifier_delivery d where d.notifier_id = h.id and d.event = 'late' and d.run_id = r.id)
       and ${which.among({ workspaceId: sql`r.workspace_id`, id: sql`r.id` })}
     group by r.workspace_id, r.id, r.due_at order by r.due_at limit ${which.limit}`);
+}
+
+/** Questions that are older than this are not reported. Otherwise one that outlives its delivery would be reported again. */
+const QUESTION_AGE_MAX_DAYS = 7;
+
+/** An open question, and the notifiers that have not reported it. */
+export interface UnreportedQuestion extends Record<string, unknown> {
+  readonly workspaceId: string;
+  readonly id: string;
+  /** Its run. */
+  readonly subjectId: string;
+  readonly title: string;
+  readonly schema: { readonly [key: string]: Json };
+  readonly who: "operator" | "developer" | "admin";
+  readonly askedAt: string;
+  readonly deadlineAt: string | null;
+  readonly notifierIds: readonly string[];
+}
+
+/** Open questions that some notifier has not reported, oldest first. Indexes wait_open, notifier_delivery_once_each. */
+export async function selectQuestions(
+  from: Queryable,
+  clock: Clock,
+  which: Which,
+): Promise<UnreportedQuestion[]> {
+  return from.execute<UnreportedQuestion>(sql`
+    select w.workspace_id as "workspaceId", w.id, w.run_id as "subjectId", w.title, w.schema, w.who,
+      w.created_at as "askedAt", w.deadline_at as "deadlineAt", json_agg(h.id::text) as "notifierIds"
+    from notifier h join wait w on w.workspace_id = h.workspace_id and (h.deployment is null or h.deployment = w.deployment)
+    where 'question' = any(h.events) and w.kind = 'input' and w.state = 'open' and w.created_at >= h.created_at
+      and w.created_at > ${now(clock)} - make_interval(days => ${QUESTION_AGE_MAX_DAYS})
+      and not exists (select 1 from notifier_delivery d where d.notifier_id = h.id and d.event = 'question'
+        and d.run_id = w.run_id and d.wait_id = w.id)
+      and ${which.among({ workspaceId: sql`w.workspace_id`, id: sql`w.id` })}
+    group by w.workspace_id, w.id order by w.created_at limit ${which.limit}`);
 }
 
 /** A delivery to be tried now. */

@@ -2,7 +2,7 @@ import type { Delivery, Notice, Notifier } from "@towpath/contract";
 import { bigint, boolean, integer, json, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
-/** An address that receives notices about failures, late runs and recoveries. */
+/** An address that receives notices about failures, late runs, recoveries and questions. */
 export const notifier = pgTable("notifier", {
   id: uuid("id").primaryKey(),
   workspaceId: uuid("workspace_id").notNull(),
@@ -27,6 +27,8 @@ export const notifierDelivery = pgTable("notifier_delivery", {
   notifierId: uuid("notifier_id").notNull(),
   event: text("event").$type<Delivery["event"]>().notNull(),
   runId: uuid("run_id"),
+  /** The question, for the event `question`: a run can ask several. */
+  waitId: uuid("wait_id"),
   notice: json("notice").$type<Notice>().notNull(),
   state: text("state").$type<Delivery["state"]>().notNull(),
   tries: integer("tries").notNull().default(0),

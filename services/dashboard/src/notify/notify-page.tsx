@@ -21,6 +21,7 @@ const EVENT_LOOKS: Readonly<Record<Delivery["event"], string>> = {
   failure: "text-bad",
   late: "text-warn",
   recovery: "text-good",
+  question: "text-accent",
   test: "text-soft",
 };
 
@@ -175,7 +176,7 @@ export function NotifyPage() {
               {items.length === 0 ? (
                 <Empty title="No notifiers yet">
                   {may
-                    ? "A notifier sends an event to a URL when a run fails, is late, or succeeds again."
+                    ? "A notifier sends an event to a URL when a run fails, is late, succeeds again, or asks a question."
                     : "An admin of the workspace can add one."}
                 </Empty>
               ) : (

@@ -186,6 +186,22 @@ export function mayAnswer(role: keyof typeof ROLES | null, who: z.infer<typeof A
   return ROLES[who].every((permission) => has.includes(permission));
 }
 
+const isBooleanSchema = (schema: unknown): boolean =>
+  typeof schema === "object" && schema !== null && Reflect.get(schema, "type") === "boolean";
+
+/**
+ * The field of a question that approves or rejects: the name of the only boolean property, or "" if the whole answer is a boolean.
+ * Null: the question has no such field, or several.
+ */
+export function decisionFieldOf(schema: { readonly [key: string]: Json }): string | null {
+  if (isBooleanSchema(schema)) return "";
+  const { properties } = schema;
+  if (typeof properties !== "object" || properties === null || Array.isArray(properties)) return null;
+  const names = Object.entries(properties).flatMap(([name, one]) => (isBooleanSchema(one) ? [name] : []));
+  const [only] = names;
+  return names.length === 1 && only !== undefined ? only : null;
+}
+
 type DescribedWait = Pick<ListedWait, "kind" | "title" | "event" | "childRunId" | "job" | "satisfyAt">;
 
 /** A short text of what a wait is for. */

@@ -70,9 +70,9 @@ function useTasks(
   }, [stream.tasks, attempts, ordinal]);
 }
 
-/** The attempt and the task in the address. Without an attempt, the whole run is shown: the ordinal is null. */
+/** The attempt, the task and the question in the address. Without an attempt, the whole run is shown: the ordinal is null. */
 function useAttempt() {
-  const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
+  const { line, attempt, task, question, choice } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
   const choose = useCallback(
     (chosen: number | null) =>
@@ -95,7 +95,15 @@ function useAttempt() {
       }),
     [navigate],
   );
-  return { line: line && wireLineOf(line), task, ordinal: attempt ?? null, choose, showWhole };
+  return {
+    line: line && wireLineOf(line),
+    task,
+    question,
+    choice,
+    ordinal: attempt ?? null,
+    choose,
+    showWhole,
+  };
 }
 
 /** The loading state or the error of a query. */
@@ -124,7 +132,7 @@ function RunScreen({
   runId: string;
 }) {
   const { run } = stream;
-  const { line, task, ordinal, choose, showWhole } = useAttempt();
+  const { line, task, question, choice, ordinal, choose, showWhole } = useAttempt();
   const ended = isFinalRunState(run.state);
   const read = useRunDetail(runId, run.state);
   const detail = read.data;
@@ -138,7 +146,7 @@ function RunScreen({
       <div className="flex flex-col gap-4">
         <Troubles troubles={detail?.troubles} />
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
-        <Still.Questions runId={runId} state={run.state} isOver={ended} />
+        <Still.Questions runId={runId} state={run.state} isOver={ended} linkedId={question} choice={choice} />
         <Still.Answers runId={runId} state={run.state} />
         {!ended && <Still.Why runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">

@@ -96,17 +96,23 @@ export interface RunPageSearch {
   readonly task?: string | undefined;
   /** The open dialog: rerun from the failure, or run again with other parameters. */
   readonly rerun?: "failure" | "again" | undefined;
+  /** The id of the question that a message links to. */
+  readonly question?: string | undefined;
+  /** The answer that is chosen in its form, and not yet sent. */
+  readonly choice?: "approve" | "reject" | undefined;
 }
 
 /** Reads the address of a run's page. */
 export function readRunPageSearch(search: Record<string, unknown>): RunPageSearch {
-  const { line, attempt, tasks, critical, task, rerun } = search;
+  const { line, attempt, tasks, critical, task, rerun, question, choice } = search;
   return {
     ...(typeof line === "string" && /^\d{1,9}:[1-9]\d{0,11}$/.test(line) ? { line } : {}),
     ...(typeof attempt === "number" && Number.isInteger(attempt) && attempt > 0 ? { attempt } : {}),
     ...(tasks === "graph" && { tasks }),
     ...(critical === true && { critical }),
     ...(typeof task === "string" && task !== "" && { task }),
+    ...(typeof question === "string" && question !== "" && { question }),
+    ...((choice === "approve" || choice === "reject") && { choice }),
     ...((rerun === "failure" || rerun === "again") && { rerun }),
   };
 }

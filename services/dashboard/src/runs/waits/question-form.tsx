@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { DECISIONS, type Json, mayAnswer, type Wait } from "@towpath/contract";
+import { DECISIONS, decisionFieldOf, type Json, mayAnswer, type Wait } from "@towpath/contract";
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useMe } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
@@ -10,6 +10,19 @@ import { answerOf, type Field, questionFieldsOf } from "./answer-fields.ts";
 
 /** The part of a question that the form needs. */
 export type OpenQuestion = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;
+
+/** An answer that a link chooses in the form. */
+export type Choice = "approve" | "reject";
+
+/** The fields of a question. A link's choice is the initial value of the field that decides. */
+function formOf(schema: NonNullable<Wait["schema"]>, choice: Choice | undefined) {
+  const decision = choice === undefined ? null : decisionFieldOf(schema);
+  const initial = choice === "approve" ? "true" : "false";
+  const fields = questionFieldsOf(schema).map((field) =>
+    field.kind === "boolean" && field.name === decision ? { ...field, initial } : field,
+  );
+  return { fields, texts: decision === null ? {} : { [decision]: initial } };
+}
 
 /** Whether the reader's role may answer. The server decides; this only hides what it would reject. */
 export function useMayAnswer(who: Wait["who"]): boolean {
@@ -51,23 +64,25 @@ function sendText(fields: readonly Field[], texts: { readonly [name: string]: st
 
 /**
  * The form of a question: fields for its schema, where each boolean has two buttons. One click never answers: a choice
- * is sent with a second button. `isMain`: answering is the main action of the screen.
+ * is sent with a second button. `isMain`: answering is the main action of the screen. `choice`: the answer that a link chooses.
  */
 export function QuestionForm({
   wait,
   isMain = false,
   folded = false,
+  choice,
 }: {
   wait: OpenQuestion;
   isMain?: boolean;
   /** A form with several fields starts as a button that opens it. */
   folded?: boolean;
+  choice?: Choice | undefined;
 }) {
-  const fields = useMemo(() => questionFieldsOf(wait.schema ?? {}), [wait.schema]);
+  const { fields, texts: chosen } = useMemo(() => formOf(wait.schema ?? {}, choice), [wait.schema, choice]);
   const isDecision = fields[0]?.name === "" && fields[0].kind === "boolean";
   const [isFolded, setFolded] = useState(folded && !isDecision);
   const may = useMayAnswer(wait.who);
-  const [texts, setTexts] = useState<{ [name: string]: string }>({});
+  const [texts, setTexts] = useState<{ [name: string]: string }>(chosen);
   const answer = useAnswer(wait);
   const isBusy = !may || answer.isPending || answer.isSuccess;
   const form = useRef<HTMLFormElement>(null);
@@ -75,6 +90,9 @@ export function QuestionForm({
     // After opening it with the keyboard, the focus is on the first field.
     if (folded && !isFolded) form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
   }, [folded, isFolded]);
+  useEffect(() => {
+    if (choice !== undefined) form.current?.scrollIntoView({ block: "center" });
+  }, [choice]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     answer.mutate(() => answerOf(fields, texts));
@@ -105,6 +123,12 @@ export function QuestionForm({
           </Button>
         )}
       </fieldset>
+      {may && choice !== undefined && Object.keys(chosen).length > 0 && !answer.isSuccess && (
+        <p className="mt-2 text-12 text-soft" role="status">
+          The link chose {DECISIONS[choice === "approve" ? "true" : "false"].verb}. Nothing is sent until you
+          press the button.
+        </p>
+      )}
       {!may && (
         <p className="mt-2 text-12 text-faint">Only a key with the role {wait.who} or above can answer.</p>
       )}

@@ -4,7 +4,7 @@ import { answerText, type Wait } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
 import { Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
-import { QuestionForm } from "./question-form.tsx";
+import { type Choice, QuestionForm } from "./question-form.tsx";
 
 /** The open waits of a run. */
 function useOpenWaits(runId: string, args: { state: string; isOver: boolean }): readonly Wait[] {
@@ -67,7 +67,20 @@ export function Answers({ runId, state }: { runId: string; state: string }) {
 }
 
 /** The open questions of a run with their forms. Nothing if there are none. */
-export function Questions({ runId, state, isOver }: { runId: string; state: string; isOver: boolean }) {
+export function Questions({
+  runId,
+  state,
+  isOver,
+  linkedId,
+  choice,
+}: {
+  runId: string;
+  state: string;
+  isOver: boolean;
+  /** The question that a message links to, and the answer that its link chooses. */
+  linkedId?: string | undefined;
+  choice?: Choice | undefined;
+}) {
   const questions = useOpenWaits(runId, { state, isOver }).filter((one) => one.kind === "input");
   if (questions.length === 0) return null;
   return (
@@ -84,7 +97,11 @@ export function Questions({ runId, state, isOver }: { runId: string; state: stri
                 </span>
               )}
             </p>
-            <QuestionForm wait={wait} isMain={index === 0} />
+            <QuestionForm
+              wait={wait}
+              isMain={index === 0 || wait.id === linkedId}
+              choice={wait.id === linkedId ? choice : undefined}
+            />
           </div>
         ))}
       </div>
