@@ -24,7 +24,7 @@ async function opened(name: string) {
 }
 
 /** The path of the focused field. */
-const focused = (page: Page) => page.evaluate(() => document.activeElement?.getAttribute("name"));
+const focused = (page: Page) => page.evaluate("document.activeElement?.getAttribute('name')");
 
 describe.skipIf(chromiumPath === undefined)("on the screen of schedules", () => {
   test("a schedule is created from the empty state, with its next times shown while the reader types", async () => {
