@@ -30,6 +30,7 @@ export * from "./runs/batch.ts";
 export * from "./runs/bulk.ts";
 export * from "./runs/by-deployment.ts";
 export * from "./runs/checkpoints.ts";
+export * from "./runs/data-time.ts";
 export * from "./runs/jobs/facts.ts";
 export * from "./runs/jobs/jobs.ts";
 export * from "./runs/overview.ts";

@@ -31,6 +31,7 @@ import { parseArguments } from "./input/arguments.ts";
 import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
 import { InvalidDefinition, InvalidParameters, OutsideOfRun, TaskTimeout } from "./problem.ts";
+import { DataTimer } from "./task/data-timer.ts";
 import { hashInput } from "./task/input-hash.ts";
 import { runTask } from "./task/run-task.ts";
 import { type DefinedAt, whereDefined } from "./where-defined.ts";
@@ -44,6 +45,7 @@ const NEXT = "Pass plain data, or give the class a toJSON().";
 export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: object): Promise<unknown> {
   scope.signal.throwIfAborted();
   const { name } = flow;
+  const data = new DataTimer(scope.run.host.clock);
   const isGiven = Object.values(parameters).some((value) => value !== undefined);
   const key = isGiven
     ? ({ kind: "hash", hash: hashInput({ what: `Flow "${name}"`, next: NEXT }, [parameters]) } as const)
@@ -51,10 +53,8 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   const { path, settled } = scope.calls.name(name, key, "flow");
   const fn = async () => await callFlow(flow, await inputOf(flow, parameters));
   try {
-    return await tracked(
-      scope,
-      runTask({ options: { name, checkpoint: false }, path, scope, args: [parameters], fn, source: flow.fn }),
-    );
+    const call = { options: { name, checkpoint: false }, path, scope, data, args: [parameters], fn };
+    return await tracked(scope, runTask({ ...call, source: flow.fn }));
   } finally {
     settled();
   }

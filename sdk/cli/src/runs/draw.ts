@@ -1,4 +1,4 @@
-import type { Artifact, Json, TaskRun } from "@towpath/contract";
+import { type Artifact, dataTimeText, type Json, type TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import { printable, type Style, tableLines } from "../output.ts";
 import { markOf } from "./outcome.ts";
@@ -53,8 +53,10 @@ export function taskLine(task: TaskRun, args: { style: Style; nowMs: number; mar
   const reused = task.reused ? style.dim(`  reused ${task.state === "failed" ? "failure" : "result"}`) : "";
   const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
   const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
+  const data = task.dataTime === undefined ? "" : ` (${dataTimeText(task.dataTime)})`;
+  const after = took + data;
   const mark = args.mark ?? markOf(task.state, style);
-  return `${"  ".repeat(depth)}${mark} ${label}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
+  return `${"  ".repeat(depth)}${mark} ${label}${tries}${reused}${after === "" ? "" : style.dim(`  ${after.trimStart()}`)}${error}`;
 }
 
 /** The width of the time before an entry, with the space after it. */

@@ -107,6 +107,10 @@ describe("drawing", () => {
     const done = { ...task, state: "completed", endedAt: at(3.5), tries: 2 } as const;
     expect(taskLine(done, { style, nowMs: 0 })).toBe("✓ ingest try 2  2.5 s");
     expect(taskLine(task, { style, nowMs: 4000 })).toBe("● ingest  3.0 s");
+    const dataTime = { saveMs: 1_200, saveBytes: 48_000_000 };
+    expect(taskLine({ ...done, tries: 1, dataTime }, { style, nowMs: 0 })).toBe(
+      "✓ ingest  2.5 s (saving 1.2 s, 48 MB)",
+    );
     const nested = { ...done, path: "ingest/clean", name: "clean", state: "failed", tries: 1 } as const;
     const error = { name: "Error", message: "no\nrows" };
     expect(taskLine({ ...nested, error }, { style, nowMs: 0 })).toBe("  ✗ clean  2.5 s  no rows");

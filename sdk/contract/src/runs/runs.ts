@@ -247,6 +247,20 @@ export const FailedBy = z
 /** A hash of a task call's arguments. It cannot be reversed. */
 export const InputHash = z.string().regex(/^[0-9a-f]{16}$/);
 
+const Bytes = z.int().nonnegative().optional();
+
+/** How long a task call handled its data. A kind of work that took only a moment is missing. Work that overlaps counts once. */
+export const DataTime = z
+  .object({
+    hashMs: DurationMs.optional().describe("Hashing its arguments, before the call waited or began."),
+    loadMs: DurationMs.optional().describe("Loading values: its arguments, or a result that it reuses."),
+    loadBytes: Bytes,
+    saveMs: DurationMs.optional().describe("Saving its result, and other values."),
+    saveBytes: Bytes,
+  })
+  .describe("How long the call hashed, loaded and saved data, in milliseconds, and how many bytes.");
+export type DataTime = z.infer<typeof DataTime>;
+
 /** A report of a task call's move, from a flow to its worker and from the worker to the control plane. */
 export const TaskMove = z.object({
   at: Instant.describe("The reporter's clock. It is shown, but decides nothing."),
@@ -259,6 +273,7 @@ export const TaskMove = z.object({
   codeVersion: CodeVersion.optional(),
   inputHash: InputHash.optional(),
   result: Ref.optional(),
+  dataTime: DataTime.optional(),
 });
 
 /**
@@ -305,6 +320,7 @@ export const TaskRun = z.object({
       "Of a failed call: whether its error made the attempt fail. If so, later attempts call it again; else they throw its error again. Null: not known.",
     ),
   result: Ref.nullable(),
+  dataTime: DataTime.optional(),
   createdAt: Instant,
   startedAt: Instant.nullable(),
   endedAt: Instant.nullable(),

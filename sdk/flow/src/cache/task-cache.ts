@@ -7,6 +7,7 @@ import type { Scope } from "../engine/scope.ts";
 import { InvalidDefinition, StoreFault } from "../problem.ts";
 import type { NamedValue } from "../store/named.ts";
 import { safePart } from "../store/store.ts";
+import type { DataTimer } from "../task/data-timer.ts";
 import { hashInput } from "../task/input-hash.ts";
 import type { CacheBy, TaskOptions } from "../task/options.ts";
 
@@ -21,6 +22,7 @@ export interface CachedCall {
   readonly options: TaskOptions;
   readonly path: string;
   readonly scope: Scope;
+  readonly data: DataTimer;
   readonly args: readonly unknown[];
 }
 
@@ -72,11 +74,12 @@ export class TaskCache {
   async find(): Promise<CacheHit | null> {
     const { cache } = this.#call.options;
     if (this.#name === null || (typeof cache === "object" && cache.refresh === true)) return null;
-    const { store } = this.#call.scope.run.host;
+    const { data, scope } = this.#call;
+    const { store } = scope.run.host;
     const found = await store.find(this.#name);
     if (found === null || this.#hasExpired(found)) return null;
     try {
-      const value = await store.load(found.ref);
+      const value = await data.loading(found.ref, () => store.load(found.ref));
       this.#say("info", `took its result from the cache: run ${found.runId} stored it at ${found.savedAt}.`);
       return { value, ref: found.ref };
     } catch (error) {
@@ -89,10 +92,11 @@ export class TaskCache {
   /** Stores a result for later calls. A failure is a warning. */
   async keep(value: unknown): Promise<void> {
     if (this.#name === null) return;
-    const { store, facts, clock } = this.#call.scope.run.host;
+    const { data, scope } = this.#call;
+    const { store, facts, clock } = scope.run.host;
     const kept = { name: this.#name, value, runId: facts.runId };
     try {
-      await store.saveAs({ ...kept, savedAt: instant(clock) });
+      await data.saving(() => store.saveAs({ ...kept, savedAt: instant(clock) }));
     } catch (error) {
       this.#say("warn", `could not store its result in the cache: ${describeError(error).message}`);
     }

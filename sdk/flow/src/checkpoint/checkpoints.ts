@@ -5,6 +5,7 @@ import { describeError } from "../engine/describe-error.ts";
 import type { Host } from "../engine/host.ts";
 import { NotSerialisable, StoreFault } from "../problem.ts";
 import { type Encoded, encodeAt } from "../store/store.ts";
+import type { DataTimer } from "../task/data-timer.ts";
 import { type EarlierFacts, EarlierResults } from "./earlier.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { CheckpointWriter } from "./writer.ts";
@@ -63,13 +64,15 @@ export class Checkpoints {
   }
 
   /** The result of an earlier call at this path, if it is valid and can be loaded. */
-  async reuse(path: string, facts: ResultFacts): Promise<Reused | null> {
+  async reuse(path: string, call: { facts: ResultFacts; data: DataTimer }): Promise<Reused | null> {
     const found = this.earlier.takeResult(path);
-    if (found === null || !holds(found, facts)) return null;
+    if (found === null || !holds(found, call.facts)) return null;
+    const { ref } = found;
     try {
       const isRecorded = this.#isRecorded(found);
-      this.#ahead ??= new ReadAhead(this.earlier.left(), (ref) => this.#host.store.load(ref));
-      return { value: await this.#ahead.take(path, found.ref), ref: found.ref, isRecorded };
+      this.#ahead ??= new ReadAhead(this.earlier.left(), (one) => this.#host.store.load(one));
+      const ahead = this.#ahead;
+      return { value: await call.data.loading(ref, () => ahead.take(path, ref)), ref, isRecorded };
     } catch (error) {
       if (!(error instanceof StoreFault)) throw error;
       this.#warn(

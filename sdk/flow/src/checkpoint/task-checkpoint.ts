@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import type { Scope } from "../engine/scope.ts";
 import { TaskIdentityUnknown } from "../problem.ts";
+import type { DataTimer } from "../task/data-timer.ts";
 import type { TaskOptions } from "../task/options.ts";
 import type { ResultFacts, Reused, ThrownEarlier } from "./checkpoints.ts";
 
@@ -10,6 +11,7 @@ export interface CheckpointedCall {
   readonly options: TaskOptions;
   readonly path: string;
   readonly scope: Scope;
+  readonly data: DataTimer;
   /** The author's function, if another one is called. */
   readonly source?: (...args: never[]) => unknown;
   readonly fn: () => unknown;
@@ -73,7 +75,8 @@ export class TaskCheckpoint {
   /** The valid result of an earlier attempt, or null. */
   async earlier(): Promise<Reused | null> {
     if (this.#facts === null) return null;
-    return await this.#call.scope.run.checkpoints.reuse(this.#call.path, this.#facts);
+    const { path, scope, data } = this.#call;
+    return await scope.run.checkpoints.reuse(path, { facts: this.#facts, data });
   }
 
   /** The error of the call in an earlier attempt, if it must be thrown again. */
@@ -88,9 +91,9 @@ export class TaskCheckpoint {
    */
   async keep(result: unknown): Promise<{ result?: Ref }> {
     if (this.#facts === null) return {};
-    const { path, options, scope } = this.#call;
-    const required = options.checkpoint === true;
-    const ref = await scope.run.checkpoints.keep(result, { path, task: options.name, required });
+    const { path, options, scope, data } = this.#call;
+    const place = { path, task: options.name, required: options.checkpoint === true };
+    const ref = await data.saving(() => scope.run.checkpoints.keep(result, place));
     return ref === null ? {} : { result: ref };
   }
 }

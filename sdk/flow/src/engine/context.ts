@@ -199,12 +199,15 @@ export const ctx: RunContext = {
     return here("signal").signal;
   },
   async save(name, value, options = {}) {
-    const { run, path } = here("save");
+    const { run, path, data } = here("save");
     const place = { runId: run.host.facts.runId, attempt: run.host.facts.attempt, task: path, name };
-    return await run.host.store.save(place, value, options.codec);
+    const save = () => run.host.store.save(place, value, options.codec);
+    return await (data?.saving(save) ?? save());
   },
   async load<Value>(ref: RefTo<Value>): Promise<Value> {
-    return loadedValue(ref, await here("load").run.host.store.load(ref));
+    const { run, data } = here("load");
+    const load = () => run.host.store.load(ref);
+    return loadedValue(ref, await (data?.loading(ref, load) ?? load()));
   },
   keep: (name, value) => keepProgress(here("keep"), { name, value }),
   async kept<Value>(name: string): Promise<Value | undefined> {

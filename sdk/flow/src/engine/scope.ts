@@ -3,6 +3,7 @@ import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { Waits } from "../suspend/waits.ts";
 import { inOwnBranch } from "../task/branch.ts";
+import type { DataTimer } from "../task/data-timer.ts";
 import type { CallLedger } from "../task/identity.ts";
 import { Endings } from "./endings.ts";
 import { Failures } from "./failures.ts";
@@ -78,6 +79,8 @@ export interface Scope {
   readonly calls: CallLedger;
   /** Whether task calls run again even if an earlier attempt has their result. */
   readonly anew?: boolean;
+  /** Measures the data of the task call. Missing in a flow's own function. */
+  readonly data?: DataTimer;
 }
 
 const KEY = Symbol.for("towpath.scope");

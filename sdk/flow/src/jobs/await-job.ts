@@ -7,6 +7,7 @@ import type { TaskDraft } from "../engine/records.ts";
 import { type Scope, tracked } from "../engine/scope.ts";
 import { GatewayRefused, JobFailed, JobOutcomeUnknown, NotData, WaitExpired } from "../problem.ts";
 import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-for.ts";
+import { DataTimer } from "../task/data-timer.ts";
 import { hashInput } from "../task/input-hash.ts";
 import type { AnyJob } from "./job.ts";
 
@@ -43,12 +44,15 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
   const { path, settled } = scope.calls.name("job", { kind: "given", key }, "wait");
   try {
     const facts = factsOf(scope, job, options.key === undefined ? undefined : hash);
-    const earlier = await scope.run.checkpoints.reuse(path, facts);
+    const data = new DataTimer(scope.run.host.clock);
+    const earlier = await scope.run.checkpoints.reuse(path, { facts, data });
     if (earlier === null) {
       return await awaitAnew({ scope, job, input, path, deadline: deadlineOf(scope, options) }, facts);
     }
-    if (!earlier.isRecorded)
-      await post({ scope, job, path }, { move: "reuse", tries: 0, result: earlier.ref, ...reported(facts) });
+    if (!earlier.isRecorded) {
+      const reuse = { move: "reuse", tries: 0, ...reported(facts), ...data.facts } as const;
+      await post({ scope, job, path }, { ...reuse, result: earlier.ref });
+    }
     return earlier.value;
   } finally {
     settled();

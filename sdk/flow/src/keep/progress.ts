@@ -22,7 +22,8 @@ export async function keepProgress(
   const path = pathOf(scope, name);
   const { host, checkpoints, progress } = scope.run;
   if (progress) return await progress.keep(name, value);
-  const ref = await checkpoints.keepValue(value, { path: scope.path, name: `keep ${name}` });
+  const save = () => checkpoints.keepValue(value, { path: scope.path, name: `keep ${name}` });
+  const ref = await (scope.data?.saving(save) ?? save());
   await host.records.postHeld({ type: "kept", at: instant(host.clock), path, result: ref });
   checkpoints.earlier.noteValue(path, ref);
 }
@@ -34,7 +35,8 @@ export async function progressKept(scope: Scope, name: string): Promise<unknown>
   const ref = checkpoints.earlier.valueAt(pathOf(scope, name));
   if (ref === null) return undefined;
   try {
-    return await host.store.load(ref);
+    const load = () => host.store.load(ref);
+    return await (scope.data?.loading(ref, load) ?? load());
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
     const text = `The progress "${name}" cannot be loaded, so it counts as missing: ${error.message}`;

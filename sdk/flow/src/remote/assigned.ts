@@ -2,6 +2,7 @@ import { instant } from "../clock.ts";
 import type { Host } from "../engine/host.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
 import { NotRemote, StoreFault } from "../problem.ts";
+import { DataTimer } from "../task/data-timer.ts";
 import type { TaskOptions } from "../task/options.ts";
 import { declaredTask } from "./declared.ts";
 
@@ -22,9 +23,12 @@ function isInput(value: unknown): value is RemoteInput {
 }
 
 /** @throws NotRemote if they cannot be had. */
-async function inputOf({ store }: Host, task: NonNullable<Host["task"]>): Promise<RemoteInput> {
+async function inputOf(
+  { store }: Host,
+  { task, data }: { task: NonNullable<Host["task"]>; data: DataTimer },
+): Promise<RemoteInput> {
   try {
-    const input = await store.load(task.input);
+    const input = await data.loading(task.input, () => store.load(task.input));
     if (isInput(input)) return input;
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
@@ -38,9 +42,10 @@ async function inputOf({ store }: Host, task: NonNullable<Host["task"]>): Promis
 export async function runAssigned(scope: Scope, task: NonNullable<Host["task"]>): Promise<unknown> {
   const { host, checkpoints } = scope.run;
   await host.records.post({ type: "run-name", at: instant(host.clock), name: task.name });
-  const { args, overrides } = await inputOf(host, task);
+  const data = new DataTimer(host.clock);
+  const { args, overrides } = await inputOf(host, { task, data });
   await checkpoints.open();
   scope.signal.throwIfAborted();
   const here = { ...overrides, pool: undefined, checkpoint: false, key: KEY };
-  return await inScope(scope, () => declaredTask(task.name).with(here)(...(args as never[])));
+  return await inScope({ ...scope, data }, () => declaredTask(task.name).with(here)(...(args as never[])));
 }

@@ -43,7 +43,8 @@ async function inputOf(call: TaskCall<unknown>): Promise<Ref> {
   const known = checkpoints.earlier.valueAt(path);
   if (known !== null) return known;
   const input: RemoteInput = { args: call.args, overrides: overridesOf(call) };
-  const ref = await checkpoints.keepValue(input, { path: call.path, name: "input" });
+  const place = { path: call.path, name: "input" };
+  const ref = await call.data.saving(() => checkpoints.keepValue(input, place));
   await host.records.post({ type: "kept", at: instant(host.clock), path, result: ref });
   return ref;
 }
@@ -80,7 +81,7 @@ function failureOf(call: TaskCall<unknown>, ended: CalledRun): unknown {
 
 async function loaded(call: TaskCall<unknown>, ref: Ref): Promise<unknown> {
   try {
-    return await call.scope.run.host.store.load(ref);
+    return await call.data.loading(ref, () => call.scope.run.host.store.load(ref));
   } catch (cause) {
     if (!(cause instanceof StoreFault)) throw cause;
     const { pool, name } = call.options;
@@ -126,6 +127,6 @@ async function completed<Result>(
   const { result } = ended;
   const value = result === null ? undefined : await loaded(call, result);
   const kept = result === null || checkpoint.facts.codeVersion === undefined ? {} : { result };
-  await postEnd(call, { ...draft(call, "complete", 1), ...checkpoint.facts, ...kept });
+  await postEnd(call, { ...draft(call, "complete", 1), ...checkpoint.facts, ...kept, ...call.data.facts });
   return sameResult(call, value);
 }

@@ -1,6 +1,7 @@
 import { type Scope, scopeFor } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { beginCall, partOfRun, whileTaken } from "../remote/begin.ts";
+import { DataTimer } from "./data-timer.ts";
 import { hashInput } from "./input-hash.ts";
 import { type MapOutcome, MapPump } from "./map-pump.ts";
 import { type Items, type KeyOfItem, keyOfMap, mapItems } from "./map-source.ts";
@@ -105,9 +106,11 @@ function begin<Item, Result>(
     signal: scope.signal,
     run: ({ item, path }) => {
       // The hash of all items identifies each of them.
-      const inputHash = isHashed ? {} : { inputHash: () => inputHashOf(item) };
+      const data = new DataTimer(scope.run.host.clock);
+      const inputHash = isHashed ? {} : { inputHash: () => data.hashing(() => inputHashOf(item)) };
       const args = mapped.spreads ? listOf(item) : [item, ...more];
-      const one = { options, path, scope, args, fn: () => mapped.fn(...args), source: written, declared };
+      const made = { options, path, scope, data, args, source: written, declared };
+      const one = { ...made, fn: () => mapped.fn(...args) };
       return beginCall({ ...one, ...inputHash });
     },
   });

@@ -8,6 +8,7 @@ import type { TaskDraft } from "../engine/records.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
 import { Cancelled, TaskTimeout } from "../problem.ts";
 import { fromWireError } from "../thread/wire.ts";
+import type { DataTimer } from "./data-timer.ts";
 import { CallLedger } from "./identity.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
@@ -24,6 +25,7 @@ export interface TaskCall<Result> {
   readonly options: TaskOptions;
   readonly path: string;
   readonly scope: Scope;
+  readonly data: DataTimer;
   readonly args: readonly unknown[];
   readonly fn: () => Result | Promise<Result>;
   /** The author's function. Its text identifies its code if nothing else does. */
@@ -83,9 +85,9 @@ async function tryOnce<Result>(
   calls: CallLedger,
   tries: number,
 ): Promise<Awaited<Result>> {
-  const { options, scope, path, fn } = call;
+  const { options, scope, path, fn, data } = call;
   const unwatch = await watched(call, tries);
-  const scopeOf = (signal: AbortSignal): Scope => ({ run: scope.run, path, signal, calls });
+  const scopeOf = (signal: AbortSignal): Scope => ({ run: scope.run, path, signal, calls, data });
   const limits = {
     task: options.name,
     outer: scope.signal,
@@ -177,16 +179,18 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   const earlier = await takeEarlier(call, { checkpoint, cache });
   if (earlier !== null) return earlier.result;
   const progress = { tries: 0 };
-  await records.post(draft(call, "queue", 0));
+  await records.post({ ...draft(call, "queue", 0), at: call.data.calledAt });
   try {
     const { result, tries } = await tryRepeatedly(call, progress);
     await cache.keep(result);
-    const end = {
+    const kept = await checkpoint.keep(result);
+    // After the save, so that its time is part of the call.
+    await postEnd(call, {
       ...draft(call, "complete", tries),
       ...checkpoint.facts,
-      ...(await checkpoint.keep(result)),
-    };
-    await postEnd(call, end);
+      ...kept,
+      ...call.data.facts,
+    });
     return result;
   } catch (error) {
     await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
@@ -232,7 +236,8 @@ export async function takeEarlier<Result>(
   const earlier = own ?? (await args.cache.find());
   if (earlier === null) return null;
   const { records } = call.scope.run.host;
-  await records.post({ ...draft(call, "reuse", 0), ...args.checkpoint.facts, result: earlier.ref });
+  const reuse = { ...draft(call, "reuse", 0), ...args.checkpoint.facts, ...call.data.facts };
+  await records.post({ ...reuse, result: earlier.ref });
   return { result: sameResult(call, earlier.value) };
 }
 
@@ -290,7 +295,7 @@ export async function reportEnd(
   // A failure during a stop is not final. Without these facts, a later attempt calls the task again.
   const isStopping = call.scope.signal.aborted || run.signal.aborted;
   const facts = isStopping && move === "fail" ? {} : args.facts;
-  const end = { ...draft(call, move, args.tries), ...facts, error: describeError(error) };
+  const end = { ...draft(call, move, args.tries), ...facts, ...call.data.facts, error: describeError(error) };
   // Recorded before the flow receives the error, so that its reaction cannot outlive the reason.
   if (isStopping) await run.host.records.post(end);
   else await postEnd(call, end);

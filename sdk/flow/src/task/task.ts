@@ -4,6 +4,7 @@ import { beginCall } from "../remote/begin.ts";
 import { declareTask } from "../remote/declared.ts";
 import { registerThreadTask, type ThreadTask } from "../thread/registry.ts";
 import { whereDefined } from "../where-defined.ts";
+import { DataTimer } from "./data-timer.ts";
 import type { CallKey } from "./identity.ts";
 import { hashInput } from "./input-hash.ts";
 import { type MapOptions, type MapRun, mapTask } from "./map.ts";
@@ -103,11 +104,16 @@ async function callTask<Args extends readonly unknown[], Result>(
   );
   scope.signal.throwIfAborted();
   const { options, fn, called, declared } = task;
-  const key = keyOfCall(options, args);
+  // The only call of a run that is a remote task continues the timer that measured the load of its arguments.
+  const data = (scope.path === "" && scope.data) || new DataTimer(scope.run.host.clock);
+  const key = data.hashing(() => keyOfCall(options, args));
   const { path, settled } = scope.calls.name(options.name, key);
   const inputHash = () =>
-    key.kind === "hash" ? key.hash : hashInput({ what: `Task "${options.name}"` }, given(args));
-  const call = { options, path, scope, args: given(args), fn: () => called(...args), source: fn, inputHash };
+    key.kind === "hash"
+      ? key.hash
+      : data.hashing(() => hashInput({ what: `Task "${options.name}"` }, given(args)));
+  const made = { options, path, scope, data, args: given(args), source: fn, inputHash };
+  const call = { ...made, fn: () => called(...args) };
   try {
     return await beginCall({ ...call, declared });
   } finally {

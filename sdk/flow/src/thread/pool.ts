@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import type { Ref } from "@towpath/contract";
 import type { ActiveRun, Scope } from "../engine/scope.ts";
 import { keepProgress, progressKept } from "../keep/progress.ts";
 import { NotInThread, TaskTimeout, ThreadEnded } from "../problem.ts";
@@ -50,12 +51,19 @@ export interface ThreadCall {
 
 /** Does what only the run's own thread can do. */
 async function doAsked(scope: Scope, what: HostVerb, args: readonly unknown[]): Promise<unknown> {
-  const { records, store } = scope.run.host;
+  const { run, data } = scope;
+  const { records, store } = run.host;
   const given = args as readonly never[];
   if (what === "keep") return await keepProgress(scope, { name: String(args[0]), value: args[1] });
   if (what === "kept") return await progressKept(scope, String(args[0]));
-  if (what === "save") return await (store.save as (...all: readonly never[]) => unknown)(...given);
-  if (what === "load") return await (store.load as (...all: readonly never[]) => unknown)(...given);
+  if (what === "save") {
+    const save = () => (store.save as (...all: readonly never[]) => Promise<Ref>)(...given);
+    return await (data?.saving(save) ?? save());
+  }
+  if (what === "load") {
+    const load = () => (store.load as (...all: readonly never[]) => Promise<unknown>)(...given);
+    return await (data?.loading(given[0] as unknown as Ref, load) ?? load());
+  }
   return await (what === "post" ? records.post(given[0] as never) : records.postHeld(given[0] as never));
 }
 

@@ -148,7 +148,7 @@ export async function getVersionDetail(
   return {
     version: shownVersion(shown),
     since,
-    spec: withoutValues(shown.spec),
+    spec: withoutValues({ ...shown.spec, parameters: signedParameters(shown.specJws) }),
     changes: before === null ? [] : specChanges(before.spec, shown.spec),
   };
 }

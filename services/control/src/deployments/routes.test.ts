@@ -75,6 +75,16 @@ describe("201", () => {
     expect(await getVersion(deps.database.db, { workspaceId, versionId: pinned.versionId })).toEqual(pinned);
   });
 
+  test("parameters keep the order of their schema, in the deployment and in each of its versions", async () => {
+    const { register, get } = await open();
+    const properties = { zeta: { type: "string" }, alpha: { type: "string" }, mid: { type: "string" } };
+    await register({ parameters: { type: "object", properties } });
+    const named = Deployment.parse(await (await get("/api/deployments/penguins")).json());
+    const detail = VersionDetail.parse(await (await get("/api/deployments/penguins/versions/1")).json());
+    for (const schema of [named.parameters, detail.spec.parameters])
+      expect(JSON.stringify(schema)).toBe(JSON.stringify({ type: "object", properties }));
+  });
+
   test("the signed spec is returned byte for byte to callers of its workspace who may deploy", async () => {
     const { workspaceId, post, get, register } = await open();
     const jws = await sign(specOf(workspaceId));

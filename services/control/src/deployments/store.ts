@@ -163,13 +163,13 @@ export async function selectPinned(from: Queryable, args: { workspaceId: string;
   return row ?? null;
 }
 
-/** One version of a deployment with its spec. */
+/** One version of a deployment with its spec, also as it was signed. */
 export async function selectVersion(
   from: Queryable,
   args: { workspaceId: string; deploymentId: string; version: number },
 ) {
   const [row] = await from
-    .select({ ...versionColumns, spec: deploymentVersion.spec })
+    .select({ ...versionColumns, spec: deploymentVersion.spec, specJws: deploymentVersion.specJws })
     .from(deploymentVersion)
     .where(
       and(

@@ -3,6 +3,7 @@ import type {
   AttemptState,
   AWAITED,
   Cause,
+  DataTime,
   JobState,
   Json,
   Ref,
@@ -172,6 +173,8 @@ const taskRunColumns = () => ({
   fatal: boolean("fatal"),
   error: errorColumn(),
   result: resultColumn(),
+  /** How long it hashed, loaded and saved data. Null: not long enough for a report. */
+  dataTime: jsonText("data_time").$type<DataTime>(),
   createdAt: instant("created_at").notNull(),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),

@@ -32,7 +32,11 @@ async function reported() {
     [
       records.started,
       records.task("load", "begin"),
-      records.task("load", "complete", { codeVersion: "l1", result: ref }),
+      records.task("load", "complete", {
+        codeVersion: "l1",
+        result: ref,
+        dataTime: { saveMs: 20, saveBytes: 10 },
+      }),
       records.task("train", "begin"),
       records.task("train", "fail", { error }),
       { type: "kept", at, path: "train/epoch", result: ref },
@@ -73,6 +77,7 @@ test("the stored records of a run are counted by kind and field, before and afte
   const count = (kind: string, field: string) =>
     before.fields.find((one) => one.kind === kind && one.field === field)?.records;
   expect([count("task", "path"), count("task", "result"), count("task", "error.stack")]).toEqual([2, 1, 1]);
+  expect(count("task", "dataTime")).toBe(1);
   expect([count("task", "inputHash"), count("log", "lines[].task")]).toEqual([undefined, null]);
   await archiveAll();
   expect(await received()).toEqual(before);

@@ -141,6 +141,7 @@ function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "a
     codeVersion: null,
     inputHash: null,
     fatal: null,
+    dataTime: null,
     tryList: null,
     createdAt: cleanInstant(record.at),
   };
@@ -152,6 +153,8 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
   const state = taskRunAfter(row.state, transitionOf(row, record.move));
   if (state === null) return null;
   const at = cleanInstant(record.at);
+  // No record says when a reuse began. It did nothing but load its result.
+  const begunAt = record.move === "reuse" ? new Date(at.getTime() - (record.dataTime?.loadMs ?? 0)) : at;
   return {
     ...row,
     state,
@@ -161,9 +164,15 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     inputHash: record.inputHash ?? row.inputHash,
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
     result: record.result ?? row.result,
-    startedAt: row.startedAt ?? (state === "pending" ? null : at),
+    dataTime: record.dataTime ?? row.dataTime,
+    createdAt: earlierOf(row.createdAt, begunAt),
+    startedAt: row.startedAt ?? (state === "pending" ? null : begunAt),
     endedAt: FINAL_TASK_RUN_STATES.includes(state) ? at : null,
   };
+}
+
+function earlierOf(one: Date, other: Date): Date {
+  return other < one ? other : one;
 }
 
 /** The tries after this move. A call with one try has no list: its own times are those of the try. */

@@ -64,3 +64,24 @@ test("of very many tries the latest are listed", async () => {
   expect(items[0]?.tryList.length).toBe(20);
   expect(items[0]?.tryList.at(-1)?.error).toBe("try 30");
 });
+
+test("a reused result began when its load began", async () => {
+  const tenancy = await openTenancy(testEnv);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const given = await fakeWorker.take();
+  const dataTime = { loadMs: 4_000, loadBytes: 20_000_000 };
+  await fakeWorker.report(given, [
+    records.started,
+    records.task("load", "reuse", { at: second(5), tries: 0, dataTime }),
+    records.task("train", "queue", { at: second(5), tries: 0 }),
+    records.task("train", "begin", { at: second(6) }),
+    records.task("train", "complete", { at: second(9) }),
+  ]);
+  const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
+  expect(items).toMatchObject([
+    { path: "load", createdAt: second(1), startedAt: second(1), endedAt: second(5), dataTime },
+    { path: "train", createdAt: second(5), startedAt: second(6), endedAt: second(9) },
+  ]);
+  expect(items[1]).not.toHaveProperty("dataTime");
+});

@@ -16,7 +16,12 @@ const RESULT = { uri: "file:///store/x#0", codec: "json", sizeBytes: 2, sha256: 
 const whole = (path: string): RecordBody[] => [
   records.task(path, "queue", { tries: 0 }),
   records.task(path, "begin"),
-  records.task(path, "complete", { result: RESULT, codeVersion: "v1", inputHash: "cd".repeat(8) }),
+  records.task(path, "complete", {
+    result: RESULT,
+    codeVersion: "v1",
+    inputHash: "cd".repeat(8),
+    dataTime: { saveMs: 20, saveBytes: 2 },
+  }),
 ];
 
 async function running() {

@@ -1,5 +1,5 @@
 import type { FoldedTask } from "@towpath/client/attempt-tasks";
-import type { TaskRun } from "@towpath/contract";
+import { dataTimeText, type TaskRun } from "@towpath/contract";
 import { Button } from "../../kernel/button.tsx";
 import { bytes, counted, duration } from "../../kernel/format.ts";
 import { TimeOfDay } from "../../kernel/instant.tsx";
@@ -60,6 +60,7 @@ export function TaskFacts({ task, now, onClose }: { task: FoldedTask; now: numbe
             ? []
             : [["Called in", counted(task.earlier.length + 1, "attempt")] as const]),
           ...(waited === null ? [] : [["Waited", waited] as const]),
+          ...(task.dataTime === undefined ? [] : [["Data", dataTimeText(task.dataTime)] as const]),
           ["Called", <TimeOfDay key="called" at={task.createdAt} />],
           ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),
           ...(task.codeVersion === null

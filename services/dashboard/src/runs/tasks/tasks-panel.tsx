@@ -12,6 +12,7 @@ import { TaskFacts } from "./task-facts.tsx";
 import { treeOf } from "./task-tree.ts";
 import { scaleOf, shortenedMs, workedMs } from "./time-scale.ts";
 import { Waterfall } from "./waterfall.tsx";
+import { DataLegend } from "./waterfall-bars.tsx";
 import { callsOf, type Span, spanOf } from "./waterfall-rows.ts";
 
 const RunGraph = lazy(() => import("./run-graph.tsx"));
@@ -125,7 +126,10 @@ export function TasksPanel({
               <RunGraph roots={roots} picture={picture} onChoose={choose} />
             </Suspense>
           ) : (
-            <Waterfall roots={roots} picture={picture} onChoose={choose} />
+            <>
+              <Waterfall roots={roots} picture={picture} onChoose={choose} />
+              <DataLegend tasks={tasks} />
+            </>
           )}
           {found && <TaskFacts task={found} now={now} onClose={() => set({ task: undefined })} />}
         </>

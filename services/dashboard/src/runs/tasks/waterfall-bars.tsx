@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { duration } from "../../kernel/format.ts";
 import type { AnyState } from "../state-badge.tsx";
 import { lengthMs, percent, type TimeScale, workedMs } from "./time-scale.ts";
-import { busySpans, callsOf } from "./waterfall-rows.ts";
+import { busySpans, callsOf, DATA_KINDS, type DataKind, dataSpansOf } from "./waterfall-rows.ts";
 
 const BAR_COLOURS: Partial<Record<AnyState, string>> = {
   running: "bg-accent",
@@ -23,12 +23,17 @@ const LANES_MAX = Math.floor(BAR_PX / LANE_PX);
 /** Bars with a gap below this part of the whole width are drawn as one. */
 const GAP_PART = 1 / 400;
 
+/** Shorter parts of the whole width are not drawn, percent. */
+const DRAWN_MIN_PERCENT = 0.05;
+const DATA_LOOKS: Record<DataKind, string> = { hash: "hatched-data", load: "striped-data", save: "bg-data" };
+const DATA_NAMES: Record<DataKind, string> = { hash: "hashing arguments", load: "loading", save: "saving" };
+
 function box(from: number, to: number) {
   return { left: `${from}%`, width: `${Math.max(0, to - from)}%` };
 }
 
 function Waited({ from, to }: { from: number; to: number }) {
-  if (to - from < 0.05) return null;
+  if (to - from < DRAWN_MIN_PERCENT) return null;
   return (
     <span className="hatched absolute top-2.5 h-2 rounded-xs border border-edge" style={box(from, to)} />
   );
@@ -93,7 +98,44 @@ function BarsOfAttempt({ task, span, now }: Bars<TaskRun>) {
           a={{ lane, lanes: tries.length, span, now }}
         />
       ))}
+      <DataBars task={task} span={span} />
     </>
+  );
+}
+
+/** The parts of a call's bars in which it handled data. */
+function DataBars({ task, span }: { task: TaskRun; span: TimeScale }) {
+  return dataSpansOf(task).map((one) => {
+    const [from, to] = [percent(one.fromMs, span), percent(one.toMs, span)];
+    if (to - from < DRAWN_MIN_PERCENT)
+      return <span key={one.kind} className="sr-only">{`, ${one.text}`}</span>;
+    return (
+      <span
+        key={one.kind}
+        data-data={one.kind}
+        className={`absolute top-2 h-3 rounded-xs ${DATA_LOOKS[one.kind]}`}
+        style={box(from, to)}
+        title={one.text}
+      >
+        <span className="sr-only">{`, ${one.text}`}</span>
+      </span>
+    );
+  });
+}
+
+/** The names of the parts of bars in which calls handled data, if any call has some. */
+export function DataLegend({ tasks }: { tasks: readonly FoldedTask[] }) {
+  const kinds = new Set(tasks.flatMap((task) => callsOf(task).flatMap(dataSpansOf)).map(({ kind }) => kind));
+  if (kinds.size === 0) return null;
+  return (
+    <p className="flex flex-wrap gap-x-4 gap-y-1 border-t border-line px-3 py-1.5 text-12 text-soft">
+      {DATA_KINDS.filter((kind) => kinds.has(kind)).map((kind) => (
+        <span key={kind} className="flex items-center gap-1.5">
+          <span className={`h-2.5 w-4 rounded-xs ${DATA_LOOKS[kind]}`} aria-hidden="true" />
+          {DATA_NAMES[kind]}
+        </span>
+      ))}
+    </p>
   );
 }
 

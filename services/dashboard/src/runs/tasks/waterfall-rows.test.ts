@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { callOf, momentMs } from "./task-run.fixture.ts";
 import { treeOf } from "./task-tree.ts";
-import { busySpans, groupsAround, type Row, rowsOf, spanOf } from "./waterfall-rows.ts";
+import { busySpans, dataSpansOf, groupsAround, type Row, rowsOf, spanOf } from "./waterfall-rows.ts";
 
 const short = (rows: readonly Row[]) =>
   rows.map(
@@ -74,4 +74,31 @@ test("ten thousand mapped calls are one row, and ten thousand and one when they 
   );
   expect(rowsOf(roots, new Set()).length).toBe(1);
   expect(rowsOf(roots, new Set(["//load"])).length).toBe(10_001);
+});
+
+test("the time for data is drawn at its place, within the call", () => {
+  const dataTime = {
+    hashMs: 500,
+    loadMs: 1_000,
+    loadBytes: 20_000_000,
+    saveMs: 1_200,
+    saveBytes: 48_000_000,
+  };
+  const told = (call: Parameters<typeof dataSpansOf>[0]) =>
+    dataSpansOf(call).map(({ kind, fromMs, toMs, text }) => [
+      kind,
+      (fromMs - momentMs(0)) / 1_000,
+      (toMs - momentMs(0)) / 1_000,
+      text,
+    ]);
+  expect(told({ ...callOf("load", { made: 0, from: 1, to: 10 }), dataTime })).toEqual([
+    ["hash", 0, 0.5, "hashing arguments 500 ms"],
+    ["load", 1, 2, "loading 1 s, 20 MB"],
+    ["save", 8.8, 10, "saving 1.2 s, 48 MB"],
+  ]);
+  expect(told({ ...callOf("short", { from: 1, to: 2 }), dataTime })).toEqual([
+    ["load", 1, 2, "loading 1 s, 20 MB"],
+  ]);
+  expect(told({ ...callOf("running", { from: 1, to: null }), dataTime })).toEqual([]);
+  expect(told(callOf("plain", { from: 1, to: 2 }))).toEqual([]);
 });

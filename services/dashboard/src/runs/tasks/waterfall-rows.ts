@@ -1,5 +1,5 @@
 import type { FoldedTask } from "@towpath/client/attempt-tasks";
-import { TASK_RUN_STATES, type TaskRun, type TaskRunState } from "@towpath/contract";
+import { dataTimeText, TASK_RUN_STATES, type TaskRun, type TaskRunState } from "@towpath/contract";
 import { elapsedMs } from "../../kernel/format.ts";
 import type { TaskNode } from "./task-tree.ts";
 
@@ -51,6 +51,43 @@ export function callsOf(task: FoldedTask): readonly TaskRun[] {
 export function tookMs(task: FoldedTask, now: number): number | null {
   const times = callsOf(task).flatMap((call) => elapsedMs({ ...call, now }) ?? []);
   return times.length === 0 ? null : times.reduce((sum, ms) => sum + ms, 0);
+}
+
+/** The kinds of time that a call spends on its data. */
+export const DATA_KINDS = ["hash", "load", "save"] as const;
+export type DataKind = (typeof DATA_KINDS)[number];
+
+/** A part of a call's bars in which it handled data, with the length and size as a text. */
+export interface DataSpan extends Span {
+  readonly kind: DataKind;
+  readonly text: string;
+}
+
+/**
+ * When a call handled data. Only totals are known: hashing came first, loading is drawn from the start, and saving up to the end.
+ */
+export function dataSpansOf({ dataTime, createdAt, startedAt, endedAt }: TaskRun): DataSpan[] {
+  if (dataTime === undefined || startedAt === null || endedAt === null) return [];
+  const { hashMs = 0, loadMs = 0, loadBytes, saveMs = 0, saveBytes } = dataTime;
+  const [calledMs, beganMs, endMs] = [createdAt, startedAt, endedAt].map((at) => Date.parse(at));
+  if (calledMs === undefined || beganMs === undefined || endMs === undefined) return [];
+  const loadedMs = Math.min(beganMs + loadMs, endMs);
+  const spans: Record<DataKind, DataSpan> = {
+    hash: {
+      kind: "hash",
+      fromMs: calledMs,
+      toMs: Math.min(calledMs + hashMs, beganMs),
+      text: dataTimeText({ hashMs }),
+    },
+    load: { kind: "load", fromMs: beganMs, toMs: loadedMs, text: dataTimeText({ loadMs, loadBytes }) },
+    save: {
+      kind: "save",
+      fromMs: Math.max(endMs - saveMs, loadedMs),
+      toMs: endMs,
+      text: dataTimeText({ saveMs, saveBytes }),
+    },
+  };
+  return DATA_KINDS.flatMap((kind) => (spans[kind].toMs > spans[kind].fromMs ? [spans[kind]] : []));
 }
 
 /** The number of calls in each state, in the order of states, without zeros. */
