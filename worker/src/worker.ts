@@ -174,12 +174,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { warm: config.warm, loadAhead: config.loadAhead },
   );
   const random = deps.random ?? Math.random;
-  const loop: LoopDeps = { log, bootClock, sleep: deps.sleep ?? sleep, connection, random };
+  const loop: LoopDeps = { log, clock, bootClock, sleep: deps.sleep ?? sleep, connection, random };
   const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);
   const attempts = new Attempts(
     {
       ...loop,
-      clock,
       config,
       secrets,
       trust,

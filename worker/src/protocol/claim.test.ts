@@ -44,6 +44,7 @@ function startLoop(protocol: number) {
     {
       connection: { call, session, protocol: () => protocol, reopen: async () => {}, close: async () => {} },
       log: pino({ level: "silent" }),
+      clock: { nowMs: () => 0 },
       bootClock: { nowMs: () => 0 },
       sleep: (ms, signal) =>
         new Promise((resolve, reject) => {
@@ -161,6 +162,7 @@ test("after an answer with work, the next poll waits for the launch", async () =
         close: async () => {},
       },
       log: pino({ level: "silent" }),
+      clock: { nowMs: () => 0 },
       bootClock: { nowMs: () => 0 },
       sleep: async () => {},
       random: () => 0,

@@ -7,6 +7,8 @@ import { isVersionRefusal } from "./errors.ts";
 export interface LoopDeps {
   readonly connection: Connection;
   readonly log: Logger;
+  /** The machine's time, for instants on the wire. It may be wrong. */
+  readonly clock: Clock;
   readonly bootClock: Clock;
   readonly sleep: Sleep;
   /** A number from 0 up to 1. Tests replace it. */

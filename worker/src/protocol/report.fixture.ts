@@ -74,6 +74,7 @@ export function unhurried(call: Connection["call"]) {
   return {
     connection: { call, session, protocol: () => 1, reopen: async () => {}, close: async () => {} },
     log: pino({ level: "silent" }),
+    clock: { nowMs: () => 0 },
     bootClock: { nowMs: () => 0 },
     sleep: sleepingUntilTold(() => {}),
     random: () => 0,

@@ -268,7 +268,11 @@ function firstRecord(page: ReportPage): ReportPage {
 
 /** Whether a report says that an attempt has ended. */
 function ends({ parts }: Batch): boolean {
-  return parts.some(({ page }) => page.control.some(({ type }) => type === "ended"));
+  return parts.some(({ page }) => isEnd(page));
+}
+
+function isEnd({ control }: ReportPage): boolean {
+  return control.some(({ type }) => type === "ended");
 }
 
 type SendResult =
@@ -288,6 +292,8 @@ async function send(
       control: page.control,
       bulk: page.bulk,
       ...(page.acked === undefined ? {} : { acked: page.acked }),
+      // The control plane computes from it how long ago the attempt ended. Earlier releases ignore it.
+      ...(isEnd(page) ? { sentAt: new Date(deps.clock.nowMs()).toISOString() } : {}),
     }));
     failpoint("report");
     source.sending();

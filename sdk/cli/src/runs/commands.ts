@@ -191,8 +191,15 @@ function drawAttempts(output: Output, { attemptList }: Run): void {
       describeState(attempt, output.style),
       attempt.worker?.name ?? "",
       durationBetween(attempt.startedAt, attempt.endedAt),
-      // A completed attempt has started after all.
-      attempt.state === "completed" ? "" : (attempt.releaseReason ?? ""),
+      noteOf(attempt),
     ]),
   );
+}
+
+function noteOf({ state, releaseReason, endedAt, reportedAt }: Run["attemptList"][number]): string {
+  // A completed attempt has started after all.
+  const notes = state === "completed" || releaseReason === null ? [] : [releaseReason];
+  if (endedAt !== null && reportedAt !== null)
+    notes.push(`reported ${durationBetween(endedAt, reportedAt)} after its end`);
+  return notes.join("; ");
 }

@@ -202,6 +202,11 @@ export const Attempt = z.object({
   claimedAt: Instant.nullable(),
   startedAt: Instant.nullable(),
   endedAt: Instant.nullable(),
+  reportedAt: Instant.nullable()
+    .default(null)
+    .describe(
+      "When the end reached the control plane, if that was a second or more after `endedAt`: the worker could not reach it. Then `endedAt` is computed from the worker's clock: the arrival, minus the time that the worker measured between the end and its report.",
+    ),
 });
 export type Attempt = z.infer<typeof Attempt>;
 

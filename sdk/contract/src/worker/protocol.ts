@@ -308,6 +308,9 @@ export const Report = z.strictObject({
           .describe(
             "With an attempt that is offered again: the sequences up to which the control plane has acknowledged its records. If they are above what the answer says, the database went back.",
           ),
+        sentAt: Instant.optional().describe(
+          "With an `ended`: when the report was sent, by the same clock as the record's `at`. The difference says how long ago the attempt ended, even if the clock is wrong.",
+        ),
       }),
     )
     .max(LIMITS.attempts)

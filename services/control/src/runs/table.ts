@@ -137,6 +137,8 @@ const attemptColumns = () => ({
   toldSeq: count("told_seq"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
+  /** When the end was reported, if that was a second or more after it. */
+  reportedAt: instant("reported_at"),
 });
 
 /** Attempts of the runs in `run`. The fence is (epoch, nonce, worker_id); a lease exists while a worker holds it. */

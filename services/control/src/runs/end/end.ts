@@ -40,6 +40,8 @@ export interface Ended {
   readonly moreWaits?: boolean | undefined;
   /** Paths of the task calls that made the attempt fail. Missing: any failed call may have. */
   readonly failedBy?: readonly string[] | undefined;
+  /** How long ago the attempt ended, milliseconds, if its worker could not report it at once. @default 0 */
+  readonly lateMs?: number;
   /** Null: no worker reported this end, so no later record of the attempt is applied. */
   readonly lastBulkSeq: number | null;
   /** The sequence of the control record that reports the end. @default none */
@@ -187,8 +189,15 @@ export function endUnstarted(tx: Tx, deps: Deps, held: AttemptRow): Promise<Atte
 }
 
 function attemptEndOf({ held, ended, decision }: Decided): AttemptMove {
-  const { seq, lastBulkSeq, exitCode } = ended;
-  return { id: held.id, ...decision.attempt, exitCode: exitCode ?? null, lastBulkSeq, seq: seq ?? null };
+  const { seq, lastBulkSeq, exitCode, lateMs } = ended;
+  return {
+    id: held.id,
+    ...decision.attempt,
+    exitCode: exitCode ?? null,
+    lastBulkSeq,
+    seq: seq ?? null,
+    lateMs,
+  };
 }
 
 /**
@@ -213,10 +222,9 @@ async function settleTasks(
     const move = TASK_RUN_TRANSITIONS[by];
     const from: readonly TaskRunState[] = move.from;
     const [to] = move.to;
-    const attemptIds = group.map(({ held }) => held.id);
     const settled = await settleTaskRuns(tx, deps.clock, {
       workspaceId: args.workspaceId,
-      attemptIds,
+      attempts: group.map(({ held, ended }) => ({ id: held.id, lateMs: ended.lateMs ?? 0 })),
       from,
       to,
     });
@@ -233,6 +241,8 @@ function runEndOf({ held, ended, decision: { run, again } }: Decided): RunMove {
     result: completes ? (ended.result ?? null) : null,
     dueInMs: again?.delayMs ?? null,
     spends: again?.spends ?? false,
+    lateMs: ended.lateMs,
+    endedNotBefore: held.startedAt?.toISOString(),
   };
 }
 

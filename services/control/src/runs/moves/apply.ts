@@ -44,6 +44,10 @@ export interface RunMove {
   readonly dueInMs?: number | null;
   /** Whether the move spends a retry. @default false */
   readonly spends?: boolean;
+  /** How long ago a final move happened, milliseconds. The end is never before `endedNotBefore`. @default 0 */
+  readonly lateMs?: number | undefined;
+  /** ISO 8601. @default the start of the run */
+  readonly endedNotBefore?: string | undefined;
   /** Why somebody cancels the run. @default nobody does */
   readonly cancelReason?: string;
   /** The attempt that begins with the move, and whether it holds slots. @default none begins */
@@ -84,7 +88,8 @@ export async function moveRuns(
         update run m set state = w."to", cause = w.cause, result = w.result,
           error = case when w."setsError" then w.error when not w.starts then m.error end,
           started_at = case when w.starts then coalesce(m.started_at, ${at}) else m.started_at end,
-          ended_at = case when w.ends then ${at} end,
+          ended_at = case when w.ends then greatest(${at} - make_interval(secs => w."lateMs" / 1000.0), m.started_at,
+            least(w."endedNotBefore", ${at})) end,
           due_at = case when w."dueInMs" is null then m.due_at
             else ${at} + make_interval(secs => w."dueInMs" / 1000.0) end,
           retries = m.retries + w.spends::int,
@@ -93,7 +98,7 @@ export async function moveRuns(
           attempt_id = coalesce(w."attemptId", m.attempt_id), attempts = m.attempts + (w."attemptId" is not null)::int
         from json_to_recordset(${JSON.stringify(moves.map(wantedRun))}::json) as w (id uuid, "from" text[], "to" text,
           cause text, error json, "setsError" boolean, result json, starts boolean, ends boolean, "dueInMs" bigint,
-          spends boolean, "cancelReason" text, "attemptId" uuid, limited boolean)
+          spends boolean, "lateMs" bigint, "endedNotBefore" timestamptz, "cancelReason" text, "attemptId" uuid, limited boolean)
         where m.workspace_id = ${workspaceId} and m.id = any((select ids from locked)::uuid[])
           and m.id = w.id and m.state = any(w."from")
         returning ${CHANGE_COLUMNS}, m.attempt_id, m.pool_id, m.queue, m.priority, m.due_at, m.lost_after_ms, m.needs,
@@ -141,6 +146,8 @@ function wantedRun(move: RunMove): object {
     ends: isFinalRunState(to),
     dueInMs: move.dueInMs,
     spends: move.spends ?? false,
+    lateMs: move.lateMs ?? 0,
+    endedNotBefore: move.endedNotBefore,
     cancelReason: move.cancelReason,
     attemptId: move.attempt?.id,
     limited: move.attempt?.limited,
@@ -154,6 +161,8 @@ export interface AttemptMove {
   readonly cause?: Cause | null;
   readonly exitCode?: number | null;
   readonly lastBulkSeq?: number | null;
+  /** How long ago an end happened, milliseconds. It is never before the start. @default 0 */
+  readonly lateMs?: number | undefined;
   /** The control record that reported the move. @default none did */
   readonly seq?: number | null;
   /**
@@ -188,14 +197,15 @@ export async function moveAttempts(
         lease_expires_at = case when w."leaseMs" is not null then ${at} + make_interval(secs => w."leaseMs" / 1000.0)
           when w.held then t.lease_expires_at end,
         started_at = case when w.starts then ${at} else t.started_at end,
-        ended_at = case when w.ends then greatest(${at}, t.started_at) end,
+        ended_at = case when w.ends then greatest(${at} - make_interval(secs => w."lateMs" / 1000.0), t.started_at) end,
+        reported_at = case when w."lateMs" > 0 then ${at} end,
         not_before = case when w."releaseReason" is null then t.not_before
           else ${at} + make_interval(secs => w."backOffMs" / 1000.0) end,
         releases = t.releases + (w."releaseReason" is not null)::int,
         release_reason = coalesce(w."releaseReason", t.release_reason)
       from json_to_recordset(${JSON.stringify(moves.map(wantedAttempt))}::json) as w (id uuid, "from" text[], "to" text,
         cause text, "exitCode" bigint, "lastBulkSeq" bigint, seq bigint, "leaseMs" bigint, held boolean, starts boolean,
-        ends boolean, "releaseReason" text, "backOffMs" bigint)
+        ends boolean, "lateMs" bigint, "releaseReason" text, "backOffMs" bigint)
       where t.id = any(${textArray(moves.map((one) => one.id))}::uuid[]) and t.id = w.id
         and t.workspace_id = ${workspaceId} and t.state = any(w."from")
       returning ${columns(attempt, "t")}`,
@@ -219,7 +229,7 @@ export async function moveAttempt(
 
 function wantedAttempt(move: AttemptMove): object {
   const { from, to } = attemptMove(move.id, move.by);
-  const { id, cause, exitCode, lastBulkSeq, seq, leaseMs, release } = move;
+  const { id, cause, exitCode, lastBulkSeq, seq, leaseMs, release, lateMs = 0 } = move;
   return {
     id,
     from,
@@ -232,6 +242,7 @@ function wantedAttempt(move: AttemptMove): object {
     held: !UNHELD.includes(to),
     starts: to === "running",
     ends: FINAL_ATTEMPT_STATES.includes(to),
+    lateMs,
     releaseReason: release?.reason,
     backOffMs: release?.backOffMs,
   };

@@ -108,21 +108,24 @@ export async function readRunPolicies(
   return args.runIds.length === 0 ? [] : rows<RunPolicy>(from, policiesOf(args));
 }
 
-/** Ends the open task runs of attempts. Index task_run_open. */
+/** Ends the open task runs of attempts, each as long ago as its attempt ended. Index task_run_open. */
 export async function settleTaskRuns(
   tx: Tx,
   clock: Clock,
   args: {
-    attemptIds: readonly string[];
+    attempts: readonly { readonly id: string; readonly lateMs: number }[];
     workspaceId: string;
     from: readonly TaskRunState[];
     to: TaskRunState;
   },
 ): Promise<TaskRunRow[]> {
+  const ids = textArray(args.attempts.map(({ id }) => id));
   const raws = await rows<RawRow>(
     tx,
-    sql`update task_run t set state = ${args.to}, ended_at = ${now(clock)}
-      where t.attempt_id = any(${textArray(args.attemptIds)}::uuid[]) and t.workspace_id = ${args.workspaceId}
+    sql`update task_run t set state = ${args.to},
+        ended_at = greatest(${now(clock)} - make_interval(secs => e.late_ms / 1000), least(t.started_at, ${now(clock)}))
+      from unnest(${ids}::uuid[], ${numberArray(args.attempts.map(({ lateMs }) => lateMs))}::float8[]) as e (id, late_ms)
+      where t.attempt_id = any(${ids}::uuid[]) and t.attempt_id = e.id and t.workspace_id = ${args.workspaceId}
         and t.ended_at is null and t.state = any(${textArray(args.from)}::text[])
       returning ${columns(taskRun, "t")}`,
   );

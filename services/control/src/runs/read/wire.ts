@@ -153,6 +153,7 @@ export function awaitedRunOf(row: RunRow & { attemptId: string }, by: WorkerSlot
     createdAt: at,
     startedAt: null,
     endedAt: null,
+    reportedAt: null,
   };
   return { ...runOf({ row, attempts: [], late: [], why, facts }), attemptList: [first] };
 }
@@ -188,5 +189,6 @@ function attemptOf(row: AttemptRow, late: readonly LateReportRow[]): Attempt {
     claimedAt: iso(row.claimedAt),
     startedAt: iso(row.startedAt),
     endedAt: iso(row.endedAt),
+    reportedAt: iso(row.reportedAt),
   };
 }

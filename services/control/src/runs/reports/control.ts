@@ -18,12 +18,15 @@ import type { AttemptRow } from "../table.ts";
 import { applyTaskRecords, type TaskRecord } from "../tasks/records.ts";
 import { saveRunName } from "./store.ts";
 
+/** A control record. `lateMs`: how long before its report an end was written, milliseconds. 0: less than a second. */
+export type ReportedRecord = ControlRecord & { readonly lateMs?: number };
+
 /** The next control records of one attempt. */
 export interface ControlTurn {
   /** The attempt, whose lock the caller holds and whose fence it has checked. */
   readonly held: AttemptRow;
   /** In the order of their sequence. Without NUL characters, which the database refuses. */
-  readonly records: readonly ControlRecord[];
+  readonly records: readonly ReportedRecord[];
 }
 
 /** A record that is refused, by its sequence. It changed nothing. */
@@ -43,7 +46,7 @@ export interface ControlResult {
 
 type Started = Extract<ControlRecord, { type: "started" }>;
 type Released = Extract<ControlRecord, { type: "released" }>;
-type EndedRecord = Extract<ControlRecord, { type: "ended" }>;
+type EndedRecord = Extract<ReportedRecord, { type: "ended" }>;
 
 /**
  * Applies the control records of attempts, each attempt's in order. An illegal move is refused alone. Every run has a start and
@@ -100,7 +103,7 @@ class ControlLane implements ControlResult {
   held: AttemptRow;
   stored: AttemptRow | null = null;
   readonly refused: Refused[] = [];
-  readonly #rest: ControlRecord[];
+  readonly #rest: ReportedRecord[];
 
   constructor({ held, records }: ControlTurn) {
     this.held = held;

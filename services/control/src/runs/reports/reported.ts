@@ -1,4 +1,4 @@
-import { type Command, type ControlRecord, type Fence, sameFence } from "@towpath/contract";
+import { type Command, type Fence, sameFence } from "@towpath/contract";
 import { cleanJson, type Deps, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
 import { NONCE } from "../lease/renew.ts";
 import { noteRestore } from "../lease/restore-notice.ts";
@@ -6,7 +6,7 @@ import { moveRun } from "../moves/apply.ts";
 import { takeBackAttempt } from "../moves/claim.ts";
 import { lockAttempts, type Progress, saveProgress } from "../moves/locks.ts";
 import type { AttemptRow } from "../table.ts";
-import { applyControls, type Refused } from "./control.ts";
+import { applyControls, type Refused, type ReportedRecord } from "./control.ts";
 import { findArchived, type Late, listCancelling, noteLate } from "./store.ts";
 
 /** The most claims of one attempt that a database may have forgotten. It limits the epoch that a worker can set. */
@@ -26,7 +26,7 @@ export interface AttemptReport extends Fence {
 /** The next records of an attempt, and how far its lanes have come with them. */
 export interface NextRecords {
   readonly held: AttemptRow;
-  readonly control: readonly ControlRecord[];
+  readonly control: readonly ReportedRecord[];
   readonly controlAcked: number;
   readonly bulkAcked: number;
   readonly nextLine: number;

@@ -29,6 +29,8 @@ export interface AttemptReport {
   readonly bulk: readonly LooseRecord[];
   /** The positions that were acknowledged to the worker. Present when it offers records again. */
   readonly acked?: { readonly control: number; readonly bulk: number } | undefined;
+  /** When the worker sent the report of an end, by its clock. */
+  readonly sentAt?: string | undefined;
 }
 
 /** One worker's report. */
@@ -125,7 +127,12 @@ async function applyRound(
     }
     const shown = gathered.shown.get(one.attemptId) ?? new Set();
     const bulk = readBulk(held, { records: one.bulk, shown });
-    current.push({ turn, held, control: readControl(one.control, held.controlAcked), bulk });
+    current.push({
+      turn,
+      held,
+      control: readControl(one.control, { acked: held.controlAcked, sentAt: one.sentAt }),
+      bulk,
+    });
   }
   const results = await attempts.apply(
     current.map(({ held, control, bulk }) => ({

@@ -1,12 +1,13 @@
 import { ATTEMPT_TRANSITIONS, ControlRecord, type Fence, type Reported } from "@towpath/contract";
 import { cleanJson, type Deps } from "../../kernel/index.ts";
 import { applyPlain } from "../../runs/index.ts";
-import { type LooseRecord, readRecord } from "./records.ts";
+import { type LooseRecord, lateMsOf, readRecord } from "./records.ts";
 
 /** A worker's report of one attempt. */
 interface AttemptReport extends Fence {
   readonly control: readonly LooseRecord[];
   readonly bulk: readonly LooseRecord[];
+  readonly sentAt?: string | undefined;
 }
 
 /** A start or a completion, for `applyPlain`. */
@@ -16,7 +17,7 @@ type Answer = Reported["attempts"][number];
 
 const [COMPLETED] = ATTEMPT_TRANSITIONS.complete.to;
 
-/** The only record of a report, if it says that the attempt has started or completed. Null for any other report. */
+/** The only record of a report, if it says that the attempt has started or completed just now. Null for any other report. */
 export function plainRecord(report: AttemptReport, workerId: string): PlainRecord | null {
   const [loose, another] = report.control;
   if (loose === undefined || another !== undefined || report.bulk.length > 0) return null;
@@ -26,6 +27,7 @@ export function plainRecord(report: AttemptReport, workerId: string): PlainRecor
   if (record?.type === "started")
     return cleanJson({ ...by, starts: true, exitCode: null, lastBulkSeq: null, result: null });
   if (record?.type !== "ended" || record.outcome !== "completed") return null;
+  if (lateMsOf(record, report.sentAt) > 0) return null;
   const { exitCode, lastBulkSeq, result = null } = record;
   return cleanJson({ ...by, starts: false, exitCode, lastBulkSeq, result });
 }

@@ -1,6 +1,7 @@
 import { ControlRecord, type Rejection } from "@towpath/contract";
 import type { z } from "zod";
 import { cleanJson } from "../../kernel/index.ts";
+import type { ReportedRecord } from "../../runs/index.ts";
 
 /** A record that is not parsed yet: an object with a sequence. */
 export interface LooseRecord {
@@ -52,9 +53,24 @@ export function readRecord<Schema extends z.ZodType>(
   }
 }
 
+/** An end that reaches the control plane earlier than this is not late, milliseconds. */
+const LATE_MIN_MS = 1_000;
+/** A larger difference comes from a clock that was set, milliseconds: journals are not kept as long. */
+const LATE_MAX_MS = 366 * 24 * 3_600_000;
+
+/**
+ * How long ago a record was written, milliseconds: the time between the record and its report, both by the worker's clock. So
+ * a wrong clock changes nothing, unless it was set between the two. 0: less than a second, or the worker does not say.
+ */
+export function lateMsOf({ at }: { readonly at: string }, sentAt: string | undefined): number {
+  if (sentAt === undefined) return 0;
+  const lateMs = Date.parse(sentAt) - Date.parse(at);
+  return lateMs >= LATE_MIN_MS && lateMs <= LATE_MAX_MS ? lateMs : 0;
+}
+
 /** The next control records of an attempt. */
 export interface ControlLane {
-  readonly records: readonly ControlRecord[];
+  readonly records: readonly ReportedRecord[];
   /** The sequence of the last one, malformed ones included. */
   readonly acked: number;
   readonly rejected: readonly Rejection[];
@@ -64,13 +80,17 @@ export interface ControlLane {
  * Reads the control records of an attempt in order. Acknowledged records are ignored, and a hole in the sequence ends the
  * round. A malformed record is rejected alone.
  */
-export function readControl(loose: readonly LooseRecord[], acked: number): ControlLane {
+export function readControl(
+  loose: readonly LooseRecord[],
+  { acked, sentAt }: { acked: number; sentAt?: string | undefined },
+): ControlLane {
   const next = nextInSequence(loose, acked);
-  const records: ControlRecord[] = [];
+  const records: ReportedRecord[] = [];
   const rejected: Rejection[] = [];
   for (const one of next) {
     const { record, fault } = readRecord(ControlRecord, one);
-    if (record !== null) records.push(cleanJson(record));
+    if (record?.type === "ended") records.push({ ...cleanJson(record), lateMs: lateMsOf(record, sentAt) });
+    else if (record !== null) records.push(cleanJson(record));
     else rejected.push(rejection({ lane: "control", seq: one.seq, code: "bad-request", detail: fault }));
   }
   return { records, acked: next.at(-1)?.seq ?? acked, rejected };

@@ -17,6 +17,7 @@ function stepsOf(attempt: Attempt): Step[] {
     [attempt.claimedAt, `claimed by ${attempt.worker?.name ?? "a worker"}`],
     [attempt.startedAt, "started"],
     [attempt.endedAt, [attempt.state, attempt.cause].filter(Boolean).join(", ")],
+    [attempt.reportedAt, "reported to the control plane"],
   ];
   const known = steps.flatMap(([at, text]) => (at === null ? [] : [{ at, text }]));
   return known.map((step, index) => {
