@@ -93,6 +93,19 @@ const DIALOGS: readonly Opened[] = [
       await dialog.locator("[aria-invalid=true]").waitFor();
     },
   },
+  {
+    name: "a new limit of a deployment with a fault",
+    path: () => "/limits",
+    open: async (page) => {
+      await press("New limit")(page);
+      const dialog = page.getByRole("dialog", { name: "New limit" });
+      await dialog.getByLabel("Limits").selectOption("deployment");
+      await dialog.getByLabel("Deployment").selectOption("asks");
+      await dialog.getByLabel("Counted").selectOption("rate");
+      await dialog.getByRole("button", { name: "Create the limit" }).click();
+      await dialog.locator("[aria-invalid=true]").waitFor();
+    },
+  },
   { name: "making a key", path: () => "/keys", open: press("Create a key") },
   { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {

@@ -20,7 +20,9 @@ async function opened(name: string) {
   await stack.client.setSchedule({ params: { name: "asks" }, body: { name, timing: NIGHTLY } });
   const looked = await look("/deployments/asks?tab=schedules");
   await looked.page.getByRole("button", { name: `Edit ${name} of asks` }).click();
-  return { ...looked, dialog: looked.page.getByRole("dialog", { name: `Edit schedule ${name} of asks` }) };
+  const dialog = looked.page.getByRole("dialog", { name: `Edit schedule ${name} of asks` });
+  await dialog.waitFor();
+  return { ...looked, dialog };
 }
 
 /** The path of the focused field. */

@@ -2,6 +2,7 @@ import { LIMITS, type Pool } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { findPool } from "./find.ts";
 
 /** `towpath pool ls` */
 export async function listPools(invocation: Invocation): Promise<void> {
@@ -41,6 +42,18 @@ export async function createPool(invocation: Invocation, name: string): Promise<
   output.data(pool);
   output.line(`${output.style.green("✓")} pool ${output.style.bold(pool.name)}`);
   output.next(`\`towpath key create NAME --worker --pool ${pool.name}\` creates a key for its workers`);
+}
+
+/** `towpath pool rm NAME` */
+export async function deletePool(invocation: Invocation, name: string): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const pool = await findPool(client, name);
+  await client.deletePool({ params: { name: pool.name } });
+  output.data(pool);
+  output.line(
+    `${output.style.green("✓")} deleted pool ${output.style.bold(pool.name)} with its queues and limits`,
+  );
 }
 
 /** `towpath queue set POOL QUEUE` */

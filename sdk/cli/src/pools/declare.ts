@@ -1,13 +1,13 @@
 import { type Carry, type Root, wholeNumber } from "../program.ts";
-import { createPool, deleteQueue, listPools, listQueues, setQueue } from "./commands.ts";
+import { createPool, deletePool, deleteQueue, listPools, listQueues, setQueue } from "./commands.ts";
 
 /** Declares `pool` and `queue`. */
 export function declarePools(root: Root, carry: Carry): void {
   const pool = root
     .command("pool")
-    .summary("list and create work pools")
+    .summary("list, create and delete work pools")
     .description(
-      "Lists and creates work pools. Runs of a deployment wait in its pool, and the pool's workers run them.",
+      "Lists, creates and deletes work pools. Runs of a deployment wait in its pool, and the pool's workers run them.",
     );
   pool
     .command("ls")
@@ -18,6 +18,11 @@ export function declarePools(root: Root, carry: Carry): void {
     .description("Creates a pool. Repeating it changes nothing.")
     .argument("<name>", "lower-case letters, digits, - and _")
     .action((name, _, command) => carry(command, (invocation) => createPool(invocation, name)));
+  pool
+    .command("rm")
+    .description("Deletes a pool with its queues and limits. A pool with deployments or workers is refused.")
+    .argument("<name>", "the pool")
+    .action((name, _, command) => carry(command, (invocation) => deletePool(invocation, name)));
   declareQueues(root, carry);
 }
 

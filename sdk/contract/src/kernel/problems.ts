@@ -60,6 +60,7 @@ export const PROBLEMS = {
   },
   "notifier-exists": { status: 409, title: "A notifier with this name already exists", retryable: false },
   "notifier-refused": { status: 422, title: "Notifications cannot be sent to this URL", retryable: false },
+  "pool-in-use": { status: 409, title: "Deployments or workers still use the work pool", retryable: false },
   "pool-type-mismatch": {
     status: 409,
     title: "The worker's type does not match the pool's type",

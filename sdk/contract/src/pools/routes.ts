@@ -43,6 +43,20 @@ export const POOLS_ROUTES = {
     status: 200,
     problems: ["pool-not-found"],
   }),
+  deletePool: route({
+    method: "DELETE",
+    path: "/api/pools/{name}",
+    summary:
+      "Deletes a work pool that no version and no worker uses, with its queues and limits. Repeating it changes nothing.",
+    slice: "limits",
+    permission: "deploy",
+    rate: "write",
+    repeatable: true,
+    params: ByName,
+    answer: "none",
+    status: 204,
+    problems: ["pool-in-use"],
+  }),
   setQueue: route({
     method: "POST",
     path: "/api/pools/{name}/queues",

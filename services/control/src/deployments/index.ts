@@ -12,4 +12,9 @@ export {
 } from "./deployments.ts";
 export { addVersion, type Registered } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";
-export { deleteVersionRow as deleteVersion, type SupersededVersion, selectSuperseded } from "./store.ts";
+export {
+  deleteVersionRow as deleteVersion,
+  deploymentsOfPool,
+  type SupersededVersion,
+  selectSuperseded,
+} from "./store.ts";

@@ -30,7 +30,7 @@ export async function addVersion(
   const { spec, keyId } = readSpec(jws, { workspaceId, nowMs: deps.clock.nowMs() });
   const name = deploymentNameOf(spec);
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
-  const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote] });
+  const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote], isUsed: true });
   if (first === undefined) throw new Problem("invalid-spec", "Check the pools of the spec.");
   if (spec.queue !== null) await checkQueue(tx, { workspaceId, pool: first, queue: spec.queue });
   const id = uuidv7(deps.clock.nowMs());

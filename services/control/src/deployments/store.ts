@@ -279,3 +279,19 @@ export async function deleteVersionRow(
     where v.workspace_id = ${args.workspaceId} and v.id = ${args.versionId} and d.id = v.deployment_id
       and v.version < d.latest_version`);
 }
+
+/** Some names of deployments with a version that runs in a pool, or may run a task there. */
+export async function deploymentsOfPool(
+  from: Queryable,
+  args: { workspaceId: string; pool: { id: string; name: string }; limit: number },
+): Promise<string[]> {
+  const { workspaceId, pool, limit } = args;
+  const rows = await from.execute<{ name: string }>(sql`
+    select distinct d.name from deployment_version v
+    join deployment d on d.workspace_id = v.workspace_id and d.id = v.deployment_id
+    where v.workspace_id = ${workspaceId} and (v.pool_id = ${pool.id} or jsonb_exists(v.spec -> 'pools', ${pool.name})
+      or exists (select from jsonb_each(coalesce(v.spec -> 'remoteTasks', '{}')) t
+        where jsonb_exists(t.value -> 'pools', ${pool.name})))
+    order by d.name limit ${limit}`);
+  return rows.map(({ name }) => name);
+}

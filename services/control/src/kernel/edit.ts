@@ -4,6 +4,8 @@ import { Problem } from "@towpath/contract";
 interface Edit<Mark> {
   /** Begins a sentence: `Schedule "nightly" of "orders"`. */
   readonly what: string;
+  /** The field of the request that names it. @default "name" */
+  readonly path?: string;
   /** The mark of the settings that the caller has read. Null: none existed. Undefined: no condition. */
   readonly read: Mark | null | undefined;
   /** The mark of the stored settings, which the caller has locked. Null: there are none. */
@@ -18,7 +20,13 @@ interface Edit<Mark> {
  * @returns whether something is to be written.
  * @throws Problem `edit-conflict`.
  */
-export function checkEdit<Mark extends string | number>({ what, read, stored, isSame }: Edit<Mark>): boolean {
+export function checkEdit<Mark extends string | number>({
+  what,
+  path = "name",
+  read,
+  stored,
+  isSame,
+}: Edit<Mark>): boolean {
   if (read === undefined) return true;
   if (isSame) return false;
   if (read === stored) return true;
@@ -27,5 +35,5 @@ export function checkEdit<Mark extends string | number>({ what, read, stored, is
   if (read !== null)
     throw new Problem("edit-conflict", `${what} has been changed by somebody else. Read it again first.`);
   const message = `${what} already exists. Choose another name, or change the existing one.`;
-  throw new Problem("edit-conflict", message, { faults: [{ path: "name", message }] });
+  throw new Problem("edit-conflict", message, { faults: [{ path, message }] });
 }

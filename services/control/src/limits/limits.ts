@@ -97,6 +97,13 @@ export async function writeLimit(tx: Tx, deps: Deps, args: store.LimitSetting): 
   return { row: written.row, adopts: written.isNew && written.row.perMs === null };
 }
 
+/** The name of a limit is the field at fault, also if a pool, queue or deployment does not exist. */
+function withNameAtFault(failure: unknown): unknown {
+  if (!(failure instanceof Problem) || failure.faults.length === 0) return failure;
+  const faults = failure.faults.map((fault) => ({ ...fault, path: "name" }));
+  return new Problem(failure.code, failure.detail, { faults, cause: failure });
+}
+
 /** Checks that the pool, queue or deployment of a limit exists. */
 async function checkName(
   from: Queryable,
@@ -148,8 +155,11 @@ export async function setLimit(
 ): Promise<WrittenLimit> {
   const { workspaceId } = args.scope;
   const { ifUpdatedAt, ...input } = args.input;
-  await checkName(tx, { workspaceId, ...input });
+  // With this lock, nobody deletes the pool after the check.
   await lockWaitLists(tx, workspaceId);
+  await checkName(tx, { workspaceId, ...input }).catch((failure: unknown) => {
+    throw withNameAtFault(failure);
+  });
   const setting = { ...input, workspaceId, source: "person" as const };
   if (ifUpdatedAt !== undefined) {
     const there = await store.selectLimit(tx, setting);

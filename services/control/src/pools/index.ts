@@ -6,11 +6,13 @@ export {
   getPools,
   listPools,
   listWorkers,
+  lockPoolToDelete,
   type PoolFacts,
   type PoolIdentity,
+  removePool,
 } from "./pools.ts";
 export { checkQueue, listQueues, type QueueFacts, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
 export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
-export { hasWorkerWithSecrets, type SeenPoll } from "./store.ts";
+export { countWorkers, hasWorkerWithSecrets, type SeenPoll } from "./store.ts";

@@ -24,6 +24,7 @@ import {
   wakeAfterCommit,
   writeChanges,
 } from "../kernel/index.ts";
+import { deleteQueuesOf } from "./queue-store.ts";
 import * as store from "./store.ts";
 import { pool } from "./table.ts";
 
@@ -218,18 +219,34 @@ export async function listWorkers(
  * @throws Problem `pool-not-found`.
  */
 export async function lockPool(tx: Tx, args: { workspaceId: string; name: string }): Promise<PoolIdentity> {
-  const row = await store.lockPoolRow(tx, args);
+  const row = await store.lockPoolRow(tx, { ...args, lock: "no key update" });
   if (row === null) throw await poolNotFound(tx, args);
   return { id: row.id, name: row.name };
 }
 
+/** A pool, locked so that nothing can begin to use it. Null: there is none. */
+export async function lockPoolToDelete(
+  tx: Tx,
+  args: { workspaceId: string; name: string },
+): Promise<PoolIdentity | null> {
+  const row = await store.lockPoolRow(tx, { ...args, lock: "update" });
+  return row && { id: row.id, name: row.name };
+}
+
+/** Deletes a pool that the caller has locked, with its queues. */
+export async function removePool(tx: Tx, args: { workspaceId: string; poolId: string }): Promise<void> {
+  await deleteQueuesOf(tx, args);
+  await store.deletePoolRow(tx, args);
+}
+
 /**
  * The pools of these names, in the order of the names.
+ * @param args.isUsed true: they cannot be deleted until the transaction ends. @default false
  * @throws Problem `pool-not-found`, naming the first that does not exist.
  */
 export async function getPools(
   from: Queryable,
-  args: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[]; isUsed?: boolean },
 ): Promise<PoolIdentity[]> {
   const rows = await store.selectPoolsNamed(from, args);
   const byName = new Map(rows.map((row) => [row.name, row]));

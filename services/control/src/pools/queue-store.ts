@@ -31,6 +31,14 @@ export async function upsertQueue(
   return written ?? null;
 }
 
+/** Deletes the queues of a pool. */
+export async function deleteQueuesOf(
+  tx: Queryable,
+  args: { workspaceId: string; poolId: string },
+): Promise<void> {
+  await tx.delete(queue).where(and(eq(queue.workspaceId, args.workspaceId), eq(queue.poolId, args.poolId)));
+}
+
 /** Deletes a queue. */
 export async function deleteQueueRow(
   from: Queryable,

@@ -53,6 +53,7 @@ export async function setQueue(
   const before = there.find((one) => one.name === name);
   const isToWrite = checkEdit({
     what: `Queue "${name}" of pool "${pool.name}"`,
+    path: "queue",
     read: ifPriority,
     stored: before?.priority ?? null,
     isSame: before?.priority === priority,

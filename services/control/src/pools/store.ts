@@ -38,28 +38,46 @@ export async function selectPool(
   return row ?? null;
 }
 
-/** One pool by its name, locked. Rows that refer to it can still be inserted. */
+/** One pool by its name, locked. With the lock `no key update`, rows that refer to it can still be inserted. */
 export async function lockPoolRow(
   tx: Tx,
-  args: { workspaceId: string; name: string },
+  args: { workspaceId: string; name: string; lock: "update" | "no key update" },
 ): Promise<PoolRow | null> {
   const [row] = await tx
     .select()
     .from(pool)
     .where(and(eq(pool.workspaceId, args.workspaceId), eq(pool.name, args.name)))
-    .for("no key update");
+    .for(args.lock);
   return row ?? null;
 }
 
-/** Pools of these names. */
-export function selectPoolsNamed(
+/** Pools of these names. `isUsed` locks them against deletion. */
+export async function selectPoolsNamed(
   from: Queryable,
-  args: { workspaceId: string; names: readonly string[] },
+  args: { workspaceId: string; names: readonly string[]; isUsed?: boolean },
 ): Promise<PoolRow[]> {
-  return from
+  const found = from
     .select()
     .from(pool)
     .where(and(eq(pool.workspaceId, args.workspaceId), inArray(pool.name, [...args.names])));
+  return args.isUsed === true ? found.for("key share") : found;
+}
+
+/** Deletes a pool. The database refuses it if a version, worker or queue refers to it. */
+export async function deletePoolRow(tx: Tx, args: { workspaceId: string; poolId: string }): Promise<void> {
+  await tx.delete(pool).where(and(eq(pool.workspaceId, args.workspaceId), eq(pool.id, args.poolId)));
+}
+
+/** How many workers of a pool are known, online or not. */
+export async function countWorkers(
+  from: Queryable,
+  args: { workspaceId: string; poolId: string },
+): Promise<number> {
+  const [row] = await from
+    .select({ count: sql<number>`count(*)::int` })
+    .from(worker)
+    .where(and(eq(worker.workspaceId, args.workspaceId), eq(worker.poolId, args.poolId)));
+  return row?.count ?? 0;
 }
 
 /** Pools by name, one more than a page. */

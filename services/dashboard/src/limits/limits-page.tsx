@@ -3,6 +3,7 @@ import { counted, duration } from "../kernel/format.ts";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Empty, QueryResult } from "../kernel/query-result.tsx";
+import { EditLimitButton, NewLimitButton } from "./limit-buttons.tsx";
 import { LimitRows, SlotsTaken, useLimits } from "./limit-rows.tsx";
 
 /** What a limit applies to. */
@@ -22,7 +23,12 @@ function LimitPanel({ limit }: { limit: Limit }) {
         title={limit.name}
         note={`${KINDS[limit.kind]}: ${slots}${rate}, set ${limit.source === "code" ? "in code" : "by a person"}`}
         flush
-        actions={<SlotsTaken limit={limit} />}
+        actions={
+          <>
+            <SlotsTaken limit={limit} />
+            <EditLimitButton limit={limit} />
+          </>
+        }
       >
         <LimitRows limit={limit} />
       </Panel>
@@ -36,12 +42,14 @@ export function LimitsPage() {
   const query = useLimits();
   return (
     <>
-      <PageHead title="Limits" />
+      <PageHead title="Limits">
+        <NewLimitButton look="accent" />
+      </PageHead>
       <QueryResult query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No limit is set">
-              Set one: <code className="text-ink">towpath limit set NAME --slots 2</code>
+              Create one here, or with <code className="text-ink">towpath limit set warehouse 3</code>.
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">

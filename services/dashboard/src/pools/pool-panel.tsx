@@ -1,14 +1,17 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Limit, Pool, Worker } from "@towpath/contract";
+import { useMay } from "../identity/me.ts";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { CopyText } from "../kernel/copy-text.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { QueryResult, type QueryState } from "../kernel/query-result.tsx";
+import { NewLimitButton } from "../limits/limit-buttons.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 import { Reason } from "../runs/waits/why-panel.tsx";
+import { DeletePoolButton, QueueButton } from "./pool-buttons.tsx";
 import { PoolLimits, Queues } from "./pool-rules.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 
@@ -105,6 +108,7 @@ function Queued({ pool }: { pool: Pool }) {
 /** A pool: its workers with their runs, its waiting runs, its queues and limits. */
 export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
   const workers = useWorkers(pool);
+  const may = useMay("deploy");
   const slots = workers.data && `, ${slotsText(workers.data.items)}`;
   return (
     <div id={pool.name} className="scroll-mt-16">
@@ -122,6 +126,17 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
         <Queued pool={pool} />
         <Queues pool={pool} limits={limits} />
         <PoolLimits pool={pool} limits={limits} />
+        {may && (
+          <div className="flex gap-2 border-t border-line px-3 py-2">
+            <QueueButton pool={pool} />
+            {limits.some(({ kind, name }) => kind === "pool" && name === pool.name) || (
+              <NewLimitButton of={{ kind: "pool", name: pool.name }} />
+            )}
+            <span className="ml-auto">
+              <DeletePoolButton pool={pool} />
+            </span>
+          </div>
+        )}
       </Panel>
     </div>
   );

@@ -1,13 +1,26 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Limit, Pool, Queue } from "@towpath/contract";
+import { useMay } from "../identity/me.ts";
 import { client } from "../kernel/client.ts";
+import { EditLimitButton } from "../limits/limit-buttons.tsx";
 import { LimitRows, SlotsTaken } from "../limits/limit-rows.tsx";
+import { QueueButton } from "./pool-buttons.tsx";
 
 const HEAD = "px-3 pt-2 pb-1 text-12 font-medium text-soft";
-const NUMBER = "py-1 pr-3 text-right tabular-nums";
+const NUMBER = "py-1 pr-3 text-right whitespace-nowrap tabular-nums";
 
-function QueueRow({ queue, limit }: { queue: Queue; limit: Limit | undefined }) {
+function QueueRow({
+  pool,
+  queue,
+  limit,
+  may,
+}: {
+  pool: Pool;
+  queue: Queue;
+  limit: Limit | undefined;
+  may: boolean;
+}) {
   return (
     <tr className="border-t border-line">
       <th scope="row" className="w-full py-1 pl-3 text-left font-medium">
@@ -17,6 +30,11 @@ function QueueRow({ queue, limit }: { queue: Queue; limit: Limit | undefined }) 
       <td className={`${NUMBER} ${queue.ready > 0 ? "text-warn" : "text-faint"}`}>{queue.ready}</td>
       <td className={`${NUMBER} ${queue.running > 0 ? "text-accent" : "text-faint"}`}>{queue.running}</td>
       <td className={`${NUMBER} text-faint`}>{limit ? `${limit.taken} of ${limit.slots}` : "none"}</td>
+      {may && (
+        <td className="py-1 pr-3 text-right">
+          <QueueButton pool={pool} queue={queue} limit={limit} />
+        </td>
+      )}
     </tr>
   );
 }
@@ -27,6 +45,7 @@ export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] 
     queryKey: ["queues", pool.name],
     queryFn: ({ signal }) => client.listQueues({ params: { name: pool.name } }, { signal }),
   });
+  const may = useMay("deploy");
   const queues = query.data?.items ?? [];
   if (queues.length === 0) return null;
   const [ready, running] = [sumOf(queues, "ready"), sumOf(queues, "running")];
@@ -43,12 +62,19 @@ export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] 
                 {name}
               </th>
             ))}
+            {may && (
+              <th scope="col">
+                <span className="sr-only">Change</span>
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>
           {queues.map((queue) => (
             <QueueRow
               key={queue.name}
+              pool={pool}
+              may={may}
               queue={queue}
               limit={limits.find(
                 ({ kind, name }) => kind === "queue" && name === `${pool.name}/${queue.name}`,
@@ -63,6 +89,7 @@ export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] 
             <td className={NUMBER}>{Math.max(0, pool.ready - ready)}</td>
             <td className={NUMBER}>{Math.max(0, pool.running - running)}</td>
             <td />
+            {may && <td />}
           </tr>
         </tbody>
       </table>
@@ -82,11 +109,14 @@ export function PoolLimits({ pool, limits }: { pool: Pool; limits: readonly Limi
   );
   return own.map((limit) => (
     <div key={limit.id} className="border-t border-line">
-      <h3 className={`${HEAD} flex items-center justify-between gap-3`}>
+      <h3 className={`${HEAD} flex flex-wrap items-center gap-x-3 gap-y-1`}>
         <Link to="/limits" hash={limit.name} className="hover:text-accent">
           {limit.kind === "pool" ? "Limit of the pool" : `Limit of the queue ${limit.name}`}
         </Link>
-        <SlotsTaken limit={limit} />
+        <span className="ml-auto flex items-center gap-3">
+          <SlotsTaken limit={limit} />
+          <EditLimitButton limit={limit} />
+        </span>
       </h3>
       <LimitRows limit={limit} />
     </div>

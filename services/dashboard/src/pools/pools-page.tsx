@@ -7,6 +7,7 @@ import { PageHead } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Empty, QueryResult } from "../kernel/query-result.tsx";
 import { useLimits } from "../limits/limit-rows.tsx";
+import { NewPoolButton } from "./pool-buttons.tsx";
 import { PoolPanel } from "./pool-panel.tsx";
 
 function sumText(pools: readonly Pool[]): string {
@@ -35,12 +36,14 @@ export function PoolsPage() {
   const limits = useLimits().data?.items ?? [];
   return (
     <>
-      <PageHead title="Pools and workers" note={query.data && sumText(query.data.items)} />
+      <PageHead title="Pools and workers" note={query.data && sumText(query.data.items)}>
+        <NewPoolButton />
+      </PageHead>
       <QueryResult query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No pools yet">
-              Create one: <code className="text-ink">towpath pool create local</code>
+              Create one here, or with <code className="text-ink">towpath pool create local</code>.
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">

@@ -55,6 +55,26 @@ export function selectNamed(
     );
 }
 
+/** The limits of a pool and of its queues. */
+export function selectLimitsOfPool(
+  from: Queryable,
+  args: { workspaceId: string; pool: string },
+): Promise<LimitRow[]> {
+  return from
+    .select()
+    .from(slotLimit)
+    .where(
+      and(
+        eq(slotLimit.workspaceId, args.workspaceId),
+        or(
+          and(eq(slotLimit.kind, "pool"), eq(slotLimit.name, args.pool)),
+          and(eq(slotLimit.kind, "queue"), sql`split_part(${slotLimit.name}, '/', 1) = ${args.pool}`),
+        ),
+      ),
+    )
+    .orderBy(asc(slotLimit.id));
+}
+
 /** The most names that are searched for a suggestion. */
 const SUGGESTIONS_MAX = 500;
 

@@ -39,6 +39,16 @@ describe("a change of a limit with a condition", () => {
     expect([await slotsOf(tenancy), await slotsOf(other)]).toEqual([[1], [5]]);
   });
 
+  test.each([
+    ["deployment", "no-such", "deployment-not-found"],
+    ["pool", "no-such", "pool-not-found"],
+    ["queue", "local/no-such", "queue-not-found"],
+    ["queue", "local", "bad-request"],
+  ] as const)("of a %s %s that does not exist is refused at its name: %s", async (kind, name, code) => {
+    const tenancy = await openTenancy(testEnv);
+    await expect(limit(tenancy, { kind, name })).rejects.toMatchObject({ code, faults: [{ path: "name" }] });
+  });
+
   test("changes nothing if it is repeated because its answer was lost", async () => {
     const tenancy = await openTenancy(testEnv);
     const made = await limit(tenancy, { ifUpdatedAt: null });
@@ -68,9 +78,13 @@ describe("a change of a queue with a condition", () => {
       code: "edit-conflict",
     });
     await queue(tenancy, { priority: 5, ifPriority: null });
-    for (const ifPriority of [null, 0])
+    for (const [ifPriority, paths] of [
+      [null, ["queue"]],
+      [0, []],
+    ] as const)
       await expect(queue(tenancy, { priority: 1, ifPriority })).rejects.toMatchObject({
         code: "edit-conflict",
+        faults: paths.map((path) => ({ path })),
       });
     expect(await queue(tenancy, { priority: 5, ifPriority: null })).toMatchObject({ priority: 5 });
     expect(await queue(tenancy, { priority: 1, ifPriority: 5 })).toMatchObject({ priority: 1 });

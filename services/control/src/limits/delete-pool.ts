@@ -1,0 +1,49 @@
+import { Problem } from "@towpath/contract";
+import { deploymentsOfPool } from "../deployments/index.ts";
+import { type Deps, inTransaction, type Scope, writeChanges } from "../kernel/index.ts";
+import { countWorkers, lockPoolToDelete, removePool } from "../pools/index.ts";
+import { announce } from "./limits.ts";
+import { deleteLimitRow, selectLimitsOfPool } from "./store/limits.ts";
+import { lockWaitLists, markWaitLists } from "./store/wait-lists.ts";
+
+/** The most deployments that a refusal names. */
+const NAMED_MAX = 5;
+
+function refusal(name: string, used: { deployments: readonly string[]; workers: number }): Problem {
+  const named = used.deployments.slice(0, NAMED_MAX).join(", ");
+  const more = used.deployments.length > NAMED_MAX ? ", and others" : "";
+  const uses = [
+    ...(named === "" ? [] : [`versions of these deployments run there: ${named}${more}`]),
+    ...(used.workers === 0
+      ? []
+      : [`${used.workers === 1 ? "1 worker serves" : `${used.workers} workers serve`} it`]),
+  ];
+  return new Problem(
+    "pool-in-use",
+    `Pool "${name}" cannot be deleted: ${uses.join("; ")}. Remove them first.`,
+  );
+}
+
+/**
+ * Deletes a pool with its queues and limits. No run can wait there: each run belongs to a version, and no version names
+ * the pool. A repeated call changes nothing.
+ * @throws Problem `pool-in-use` if a version of a deployment names the pool, or a worker has served it.
+ */
+export async function deletePool(deps: Deps, args: { scope: Scope; name: string }): Promise<void> {
+  const { workspaceId } = args.scope;
+  await inTransaction(deps, async (tx) => {
+    const pool = await lockPoolToDelete(tx, { workspaceId, name: args.name });
+    if (pool === null) return;
+    const deployments = await deploymentsOfPool(tx, { workspaceId, pool, limit: NAMED_MAX + 1 });
+    const workers = await countWorkers(tx, { workspaceId, poolId: pool.id });
+    if (deployments.length > 0 || workers > 0) throw refusal(pool.name, { deployments, workers });
+    await lockWaitLists(tx, workspaceId);
+    for (const limit of await selectLimitsOfPool(tx, { workspaceId, pool: pool.name })) {
+      await markWaitLists(tx, deps.clock, { workspaceId, limitId: limit.id });
+      await deleteLimitRow(tx, limit);
+      await announce(tx, limit);
+    }
+    await removePool(tx, { workspaceId, poolId: pool.id });
+    await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
+  });
+}
