@@ -106,6 +106,19 @@ const DIALOGS: readonly Opened[] = [
       await dialog.locator("[aria-invalid=true]").waitFor();
     },
   },
+  {
+    name: "a new queue with a fault",
+    path: () => "/pools",
+    open: async (page) => {
+      await press("New queue of local")(page);
+      const dialog = page.getByRole("dialog", { name: "New queue of local" });
+      await dialog.getByLabel(/^Name/).fill("urgent");
+      await dialog.getByLabel(/^Priority/).fill("high");
+      await dialog.getByRole("button", { name: "Create the queue" }).click();
+      await dialog.locator("[aria-invalid=true]").waitFor();
+    },
+  },
+  { name: "deleting a pool", path: () => "/pools", open: press("Delete pool local") },
   { name: "making a key", path: () => "/keys", open: press("Create a key") },
   { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {

@@ -1,4 +1,5 @@
 export { allocate, comparePositions, PATIENCE_MS, type Position, type WaitList } from "./allocate.ts";
+export { deletePool } from "./delete-pool.ts";
 export {
   deleteLimit,
   describeLimits,

@@ -129,6 +129,20 @@ function useTouched(failure: unknown) {
   return [names, touch] as const;
 }
 
+function ReloadButton({ onReload }: { onReload: () => Promise<void> }) {
+  const reload = useMutation({ mutationFn: onReload });
+  return (
+    <>
+      <FormError failure={reload.error} />
+      <p>
+        <Button disabled={reload.isPending} onClick={() => reload.mutate()}>
+          Load the current settings
+        </Button>
+      </p>
+    </>
+  );
+}
+
 /**
  * A form of a dialog. Faults that the control plane names stand beside their fields, other errors at the end. While a
  * request is under way, the form is not sent again.
@@ -151,7 +165,7 @@ export function EditForm({
   /** Faults that are known before it is sent. */
   faults?: readonly Fault[];
   /** Fills the form with the current settings. Offered if somebody else has changed them. */
-  onReload?: () => void;
+  onReload?: () => Promise<void>;
   onDelete?: (() => void) | undefined;
   onClose: () => void;
   children: ReactNode;
@@ -170,11 +184,7 @@ export function EditForm({
     <form ref={form} onSubmit={submit} onChange={touch} className="flex flex-col gap-3">
       <Faults value={[...faults.filter(({ path }) => !touched.includes(path)), ...known]}>{children}</Faults>
       {!isBeside && <FormError failure={error} />}
-      {isConflict && onReload && (
-        <p>
-          <Button onClick={onReload}>Load the current settings</Button>
-        </p>
-      )}
+      {isConflict && onReload && <ReloadButton onReload={onReload} />}
       <div className="flex flex-wrap items-center gap-2">
         {onDelete && (
           <Button look="danger" onClick={onDelete}>

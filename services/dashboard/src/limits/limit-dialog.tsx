@@ -209,7 +209,7 @@ interface FormProps extends Props {
   readonly before: Limit | null;
   /** Whether what it limits is chosen in the form. */
   readonly chooses: boolean;
-  readonly onReload: () => void;
+  readonly onReload: () => Promise<void>;
   readonly onDelete: () => void;
   readonly onClose: () => void;
 }
@@ -317,7 +317,7 @@ export function LimitDialog({
           chooses={limit === null && of === undefined}
           texts={texts}
           onTexts={(some) => setTexts((all) => ({ ...all, ...some }))}
-          onReload={() => void reload()}
+          onReload={reload}
           onDelete={() => setDeleting(true)}
           onClose={onClose}
         />

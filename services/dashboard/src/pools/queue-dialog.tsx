@@ -1,4 +1,4 @@
-import type { Limit, Pool, Queue } from "@towpath/contract";
+import { type Limit, type Pool, Problem, type Queue } from "@towpath/contract";
 import { useState } from "react";
 import { client } from "../kernel/client.ts";
 import { DeleteForm, EditForm, FormField, useSave } from "../kernel/edit-form.tsx";
@@ -86,7 +86,7 @@ interface FormProps {
   readonly pool: Pool;
   /** Null: a new queue. */
   readonly known: Known | null;
-  readonly onReload: () => void;
+  readonly onReload: () => Promise<void>;
   readonly onDelete: () => void;
   readonly onClose: () => void;
 }
@@ -214,7 +214,10 @@ export function QueueDialog({
   const [round, setRound] = useState(0);
   const reload = async () => {
     if (queue === undefined) return;
-    setKnown((await readKnown(pool.name, queue.name)) ?? known);
+    const found = await readKnown(pool.name, queue.name);
+    if (found === null)
+      throw new Problem("queue-not-found", `Pool "${pool.name}" has no queue "${queue.name}" any more.`);
+    setKnown(found);
     setRound(round + 1);
   };
   const what = queue ? `queue ${queue.name} of ${pool.name}` : `queue of ${pool.name}`;
@@ -228,7 +231,7 @@ export function QueueDialog({
           key={round}
           pool={pool}
           known={known}
-          onReload={() => void reload()}
+          onReload={reload}
           onDelete={() => setDeleting(true)}
           onClose={onClose}
         />

@@ -119,7 +119,7 @@ interface FormProps {
   /** Whether the deployment is chosen in the form. */
   readonly chooses: boolean;
   readonly onTexts: (texts: Partial<ScheduleTexts>) => void;
-  readonly onReload: () => void;
+  readonly onReload: () => Promise<void>;
   readonly onDelete: () => void;
   readonly onClose: () => void;
 }
@@ -262,7 +262,7 @@ export function ScheduleDialog({
           texts={texts}
           chooses={before === null && deployment === ""}
           onTexts={(some) => setTexts((all) => ({ ...all, ...some }))}
-          onReload={() => void reload()}
+          onReload={reload}
           onDelete={() => setDeleting(true)}
           onClose={onClose}
         />

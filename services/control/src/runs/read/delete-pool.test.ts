@@ -1,10 +1,10 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { listPools } from "../pools/index.ts";
-import { createPool, listLimits, setLimit, setQueue } from "../runs/index.ts";
-import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
-import { deletePool } from "./delete-pool.ts";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { deletePool } from "../../limits/index.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
+import { listLimits, setLimit } from "./limits.ts";
+import { createPool, listPools, setQueue } from "./pools.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -49,14 +49,14 @@ test("an unused pool is deleted with its queues and limits, and only in its work
 
 test("a pool in which a version runs, or may run a task, is refused with the names of the deployments", async () => {
   const tenancy = await openTenancy(testEnv);
-  for (const name of ["spare", "gpu"]) await make(tenancy, name);
+  for (const name of ["idle", "gpu"]) await make(tenancy, name);
   await tenancy.deploy("train", {
     remoteTasks: { fit: { pools: ["gpu"], compute: {} } },
   });
   await expect(remove(tenancy, "local")).rejects.toMatchObject({ code: "pool-in-use" });
   await expect(remove(tenancy, "local")).rejects.toThrow("flow, train");
   await expect(remove(tenancy, "gpu")).rejects.toThrow("train");
-  await remove(tenancy, "spare");
+  await remove(tenancy, "idle");
   expect(await pools(tenancy)).toEqual(["gpu", "local"]);
 });
 
