@@ -26,6 +26,7 @@ const PARTS: readonly Part[] = [
       index: "sdk/flow/src/index.ts",
       client: "sdk/flow/src/client.ts",
       config: "sdk/flow/src/config.ts",
+      deploy: "sdk/flow/src/deploy.ts",
       test: "sdk/flow/src/testing.ts",
     },
     // The entries share one engine: the current run is state of a module.

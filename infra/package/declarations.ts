@@ -8,7 +8,7 @@ const run = promisify(execFile);
 
 /** The modules whose types are published, with everything that they import: the SDK's entries, the contract and the client. */
 const ENTRIES: readonly (readonly string[])[] = [
-  ["index", "client", "config", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
+  ["index", "client", "config", "deploy", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
   // Compiled separately: the compiler emits nothing for modules that it reaches through node_modules.
   ["index", "words"].map((name) => `sdk/contract/src/${name}.ts`),
   ["sdk/client/src/index.ts"],

@@ -58,6 +58,7 @@ export function packageManifest(root: string): Manifest {
       ".": entry("index", "index"),
       "./client": entry("client", "client"),
       "./config": entry("config", "config"),
+      "./deploy": entry("deploy", "deploy"),
       "./test": entry("test", "testing"),
       "./package.json": "./package.json",
     },

@@ -26,7 +26,7 @@ test.each([
   ["docs/how-to/external-jobs.md", { files: 4, lines: 3 }],
   ["docs/how-to/notify.md", { files: 0, lines: 6 }],
   ["docs/how-to/artifacts.md", { files: 1, lines: 1 }],
-  ["docs/how-to/runs-from-code.md", { files: 5, lines: 4 }],
+  ["docs/how-to/runs-from-code.md", { files: 6, lines: 5 }],
   ["docs/how-to/stages.md", { files: 2, lines: 5 }],
   ["docs/how-to/manage-deployments.md", { files: 3, lines: 8 }],
   ["docs/how-to/pass-data.md", { files: 1, lines: 1 }],

@@ -18,7 +18,12 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
   if (program === "towpath") return options.stack.towpath(args, { cwd: options.home });
   if (program !== "node") throw new Error(`The page's line cannot be run: ${line}`);
   const key = await readFile(join(options.stack.folder, "control/admin.key"), "utf8");
-  const env = { PATH: process.env.PATH, TOWPATH_URL: options.stack.url, TOWPATH_KEY: key.trim() };
+  const env = {
+    PATH: process.env.PATH,
+    TOWPATH_URL: options.stack.url,
+    TOWPATH_KEY: key.trim(),
+    TOWPATH_SIGNING_KEY_FILE: join(options.stack.folder, "keys/signing.jwk"),
+  };
   await using script = startProcess({ command: process.execPath, args, cwd: options.home, env });
   return { code: await script.exited, output: script.output() };
 }

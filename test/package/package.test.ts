@@ -68,8 +68,11 @@ describe.each(NODES)("in an empty folder with $name, the installed package", ({ 
 
   test("has types that suit both ways of resolving modules", async () => {
     const caller = `import { createClient, type Run, startRun, waitForRun } from "towpath/client";
+import { deploy } from "towpath/deploy";
 import { testRun } from "towpath/test";
 import { hello } from "./hello.ts";
+export const versions = async (): Promise<number[]> =>
+  (await deploy({ stage: "prod", plan: true })).outcomes.map(({ version }) => version);
 export const client = createClient({ url: "http://127.0.0.1:4200", token: "key" });
 export const ended = async (): Promise<Run> => {
   const { id } = await startRun(client, { deployment: "hello", parameters: { name: "Ada" } });
@@ -108,6 +111,11 @@ await client.getMe().catch((failure) => console.log(failure instanceof Connectio
     await using dev = place.start("towpath", "dev");
     await dev.waitFor(/Watching my-flows/, 120_000);
     expect(await succeed("towpath", "deploy", "--stage", "dev")).toMatch(/hello@dev\s+1\s+unchanged/);
+    await write(
+      "release.ts",
+      'import { deploy } from "towpath/deploy";\nconst { outcomes } = await deploy({ stage: "dev" });\nconsole.log(outcomes[0]?.deployment, outcomes[0]?.status);\n',
+    );
+    expect(await succeed("node", "release.ts")).toContain("hello@dev unchanged");
     const run = await succeed("towpath", "run", "hello", "-p", "name=Ada", "--watch");
     expect(run).toMatch(/Hello, Ada![\s\S]*completed hello@dev/);
     expect(await succeed("towpath", "doctor")).not.toContain("✗");

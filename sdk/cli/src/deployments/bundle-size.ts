@@ -1,4 +1,5 @@
 import { bytesText } from "@towpath/contract";
+import type { BundleSize } from "towpath/deploy";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
@@ -11,13 +12,6 @@ const LARGEST_SHOWN = 3;
 const GROWTH_MAX = 10;
 /** Smaller code may grow without confirmation, bytes. */
 const GROWN_MIN_BYTES = 1024 * 1024;
-
-/** What a deploy pushes. */
-export interface BundleSize {
-  readonly files: number;
-  readonly bytes: number;
-  readonly largest: readonly { readonly path: string; readonly bytes: number }[];
-}
 
 /** The size of a project's code, with its largest files. */
 export function bundleSize(tree: CodeTree): BundleSize {

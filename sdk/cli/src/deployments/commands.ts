@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { DeployOutcome, DeployReport } from "towpath/deploy";
 import { Failure } from "../failure.ts";
 import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -7,7 +8,7 @@ import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Output } from "../output.ts";
 import { warmBundler } from "./bundle.ts";
 import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
-import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.ts";
+import { deployProject } from "./deploy.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
 import { askStage, type StageChoice } from "./stage.ts";

@@ -9,12 +9,13 @@ import {
   Problem,
   type Spec,
 } from "@towpath/contract";
+import type { BundleSize, DeployOutcome, DeployReport } from "towpath/deploy";
 import type { Clock } from "../clock.ts";
 import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
-import { type BundleSize, bundleSize } from "./bundle-size.ts";
+import { bundleSize } from "./bundle-size.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
@@ -22,17 +23,6 @@ import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTh
 
 /** How often a registration is repeated after a conflict about its version number. */
 const CONFLICTS_MAX = 5;
-
-/** The result of one deployment. */
-export interface DeployOutcome {
-  readonly deployment: string;
-  readonly version: number;
-  readonly status: "registered" | "unchanged" | "planned";
-  readonly digest: string;
-  readonly keyId: string;
-  /** The fields that differ from the previous version. Null if that was signed with another key. */
-  readonly changed: readonly string[] | null;
-}
 
 /** What a deploy needs. */
 export interface DeployRequest {
@@ -47,13 +37,6 @@ export interface DeployRequest {
   readonly workersStarted?: Promise<void>;
   /** Called with the size of the code before it is pushed. What it throws stops the deploy. */
   readonly beforePush?: (size: BundleSize) => Promise<void>;
-}
-
-/** The result of a deploy. */
-export interface DeployReport {
-  readonly outcomes: readonly DeployOutcome[];
-  readonly code: BundleSize;
-  readonly warnings: readonly string[];
 }
 
 interface Registration extends DeployRequest {

@@ -1,7 +1,7 @@
+import type { DeployOutcome } from "towpath/deploy";
 import { expect, test } from "vitest";
 import { createOutput } from "../output.ts";
 import { printDeploy } from "./commands.ts";
-import type { DeployOutcome } from "./deploy.ts";
 
 function linesFor(outcome: Partial<DeployOutcome>): string[] {
   const lines: string[] = [];

@@ -1,8 +1,8 @@
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { deploymentNameOf } from "@towpath/contract";
+import type { DeployReport } from "towpath/deploy";
 import { z } from "zod";
-import type { DeployReport } from "../deployments/deploy.ts";
 import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { openRedeployer, type Redeploy } from "./redeploy.ts";

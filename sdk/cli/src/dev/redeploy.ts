@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import type { DeployReport } from "../deployments/deploy.ts";
+import type { DeployReport } from "towpath/deploy";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import { withoutConnection } from "./control.ts";

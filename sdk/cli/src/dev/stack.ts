@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import type { Client } from "@towpath/client";
 import { deploymentNameOf } from "@towpath/contract";
-import { type DeployReport, deployProject } from "../deployments/deploy.ts";
+import type { DeployReport } from "towpath/deploy";
+import { deployProject } from "../deployments/deploy.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import type { Project } from "../deployments/project.ts";
 import { Failure, failureLines, toFailure } from "../failure.ts";

@@ -1,0 +1,144 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { commandEnv, type Environment } from "./engine/config.ts";
+
+/** The size of the code that a deploy pushes. */
+export interface BundleSize {
+  readonly files: number;
+  readonly bytes: number;
+  /** The largest files, largest first. */
+  readonly largest: readonly { readonly path: string; readonly bytes: number }[];
+}
+
+/** The result of one deployment. */
+export interface DeployOutcome {
+  /** The deployment's name with its stage, such as `churn@prod`. */
+  readonly deployment: string;
+  readonly version: number;
+  /** `planned`: a deploy would register this version. */
+  readonly status: "registered" | "unchanged" | "planned";
+  /** The digest of the code. */
+  readonly digest: string;
+  /** The key that signed the version. */
+  readonly keyId: string;
+  /** The fields that differ from the previous version. Null if that was signed with another key, or if there is none. */
+  readonly changed: readonly string[] | null;
+}
+
+/** The result of a deploy. */
+export interface DeployReport {
+  readonly outcomes: readonly DeployOutcome[];
+  readonly code: BundleSize;
+  /** What will keep runs from starting, and other faults that did not stop the deploy. Whole sentences. */
+  readonly warnings: readonly string[];
+}
+
+/** Options of `deploy`. What is left out comes from where `towpath deploy` takes it. */
+export interface DeployOptions {
+  /** The folder with `towpath.config.ts`. @default the current folder */
+  readonly project?: string;
+  /** The stage to deploy for; false: none, although the project has stages. Required if the project has stages. */
+  readonly stage?: string | false;
+  /** The deployments to register. @default all of the project */
+  readonly deployments?: readonly string[];
+  /** Only reports what a deploy would change. @default false */
+  readonly plan?: boolean;
+  /** Deploys code that is ten times larger than at the last deploy. @default false */
+  readonly allowGrowth?: boolean;
+  /** The control plane and key. @default those of the environment, the nearest `.towpath/` or the profile in use */
+  readonly connection?: { readonly url: string; readonly key: string } | { readonly profile: string };
+  /** A file with the private key that signs. @default `TOWPATH_SIGNING_KEY_FILE`, else the key in the state folder */
+  readonly signingKeyFile?: string;
+  /** Stops the deploy. What it has registered stays. */
+  readonly signal?: AbortSignal;
+}
+
+/** A deploy that was refused. The message is a whole sentence. */
+export class DeployFailure extends Error {
+  override readonly name = "DeployFailure";
+  /** What is wrong, such as `pool-not-found`, `bad-config`, `no-signing-key` or a code of the HTTP API. */
+  readonly code: string;
+  /** The fields that are wrong. */
+  readonly faults: readonly { readonly path: string; readonly message: string }[];
+  /** What to do next, one step each. */
+  readonly next: readonly string[];
+
+  constructor({ message, code, faults, next }: Pick<DeployFailure, "message" | "code" | "faults" | "next">) {
+    super(message);
+    this.code = code;
+    this.faults = faults;
+    this.next = next;
+  }
+}
+
+/** The most output of the command, bytes. */
+const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
+
+function argumentsOf(options: DeployOptions): string[] {
+  const { project, stage, deployments = [], plan = false, allowGrowth = false, connection } = options;
+  return [
+    "deploy",
+    "--json",
+    ...(project === undefined ? [] : ["--project", project]),
+    ...(stage === undefined ? [] : stage === false ? ["--no-stage"] : ["--stage", stage]),
+    ...(plan ? ["--plan"] : []),
+    ...(allowGrowth ? ["--yes"] : []),
+    ...(connection !== undefined && "profile" in connection ? ["--profile", connection.profile] : []),
+    "--",
+    ...deployments,
+  ];
+}
+
+/** Keys are in the environment and not in the arguments, which other users of the machine can read. */
+function environmentOf({ connection, signingKeyFile }: DeployOptions, env: Environment): Environment {
+  const { TOWPATH_PROFILE: profile, ...rest } = env;
+  const isGiven = connection !== undefined && "url" in connection;
+  return {
+    ...rest,
+    ...(isGiven
+      ? { TOWPATH_URL: connection.url, TOWPATH_KEY: connection.key }
+      : { TOWPATH_PROFILE: profile }),
+    ...(signingKeyFile === undefined ? {} : { TOWPATH_SIGNING_KEY_FILE: signingKeyFile }),
+  };
+}
+
+/** The failure in the command's output: its JSON, else its last line. */
+function failureIn(stderr: string): DeployFailure {
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  const last = lines.at(-1) ?? "The deploy ended without a message.";
+  if (!last.startsWith("{"))
+    return new DeployFailure({ message: last, code: "internal", faults: [], next: [] });
+  // The command of the same release has written this line.
+  const { error }: { error: DeployFailure } = JSON.parse(last);
+  return new DeployFailure(error);
+}
+
+/**
+ * Deploys a project, as the command `towpath deploy` does: bundles its flows, pushes the code to the registry, then signs and registers
+ * a new version of each deployment that changed. To repeat a deploy is safe: what has not changed is `unchanged`.
+ *
+ * It runs in a process of its own, so each call loads the project's files anew, and a faulty project cannot harm the caller.
+ * @throws DeployFailure if it is refused; the reason of an aborted signal.
+ * @example
+ * ```ts
+ * const { outcomes } = await deploy({ project: "flows", stage: "prod" });
+ * for (const { deployment, version, status } of outcomes) console.log(deployment, version, status);
+ * ```
+ */
+export async function deploy(options: DeployOptions = {}): Promise<DeployReport> {
+  options.signal?.throwIfAborted();
+  const command = fileURLToPath(import.meta.resolve("#cli"));
+  const args = ["--disable-warning=ExperimentalWarning", command, ...argumentsOf(options)];
+  const settings = {
+    env: environmentOf(options, commandEnv()),
+    maxBuffer: OUTPUT_BYTES_MAX,
+    ...(options.signal && { signal: options.signal }),
+  };
+  return await new Promise((settle, reject) => {
+    execFile(process.execPath, args, settings, (error, stdout, stderr) => {
+      if (options.signal?.aborted) reject(options.signal.reason);
+      else if (error !== null) reject(failureIn(stderr));
+      else settle(JSON.parse(stdout));
+    });
+  });
+}
