@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Dev, startDev } from "../harness/index.ts";
 
@@ -127,4 +128,38 @@ test("a refused first deploy leaves the control plane up; its next step and a sa
     /deployed greet@dev v1[\s\S]*says limited[\s\S]*completed greet@dev/,
     LIMIT_MS,
   );
+});
+
+test("a save makes new versions only of deployments that use the saved file", {
+  timeout: 240_000,
+}, async () => {
+  const config = CONFIG.replace("deployment(greet)", "deployment(greet), deployment(count)").replace(
+    "\n\n",
+    '\nimport { count } from "./flows/count.ts";\n\n',
+  );
+  const counting = (to: number) =>
+    `import { flow } from "towpath";\nexport const count = flow({ name: "count" }, async () => ${to});\n`;
+  await using dev = await startDev({
+    files: { [FLOW]: greeting("hello"), "flows/count.ts": counting(1), "towpath.config.ts": config },
+    args: () => [],
+  });
+  await dev.process.waitFor(/deployed +greet@dev v1, count@dev v1[\s\S]*Watching/, LIMIT_MS);
+  await dev.save("flows/count.ts", counting(2));
+  await dev.process.waitFor(/flows\/count\.ts changed; deployed count@dev v2\n/, LIMIT_MS);
+  await dev.save("towpath.config.ts", `${config}\n`);
+  await dev.process.waitFor(/towpath\.config\.ts changed; nothing to deploy/, LIMIT_MS);
+  const limited = config.replace("deployment(count)", "deployment(count, { timeoutMs: 60_000 })");
+  await dev.save("towpath.config.ts", limited);
+  await dev.process.waitFor(/towpath\.config\.ts changed; deployed count@dev v3\n/, LIMIT_MS);
+  const client = await dev.client();
+  for (const [deployment, version] of [
+    ["greet@dev", 1],
+    ["count@dev", 3],
+  ] as const) {
+    const parameters = deployment === "greet@dev" ? { folder: dev.folder } : {};
+    const { id } = await client.createRun({ body: { id: uuidv7(Date.now()), deployment, parameters } });
+    const run = () => client.getRun({ params: { runId: id } });
+    await expect.poll(async () => (await run()).state, { timeout: LIMIT_MS }).toBe("completed");
+    expect((await run()).version).toBe(version);
+  }
 });

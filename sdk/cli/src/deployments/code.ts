@@ -5,9 +5,11 @@ import { readIfThere } from "../kernel/state-folder.ts";
 import { bundleModules } from "./bundle.ts";
 import { type CodeFile, type CodeTree, codeTree } from "./code-tree.ts";
 import { pushToGit } from "./git.ts";
+import { CONFIG_FILE } from "./load-project.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
+import type { Sources } from "./reach.ts";
 import { type NameUses, nameUses } from "./tasks/name-uses.ts";
 import { readOutlines } from "./tasks/outlines.ts";
 import { type RemoteUses, remoteTasks } from "./tasks/remote-tasks.ts";
@@ -24,6 +26,8 @@ export interface ProjectCode {
   readonly remote: ReadonlyMap<string, RemoteUses>;
   /** The secrets and resources that each flow's source module reaches. */
   readonly names: ReadonlyMap<string, NameUses>;
+  /** What the code that each deployment may use is computed from. */
+  readonly sources: Sources;
   /** Warnings for the author. */
   readonly warnings: readonly string[];
 }
@@ -59,11 +63,14 @@ export async function buildCode(
         `${name} contains native code, which cannot be bundled, so the flow will not find it; use a command deployment, which can use packages installed on the worker's machine`,
     ),
   ];
-  const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
+  const stage = stageFiles(project);
+  const tree = codeTree([...files, ...bundle.files, ...stage]);
+  const reached = new Map(versions.map((one) => [one.module, one.modules]));
+  const sources = { files: [...files, ...stage], modules: reached, configFile: CONFIG_FILE };
   const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
   const remote = new Map(versions.map((one) => [one.module, one.remote]));
   const names = new Map(versions.map((one) => [one.module, one.names]));
-  return { tree, modules: bundle.modules, tasks, remote, names, warnings };
+  return { tree, modules: bundle.modules, tasks, remote, names, sources, warnings };
 }
 
 /** If a flow's code cannot be analysed, it is deployed all the same. Then any change counts as a change of all its tasks. */
@@ -71,13 +78,21 @@ async function versionsOf(root: string, module: string) {
   try {
     const outlines = await readOutlines(root, module);
     const names = nameUses(outlines);
-    return { module, tasks: taskVersions(outlines), remote: remoteTasks(outlines), names, warning: null };
+    const { modules } = outlines;
+    return {
+      module,
+      modules,
+      tasks: taskVersions(outlines),
+      remote: remoteTasks(outlines),
+      names,
+      warning: null,
+    };
   } catch (failure) {
     if (failure instanceof Failure) throw failure;
     const [reason = ""] = String(failure instanceof Error ? failure.message : failure).split("\n");
     const warning = `${module}: the code of its tasks cannot be analysed, so a rerun reuses results only if no code has changed (${reason})`;
     const names = { secrets: new Map(), resources: new Set<string>() };
-    return { module, tasks: {}, remote: new Map(), names, warning };
+    return { module, modules: null, tasks: {}, remote: new Map(), names, warning };
   }
 }
 

@@ -104,6 +104,8 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
     client,
     key,
     plan,
+    // Only `dev` starts a deploy ahead.
+    byReach: command.whenTold,
     beforePush: async (size) => {
       if (!command.yes) await checkGrowth(folder, { project: project.name, size });
     },

@@ -18,6 +18,7 @@ import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { bundleSize } from "./bundle-size.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
+import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
 
@@ -33,6 +34,8 @@ export interface DeployRequest {
   readonly key: SigningKey;
   /** Only shows what would change: pushes and registers nothing. */
   readonly plan: boolean;
+  /** Whether a deployment keeps its version if only code changed that it does not use. @default false */
+  readonly byReach?: boolean;
   /** Resolves when the workers have been started, for a caller that starts them at the same time. @default at once */
   readonly workersStarted?: Promise<void>;
   /** Called with the size of the code before it is pushed. What it throws stops the deploy. */
@@ -91,7 +94,7 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
       deployment: name,
       version: latest.version,
       status: "unchanged",
-      digest,
+      digest: before.code.digest,
       keyId: latest.keyId,
       changed,
     };
@@ -238,7 +241,15 @@ export async function deployProject(
   const { modules, tasks } = code;
   const registration: Registration = {
     ...request,
-    ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules, tasks, remote, pools },
+    ground: {
+      workspaceId: me.workspace.id,
+      code: codePin(project, digest),
+      modules,
+      tasks,
+      remote,
+      pools,
+      ...(request.byReach === true && { reach: (entry) => reachOf(entry, code.sources) }),
+    },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   const outcomes = await registerAll(registration, deployments);

@@ -29,6 +29,8 @@ export interface SpecGround {
   readonly remote: ReadonlyMap<string, RemoteUses>;
   /** The pools that replace others in the chosen stage. */
   readonly pools: Readonly<Record<string, string>>;
+  /** A hash of the code that a deployment may use. Missing: a change of any code makes a version of every deployment. */
+  readonly reach?: ((entry: ProjectDeployment["entry"]) => string | null) | undefined;
 }
 
 /** The allowed pools of each remote task. A pool that is not written in the code must be one of the deployment's. */
@@ -54,11 +56,13 @@ function issuesOf(error: z.ZodError): Fault[] {
 /** Builds a deployment's spec. @throws Failure that names the deployment and the invalid field. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
-  const { modules, tasks, remote, pools, ...rest } = ground;
+  const { modules, tasks, remote, pools, reach: reachOf, ...rest } = ground;
+  const reach = reachOf?.(entry) ?? null;
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
     ...settings,
     ...rest,
+    ...(reach !== null && { reach }),
     format: SPEC_FORMAT,
     tasks: entry.kind === "flow" ? (tasks.get(entry.module) ?? {}) : {},
     remoteTasks: remoteTasksOf(deployment, { remote, pools }),
@@ -88,14 +92,22 @@ export function codePin(project: Project, digest: string): CodePin {
 
 const VOLATILE = { version: 0, issuedAt: "" };
 
-/** Whether two specs are equal apart from version and time of issue. */
+/**
+ * Whether two specs are equal apart from version and time of issue. If both have the same reach, code that the deployment
+ * does not use does not count.
+ */
 export function saysTheSame(a: Spec, b: Spec): boolean {
-  return isDeepStrictEqual({ ...a, ...VOLATILE }, { ...b, ...VOLATILE });
+  const isReachSame = a.reach !== undefined && a.reach === b.reach;
+  const compared = (spec: Spec) => {
+    const { kind, registry } = spec.code;
+    return { ...spec, ...VOLATILE, ...(isReachSame && { code: { kind, registry } }) };
+  };
+  return isDeepStrictEqual(compared(a), compared(b));
 }
 
 /** The fields in which two specs differ, for `--plan`. */
 export function differences(a: Spec, b: Spec): string[] {
-  const fields = Object.keys(Spec.shape).filter((field) => !(field in VOLATILE));
+  const fields = Object.keys(Spec.shape).filter((field) => !(field in VOLATILE) && field !== "reach");
   const from: Record<string, unknown> = a;
   const to: Record<string, unknown> = b;
   return fields.filter((field) => !isDeepStrictEqual(from[field], to[field]));

@@ -145,7 +145,7 @@ async function deployFirst(
   const { command, signal, client, project, key, online } = args;
   // A worker that does not start is reported by its own step.
   const workersStarted = online.catch(() => undefined);
-  const request = { project, names: [], client, key, plan: false, workersStarted };
+  const request = { project, names: [], client, key, plan: false, byReach: true, workersStarted };
   const deploying = deployProject(invocation, request);
   try {
     const report = await step(

@@ -137,6 +137,13 @@ export const Spec = z.strictObject({
   issuedAt: Instant,
   expiresAt: Instant.nullable(),
   code: CodePin,
+  reach: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe(
+      "A hash of the code that the deployment may use. Only `towpath dev` sets it: a save that leaves it unchanged makes no version.",
+    ),
   entry: Entry,
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
   secrets: z

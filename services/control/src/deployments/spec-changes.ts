@@ -1,7 +1,7 @@
 import { type Json, JsonObject, type Spec, type SpecChange, specChangesMax } from "@towpath/contract";
 
 /** Fields that differ between any two versions and do not affect runs. */
-const IGNORED: readonly (keyof Spec)[] = ["version", "issuedAt"];
+const IGNORED: readonly (keyof Spec)[] = ["version", "issuedAt", "reach"];
 
 /** The field whose values may be private, though they are not secrets. */
 const ENV = "env" satisfies keyof Spec;

@@ -24,8 +24,8 @@ export class Outlines {
     this.#graph = graph;
   }
 
-  get modules(): Iterable<SourceModule> {
-    return this.#graph.values();
+  get modules(): readonly SourceModule[] {
+    return [...this.#graph.values()];
   }
 
   module(path: string): SourceModule | undefined {

@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import type { Entry } from "@towpath/contract";
+import { VERSION } from "../version.ts";
+import type { CodeFile } from "./code-tree.ts";
+import { isPackage, type SourceModule } from "./tasks/module-graph.ts";
+
+/** The code of a project by what may load it. */
+export interface Sources {
+  /** All files of the code except the bundled modules, with the stage's data. */
+  readonly files: readonly CodeFile[];
+  /** The modules that each flow's source module loads. Null: they could not be analysed. */
+  readonly modules: ReadonlyMap<string, readonly SourceModule[] | null>;
+  /** The file that describes the project. Its effects are in the specs. */
+  readonly configFile: string;
+}
+
+function sha256(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+function fileLine({ path, bytes, executable }: CodeFile): string {
+  return `file ${path} ${executable} ${sha256(bytes)}`;
+}
+
+function moduleLines({ path, bytes, imports }: SourceModule): string[] {
+  const packages = [...imports.values()].filter(isPackage);
+  return [`module ${path} ${sha256(bytes)}`, ...packages];
+}
+
+/** A flow loads its own modules. It may read every file that is no module of a flow. */
+function flowLines(module: string, { files, modules, configFile }: Sources): string[] | null {
+  const own = modules.get(module) ?? null;
+  const all = [...modules.values()];
+  if (own === null || all.includes(null)) return null;
+  const loaded = new Set(all.flatMap((one) => (one ?? []).map(({ path }) => path)));
+  const read = files.filter(({ path }) => path !== configFile && !loaded.has(path));
+  return [...own.flatMap(moduleLines), ...read.map(fileLine)];
+}
+
+/**
+ * A hash of all code that runs of a deployment may use. A command may use every file. Packages count by their versions, and
+ * Towpath itself by its own. Null: it is not known.
+ */
+export function reachOf(entry: Entry, sources: Sources): string | null {
+  const lines =
+    entry.kind === "flow"
+      ? flowLines(entry.module, sources)
+      : sources.files.filter(({ path }) => path !== sources.configFile).map(fileLine);
+  return lines && sha256([`towpath ${VERSION}`, ...new Set(lines)].sort().join("\n"));
+}
