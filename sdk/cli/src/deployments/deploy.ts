@@ -34,7 +34,7 @@ export interface DeployRequest {
   readonly key: SigningKey;
   /** Only shows what would change: pushes and registers nothing. */
   readonly plan: boolean;
-  /** Whether a deployment keeps its version if only code changed that it does not use. @default false */
+  /** Whether later deploys keep the version of a deployment if only code changes that it does not use. @default false */
   readonly byReach?: boolean;
   /** Resolves when the workers have been started, for a caller that starts them at the same time. @default at once */
   readonly workersStarted?: Promise<void>;
@@ -100,7 +100,9 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
     };
   const outcome = { deployment: name, version, digest, keyId: args.key.kid, changed };
   if (args.plan) return { ...outcome, status: "planned" };
-  await args.client.registerVersion({ body: { spec: await signSpec(spec, args.key) } });
+  const { reach, ...rest } = spec;
+  const signed = args.byReach === true && reach !== undefined ? { ...rest, reach } : rest;
+  await args.client.registerVersion({ body: { spec: await signSpec(signed, args.key) } });
   return { ...outcome, status: "registered" };
 }
 
@@ -248,7 +250,7 @@ export async function deployProject(
       tasks,
       remote,
       pools,
-      ...(request.byReach === true && { reach: (entry) => reachOf(entry, code.sources) }),
+      reach: (entry) => reachOf(entry, code.sources),
     },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };

@@ -94,6 +94,25 @@ describe("a spec", () => {
     expect(saysTheSame(buildSpec(deployment, ground), other)).toBe(false);
     expect(differences(buildSpec(deployment, ground), other).sort()).toEqual(["env", "timeoutMs"]);
   });
+
+  test("equals a spec of other code if both reach the same code, and needs no reach for the same code", () => {
+    const built = (reach: string | null, digest: string = ground.code.digest) =>
+      buildSpec(deployment, {
+        ...ground,
+        code: { kind: "oci-layout", registry: "local", digest },
+        reach: () => reach?.repeat(64) ?? null,
+      });
+    const other = `sha256:${"e".repeat(64)}`;
+    expect(saysTheSame(built("a"), built("a", other))).toBe(true);
+    expect(saysTheSame(built("a"), built("b", other))).toBe(false);
+    expect(saysTheSame(built(null), built("a", other))).toBe(false);
+    expect(saysTheSame(built("a"), built(null))).toBe(true);
+    const slow = buildSpec(
+      { ...deployment, settings: { ...deployment.settings, timeoutMs: 5 } },
+      { ...ground, reach: () => "a".repeat(64) },
+    );
+    expect(saysTheSame(built("a"), slow)).toBe(false);
+  });
 });
 
 describe("a signing key", () => {
