@@ -4,7 +4,7 @@ import { durationText } from "../console/style.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Host } from "../engine/host.ts";
 import { NotSerialisable, StoreFault } from "../problem.ts";
-import { type Encoded, encodeAt } from "../store/store.ts";
+import { type Encoded, encodeInSteps } from "../store/store.ts";
 import type { DataTimer } from "../task/data-timer.ts";
 import { type EarlierFacts, EarlierResults } from "./earlier.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -107,7 +107,7 @@ export class Checkpoints {
     try {
       const { clock } = this.#host;
       const begunMs = clock.monotonicMs();
-      const ref = await this.#writer.keep(this.#encoded(value, { path: place.path, name: "result" }));
+      const ref = await this.#writer.keep(await this.#encoded(value, { path: place.path, name: "result" }));
       this.#warnIfLarge(ref, { ...place, tookMs: clock.monotonicMs() - begunMs });
       if (place.required) await this.#host.store.sync();
       else this.#syncMeanwhile(place);
@@ -123,7 +123,7 @@ export class Checkpoints {
 
   /** Stores a named value. @throws NotSerialisable | StoreFault */
   async keepValue(value: unknown, place: { path: string; name: string }): Promise<Ref> {
-    const ref = await this.#writer.keep(this.#encoded(value, place));
+    const ref = await this.#writer.keep(await this.#encoded(value, place));
     await this.#host.store.sync();
     return ref;
   }
@@ -142,9 +142,9 @@ export class Checkpoints {
     });
   }
 
-  #encoded(value: unknown, { path, name }: { path: string; name: string }): Encoded {
+  #encoded(value: unknown, { path, name }: { path: string; name: string }): Promise<Encoded> {
     const { runId, attempt } = this.#host.facts;
-    return encodeAt({ runId, attempt, task: path, name }, value, "exact");
+    return encodeInSteps({ runId, attempt, task: path, name }, value, "exact");
   }
 
   /** Once per task. */

@@ -65,6 +65,11 @@ function checkJson(value: unknown, path: () => string, above: Set<object>): void
   above.delete(value);
 }
 
+/** Refuses values that JSON.stringify would silently drop or change. @throws NotSerialisable */
+export function checkJsonAt(value: unknown, path: () => string): void {
+  checkJson(value, path, new Set());
+}
+
 /** The default codec: bytes for byte arrays, text for strings, else json. */
 export function defaultCodec(value: unknown): Codec {
   if (value instanceof Uint8Array) return "bytes";
@@ -124,7 +129,7 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
 
 /** The check is skipped for exact JSON, because it builds a path for each part. */
 function toJson(value: unknown, name: string): string {
-  if (!isExactJson(value)) checkJson(value, () => name, new Set());
+  if (!isExactJson(value)) checkJsonAt(value, () => name);
   return JSON.stringify(value);
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { CODEC_ENDINGS, encodeAs } from "./codec.ts";
+import { CODEC_ENDINGS, type EncodedBytes, encodeAs } from "./codec.ts";
+import { encodeLarge, type HashedBytes } from "./large.ts";
 import type { Objects } from "./objects.ts";
 
 /** The latest value of a name, from any run. */
@@ -42,6 +43,10 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
   );
 }
 
+function hashed({ codec, bytes }: EncodedBytes): HashedBytes {
+  return { codec, bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
 /**
  * Stores a value under a name and replaces the one before. It writes the value first, at its own address, then the
  * entry with its ref, so that a concurrent reader finds one of the two.
@@ -49,8 +54,8 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
  */
 export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
   const { name, value, savedAt, runId } = named;
-  const { codec, bytes } = encodeAs(value, { codec: "exact", name: "result" });
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const as = { codec: "exact", name: "result" } as const;
+  const { codec, bytes, sha256 } = (await encodeLarge(value, as)) ?? hashed(encodeAs(value, as));
   const path = `${name}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
   const ref = { uri: await objects.write(path, bytes), codec, sizeBytes: bytes.byteLength, sha256 };
   const entry = { format: FORMAT, savedAt, runId, ref };

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type Codec, type CodecChoice, decode, defaultCodec, encodeAs } from "./codec.ts";
+import { encodeLarge, type HashedBytes } from "./large.ts";
 import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
 import type { Appended, Objects } from "./objects.ts";
 import { PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReader } from "./packs.ts";
@@ -89,7 +90,20 @@ export function encodeAt(
 ): Encoded {
   if (place.name === "") throw new StoreFault("A saved value needs a name.");
   const { codec, bytes } = encodeAs(value, { codec: choice, name: place.name });
-  const sha256 = sha256Of(bytes);
+  return placed(place, { codec, bytes, sha256: sha256Of(bytes) });
+}
+
+/** As `encodeAt`. A large value is encoded in steps, so that it does not block the process. */
+export async function encodeInSteps(
+  place: ValueLocation,
+  value: unknown,
+  choice: CodecChoice = defaultCodec(value),
+): Promise<Encoded> {
+  const large = await encodeLarge(value, { codec: choice, name: place.name });
+  return large === null ? encodeAt(place, value, choice) : placed(place, large);
+}
+
+function placed(place: ValueLocation, { codec, bytes, sha256 }: HashedBytes): Encoded {
   const tasks = place.task === "" ? [] : place.task.split("/").map(safePart);
   const file = `${safePart(place.name)}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
   const folder = [RUNS_FOLDER, safePart(place.runId), `attempt-${place.attempt}`].join("/");
@@ -147,7 +161,7 @@ export function storeOver(objects: Objects): Store {
     return (await packs.read(part.pack, end)).slice(part.offset, end);
   };
   return {
-    save: async (place, value, codec) => await saveOne(encodeAt(place, value, codec)),
+    save: async (place, value, codec) => await saveOne(await encodeInSteps(place, value, codec)),
     async saveTogether(values) {
       const [first] = values;
       if (first === undefined) return [];

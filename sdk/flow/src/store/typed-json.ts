@@ -13,7 +13,7 @@ const DEPTH_MAX = 200;
 type Part = null | boolean | number | string | Part[] | { [key: string]: Part };
 
 /** The way to a part, from the inside out. Its text is made only for an error: there may be very many parts. */
-interface Position {
+export interface Position {
   readonly step: string | number;
   readonly outer: Position | null;
 }
@@ -25,7 +25,12 @@ interface Writing {
   readonly above: Set<object>;
 }
 
-function pathOf({ name }: Writing, at: Position | null): string {
+/** Makes the text of a path. */
+export function pathText(name: string, at: Position | null): () => string {
+  return () => pathOf({ name }, at);
+}
+
+function pathOf({ name }: Pick<Writing, "name">, at: Position | null): string {
   const steps: string[] = [];
   for (let one = at; one !== null; one = one.outer)
     steps.push(typeof one.step === "number" ? `[${one.step}]` : `.${one.step}`);
@@ -69,8 +74,12 @@ function fieldParts(writing: Writing, value: object, at: Position | null): [stri
   return Object.entries(value).map(([key, item]) => [key, partOf(writing, item, { step: key, outer: at })]);
 }
 
+/** Whether a field of this name is written as it is. An object literal would lose a field called __proto__. */
+export function isPlainField(name: string): boolean {
+  return name !== MARK && name !== "__proto__";
+}
+
 function entriesPart(writing: Writing, value: object, at: Position | null): Part {
-  // An object literal would lose a field called __proto__.
   if (Object.hasOwn(value, MARK) || Object.hasOwn(value, "__proto__"))
     return mark("object", fieldParts(writing, value, at));
   const parts: { [key: string]: Part } = {};
@@ -129,6 +138,26 @@ function partOf(writing: Writing, value: unknown, at: Position | null): Part {
   return part;
 }
 
+/** Writes items of typed JSON, and collects the bytes that follow them. */
+export class TypedItems {
+  readonly #writing: Writing;
+
+  constructor(name: string) {
+    this.#writing = { name, bytes: new Bytes(), above: new Set() };
+  }
+
+  /** The items, separated by commas. @throws NotSerialisable */
+  text(items: readonly unknown[], at: (index: number) => Position | null): string {
+    return JSON.stringify(items.map((item, index) => partOf(this.#writing, item, at(index)))).slice(1, -1);
+  }
+
+  /** What follows the text. */
+  behind(): readonly Uint8Array[] {
+    const { pieces } = this.#writing.bytes;
+    return pieces.length === 0 ? [] : [new Uint8Array(1), ...pieces];
+  }
+}
+
 /**
  * Writes a value as typed JSON.
  * @throws NotSerialisable naming the part that is not data: a function, an instance of a class, a cycle.
@@ -155,7 +184,8 @@ export function isExactJson(value: unknown, above: Set<object> = new Set()): boo
   return isExact;
 }
 
-function areExact(items: readonly unknown[], above: Set<object>): boolean {
+/** Whether JSON restores all these values exactly. */
+export function areExact(items: readonly unknown[], above: Set<object> = new Set()): boolean {
   for (let index = 0; index < items.length; index++) if (!isExactJson(items[index], above)) return false;
   return true;
 }
