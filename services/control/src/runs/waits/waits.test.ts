@@ -240,6 +240,15 @@ describe("answers", () => {
   });
 });
 
+test("a question keeps the order of the fields of its answer", async () => {
+  const flow = await started();
+  const properties = { zeta: { type: "string" }, alpha: { type: "boolean" }, mid: { type: "number" } };
+  const schema = { type: "object", properties, required: ["zeta", "mid"] };
+  await flow.ask("form", { ...question, schema });
+  const { items } = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
+  expect(JSON.stringify(items[0]?.schema)).toBe(JSON.stringify(schema));
+});
+
 test("the waits of a run are listed page by page, all of them or those of a state", async () => {
   const flow = await started();
   const { scope } = flow.tenancy;
