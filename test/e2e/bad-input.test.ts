@@ -66,7 +66,9 @@ describe("A flow that hangs", () => {
     state: "failed",
     cause: "timeout",
     error: {
-      message: expect.stringMatching(/time limit, `timeoutMs`\. Make it do less, or find what it waits for/),
+      message: expect.stringMatching(
+        /time limit, `timeoutMs`\. Find out what took so long, or raise the limit/,
+      ),
     },
   };
 

@@ -110,7 +110,7 @@ test("a flow that ignores its cancellation is killed, and its onCancellation the
   expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled", attempts: 1 });
   expect(await ledger(folder)).toEqual(["begun"]);
   expect(await linesOf(id)).toEqual([
-    "The flow's process is gone. Another process runs its hook onCancellation.",
+    "The flow's process has ended. Another process runs its hook onCancellation.",
     "told: enough",
   ]);
 });

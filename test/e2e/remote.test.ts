@@ -157,7 +157,7 @@ test("a map over a task in another pool runs each item there, and a rerun reuses
   expect(await stepsIn(folder)).toHaveLength(5);
   const [child] = await childrenOf(runId);
   const alone = await stack.towpath(["rerun", child?.id ?? "", "--from-failure"]);
-  expect(alone.output).toContain("run that one again");
+  expect(alone.output).toContain("Rerun run");
   gpu.kill("SIGTERM");
   await gpu.exited;
 });

@@ -123,7 +123,7 @@ for (const speaks of [[9], "foreign"] as const) {
     await isLogged(/still failing/, 5);
     const told = logged(/protocol-unsupported/);
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/Update the (worker|older of the two).*Its present runs go on/);
+    expect(told[0]).toMatch(/Update the (worker|older of the two).*Its present runs continue/);
     expect(testEnv.plane.refusedSessions).toBe(1);
     expect(linesOf(attempt)).toHaveLength(1);
     advance(LATER_MS);
@@ -132,7 +132,7 @@ for (const speaks of [[9], "foreign"] as const) {
     testEnv.plane.speaks = [1];
     advance(LATER_MS);
     await expectWhole(attempt);
-    await isLogged(/the control plane has a protocol in common again/);
+    await isLogged(/the control plane and this worker support the same protocol version again/);
   });
 }
 

@@ -119,7 +119,7 @@ test("a start first checks what it needs: the key, a registry's password, an add
   const file = await write({ ...(await good()), registries: { code: git("https://example.com/code.git") } });
   const refused = await loadConfig({ file, toServe: true, environment: {} }).catch((error: unknown) => error);
   expect(refused instanceof ConfigError && refused.faults).toEqual([
-    `key: ${join(dir, "worker.key")} cannot be read; check path and rights.`,
+    `key: ${join(dir, "worker.key")} cannot be read; check the path and its permissions.`,
     "registries.code.password: the variable GIT_TOKEN is not set; set it where the worker is started.",
   ]);
   await expect(loadConfig({ file, environment: {} })).resolves.toMatchObject({ pool: "local" });

@@ -168,7 +168,7 @@ async function resolveSettings(
   const failpoints = readFailpoints(args.environment, faults);
   if (store.s3 !== null && settings.retainResultsMs !== undefined)
     faults.push(
-      "retainResultsMs: only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` now and then.",
+      "retainResultsMs: works only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` regularly.",
     );
   if (args.toServe) await checkSources(settings, { ...args, faults });
   if (faults.length > 0) throw new ConfigError(faults);
@@ -245,7 +245,7 @@ async function sourceFault(
     await access(source.file, constants.R_OK);
     return null;
   } catch {
-    return `${source.file} cannot be read; check path and rights`;
+    return `${source.file} cannot be read; check the path and its permissions`;
   }
 }
 

@@ -62,7 +62,7 @@ async function serve(config: WorkerConfig, args: { file: string; format: LogForm
     for (const warning of await startWarnings(config)) log.warn(warning);
     await serveUntilStopped(config, { file: args.file, log });
   } catch (err) {
-    log.debug({ err }, "the worker ends");
+    log.debug({ err }, "the worker has failed");
     throw err;
   }
 }
@@ -78,7 +78,7 @@ async function serveUntilStopped(config: WorkerConfig, args: { file: string; log
   }
   // As after a kill of this process: runs keep their processes, and the next worker goes on with them.
   onParentGone(() => {
-    args.log.warn("the command that started this worker was killed; the next start goes on with its runs");
+    args.log.warn("the command that started this worker was killed; the next start continues its runs");
     process.kill(process.pid, "SIGKILL");
   });
   let refusal: { error: unknown } | undefined;
@@ -100,8 +100,8 @@ class Refused extends Error {
     const { url, pool } = args.config;
     const next =
       problem.code === "unauthenticated" || problem.code === "forbidden"
-        ? ` An admin makes a key with: towpath key create NAME --worker --pool ${pool}; put it where "key" in ${args.file} points.`
-        : ` Look at ${args.file}; towpath doctor --config ${args.file} checks what it names.`;
+        ? ` An admin creates a key with: towpath key create NAME --worker --pool ${pool}; put it into the file or variable that "key" in ${args.file} names.`
+        : ` towpath doctor --config ${args.file} checks the settings of this worker.`;
     super(`The control plane at ${url} refuses this worker: ${problem.message}${next}`);
     this.code = problem.code;
   }

@@ -53,7 +53,7 @@ async function startHasty(isHasty: () => boolean = () => true) {
   return { renewals: () => renewals };
 }
 
-const leftOut = () => testEnv.logged.filter((line) => line.includes("it is left out"));
+const leftOut = () => testEnv.logged.filter((line) => line.includes("it is skipped"));
 
 const isReconciled = () =>
   testEnv.plane.claims.some(({ reconciled }) => reconciled === testEnv.plane.incarnation);

@@ -237,7 +237,8 @@ test("a run whose secret's file cannot be read now is given back without that re
 });
 
 describe("where no journal can be opened", () => {
-  const failures = () => testEnv.logged.filter((line) => line.includes("could not be journaled")).length;
+  const failures = () =>
+    testEnv.logged.filter((line) => line.includes("could not be written to the journal")).length;
 
   /** Puts a file at the path of the journals. Returns a function that restores them in one step. */
   async function takeJournals(): Promise<() => Promise<void>> {
@@ -256,7 +257,7 @@ describe("where no journal can be opened", () => {
     await testEnv.start({ capacity: 1 });
     const putBack = await takeJournals();
     const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
-    await testEnv.plane.until("its end could not be journaled", () => failures() > 0);
+    await testEnv.plane.until("its end could not be written to the journal", () => failures() > 0);
     expect(attempt.control).toEqual([]);
     await putBack();
     await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
@@ -273,7 +274,7 @@ describe("where no journal can be opened", () => {
     );
     const putBack = await takeJournals();
     const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
-    await testEnv.plane.until("its end could not be journaled", () => failures() > 0);
+    await testEnv.plane.until("its end could not be written to the journal", () => failures() > 0);
     // It is not given again before its journal can be opened: otherwise all this would begin anew.
     testEnv.plane.failing = "unavailable";
     await testEnv.plane.until("it has been tried often enough", () => failures() === 5);

@@ -220,7 +220,7 @@ test("the same attempt is ended as killed once its runner had taken the task: us
   await startProcess();
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
   expect(linesOf(attempt)).toEqual([
-    expect.stringMatching(/^worker: The process ended while the worker was away/),
+    expect.stringMatching(/^worker: The process ended while the worker was not running/),
   ]);
 });
 

@@ -69,35 +69,35 @@ export const Settings = z.strictObject({
     .min(1)
     .max(128)
     .default(hostname())
-    .describe("What people see it called. Default: the host's name."),
+    .describe("Its name for people. Default: the host name."),
   stableName: z
     .boolean()
     .default(false)
     .describe(
-      "Says that no two machines run workers of this name in this pool at the same time, as in a Kubernetes StatefulSet. If this worker starts with an empty `stateDir`, the runs of earlier workers of its name are lost when their leases end, without `lostAfterMs`.",
+      "True: no two machines run workers of this name in this pool at the same time, as in a Kubernetes StatefulSet. If this worker starts with an empty `stateDir`, the runs of earlier workers of its name are lost when their leases end, without `lostAfterMs`.",
     ),
-  capacity: z.int().min(1).max(LIMITS.attempts).default(4).describe("How many runs it carries out at once."),
+  capacity: z.int().min(1).max(LIMITS.attempts).default(4).describe("How many runs it executes at once."),
   compute: ComputeShape.prefault({}).describe(
-    'What it has for runs that need some: `{"cpu": 8, "memory": "30 GiB", "gpus": [{"id": "0", "kind": "a100"}], "licences": 2}`. Unset ones of the first three are detected; `"gpus": []` is none.',
+    'Its compute: `{"cpu": 8, "memory": "30 GiB", "gpus": [{"id": "0", "kind": "a100"}], "licences": 2}`. If `cpu`, `memory` or `gpus` is not set, the worker detects it. `"gpus": []` means no GPU.',
   ),
   warm: z
     .int()
     .min(0)
     .max(64)
     .default(1)
-    .describe("How many processes wait ready for the next run. Each serves one run and ends."),
+    .describe("How many warm processes wait for the next run. Each executes one run and ends."),
   loadAhead: z
     .int()
     .min(0)
     .max(64)
     .default(2)
     .describe(
-      "For how many deployments a process with loaded code waits for the next run, five minutes long. 0: none. A deployment can opt out.",
+      "How many deployments have a process that has loaded their code and waits five minutes for the next run. 0: none. A deployment can turn this off.",
     ),
   stateDir: z
     .string()
     .min(1)
-    .describe("Folder of its journal, of fetched code and of what it must know after a restart."),
+    .describe("Folder of its journal, of fetched code and of its state for a restart."),
   trustedKeys: z
     .array(z.union([KeyFile, TrustedKey]))
     .min(1, "name at least one public key whose signatures this worker accepts")
@@ -106,8 +106,8 @@ export const Settings = z.strictObject({
   registries: z
     .record(Name, RegistryShape)
     .default({})
-    .describe("Where code may come from, by the name that specs use. Nowhere else is code fetched from."),
-  store: StoreShape.describe("Where flows keep values and checkpoints: a folder, or an S3 bucket."),
+    .describe("Code registries, by the names that specs use. The worker fetches code only from these."),
+  store: StoreShape.describe("Where flows save values and checkpoints: a folder, or an S3 bucket."),
   stores: z
     .record(Name, StoreShape)
     .default({})
@@ -116,7 +116,7 @@ export const Settings = z.strictObject({
     .record(Name, SecretSourceShape)
     .default({})
     .describe(
-      "Secrets that flows may be given, by name. A secret that is not here comes from the variable `TOWPATH_SECRET_NAME` of the worker's environment. Changes need no restart. Values never leave the worker's machine.",
+      "Secrets for flows, by name. A secret without an entry comes from the variable `TOWPATH_SECRET_NAME` of the worker's environment. Changes need no restart. Values never leave the worker's machine.",
     ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
@@ -126,9 +126,9 @@ export const Settings = z.strictObject({
   verify: z
     .literal("require")
     .default("require")
-    .describe("Specs without a trusted signature are refused; nothing else is possible."),
+    .describe("The worker refuses specs without a trusted signature. This cannot be turned off."),
   drainMs: DurationMs.default(30_000).describe(
-    "How long runs may go on after SIGTERM before they are evicted.",
+    "How long runs may continue after SIGTERM before they are evicted.",
   ),
   retainResultsMs: DurationMs.min(3_600_000)
     .optional()
@@ -143,18 +143,18 @@ export const Settings = z.strictObject({
     })
     .default({})
     .describe(
-      "The largest journal of a run, bytes: of states (`controlBytes`), and of log lines and artifacts (`bulkBytes`).",
+      "The largest journal of a run, bytes: `controlBytes` for state changes, `bulkBytes` for log lines and artifacts.",
     ),
   breakerFailures: z
     .int()
     .min(1)
     .max(1000)
     .default(5)
-    .describe("After this many starts in a row that the worker itself failed, it pauses."),
+    .describe("The worker pauses after this many starts in a row that failed because of the worker itself."),
   logLevel: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
-    .describe("What it tells in its own log."),
+    .describe("The level of its own log."),
 });
 
 /** The content of a settings file. */

@@ -53,7 +53,7 @@ test("a worker sends nothing of a secret that is no worker key", async () => {
   const before = testEnv.plane.sessions.length;
   const worker = await processes.start(testEnv, { key: { file: "id.pem" } });
   expect(await worker.exited).toBe(1);
-  expect(worker.output()).toContain("holds no worker key");
+  expect(worker.output()).toContain("does not contain a worker key");
   expect(testEnv.plane.sessions).toHaveLength(before);
 });
 
@@ -86,7 +86,7 @@ test("everything configured but missing is reported at once", async () => {
     expect.stringMatching(/secret "db" .*DB_PASSWORD/),
     expect.stringMatching(/secret "token" .*\/nowhere\/token/),
     expect.stringMatching(/secret "pin" is shorter than 4 characters.*longer value/),
-    expect.stringMatching(/registry "code" is not there yet: .*unmounted/),
+    expect.stringMatching(/registry "code" does not exist yet: .*unmounted/),
     expect.stringMatching(/registry "flows" needs git/),
     expect.stringMatching(/store .* cannot be written/),
   ]);

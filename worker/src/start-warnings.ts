@@ -76,7 +76,7 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
       );
     else if (fault !== null)
       warnings.push(
-        `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it. If there was a deployment, a mount is missing.`,
+        `The folder of the code registry "${name}" does not exist yet: ${registry.path}. The first deploy creates it. If a deploy has created it already, check whether its volume is mounted.`,
       );
   }
   const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");

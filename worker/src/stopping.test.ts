@@ -98,7 +98,7 @@ test("processes that a command leaves in its group end with it", async () => {
   const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
   expect(state.slice(state.lastIndexOf(")") + 2)).toMatch(/^Z/);
   expect(linesOf(attempt).at(-1)).toContain(
-    `worker: Killed processes that the run had started and that outlived it: ${pid} (sleep).`,
+    `worker: Killed processes that the run had started and that still ran after its end: ${pid} (sleep).`,
   );
 });
 

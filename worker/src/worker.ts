@@ -247,7 +247,7 @@ async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
   const machine = deps.machine ?? thisMachine(config.environment);
   const stock = stockOf(config.compute, await detect(machine));
   const gpus = stock.gpus.map(({ id }) => id);
-  deps.log.info({ gpus }, `has ${amountsText(stock.amounts)} for runs that need some`);
+  deps.log.info({ gpus }, `compute for runs: ${amountsText(stock.amounts)}`);
   return stock;
 }
 
@@ -302,7 +302,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     ready: firstSession(parts),
     done: done.promise,
     async drain() {
-      loop.log.info({ drainMs: config.drainMs }, "draining: taking no more work");
+      loop.log.info({ drainMs: config.drainMs }, "draining: claiming no more runs");
       attempts.startDraining();
       const resting = parts.runners.close();
       const idle = await attempts.untilIdle(config.drainMs);
@@ -313,7 +313,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
       await stopping;
     },
     async stopNow() {
-      loop.log.warn("stopping now: killing what runs");
+      loop.log.warn("stopping now: killing the running attempts");
       attempts.startDraining();
       attempts.evictAll({ now: true });
       await attempts.untilIdle(LAST_REPORT_MS);

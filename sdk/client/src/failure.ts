@@ -44,7 +44,7 @@ export class StreamInterrupted extends Error {
   readonly lastEventId: string | null;
 
   constructor(lastEventId: string | null, cause: unknown) {
-    super("the stream of events broke and could not be taken up again", { cause });
+    super("the stream of events broke and could not be restored", { cause });
     this.lastEventId = lastEventId;
   }
 }

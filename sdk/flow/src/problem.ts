@@ -186,7 +186,7 @@ export class JobOutcomeUnknown extends TowpathError {
   /** The key of the submission. */
   readonly key: string;
   constructor(job: string, key: string, { cause }: { cause?: unknown }) {
-    const why = cause === undefined ? "the job has no find" : "its find failed";
+    const why = cause === undefined ? "the job has no find function" : "its find function failed";
     super(
       "unknown-outcome",
       `It is unknown whether job "${job}" was submitted with the key ${key}, because ${why}.`,
@@ -209,12 +209,12 @@ export class TaskTimeout extends TowpathError {
   /** @param ignoredMs How long its function has ignored the aborted signal, if the process ends because of it. */
   constructor(task: string, timeoutMs: number, ignoredMs: number | null = null) {
     const tooLong = `Task "${task}" took longer than its ${timeoutMs} ms`;
-    const message = `${tooLong} and did not end within ${ignoredMs} ms of its signal's abort, so the attempt's process ends.`;
+    const message = `${tooLong} and did not end within ${ignoredMs} ms after its signal aborted. So the attempt's process ends.`;
     super("task-timeout", ignoredMs === null ? `${tooLong}.` : message, {
       next:
         ignoredMs === null
-          ? "Raise timeoutMs, or pass ctx.signal to what it waits for."
-          : "Pass ctx.signal to what it waits for, raise timeoutMs or timeoutGraceMs, or give it thread: true.",
+          ? "Raise timeoutMs, or pass ctx.signal to the calls that it waits for."
+          : "Pass ctx.signal to the calls that it waits for, raise timeoutMs or timeoutGraceMs, or give it thread: true.",
     });
     this.timeoutMs = timeoutMs;
     this.ignored = ignoredMs !== null;
@@ -245,7 +245,7 @@ export class NotData extends TaskIdentityUnknown {
   /** Such as `argument 1, field "pattern"`. */
   readonly place: string;
   constructor(call: string, args: { place: string; found: string; next: string }) {
-    super(`${call} cannot be told apart by its input: ${args.place} is ${args.found}.`, args.next);
+    super(`${call} cannot be identified by its arguments: ${args.place} is ${args.found}.`, args.next);
     this.place = args.place;
   }
 }
@@ -255,7 +255,7 @@ export class NotSerialisable extends TowpathError {
   override readonly name = "NotSerialisable";
   readonly path: string;
   constructor(path: string, found: string) {
-    super("not-serialisable", `${path} is ${found}, which JSON cannot hold.`, {
+    super("not-serialisable", `${path} is ${found}, which JSON cannot store.`, {
       next: "Use plain data (objects, arrays, strings, finite numbers, booleans, null), or the codec bytes or text.",
     });
     this.path = path;
@@ -283,7 +283,7 @@ export class ArtifactRefused extends TowpathError {
   override readonly name = "ArtifactRefused";
   constructor(key: string, message: string) {
     super("artifact-refused", `Artifact "${key}" ${message}.`, {
-      next: "Show a part of it, and keep the whole with ctx.save.",
+      next: "Show a part of it, and save the rest with ctx.save.",
     });
   }
 }

@@ -46,7 +46,7 @@ export const StoredAttempt = z.object({
     .string()
     .nullable()
     .default(null)
-    .describe("The boot of the machine in which it was written. Null: by a release that did not say so."),
+    .describe("The boot of the machine in which it was written. Null: an earlier release wrote it."),
   phase: z.enum(PHASES),
   assignment: Assignment,
   workspaceId: Id,
@@ -55,11 +55,8 @@ export const StoredAttempt = z.object({
   process: z
     .object({ pid: z.int(), start: z.string(), mark: z.string() })
     .nullable()
-    .describe("The runner: pid and kernel start time, and the variable that marks what it started."),
-  launchedAtMs: z
-    .number()
-    .nullable()
-    .describe("On the boot-time clock; a process does not outlive its boot."),
+    .describe("The runner: pid, kernel start time, and the variable that marks its child processes."),
+  launchedAtMs: z.number().nullable().describe("On the boot-time clock. A process never outlives its boot."),
   stop: z.enum(STOP_NAMES).nullable(),
   declined: z
     .string()
@@ -77,18 +74,18 @@ export const StoredAttempt = z.object({
       result: Ref.optional(),
     })
     .nullable()
-    .describe("What the flow said, redacted. Reported once its process is gone."),
+    .describe("The flow's outcome, redacted. It is reported when the process has ended."),
   cleanedUp: z
     .boolean()
     .default(false)
-    .describe("Whether a process of its own was begun to run the flow's hook, after the attempt's was gone."),
+    .describe("Whether a second process was started for the flow's hook, after the first had ended."),
   gpus: z
     .array(z.string())
     .default([])
-    .describe("Ids of the devices that it has: nobody else is given them while its process may be there."),
+    .describe("Ids of its devices. No other attempt gets them while its process may run."),
   secrets: z
     .record(z.string(), z.string())
-    .describe("Salted SHA-256 of each secret, to notice after a restart that one has changed."),
+    .describe("Salted SHA-256 of each secret, to detect after a restart that a secret has changed."),
 });
 export type StoredAttempt = z.infer<typeof StoredAttempt>;
 

@@ -53,7 +53,7 @@ export function createBreaker(
       openUntilMs = deps.clock.nowMs() + pauseMs;
       deps.log.error(
         { failures, pauseMs, why },
-        "attempts fail before their code runs; this worker takes none for a while",
+        "several attempts failed before their code ran; this worker pauses",
       );
       deps.wakeAfter(pauseMs);
     },

@@ -257,7 +257,7 @@ export class ClaimedAttempt implements Reporting {
     const has = { control: answer.controlAcked, bulk: answer.bulkAcked };
     if (spool.isBehind(has)) {
       await this.#becomeLate(
-        "the control plane has more records of the attempt than its journal: the attempt is let go",
+        "the control plane has more records of the attempt than its journal; the worker gives up the attempt",
       );
       return true;
     }

@@ -34,15 +34,15 @@ export async function cleanUp(
     // Before its launch: if the worker dies now, the hook does not run a second time.
     await claimed.update({ cleanedUp: true });
     const hook = hooked.outcome === "cancelled" ? "onCancellation" : "onCrash";
-    await claimed.note("info", `The flow's process is gone. Another process runs its hook ${hook}.`);
+    await claimed.note("info", `The flow's process has ended. Another process runs its hook ${hook}.`);
     await runCleanUp(deps, running, hooked);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     deps.log.error(
       { attempt: claimed.name, error: why },
-      "a hook could not be run after its flow's process was gone",
+      "a hook could not run after its flow's process had ended",
     );
-    await claimed.note("warn", "The hook could not be run. The worker's own log says why.").catch(() => {});
+    await claimed.note("warn", "The hook could not run. The worker's log says why.").catch(() => {});
   }
 }
 

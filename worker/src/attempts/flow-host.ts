@@ -341,7 +341,7 @@ export class ArtifactKeys {
       this.#keys.add(artifact.key);
       return null;
     }
-    const detail = `An attempt shows at most ${this.#max} artifacts. Use a key again, or show the rest in a table.`;
+    const detail = `An attempt can have at most ${this.#max} artifacts. Reuse a key, or put the other values in a table.`;
     this.#firstAt ??= args.seq;
     if (this.#firstAt !== args.seq) return { detail, line: null };
     const text = `The artifact "${artifact.key}" and further new ones are not shown. ${detail}`;

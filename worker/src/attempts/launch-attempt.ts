@@ -93,7 +93,10 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
     await give(deps, running, taken.runner);
   } catch (error) {
     if (!taken.hasCode || !ranNothing(claimed, error) || claimed.stop !== null) throw error;
-    deps.log.warn({ attempt: claimed.name, why: String(error) }, "a new runner takes the task of another");
+    deps.log.warn(
+      { attempt: claimed.name, why: String(error) },
+      "a runner did not accept its task, so a new runner gets the task",
+    );
     await taken.runner.discard();
     await giveToAnother(deps, running);
   }

@@ -69,7 +69,7 @@ async function finish(
     while (!args.signal.aborted && !(await taker.until(isSo, LOOK_MS)));
   };
   let left = await args.first;
-  deps.log.info({ journals: (await args.journals).length }, "asking how far the control plane has come");
+  deps.log.info({ journals: (await args.journals).length }, "asking the control plane which records it has");
   while (left.length > 0 && !args.signal.aborted) {
     await until(() => hasRoom(taker, stuck.waits()));
     left = await askNext(deps, taker, left);
@@ -101,7 +101,10 @@ async function askHeld(deps: AttemptDeps, taker: OfferTaker): Promise<void> {
     try {
       await claimed.ask();
     } catch (error) {
-      deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt cannot be offered again");
+      deps.log.error(
+        { attempt: claimed.name, error: String(error) },
+        "the records of an attempt cannot be sent again",
+      );
     }
   }
   deps.wake.report();
@@ -121,7 +124,10 @@ async function askNext(deps: AttemptDeps, taker: OfferTaker, names: readonly str
       taker.asked.set(name, asked);
     } catch (error) {
       // A journal that cannot be read does not stop the others.
-      deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
+      deps.log.error(
+        { journal: name, error: String(error) },
+        "the records of a journal cannot be sent again",
+      );
     }
   });
   deps.wake.report();
@@ -140,7 +146,7 @@ async function settle(
   try {
     if (asked.isBehind(answer) && !taker.has(name)) await reopen(deps, taker, args);
   } catch (error) {
-    deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
+    deps.log.error({ journal: name, error: String(error) }, "the records of a journal cannot be sent again");
   }
   if (answer.status === "stale")
     deps.log.warn(
@@ -249,8 +255,7 @@ export async function listLately(
   const lately = all.filter(({ atMs }) => deps.clock.nowMs() - atMs < OFFER_AGAIN_MS);
   lately.sort((a, b) => b.atMs - a.atMs);
   const many = lately.length - OFFER_AGAIN_MAX;
-  if (many > 0)
-    deps.log.warn({ many }, "there are too many journals to offer again; the oldest are left out");
+  if (many > 0) deps.log.warn({ many }, "there are too many journals to send again; the oldest are skipped");
   return lately.slice(0, OFFER_AGAIN_MAX).map(({ name }) => name);
 }
 

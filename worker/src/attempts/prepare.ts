@@ -74,7 +74,7 @@ export async function bringCode(
       deps.runners.distrust(fetched.dir);
       deps.log.error(
         { attempt: claimed.name, dir: fetched.dir },
-        "cached code was changed after it had been fetched, so it was fetched anew; check the runs that used it",
+        "cached code was changed after its fetch, so it was fetched again; check the runs that used it",
       );
     }
     return fetched;

@@ -44,7 +44,7 @@ export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]>
   return found.map((one) => {
     const claimed = newClaimed(deps, one);
     const facts = { attempt: claimed.name, phase: one.stored.phase };
-    deps.log.info(facts, "going on with an attempt from before the restart");
+    deps.log.info(facts, "continuing an attempt from before the restart");
     return claimed;
   });
 }

@@ -69,7 +69,7 @@ export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt): Pr
     while (!isOver(claimed.phase)) await takeStep(course);
     await takeStep(course);
   } catch (error) {
-    deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt is let go");
+    deps.log.error({ attempt: claimed.name, error: describe(error) }, "the worker gives up an attempt");
     // After a restart the process is known from the attempt's file before anything else of it is open.
     const mark = claimed.process?.mark ?? (claimed.stored === null ? "" : markOf(deps, claimed.stored));
     if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
@@ -173,7 +173,7 @@ async function reportAll({ deps, claimed }: Course): Promise<void> {
 
 /**
  * The pauses before an end is journaled again, milliseconds: a full disk can have room again. After the last one
- * the attempt is let go, and the control plane gives it to a worker anew.
+ * the worker gives up the attempt, and the control plane gives it to a worker again.
  */
 const JOURNAL_AGAIN_MS = [500, 2_000, 5_000, 15_000] as const;
 
@@ -192,7 +192,7 @@ async function endUnlaunched(
     } catch (failure) {
       deps.log.error(
         { attempt: claimed.name, error: describe(failure), againMs },
-        "an attempt's end could not be journaled",
+        "an attempt's end could not be written to the journal",
       );
       deps.breaker.failed(
         "The worker's state directory cannot be written. Check its disk's free space and its permissions.",
@@ -269,7 +269,7 @@ function releaseReason(error: unknown): string {
     error instanceof JournalError;
   if (shown) return error.message;
   if (isPassing(error)) return "The worker lost the control plane while it prepared the attempt.";
-  return "The worker could not prepare the attempt. Its own log says why.";
+  return "The worker could not prepare the attempt. Its log says why.";
 }
 
 function describe(error: unknown): string {

@@ -44,7 +44,7 @@ test("missing credentials are named", async () => {
     { store: { root: "s3://values", s3 }, stores: {}, environment: { ID: "sample" } },
     null,
   );
-  await expect(asked).rejects.toThrow("The store's secret access key is not there: set the variable KEY");
+  await expect(asked).rejects.toThrow("The store's secret access key is missing: set the variable KEY");
 });
 
 test("a spec chooses a store by name, and the error for a missing one says what to do", async () => {

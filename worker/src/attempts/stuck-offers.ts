@@ -87,7 +87,7 @@ export class StuckOffers {
     const state = claimed === null ? "ended" : claimed.phase;
     this.#deps.log.error(
       { attempt: name, state, going: claimed !== null && isGoing(claimed) },
-      "an attempt made no progress while everything was offered again: it is left out",
+      "an attempt made no progress while records were sent again; it is skipped",
     );
     this.#offered.asked.delete(name);
     // A journal of an ended attempt takes room among the attempts. Its records stay as a late report.

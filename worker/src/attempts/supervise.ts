@@ -76,7 +76,7 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
       const facts = { attempt: running.claimed.name, error: error.message };
       deps.log.error(
         facts,
-        "an attempt has ended, but there is no room to journal it; it will be tried again",
+        "an attempt has ended, but the journal has no space for it; the worker tries again",
       );
       await deps.sleep(END_RETRY_MS);
     }
@@ -218,7 +218,10 @@ async function noteEnd(
     if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
   } catch (error) {
     // The end itself has room of its own.
-    deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be noted");
+    deps.log.warn(
+      { attempt: claimed.name, error: String(error) },
+      "the end of a process could not be written to disk",
+    );
   }
 }
 
@@ -227,5 +230,5 @@ function leftText(left: readonly ProcessRow[]): string {
     .slice(0, NAMED_MAX)
     .map(({ pid, name }) => (name === "" ? `${pid}` : `${pid} (${name})`));
   const more = left.length > NAMED_MAX ? ` and ${left.length - NAMED_MAX} more` : "";
-  return `Killed processes that the run had started and that outlived it: ${named.join(", ")}${more}. Wait for child processes before the run ends.`;
+  return `Killed processes that the run had started and that still ran after its end: ${named.join(", ")}${more}. Wait for child processes before the run ends.`;
 }

@@ -91,5 +91,7 @@ export async function* gunzip(
 // Errors of the parser and of zlib belong to the archive. Those of the file system do not.
 function asArchiveError(error: unknown): unknown {
   if (error instanceof CodeError || systemCode(error)) return error;
-  return new CodeError("unsafe-archive", "The archive is damaged, or is no gzipped tar.", { cause: error });
+  return new CodeError("unsafe-archive", "The archive is damaged, or it is not a gzipped tar.", {
+    cause: error,
+  });
 }

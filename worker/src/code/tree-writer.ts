@@ -120,7 +120,7 @@ export class TreeWriter {
   async #claim(path: PathComponents, kind: "file" | "link"): Promise<string> {
     const joined = path.join("/");
     if (path.length === 0) throw unsafe(`The root of the tree is a ${kind}.`);
-    if (this.#kinds.has(joined)) throw unsafe(`The entry ${quote(joined)} comes twice.`);
+    if (this.#kinds.has(joined)) throw unsafe(`The entry ${quote(joined)} appears twice.`);
     this.#countEntry();
     await this.#makeDirectories(path.slice(0, -1));
     this.#kinds.set(joined, kind);
@@ -147,7 +147,7 @@ export class TreeWriter {
     try {
       return await make();
     } catch (error) {
-      if (systemCode(error) === "EEXIST") throw unsafe(`The entry ${quote(path)} comes twice.`);
+      if (systemCode(error) === "EEXIST") throw unsafe(`The entry ${quote(path)} appears twice.`);
       throw error;
     }
   }

@@ -62,9 +62,9 @@ export const ComputeShape: z.ZodType<Declared, DeclaredInput> = z
 /** Variables that replace the settings of the same name. */
 export const COMPUTE_VARIABLES = {
   TOWPATH_COMPUTE:
-    "The worker's amounts. They replace those of its file and those it detects: `cpu=8,memory=30GiB,licences=2`.",
+    "The worker's amounts: `cpu=8,memory=30GiB,licences=2`. They replace the amounts in its configuration and the detected ones.",
   TOWPATH_GPUS:
-    "The worker's GPUs. They replace those of its file and those it detects. Ids are those of `CUDA_VISIBLE_DEVICES`, each with its kind if known: `0=a100,1=a100`. `none`: no GPU.",
+    "The worker's GPUs: `0=a100,1=a100`, or `none`. They replace the GPUs in its configuration and the detected ones. An id is that of `CUDA_VISIBLE_DEVICES`. The kind may be left out.",
 } as const;
 
 /** `cpu=8,memory=30GiB` as settings. The schema refuses texts that are no numbers. */

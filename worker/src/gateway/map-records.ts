@@ -43,7 +43,11 @@ export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
   }
   const held = heldBy(redactor, parsed.data);
   if (held === null) return mapParsed(redactor, parsed.data);
-  return { seq: parsed.data.seq, lane: "rejected", detail: `${held}: The value of a secret must not leave.` };
+  return {
+    seq: parsed.data.seq,
+    lane: "rejected",
+    detail: `${held}: The value of a secret must not leave the worker.`,
+  };
 }
 
 /** The field of a fixed format that holds a secret. A record with another text there would not be valid. */

@@ -189,7 +189,7 @@ export class Jobs implements TendSource {
       return changesOf(fence, await poller.ask({ kind, job, key, runId, handle }), redactor);
     } catch (error) {
       const detail = reasonOf(error);
-      this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be asked about");
+      this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be polled");
       return (agoMs) => ({ ...fence, type: "stumbled", detail, agoMs });
     }
   }
@@ -246,5 +246,5 @@ function rawMessageOf(told: JobAnswer): RawMessage {
 /** The reason that the control plane gets. Only messages written for it are passed on. */
 function reasonOf(error: unknown): string {
   const shown = error instanceof PollerGone || error instanceof Refusal || error instanceof Problem;
-  return shown ? error.message : "The worker could not ask. Its own log says why.";
+  return shown ? error.message : "The worker could not poll the job. Its log says why.";
 }

@@ -29,7 +29,7 @@ export class Poller {
   constructor(runner: RunnerProcess) {
     this.#runner = runner;
     runner.hear((message) => this.#answered(message as NumberedAnswer));
-    void runner.exited.then(() => this.#end("The process that asks about jobs has ended."));
+    void runner.exited.then(() => this.#end("The process that polls jobs has ended."));
   }
 
   /** Whether it still answers. */
@@ -48,7 +48,7 @@ export class Poller {
 
   /** Ends the process, with its child processes. */
   async close(): Promise<void> {
-    this.#end("The process that asks about jobs is being stopped.");
+    this.#end("The process that polls jobs is being stopped.");
     await this.#runner.discard();
   }
 

@@ -119,7 +119,7 @@ export class Pollers {
       await code.release();
       throw error;
     });
-    log.info({ deployment, version }, "asking about the external jobs of a deployment");
+    log.info({ deployment, version }, "polling the external jobs of a deployment");
     return {
       poller,
       redactor: createRedactor(new Map([...secrets, ...ofStore])),

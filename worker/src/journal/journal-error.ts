@@ -8,7 +8,7 @@ export const JOURNAL_ERRORS = {
   },
   "journal-full": {
     retryable: true,
-    nextStep: "Wait until the control plane has acknowledged what is pending, or end the attempt.",
+    nextStep: "Wait until the control plane has acknowledged the pending records, or end the attempt.",
   },
   "no-space": { retryable: true, nextStep: "Free disk space on the volume of the worker's state directory." },
   unwritable: {

@@ -45,7 +45,7 @@ async function makeStateDir(dir: string): Promise<void> {
   try {
     await mkdir(dir, { recursive: true, mode: OWNER_ONLY_DIR });
   } catch (cause) {
-    throw new JournalError("unwritable", `The state directory ${dir} cannot be made.`, { cause });
+    throw new JournalError("unwritable", `The state directory ${dir} cannot be created.`, { cause });
   }
 }
 

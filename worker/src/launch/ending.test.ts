@@ -74,7 +74,7 @@ test("exit codes and signals with a meaning are explained, with the next step", 
 
 const KILLED = { code: null, signal: "SIGKILL" } as const;
 test.each([
-  ["an attempt out of time", { stop: "timeout" }, /time limit, `timeoutMs`\. Make it do less, or find/],
+  ["an attempt out of time", { stop: "timeout" }, /time limit, `timeoutMs`\. Find out what took so long/],
   ["a run out of time", { stop: "run-timeout" }, /time limit, `runTimeoutMs`\. Give it fewer retries/],
   ["want of memory", { exit: KILLED, oomKilled: () => true }, /memory ran out\. The machine's `dmesg`/],
   ["an exit that nobody saw", {}, /exit code is unknown\. Check its last log lines, and with `uptime`/],

@@ -14,7 +14,8 @@ export const STOPS = {
   timeout: {
     outcome: "failed",
     cause: "timeout",
-    sentence: "The attempt exceeded its time limit, `timeoutMs`. Make it do less, or find what it waits for.",
+    sentence:
+      "The attempt exceeded its time limit, `timeoutMs`. Find out what took so long, or raise the limit.",
   },
   "run-timeout": {
     outcome: "failed",
@@ -31,7 +32,7 @@ export const STOPS = {
     outcome: "failed",
     cause: "lost",
     sentence:
-      "The lease expired while the control plane could not be reached, and the deployment says `onDisconnect: stop`.",
+      "The lease expired while the control plane could not be reached, and the deployment has `onDisconnect: stop`.",
   },
   "journal-full": {
     outcome: "failed",
@@ -48,7 +49,7 @@ export const STOPS = {
     outcome: "failed",
     cause: "killed",
     sentence:
-      "The worker was restarted with other secrets than those that the process was started with, so its output could not be redacted.",
+      "The worker was restarted with other secrets than the process has, so it could not redact the output.",
   },
   /** The flow has ended, but its process stays. */
   lingering: {
@@ -58,7 +59,7 @@ export const STOPS = {
       "The flow had ended, but its process stayed for 30 s, so the worker stopped it. The run keeps the flow's outcome. End threads, close connections and wait for child processes before the flow ends.",
   },
   /** The attempt belongs to another claim. Nothing is reported. */
-  abandoned: { outcome: "failed", cause: "lost", sentence: "The attempt is no longer this worker's." },
+  abandoned: { outcome: "failed", cause: "lost", sentence: "The attempt no longer belongs to this worker." },
 } as const satisfies Record<string, { outcome: "cancelled" | "failed"; cause: Cause; sentence: string }>;
 
 /** One reason to stop a process. */
@@ -152,7 +153,7 @@ const EXIT_CODES: Readonly<Record<number, string>> = {
   127: "The shell did not find the program. Correct its name, or install it on the worker's machine.",
   130: "The shell says that SIGINT ended the program. Find out on the worker's machine who sent it.",
   134: "The shell says that SIGABRT ended the program: it stopped itself. Its last lines say why.",
-  137: "The shell says that SIGKILL ended the program, mostly because memory ran out. Check the machine's `dmesg`, and give it more memory.",
+  137: "The shell says that SIGKILL ended the program, usually because memory ran out. Check the machine's `dmesg`, and give it more memory.",
   139: "The shell says that SIGSEGV ended the program: it used memory that is not its own. Look for a fault in native code.",
   143: "The shell says that SIGTERM ended the program. Find out on the worker's machine who sent it.",
 };
@@ -191,7 +192,7 @@ function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (code === null)
     return failed(
       "killed",
-      "The process ended while the worker was away, so its exit code is unknown. Check its last log lines, and with `uptime` whether the machine was restarted.",
+      "The process ended while the worker was not running, so its exit code is unknown. Check its last log lines, and with `uptime` whether the machine was restarted.",
     );
   if (facts.entry === "flow" && code === 0)
     return failed(

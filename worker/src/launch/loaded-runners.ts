@@ -148,7 +148,7 @@ export class LoadedRunners {
     const { version, over, expiry } = expected;
     if (this.#expected.get(version.deployment) === expected) this.#expected.delete(version.deployment);
     clearTimeout(expiry);
-    over.abort(new LaunchError("It is not expected any more."));
+    over.abort(new LaunchError("No further run is expected."));
     this.#finish(
       (async () => {
         await expected.loading;

@@ -70,7 +70,7 @@ function runFlowOf(flow: unknown, code: RunnerCode): RunFlow {
   const run = isKeyed(flow) ? flow[RUN_FLOW] : undefined;
   if (!isRunFlow(run))
     throw new NotAFlow(
-      `"${code.exportName}" in ${code.module} is not a flow; make it with flow({ name }, fn).`,
+      `"${code.exportName}" in ${code.module} is not a flow; create it with flow({ name }, fn).`,
     );
   return run;
 }

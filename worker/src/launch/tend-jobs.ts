@@ -22,7 +22,8 @@ async function open(task: JobsTask): Promise<(ask: JobAsk) => Promise<JobAnswer>
   try {
     const flow = await flowOf(task);
     const tend = isKeyed(flow) ? flow[TEND_JOBS] : undefined;
-    if (!isTendJobs(tend)) return stumbling(`"${task.exportName}" is no flow of a release that has jobs.`);
+    if (!isTendJobs(tend))
+      return stumbling(`"${task.exportName}" is not a flow of a release that supports jobs.`);
     return await tend(task.ground);
   } catch (error) {
     return stumbling(

@@ -10,7 +10,7 @@ const RENEW_PART = 0.25;
 
 /** What a refused protocol means, for the worker's log. */
 const MEANWHILE =
-  "Until then this worker takes no new runs. Its present runs go on, and it reports them once both have a protocol in common.";
+  "Until then this worker takes no new runs. Its present runs continue. It reports them when both support the same protocol version.";
 /** The pause after a refused protocol, milliseconds: one of both sides must be updated first. */
 const REFUSED_MS = 15_000;
 
@@ -84,7 +84,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
       if (refused)
         deps.log.info(
           { protocol: answered.answer.protocol },
-          "the control plane has a protocol in common again",
+          "the control plane and this worker support the same protocol version again",
         );
       refused = undefined;
       return answered;

@@ -33,7 +33,11 @@ export function createOutageLog(log: Logger, verb: string) {
       const message = error instanceof Error ? error.message : String(error);
       // The connection explains a refused protocol, once.
       if (failing || isVersionRefusal(error)) log.debug({ verb, error: message }, "still failing");
-      else log.warn({ verb, error: message }, "the control plane cannot be used now; running attempts go on");
+      else
+        log.warn(
+          { verb, error: message },
+          "the control plane is not available now; running attempts continue",
+        );
       failing = true;
     },
     succeeded() {

@@ -56,7 +56,7 @@ async function startWorker(url: string, env: Record<string, string>) {
   let output = "";
   child.stdout.on("data", (chunk) => {
     output += String(chunk);
-    const line = /.*(cannot be used now|ready: polling).*\n/.exec(output);
+    const line = /.*(is not available now|ready: polling).*\n/.exec(output);
     if (line) said.resolve(line[0]);
   });
   const exited = once(child, "exit").then(() => said.reject(new Error(`it ended: ${output}`)));

@@ -81,7 +81,7 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
   return {
     nudge() {
       nudged = true;
-      waiting.abort(new Error("there is something to tell"));
+      waiting.abort(new Error("there are changes to report"));
     },
     async stop() {
       stopping.abort(new Error("the worker stops"));

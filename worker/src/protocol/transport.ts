@@ -110,7 +110,7 @@ function newPool(origin: string, args: { verb: Verb; proxy: ProxySettings | null
 /** The status of an answer that refuses the worker's protocol. */
 const UPGRADE_REQUIRED = 426;
 const FOREIGN =
-  "The control plane has no worker protocol in common with this release, and does not say which it has (status 426). Update the older of the two. `towpath doctor` names the control plane's release.";
+  "The control plane supports no worker protocol of this release, and does not say which ones it supports (status 426). Update the older of the two. `towpath doctor` names the control plane's release.";
 
 interface Reply {
   readonly status: number;

@@ -51,7 +51,7 @@ test("a run right after the change gets the secret, and a faulty file keeps the 
   await writeFile(join(testEnv.dir, "worker.json"), "{");
   await expect
     .poll(() => worker.output(), { timeout: 20_000 })
-    .toContain("The worker goes on with its earlier secrets.");
+    .toContain("The worker keeps its earlier secrets.");
   const second = testEnv.plane.submit(spec);
   expect(await testEnv.plane.untilEnded(second)).toMatchObject({ outcome: "completed" });
 });

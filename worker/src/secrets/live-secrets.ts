@@ -72,7 +72,7 @@ export class LiveSecrets {
       if (!(error instanceof ConfigError)) throw error;
       if (this.#fault !== error.message)
         this.#log.warn(
-          `The configuration cannot be read again: ${error.message} The worker goes on with its earlier secrets.`,
+          `The configuration cannot be read again: ${error.message} The worker keeps its earlier secrets.`,
         );
       this.#fault = error.message;
       return false;

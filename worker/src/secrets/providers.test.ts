@@ -101,7 +101,7 @@ test("the error for a missing secret names it, says what to do, and never quotes
   const providers = { secrets, environment: { EMPTY: "" } };
   await expect(resolveSecrets(providers, ["unknown"])).rejects.toThrow('Add it under "secrets"');
   await expect(resolveSecrets(providers, ["empty"])).rejects.toThrow("EMPTY");
-  await expect(resolveSecrets(providers, ["gone"])).rejects.toThrow("check path and rights");
+  await expect(resolveSecrets(providers, ["gone"])).rejects.toThrow("check the path and its permissions");
   await expect(resolveSecrets(providers, ["huge"])).rejects.toThrow("longer than");
   await expect(resolveSecrets(providers, ["toString"])).rejects.toThrow(SecretUnavailable);
 });

@@ -112,7 +112,7 @@ export async function readWorkerKey(config: {
   if (value.startsWith(`${KEY_PREFIXES.worker}_`)) return value;
   const where = "env" in config.key ? `The variable ${config.key.env}` : `The file ${config.key.file}`;
   throw new SecretUnavailable(
-    `${where} holds no worker key: those begin with ${KEY_PREFIXES.worker}_. Nothing was sent. An admin makes one with \`towpath key create NAME --worker\`.`,
+    `${where} does not contain a worker key, which begins with ${KEY_PREFIXES.worker}_. Nothing was sent. An admin creates one with \`towpath key create NAME --worker\`.`,
   );
 }
 
@@ -131,7 +131,7 @@ export async function readSecret(
   const where = isFile ? `the file ${source.file}` : `the variable ${source.env}`;
   if (value === undefined || value === "") {
     // A program that writes a file anew empties it for a moment.
-    const sentence = `${upper(name)} is not there: set ${where} for the worker's process.`;
+    const sentence = `${upper(name)} is missing: set ${where} for the worker's process.`;
     throw new SecretUnavailable(sentence, { isMissing: !isFile });
   }
   if (Buffer.byteLength(value) > SECRET_MAX_BYTES) throw tooLong(name, where);
@@ -145,9 +145,12 @@ async function readSecretFile(name: string, path: string): Promise<string> {
     return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
   } catch (error) {
     if (error instanceof SecretUnavailable) throw error;
-    throw new SecretUnavailable(`${upper(name)} cannot be read from ${path}; check path and rights.`, {
-      isMissing: isMissing(error),
-    });
+    throw new SecretUnavailable(
+      `${upper(name)} cannot be read from ${path}; check the path and its permissions.`,
+      {
+        isMissing: isMissing(error),
+      },
+    );
   }
 }
 

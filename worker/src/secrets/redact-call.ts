@@ -69,7 +69,7 @@ interface Found {
 
 function secretInCall(redactor: Redactor, { field, text }: Found): Problem {
   const [, name = "NAME"] = /\[secret:([^\]]+)\]/.exec(redactor.text(text)) ?? [];
-  const message = `"${field}" holds the value of the secret "${name}", which must not leave the worker.`;
+  const message = `"${field}" contains the value of the secret "${name}", which must not leave the worker.`;
   return new Problem(
     "secret-in-call",
     `${message} Pass the secret's name instead, and read the value where it is needed: \`secret("${name}")\`.`,

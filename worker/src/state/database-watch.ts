@@ -119,7 +119,7 @@ export class DatabaseWatch {
   #wentBack(to: AnsweredBy & { incarnation: string }): void {
     this.#deps.log.warn(
       to,
-      "the control plane's database was restored or restarted; offering the last hour's records again",
+      "the control plane's database was restored or restarted; sending the records of the last hour again",
     );
     this.#before = { incarnation: this.#current, atMs: this.#deps.bootClock.nowMs() };
     this.#current = to.incarnation;
@@ -158,10 +158,13 @@ export class DatabaseWatch {
         await this.#deps.identity.meet({ incarnation: to, position: this.#newest?.position ?? null });
         if (falls !== this.#falls) continue;
         this.#offeredTo = to;
-        this.#deps.log.info({ incarnation: to }, "everything was offered again");
+        this.#deps.log.info({ incarnation: to }, "all records were sent again");
         this.#deps.offered();
       } catch (error) {
-        this.#deps.log.error({ error: String(error) }, "offering again failed; it will be tried again");
+        this.#deps.log.error(
+          { error: String(error) },
+          "sending records again failed; it will be tried again",
+        );
         await this.#deps.sleep(AGAIN_MS, signal).catch(() => {});
       }
     }
@@ -174,7 +177,10 @@ export class DatabaseWatch {
       await this.#deps.identity.meet(met);
     } catch (error) {
       // Without it a restart of this worker may miss a change. Its runs do not depend on it.
-      this.#deps.log.warn({ error: String(error) }, "the control plane's database cannot be stored");
+      this.#deps.log.warn(
+        { error: String(error) },
+        "the identity of the control plane's database cannot be stored",
+      );
     }
   }
 }

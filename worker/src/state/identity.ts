@@ -5,7 +5,7 @@ import { readFileIfAny, StateError, writeFileAtomic } from "./atomic-file.ts";
 /** The database of the control plane as this worker last saw it. */
 const Met = z.object({
   incarnation: Id.nullable(),
-  position: z.number().nullable().default(null).describe("Null: never told."),
+  position: z.number().nullable().default(null).describe("Null: not known yet."),
 });
 export type Met = z.infer<typeof Met>;
 
@@ -54,6 +54,6 @@ async function readIdentity(path: string): Promise<z.infer<typeof IdentityFile> 
   try {
     return IdentityFile.parse(JSON.parse(text));
   } catch {
-    throw new StateError(`${path} is damaged. Delete it: the worker then introduces itself as a new one.`);
+    throw new StateError(`${path} is damaged. Delete it: the worker then registers as a new worker.`);
   }
 }

@@ -33,7 +33,7 @@ function unchecked(noAnswer: NoAnswer): Fault {
   const path = "parameters";
   if (noAnswer === "steps" || noAnswer === "depth" || noAnswer === "memory") {
     const message = `cannot be checked within ${LIMITS.checkSteps} steps: value and schema are too large together`;
-    return { path, message, suggestion: `pass a ref to what is large, or ${SIMPLER}` };
+    return { path, message, suggestion: `pass a ref to the large value, or ${SIMPLER}` };
   }
   const message = "could not be checked in time: the schema, or a pattern of it, takes too long";
   return { path, message, suggestion: SIMPLER };

@@ -95,7 +95,7 @@ async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {
   if (!key) {
     throw new Refusal(
       "untrusted-key",
-      `The spec is signed with key "${kid.slice(0, 128)}", which this worker does not trust. Deploy with a key the worker knows, or add this one's public half to "trustedKeys".`,
+      `The spec is signed with key "${kid.slice(0, 128)}", which this worker does not trust. Deploy with a key that the worker trusts, or add the public half of this key to "trustedKeys".`,
     );
   }
   try {
@@ -144,13 +144,13 @@ function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
   if (name !== claimed.deployment) {
     throw new Refusal(
       "wrong-deployment",
-      `The spec was signed for deployment "${name}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun. If that does not help, ask the operator of the control plane why it hands out another spec.`,
+      `The spec was signed for deployment "${name}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun. If that does not help, ask the operator of the control plane why it sent another spec.`,
     );
   }
   if (spec.version !== claimed.version) {
     throw new Refusal(
       "wrong-version",
-      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}. Deploy it again and rerun with the new version. If that does not help, ask the operator of the control plane why it hands out another spec.`,
+      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}. Deploy it again and rerun with the new version. If that does not help, ask the operator of the control plane why it sent another spec.`,
     );
   }
 }
@@ -162,7 +162,7 @@ function poolsOf(spec: Spec, task: RemoteTask | null): readonly string[] {
   if (signed !== null) return signed.pools;
   throw new Refusal(
     "wrong-task",
-    `The spec does not let its task "${task.name}" run by itself. Deploy it with a call of that task in a pool.`,
+    `The spec does not allow a run of its task "${task.name}" alone. Call the task with a pool in the flow, then deploy again.`,
   );
 }
 

@@ -189,7 +189,7 @@ export async function checkWaiting(client: Client): Promise<Check[]> {
         ),
       ];
   }
-  return [good("waiting runs", "no worker has given one back")];
+  return [good("waiting runs", "no worker has given a run back")];
 }
 
 const WorkerFile = z.looseObject({

@@ -23,7 +23,7 @@ import { MoreWaits, SuspendedOn } from "../worker/protocol.ts";
 export const Context = z.object({
   runId: Id,
   attemptId: Id,
-  attempt: z.int().describe("Ordinal of the attempt, from 1."),
+  attempt: z.int().describe("The ordinal of the attempt, from 1."),
   workspaceId: Id,
   deployment: DeploymentName,
   version: z.int(),
@@ -32,48 +32,50 @@ export const Context = z.object({
   controlPlane: z
     .string()
     .optional()
-    .describe("Address of the control plane as the worker knows it: where backends send their callbacks."),
+    .describe(
+      "The address of the control plane in the worker's configuration. Backends send their callbacks to it.",
+    ),
   due: z
     .object({
       schedule: Name,
       at: Instant,
-      intervalStart: Instant.describe("The instant before: the data interval is from there up to `at`."),
+      intervalStart: Instant.describe("The previous due time. The data interval is from here to `at`."),
     })
     .nullable()
-    .describe("The instant of a schedule that the run is for, by itself or in a backfill."),
+    .describe("The due time of the schedule or backfill that started the run."),
   secrets: z.record(z.string(), z.string()),
   store: z.object({
     root: z.string().describe("The customer's store: a folder as a file: URL, or s3://bucket/prefix."),
     s3: z
       .object({
-        endpoint: z.string().nullable().describe("Of a store that is not AWS's own."),
+        endpoint: z.string().nullable().describe("The address of a store outside of AWS."),
         region: z.string(),
         accessKeyId: z.string(),
         secretAccessKey: z.string(),
         sessionToken: z.string().nullable(),
       })
       .optional()
-      .describe("How to reach a bucket: from the worker's own configuration."),
+      .describe("The access to a bucket, from the worker's configuration."),
   }),
   resume: z
     .object({
-      origin: Id.describe("The first run of a chain of reruns: what is drawn at random derives from it."),
-      earlier: z.boolean().describe("Whether `GET /checkpoints` may hold anything."),
-      codeVersions: z
-        .record(z.string(), CodeVersion)
-        .describe("By the names of tasks, as the signed spec says."),
+      origin: Id.describe("The first run of a chain of reruns. Random numbers and ids derive from it."),
+      earlier: z.boolean().describe("Whether `GET /checkpoints` may return results."),
+      codeVersions: z.record(z.string(), CodeVersion).describe("By task name, from the signed spec."),
       code: CodeVersion.describe(
-        "The version of every task that is not named: it changes with any of the code.",
+        "The version of every task without an entry. It changes with every change of the code.",
       ),
     })
-    .describe("What a later attempt of the run goes on from."),
+    .describe("The state from which a later attempt continues."),
   task: RemoteTask.omit({ retries: true })
     .nullable()
-    .describe("Of a run that is one task of another: which, and its arguments. Null: it is the whole flow."),
+    .describe(
+      "The task that this run executes for another run, and its arguments. Null: the run executes the whole flow.",
+    ),
   acked: z
     .int()
     .describe(
-      "Highest record sequence that the gateway holds: a process that reconnects goes on from there.",
+      "The highest record sequence that the gateway has. A process that reconnects continues after it.",
     ),
 });
 export type Context = z.infer<typeof Context>;
@@ -118,7 +120,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     at: Instant,
     outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
     waits: SuspendedOn.optional().describe(
-      `Of \`suspended\`: what for, ${LIMITS.suspendedOn} paths and ${LIMITS.suspendedOnChars} characters at most; \`moreWaits\` stands for the rest.`,
+      `Of \`suspended\`: the paths of its waits, at most ${LIMITS.suspendedOn} paths and ${LIMITS.suspendedOnChars} characters. \`moreWaits\` says that there are more.`,
     ),
     moreWaits: MoreWaits.optional(),
     cause: FlowCause.optional(),
@@ -149,19 +151,17 @@ export const FlowCommands = z.object({
     .object({
       reason: z.string(),
       cause: CauseName.optional().describe(
-        "What the attempt is stopped for: `user` where somebody cancelled the run, as without it.",
+        "Why the attempt is stopped. `user` or missing: somebody cancelled the run.",
       ),
     })
     .nullable(),
-  answers: z
-    .array(TaskPath)
-    .describe("Calls of kind `wait` that are over by now: repeat each for its answer."),
+  answers: z.array(TaskPath).describe("Calls of kind `wait` that have ended. Repeat each to get its answer."),
 });
 export type FlowCommands = z.infer<typeof FlowCommands>;
 
 /** `POST /calls`: forwarded to the control plane by the worker. */
 export const FlowCall = z.strictObject({
-  path: TaskPath.describe("Where in the flow the call stands; the call's id derives from it."),
+  path: TaskPath.describe("The position of the call in the flow. The call's id derives from it."),
   call: z.discriminatedUnion("kind", [
     z.object({
       kind: z.literal("start-run"),

@@ -6,7 +6,7 @@ import { Id } from "./names.ts";
  */
 export const answeredBy = {
   incarnation: Id.optional().describe(
-    "The database's incarnation. It changes when the database is restored, fails over or restarts. Then offer again what was acknowledged in the last hour.",
+    "The database's incarnation. It changes when the database is restored, fails over or restarts. Then send again what was acknowledged in the last hour.",
   ),
   position: z
     .int()

@@ -23,7 +23,7 @@ export const RATE_LIMITS = {
     summary: "The worker protocol",
     perSecond: { worker: 1000, key: 10_000, workspace: 20_000 },
   },
-  public: { summary: "What needs no key", perSecond: { address: 100 } },
+  public: { summary: "Requests without a key", perSecond: { address: 100 } },
 } as const satisfies Record<string, RateLimit>;
 
 /** The name of a class of limit. */

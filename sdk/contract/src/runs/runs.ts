@@ -35,7 +35,7 @@ export const Ref = z.object({
   codec: z
     .enum(["json", "bytes", "text", "typed"])
     .describe(
-      '`typed` is JSON, and bytes behind it after a zero byte, in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
+      '`typed` is JSON, then a zero byte and the bytes of byte arrays. Values that JSON cannot store (dates, maps, bytes, undefined…) have the form `{ "~": [kind, …] }`.',
     ),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

@@ -30,26 +30,26 @@ export const NEXT_PROTOCOL = 2;
 
 /** Exchanges a worker key for a short session token bound to one pool. */
 export const OpenSession = z.strictObject({
-  workerId: Id.describe("Chosen once by the worker and kept in its state directory."),
+  workerId: Id.describe("The worker chooses it once and keeps it in its state directory."),
   name: z.string().min(1).max(128),
   pool: Name,
   poolType: z.literal("process"),
-  capacity: z.int().min(1).max(LIMITS.attempts).describe("At most as many as one poll can name as held."),
+  capacity: z.int().min(1).max(LIMITS.attempts).describe("The number of attempts that it can run at once."),
   amounts: AmountsByName.optional().describe(
-    "What it has for runs that need some: declared or detected. Missing: nothing, it takes only runs that need none.",
+    "Its compute, declared or detected. Missing: it has none, and takes only runs without needs.",
   ),
   stores: z
     .record(Name, StoreMark)
     .optional()
     .describe(
-      "What tells the stores apart that it reaches, by name; `default` is that of specs which name none.",
+      "The identity of each store that it uses, by name. `default` is the store of specs that name none.",
     ),
   secrets: z
     .array(ReportedSecret)
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe(
-      "The secrets that have a value there: names of its configuration, and variables `TOWPATH_SECRET_…`. Never a value.",
+      "The secrets that have a value on it: names of its configuration, and variables `TOWPATH_SECRET_…`. Never a value.",
     ),
   registries: z
     .array(z.string().max(64))
@@ -63,8 +63,10 @@ export const OpenSession = z.strictObject({
       "No two machines run workers of this name in this pool at the same time. If the worker is new, the machines of earlier workers of its name are gone.",
     ),
   version: z.string().max(64),
-  protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
-  process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),
+  protocols: z.array(z.int()).min(1).max(16).describe("The protocol versions that the worker supports."),
+  process: Id.describe(
+    "A random id of this start of the worker. It orders polls of this start after those of earlier starts.",
+  ),
 });
 export type OpenSession = z.infer<typeof OpenSession>;
 
@@ -77,7 +79,7 @@ export const Session = z.object({
   poolId: Id,
   ...answeredBy,
   incarnation: Id.describe(
-    "Changes when the database was restored: offer again what was acknowledged in the last hour.",
+    "It changes when the database was restored. Then send again what was acknowledged in the last hour.",
   ),
   renewIntervalMs: DurationMs,
 });
@@ -103,39 +105,43 @@ const Fences = z.array(Fence).max(LIMITS.attempts);
 
 /** What a worker says when it asks for work, however it asks. */
 const asking = {
-  free: z.int().min(0).max(LIMITS.attempts).describe("How many attempts it can take. 0 only hears commands."),
+  free: z
+    .int()
+    .min(0)
+    .max(LIMITS.attempts)
+    .describe("The number of attempts that it can take. With 0 it only receives commands."),
   amounts: AmountsByName.optional().describe(
-    "What of its amounts is free. Missing: all that it has said when it opened its session.",
+    "Its free amounts. Missing: all amounts of its session are free.",
   ),
   held: Fences.describe(
-    "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once, see `heard`.",
+    "Every attempt that it holds, confirmed or not. A running attempt that is missing here is lost at once: see `heard`.",
   ),
   reconciled: Id.nullable()
     .optional()
     .describe(
-      "The incarnation to which the worker has offered again what it knows. Null: it is still doing so. While it is not the current one, nothing that is missing in `held` is disowned. Only for a control plane whose answers have a `position`; missing: a worker of an earlier release.",
+      "The incarnation that has the worker's records of the last hour again. Null: the worker is still sending them. Until it is the current incarnation, an attempt that is missing in `held` is not lost. Only for a control plane whose answers have a `position`. Missing: a worker of an earlier release.",
     ),
   draining: z.boolean().default(false),
   paused: z
     .strictObject({
-      forMs: DurationMs.describe("How much longer, from now."),
+      forMs: DurationMs.describe("How much longer it pauses, from now."),
       reason: z.string().max(LIMITS.messageChars).describe("The last failure before user code."),
     })
     .optional()
     .describe(
-      "It takes nothing for a while, because attempts failed before their code ran. Missing: it takes work.",
+      "It takes no work for a while, because attempts failed before their code ran. Missing: it takes work.",
     ),
   seq: z
     .int()
     .min(1)
     .describe(
-      "Number of this poll since the worker's start. One that arrives after a later one is superseded.",
+      "The number of this poll since the worker's start. A poll that arrives after a later one is superseded.",
     ),
   heard: z
     .int()
     .min(0)
     .describe(
-      "Every poll up to this one has been answered, and what it brought is in `held`; or it was given up, and its answer will never be taken. Only what was assigned by these is disowned when it is missing.",
+      "Each poll up to this one has its answer, and the assigned attempts are in `held`; or the worker has cancelled the poll and ignores its answer. Only attempts that these polls assigned are lost if they are missing in `held`.",
     ),
 };
 
@@ -160,10 +166,10 @@ export const Assignment = Fence.extend({
   parameters: JsonObject,
   trigger: Trigger,
   scheduledAt: Instant,
-  leaseMs: DurationMs.describe("Measured from the moment the worker sent its request."),
+  leaseMs: DurationMs.describe("Measured from the moment when the worker sent its request."),
   endsInMs: DurationMs.nullable()
     .default(null)
-    .describe("How much longer the run as a whole may take. Null: without a limit."),
+    .describe("The remaining time of the whole run. Null: no limit."),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -175,14 +181,14 @@ export const Command = z.discriminatedUnion("kind", [
     attemptId: Id,
     reason: z
       .string()
-      .describe("The attempt is no longer this worker's: stop its process and report nothing."),
+      .describe("The attempt no longer belongs to this worker: stop its process and report nothing."),
   }),
   z.object({
     kind: z.literal("answers"),
     attemptId: Id,
     paths: z
       .array(TaskPath)
-      .describe("Waits of the flow that are over. It asks for each by repeating its call, which ends this."),
+      .describe("Waits of the flow that have ended. The flow repeats the call of each to get its answer."),
   }),
 ]);
 export type Command = z.infer<typeof Command>;
@@ -191,7 +197,7 @@ export type Command = z.infer<typeof Command>;
 export const Claimed = z.object({
   assignments: z.array(Assignment),
   commands: z.array(Command),
-  superseded: z.boolean().describe("A newer poll of the same worker took this one's place."),
+  superseded: z.boolean().describe("A newer poll of the same worker replaced this one."),
 });
 export type Claimed = z.infer<typeof Claimed>;
 
@@ -220,7 +226,7 @@ export const SuspendedOn = z.array(TaskPath).min(1).max(LIMITS.suspendedOn);
 /** Stands for the waits that a suspension does not name, because they are too many for one record. */
 export const MoreWaits = z
   .boolean()
-  .describe("Of `suspended`: `waits` is cut, and any wait that the attempt has asked for brings it back.");
+  .describe("Of `suspended`: `waits` is incomplete, and every wait of the attempt can resume the run.");
 
 /** Why an attempt was released, if the control plane may end its run instead. */
 export const ReleaseCode = z.enum(["secret-missing"]);
@@ -285,7 +291,7 @@ export const BulkRecord = z.discriminatedUnion("type", [
     seq: Seq,
     type: z.literal("gap"),
     firstLine: z.int().min(0),
-    lines: z.int().min(0).describe("How many log lines were dropped; a gap consumes their numbers."),
+    lines: z.int().min(0).describe("The number of dropped log lines. A gap takes their numbers."),
     reason: z.string().max(500),
   }),
 ]);
@@ -306,7 +312,7 @@ export const Report = z.strictObject({
           .strictObject({ control: z.int().min(0), bulk: z.int().min(0) })
           .optional()
           .describe(
-            "With an attempt that is offered again: the sequences up to which the control plane has acknowledged its records. If they are above what the answer says, the database went back.",
+            "Of an attempt whose records are sent again: the last sequences that the control plane acknowledged before. If they are above those in the answer, the database went back.",
           ),
         sentAt: Instant.optional().describe(
           "With an `ended`: when the report was sent, by the same clock as the record's `at`. The difference says how long ago the attempt ended, even if the clock is wrong.",
@@ -317,11 +323,11 @@ export const Report = z.strictObject({
     .superRefine((attempts, context) => {
       const count = attempts.reduce((sum, { control, bulk }) => sum + control.length + bulk.length, 0);
       if (count <= LIMITS.reportRecords) return;
-      const message = `hold ${count} records; a report holds at most ${LIMITS.reportRecords}, send the rest in another`;
+      const message = `have ${count} records; a report can have at most ${LIMITS.reportRecords}. Send the rest in another report`;
       context.addIssue({ code: "custom", message });
     }),
   next: NextClaim.optional().describe(
-    "Asks for work with the report, from protocol 2 on: what the report ends need not be in `held`.",
+    "Asks for work together with the report, from protocol 2 on. Attempts that the report ends need not be in `held`.",
   ),
 });
 export type Report = z.infer<typeof Report>;
@@ -343,12 +349,12 @@ export const Reported = z.object({
       status: z
         .enum(["accepted", "stale"])
         .describe(
-          "`stale`: the fence is not the current one; nothing was changed. Keep it as a late report.",
+          "`stale`: the fence is not the current one, and nothing was changed. Keep the records as a late report.",
         ),
       controlAcked: z
         .int()
         .describe(
-          "All control records up to this sequence are stored or rejected for good. Lower than before: the database went back; send again from there.",
+          "All control records up to this sequence are stored, or rejected permanently. If it is lower than before, the database went back: send the records after it again.",
         ),
       bulkAcked: z.int(),
       rejected: z.array(Rejection),
@@ -356,9 +362,7 @@ export const Reported = z.object({
     }),
   ),
   commands: z.array(Command),
-  next: Claimed.optional().describe(
-    "The answer to `next`. Missing though it was asked for: ask again with a poll.",
-  ),
+  next: Claimed.optional().describe("The answer to `next`. If it is missing, ask again with a poll."),
 });
 export type Reported = z.infer<typeof Reported>;
 
@@ -394,8 +398,8 @@ export const CalledRun = z.object({
   state: z.string(),
   cause: CauseName.nullable(),
   result: Ref.nullable(),
-  error: RunError.nullable().optional().describe("Of one that failed: what it told."),
-  granted: z.array(z.string()).optional().describe("Of `take-slots`: the keys that have their slots now."),
+  error: RunError.nullable().optional().describe("The error of a failed run."),
+  granted: z.array(z.string()).optional().describe("For `take-slots`: the keys that have their slots now."),
 });
 export type CalledRun = z.infer<typeof CalledRun>;
 
@@ -403,11 +407,11 @@ export type CalledRun = z.infer<typeof CalledRun>;
 export const CalledWait = z.object({
   waitId: Id,
   state: z.enum(WAIT_STATES),
-  inMs: DurationMs.nullable().describe("Of an open one that time alone satisfies: how much longer."),
-  answer: JsonValue.describe("Of a satisfied one: what was answered, or the event's payload; else null."),
+  inMs: DurationMs.nullable().describe("Of an open wait that time alone ends: the remaining time."),
+  answer: JsonValue.describe("Of a satisfied wait: the answer, or the payload of the event. Otherwise null."),
   answeredBy: z.string().nullable(),
-  run: CalledRun.nullable().describe("Of one for another run: how that run stands."),
-  job: CalledJob.optional().describe("Of one for an external job; its outcome is the answer."),
+  run: CalledRun.nullable().describe("Of a wait for another run: that run."),
+  job: CalledJob.optional().describe("Of a wait for an external job: that job. Its outcome is the answer."),
 });
 export type CalledWait = z.infer<typeof CalledWait>;
 

@@ -53,7 +53,7 @@ function checkLink(key: string, url: string): void {
 export const artifact = {
   /** Shows Markdown. */
   markdown: async (shown: MarkdownArtifact): Promise<void> => {
-    checkIs(shown.key, typeof shown.text === "string", "needs a text, as `text`");
+    checkIs(shown.key, typeof shown.text === "string", "needs `text`, a string");
     return postArtifact({ key: shown.key, ...titled(shown), body: { kind: "markdown", text: shown.text } });
   },
   /** Shows a table of at most 64 columns and 500 rows. */
@@ -63,7 +63,7 @@ export const artifact = {
   progress,
   /** Shows an image. */
   image: async (shown: ImageArtifact): Promise<void> => {
-    checkIs(shown.key, shown.bytes instanceof Uint8Array, "needs its bytes, as `bytes`, a Uint8Array");
+    checkIs(shown.key, shown.bytes instanceof Uint8Array, "needs `bytes`, a Uint8Array");
     const base64 = Buffer.from(shown.bytes).toString("base64");
     const body = { kind: "image", mediaType: shown.mediaType, base64 } as const;
     return postArtifact({ key: shown.key, ...titled(shown), body });

@@ -15,13 +15,10 @@ function check(shown: Shown): void {
   if (key.length < 1 || key.length > KEY_CHARS_MAX)
     throw new ArtifactRefused(key.slice(0, KEY_CHARS_MAX), `needs a key of 1 to ${KEY_CHARS_MAX} characters`);
   if (title.length > TITLE_CHARS_MAX)
-    throw new ArtifactRefused(key, `may have a title of ${TITLE_CHARS_MAX} characters at most`);
+    throw new ArtifactRefused(key, `can have a title of at most ${TITLE_CHARS_MAX} characters`);
   const sizeBytes = Buffer.byteLength(JSON.stringify(shown.body));
   if (sizeBytes > LIMITS.artifactBytes)
-    throw new ArtifactRefused(
-      key,
-      `has ${sizeBytes} bytes, and at most ${LIMITS.artifactBytes} travel inline`,
-    );
+    throw new ArtifactRefused(key, `has ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`);
 }
 
 /** The scope of an artifact. */

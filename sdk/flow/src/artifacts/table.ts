@@ -50,13 +50,10 @@ export function tableBody(table: TableArtifact): TableBody {
   if (columns.length > COLUMNS_MAX || columns.some((column) => column.length > COLUMN_CHARS_MAX))
     throw new ArtifactRefused(
       table.key,
-      `may have ${COLUMNS_MAX} columns of ${COLUMN_CHARS_MAX} characters at most`,
+      `can have at most ${COLUMNS_MAX} columns, with names of at most ${COLUMN_CHARS_MAX} characters`,
     );
   if (table.rows.length > ROWS_MAX)
-    throw new ArtifactRefused(
-      table.key,
-      `has ${table.rows.length} rows, and at most ${ROWS_MAX} travel inline`,
-    );
+    throw new ArtifactRefused(table.key, `has ${table.rows.length} rows; the limit is ${ROWS_MAX}`);
   const rows = table.rows.map((row, index) => {
     if (!isList(row)) return columns.map((column) => cellOf(row[column]));
     if (row.length === columns.length) return row.map(cellOf);

@@ -15,7 +15,7 @@ import type { CacheBy, TaskOptions } from "../task/options.ts";
 const CACHE_FOLDER = "cache";
 const KEY_CHARS = 40;
 const CACHE_NEXT =
-  "Pass plain data, give the class a toJSON(), or say with cache: { by } what tells calls apart.";
+  "Pass plain data, give the class a toJSON(), or set cache: { by } to a function that returns a key.";
 
 /** A task call with the facts that its cache needs. */
 export interface CachedCall {
@@ -38,7 +38,7 @@ function partOf(by: CacheBy, call: CachedCall, codeVersion: string): unknown {
   if (by === "input") return ["input", hashInput({ what, next: CACHE_NEXT }, call.args)];
   const key: unknown = by(...(call.args as never[]));
   if (typeof key === "string") return ["key", key];
-  throw new InvalidDefinition(`${what}: cache.by must answer text, and answered ${typeof key}.`);
+  throw new InvalidDefinition(`${what}: cache.by must return a string, but returned ${typeof key}.`);
 }
 
 function nameOf(call: CachedCall, codeVersion: string): string | null {
@@ -84,7 +84,7 @@ export class TaskCache {
       return { value, ref: found.ref };
     } catch (error) {
       if (!(error instanceof StoreFault)) throw error;
-      this.#say("warn", `runs because its cached result cannot be loaded: ${error.message}`);
+      this.#say("warn", `runs, because its cached result cannot be loaded: ${error.message}`);
       return null;
     }
   }

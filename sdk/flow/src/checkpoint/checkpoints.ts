@@ -77,7 +77,7 @@ export class Checkpoints {
       if (!(error instanceof StoreFault)) throw error;
       this.#warn(
         path,
-        `The result that an earlier attempt kept cannot be loaded, so the task runs again: ${error.message}`,
+        `The result of an earlier attempt cannot be loaded, so the task runs again: ${error.message}`,
       );
       return null;
     }

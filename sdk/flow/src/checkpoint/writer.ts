@@ -39,7 +39,7 @@ export class CheckpointWriter {
 
   async #alone(value: Encoded): Promise<Ref> {
     const [ref] = await this.#store.saveTogether([value]);
-    if (ref === undefined) throw new TypeError("A store answered no ref for a value.");
+    if (ref === undefined) throw new TypeError("A store returned no ref for a value.");
     return ref;
   }
 

@@ -58,7 +58,7 @@ function gpuOf(value: unknown): { count: number; kind: string | null } {
   if (typeof given !== "object" || given === null) throw new Wrong(wanted);
   const { count, kind, ...more } = given as { count?: unknown; kind?: unknown };
   const [stray] = Object.keys(more);
-  if (stray !== undefined) throw new Wrong(`${wanted}; it knows no "${stray}"`);
+  if (stray !== undefined) throw new Wrong(`${wanted}; "${stray}" is not an option of gpu`);
   if (typeof count !== "number" || !Number.isInteger(count) || count < 1 || count > GPUS_MAX)
     throw new Wrong(`gpu.count must be a whole number from 1 to ${GPUS_MAX}`);
   if (kind !== undefined && (typeof kind !== "string" || !KIND.test(kind)))

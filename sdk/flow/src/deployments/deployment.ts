@@ -72,7 +72,7 @@ export async function settingsOf(
   const owner = `deployment "${name}"`;
   const parameters = JsonObject.safeParse(await jsonSchemaOf(deployment.input, owner));
   if (!parameters.success)
-    throw new InvalidDefinition(`${owner}: its input has a default that JSON cannot hold.`);
+    throw new InvalidDefinition(`${owner}: its input has a default that JSON cannot store.`);
   return {
     ...rest,
     deployment: name,

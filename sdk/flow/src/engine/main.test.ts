@@ -186,7 +186,7 @@ describe("a question of a flow started by plain node", () => {
   test("refuses an answer of another type, and an answer without a question", async () => {
     const wrong = await start(["mode=ask", "--answer", "Publish?=maybe"]);
     expect([wrong.code, wrong.err]).toEqual([1, ""]);
-    expect(wrong.out).toContain('"maybe" is no answer to it: write yes or no.');
+    expect(wrong.out).toContain('"maybe" is not an answer to this question: write yes or no.');
     expect(wrong.out).not.toContain("onFailure was called");
     const bare = await start(["mode=ask", "--answer", "yes"]);
     expect([bare.code, bare.err]).toEqual([1, expect.stringContaining("QUESTION=ANSWER")]);

@@ -98,7 +98,7 @@ export class OwnAnswers {
     if (text === undefined) return undefined;
     const value = answerOf(wait.kind === "input" ? wait.schema : undefined, text);
     if (value !== undefined || wait.kind !== "input") return value;
-    this.#refused.set(name, `"${text}" is no answer to it: write ${hintOf(wait.schema)}.`);
+    this.#refused.set(name, `"${text}" is not an answer to this question: write ${hintOf(wait.schema)}.`);
     return undefined;
   }
 

@@ -41,7 +41,7 @@ function has(body: object, field: string, type: Shape[string]): boolean {
 
 function check(body: unknown, what: string, shape: Shape): object {
   if (typeof body !== "object" || body === null)
-    throw new GatewayRefused(`The gateway's ${what} is no object.`);
+    throw new GatewayRefused(`The gateway's ${what} is not an object.`);
   for (const [field, type] of Object.entries(shape))
     if (!has(body, field, type)) throw new GatewayRefused(`The gateway's ${what} lacks ${field} (${type}).`);
   return body;

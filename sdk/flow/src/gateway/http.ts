@@ -79,7 +79,7 @@ export async function textOf(message: IncomingMessage): Promise<string> {
     if (sizeBytes > ANSWER_BYTES_MAX) throw new GatewayRefused("The gateway answered with more than 16 MiB.");
     chunks.push(bytes);
   }
-  if (!message.complete) throw new GatewayAway("The answer was cut off.");
+  if (!message.complete) throw new GatewayAway("The answer ended too early.");
   return Buffer.concat(chunks).toString("utf8");
 }
 
@@ -100,7 +100,7 @@ function readToken(file: string): string {
 }
 
 function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error("The request was given up.", { cause: reason });
+  return reason instanceof Error ? reason : new Error("The request was cancelled.", { cause: reason });
 }
 
 /** Creates a client. It opens connections with the first request and reuses them. */

@@ -13,7 +13,7 @@ interface Question {
 }
 
 function refuse(): never {
-  throw new TypeError("There are no streams.");
+  throw new TypeError("The gateway supports no streams.");
 }
 
 function parsed(line: string): object {
@@ -136,7 +136,7 @@ export class RecordStream {
   #lost(outgoing: ClientRequest, cause: unknown): void {
     if (this.#outgoing !== outgoing) return;
     this.#outgoing = null;
-    const away = new GatewayAway("The gateway went away.", { cause });
+    const away = new GatewayAway("The gateway closed the connection.", { cause });
     this.#posted?.reject(away);
     this.#posted = null;
     for (const question of this.#questions) question.answer.reject(away);

@@ -28,8 +28,7 @@ interface JobCall {
 
 /** The most failed jobs of one call in a run, at most one per retry. */
 const EARLIER_MAX = 100;
-const JOB_NEXT =
-  'Pass plain data, give the class a toJSON(), or tell the calls apart with the option key: "…".';
+const JOB_NEXT = 'Pass plain data, give the class a toJSON(), or give each call its own option key: "…".';
 const TOKEN_BYTES = 32;
 const VERSION_CHARS = 16;
 

@@ -11,7 +11,7 @@ function statusOf(job: AnyJob, answer: unknown): JobStatus<unknown> {
   const state = typeof answer === "object" && answer !== null && "state" in answer ? answer.state : undefined;
   if (state === "running" || state === "completed" || state === "failed") return answer as JobStatus<unknown>;
   throw new TypeError(
-    `poll of job "${job.name}" must answer { state: "running" | "completed" | "failed", … }, not ${String(JSON.stringify(answer))}.`,
+    `poll of job "${job.name}" must return { state: "running" | "completed" | "failed", … }, not ${String(JSON.stringify(answer))}.`,
   );
 }
 
@@ -152,7 +152,7 @@ export function job<Input, Handle, Result = unknown>(
   const other = known().get(options.name)?.definedAt;
   if (other && definedAt && other.file !== definedAt.file)
     throw new InvalidDefinition(
-      `job "${options.name}" is declared in ${other.file} too: give each its own name.`,
+      `job "${options.name}" is also declared in ${other.file}: give each job its own name.`,
     );
   known().set(options.name, { job: erased, definedAt });
   return made;

@@ -51,7 +51,7 @@ export async function pollOwn(one: OwnJob, ground: OwnGround, name: string): Pro
   const handle = await ground.store.load(one.handle);
   const status = await askStatus(job, handle, new AbortController().signal);
   if (status.state === "failed") {
-    const message = status.error ?? "Its backend says that it failed.";
+    const message = status.error ?? "Its backend reported a failure without a reason.";
     one.outcome = { outcome: "failed", error: { name: "JobFailed", message } };
   } else if (status.state === "completed") {
     const { runId, attempt } = ground.facts;

@@ -81,7 +81,7 @@ async function poll({ job, ask, store, load, signal }: Asking): Promise<JobAnswe
   const status = await askStatus(job, await load(ask.handle), signal);
   if (status.state === "running") return { kind: "running", says: status.says ?? "running" };
   if (status.state === "failed") {
-    const message = status.error ?? "Its backend says that it failed.";
+    const message = status.error ?? "Its backend reported a failure without a reason.";
     return { kind: "failed", error: { name: "JobFailed", message } };
   }
   if (status.result === undefined) return { kind: "completed", result: null };

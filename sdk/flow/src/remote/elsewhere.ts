@@ -33,7 +33,7 @@ function overridesOf({ declared, options }: TaskCall<unknown>): RemoteInput["ove
   );
   const [field] = entries.find(([name, value]) => name === "compute" || isFunction(value)) ?? [];
   if (field === undefined) return Object.fromEntries(entries);
-  throw new NotRemote(options.name, `${field} was given by with().`, "Set it where the task is declared.");
+  throw new NotRemote(options.name, `with() sets ${field}.`, "Set it where the task is declared.");
 }
 
 /** The arguments in the store. A later attempt finds those of the first. */

@@ -200,9 +200,7 @@ describe("what cannot go to another pool", () => {
       return outcomeOf(here).error?.message;
     };
     const given = flow({ name: "given" }, () => weigh.with({ pool: "gpu", retryIf: () => true })(rows, 1n));
-    expect(await messageOf(given)).toContain(
-      "retryIf was given by with(). Set it where the task is declared.",
-    );
+    expect(await messageOf(given)).toContain("with() sets retryIf. Set it where the task is declared.");
     const fn = task({ name: "takes a function" }, async (_fn: () => void) => 1);
     const passing = flow({ name: "passing" }, () => fn.with({ pool: "gpu", key: "k" })(() => {}));
     expect(await messageOf(passing)).toContain("is a function");

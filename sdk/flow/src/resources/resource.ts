@@ -77,7 +77,7 @@ function checkOptions({ name, closeMs = CLOSE_MS }: Declared): void {
       `resource name "${name}": use lower-case letters, digits, - and _, at most 63, starting with a letter or digit.`,
     );
   if (!(Number.isFinite(closeMs) && closeMs > 0))
-    throw new InvalidDefinition(`resource "${name}": closeMs must be milliseconds from 1.`);
+    throw new InvalidDefinition(`resource "${name}": closeMs must be a number of milliseconds, at least 1.`);
 }
 
 /** Validates settings with the resource's schema. Without a schema they stay as written. */

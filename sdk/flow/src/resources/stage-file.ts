@@ -20,7 +20,7 @@ function parsed(text: string): StageFile {
     typeof file === "object" && file !== null && "stage" in file && typeof file.stage === "string";
   const resources = isStage && "resources" in file ? file.resources : null;
   if (!isStage || typeof resources !== "object" || resources === null)
-    throw new InvalidDefinition(`${STAGE_FILE} does not say { "stage": "…", "resources": { … } }.`);
+    throw new InvalidDefinition(`${STAGE_FILE} does not contain { "stage": "…", "resources": { … } }.`);
   const pools = isStage && "pools" in file ? Object.entries(file.pools ?? {}) : [];
   return {
     stage: String(file.stage),

@@ -116,11 +116,11 @@ export function encodeAs(value: unknown, as: { codec: CodecChoice; name: string 
 export function encode(value: unknown, as: { codec: Codec; name: string }): Uint8Array {
   if (as.codec === "bytes") {
     if (value instanceof Uint8Array) return value;
-    throw new NotSerialisable(as.name, `no byte array, though the codec is bytes. It is a ${typeof value}`);
+    throw new NotSerialisable(as.name, `a ${typeof value}, but the codec bytes needs a byte array`);
   }
   if (as.codec === "text") {
     if (typeof value === "string") return new TextEncoder().encode(value);
-    throw new NotSerialisable(as.name, `no string, though the codec is text. It is a ${typeof value}`);
+    throw new NotSerialisable(as.name, `a ${typeof value}, but the codec text needs a string`);
   }
   return as.codec === "typed"
     ? toTypedJson(value, as.name)

@@ -65,7 +65,7 @@ async function realPathOf(path: string, uri: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (cause) {
-    throw new StoreFault(`There is nothing at ${uri}.`, { cause });
+    throw new StoreFault(`There is no value at ${uri}.`, { cause });
   }
 }
 
@@ -73,7 +73,7 @@ async function realPathOf(path: string, uri: string): Promise<string> {
 async function insideRoot(realRoot: string, uri: string): Promise<string> {
   const path = await realPathOf(pathOf(uri), uri);
   if (path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) return path;
-  throw new StoreFault(`${uri} lies outside of the store.`, {
+  throw new StoreFault(`${uri} is outside of the store.`, {
     next: "Only refs that ctx.save returned for this store can be loaded.",
   });
 }
@@ -164,7 +164,7 @@ export function fileObjects(root: string): Objects {
       const { size } = await stat(path);
       // A larger file is not read, because it could have any size.
       if (size > mostBytes)
-        throw new StoreFault(`${uri} is not what was saved there: it is ${size} bytes long.`);
+        throw new StoreFault(`The value at ${uri} is not the saved one: it is ${size} bytes long.`);
       return new Uint8Array(await readFile(path));
     },
     list: (path) => listFiles(folder, path),

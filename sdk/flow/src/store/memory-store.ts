@@ -15,9 +15,9 @@ export function memoryObjects(): Objects {
     },
     async read(uri, mostBytes) {
       const bytes = uri.startsWith(SCHEME) ? kept.get(uri.slice(SCHEME.length)) : undefined;
-      if (!bytes) throw new StoreFault(`There is nothing at ${uri}.`);
+      if (!bytes) throw new StoreFault(`There is no value at ${uri}.`);
       if (bytes.byteLength > mostBytes)
-        throw new StoreFault(`${uri} is not what was saved there: it is larger.`);
+        throw new StoreFault(`The value at ${uri} is not the saved one: it is larger.`);
       return bytes.slice();
     },
     async *list(folder) {

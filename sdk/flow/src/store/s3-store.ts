@@ -88,7 +88,7 @@ async function readUpTo(response: Response, mostBytes: number, uri: string): Pro
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
-    if (bytes > mostBytes) throw new StoreFault(`${uri} is not what was saved there: it is larger.`);
+    if (bytes > mostBytes) throw new StoreFault(`The value at ${uri} is not the saved one: it is larger.`);
     chunks.push(chunk);
   }
   return new Uint8Array(Buffer.concat(chunks));
@@ -122,7 +122,7 @@ class Bucket {
     const said = await saidBy(response);
     throw new StoreFault(`The store refused ${request.method} in the bucket "${this.#name}": ${said}.`, {
       next: REFUSED.includes(response.status)
-        ? "Check the credentials in the worker's configuration, and what they may do in that bucket."
+        ? "Check the credentials in the worker's configuration, and their permissions for that bucket."
         : "Check the store's log. Retry the run when the store answers again.",
     });
   }
@@ -177,9 +177,9 @@ export function s3Objects(root: string, access: S3Access): Objects {
       const path = uri.slice(uriStart.length);
       const isHere =
         uri.startsWith(uriStart) && !path.split("/").some((part) => part === "." || part === "..");
-      if (!isHere) throw new StoreFault(`${uri} lies outside of the store.`);
+      if (!isHere) throw new StoreFault(`${uri} is outside of the store.`);
       const response = await bucket.send({ method: "GET", path: inside + path });
-      if (response.status === NOT_FOUND) throw new StoreFault(`There is nothing at ${uri}.`);
+      if (response.status === NOT_FOUND) throw new StoreFault(`There is no value at ${uri}.`);
       return await readUpTo(response, mostBytes, uri);
     },
     async *list(folder) {

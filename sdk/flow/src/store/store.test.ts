@@ -55,7 +55,7 @@ for (const [name, make] of makers)
       const ref = await store.save(place, { a: 1 });
       await expect(store.load({ ...ref, sha256: "0".repeat(64) })).rejects.toBeInstanceOf(StoreFault);
       await expect(store.load({ ...ref, sizeBytes: 1 })).rejects.toBeInstanceOf(StoreFault);
-      await expect(store.load({ ...ref, uri: `${ref.uri}x` })).rejects.toThrow(/nothing at/);
+      await expect(store.load({ ...ref, uri: `${ref.uri}x` })).rejects.toThrow(/no value at/);
     });
 
     test("names the part of a value that JSON cannot hold", async () => {

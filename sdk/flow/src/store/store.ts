@@ -116,8 +116,8 @@ function placed(place: ValueLocation, { codec, bytes, sha256 }: HashedBytes): En
  */
 function checkContent(ref: Ref, bytes: Uint8Array): void {
   if (bytes.byteLength !== ref.sizeBytes || sha256Of(bytes) !== ref.sha256)
-    throw new StoreFault(`${ref.uri} is not what was saved there: its size or hash differs.`, {
-      next: "Something else wrote to the store. Run the task again that made the value.",
+    throw new StoreFault(`The value at ${ref.uri} is not the saved one: its size or hash differs.`, {
+      next: "Another program wrote to the store. Run the task that created the value again.",
     });
 }
 

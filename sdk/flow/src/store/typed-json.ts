@@ -249,7 +249,7 @@ class Reader {
   }
 
   #pairs(part: unknown): [unknown, unknown][] {
-    if (!Array.isArray(part)) throw new TypeError("no list of pairs");
+    if (!Array.isArray(part)) throw new TypeError("not a list of pairs");
     return part.map((pair: unknown) => {
       if (!Array.isArray(pair)) throw new TypeError("no pair");
       return [this.value(pair[0]), this.value(pair[1])];

@@ -201,7 +201,7 @@ function concurrent(name: string, kind: CallKind, { kind: known }: CallKey): Tas
   const without = kind === "task" || kind === "flow" ? "without input or key" : "without a key";
   const how = known === "none" ? without : "with the same key or input";
   return new TaskIdentityUnknown(
-    `${what(name)} was called again ${how} while other calls ran beside it: the order of concurrent branches cannot tell its calls apart.`,
+    `${what(name)} was called again ${how} while other calls were running. The order of concurrent calls cannot identify them.`,
     next(name),
   );
 }

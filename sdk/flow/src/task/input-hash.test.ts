@@ -104,7 +104,7 @@ describe("what is no data is refused with its place", () => {
     test(what, () => {
       expect(() => hash(value)).toThrow(NotData);
       expect(() => hash(value)).toThrow(
-        `Task "t" cannot be told apart by its input: ${message}. Pass plain data, give the call a key: task.with({ key: "…" })(…), or give the class a toJSON().`,
+        `Task "t" cannot be identified by its arguments: ${message}. Pass plain data, give the call a key: task.with({ key: "…" })(…), or give the class a toJSON().`,
       );
     });
 });

@@ -263,7 +263,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
     }
     if (this.#isTaken)
       throw new InvalidDefinition(
-        `task "${this.#name}": the results of one map were taken twice; take them in one way, as soon as map has answered.`,
+        `task "${this.#name}": the results of one map were read twice; read them once, as soon as map returns.`,
       );
     this.#isTaken = true;
     return this.#begun;

@@ -36,8 +36,9 @@ export function checkCacheOptions(task: string, cache: unknown): void {
   }: { [Field in keyof CacheOptions]: unknown } = { ...(cache as object) };
   const all = [by].flat();
   if (all.length === 0 || !all.every(isBy))
-    refuse("cache.by", '"input", "code" or a function that answers a key, or several');
-  if (!(typeof expiresMs === "number" && expiresMs > 0)) refuse("cache.expiresMs", "milliseconds from 1");
+    refuse("cache.by", '"input", "code" or a function that returns a key, or several');
+  if (!(typeof expiresMs === "number" && expiresMs > 0))
+    refuse("cache.expiresMs", "a number of milliseconds, at least 1");
   if (typeof refresh !== "boolean") refuse("cache.refresh", "true or false");
 }
 
@@ -173,7 +174,7 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
     throw new InvalidDefinition(`A task needs a name of 1 to ${NAME_CHARS_MAX} characters.`);
   const wholeRetries = Number.isInteger(retries) && isBetween(retries, 0, RETRIES_MAX);
   check(options, "retries", wholeRetries, `a whole number from 0 to ${RETRIES_MAX}`);
-  const delays = "milliseconds, a list of them that is not empty, or a function that answers them";
+  const delays = "milliseconds, a list of them that is not empty, or a function that returns them";
   check(options, "retryDelayMs", isDelay(retryDelayMs), delays);
   check(options, "retryJitter", isBetween(retryJitter, 0, 1), "from 0 to 1");
   check(
@@ -191,7 +192,7 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
     areLimitUses(options.limits ?? []),
     `a list of at most ${LIMITS_MAX} names of limits, or of { name, slots }`,
   );
-  check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
+  check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "a number of milliseconds, at least 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
   check(options, "ifIgnored", ["leave", "kill"].includes(options.ifIgnored ?? "leave"), '"leave" or "kill"');
   for (const hook of ["onRetry", "onFailure"] as const)

@@ -16,7 +16,7 @@ import { takeSlots } from "./slots.ts";
 import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
-  'was asked to stop but is still running. Towpath can end it only with its process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
+  'was asked to stop but is still running. Towpath can end it only with its process. Pass ctx.signal to the calls that it waits for, or give the task ifIgnored: "kill".';
 /** How much later a blocked process is killed than a try would end the run, milliseconds. */
 const LATE_MS = 2000;
 
@@ -75,7 +75,7 @@ async function watched(call: TaskCall<unknown>, tries: number): Promise<() => vo
   const { watchdog } = call.scope.run.host;
   if (timeoutMs === undefined || watchdog === null || call.options.thread === true) return () => {};
   const afterMs = timeoutMs + timeoutGraceMs + (endsRun(call) ? LATE_MS : 0);
-  const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give the task thread: true, or let it await something now and then.`;
+  const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give the task thread: true, or let its function await regularly.`;
   return await watchdog.watch({ afterMs, path: call.path, name, tries, message });
 }
 

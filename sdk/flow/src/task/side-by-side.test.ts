@@ -143,9 +143,7 @@ describe("equal calls of two branches", () => {
     ]) {
       const run = await testRun(branches(equal, { now }), {}, { call });
       expect(run.error).toBeInstanceOf(TaskIdentityUnknown);
-      expect(String(run.error)).toMatch(
-        /the order of concurrent branches cannot tell its calls apart\. Give /,
-      );
+      expect(String(run.error)).toMatch(/The order of concurrent calls cannot identify them\. Give /);
     }
   });
 

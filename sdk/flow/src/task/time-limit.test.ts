@@ -88,7 +88,7 @@ describe("a task with ifIgnored: kill", () => {
     expect(run.error).toMatchObject({
       ignored: true,
       message: expect.stringMatching(
-        /^Task "hangs" .* 20 ms and .* 10 ms .* Pass ctx\.signal to what it waits for/,
+        /^Task "hangs" .* 20 ms and .* 10 ms .* Pass ctx\.signal to the calls that it waits for/,
       ),
     });
     expect(run.records.at(-1)).toMatchObject({ type: "outcome", outcome: "failed", cause: "timeout" });

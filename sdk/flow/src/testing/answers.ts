@@ -80,7 +80,7 @@ class NeverEnds extends TowpathError {
   override readonly name = "NeverEnds";
   constructor(job: string, polls: number) {
     super("job-never-ends", `Job "${job}" was still running after ${polls} polls.`, {
-      next: "Let its poll come to an end in the test, or answer it with the option answers.",
+      next: "Let its poll return an end state in the test, or give an answer with the option answers.",
     });
   }
 }

@@ -261,7 +261,7 @@ export const Environment = z.object({
     "Addresses and networks of the proxies in front of this server, such as `10.0.0.0/8,127.0.0.1`. Only their `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.",
   ),
   TOWPATH_RATE_LIMITS: numbersOf(RATE_NAMES).describe(
-    "Requests a second that replace the limits in [the HTTP API](api.md#request-limits), such as `read.key=50,run.workspace=off`. `off` alone removes all limits. Each process counts by itself.",
+    "Requests per second that replace the limits in [the HTTP API](api.md#request-limits), such as `read.key=50,run.workspace=off`. `off` alone removes all limits. Each process counts by itself.",
   ),
   TOWPATH_QUOTAS: numbersOf(QUOTA_NAMES).describe(
     "Quotas of a workspace that replace those in [the HTTP API](api.md#quotas), such as `pools=500,notifiers=off`. `off` alone removes all quotas.",

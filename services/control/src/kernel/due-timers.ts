@@ -62,7 +62,7 @@ async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | 
     );
     return watched.map((_, index) => row?.[`n${index}`] ?? null);
   } catch (error) {
-    deps.log.warn({ err: error }, "the due timers could not read what is due");
+    deps.log.warn({ err: error }, "the due timers could not be read");
     return watched.map(() => 0);
   }
 }

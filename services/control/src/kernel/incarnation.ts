@@ -86,7 +86,7 @@ async function note(deps: IncarnationDeps): Promise<void> {
     if (made !== undefined && !made.first)
       deps.log.warn(
         { incarnation: made.id },
-        "the database was restored, failed over or restarted: workers offer again what was acknowledged in the last hour",
+        "the database was restored, failed over or restarted: workers send the records of the last hour again",
       );
   });
 }

@@ -105,7 +105,7 @@ export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes>
       const payload = encode(pending);
       pending = new Map();
       await deps.sql.notify(CHANNEL, `${own};${payload}`).catch((error: unknown) => {
-        deps.log.warn({ err: error }, "a wake-up was lost; waiting readers will look by themselves");
+        deps.log.warn({ err: error }, "a wake-up was lost; waiting readers will check without it");
       });
       if (!closing) await delay(REST_MS);
     }

@@ -59,7 +59,7 @@ export async function endRule(tx: Tx, deps: Deps, args: Ending): Promise<void> {
   const { workspaceId: workspace, id: schedule } = row;
   deps.log.error(
     { err: error, workspace, schedule },
-    "the due instants of a rule that ends could not be decided",
+    "the due times of a rule with an end could not be calculated",
   );
   await skipRest(tx, { ...args, reason: "catch-up" });
 }

@@ -169,7 +169,7 @@ function fitsNone(walk: Walk, given: readonly Json[], at: At): false {
     const wanted = [...new Set(types)].map(named).join(" or ");
     return walk.fault(at, `must be ${wanted}, not ${named(typeOf(at.value))}`);
   }
-  return walk.fault(at, `must fit one of ${given.length} alternatives, and fits none`);
+  return walk.fault(at, `must match one of ${given.length} alternatives, but matches none`);
 }
 
 const anyOf: Apply = (walk, given, { at }) =>
@@ -181,12 +181,11 @@ const oneOf: Apply = (walk, given, { at }) => {
   if (count === 1) return true;
   return count === 0
     ? fitsNone(walk, given, at)
-    : walk.fault(at, "must fit only one of the alternatives, and fits several");
+    : walk.fault(at, "must match only one of the alternatives, but matches several");
 };
 
 const not: Apply = (walk, given, { at }) =>
-  !check(walk, given, { ...probed(at), seen: null }) ||
-  walk.fault(at, "must not fit what the schema rules out");
+  !check(walk, given, { ...probed(at), seen: null }) || walk.fault(at, "must not match the schema of not");
 
 const condition: Apply = (walk, given, { schema, at }) => {
   const next = fitsToo(walk, given, probed(at)) ? schema.then : schema.else;
@@ -345,8 +344,8 @@ const contains: Apply = (walk, given, { schema, at }) => {
     count += 1;
   }
   if (count < least)
-    return walk.fault(at, `must hold at least ${least} of the items that the schema asks for`);
-  return count <= most || walk.fault(at, `must hold at most ${most} of the items that the schema asks for`);
+    return walk.fault(at, `must have at least ${least} items that match the schema of contains`);
+  return count <= most || walk.fault(at, `must have at most ${most} items that match the schema of contains`);
 };
 
 const unevaluatedProperties: Apply = (walk, given, { at }) => {

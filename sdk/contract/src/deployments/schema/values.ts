@@ -162,7 +162,7 @@ export const ARRAY_RULES: readonly NamedRule<Json[]>[] = [
   [
     "uniqueItems",
     (value, limit, { walk }) =>
-      limit !== true || isUnique(value, walk) ? null : "must not hold an item twice",
+      limit !== true || isUnique(value, walk) ? null : "must not have the same item twice",
   ],
 ];
 

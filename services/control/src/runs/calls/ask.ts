@@ -48,7 +48,7 @@ export async function askWait(tx: Tx, deps: Deps, args: Asking): Promise<WaitNow
   const by = known && dueBy(known);
   if (by) await settleWaits(tx, deps, { workspaceId, waits: [{ id: args.callId, runId, by }] });
   const row = await lockWait(tx, deps.clock, name);
-  if (row === null) throw new Problem("wait-not-found", `There is no wait ${args.callId}; ask again.`);
+  if (row === null) throw new Problem("wait-not-found", `There is no wait ${args.callId}; repeat the call.`);
   const attemptId = row.state === "open" ? args.held.id : null;
   if (row.askedBy !== attemptId) await saveAsker(tx, { workspaceId, waitId: row.id, attemptId });
   return row;
@@ -65,7 +65,7 @@ async function make(tx: Tx, deps: Deps, args: Asking): Promise<void> {
   const { held, callId, path, asked } = args;
   const { workspaceId, runId } = held;
   if (held.state !== "running")
-    throw new Problem("forbidden", "The run is being stopped; it may wait for nothing more.");
+    throw new Problem("forbidden", "The run is being stopped, so it cannot start a wait.");
   const other = asked.kind === "run" ? asked.runId : null;
   if (other === runId) throw new Problem("forbidden", "A run cannot wait for its own end.");
   if (other !== null && (await findKnownRun(tx, { workspaceId, runId: other })) === null)
@@ -74,7 +74,7 @@ async function make(tx: Tx, deps: Deps, args: Asking): Promise<void> {
   if (count >= LIMITS.waits)
     throw new Problem(
       "too-many-waits",
-      `A run may wait ${LIMITS.waits} times in all; start another for the rest.`,
+      `A run can have at most ${LIMITS.waits} waits. Start another run for the rest.`,
     );
   const runIds = other === null ? [runId] : [runId, other];
   const locked = await lockWaiting(tx, { workspaceId, runIds });

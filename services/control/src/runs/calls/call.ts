@@ -90,7 +90,8 @@ async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<Att
     held.workerId === workerId &&
     held.startedAt !== null &&
     held.endedAt === null;
-  if (!current) throw new Problem("stale-fence", `Attempt ${fence.attemptId} is not held under this fence.`);
+  if (!current)
+    throw new Problem("stale-fence", `Attempt ${fence.attemptId} has ended, or belongs to another claim.`);
   return held;
 }
 
@@ -104,7 +105,7 @@ async function startRun(
   if (known !== null) return sameChild(known, args);
   const parent = await lockRun(tx, { workspaceId, runId });
   if (parent === null || args.held.state !== "running") {
-    throw new Problem("forbidden", "The run is being stopped; it may start no other.");
+    throw new Problem("forbidden", "The run is being stopped, so it cannot start another run.");
   }
   const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
   const names = startableNames(spec, args.deployment);

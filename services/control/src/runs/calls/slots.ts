@@ -34,7 +34,7 @@ export async function takeSlots(
 ): Promise<void> {
   const { workspaceId, id: attemptId, runId, priority } = args.held;
   if (args.held.state !== "running")
-    throw new Problem("forbidden", "The run is being stopped; its tasks take no slots.");
+    throw new Problem("forbidden", "The run is being stopped, so its tasks get no slots.");
   const which = { workspaceId, attemptId, keys: args.requests.map((one) => heldAs(one.key)) };
   const known = new Set([...(await heldKeys(tx, which)), ...(await waitingKeys(tx, which))]);
   const fresh = args.requests.filter((one) => !known.has(heldAs(one.key)));

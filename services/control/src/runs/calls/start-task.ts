@@ -30,7 +30,7 @@ export async function startTask(tx: Tx, deps: Deps, args: StartingTask): Promise
   const { workspaceId, runId } = args.held;
   const parent = await lockRun(tx, { workspaceId, runId });
   if (parent === null || args.held.state !== "running")
-    throw new Problem("forbidden", "The run is being stopped; it may start no task.");
+    throw new Problem("forbidden", "The run is being stopped, so it cannot start a task.");
   const known = await earlierChild(tx, { parent, callId: args.callId });
   if (known !== null) return sameTask(known, args);
   const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });

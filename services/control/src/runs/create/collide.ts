@@ -34,7 +34,7 @@ async function makeRoom(
   const except = entering.map((run) => run.id);
   const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
   const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });
-  const reason = `A newer run of "${entering[0]?.deployment}" replaces it: its limit says cancel-running.`;
+  const reason = `A newer run of "${entering[0]?.deployment}" replaced it, because the limit of this deployment has the collision policy cancel-running.`;
   // In the order of ids, so that two transactions that make room at once cannot deadlock.
   for (const runId of displaced.sort()) await mustCancel(tx, deps, { workspaceId, runId, reason });
 }

@@ -106,7 +106,8 @@ export async function repeatCancel(tx: Tx, deps: Deps, held: AttemptRow): Promis
   const wentBack = await wentBackAt(tx);
   if (wentBack === null || held.createdAt >= wentBack) return held;
   const { state } = await moveAttempt(tx, deps.clock, { workspaceId, id, by: "interrupt" });
-  const cancelReason = "Somebody had cancelled it; who and why was lost when the database was restored.";
+  const cancelReason =
+    "Somebody cancelled it. The name and the reason were lost when the database was restored.";
   await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "interrupt", cancelReason });
   return { ...held, state };
 }

@@ -51,5 +51,5 @@ export async function recordHandle(
 }
 
 function noJob(jobId: string): Problem {
-  return new Problem("wait-not-found", `The run has asked for no external job under the id ${jobId}.`);
+  return new Problem("wait-not-found", `The run has no external job with the id ${jobId}.`);
 }

@@ -45,7 +45,7 @@ export async function checkCallback(deps: Pick<Deps, "database">, args: Callback
 }
 
 function noSuch(): Problem {
-  return new Problem("wait-not-found", "No job that has not been forgotten has this address.");
+  return new Problem("wait-not-found", "This callback URL is unknown or has expired.");
 }
 
 /** Compared in constant time, with each hash that there is. */
@@ -56,6 +56,6 @@ function isOneOf(token: string, hashes: readonly string[]): boolean {
 
 function outcomeOf(report: CallBack): JobOutcome {
   if (report.outcome === "completed") return { outcome: "completed", result: null, value: report.result };
-  const message = cleanText(report.error) || "Its backend says that it failed.";
+  const message = cleanText(report.error) || "Its backend reported a failure without a reason.";
   return { outcome: "failed", error: { name: "JobFailed", message } };
 }

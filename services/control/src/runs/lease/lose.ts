@@ -48,7 +48,7 @@ function wasHeardSince({ config }: Deps, { leaseExpiresAt }: AttemptRow, since: 
 function unknownSince(wentBack: Date): RunError {
   return {
     name: OUTCOME_UNKNOWN,
-    message: `The control plane's database was restored, failed over or restarted at ${wentBack.toISOString()}, and no worker has reported this attempt since. Whether it ended before that, and how, is unknown. See what it has done, then rerun it from failure.`,
+    message: `The control plane's database was restored, failed over or restarted at ${wentBack.toISOString()}, and no worker has reported this attempt since. It is unknown whether and how the attempt ended. Find out what it did, then rerun it from failure.`,
   };
 }
 

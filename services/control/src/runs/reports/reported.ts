@@ -187,7 +187,7 @@ export class ReportedAttempts {
     this.#unknown.add(args.attemptId);
     log.warn(
       { attempt: args.attemptId, epoch: args.epoch, worker: args.workerId },
-      "a worker offers an attempt that the restored database does not know: what became of it is unknown",
+      "a worker reported an attempt that the restored database does not have; its outcome is unknown",
     );
   }
 

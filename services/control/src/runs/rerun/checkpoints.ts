@@ -169,7 +169,7 @@ async function refuseWithoutOwn(
   if (own.length > 0) return;
   throw new Problem(
     "run-not-found",
-    `The history of run ${gone} was deleted, whose results run ${args.runId} is to reuse. Rerun run ${args.runId} as a whole.`,
+    `Run ${args.runId} reuses results of run ${gone}, but the history of run ${gone} was deleted. Rerun run ${args.runId} as a whole.`,
   );
 }
 
@@ -183,7 +183,7 @@ async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof 
     held.endedAt === null &&
     sameFence({ attemptId: held.id, epoch: held.epoch, nonce: held.nonce }, fence);
   if (!isCurrent)
-    throw new Problem("stale-fence", `Attempt ${fence.attemptId} is not held under this fence.`);
+    throw new Problem("stale-fence", `Attempt ${fence.attemptId} has ended, or belongs to another claim.`);
   return held;
 }
 

@@ -110,7 +110,7 @@ test("a run that has not ended keeps its own, and another workspace's run is non
     [id, 0, "run-transition-not-allowed"],
     [ended, 2, null],
   ]);
-  expect(items[0]?.problem?.detail).toContain("once it has ended");
+  expect(items[0]?.problem?.detail).toContain("when it has ended");
   const other = await tenant();
   const kept = await failedRun(other.tenancy, other.fakeWorker);
   expect((await drop([kept])).items).toMatchObject([{ refs: 0, problem: { code: "run-not-found" } }]);

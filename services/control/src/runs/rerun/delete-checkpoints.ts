@@ -16,7 +16,7 @@ export async function deleteCheckpointsOf(deps: Deps, args: RunName): Promise<nu
     if (hasEnded(row)) return deleteRefs(tx, deps.clock, args);
     throw new Problem(
       "run-transition-not-allowed",
-      `Run ${args.runId} is ${row.state}: it may go on from its checkpoints. Delete them once it has ended, or cancel it first.`,
+      `Run ${args.runId} is ${row.state} and may still need its checkpoints. Delete them when it has ended, or cancel it first.`,
     );
   });
 }

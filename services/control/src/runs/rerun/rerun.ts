@@ -93,7 +93,7 @@ async function endedRun(from: Queryable, args: { workspaceId: string; runId: str
   if (source.task !== null)
     throw new Problem(
       "run-transition-not-allowed",
-      `Run ${args.runId} is only the task "${source.task}" of run ${source.parentId}; run that one again.`,
+      `Run ${args.runId} executes only the task "${source.task}" of run ${source.parentId}. Rerun run ${source.parentId} instead.`,
     );
   if (hasEnded(source)) return source;
   throw new Problem(

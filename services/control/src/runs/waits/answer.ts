@@ -52,7 +52,7 @@ async function settle(
 }
 
 function noWait(args: Answering): Problem {
-  return new Problem("wait-not-found", `Run ${args.runId} has asked nothing under the id ${args.waitId}.`);
+  return new Problem("wait-not-found", `Run ${args.runId} has no question with the id ${args.waitId}.`);
 }
 
 function questionOf(
@@ -64,6 +64,6 @@ function questionOf(
     throw new Problem("wait-settled", `${row.answeredBy ?? "Somebody"} has answered it already.`);
   if (row.state === "cancelled") throw new Problem("wait-settled", "The run has ended.");
   if (row.state === "expired" || (row.leftMs !== null && row.leftMs <= 0))
-    throw new Problem("wait-settled", "Its deadline is over.");
+    throw new Problem("wait-settled", "Its deadline has passed.");
   return { ...row, who: row.who, schema: row.schema };
 }

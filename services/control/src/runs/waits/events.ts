@@ -132,7 +132,7 @@ function refusedEvent(name: string, problem: Problem): Problem {
   const what = first === undefined ? "does not match" : `is not valid at ${first.path}: ${first.message}`;
   return new Problem(
     "invalid-event",
-    `The payload of "${name}" ${what}. No run took it, and it was not stored.`,
+    `The payload of "${name}" ${what}. No run received it, and it was not stored.`,
     { faults },
   );
 }

@@ -112,7 +112,7 @@ test("a run that is being cancelled says how far its worker has gone: asked, SIG
   await fakeWorker.report(held, [records.started]);
   await cancel();
   const asked = "Worker laptop has been asked to stop it.";
-  const end = "If the worker stays away, the run ends once its lease and grace have passed.";
+  const end = "If the worker does not report, the run ends after its lease and a grace period.";
   expect(await why()).toBe(`${asked} ${end}`);
   const stages = [
     ["asked", "the flow has been asked to stop"],

@@ -79,7 +79,7 @@ function cancelling({ current }: Waiting): string {
   if (!current?.startedAt) return "Its worker has been asked to release it before the start.";
   const stage = STAGES[current.cancelStage ?? ""];
   const so = stage === undefined ? "" : ` So far, ${stage}.`;
-  return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker stays away, the run ends once its lease and grace have passed.`;
+  return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker does not report, the run ends after its lease and a grace period.`;
 }
 
 function scheduled({ run, previous }: Waiting): ReasonText {
@@ -99,7 +99,7 @@ function ready(args: Waiting): ReasonText[] {
   // Workers that still have to report have not polled yet: they are not missing.
   if (args.gate !== null) return [args.gate, ...backOff];
   if (facts.workersOnline === 0) {
-    const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
+    const draining = facts.workersDraining > 0 ? ", except workers that are being drained" : "";
     const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;
     return [{ kind: "worker", text }, ...backOff];
   }

@@ -233,13 +233,13 @@ describe("a backfill", () => {
     [
       "a range with instants to come",
       { to: new Date(START_MS + 400 * DAY).toISOString() },
-      /holds times in the future, from 2026/,
+      /has times in the future, from 2026/,
     ],
     ["an empty range", { to: day(1) }, /exclusive|not after/],
     [
       "a range without an instant",
       { from: new Date(START_MS + 1).toISOString(), to: new Date(START_MS + 2).toISOString() },
-      /no instant/,
+      /no time in this range/,
     ],
     [
       "too large a range",

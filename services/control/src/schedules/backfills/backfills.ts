@@ -75,7 +75,7 @@ function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to"
     if (count > BACKFILL_INSTANTS_MAX) {
       throw refused(
         "to",
-        `the range holds more than ${BACKFILL_INSTANTS_MAX} instants`,
+        `the range has more than ${BACKFILL_INSTANTS_MAX} scheduled times`,
         "split it into several backfills",
       );
     }
@@ -83,8 +83,8 @@ function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to"
   if (count === 0)
     throw refused(
       "from",
-      "the schedule has no instant in this range",
-      "compare with its `upcoming` instants",
+      "the schedule has no time in this range",
+      "`towpath schedule history` lists its past times",
     );
   return count;
 }
@@ -94,7 +94,7 @@ function checkPast(range: Pick<store.BackfillRow, "settings" | "to">, nowMs: num
   const nextMs = instantsOf(range.settings).next(nowMs);
   if (nextMs === null || nextMs >= range.to.getTime()) return;
   const next = dateOf(nextMs).toISOString();
-  throw refused("to", `the range holds times in the future, from ${next}`, `end it at ${next} or before`);
+  throw refused("to", `the range has times in the future, from ${next}`, `end it at ${next} or before`);
 }
 
 async function described(

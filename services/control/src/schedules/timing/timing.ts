@@ -62,7 +62,7 @@ function refuseCounted(timing: Timing): void {
   if (timing.kind !== "rrule" || !COUNTED.test(timing.rrule)) return;
   const [path, message] = [
     "timing.rrule",
-    "COUNT is not supported, because every look would count from the start",
+    "COUNT is not supported, because each check would count from the start of the rule",
   ];
   throw new Problem("invalid-schedule", `${path}: ${message}`, {
     faults: [{ path, message, suggestion: "set an end instead: endsAt, or `--until` on the command line" }],

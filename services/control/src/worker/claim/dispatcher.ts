@@ -204,7 +204,7 @@ export class Dispatcher {
     } catch (error) {
       this.#deps.log.error(
         { err: error, pool: this.#pool.poolId },
-        "a claim failed; waiting polls look again",
+        "a claim failed; waiting polls try again",
       );
     }
     this.#again = { claim: false, changes: false };
