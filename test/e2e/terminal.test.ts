@@ -159,6 +159,41 @@ test("the next times of a schedule are in its own time zone", LIMIT, async () =>
   expect(output).toMatch(/SCHEDULED FOR \(Asia\/Kolkata\)[\s\S]*T03:00:00\+05:30/);
 });
 
+test("a dry run of a schedule shows the next times in its zone, and changes nothing", LIMIT, async () => {
+  const set = [
+    "schedule",
+    "set",
+    "slow",
+    "dry",
+    "--cron",
+    "0 3 * * *",
+    "--zone",
+    "Asia/Kolkata",
+    "--dry-run",
+  ];
+  const shown = await stack.towpath([...set, "-p", "folder=/tmp"]);
+  expect([shown.code, shown.output]).toEqual([0, expect.stringMatching(/T03:00:00\+05:30/)]);
+  const { items } = await stack.client.listSchedules({ query: { deployment: "slow" } });
+  expect(items.map(({ name }) => name)).not.toContain("dry");
+  const zone = await stack.towpath([...set, "--zone", "Kolkata"]);
+  expect([zone.code, zone.output]).toEqual([
+    64,
+    expect.stringContaining('--zone "Kolkata" is not a time zone'),
+  ]);
+});
+
+test(
+  "an unused pool is deleted; a pool that deployments use is refused with their names",
+  LIMIT,
+  async () => {
+    await stack.towpath(["pool", "create", "idle"]);
+    expect((await stack.towpath(["pool", "rm", "idle"])).output).toContain("deleted pool idle");
+    expect((await stack.towpath(["pool", "rm", "idle"])).code).toBe(66);
+    const refused = await stack.towpath(["pool", "rm", "local"]);
+    expect([refused.code, refused.output]).toEqual([65, expect.stringContaining("alone, broken, slow")]);
+  },
+);
+
 test("a queue that is deleted is named; one that is unknown is an error", LIMIT, async () => {
   await stack.towpath(["queue", "set", "local", "urgent", "--priority", "5"]);
   const deleted = await stack.towpath(["queue", "rm", "local", "urgent", "--json"]);

@@ -24,7 +24,7 @@ export function NewLimitButton({
         {...(of && { "aria-label": `New limit of ${of.kind} ${of.name}` })}
         onClick={() => setOpen(true)}
       >
-        {of ? "Limit…" : "New limit"}
+        New limit
       </Button>
       {isOpen && (
         <Suspense>

@@ -28,7 +28,7 @@ export function DeletePoolButton({ pool }: { pool: Pool }) {
   return (
     <>
       <Button look="danger" aria-label={`Delete pool ${pool.name}`} onClick={() => setOpen(true)}>
-        Delete…
+        Delete pool…
       </Button>
       <Suspense>{isOpen && <DeletePool pool={pool} onClose={() => setOpen(false)} />}</Suspense>
     </>
