@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -65,12 +65,11 @@ test(
   PATIENTLY,
   async () => {
     const page = "docs/how-to/worker-in-a-private-network.md";
-    const [pool = "", start = "", wire = ""] = blocks(page, "sh", 3);
+    const [install = "", pool = "", files = "", start = "", wire = ""] = blocks(page, "sh", 5);
     const [settings = ""] = blocks(page, "json", 1);
     await using stack = await startStack();
     const { folder, url } = stack;
     const [etc, bare] = [join(folder, "etc"), join(folder, "flows.git")];
-    await mkdir(etc);
     execFileSync("git", ["init", "--quiet", "--bare", "--initial-branch=main", bare]);
     const { here, start: inShell } = await machine(folder, {
       "https://towpath.example.com": url,
@@ -79,21 +78,24 @@ test(
       "/var/lib/towpath": join(folder, "lib"),
       "/srv/towpath/store": join(folder, "page-store"),
     });
+    expect(install).toContain("npm install --global");
 
     const key = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
-    await using made = inShell(pool, { TOWPATH_URL: url, TOWPATH_KEY: key });
+    await using made = inShell(`set -e\n${pool}`, { TOWPATH_KEY: key });
     expect(await made.exited, made.output()).toBe(0);
-    const [secret = ""] = /^twp_\S+$/m.exec(made.output()) ?? [];
-    await writeFile(join(etc, "worker.key"), secret, { mode: 0o600 });
-    await writeFile(join(etc, "git-token"), "unused", { mode: 0o600 });
-    await writeFile(join(etc, "signing.pub.jwk"), await readFile(join(folder, "keys/signing.pub.jwk")));
+    expect(made.output()).not.toContain(key);
+    await writeFile(join(folder, "git-token"), "unused");
+    await writeFile(join(folder, "signing.pub.jwk"), await readFile(join(folder, "keys/signing.pub.jwk")));
+    await using placed = inShell(`set -e\n${files}`);
+    expect(await placed.exited, placed.output()).toBe(0);
+    expect((await stat(join(etc, "worker.key"))).mode & 0o777).toBe(0o600);
     await writeFile(join(etc, "worker.json"), here(settings));
 
-    const files = Object.entries(PROJECT).map(([path, text]) => [path, here(text)]);
+    const project = Object.entries(PROJECT).map(([path, text]) => [path, here(text)]);
     const deployed = await stack.towpath([
       "deploy",
       "--project",
-      await stack.project(Object.fromEntries(files)),
+      await stack.project(Object.fromEntries(project)),
     ]);
     expect(deployed.code, deployed.output).toBe(0);
     const surroundings = { WAREHOUSE_PASSWORD: "correct horse" };
