@@ -48,6 +48,7 @@ export const RUNS_FOLDERS = [
   "read",
   "requests",
   "rerun",
+  "remove",
 ];
 
 /** Files of `runs` that every folder may import. */

@@ -28,7 +28,7 @@ test.each([
   ["docs/how-to/artifacts.md", { files: 1, lines: 1 }],
   ["docs/how-to/runs-from-code.md", { files: 6, lines: 5 }],
   ["docs/how-to/stages.md", { files: 2, lines: 5 }],
-  ["docs/how-to/manage-deployments.md", { files: 3, lines: 8 }],
+  ["docs/how-to/manage-deployments.md", { files: 3, lines: 9 }],
   ["docs/how-to/pass-data.md", { files: 1, lines: 1 }],
   ["docs/how-to/tasks.md", { files: 7, lines: 9 }],
   ["docs/how-to/secrets.md", { files: 2, lines: 1 }],

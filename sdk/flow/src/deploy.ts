@@ -23,6 +23,8 @@ export interface DeployOutcome {
   readonly keyId: string;
   /** The fields that differ from the previous version. Null if that was signed with another key, or if there is none. */
   readonly changed: readonly string[] | null;
+  /** Whether the deployment was removed, and comes back with this version. */
+  readonly wasRemoved: boolean;
 }
 
 /** The result of a deploy. */

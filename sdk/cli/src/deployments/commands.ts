@@ -52,9 +52,10 @@ export function shortDigest(digest: string): string {
   return digest.replace("sha256:", "").slice(0, 12);
 }
 
-function changeText({ status, version, changed }: DeployOutcome): string {
+function changeText({ status, version, changed, wasRemoved }: DeployOutcome): string {
   if (status === "unchanged") return "";
   if (changed !== null) return changed.join(", ");
+  if (wasRemoved) return "new after its removal";
   return version === 1 ? "new" : "signed with another key";
 }
 

@@ -4,6 +4,7 @@ import { switchSchedules } from "../schedules/commands.ts";
 import { deploy } from "./commands.ts";
 import { init } from "./init.ts";
 import { diffVersions, listDeployments, showDeployment } from "./inspect.ts";
+import { removeDeployment } from "./remove.ts";
 import { rollBack } from "./rollback.ts";
 import { stageChoice } from "./stage.ts";
 
@@ -18,14 +19,15 @@ export function declareDeployments(root: Root, carry: Carry): void {
   declareLooks(group, carry);
   declareRollback(group, carry);
   declareSwitches(group, carry);
+  declareRemoval(group, carry);
 }
 
 function deploymentsGroup(root: Root) {
   return root
     .command("deployments")
-    .summary("list deployments, compare versions, roll back")
+    .summary("list deployments, compare versions, roll back, remove")
     .description(
-      "Lists deployments, shows and compares their versions, rolls back, and pauses all schedules of a deployment.",
+      "Lists deployments, shows and compares their versions, rolls back, pauses all schedules of a deployment, and removes deployments.",
     );
 }
 
@@ -95,6 +97,20 @@ function declareSwitches(group: Group, carry: Carry): void {
     .argument("<deployment>", NAME_HELP)
     .action((name, _, command) =>
       carry(command, (invocation) => switchSchedules(invocation, name, "resumed")),
+    );
+}
+
+function declareRemoval(group: Group, carry: Carry): void {
+  group
+    .command("rm")
+    .summary("remove a deployment")
+    .description(
+      "Removes a deployment with its schedules and its limit. Its runs stay until the end of their retention. Refused while a run or backfill of it is open. A later deploy continues the version numbers. Without a terminal, it needs --yes.",
+    )
+    .argument("<deployment>", NAME_HELP)
+    .option("-y, --yes", "remove without a question")
+    .action((name, { yes }, command) =>
+      carry(command, (invocation) => removeDeployment(invocation, { name, yes: yes === true })),
     );
 }
 

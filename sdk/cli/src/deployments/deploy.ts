@@ -57,6 +57,21 @@ async function latestOf(client: Client, name: string): Promise<Deployment | null
 }
 
 /**
+ * The number of the last version: of the latest one, or of a deployment that was removed. A removed one continues its numbers,
+ * because workers refuse a number below the floor that they know.
+ */
+async function lastNumber(client: Client, { name, latest }: { name: string; latest: number | undefined }) {
+  if (latest !== undefined) return latest;
+  try {
+    const { items } = await client.listVersions({ params: { name }, query: { limit: 1 } });
+    return items[0]?.version ?? 0;
+  } catch (failure) {
+    if (failure instanceof Problem && failure.code === "deployment-not-found") return 0;
+    throw failure;
+  }
+}
+
+/**
  * The spec of a version, if it was signed with this key. The control plane is not trusted: the signature must be ours, and
  * the spec must be for that version of that deployment.
  */
@@ -84,7 +99,7 @@ async function registered(
 async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
   const name = deploymentNameOf(deployment.settings);
   const latest = (await latestOf(args.client, name))?.latest;
-  const version = (latest?.version ?? 0) + 1;
+  const version = (await lastNumber(args.client, { name, latest: latest?.version })) + 1;
   const spec = buildSpec(deployment, { ...args.ground, version, issuedAt: args.nowIso() });
   const before = await registered(args, { name, latest });
   const changed = before && differences(before, spec);
@@ -97,8 +112,10 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
       digest: before.code.digest,
       keyId: latest.keyId,
       changed,
+      wasRemoved: false,
     };
-  const outcome = { deployment: name, version, digest, keyId: args.key.kid, changed };
+  const wasRemoved = latest === undefined && version > 1;
+  const outcome = { deployment: name, version, digest, keyId: args.key.kid, changed, wasRemoved };
   if (args.plan) return { ...outcome, status: "planned" };
   const { reach, ...rest } = spec;
   const signed = args.byReach === true && reach !== undefined ? { ...rest, reach } : rest;

@@ -26,6 +26,7 @@ function linesFor(outcome: Partial<DeployOutcome>): string[] {
 test.each([
   [{ changed: ["code", "parameters"] }, "would register  a       k          code, parameters"],
   [{ version: 1 }, "would register  a       k          new"],
+  [{ wasRemoved: true }, "would register  a       k          new after its removal"],
   [{}, "would register  a       k          signed with another key"],
   [{ status: "unchanged", changed: [] }, "unchanged  a       k"],
 ] as const)("The plan shows the change of %j", (outcome, line) =>

@@ -7,6 +7,7 @@ import { listRuns, run, showRun } from "./commands.ts";
 import { type ManyRequest, runMany } from "./create-many.ts";
 import { diffRuns } from "./diff.ts";
 import { sendEvent } from "./event.ts";
+import { removeRuns } from "./remove.ts";
 import { rerun } from "./rerun.ts";
 import { listWaits } from "./waits.ts";
 import { whyRun } from "./why.ts";
@@ -178,8 +179,8 @@ export function declareRuns(root: Root, carry: Carry): void {
   declareWaits(root, carry);
   const runs = root
     .command("runs")
-    .summary("list, show and cancel runs")
-    .description("Lists, shows and cancels runs.");
+    .summary("list, show, cancel and remove runs")
+    .description("Lists, shows, cancels and removes runs.");
   runs
     .command("ls")
     .description("Lists runs, newest first.")
@@ -225,5 +226,15 @@ export function declareRuns(root: Root, carry: Carry): void {
     )
     .action((id, { reason = "", yes = false, inState: state, ...query }, command) =>
       carry(command, (invocation) => cancelRuns(invocation, { id, reason, yes, query: { ...query, state } })),
+    );
+  runs
+    .command("rm")
+    .description(
+      "Removes runs that have ended, with their attempts, tasks, waits, logs and artifacts. The values in your store stay. Without a terminal, it needs --yes.",
+    )
+    .argument("<run...>", "the runs' ids, or the starts or ends of them")
+    .option("-y, --yes", "remove without a question")
+    .action((ids, { yes }, command) =>
+      carry(command, (invocation) => removeRuns(invocation, { runs: ids, yes: yes === true })),
     );
 }

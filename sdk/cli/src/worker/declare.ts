@@ -1,6 +1,7 @@
 import type { Carry, Root } from "../program.ts";
 import { declareGone } from "./gone.ts";
 import { listWorkers } from "./list.ts";
+import { removeWorker } from "./remove.ts";
 import { startWorker } from "./start.ts";
 import { showWire } from "./wire.ts";
 
@@ -8,9 +9,9 @@ import { showWire } from "./wire.ts";
 export function declareWorker(root: Root, carry: Carry): void {
   const worker = root
     .command("worker")
-    .summary("start, list and give up workers")
+    .summary("start, list, give up and remove workers")
     .description(
-      "Starts, lists and gives up workers. A worker runs signed deployments on this machine. It needs outbound HTTPS and no inbound port.",
+      "Starts, lists, gives up and removes workers. A worker runs signed deployments on this machine. It needs outbound HTTPS and no inbound port.",
     );
   worker
     .command("start")
@@ -54,6 +55,17 @@ export function declareWorker(root: Root, carry: Carry): void {
     )
     .action((name, { pool, yes }, command) =>
       carry(command, (invocation) => declareGone(invocation, { name, pool, yes: yes === true })),
+    );
+  worker
+    .command("rm")
+    .description(
+      "Removes an offline worker from the list. Refused while the worker is online or holds runs. A worker that starts again registers again. Without a terminal, it needs --yes.",
+    )
+    .argument("<worker>", "the worker's name or id")
+    .option("--pool <name>", "search only this pool (default: all pools)")
+    .option("-y, --yes", "remove without a question")
+    .action((name, { pool, yes }, command) =>
+      carry(command, (invocation) => removeWorker(invocation, { name, pool, yes: yes === true })),
     );
   root
     .command("wire")

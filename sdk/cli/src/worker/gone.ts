@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "@towpath/client";
-import { closest, LIMITS, type Worker, type WorkerHold } from "@towpath/contract";
+import type { Worker, WorkerHold } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { findPool } from "../pools/find.ts";
+import { findWorker, workersOf } from "./find.ts";
 
 /** The arguments of `towpath worker gone`. */
 export interface GoneRequest {
@@ -22,9 +22,6 @@ const LOOK_MS = 1_000;
 /** How long it looks, milliseconds: longer than a lease, and than the pause between two polls of a living worker. */
 const LOOKS_FOR_MS = 60_000;
 
-/** The most workers of a pool that are searched. */
-const WORKERS_MAX = 10_000;
-
 const FOLLOWS: Record<NonNullable<WorkerHold["ifLost"]>, string> = {
   retry: "is retried",
   crash: "crashes with the cause `lost`",
@@ -36,7 +33,8 @@ const FOLLOWS: Record<NonNullable<WorkerHold["ifLost"]>, string> = {
 export async function declareGone(invocation: Invocation, request: GoneRequest): Promise<number> {
   const { output } = invocation;
   const client = await invocation.client();
-  const worker = await findWorker(client, request);
+  // Of several workers of one name, usually one has runs: the others are earlier ones.
+  const worker = await findWorker(client, { ...request, command: "gone", isMeant: ({ held }) => held > 0 });
   drawWorker(worker, invocation);
   if (!request.yes) {
     if (!canAsk(invocation))
@@ -56,55 +54,6 @@ export async function declareGone(invocation: Invocation, request: GoneRequest):
   const left = await untilLost(client, { worker: gone, invocation });
   output.data(left);
   return tellResult(left, invocation);
-}
-
-/** All workers of a pool, the last seen first, at most `WORKERS_MAX`. */
-async function listAll(client: Client, pool: string): Promise<Worker[]> {
-  const found: Worker[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { limit: LIMITS.pageRows, ...(cursor === undefined ? {} : { cursor }) };
-    const page = await client.listWorkers({ params: { name: pool }, query });
-    found.push(...page.items);
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined && found.length < WORKERS_MAX);
-  return found;
-}
-
-/** The worker of this name, or with this id, in the chosen pools. */
-async function findWorker(client: Client, { name, pool }: GoneRequest): Promise<Worker> {
-  const query = { limit: LIMITS.pageRows };
-  const pools =
-    pool === undefined ? (await client.listPools({ query })).items : [await findPool(client, pool)];
-  const workers = (await Promise.all(pools.map((one) => listAll(client, one.name)))).flat();
-  const found = workers.filter((worker) => worker.name === name || worker.id === name);
-  const [first, ...others] = found;
-  if (first === undefined) {
-    const near = closest(
-      name,
-      workers.map((worker) => worker.name),
-    );
-    throw new Failure(`There is no worker "${name}"${pool === undefined ? "" : ` in pool "${pool}"`}.`, {
-      exit: "notFound",
-      code: "worker-not-found",
-      next: [...(near === null ? [] : [`did you mean "${near}"?`]), "`towpath worker ls` lists the workers"],
-    });
-  }
-  if (others.length === 0) return first;
-  // Of several workers of one name, usually one has runs: the others are earlier ones.
-  const holding = found.filter(({ held }) => held > 0);
-  const [only] = holding;
-  if (holding.length === 1 && only !== undefined) return only;
-  throw new Failure(`${found.length} workers have the name "${name}".`, {
-    exit: "usage",
-    code: "ambiguous",
-    next: found
-      .slice(0, 5)
-      .map(
-        ({ id, pool: of, lastSeenAt }) =>
-          `\`towpath worker gone ${id}\` is of pool ${of}, last seen ${lastSeenAt}`,
-      ),
-  });
 }
 
 function drawWorker(worker: Worker, { output, clock }: Invocation): void {
@@ -140,7 +89,7 @@ async function untilLost(
     output.note("Waiting until the leases have ended, at most 30 s. Ctrl+C stops only the waiting.");
   while (latest.held > 0 && latest.gone !== null && !hasRenewed(latest, worker) && clock.nowMs() < until) {
     await pause(LOOK_MS);
-    const workers = await listAll(client, worker.pool);
+    const workers = await workersOf(client, worker.pool);
     latest = workers.find(({ id }) => id === worker.id) ?? { ...latest, held: 0 };
   }
   return hasRenewed(latest, worker) ? { ...latest, gone: null } : latest;

@@ -28,6 +28,9 @@ export const PROBLEMS = {
     title: "The run's state does not allow this",
     retryable: false,
   },
+  "run-in-use": { status: 409, title: "Another run still needs this run", retryable: false },
+  "deployment-in-use": { status: 409, title: "The deployment is still in use", retryable: false },
+  "worker-in-use": { status: 409, title: "The worker is online or still holds runs", retryable: false },
   "version-below-floor": {
     status: 409,
     title: "Workers are not allowed to run this version any more",

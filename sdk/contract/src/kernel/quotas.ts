@@ -14,7 +14,7 @@ export const QUOTAS = {
   deployments: {
     most: 5000,
     of: "deployments",
-    next: "Deploy new versions of an existing deployment instead of new deployments.",
+    next: "Remove a deployment: towpath deployments rm NAME.",
   },
   limits: { most: 2000, of: "limits", next: "Delete a limit: towpath limit rm NAME." },
   schedules: {

@@ -126,4 +126,18 @@ export const POOLS_ROUTES = {
     status: 200,
     problems: ["pool-not-found", "worker-not-found"],
   }),
+  deleteWorker: route({
+    method: "DELETE",
+    path: "/api/pools/{name}/workers/{workerId}",
+    summary:
+      "Removes an offline worker that holds no attempt. A worker that comes back registers again. Repeating it changes nothing.",
+    slice: "pools",
+    permission: "deploy",
+    rate: "write",
+    repeatable: true,
+    params: WorkerParams,
+    answer: "none",
+    status: 204,
+    problems: ["pool-not-found", "worker-in-use"],
+  }),
 } as const;

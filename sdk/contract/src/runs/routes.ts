@@ -154,6 +154,20 @@ export const RUNS_ROUTES = {
     status: 200,
     problems: ["run-not-found", "run-transition-not-allowed"],
   }),
+  deleteRun: route({
+    method: "DELETE",
+    path: "/api/runs/{runId}",
+    summary:
+      "Removes a run that has ended, with its attempts, tasks, waits, logs and artifacts. The values in your store stay. Repeating it changes nothing.",
+    slice: "runs",
+    permission: "deploy",
+    rate: "run",
+    repeatable: true,
+    params: RunParams,
+    answer: "none",
+    status: 204,
+    problems: ["run-not-found", "run-transition-not-allowed", "run-in-use"],
+  }),
   rerunRun: route({
     method: "POST",
     path: "/api/runs/{runId}/rerun",

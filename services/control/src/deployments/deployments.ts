@@ -17,6 +17,7 @@ import {
   type Queryable,
   readCursor,
   type Scope,
+  type Tx,
 } from "../kernel/index.ts";
 import { signedParameters } from "./read-spec.ts";
 import { specChanges, withoutValues } from "./spec-changes.ts";
@@ -37,11 +38,19 @@ export interface PinnedVersion {
   readonly specJws: string;
 }
 
-/** The problem `deployment-not-found`, with the most similar name. */
+/** The problem `deployment-not-found`: the deployment was removed, or the most similar name. */
 async function deploymentNotFound(
   from: Queryable,
   args: { workspaceId: string; name: string },
 ): Promise<Problem> {
+  const removed = await store.selectIdentity(from, args);
+  if (removed !== null) {
+    const suggestion = "`towpath deploy` registers it again";
+    const by = removed.removedBy === null ? "" : ` by ${removed.removedBy}`;
+    return new Problem("deployment-not-found", `Deployment "${args.name}" was removed${by}; ${suggestion}`, {
+      faults: [{ path: "deployment", message: `"${args.name}" was removed`, suggestion }],
+    });
+  }
   const near = closest(args.name, await store.selectNames(from, args.workspaceId));
   const suggestion = near === null ? "register it with `towpath deploy`" : `did you mean "${near}"?`;
   return new Problem("deployment-not-found", `There is no deployment "${args.name}"; ${suggestion}`, {
@@ -85,13 +94,11 @@ export async function listDeployments(
   return pageOf(rows, { limit: args.limit, item: shown, key: (row) => [row.name] });
 }
 
-async function deploymentNamed(
-  from: Queryable,
-  args: { workspaceId: string; name: string },
-): Promise<store.DeploymentRow> {
-  const row = await store.selectDeployment(from, args);
-  if (row === null) throw await deploymentNotFound(from, args);
-  return row;
+/** The id of a deployment, also of a removed one: its runs still show their versions. */
+async function identityNamed(from: Queryable, args: { workspaceId: string; name: string }): Promise<string> {
+  const found = await store.selectIdentity(from, args);
+  if (found === null) throw await deploymentNotFound(from, args);
+  return found.id;
 }
 
 /**
@@ -102,11 +109,13 @@ export async function getDeployment(
   from: Queryable,
   args: { workspaceId: string; name: string },
 ): Promise<Deployment> {
-  return shown(await deploymentNamed(from, args));
+  const row = await store.selectDeployment(from, args);
+  if (row === null) throw await deploymentNotFound(from, args);
+  return shown(row);
 }
 
 /**
- * Versions of a deployment, newest first.
+ * Versions of a deployment, newest first, also of a removed one.
  * @throws Problem `deployment-not-found`.
  */
 export async function listVersions(
@@ -115,7 +124,7 @@ export async function listVersions(
 ): Promise<{ items: DeploymentVersion[]; next: string | null }> {
   const before = readCursor(args.cursor, z.tuple([z.int32()]))?.[0] ?? null;
   const { workspaceId } = args.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
+  const id = await identityNamed(deps.database.reads, { workspaceId, name: args.name });
   const rows = await store.selectVersions(deps.database.reads, {
     workspaceId,
     deploymentId: id,
@@ -134,7 +143,7 @@ export async function getVersionDetail(
   args: { scope: Scope; name: string; version: number; since?: number | undefined },
 ): Promise<VersionDetail> {
   const { workspaceId } = args.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
+  const id = await identityNamed(deps.database.reads, { workspaceId, name: args.name });
   const versionNumbered = async (version: number) => {
     const which = { workspaceId, deploymentId: id, version };
     const row = await store.selectVersion(deps.database.reads, which);
@@ -162,7 +171,7 @@ export async function getSpec(
   args: { scope: Scope; name: string; version: number },
 ): Promise<SignedVersion> {
   const { workspaceId } = args.scope;
-  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: args.name });
+  const id = await identityNamed(deps.database.reads, { workspaceId, name: args.name });
   const which = { workspaceId, deploymentId: id, version: args.version };
   const spec = await store.selectSigned(deps.database.reads, which);
   if (spec !== null) return { spec };
@@ -180,6 +189,20 @@ export async function getLatestVersion(
   const row = await store.selectLatestPinned(from, args);
   if (row === null) throw await deploymentNotFound(from, args);
   return row;
+}
+
+/**
+ * Locks a deployment for its removal. No version, schedule or backfill of it can be created until the transaction ends.
+ * @returns Its id, or null if it is removed already.
+ * @throws Problem `deployment-not-found` if there was never one of this name.
+ */
+export async function lockForRemoval(
+  tx: Tx,
+  args: { workspaceId: string; name: string },
+): Promise<string | null> {
+  const locked = await store.lockExisting(tx, args);
+  if (locked === null) throw await deploymentNotFound(tx, args);
+  return locked.removed ? null : locked.id;
 }
 
 /** The first of these names that a deployment has. The last one if none has. */

@@ -8,6 +8,7 @@ export {
   getVersion,
   getVersionDetail,
   likelyLatestVersion,
+  lockForRemoval,
   type PinnedVersion,
 } from "./deployments.ts";
 export { addVersion, type Registered } from "./register.ts";
@@ -15,6 +16,7 @@ export { deploymentsRoutes } from "./routes.ts";
 export {
   deleteVersionRow as deleteVersion,
   deploymentsOfPool,
+  markRemoved,
   type SupersededVersion,
   selectSuperseded,
 } from "./store.ts";

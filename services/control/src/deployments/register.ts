@@ -2,7 +2,7 @@ import { deploymentNameOf, Problem, type Spec, uuidv7 } from "@towpath/contract"
 import { type Deps, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import { readSpec } from "./read-spec.ts";
-import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
+import { IS_THERE, insertVersion, lockDeployment, selectSigned } from "./store.ts";
 import { deployment } from "./table.ts";
 
 /** A registered version. */
@@ -36,8 +36,6 @@ export async function addVersion(
   const id = uuidv7(deps.clock.nowMs());
   const locked = await lockDeployment(tx, { id, workspaceId, name });
   if (locked === null) throw new Problem("version-conflict", "The deployment has just changed. Try again.");
-  if (locked.latestVersion === 0)
-    await keepQuota(tx, deps, { quota: "deployments", workspaceId, table: deployment });
   const next = locked.latestVersion + 1;
   if (spec.version !== next) {
     const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });
@@ -58,6 +56,8 @@ export async function addVersion(
     registeredBy: scope.actor.name,
     clock: deps.clock,
   });
+  if (locked.latestVersion === 0 || locked.removed)
+    await keepQuota(tx, deps, { quota: "deployments", workspaceId, table: deployment, where: IS_THERE });
   await writeChanges(tx, [
     { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
   ]);

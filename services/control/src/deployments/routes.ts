@@ -1,7 +1,7 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import { getDeployment, getSpec, getVersionDetail, listDeployments, listVersions } from "./deployments.ts";
 
-/** The routes of deployments. A version is registered in the slice of schedules, together with its limits and schedules. */
+/** The routes of deployments. The slice of schedules registers versions and removes deployments, with limits and schedules. */
 export const deploymentsRoutes: SliceRoutes = (register) => {
   register("listDeployments", ({ deps, scope, query }) => listDeployments(deps, { scope, ...query }));
   register("getDeployment", ({ deps, scope, params }) =>

@@ -40,9 +40,14 @@ const pinnedColumns = {
   specJws: deploymentVersion.specJws,
 };
 
+/** Whether a row of deployment is not removed. */
+export const IS_THERE = sql`${deployment.removedVersion} is distinct from ${deployment.latestVersion}`;
+
+/** The latest version of a deployment that is not removed. */
 const isLatest = and(
   eq(deploymentVersion.deploymentId, deployment.id),
   eq(deploymentVersion.version, deployment.latestVersion),
+  IS_THERE,
 );
 
 function latestOf(from: Queryable) {
@@ -66,6 +71,18 @@ export async function selectDeployment(
   const [row] = await latestOf(from).where(
     and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)),
   );
+  return row ?? null;
+}
+
+/** A deployment by name, also a removed one, with the name of who removed it last. */
+export async function selectIdentity(
+  from: Queryable,
+  args: { workspaceId: string; name: string },
+): Promise<{ id: string; removedBy: string | null } | null> {
+  const [row] = await from
+    .select({ id: deployment.id, removedBy: deployment.removedBy })
+    .from(deployment)
+    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)));
   return row ?? null;
 }
 
@@ -119,7 +136,7 @@ export async function selectNames(from: Queryable, workspaceId: string): Promise
   const rows = await from
     .select({ name: deployment.name })
     .from(deployment)
-    .where(eq(deployment.workspaceId, workspaceId))
+    .where(and(eq(deployment.workspaceId, workspaceId), IS_THERE))
     .orderBy(asc(deployment.name))
     .limit(SUGGESTIONS_MAX);
   return rows.map((row) => row.name);
@@ -133,7 +150,9 @@ export async function selectExisting(
   const rows = await from
     .select({ name: deployment.name })
     .from(deployment)
-    .where(and(eq(deployment.workspaceId, args.workspaceId), inArray(deployment.name, [...args.names])));
+    .where(
+      and(eq(deployment.workspaceId, args.workspaceId), inArray(deployment.name, [...args.names]), IS_THERE),
+    );
   return rows.map((row) => row.name);
 }
 
@@ -181,26 +200,54 @@ export async function selectVersion(
   return row ?? null;
 }
 
-/**
- * Locks the deployment's row, and inserts it if it is missing. So versions are registered one after another.
- * A new deployment has version 0 in the answer, whatever its column says.
- */
+/** A locked deployment. */
+export interface LockedDeployment {
+  readonly id: string;
+  /** 0 if it has just been inserted, whatever its column says. */
+  readonly latestVersion: number;
+  readonly removed: boolean;
+}
+
+/** Locks the deployment's row, also that of a removed one. */
+export async function lockExisting(
+  tx: Tx,
+  args: { workspaceId: string; name: string },
+): Promise<LockedDeployment | null> {
+  const [row] = await tx
+    .select({
+      id: deployment.id,
+      latestVersion: deployment.latestVersion,
+      removed: sql<boolean>`not (${IS_THERE})`,
+    })
+    .from(deployment)
+    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)))
+    .for("update");
+  return row ?? null;
+}
+
+/** Locks the deployment's row, and inserts it if it is missing. So versions are registered one after another. */
 export async function lockDeployment(
   tx: Tx,
   args: { id: string; workspaceId: string; name: string },
-): Promise<{ id: string; latestVersion: number } | null> {
+): Promise<LockedDeployment | null> {
   const inserted = await tx
     .insert(deployment)
     .values({ ...args, latestVersion: 1 })
     .onConflictDoNothing()
     .returning({ id: deployment.id });
-  if (inserted.length > 0) return { id: args.id, latestVersion: 0 };
-  const [row] = await tx
-    .select({ id: deployment.id, latestVersion: deployment.latestVersion })
-    .from(deployment)
-    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.name, args.name)))
-    .for("update");
-  return row ?? null;
+  if (inserted.length > 0) return { id: args.id, latestVersion: 0, removed: false };
+  return lockExisting(tx, args);
+}
+
+/** Marks a deployment as removed. The caller holds its lock. */
+export async function markRemoved(
+  tx: Tx,
+  args: { workspaceId: string; id: string; by: string },
+): Promise<void> {
+  await tx
+    .update(deployment)
+    .set({ removedVersion: sql`${deployment.latestVersion}`, removedBy: args.by })
+    .where(and(eq(deployment.workspaceId, args.workspaceId), eq(deployment.id, args.id)));
 }
 
 /** The signed spec of one version, or null. */
@@ -233,7 +280,7 @@ export interface NewVersion {
   readonly registeredBy: string;
 }
 
-/** Inserts the next version. The caller holds the deployment's lock. */
+/** Inserts the next version. It brings a removed deployment back. The caller holds the deployment's lock. */
 export async function insertVersion(tx: Tx, args: NewVersion & { clock: Clock }): Promise<void> {
   const { clock, ...row } = args;
   await tx
@@ -280,18 +327,19 @@ export async function deleteVersionRow(
       and v.version < d.latest_version`);
 }
 
-/** Some names of deployments with a version that runs in a pool, or may run a task there. */
+/** Some names of deployments, also of removed ones, with a version that runs in a pool, or may run a task there. */
 export async function deploymentsOfPool(
   from: Queryable,
   args: { workspaceId: string; pool: { id: string; name: string }; limit: number },
 ): Promise<string[]> {
   const { workspaceId, pool, limit } = args;
   const rows = await from.execute<{ name: string }>(sql`
-    select distinct d.name from deployment_version v
+    select distinct d.name || case when d.removed_version = d.latest_version then ' (removed)' else '' end as name
+    from deployment_version v
     join deployment d on d.workspace_id = v.workspace_id and d.id = v.deployment_id
     where v.workspace_id = ${workspaceId} and (v.pool_id = ${pool.id} or jsonb_exists(v.spec -> 'pools', ${pool.name})
       or exists (select from jsonb_each(coalesce(v.spec -> 'remoteTasks', '{}')) t
         where jsonb_exists(t.value -> 'pools', ${pool.name})))
-    order by d.name limit ${limit}`);
+    order by name limit ${limit}`);
   return rows.map(({ name }) => name);
 }

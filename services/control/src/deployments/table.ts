@@ -9,6 +9,10 @@ export const deployment = pgTable("deployment", {
   name: text("name").notNull(),
   latestVersion: integer("latest_version").notNull(),
   createdAt: instant("created_at").notNull().defaultNow(),
+  /** The latest version when it was removed. A later version brings it back. Null: never removed. */
+  removedVersion: integer("removed_version"),
+  /** Who removed it last. */
+  removedBy: text("removed_by"),
 });
 
 /** One signed version. `spec` is the decoded payload; workers trust only `specJws`. */

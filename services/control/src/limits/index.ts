@@ -11,7 +11,7 @@ export {
 } from "./limits.ts";
 export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export { limitsRoutes } from "./routes.ts";
-export { seedLimits } from "./seed.ts";
+export { removeLimits, seedLimits } from "./seed.ts";
 export { type Entering, type Stepped, takeStep } from "./step.ts";
 export { listHolders } from "./store/limits.ts";
 export { type DueWaitList, dueWaitLists, isLimited, LOOK_BATCH, untilLook } from "./store/wait-lists.ts";

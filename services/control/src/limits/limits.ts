@@ -155,7 +155,7 @@ export async function setLimit(
 ): Promise<WrittenLimit> {
   const { workspaceId } = args.scope;
   const { ifUpdatedAt, ...input } = args.input;
-  // With this lock, nobody deletes the pool after the check.
+  // With this lock, nobody deletes the pool or removes the deployment after the check.
   await lockWaitLists(tx, workspaceId);
   await checkName(tx, { workspaceId, ...input }).catch((failure: unknown) => {
     throw withNameAtFault(failure);

@@ -34,3 +34,18 @@ export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Pr
   await announce(tx, { workspaceId, id: deploymentId });
   return written;
 }
+
+/** Deletes the limit of a deployment that is removed, and its use of named limits. */
+export async function removeLimits(
+  tx: Tx,
+  deps: Deps,
+  args: { workspaceId: string; deploymentId: string; name: string },
+): Promise<void> {
+  const { workspaceId, deploymentId, name } = args;
+  await lockWaitLists(tx, workspaceId);
+  const there = await selectLimit(tx, { workspaceId, kind: "deployment", name });
+  if (there !== null) await deleteLimitRow(tx, there);
+  await saveUses(tx, { workspaceId, deploymentId, uses: [] });
+  await refreshWaitLists(tx, deps.clock, { workspaceId, which: { deployment: name } });
+  await announce(tx, { workspaceId, id: deploymentId });
+}

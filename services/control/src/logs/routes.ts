@@ -6,13 +6,18 @@ import { Batches } from "./follow/batch.ts";
 import { followWorkspace } from "./follow/feed.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
+import { deleteRun } from "./remove-run.ts";
 import { SEARCHES_AT_ONCE, searchLogs } from "./search.ts";
 import { getLogWindow } from "./window.ts";
 
-/** The routes of logs. Followers of one application share what they read. */
+/** The routes of logs, and the one that removes a run with its log. Followers of one application share what they read. */
 export const logsRoutes: SliceRoutes = (register) => {
   const batches = new Batches();
   const slices = pLimit(SEARCHES_AT_ONCE);
+  register("deleteRun", async ({ deps, scope, params }) => {
+    await deleteRun(deps, scope, params);
+    return undefined;
+  });
   register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
   register("getRunFailure", ({ deps, scope, params }) => getRunFailure(deps, scope, params));
   register("getLogWindow", ({ deps, scope, params, query }) =>

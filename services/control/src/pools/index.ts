@@ -12,6 +12,7 @@ export {
   removePool,
 } from "./pools.ts";
 export { checkQueue, listQueues, type QueueFacts, setQueue } from "./queues.ts";
+export { deleteWorkerRow, lockWorker } from "./remove-store.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
 export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";

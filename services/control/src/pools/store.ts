@@ -15,7 +15,8 @@ export type PoolRow = typeof pool.$inferSelect;
 /** The most names that are searched for a suggestion. */
 const SUGGESTIONS_MAX = 500;
 
-const online = (clock: Clock) =>
+/** Whether a row of worker is online. */
+export const online = (clock: Clock) =>
   sql<boolean>`(worker.gone_at is null and worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
 
 /** Inserts a pool unless one of this name exists. */

@@ -22,6 +22,8 @@ export { type LogSource, readLogSources } from "./read/log-sources.ts";
 export { createPool, setQueue } from "./read/pools.ts";
 export { getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { runChange } from "./read/wire.ts";
+export { removeRun } from "./remove/remove.ts";
+export { countOpenRuns } from "./remove/store.ts";
 export { applyPlain, type ReportedRecord } from "./reports/control.ts";
 export { ReportedAttempts } from "./reports/reported.ts";
 export { cancelRun, createRun } from "./requests/requests.ts";

@@ -9,6 +9,7 @@ import { getOverview } from "./read/overview.ts";
 import {
   createPool,
   declareWorkerGone,
+  deleteWorker,
   getPool,
   listPools,
   listQueues,
@@ -74,6 +75,10 @@ export const runsRoutes: SliceRoutes = (register) => {
     listWorkers(deps, { scope, ...params, ...query }),
   );
   register("declareWorkerGone", ({ deps, scope, params }) => declareWorkerGone(deps, { scope, ...params }));
+  register("deleteWorker", async ({ deps, scope, params }) => {
+    await deleteWorker(deps, { scope, ...params });
+    return undefined;
+  });
   register("setQueue", ({ deps, scope, params, body }) => setQueue(deps, { scope, ...params, input: body }));
   register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
   register("setLimit", ({ deps, scope, body }) => setLimit(deps, { scope, input: body }));

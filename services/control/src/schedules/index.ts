@@ -1,3 +1,4 @@
+export { noteEnd as noteBackfilledEnd } from "./backfills/store.ts";
 export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { registerVersion, seedSchedules } from "./seed.ts";

@@ -1,6 +1,7 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills/backfills.ts";
 import { getCalendar } from "./calendar/calendar.ts";
+import { deleteDeployment } from "./remove-deployment.ts";
 import {
   deleteSchedule,
   getSchedule,
@@ -14,9 +15,13 @@ import {
 } from "./schedules.ts";
 import { registerVersion } from "./seed.ts";
 
-/** The routes of schedules, and of registering a version, which sets limits and schedules with it. */
+/** The routes of schedules, and those that register or remove a deployment with its limits and schedules. */
 export const schedulesRoutes: SliceRoutes = (register) => {
   register("registerVersion", ({ deps, scope, body }) => registerVersion(deps, { scope, jws: body.spec }));
+  register("deleteDeployment", async ({ deps, scope, params }) => {
+    await deleteDeployment(deps, { scope, ...params });
+    return undefined;
+  });
   register("setSchedule", ({ deps, scope, params, body: { ifUpdatedAt, ...settings } }) =>
     setSchedule(deps, { scope, deployment: params.name, settings, ifUpdatedAt }),
   );

@@ -181,6 +181,8 @@ export async function setSchedule(
     const written = row
       ? await changeSettings(tx, deps, { row, wanted, nowMs })
       : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
+    // The new row refers to the deployment, so from here on nobody can remove it.
+    if (!row) await getLatestVersion(tx, { workspaceId, name: deployment });
     if (!row) await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
     if (written === null) throw new Problem("unavailable", "The schedule has just changed. Try again.");
     await announce(tx, written);

@@ -1,6 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { type Deployment, deploymentPartsOf, type Schedule } from "@towpath/contract";
+import { lazy, Suspense, useState } from "react";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
@@ -14,6 +17,10 @@ import { RunForm } from "./run-form.tsx";
 import { TABS, type Tab } from "./search.ts";
 import { UpcomingPanel } from "./upcoming-panel.tsx";
 import { VersionsTab } from "./versions-tab.tsx";
+
+const RemoveDeployment = lazy(async () => ({
+  default: (await import("./remove-deployment.tsx")).RemoveDeployment,
+}));
 
 const RUNS_SHOWN = 12;
 /** The most stages that the chooser lists. */
@@ -150,6 +157,21 @@ function StageChooser({ name, tab }: { name: string; tab: Tab | undefined }) {
   );
 }
 
+/** Opens the dialog that removes a deployment. */
+function RemoveButton(args: { deployment: Deployment; schedules: number }) {
+  const may = useMay("deploy");
+  const [asks, setAsks] = useState(false);
+  if (!may) return null;
+  return (
+    <>
+      <Button look="danger" onClick={() => setAsks(true)}>
+        Remove…
+      </Button>
+      <Suspense>{asks && <RemoveDeployment {...args} onClose={() => setAsks(false)} />}</Suspense>
+    </>
+  );
+}
+
 /** One deployment: its runs, its schedules, its versions, and a form that starts a run. */
 export function DeploymentPage() {
   useRowKeys();
@@ -170,6 +192,7 @@ export function DeploymentPage() {
     <>
       <PageHead title={name} note={query.data && `v${query.data.latest.version}`}>
         <StageChooser name={name} tab={search.tab} />
+        {query.data && <RemoveButton deployment={query.data} schedules={listed.length} />}
       </PageHead>
       <QueryResult query={query} look="panels" rows={12}>
         {(deployment) => (

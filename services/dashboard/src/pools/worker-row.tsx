@@ -10,6 +10,7 @@ import { RunLink } from "../runs/links.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 
 const GoneDialog = lazy(async () => ({ default: (await import("./gone-dialog.tsx")).GoneDialog }));
+const RemoveWorker = lazy(async () => ({ default: (await import("./remove-worker.tsx")).RemoveWorker }));
 
 /** A worker with more slots is drawn as one bar. */
 const CELLS_MAX = 24;
@@ -124,6 +125,21 @@ function Gone({ worker, now }: { worker: Worker; now: number }) {
   );
 }
 
+/** Opens the dialog that removes an offline worker. */
+function RemoveButton({ worker }: { worker: Worker }) {
+  const may = useMay("deploy");
+  const [asks, setAsks] = useState(false);
+  if (!may) return null;
+  return (
+    <>
+      <Button aria-label={`Remove ${worker.name}…`} onClick={() => setAsks(true)}>
+        Remove…
+      </Button>
+      <Suspense>{asks && <RemoveWorker worker={worker} onClose={() => setAsks(false)} />}</Suspense>
+    </>
+  );
+}
+
 /** A worker: its status, its compute, and the run in each of its slots. */
 export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
   const { text, look } = standingOf(worker);
@@ -138,6 +154,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
       {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
       <Gone worker={worker} now={now} />
+      {!worker.online && worker.held === 0 && <RemoveButton worker={worker} />}
       <span className="ml-auto text-12 whitespace-nowrap text-faint">
         seen <Instant at={worker.lastSeenAt} />
       </span>

@@ -1,6 +1,6 @@
 import { idFloor } from "@towpath/contract";
 import { sql } from "#sql";
-import { type Month, type Queryable, rows } from "../../kernel/index.ts";
+import { type Month, type Queryable, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { isAttemptKept } from "../../runs/index.ts";
 
 /** The most rows of each table that one round deletes. */
@@ -48,4 +48,17 @@ export async function forgetArtifacts(db: Queryable, before: Month): Promise<num
       returning 1`,
   );
   return gone.length;
+}
+
+/** Deletes the lines and artifacts of one run. Primary key of log_chunk, index artifact_run. */
+export async function deleteOfRun(
+  tx: Tx,
+  args: { workspaceId: string; runId: string; attemptIds: readonly string[] },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`with lines as (delete from log_chunk
+        where workspace_id = ${args.workspaceId} and attempt_id = any(${textArray(args.attemptIds)}::uuid[]))
+      delete from artifact where workspace_id = ${args.workspaceId} and run_id = ${args.runId}`,
+  );
 }

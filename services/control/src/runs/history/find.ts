@@ -1,6 +1,6 @@
 import { Problem } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { columns, type Queryable, type RawRow, rowOf, rows } from "../../kernel/index.ts";
+import { columns, type Queryable, type RawRow, rowOf, rows, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
 
 /** A run by its tenant and id. */
@@ -57,12 +57,37 @@ export async function listTaskRunRows(
   return raws.map((raw) => rowOf(taskRun, raw));
 }
 
+/** Keeps a run, live or archived, from being removed until the transaction ends. @returns false if there is none. */
+export async function holdRun(tx: Tx, args: RunName): Promise<boolean> {
+  const where = sql`workspace_id = ${args.workspaceId} and id = ${args.runId}`;
+  const live = await rows(tx, sql`select 1 from run where ${where} for key share`);
+  if (live.length > 0) return true;
+  const archived = await rows(
+    tx,
+    sql`select 1 from run_history where ${where} and ended_at = ${archivedAt(args)} for key share`,
+  );
+  return archived.length > 0;
+}
+
+/** Whether the id of a run is or was taken, within the retention of history. Primary key of run_key. */
+export async function isTaken(from: Queryable, args: RunName): Promise<boolean> {
+  const found = await rows(
+    from,
+    sql`select 1 from run_key where workspace_id = ${args.workspaceId} and run_id = ${args.runId}`,
+  );
+  return found.length > 0;
+}
+
 /** A run's row. @throws Problem `run-not-found`, also for another workspace's run. */
 export async function existingRun(
   from: Queryable,
   args: { workspaceId: string; runId: string },
 ): Promise<RunRow> {
   const row = await findRun(from, args);
-  if (row === null) throw new Problem("run-not-found", `There is no run ${args.runId}.`);
-  return row;
+  if (row !== null) return row;
+  const isRemoved = await isTaken(from, args);
+  throw new Problem(
+    "run-not-found",
+    isRemoved ? `Run ${args.runId} was removed.` : `There is no run ${args.runId}.`,
+  );
 }

@@ -125,7 +125,7 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
         select ${args.workspaceId}::uuid, ${args.id}::uuid, ${args.fingerprint}::bytea
         where not ${args.onlyIfPlain}::boolean or not (select limited from l) and exists (select 1 from deployment d
           where d.workspace_id = ${args.workspaceId} and d.id = ${version.deploymentId}::uuid
-            and d.latest_version = ${version.version}::integer)
+            and d.latest_version = ${version.version}::integer and d.removed_version is distinct from d.latest_version)
         on conflict do nothing returning run_id
       ), n as (
         select now, coalesce(${args.scheduledAt}::timestamptz, now) as due

@@ -173,3 +173,26 @@ export async function readWorkerLoad(
     ),
   );
 }
+
+/** The attempts of a worker, and when the last of them counts as lost if the worker stays away. */
+export interface HeldUntil extends Record<string, unknown> {
+  readonly count: number;
+  /** The run of one of them. */
+  readonly runId: string;
+  /** Unix time, milliseconds. */
+  readonly untilMs: number;
+}
+
+/** What a worker holds, or null if it holds nothing. Index attempt_held. */
+export async function readHeldUntil(
+  from: Queryable,
+  args: { workspaceId: string; workerId: string },
+): Promise<HeldUntil | null> {
+  const [row] = await from.execute<HeldUntil>(sql`
+    select count(*)::int as count, min(a.run_id::text) as "runId",
+      max(extract(epoch from a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0)))::float8 * 1000 as "untilMs"
+    from attempt a
+    where a.workspace_id = ${args.workspaceId} and a.worker_id = ${args.workerId} and a.lease_expires_at is not null
+    having count(*) > 0`);
+  return row ?? null;
+}

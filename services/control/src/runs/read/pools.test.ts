@@ -1,11 +1,13 @@
-import { type Assignment, HOLDS_SHOWN } from "@towpath/contract";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { randomUUID } from "node:crypto";
+import { type Assignment, HOLDS_SHOWN, workerOnlineMs } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
+import { losePeriodicJob } from "../periodic-jobs.ts";
 import { createRun } from "../requests/requests.ts";
 import { readQueueLoad, readWorkerLoad } from "./load-store.ts";
-import { getPool, setQueue } from "./pools.ts";
+import { deleteWorker, getPool, listWorkers, setQueue } from "./pools.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -111,4 +113,61 @@ test("another workspace cannot see what a worker holds", async () => {
   const fakeWorker = new FakeWorker(testEnv, await mine.worker());
   await start(fakeWorker);
   expect(await loadOf(theirs, fakeWorker)).toBeUndefined();
+});
+
+describe("a worker", () => {
+  const remove = ({ scope }: Tenancy, workerId: string) =>
+    deleteWorker(testEnv.deps, { scope, name: "local", workerId });
+  const names = async ({ scope }: Tenancy) =>
+    (await listWorkers(testEnv.deps, { scope, name: "local", limit: 10 })).items.map(({ name }) => name);
+  const goOffline = () => testEnv.pass(workerOnlineMs + 10_000);
+
+  test("is removed once it is offline, with no other of its name and no other workspace's", async () => {
+    const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
+    const { workerId } = await tenancy.worker("laptop");
+    await tenancy.worker("laptop");
+    await expect(remove(tenancy, workerId)).rejects.toMatchObject({
+      code: "worker-in-use",
+      detail: 'Worker "laptop" was online 0 s ago. Stop it, and remove it 60 s later.',
+    });
+    await goOffline();
+    await remove(other, workerId);
+    expect(await names(tenancy)).toEqual(["laptop", "laptop"]);
+    await Promise.all([remove(tenancy, workerId), remove(tenancy, workerId)]);
+    await remove(tenancy, workerId);
+    await remove(tenancy, randomUUID());
+    expect(await names(tenancy)).toEqual(["laptop"]);
+  });
+
+  test("that vanished with a run is not removed before the run counts as lost", async () => {
+    const tenancy = await openTenancy(testEnv, { onDisconnect: "continue", lostAfterMs: 600_000 });
+    const worker = await tenancy.worker();
+    const runId = await ask(tenancy);
+    await start(new FakeWorker(testEnv, worker));
+    await goOffline();
+    const untilMs = testEnv.clock.nowMs() - workerOnlineMs - 10_000 + testEnv.deps.config.leaseMs + 600_000;
+    await expect(remove(tenancy, worker.workerId)).rejects.toMatchObject({
+      code: "worker-in-use",
+      detail: `Worker "laptop" is silent and still has run ${runId}. If its machine will not return, \`towpath worker gone laptop\` gives them up. Else start it again, or remove it after ${new Date(untilMs).toISOString()}, when they are lost.`,
+    });
+    await testEnv.pass(700_000);
+    await losePeriodicJob.runOnce(testEnv.deps);
+    await remove(tenancy, worker.workerId);
+    expect(await names(tenancy)).toEqual([]);
+  });
+
+  test("that comes back while it is removed is either kept or must open a session again", async () => {
+    for (let round = 0; round < 5; round++) {
+      const tenancy = await openTenancy(testEnv);
+      const worker = await tenancy.worker();
+      await goOffline();
+      const fakeWorker = new FakeWorker(testEnv, worker);
+      const [poll, removed] = await Promise.allSettled([
+        fakeWorker.poll({ waitMs: 0 }),
+        remove(tenancy, worker.workerId),
+      ]);
+      expect(poll.status === "fulfilled").toBe(removed.status === "rejected");
+      expect(await names(tenancy)).toEqual(poll.status === "fulfilled" ? ["laptop"] : []);
+    }
+  });
 });

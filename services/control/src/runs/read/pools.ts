@@ -1,8 +1,23 @@
-import type { CreatePool, Pool, Queue, Worker } from "@towpath/contract";
-import { type Deps, inTransaction, type PageInput, type Queryable, type Scope } from "../../kernel/index.ts";
+import {
+  type CreatePool,
+  type Pool,
+  Problem,
+  type Queue,
+  type Worker,
+  workerOnlineMs,
+} from "@towpath/contract";
+import {
+  type Deps,
+  dateOf,
+  inTransaction,
+  type PageInput,
+  type Queryable,
+  type Scope,
+  writeChanges,
+} from "../../kernel/index.ts";
 import * as pools from "../../pools/index.ts";
 import { reorderQueue } from "../admit/reorder.ts";
-import { readPoolLoad, readQueueLoad, readWorkerLoad } from "./load-store.ts";
+import { readHeldUntil, readPoolLoad, readQueueLoad, readWorkerLoad } from "./load-store.ts";
 
 /** The caller, and the pool or queue that the caller names. */
 interface Named {
@@ -75,6 +90,49 @@ export async function declareWorkerGone(deps: Deps, args: Named & { workerId: st
   const worker = await pools.declareGone(deps, args);
   const load = await readWorkerLoad(deps.database.db, { workspaceId, workerIds: [worker.id] });
   return { ...worker, held: 0, taken: {}, holds: [], ...load.get(worker.id) };
+}
+
+/**
+ * Removes an offline worker that holds no attempt. The lock of its row keeps its polls out. A worker that comes back opens a
+ * session and is registered again. Repeating it changes nothing.
+ * @throws Problem `pool-not-found`; `worker-in-use`.
+ */
+export async function deleteWorker(deps: Deps, args: Named & { workerId: string }): Promise<void> {
+  const { workspaceId } = args.scope;
+  const { workerId } = args;
+  await inTransaction(deps, async (tx) => {
+    const [pool] = await pools.getPools(tx, { workspaceId, names: [args.name] });
+    if (pool === undefined) return;
+    const worker = await pools.lockWorker(tx, { workspaceId, poolId: pool.id, workerId, clock: deps.clock });
+    if (worker === null) return;
+    refuseOnline(worker);
+    refuseHolding(worker, await readHeldUntil(tx, { workspaceId, workerId }));
+    await pools.deleteWorkerRow(tx, { workspaceId, workerId });
+    await writeChanges(tx, [{ workspaceId, kind: "worker", entityId: workerId }]);
+  });
+  deps.log.info(
+    { workspace: workspaceId, worker: workerId, by: args.scope.actor.name },
+    "a worker was removed",
+  );
+}
+
+/** @throws Problem `worker-in-use`. */
+function refuseOnline({ name, online, agoMs }: { name: string; online: boolean; agoMs: number }): void {
+  if (!online) return;
+  throw new Problem(
+    "worker-in-use",
+    `Worker "${name}" was online ${Math.max(0, Math.round(agoMs / 1000))} s ago. Stop it, and remove it ${workerOnlineMs / 1000} s later.`,
+  );
+}
+
+/** @throws Problem `worker-in-use`. */
+function refuseHolding({ name }: { name: string }, held: Awaited<ReturnType<typeof readHeldUntil>>): void {
+  if (held === null) return;
+  const runs = held.count === 1 ? `run ${held.runId}` : `${held.count} runs, such as ${held.runId}`;
+  throw new Problem(
+    "worker-in-use",
+    `Worker "${name}" is silent and still has ${runs}. If its machine will not return, \`towpath worker gone ${name}\` gives them up. Else start it again, or remove it after ${dateOf(held.untilMs).toISOString()}, when they are lost.`,
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Run, Trigger } from "@towpath/contract";
+import { Problem, type Run, type Trigger } from "@towpath/contract";
 import { cleanInstant, type Deps, inTransaction, reachDisk, type Scope } from "../../kernel/index.ts";
 import { createAtOnce, isAwaited, type Waiting } from "../create/at-once.ts";
 import { createIn, type RunRequest } from "../create/create.ts";
@@ -27,7 +27,17 @@ export async function createRun(
   const runId = made?.row.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
   // Another request may have created the run and not answered yet.
   if (made === null) await reachDisk(deps.database.db);
-  return getRun(deps, scope, { runId, from: deps.database.db });
+  return getRun(deps, scope, { runId, from: deps.database.db }).catch((failure: unknown) => {
+    const isRemoved = failure instanceof Problem && failure.code === "run-not-found";
+    throw isRemoved ? takenByRemoved(runId) : failure;
+  });
+}
+
+function takenByRemoved(runId: string): Problem {
+  return new Problem(
+    "run-id-conflict",
+    `Run ${runId} was created by this request and has been removed since. To run again, send another id, and another idempotency key if you use one.`,
+  );
 }
 
 /**

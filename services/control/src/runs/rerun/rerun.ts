@@ -2,7 +2,7 @@ import { type Json, Problem, type RerunPlan, type Run, type Trigger } from "@tow
 import { getLatestVersion, getVersion, type PinnedVersion } from "../../deployments/index.ts";
 import { type Deps, inTransaction, type Queryable, type Scope } from "../../kernel/index.ts";
 import { createIn } from "../create/create.ts";
-import { existingRun, listTaskRunRows } from "../history/find.ts";
+import { existingRun, holdRun, listTaskRunRows } from "../history/find.ts";
 import { hasEnded } from "../moves/state.ts";
 import { getRun } from "../read/read.ts";
 import type { RunRow, TaskRunRow } from "../table.ts";
@@ -55,9 +55,13 @@ export async function rerunRun(
     queue: source.queue ?? undefined,
     tags: source.tags,
   };
-  const runId = await inTransaction(deps, (tx) =>
-    createIn(tx, deps, { workspaceId, request, trigger, versionId }),
-  );
+  const runId = await inTransaction(deps, async (tx) => {
+    const created = await createIn(tx, deps, { workspaceId, request, trigger, versionId });
+    // A removal of the source waits for this lock, and then finds the rerun.
+    if (!(await holdRun(tx, { workspaceId, runId: source.id })))
+      await existingRun(tx, { workspaceId, runId: source.id });
+    return created;
+  });
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
 

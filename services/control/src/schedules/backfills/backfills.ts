@@ -23,7 +23,7 @@ import {
 } from "../../kernel/index.ts";
 import { mustCancel } from "../../runs/index.ts";
 import { scheduleNamed } from "../schedules.ts";
-import { readNowMs } from "../store.ts";
+import { lockSchedule, readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";
 import { inOrder } from "./order.ts";
 import * as store from "./store.ts";
@@ -132,11 +132,10 @@ async function rowOf(
 ): Promise<store.BackfillRow> {
   const { workspaceId, actor } = args.scope;
   const { deployment, request } = args;
-  const { id: scheduleId, settings } = await scheduleNamed(tx, {
-    workspaceId,
-    deployment,
-    name: request.schedule,
-  });
+  const named = { workspaceId, deployment, name: request.schedule };
+  // A removal of the deployment waits for this lock, and then finds the backfill.
+  await lockSchedule(tx, named);
+  const { id: scheduleId, settings } = await scheduleNamed(tx, named);
   const version = await getLatestVersion(tx, { workspaceId, name: deployment });
   const parameters = request.parameters ?? settings.parameters;
   if (!version.spec.dueInput) await checkRunParameters(deps, { workspaceId, tx, version, parameters });

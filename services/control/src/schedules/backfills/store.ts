@@ -103,6 +103,42 @@ export function selectRunning(
     );
 }
 
+/** A running backfill of a deployment, or null. Small: quotas limit backfills that run. */
+export async function selectRunningOf(
+  from: Queryable,
+  args: Pick<BackfillRow, "workspaceId" | "deployment">,
+): Promise<BackfillRow | null> {
+  const [row] = await from
+    .select()
+    .from(backfill)
+    .where(
+      and(
+        eq(backfill.workspaceId, args.workspaceId),
+        eq(backfill.deployment, args.deployment),
+        eq(backfill.state, "running"),
+      ),
+    )
+    .limit(1);
+  return row ?? null;
+}
+
+/** Records the end of a run that is about to be deleted, in the backfills that have not recorded it. Index backfill_run_open. */
+export async function noteEnd(
+  tx: Tx,
+  args: { workspaceId: string; runId: string; completed: boolean },
+): Promise<void> {
+  await tx
+    .update(backfillRun)
+    .set({ completed: args.completed })
+    .where(
+      and(
+        eq(backfillRun.workspaceId, args.workspaceId),
+        eq(backfillRun.runId, args.runId),
+        isNull(backfillRun.completed),
+      ),
+    );
+}
+
 /** One backfill, locked. */
 export async function lockBackfill(
   tx: Tx,

@@ -1,6 +1,6 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type RunSummary } from "@towpath/contract";
-import { lazy, Suspense } from "react";
+import { lazy, type MouseEvent, Suspense, useState } from "react";
 import { useMay } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { Dropdown } from "../../kernel/dropdown.tsx";
@@ -8,6 +8,8 @@ import type { RunPageSearch } from "../list/search.ts";
 
 const FailureDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).FailureDialog }));
 const AgainDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).AgainDialog }));
+
+const RemoveRun = lazy(async () => ({ default: (await import("../detail/remove-run.tsx")).RemoveRun }));
 
 /** Buttons that rerun a run from its failure, or run it again with other parameters. */
 export function RerunButtons({ run }: { run: RunSummary }) {
@@ -37,17 +39,31 @@ export function RerunButtons({ run }: { run: RunSummary }) {
 
 const ITEM = "flex h-8 items-center rounded px-2 hover:bg-hover";
 
-/** Links to other screens about the run. */
+/** Links to other screens about the run, and its removal once it has ended. */
 export function RunMore({ run }: { run: RunSummary }) {
   const params = { runId: run.id };
+  const may = useMay("deploy");
+  const [removes, setRemoves] = useState(false);
+  const ask = ({ currentTarget }: MouseEvent<HTMLButtonElement>) => {
+    currentTarget.closest("details")?.removeAttribute("open");
+    setRemoves(true);
+  };
   return (
-    <Dropdown label="More of this run" summary="More" align="right">
-      <Link to="/runs/$runId/compare" params={params} className={ITEM}>
-        Compare with another run
-      </Link>
-      <Link to="/runs/$runId/wire" params={params} className={ITEM}>
-        Data sent
-      </Link>
-    </Dropdown>
+    <>
+      <Dropdown label="More of this run" summary="More" align="right">
+        <Link to="/runs/$runId/compare" params={params} className={ITEM}>
+          Compare with another run
+        </Link>
+        <Link to="/runs/$runId/wire" params={params} className={ITEM}>
+          Data sent
+        </Link>
+        {may && isFinalRunState(run.state) && (
+          <button type="button" className={`${ITEM} w-full text-bad`} onClick={ask}>
+            Remove…
+          </button>
+        )}
+      </Dropdown>
+      <Suspense>{removes && <RemoveRun run={run} onClose={() => setRemoves(false)} />}</Suspense>
+    </>
   );
 }
