@@ -22,7 +22,19 @@ function writtenNames(names: readonly string[]): string[] {
   return names.map((name) => (isShared(name) ? `${name}@` : name));
 }
 
+/** The control plane's sentence about a deployment that was removed, and the next step. Null: it was never there. */
+function removalOf(cause: unknown): { message: string; next: string } | null {
+  const fault = cause instanceof Problem ? cause.faults[0] : undefined;
+  if (fault?.suggestion === undefined || !fault.message.includes(" was removed")) return null;
+  return { message: `Deployment ${fault.message}.`, next: fault.suggestion };
+}
+
 async function notFound(client: Client, name: string, cause?: unknown): Promise<Failure> {
+  const removal = removalOf(cause);
+  if (removal !== null) {
+    const { message, next } = removal;
+    return new Failure(message, { exit: "notFound", code: "deployment-not-found", next: [next], cause });
+  }
   const names = writtenNames(await deploymentNames(client));
   const near = closest(name, names);
   const next = near

@@ -75,7 +75,10 @@ test("runs, deployments and workers are removed, and a deployment that comes bac
   expect((await client.listSchedules({ query: {} })).items).toEqual([]);
   expect((await stack.towpath(["deployments", "ls"])).output).toContain("nothing is deployed yet");
   expect((await stack.towpath(["runs", "ls"])).output).toContain(held.id.slice(-8));
-  expect((await stack.towpath(["run", "prices"])).code).not.toBe(0);
+  const late = await stack.towpath(["run", "prices@"]);
+  expect(late.code).not.toBe(0);
+  expect(late.output).toContain('Deployment "prices" was removed by ');
+  expect(late.output).toContain("`towpath deploy` registers it again");
 
   expect(await deploy()).toMatch(/prices +2 +registered .* new after its removal/);
   const third = await stack.run("prices");

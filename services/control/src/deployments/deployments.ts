@@ -48,7 +48,7 @@ async function deploymentNotFound(
     const suggestion = "`towpath deploy` registers it again";
     const by = removed.removedBy === null ? "" : ` by ${removed.removedBy}`;
     return new Problem("deployment-not-found", `Deployment "${args.name}" was removed${by}; ${suggestion}`, {
-      faults: [{ path: "deployment", message: `"${args.name}" was removed`, suggestion }],
+      faults: [{ path: "deployment", message: `"${args.name}" was removed${by}`, suggestion }],
     });
   }
   const near = closest(args.name, await store.selectNames(from, args.workspaceId));

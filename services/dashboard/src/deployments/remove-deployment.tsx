@@ -23,7 +23,12 @@ export function RemoveDeployment({
     <RemoveDialog
       title={`Remove ${name}?`}
       deleted={`${schedules === 0 ? "Its" : `${counted(schedules, "schedule")}, its`} limit and its use of shared limits. No new run can start.`}
-      stays={`Its runs and versions, until the end of their retention. Notifiers. The code in your registry. \`${deploy}\` registers it again, as v${latest.version + 1}.`}
+      stays={
+        <>
+          Its runs and versions, until the end of their retention. Notifiers. The code in your registry.{" "}
+          <code>{deploy}</code> registers it again, as v{latest.version + 1}.
+        </>
+      }
       does="Remove the deployment"
       remove={() => client.deleteDeployment({ params: { name } })}
       onRemoved={() => {

@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import type { FormEvent } from "react";
+import type { FormEvent, ReactNode } from "react";
 import { Button } from "./button.tsx";
 import { Modal } from "./modal.tsx";
 import { FormError } from "./query-result.tsx";
@@ -17,7 +17,7 @@ export function RemoveDialog({
   title: string;
   /** Sentences about what is deleted, and about what stays. */
   deleted: string;
-  stays: string;
+  stays: ReactNode;
   /** The text of the button. */
   does: string;
   remove: () => Promise<unknown>;
