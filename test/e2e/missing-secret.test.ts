@@ -42,7 +42,7 @@ test("deploying says which secrets are missing where, the run fails with one sen
   const again = await stack.towpath(["deploy", "--project", home]);
   expect(again.output).toContain('"sync" uses the secret "crm-token" (resource "crm") but does not list it.');
   expect(again.output).toContain(
-    'The secret "listed" of "sync" has no value on the worker of pool "local". Runs fail there.',
+    'The secret "listed" of "sync" has no value on the worker of pool "local". Runs fail.',
   );
   const diagnosed = await stack.towpath(["doctor"], { cwd: home });
   expect(diagnosed.output).toContain('The secret "listed" of "sync" has no value');

@@ -136,7 +136,7 @@ test("a worker without the secret or the code registry, and a pool without worke
   const some = planeWith({ local: [both, { secrets: ["unused"] }, { ...both, registries: ["other"] }] });
   expect(await lacksOf(folder.root, { client: some })).toEqual(
     expect.arrayContaining([
-      'The secret "api-token" of "churn" has no value on the worker "w2" of pool "local". Runs fail there.',
+      'The secret "api-token" of "churn" has no value on the worker "w2" of pool "local". Runs go to the other workers of the pool.',
       'The code registry "local" of "churn" is not configured on the worker "w3" of pool "local". Runs fail there.',
     ]),
   );

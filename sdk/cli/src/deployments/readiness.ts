@@ -105,7 +105,7 @@ function poolLacks(
     if (lacking.length === 0) continue;
     found.push({
       about: "secret",
-      what: `The secret "${name}" of "${owner}" has no value on ${lackText(lacking, workers, pool)}. Runs fail there.`,
+      what: `The secret "${name}" of "${owner}" has no value on ${lackText(lacking, workers, pool)}. ${lacking.length === workers.length ? "Runs fail." : "Runs go to the other workers of the pool."}`,
       next: `Add it under "secrets" in the worker's configuration, or start the worker with ${secretVariable(name)}.`,
     });
   }
