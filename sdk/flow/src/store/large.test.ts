@@ -7,10 +7,14 @@ const COUNT = 12_000;
 const rows = (more: (id: number) => object = () => ({})) =>
   Array.from({ length: COUNT }, (_, id) => ({ id, name: `ü ${id}`, ...more(id) }));
 
+const nested = (depth: number): unknown =>
+  depth === 0 ? null : { rows: Array(10_001).fill(depth), inner: nested(depth - 1) };
+
 const VALUES: Readonly<Record<string, unknown>> = {
   "an array of objects": rows(),
   "an array in an object": { count: COUNT, rows: rows(), note: { text: "x", list: [1, 2] } },
   "an array in an array": [rows(), [], null, { rows: rows() }],
+  "containers in containers": nested(25),
   numbers: Array.from({ length: COUNT }, (_, id) => id / 7),
   "objects with dates": rows((id) => ({ at: new Date(id) })),
   "objects with bytes": rows((id) => ({ bytes: Uint8Array.of(id % 256), more: new Map([[id, 1n]]) })),
@@ -62,6 +66,15 @@ test("a part that cannot be stored is named by its path", async () => {
     NotSerialisable,
   );
 });
+
+test.each<CodecChoice>(["exact", "typed", "json"])(
+  "a cycle beside a large array is refused: %s",
+  async (codec) => {
+    const cycle: Record<string, unknown> = { rows: rows() };
+    cycle.self = { again: [cycle] };
+    await expect(encodeLarge(cycle, { codec, name: "result" })).rejects.toThrow(/part of a cycle/);
+  },
+);
 
 test("other work of the process goes on while a large value is encoded", async () => {
   const value = Array.from({ length: 200_000 }, (_, id) => ({

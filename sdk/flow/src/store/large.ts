@@ -14,6 +14,8 @@ const TURN_MS = 20;
 /** Large arrays are searched in containers with at most this many parts, this deep. */
 const PARTS_MAX = 20;
 const DEPTH_MAX = 2;
+/** A value inside more containers than this is encoded at once, which also finds a cycle. */
+const CONTAINERS_MAX = 20;
 
 /** Bytes with their codec and hash. */
 export interface HashedBytes extends EncodedBytes {
@@ -52,6 +54,8 @@ class Steps {
   readonly #pieces: Uint8Array[] = [];
   readonly #hash: Hash = createHash("sha256");
   readonly #encoding: Encoding;
+  /** The containers around the value that is written now. */
+  readonly #above = new Set<unknown>();
   #sinceMs = systemClock.monotonicMs();
 
   constructor(encoding: Encoding) {
@@ -65,7 +69,8 @@ class Steps {
 
   /** @returns Whether the encoding holds the value. */
   async write(value: unknown, at: Position | null): Promise<boolean> {
-    if (!hasLarge(value, 0)) return await this.#items([value], () => at);
+    const isAtOnce = this.#above.size >= CONTAINERS_MAX || this.#above.has(value) || !hasLarge(value, 0);
+    if (isAtOnce) return await this.#items([value], () => at);
     const isLarge = Array.isArray(value) && value.length > LARGE_ITEMS;
     return isLarge ? await this.#array(value, at) : await this.#container(value, at);
   }
@@ -93,6 +98,7 @@ class Steps {
     const isArray = Array.isArray(value);
     const entries = Object.entries(value ?? {});
     let count = 0;
+    this.#above.add(value);
     this.#text(isArray ? "[" : "{");
     for (const [key, item] of entries) {
       if (item === undefined && !isArray && this.#encoding.dropsUndefined) continue;
@@ -100,6 +106,7 @@ class Steps {
       if (!(await this.write(item, { step: isArray ? Number(key) : key, outer: at }))) return false;
     }
     this.#text(isArray ? "]" : "}");
+    this.#above.delete(value);
     return true;
   }
 
