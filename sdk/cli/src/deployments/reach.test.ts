@@ -84,3 +84,18 @@ test("a module counts for the flows that load it, and other files for all", asyn
     [],
   ]);
 });
+
+test.each([
+  'const name = "label";\nconst { label } = await import("../lib/" + name + ".ts");',
+  'import { createRequire } from "node:module";\nconst { label } = createRequire(import.meta.url)("../lib/label.ts");',
+  'import { Worker } from "node:worker_threads";\nconst label = () => new Worker("./lib/label.ts");',
+])("a flow that loads code by a path counts every file: %s", async (more) => {
+  const changes = [
+    { "flows/two.ts": flowOf("two", more) },
+    { "lib/label.ts": "export const label = () => '';" },
+  ];
+  expect(await changedBy(...changes)).toEqual([
+    ["two", "command"],
+    ["one", "two", "command"],
+  ]);
+});

@@ -27,13 +27,22 @@ function moduleLines({ path, bytes, imports }: SourceModule): string[] {
   return [`module ${path} ${sha256(bytes)}`, ...packages];
 }
 
-/** A flow loads its own modules. It may read every file that is no module of a flow. */
+/** Code that may load or read a module which no import names: a computed path, a thread, or a path from the code's folder. */
+const LOADS_BY_PATH =
+  /\bimport\s*\((?!\s*["'][^"']*["']\s*\))|\brequire\s*\((?!\s*["'][^"']*["']\s*\))|\bnew\s+Worker\b|\bcreateRequire\b|\bimport\.meta\.|\b__(?:dir|file)name\b|\bprocess\.cwd\b/;
+
+function loadsByPath({ code, bytes }: SourceModule): boolean {
+  return LOADS_BY_PATH.test(code ?? Buffer.from(bytes).toString("utf8"));
+}
+
+/** A flow loads its own modules. It may read every file that is no module of a flow, or every file if it loads by path. */
 function flowLines(module: string, { files, modules, configFile }: Sources): string[] | null {
   const own = modules.get(module) ?? null;
   const all = [...modules.values()];
   if (own === null || all.includes(null)) return null;
+  const isAny = own.some(loadsByPath);
   const loaded = new Set(all.flatMap((one) => (one ?? []).map(({ path }) => path)));
-  const read = files.filter(({ path }) => path !== configFile && !loaded.has(path));
+  const read = files.filter(({ path }) => path !== configFile && (isAny || !loaded.has(path)));
   return [...own.flatMap(moduleLines), ...read.map(fileLine)];
 }
 
