@@ -42,7 +42,12 @@ export default defineConfig({
   project: "${name}",
   pool: "local",
   registry: ociLayout(".towpath/registry"),
-  deployments: [deployment(hello)],
+  deployments: [
+    deployment(hello),
+    // With retries of the whole run. Keep "lost" only if the work can safely be done twice: a worker that is silent may still be
+    // doing it.
+    // deployment(hello, { retry: { limit: 2, causes: ["error", "timeout", "oom", "killed", "lost"] } }),
+  ],
 });
 `,
     "flows/hello.ts": `import { artifact, flow, log, task } from "towpath";

@@ -16,7 +16,7 @@ export const CAUSES = {
   "invalid-parameters": "The parameters do not match the flow's schema.",
   user: "Somebody cancelled the run.",
   collision:
-    "No slot of its deployment's limit was free when it was due, and the limit cancels such runs (`cancel-new`).",
+    "Another run of its deployment took its slot: the deployment's limit cancels runs (`cancel-new`, `cancel-running`), or the schedule cancels the previous run (`overlap: cancel-running`).",
 } as const;
 
 /** One cause. */
@@ -42,7 +42,7 @@ const ADVICE: Readonly<Record<Cause, string>> = {
   "invalid-parameters": "Start the run again with parameters that match the schema.",
   user: "Nothing to do: the run was cancelled on request.",
   collision:
-    "Start it again when the other runs have ended, or let runs wait: `towpath limit set DEPLOYMENT SLOTS --kind deployment --collision enqueue`.",
+    "Start it again when the other runs have ended, or let runs wait: `towpath limit set DEPLOYMENT SLOTS --kind deployment --collision enqueue`, or `towpath schedule set DEPLOYMENT NAME --overlap wait`.",
 };
 
 /** The error of an attempt with an unknown outcome, after the database was restored to an earlier state. Its cause is `lost`. */

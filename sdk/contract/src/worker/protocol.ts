@@ -23,10 +23,15 @@ import {
 } from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 
-/** Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. */
-export const WORKER_PROTOCOLS = [1, 2] as const;
+/**
+ * Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. 3 knows the
+ * cause `collision`.
+ */
+export const WORKER_PROTOCOLS = [1, 2, 3] as const;
 /** The first version of the worker protocol in which a report may ask for work. */
 export const NEXT_PROTOCOL = 2;
+/** The first version of the worker protocol whose answers may have the cause `collision`. */
+export const COLLISION_PROTOCOL = 3;
 
 /** Exchanges a worker key for a short session token bound to one pool. */
 export const OpenSession = z.strictObject({

@@ -24,6 +24,7 @@ const Claims = z.object({
   keyId: Id,
   generation: z.int().min(0),
   incarnation: Id.optional(),
+  protocol: z.int().optional().describe("Missing: a replica of an earlier release issued the token."),
 });
 
 /** The content of a worker's session token. */

@@ -24,6 +24,8 @@ export interface WorkerScope {
   readonly poolId: string;
   /** Counts the starts of the worker. */
   readonly generation: number;
+  /** The version of the protocol that its session speaks. @default 1 */
+  readonly protocol?: number | undefined;
 }
 
 /** The scope of the control plane's own actions in a workspace. Everything is allowed. */

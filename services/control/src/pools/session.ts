@@ -169,7 +169,7 @@ export async function openSession(
     throw new Problem("forbidden", "This worker id belongs to a worker of another pool and key.");
   const { id: incarnation } = await deps.incarnations.current();
   return {
-    token: await issueWorkerToken(deps, { ...bound, workerId, generation, incarnation }),
+    token: await issueWorkerToken(deps, { ...bound, workerId, generation, incarnation, protocol }),
     expiresInMs: WORKER_TOKEN_MS,
     protocol,
     workspaceId: scope.workspaceId,

@@ -72,6 +72,8 @@ const runColumns = () => ({
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),
   cancelReason: text("cancel_reason"),
+  /** The cause that it gets when its cancellation has ended. Null: a person's request. */
+  cancelCause: text("cancel_cause").$type<Cause>(),
   /** Of one that is a task of another run, in another pool: the task's name. */
   task: text("task"),
   /** The run that has started it, and whether it ends with that one. */

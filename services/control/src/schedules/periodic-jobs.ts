@@ -185,6 +185,7 @@ export async function decideAll(
       workspaceId,
       runId: lastRunId,
       reason: `schedule ${row.name} is due again`,
+      cause: "collision",
     });
   }
   await store.moveSchedules(

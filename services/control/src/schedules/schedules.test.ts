@@ -167,8 +167,24 @@ describe("while the previous run is open", () => {
     expect(old).toMatchObject({ state: "cancelling", cancelReason: "schedule nightly is due again" });
     expect(await a.runs()).toHaveLength(1);
     await a.end("cancelled");
-    expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
+    expect(await a.runs()).toMatchObject([{ state: "cancelled", cause: "collision" }, { state: "ready" }]);
   });
+
+  test.each(["none", "latest", "all"] as const)(
+    "cancel-running with the catch-up policy %s holds when several due times come while the run is being cancelled: only the newest runs",
+    async (catchUp) => {
+      const a = await twoHoursOn("cancel-running");
+      await a.set({ overlap: "cancel-running", catchUp });
+      testEnv.clock.advance(3 * HOUR);
+      await decideAll();
+      expect(await a.runs()).toMatchObject([{ state: "cancelling" }]);
+      await a.end("cancelled");
+      await decideAll();
+      const runs = await a.runs();
+      expect(runs).toMatchObject([{ state: "cancelled" }, { state: "ready", trigger: { dueAt: nowIso() } }]);
+      expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
+    },
+  );
 
   test("cancel-running cancels a run for which the schedule already waits", async () => {
     const a = await twoHoursOn("wait");

@@ -270,7 +270,34 @@ describe("a deployment whose slots are taken", () => {
     expect(await env.states(a, b, c)).toEqual(["cancelling", "cancelled", "blocked"]);
     await env.fakeWorker.report(fence, [records.ended("cancelled", { cause: "user" })], { from: 2 });
     expect(await env.states(a, b, c)).toEqual(["cancelled", "cancelled", "ready"]);
+    expect(await env.run(a)).toMatchObject({ cause: "collision", attemptList: [{ cause: "user" }] });
     expect((await env.run(a)).cancelReason).toContain("cancel-running");
+    expect(await env.run(b)).toMatchObject({ cause: "collision" });
+    expect(await env.faults()).toEqual([]);
+  });
+
+  test("under cancel-running, a run that a person cancels keeps the cause of a person", async () => {
+    const env = await openLimitsEnv(testEnv);
+    await env.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });
+    const a = await env.ask({ deployment: "one" });
+    const fence = await env.start();
+    await cancelRun(testEnv.deps, env.tenancy.scope, { runId: a, reason: "" });
+    await env.ask({ deployment: "one" });
+    await env.fakeWorker.report(fence, [records.ended("cancelled", { cause: "user" })], { from: 2 });
+    expect(await env.run(a)).toMatchObject({ state: "cancelled", cause: "user" });
+  });
+
+  test("under cancel-running, of several runs that are due at once only the newest that fit run", async () => {
+    const env = await openLimitsEnv(testEnv);
+    await env.tenancy.deploy("one", { concurrency: { limit: 2, collision: "cancel-running" } });
+    const at = (seconds: number) => new Date(testEnv.clock.nowMs() + seconds * 1_000).toISOString();
+    const ids: string[] = [];
+    for (const seconds of [1, 2, 3, 4])
+      ids.push(await env.ask({ deployment: "one", scheduledAt: at(seconds) }));
+    await testEnv.pass(5_000);
+    await duePeriodicJob.runOnce(testEnv.deps);
+    expect(await env.states(...ids)).toEqual(["cancelled", "cancelled", "ready", "ready"]);
+    expect(await env.run(ids[0] ?? "")).toMatchObject({ cause: "collision", attempts: 0 });
     expect(await env.faults()).toEqual([]);
   });
 

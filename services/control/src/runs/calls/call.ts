@@ -1,6 +1,7 @@
 import {
   type Called,
   type CalledRun,
+  COLLISION_PROTOCOL,
   deploymentPartsOf,
   Problem,
   startableNames,
@@ -53,7 +54,7 @@ export async function call(
     else giveSlotsBack(tx, deps, { held, keys: asked.keys });
     return held.runId;
   });
-  const called = calledOf(await knownRun(deps.database.db, { workspaceId, runId }));
+  const called = calledOf(await knownRun(deps.database.db, { workspaceId, runId }), worker);
   if (asked.kind !== "take-slots") return called;
   const { attemptId } = request;
   return { ...called, granted: await awaitSlots(deps, { workspaceId, attemptId, take: asked, signal }) };
@@ -76,7 +77,7 @@ async function callWait(
   });
   const runId = row.childRunId;
   const isOver = runId !== null && row.state === "satisfied";
-  const run = isOver ? calledOf(await knownRun(deps.database.db, { workspaceId, runId })) : null;
+  const run = isOver ? calledOf(await knownRun(deps.database.db, { workspaceId, runId }), worker) : null;
   return { ...calledWaitOf(row, run), ...(job !== undefined && { job }) };
 }
 
@@ -150,6 +151,8 @@ async function knownRun(from: Queryable, args: { workspaceId: string; runId: str
   throw new Problem("run-not-found", `There is no run ${args.runId}, or its history was deleted.`);
 }
 
-function calledOf(row: KnownRun): CalledRun {
-  return { runId: row.id, state: row.state, cause: row.cause, result: row.result, error: row.error };
+function calledOf(row: KnownRun, { protocol = 1 }: WorkerScope): CalledRun {
+  // A worker of an earlier release refuses an answer with a cause that it does not know.
+  const cause = row.cause === "collision" && protocol < COLLISION_PROTOCOL ? "user" : row.cause;
+  return { runId: row.id, state: row.state, cause, result: row.result, error: row.error };
 }

@@ -8,7 +8,7 @@ const CANCELLED_MAX = 200;
 
 /**
  * Lets due runs enter their wait lists by `enterWaitList`. If a deployment's limit has the policy `cancel-running`,
- * cancels its oldest runs, waiting ones included, until the newest fit. A run with an earlier attempt cancels none. The
+ * cancels its oldest runs, waiting and entering ones included, until the newest fit. A run with an earlier attempt cancels none. The
  * caller holds the locks of the runs that enter.
  */
 export async function enterAnew(
@@ -20,21 +20,32 @@ export async function enterAnew(
   const { workspaceId } = args;
   const runs = await readEntering(tx, args);
   const colliding = runs.filter((run) => run.isNew && run.collision === "cancel-running");
+  const cancelled = new Set<string>();
   for (const [limitId, entering] of Map.groupBy(colliding, (run) => run.limitId ?? ""))
-    await makeRoom(tx, deps, { workspaceId, limitId, entering });
-  for (const run of runs) enterWaitList(tx, deps, { workspaceId, id: run.id, entering: run });
+    for (const id of await makeRoom(tx, deps, { workspaceId, limitId, entering })) cancelled.add(id);
+  for (const run of runs)
+    if (!cancelled.has(run.id)) enterWaitList(tx, deps, { workspaceId, id: run.id, entering: run });
 }
 
+const byDueTime = (one: EnteringRun, other: EnteringRun) =>
+  one.dueMs - other.dueMs || (one.id < other.id ? -1 : 1);
+
+/** @returns the runs that are cancelled. After an outage, more runs may enter at once than there are slots. */
 async function makeRoom(
   tx: Tx,
   deps: Deps,
   args: { workspaceId: string; limitId: string; entering: readonly EnteringRun[] },
-): Promise<void> {
+): Promise<readonly string[]> {
   const { workspaceId, limitId, entering } = args;
+  const slots = entering[0]?.slots ?? 0;
+  const older = entering.toSorted(byDueTime).slice(0, Math.max(0, entering.length - Math.max(1, slots)));
   const except = entering.map((run) => run.id);
-  const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
+  const room = Math.max(0, slots - entering.length);
   const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });
   const reason = `A newer run of "${entering[0]?.deployment}" replaced it, because the limit of this deployment has the collision policy cancel-running.`;
   // In the order of ids, so that two transactions that make room at once cannot deadlock.
-  for (const runId of displaced.sort()) await mustCancel(tx, deps, { workspaceId, runId, reason });
+  const cancelled = [...displaced, ...older.map(({ id }) => id)].sort();
+  for (const runId of cancelled)
+    await mustCancel(tx, deps, { workspaceId, runId, reason, cause: "collision" });
+  return cancelled;
 }

@@ -18,16 +18,21 @@ import type { AttemptRow, RunRow } from "../table.ts";
 /** How often a cancellation tries again when the run's attempt changed while it waited for locks. */
 export const CANCEL_TRIES_MAX = 5;
 
+/** What to cancel. */
+export interface Cancellation {
+  readonly workspaceId: string;
+  readonly runId: string;
+  readonly reason: string;
+  /** The cause of the run. `collision`: another run of its deployment takes its slot. @default "user" */
+  readonly cause?: "user" | "collision";
+}
+
 /**
- * Cancels a run within a transaction, as `cancelRun` does.
+ * Cancels a run within a transaction, as `cancelRun` does. A run with a process keeps the cause until it has ended.
  * @returns False if the attempt had changed when the run was locked: nothing was changed.
  */
-export async function cancelIn(
-  tx: Tx,
-  deps: Deps,
-  args: { workspaceId: string; runId: string; reason: string },
-): Promise<boolean> {
-  const { workspaceId, runId } = args;
+export async function cancelIn(tx: Tx, deps: Deps, args: Cancellation): Promise<boolean> {
+  const { workspaceId, runId, cause = "user" } = args;
   const held = await lockActiveAttempt(tx, args);
   const live = await lockRun(tx, args);
   if (live === null) {
@@ -53,8 +58,9 @@ export async function cancelIn(
     id: runId,
     by,
     to: ends ? "cancelled" : "cancelling",
-    cause: ends ? "user" : null,
+    cause: ends ? cause : null,
     cancelReason: cleanText(args.reason),
+    cancelCause: cause,
   });
   if (hasEnded(row)) await releaseDependents(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
@@ -66,11 +72,7 @@ export async function cancelIn(
  * changed while this waited for locks, it releases them and tries again.
  * @returns False if the run changed each time: it is not cancelled.
  */
-export async function cancelWithin(
-  tx: Tx,
-  deps: Deps,
-  args: { workspaceId: string; runId: string; reason: string },
-): Promise<boolean> {
+export async function cancelWithin(tx: Tx, deps: Deps, args: Cancellation): Promise<boolean> {
   for (let tried = 1; tried <= CANCEL_TRIES_MAX; tried++)
     if (await undoUnless(tx, () => cancelIn(tx, deps, args).catch(trueIfEnded))) return true;
   return false;
@@ -82,11 +84,7 @@ function trueIfEnded(failure: unknown): true {
 }
 
 /** As `cancelWithin`. @throws Problem `unavailable` if the run is not cancelled. */
-export async function mustCancel(
-  tx: Tx,
-  deps: Deps,
-  args: { workspaceId: string; runId: string; reason: string },
-): Promise<void> {
+export async function mustCancel(tx: Tx, deps: Deps, args: Cancellation): Promise<void> {
   if (!(await cancelWithin(tx, deps, args))) throw changesTooFast(args.runId);
 }
 

@@ -23,6 +23,8 @@ export interface Ending {
   readonly retry: Spec["retry"];
   /** Retries that the run has spent already. */
   readonly spent: number;
+  /** Of a run that is being cancelled: the cause of the cancellation. @default "user" */
+  readonly cancelCause?: Cause | null | undefined;
   /** Of the waits that a suspension names: how many are over, and how many are not. Missing: it names none. */
   readonly waits?: { readonly settled: number; readonly open: number } | undefined;
 }
@@ -48,7 +50,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | state | outcome | decision |
  * | --- | --- | --- |
  * | cancelling | completed | completed: truth beats intent |
- * | cancelling | any other | cancelled, cause `user` |
+ * | cancelling | any other | cancelled, with the cause of the cancellation |
  * | claimed | refused | failed, never retried |
  * | running | completed | completed |
  * | running | suspended, with waits | suspended; resumed at once if one is already over |
@@ -92,7 +94,7 @@ function suspended({ settled }: NonNullable<Ending["waits"]>): Decision {
 function settled(args: Ending): Decision {
   return {
     attempt: { by: "settle", cause: args.outcome === "lost" ? "lost" : "user" },
-    run: { by: "settle", to: "cancelled", cause: "user" },
+    run: { by: "settle", to: "cancelled", cause: args.cancelCause ?? "user" },
     tasks: args.outcome === "lost" ? "lose" : "cancel",
     again: null,
   };

@@ -64,12 +64,17 @@ async function settleRuns(
   args: { workspaceId: string; runs: readonly WaitingRun[] },
 ): Promise<void> {
   const { workspaceId } = args;
-  const waiting = args.runs.filter((one) => one.state === "cancelling").map((one) => one.id);
+  const waiting = args.runs.filter((one) => one.state === "cancelling");
   if (waiting.length === 0) return;
-  const kept = await keptOpen(tx, { workspaceId, runIds: waiting });
-  for (const runId of waiting) {
+  const kept = await keptOpen(tx, { workspaceId, runIds: waiting.map(({ id }) => id) });
+  for (const { id: runId, cancelCause } of waiting) {
     if (kept.has(runId) || (await findActiveAttemptId(tx, { workspaceId, runId })) !== null) continue;
-    const row = await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "settle", cause: "user" });
+    const row = await moveRun(tx, deps.clock, {
+      workspaceId,
+      id: runId,
+      by: "settle",
+      cause: cancelCause ?? "user",
+    });
     await releaseDependents(tx, deps, [row]);
   }
 }

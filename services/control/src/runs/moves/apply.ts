@@ -50,6 +50,8 @@ export interface RunMove {
   readonly endedNotBefore?: string | undefined;
   /** Why somebody cancels the run. @default nobody does */
   readonly cancelReason?: string;
+  /** With `cancelReason`: the cause of the run when the cancellation has ended. @default a person's request */
+  readonly cancelCause?: Cause;
   /** The attempt that begins with the move, and whether it holds slots. @default none begins */
   readonly attempt?: { readonly id: string; readonly limited: boolean };
 }
@@ -95,10 +97,11 @@ export async function moveRuns(
           retries = m.retries + w.spends::int,
           cancel_requested_at = case when w."cancelReason" is null then m.cancel_requested_at else ${at} end,
           cancel_reason = coalesce(w."cancelReason", m.cancel_reason),
+          cancel_cause = coalesce(w."cancelCause", m.cancel_cause),
           attempt_id = coalesce(w."attemptId", m.attempt_id), attempts = m.attempts + (w."attemptId" is not null)::int
         from json_to_recordset(${JSON.stringify(moves.map(wantedRun))}::json) as w (id uuid, "from" text[], "to" text,
           cause text, error json, "setsError" boolean, result json, starts boolean, ends boolean, "dueInMs" bigint,
-          spends boolean, "lateMs" bigint, "endedNotBefore" timestamptz, "cancelReason" text, "attemptId" uuid, limited boolean)
+          spends boolean, "lateMs" bigint, "endedNotBefore" timestamptz, "cancelReason" text, "cancelCause" text, "attemptId" uuid, limited boolean)
         where m.workspace_id = ${workspaceId} and m.id = any((select ids from locked)::uuid[])
           and m.id = w.id and m.state = any(w."from")
         returning ${CHANGE_COLUMNS}, m.attempt_id, m.pool_id, m.queue, m.priority, m.due_at, m.lost_after_ms, m.needs,
@@ -149,6 +152,7 @@ function wantedRun(move: RunMove): object {
     lateMs: move.lateMs ?? 0,
     endedNotBefore: move.endedNotBefore,
     cancelReason: move.cancelReason,
+    cancelCause: move.cancelCause,
     attemptId: move.attempt?.id,
     limited: move.attempt?.limited,
   };

@@ -1,4 +1,4 @@
-import type { Spec, TaskRunState } from "@towpath/contract";
+import type { Cause, Spec, TaskRunState } from "@towpath/contract";
 import { sql } from "#sql";
 import {
   after,
@@ -74,6 +74,8 @@ export interface RunPolicy {
   readonly runId: string;
   readonly retry: Spec["retry"];
   readonly spent: number;
+  /** Of a run that is being cancelled: the cause of the cancellation. Null: a person's request. */
+  readonly cancelCause: Cause | null;
   /** Whether its next attempt needs slots. */
   readonly limited: boolean;
   /** Whether its end has dependents, or it waits for something. */
@@ -84,7 +86,7 @@ export interface RunPolicy {
 const policiesOf = (args: { workspaceId: string; runIds: readonly string[] }) =>
   sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
         else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
-          'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
+          'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, r.cancel_cause as "cancelCause", ${runIsLimited} as limited, r.tied as "hasDependents"
     from run r join deployment_version v on v.id = r.version_id
     where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
     order by r.id`;

@@ -1,5 +1,6 @@
 import {
   type AskedWait,
+  type Cause,
   type Json,
   type OverWait,
   overWaitChars,
@@ -251,6 +252,8 @@ export interface WaitingRun {
   readonly workspaceId: string;
   readonly id: string;
   readonly state: RunState;
+  /** Of one that is being cancelled: the cause of the cancellation. Null: a person's request. */
+  readonly cancelCause: Cause | null;
   readonly createdAt: string;
   readonly limited: boolean;
   /** Who holds its attempt now. */
@@ -264,7 +267,7 @@ export function lockWaiting(
 ): Promise<WaitingRun[]> {
   return rows<WaitingRun>(
     tx,
-    sql`select r.workspace_id as "workspaceId", r.id, r.state, r.created_at as "createdAt", ${runIsLimited} as limited,
+    sql`select r.workspace_id as "workspaceId", r.id, r.state, r.cancel_cause as "cancelCause", r.created_at as "createdAt", ${runIsLimited} as limited,
         (select a.worker_id from attempt a where a.workspace_id = r.workspace_id and a.run_id = r.id
           and a.lease_expires_at is not null and a.ended_at is null) as "workerId"
       from run r where r.workspace_id = ${args.workspaceId} and r.id = any(${textArray(args.runIds)}::uuid[])
