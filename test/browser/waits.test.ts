@@ -148,6 +148,11 @@ test("towpath answer takes yes and no for a boolean among other fields, and refu
     code: "invalid-answer",
     faults: [{ path: "answer.approve" }],
   });
+  const typo = await stack.towpath(["answer", runId, "-p", "approve=no", "-p", "notte=hm"]);
+  expect(typo).toMatchObject({
+    code: 65,
+    output: expect.stringContaining('unknown field "notte"; did you mean "note"?'),
+  });
   const answered = await stack.towpath(["answer", runId, "-p", "approve=no"]);
   expect(answered.code, answered.output).toBe(0);
   expect(await completed(runId)).toBe("completed");

@@ -93,8 +93,13 @@ export default defineConfig({
 });
 `;
 
-async function projectFolder() {
-  const files = { "flow.ts": FLOW, "towpath.config.ts": CONFIG, "package.json": '{ "type": "module" }' };
+async function projectFolder(more: Readonly<Record<string, string>> = {}) {
+  const files = {
+    "flow.ts": FLOW,
+    "towpath.config.ts": CONFIG,
+    "package.json": '{ "type": "module" }',
+    ...more,
+  };
   const folder = await folderWith(files);
   await symlink(MODULES, join(folder.root, "node_modules"));
   return folder;
@@ -128,6 +133,20 @@ test("secrets that the code or a resource uses and the deployment does not list 
     '"churn@prod" uses the secret "other-token" (flow.ts) but does not list it. Runs that read it fail.',
     '"churn@prod" uses the secret "prod-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.',
   ]);
+});
+
+test("a secret that one deployment of a module lists is not missed in the others of this module", async () => {
+  const both = 'deployment(churn, { name: "other", secrets: ["other-token"] }), deployment(churn,';
+  await using folder = await projectFolder({
+    "towpath.config.ts": CONFIG.replace("deployment(churn,", both),
+  });
+  const client = planeWith({ local: [{ secrets: null }], prod: [] });
+  expect(await lacksOf(folder.root, { client })).toEqual(
+    ["other", "churn"].map(
+      (name) =>
+        `"${name}" uses the secret "dev-password" (resource "readiness-warehouse") but does not list it. Runs that read it fail.`,
+    ),
+  );
 });
 
 test("a worker without the secret or the code registry, and a pool without workers, are named", async () => {

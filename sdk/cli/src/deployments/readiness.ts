@@ -40,23 +40,34 @@ function poolsOf(deployment: ProjectDeployment, { stage, code }: ReadyGround): r
   return [...new Set([...deployment.settings.pools, ...Object.values(remote).flatMap(({ pools }) => pools)])];
 }
 
-/** Secrets that a deployment's code or resources use, and that the deployment does not list. Each with its user. */
+/**
+ * Secrets that a deployment's code or resources use, and that no deployment of this code lists. Each with its user. A module
+ * may export several flows, and only some of them may read the secret.
+ */
 function unlistedSecrets(
-  { entry, settings }: ProjectDeployment,
+  { entry }: ProjectDeployment,
   { stage, code }: ReadyGround,
+  all: readonly ProjectDeployment[],
 ): ReadonlyMap<string, string> {
   const uses = entry.kind === "flow" ? code.names.get(entry.module) : undefined;
   const found = new Map(uses?.secrets);
   for (const resource of uses?.resources ?? [])
     for (const name of resourceSecrets(resource, stage?.resources[resource]))
       if (!found.has(name)) found.set(name, `resource "${resource}"`);
-  for (const { name } of settings.secrets ?? []) found.delete(name);
+  const ofModule = all.filter(
+    (one) => entry.kind === "flow" && one.entry.kind === "flow" && one.entry.module === entry.module,
+  );
+  for (const { settings } of ofModule) for (const { name } of settings.secrets ?? []) found.delete(name);
   return found;
 }
 
-function unlistedLacks(deployment: ProjectDeployment, ground: ReadyGround): Lack[] {
+function unlistedLacks(
+  deployment: ProjectDeployment,
+  ground: ReadyGround,
+  all: readonly ProjectDeployment[],
+): Lack[] {
   const owner = deploymentNameOf(deployment.settings);
-  return [...unlistedSecrets(deployment, ground)].map(([name, user]) => ({
+  return [...unlistedSecrets(deployment, ground, all)].map(([name, user]) => ({
     about: "secret",
     what: `"${owner}" uses the secret "${name}" (${user}) but does not list it. Runs that read it fail.`,
     next: `Add \`secrets: ["${name}"]\` to the deployment in towpath.config.ts.`,
@@ -140,7 +151,7 @@ export async function findLacks(
 ): Promise<Lack[]> {
   const { deployments, ground } = args;
   const { registry } = ground;
-  const found = deployments.flatMap((one) => unlistedLacks(one, ground));
+  const found = deployments.flatMap((one) => unlistedLacks(one, ground, deployments));
   const pools = new Set(deployments.flatMap((one) => poolsOf(one, ground)));
   for (const pool of pools) {
     const workers = await onlineWorkers(client, pool);

@@ -1,11 +1,13 @@
+import type { Client } from "@towpath/client";
 import { listOpenWaits } from "@towpath/client/open-waits";
-import type { Json, Wait } from "@towpath/contract";
+import { answerText, closest, type Json, type Wait } from "@towpath/contract";
 import { Failure } from "../failure.ts";
+import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
 import { askForAnswer, type GivenAnswer } from "./ask.ts";
 import { findRunId } from "./find.ts";
-import { parameterLines, parseParameters } from "./parameters.ts";
+import { parameterLines, parametersOf, parseParameters, splitParameter } from "./parameters.ts";
 
 /** The arguments of `towpath answer`. */
 export interface AnswerRequest {
@@ -52,6 +54,7 @@ function chosen(questions: readonly Question[], args: AnswerRequest): Question {
 }
 
 async function answerOf(question: Question, args: GivenAnswer): Promise<Json> {
+  checkNames(question, args.given);
   const message = `The answer does not match the schema of the question "${question.title}".`;
   if (args.value === undefined)
     return await parseParameters("", { schema: question.schema, given: args.given, message });
@@ -61,17 +64,55 @@ async function answerOf(question: Question, args: GivenAnswer): Promise<Json> {
   return answer;
 }
 
+/** An answered or expired question: `Publish?: Approved, by ada, 3 min ago`. */
+export function answerLine({ title, state, answer, answeredBy, settledAt }: Wait, nowMs: number): string {
+  const age = settledAt === null ? "" : `, ${formatAge(settledAt, nowMs)}`;
+  const said =
+    state === "expired" ? "no answer in time" : `${answerText(answer)}, by ${answeredBy ?? "someone"}`;
+  return printable(`${title ?? "Question"}: ${said}${age}`);
+}
+
+/** Why a run cannot be answered: its latest question has its answer, or it asks nothing. */
+async function noQuestion(client: Client, args: { runId: string; nowMs: number }): Promise<Failure> {
+  const settled = { kind: "input", state: "satisfied,expired", order: "newest", limit: 1 } as const;
+  const { items } = await client.listWaits({ params: { runId: args.runId }, query: settled });
+  const [last] = items;
+  return last === undefined
+    ? new Failure("The run has no open question.", {
+        exit: "invalidInput",
+        next: [`\`towpath why ${args.runId}\` says what it waits for`],
+      })
+    : new Failure(`The run has no open question. The latest: ${answerLine(last, args.nowMs)}.`, {
+        exit: "invalidInput",
+        next: [`\`towpath runs show ${args.runId}\` shows the run`],
+      });
+}
+
+/** @throws Failure for a name that the question does not have. The schema itself may accept and drop it. */
+function checkNames({ title, schema }: Question, given: readonly string[]): void {
+  const names = parametersOf(schema).map(({ name }) => name);
+  if (names.includes("") || schema.additionalProperties !== undefined) return;
+  const unknown = given.map((one) => splitParameter(one).name).filter((name) => !names.includes(name));
+  if (unknown.length === 0) return;
+  throw new Failure(`The answer does not match the schema of the question "${title}".`, {
+    exit: "invalidInput",
+    code: "invalid-parameters",
+    faults: unknown.map((name) => {
+      const meant = closest(name, names);
+      const suggestion = meant === null ? {} : { suggestion: `did you mean "${meant}"?` };
+      return { path: `parameters.${name}`, message: `unknown field "${name}"`, ...suggestion };
+    }),
+    next: parameterLines(schema),
+  });
+}
+
 /** `towpath answer RUN`: answers a run's question. Without an answer it shows the questions, and asks at a terminal. */
 export async function answerRun(invocation: Invocation, args: AnswerRequest): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
   const runId = await findRunId(client, args.id);
   const questions = (await listOpenWaits(client, runId)).filter(isQuestion);
-  if (questions.length === 0)
-    throw new Failure("The run has no open question.", {
-      exit: "invalidInput",
-      next: [`\`towpath why ${args.id}\` says what it waits for`],
-    });
+  if (questions.length === 0) throw await noQuestion(client, { runId, nowMs: invocation.clock.nowMs() });
   const isGiven = args.value !== undefined || args.given.length > 0;
   if (!isGiven) show(invocation, { questions, run: args.id });
   // Several questions stay a list, until one is chosen.

@@ -1,19 +1,18 @@
 import { workingMs } from "@towpath/client/attempt-tasks";
 import {
-  answerText,
   isFinalRunState,
   type Run,
   type RunSummary,
   remoteTaskOf,
   triggerText,
   troubleText,
-  type Wait,
 } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { durationBetween, formatAge, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable } from "../output.ts";
+import { answerLine } from "./answer.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
 import { findRunId } from "./find.ts";
@@ -103,17 +102,6 @@ function tookText(one: Run, nowMs: number): string {
 
 /** The latest answered and expired questions. */
 const ANSWERED = { kind: "input", state: "satisfied,expired", order: "newest", limit: 20 } as const;
-
-/** An answered question: `Publish? Approved, by ada, 3 min ago`. */
-function answerLine({ title, state, answer, answeredBy, settledAt }: Wait, nowMs: number): string {
-  const age = settledAt === null ? "" : `, ${formatAge(settledAt, nowMs)}`;
-  const question = title ?? "Question";
-  return printable(
-    state === "expired"
-      ? `${question}: no answer in time${age}`
-      : `${question}: ${answerText(answer)}, by ${answeredBy ?? "someone"}${age}`,
-  );
-}
 
 /** `towpath runs show RUN` */
 export async function showRun(invocation: Invocation, id: string): Promise<void> {
