@@ -104,6 +104,20 @@ describe("a profile", LIMIT, () => {
     expect((await config()).profiles).toEqual({ one: { url: stack.url, key: secret, workspace: "default" } });
   });
 
+  test("is not renewed with a key whose address is TOWPATH_URL: that address gets the key", async () => {
+    const { type, config } = await home();
+    await type(`towpath login ${stack.url}`, { TOWPATH_KEY: key });
+    const before = await config();
+    const wrong = { TOWPATH_URL: beside.url, TOWPATH_KEY: "twp_api_wrong" };
+    expect((await type("towpath login", wrong)).output).toContain(`${beside.url} does not accept the key`);
+    const other = await type("towpath login", { TOWPATH_URL: beside.url, TOWPATH_KEY: key });
+    expect(other).toMatchObject({
+      code: 73,
+      output: expect.stringContaining(`this key is for ${beside.url}`),
+    });
+    expect(await config()).toEqual(before);
+  });
+
   test("of each of several processes that sign in at the same time is stored", async () => {
     const { type, config } = await home();
     const names = ["a", "b", "c", "d"];

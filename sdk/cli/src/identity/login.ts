@@ -22,14 +22,17 @@ const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 /** How a worker's key begins. */
 const WORKER_KEY = /^twp_wkr_/;
 
-/** The address: the argument, else that of `--url`, of the profile to renew, or of TOWPATH_URL. */
+/**
+ * The address: the argument, else that of `--url`, of TOWPATH_URL, or of the profile to renew. TOWPATH_URL comes before the profile,
+ * so that the key beside it in the environment is sent to no other server.
+ */
 function addressFor(invocation: Invocation, args: { typed: string | undefined; before: Profile | null }) {
   const { globals, config } = invocation;
   const sources = [
     { url: args.typed, from: "the command line" },
     { url: globals.url, from: "--url" },
-    { url: args.before?.url, from: "the profile" },
     { url: config.url, from: "TOWPATH_URL" },
+    { url: args.before?.url, from: "the profile" },
   ];
   const { url, from } = sources.find((one) => one.url !== undefined) ?? {};
   if (url !== undefined && from !== undefined) return { url: checkedUrl(url, from), from };
@@ -143,7 +146,10 @@ export function declareLogin(root: Root, carry: Carry): void {
     .description(
       'Stores the address and API key of a control plane as a profile, after it has checked them, and uses this profile from now on. --profile names it (default: "default"). The key comes from --key or TOWPATH_KEY, or you type it. For a profile that exists, a new key of the same workspace replaces the old one.',
     )
-    .argument("[url]", "the control plane's address; for a profile that exists, its address is the default")
+    .argument(
+      "[url]",
+      "the control plane's address; the default is TOWPATH_URL, else the address of a profile that exists",
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath login https://towpath.example.com\n  $ towpath login https://eu.towpath.example.com --profile prod-eu",
