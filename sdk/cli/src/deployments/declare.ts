@@ -70,7 +70,7 @@ function declareRollback(group: Group, carry: Carry): void {
     .command("rollback")
     .summary("return to an earlier version")
     .description(
-      "Registers the content of an earlier version as the next version, signed with your key. Verifies the signature of the earlier version first. Runs that exist keep their version.",
+      "Registers the content of an earlier version as the next version, signed with your key. Verifies the signature of the earlier version first. Runs that exist keep their version. Without a terminal, it needs --yes.",
     )
     .argument("<deployment>", NAME_HELP)
     .argument("<version>", "the version to return to", versionNumber)

@@ -48,6 +48,7 @@ async function register(deployment: string, ...versions: readonly Settings[]): P
 }
 
 const cli = (...args: string[]) => stack.towpath(["deployments", ...args]);
+const rollBack = (name: string, version: string) => cli("rollback", name, version, "--yes");
 
 /** The timeouts of all versions, the oldest first. */
 async function timeoutsOf(name: string): Promise<unknown[]> {
@@ -62,11 +63,11 @@ describe("a rollback", () => {
   test("registers the content of the earlier version as the next one; repeating it registers nothing", async () => {
     const schedules = [{ name: "nightly", timing: { kind: "cron" as const, cron: "0 3 * * *" } }];
     await register("twice", { timeoutMs: 1000, schedules }, { timeoutMs: 2000 });
-    const first = await cli("rollback", "twice", "1");
+    const first = await rollBack("twice", "1");
     expect(first.code, first.output).toBe(0);
     expect(first.output).toMatch(/timeoutMs +2\.0 s +1\.0 s/);
     expect(first.output).toContain("v3 of twice has the content of v1; new runs use it");
-    const again = await cli("rollback", "twice", "1");
+    const again = await rollBack("twice", "1");
     expect(again.code, again.output).toBe(0);
     expect(again.output).toContain("v3 of twice has the content of v1 already. Nothing was registered.");
     expect(await timeoutsOf("twice")).toEqual([1000, 2000, 1000]);
@@ -74,9 +75,21 @@ describe("a rollback", () => {
     expect(items.map(({ name }) => name)).toEqual(["nightly"]);
   });
 
+  test("without a terminal needs --yes, and registers nothing without it", async () => {
+    await register("asked", { timeoutMs: 1000 }, { timeoutMs: 2000 });
+    const refused = await cli("rollback", "asked", "1");
+    expect(refused.code, refused.output).toBe(64);
+    expect(refused.output).toMatch(/timeoutMs +2\.0 s +1\.0 s/);
+    expect(refused.output).toContain("Nothing was registered: asked would be rolled back to v1.");
+    expect(refused.output).toContain("add --yes");
+    const json = await cli("rollback", "asked", "1", "--json");
+    expect(JSON.parse(json.output)).toMatchObject({ error: { code: "not-confirmed" } });
+    expect(await timeoutsOf("asked")).toEqual([1000, 2000]);
+  });
+
   test("of two processes at once, one registers a version", async () => {
     await register("raced", { timeoutMs: 1000 }, { timeoutMs: 2000 });
-    const both = await Promise.all([cli("rollback", "raced", "1"), cli("rollback", "raced", "1")]);
+    const both = await Promise.all([rollBack("raced", "1"), rollBack("raced", "1")]);
     expect(both.map(({ code }) => code)).toContain(0);
     for (const { output } of both) expect(output).toMatch(/content of v1|was registered at the same time/);
     expect(await timeoutsOf("raced")).toEqual([1000, 2000, 1000]);
@@ -85,9 +98,9 @@ describe("a rollback", () => {
   test("concerns one stage alone", async () => {
     for (const stage of [null, "prod"])
       await register("staged", { timeoutMs: 1000, stage }, { timeoutMs: 2000, stage });
-    const unclear = await cli("rollback", "staged", "1");
+    const unclear = await rollBack("staged", "1");
     expect(unclear.output).toContain('"staged" names several deployments: staged@, staged@prod.');
-    const done = await cli("rollback", "staged@prod", "1");
+    const done = await rollBack("staged@prod", "1");
     expect(done.output).toContain("v3 of staged@prod has the content of v1");
     expect(await timeoutsOf("staged")).toEqual([1000, 2000]);
     expect(await timeoutsOf("staged@prod")).toEqual([1000, 2000, 1000]);
@@ -95,12 +108,12 @@ describe("a rollback", () => {
 
   test("is refused below the floor, and never lowers the floor", async () => {
     await register("floored", { timeoutMs: 1000 }, { timeoutMs: 2000 }, { timeoutMs: 3000, floor: 2 });
-    const below = await cli("rollback", "floored", "1");
+    const below = await rollBack("floored", "1");
     expect(below.code).toBe(65);
     expect(below.output).toContain(
       'v1 of "floored" must not run again: the oldest allowed version is v2 (`floor`).',
     );
-    const done = await cli("rollback", "floored", "2");
+    const done = await rollBack("floored", "2");
     expect(done.code, done.output).toBe(0);
     const latest = await stack.client.getVersion({ params: { name: "floored", version: 4 }, query: {} });
     expect(latest.spec).toMatchObject({ floor: 2, timeoutMs: 2000 });
@@ -108,12 +121,8 @@ describe("a rollback", () => {
 
   test("is refused for the latest version, and for one that does not exist", async () => {
     await register("dated", { timeoutMs: 1000 }, { timeoutMs: 2000 });
-    expect((await cli("rollback", "dated", "2")).output).toContain(
-      'v2 is the latest version of "dated" already',
-    );
-    expect((await cli("rollback", "dated", "9")).output).toContain(
-      '"dated" has no version 9; its latest is v2.',
-    );
+    expect((await rollBack("dated", "2")).output).toContain('v2 is the latest version of "dated" already');
+    expect((await rollBack("dated", "9")).output).toContain('"dated" has no version 9; its latest is v2.');
     expect(await timeoutsOf("dated")).toEqual([1000, 2000]);
   });
 
@@ -139,7 +148,7 @@ describe("a rollback", () => {
     } finally {
       await sql.end();
     }
-    const refused = await cli("rollback", "forged", "1");
+    const refused = await rollBack("forged", "1");
     expect(refused.code).toBe(65);
     expect(refused.output).toContain('The signed spec of v1 of "forged" cannot be verified with your key.');
     expect(await timeoutsOf("forged")).toEqual([1000, 2000]);
@@ -152,7 +161,7 @@ describe("a rollback", () => {
     try {
       const other = await generateSigningKey();
       await writeFile(file, JSON.stringify(other));
-      const refused = await cli("rollback", "foreign", "1");
+      const refused = await rollBack("foreign", "1");
       expect(refused.code).toBe(77);
       expect(refused.output).toContain(`and yours is ${other.kid}`);
       expect(refused.output).toContain("TOWPATH_SIGNING_KEY_FILE");

@@ -139,6 +139,17 @@ async function register({ client, key, deployment: { name } }: Ground, spec: Spe
   }
 }
 
+/** Asks before the rollback. @throws Failure `not-confirmed` without a terminal and `--yes`. */
+async function isConfirmed(invocation: Invocation, { name, version, yes }: RollbackRequest) {
+  if (yes) return true;
+  if (canAsk(invocation)) return await confirmed(invocation, `Roll ${name} back to v${version}?`);
+  throw new Failure(`Nothing was registered: ${name} would be rolled back to v${version}.`, {
+    exit: "usage",
+    code: "not-confirmed",
+    next: ["add --yes to roll back without a question"],
+  });
+}
+
 /**
  * `towpath deployments rollback NAME VERSION`: signs the content of an earlier version anew, as the next version. Repeating it
  * changes nothing.
@@ -169,11 +180,7 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   });
   output.line(`${style.bold(name)} v${latest.version} → v${spec.version}, with the content of v${version}:`);
   printChanges(output, { changes, from: latest.version, to: version });
-  if (
-    !request.yes &&
-    canAsk(invocation) &&
-    !(await confirmed(invocation, `Roll ${name} back to v${version}?`))
-  ) {
+  if (!(await isConfirmed(invocation, { ...request, name }))) {
     output.line("Nothing was registered.");
     return EXIT.interrupted;
   }
