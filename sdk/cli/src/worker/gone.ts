@@ -33,8 +33,7 @@ const FOLLOWS: Record<NonNullable<WorkerHold["ifLost"]>, string> = {
 export async function declareGone(invocation: Invocation, request: GoneRequest): Promise<number> {
   const { output } = invocation;
   const client = await invocation.client();
-  // Of several workers of one name, usually one has runs: the others are earlier ones.
-  const worker = await findWorker(client, { ...request, command: "gone", isMeant: ({ held }) => held > 0 });
+  const worker = await findWorker(client, { ...request, command: "gone", isMeant: isVanished });
   drawWorker(worker, invocation);
   if (!request.yes) {
     if (!canAsk(invocation))
@@ -54,6 +53,14 @@ export async function declareGone(invocation: Invocation, request: GoneRequest):
   const left = await untilLost(client, { worker: gone, invocation });
   output.data(left);
   return tellResult(left, invocation);
+}
+
+/**
+ * Whether a worker's machine is gone, if several workers have the name. Earlier workers have no runs. An online one may be the
+ * machine that has replaced this one.
+ */
+export function isVanished({ online, held }: Worker): boolean {
+  return !online && held > 0;
 }
 
 function drawWorker(worker: Worker, { output, clock }: Invocation): void {
