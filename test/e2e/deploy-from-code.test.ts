@@ -30,9 +30,9 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-async function shop(pool?: string) {
+async function shop({ pool, before = "" }: { pool?: string; before?: string } = {}) {
   const project = await stack.project({
-    "price.ts": flowText("first"),
+    "price.ts": before + flowText("first"),
     "towpath.config.ts": configText(join(stack.folder, "registry"), pool),
   });
   const signingKeyFile = join(stack.folder, "keys/signing.jwk");
@@ -91,8 +91,35 @@ describe("deploy() of towpath/deploy", LIMIT, () => {
     expect(await failure({ stage: "prod", signingKeyFile: "/nowhere" })).toMatchObject({
       code: "no-signing-key",
     });
-    const { options: poolless } = await shop("nowhere");
+    const { options: poolless } = await shop({ pool: "nowhere" });
     expect(await failure({ ...poolless, stage: "prod" })).toMatchObject({ code: "pool-not-found" });
+  });
+
+  test("succeeds for a flow that prints when it is imported", async () => {
+    const prints = 'console.log("loaded"); setInterval(() => process.stdout.write("tick\\n"), 1);\n';
+    const { options } = await shop({ before: prints });
+    const registered = await deploy({ ...options, stage: "prod", deployments: ["price"] });
+    expect(summary(registered)).toEqual([expect.stringMatching(/^price@prod v\d+ registered$/)]);
+    const unknown = deploy({ ...options, stage: "prod", deployments: ["prices"] });
+    await expect(unknown).rejects.toMatchObject({ code: "deployment-not-found" });
+  });
+
+  test("fails if its process ends without a report", async () => {
+    const failing = async (before: string) => {
+      const { options } = await shop({ before });
+      return deploy({ ...options, stage: "prod" }).catch((thrown: unknown) => thrown);
+    };
+    expect(await failing('process.kill(process.pid, "SIGKILL");\n')).toMatchObject({
+      name: "DeployFailure",
+      message: "The process of the deploy was stopped with SIGKILL before it printed a report.",
+    });
+    const last = 'console.error("{ not JSON"); process.kill(process.pid, "SIGKILL");\n';
+    expect(await failing(last)).toMatchObject({ name: "DeployFailure", code: "internal" });
+    expect(await failing("process.exit(0);\n")).toMatchObject({
+      name: "DeployFailure",
+      message: expect.stringContaining("without a report"),
+      next: [expect.stringContaining("deploy again")],
+    });
   });
 
   test("stops when its signal aborts", async () => {

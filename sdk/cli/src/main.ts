@@ -2,6 +2,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import { towpath } from "./commands.ts";
 import { EXIT } from "./failure.ts";
+import type { Streams } from "./output.ts";
 import { carrier, tellMisuse } from "./program.ts";
 
 let code: number = EXIT.ok;
@@ -15,7 +16,22 @@ process.stdout.on("error", (error) => {
   if (!process.emit("SIGHUP", "SIGHUP")) process.exit(code);
 });
 
-const carry = carrier({ stdout: process.stdout, stderr: process.stderr }, (exit) => {
+const write = process.stdout.write.bind(process.stdout);
+const streams: Streams = {
+  stdout: {
+    write,
+    isTTY: process.stdout.isTTY,
+    get columns() {
+      return process.stdout.columns;
+    },
+  },
+  stderr: process.stderr,
+  // A project's modules may print when they are imported.
+  reserveStdout: () => {
+    process.stdout.write = process.stderr.write.bind(process.stderr);
+  },
+};
+const carry = carrier(streams, (exit) => {
   code = exit;
 });
 try {
@@ -25,4 +41,4 @@ try {
   code = failure.exitCode === 0 ? EXIT.ok : EXIT.usage;
 }
 // Waits for the output, but not for timers or sockets of a project's modules.
-process.stdout.write("", () => process.exit(code));
+write("", () => process.exit(code));

@@ -135,6 +135,8 @@ export interface Output {
 export interface Streams {
   readonly stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number };
   readonly stderr: { write(text: string): unknown };
+  /** Sends what other code of this process prints to stderr, so that stdout has only our JSON. */
+  readonly reserveStdout?: () => void;
 }
 
 const PLAIN_COLUMNS = 100;

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { commandEnv, type Environment } from "./engine/config.ts";
 
@@ -104,15 +104,53 @@ function environmentOf({ connection, signingKeyFile }: DeployOptions, env: Envir
   };
 }
 
-/** The failure in the command's output: its JSON, else its last line. */
-function failureIn(stderr: string): DeployFailure {
-  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
-  const last = lines.at(-1) ?? "The deploy ended without a message.";
-  if (!last.startsWith("{"))
-    return new DeployFailure({ message: last, code: "internal", faults: [], next: [] });
-  // The command of the same release has written this line.
-  const { error }: { error: DeployFailure } = JSON.parse(last);
+/** A JSON object in text, or null. */
+function objectIn(text: string): object | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The failure in a line of the command's output. Only the command of the same release writes such a line. */
+function failureOf(line: string): DeployFailure | null {
+  const found = objectIn(line);
+  if (found === null || !("error" in found)) return null;
+  const { error } = found as { error: DeployFailure };
   return new DeployFailure(error);
+}
+
+/** The failure in the command's output: the last one in JSON, else its last line. The project's modules may print there too. */
+function failureIn(error: ExecFileException, stderr: string): DeployFailure {
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  for (const line of lines.toReversed()) {
+    const failure = failureOf(line);
+    if (failure !== null) return failure;
+  }
+  if (error.signal)
+    return unfinished(
+      `The process of the deploy was stopped with ${error.signal} before it printed a report.`,
+    );
+  const isOurs = typeof error.code === "string";
+  return unfinished(isOurs ? error.message : (lines.at(-1) ?? "The deploy ended without a message."));
+}
+
+/** A failure of the process. It may have registered versions. */
+function unfinished(message: string): DeployFailure {
+  const next = ["deploy again: what is registered already stays unchanged"];
+  return new DeployFailure({ message, code: "internal", faults: [], next });
+}
+
+/** The report in the command's output. @throws DeployFailure if there is none, as when a module of the project ends the process. */
+function reportIn(stdout: string): DeployReport {
+  const found = objectIn(stdout);
+  // The command of the same release has written it.
+  if (found !== null && "outcomes" in found) return found as DeployReport;
+  throw unfinished(
+    "The deploy ended without a report that can be read. A file of the project may end the process, or write to its standard output.",
+  );
 }
 
 /**
@@ -138,9 +176,13 @@ export async function deploy(options: DeployOptions = {}): Promise<DeployReport>
   };
   return await new Promise((settle, reject) => {
     execFile(process.execPath, args, settings, (error, stdout, stderr) => {
-      if (options.signal?.aborted) reject(options.signal.reason);
-      else if (error !== null) reject(failureIn(stderr));
-      else settle(JSON.parse(stdout));
+      try {
+        if (options.signal?.aborted) throw options.signal.reason;
+        if (error !== null) throw failureIn(error, stderr);
+        settle(reportIn(stdout));
+      } catch (failure) {
+        reject(failure);
+      }
     });
   });
 }

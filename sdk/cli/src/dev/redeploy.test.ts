@@ -27,6 +27,11 @@ test("A deploy uses the project's files at the time of the request, not at the s
       ok: false,
       text: expect.stringContaining("has no default export from defineConfig"),
     });
+    await writeFile(join(folder.root, "towpath.config.ts"), "process.exit(0);");
+    expect(await redeployer.deploy()).toMatchObject({
+      ok: false,
+      text: expect.stringContaining("ended without a report"),
+    });
   } finally {
     redeployer.close();
   }

@@ -34,6 +34,18 @@ interface Standby {
   readonly ended: Promise<Redeploy>;
 }
 
+/** The report in a deploy's output. It has none if a module of the project ends the process. */
+function reportIn(stdout: string): Redeploy {
+  try {
+    return { ok: true, report: JSON.parse(stdout) };
+  } catch {
+    return {
+      ok: false,
+      text: "The deploy ended without a report. A file of the project may end the process.",
+    };
+  }
+}
+
 function standBy(invocation: Invocation, options: Deployed): Standby {
   const stage = options.stage === undefined ? [] : ["--stage", options.stage];
   const args = [
@@ -67,9 +79,7 @@ function standBy(invocation: Invocation, options: Deployed): Standby {
   const { promise: ended, resolve } = Promise.withResolvers<Redeploy>();
   child.once("error", (error) => resolve({ ok: false, text: error.message }));
   child.once("close", (code) =>
-    resolve(
-      code === 0 ? { ok: true, report: JSON.parse(output.stdout) } : { ok: false, text: output.stderr },
-    ),
+    resolve(code === 0 ? reportIn(output.stdout) : { ok: false, text: output.stderr }),
   );
   return { child, ended };
 }

@@ -61,6 +61,7 @@ async function targetOf({ isOneOfSeveral, profile, url, client }: Connection): P
 
 /** Starts one command. */
 export function beginInvocation(streams: Streams, globals: GlobalOptions): Invocation {
+  if (globals.json === true) streams.reserveStdout?.();
   const config = readConfig();
   const cwd = process.cwd();
   const color = globals.color === false ? false : config.color;
