@@ -3,6 +3,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { archivePeriodicJob } from "../history/periodic-jobs.ts";
+import { readLogSources } from "../read/log-sources.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
 
@@ -121,6 +122,20 @@ describe("an end that is reported after an outage", () => {
     while ((await archivePeriodicJob.runOnce(testEnv.deps)).worked);
     const endedAt = iso(startedMs + 10 * MINUTE_MS);
     expect(await get()).toMatchObject({ endedAt, attemptList: [{ endedAt, reportedAt }] });
+  });
+
+  test("lets readers of its logs wait for the announced lines from its arrival", async () => {
+    const { tenancy, id, reportEnd } = await started();
+    const sources = async () => {
+      const { db } = testEnv.deps.database;
+      const { workspaceId } = tenancy.scope;
+      return (await readLogSources(db, testEnv.clock, { workspaceId, runId: id })).sources;
+    };
+    testEnv.clock.advance(10 * MINUTE_MS);
+    await reportEnd({ agoMs: 5 * MINUTE_MS, over: { lastBulkSeq: 7 } });
+    expect(await sources()).toMatchObject([{ closed: false }]);
+    await testEnv.pass(31_000);
+    expect(await sources()).toMatchObject([{ closed: true }]);
   });
 
   test("ends the tasks that were open at the same time", async () => {

@@ -14,7 +14,10 @@ export interface LogSource {
   readonly closed: boolean;
 }
 
-/** How long after an attempt's end readers wait for its announced last lines, seconds. Later lines are still stored. */
+/**
+ * How long after the report of an attempt's end readers wait for its announced last lines, seconds. Later lines are still
+ * stored.
+ */
 const LOG_TAIL_SECONDS = 30;
 
 /** The attempts of a run as sources of log lines, in order. Indexes as `listAttempts`. */
@@ -25,7 +28,7 @@ async function listLogSources(
 ): Promise<LogSource[]> {
   const source = sql`id as "attemptId", ordinal, next_line::text as "nextLine", ended_at is not null and
     (last_bulk_seq is null or bulk_acked >= last_bulk_seq
-      or ended_at < ${now(clock)} - make_interval(secs => ${LOG_TAIL_SECONDS})) as closed`;
+      or coalesce(reported_at, ended_at) < ${now(clock)} - make_interval(secs => ${LOG_TAIL_SECONDS})) as closed`;
   const where = sql`workspace_id = ${args.workspaceId} and run_id = ${args.runId}`;
   const found = await rows<LogSource & { nextLine: string }>(
     from,
