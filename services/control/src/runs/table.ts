@@ -70,6 +70,8 @@ const runColumns = () => ({
   runTimeoutMs: count("run_timeout_ms"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
+  /** When its end was reported, if that was a second or more after it. */
+  reportedAt: instant("reported_at"),
   cancelRequestedAt: instant("cancel_requested_at"),
   cancelReason: text("cancel_reason"),
   /** The cause that it gets when its cancellation has ended. Null: a person's request. */

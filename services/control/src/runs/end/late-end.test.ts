@@ -124,6 +124,28 @@ describe("an end that is reported after an outage", () => {
     expect(await get()).toMatchObject({ endedAt, attemptList: [{ endedAt, reportedAt }] });
   });
 
+  test("keeps its run among the live ones for as long as the end of any run", async () => {
+    const { tenancy, id, reportEnd } = await started();
+    const { sql } = testEnv.deps.database;
+    const { workspaceId } = tenancy.scope;
+    const isLive = async () =>
+      (await sql`select 1 from run where workspace_id = ${workspaceId} and id = ${id}`).length === 1;
+    const archive = async () => {
+      while ((await archivePeriodicJob.runOnce(testEnv.deps)).worked);
+    };
+    const { archiveAfterMs } = testEnv.deps.config;
+    testEnv.clock.advance(2 * archiveAfterMs);
+    await reportEnd({ agoMs: archiveAfterMs + MINUTE_MS });
+    await archive();
+    expect(await isLive()).toBe(true);
+    await testEnv.pass(archiveAfterMs - 1_000);
+    await archive();
+    expect(await isLive()).toBe(true);
+    await testEnv.pass(2_000);
+    await archive();
+    expect(await isLive()).toBe(false);
+  });
+
   test("lets readers of its logs wait for the announced lines from its arrival", async () => {
     const { tenancy, id, reportEnd } = await started();
     const sources = async () => {

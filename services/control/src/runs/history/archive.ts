@@ -28,10 +28,13 @@ const ofPicked = (alias: string, runId: string): SQL => {
     and ${column(runId)} = any(array(select id from picked))`;
 };
 
-/** Milliseconds until the first ended run is due for archiving, or null. Index run_ended. */
+/** When the control plane recorded the end of a run. */
+const recordedAt = sql`coalesce(r.reported_at, r.ended_at)`;
+
+/** Milliseconds until the first ended run is due for archiving, or null. Index run_end_recorded. */
 export function untilArchived(clock: Clock, args: { afterMs: number; among: Which["among"] }): SQL {
-  return sql`select extract(epoch from r.ended_at - ${now(clock)}) * 1000 + ${args.afterMs}::float8
-    from run r where r.ended_at is not null and ${args.among(runColumns)} order by r.ended_at limit 1`;
+  return sql`select extract(epoch from ${recordedAt} - ${now(clock)}) * 1000 + ${args.afterMs}::float8
+    from run r where r.ended_at is not null and ${args.among(runColumns)} order by ${recordedAt} limit 1`;
 }
 
 /** A run that is to move. */
@@ -41,7 +44,8 @@ export interface EndedRun {
 }
 
 /**
- * Locks runs that ended a while ago, earliest end first; skips runs that another transaction holds. Index run_ended.
+ * Locks runs whose end was recorded a while ago, the earliest first; skips runs that another transaction holds. Index
+ * run_end_recorded.
  */
 export function lockEnded(
   from: Queryable,
@@ -51,15 +55,16 @@ export function lockEnded(
   return rows<EndedRun>(
     from,
     sql`select r.workspace_id as "workspaceId", r.id from run r
-      where r.ended_at < ${now(clock)} - make_interval(secs => ${args.afterMs / 1000}) and ${args.among(runColumns)}
-      order by r.ended_at limit ${args.limit} ${lockedOf(args, sql`r`)}`,
+      where r.ended_at is not null and ${recordedAt} < ${now(clock)} - make_interval(secs => ${args.afterMs / 1000})
+        and ${args.among(runColumns)}
+      order by ${recordedAt} limit ${args.limit} ${lockedOf(args, sql`r`)}`,
   );
 }
 
 /**
  * Moves runs that the caller has locked to history, with their attempts and task runs. Notes in `run_key` where they
  * went, and how children of live runs ended. One statement, so that a reader's statement sees each run on one side.
- * Indexes run_ended, attempt (workspace_id, run_id, ordinal), task_run_order, primary key of run_key.
+ * Indexes primary key of run, attempt (workspace_id, run_id, ordinal), task_run_order, primary key of run_key.
  */
 export async function archiveEnded(tx: Tx, ended: readonly EndedRun[]): Promise<void> {
   const [workspaceIds, ids] = [ended.map((one) => one.workspaceId), ended.map((one) => one.id)];

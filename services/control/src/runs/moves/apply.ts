@@ -92,6 +92,7 @@ export async function moveRuns(
           started_at = case when w.starts then coalesce(m.started_at, ${at}) else m.started_at end,
           ended_at = case when w.ends then greatest(${at} - make_interval(secs => w."lateMs" / 1000.0), m.started_at,
             least(w."endedNotBefore", ${at})) end,
+          reported_at = case when w.ends and w."lateMs" > 0 then ${at} end,
           due_at = case when w."dueInMs" is null then m.due_at
             else ${at} + make_interval(secs => w."dueInMs" / 1000.0) end,
           retries = m.retries + w.spends::int,
