@@ -1,4 +1,4 @@
-import type { Delivery, NOTIFIER_EVENTS, Notice, RunSummary } from "@towpath/contract";
+import type { Delivery, NOTIFIER_EVENTS, Notice, Run, RunSummary } from "@towpath/contract";
 import { decisionFieldOf, Problem, uuidv7 } from "@towpath/contract";
 import {
   afterCommit,
@@ -11,7 +11,7 @@ import {
   type Tx,
   trySavepoint,
 } from "../kernel/index.ts";
-import { getRunSummary } from "../runs/index.ts";
+import { getRun } from "../runs/index.ts";
 import * as feed from "./feed-store.ts";
 import * as store from "./store.ts";
 
@@ -105,17 +105,21 @@ async function enqueue(
   await store.insertDeliveries(tx, rows);
 }
 
-/** The summary of a run. Null if the run is gone. */
-async function summaryOf(
-  deps: Deps,
-  args: { workspaceId: string; runId: string },
-): Promise<RunSummary | null> {
+/** A run. Null if it is gone. */
+async function findRun(deps: Deps, args: { workspaceId: string; runId: string }): Promise<Run | null> {
   try {
-    return await getRunSummary(deps, args, { runId: args.runId });
+    return await getRun(deps, args, { runId: args.runId });
   } catch (error) {
     if (error instanceof Problem && error.code === "run-not-found") return null;
     throw error;
   }
+}
+
+/** When the control plane recorded the end of a run. After an outage that is later than the end. Null: it has not ended. */
+function endRecordedAt({ endedAt, attemptList }: Run): Date | null {
+  if (endedAt === null) return null;
+  const reportedAt = attemptList.at(-1)?.reportedAt ?? endedAt;
+  return new Date(Math.max(Date.parse(endedAt), Date.parse(reportedAt)));
 }
 
 /** The event of a run's end: a failure, the first success after one, or null. */
@@ -137,7 +141,7 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): P
   for (const { workspaceId, runId, state, changedAt } of ended) {
     // Nearly all runs succeed after a success. They cause no event and are not read.
     if (state === "completed" && !failing.has(workspaceId)) continue;
-    const run = await summaryOf(deps, { workspaceId, runId });
+    const run = await findRun(deps, { workspaceId, runId });
     const event = run === null ? null : await eventOf(tx, workspaceId, run);
     if (run === null || event === null) continue;
     if (event === "failure") failing.add(workspaceId);
@@ -210,10 +214,10 @@ export const derivePeriodicJob: PeriodicJob = {
   retried: {
     name: "notify",
     async retry(tx, deps, { workspaceId, id }) {
-      const run = await summaryOf(deps, { workspaceId, runId: id });
-      if (run === null || run.endedAt === null) return true;
-      const { state, endedAt } = run;
-      await tellEnded(tx, deps, [{ workspaceId, runId: id, state, changedAt: new Date(endedAt) }]);
+      const run = await findRun(deps, { workspaceId, runId: id });
+      const changedAt = run && endRecordedAt(run);
+      if (run === null || changedAt === null) return true;
+      await tellEnded(tx, deps, [{ workspaceId, runId: id, state: run.state, changedAt }]);
       return true;
     },
   },
@@ -256,7 +260,7 @@ async function tellUnreported(
   const notifiers = new Map((await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]));
   const names = await store.selectWorkspaceNames(tx, workspaceIds);
   for (const { workspaceId, runId, notifierIds, asked } of found) {
-    const run = await summaryOf(deps, { workspaceId, runId });
+    const run = await findRun(deps, { workspaceId, runId });
     if (run === null) continue;
     const listening = notifierIds.flatMap((notifierId) => notifiers.get(notifierId) ?? []);
     const told = [{ run, event, notifiers: listening, ...(asked && { asked }) }];

@@ -317,6 +317,30 @@ test("an end that cannot be reported is set aside whole, and is reported once it
   expect(received).toHaveLength(1);
 });
 
+test("an end after an outage that could not be reported reaches notifiers that were created before it arrived", async () => {
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.report(given, [records.started]);
+  testEnv.clock.advance(10 * 60_000);
+  await notifier();
+  testEnv.clock.advance(60_000);
+  const nowMs = testEnv.clock.nowMs();
+  const ended = records.ended("failed", { at: new Date(nowMs - 5 * 60_000).toISOString(), cause: "error" });
+  await fakeWorker.report(given, [ended], { from: 2, sentAt: new Date(nowMs).toISOString() });
+  await testEnv.stamp();
+  const { db } = testEnv.deps.database;
+  await db.execute(
+    sql`alter table notifier_delivery add constraint broken check (event <> 'failure') not valid`,
+  );
+  await derivePeriodicJob.runOnce(testEnv.deps);
+  await db.execute(sql`alter table notifier_delivery drop constraint broken`);
+  await testEnv.pass(5_001);
+  await retryPeriodicJob([derivePeriodicJob]).runOnce(testEnv.deps);
+  await settle();
+  expect(notices().map(({ event, run }) => [event, run?.id])).toEqual([["failure", id]]);
+});
+
 test("a test returns its result, and only a few a minute are sent", async () => {
   await notifier({ kind: "slack" });
   expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
