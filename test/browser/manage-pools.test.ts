@@ -169,7 +169,7 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     await page.getByRole("button", { name: "Delete pool local" }).click();
     const used = page.getByRole("dialog", { name: "Delete pool local?" });
     await used.getByRole("button", { name: "Delete the pool" }).click();
-    await used.getByText(/versions of these deployments run there: asks, held, plain, thrower/).waitFor();
+    await used.getByText(/Versions of these deployments name it: asks, held, plain, thrower/).waitFor();
     expect((await stack.client.listPools({})).items.map(({ name }) => name)).toContain("local");
   });
 

@@ -1,7 +1,7 @@
 import { Problem } from "@towpath/contract";
 import { deploymentsOfPool } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Scope, writeChanges } from "../kernel/index.ts";
-import { countWorkers, lockPoolToDelete, removePool } from "../pools/index.ts";
+import { countWorkers, deleteIdleWorkers, lockPoolToDelete, removePool } from "../pools/index.ts";
 import { announce } from "./limits.ts";
 import { deleteLimitRow, selectLimitsOfPool } from "./store/limits.ts";
 import { lockWaitLists, markWaitLists } from "./store/wait-lists.ts";
@@ -12,22 +12,28 @@ const NAMED_MAX = 5;
 function refusal(name: string, used: { deployments: readonly string[]; workers: number }): Problem {
   const named = used.deployments.slice(0, NAMED_MAX).join(", ");
   const more = used.deployments.length > NAMED_MAX ? ", and others" : "";
+  const workers =
+    used.workers === 1
+      ? "1 worker is online there or has attempts"
+      : `${used.workers} workers are online there or have attempts`;
   const uses = [
-    ...(named === "" ? [] : [`versions of these deployments run there: ${named}${more}`]),
-    ...(used.workers === 0
+    ...(named === ""
       ? []
-      : [`${used.workers === 1 ? "1 worker serves" : `${used.workers} workers serve`} it`]),
+      : [
+          `Versions of these deployments name it: ${named}${more}.`,
+          "Deploy them to another pool.",
+          "Replaced versions are deleted with the history of their runs (TOWPATH_HISTORY_RETENTION_MS).",
+        ]),
+    ...(used.workers === 0 ? [] : [`${workers}.`, "Stop the workers, and try again a minute later."]),
   ];
-  return new Problem(
-    "pool-in-use",
-    `Pool "${name}" cannot be deleted: ${uses.join("; ")}. Remove them first.`,
-  );
+  return new Problem("pool-in-use", `Pool "${name}" cannot be deleted. ${uses.join(" ")}`);
 }
 
 /**
- * Deletes a pool with its queues and limits. No run can wait there: each run belongs to a version, and no version names
+ * Deletes a pool with its queues and limits, and with the workers that have left it. No run can wait there: each run belongs to a version, and no version names
  * the pool. A repeated call changes nothing.
- * @throws Problem `pool-in-use` if a version of a deployment names the pool, or a worker has served it.
+ * @throws Problem `pool-in-use` if a version of a deployment names the pool, or a worker is online there or has
+ * attempts.
  */
 export async function deletePool(deps: Deps, args: { scope: Scope; name: string }): Promise<void> {
   const { workspaceId } = args.scope;
@@ -35,6 +41,7 @@ export async function deletePool(deps: Deps, args: { scope: Scope; name: string 
     const pool = await lockPoolToDelete(tx, { workspaceId, name: args.name });
     if (pool === null) return;
     const deployments = await deploymentsOfPool(tx, { workspaceId, pool, limit: NAMED_MAX + 1 });
+    await deleteIdleWorkers(tx, { workspaceId, poolId: pool.id, clock: deps.clock });
     const workers = await countWorkers(tx, { workspaceId, poolId: pool.id });
     if (deployments.length > 0 || workers > 0) throw refusal(pool.name, { deployments, workers });
     await lockWaitLists(tx, workspaceId);

@@ -69,6 +69,21 @@ export async function deletePoolRow(tx: Tx, args: { workspaceId: string; poolId:
   await tx.delete(pool).where(and(eq(pool.workspaceId, args.workspaceId), eq(pool.id, args.poolId)));
 }
 
+/** Deletes the workers of a pool that are offline and hold no attempt. Indexes worker_pool, attempt_held. */
+export async function deleteIdleWorkers(
+  tx: Tx,
+  args: { workspaceId: string; poolId: string; clock: Clock },
+): Promise<void> {
+  await tx.execute(sql`
+    delete from worker w using (
+      select id from worker where workspace_id = ${args.workspaceId} and pool_id = ${args.poolId}
+        and not ${online(args.clock)}
+        and not exists (select 1 from attempt a where a.workspace_id = ${args.workspaceId} and a.worker_id = worker.id
+          and a.lease_expires_at is not null)
+      order by id for update) idle
+    where w.workspace_id = ${args.workspaceId} and w.id = idle.id`);
+}
+
 /** How many workers of a pool are known, online or not. */
 export async function countWorkers(
   from: Queryable,

@@ -1,8 +1,10 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { deletePool } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
+import { createRun } from "../requests/requests.ts";
 import { listLimits, setLimit } from "./limits.ts";
 import { createPool, listPools, setQueue } from "./pools.ts";
 
@@ -60,14 +62,37 @@ test("a pool in which a version runs, or may run a task, is refused with the nam
   expect(await pools(tenancy)).toEqual(["gpu", "local"]);
 });
 
-test("a pool with a worker is refused", async () => {
+const workerIds = async ({ scope }: Tenancy) =>
+  (
+    await testEnv.deps.database.sql<{ id: string }[]>`
+      select id from worker where workspace_id = ${scope.workspaceId} order by id`
+  ).map(({ id }) => id);
+
+test("a pool with a worker is refused while that worker is online, and is deleted with it a minute later", async () => {
+  const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
+  for (const one of [tenancy, other]) await make(one, "gpu");
+  await tenancy.worker("old", {}, "gpu");
+  const kept = [await tenancy.worker(), await other.worker("old", {}, "gpu")];
+  await expect(remove(tenancy, "gpu")).rejects.toThrow("1 worker is online there or has attempts. Stop");
+  expect(await workerIds(tenancy)).toHaveLength(2);
+  testEnv.clock.advance(61_000);
+  await remove(tenancy, "gpu");
+  expect(await pools(tenancy)).toEqual(["local"]);
+  expect([await workerIds(tenancy), await workerIds(other)]).toEqual(kept.map(({ workerId }) => [workerId]));
+});
+
+test("a pool is refused while a worker that is offline still has an attempt", async () => {
   const tenancy = await openTenancy(testEnv);
   await make(tenancy, "gpu");
-  const { workerId } = await tenancy.worker();
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const worker = await tenancy.worker();
+  await new FakeWorker(testEnv, worker).take();
   await testEnv.deps.database.sql`
     update worker set pool_id = (select id from pool where workspace_id = ${tenancy.scope.workspaceId} and name = 'gpu')
-    where id = ${workerId}`;
-  await expect(remove(tenancy, "gpu")).rejects.toThrow("1 worker serves it");
+    where workspace_id = ${tenancy.scope.workspaceId} and id = ${worker.workerId}`;
+  testEnv.clock.advance(61_000);
+  await expect(remove(tenancy, "gpu")).rejects.toMatchObject({ code: "pool-in-use" });
+  expect(await workerIds(tenancy)).toEqual([worker.workerId]);
 });
 
 test("a deploy at the same time finds the pool or is refused, and never loses it", async () => {
