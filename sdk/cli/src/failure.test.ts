@@ -39,6 +39,24 @@ describe("a failure", () => {
     );
   });
 
+  test("does not repeat its only fault, and gives its suggestion once", () => {
+    const fault = {
+      path: "schedule",
+      message: 'no schedule "nighty"',
+      suggestion: 'did you mean "nightly"?',
+    };
+    const said = new Failure('Deployment "x" has no schedule "nighty"; did you mean "nightly"?', {
+      exit: "notFound",
+      faults: [fault],
+    });
+    expect(failureLines(said, plain)).toEqual([`✗ ${said.message}`]);
+    const half = new Failure('Deployment "x" has no schedule "nighty".', {
+      exit: "notFound",
+      faults: [fault],
+    });
+    expect(failureLines(half, plain)).toEqual([`✗ ${half.message}`, '→ did you mean "nightly"?']);
+  });
+
   test("shows each fault with its suggestion", () => {
     const faults = [
       {

@@ -149,6 +149,21 @@ export function toFailure(thrown: unknown, spoken?: Spoken): Failure {
   return new Failure(message, { exit: "internal", cause: thrown });
 }
 
+/** The faults that the sentence does not say. A problem with one fault often repeats it. */
+function unsaid({ message, faults }: Failure): readonly Fault[] {
+  const [only, ...others] = faults;
+  if (only === undefined || others.length > 0 || !message.includes(only.message)) return faults;
+  return [];
+}
+
+/** The suggestion of a fault that is left out. */
+function suggestionsOf(failure: Failure): string[] {
+  if (unsaid(failure).length > 0) return [];
+  return failure.faults.flatMap(({ suggestion }) =>
+    suggestion === undefined || failure.message.includes(suggestion) ? [] : [suggestion],
+  );
+}
+
 function faultLine(fault: Fault, style: Style): string {
   // Many messages name the field themselves.
   const isNamed = fault.message.split(/[^\w-]+/).includes(fault.path.split(".").at(-1) ?? "");
@@ -160,8 +175,10 @@ function faultLine(fault: Fault, style: Style): string {
 export function failureLines(failure: Failure, style: Style): string[] {
   return [
     `${style.red("✗")} ${failure.message}`,
-    ...failure.faults.map((fault) => faultLine(fault, style)),
-    ...failure.next.map((text) => `${style.dim("→")} ${withCommands(text, style)}`),
+    ...unsaid(failure).map((fault) => faultLine(fault, style)),
+    ...[...suggestionsOf(failure), ...failure.next].map(
+      (text) => `${style.dim("→")} ${withCommands(text, style)}`,
+    ),
   ];
 }
 

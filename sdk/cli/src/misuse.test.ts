@@ -32,8 +32,9 @@ describe("a command line that makes no sense", () => {
   });
 
   test("is answered with the most similar command", () => {
-    expect(typed("runs", "lst").lines).toContain("→ Did you mean ls?");
-    expect(typed("runs", "ls", "--deploymnet", "x").lines).toContain("→ Did you mean --deployment?");
+    expect(typed("runs", "lst").lines).toContain("→ Did you mean `ls`?");
+    expect(typed("runs", "ls", "--deploymnet", "x").lines).toContain("→ Did you mean `--deployment`?");
+    expect(typed("deploys").lines).toContain("→ Did you mean `deploy` or `deployments`?");
   });
 
   test("is answered without a command if none is similar", () => {

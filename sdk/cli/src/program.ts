@@ -132,7 +132,10 @@ function suggestion(sentence: string, command: CommandUnknownOpts): string[] {
           ({ long }) => long ?? "",
         );
   const near = closest(word.replace(/=.*/, ""), known);
-  return near === null ? [] : [`→ Did you mean ${near}?`];
+  if (near === null) return [];
+  // `deploys` may mean `deploy` or `deployments`.
+  const longer = kind === "command" ? known.filter((one) => one !== near && one.startsWith(near)) : [];
+  return [`→ Did you mean ${[near, ...longer].map((one) => `\`${one}\``).join(" or ")}?`];
 }
 
 /** Formats commander's message about a wrong command line like our other failures, with a next step. */

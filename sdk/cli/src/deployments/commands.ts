@@ -9,6 +9,7 @@ import type { Output } from "../output.ts";
 import { warmBundler } from "./bundle.ts";
 import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
 import { deployProject } from "./deploy.ts";
+import { commandToRun } from "./find.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
 import { askStage, type StageChoice } from "./stage.ts";
@@ -118,5 +119,6 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
     invocation.output.line("Nothing would change.");
   else if (plan)
     invocation.output.next(`\`${["towpath deploy", ...names, ...stage].join(" ")}\` applies this plan`);
-  else if (first) invocation.output.next(`\`towpath run ${first.deployment} --watch\` starts a run`);
+  else if (first && !invocation.output.json)
+    invocation.output.next(`\`${await commandToRun(client, first.deployment)}\` starts a run`);
 }

@@ -9,6 +9,7 @@ import {
   Problem,
 } from "@towpath/contract";
 import { Failure } from "../failure.ts";
+import { runCommand } from "../runs/parameters.ts";
 
 /** The names of the first page of deployments, for suggestions. */
 async function deploymentNames(client: Client): Promise<string[]> {
@@ -118,4 +119,11 @@ export async function deploymentFilter(
   name: string | undefined,
 ): Promise<{ deployment?: string }> {
   return name === undefined ? {} : { deployment: await deploymentNamed(client, name) };
+}
+
+/** The command that starts a run of a deployment, with its required parameters if the control plane answers. */
+export async function commandToRun(client: Client, name: string): Promise<string> {
+  // This is only a hint: a command that succeeded must not fail here.
+  const deployment = await client.getDeployment({ params: { name } }).catch(() => null);
+  return runCommand(name, deployment?.parameters ?? {});
 }

@@ -283,6 +283,11 @@ function comparedOf(
   const after = given.after ?? latest.version;
   const before = given.before ?? after - 1;
   if (before >= 1 && before !== after) return { before, after };
+  if (latest.version === 1)
+    throw new Failure(`"${name}" has only one version, v1. There is nothing to compare yet.`, {
+      exit: "invalidInput",
+      code: "no-earlier-version",
+    });
   throw new Failure(
     before < 1 ? `v1 is the first version of "${name}".` : `Both versions of "${name}" are v${after}.`,
     {

@@ -14,7 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-type Settings = Partial<Pick<SpecInput, "timeoutMs" | "floor" | "stage" | "schedules" | "env">>;
+type Settings = Partial<
+  Pick<SpecInput, "timeoutMs" | "floor" | "stage" | "schedules" | "env" | "parameters">
+>;
 
 async function specOf(deployment: string, settings: Settings & { expiresAt?: string }): Promise<Spec> {
   const { workspace } = await stack.client.getMe();
@@ -62,11 +64,17 @@ async function timeoutsOf(name: string): Promise<unknown[]> {
 describe("a rollback", () => {
   test("registers the content of the earlier version as the next one; repeating it registers nothing", async () => {
     const schedules = [{ name: "nightly", timing: { kind: "cron" as const, cron: "0 3 * * *" } }];
-    await register("twice", { timeoutMs: 1000, schedules }, { timeoutMs: 2000 });
+    const parameters = {
+      type: "object",
+      properties: { day: { type: "string" }, rows: { type: "integer", default: 5 } },
+      required: ["day", "rows"],
+    };
+    await register("twice", { timeoutMs: 1000, schedules, parameters }, { timeoutMs: 2000 });
     const first = await rollBack("twice", "1");
     expect(first.code, first.output).toBe(0);
     expect(first.output).toMatch(/timeoutMs +2\.0 s +1\.0 s/);
     expect(first.output).toContain("v3 of twice has the content of v1; new runs use it");
+    expect(first.output).toContain("→ `towpath run twice@ -p day=… --watch` starts a run");
     const again = await rollBack("twice", "1");
     expect(again.code, again.output).toBe(0);
     expect(again.output).toContain("v3 of twice has the content of v1 already. Nothing was registered.");
@@ -204,6 +212,10 @@ describe("deployments", () => {
     const same = await cli("diff", "looked", "2");
     expect(same.code).toBe(65);
     expect(same.output).toContain('Both versions of "looked@prod" are v2.');
+    await register("fresh", { timeoutMs: 1000 });
+    const first = await cli("diff", "fresh");
+    expect(first.code).toBe(65);
+    expect(first.output.trim()).toBe('✗ "fresh" has only one version, v1. There is nothing to compare yet.');
   });
 
   test("pause and resume all their schedules, and repeating it changes nothing", async () => {

@@ -4,6 +4,7 @@ import { EXIT, Failure } from "../failure.ts";
 import { type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { runCommand } from "../runs/parameters.ts";
 import { signingKeyInUse } from "./commands.ts";
 import { ownSpec } from "./deploy.ts";
 import { findDeployment } from "./find.ts";
@@ -189,6 +190,6 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   output.line(
     `${style.green("✓")} v${done.latest.version} of ${name} has the content of v${version}; new runs use it`,
   );
-  output.next(`\`towpath run ${printedName(name)} --watch\` starts a run`);
+  output.next(`\`${runCommand(printedName(name), done.parameters)}\` starts a run`);
   return EXIT.ok;
 }

@@ -14,6 +14,11 @@ export function stageChoice(option: string | boolean | undefined): StageChoice {
 /** A stage with its name. */
 export type NamedStage = Stage & { readonly name: string };
 
+/** The stages of a configuration, and `dev`, which every project has. */
+function withDev(stages: readonly string[]): string[] {
+  return [...new Set([...stages, DEV_STAGE])];
+}
+
 /**
  * The stage to deploy for. Every project has the stage `dev`; if the configuration does not describe it, it changes
  * nothing but the name.
@@ -23,7 +28,7 @@ export function stageOf({ stages = {} }: ProjectConfig, name: string | undefined
   if (name === undefined) return null;
   const stage = Object.hasOwn(stages, name) ? stages[name] : undefined;
   if (stage !== undefined || name === DEV_STAGE) return { ...stage, name };
-  const known = Object.keys(stages).join(", ") || "none";
+  const known = withDev(Object.keys(stages)).join(", ");
   throw new Failure(`The project has no stage "${name}".`, {
     exit: "configuration",
     code: "bad-config",
@@ -52,12 +57,14 @@ export async function askStage(
       exit: "usage",
       code: "stage-missing",
       next: [
-        `choose one: ${stages.map((name) => `--stage ${name}`).join(", ")}`,
+        `choose one: ${withDev(stages)
+          .map((name) => `--stage ${name}`)
+          .join(", ")}`,
         "or add --no-stage to deploy without a stage",
       ],
     });
   const { isCancel, select } = await import("@clack/prompts");
-  const options = stages.map((value) => ({ value }));
+  const options = withDev(stages).map((value) => ({ value }));
   const answer = await select<string>({ message: "Which stage do you deploy for?", options });
   if (isCancel(answer)) throw new Failure("Nothing was deployed.", { exit: "interrupted" });
   return answer;

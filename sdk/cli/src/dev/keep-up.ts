@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { deploymentNameOf } from "@towpath/contract";
 import type { DeployReport } from "towpath/deploy";
 import { z } from "zod";
+import { commandToRun } from "../deployments/find.ts";
 import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { openRedeployer, type Redeploy } from "./redeploy.ts";
@@ -25,7 +26,7 @@ async function printWhere(
   output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
   output.line(style.dim("      This link works once, within ten minutes."));
   const commands = [
-    ...(args.stack.isDeployed ? [style.typed(`towpath run ${name} --watch`)] : []),
+    ...(args.stack.isDeployed ? [style.typed(await commandToRun(client, name))] : []),
     ...(args.runId === null ? [] : [style.typed(`towpath runs show ${args.runId}`)]),
     `${style.typed("towpath open")}  ${style.dim("prints a new link")}`,
     style.typed("towpath doctor"),

@@ -84,6 +84,11 @@ export function declareProfiles(root: Root, carry: Carry): void {
     .description(
       "Lists, chooses and removes profiles. A profile is the address of a control plane and a key for one of its workspaces. `towpath login` creates one.",
     );
+  profiles.allowExcessArguments().action((_, command) => {
+    const [word] = command.args;
+    if (word !== undefined) command.error(`error: unknown command '${word}'`);
+    return carry(command, listProfiles);
+  });
   profiles
     .command("ls")
     .description("Lists your profiles. A star marks the one that commands use.")

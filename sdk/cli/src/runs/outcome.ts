@@ -70,4 +70,9 @@ export function tellNext(
   output.next(`\`towpath logs ${run.id}\` prints its log`);
   if (advice?.includes("`towpath rerun ") !== true)
     output.next(`\`towpath rerun ${run.id} --from-failure\` reuses completed tasks and runs the rest`);
+  // A completed task is not called again, so it would not read the corrected data.
+  if (run.cause === "error")
+    output.next(
+      `If you corrected data that a completed task has read, run \`towpath rerun ${run.id}\` without \`--from-failure\`.`,
+    );
 }

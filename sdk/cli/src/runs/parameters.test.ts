@@ -2,7 +2,18 @@ import type { Json } from "@towpath/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../failure.ts";
-import { parameterLines, parseParameters, splitParameter } from "./parameters.ts";
+import { parameterLines, parseParameters, runCommand, splitParameter } from "./parameters.ts";
+
+test("the command of a run has a place for each required parameter without a default", () => {
+  const properties = {
+    day: { type: "string" },
+    rows: { type: "integer", default: 5 },
+    note: { type: "string" },
+  };
+  const schema = { type: "object", properties, required: ["day", "rows"] };
+  expect(runCommand("prices@dev", schema)).toBe("towpath run prices@dev -p day=… --watch");
+  expect(runCommand("prices@dev", {})).toBe("towpath run prices@dev --watch");
+});
 
 const schema: { [key: string]: Json } = {
   type: "object",

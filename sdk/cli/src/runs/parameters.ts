@@ -114,6 +114,14 @@ export function parametersOf(schema: Schema): Parameter[] {
   }));
 }
 
+/** The command that starts a run of a deployment, with a place for each parameter that must be given. */
+export function runCommand(deployment: string, schema: Schema): string {
+  const needed = parametersOf(schema).filter(
+    ({ name, required, standard }) => name !== "" && required && standard === null,
+  );
+  return ["towpath run", deployment, ...needed.map(({ name }) => `-p ${name}=…`), "--watch"].join(" ");
+}
+
 /** One line for each parameter of a schema: name, type, and default or whether it is required. */
 export function parameterLines(schema: Schema): string[] {
   return parametersOf(schema)

@@ -1,7 +1,7 @@
 import type { Run } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { createOutput } from "../output.ts";
-import { tellEnd } from "./why.ts";
+import { runningText, tellEnd } from "./why.ts";
 
 const id = "0193a0b1-7c00-7000-8000-000000000001";
 
@@ -21,6 +21,7 @@ test("a failed run shows its error, the meaning of its cause, and the next comma
   expect(lines.slice(2)).toEqual([
     `→ Fix the cause. If you changed code, run \`towpath deploy\`. Then run \`towpath rerun ${id} --from-failure\`: it reuses completed tasks.`,
     `→ \`towpath logs ${id}\` prints its log`,
+    `→ If you corrected data that a completed task has read, run \`towpath rerun ${id}\` without \`--from-failure\`.`,
   ]);
 });
 
@@ -44,4 +45,14 @@ test("a run that was cancelled before it started has a reason, no log and nothin
 
 test("a completed run has no next step", () => {
   expect(told({ state: "completed", cause: null, error: null })).toEqual(["  The run completed."]);
+});
+
+test("a running run names its worker, and when it was last seen", () => {
+  const nowMs = Date.parse("2026-01-01T00:01:00.000Z");
+  const worker = { id, name: "vm-1" };
+  const run = { state: "running", attemptList: [{ endedAt: null, worker }] } as unknown as Run;
+  const workers = [{ id, lastSeenAt: "2026-01-01T00:00:45.000Z" }];
+  expect(runningText(run, { workers, nowMs })).toBe("It runs on worker vm-1, last seen 15 s ago.");
+  expect(runningText(run, { workers: [], nowMs })).toBe("It runs on worker vm-1.");
+  expect(runningText({ ...run, state: "ready" }, { workers, nowMs })).toBe("Nothing blocks this run.");
 });

@@ -1,4 +1,5 @@
-import { isFinalRunState, type Run } from "@towpath/contract";
+import { isFinalRunState, LIMITS, type Run, type Worker } from "@towpath/contract";
+import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
@@ -15,6 +16,18 @@ export function tellEnd(
   output.line(`  ${meaning ?? "The run has ended."}`);
   if (run.state === "cancelled" && cancelReason) output.line(`  Reason: ${printable(cancelReason)}`);
   tellNext(output, run);
+}
+
+/** Where an undisturbed run is executed, and when its worker last reported. */
+export function runningText(
+  { attemptList, state }: Pick<Run, "attemptList" | "state">,
+  args: { workers: readonly Pick<Worker, "id" | "lastSeenAt">[]; nowMs: number },
+): string {
+  const worker = attemptList.find(({ endedAt }) => endedAt === null)?.worker;
+  if (state !== "running" || !worker) return "Nothing blocks this run.";
+  const seen = args.workers.find(({ id }) => id === worker.id)?.lastSeenAt;
+  const report = seen === undefined ? "" : `, last seen ${formatAge(seen, args.nowMs)}`;
+  return `It runs on worker ${printable(worker.name)}${report}.`;
 }
 
 /** `towpath why RUN` */
@@ -35,6 +48,13 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
         `\`towpath limit show ${limit.name}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`}\` shows all holders and the wait list`,
       );
   if (isFinalRunState(run.state)) return tellEnd(output, run);
-  if (why.reasons.length === 0 && why.cycleText === null) output.line("  Nothing blocks this run.");
+  if (why.reasons.length === 0 && why.cycleText === null) {
+    // Workers are listed by when they were last seen, so the first page has a running run's worker.
+    const { items } = await client.listWorkers({
+      params: { name: run.pool },
+      query: { limit: LIMITS.pageRows },
+    });
+    output.line(`  ${runningText(run, { workers: items, nowMs: invocation.clock.nowMs() })}`);
+  }
   if (why.cycleText !== null) output.line(`  ${withCommands(why.cycleText, style)}`);
 }

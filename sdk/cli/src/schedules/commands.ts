@@ -12,7 +12,15 @@ import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 import { parseParameters } from "../runs/parameters.ts";
-import { durationOf, instantOf, type TimingOptions, timingOf, timingText, zoneOf } from "./timing.ts";
+import {
+  durationOf,
+  instantOf,
+  type TimingOptions,
+  timingOf,
+  timingText,
+  withOptionNames,
+  zoneOf,
+} from "./timing.ts";
 import { tellTrouble } from "./trouble.ts";
 
 /** Which schedule of which deployment. */
@@ -132,14 +140,15 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   const client = await invocation.client();
   const { name, parameters } = await parametersOf(client, options);
   const body = settingsOf(options, parameters);
+  const refuse = (thrown: unknown) => Promise.reject(withOptionNames(thrown));
   if (options.dryRun) {
     const { timing, startsAt = null, endsAt = null } = body;
-    const answer = await client.previewSchedule({ body: { timing, startsAt, endsAt } });
+    const answer = await client.previewSchedule({ body: { timing, startsAt, endsAt } }).catch(refuse);
     output.data(answer);
     drawTimes(invocation, answer.items, zoneOf(timing));
     return output.line(`${style.dim("A dry run:")} the schedule was not changed.`);
   }
-  const schedule = await client.setSchedule({ params: { name }, body });
+  const schedule = await client.setSchedule({ params: { name }, body }).catch(refuse);
   output.data(schedule);
   output.line(`${style.green("✓")} schedule ${style.bold(schedule.name)} of ${schedule.deployment}`);
   if (schedule.nextAt === null)

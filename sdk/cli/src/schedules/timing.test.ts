@@ -1,5 +1,6 @@
+import { Problem } from "@towpath/contract";
 import { expect, test } from "vitest";
-import { instantOf } from "./timing.ts";
+import { instantOf, timingOf, withOptionNames } from "./timing.ts";
 
 test.each([
   ["2026-01-01", "UTC", "2026-01-01T00:00:00.000Z"],
@@ -21,3 +22,17 @@ test.each(["yesterday", "2026-1-1", "2026-13-01", "2026-01-01T9:00", "2026-01-01
     expect(() => instantOf("--from", text, "UTC")).toThrow(`--from "${text}" is not a time`);
   },
 );
+
+test("an interval with a time zone is refused, because it has none", () => {
+  expect(() => timingOf({ every: "15m", zone: "Europe/Oslo" })).toThrow("An interval has no time zone.");
+});
+
+test("a refused timing names the option", () => {
+  const fault = { path: "timing.cron", message: "Invalid value" };
+  const refused = new Problem("invalid-schedule", "timing.cron: Invalid value", { faults: [fault] });
+  expect(withOptionNames(refused)).toMatchObject({
+    code: "invalid-schedule",
+    detail: "--cron: Invalid value",
+    faults: [{ path: "--cron", message: "Invalid value" }],
+  });
+});

@@ -1,4 +1,4 @@
-import { parseDuration, parseTimeIn, type TimingInput, Zone } from "@towpath/contract";
+import { Problem, parseDuration, parseTimeIn, type TimingInput, Zone } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 
@@ -38,12 +38,33 @@ export function timingOf(options: TimingOptions): TimingInput {
   if (zone !== undefined && !Zone.safeParse(zone).success)
     throw refused(`--zone "${zone}" is not a time zone.`, "write a name of the IANA database: Europe/Berlin");
   if (cron !== undefined) return { kind: "cron", cron, ...inZone };
+  if (every !== undefined && zone !== undefined)
+    throw refused("An interval has no time zone.", "leave out --zone, or use --cron or --rrule");
   if (every !== undefined) return { kind: "interval", everyMs: durationOf("--every", every) };
   if (rrule !== undefined && start !== undefined) return { kind: "rrule", rrule, start, ...inZone };
   throw refused(
     "A recurrence rule needs a first time.",
     "give it as --start 2026-01-01T09:00, in the time zone of --zone",
   );
+}
+
+/** The options of the fields that the control plane may refuse. */
+const OPTION_OF: Readonly<Record<string, string>> = {
+  "timing.cron": "--cron",
+  "timing.everyMs": "--every",
+  "timing.rrule": "--rrule",
+};
+
+/** The same failure; a refused timing names the option in place of the field. */
+export function withOptionNames(thrown: unknown): unknown {
+  if (!(thrown instanceof Problem)) return thrown;
+  const [fault] = thrown.faults;
+  const option = OPTION_OF[fault?.path ?? ""];
+  if (fault === undefined || option === undefined) return thrown;
+  return new Problem(thrown.code, thrown.detail.replace(fault.path, option), {
+    faults: [{ ...fault, path: option }],
+    cause: thrown,
+  });
 }
 
 /** A timing as lists show it. */

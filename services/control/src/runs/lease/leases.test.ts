@@ -35,6 +35,7 @@ test("a silent worker's attempt is disconnected when its lease ends, and lost on
   const disconnected = await get();
   expect(disconnected).toMatchObject({ state: "running", labels: ["disconnected"] });
   expect(disconnected.why).toContain("has not reported");
+  expect(disconnected.why).toMatch(/same state folder\. .* run `towpath worker gone \S+`\.$/);
   await testEnv.pass(LOST_AFTER_MS - 2_000);
   await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });

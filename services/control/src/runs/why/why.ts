@@ -155,7 +155,8 @@ function waits({ run, current, facts }: Waiting): string {
 function disconnected({ current, facts }: Waiting): ReasonText[] {
   if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
   const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
-  const text = `Worker ${current.workerName ?? "?"} has not reported since its lease ended. If it stays silent, the attempt is lost at ${until.toISOString()}.`;
+  const name = current.workerName ?? "?";
+  const text = `Worker ${name} has not reported since its lease ended. If it stays silent, the attempt is lost at ${until.toISOString()}. If its machine is up, start the worker again with the same state folder. If the machine is gone, run \`towpath worker gone ${name}\`.`;
   return [{ kind: "contact", text, until }];
 }
 
