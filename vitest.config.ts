@@ -29,6 +29,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
+    // What is polled for may take long on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     // Files share a process, and so the modules that most of them import: loading those anew took a third of the time.
     isolate: false,
     projects: [
