@@ -112,8 +112,12 @@ test.skipIf(chromiumPath === undefined)(
       await page.route(gate, (route) => route.fulfill(GONE));
       await page.goto(`${stack.url}${path}`);
       await page.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
-      await page.unroute(gate);
+      const tried = page.waitForRequest(gate);
       await again.click();
+      await tried;
+      await page.unroute(gate);
+      // The page may also try again by itself.
+      await Promise.any([again.click(), page.getByText(shows).first().waitFor()]);
       await page.getByText(shows).first().waitFor();
     }
     const nowhere = randomUUID();

@@ -59,7 +59,7 @@ test("an earlier version shows the command that rolls back to it, and the latest
   await page.getByRole("button", { name: "Roll back to v1" }).click();
   const command = page.getByText("towpath deployments rollback churn@test 1", { exact: true });
   const [, ...words] = (await command.textContent())?.split(" ") ?? [];
-  const done = await stack.towpath(words);
+  const done = await stack.towpath([...words, "--yes"]);
   expect(done.output).toContain("v3 of churn@test has the content of v1");
   await page.getByRole("link", { name: "v3", exact: true }).waitFor();
   expect(faults).toEqual([]);
