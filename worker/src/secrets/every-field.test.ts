@@ -137,6 +137,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   report: [
     "attempts[].attemptId",
     "attempts[].nonce",
+    "attempts[].sentAt",
     "next.amounts{key}",
     "next.held[].attemptId",
     "next.held[].nonce",
