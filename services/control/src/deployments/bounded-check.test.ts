@@ -59,7 +59,8 @@ describe("a check that a schema makes slow", () => {
     ],
   ])("%s: the check is answered and delays nobody else", async (_, schema, value, message) => {
     const work = checked(schema, value);
-    expect(await turnsDuring(work)).toBeGreaterThan(2);
+    // A check that ends in milliseconds leaves no time for several turns.
+    expect(await turnsDuring(work)).toBeGreaterThan(message === GIVEN_UP ? 2 : 0);
     const answer = await work;
     const text = answer instanceof Problem ? answer.detail : answer?.[0]?.message;
     expect(text).toMatch(message);
