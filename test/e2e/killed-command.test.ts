@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startDev, startProcess, startStack, type TestProcess } from "../harness/index.ts";
@@ -117,5 +118,24 @@ test("an ended `npx towpath worker start` leaves no worker behind", { timeout: L
   const started = await descendantsOf(npx.pid);
   expect(started.length).toBeGreaterThan(1);
   npx.kill("SIGTERM");
+  await expect.poll(() => aliveOf(started), { timeout: END_MS }).toEqual([]);
+});
+
+test("a stop of the whole process group lets a worker that npx started finish its run", {
+  timeout: LIMIT_MS,
+}, async () => {
+  const line = `"${process.execPath}" "${CLI}" worker start --config "${file}"; exit`;
+  const env = cleanEnv({ npm_command: "exec" });
+  await using npx = startProcess({ command: "/bin/sh", args: ["-c", line], env, group: true });
+  await npx.waitFor(/polling for work/);
+  const { runId, work } = await startHeld(stack);
+  const started = await descendantsOf(npx.pid);
+  // The shell, the command and the worker get the signal at once, as from systemd. The command passes it on too.
+  npx.kill("SIGTERM");
+  await npx.waitFor(/draining/);
+  // Time for a second request by the command, which looks for npx every second.
+  await sleep(1_500);
+  await letGo(work);
+  expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 1 });
   await expect.poll(() => aliveOf(started), { timeout: END_MS }).toEqual([]);
 });

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { type LogFormat, Problem, prettyLogLine, terminalText } from "@towpath/contract";
-import { onParentGone } from "@towpath/contract/process";
+import { onParentGone, onStopRequests } from "@towpath/contract/process";
 import { type Logger, pino } from "pino";
 import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
@@ -69,13 +69,10 @@ async function serve(config: WorkerConfig, args: { file: string; format: LogForm
 
 async function serveUntilStopped(config: WorkerConfig, args: { file: string; log: Logger }): Promise<void> {
   const worker = await startWorker(config, { log: args.log });
-  let signals = 0;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      signals += 1;
-      void (signals === 1 ? worker.drain() : worker.stopNow());
-    });
-  }
+  onStopRequests(
+    () => void worker.drain(),
+    () => void worker.stopNow(),
+  );
   // As after a kill of this process: runs keep their processes, and the next worker goes on with them.
   onParentGone(() => {
     args.log.warn("the command that started this worker was killed; the next start continues its runs");

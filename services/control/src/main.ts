@@ -1,5 +1,5 @@
 import { terminalJson, terminalText } from "@towpath/contract";
-import { onParentGone } from "@towpath/contract/process";
+import { onParentGone, onStopRequests } from "@towpath/contract/process";
 import {
   armFailpoints,
   ConfigError,
@@ -49,18 +49,6 @@ function explain(error: unknown): never {
   });
 }
 
-/** The first signal stops the server cleanly. A second signal ends the process at once. */
-function stopOnSignals(stop: (signal: string) => void): void {
-  let asked = false;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      if (asked) process.exit(signal === "SIGINT" ? 130 : 143);
-      asked = true;
-      stop(signal);
-    });
-  }
-}
-
 async function run(): Promise<void> {
   const config = readConfig();
   armFailpoints(config.failpoints);
@@ -73,10 +61,14 @@ async function run(): Promise<void> {
     log.info("stopped");
     process.exit(code);
   };
-  stopOnSignals((signal) => {
-    log.info({ signal }, "stopping");
-    void end(0);
-  });
+  // A second request ends the process at once.
+  onStopRequests(
+    (signal) => {
+      log.info({ signal }, "stopping");
+      void end(0);
+    },
+    (signal) => process.exit(signal === "SIGINT" ? 130 : 143),
+  );
   onParentGone(() => {
     log.warn("the command that started this control plane was killed; stopping");
     void end(0);

@@ -47,7 +47,7 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
       `${output.style.yellow("!")} an earlier \`towpath dev\` was killed; stopped its ${left.join(" and ")}`,
     );
   const interruption = untilInterrupted(invocation.clock);
-  const endSelf = () => process.kill(process.pid, "SIGTERM");
+  const endSelf = () => interruption.signal.aborted || process.kill(process.pid, "SIGTERM");
   onParentGone(endSelf);
   onNpxGone(invocation.config.environment, endSelf);
   const children: Child[] = [];

@@ -41,12 +41,15 @@ export function inForeground(
       env: options.environment,
     });
     // At a terminal Ctrl-C also reaches the child. A second signal would kill it at once.
+    let isStopping = false;
     const pass = (signal: NodeJS.Signals) => {
+      isStopping = true;
       if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
     };
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const signal of signals) process.on(signal, pass);
-    onNpxGone(options.environment, () => child.kill("SIGTERM"));
+    // A stop of all three ends npx first. Then the child knows already.
+    onNpxGone(options.environment, () => isStopping || child.kill("SIGTERM"));
     child.once("error", reject);
     child.once("close", (code, signal) => {
       for (const one of signals) process.off(one, pass);

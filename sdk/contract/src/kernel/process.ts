@@ -152,3 +152,31 @@ export function onParentGone(act: () => void): void {
   else act();
   process.channel?.unref();
 }
+
+/** The signals by which people and supervisors stop a program. */
+const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+/**
+ * One request to stop can arrive several times: from a supervisor that signals the whole process group, and from the command
+ * that started this process. Milliseconds.
+ */
+const ONE_REQUEST_MS = 2_000;
+
+/** Calls `first` at the first signal to stop, and `again` at each signal that is a request of its own. */
+export function onStopRequests(
+  first: (signal: NodeJS.Signals) => void,
+  again: (signal: NodeJS.Signals) => void,
+): void {
+  let requests = 0;
+  let isSame = false;
+  const take = (signal: NodeJS.Signals) => {
+    if (isSame) return;
+    isSame = true;
+    setTimeout(() => {
+      isSame = false;
+    }, ONE_REQUEST_MS).unref();
+    requests += 1;
+    (requests === 1 ? first : again)(signal);
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, take);
+}
