@@ -46,7 +46,7 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
     output.note(
       `${output.style.yellow("!")} an earlier \`towpath dev\` was killed; stopped its ${left.join(" and ")}`,
     );
-  const interruption = untilInterrupted(invocation.clock);
+  const interruption = untilInterrupted();
   const endSelf = () => interruption.signal.aborted || process.kill(process.pid, "SIGTERM");
   onParentGone(endSelf);
   onNpxGone(invocation.config.environment, endSelf);

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import type { Clock } from "../clock.ts";
+import { onStopRequests } from "@towpath/contract/process";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
@@ -19,32 +19,21 @@ export interface Interruption {
   release(): void;
 }
 
-/**
- * One Ctrl-C can arrive twice: from the terminal and from a parent such as npm. A signal counts as the second one only after
- * this time, milliseconds.
- */
-const ONE_WISH_MS = 1_000;
-
 /** Listens for Ctrl-C and other stop signals. */
-export function untilInterrupted(clock: Clock): Interruption {
+export function untilInterrupted(): Interruption {
   const controller = new AbortController();
   let impatient: () => void = () => process.exit(EXIT.interrupted);
-  let firstAtMs = Number.POSITIVE_INFINITY;
-  const heard = () => {
-    if (!controller.signal.aborted) {
-      firstAtMs = clock.nowMs();
-      controller.abort(new Error("interrupted"));
-    } else if (clock.nowMs() - firstAtMs > ONE_WISH_MS) impatient();
-  };
-  for (const signal of SIGNALS) process.on(signal, heard);
+  const release = onStopRequests(
+    () => controller.abort(new Error("interrupted")),
+    () => impatient(),
+    SIGNALS,
+  );
   return {
     signal: controller.signal,
     onImpatience(act) {
       impatient = act;
     },
-    release() {
-      for (const signal of SIGNALS) process.off(signal, heard);
-    },
+    release,
   };
 }
 

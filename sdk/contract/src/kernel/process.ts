@@ -154,19 +154,23 @@ export function onParentGone(act: () => void): void {
 }
 
 /** The signals by which people and supervisors stop a program. */
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];
 
 /**
- * One request to stop can arrive several times: from a supervisor that signals the whole process group, and from the command
- * that started this process. Milliseconds.
+ * One request to stop can arrive several times: from a terminal or a supervisor that signals the whole process group, and from
+ * the command that started this process. Milliseconds.
  */
 const ONE_REQUEST_MS = 2_000;
 
-/** Calls `first` at the first signal to stop, and `again` at each signal that is a request of its own. */
+/**
+ * Calls `first` at the first signal to stop, and `again` at each signal that is a request of its own. The answer stops
+ * listening.
+ */
 export function onStopRequests(
   first: (signal: NodeJS.Signals) => void,
   again: (signal: NodeJS.Signals) => void,
-): void {
+  signals = STOP_SIGNALS,
+): () => void {
   let requests = 0;
   let isSame = false;
   const take = (signal: NodeJS.Signals) => {
@@ -178,5 +182,8 @@ export function onStopRequests(
     requests += 1;
     (requests === 1 ? first : again)(signal);
   };
-  for (const signal of STOP_SIGNALS) process.on(signal, take);
+  for (const signal of signals) process.on(signal, take);
+  return () => {
+    for (const signal of signals) process.off(signal, take);
+  };
 }
