@@ -1,10 +1,10 @@
-import { bytesText } from "@towpath/contract";
 import { STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { bundleModules } from "./bundle.ts";
 import { type CodeFile, type CodeTree, codeTree } from "./code-tree.ts";
 import { pushToGit } from "./git.ts";
+import { leftOutText } from "./left-out.ts";
 import { CONFIG_FILE } from "./load-project.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
@@ -46,7 +46,7 @@ export async function buildCode(
 ): Promise<ProjectCode> {
   const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
   const modules = [...new Set(flows)];
-  const [bundle, { files, links, data }] = await Promise.all([
+  const [bundle, { files, links, data, warnings: fileWarnings }] = await Promise.all([
     bundleModules(project.root, modules),
     readProjectFiles(project.root, { patterns: project.files, environment }),
   ]);
@@ -54,10 +54,8 @@ export async function buildCode(
   const warnings = [
     ...versions.flatMap(({ warning }) => warning ?? []),
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
-    ...data.map(
-      ({ path, bytes }) =>
-        `${path} is a data file of ${bytesText(bytes)} and was left out of the code. If flows read it from there, set \`files: ["**"]\` in towpath.config.ts.`,
-    ),
+    ...leftOutText(data),
+    ...fileWarnings,
     ...bundle.natives.map(
       (name) =>
         `${name} contains native code, which cannot be bundled, so the flow will not find it; use a command deployment, which can use packages installed on the worker's machine`,

@@ -28,6 +28,7 @@ function controlPlane() {
     registered,
     answerInstead: null as string | null,
     workers: [{ secrets: [] as string[], registries: ["local"] }],
+    answersAboutWorkers: true,
   };
   const deployment = () => {
     const jws = registered.at(-1) ?? "";
@@ -81,6 +82,14 @@ function controlPlane() {
   const fetch = async (address: unknown, init?: { method?: string; body?: unknown }) => {
     const { pathname } = new URL(String(address));
     if (pathname === "/api/me") return answer(200, me);
+    if (pathname === "/api/pools/local/workers" && !plane.answersAboutWorkers)
+      return answer(403, {
+        ...missing,
+        status: 403,
+        code: "forbidden",
+        detail: "Not permitted.",
+        retryable: false,
+      });
     if (pathname === "/api/pools/local/workers")
       return answer(200, {
         items: plane.workers.map((one, at) => ({ ...worker, ...one, name: `w${at + 1}` })),
@@ -230,6 +239,26 @@ test("a deployment that no worker of its pool can hold gets a warning", async ()
   expect(await warnings({ cpu: 4 })).toEqual([]);
   expect(await warnings({ cpu: 8 })).toEqual([
     '"train" needs 8 CPUs; the workers of pool "local" have at most 4. Its runs wait until a larger worker is online.',
+  ]);
+});
+
+test("a failed look at workers after the registration is a warning, because the versions are registered", async () => {
+  await using folder = await folderWith({ "train.py": "print(1)" });
+  const project = await projectIn(folder.root);
+  const plane = controlPlane();
+  plane.answersAboutWorkers = false;
+  const key = await generateSigningKey();
+  const report = await deployProject(invocation, {
+    project,
+    names: [],
+    client: plane.client,
+    plan: false,
+    key,
+  });
+  expect(report.outcomes).toMatchObject([{ status: "registered", version: 1 }]);
+  expect(plane.registered).toHaveLength(1);
+  expect(report.warnings).toEqual([
+    "Whether workers can run these deployments could not be checked: The key does not permit this action: Not permitted. Run `towpath doctor`.",
   ]);
 });
 

@@ -16,7 +16,7 @@ import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { bundleSize } from "./bundle-size.ts";
-import { buildCode, pushCode } from "./code.ts";
+import { buildCode, type ProjectCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
@@ -272,21 +272,41 @@ export async function deployProject(
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   const outcomes = await registerAll(registration, deployments);
-  const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote, pools }));
-  const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
-  const warnings = waiting.map((one) => `${one}. Its runs wait until a larger worker is online.`);
   await request.workersStarted;
-  const ground = { stage: project.stage, registry: project.registry, code };
-  const lacks = await findLacks(client, { deployments, ground });
-  const doubles = await doubleSchedules(client, outcomes);
-  return {
-    outcomes,
-    code: size,
-    warnings: [
-      ...code.warnings,
+  const checks = await readinessWarnings(request, { deployments, code, outcomes });
+  return { outcomes, code: size, warnings: [...code.warnings, ...checks] };
+}
+
+/**
+ * What will keep runs of registered versions from starting. A failed look is a warning: the versions are registered, and a
+ * failure would say that they are not.
+ */
+async function readinessWarnings(
+  { client, project }: Pick<DeployRequest, "client" | "project">,
+  args: {
+    deployments: readonly ProjectDeployment[];
+    code: ProjectCode;
+    outcomes: readonly DeployOutcome[];
+  },
+): Promise<string[]> {
+  const { deployments, code, outcomes } = args;
+  const { stage, registry } = project;
+  const pools = stage?.pools ?? {};
+  const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote: code.remote, pools }));
+  try {
+    const lacks = await findLacks(client, { deployments, ground: { stage, registry, code } });
+    const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
+    const doubles = await doubleSchedules(client, outcomes);
+    return [
       ...lacks.map(({ what, next }) => `${what} ${next}`),
-      ...warnings,
+      ...waiting.map((one) => `${one}. Its runs wait until a larger worker is online.`),
       ...doubles,
-    ],
-  };
+    ];
+  } catch (thrown) {
+    const { message } = toFailure(thrown);
+    const [reason = ""] = message.split("\n");
+    return [
+      `Whether workers can run these deployments could not be checked: ${reason.replace(/\.$/, "")}. Run \`towpath doctor\`.`,
+    ];
+  }
 }

@@ -31,6 +31,13 @@ test("extending twice changes nothing", () => {
   expect(extendIgnored("node_modules\n.towpath\n.env\n", place)).toBe("node_modules\n.towpath\n.env\n");
 });
 
+test("a new .gitignore also has data and databases; an existing one does not get them", () => {
+  const fresh = extendIgnored(null, place);
+  expect(fresh.split("\n")).toEqual(expect.arrayContaining([".towpath/", "/data/", "*.db", "*.sqlite"]));
+  expect(extendIgnored(fresh, place)).toBe(fresh);
+  expect(extendIgnored("*.log\n", place)).not.toContain("data/");
+});
+
 test("an invalid manifest and a CommonJS manifest are refused with the next step", () => {
   for (const text of ["[]", "{", '{"type":"commonjs"}'])
     expect(() => extendManifest(text, place)).toThrow(Failure);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Failure } from "../failure.ts";
-import { IGNORED, projectManifest } from "./starter-files.ts";
+import { IGNORED, IGNORED_DATA, projectManifest } from "./starter-files.ts";
 
 /** The project, and the file to extend. */
 interface Place {
@@ -63,10 +63,10 @@ export function extendManifest(present: string | null, place: Place): string {
 
 /** Adds to a .gitignore what git should ignore. Existing lines stay. */
 export function extendIgnored(present: string | null, _: Place): string {
-  const lines = new Set((present ?? "").split("\n").map((line) => line.trim()));
+  if (present === null) return `${[...IGNORED, ...IGNORED_DATA].join("\n")}\n`;
+  const lines = new Set(present.split("\n").map((line) => line.trim()));
   const missing = IGNORED.filter((pattern) => !lines.has(pattern) && !lines.has(pattern.replace(/\/$/, "")));
-  if (missing.length === 0) return present ?? "";
-  const before =
-    present === null || present === "" || present.endsWith("\n") ? (present ?? "") : `${present}\n`;
+  if (missing.length === 0) return present;
+  const before = present === "" || present.endsWith("\n") ? present : `${present}\n`;
   return `${before}${missing.join("\n")}\n`;
 }

@@ -1,29 +1,59 @@
 import { execFileSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { caught, codeFile, folderWith } from "../fixture.ts";
 import { stateFolder } from "../kernel/state-folder.ts";
 import { bundleSize, bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
-import { DATA_FILE_MIN_BYTES } from "./left-out.ts";
+import { leftOutText } from "./left-out.ts";
 import { readProjectFiles } from "./project-files.ts";
 
 const environment = { PATH: process.env.PATH };
-const LARGE = "x".repeat(DATA_FILE_MIN_BYTES);
+const LARGE = "x".repeat(1024 * 1024);
 const pathsOf = (files: readonly { path: string }[]) => files.map(({ path }) => path).sort();
 
-test("large data files are left out and named; small data files, other large files and files of a pattern are code", async () => {
+test("data files of every size are left out and named; other large files and files of a pattern are code", async () => {
   await using folder = await folderWith({
     "flow.py": "print(1)",
     "codes.csv": "de,Germany",
+    "cache.db": "x",
+    "cache.db-wal": "x",
     "data/flights.parquet": LARGE,
+    "names.json": "{}",
     "model.txt": LARGE,
   });
   const all = await readProjectFiles(folder.root, { environment });
-  expect(pathsOf(all.files)).toEqual(["codes.csv", "flow.py", "model.txt"]);
-  expect(all.data).toEqual([{ path: "data/flights.parquet", bytes: DATA_FILE_MIN_BYTES }]);
+  expect(pathsOf(all.files)).toEqual(["flow.py", "model.txt", "names.json"]);
+  expect(pathsOf(all.data)).toEqual(["cache.db", "cache.db-wal", "codes.csv", "data/flights.parquet"]);
+  expect(leftOutText(all.data)).toEqual([
+    '4 data files are not deployed: data/flights.parquet (1 MiB), codes.csv (10 B), cache.db (1 B) and 1 more. To deploy them, set `files: ["**"]` in towpath.config.ts. If no run reads them from the code, list them in .towpathignore.',
+  ]);
   const asked = await readProjectFiles(folder.root, { environment, patterns: ["data/**"] });
   expect(pathsOf(asked.files)).toEqual(["data/flights.parquet"]);
   expect(asked.data).toEqual([]);
+  expect(asked.warnings).toEqual([]);
+});
+
+test("a pattern without a file and a pattern of an ignored file are warned of", async () => {
+  await using folder = await folderWith({ "a.py": "", "data/a.csv": "", ".gitignore": "data/\n" });
+  const patterns = ["*.py", "data/a.csv", "data/*.csv", "sql/**"];
+  const { files, warnings } = await readProjectFiles(folder.root, { environment, patterns });
+  expect(pathsOf(files)).toEqual(["a.py"]);
+  expect(warnings).toEqual([
+    expect.stringContaining('"data/a.csv" in `files` exists, but it is not deployed'),
+    expect.stringContaining('The pattern "data/*.csv" in `files` matches no file'),
+    expect.stringContaining('The pattern "sql/**" in `files` matches no file'),
+  ]);
+});
+
+test("a repository that git cannot read is warned of with git's reason; a folder without one is not", async () => {
+  await using folder = await folderWith({ "flows/a.py": "", "out.txt": "", ".gitignore": "out.txt\n" });
+  expect((await readProjectFiles(folder.root, { environment })).warnings).toEqual([]);
+  execFileSync("git", ["init", "-q"], { cwd: folder.root });
+  await writeFile(join(folder.root, ".git", "HEAD"), "broken");
+  const { files, warnings } = await readProjectFiles(folder.root, { environment });
+  expect(pathsOf(files)).toEqual([".gitignore", "flows/a.py"]);
+  expect(warnings).toEqual([expect.stringMatching(/^git cannot list the project's files: \S.*git status/)]);
 });
 
 test(".gitignore counts without a repository, and .towpathignore with one too", async () => {

@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { Failure } from "../failure.ts";
 import { CODE_LIMITS, type CodeFile, tooMuchCode } from "./code-tree.ts";
 import { runGit } from "./git-program.ts";
-import { isData, readIgnoreRules } from "./left-out.ts";
+import { IGNORE_FILE, isData, readIgnoreRules } from "./left-out.ts";
 
 /**
  * Whether a path relative to the project matches a pattern: `*` and `?` stay within a folder, `**` crosses folders, and
@@ -45,6 +47,8 @@ export interface ProjectFiles {
   readonly links: readonly string[];
   /** Data files. They are pushed only if a pattern matches them. */
   readonly data: readonly { readonly path: string; readonly bytes: number }[];
+  /** What the author should know about patterns and ignored files. Whole sentences. */
+  readonly warnings: readonly string[];
 }
 
 interface Walk {
@@ -57,12 +61,14 @@ interface Walk {
   readonly files: CodeFile[];
   readonly links: string[];
   readonly data: { path: string; bytes: number }[];
+  /** The patterns that match a file. */
+  readonly matched: Set<string>;
   totalBytes: number;
 }
 
 async function takeFile(walk: Walk, path: string): Promise<void> {
   const { size, mode } = await stat(join(walk.root, path));
-  if (walk.patterns === undefined && isData(path, size)) {
+  if (walk.patterns === undefined && isData(path)) {
     walk.data.push({ path, bytes: size });
     return;
   }
@@ -87,27 +93,64 @@ async function walkFolder(walk: Walk, folder: string, depth: number): Promise<vo
       await walkFolder(walk, path, depth + 1);
       continue;
     }
-    if (walk.patterns && !walk.patterns.some((pattern) => matchesPattern(path, pattern))) continue;
+    const matching = walk.patterns?.filter((pattern) => matchesPattern(path, pattern));
+    if (matching?.length === 0) continue;
     if (walk.unignored?.has(path) === false) continue;
+    for (const pattern of matching ?? []) walk.matched.add(pattern);
     if (entry.isSymbolicLink()) walk.links.push(path);
     else if (entry.isFile()) await takeFile(walk, path);
   }
 }
 
-/** The files of a folder that git does not ignore. Null if there is no repository, or it ignores the whole folder. */
-async function unignoredFiles(
+/** What git says about a folder. */
+interface GitView {
+  /** The files that git does not ignore. Null if there is no repository, or it ignores the whole folder. */
+  readonly unignored: ReadonlySet<string> | null;
+  /** Why git could not list the files of a repository. */
+  readonly warning: string | null;
+}
+
+/** Whether a folder or one above it has a `.git`. */
+function isInRepository(folder: string): boolean {
+  const above = dirname(folder);
+  return existsSync(join(folder, ".git")) || (above !== folder && isInRepository(above));
+}
+
+async function askGit(
   root: string,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<ReadonlySet<string> | null> {
+): Promise<GitView> {
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."];
-  const listed = await runGit({ args, cwd: root, environment }).catch(() => null);
-  if (listed?.code !== 0 || listed.stdout === "") return null;
-  return new Set(listed.stdout.split("\0"));
+  const listed = await runGit({ args, cwd: root, environment }).catch((failure: unknown) => ({
+    code: null,
+    stdout: "",
+    stderr: failure instanceof Failure ? failure.message : String(failure),
+  }));
+  if (listed.code === 0)
+    return { unignored: listed.stdout === "" ? null : new Set(listed.stdout.split("\0")), warning: null };
+  if (!isInRepository(resolve(root))) return { unignored: null, warning: null };
+  const [said = ""] = listed.stderr.split("\n").filter((line) => line.trim() !== "");
+  const reason = said.replace(/^fatal: /, "").replace(/\.$/, "");
+  return {
+    unignored: null,
+    warning: `git cannot list the project's files: ${reason}. So only ${join(root, ".gitignore")} and ${IGNORE_FILE} leave files out. Run \`git status\` there to see the fault.`,
+  };
+}
+
+/** Warnings about patterns that match no file, or only files that are left out. */
+function patternWarnings({ root, patterns = [], matched }: Walk): string[] {
+  return patterns
+    .filter((pattern) => !matched.has(pattern))
+    .map((pattern) =>
+      existsSync(join(root, pattern))
+        ? `"${pattern}" in \`files\` exists, but it is not deployed: .gitignore or ${IGNORE_FILE} ignores it, or its kind is never deployed. Add it with \`git add --force ${pattern}\`, or remove the rule.`
+        : `The pattern "${pattern}" in \`files\` matches no file, or only ignored files. Check its spelling, .gitignore and ${IGNORE_FILE}.`,
+    );
 }
 
 /**
  * Reads the files of a project's code: all files, or those that match one of the patterns. Leaves out
- * dependencies, builds, state, `.env` files, what git or `.towpathignore` ignores, and large data files that no pattern
+ * dependencies, builds, state, `.env` files, what git or `.towpathignore` ignores, and data files that no pattern
  * matches.
  * @throws Failure if they exceed `CODE_LIMITS`.
  */
@@ -118,11 +161,21 @@ export async function readProjectFiles(
     environment: Readonly<Record<string, string | undefined>>;
   },
 ): Promise<ProjectFiles> {
-  const unignored = await unignoredFiles(root, args.environment);
+  const { unignored, warning } = await askGit(root, args.environment);
   const ignores = await readIgnoreRules(root, { isRepository: unignored !== null });
-  const { patterns } = args;
-  const walk: Walk = { root, patterns, unignored, ignores, files: [], links: [], data: [], totalBytes: 0 };
+  const walk: Walk = {
+    root,
+    patterns: args.patterns,
+    unignored,
+    ignores,
+    files: [],
+    links: [],
+    data: [],
+    matched: new Set(),
+    totalBytes: 0,
+  };
   await walkFolder(walk, "", 0);
   const { files, links, data } = walk;
-  return { files, links, data };
+  const warnings = [...(warning === null ? [] : [warning]), ...patternWarnings(walk)];
+  return { files, links, data, warnings };
 }

@@ -15,6 +15,9 @@ export function projectManifest({ name, towpath }: { name: string; towpath: stri
 /** What git should leave alone in a project. */
 export const IGNORED: readonly string[] = ["node_modules/", ".towpath/", ".env"];
 
+/** What git should also leave alone in a project without a .gitignore: data and databases that flows write. */
+export const IGNORED_DATA: readonly string[] = ["/data/", "*.db", "*.duckdb", "*.sqlite", "*.sqlite3"];
+
 /** The files of a new project beside its manifest, by path. */
 export function projectFiles(name: string): Readonly<Record<string, string>> {
   return {

@@ -150,6 +150,7 @@ describe("watching", () => {
     const { promise: twice, resolve } = Promise.withResolvers<void>();
     await watchSources(folder.root, {
       signal: stop.signal,
+      takesData: false,
       async onChange(paths) {
         calls.push(paths);
         if (calls.length === 1) await writeFile(join(folder.root, "src/b.ts"), "x");
@@ -170,6 +171,7 @@ describe("watching", () => {
     const calls: (readonly string[])[] = [];
     await watchSources(folder.root, {
       signal: stop.signal,
+      takesData: false,
       async onChange(paths) {
         calls.push(paths);
       },
@@ -187,5 +189,33 @@ describe("watching", () => {
     await seen(4);
     stop.abort();
     expect(calls).toEqual([["src/a.ts"], ["src/a.ts"], ["new/b.ts"], ["new/b.ts"]]);
+  });
+
+  test("reports data files only if the project names its files, or may name them since a change of its configuration", async () => {
+    await using folder = await folderWith({ "a.ts": "1", "towpath.config.ts": "1" });
+    const stop = new AbortController();
+    const calls: string[] = [];
+    const watch = (name: string, takesData: boolean) =>
+      watchSources(folder.root, {
+        signal: stop.signal,
+        takesData,
+        async onChange(paths) {
+          calls.push(...paths.map((path) => `${name} ${path}`));
+        },
+      });
+    await watch("all", true);
+    await watch("code", false);
+    const seen = (...paths: string[]) =>
+      expect.poll(() => calls.toSorted(), { timeout: 20_000 }).toEqual(paths.toSorted());
+    await writeFile(join(folder.root, "cache.db"), "1");
+    await seen("all cache.db");
+    await writeFile(join(folder.root, "a.ts"), "2");
+    await seen("all cache.db", "all a.ts", "code a.ts");
+    await writeFile(join(folder.root, "towpath.config.ts"), "2");
+    const configured = ["all towpath.config.ts", "code towpath.config.ts"];
+    await seen("all cache.db", "all a.ts", "code a.ts", ...configured);
+    await writeFile(join(folder.root, "cache.db"), "2");
+    await seen("all cache.db", "all a.ts", "code a.ts", ...configured, "all cache.db", "code cache.db");
+    stop.abort();
   });
 });

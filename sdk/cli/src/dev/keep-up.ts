@@ -127,7 +127,8 @@ export async function keepUp(
     prepareBeside(isRun && run !== undefined ? reruns.begin(run) : Promise.resolve());
   };
   try {
-    await watchSources(stack.project.root, { signal, onChange });
+    const takesData = stack.project.files !== undefined;
+    await watchSources(stack.project.root, { signal, onChange, takesData });
     const first = run === undefined || isOwed ? Promise.resolve() : reruns.first(run);
     prepareBeside(first);
     await first;

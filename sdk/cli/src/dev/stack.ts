@@ -23,10 +23,16 @@ const FRAME_MS = 120;
 /**
  * Runs one step of the start: shows a spinner, then a line with the duration.
  * @param describe Describes the result.
+ * @param durationMs The duration of work that began earlier.
  */
 export async function step<T>(
   invocation: Invocation,
-  args: { doing: string; done: string; describe?: (result: T) => string },
+  args: {
+    doing: string;
+    done: string;
+    describe?: (result: T) => string;
+    durationMs?: (result: T) => number;
+  },
   work: Promise<T>,
 ): Promise<T> {
   const { output, clock } = invocation;
@@ -40,7 +46,7 @@ export async function step<T>(
   try {
     const result = await work;
     screen?.close();
-    const took = style.dim(formatDuration(clock.nowMs() - began));
+    const took = style.dim(formatDuration(args.durationMs?.(result) ?? clock.nowMs() - began));
     const more = args.describe === undefined ? "" : `  ${args.describe(result)}`;
     output.line(`${style.green("✓")} ${args.done.padEnd(14)}${more}  ${took}`);
     return result;
@@ -139,12 +145,15 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
  */
 async function deployFirst(
   invocation: Invocation,
-  args: Start & { client: Client; project: Project; key: SigningKey; online: Promise<void> },
+  args: Start & { client: Client; project: Project; key: SigningKey; online: Promise<unknown> },
 ): Promise<boolean> {
   const { output } = invocation;
   const { command, signal, client, project, key, online } = args;
   // A worker that does not start is reported by its own step.
-  const workersStarted = online.catch(() => undefined);
+  const workersStarted = online.then(
+    () => undefined,
+    () => undefined,
+  );
   const request = { project, names: [], client, key, plan: false, byReach: true, workersStarted };
   const deploying = deployProject(invocation, request);
   try {
@@ -178,13 +187,21 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
     Promise.all([startOnFreePort(invocation, start), loading]),
   );
   const sinceMs = Date.parse((await client.getMe({}, { signal })).server.now);
+  const { clock } = invocation;
+  const launchedMs = clock.nowMs();
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
-  const online = awaitWorker(worker, { client, sinceMs, signal });
+  // The worker starts during the deploy.
+  const online = awaitWorker(worker, { client, sinceMs, signal }).then(() => clock.nowMs() - launchedMs);
   online.catch(() => undefined);
   const isDeployed = await deployFirst(invocation, { ...start, client, project, key: signingKey, online });
   await step(
     invocation,
-    { doing: "starting the worker", done: "worker", describe: () => "pool local" },
+    {
+      doing: "starting the worker",
+      done: "worker",
+      describe: () => "pool local",
+      durationMs: (tookMs) => tookMs,
+    },
     online,
   );
   return { folder, project, client, url, key, children, isDeployed };

@@ -1,6 +1,8 @@
 import { type FSWatcher, watch } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isData } from "../deployments/left-out.ts";
+import { CONFIG_FILE } from "../deployments/load-project.ts";
 import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.ts";
 
 /**
@@ -76,15 +78,20 @@ async function settle(args: Watched, path: string): Promise<readonly string[]> {
   return [path];
 }
 
+/** What to watch for. */
+interface Watch {
+  readonly signal: AbortSignal;
+  readonly onChange: (paths: readonly string[]) => Promise<void>;
+  /** Whether data files are part of the code, because the project names its files. */
+  readonly takesData: boolean;
+}
+
 /**
  * Calls back after source files in a folder have changed, one call at a time. Changes during a call lead to one more call.
  * Ends with the signal.
  * @returns When the watch is active.
  */
-export async function watchSources(
-  root: string,
-  args: { signal: AbortSignal; onChange: (paths: readonly string[]) => Promise<void> },
-): Promise<void> {
+export async function watchSources(root: string, args: Watch): Promise<void> {
   const touched = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let busy = false;
@@ -92,8 +99,11 @@ export async function watchSources(
     clearTimeout(timer);
     if (!args.signal.aborted) timer = setTimeout(() => void flush(), QUIET_MS);
   };
+  let { takesData } = args;
   const touch = (path: string) => {
-    if (!isSource(path)) return;
+    // The configuration may name data files from now on.
+    takesData ||= path === CONFIG_FILE;
+    if (!isSource(path) || (!takesData && isData(path))) return;
     touched.add(path);
     schedule();
   };

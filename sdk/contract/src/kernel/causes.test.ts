@@ -16,3 +16,11 @@ test("nobody is sent to look for a signal that the worker itself sent", () => {
   expect(adviceFor("killed", { name: "Stopped" })).toContain("the worker itself stopped the process");
   expect(adviceFor("killed", { name: "ProcessEnded" })).toContain("it was not Towpath");
 });
+
+test.each([
+  "ENOENT: no such file or directory, open '/srv/code/prices.csv'",
+  "[Errno 2] No such file or directory: 'data/prices.csv'",
+])("a missing file is explained by the data files that a deploy leaves out: %s", (message) => {
+  expect(adviceFor("error", { name: "Error", message })).toContain("leaves out data files");
+  expect(adviceFor("timeout", { name: "Error", message })).toBe(adviceFor("timeout", null));
+});

@@ -55,8 +55,19 @@ const UNKNOWN_ADVICE =
 /** The next step if the worker itself stopped the process, so that nobody looks for a signal from elsewhere. */
 const STOPPED_ADVICE = "Read the error: the worker itself stopped the process. Then rerun from failure.";
 
+/** A file that a flow (Node) or command (Python) could not open. */
+const MISSING_FILE = /\bENOENT: no such file or directory, open\b|\[Errno 2\] No such file or directory/;
+
+/** The next step if a file is missing. A deploy leaves data files out, so a flow may find them only on the author's machine. */
+const MISSING_FILE_ADVICE =
+  "Check that the file exists on the worker's machine. A deploy leaves out data files of the project: to deploy them, name them in `files` in `towpath.config.ts`. Then run `towpath deploy` and `towpath rerun RUN --from-failure`.";
+
 /** The next step for a cause, for the API, the command line and the dashboard. Null if the cause is unknown. */
-export function adviceFor(cause: Cause | null, error: { readonly name: string } | null): string | null {
+export function adviceFor(
+  cause: Cause | null,
+  error: { readonly name: string; readonly message?: string } | null,
+): string | null {
+  if (cause === "error" && MISSING_FILE.test(error?.message ?? "")) return MISSING_FILE_ADVICE;
   if (cause === "lost" && error?.name === OUTCOME_UNKNOWN) return UNKNOWN_ADVICE;
   if (cause === "killed" && error?.name === "Stopped") return STOPPED_ADVICE;
   return cause === null ? null : ADVICE[cause];
