@@ -140,6 +140,40 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     expect(await queues()).toContainEqual(["shared", 51]);
   });
 
+  test("a queue whose limit could not be saved can be saved again", async () => {
+    const { dialog } = await opened("half");
+    const limit = await stack.client.setLimit({ body: { kind: "queue", name: "local/half", slots: 2 } });
+    await dialog.getByLabel(/^Priority/).fill("6");
+    await dialog.getByLabel(/^Runs at once/).fill("3");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog
+      .getByText(/The limit of queue "local\/half" already exists/)
+      .first()
+      .waitFor();
+    expect(await queues()).toContainEqual(["half", 6]);
+    await stack.client.deleteLimit({ params: { limitId: limit.id } });
+    await dialog.getByLabel(/^Priority/).fill("7");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
+    expect(await queues()).toContainEqual(["half", 7]);
+    expect(await slotsOf("local/half")).toEqual([["queue", 3]]);
+  });
+
+  test("an empty field does not remove a limit that somebody else has changed", async () => {
+    await stack.client.setQueue({ params, body: { queue: "kept", priority: 5 } });
+    await stack.client.setLimit({ body: { kind: "queue", name: "local/kept", slots: 2 } });
+    const { dialog } = await opened("kept");
+    await expect.poll(() => dialog.getByLabel(/^Runs at once/).inputValue()).toBe("2");
+    await stack.client.setLimit({ body: { kind: "queue", name: "local/kept", slots: 9 } });
+    await dialog.getByLabel(/^Runs at once/).fill("");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog
+      .getByText(/has been changed by somebody else/)
+      .first()
+      .waitFor();
+    expect(await slotsOf("local/kept")).toEqual([["queue", 9]]);
+  });
+
   test("a queue is deleted with its limit after a confirmation", async () => {
     await stack.client.setQueue({ params, body: { queue: "doomed" } });
     await stack.client.setLimit({ body: { kind: "queue", name: "local/doomed", slots: 2 } });

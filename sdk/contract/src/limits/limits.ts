@@ -104,6 +104,11 @@ export const LimitQuery = PageQuery.extend({
 /** Which limit. */
 export const LimitParams = z.object({ limitId: Id });
 
+/** The condition of a deletion. */
+export const DeleteLimitQuery = z.object({
+  ifUpdatedAt: Instant.optional().describe("Deletes it only if its `updatedAt` is this. Omitted: always."),
+});
+
 /** Slots of a named limit that something takes. */
 export const LimitUse = z.strictObject({ name: Name, slots: z.int().min(1).max(SLOTS_MAX).default(1) });
 export type LimitUse = z.output<typeof LimitUse>;

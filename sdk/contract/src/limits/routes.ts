@@ -1,6 +1,6 @@
 import { page } from "../kernel/names.ts";
 import { route } from "../kernel/routes.ts";
-import { Limit, LimitParams, LimitQuery, SetLimit } from "./limits.ts";
+import { DeleteLimitQuery, Limit, LimitParams, LimitQuery, SetLimit } from "./limits.ts";
 
 /** The routes of limits. */
 export const LIMITS_ROUTES = {
@@ -53,8 +53,9 @@ export const LIMITS_ROUTES = {
     rate: "write",
     repeatable: true,
     params: LimitParams,
+    query: DeleteLimitQuery,
     answer: "none",
     status: 204,
-    problems: [],
+    problems: ["edit-conflict"],
   }),
 } as const;

@@ -129,14 +129,18 @@ async function checkName(
   if (pool !== undefined && queue !== undefined) await checkQueue(from, { workspaceId, pool, queue });
 }
 
+/** A limit in a message. */
+const titleOf = ({ kind, name }: Pick<store.LimitNamed, "kind" | "name">): string =>
+  kind === "named" ? `Limit "${name}"` : `The limit of ${kind} "${name}"`;
+
 /** Whether a change of a limit is to be written. @throws Problem `edit-conflict`. */
 function isToWrite(
   row: store.LimitRow | null,
   args: { setting: Omit<store.LimitSetting, "id">; ifUpdatedAt: string | null },
 ): boolean {
-  const { kind, name, slots, perMs, collision, source } = args.setting;
+  const { slots, perMs, collision, source } = args.setting;
   return checkEdit({
-    what: kind === "named" ? `Limit "${name}"` : `The limit of ${kind} "${name}"`,
+    what: titleOf(args.setting),
     read: args.ifUpdatedAt && Date.parse(args.ifUpdatedAt),
     stored: row?.updatedAt.getTime() ?? null,
     isSame:
@@ -205,11 +209,31 @@ export async function getLimit(
   return row;
 }
 
-/** Deletes a limit. Runs that wait only for this limit start at once. A repeated call changes nothing. */
-export async function deleteLimit(deps: Deps, args: { scope: Scope; limitId: string }): Promise<void> {
+/** Checks that nobody has changed a limit since it was read. The caller holds `lockWaitLists`. @throws Problem `edit-conflict`. */
+async function checkUnchanged(
+  tx: Tx,
+  args: { workspaceId: string; id: string; read: string },
+): Promise<void> {
+  const row = await store.selectLimitById(tx, args);
+  if (row === null) return;
+  const stored = row.updatedAt.getTime();
+  checkEdit({ what: titleOf(row), read: Date.parse(args.read), stored, isSame: false });
+}
+
+/**
+ * Deletes a limit. Runs that wait only for this limit start at once. A repeated call changes nothing.
+ * @param args.ifUpdatedAt deletes it only if it was last changed then. @default always
+ * @throws Problem `edit-conflict`.
+ */
+export async function deleteLimit(
+  deps: Deps,
+  args: { scope: Scope; limitId: string; ifUpdatedAt?: string | undefined },
+): Promise<void> {
   const { workspaceId } = args.scope;
   await inTransaction(deps, async (tx) => {
     await lockWaitLists(tx, workspaceId);
+    if (args.ifUpdatedAt !== undefined)
+      await checkUnchanged(tx, { workspaceId, id: args.limitId, read: args.ifUpdatedAt });
     await markWaitLists(tx, deps.clock, { workspaceId, limitId: args.limitId });
     await store.deleteLimitRow(tx, { workspaceId, id: args.limitId });
     await announce(tx, { workspaceId, id: args.limitId });

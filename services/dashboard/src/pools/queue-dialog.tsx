@@ -49,7 +49,9 @@ async function saveLimit(args: { name: string; slots: number | null; before: Lim
   const { name, slots, before } = args;
   if (slots === (before?.slots ?? null)) return;
   if (slots === null) {
-    if (before) await client.deleteLimit({ params: { limitId: before.id } });
+    if (before === null) return;
+    const { id, updatedAt } = before;
+    await client.deleteLimit({ params: { limitId: id }, query: { ifUpdatedAt: updatedAt } });
     return;
   }
   const { perMs, collision, updatedAt } = before ?? { perMs: null, collision: "enqueue", updatedAt: null };
@@ -59,10 +61,20 @@ async function saveLimit(args: { name: string; slots: number | null; before: Lim
 
 /**
  * Saves a queue, then its limit. A repeated call continues where an earlier one stopped.
+ * @param args.onQueue receives the queue once it is saved. The next call passes it as `saved`.
  * @throws Problem `bad-request` with the path of each faulty field.
  */
-async function save(pool: Pool, args: { texts: Texts; known: Known | null }): Promise<Queue> {
-  const { texts, known } = args;
+async function save(
+  pool: Pool,
+  args: {
+    texts: Texts;
+    known: Known | null;
+    saved: Queue | null;
+    onQueue: (queue: Queue) => void;
+  },
+): Promise<Queue> {
+  const { texts, known, saved } = args;
+  const name = texts.name.trim();
   const priority = Number(texts.priority);
   const slots = slotsIn(texts.slots);
   const faults = [
@@ -74,12 +86,21 @@ async function save(pool: Pool, args: { texts: Texts; known: Known | null }): Pr
       : []),
   ];
   if (faults.length > 0) throw refusalOf(faults);
+  const before = saved?.name === name ? saved : known?.queue;
   const queue = await client.setQueue({
     params: { name: pool.name },
-    body: { queue: texts.name.trim(), priority, ifPriority: known?.queue.priority ?? null },
+    body: { queue: name, priority, ifPriority: before?.priority ?? null },
   });
+  args.onQueue(queue);
   await saveLimit({ name: `${pool.name}/${queue.name}`, slots, before: known?.limit ?? null });
   return queue;
+}
+
+/** The runs that count towards the limit of a queue now. */
+function loadOf(known: Known | null): { taken: number; waiting: number } {
+  if (known === null) return { taken: 0, waiting: 0 };
+  const { queue, limit } = known;
+  return { taken: limit?.taken ?? queue.ready + queue.running, waiting: limit?.waiting ?? 0 };
 }
 
 interface FormProps {
@@ -93,18 +114,16 @@ interface FormProps {
 
 function QueueForm({ pool, known, onReload, onDelete, onClose }: FormProps) {
   const [texts, setTexts] = useState(() => textsOf(known));
+  /** The queue as this form has saved it, if its limit could not be saved after that. */
+  const [saved, setSaved] = useState<Queue | null>(null);
   const change = (some: Partial<Texts>) => setTexts((all) => ({ ...all, ...some }));
   const saving = useSave({
-    save: () => save(pool, { texts, known }),
+    save: () => save(pool, { texts, known, saved, onQueue: setSaved }),
     lists: LISTS,
     said: ({ name }) => `${known ? "Changed" : "Created"} the queue ${name} of ${pool.name}.`,
     onClose,
   });
   const slots = slotsIn(texts.slots);
-  const load = {
-    taken: known?.limit?.taken ?? (known ? known.queue.ready + known.queue.running : 0),
-    waiting: known?.limit?.waiting ?? 0,
-  };
   return (
     <EditForm
       does={known ? "Save" : "Create the queue"}
@@ -156,7 +175,7 @@ function QueueForm({ pool, known, onReload, onDelete, onClose }: FormProps) {
       <p role="status" className="text-12 text-soft">
         {slots === null
           ? "Runs in a queue of higher priority start first. A new priority also holds for runs that already wait."
-          : effectText(slots, load)}
+          : effectText(slots, loadOf(known))}
       </p>
     </EditForm>
   );

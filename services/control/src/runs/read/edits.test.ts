@@ -1,6 +1,7 @@
 import { SetLimit, type SetQueue } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { deleteLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { listLimits, setLimit } from "./limits.ts";
 import { listQueues, setQueue } from "./pools.ts";
@@ -47,6 +48,21 @@ describe("a change of a limit with a condition", () => {
   ] as const)("of a %s %s that does not exist is refused at its name: %s", async (kind, name, code) => {
     const tenancy = await openTenancy(testEnv);
     await expect(limit(tenancy, { kind, name })).rejects.toMatchObject({ code, faults: [{ path: "name" }] });
+  });
+
+  test("deletes it only as it was read, and changes nothing if the deletion is repeated", async () => {
+    const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
+    const read = await limit(tenancy, {});
+    const remove = ({ scope }: Tenancy, ifUpdatedAt: string) =>
+      deleteLimit(testEnv.deps, { scope, limitId: read.id, ifUpdatedAt });
+    testEnv.clock.advance(1);
+    const changed = await limit(tenancy, { slots: 2 });
+    await expect(remove(tenancy, read.updatedAt)).rejects.toMatchObject({ code: "edit-conflict" });
+    await remove(other, changed.updatedAt);
+    expect(await slotsOf(tenancy)).toEqual([2]);
+    await remove(tenancy, changed.updatedAt);
+    await remove(tenancy, changed.updatedAt);
+    expect(await slotsOf(tenancy)).toEqual([]);
   });
 
   test("changes nothing if it is repeated because its answer was lost", async () => {
