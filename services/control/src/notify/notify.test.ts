@@ -2,18 +2,18 @@ import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { sql } from "#sql";
+import { type SQL, sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../fake-worker.fixture.ts";
 import { retryPeriodicJob } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
-import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { derivePeriodicJob, latePeriodicJob, questionPeriodicJob } from "./derive.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
 import { post } from "./post.ts";
 import { sendPeriodicJob } from "./send.ts";
-import { takeDue, untilDue } from "./store.ts";
+import { takeDue, takingDue, untilDue } from "./store.ts";
 
 interface Received {
   readonly id: string;
@@ -453,4 +453,28 @@ test("slow receivers of one workspace have a share, and delay no other workspace
     for (const socket of held) socket.destroy();
     tarpit.close();
   }
+});
+
+test("a backlog of 100,000 deliveries costs a few pages for each that is looked at", async () => {
+  const { clock } = testEnv;
+  const { db } = testEnv.deps.database;
+  const { notifier: one } = await notifier();
+  const rows = 100_000;
+  // Each of 1,000 deployments fails and recovers in turn, so all but its first delivery wait for an earlier one.
+  await db.execute(sql`insert into notifier_delivery (id, workspace_id, notifier_id, event, run_id, notice, state, tries, next_at, created_at)
+    select gen_random_uuid(), ${tenancy.scope.workspaceId}, ${one.id}, case when n / 1000 % 2 = 0 then 'failure' else 'recovery' end,
+      gen_random_uuid(), json_build_object('run', json_build_object('deployment', 'flow-' || n % 1000)), 'waiting', 0, at, at
+    from generate_series(0, ${rows - 1}::int) n,
+      lateral (select ${new Date(START_MS).toISOString()}::timestamptz - (200000 - n) * interval '1 ms' as at) moment`);
+  await db.execute(sql`analyze notifier_delivery`);
+  const pages = async (statement: SQL) => {
+    const [row] = await db.execute(sql`explain (analyze, buffers, format json) ${statement}`);
+    const counts = JSON.stringify(row).matchAll(/"Shared (?:Hit|Read) Blocks":(\d+)/g);
+    return Math.max(...Array.from(counts, ([, count]) => Number(count)));
+  };
+  const taking = (share: number) =>
+    takingDue(clock, { limit: share, leaseMs: 1_000, share, inFlight: new Map() });
+  expect(await pages(untilDue(clock))).toBeLessThan(500);
+  expect(await pages(taking(50))).toBeLessThan(50 * 50);
+  expect(await pages(taking(rows))).toBeLessThan(rows * 10);
 });

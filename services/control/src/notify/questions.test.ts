@@ -11,6 +11,7 @@ import { questionPeriodicJob } from "./derive.ts";
 import { bodyOf } from "./notice.ts";
 import { createNotifier, listDeliveries } from "./notifiers.ts";
 import { sendPeriodicJob } from "./send.ts";
+import { selectQuestions } from "./store.ts";
 
 const PUBLIC_URL = "https://towpath.example";
 const HOUR_MS = 3_600_000;
@@ -168,6 +169,19 @@ describe("an open question", () => {
     testEnv.clock.advance(8 * DAY_MS);
     await settle();
     expect(received).toEqual([]);
+  });
+
+  test("is not searched again and again if its run is gone", async () => {
+    await notifier();
+    const gone = await started();
+    await gone.ask("ok", question);
+    const { deps } = testEnv;
+    await deps.database.db.execute(sql`delete from run where id = ${gone.id}`);
+    const all = { limit: 10, among: () => sql`true` };
+    expect(await selectQuestions(deps.database.db, deps.clock, all)).toEqual([]);
+    await (await started()).ask("ok", asking({ title: "And now?" }));
+    await settle();
+    expect(notices().map((notice) => notice.question?.title)).toEqual(["And now?"]);
   });
 
   test("is sent for its deployment and workspace alone, and only to notifiers of questions", async () => {
