@@ -53,6 +53,8 @@ export const backfill = pgTable("backfill", {
   only: text("only").$type<Backfill["only"]>().notNull().default("all"),
   /** The instants of the range that it does not run because of `only`, Unix times in milliseconds. */
   skips: jsonb("skips").$type<readonly number[]>().notNull().default([]),
+  /** The first instants in its order, Unix times in milliseconds, so that lists need not read `skips`. Null: of an earlier release. */
+  firstInstants: jsonb("first_instants").$type<readonly number[]>(),
   concurrency: integer("concurrency").notNull(),
   state: text("state").$type<Backfill["state"]>().notNull(),
   instants: integer("instants").notNull(),

@@ -1,14 +1,16 @@
 import { CreateBackfill, ScheduleSettings, type ScheduleSettingsInput, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { inTransaction } from "../../kernel/index.ts";
 import { createIn, listRuns, runsPeriodicJobs } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { setSchedule } from "../schedules.ts";
+import { scheduleNamed, setSchedule } from "../schedules.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
 import { backfillPeriodicJob } from "./periodic-job.ts";
+import { coveredInstants, selectBackfills } from "./store.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -23,8 +25,14 @@ async function moveAll(): Promise<void> {
   while ((await backfillPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
+const runPeriodicJob = (wanted: string) =>
+  runsPeriodicJobs.find(({ name }) => name === wanted)?.runOnce(testEnv.deps);
+
 /** Ends the runs that no worker has started in time. */
-const expire = () => runsPeriodicJobs.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
+const expire = () => runPeriodicJob("expire");
+
+/** Moves ended runs to history. */
+const archive = () => runPeriodicJob("archive");
 
 async function setting(over: Partial<ScheduleSettingsInput> = {}) {
   const tenancy = await openTenancy(testEnv);
@@ -166,6 +174,69 @@ describe("a backfill", () => {
     await a.finish();
     await a.finish();
     expect((await a.list())[0]).toMatchObject({ only: "missing-or-failed", state: "completed", ended: 2 });
+  });
+
+  test("finds a rerun among very many later runs, and decides the times without reading those", async () => {
+    const a = await setting();
+    const { db } = testEnv.deps.database;
+    const { workspaceId } = a.scope;
+    await a.ask({ to: day(3) });
+    await moveAll();
+    const { runId } = await a.finish("failed");
+    await a.finish();
+    const trigger = { kind: "rerun", name: "ada", runId, fromFailure: true, origin: runId } as const;
+    const request = { id: uuidv7(testEnv.clock.nowMs()), deployment: "flow", parameters: {}, tags: [] };
+    await inTransaction(testEnv.deps, (tx) => createIn(tx, testEnv.deps, { workspaceId, request, trigger }));
+    await a.finish();
+    await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
+    await archive();
+    await db.execute(sql`insert into run_history select (jsonb_populate_record(h, jsonb_build_object(
+        'id', gen_random_uuid(), 'trigger', '{"kind":"user","name":"ada"}'::jsonb, 'created_at', h.created_at + n * interval '1 ms'))).*
+      from run_history h, generate_series(1, 20100) n where h.workspace_id = ${workspaceId} and h.id = ${request.id}`);
+    await db.execute(sql`analyze run_history`);
+    const redo = await a.ask({ to: day(4), only: "missing-or-failed", dryRun: true });
+    expect(redo).toMatchObject({ instants: 1, first: [day(3)] });
+
+    const range = { from: new Date(day(1)), to: new Date(day(4)), workspaceId, deployment: "flow" };
+    const { id: scheduleId } = await scheduleNamed(db, { workspaceId, deployment: "flow", name: "daily" });
+    const covering = {
+      ...range,
+      schedule: "daily",
+      scheduleId,
+      only: "missing-or-failed",
+      rerun: [],
+    } as const;
+    const plan = JSON.stringify(
+      await db.execute(sql`explain (analyze, format json) ${coveredInstants(covering)}`),
+    );
+    expect(plan).not.toMatch(/"Actual Rows":\d{3}|"Rows Removed by (Filter|Join Filter)":\d{3}/);
+  });
+
+  test("is listed without its left-out times, which may be many, unless an earlier release created it", async () => {
+    const a = await setting();
+    const { db } = testEnv.deps.database;
+    await a.ask({ from: day(2), to: day(3) });
+    await moveAll();
+    await a.ask({ only: "missing" });
+    const read = async () => (await selectBackfills(db, { ...listing, workspaceId: a.scope.workspaceId }))[0];
+    const listing = { deployment: null, before: null, limit: 1 };
+    expect(await read()).toMatchObject({ skips: null, only: "missing" });
+    const shown = [1, 3, 4, 5].map(day);
+    expect((await a.list())[0]).toMatchObject({ first: shown });
+    await db.execute(
+      sql`update backfill set first_instants = null where workspace_id = ${a.scope.workspaceId}`,
+    );
+    expect(await read()).toMatchObject({ skips: [Date.parse(day(2))] });
+    expect((await a.list())[0]).toMatchObject({ first: shown });
+  });
+
+  test("with an unknown choice of times is refused by the database", async () => {
+    const a = await setting();
+    await a.ask();
+    const change = testEnv.deps.database.db.execute(
+      sql`update backfill set "only" = 'some' where workspace_id = ${a.scope.workspaceId}`,
+    );
+    await expect(change).rejects.toMatchObject({ cause: { constraint_name: "backfill_only_check" } });
   });
 
   test("leaves out the times that another backfill has yet to run", async () => {

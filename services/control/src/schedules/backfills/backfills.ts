@@ -26,21 +26,23 @@ import { scheduleNamed } from "../schedules.ts";
 import { lockSchedule, readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";
 import { inOrder } from "./order.ts";
+import { findRerun } from "./reruns.ts";
 import * as store from "./store.ts";
 
 /** The number of instants in an answer. */
 const SHOWN = 10;
 
-function firstOf(row: store.BackfillRow): string[] {
-  const first: string[] = [];
+function firstOf(row: Parameters<typeof inOrder>[0]): number[] {
+  const first: number[] = [];
   for (const at of inOrder(row, null)) {
     if (first.length >= SHOWN) break;
-    first.push(dateOf(at).toISOString());
+    first.push(at);
   }
   return first;
 }
 
-function shown(row: store.BackfillRow, progress: store.Progress | undefined, dryRun = false): Backfill {
+function shown(row: store.ListedBackfill, progress: store.Progress | undefined, dryRun = false): Backfill {
+  const first = row.firstInstants ?? firstOf({ ...row, skips: row.skips ?? [] });
   return {
     id: dryRun ? null : row.id,
     deployment: row.deployment,
@@ -55,7 +57,7 @@ function shown(row: store.BackfillRow, progress: store.Progress | undefined, dry
     created: row.created,
     ended: progress?.ended ?? 0,
     failed: progress?.failed ?? 0,
-    first: firstOf(row),
+    first: first.map((at) => dateOf(at).toISOString()),
     createdBy: row.createdBy,
     createdAt: row.createdAt.toISOString(),
     endedAt: row.endedAt?.toISOString() ?? null,
@@ -99,7 +101,7 @@ function checkPast(range: Pick<store.BackfillRow, "settings" | "to">, nowMs: num
 
 async function described(
   deps: Pick<Deps, "database">,
-  rows: readonly store.BackfillRow[],
+  rows: readonly store.ListedBackfill[],
 ): Promise<Backfill[]> {
   const [first] = rows;
   if (first === undefined) return [];
@@ -117,7 +119,7 @@ function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolea
 }
 
 /** The instants that `only` leaves out: those with runs, and those that running backfills have yet to run. */
-async function coveredInstants(tx: Tx, args: Parameters<typeof store.selectCovered>[1]): Promise<number[]> {
+async function coveredInstants(tx: Tx, args: store.Covering): Promise<number[]> {
   const running = await store.selectRunning(tx, args);
   const planned = running
     .flatMap((row) => [...inOrder(row, row.cursorAt)])
@@ -128,7 +130,7 @@ async function coveredInstants(tx: Tx, args: Parameters<typeof store.selectCover
 async function rowOf(
   tx: Tx,
   deps: Deps,
-  args: { scope: Scope; deployment: string; request: CreateBackfill },
+  args: { scope: Scope; deployment: string; request: CreateBackfill; rerun: readonly string[] },
 ): Promise<store.BackfillRow> {
   const { workspaceId, actor } = args.scope;
   const { deployment, request } = args;
@@ -145,12 +147,14 @@ async function rowOf(
   checkPast(range, nowMs);
   const { only, schedule } = request;
   const about = { ...range, workspaceId, deployment, schedule };
-  const skips = only === "all" ? [] : await coveredInstants(tx, { ...about, scheduleId, only });
+  const { rerun } = args;
+  const skips = only === "all" ? [] : await coveredInstants(tx, { ...about, scheduleId, only, rerun });
   const instants = only === "all" ? all : [...inOrder({ ...range, order: "oldest", skips }, null)].length;
   return {
     ...range,
     only,
     skips,
+    firstInstants: firstOf({ ...range, order: request.order, skips }),
     id: request.id,
     workspaceId,
     deployment,
@@ -177,8 +181,9 @@ export async function createBackfill(
   deps: Deps,
   args: { scope: Scope; deployment: string; request: CreateBackfill },
 ): Promise<Backfill> {
+  const rerun = await findRerun(deps, args);
   return inTransaction(deps, async (tx) => {
-    const row = await rowOf(tx, deps, args);
+    const row = await rowOf(tx, deps, { ...args, rerun });
     if (args.request.dryRun) return shown(row, undefined, true);
     if (await store.insertBackfill(tx, row)) {
       afterCommit(tx, "backfills", ({ wakes }) => wakes.publish("change", [DUE]));

@@ -1,5 +1,5 @@
 import { FINAL_RUN_STATES } from "@towpath/contract";
-import { and, desc, eq, isNull, lt, or, type SQL, sql } from "#sql";
+import { and, desc, eq, getTableColumns, isNull, lt, or, type SQL, sql } from "#sql";
 import {
   type Clock,
   lockedOf,
@@ -44,44 +44,118 @@ export async function selectBackfill(
 /** The final states of runs whose instants `missing-or-failed` runs again. */
 const UNDONE = FINAL_RUN_STATES.filter((state) => state !== "completed");
 
-/**
- * The instants of a range that `only` leaves out, because the schedule or a backfill has run them. Unix times in milliseconds.
- * Reruns are found by run_history_deployment among the completed runs since the oldest run of the range.
- */
-export async function selectCovered(
-  from: Queryable,
-  args: Pick<BackfillRow, "workspaceId" | "deployment" | "schedule" | "from" | "to"> & {
-    scheduleId: string;
-    only: "missing" | "missing-or-failed";
-  },
-): Promise<number[]> {
+/** Instants of a schedule in a range. */
+export interface Range extends Pick<BackfillRow, "workspaceId" | "deployment" | "schedule" | "from" | "to"> {
+  readonly scheduleId: string;
+}
+
+/** The runs of the schedule and of its backfills in a range. Each is found by its instant. */
+function seenRuns(args: Range): SQL {
   const { workspaceId, deployment } = args;
   const inRange = (at: SQL) => sql`${at} >= ${args.from.toISOString()} and ${at} < ${args.to.toISOString()}`;
-  const rerunsIn = (of: SQL, isCounted: SQL) => sql`
-    select d.trigger->>'runId' as first_id, d.trigger->>'origin' as second_id from ${of} d
-    where d.workspace_id = ${workspaceId} and d.deployment = ${deployment} and ${isCounted}
-      and d.created_at >= (select min(created_at) from known) and d.trigger->>'kind' = 'rerun'`;
+  return sql`
+    select i.at, i.run_id, null::boolean as completed from schedule_instant i
+    where i.workspace_id = ${workspaceId} and i.schedule_id = ${args.scheduleId} and ${inRange(sql`i.at`)} and i.run_id is not null
+    union all
+    select br.at, br.run_id, br.completed from backfill_run br
+    join backfill b on b.workspace_id = br.workspace_id and b.id = br.backfill_id
+    where b.workspace_id = ${workspaceId} and b.deployment = ${deployment} and b.schedule = ${args.schedule} and ${inRange(sql`br.at`)}`;
+}
+
+/** Those runs with their states, live or archived. */
+function knownRuns(args: Range): SQL {
+  return sql`
+    select s.*, coalesce(r.state, h.state) as state, coalesce(r.created_at, h.created_at) as created_at
+    from (${seenRuns(args)}) s
+    left join run r on r.workspace_id = ${args.workspaceId} and r.id = s.run_id
+    left join run_history h on r.id is null and h.workspace_id = ${args.workspaceId} and h.id = s.run_id`;
+}
+
+/** The ids of the runs in a range, and when the oldest was created. ISO 8601; null if there is none. */
+export async function selectRange(
+  from: Queryable,
+  args: Range,
+): Promise<{ ids: string[]; since: string | null }> {
+  const [row] = await from.execute<{ ids: string[] | null; since: string | null }>(sql`
+    select json_agg(k.run_id) as ids, to_json(min(k.created_at))#>>'{}' as since from (${knownRuns(args)}) k`);
+  return { ids: row?.ids ?? [], since: row?.since ?? null };
+}
+
+/** A completed run in history, by which the next page begins. */
+type RerunCursor = readonly [createdAt: string, id: string];
+
+/** Runs that reruns have completed or may still complete: the run of each rerun, and the first of its chain. */
+export interface RerunPage {
+  readonly ids: readonly string[];
+  /** Null: there is no further page. */
+  readonly next: RerunCursor | null;
+}
+
+interface RerunQuery {
+  readonly workspaceId: string;
+  readonly deployment: string;
+  /** ISO 8601. Reruns were created later than the first run. */
+  readonly since: string;
+}
+
+/** For each rerun, its run and the first run of its chain. */
+type RerunIds = readonly (readonly (string | null)[])[] | null;
+
+const idsIn = (pairs: RerunIds | undefined): string[] => (pairs ?? []).flat().filter((id) => id !== null);
+
+const RERUN_IDS = sql`json_agg(json_build_array(trigger->>'runId', trigger->>'origin')) filter (where trigger->>'kind' = 'rerun')`;
+
+/** Those by runs in the live table, which is small. */
+export async function selectLiveReruns(from: Queryable, args: RerunQuery): Promise<string[]> {
+  const [row] = await from.execute<{ ids: RerunIds }>(sql`
+    select ${RERUN_IDS} as ids from run
+    where workspace_id = ${args.workspaceId} and deployment = ${args.deployment} and created_at >= ${args.since}
+      and state <> all(${textArray(UNDONE)}::text[])`);
+  return idsIn(row?.ids);
+}
+
+/** Those by runs in history, among so many completed runs, newest first. Index run_history_deployment. */
+export async function selectPastReruns(
+  from: Queryable,
+  args: RerunQuery & { before: RerunCursor | null; limit: number },
+): Promise<RerunPage> {
+  const [at, id] = args.before ?? [null, null];
+  const [row] = await from.execute<{ ids: RerunIds; runs: number; last: RerunCursor | null }>(sql`
+    with page as (
+      select created_at, id, trigger from run_history
+      where workspace_id = ${args.workspaceId} and deployment = ${args.deployment} and state = 'completed'
+        and created_at >= ${args.since}
+        and (${at}::timestamptz is null or (created_at, id) < (${at}::timestamptz, ${id}::uuid))
+      order by created_at desc, id desc limit ${args.limit})
+    select ${RERUN_IDS} as ids, count(*)::int as runs,
+      (select json_build_array(created_at, id) from page order by created_at, id limit 1) as last
+    from page`);
+  const next = (row?.runs ?? 0) < args.limit ? null : (row?.last ?? null);
+  return { ids: idsIn(row?.ids), next };
+}
+
+/** What `only` leaves out. */
+export interface Covering extends Range {
+  readonly only: "missing" | "missing-or-failed";
+  /** Runs of the range that reruns have done. For `missing`, which leaves out all runs: none. */
+  readonly rerun: readonly string[];
+}
+
+/** The statement of `selectCovered`. */
+export function coveredInstants(args: Covering): SQL {
   const isCovered =
     args.only === "missing"
       ? sql`k.state is not null or k.completed is not null`
-      : sql`k.completed or k.state <> all(${textArray(UNDONE)}::text[])
-        or k.run_id::text in (select first_id from reruns union select second_id from reruns)`;
-  const rows = await from.execute<{ ms: string }>(sql`
-    with seen as (
-      select i.at, i.run_id, null::boolean as completed from schedule_instant i
-      where i.workspace_id = ${workspaceId} and i.schedule_id = ${args.scheduleId} and ${inRange(sql`i.at`)} and i.run_id is not null
-      union all
-      select br.at, br.run_id, br.completed from backfill_run br
-      join backfill b on b.workspace_id = br.workspace_id and b.id = br.backfill_id
-      where b.workspace_id = ${workspaceId} and b.deployment = ${deployment} and b.schedule = ${args.schedule} and ${inRange(sql`br.at`)}
-    ), known as (
-      select s.*, coalesce(r.state, h.state) as state, coalesce(r.created_at, h.created_at) as created_at
-      from seen s
-      left join run r on r.workspace_id = ${workspaceId} and r.id = s.run_id
-      left join run_history h on r.id is null and h.workspace_id = ${workspaceId} and h.id = s.run_id
-    ), reruns as (${rerunsIn(sql`run`, sql`d.state <> all(${textArray(UNDONE)}::text[])`)}
-      union all ${rerunsIn(sql`run_history`, sql`d.state = 'completed'`)})
-    select distinct (extract(epoch from k.at) * 1000)::bigint::text as ms from known k where ${isCovered}`);
+      : sql`k.completed or k.state <> all(${textArray(UNDONE)}::text[]) or k.run_id = any(${textArray(args.rerun)}::uuid[])`;
+  return sql`select distinct (extract(epoch from k.at) * 1000)::bigint::text as ms from (${knownRuns(args)}) k where ${isCovered}`;
+}
+
+/**
+ * The instants of a range that `only` leaves out, because the schedule or a backfill has run them. Unix times in
+ * milliseconds. It reads the runs of the range alone.
+ */
+export async function selectCovered(from: Queryable, args: Covering): Promise<number[]> {
+  const rows = await from.execute<{ ms: string }>(coveredInstants(args));
   return rows.map(({ ms }) => Number(ms));
 }
 
@@ -152,6 +226,16 @@ export async function lockBackfill(
   return row ?? null;
 }
 
+/**
+ * A backfill as a list shows it. `skips` has up to 10,000 instants, so it is read only for a row of an earlier release,
+ * which has no `firstInstants`.
+ */
+export interface ListedBackfill extends Omit<BackfillRow, "skips"> {
+  readonly skips: readonly number[] | null;
+}
+
+const { skips: _, ...LISTED } = getTableColumns(backfill);
+
 /** Backfills, newest first, one more than a page. Index backfill_newest. */
 export function selectBackfills(
   from: Queryable,
@@ -161,15 +245,18 @@ export function selectBackfills(
     before: readonly [string, string] | null;
     limit: number;
   },
-): Promise<BackfillRow[]> {
+): Promise<ListedBackfill[]> {
   const [at, id] = args.before ?? [null, ""];
   const createdAt = at === null ? null : new Date(at);
   const before =
     createdAt === null
       ? undefined
       : or(lt(backfill.createdAt, createdAt), and(eq(backfill.createdAt, createdAt), lt(backfill.id, id)));
+  const skips = sql<
+    readonly number[] | null
+  >`case when ${backfill.firstInstants} is null then ${backfill.skips} end`;
   return from
-    .select()
+    .select({ ...LISTED, skips })
     .from(backfill)
     .where(
       and(
