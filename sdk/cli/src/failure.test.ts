@@ -70,7 +70,7 @@ describe("a failure", () => {
     expect(failureLines(failure, plain)).toEqual([
       "✗ No.",
       '  unknown parameter "islnd"; did you mean "island"?',
-      "  parameters.n: Instance type is wrong.",
+      "  n: Instance type is wrong.",
       "→ `towpath doctor`",
     ]);
     expect(failureJson(failure)).toMatchObject({ error: { message: "No.", faults, exit: 65 } });

@@ -1,23 +1,9 @@
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "@towpath/client";
-import { type Fault, Problem, type ProblemCode } from "@towpath/contract";
+import { EXIT, type Fault, faultText, Problem, type ProblemCode } from "@towpath/contract";
 import { reachFault } from "./kernel/network.ts";
 import { type Style, withCommands } from "./output.ts";
 
-/** Exit codes: below 64 the outcome of a run, from 64 on a fault of the command (see sysexits.h). */
-export const EXIT = {
-  ok: 0,
-  failed: 1,
-  cancelled: 2,
-  usage: 64,
-  invalidInput: 65,
-  notFound: 66,
-  unreachable: 69,
-  internal: 70,
-  cannotWrite: 73,
-  notPermitted: 77,
-  configuration: 78,
-  interrupted: 130,
-} as const;
+export { EXIT };
 
 /** The parts of a failure besides its sentence. */
 export interface FailureOptions {
@@ -164,11 +150,8 @@ function suggestionsOf(failure: Failure): string[] {
   );
 }
 
-function faultLine(fault: Fault, style: Style): string {
-  // Many messages name the field themselves.
-  const isNamed = fault.message.split(/[^\w-]+/).includes(fault.path.split(".").at(-1) ?? "");
-  const where = isNamed ? "" : `${fault.path}: `;
-  return `  ${where}${fault.message}${fault.suggestion ? `; ${style.bold(fault.suggestion)}` : ""}`;
+function faultLine({ suggestion, ...fault }: Fault, style: Style): string {
+  return `  ${faultText(fault)}${suggestion ? `; ${style.bold(suggestion)}` : ""}`;
 }
 
 /** A failure as lines for a terminal: the sentence, each fault, then what to do. */

@@ -23,7 +23,6 @@ export {
   type PasswordSource,
   type Registry,
 } from "./deployments/registry.ts";
-export { parameterFromText } from "./input/arguments.ts";
 export { InvalidDefinition } from "./problem.ts";
 export { declaredCompute, declaredLimits } from "./remote/declared.ts";
 export { resourceSecrets } from "./resources/declared.ts";

@@ -13,24 +13,15 @@ import {
 import { type ComputeUse, computeOf } from "./compute/compute.ts";
 import { gatewayFromEnv } from "./engine/config.ts";
 import type { Due, RunContext } from "./engine/context.ts";
-import { describeError, trimStack } from "./engine/describe-error.ts";
-import {
-  type AnyFlowHooks,
-  endingsHandled,
-  type FlowHooks,
-  HOOK_NAMES,
-  type RunEnd,
-} from "./engine/hooks.ts";
-import { takeAnswers } from "./engine/own-answers.ts";
+import { trimStack } from "./engine/describe-error.ts";
+import { type AnyFlowHooks, endingsHandled, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
 import { callFlow, inputOf, type RunnableFlow } from "./engine/run-flow.ts";
-import { runHere } from "./engine/run-here.ts";
 import { rehearseInWorker, runEndingInWorker, runInWorker } from "./engine/run-in-worker.ts";
+import { runAnywhere, runMain } from "./engine/run-main.ts";
 import type { RunNaming } from "./engine/run-name.ts";
 import { currentScope, type Scope, tracked } from "./engine/scope.ts";
-import { parseArguments } from "./input/arguments.ts";
-import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
-import { InvalidDefinition, InvalidParameters, OutsideOfRun, TaskTimeout } from "./problem.ts";
+import { InvalidDefinition, OutsideOfRun } from "./problem.ts";
 import { DataTimer } from "./task/data-timer.ts";
 import { hashInput } from "./task/input-hash.ts";
 import { runTask } from "./task/run-task.ts";
@@ -116,7 +107,8 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   run(parameters?: InputOf<Schema>): Promise<Awaited<Result>>;
   /**
    * Runs the flow if its module is the program's entry (`node flow.ts key=value`), with parameters from the command
-   * line. If it does not complete, the exit code is 1. Does nothing if the module was imported.
+   * line; `--help` lists them. The exit codes are those of `towpath run`: 0 completed, 1 failed, 2 cancelled, 64 a wrong
+   * command line, 65 wrong parameters. Does nothing if the module was imported.
    */
   runIfMain(module: MainModule, defaults?: Partial<InputOf<Schema>>): Promise<void>;
   /** What a worker's runner calls. */
@@ -126,7 +118,6 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
 }
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const FIRST_ARGUMENT = 2;
 
 /** Options of any flow that are checked. */
 type AnyOptions = Omit<FlowOptions<StandardSchema, never>, "runName"> & { readonly runName?: unknown };
@@ -159,53 +150,10 @@ function isMain(module: MainModule): boolean {
   }
 }
 
-type Runnable = Parameters<typeof runHere>[0];
-
-async function runAnywhere(
-  flow: Runnable,
-  parameters: object,
-  answers?: ReadonlyMap<string, string>,
-): Promise<RunEnd> {
-  const gateway = gatewayFromEnv();
-  return gateway
-    ? await runInWorker(flow, gateway, { parameters })
-    : await runHere(flow, parameters, answers);
-}
-
 /** Only the user's frames, because Node may print the error. */
 function trimmed(error: unknown): unknown {
   if (error instanceof Error && typeof error.stack === "string") error.stack = trimStack(error.stack);
   return error;
-}
-
-function printFailure(error: unknown): void {
-  if (error instanceof InvalidParameters) {
-    process.stderr.write(`${error.message}\n`);
-    return;
-  }
-  const { name, message, stack } = describeError(error);
-  process.stderr.write(`${stack ?? `${name}: ${message}`}\n`);
-}
-
-async function runMain(flow: Runnable, defaults: object): Promise<void> {
-  try {
-    const schema = flow.input ? ownJsonSchema(flow.input) : NO_PARAMETERS;
-    const { answers, rest } = takeAnswers(flow.name, process.argv.slice(FIRST_ARGUMENT));
-    const given = parseArguments({ name: flow.name, schema }, rest);
-    const end = await runAnywhere(flow, { ...defaults, ...given }, answers);
-    if (end.outcome === "completed") return;
-    if (end.outcome === "suspended") {
-      // In a worker, the run continues. Here it cannot.
-      if (gatewayFromEnv() === null) process.exitCode = 1;
-      return;
-    }
-    printFailure(end.error);
-    // Otherwise the process would live as long as the function that ignores its time limit.
-    if (end.error instanceof TaskTimeout && end.error.ignored) process.exit(1);
-  } catch (error) {
-    printFailure(error);
-  }
-  process.exitCode = 1;
 }
 
 /** A value that a flow's own function has returned. */
@@ -236,7 +184,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     handles: endingsHandled(hooks),
     run: (address, a) => runEndingInWorker(runnable, address, a),
   };
-  const runnable: Runnable = {
+  const runnable: RunnableFlow = {
     name,
     input,
     fn,

@@ -209,7 +209,7 @@ export class TaskTimeout extends TowpathError {
   /** @param ignoredMs How long its function has ignored the aborted signal, if the process ends because of it. */
   constructor(task: string, timeoutMs: number, ignoredMs: number | null = null) {
     const tooLong = `Task "${task}" took longer than its ${timeoutMs} ms`;
-    const message = `${tooLong} and did not end within ${ignoredMs} ms after its signal aborted. So the attempt's process ends.`;
+    const message = `${tooLong} and did not end within ${ignoredMs} ms after its signal aborted. So the process ends.`;
     super("task-timeout", ignoredMs === null ? `${tooLong}.` : message, {
       next:
         ignoredMs === null

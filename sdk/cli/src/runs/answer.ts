@@ -1,13 +1,13 @@
 import type { Client } from "@towpath/client";
 import { listOpenWaits } from "@towpath/client/open-waits";
-import { answerText, closest, type Json, type Wait } from "@towpath/contract";
+import { answerText, closest, type Json, parametersOf, type Wait } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
 import { askForAnswer, type GivenAnswer } from "./ask.ts";
 import { findRunId } from "./find.ts";
-import { parameterLines, parametersOf, parseParameters, splitParameter } from "./parameters.ts";
+import { parameterLines, parseParameters, splitParameter } from "./parameters.ts";
 
 /** The arguments of `towpath answer`. */
 export interface AnswerRequest {

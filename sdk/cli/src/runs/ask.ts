@@ -1,7 +1,6 @@
-import type { Json } from "@towpath/contract";
+import { type Json, type Parameter, parametersOf, typedValue } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { printable } from "../output.ts";
-import { type Parameter, parametersOf, typedValue } from "./parameters.ts";
 
 /** An answer as the command line has it: the whole value, or `name=value` for each field. */
 export interface GivenAnswer {

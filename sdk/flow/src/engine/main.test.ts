@@ -65,14 +65,39 @@ describe("a flow started by plain node", () => {
     expect(err).toContain("RangeError: out of range");
     expect(err).toContain("main.fixture.ts");
     expect(err).not.toMatch(/run-task|time-limit|node:internal/);
+    expect(err).toMatch(/\n→ Correct the cause and run it again\.[^\n]*\n$/);
   });
 
-  test("says what is wrong with a parameter, and what was meant", async () => {
-    const { code, err } = await start(["moda=x"]);
-    expect(code).toBe(1);
+  test("says what is wrong with a parameter, what was meant, and exits with 65", async () => {
+    const { code, err, out } = await start(["moda=x", "count=many"]);
+    expect([code, out]).toEqual([65, ""]);
     expect(err).toBe(
-      'The parameters of flow "ends" are not valid:\n  parameters.moda: unknown parameter "moda"; did you mean "mode"?\n',
+      [
+        '✗ The parameters of the flow "ends" are not valid.',
+        '  unknown parameter "moda"; did you mean "mode"?',
+        '  count must be a whole number, not "many"',
+        '→ mode=…   string, default "well"',
+        "→ count=…  integer, default 1",
+        "",
+      ].join("\n"),
     );
+    const early = await start(["count=1.5"]);
+    expect([early.code, early.out]).toEqual([65, ""]);
+    const bare = await start(["well"]);
+    expect([bare.code, bare.err]).toEqual([
+      64,
+      expect.stringMatching(
+        /^✗ "well" is not a parameter\. Write it as name=value\.\n→ `node \S+ --help` lists/,
+      ),
+    ]);
+  });
+
+  test("lists its parameters with --help, and runs nothing", async () => {
+    const { code, out, err } = await start(["--help"]);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^Usage: node \S+main\.fixture\.ts \[NAME=VALUE …\]/);
+    expect(out).toContain('  mode=…   string, default "well"\n  count=…  integer, default 1\n');
+    expect(out).not.toContain("▸");
   });
 
   test("fails by what nothing in it handled, instead of dying or going on", async () => {
@@ -88,7 +113,7 @@ describe("a flow started by plain node", () => {
         if (out === "▸ ends\n") kill("SIGINT");
       },
     });
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(out).toContain("✗ ends cancelled");
   });
 
@@ -189,6 +214,6 @@ describe("a question of a flow started by plain node", () => {
     expect(wrong.out).toContain('"maybe" is not an answer to this question: write yes or no.');
     expect(wrong.out).not.toContain("onFailure was called");
     const bare = await start(["mode=ask", "--answer", "yes"]);
-    expect([bare.code, bare.err]).toEqual([1, expect.stringContaining("QUESTION=ANSWER")]);
+    expect([bare.code, bare.err]).toEqual([64, expect.stringContaining("QUESTION=ANSWER")]);
   });
 });

@@ -1,8 +1,7 @@
 import type { Interface } from "node:readline/promises";
 import type { AskedWait } from "@towpath/contract";
 import { harmless } from "../console/style.ts";
-import { parameterFromText } from "../input/arguments.ts";
-import { InvalidParameters } from "../problem.ts";
+import { valueFromText, WrongArgument } from "../input/arguments.ts";
 
 type Question = Extract<AskedWait, { kind: "input" }>;
 type AnsweredWait = Extract<AskedWait, { kind: "input" | "event" }>;
@@ -15,9 +14,9 @@ export interface GivenAnswers {
 
 /**
  * Takes `--answer 'QUESTION=ANSWER'` out of a command line. An event is given by its name, or by its name and key.
- * @throws InvalidParameters for another form.
+ * @throws WrongArgument for another form.
  */
-export function takeAnswers(flow: string, argv: readonly string[]): GivenAnswers {
+export function takeAnswers(argv: readonly string[]): GivenAnswers {
   const answers = new Map<string, string>();
   const rest: string[] = [];
   for (let at = 0; at < argv.length; at++) {
@@ -29,9 +28,7 @@ export function takeAnswers(flow: string, argv: readonly string[]): GivenAnswers
     const text = argument === "--answer" ? (argv[++at] ?? "") : argument.slice("--answer=".length);
     const split = text.indexOf("=");
     if (split < 1)
-      throw new InvalidParameters(flow, [
-        { path: "--answer", message: "is not an answer", suggestion: 'write --answer "QUESTION=ANSWER"' },
-      ]);
+      throw new WrongArgument(`"${text}" is not an answer.`, 'Write it as --answer "QUESTION=ANSWER".');
     answers.set(text.slice(0, split), text.slice(split + 1));
   }
   return { answers, rest };
@@ -49,7 +46,7 @@ const YES_OR_NO: Readonly<Record<string, boolean>> = { y: true, yes: true, n: fa
 function answerOf(schema: unknown, text: string): unknown {
   const { type, enum: choices }: { type?: unknown; enum?: unknown } =
     typeof schema === "object" && schema !== null ? schema : {};
-  const value = parameterFromText(schema, text);
+  const value = valueFromText(schema, text);
   const said = typeof value === "string" ? YES_OR_NO[value.toLowerCase()] : undefined;
   if (type === "boolean") return typeof value === "boolean" ? value : said;
   if (Array.isArray(choices)) return choices.includes(value) ? value : undefined;

@@ -1,7 +1,9 @@
 import type { Json } from "../../kernel/names.ts";
 import type { Fault } from "../../kernel/problems.ts";
 import { check } from "./subschemas.ts";
-import { type Allowance, type Compiled, type GivenUp, Stopped, Walk } from "./walk.ts";
+import { type Allowance, Compiled, type GivenUp, Stopped, Walk } from "./walk.ts";
+
+export { Compiled };
 
 /** The faults of a value; or why there is no answer within what the check was allowed. */
 export type Checked =

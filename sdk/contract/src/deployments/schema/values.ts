@@ -89,10 +89,7 @@ export const STRING_RULES: readonly NamedRule<string>[] = [
         ? null
         : `must have at most ${counted(limit, "character")}`,
   ],
-  [
-    "pattern",
-    (value, limit, { walk }) => (walk.matches(limit, value) ? null : `must match the pattern ${limit}`),
-  ],
+  // A format says more than the pattern that a schema library writes beside it.
   [
     "format",
     (value, limit, { walk }) => {
@@ -101,6 +98,10 @@ export const STRING_RULES: readonly NamedRule<string>[] = [
       walk.beginFormat(value);
       return fits(value) ? null : `must be of the format "${limit}"`;
     },
+  ],
+  [
+    "pattern",
+    (value, limit, { walk }) => (walk.matches(limit, value) ? null : `must match the pattern ${limit}`),
   ],
 ];
 
