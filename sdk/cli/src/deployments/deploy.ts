@@ -3,8 +3,6 @@ import {
   type Deployment,
   type DeploymentVersion,
   deploymentNameOf,
-  deploymentPartsOf,
-  LIMITS,
   needsOf,
   Problem,
   type Spec,
@@ -21,6 +19,7 @@ import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
+import { unstagedWarnings } from "./unstaged.ts";
 
 /** How often a registration is repeated after a conflict about its version number. */
 const CONFLICTS_MAX = 5;
@@ -205,27 +204,6 @@ async function registerAll(
   return outcomes;
 }
 
-/**
- * The schedules of a deployment without a stage that start the same work as a new deployment with a stage: specs that were
- * signed before stages were part of the name did not say which stage they were of.
- */
-async function doubleSchedules(client: Client, outcomes: readonly DeployOutcome[]): Promise<string[]> {
-  const first = outcomes.filter(({ version, deployment }) => version === 1 && deployment.includes("@"));
-  const warnings = await Promise.all(
-    first.map(async ({ deployment: name }) => {
-      const { deployment } = deploymentPartsOf(name);
-      const { items } = await client.listSchedules({ query: { deployment, limit: LIMITS.pageRows } });
-      return items
-        .filter(({ paused }) => !paused)
-        .map(
-          (one) =>
-            `${deployment} without a stage has a schedule "${one.name}" of its own, which still starts runs. If ${name} replaces it, run \`towpath schedule pause ${deployment}@ ${one.name}\`.`,
-        );
-    }),
-  );
-  return warnings.flat();
-}
-
 /** The compute that remote tasks need. */
 function wantingTasks(
   deployment: ProjectDeployment,
@@ -296,11 +274,11 @@ async function readinessWarnings(
   try {
     const lacks = await findLacks(client, { deployments, ground: { stage, registry, code } });
     const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
-    const doubles = await doubleSchedules(client, outcomes);
+    const unstaged = await unstagedWarnings(client, outcomes);
     return [
       ...lacks.map(({ what, next }) => `${what} ${next}`),
       ...waiting.map((one) => `${one}. Its runs wait until a larger worker is online.`),
-      ...doubles,
+      ...unstaged,
     ];
   } catch (thrown) {
     const { message } = toFailure(thrown);

@@ -2,7 +2,7 @@ import type { Client } from "@towpath/client";
 import { deploymentPartsOf, Problem } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { caught } from "../fixture.ts";
-import { deploymentNamed, findDeployment, typedName } from "./find.ts";
+import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "./find.ts";
 
 /** The control plane at the network's edge, with these deployments. */
 function having(...names: string[]): Client {
@@ -61,6 +61,27 @@ describe("a name with a stage", () => {
 
   test("cannot have a second stage", async () => {
     expect(await caught(findDeployment(client, "churn@prod", "test"))).toMatchObject({ exit: "usage" });
+    expect(await caught(findDeployment(client, "churn@", "test"))).toMatchObject({ exit: "usage" });
+    expect(await deploymentNamed(client, "churn@prod", "prod")).toBe("churn@prod");
+  });
+
+  test("is a filter together with --stage, although several deployments have the name", async () => {
+    expect(await deploymentFilter(client, "churn", "prod")).toEqual({ deployment: "churn@prod" });
+    expect(await deploymentFilter(client, undefined, "prod")).toEqual({});
+  });
+
+  for (const name of ["@", "@prod", "churn@@", "churn@prod@", "churn@prod@test", "Churn@prod", "churn@../me"])
+    test(`that no deployment can have is refused before it is sent: ${name}`, async () => {
+      const failure = { message: `There is no deployment "${name}".`, code: "deployment-not-found" };
+      expect(await caught(findDeployment(client, name))).toMatchObject(failure);
+      expect(await caught(deploymentNamed(client, name))).toMatchObject(failure);
+    });
+
+  test("that no stage can have is refused as the whole name", async () => {
+    expect(await caught(deploymentNamed(client, "churn", "Prod"))).toMatchObject({
+      message: 'There is no deployment "churn@Prod".',
+      next: ['did you mean "churn@prod"?'],
+    });
   });
 });
 

@@ -2,7 +2,7 @@ import type { Client } from "@towpath/client";
 import {
   closest,
   type Deployment,
-  deploymentNameOf,
+  DeploymentName,
   deploymentPartsOf,
   LIMITS,
   Name,
@@ -82,8 +82,22 @@ async function readOnly(client: Client, deployment: string): Promise<Deployment>
 
 /** A name as people write it, `churn@` for the deployment without a stage. Null: it does not say which stage. */
 function wholeName(written: string): string | null {
-  if (written.endsWith("@")) return written.slice(0, -1);
-  return written.includes("@") ? written : null;
+  if (!written.includes("@")) return null;
+  return written.indexOf("@") === written.length - 1 ? written.slice(0, -1) : written;
+}
+
+/**
+ * The whole name of a deployment, from its name and `--stage`. Null: neither says which stage.
+ * @throws Failure if they name two stages, or if a deployment cannot have this name.
+ */
+async function namedWholly(client: Client, name: string, stage: string | undefined): Promise<string | null> {
+  const whole = wholeName(name);
+  if (whole !== null && stage !== undefined && deploymentPartsOf(whole).stage !== stage)
+    throw new Failure(`"${name}" already names the stage.`, { exit: "usage", next: ["leave out --stage"] });
+  if (whole === null && stage === undefined) return null;
+  const full = whole ?? `${name}@${stage}`;
+  if (!DeploymentName.safeParse(full).success) throw await notFound(client, whole === null ? full : name);
+  return full;
 }
 
 /**
@@ -92,16 +106,13 @@ function wholeName(written: string): string | null {
  * @throws Failure if there is none, with a similar name; or if there are several, with their names.
  */
 export async function findDeployment(client: Client, name: string, stage?: string): Promise<Deployment> {
-  const whole = wholeName(name);
-  if (whole !== null && stage !== undefined)
-    throw new Failure(`"${name}" already names the stage.`, { exit: "usage", next: ["leave out --stage"] });
-  if (stage !== undefined) return await read(client, deploymentNameOf({ deployment: name, stage }));
+  const whole = await namedWholly(client, name, stage);
   return whole === null ? await readOnly(client, name) : await read(client, whole);
 }
 
 /** The whole name of a deployment. @throws Failure as `findDeployment`. */
-export async function deploymentNamed(client: Client, name: string): Promise<string> {
-  return wholeName(name) ?? (await readOnly(client, name)).name;
+export async function deploymentNamed(client: Client, name: string, stage?: string): Promise<string> {
+  return (await namedWholly(client, name, stage)) ?? (await readOnly(client, name)).name;
 }
 
 /**
@@ -117,8 +128,9 @@ export function typedName(written: string | undefined, found: string | undefined
 export async function deploymentFilter(
   client: Client,
   name: string | undefined,
+  stage?: string,
 ): Promise<{ deployment?: string }> {
-  return name === undefined ? {} : { deployment: await deploymentNamed(client, name) };
+  return name === undefined ? {} : { deployment: await deploymentNamed(client, name, stage) };
 }
 
 /** The command that starts a run of a deployment, with its required parameters if the control plane answers. */

@@ -89,13 +89,23 @@ export async function listLimits(invocation: Invocation): Promise<void> {
   );
 }
 
+/** Which limit a command names. */
+export interface WhichLimit {
+  readonly name: string;
+  readonly kind: Limit["kind"] | undefined;
+}
+
+/** Which limit a person means: `churn@` is the limit of the deployment without a stage, as in other commands. */
+function meantLimit({ name, kind }: WhichLimit): WhichLimit {
+  const isUnstaged = name.endsWith("@") && (kind ?? "deployment") === "deployment";
+  return isUnstaged ? { name: name.slice(0, -1), kind: "deployment" } : { name, kind };
+}
+
 /** Finds the limit of this name and, if given, kind. @throws Failure if there is none or more than one. */
-async function findLimit(
-  client: Client,
-  args: { name: string; kind?: Limit["kind"] | undefined },
-): Promise<Limit> {
+export async function findLimit(client: Client, args: WhichLimit): Promise<Limit> {
   const { items } = await client.listLimits({ query: { limit: LIMITS.pageRows } });
-  const found = items.filter((one) => one.name === args.name && (args.kind ?? one.kind) === one.kind);
+  const meant = meantLimit(args);
+  const found = items.filter((one) => one.name === meant.name && (meant.kind ?? one.kind) === one.kind);
   const [only, ...others] = found;
   if (only !== undefined && others.length === 0) return only;
   if (only !== undefined) {
@@ -115,12 +125,6 @@ async function findLimit(
     code: "limit-not-found",
     next: [next],
   });
-}
-
-/** Which limit a command names. */
-export interface WhichLimit {
-  readonly name: string;
-  readonly kind: Limit["kind"] | undefined;
 }
 
 /** `towpath limit show NAME` */

@@ -7,7 +7,7 @@ import {
   RUN_STATES,
   type RunSummary,
 } from "@towpath/contract";
-import { deploymentFilter } from "../deployments/find.ts";
+import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -119,11 +119,18 @@ async function cancelMatching(invocation: Invocation, request: CancelRequest): P
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const query = { ...request.query, ...(await deploymentFilter(client, request.query.deployment)) };
+  const { deployment: written, stage } = request.query;
+  const query = { ...request.query, ...(await deploymentFilter(client, written, stage)) };
   const runs = await matching(client, query, invocation.clock.nowMs());
   if (runs.length === 0) {
     output.data({ items: [] });
-    output.next(await explainNone(client, request.query, "unfinished run"));
+    output.next(
+      await explainNone(
+        client,
+        { ...query, deployment: typedName(written, query.deployment) },
+        "unfinished run",
+      ),
+    );
     return EXIT.ok;
   }
   const words = `${runs.length} unfinished ${runs.length === 1 ? "run" : "runs"}`;

@@ -62,7 +62,7 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   const { output } = invocation;
   const { cursor, limit: rows = 20 } = query;
   const client = await invocation.client();
-  const found = await deploymentFilter(client, query.deployment);
+  const found = await deploymentFilter(client, query.deployment, query.stage);
   const narrowed = { ...runQueryOf(query, invocation.clock.nowMs()), ...found };
   const typed = { ...query, deployment: typedName(query.deployment, found.deployment) };
   const page = await client.listRuns({

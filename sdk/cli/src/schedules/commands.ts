@@ -55,7 +55,7 @@ export async function listSchedules(
   const { output } = invocation;
   const client = await invocation.client();
   const { stage, cursor } = query;
-  const deployment = await deploymentFilter(client, query.deployment);
+  const deployment = await deploymentFilter(client, query.deployment, stage);
   const page = await client.listSchedules({
     query: { limit: LIMITS.pageRows, ...deployment, ...(stage && { stage }), ...(cursor && { cursor }) },
   });
