@@ -118,6 +118,14 @@ export const Settings = z.strictObject({
     .describe(
       "Secrets for flows, by name. A secret without an entry comes from the variable `TOWPATH_SECRET_NAME` of the worker's environment. Changes need no restart. Values never leave the worker's machine.",
     ),
+  startedBy: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      "The command that starts this worker and writes this file anew each time, such as `towpath dev`. Messages about missing secrets then name the command instead of the file.",
+    ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
     .max(256)

@@ -12,14 +12,14 @@ const LOOK_MS = 2_000;
  */
 export class LiveSecrets {
   readonly #log: Logger;
-  readonly #config: Pick<WorkerConfig, "environment" | "file">;
+  readonly #config: Pick<WorkerConfig, "environment" | "file" | "startedBy">;
   #sources: WorkerConfig["secrets"];
   #fault = "";
   #reported = "";
 
   constructor(
     deps: { readonly log: Logger },
-    config: Pick<WorkerConfig, "secrets" | "environment" | "file">,
+    config: Pick<WorkerConfig, "secrets" | "environment" | "file" | "startedBy">,
   ) {
     this.#log = deps.log;
     this.#config = config;
@@ -54,7 +54,8 @@ export class LiveSecrets {
   }
 
   get #providers() {
-    return { secrets: this.#sources, environment: this.#config.environment };
+    const { environment, startedBy } = this.#config;
+    return { secrets: this.#sources, environment, startedBy };
   }
 
   /** @returns whether a source was added, changed or removed. A faulty file changes nothing. */

@@ -53,6 +53,16 @@ test("one error names every missing secret", async () => {
   await expect(resolving).rejects.toThrow(SecretsMissing);
 });
 
+test("a worker whose configuration a command writes names the command and the variable, not the configuration", async () => {
+  const dev = { secrets: {}, environment: {}, startedBy: "towpath dev" };
+  await expect(resolveSecrets(dev, ["crm-token"])).rejects.toThrow(
+    'The secret "crm-token" has no value on this worker. Stop `towpath dev`, set the variable TOWPATH_SECRET_CRM_TOKEN, and start it again.',
+  );
+  await expect(resolveSecrets(dev, ["a", "b"])).rejects.toThrow(
+    "set a variable for each, such as TOWPATH_SECRET_A, and start",
+  );
+});
+
 test("the error for many missing secrets counts those that it does not name, and ends with the next step", async () => {
   const names = Array.from({ length: 64 }, (_, index) => `s${index}`.padEnd(63, "x"));
   const error = await resolveSecrets({ secrets: {}, environment: {} }, names).catch((thrown) => thrown);

@@ -16,6 +16,8 @@ export const SECRET_MAX_BYTES: number = 64 * 1024;
 export interface SecretProviders {
   readonly secrets: Readonly<Record<string, SecretSource>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The command that starts the worker and writes its configuration, for messages. */
+  readonly startedBy?: string | undefined;
 }
 
 /**
@@ -51,7 +53,9 @@ export async function resolveSecrets(
   }
   const [first, ...more] = withoutSource;
   if (first !== undefined)
-    faults.unshift(new SecretUnavailable(noSource([first, ...more]), { isMissing: true }));
+    faults.unshift(
+      new SecretUnavailable(noSource([first, ...more], providers.startedBy), { isMissing: true }),
+    );
   if (faults.length === 0) return values;
   const message = faults.map((fault) => fault.message).join(" ");
   throw faults.some(({ isMissing }) => isMissing)
@@ -62,12 +66,22 @@ export async function resolveSecrets(
 /** How long the names in a message may be together. Its end has the next step, and must not be cut. */
 const NAMES_MAX_CHARS = 3_000;
 
-function noSource(names: readonly [string, ...string[]]): string {
+function noSource(names: readonly [string, ...string[]], startedBy: string | undefined): string {
   const [first] = names;
-  const add = `under "secrets" in the worker's configuration, which needs no restart. Or start the worker with`;
-  if (names.length === 1)
-    return `The secret "${first}" has no value on this worker. Add it ${add} the variable ${secretVariable(first)}.`;
-  return `The secrets ${listOf(names)} have no value on this worker. Add them ${add} a variable for each, such as ${secretVariable(first)}.`;
+  const [what, add, variables] =
+    names.length === 1
+      ? [
+          `The secret "${first}" has no value on this worker.`,
+          "Add it",
+          `the variable ${secretVariable(first)}`,
+        ]
+      : [
+          `The secrets ${listOf(names)} have no value on this worker.`,
+          "Add them",
+          `a variable for each, such as ${secretVariable(first)}`,
+        ];
+  if (startedBy !== undefined) return `${what} Stop \`${startedBy}\`, set ${variables}, and start it again.`;
+  return `${what} ${add} under "secrets" in the worker's configuration, which needs no restart. Or start the worker with ${variables}.`;
 }
 
 function listOf(names: readonly string[]): string {

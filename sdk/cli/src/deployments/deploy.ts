@@ -260,7 +260,7 @@ export async function deployProject(
  * failure would say that they are not.
  */
 async function readinessWarnings(
-  { client, project }: Pick<DeployRequest, "client" | "project">,
+  { client, project, byReach: isDev = false }: Pick<DeployRequest, "client" | "project" | "byReach">,
   args: {
     deployments: readonly ProjectDeployment[];
     code: ProjectCode;
@@ -272,7 +272,7 @@ async function readinessWarnings(
   const pools = stage?.pools ?? {};
   const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote: code.remote, pools }));
   try {
-    const lacks = await findLacks(client, { deployments, ground: { stage, registry, code } });
+    const lacks = await findLacks(client, { deployments, ground: { stage, registry, code, isDev } });
     const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
     const unstaged = await unstagedWarnings(client, outcomes);
     return [

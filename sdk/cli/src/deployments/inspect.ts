@@ -11,6 +11,7 @@ import {
 } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { formatAge, formatDuration } from "../kernel/duration.ts";
+import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { slotsText } from "../limits/commands.ts";
 import { fitLine, type Output, printable, type Style } from "../output.ts";
@@ -133,7 +134,7 @@ function valueText(field: string, value: Json): string {
   if (value === null) return "";
   if (typeof value === "number" && field.endsWith("Ms")) return formatDuration(value);
   if (Array.isArray(value)) return value.map((one) => valueText(field, one)).join(", ");
-  if (typeof value !== "object") return String(value);
+  if (typeof value !== "object") return localTimes(String(value));
   const parts = Object.entries(value).map(([key, one]) => [key, valueText(key, one)] as const);
   return parts.flatMap(([key, text]) => (text === "" ? [] : [`${key} ${text}`])).join(", ");
 }
@@ -318,7 +319,7 @@ export async function diffVersions(
   if (output.json) return EXIT.ok;
   for (const { version } of [old, now])
     output.line(
-      `${style.bold(name)} v${version.version}  ${version.registeredAt} by ${printable(version.registeredBy)}  ${printable(codeText(version.code))}`,
+      `${style.bold(name)} v${version.version}  ${instantText(version.registeredAt, invocation.clock.nowMs())} by ${printable(version.registeredBy)}  ${printable(codeText(version.code))}`,
     );
   output.line();
   printChanges(output, { changes, from: before, to: after });

@@ -111,12 +111,33 @@ async function loaded(root: string, stage?: string) {
   return { project, code };
 }
 
-async function lacksOf(root: string, args: { client: ReturnType<typeof planeWith>; stage?: string }) {
+interface Looked {
+  readonly client: ReturnType<typeof planeWith>;
+  readonly stage?: string;
+  readonly isDev?: boolean;
+}
+
+async function allLacksOf(root: string, { client, isDev = false, ...args }: Looked) {
   const { project, code } = await loaded(root, args.stage);
   const { deployments, stage, registry } = project;
-  const found = await findLacks(args.client, { deployments, ground: { stage, registry, code } });
-  return found.map(({ what }) => what);
+  return await findLacks(client, { deployments, ground: { stage, registry, code, isDev } });
 }
+
+async function lacksOf(root: string, args: Looked) {
+  return (await allLacksOf(root, args)).map(({ what }) => what);
+}
+
+test("under `towpath dev`, a missing secret is advised with a variable, because its worker has no other source", async () => {
+  await using folder = await projectFolder();
+  const client = planeWith({ local: [{ secrets: [] }] });
+  const next = async (isDev: boolean) =>
+    (await allLacksOf(folder.root, { client, isDev })).find(({ what }) => what.includes("has no value"))
+      ?.next;
+  expect(await next(true)).toBe(
+    "Stop `towpath dev`, set the variable TOWPATH_SECRET_API_TOKEN, and start it again.",
+  );
+  expect(await next(false)).toContain("in the worker's configuration");
+});
 
 test("secrets that the code or a resource uses and the deployment does not list are named, for each stage", async () => {
   await using folder = await projectFolder();

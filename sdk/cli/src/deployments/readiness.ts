@@ -20,6 +20,8 @@ export interface ReadyGround {
   readonly stage: Project["stage"];
   readonly registry: Project["registry"];
   readonly code: Pick<ProjectCode, "names" | "remote" | "tasks">;
+  /** Whether `towpath dev` deploys. Its worker has only secrets of the environment. */
+  readonly isDev: boolean;
 }
 
 /** Something that runs of a deployment will lack, and the next step. Both are sentences. */
@@ -90,8 +92,8 @@ function poolLacks(
   {
     pool,
     workers,
-    registry,
-  }: { pool: string; workers: readonly Worker[] | null; registry: Project["registry"] },
+    ground: { registry, isDev },
+  }: { pool: string; workers: readonly Worker[] | null; ground: ReadyGround },
 ): Lack[] {
   const owner = deploymentNameOf(settings);
   if (workers === null)
@@ -117,7 +119,9 @@ function poolLacks(
     found.push({
       about: "secret",
       what: `The secret "${name}" of "${owner}" has no value on ${lackText(lacking, workers, pool)}. ${lacking.length === workers.length ? "Runs fail." : "Runs go to the other workers of the pool."}`,
-      next: `Add it under "secrets" in the worker's configuration, or start the worker with ${secretVariable(name)}.`,
+      next: isDev
+        ? `Stop \`towpath dev\`, set the variable ${secretVariable(name)}, and start it again.`
+        : `Add it under "secrets" in the worker's configuration, or start the worker with ${secretVariable(name)}.`,
     });
   }
   const lacking = workers.filter(({ registries }) => registries?.includes(registry.name) === false);
@@ -150,7 +154,6 @@ export async function findLacks(
   args: { deployments: readonly ProjectDeployment[]; ground: ReadyGround },
 ): Promise<Lack[]> {
   const { deployments, ground } = args;
-  const { registry } = ground;
   const found = deployments.flatMap((one) => unlistedLacks(one, ground, deployments));
   const pools = new Set(deployments.flatMap((one) => poolsOf(one, ground)));
   for (const pool of pools) {
@@ -158,7 +161,7 @@ export async function findLacks(
     const users = deployments.filter((one) => poolsOf(one, ground).includes(pool));
     // One sentence about an empty pool is enough.
     const asked = workers === null || workers.length === 0 ? users.slice(0, 1) : users;
-    found.push(...asked.flatMap((one) => poolLacks(one, { pool, workers, registry })));
+    found.push(...asked.flatMap((one) => poolLacks(one, { pool, workers, ground })));
   }
   return found;
 }

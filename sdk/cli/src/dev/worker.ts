@@ -23,7 +23,14 @@ export async function startLocalWorker(
   const { folder, client, url, project } = options;
   await client.createPool({ body: { name: LOCAL_POOL } });
   const projects = [project];
-  const worker = await writeWorkerConfig({ folder, client, url, pool: LOCAL_POOL, projects });
+  const worker = await writeWorkerConfig({
+    folder,
+    client,
+    url,
+    pool: LOCAL_POOL,
+    projects,
+    startedBy: "towpath dev",
+  });
   return startChild({
     name: "worker",
     args: programArguments("worker", "--config", worker.configFile),

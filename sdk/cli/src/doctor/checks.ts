@@ -7,6 +7,7 @@ import { type Failure, toFailure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
 import { type Connection, readJsonFile } from "../kernel/connection.ts";
 import { formatDuration } from "../kernel/duration.ts";
+import { localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch, type ReachFault, reachFault } from "../kernel/network.ts";
 import { readUserConfig } from "../kernel/profiles.ts";
@@ -201,7 +202,7 @@ export async function checkRestored(client: Client): Promise<Check[]> {
   const { restored } = await client.getOverview({});
   if (restored === null) return [];
   const { at, offered, unknownAttempts, unknownOutcomes } = restored;
-  const detail = `the control plane's database was restored to an earlier state (noticed at ${at}). Workers reported ${counted(offered, "attempt")} again, and ${counted(unknownAttempts, "attempt")} that the database does not have. The outcome of ${counted(unknownOutcomes, "attempt")} is unknown.`;
+  const detail = `the control plane's database was restored to an earlier state (noticed ${localTimes(at)}). Workers reported ${counted(offered, "attempt")} again, and ${counted(unknownAttempts, "attempt")} that the database does not have. The outcome of ${counted(unknownOutcomes, "attempt")} is unknown.`;
   if (unknownAttempts + unknownOutcomes === 0) return [good("restore", detail)];
   const fix =
     "find out what the unknown attempts did: `towpath runs ls crashed` lists the runs that are in the database, and the control plane's log names the attempts that are not";

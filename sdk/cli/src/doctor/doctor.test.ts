@@ -8,6 +8,7 @@ import type { RestoreNotice } from "@towpath/contract";
 import { afterEach, describe, expect, test } from "vitest";
 import { makeCertificates, startConnectProxy, startProcess } from "../../../../test/harness/index.ts";
 import { folderWith } from "../fixture.ts";
+import { localTimes } from "../kernel/instant.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const ID = "0193a0b1-7c00-7000-8000-000000000001";
@@ -190,7 +191,7 @@ describe("towpath doctor finds", () => {
     const url = `http://127.0.0.1:${await serve({ restored })}`;
     expect((await doctor({ cwd: folder.root, url })).found("restore")).toMatchObject({
       ok: false,
-      detail: `the control plane's database was restored to an earlier state (noticed at ${AT}). Workers reported 3 attempts again, and 1 attempt that the database does not have. The outcome of 0 attempts is unknown.`,
+      detail: `the control plane's database was restored to an earlier state (noticed ${localTimes(AT)}). Workers reported 3 attempts again, and 1 attempt that the database does not have. The outcome of 0 attempts is unknown.`,
       fix: expect.stringContaining("towpath runs ls crashed"),
     });
     const harmless = `http://127.0.0.1:${await serve({ restored: { ...restored, unknownAttempts: 0 } })}`;

@@ -77,7 +77,7 @@ async function checkReadiness(
   const checks: Check[] = [];
   for (const name of project.stageNames.length === 0 ? [undefined] : project.stageNames) {
     const { deployments, registry, stage } = await loadProject(cwd, { folder, stage: name });
-    const found = await findLacks(client, { deployments, ground: { stage, registry, code } });
+    const found = await findLacks(client, { deployments, ground: { stage, registry, code, isDev: false } });
     const lacks = found.filter(({ about }) => name !== undefined || about !== "pool");
     const title = name === undefined ? "secrets" : `stage ${name}`;
     if (lacks.length === 0) checks.push(good(title, "all have a value on the workers online"));

@@ -1,4 +1,5 @@
 import { formatAge } from "../kernel/duration.ts";
+import { instantText } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { Carry, Root } from "../program.ts";
 
@@ -16,7 +17,7 @@ async function listSessions(invocation: Invocation): Promise<void> {
       id,
       key.name,
       formatAge(createdAt, now),
-      expiresAt,
+      instantText(expiresAt, now),
     ]),
   );
 }

@@ -1,15 +1,18 @@
 import { type CreateNotifier, type Delivery, LIMITS, type Notifier } from "@towpath/contract";
 import { deploymentNamed } from "../deployments/find.ts";
+import { instantText, timeUntil } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 /** The arguments of `towpath notify add`. */
 export type NotifierOptions = CreateNotifier;
 
 /** A delivery in a few words. */
-function outcomeOf({ state, tries, failure, nextAt }: Delivery): string {
+function outcomeOf({ state, tries, failure, nextAt }: Delivery, nowMs: number): string {
   if (state === "sent") return "sent";
   const why = failure ?? "not tried yet";
-  return state === "given-up" ? `gave up after ${tries} tries: ${why}` : `${why}; next try at ${nextAt}`;
+  return state === "given-up"
+    ? `gave up after ${tries} tries: ${why}`
+    : `${why}; next try ${nextAt === null ? "soon" : timeUntil(nextAt, nowMs)}`;
 }
 
 /** `towpath notify add NAME URL` */
@@ -28,9 +31,16 @@ export async function addNotifier(invocation: Invocation, options: NotifierOptio
   output.next(`\`towpath notify test ${notifier.name}\` sends a test now`);
 }
 
-function rowOf(notifier: Notifier): string[] {
+function rowOf(notifier: Notifier, nowMs: number): string[] {
   const { name, kind, target, deployment, events, latest } = notifier;
-  return [name, kind, target, deployment ?? "", events.join(", "), latest === null ? "" : outcomeOf(latest)];
+  return [
+    name,
+    kind,
+    target,
+    deployment ?? "",
+    events.join(", "),
+    latest === null ? "" : outcomeOf(latest, nowMs),
+  ];
 }
 
 /** `towpath notify ls` */
@@ -41,7 +51,10 @@ export async function listNotifiers(invocation: Invocation): Promise<void> {
   output.data(page);
   if (page.items.length === 0)
     return output.next("no notifiers yet; `towpath notify add oncall https://…` sends failures to a URL");
-  output.table(["NOTIFIER", "KIND", "TO", "DEPLOYMENT", "EVENTS", "LATEST DELIVERY"], page.items.map(rowOf));
+  output.table(
+    ["NOTIFIER", "KIND", "TO", "DEPLOYMENT", "EVENTS", "LATEST DELIVERY"],
+    page.items.map((one) => rowOf(one, invocation.clock.nowMs())),
+  );
 }
 
 /** `towpath notify rm NAME` */
@@ -60,7 +73,7 @@ export async function testNotifier(invocation: Invocation, name: string): Promis
   const sent = await client.testNotifier({ params: { name } });
   output.data(sent);
   const mark = sent.state === "sent" ? output.style.green("✓") : output.style.red("✗");
-  output.line(`${mark} test of ${output.style.bold(name)}: ${outcomeOf(sent)}`);
+  output.line(`${mark} test of ${output.style.bold(name)}: ${outcomeOf(sent, invocation.clock.nowMs())}`);
   return sent.state === "sent" ? 0 : 1;
 }
 
@@ -68,6 +81,7 @@ export async function testNotifier(invocation: Invocation, name: string): Promis
 export async function listDeliveries(invocation: Invocation, name: string | undefined): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
+  const nowMs = invocation.clock.nowMs();
   const page = await client.listDeliveries({
     query: { limit: 50, ...(name === undefined ? {} : { notifier: name }) },
   });
@@ -77,7 +91,14 @@ export async function listDeliveries(invocation: Invocation, name: string | unde
     ["AT", "NOTIFIER", "EVENT", "RUN", "TRIES", "OUTCOME"],
     page.items.map((one) => {
       const { createdAt, notifier, event, runId, tries } = one;
-      return [createdAt, notifier, event, runId ?? "", String(tries), outcomeOf(one)];
+      return [
+        instantText(createdAt, nowMs),
+        notifier,
+        event,
+        runId ?? "",
+        String(tries),
+        outcomeOf(one, nowMs),
+      ];
     }),
   );
 }

@@ -3,6 +3,7 @@ import { listOpenWaits } from "@towpath/client/open-waits";
 import { answerText, closest, type Json, parametersOf, type Wait } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatAge } from "../kernel/duration.ts";
+import { instantText } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
 import { askForAnswer, type GivenAnswer } from "./ask.ts";
@@ -129,11 +130,14 @@ export async function answerRun(invocation: Invocation, args: AnswerRequest): Pr
 
 const mayAsk = ({ output }: Invocation) => output.live && process.stdin.isTTY === true;
 
-function show({ output }: Invocation, args: { questions: readonly Question[]; run: string }): void {
+function show({ output, clock }: Invocation, args: { questions: readonly Question[]; run: string }): void {
   const { style } = output;
   output.data({ items: args.questions });
   for (const question of args.questions) {
-    const until = question.deadlineAt === null ? "" : style.dim(` until ${question.deadlineAt}`);
+    const until =
+      question.deadlineAt === null
+        ? ""
+        : style.dim(` until ${instantText(question.deadlineAt, clock.nowMs())}`);
     output.line(`${style.bold(printable(question.title ?? ""))}${until}`);
     for (const line of howToAnswer(question, args.run)) output.line(`  ${line}`);
   }

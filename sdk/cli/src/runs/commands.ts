@@ -10,6 +10,7 @@ import {
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { durationBetween, formatAge, formatDuration } from "../kernel/duration.ts";
+import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable } from "../output.ts";
 import { answerLine } from "./answer.ts";
@@ -35,7 +36,7 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
   if (!request.watch) {
     output.data(created);
     output.line(`  ${style.dim(page)}`);
-    if (created.why !== null) output.line(`  ${created.why}`);
+    if (created.why !== null) output.line(`  ${localTimes(created.why)}`);
     if (isFinalRunState(created.state)) {
       tellEnd(output, created);
       return EXIT[exitOfState(created.state)];
@@ -128,9 +129,12 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("parameters", JSON.stringify(one.parameters));
   for (const wait of answers.items.toReversed()) fact("answer", answerLine(wait, clock.nowMs()));
   fact("tags", one.tags.join(" "));
-  fact("waits for", one.why ?? "");
+  fact("waits for", localTimes(one.why ?? ""));
   for (const trouble of one.troubles ?? []) fact("trouble", style.yellow(printable(troubleText(trouble))));
-  fact("ends by", one.endsBy ? `${one.endsBy}, the time limit of the whole run` : "");
+  fact(
+    "ends by",
+    one.endsBy ? `${instantText(one.endsBy, clock.nowMs())}, the time limit of the whole run` : "",
+  );
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
   fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "yes, no reason was given" : "");

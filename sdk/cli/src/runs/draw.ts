@@ -1,5 +1,6 @@
 import { type Artifact, dataTimeText, type Json, type TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
+import { timeOfDay } from "../kernel/instant.ts";
 import { printable, type Style, tableLines } from "../output.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
@@ -69,7 +70,7 @@ export function logLine(entry: LogEntry, args: { style: Style; attempts: boolean
   const attempt = args.attempts ? style.dim(`#${entry.attempt} `) : "";
   if (entry.kind === "gap")
     return `${attempt}${style.yellow(`⋯ ${entry.count} lines are missing: ${printable(entry.reason)}`)}`;
-  const time = style.dim(entry.at.slice(11, 23));
+  const time = style.dim(timeOfDay(entry.at));
   const plain = entry.stream === "stdout" || entry.level === "info";
   const level = plain ? "" : `${style[LEVEL_STYLES[entry.level]](entry.level)} `;
   const origin = entry.stream === "log" ? "" : style.dim(`${entry.stream} `);

@@ -1,5 +1,6 @@
 import type { Client, StreamedEvent } from "@towpath/client";
 import { isFinalRunState, type Run } from "@towpath/contract";
+import { localTimes } from "../kernel/instant.ts";
 import { printable, type Style, withCommands } from "../output.ts";
 
 /** Why a worker gave the latest attempt of a run back before it started, or null. */
@@ -49,7 +50,7 @@ export function waitNotes(args: {
     const why = await args.client.getRunWhy({ params: { runId: args.runId } }).catch(() => null);
     if (why?.state !== "suspended") return [];
     return why.reasons.map(
-      ({ text }) => `${args.style.dim("→")} ${withCommands(printable(text), args.style)}`,
+      ({ text }) => `${args.style.dim("→")} ${withCommands(localTimes(printable(text)), args.style)}`,
     );
   };
 }

@@ -1,6 +1,7 @@
 import { type ListedWait, waitText } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
+import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, withCommands } from "../output.ts";
 import { howToAnswer, isQuestion, type Question } from "./answer.ts";
@@ -55,7 +56,7 @@ function showQuestions({ output, clock }: Invocation, waits: readonly ListedWait
   const asking = Map.groupBy(waits, (one) => one.runId);
   for (const wait of waits) {
     if (!isQuestion(wait)) continue;
-    const until = wait.deadlineAt === null ? "" : `, until ${wait.deadlineAt}`;
+    const until = wait.deadlineAt === null ? "" : `, until ${instantText(wait.deadlineAt, clock.nowMs())}`;
     const facts = `${whatRuns(wait)}, asked ${formatAge(wait.createdAt, clock.nowMs())}, needs the role ${wait.who}${until}`;
     output.line(`${style.bold(printable(wait.title ?? ""))}  ${style.dim(facts)}`);
     for (const line of linesFor(wait, asking.get(wait.runId)?.length ?? 1))
@@ -77,8 +78,10 @@ function showAll({ output, clock }: Invocation, waits: readonly ListedWait[]): v
   output.table(
     ["RUN", "DEPLOYMENT", "KIND", "WAITS FOR", "SINCE", "DEADLINE"],
     waits.map((wait) => {
-      const since = formatAge(wait.createdAt, clock.nowMs());
-      return [wait.runId, whatRuns(wait), wait.kind, printable(waitText(wait)), since, wait.deadlineAt ?? ""];
+      const nowMs = clock.nowMs();
+      const since = formatAge(wait.createdAt, nowMs);
+      const deadline = wait.deadlineAt === null ? "" : instantText(wait.deadlineAt, nowMs);
+      return [wait.runId, whatRuns(wait), wait.kind, localTimes(printable(waitText(wait))), since, deadline];
     }),
   );
   output.next("`towpath why RUN` says what would unblock a run");

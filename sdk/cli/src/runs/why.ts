@@ -1,5 +1,6 @@
 import { isFinalRunState, LIMITS, type Run, type Worker } from "@towpath/contract";
 import { formatAge } from "../kernel/duration.ts";
+import { localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
@@ -41,7 +42,7 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   if (output.json) return;
   const run = await client.getRun({ params });
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
-  for (const { text } of why.reasons) output.line(`  ${withCommands(text, style)}`);
+  for (const { text } of why.reasons) output.line(`  ${withCommands(localTimes(text), style)}`);
   for (const { limit } of why.reasons)
     if (limit?.lacks)
       output.next(
@@ -56,5 +57,5 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
     });
     output.line(`  ${runningText(run, { workers: items, nowMs: invocation.clock.nowMs() })}`);
   }
-  if (why.cycleText !== null) output.line(`  ${withCommands(why.cycleText, style)}`);
+  if (why.cycleText !== null) output.line(`  ${withCommands(localTimes(why.cycleText), style)}`);
 }

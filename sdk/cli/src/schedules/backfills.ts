@@ -1,4 +1,4 @@
-import { type Backfill, LIMITS, uuidv7 } from "@towpath/contract";
+import { type Backfill, LIMITS, textInZone, uuidv7 } from "@towpath/contract";
 import { deploymentFilter, findDeployment } from "../deployments/find.ts";
 import { EXIT } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
@@ -23,17 +23,6 @@ export interface BackfillOptions {
 function progressOf(one: Backfill): string {
   const failed = one.failed > 0 ? `, ${one.failed} did not complete` : "";
   return `${one.ended}/${one.instants} ended${failed}`;
-}
-
-/** A due time as the clocks of the schedule's zone show it. Empty for UTC. */
-function localText(at: string, zone: string): string {
-  if (zone === "UTC") return "";
-  const shown = new Date(at).toLocaleString("sv-SE", {
-    timeZone: zone,
-    dateStyle: "short",
-    timeStyle: "short",
-  });
-  return `  (${shown} ${zone})`;
 }
 
 /** `towpath backfill run DEPLOYMENT SCHEDULE --from … --to …` */
@@ -71,7 +60,7 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
       ? `Would start ${what}:`
       : `${style.green("✓")} backfill ${style.bold(backfill.id ?? "")}: ${what}`,
   );
-  for (const at of first) output.line(`  ${at}${localText(at, zone)}`);
+  for (const at of first) output.line(`  ${textInZone(at, zone)}`);
   if (instants > first.length) output.line(style.dim(`  … and ${instants - first.length} more`));
   if (!dryRun) output.next("`towpath backfill ls` shows its progress");
 }

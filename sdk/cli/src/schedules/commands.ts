@@ -8,7 +8,7 @@ import {
 } from "@towpath/contract";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "../deployments/find.ts";
 import { printedName, schedulesOf } from "../deployments/inspect.ts";
-import { formatAge } from "../kernel/duration.ts";
+import { timeUntil } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 import { parseParameters } from "../runs/parameters.ts";
@@ -33,18 +33,11 @@ async function paramsOf(client: Client, { deployment, schedule }: ScheduleName) 
   return { name: await deploymentNamed(client, deployment), schedule };
 }
 
-/** The time from now: `in 3 h`. */
-function inText(at: string | null, nowMs: number): string {
-  if (at === null) return "";
-  const ms = Date.parse(at) - nowMs;
-  return ms <= 0 ? "now" : `in ${formatAge(new Date(nowMs - ms).toISOString(), nowMs).replace(" ago", "")}`;
-}
-
 function stateOf(schedule: Schedule, invocation: Invocation): string {
   const { style } = invocation.output;
   if (schedule.fault !== null) return style.red("faulty");
   if (schedule.paused) return style.yellow("paused");
-  return schedule.nextAt === null ? style.dim("over") : inText(schedule.nextAt, invocation.clock.nowMs());
+  return schedule.nextAt === null ? style.dim("over") : timeUntil(schedule.nextAt, invocation.clock.nowMs());
 }
 
 /** `towpath schedule ls` */
@@ -155,7 +148,7 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
     output.line(`  ${style.yellow("it never runs: the schedule has no time in the future")}`);
   else
     output.line(
-      `  next ${textInZone(schedule.nextAt, zoneOf(schedule.timing))}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`,
+      `  next ${textInZone(schedule.nextAt, zoneOf(schedule.timing))}, ${timeUntil(schedule.nextAt, invocation.clock.nowMs())}`,
     );
   const typed = typedName(options.deployment, schedule.deployment);
   output.next(`\`towpath schedule next ${typed} ${schedule.name}\` shows its next runs`);
@@ -246,7 +239,7 @@ function drawTimes({ output, clock }: Invocation, items: readonly UpcomingInstan
     [`SCHEDULED FOR (${zone})`, "", "DATA FROM"],
     items.map(({ at, intervalStart }) => [
       textInZone(at, zone),
-      inText(at, clock.nowMs()),
+      timeUntil(at, clock.nowMs()),
       textInZone(intervalStart, zone),
     ]),
   );

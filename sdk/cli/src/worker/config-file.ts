@@ -83,6 +83,8 @@ export async function writeWorkerConfig(args: {
   readonly url: string;
   readonly pool: string;
   readonly projects: readonly Project[];
+  /** The command that writes this file at each start. A person's changes to it do not last. */
+  readonly startedBy?: string;
 }): Promise<LocalWorker> {
   const { folder, url, pool } = args;
   const worker = localWorker(folder, pool);
@@ -101,6 +103,7 @@ export async function writeWorkerConfig(args: {
     store: { root: pathToFileURL(folder.store).href },
     stores: storesOf(folder, args.projects),
     drainMs: LOCAL_DRAIN_MS,
+    ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),
   };
   await writeWhole(worker.configFile, `${JSON.stringify(config, null, 2)}\n`);
   return worker;

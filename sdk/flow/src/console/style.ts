@@ -2,15 +2,22 @@ import { stripVTControlCharacters, styleText } from "node:util";
 import { wantsColour } from "../engine/config.ts";
 import type { LogDraft } from "../engine/records.ts";
 
-const TIME_FROM = "2026-01-01T".length;
-const TIME_TO = "2026-01-01T00:00:00.000".length;
+const TIME_CHARS = "00:00:00.000".length;
 const TONES = { debug: "quiet", info: null, warn: "warn", error: "bad" } as const;
+
+/** The local time of day: `15:04:05.123`. */
+function timeOfDay(at: string): string {
+  const date = new Date(at);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const seconds = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
+  return `${seconds}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}
 
 /** A log line as text for a terminal. */
 export function logText(record: LogDraft, paint: Paint): string {
-  const time = paint("quiet", record.at.slice(TIME_FROM, TIME_TO));
+  const time = paint("quiet", timeOfDay(record.at));
   const tone = TONES[record.level];
-  const text = harmless(record.text).replaceAll("\n", `\n${" ".repeat(TIME_TO - TIME_FROM + 3)}`);
+  const text = harmless(record.text).replaceAll("\n", `\n${" ".repeat(TIME_CHARS + 3)}`);
   const level = tone === null || record.level === "debug" ? "" : `${record.level} `;
   const task = record.task === undefined ? "" : ` ${paint("quiet", `(${taskLabel(record.task)})`)}`;
   return `  ${time} ${tone === null ? text : paint(tone, level + text)}${task}`;

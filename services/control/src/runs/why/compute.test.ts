@@ -106,6 +106,6 @@ describe("a ready run hears", () => {
     const yard = await openYard(gpus(1));
     const id = await yard.ask();
     await yard.worker("canal", stock(1));
-    expect(await yard.why(id)).toMatch(/^place: It waits for a free slot in pool "local"/);
+    expect(await yard.why(id)).toMatch(/^place: It waits until a worker of pool "local" claims it/);
   });
 });

@@ -50,13 +50,13 @@ test("a run whose pool's workers all pause says until when and why, and no longe
   const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
   await fakeWorker.poll(pausing(60_000, "the registry is away."));
   await other.poll({ free: 0, waitMs: 1 });
-  expect(await why()).toContain("waits for a free slot");
+  expect(await why()).toContain('waits until a worker of pool "local" claims it');
   await other.poll(pausing(5_000, "git is missing\0"));
   expect(await why()).toMatch(
     /^All 2 online workers of pool "local" have paused, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
   );
   await testEnv.pass(6_000);
-  expect(await why()).toContain("waits for a free slot");
+  expect(await why()).toContain('waits until a worker of pool "local" claims it');
   await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).not.toContain("registry");
 });
@@ -64,7 +64,7 @@ test("a run whose pool's workers all pause says until when and why, and no longe
 test("a run that a free worker leaves waiting says that the worker may pause", async () => {
   const { fakeWorker, why } = await waiting();
   await fakeWorker.poll({ free: 0, waitMs: 1 });
-  expect(await why()).toContain("waits for a free slot");
+  expect(await why()).toContain('waits until a worker of pool "local" claims it');
   await testEnv.pass(12_000);
   await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("pauses for a while; check its log");

@@ -149,7 +149,7 @@ function waits({ run, current, facts }: Waiting): string {
   const pause = isLate
     ? " A worker should have claimed it by now. A worker that fails to start attempts pauses for a while; check its log."
     : "";
-  return `It waits for a free slot in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
+  return `It waits until a worker of pool "${run.pool}" claims it: ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online with free slots, ${ahead} ahead of it.${pause}`;
 }
 
 function disconnected({ current, facts }: Waiting): ReasonText[] {
