@@ -12,10 +12,17 @@ import { z } from "zod";
 const list = task({ name: "list" }, async (count: number) => Array.from({ length: count }, (_, index) => index));
 const load = task({ name: "load" }, async (index: number) => index * 2);
 const split = task({ name: "split" }, async (count: number) => count);
-const fit = task({ name: "fit" }, async (count: number) => split(count));
-const publish = task({ name: "publish" }, async (a: { fit: number; strict: boolean }) => {
+const fit = task({ name: "fit" }, async (loaded: number[]) => ({ score: await split(loaded.length) }));
+const publish = task({ name: "publish" }, async (a: { fit: { score: number }; strict: boolean }) => {
   if (a.strict) throw new RangeError("the registry is strict");
-  return a.fit;
+  return a.fit.score;
+});
+const tick = task({ name: "tick" }, async (count: number) => count + 1);
+const mark = task({ name: "mark" }, async (tick: number) => ({ tick }));
+const check = task({ name: "check" }, async (marked: { tick: number }) => marked.tick);
+export const apart = flow({ name: "apart", input: z.object({ marks: z.boolean().default(false) }) }, async ({ marks }) => {
+  const second = await tick(await tick(1));
+  if (marks) await check(await mark(second));
 });
 export const forecast = flow(
   {
@@ -25,19 +32,19 @@ export const forecast = flow(
   },
   async ({ strict }) => {
     const loaded = await load.map(await list(12), { concurrency: 4 });
-    return publish({ fit: await fit(loaded.length), strict });
+    return publish({ fit: await fit(loaded), strict });
   },
 );
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { forecast } from "./flow.ts";
+import { apart, forecast } from "./flow.ts";
 
 export default defineConfig({
   project: "again",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(forecast, { EXTRA schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] })],
+  deployments: [deployment(forecast, { EXTRA schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] }), deployment(apart)],
 });
 `;
 
@@ -127,16 +134,43 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     await box(/^list: completed/).focus();
     await page.keyboard.press("ArrowDown");
     expect(await page.evaluate("document.activeElement.textContent")).toMatch(
-      /^load, 12 calls: 12 completed/,
+      /^load, 12 calls: 12 completed.*, data from list/,
     );
     await page.keyboard.press("ArrowDown");
-    expect(await page.evaluate("document.activeElement.textContent")).toMatch(/^fit: completed/);
+    expect(await page.evaluate("document.activeElement.textContent")).toMatch(
+      /^fit: completed.*, data from load/,
+    );
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("Enter");
     await page.getByRole("region", { name: "Task load" }).waitFor();
-    await box(/^publish: failed/).click();
-    await page.getByRole("region", { name: "Task publish" }).waitFor();
+    await box(/^publish: failed.*, data from fit/).click();
+    const facts = page.getByRole("region", { name: "Task publish" });
+    await facts.getByRole("button", { name: "fit", exact: true }).click();
+    await page.getByRole("region", { name: "Task fit" }).getByText("Data from").waitFor();
+    await page.getByText("B received an object or a ref that A returned").waitFor();
+    await page.getByText("A dashed arrow shows which task called it.").waitFor();
     expect(faults).toEqual([]);
+  });
+
+  test("has no arrow for a number, and says so; tasks without an arrow stand apart", async () => {
+    const numbers = await stack.run("apart", {});
+    await stack.waitForRun(numbers);
+    const { page, faults } = await look(`/runs/${numbers}?tasks=graph`);
+    await page.getByText("No data dependency is recorded.").waitFor();
+    expect(await page.locator("[data-graph-node]").count()).toBe(2);
+    expect(await page.locator(".react-flow__edge").count()).toBe(0);
+    expect(faults).toEqual([]);
+
+    const mixed = await stack.run("apart", { marks: true });
+    await stack.waitForRun(mixed);
+    const { page: other, faults: more } = await look(`/runs/${mixed}?tasks=graph`);
+    await other.getByText("No data to or from other tasks is recorded for:").waitFor();
+    expect(await other.locator(".react-flow__edge").count()).toBe(1);
+    const box = (name: RegExp) => other.locator(".run-graph").getByRole("button", { name });
+    await box(/^check: completed.*, data from mark/).focus();
+    await other.keyboard.press("ArrowDown");
+    expect(await other.evaluate("document.activeElement.textContent")).toMatch(/^tick: completed/);
+    expect(more).toEqual([]);
   });
 
   test("is compared with another run of its deployment, task by task", async () => {

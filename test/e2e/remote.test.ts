@@ -141,6 +141,8 @@ test("a task in another pool is a child run; its parent has no process meanwhile
     ["train", "suspended", false],
     ["train", "completed", false],
   ]);
+  const [load, ...trains] = tasks.items;
+  expect(trains.map(({ upstream }) => upstream?.paths)).toEqual([[load?.path], [load?.path]]);
   gpu.kill("SIGTERM");
   await gpu.exited;
 });

@@ -44,7 +44,9 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   const { path, settled } = scope.calls.name(name, key, "flow");
   const fn = async () => await callFlow(flow, await inputOf(flow, parameters));
   try {
-    const call = { options: { name, checkpoint: false }, path, scope, data, args: [parameters], fn };
+    const args = [parameters];
+    const upstream = scope.run.lineage.of(args);
+    const call = { options: { name, checkpoint: false }, path, scope, data, args, upstream, fn };
     return await tracked(scope, runTask({ ...call, source: flow.fn }));
   } finally {
     settled();

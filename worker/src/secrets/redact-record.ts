@@ -9,6 +9,7 @@ import {
   type LogLine,
   type Ref,
   type RunError,
+  type Upstream,
 } from "@towpath/contract";
 import { type Redactor, redactAndCut, redactWhole } from "./redact.ts";
 
@@ -66,6 +67,7 @@ export function redactControl(
         ...(record.codeVersion !== undefined && {
           codeVersion: free(redactor, record.codeVersion, CHARS.version),
         }),
+        ...(record.upstream !== undefined && { upstream: redactUpstream(redactor, record.upstream) }),
         ...ending(redactor, record),
       };
     case "run-name":
@@ -121,6 +123,11 @@ export function redactRef(redactor: Redactor, ref: Ref): Ref {
 /** Redacts a path, always in the same way, so that it is recognized. */
 export function redactPath(redactor: Redactor, path: string): string {
   return identity(redactor, path, CHARS.path);
+}
+
+/** Redacts the paths of a call's producers like the paths of those calls. */
+function redactUpstream(redactor: Redactor, upstream: Upstream): Upstream {
+  return { ...upstream, paths: upstream.paths.map((path) => redactPath(redactor, path)) };
 }
 
 /** Redacts the key under which a try of a task has slots. */

@@ -20,7 +20,7 @@ import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { explainNone, narrowingWords, type RunsQuery, runQueryOf } from "./narrow.ts";
 import { describeState, exitOfState, explainCause, tellNext } from "./outcome.ts";
-import { groupLine, likeness, together } from "./task-groups.ts";
+import { groupLine, likeness, sourcesText, together } from "./task-groups.ts";
 import { tellEnd } from "./why.ts";
 
 /** `towpath run NAME`. @returns The exit code; with `--watch` that of the run's outcome. */
@@ -146,6 +146,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   );
   drawAttempts(output, one);
   if (tasks.items.length > 0) output.line();
+  const nameOf = new Map(tasks.items.map(({ path, name }) => [path, name]));
   const ordinals = new Map(one.attemptList.map((attempt) => [attempt.id, attempt.ordinal]));
   for (const group of together(tasks.items, likeness)) {
     const [first] = group;
@@ -153,7 +154,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     const attempt = ordinals.size > 1 ? style.dim(`#${ordinals.get(first.attemptId) ?? "?"} `) : "";
     const line =
       group.length > 1 ? groupLine(group, style) : taskLine(first, { style, nowMs: clock.nowMs() });
-    output.line(`${attempt}${line}`);
+    output.line(`${attempt}${line}${sourcesText(group, { nameOf, style })}`);
   }
   if (tasks.next !== null)
     output.line(style.dim(`… and more; the run's page in the dashboard shows all of them`));

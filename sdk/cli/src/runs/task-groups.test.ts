@@ -1,7 +1,7 @@
 import type { TaskRun } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { styles } from "../output.ts";
-import { groupLine, likeness, sparing, together } from "./task-groups.ts";
+import { groupLine, likeness, sourcesText, sparing, together } from "./task-groups.ts";
 
 const style = styles(false);
 const one = (path: string, ms: number, over: Partial<TaskRun> = {}): TaskRun => ({
@@ -60,4 +60,19 @@ test("a followed run shows the first calls of a task, and each failed call", () 
   ).flat();
   expect(lines).toHaveLength(22);
   expect(lines.slice(19)).toEqual(["row/19", expect.stringContaining("further calls of row"), "row/40000"]);
+});
+
+test("calls name the tasks that their data came from, each once", () => {
+  const nameOf = new Map([["load:0123456789abcdef", "load"]]);
+  const text = (...upstreams: TaskRun["upstream"][]) =>
+    sourcesText(
+      upstreams.map((upstream) => one("row", 1, { ...(upstream && { upstream }) })),
+      { nameOf, style },
+    );
+  expect(text(undefined)).toBe("");
+  expect(
+    text({ paths: ["load:0123456789abcdef", "score:0123456789abcdef"] }, { paths: ["score:key#2"] }),
+  ).toBe("  ← load, score");
+  expect(text({ paths: ["train/flow:inner"], more: true })).toBe("  ← inner and more");
+  expect(text({ paths: ["a", "b", "c", "d", "e"] })).toBe("  ← a, b, c, d and more");
 });

@@ -51,6 +51,29 @@ export function groupLine(tasks: readonly TaskRun[], style: Style): string {
   return `${"  ".repeat(depth)}${markOf(first.state, style)} ${printable(first.name)}${style.dim(` × ${tasks.length}${reused}  ${span}`.trimEnd())}`;
 }
 
+/** At most this many tasks are named as sources of a call's data. */
+const SOURCES_MAX = 4;
+
+/** The tasks whose results some calls received, such as `  ← load, clean`. Empty if none is known. */
+export function sourcesText(
+  calls: readonly TaskRun[],
+  { nameOf, style }: { nameOf: ReadonlyMap<string, string>; style: Style },
+): string {
+  const paths = calls.flatMap(({ upstream }) => upstream?.paths ?? []);
+  // A map is no call, so its path has no entry.
+  const names = new Set(paths.map((path) => nameOf.get(path) ?? nameIn(path)));
+  if (names.size === 0) return "";
+  const shown = [...names].slice(0, SOURCES_MAX).map(printable);
+  const more = names.size > SOURCES_MAX || calls.some(({ upstream }) => upstream?.more === true);
+  return style.dim(`  ← ${shown.join(", ")}${more ? " and more" : ""}`);
+}
+
+/** The name in the last part of a path, which may have a kind before it and a key after it. */
+function nameIn(path: string): string {
+  const leaf = path.slice(path.lastIndexOf("/") + 1).replace(/^(flow|wait):/, "");
+  return /^[^:#]+/.exec(leaf)?.[0] ?? path;
+}
+
 /** Up to this many calls of one task are printed one by one while a run is followed. */
 const FOLLOWED_MAX = 20;
 

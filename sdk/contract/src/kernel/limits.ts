@@ -55,6 +55,10 @@ export const LIMITS = {
   suspendedOnChars: 128 * 1024,
   /** Task calls that a failed attempt names as its cause. */
   failedBy: 500,
+  /** Task calls that a call names as the producers of its arguments. `more` stands for the rest. */
+  upstream: 20,
+  /** Characters of these calls' paths together. */
+  upstreamChars: 4096,
   /** External jobs of one worker, and in one of its requests. */
   jobs: 2000,
   /** A backend's status text of an external job, characters. */

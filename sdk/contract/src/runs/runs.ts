@@ -266,6 +266,19 @@ export const DataTime = z
   .describe("How long the call hashed, loaded and saved data, in milliseconds, and how many bytes.");
 export type DataTime = z.infer<typeof DataTime>;
 
+/** The task calls that produced a call's arguments. Only objects and refs are followed, so it may be incomplete. */
+export const Upstream = z
+  .object({
+    paths: z
+      .array(TaskPath)
+      .min(1)
+      .max(LIMITS.upstream)
+      .describe("Paths of task calls. The path of a map stands for all its calls."),
+    more: z.boolean().optional().describe("Whether there are more than the list may have."),
+  })
+  .describe("The task calls that returned the objects or refs that this call received as arguments.");
+export type Upstream = z.infer<typeof Upstream>;
+
 /** A report of a task call's move, from a flow to its worker and from the worker to the control plane. */
 export const TaskMove = z.object({
   at: Instant.describe("The reporter's clock. It is shown, but decides nothing."),
@@ -278,6 +291,7 @@ export const TaskMove = z.object({
   codeVersion: CodeVersion.optional(),
   inputHash: InputHash.optional(),
   result: Ref.optional(),
+  upstream: Upstream.optional(),
   dataTime: DataTime.optional(),
 });
 
@@ -325,6 +339,7 @@ export const TaskRun = z.object({
       "Of a failed call: whether its error made the attempt fail. If so, later attempts call it again; else they throw its error again. Null: not known.",
     ),
   result: Ref.nullable(),
+  upstream: Upstream.optional(),
   dataTime: DataTime.optional(),
   createdAt: Instant,
   startedAt: Instant.nullable(),

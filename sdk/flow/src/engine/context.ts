@@ -202,12 +202,16 @@ export const ctx: RunContext = {
     const { run, path, data } = here("save");
     const place = { runId: run.host.facts.runId, attempt: run.host.facts.attempt, task: path, name };
     const save = () => run.host.store.save(place, value, options.codec);
-    return await (data?.saving(save) ?? save());
+    const ref = await (data?.saving(save) ?? save());
+    run.lineage.noteSaved(ref, { value, path });
+    return ref;
   },
   async load<Value>(ref: RefTo<Value>): Promise<Value> {
     const { run, data } = here("load");
     const load = () => run.host.store.load(ref);
-    return loadedValue(ref, await (data?.loading(ref, load) ?? load()));
+    const value = await (data?.loading(ref, load) ?? load());
+    run.lineage.noteLoaded(value, ref);
+    return loadedValue(ref, value);
   },
   keep: (name, value) => keepProgress(here("keep"), { name, value }),
   async kept<Value>(name: string): Promise<Value | undefined> {

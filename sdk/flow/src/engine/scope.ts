@@ -5,6 +5,7 @@ import { Waits } from "../suspend/waits.ts";
 import { inOwnBranch } from "../task/branch.ts";
 import type { DataTimer } from "../task/data-timer.ts";
 import type { CallLedger } from "../task/identity.ts";
+import { Lineage } from "../task/lineage.ts";
 import { Endings } from "./endings.ts";
 import { Failures } from "./failures.ts";
 import type { Host } from "./host.ts";
@@ -30,6 +31,7 @@ export function activeRun(args: {
     resources: new Map<object, Promise<unknown>>(),
     endings: new Endings(),
     failures: new Failures(),
+    lineage: new Lineage(),
     waits: new Waits(args.host, sets),
     whenSuspended: new OpenSet<() => Promise<void>>(),
   };
@@ -54,6 +56,8 @@ export interface ActiveRun {
   readonly cleanups: OpenSet<Promise<unknown>>;
   /** Failed task calls and their errors. */
   readonly failures: Failures;
+  /** Which calls returned which values. */
+  readonly lineage: Lineage;
   /** Opened resources and their values. */
   readonly resources: Map<object, Promise<unknown>>;
   /** Clean-up that runs before the run ends. */

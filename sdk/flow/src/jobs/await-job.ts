@@ -9,6 +9,7 @@ import { GatewayRefused, JobFailed, JobOutcomeUnknown, NotData, WaitExpired } fr
 import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-for.ts";
 import { DataTimer } from "../task/data-timer.ts";
 import { hashInput } from "../task/input-hash.ts";
+import { type Producer, upstreamFact } from "../task/lineage.ts";
 import type { AnyJob } from "./job.ts";
 
 /** Options of a wait for a job. */
@@ -23,6 +24,8 @@ interface JobCall {
   readonly job: AnyJob;
   readonly input: unknown;
   readonly path: string;
+  /** The calls that its input came from. */
+  readonly upstream: readonly Producer[];
   readonly deadline: { deadlineMs?: number };
 }
 
@@ -44,14 +47,20 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
   try {
     const facts = factsOf(scope, job, options.key === undefined ? undefined : hash);
     const data = new DataTimer(scope.run.host.clock);
+    const upstream = scope.run.lineage.of([input]);
     const earlier = await scope.run.checkpoints.reuse(path, { facts, data });
     if (earlier === null) {
-      return await awaitAnew({ scope, job, input, path, deadline: deadlineOf(scope, options) }, facts);
+      return await awaitAnew(
+        { scope, job, input, path, upstream, deadline: deadlineOf(scope, options) },
+        facts,
+      );
     }
     if (!earlier.isRecorded) {
-      const reuse = { move: "reuse", tries: 0, ...reported(facts), ...data.facts } as const;
+      const known = { ...upstreamFact(upstream), ...reported(facts), ...data.facts };
+      const reuse = { move: "reuse", tries: 0, ...known } as const;
       await post({ scope, job, path }, { ...reuse, result: earlier.ref });
     }
+    scope.run.lineage.note(earlier.value, { producer: { path }, upstream });
     return earlier.value;
   } finally {
     settled();
@@ -113,7 +122,8 @@ async function failAgain(call: JobCall, facts: ResultFacts): Promise<void> {
   const { failures, host } = scope.run;
   const error = new JobFailed(job.name, earlier.error.message);
   failures.note(path, error);
-  const end = draftOf(call, { move: "fail", tries: 0, error: earlier.error, ...reported(facts) });
+  const known = { ...upstreamFact(call.upstream), ...reported(facts) };
+  const end = draftOf(call, { move: "fail", tries: 0, error: earlier.error, ...known });
   if (earlier.isRecorded) failures.noteUnrecorded(end);
   else await host.records.post(end);
   throw error;
@@ -198,7 +208,7 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
   const { host, checkpoints } = scope.run;
   const outcome = ended.answer as unknown as JobOutcome;
   const { createdAt } = jobOf(ended);
-  await post(call, { move: "queue", tries: 0, at: createdAt });
+  await post(call, { move: "queue", tries: 0, at: createdAt, ...upstreamFact(call.upstream) });
   await post(call, { move: "begin", tries: 1, at: createdAt });
   const end = { type: "task", at: instant(host.clock), path, name: job.name, tries: 1 } as const;
   if (outcome.outcome === "failed") {
@@ -221,5 +231,6 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
     ...reported(facts),
     ...(kept !== null && { result: kept }),
   });
+  scope.run.lineage.note(value, { producer: { path }, upstream: call.upstream });
   return value;
 }

@@ -8,7 +8,15 @@ import { ChildFailed, NotRemote, StoreFault } from "../problem.ts";
 import { runEnded } from "../suspend/wait-for.ts";
 import { keptPath } from "../task/identity.ts";
 import type { TaskOptions } from "../task/options.ts";
-import { draft, postEnd, reportEnd, sameResult, type TaskCall, takeEarlier } from "../task/run-task.ts";
+import {
+  draft,
+  firstDraft,
+  loadedResult,
+  postEnd,
+  reportEnd,
+  type TaskCall,
+  takeEarlier,
+} from "../task/run-task.ts";
 import { fromWireError } from "../thread/wire.ts";
 import type { RemoteInput } from "./assigned.ts";
 
@@ -54,7 +62,7 @@ async function startChild(call: TaskCall<unknown>): Promise<CalledRun> {
   const { options, path, scope, declared } = call;
   const { retries = 0, onParentEnd = "cancel" } = options;
   const { host } = scope.run;
-  await host.records.post(draft(call, "queue", 0));
+  await host.records.post(firstDraft(call, "queue"));
   const task = { name: declared?.name ?? options.name, input: await inputOf(call), retries };
   const pool = host.poolOf?.(options.pool ?? "") ?? "";
   const asked = { path, call: { kind: "start-task", pool, task, onParentEnd } } as const;
@@ -128,5 +136,5 @@ async function completed<Result>(
   const value = result === null ? undefined : await loaded(call, result);
   const kept = result === null || checkpoint.facts.codeVersion === undefined ? {} : { result };
   await postEnd(call, { ...draft(call, "complete", 1), ...checkpoint.facts, ...kept, ...call.data.facts });
-  return sameResult(call, value);
+  return loadedResult(call, value);
 }

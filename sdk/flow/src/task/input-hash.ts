@@ -192,7 +192,7 @@ const REF_FIELDS = 4;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /** Whether an object has exactly the fields of a ref. */
-function isRef(value: object): value is Ref {
+export function isRef(value: object): value is Ref {
   if (Object.keys(value).length !== REF_FIELDS) return false;
   const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
   if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;

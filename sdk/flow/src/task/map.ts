@@ -74,6 +74,8 @@ interface Begun<Item, Result> {
   readonly scope: Scope;
   readonly options: TaskOptions;
   readonly pump: Pump<Item, Result>;
+  /** The path of the map, which its calls are below. */
+  readonly path: string;
   /** Marks the call as ended in its parent. */
   readonly settled: () => void;
 }
@@ -99,6 +101,8 @@ function begin<Item, Result>(
     return hashInput({ what }, [item, moreHash]);
   };
   const isHashed = callKey.kind === "hash" && key === undefined;
+  const { lineage } = scope.run;
+  const moreFrom = lineage.of(more);
   const pump = new MapPump<Item, Awaited<Result>>({
     items: whileTaken({ scope, options }, mapItems({ name, mapPath: call.path, items: source, key })),
     concurrency,
@@ -109,12 +113,13 @@ function begin<Item, Result>(
       const data = new DataTimer(scope.run.host.clock);
       const inputHash = isHashed ? {} : { inputHash: () => data.hashing(() => inputHashOf(item)) };
       const args = mapped.spreads ? listOf(item) : [item, ...more];
-      const made = { options, path, scope, data, args, source: written, declared };
+      const upstream = [...lineage.ofItem(item, source), ...moreFrom];
+      const made = { options, path, map: call.path, scope, data, args, upstream, source: written, declared };
       const one = { ...made, fn: () => mapped.fn(...args) };
       return beginCall({ ...one, ...inputHash });
     },
   });
-  return { scope, options, pump, settled: call.settled };
+  return { scope, options, pump, path: call.path, settled: call.settled };
 }
 
 /** Every outcome as it ends. Taking one makes room at once. */
@@ -132,8 +137,12 @@ async function* outcomes<Item, Result>(
 }
 
 /** All results in order, or the first failure once all running calls have ended. */
-async function resultsOf<Item, Result>(pump: MapPump<Item, Result>): Promise<Result[]> {
-  const results: Result[] = [];
+async function resultsOf<Item, Result>({
+  pump,
+  scope,
+  path,
+}: Begun<Item, Result>): Promise<Awaited<Result>[]> {
+  const results: Awaited<Result>[] = scope.run.lineage.noteResults([], path);
   let failure: { error: unknown } | null = null;
   for await (const one of outcomes(pump)) {
     if (one.status === "fulfilled") results[one.index] = one.value;
@@ -149,8 +158,9 @@ async function resultsOf<Item, Result>(pump: MapPump<Item, Result>): Promise<Res
 async function settledOf<Item, Result>({
   pump,
   scope,
+  path,
 }: Begun<Item, Result>): Promise<PromiseSettledResult<Awaited<Result>>[]> {
-  const all: PromiseSettledResult<Awaited<Result>>[] = [];
+  const all: PromiseSettledResult<Awaited<Result>>[] = scope.run.lineage.noteResults([], path);
   for await (const one of outcomes(pump))
     all[one.index] =
       one.status === "fulfilled"
@@ -182,7 +192,14 @@ async function* inOrder<Item, Result>(pump: MapPump<Item, Result>): AsyncGenerat
   }
 }
 
-/** A generator that ends the map call with itself. */
+/** A generator of a map's results, which ends the map call with itself. */
+function endingWith<Value>(
+  { scope, path, settled }: Pick<Begun<never, never>, "scope" | "path" | "settled">,
+  values: AsyncGenerator<Value, void, void>,
+): AsyncGenerator<Value, void, void> {
+  return scope.run.lineage.noteResults(ending({ settled }, values), path);
+}
+
 async function* ending<Value>(
   begun: { readonly settled: () => void },
   values: AsyncGenerator<Value, void, void>,
@@ -237,12 +254,12 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
 
   settled(): AsyncGenerator<MapOutcome<Item, Awaited<Result>>, void, void> {
     const begun = this.#taken();
-    return ending(begun, outcomes(begun.pump));
+    return endingWith(begun, outcomes(begun.pump));
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Awaited<Result>, void, void> {
     const begun = this.#taken();
-    return ending(begun, inOrder(begun.pump));
+    return endingWith(begun, inOrder(begun.pump));
   }
 
   #whole(): Promise<Awaited<Result>[]> {
@@ -252,7 +269,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
 
   async #allResults(): Promise<Awaited<Result>[]> {
     const begun = this.#taken();
-    return await partOfRun(begun, resultsOf(begun.pump).finally(begun.settled));
+    return await partOfRun(begun, resultsOf(begun).finally(begun.settled));
   }
 
   /** @throws InvalidDefinition if results are taken a second time: each time would run the calls again. */

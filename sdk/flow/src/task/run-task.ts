@@ -10,6 +10,7 @@ import { Cancelled, TaskTimeout } from "../problem.ts";
 import { fromWireError } from "../thread/wire.ts";
 import type { DataTimer } from "./data-timer.ts";
 import { CallLedger } from "./identity.ts";
+import { type Producer, upstreamFact } from "./lineage.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
 import { takeSlots } from "./slots.ts";
@@ -27,6 +28,10 @@ export interface TaskCall<Result> {
   readonly scope: Scope;
   readonly data: DataTimer;
   readonly args: readonly unknown[];
+  /** The calls that its arguments came from. */
+  readonly upstream: readonly Producer[];
+  /** The path of the map that makes the call, if one does. */
+  readonly map?: string;
   readonly fn: () => Result | Promise<Result>;
   /** The author's function. Its text identifies its code if nothing else does. */
   readonly source: (...args: never[]) => unknown;
@@ -46,6 +51,11 @@ export interface DeclaredAs {
 export function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
   const at = instant(call.scope.run.host.clock);
   return { type: "task", at, path: call.path, name: call.options.name, move, tries };
+}
+
+/** The first record of a call, which also says where its arguments came from. */
+export function firstDraft(call: TaskCall<unknown>, move: "queue" | "reuse" | "fail"): TaskDraft {
+  return { ...draft(call, move, 0), ...upstreamFact(call.upstream) };
 }
 
 function isCancellation(error: unknown, scope: Scope): boolean {
@@ -179,7 +189,7 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   const earlier = await takeEarlier(call, { checkpoint, cache });
   if (earlier !== null) return earlier.result;
   const progress = { tries: 0 };
-  await records.post({ ...draft(call, "queue", 0), at: call.data.calledAt });
+  await records.post({ ...firstDraft(call, "queue"), at: call.data.calledAt });
   try {
     const { result, tries } = await tryRepeatedly(call, progress);
     await cache.keep(result);
@@ -191,6 +201,7 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
       ...kept,
       ...call.data.facts,
     });
+    noteResult(call, result);
     return result;
   } catch (error) {
     await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
@@ -210,7 +221,7 @@ async function throwEarlier(call: TaskCall<unknown>, checkpoint: TaskCheckpoint)
   const { failures } = call.scope.run;
   const error = thrownAgain(earlier.error);
   failures.noteAgain(call.path, error);
-  const end = { ...draft(call, "fail", 0), ...checkpoint.facts, error: earlier.error };
+  const end = { ...firstDraft(call, "fail"), ...checkpoint.facts, error: earlier.error };
   if (earlier.isRecorded) failures.noteUnrecorded(end);
   else await postEnd(call, end);
   throw error;
@@ -232,13 +243,13 @@ export async function takeEarlier<Result>(
   if (call.scope.anew === true) return null;
   await throwEarlier(call, args.checkpoint);
   const own = await args.checkpoint.earlier();
-  if (own?.isRecorded === true) return { result: sameResult(call, own.value) };
+  if (own?.isRecorded === true) return { result: loadedResult(call, own.value) };
   const earlier = own ?? (await args.cache.find());
   if (earlier === null) return null;
   const { records } = call.scope.run.host;
-  const reuse = { ...draft(call, "reuse", 0), ...args.checkpoint.facts, ...call.data.facts };
+  const reuse = { ...firstDraft(call, "reuse"), ...args.checkpoint.facts, ...call.data.facts };
   await records.post({ ...reuse, result: earlier.ref });
-  return { result: sameResult(call, earlier.value) };
+  return { result: loadedResult(call, earlier.value) };
 }
 
 /** Reports that a call has ended, as durably as its task requires. */
@@ -248,10 +259,18 @@ export async function postEnd(call: TaskCall<unknown>, end: TaskDraft): Promise<
   await Promise.all([host.records.postStored(end, call.scope.signal), checkpoints.untilSynced()]);
 }
 
+/** Remembers that a value is the result of this call. */
+function noteResult({ scope, path, map, upstream }: TaskCall<unknown>, value: unknown): void {
+  const producer = map === undefined ? { path } : { path, map };
+  scope.run.lineage.note(value, { producer, upstream });
+}
+
 /**
- * Gives a loaded result the type of its task. The store has checked that its bytes are those of an equal call's result.
+ * Gives a loaded result the type of its task, and remembers that it is this call's. The store has checked that its
+ * bytes are those of an equal call's result.
  */
-export function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
+export function loadedResult<Result>(call: TaskCall<Result>, value: unknown): Awaited<Result> {
+  noteResult(call, value);
   return value as Awaited<Result>;
 }
 

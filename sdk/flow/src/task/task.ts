@@ -112,7 +112,8 @@ async function callTask<Args extends readonly unknown[], Result>(
     key.kind === "hash"
       ? key.hash
       : data.hashing(() => hashInput({ what: `Task "${options.name}"` }, given(args)));
-  const made = { options, path, scope, data, args: given(args), source: fn, inputHash };
+  const upstream = scope.run.lineage.of(args);
+  const made = { options, path, scope, data, args: given(args), upstream, source: fn, inputHash };
   const call = { ...made, fn: () => called(...args) };
   try {
     return await beginCall({ ...call, declared });

@@ -7,6 +7,7 @@ import {
   type RunError,
   type TaskRunState,
   type Trigger,
+  type Upstream,
 } from "@towpath/contract";
 import type { PinnedVersion } from "../deployments/index.ts";
 import { type Deps, insertAll, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
@@ -21,6 +22,7 @@ export interface EndedTask {
   readonly state: Extract<TaskRunState, "completed" | "failed" | "crashed" | "cancelled">;
   readonly tries: number;
   readonly error: RunError | null;
+  readonly upstream: Upstream | null;
   readonly createdAt: Date;
   readonly startedAt: Date;
   readonly endedAt: Date;

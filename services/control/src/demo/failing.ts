@@ -19,10 +19,11 @@ const FAILED: readonly (OpenRun & { readonly failure: Failure })[] = [
 function recordsOf(played: Played, failure: Failure) {
   const control: DemoRecord[] = [];
   const lines: { at: string; level: string; stream: string; text: string; task: string }[] = [];
-  for (const { path, name, state, tries, error, createdAt, startedAt, endedAt } of played.tasks) {
+  for (const one of played.tasks) {
+    const { path, name, state, tries, error, upstream, createdAt, startedAt, endedAt } = one;
     const report = (move: string, at: Date, more: object = {}) =>
       control.push({ type: "task", at: at.toISOString(), path, name, move, tries, ...more });
-    report("queue", createdAt, { tries: 1 });
+    report("queue", createdAt, { tries: 1, ...(upstream !== null && { upstream }) });
     report("begin", startedAt, { tries: 1 });
     const line = (level: string, at: Date, text: string) =>
       lines.push({ at: at.toISOString(), level, stream: "log", text, task: path });

@@ -6,7 +6,7 @@ import type { DemoFlow } from "./flow.ts";
 import { createOpenRun, type OpenRun } from "./open.ts";
 import { Random } from "./random.ts";
 import { at, type DemoTarget } from "./target.ts";
-import { pathOf } from "./tasks.ts";
+import { pathOf, upstreamOf } from "./tasks.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -117,6 +117,7 @@ function recordsOf(flow: DemoFlow, args: { fromMs: number; nowMs: number; done: 
   const step = (args.nowMs - args.fromMs) / (args.done + 1);
   for (const [index, stage] of flow.stages.slice(0, args.done + 1).entries()) {
     const beginMs = args.fromMs + index * step;
+    const upstream = upstreamOf(flow.stages[index - 1]);
     for (const [nth, item] of (stage.items ?? [undefined]).entries()) {
       const path = pathOf(stage, item);
       const task = (move: string, ms: number) => ({
@@ -127,7 +128,8 @@ function recordsOf(flow: DemoFlow, args: { fromMs: number; nowMs: number; done: 
         move,
         tries: 1,
       });
-      control.push(task("queue", beginMs), task("begin", beginMs + 5 + nth));
+      const queued = { ...task("queue", beginMs), ...(upstream !== null && { upstream }) };
+      control.push(queued, task("begin", beginMs + 5 + nth));
       lines.push({
         at: new Date(beginMs + 10 + nth).toISOString(),
         level: "info",

@@ -1,4 +1,4 @@
-import type { RunError } from "@towpath/contract";
+import type { RunError, Upstream } from "@towpath/contract";
 import type { EndedTask } from "./ended-runs.ts";
 import type { DemoFlow, Failure, Stage } from "./flow.ts";
 import type { Random } from "./random.ts";
@@ -41,16 +41,23 @@ export function pathOf(stage: Stage, item: string | undefined): string {
   return item === undefined ? stage.task : `${stage.task}:${encodeURIComponent(item)}`;
 }
 
+/** The calls of the stage before, whose results each call of a stage receives. */
+export function upstreamOf(before: Stage | undefined): Upstream | null {
+  if (before === undefined) return null;
+  return { paths: (before.items ?? [undefined]).map((item) => pathOf(before, item)) };
+}
+
 /** Plays the stages of a flow in sequence up to the one that fails. The calls of a stage run in parallel. */
 export function play(flow: DemoFlow, random: Random, args: Play): Played {
   const weights = flow.stages.reduce((sum, stage) => sum + stage.weight, 0);
   const tasks: EndedTask[] = [];
   let atMs = args.startMs + 20;
-  for (const stage of flow.stages) {
+  for (const [index, stage] of flow.stages.entries()) {
+    const upstream = upstreamOf(flow.stages[index - 1]);
     const tookMs = Math.max(5, (args.durationMs * stage.weight) / weights);
     const failing = args.failure?.task === stage.task ? args.failure : null;
     const error = failing && errorOf(failing, random);
-    tasks.push(...callsOf({ stage, random, atMs, tookMs, error, first: tasks.length + 1 }));
+    tasks.push(...callsOf({ stage, upstream, random, atMs, tookMs, error, first: tasks.length + 1 }));
     atMs += tookMs;
     if (error !== null) return { tasks, error, endMs: atMs + 15 };
   }
@@ -60,6 +67,7 @@ export function play(flow: DemoFlow, random: Random, args: Play): Played {
 /** The calls of one stage. If one fails, it is the last. */
 function callsOf(args: {
   stage: Stage;
+  upstream: Upstream | null;
   random: Random;
   atMs: number;
   tookMs: number;
@@ -78,6 +86,7 @@ function callsOf(args: {
       error,
       state: error === null ? ("completed" as const) : ("failed" as const),
       tries: error === null ? 1 : 2,
+      upstream: args.upstream,
       createdAt: new Date(args.atMs),
       startedAt: new Date(args.atMs + 4 + index),
       endedAt: new Date(args.atMs + Math.max(6 + index, args.tookMs * share)),

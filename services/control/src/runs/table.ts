@@ -12,6 +12,7 @@ import type {
   TaskRunState,
   TaskTry,
   Trigger,
+  Upstream,
   WaitState,
 } from "@towpath/contract";
 import type { z } from "zod";
@@ -181,6 +182,8 @@ const taskRunColumns = () => ({
   result: resultColumn(),
   /** How long it hashed, loaded and saved data. Null: not long enough for a report. */
   dataTime: jsonText("data_time").$type<DataTime>(),
+  /** The calls that returned the objects and refs that it received. Null: none is known. */
+  upstream: jsonText("upstream").$type<Upstream>(),
   createdAt: instant("created_at").notNull(),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),

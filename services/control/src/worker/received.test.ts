@@ -37,6 +37,7 @@ async function reported() {
         result: ref,
         dataTime: { saveMs: 20, saveBytes: 10 },
       }),
+      records.task("train", "queue", { tries: 0, upstream: { paths: ["load"] } }),
       records.task("train", "begin"),
       records.task("train", "fail", { error }),
       { type: "kept", at, path: "train/epoch", result: ref },
@@ -72,12 +73,12 @@ test("the stored records of a run are counted by kind and field, before and afte
     ["artifact", 1],
     ["ended", 1],
   ]);
-  expect(before).toMatchObject({ workers: ["worker-1"], acknowledged: { control: 7, bulk: 3 }, late: 0 });
+  expect(before).toMatchObject({ workers: ["worker-1"], acknowledged: { control: 8, bulk: 3 }, late: 0 });
   expect(before.kinds.every(({ bytes, kind }) => kind === "gap" || bytes > 0)).toBe(true);
   const count = (kind: string, field: string) =>
     before.fields.find((one) => one.kind === kind && one.field === field)?.records;
   expect([count("task", "path"), count("task", "result"), count("task", "error.stack")]).toEqual([2, 1, 1]);
-  expect(count("task", "dataTime")).toBe(1);
+  expect([count("task", "dataTime"), count("task", "upstream")]).toEqual([1, 1]);
   expect([count("task", "inputHash"), count("log", "lines[].task")]).toEqual([undefined, null]);
   await archiveAll();
   expect(await received()).toEqual(before);

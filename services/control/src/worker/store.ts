@@ -32,15 +32,15 @@ async function one(from: Queryable, query: SQL): Promise<Kept> {
 
 /** Task calls of a run, or values kept beside them. Indexes task_run_order, task_run_history_order. */
 export function tasksKept(from: Queryable, args: RunName & { kind: "task" | "kept" }): Promise<Kept> {
-  const fields = sql`path, name, error, result, code_version, input_hash, data_time, created_at, started_at, ended_at`;
+  const fields = sql`path, name, error, result, code_version, input_hash, data_time, upstream, created_at, started_at, ended_at`;
   const where = sql`${ofRun(args)} and kind = ${args.kind}`;
   return one(
     from,
     sql`select count(*)::int as records,
-        ${size(sql`path`, sql`name`, sql`error`, sql`result`, sql`code_version`, sql`input_hash`, sql`data_time`)} as bytes,
+        ${size(sql`path`, sql`name`, sql`error`, sql`result`, sql`code_version`, sql`input_hash`, sql`data_time`, sql`upstream`)} as bytes,
         ${instant(sql`min(created_at)`)} as "firstAt",
         ${instant(sql`max(coalesce(ended_at, started_at, created_at))`)} as "lastAt",
-        json_build_object('codeVersion', count(code_version), 'inputHash', count(input_hash), 'dataTime', count(data_time), 'error', count(error),
+        json_build_object('codeVersion', count(code_version), 'inputHash', count(input_hash), 'dataTime', count(data_time), 'upstream', count(upstream), 'error', count(error),
           'error.stack', count(error ->> 'stack'), 'result', count(result)) as having
       from (select ${fields} from task_run where ${where}
         union all select ${fields} from task_run_history where ${where} and run_ended_at = ${archivedAt(args)}) t`,

@@ -142,6 +142,7 @@ function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "a
     inputHash: null,
     fatal: null,
     dataTime: null,
+    upstream: null,
     tryList: null,
     createdAt: cleanInstant(record.at),
   };
@@ -149,7 +150,8 @@ function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "a
 
 /** The task run after a move, or null if the table has no such move. The times are from the worker, and only shown. */
 function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
-  if (record.move === "queue") return { ...row, tries: record.tries };
+  const upstream = record.upstream ?? row.upstream;
+  if (record.move === "queue") return { ...row, upstream, tries: record.tries };
   const state = taskRunAfter(row.state, transitionOf(row, record.move));
   if (state === null) return null;
   const at = cleanInstant(record.at);
@@ -165,6 +167,7 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
     result: record.result ?? row.result,
     dataTime: record.dataTime ?? row.dataTime,
+    upstream,
     createdAt: earlierOf(row.createdAt, begunAt),
     startedAt: row.startedAt ?? (state === "pending" ? null : begunAt),
     endedAt: FINAL_TASK_RUN_STATES.includes(state) ? at : null,

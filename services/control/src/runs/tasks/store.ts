@@ -35,14 +35,14 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
   await rows(
     tx,
     sql`insert into task_run as t (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries,
-        try_list, kind, code_version, input_hash, fatal, error, result, data_time, created_at, started_at, ended_at)
+        try_list, kind, code_version, input_hash, fatal, error, result, data_time, upstream, created_at, started_at, ended_at)
       select n."attemptId", decode(n."pathKey", 'hex'), n."workspaceId", n."runId", n.attempt, n.ord, n.path, n.name,
-        n.state, n.tries, n."tryList", n.kind, n."codeVersion", n."inputHash", n.fatal, n.error, n.result, n."dataTime", n."createdAt", n."startedAt", n."endedAt"
+        n.state, n.tries, n."tryList", n.kind, n."codeVersion", n."inputHash", n.fatal, n.error, n.result, n."dataTime", n.upstream, n."createdAt", n."startedAt", n."endedAt"
       from json_to_recordset(${JSON.stringify(stored)}::json) as n ("attemptId" uuid, "pathKey" text,
         "workspaceId" uuid, "runId" uuid, attempt integer, ord bigint, path text, name text, state text, tries bigint,
-        "tryList" json, kind text, "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "dataTime" json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
+        "tryList" json, kind text, "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "dataTime" json, upstream json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
       on conflict (attempt_id, path_key) do update set state = excluded.state, tries = excluded.tries,
-        try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, fatal = excluded.fatal, error = excluded.error, result = excluded.result, data_time = excluded.data_time, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+        try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, fatal = excluded.fatal, error = excluded.error, result = excluded.result, data_time = excluded.data_time, upstream = excluded.upstream, started_at = excluded.started_at, ended_at = excluded.ended_at`,
   );
 }
 
@@ -98,7 +98,7 @@ export async function storeCalls(
     sql`with calls as materialized (
         select decode(n."pathKey", 'hex') as path_key, n.* from json_to_recordset(${JSON.stringify(stored)}::json) as n (
           "pathKey" text, ord bigint, path text, name text, state text, tries bigint, "tryList" json, kind text,
-          "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "dataTime" json, "createdAt" timestamptz, "startedAt" timestamptz,
+          "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "dataTime" json, upstream json, "createdAt" timestamptz, "startedAt" timestamptz,
           "endedAt" timestamptz, changes jsonb)),
       held as materialized (
         select a.id, a.run_id, a.ordinal from attempt a
@@ -109,9 +109,9 @@ export async function storeCalls(
         for update),
       kept as (
         insert into task_run (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries, try_list,
-          kind, code_version, input_hash, fatal, error, result, data_time, created_at, started_at, ended_at)
+          kind, code_version, input_hash, fatal, error, result, data_time, upstream, created_at, started_at, ended_at)
         select h.id, c.path_key, ${args.workspaceId}::uuid, h.run_id, h.ordinal, c.ord, c.path, c.name, c.state, c.tries, c."tryList",
-          c.kind, c."codeVersion", c."inputHash", c.fatal, c.error, c.result, c."dataTime", c."createdAt", c."startedAt", c."endedAt"
+          c.kind, c."codeVersion", c."inputHash", c.fatal, c.error, c.result, c."dataTime", c.upstream, c."createdAt", c."startedAt", c."endedAt"
         from held h cross join calls c),
       told as (
         insert into change (workspace_id, kind, run_id, entity_id, data)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
+import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { listTaskRuns } from "../read/read.ts";
 import { createRun } from "../requests/requests.ts";
 
@@ -84,4 +85,45 @@ test("a reused result began when its load began", async () => {
     { path: "train", createdAt: second(5), startedAt: second(6), endedAt: second(9) },
   ]);
   expect(items[1]).not.toHaveProperty("dataTime");
+});
+
+test("a call keeps the calls that its data came from, also after it was reused or moved to history", async () => {
+  const tenancy = await openTenancy(testEnv);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const given = await fakeWorker.take();
+  const upstream = { paths: ["load", "score/3"], more: true };
+  await fakeWorker.report(given, [
+    records.started,
+    records.task("load", "reuse", { tries: 0 }),
+    records.task("train", "queue", { tries: 0, upstream }),
+  ]);
+  await fakeWorker.report(
+    given,
+    [
+      records.task("train", "begin"),
+      records.task("train", "complete"),
+      records.task("test", "reuse", { tries: 0, upstream: { paths: ["train"] } }),
+      records.ended("completed"),
+    ],
+    { from: 4 },
+  );
+  const known = async () =>
+    (await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items.map((task) => [
+      task.path,
+      task.upstream,
+    ]);
+  const expected = [
+    ["load", undefined],
+    ["train", upstream],
+    ["test", { paths: ["train"] }],
+  ];
+  expect(await known()).toEqual(expected);
+  await testEnv.pass(6 * 60_000);
+  const archive = runsPeriodicJobs.find((one) => one.name === "archive");
+  while ((await archive?.runOnce(testEnv.deps))?.worked);
+  const [moved] = await testEnv.deps.database.sql<{ count: number }[]>`
+    select count(*)::int from task_run_history where workspace_id = ${tenancy.scope.workspaceId} and run_id = ${id}`;
+  expect(moved?.count).toBe(3);
+  expect(await known()).toEqual(expected);
 });

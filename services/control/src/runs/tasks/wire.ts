@@ -31,6 +31,7 @@ export function taskRunOf(row: TaskRunRow): TaskRun {
     error: row.error,
     ...(row.fatal !== null && { fatal: row.fatal }),
     result: row.result,
+    ...(row.upstream !== null && { upstream: row.upstream }),
     ...(row.dataTime !== null && { dataTime: row.dataTime }),
     createdAt: row.createdAt.toISOString(),
     startedAt: iso(row.startedAt),

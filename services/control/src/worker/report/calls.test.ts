@@ -14,7 +14,7 @@ afterAll(() => testEnv.close());
 
 const RESULT = { uri: "file:///store/x#0", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
 const whole = (path: string): RecordBody[] => [
-  records.task(path, "queue", { tries: 0 }),
+  records.task(path, "queue", { tries: 0, upstream: { paths: ["list", "rows/2"], more: true } }),
   records.task(path, "begin"),
   records.task(path, "complete", {
     result: RESULT,

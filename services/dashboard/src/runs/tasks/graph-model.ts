@@ -4,6 +4,8 @@ import { countsOf, groupsOf } from "./waterfall-rows.ts";
 
 /** The most nodes of a graph. A larger graph is hard to read, and its layout takes seconds. */
 export const GRAPH_NODES_MAX = 300;
+/** The most arrows of a graph, for the same reason. */
+export const GRAPH_EDGES_MAX = 600;
 
 /** A call in the graph, or several calls of one task. */
 export interface GraphNode {
@@ -11,59 +13,37 @@ export interface GraphNode {
   readonly name: string;
   readonly tasks: readonly TaskRun[];
   readonly counts: readonly (readonly [TaskRunState, number])[];
+  /** The names of the boxes that it received data from. */
+  readonly from: readonly string[];
+  /** Whether one of its calls received data from another of its calls. */
+  readonly isChain: boolean;
 }
 
-/** `after`: a call started after another had ended. `calls`: a call was made by another. */
+/** `data`: a call received what another returned. `calls`: a call was made by another. */
 export interface GraphEdge {
   readonly from: string;
   readonly to: string;
-  readonly kind: "after" | "calls";
+  readonly kind: "data" | "calls";
 }
 
-/** The calls of an attempt as boxes and arrows. */
+/** The calls of a run or an attempt as boxes and arrows. */
 export interface Graph {
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
   /** Nodes that were left out. */
   readonly left: number;
-}
-
-interface Ended {
-  readonly task: TaskRun;
-  readonly endedMs: number;
-}
-
-const createdMs = ({ createdAt }: TaskRun): number => Date.parse(createdAt);
-
-/** Whether a call had ended when another was made, so that its result could be used. */
-function isBefore(one: Ended, other: TaskRun): boolean {
-  const at = createdMs(other);
-  return one.endedMs < at || (one.endedMs === at && one.task.order < other.order);
-}
-
-/** The last call that had ended when another was made. */
-function lastBefore(ended: readonly Ended[], call: TaskRun): TaskRun | undefined {
-  let [low, high] = [0, ended.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const one = ended[middle];
-    if (one !== undefined && isBefore(one, call)) low = middle + 1;
-    else high = middle;
-  }
-  return ended[low - 1]?.task;
+  /** Arrows between shown nodes that were left out. */
+  readonly edgesLeft: number;
 }
 
 /** Builds a graph parent by parent: the calls of one call, or of the flow itself. */
 class Draft {
-  readonly nodes = new Map<string, { name: string; tasks: TaskRun[] }>();
+  readonly nodes = new Map<string, { name: string; tasks: TaskRun[]; from: Set<string> }>();
   readonly edges = new Map<string, GraphEdge>();
+  readonly chains = new Set<string>();
   readonly #nodeOf = new Map<string, string>();
-
-  #edge(from: string | undefined, to: string | undefined, kind: GraphEdge["kind"]): void {
-    if (from === undefined || to === undefined || from === to || this.edges.has(`${to} ${from}`)) return;
-    const key = `${from} ${to}`;
-    if (!this.edges.has(key)) this.edges.set(key, { from, to, kind });
-  }
+  /** The nodes with the calls of each map. */
+  readonly #nodesOfMap = new Map<string, Set<string>>();
 
   /** Adds the calls of one parent. The calls of a group share the children of their node. */
   add(siblings: readonly TaskNode[], parent: string | null): void {
@@ -71,63 +51,79 @@ class Draft {
     for (const { name, nodes: calls } of groupsOf(siblings)) {
       const own = calls[0]?.task.path ?? name;
       const id = inGroup || calls.length > 1 ? `${parent ?? ""}//${name}` : own;
-      const node = this.nodes.get(id) ?? { name, tasks: [] };
+      const node = this.nodes.get(id) ?? { name, tasks: [], from: new Set() };
       this.nodes.set(id, node);
       for (const { task } of calls) {
         node.tasks.push(task);
-        this.#nodeOf.set(task.path, id);
+        this.#place(task.path, id);
       }
+      if (parent !== null && parent !== id) this.#edge({ from: parent, to: id, kind: "calls" });
     }
-    this.#order(
-      siblings.map((node) => node.task),
-      parent,
-    );
     for (const node of siblings)
       if (node.children.length > 0) this.add(node.children, this.#nodeOf.get(node.task.path) ?? null);
   }
 
-  /**
-   * Adds arrows from the call that ended last before another was made. A call that would have no arrow gets one to the
-   * first call made after its end.
-   */
-  #order(tasks: readonly TaskRun[], parent: string | null): void {
-    const ended = tasks
-      .flatMap((task) => (task.endedAt === null ? [] : [{ task, endedMs: Date.parse(task.endedAt) }]))
-      .sort((a, b) => a.endedMs - b.endedMs || a.task.order - b.task.order);
-    const followed = new Set<string | undefined>();
-    for (const call of tasks) {
-      const before = lastBefore(ended, call);
-      const [from, to] = [before && this.#nodeOf.get(before.path), this.#nodeOf.get(call.path)];
-      if (before === undefined && parent !== null) this.#edge(parent, to, "calls");
-      this.#edge(from, to, "after");
-      if (from !== to) followed.add(from);
-    }
-    const made = tasks.toSorted((a, b) => createdMs(a) - createdMs(b) || a.order - b.order);
-    for (const one of ended.toReversed()) {
-      const from = this.#nodeOf.get(one.task.path);
-      if (followed.has(from)) continue;
-      followed.add(from);
-      const next = made.find((call) => isBefore(one, call) && this.#nodeOf.get(call.path) !== from);
-      this.#edge(from, next && this.#nodeOf.get(next.path), "after");
-    }
+  #place(path: string, id: string): void {
+    this.#nodeOf.set(path, id);
+    const map = path.slice(0, path.lastIndexOf("/"));
+    if (map === "" || this.#nodeOf.has(map)) return;
+    const nodes = this.#nodesOfMap.get(map);
+    if (nodes === undefined) this.#nodesOfMap.set(map, new Set([id]));
+    else nodes.add(id);
+  }
+
+  /** Adds an arrow for the data of each call. */
+  addData(): void {
+    for (const [to, node] of this.nodes)
+      for (const { upstream } of node.tasks)
+        for (const path of upstream?.paths ?? [])
+          for (const from of this.#nodesAt(path)) this.#data(from, to);
+  }
+
+  #nodesAt(path: string): Iterable<string> {
+    const node = this.#nodeOf.get(path);
+    return node === undefined ? (this.#nodesOfMap.get(path) ?? []) : [node];
+  }
+
+  #data(from: string, to: string): void {
+    if (from === to) this.chains.add(to);
+    else this.#edge({ from, to, kind: "data" });
+  }
+
+  /** Between two nodes, data comes before calls. */
+  #edge(edge: GraphEdge): void {
+    this.edges.set(`${edge.from} ${edge.to}`, edge);
+    if (edge.kind === "data") this.nodes.get(edge.to)?.from.add(this.nodes.get(edge.from)?.name ?? edge.from);
   }
 }
 
 /**
- * The graph of an attempt's calls. Records do not have whose results a call used, so arrows come from times: from the
- * call that ended last before another of the same parent was made, and from a call to its own first calls. A branch
- * without such an arrow points to the first call made after its end, which joined it.
+ * The graph of the calls of a run or an attempt. A solid arrow leads from a call to each call that received an object or
+ * a ref that it returned. A dashed arrow leads from a call to the calls that it made. Times do not matter.
  */
 export function graphOf(roots: readonly TaskNode[]): Graph {
   const draft = new Draft();
   draft.add(roots, null);
+  draft.addData();
   const all = [...draft.nodes].map(
-    ([id, { name, tasks }]): GraphNode => ({ id, name, tasks, counts: countsOf(tasks) }),
+    ([id, { name, tasks, from }]): GraphNode => ({
+      id,
+      name,
+      tasks,
+      counts: countsOf(tasks),
+      from: [...from],
+      isChain: draft.chains.has(id),
+    }),
   );
   const nodes = all.slice(0, GRAPH_NODES_MAX);
   const shown = new Set(nodes.map(({ id }) => id));
   const edges = [...draft.edges.values()].filter(({ from, to }) => shown.has(from) && shown.has(to));
-  return { nodes, edges, left: all.length - nodes.length };
+  return {
+    nodes,
+    edges: edges.slice(0, GRAPH_EDGES_MAX),
+    left: all.length - nodes.length,
+    edgesLeft: Math.max(0, edges.length - GRAPH_EDGES_MAX),
+  };
 }
 
 /** The state that represents several calls: the worst failure, else an active state, else the final one. */

@@ -20,6 +20,14 @@ export type BoxNode = Node<
   "box"
 >;
 
+/** The line of text above the boxes without arrows. */
+export type ApartNode = Node<Record<string, never>, "apart">;
+
+/** Says what the boxes below it are. */
+export function ApartHeading() {
+  return <p className="text-12 text-faint">No data to or from other tasks is recorded for:</p>;
+}
+
 const EDGES: Partial<Record<TaskRunState, string>> = {
   failed: "border-bad",
   crashed: "border-bad",
@@ -37,12 +45,15 @@ function takenText({ tasks }: GraphNode, now: number): string {
   return duration(span.toMs - span.fromMs);
 }
 
-function labelOf({ name, tasks, counts }: GraphNode, args: { took: string; isCritical: boolean }): string {
+const CHAIN = "its calls pass data to each other";
+
+function labelOf(node: GraphNode, args: { took: string; isCritical: boolean }): string {
+  const { name, tasks, counts, from, isChain } = node;
   const states = counts
     .map(([state, count]) => (tasks.length === 1 ? state : `${count} ${state}`))
     .join(", ");
   const many = tasks.length === 1 ? "" : `, ${tasks.length} calls`;
-  return `${name}${many}: ${states}${args.took && `, ${args.took}`}${args.isCritical ? ", on the critical path" : ""}`;
+  return `${name}${many}: ${states}${args.took && `, ${args.took}`}${args.isCritical ? ", on the critical path" : ""}${from.length > 0 ? `, data from ${from.join(", ")}` : ""}${isChain ? `, ${CHAIN}` : ""}`;
 }
 
 /** A call of the graph, or several calls of one task with the number of calls in each state. */
@@ -71,6 +82,11 @@ export function GraphBox({ data }: NodeProps<BoxNode>) {
           {isGroup && (
             <span className="text-12 text-faint tabular-nums">
               ×{node.tasks.length.toLocaleString("en-US")}
+            </span>
+          )}
+          {node.isChain && (
+            <span className="text-12 text-faint" title="Its calls pass data to each other">
+              ↻
             </span>
           )}
           {isCritical && <span className="ml-auto text-11">◆</span>}

@@ -10,13 +10,14 @@ import {
 import { useEffect, useMemo, useRef } from "react";
 import "@xyflow/react/dist/base.css";
 import "./run-graph.css";
-import { BOX, neighbourOf, positionsOf } from "./graph-layout.ts";
-import { firstOf, GRAPH_NODES_MAX, type Graph, graphOf } from "./graph-model.ts";
-import { type BoxNode, GraphBox } from "./graph-node.tsx";
+import { BOX, layoutOf, neighbourOf } from "./graph-layout.ts";
+import { firstOf, GRAPH_EDGES_MAX, GRAPH_NODES_MAX, type Graph, graphOf } from "./graph-model.ts";
+import { ApartHeading, type ApartNode, type BoxNode, GraphBox } from "./graph-node.tsx";
 import type { TaskNode } from "./task-tree.ts";
 import type { Picture } from "./waterfall.tsx";
 
-const NODE_TYPES = { box: GraphBox };
+const NODE_TYPES = { box: GraphBox, apart: ApartHeading };
+const APART_ID = "//apart";
 const HEIGHT_PX = 460;
 const ZOOM = { least: 0.15 } as const;
 const FIT = { maxZoom: 1, padding: 0.08 } as const;
@@ -26,20 +27,22 @@ function shapeOf({ nodes, edges }: Graph): string {
   return JSON.stringify([nodes.map(({ id }) => id), edges.map(({ from, to }) => [from, to])]);
 }
 
-function usePositions(graph: Graph) {
-  const kept = useRef<{ shape: string; positions: ReturnType<typeof positionsOf> } | null>(null);
+function useLayout(graph: Graph) {
+  const kept = useRef<({ shape: string } & ReturnType<typeof layoutOf>) | null>(null);
   const shape = useMemo(() => shapeOf(graph), [graph]);
-  if (kept.current?.shape !== shape) kept.current = { shape, positions: positionsOf(graph) };
+  if (kept.current?.shape !== shape) kept.current = { shape, ...layoutOf(graph) };
   return kept.current;
 }
 
-function isCriticalNode(graph: Graph, id: string, critical: ReadonlySet<string>): boolean {
-  return graph.nodes.find((node) => node.id === id)?.tasks.some((task) => critical.has(task.path)) ?? false;
+function criticalNodes(graph: Graph, critical: ReadonlySet<string>): ReadonlySet<string> {
+  const nodes = graph.nodes.filter(({ tasks }) => tasks.some((task) => critical.has(task.path)));
+  return new Set(nodes.map(({ id }) => id));
 }
 
 function edgesOf(graph: Graph, picture: Picture): Edge[] {
+  const critical = criticalNodes(graph, picture.critical);
   return graph.edges.map(({ from, to, kind }): Edge => {
-    const isCritical = [from, to].every((id) => isCriticalNode(graph, id, picture.critical));
+    const isCritical = critical.has(from) && critical.has(to);
     const stroke = isCritical ? "var(--ink)" : "var(--faint)";
     return {
       id: `${from} ${to}`,
@@ -72,7 +75,7 @@ function Drawing({
   picture: Picture;
   onChoose: (path: string) => void;
 }) {
-  const { shape, positions } = usePositions(graph);
+  const { shape, positions, apart } = useLayout(graph);
   const flow = useReactFlow();
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -112,10 +115,12 @@ function Drawing({
       },
     };
   });
+  const heading: ApartNode[] =
+    apart === null ? [] : [{ id: APART_ID, type: "apart", position: apart, data: {} }];
   return (
     <div ref={box} className="run-graph" style={{ height: HEIGHT_PX }}>
       <ReactFlow
-        nodes={nodes}
+        nodes={[...nodes, ...heading]}
         edges={edgesOf(graph, picture)}
         nodeTypes={NODE_TYPES}
         fitView
@@ -139,7 +144,29 @@ function Drawing({
   );
 }
 
-/** The task calls of an attempt as a live graph. Arrow keys move between boxes, and Enter shows details. */
+function count(number: number): string {
+  return number.toLocaleString("en-US");
+}
+
+/** What an arrow means, and what is missing. */
+function legendOf({ edges, left, edgesLeft }: Graph): string {
+  const has = (kind: string) => edges.some((edge) => edge.kind === kind);
+  return [
+    has("data")
+      ? "A solid arrow from A to B: B received an object or a ref that A returned."
+      : "No data dependency is recorded. A solid arrow appears if a task receives an object or a ref that another task returned.",
+    "Texts and numbers are not followed.",
+    has("calls") ? "A dashed arrow shows which task called it." : "",
+    left > 0 ? `Only the first ${GRAPH_NODES_MAX} boxes are shown. ${count(left)} more are in the list.` : "",
+    edgesLeft > 0
+      ? `Only the first ${GRAPH_EDGES_MAX} arrows are shown, of ${count(edges.length + edgesLeft)}.`
+      : "",
+  ]
+    .filter((sentence) => sentence !== "")
+    .join(" ");
+}
+
+/** The task calls of a run or an attempt as a live graph. Arrow keys move between boxes, and Enter shows details. */
 export default function RunGraph({
   roots,
   picture,
@@ -153,12 +180,7 @@ export default function RunGraph({
   return (
     <ReactFlowProvider>
       <Drawing graph={graph} picture={picture} onChoose={onChoose} />
-      <p className="border-t border-line px-3 py-1.5 text-12 text-faint">
-        A solid arrow shows which task finished last before this one started. A dashed arrow shows which task
-        called it.
-        {graph.left > 0 &&
-          ` Only the first ${GRAPH_NODES_MAX} boxes are shown. ${graph.left.toLocaleString("en-US")} more are in the list.`}
-      </p>
+      <p className="border-t border-line px-3 py-1.5 text-12 text-faint">{legendOf(graph)}</p>
     </ReactFlowProvider>
   );
 }

@@ -1,5 +1,5 @@
 import type { FoldedTask } from "@towpath/client/attempt-tasks";
-import { dataTimeText, type TaskRun } from "@towpath/contract";
+import { dataTimeText, type TaskRun, taskPathLabel, type Upstream } from "@towpath/contract";
 import { Button } from "../../kernel/button.tsx";
 import { bytes, counted, duration } from "../../kernel/format.ts";
 import { TimeOfDay } from "../../kernel/instant.tsx";
@@ -33,8 +33,55 @@ function Tries({ task }: { task: TaskRun }) {
   );
 }
 
+/** The calls whose data a call received. A map stands for its calls, so it has no details of its own. */
+function Upstreams({
+  upstream,
+  isCall,
+  onChoose,
+}: {
+  upstream: Upstream;
+  isCall: (path: string) => boolean;
+  onChoose: (path: string) => void;
+}) {
+  return (
+    <span className="flex flex-wrap gap-x-2">
+      {upstream.paths.map((path) =>
+        isCall(path) ? (
+          <button
+            key={path}
+            type="button"
+            className="text-accent hover:underline"
+            title={path}
+            onClick={() => onChoose(path)}
+          >
+            {taskPathLabel(path)}
+          </button>
+        ) : (
+          <span key={path} title={path}>
+            {taskPathLabel(path)}
+          </span>
+        ),
+      )}
+      {upstream.more === true && <span className="text-faint">and more</span>}
+    </span>
+  );
+}
+
 /** The details of one task call. */
-export function TaskFacts({ task, now, onClose }: { task: FoldedTask; now: number; onClose: () => void }) {
+export function TaskFacts({
+  task,
+  now,
+  isCall,
+  onChoose,
+  onClose,
+}: {
+  task: FoldedTask;
+  now: number;
+  /** Whether the page has a call with this path. */
+  isCall: (path: string) => boolean;
+  onChoose: (path: string) => void;
+  onClose: () => void;
+}) {
   const waited = waitedText(task);
   const ranMs = tookMs(task, now);
   return (
@@ -61,6 +108,14 @@ export function TaskFacts({ task, now, onClose }: { task: FoldedTask; now: numbe
             : [["Called in", counted(task.earlier.length + 1, "attempt")] as const]),
           ...(waited === null ? [] : [["Waited", waited] as const]),
           ...(task.dataTime === undefined ? [] : [["Data", dataTimeText(task.dataTime)] as const]),
+          ...(task.upstream === undefined
+            ? []
+            : [
+                [
+                  "Data from",
+                  <Upstreams key="upstream" upstream={task.upstream} isCall={isCall} onChoose={onChoose} />,
+                ] as const,
+              ]),
           ["Called", <TimeOfDay key="called" at={task.createdAt} />],
           ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),
           ...(task.codeVersion === null

@@ -11,7 +11,10 @@ export function callOf(
   path: string,
   args: { from: number; to: number | null; made?: number; order?: number } & Partial<
     Pick<TaskRun, "name" | "state" | "reused">
-  >,
+  > & {
+      /** The paths of the calls that its data came from. */
+      readonly data?: readonly string[];
+    },
 ): TaskRun {
   return {
     attemptId: "a",
@@ -26,6 +29,7 @@ export function callOf(
     inputHash: null,
     error: null,
     result: null,
+    ...(args.data !== undefined && { upstream: { paths: [...args.data] } }),
     createdAt: at(args.made ?? args.from),
     startedAt: at(args.from),
     endedAt: args.to === null ? null : at(args.to),

@@ -131,7 +131,15 @@ export function TasksPanel({
               <DataLegend tasks={tasks} />
             </>
           )}
-          {found && <TaskFacts task={found} now={now} onClose={() => set({ task: undefined })} />}
+          {found && (
+            <TaskFacts
+              task={found}
+              now={now}
+              isCall={(path) => tasks.some((task) => task.path === path)}
+              onChoose={(path) => set({ task: path })}
+              onClose={() => set({ task: undefined })}
+            />
+          )}
         </>
       )}
     </Panel>
