@@ -116,7 +116,7 @@ describe("a call received data from the call that returned", () => {
       "load → flow:inner",
     ]);
     const train = job({
-      name: "train",
+      name: "lineage-train",
       submit: async (_key: string, _input: Row[]) => "handle",
       poll: async () => ({ state: "completed", result: { weight: 1 } }) as const,
     });
