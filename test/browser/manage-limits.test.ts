@@ -1,4 +1,5 @@
 import { createClient } from "@towpath/client";
+import { uuidv7 } from "@towpath/contract";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { deployHeld, deployProject } from "../e2e/fixture.ts";
@@ -73,6 +74,33 @@ describe.skipIf(chromiumPath === undefined)("on the screen of limits", () => {
     await panel(page, "held").getByText("1 of 2 taken").waitFor();
     const { items } = await stack.client.listLimits({ query: { name: "held" } });
     expect(items).toMatchObject([{ kind: "deployment", collision: "cancel-new", taken: 1 }]);
+    await stack.client.cancelRun({ params: { runId }, body: {} });
+  });
+
+  test("the limit of a tag says which tag, what it counts, and how many runs it would hold", async () => {
+    const runId = uuidv7(Date.now());
+    const body = { id: runId, deployment: "held", parameters: { folder: "/nowhere" }, tags: ["Team A"] };
+    await stack.client.createRun({ body });
+    const { page, faults } = await look("/limits");
+    await page.getByRole("button", { name: "New limit" }).click();
+    const dialog = page.getByRole("dialog", { name: "New limit" });
+    await dialog.getByLabel("Limits").selectOption("Runs and tasks with a tag");
+    await dialog.getByText("A run with this tag takes a slot.").waitFor();
+    await dialog.getByLabel(/^Tag/).fill("Team A");
+    await dialog.getByLabel("Slots").fill("1");
+    await dialog.getByText("1 slot is taken now. No slot is free.").waitFor();
+    await dialog.getByRole("button", { name: "Create the limit" }).click();
+    const shown = panel(page, "Team A");
+    await shown.getByText("runs and tasks with the tag: 1 slot, set by a person").waitFor();
+    await shown.getByText("1 of 1 taken").waitFor();
+    await page.getByRole("button", { name: "Edit limit of tag Team A" }).click();
+    const edit = page.getByRole("dialog", { name: "Edit limit of tag Team A" });
+    await edit.getByLabel("Slots").fill("2");
+    await edit.getByRole("button", { name: "Save" }).click();
+    await edit.waitFor({ state: "detached" });
+    const { items } = await stack.client.listLimits({ query: { kind: "tag", name: "Team A" } });
+    expect(items).toMatchObject([{ kind: "tag", slots: 2, taken: 1, holders: [{ runId }] }]);
+    expect(faults).toEqual([]);
     await stack.client.cancelRun({ params: { runId }, body: {} });
   });
 

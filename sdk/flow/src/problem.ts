@@ -311,7 +311,7 @@ export class CallRefused extends TowpathError {
 export class SlotsHeld extends TowpathError {
   override readonly name = "SlotsHeld";
   constructor(task: string, holder: string) {
-    const next = `Add the slots of "${task}" to the limits of "${holder}", or call "${task}" from the flow.`;
+    const next = `Give "${holder}" the limits and tags of "${task}", or call "${task}" from the flow.`;
     super("slots-held", `Task "${task}" needs slots, but "${holder}", which calls it, already holds slots.`, {
       next,
     });

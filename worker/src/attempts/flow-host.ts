@@ -256,9 +256,15 @@ function grantedAsAsked(
   answer: Called,
 ): Called {
   if (call.kind !== "take-slots" || asked.kind !== "take-slots" || !("granted" in answer)) return answer;
-  const granted = new Set(answer.granted);
-  const keys = call.requests.filter((_, index) => granted.has(asked.requests[index]?.key ?? ""));
-  return { ...answer, granted: keys.map(({ key }) => key) };
+  const asWritten = (redacted: readonly string[] = []) =>
+    call.requests
+      .filter((_, index) => redacted.includes(asked.requests[index]?.key ?? ""))
+      .map(({ key }) => key);
+  return {
+    ...answer,
+    granted: asWritten(answer.granted),
+    withoutSlots: asWritten(answer.withoutSlots),
+  };
 }
 
 /** @throws Problem `forbidden` */

@@ -177,13 +177,21 @@ describe("a field with a secret is always redacted to the same text", () => {
   const path = `load:${SECRET}`;
 
   test("slots are granted under the key that the flow asked for", async () => {
-    const { host, left } = attempt(SECRET, { runId: "", granted: ["load:[secret:planted]"] });
-    const requests = [path, "other"].map((key) => ({ key, limits: [{ name: "api", slots: 1 }] }));
+    const redacted = ["load:[secret:planted]"];
+    const { host, left } = attempt(SECRET, { runId: "", granted: redacted, withoutSlots: redacted });
+    const requests = [path, "other"].map((key) => ({
+      key,
+      limits: [{ name: "api", slots: 1 }],
+      inside: path,
+    }));
     const call = { kind: "take-slots", requests, waitMs: 0 } as const;
-    expect(await host.call({ path: "slots", call }, never)).toMatchObject({ granted: [path] });
+    expect(await host.call({ path: "slots", call }, never)).toMatchObject({
+      granted: [path],
+      withoutSlots: [path],
+    });
     await host.call({ path: "slots", call: { kind: "give-back", keys: [path] } }, never);
     expect(left).toMatchObject([
-      { call: { requests: [{ key: "load:[secret:planted]" }, { key: "other" }] } },
+      { call: { requests: [{ key: redacted[0], inside: redacted[0] }, { key: "other" }] } },
       { call: { keys: ["load:[secret:planted]"] } },
     ]);
   });

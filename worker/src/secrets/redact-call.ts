@@ -21,11 +21,17 @@ export function redactCall(redactor: Redactor, { path, call }: FlowCall): Call["
       refuseWhole(redactor, "runId", call.runId);
       return call;
     case "take-slots":
-      for (const { limits } of call.requests)
+      for (const { limits, tags } of call.requests) {
         for (const { name } of limits) refuseSecrets(redactor, "limits.name", name);
+        refuseSecrets(redactor, "tags", tags ?? []);
+      }
       return {
         ...call,
-        requests: call.requests.map((one) => ({ ...one, key: redactKey(redactor, one.key) })),
+        requests: call.requests.map(({ inside, ...one }) => ({
+          ...one,
+          key: redactKey(redactor, one.key),
+          ...(inside !== undefined && { inside: redactKey(redactor, inside) }),
+        })),
       };
     case "give-back":
       return { ...call, keys: call.keys.map((key) => redactKey(redactor, key)) };

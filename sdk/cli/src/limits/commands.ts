@@ -7,12 +7,13 @@ import {
   type SetLimit,
   type SlotHolder,
   type SlotWaiter,
+  shellWord,
 } from "@towpath/contract";
 import { deploymentNamed } from "../deployments/find.ts";
 import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import type { Output } from "../output.ts";
+import { type Output, printable } from "../output.ts";
 import { pathLabel } from "../runs/task-groups.ts";
 
 /** Parses a rate: `100/1m` is 100 tokens, and each returns a minute after it was taken. */
@@ -62,8 +63,14 @@ export async function setLimit(invocation: Invocation, options: LimitOptions): P
   const limit = await client.setLimit({ body: { ...body, name } });
   output.data(limit);
   output.line(
-    `${output.style.green("✓")} limit ${output.style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}`,
+    `${output.style.green("✓")} limit ${output.style.bold(printable(limit.name))} (${limit.kind}): ${slotsText(limit)}`,
   );
+  if (limit.kind === "tag") {
+    const tag = printable(shellWord(limit.name));
+    output.next(
+      `a run takes a slot of it with \`towpath run NAME --tag ${tag}\`, a task with \`tags: [${printable(JSON.stringify(limit.name))}]\`; \`towpath limit show ${tag} --kind tag\` shows who holds them`,
+    );
+  }
   if (limit.kind === "named")
     output.next(
       `a deployment takes a slot of it with \`limits: ["${limit.name}"]\`; \`towpath limit show ${limit.name}\` shows who holds them`,
@@ -84,7 +91,7 @@ export async function listLimits(invocation: Invocation): Promise<void> {
       const [first] = limit.holders;
       const holder = first === undefined ? "" : `${first.runId} ${formatDuration(first.forMs)}`;
       const { name, kind, taken, waiting, source } = limit;
-      return [name, kind, slotsText(limit), String(taken), String(waiting), holder, source];
+      return [printable(name), kind, slotsText(limit), String(taken), String(waiting), holder, source];
     }),
   );
 }
@@ -135,7 +142,7 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
   const limit = await findLimit(client, which);
   output.data(limit);
   const set = limit.source === "code" ? "in its deployment's code" : "by a person";
-  output.line(`${style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
+  output.line(`${style.bold(printable(limit.name))} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
   output.line(`Slots taken: ${limit.taken}, waiting: ${limit.waiting}`);
   drawHolders(output, limit);
   drawWaitList(output, limit);
@@ -173,6 +180,6 @@ export async function deleteLimit(invocation: Invocation, which: WhichLimit): Pr
   await client.deleteLimit({ params: { limitId: limit.id } });
   output.data(limit);
   output.line(
-    `${output.style.green("✓")} deleted limit ${output.style.bold(limit.name)}; ${limit.waiting} were waiting for it`,
+    `${output.style.green("✓")} deleted limit ${output.style.bold(printable(limit.name))}; ${limit.waiting} were waiting for it`,
   );
 }

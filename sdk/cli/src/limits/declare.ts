@@ -6,7 +6,7 @@ import { deleteLimit, listLimits, setLimit, showLimit } from "./commands.ts";
 const kindOption = () =>
   new Option(
     "--kind <kind>",
-    "choose what is limited: a name that code uses, a deployment, a pool, or a queue as pool/queue",
+    "choose what is limited: a name that code uses, a deployment, a pool, a queue as pool/queue, or a tag of runs and tasks",
   ).choices(LIMIT_KINDS);
 
 /** Declares `limit`. */
@@ -20,7 +20,10 @@ export function declareLimits(root: Root, carry: Carry): void {
   limit
     .command("set")
     .description("Creates or changes a limit.")
-    .argument("<name>", "the limit's name; with --kind, the name of the deployment, pool or queue")
+    .argument(
+      "<name>",
+      "the limit's name; with --kind, the name of the deployment, pool or queue, or the tag",
+    )
     .argument("[slots]", "how many slots can be taken at once; 0 stops everything", wholeNumber)
     .option("--rate <rate>", "set a rate instead of slots, such as 100/1m")
     .addOption(kindOption().default("named" as const))
@@ -32,7 +35,7 @@ export function declareLimits(root: Root, carry: Carry): void {
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  $ towpath limit set warehouse 3\n  $ towpath limit set github --rate 5000/1h\n  $ towpath limit set flights 1 --kind deployment --collision cancel-new",
+      "\nExamples:\n  $ towpath limit set warehouse 3\n  $ towpath limit set github --rate 5000/1h\n  $ towpath limit set flights 1 --kind deployment --collision cancel-new\n  $ towpath limit set etl 2 --kind tag",
     )
     .action((name, slots, { rate, kind, collision }, command) =>
       carry(command, (invocation) => setLimit(invocation, { name, slots, rate, kind, collision })),

@@ -1,5 +1,5 @@
 import type { Client } from "@towpath/client";
-import { closest, RunStateName } from "@towpath/contract";
+import { closest, RunStateName, shellWord } from "@towpath/contract";
 import { findDeployment } from "../deployments/find.ts";
 import { Failure } from "../failure.ts";
 import { findPool } from "../pools/find.ts";
@@ -47,11 +47,6 @@ export function runQueryOf({ state, deployment, stage, pool, tag, text, since }:
   };
 }
 
-/** A word as a shell needs it. */
-function quoted(word: string): string {
-  return /^[\w.:/@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
 /** The filters as command-line arguments, without limit and cursor. */
 export function narrowingWords({ state, deployment, stage, pool, tag, text, since }: RunsQuery): string[] {
   const options = {
@@ -64,7 +59,9 @@ export function narrowingWords({ state, deployment, stage, pool, tag, text, sinc
   };
   return [
     ...(state === undefined ? [] : [state]),
-    ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name, quoted(value)])),
+    ...Object.entries(options).flatMap(([name, value]) =>
+      value === undefined ? [] : [name, shellWord(value)],
+    ),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { isFinalRunState, LIMITS, type Run, type Worker } from "@towpath/contract";
+import { isFinalRunState, LIMITS, type Run, shellWord, type Worker } from "@towpath/contract";
 import { formatAge } from "../kernel/duration.ts";
 import { localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -46,7 +46,7 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   for (const { limit } of why.reasons)
     if (limit?.lacks)
       output.next(
-        `\`towpath limit show ${limit.name}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`}\` shows all holders and the wait list`,
+        `\`towpath limit show ${printable(shellWord(limit.name))}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`}\` shows all holders and the wait list`,
       );
   if (isFinalRunState(run.state)) return tellEnd(output, run);
   if (why.reasons.length === 0 && why.cycleText === null) {

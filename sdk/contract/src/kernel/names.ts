@@ -95,8 +95,11 @@ export const JsonValue: z.ZodType<Json> = z.custom<Json>().superRefine((value, c
 /** A JSON object. */
 export const JsonObject = z.record(z.string(), JsonValue);
 
-/** Tags of runs, for searching. */
-export const Tags = z.array(z.string().min(1).max(64)).max(LIMITS.tags);
+/** A tag of a run or a task. */
+export const Tag = z.string().min(1).max(64);
+
+/** Tags of a run or a task: for searching, and for limits of tags. */
+export const Tags = z.array(Tag).max(LIMITS.tags);
 
 /** A page of a list. `next` is the cursor of the following page, or null on the last. */
 export function page<Item extends z.ZodType>(item: Item) {

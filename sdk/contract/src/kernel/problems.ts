@@ -49,6 +49,7 @@ export const PROBLEMS = {
     title: "The event does not match the schema of the waits for it",
     retryable: false,
   },
+  "slots-held": { status: 409, title: "The calling task already holds slots", retryable: false },
   "stale-fence": { status: 409, title: "A later claim owns the attempt", retryable: false },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
   "edit-conflict": {

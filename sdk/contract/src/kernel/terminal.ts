@@ -16,3 +16,8 @@ export function terminalJson(value: unknown, indent?: number): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return text.replace(CONTROLS, escaped);
 }
+
+/** A word of a command line, in quotes if a shell needs them. */
+export function shellWord(word: string): string {
+  return /^[\w.:/@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,11 +1,21 @@
 import { z } from "zod";
-import { DeploymentName, DurationMs, Id, IfUpdatedAt, Instant, Name, PageQuery } from "../kernel/names.ts";
+import {
+  DeploymentName,
+  DurationMs,
+  Id,
+  IfUpdatedAt,
+  Instant,
+  Name,
+  PageQuery,
+  Tag,
+  Tags,
+} from "../kernel/names.ts";
 
 /**
- * What a limit applies to: tasks and deployments that name it, or all runs of a deployment, pool or queue. A queue's limit is
- * called `pool/queue`.
+ * What a limit applies to: tasks and deployments that name it, all runs of a deployment, pool or queue, or all runs and task
+ * runs with a tag. A queue's limit is called `pool/queue`. A tag's limit is called like the tag.
  */
-export const LIMIT_KINDS = ["named", "deployment", "pool", "queue"] as const;
+export const LIMIT_KINDS = ["named", "deployment", "pool", "queue", "tag"] as const;
 
 /**
  * What happens to a run if its deployment has no free slot: it waits, it is cancelled, or the oldest runs before it are
@@ -19,15 +29,20 @@ export const SLOTS_MAX = 100_000;
 /** The longest time until a token returns, milliseconds: a day. */
 export const RATE_MS_MAX: number = 24 * 3600 * 1000;
 
-/** A limit's name: `warehouse`; of a deployment also `churn@prod`; of a queue `pool/queue`. */
-export const LimitName = z
-  .string()
-  .max(127)
-  .refine((text) => {
-    const parts = text.split("/");
-    if (parts.length === 1) return DeploymentName.safeParse(text).success;
-    return parts.length === 2 && parts.every((part) => Name.safeParse(part).success);
-  }, "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue; for a deployment with a stage: name@stage");
+const LIMIT_NAME_CHARS_MAX = 127;
+
+/** A limit's name: `warehouse`; of a deployment also `churn@prod`; of a queue `pool/queue`; of a tag any tag. */
+export const LimitName = z.string().min(1).max(LIMIT_NAME_CHARS_MAX);
+
+/** Why this text cannot be the name of a limit of this kind, or null. */
+function limitNameFault(kind: (typeof LIMIT_KINDS)[number], name: string): string | null {
+  if (kind === "tag") return Tag.safeParse(name).success ? null : "a tag has at most 64 characters";
+  const parts = name.split("/");
+  const [isQueue, isOther] = [parts.length === 2, parts.length === 1];
+  if (isQueue && parts.every((part) => Name.safeParse(part).success)) return null;
+  if (isOther && DeploymentName.safeParse(name).success) return null;
+  return "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue; for a deployment with a stage: name@stage; for a tag of runs and tasks, which may have any characters: the kind `tag`";
+}
 
 const slots = z.int().min(0).max(SLOTS_MAX);
 const perMs = DurationMs.min(1)
@@ -37,14 +52,19 @@ const perMs = DurationMs.min(1)
   .describe("Null: a slot returns when its holder ends. Else it is a token that returns after this time.");
 
 /** Sets a limit. Repeating it changes nothing. */
-export const SetLimit = z.strictObject({
-  kind: z.enum(LIMIT_KINDS).default("named"),
-  name: LimitName,
-  slots: slots.describe("How many can be taken at once. 0 stops everything."),
-  perMs,
-  collision: z.enum(COLLISIONS).default("enqueue").describe("Only for a deployment's limit."),
-  ifUpdatedAt: IfUpdatedAt,
-});
+export const SetLimit = z
+  .strictObject({
+    kind: z.enum(LIMIT_KINDS).default("named"),
+    name: LimitName,
+    slots: slots.describe("How many can be taken at once. 0 stops everything."),
+    perMs,
+    collision: z.enum(COLLISIONS).default("enqueue").describe("Only for a deployment's limit."),
+    ifUpdatedAt: IfUpdatedAt,
+  })
+  .superRefine(({ kind, name }, context) => {
+    const message = limitNameFault(kind, name);
+    if (message !== null) context.addIssue({ code: "custom", path: ["name"], message });
+  });
 export type SetLimit = z.input<typeof SetLimit>;
 
 /** A holder of a limit's slots. */
@@ -142,13 +162,27 @@ export const SLOT_WAIT_MS_MAX = 20_000;
 /** The key of a task's try when it takes slots. */
 const SlotKey = z.string().min(1).max(1100);
 
+/** What one try of a task needs before it may begin. */
+const SlotRequest = z.object({
+  key: SlotKey,
+  limits: LimitUses,
+  tags: Tags.optional().describe("The task's tags. The try takes one slot of each tag that has a limit."),
+  inside: SlotKey.optional().describe(
+    "The try that makes this call and holds slots. Its slots also count for equal tags of this try. If a slot of another tag is needed, the request is refused.",
+  ),
+});
+
 /** Takes slots for tries of tasks: all that a try needs, or none. A repeated request keeps its position in the wait list. */
 export const TakeSlots = z.object({
   kind: z.literal("take-slots"),
   requests: z
-    .array(z.object({ key: SlotKey, limits: LimitUses.min(1) }))
+    .array(SlotRequest)
     .min(1)
-    .max(SLOT_CALLS_MAX),
+    .max(SLOT_CALLS_MAX)
+    .refine(
+      (requests) => requests.every(({ limits, tags = [] }) => limits.length + tags.length > 0),
+      "name limits or tags in each request",
+    ),
   waitMs: DurationMs.max(SLOT_WAIT_MS_MAX).describe(
     "How long the answer may wait until one of them has its slots.",
   ),

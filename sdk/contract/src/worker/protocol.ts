@@ -405,6 +405,10 @@ export const CalledRun = z.object({
   result: Ref.nullable(),
   error: RunError.nullable().optional().describe("The error of a failed run."),
   granted: z.array(z.string()).optional().describe("For `take-slots`: the keys that have their slots now."),
+  withoutSlots: z
+    .array(z.string())
+    .optional()
+    .describe("For `take-slots`: those of `granted` that need no slots and hold none."),
 });
 export type CalledRun = z.infer<typeof CalledRun>;
 

@@ -80,6 +80,7 @@ export const WORKER_ROUTES = {
       "run-not-found",
       "queue-not-found",
       "limit-not-found",
+      "slots-held",
     ],
   }),
   listCheckpoints: route({

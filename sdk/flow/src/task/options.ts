@@ -97,6 +97,12 @@ export interface TaskOptions extends RetryOptions {
    * task that holds slots cannot call a task that needs some. Without a worker nothing is limited. @default none
    */
   readonly limits?: readonly LimitUse[];
+  /**
+   * Tags, at most 32, each of 1 to 64 characters. A limit may apply to a tag: each try then takes one slot of it, together
+   * with those of `limits`. A slot that the run or a calling task holds for the same tag counts for this task too. A tag
+   * without a limit limits nothing, but each try asks the control plane whether it has one. @default none
+   */
+  readonly tags?: readonly string[];
   /** Called after a failed try, before the wait for the next one. If it fails, it logs a warning. */
   readonly onRetry?: (
     error: unknown,
@@ -158,6 +164,14 @@ function areLimitUses(limits: unknown): boolean {
   return Array.isArray(limits) && limits.length <= LIMITS_MAX && limits.every(isLimitUse);
 }
 
+const TAGS_MAX = 32;
+const TAG_CHARS_MAX = 64;
+
+function areTags(tags: unknown): boolean {
+  const isTag = (tag: unknown) => typeof tag === "string" && tag.length >= 1 && tag.length <= TAG_CHARS_MAX;
+  return Array.isArray(tags) && tags.length <= TAGS_MAX && tags.every(isTag);
+}
+
 function isDelay(delay: unknown): boolean {
   if (typeof delay === "function") return true;
   if (Array.isArray(delay)) return delay.length > 0 && delay.every((one) => isBetween(one, 0, TIMER_MS_MAX));
@@ -192,6 +206,8 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
     areLimitUses(options.limits ?? []),
     `a list of at most ${LIMITS_MAX} names of limits, or of { name, slots }`,
   );
+  const tags = `a list of at most ${TAGS_MAX} texts of 1 to ${TAG_CHARS_MAX} characters`;
+  check(options, "tags", areTags(options.tags ?? []), tags);
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "a number of milliseconds, at least 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
   check(options, "ifIgnored", ["leave", "kill"].includes(options.ifIgnored ?? "leave"), '"leave" or "kill"');

@@ -166,8 +166,8 @@ async function tryWithSlots<Result>(
   tries: number,
 ): Promise<Awaited<Result>> {
   const { run, signal } = call.scope;
-  const { name, limits } = call.options;
-  const giveBack = await takeSlots(run, { name, limits, path: call.path, signal, tries });
+  const { name, limits, tags } = call.options;
+  const giveBack = await takeSlots(run, { name, limits, tags, path: call.path, signal, tries });
   let goesOn = false;
   try {
     await run.host.records.post(draft(call, "begin", tries));

@@ -18,8 +18,19 @@ function openLimits(slots: Record<string, number>) {
     change.resolve();
     change = Promise.withResolvers<void>();
   };
-  const take = ({ key, limits }: { key: string; limits: readonly { name: string; slots: number }[] }) => {
+  type Request = Extract<RunCall["call"], { kind: "take-slots" }>["requests"][number];
+  /** Tags have limits called `tag:NAME`. A slot of the caller counts for the same tag. */
+  const tagsOf = ({ tags = [], inside = "" }: Request) => {
+    const covered = (held.get(inside) ?? []).map(({ name }) => name);
+    const names = tags.map((tag) => `tag:${tag}`).filter((name) => free.has(name) && !covered.includes(name));
+    if (names.length > 0 && inside !== "") throw new CallRefused("slots-held", "The caller holds slots.");
+    return names.map((name) => ({ name, slots: 1 }));
+  };
+  const take = (request: Request) => {
+    const { key } = request;
     if (held.has(key)) return [key];
+    const limits = [...request.limits, ...tagsOf(request)];
+    if (limits.length === 0) return [key];
     for (const { name } of limits)
       if (!free.has(name)) throw new CallRefused("limit-not-found", `There is no limit "${name}".`);
     if (limits.some((use) => (free.get(use.name) ?? 0) < use.slots)) return [];
@@ -40,7 +51,8 @@ function openLimits(slots: Record<string, number>) {
     if (asked.kind !== "take-slots") throw new Error(`${asked.kind} is not answered here`);
     for (;;) {
       const granted = asked.requests.flatMap(take);
-      if (granted.length > 0 || asked.waitMs === 0) return { ...ANSWER, granted };
+      const withoutSlots = granted.filter((key) => !held.has(key));
+      if (granted.length > 0 || asked.waitMs === 0) return { ...ANSWER, granted, withoutSlots };
       await change.promise;
     }
   };
@@ -48,7 +60,7 @@ function openLimits(slots: Record<string, number>) {
 }
 
 /** A task that counts how many of it go at once. */
-function counting(options: { name: string; limits: string[] }) {
+function counting(options: { name: string; limits?: string[]; tags?: string[] }) {
   const now = { running: 0, most: 0 };
   const counted = task(options, async (_n: number) => {
     now.running += 1;
@@ -158,8 +170,81 @@ test("a task that holds slots may not call one that needs some, and the error ha
     { call: limits.call },
   );
   expect(run.error).toBeInstanceOf(SlotsHeld);
-  expect((run.error as SlotsHeld).message).toContain('Add the slots of "inner" to the limits of "outer"');
+  expect((run.error as SlotsHeld).message).toContain('Give "outer" the limits and tags of "inner"');
   expect(limits.held.size).toBe(0);
+});
+
+describe("tasks with tags", () => {
+  test("run as many at once as the limit of the tag has slots, and all return theirs", async () => {
+    const limits = openLimits({ "tag:warehouse": 2 });
+    const { counted, now } = counting({ name: "load", tags: ["warehouse", "nightly"] });
+    const run = await testRun(
+      flow({ name: "f" }, async () => void (await Promise.all([1, 2, 3, 4, 5, 6].map((n) => counted(n))))),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.outcome).toBe("completed");
+    expect(now.most).toBe(2);
+    expect(limits.free.get("tag:warehouse")).toBe(2);
+  });
+
+  test("ask for their tags and limits in one request", async () => {
+    const limits = openLimits({ "tag:warehouse": 1, db: 1 });
+    const both = task({ name: "both", tags: ["warehouse"], limits: ["db"] }, () => "done");
+    await testRun(
+      flow({ name: "f" }, async () => both()),
+      undefined,
+      { call: limits.call },
+    );
+    const [asked] = limits.seen;
+    expect(asked).toMatchObject({
+      requests: [{ limits: [{ name: "db", slots: 1 }], tags: ["warehouse"] }],
+    });
+    expect(limits.held.size).toBe(0);
+  });
+
+  test("return nothing if no tag has a limit, and may call each other", async () => {
+    const limits = openLimits({});
+    const inner = task({ name: "inner", tags: ["b"] }, () => "done");
+    const outer = task({ name: "outer", tags: ["a"] }, async () => inner());
+    const run = await testRun(
+      flow({ name: "f" }, async () => outer()),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.result).toBe("done");
+    expect(limits.seen.map(({ kind }) => kind)).toEqual(["take-slots", "take-slots"]);
+  });
+
+  test("use the slot of their caller for the same tag, and are refused for another", async () => {
+    const limits = openLimits({ "tag:a": 1, "tag:b": 1 });
+    const inner = task({ name: "inner", tags: ["a"] }, () => "done");
+    const other = task({ name: "other", tags: ["b"] }, () => "never");
+    const outer = task({ name: "outer", tags: ["a"] }, async () => {
+      const done = await inner();
+      const refused = await other().catch((error: unknown) => error);
+      return { done, refused: (refused as Error).name };
+    });
+    const run = await testRun(
+      flow({ name: "f" }, async () => outer()),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.result).toEqual({ done: "done", refused: "SlotsHeld" });
+    expect(limits.held.size).toBe(0);
+  });
+
+  test("are not limited where there is no control plane, and may call each other there", async () => {
+    const inner = task({ name: "inner", tags: ["a"] }, () => "done");
+    const outer = task({ name: "outer", tags: ["a"] }, async () => inner());
+    const run = await testRun(flow({ name: "f" }, async () => outer()));
+    expect(run.result).toBe("done");
+  });
+
+  for (const wrong of ["warehouse", [""], ["x".repeat(65)], [1], Array(33).fill("w")])
+    test(`${JSON.stringify(wrong).slice(0, 40)} are refused where the task is declared`, () => {
+      expect(() => task({ name: "t", tags: wrong as never }, () => 1)).toThrow(/tags must be a list/);
+    });
 });
 
 for (const wrong of [["No Name"], [{ name: "w", slots: 0 }], "warehouse", Array(9).fill("w")])

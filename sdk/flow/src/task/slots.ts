@@ -1,6 +1,6 @@
 import type { FlowCall } from "@towpath/contract";
 import type { ActiveRun } from "../engine/scope.ts";
-import { OutsideOfRun, SlotsHeld } from "../problem.ts";
+import { CallRefused, OutsideOfRun, SlotsHeld } from "../problem.ts";
 import type { LimitUse } from "./options.ts";
 
 /** The slots that a try needs. */
@@ -11,15 +11,32 @@ interface SlotRequest {
   readonly path: string;
   readonly name: string;
   readonly limits: readonly LimitUse[];
+  readonly tags: readonly string[];
+  /** The try that calls this one and holds slots. */
+  readonly inside?: Holder;
   readonly signal: AbortSignal;
 }
 
+/** A try that holds slots. */
+interface Holder {
+  readonly key: string;
+  readonly path: string;
+  readonly name: string;
+}
+
 interface Waiting extends SlotRequest {
-  readonly grant: () => void;
+  /** @param holds Whether the try holds slots now. Otherwise it needs none. */
+  readonly grant: (holds: boolean) => void;
   readonly fail: (error: unknown) => void;
 }
 
-type Uses = Extract<FlowCall["call"], { kind: "take-slots" }>["requests"][number]["limits"];
+/** The tries that may begin, and those of them that hold no slots. */
+interface Granted {
+  readonly granted: readonly string[];
+  readonly withoutSlots: readonly string[];
+}
+
+type WireRequest = Extract<FlowCall["call"], { kind: "take-slots" }>["requests"][number];
 
 /** How long one request waits at the control plane, milliseconds. */
 const WAIT_MS = 20_000;
@@ -29,10 +46,22 @@ const ASKED_MAX = 64;
 /** The path of these calls. They differ by the tries that they name. */
 const PATH = "slots";
 
-function usesOf(limits: readonly LimitUse[]): Uses {
-  return limits.map((use) =>
+function requestOf({ key, limits, tags, inside }: SlotRequest): WireRequest {
+  const uses = limits.map((use) =>
     typeof use === "string" ? { name: use, slots: 1 } : { name: use.name, slots: use.slots ?? 1 },
   );
+  return {
+    key,
+    limits: uses,
+    ...(tags.length > 0 && { tags: [...tags] }),
+    ...(inside !== undefined && { inside: inside.key }),
+  };
+}
+
+/** Without a worker no tag has a limit. Named limits count as held, so that a nested task fails where its author sees it. */
+function unlimited(asked: readonly SlotRequest[]): Granted {
+  const free = asked.filter(({ limits }) => limits.length === 0);
+  return { granted: asked.map(({ key }) => key), withoutSlots: free.map(({ key }) => key) };
 }
 
 /**
@@ -42,8 +71,8 @@ function usesOf(limits: readonly LimitUse[]): Uses {
 class SlotQueue {
   readonly #run: ActiveRun;
   readonly #waiting = new Map<string, Waiting>();
-  /** Paths and names of tasks whose tries hold slots, by key. */
-  readonly #held = new Map<string, { readonly path: string; readonly name: string }>();
+  /** The tries that hold slots, by key. */
+  readonly #held = new Map<string, Holder>();
   #request: AbortController | null = null;
   /** Settles with the current request. */
   #answered: Promise<void> = Promise.resolve();
@@ -56,12 +85,13 @@ class SlotQueue {
   /**
    * Waits for all slots of a try.
    * @returns A function that returns the slots. It does not wait for the answer.
-   * @throws SlotsHeld inside a task that holds slots; CallRefused for an unknown limit.
+   * @throws SlotsHeld inside a task that holds slots, unless these are the slots of its tags; CallRefused for an unknown limit.
    */
   async take(request: SlotRequest): Promise<() => void> {
-    const holder = [...this.#held.values()].find((one) => request.path.startsWith(`${one.path}/`));
-    if (holder !== undefined) throw new SlotsHeld(request.name, holder.name);
-    await this.#wait(request);
+    const inside = [...this.#held.values()].find((one) => request.path.startsWith(`${one.path}/`));
+    if (inside !== undefined && request.limits.length > 0) throw new SlotsHeld(request.name, inside.name);
+    const holds = await this.#wait(inside === undefined ? request : { ...request, inside });
+    if (!holds) return () => {};
     this.#held.set(request.key, request);
     return () => {
       this.#held.delete(request.key);
@@ -69,8 +99,9 @@ class SlotQueue {
     };
   }
 
-  async #wait(request: SlotRequest): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+  /** @returns Whether the try holds slots. @throws SlotsHeld; CallRefused. */
+  async #wait(request: SlotRequest): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const { key, signal } = request;
     signal.throwIfAborted();
     const leave = () => reject(signal.reason);
@@ -80,13 +111,15 @@ class SlotQueue {
     this.#request?.abort();
     if (!this.#isAsking) void this.#ask();
     try {
-      await promise;
+      return await promise;
     } catch (error) {
       this.#waiting.delete(key);
       this.#request?.abort();
       // Only now, because the current request would queue the try again.
       await this.#answered;
       void this.#giveBack(key);
+      if (request.inside !== undefined && error instanceof CallRefused && error.code === "slots-held")
+        throw new SlotsHeld(request.name, request.inside.name);
       throw error;
     } finally {
       signal.removeEventListener("abort", leave);
@@ -109,16 +142,18 @@ class SlotQueue {
     const over = this.#run.signal;
     try {
       const signal = AbortSignal.any([replaced, over]);
-      for (const key of await this.#send(asked, { signal, waitMs: WAIT_MS })) this.#grant(key);
+      this.#grant(await this.#send(asked, { signal, waitMs: WAIT_MS }));
     } catch (error) {
       if (over.aborted) for (const one of asked) this.#fail(one.key, over.reason);
       else if (!replaced.aborted) await this.#failThoseRefused(asked, error);
     }
   }
 
-  #grant(key: string): void {
-    this.#waiting.get(key)?.grant();
-    this.#waiting.delete(key);
+  #grant({ granted, withoutSlots }: Granted): void {
+    for (const key of granted) {
+      this.#waiting.get(key)?.grant(!withoutSlots.includes(key));
+      this.#waiting.delete(key);
+    }
   }
 
   #fail(key: string, error: unknown): void {
@@ -131,8 +166,7 @@ class SlotQueue {
     if (asked.length === 1) return this.#fail(asked[0]?.key ?? "", error);
     for (const one of asked) {
       try {
-        const granted = await this.#send([one], { signal: this.#run.signal, waitMs: 0 });
-        for (const key of granted) this.#grant(key);
+        this.#grant(await this.#send([one], { signal: this.#run.signal, waitMs: 0 }));
       } catch (refusal) {
         this.#fail(one.key, refusal);
       }
@@ -140,17 +174,17 @@ class SlotQueue {
   }
 
   /** Without a worker nothing is limited. */
-  async #send(
-    asked: readonly Waiting[],
-    args: { signal: AbortSignal; waitMs: number },
-  ): Promise<readonly string[]> {
-    const requests = asked.map(({ key, limits }) => ({ key, limits: usesOf(limits) }));
+  async #send(asked: readonly Waiting[], args: { signal: AbortSignal; waitMs: number }): Promise<Granted> {
+    const requests = asked.map(requestOf);
     try {
       const call = { kind: "take-slots", requests, waitMs: args.waitMs } as const;
-      const { granted } = await this.#run.host.call({ path: PATH, call }, args.signal);
-      return granted ?? [];
+      const { granted = [], withoutSlots = [] } = await this.#run.host.call(
+        { path: PATH, call },
+        args.signal,
+      );
+      return { granted, withoutSlots };
     } catch (error) {
-      if (error instanceof OutsideOfRun) return requests.map((one) => one.key);
+      if (error instanceof OutsideOfRun) return unlimited(asked);
       throw error;
     }
   }
@@ -171,18 +205,20 @@ function queueOf(run: ActiveRun): SlotQueue {
 }
 
 /**
- * Waits for the slots of a try, all at once. A task without limits does not wait.
+ * Waits for the slots of a try, all at once: those of its limits, and those of its tags that have a limit. A task without
+ * limits and tags does not wait and sends nothing.
  * @returns A function that returns them.
  */
 export async function takeSlots(
   run: ActiveRun,
-  request: Omit<SlotRequest, "key" | "limits"> & {
+  request: Pick<SlotRequest, "path" | "name" | "signal"> & {
     readonly limits: readonly LimitUse[] | undefined;
+    readonly tags: readonly string[] | undefined;
     readonly tries: number;
   },
 ): Promise<() => void> {
-  const { limits = [], tries, path } = request;
-  if (limits.length === 0) return () => {};
+  const { limits = [], tags = [], tries, path, name, signal } = request;
+  if (limits.length === 0 && tags.length === 0) return () => {};
   const key = tries === 1 ? path : `${path} try ${tries}`;
-  return await queueOf(run).take({ ...request, limits, key });
+  return await queueOf(run).take({ path, name, signal, limits, tags, key });
 }

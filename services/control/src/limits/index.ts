@@ -13,8 +13,15 @@ export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export { limitsRoutes } from "./routes.ts";
 export { removeLimits, seedLimits } from "./seed.ts";
 export { type Entering, type Stepped, takeStep } from "./step.ts";
-export { listHolders } from "./store/limits.ts";
-export { type DueWaitList, dueWaitLists, isLimited, LOOK_BATCH, untilLook } from "./store/wait-lists.ts";
+export { listHolders, selectTagLimits, type TagLimit } from "./store/limits.ts";
+export {
+  type DueWaitList,
+  dueWaitLists,
+  isLimited,
+  isTagLimited,
+  LOOK_BATCH,
+  untilLook,
+} from "./store/wait-lists.ts";
 export {
   heldKeys,
   listSlotEdges,
@@ -24,4 +31,4 @@ export {
   type WaitRow,
   waitingKeys,
 } from "./store/waits.ts";
-export { enterBehind, findTaskWaitList, findWaitLists } from "./wait-lists.ts";
+export { enterBehind, findTaskWaitList, findWaitLists, limitedTags, moveTagged } from "./wait-lists.ts";

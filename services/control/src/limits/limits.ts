@@ -27,7 +27,7 @@ import {
 } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import * as store from "./store/limits.ts";
-import { lockWaitLists, markWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
+import { lockTags, lockWaitLists, markWaitLists, refreshWaitLists } from "./store/wait-lists.ts";
 import { slotLimit } from "./table.ts";
 
 /** The most requests that are counted as waiting. */
@@ -81,6 +81,7 @@ export async function namedLimits(
 /** A limit that was written. */
 export interface WrittenLimit {
   readonly row: store.LimitRow;
+  readonly isNew: boolean;
   /** Whether runs that have already started must take its slots, so that it counts them. The caller holds its lock. */
   readonly adopts: boolean;
 }
@@ -94,7 +95,7 @@ export async function writeLimit(tx: Tx, deps: Deps, args: store.LimitSetting): 
   if (written.isNew)
     await refreshWaitLists(tx, deps.clock, { workspaceId, which: { kind: args.kind, name: args.name } });
   else await markWaitLists(tx, deps.clock, { workspaceId, limitId: written.row.id });
-  return { row: written.row, adopts: written.isNew && written.row.perMs === null };
+  return { ...written, adopts: written.isNew && written.row.perMs === null };
 }
 
 /** The name of a limit is the field at fault, also if a pool, queue or deployment does not exist. */
@@ -104,12 +105,14 @@ function withNameAtFault(failure: unknown): unknown {
   return new Problem(failure.code, failure.detail, { faults, cause: failure });
 }
 
-/** Checks that the pool, queue or deployment of a limit exists. */
+/** Checks the name of a limit: its pool, queue or deployment must exist. */
 async function checkName(
   from: Queryable,
   args: Pick<store.LimitNamed, "workspaceId" | "kind" | "name">,
 ): Promise<void> {
   const { workspaceId, kind, name } = args;
+  // Nothing but runs and tasks has tags, and any text is one.
+  if (kind === "tag") return;
   const parts = name.split("/");
   if (parts.length !== (kind === "queue" ? 2 : 1)) {
     const message =
@@ -159,6 +162,7 @@ export async function setLimit(
 ): Promise<WrittenLimit> {
   const { workspaceId } = args.scope;
   const { ifUpdatedAt, ...input } = args.input;
+  if (input.kind === "tag") await lockTags(tx, { workspaceId, mode: "exclusive" });
   // With this lock, nobody deletes the pool or removes the deployment after the check.
   await lockWaitLists(tx, workspaceId);
   await checkName(tx, { workspaceId, ...input }).catch((failure: unknown) => {
@@ -167,7 +171,8 @@ export async function setLimit(
   const setting = { ...input, workspaceId, source: "person" as const };
   if (ifUpdatedAt !== undefined) {
     const there = await store.selectLimit(tx, setting);
-    if (!isToWrite(there, { setting, ifUpdatedAt }) && there) return { row: there, adopts: false };
+    if (!isToWrite(there, { setting, ifUpdatedAt }) && there)
+      return { row: there, isNew: false, adopts: false };
   }
   const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) });
   await announce(tx, written.row);

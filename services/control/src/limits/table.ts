@@ -59,6 +59,8 @@ export const slotLine = pgTable("slot_line", {
   deployment: text("deployment"),
   pool: text("pool"),
   queue: text("queue"),
+  /** The tags of its runs that have limits. A tag stays when its limit is deleted. */
+  tags: text("tags").array().notNull().default([]),
   /** When its first request is next due for a check. */
   lookAt: instant("look_at"),
 });

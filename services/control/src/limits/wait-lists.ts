@@ -1,24 +1,66 @@
+import { createHash } from "node:crypto";
 import { uuidv7 } from "@towpath/contract";
+import type { SQL } from "#sql";
 import type { Deps, Tx } from "../kernel/index.ts";
 import type { Entering } from "./step.ts";
+import { selectLimitedTags } from "./store/limits.ts";
 import {
   insertBehind,
   insertNeeds,
   insertWaitLists,
+  listUntagged,
+  lockTags,
   lockWaitLists,
   longWaitLists,
+  moveWaits,
   type NewWaitList,
   type RunKind,
   refreshWaitLists,
   selectWaitLists,
 } from "./store/wait-lists.ts";
 
-function runKey({ deploymentId, pool, queue }: RunKind): string {
-  return `run ${deploymentId} ${pool} ${queue ?? ""}`;
+/** Tags can be longer than an index entry, so the key has their hash. */
+function runKey({ deploymentId, pool, queue, tags }: RunKind): string {
+  const key = `run ${deploymentId} ${pool} ${queue ?? ""}`;
+  if (tags.length === 0) return key;
+  return `${key} ${createHash("sha256").update(JSON.stringify(tags)).digest("hex")}`;
 }
 
 /**
- * The wait lists for runs of these kinds; missing ones are created. Call it before locking any limit.
+ * Which of these tags have limits, for runs that are about to enter wait lists. Until the end of the transaction no other
+ * tag gets a limit. Call it before locking any limit.
+ */
+export async function limitedTags(
+  tx: Tx,
+  args: { workspaceId: string; tags: readonly string[] },
+): Promise<ReadonlySet<string>> {
+  if (args.tags.length === 0) return new Set();
+  await lockTags(tx, { workspaceId: args.workspaceId, mode: "shared" });
+  return selectLimitedTags(tx, args);
+}
+
+/**
+ * Moves waiting runs that carry a tag to the wait lists with the limit of the tag, which is new. They keep their positions.
+ * The caller holds `lockTags` exclusively and `lockWaitLists`.
+ * @param args.isTagged Whether the run of a row `w` of slot_wait carries the tag.
+ */
+export async function moveTagged(
+  tx: Tx,
+  deps: Deps,
+  args: { workspaceId: string; tag: string; isTagged: SQL },
+): Promise<void> {
+  const { workspaceId, tag, isTagged } = args;
+  const lists = await listUntagged(tx, args);
+  if (lists.length === 0) return;
+  const kinds = lists.map((list) => ({ ...list, tags: [...list.tags, tag].sort() }));
+  const targets = await findWaitLists(tx, deps, { workspaceId, kinds });
+  const moves = lists.map(({ id }, index) => ({ from: id, to: targets[index] ?? id }));
+  await moveWaits(tx, deps.clock, { workspaceId, moves, isMoved: isTagged });
+}
+
+/**
+ * The wait lists for runs of these kinds, whose tags all have limits and are sorted; missing ones are created. Call it
+ * before locking any limit.
  * @returns wait list ids in the order of `kinds`
  */
 export async function findWaitLists(

@@ -42,7 +42,10 @@ export function EditLimitButton({ limit }: { limit: Limit }) {
   if (!may) return null;
   return (
     <>
-      <Button aria-label={`Edit limit ${limit.name}`} onClick={() => setOpen(true)}>
+      <Button
+        aria-label={`Edit limit ${limit.kind === "tag" ? "of tag " : ""}${limit.name}`}
+        onClick={() => setOpen(true)}
+      >
         Edit
       </Button>
       {isOpen && (

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Limit } from "@towpath/contract";
+import { LIMIT_KINDS, type Limit } from "@towpath/contract";
 import { type ReactNode, useState } from "react";
 import { useDeployments } from "../deployments/use-deployments.ts";
 import { client } from "../kernel/client.ts";
@@ -17,6 +17,7 @@ const KINDS: Readonly<Record<Limit["kind"], string>> = {
   deployment: "Runs of a deployment",
   pool: "Runs in a pool",
   queue: "Runs in a queue of a pool",
+  tag: "Runs and tasks with a tag",
 };
 
 const COUNTS: Readonly<Record<LimitTexts["counts"], string>> = {
@@ -61,6 +62,19 @@ const NAME_LABELS: Readonly<Record<Limit["kind"], string>> = {
   deployment: "Deployment",
   pool: "Pool",
   queue: "Queue",
+  tag: "Tag",
+};
+
+const PLACEHOLDERS: Readonly<Partial<Record<Limit["kind"], string>>> = {
+  named: "warehouse",
+  queue: "local/urgent",
+  tag: "etl",
+};
+
+const NAME_HINTS: Readonly<Partial<Record<Limit["kind"], string>>> = {
+  named: "lower-case letters, digits, - and _",
+  queue: "as pool/queue",
+  tag: "exactly as runs and tasks have it",
 };
 
 function NameField({ texts, onTexts }: Props) {
@@ -74,13 +88,7 @@ function NameField({ texts, onTexts }: Props) {
       onChange: (event: { target: { value: string } }) => onTexts({ name: event.target.value }),
     };
     if (names === undefined)
-      return (
-        <input
-          {...common}
-          autoComplete="off"
-          placeholder={texts.kind === "queue" ? "local/urgent" : "warehouse"}
-        />
-      );
+      return <input {...common} autoComplete="off" placeholder={PLACEHOLDERS[texts.kind]} />;
     return (
       <select {...common}>
         <option value="">Choose one…</option>
@@ -90,13 +98,9 @@ function NameField({ texts, onTexts }: Props) {
       </select>
     );
   };
+  const hint = NAME_HINTS[texts.kind];
   return (
-    <FormField
-      path="name"
-      name={NAME_LABELS[texts.kind]}
-      {...(texts.kind === "queue" && { hint: "as pool/queue" })}
-      {...(texts.kind === "named" && { hint: "lower-case letters, digits, - and _" })}
-    >
+    <FormField path="name" name={NAME_LABELS[texts.kind]} {...(hint !== undefined && { hint })}>
       {input}
     </FormField>
   );
@@ -110,10 +114,9 @@ function KindField({ texts, onTexts }: Props) {
           {...attributes}
           className="field"
           value={texts.kind}
-          onChange={({ target: { value } }) => {
-            const kind = value === "deployment" || value === "pool" || value === "queue" ? value : "named";
-            onTexts({ kind, name: "" });
-          }}
+          onChange={({ target: { value } }) =>
+            onTexts({ kind: LIMIT_KINDS.find((one) => one === value) ?? "named", name: "" })
+          }
         >
           <Options words={KINDS} />
         </select>
@@ -241,6 +244,12 @@ function LimitForm({ before, chooses, texts, onTexts, onReload, onDelete, onClos
         <p className="text-12 text-warn">
           This limit comes from the code of {before.name}. Once you change it here, new versions leave it as
           it is.
+        </p>
+      )}
+      {texts.kind === "tag" && (
+        <p className="text-12 text-soft">
+          A run with this tag takes a slot. Each try of a task with this tag takes one too, unless its run
+          holds one already.
         </p>
       )}
       <AmountFields texts={texts} onTexts={onTexts} />

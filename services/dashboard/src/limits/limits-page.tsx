@@ -12,13 +12,14 @@ const KINDS: Record<Limit["kind"], string> = {
   deployment: "runs of the deployment",
   pool: "runs in the pool",
   queue: "runs in the queue",
+  tag: "runs and tasks with the tag",
 };
 
 function LimitPanel({ limit }: { limit: Limit }) {
   const rate = limit.perMs === null ? "" : ` per ${duration(limit.perMs)}`;
   const slots = counted(limit.slots, "slot");
   return (
-    <div id={limit.name} className="scroll-mt-16">
+    <div id={limit.kind === "tag" ? `tag ${limit.name}` : limit.name} className="scroll-mt-16">
       <Panel
         title={limit.name}
         note={`${KINDS[limit.kind]}: ${slots}${rate}, set ${limit.source === "code" ? "in code" : "by a person"}`}

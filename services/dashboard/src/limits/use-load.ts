@@ -3,10 +3,10 @@ import { LIMITS, type Limit } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import type { LimitTexts, Load } from "./limit-texts.ts";
 
-/** The states of runs that count when a limit of their deployment or pool is first set. */
+/** The states of runs that count when a limit of their deployment, pool or tag is first set. */
 const COUNTED = "ready,claimed,running,cancelling";
 
-/** What would hold slots of a new limit of a deployment, pool or queue. */
+/** What would hold slots of a new limit of a deployment, pool, queue or tag. */
 async function loadOf({ kind, name }: Pick<Limit, "kind" | "name">, signal: AbortSignal): Promise<Load> {
   if (kind === "queue") {
     const [pool = "", queue = ""] = name.split("/");
@@ -14,7 +14,7 @@ async function loadOf({ kind, name }: Pick<Limit, "kind" | "name">, signal: Abor
     const { ready = 0, running = 0 } = items.find((one) => one.name === queue) ?? {};
     return { taken: ready + running, waiting: 0 };
   }
-  const of = kind === "pool" ? { pool: name } : { deployment: name };
+  const of = kind === "pool" ? { pool: name } : kind === "tag" ? { tag: name } : { deployment: name };
   const { items, next } = await client.listRuns(
     { query: { ...of, state: COUNTED, limit: LIMITS.pageRows } },
     { signal },

@@ -231,7 +231,7 @@ export function MoreFields({ texts, onTexts }: Props) {
           of="tags"
           path="tags"
           name="Tags"
-          hint="separated by commas"
+          hint="separated by commas; a limit can apply to a tag"
           className="sm:col-span-2"
         />
       </div>

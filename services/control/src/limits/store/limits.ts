@@ -55,6 +55,44 @@ export function selectNamed(
     );
 }
 
+/** A limit of a tag, for one attempt. */
+export interface TagLimit {
+  readonly id: string;
+  readonly tag: string;
+  /** Whether its slots are tokens, which return by time. */
+  readonly isRate: boolean;
+  /** Which of the named requests of the attempt hold slots of it. Empty text: the run itself. */
+  readonly heldBy: readonly string[];
+}
+
+/** The limits of these tags, with the paths of the attempt that hold slots of them. Unique index of slot_limit, primary key of slot. */
+export function selectTagLimits(
+  from: Queryable,
+  args: { workspaceId: string; tags: readonly string[]; attemptId: string; paths: readonly string[] },
+): Promise<TagLimit[]> {
+  return prepared<TagLimit>(
+    from,
+    sql`select l.id, l.name as tag, l.per_ms is not null as "isRate", coalesce((select json_agg(s.path) from slot s
+        where s.attempt_id = ${args.attemptId}::uuid and s.workspace_id = l.workspace_id and s.limit_id = l.id
+          and s.path = any(${textArray(["", ...args.paths])}::text[])), '[]') as "heldBy"
+      from slot_limit l
+      where l.workspace_id = ${args.workspaceId} and l.kind = 'tag' and l.name = any(${textArray(args.tags)}::text[])`,
+  );
+}
+
+/** Which of these tags have limits. Unique index of slot_limit. */
+export async function selectLimitedTags(
+  from: Queryable,
+  args: { workspaceId: string; tags: readonly string[] },
+): Promise<Set<string>> {
+  const found = await prepared<{ name: string }>(
+    from,
+    sql`select l.name from slot_limit l
+      where l.workspace_id = ${args.workspaceId} and l.kind = 'tag' and l.name = any(${textArray(args.tags)}::text[])`,
+  );
+  return new Set(found.map(({ name }) => name));
+}
+
 /** The limits of a pool and of its queues. */
 export function selectLimitsOfPool(
   from: Queryable,

@@ -16,6 +16,7 @@ export interface RunKind {
   readonly deployment: string;
   readonly pool: string;
   readonly queue: string | null;
+  readonly tags: readonly string[];
 }
 
 /** A wait list of runs or of task runs, by what they need. */
@@ -34,9 +35,21 @@ export interface RunKindColumns {
   readonly queue: SQL;
 }
 
+/** A run's workspace and tags, as SQL. */
+interface TagColumns {
+  readonly workspaceId: SQL;
+  readonly tags: SQL;
+}
+
+/** Whether a tag of a run has a limit, as an SQL condition. Unique index of slot_limit. */
+export function isTagLimited({ workspaceId, tags }: TagColumns): SQL {
+  return sql`(${tags} <> '{}' and exists (select 1 from slot_limit l
+    where l.workspace_id = ${workspaceId} and l.kind = 'tag' and l.name = any(${tags})))`;
+}
+
 /**
- * Whether any limit applies to such a run, as an SQL condition. Most runs need only this. Unique index of slot_limit,
- * primary key of deployment_limit.
+ * Whether any limit but those of tags applies to such a run, as an SQL condition. Most runs need only this and
+ * `isTagLimited`. Unique index of slot_limit, primary key of deployment_limit.
  */
 export function isLimited(args: RunKindColumns): SQL {
   const called = (kind: string, name: SQL) =>
@@ -54,6 +67,24 @@ export async function lockWaitLists(tx: Tx, workspaceId: string): Promise<void> 
   await prepared(
     tx,
     sql`select pg_advisory_xact_lock(hashtextextended('slot_line ' || ${workspaceId}::text, 0))`,
+  );
+}
+
+/**
+ * Locks which tags of a workspace have limits: `shared` by transactions in which runs enter wait lists, `exclusive` by one
+ * that creates a limit of a tag. So a run that carries the tag cannot enter a wait list that lacks the new limit. Take it
+ * before `lockWaitLists`. Later statements see the changes of earlier holders.
+ */
+export async function lockTags(
+  tx: Tx,
+  args: { workspaceId: string; mode: "shared" | "exclusive" },
+): Promise<void> {
+  const key = sql`hashtextextended('slot_limit tag ' || ${args.workspaceId}::text, 0)`;
+  await prepared(
+    tx,
+    args.mode === "shared"
+      ? sql`select pg_advisory_xact_lock_shared(${key})`
+      : sql`select pg_advisory_xact_lock(${key})`,
   );
 }
 
@@ -75,13 +106,18 @@ export async function insertWaitLists(
   tx: Tx,
   args: { workspaceId: string; lines: readonly NewWaitList[] },
 ): Promise<void> {
-  const rows = JSON.stringify(args.lines.map(({ id, key, runs }) => ({ id, key, ...runs })));
+  const rows = JSON.stringify(
+    args.lines.map(({ id, key, runs }) => {
+      const { deploymentId, deployment, pool, queue, tags = [] } = runs ?? {};
+      return { id, key, deploymentId, deployment, pool, queue, tags: textArray(tags) };
+    }),
+  );
   await prepared(
     tx,
-    sql`insert into slot_line (id, workspace_id, key, deployment_id, deployment, pool, queue)
-      select id, ${args.workspaceId}, key, "deploymentId", deployment, pool, queue
+    sql`insert into slot_line (id, workspace_id, key, deployment_id, deployment, pool, queue, tags)
+      select id, ${args.workspaceId}, key, "deploymentId", deployment, pool, queue, tags
       from json_to_recordset(${rows}::json)
-        as n (id uuid, key text, "deploymentId" uuid, deployment text, pool text, queue text)
+        as n (id uuid, key text, "deploymentId" uuid, deployment text, pool text, queue text, tags text[])
       on conflict (workspace_id, key) do nothing`,
   );
 }
@@ -113,6 +149,7 @@ function concerned(which: Concerned): SQL {
   if (which.kind === "deployment") return sql`n.deployment = ${which.name}`;
   if (which.kind === "pool") return sql`n.pool = ${which.name}`;
   if (which.kind === "queue") return sql`n.pool || '/' || n.queue = ${which.name}`;
+  if (which.kind === "tag") return sql`${which.name} = any(n.tags)`;
   // No run needs a named limit before a deployment says so.
   return sql`false`;
 }
@@ -134,7 +171,8 @@ export async function refreshWaitLists(
         select n.id as line_id, l.id as limit_id, 1 as amount
         from slot_line n join slot_limit l on l.workspace_id = n.workspace_id
           and (l.kind = 'deployment' and l.name = n.deployment or l.kind = 'pool' and l.name = n.pool
-            or l.kind = 'queue' and l.name = n.pool || '/' || n.queue)
+            or l.kind = 'queue' and l.name = n.pool || '/' || n.queue
+            or l.kind = 'tag' and l.name = any(n.tags))
         where n.workspace_id = ${args.workspaceId} and n.deployment_id is not null and ${which}
         union all
         select n.id, d.limit_id, d.amount
@@ -167,6 +205,63 @@ export async function markWaitLists(
       where n.workspace_id = ${args.workspaceId}
         and n.id in (select line_id from slot_line_limit where limit_id = ${args.limitId})
         and exists (select 1 from slot_wait w where w.line_id = n.id)`,
+  );
+}
+
+/** A wait list of runs, by the properties that determine its limits. */
+export interface RunWaitList extends RunKind {
+  readonly id: string;
+}
+
+/**
+ * The wait lists in which runs with this tag wait for their slots without the tag's limit. `isTagged` says whether the run
+ * of a row `w` of slot_wait carries the tag. Unique index of slot_wait.
+ */
+export function listUntagged(
+  tx: Tx,
+  args: { workspaceId: string; tag: string; isTagged: SQL },
+): Promise<RunWaitList[]> {
+  return prepared<RunWaitList>(
+    tx,
+    sql`select n.id, n.deployment_id as "deploymentId", n.deployment, n.pool, n.queue, to_json(n.tags) as tags from slot_line n
+      where n.workspace_id = ${args.workspaceId} and n.deployment_id is not null and not ${args.tag} = any(n.tags)
+        and exists (select 1 from slot_wait w where w.line_id = n.id and w.workspace_id = n.workspace_id and ${args.isTagged})`,
+  );
+}
+
+/**
+ * Moves waiting requests to other wait lists, where they keep their positions, and marks these for a check. It locks the
+ * limits of the old wait lists, in the order of their ids, so that no step grants one of the requests meanwhile. The caller
+ * holds `lockWaitLists`.
+ * @param args.isMoved The requests that move, as a condition over a row `w` of slot_wait.
+ */
+export async function moveWaits(
+  tx: Tx,
+  clock: Clock,
+  args: {
+    workspaceId: string;
+    moves: readonly { readonly from: string; readonly to: string }[];
+    isMoved: SQL;
+  },
+): Promise<void> {
+  const { workspaceId, moves } = args;
+  const from = textArray(moves.map((one) => one.from));
+  await prepared(
+    tx,
+    sql`select l.id from slot_limit l where l.workspace_id = ${workspaceId}
+        and l.id in (select limit_id from slot_line_limit where line_id = any(${from}::uuid[]))
+      order by l.id for update`,
+  );
+  await prepared(
+    tx,
+    sql`with moves as materialized (
+        select * from json_to_recordset(${JSON.stringify(moves)}::json) as m ("from" uuid, "to" uuid)
+      ), moved as (
+        update slot_wait w set line_id = m."to" from moves m
+        where w.line_id = m."from" and w.workspace_id = ${workspaceId} and ${args.isMoved} returning w.line_id
+      )
+      update slot_line n set look_at = ${now(clock)}
+      where n.workspace_id = ${workspaceId} and n.id in (select line_id from moved)`,
   );
 }
 

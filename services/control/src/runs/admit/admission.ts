@@ -7,7 +7,14 @@ import {
   wakeAfterCommit,
   wakeSequencer,
 } from "../../kernel/index.ts";
-import { type Entering, enterBehind, findWaitLists, type Stepped, takeStep } from "../../limits/index.ts";
+import {
+  type Entering,
+  enterBehind,
+  findWaitLists,
+  limitedTags,
+  type Stepped,
+  takeStep,
+} from "../../limits/index.ts";
 import { releaseDependents } from "../dependents/release.ts";
 import { moveRuns, type RunMove } from "../moves/apply.ts";
 import { hasEnded } from "../moves/state.ts";
@@ -171,7 +178,16 @@ async function entries(
   args: { workspaceId: string; runs: readonly EnteringRun[] },
 ): Promise<Entering[]> {
   if (args.runs.length === 0) return [];
-  const waitListIds = await findWaitLists(tx, deps, { workspaceId: args.workspaceId, kinds: args.runs });
+  const { workspaceId } = args;
+  const limited = await limitedTags(tx, {
+    workspaceId,
+    tags: [...new Set(args.runs.flatMap((run) => run.tags))],
+  });
+  const kinds = args.runs.map((run) => ({
+    ...run,
+    tags: [...new Set(run.tags)].filter((tag) => limited.has(tag)).sort(),
+  }));
+  const waitListIds = await findWaitLists(tx, deps, { workspaceId, kinds });
   return args.runs.map((run, index) => ({
     waitListId: waitListIds[index] ?? "",
     runId: run.id,

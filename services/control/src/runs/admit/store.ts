@@ -1,6 +1,7 @@
 import { type Limit, RUN_TRANSITIONS } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { type Clock, now, rows, type Tx, textArray } from "../../kernel/index.ts";
+import { type Clock, type Deps, now, rows, type Tx, textArray } from "../../kernel/index.ts";
+import { moveTagged } from "../../limits/index.ts";
 import { effectivePriority, limitedAs } from "../moves/run-columns.ts";
 
 /** A run that is about to enter its wait list. */
@@ -10,6 +11,8 @@ export interface EnteringRun {
   readonly deployment: string;
   readonly pool: string;
   readonly queue: string | null;
+  /** All its tags, whether they have limits or not. */
+  readonly tags: readonly string[];
   readonly priority: number;
   readonly dueMs: number;
   /** Whether it has had no attempt yet. A run with an earlier attempt is no collision: it waits. */
@@ -29,7 +32,7 @@ export function readEntering(
 ): Promise<EnteringRun[]> {
   return rows<EnteringRun>(
     tx,
-    sql`select r.id, ${limitedAs.deploymentId} as "deploymentId", ${limitedAs.deployment} as deployment, r.pool, r.queue, ${effectivePriority} as priority,
+    sql`select r.id, ${limitedAs.deploymentId} as "deploymentId", ${limitedAs.deployment} as deployment, r.pool, r.queue, to_json(r.tags) as tags, ${effectivePriority} as priority,
         extract(epoch from r.due_at)::float8 * 1000 as "dueMs", r.attempts = 0 as "isNew", r.state = 'suspended' as "isSuspended", l.id as "limitId", l.slots,
         case when r.attempts = 0 then l.collision end as collision
       from run r left join slot_limit l
@@ -77,7 +80,7 @@ export async function listDisplaced(
 /** The most attempts that get slots of a limit when it is first set. */
 const ADOPTED_MAX = 10_000;
 
-/** What a limit counts: the runs of a deployment, pool or queue. */
+/** What a limit counts: the runs of a deployment, pool or queue, or those with a tag. */
 interface Counted extends Pick<Limit, "kind" | "name"> {
   readonly workspaceId: string;
 }
@@ -86,8 +89,9 @@ interface Counted extends Pick<Limit, "kind" | "name"> {
 function liveAttempts({ workspaceId, kind, name }: Counted): SQL {
   const named = limitedAs.deployment;
   const what = kind === "pool" ? sql`r.pool` : kind === "queue" ? sql`r.pool || '/' || r.queue` : named;
+  const isCounted = kind === "tag" ? sql`${name} = any(r.tags)` : sql`${what} = ${name}`;
   return sql`select a.id, a.run_id from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
-    where a.workspace_id = ${workspaceId} and a.ended_at is null and ${what} = ${name}
+    where a.workspace_id = ${workspaceId} and a.ended_at is null and ${isCounted}
     order by a.id limit ${ADOPTED_MAX} for update of a`;
 }
 
@@ -106,7 +110,19 @@ export async function lockAdoptable(tx: Tx, limit: Counted): Promise<void> {
 }
 
 /**
- * Gives each live attempt a slot of a new limit of a deployment, pool or queue, so that the limit counts it. A new named
+ * Lets waiting runs that carry a tag wait for the tag's limit too, which is new. They keep their positions. The caller holds the
+ * locks of `setLimit`.
+ */
+export async function enterTagLimit(tx: Tx, deps: Deps, limit: Counted): Promise<void> {
+  if (limit.kind !== "tag") return;
+  const { workspaceId, name: tag } = limit;
+  const isTagged = sql`w.path = '' and exists (select 1 from run r
+    where r.workspace_id = w.workspace_id and r.id = w.run_id and ${tag} = any(r.tags))`;
+  await moveTagged(tx, deps, { workspaceId, tag, isTagged });
+}
+
+/**
+ * Gives each live attempt a slot of a new limit of a deployment, pool, queue or tag, so that the limit counts it. A new named
  * limit has no holders. The caller holds the limit's lock.
  */
 export async function adoptRuns(tx: Tx, clock: Clock, limit: Counted & Pick<Limit, "id">): Promise<void> {

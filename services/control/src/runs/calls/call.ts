@@ -17,7 +17,7 @@ import { calledJob, recordHandle } from "../jobs/ask.ts";
 import { lockAttempts, lockRun } from "../moves/locks.ts";
 import type { AttemptRow } from "../table.ts";
 import { askWait, calledWaitOf, lockForAsking } from "./ask.ts";
-import { awaitSlots, giveSlotsBack, takeSlots } from "./slots.ts";
+import { awaitSlots, giveSlotsBack, type Take, takeSlots } from "./slots.ts";
 import { startTask } from "./start-task.ts";
 
 /** A flow's call, parsed by the contract. */
@@ -31,7 +31,7 @@ const NEVER = new AbortController().signal;
  * each call answers it, see `askWait`.
  * @throws Problem `stale-fence`; `forbidden` if the signed spec does not let the flow start that deployment, or the
  * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`;
- * `limit-not-found`; `too-many-waits`.
+ * `limit-not-found`; `slots-held`; `too-many-waits`.
  * @param signal Ends the wait for slots early.
  */
 export async function call(
@@ -43,21 +43,34 @@ export async function call(
   const { workspaceId } = worker;
   const asked = request.call;
   if (asked.kind === "wait") return callWait(deps, worker, { ...request, call: asked });
+  if (asked.kind === "take-slots") return callSlots(deps, worker, { ...request, call: asked }, signal);
   const runId = await inTransaction(deps, async (tx) => {
     const held = await fenced(tx, worker, request);
     if (asked.kind === "get-run") return asked.runId;
     if (asked.kind === "start-run") return startRun(tx, deps, { held, callId: request.callId, ...asked });
     if (asked.kind === "start-task") return startTask(tx, deps, { held, callId: request.callId, ...asked });
-    if (asked.kind === "take-slots") await takeSlots(tx, deps, { held, requests: asked.requests });
-    else if (asked.kind === "job-handle")
+    if (asked.kind === "job-handle")
       await recordHandle(tx, deps, { held, jobId: request.callId, handle: asked.handle });
     else giveSlotsBack(tx, deps, { held, keys: asked.keys });
     return held.runId;
   });
+  return calledOf(await knownRun(deps.database.db, { workspaceId, runId }), worker);
+}
+
+async function callSlots(
+  deps: Deps,
+  worker: WorkerScope,
+  request: FlowCall & { call: Take },
+  signal: AbortSignal,
+): Promise<Called> {
+  const { workspaceId } = worker;
+  const { attemptId, call: take } = request;
+  const { runId, free } = await inTransaction(deps, async (tx) => {
+    const held = await fenced(tx, worker, request);
+    return { runId: held.runId, free: await takeSlots(tx, deps, { held, requests: take.requests }) };
+  });
   const called = calledOf(await knownRun(deps.database.db, { workspaceId, runId }), worker);
-  if (asked.kind !== "take-slots") return called;
-  const { attemptId } = request;
-  return { ...called, granted: await awaitSlots(deps, { workspaceId, attemptId, take: asked, signal }) };
+  return { ...called, ...(await awaitSlots(deps, { workspaceId, attemptId, take, free, signal })) };
 }
 
 async function callWait(

@@ -1,7 +1,7 @@
 import { sql } from "#sql";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, rows, type Tx, textArray } from "../../kernel/index.ts";
-import { isLimited } from "../../limits/index.ts";
+import { isLimited, isTagLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { insertRunChanges } from "./changes.ts";
 import type { NewRun } from "./create.ts";
@@ -60,6 +60,7 @@ export async function insertRuns(
     pool: sql`${version.pool}::text`,
     queue: sql`${args.queue}::text`,
   });
+  const tagged = isTagLimited({ workspaceId: sql`${args.workspaceId}::uuid`, tags: sql`i.tags` });
   const made = await rows<{ id: string; ready: boolean }>(
     tx,
     sql`with l as materialized (select ${limited} as limited, date_trunc('milliseconds', ${now(clock)}) as now),
@@ -72,7 +73,7 @@ export async function insertRuns(
         select ${args.workspaceId}::uuid, id, decode(fingerprint, 'hex') from i order by id
         on conflict do nothing returning run_id
       ), t as (
-        select i.*, l.now, coalesce(i.scheduled_at, l.now) as due, coalesce(i.scheduled_at, l.now) <= l.now and not l.limited as goes
+        select i.*, l.now, coalesce(i.scheduled_at, l.now) as due, coalesce(i.scheduled_at, l.now) <= l.now and not l.limited and not ${tagged} as goes
         from i join key on key.run_id = i.id cross join l
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,

@@ -14,7 +14,7 @@ import {
   textArray,
   UNHURRIED,
 } from "../../kernel/index.ts";
-import { isLimited } from "../../limits/index.ts";
+import { isLimited, isTagLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { insertRunChanges } from "./changes.ts";
@@ -116,10 +116,14 @@ export async function insertRun(to: Queryable, clock: Clock, args: NewRun): Prom
     pool: sql`${version.pool}::text`,
     queue: sql`${args.queue}::text`,
   });
+  const tagged = isTagLimited({
+    workspaceId: sql`${args.workspaceId}::uuid`,
+    tags: sql`${textArray(args.tags)}::text[]`,
+  });
   const [raw] = await rows<RawMade>(
     to,
     sql`with l as materialized (
-        select ${limited} as limited, case when ${slot !== null}::boolean then ${UNHURRIED} end as unhurried
+        select ${limited} or ${tagged} as limited, case when ${slot !== null}::boolean then ${UNHURRIED} end as unhurried
       ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
         select ${args.workspaceId}::uuid, ${args.id}::uuid, ${args.fingerprint}::bytea

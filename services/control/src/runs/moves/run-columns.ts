@@ -1,5 +1,5 @@
 import { type SQL, sql } from "#sql";
-import { isLimited } from "../../limits/index.ts";
+import { isLimited, isTagLimited } from "../../limits/index.ts";
 
 /** Which run, in statements over a row `r` of run. */
 export const runColumns = { workspaceId: sql`r.workspace_id`, id: sql`r.id` } as const;
@@ -14,12 +14,12 @@ export const limitedAs = {
 } as const;
 
 /** Whether any limit applies to a run, as SQL over a row `r` of run. */
-export const runIsLimited: SQL = isLimited({
+export const runIsLimited: SQL = sql`(${isLimited({
   workspaceId: sql`r.workspace_id`,
   ...limitedAs,
   pool: sql`r.pool`,
   queue: sql`r.queue`,
-});
+})} or ${isTagLimited({ workspaceId: sql`r.workspace_id`, tags: sql`r.tags` })})`;
 
 /** How much a queue's priority outweighs those of its runs, which are from -100 to 100. */
 const QUEUE_WEIGHT = 1_000;

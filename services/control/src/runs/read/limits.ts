@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { Registered } from "../../deployments/index.ts";
 import { type Deps, dateOf, inTransaction, type Queryable, type Scope, type Tx } from "../../kernel/index.ts";
 import * as limits from "../../limits/index.ts";
-import { adoptRuns, lockAdoptable } from "../admit/store.ts";
+import { adoptRuns, enterTagLimit, lockAdoptable } from "../admit/store.ts";
 import { holderOf, type RunFacts, readRunFacts } from "../why/facts.ts";
 
 /**
@@ -17,6 +17,7 @@ export async function setLimit(
   const row = await inTransaction(deps, async (tx) => {
     await lockAdoptable(tx, { workspaceId: args.scope.workspaceId, ...args.input });
     const written = await limits.setLimit(tx, deps, args);
+    if (written.isNew) await enterTagLimit(tx, deps, written.row);
     if (written.adopts) await adoptRuns(tx, deps.clock, written.row);
     return written.row;
   });

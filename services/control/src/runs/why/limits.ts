@@ -3,6 +3,7 @@ import {
   HOLDERS_SHOWN,
   type LimitWait,
   type SlotHolder,
+  shellWord,
   taskPathLabel,
   type WaitReason,
 } from "@towpath/contract";
@@ -71,7 +72,7 @@ export function calledText({ kind, name }: Pick<LimitWait, "kind" | "name">): st
 
 /** The command that gives a limit so many slots. */
 export function setText({ kind, name }: Pick<LimitWait, "kind" | "name">, slots: number | "SLOTS"): string {
-  return `\`towpath limit set ${name}${kind === "named" ? "" : ` --kind ${kind}`} ${slots}\``;
+  return `\`towpath limit set ${shellWord(name)}${kind === "named" ? "" : ` --kind ${kind}`} ${slots}\``;
 }
 
 function keepsText(limit: LimitWait, until: string | null): string {

@@ -32,7 +32,7 @@ function LimitHolders({ limit }: { limit: Limit }) {
   return (
     <ul className="mt-1 space-y-0.5 border-l border-line pl-3 text-12 text-soft">
       <li>
-        Position {limit.position} of {limit.waiting} in the wait list of{" "}
+        Position {limit.position} of {limit.waiting} in the wait list of {limit.kind === "tag" && "the tag "}
         <strong className="font-medium">{limit.name}</strong>: {limit.taken} of {limit.slots} slots taken
       </li>
       {limit.holders.map((holder) => (
