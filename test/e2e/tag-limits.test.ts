@@ -46,7 +46,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(loads),
-    deployment(nested),
+    deployment(nested, { tags: ["nested"] }),
     deployment(mixes),
     deployment(holds, { retry: { limit: 1, delayMs: 0, causes: ["lost"] } }),
   ],
@@ -113,7 +113,7 @@ describe("with a limit of a tag", () => {
       await using worker = await stack.startWorker({ name: "two" });
       const nested = await stack.waitForRun(await stack.run("nested"));
       expect(nested.state, worker.output()).toBe("completed");
-      const tagged = await stack.towpath(["run", "loads", "--tag", "warehouse", "--watch"]);
+      const tagged = await stack.towpath(["run", "loads@", "--tag", "warehouse", "--watch"]);
       expect(tagged.code, tagged.output).toBe(0);
       const mixed = await stack.waitForRun(await stack.run("mixes"));
       expect(mixed).toMatchObject({ state: "failed", error: { name: "SlotsHeld" } });
@@ -127,7 +127,7 @@ describe("with a limit of a tag", () => {
     LIMIT,
     async () => {
       await limit("night shift", 0);
-      const runId = (await stack.towpath(["run", "nested", "--tag", "night shift", "--json"])).output;
+      const runId = (await stack.towpath(["run", "nested@", "--tag", "night shift", "--json"])).output;
       const id = /[0-9a-f-]{36}/.exec(runId)?.[0] ?? "";
       expect((await stack.towpath(["limit", "ls"])).output).toMatch(/night shift +tag +0/);
       const shown = await stack.towpath(["limit", "show", "night shift"]);
@@ -136,6 +136,10 @@ describe("with a limit of a tag", () => {
       const why = await stack.towpath(["why", id]);
       expect(why.output).toContain("First in the wait list for the slots of tag `night shift`");
       expect(why.output).toContain("towpath limit set 'night shift' --kind tag SLOTS");
+      await limit("nested", 7);
+      const deployment = await stack.towpath(["deployments", "show", "nested@"]);
+      expect(deployment.output).toMatch(/tags +nested/);
+      expect(deployment.output).toMatch(/nested +tag +7/);
       const removed = await stack.towpath(["limit", "rm", "night shift", "--kind", "tag"]);
       expect(removed.output).toContain("deleted limit night shift; 1 were waiting");
       await using worker = await stack.startWorker({ name: "three" });
@@ -149,7 +153,10 @@ describe("with a limit of a tag", () => {
     const work = await workFolder(stack);
     const runId = await stack.run("holds", { folder: work });
     const pid = await heldPid(work);
-    expect(await limitOf("press")).toMatchObject({ taken: 1, holders: [{ runId, task: "hold" }] });
+    expect(await limitOf("press")).toMatchObject({
+      taken: 1,
+      holders: [{ runId, task: expect.stringMatching(/^hold:/) }],
+    });
     worker.kill("SIGKILL");
     await worker.exited;
     if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");

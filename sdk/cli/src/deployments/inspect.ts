@@ -192,12 +192,27 @@ function printLimits(output: Output, limits: readonly Limit[]): void {
   output.line();
   output.table(
     ["LIMIT", "KIND", "SLOTS", "TAKEN", "WAITING"],
-    limits.map((one) => [one.name, one.kind, slotsText(one), String(one.taken), String(one.waiting)]),
+    limits.map((one) => [
+      printable(one.name),
+      one.kind,
+      slotsText(one),
+      String(one.taken),
+      String(one.waiting),
+    ]),
   );
 }
 
-/** The limit of a deployment's runs, and the named limits that each of its runs takes. */
-async function limitsOf(client: Client, { name, spec }: { name: string; spec: VersionDetail["spec"] }) {
+/** The tags of a deployment's runs: those of all, and those of its schedules. */
+function tagsOf(spec: VersionDetail["spec"], schedules: readonly Schedule[]): readonly unknown[] {
+  const own = Array.isArray(spec.tags) ? spec.tags : [];
+  return [...own, ...schedules.flatMap(({ tags }) => tags)];
+}
+
+/** The limit of a deployment's runs, the named limits that each of its runs takes, and the limits of their tags. */
+async function limitsOf(
+  client: Client,
+  { name, spec, schedules }: { name: string; spec: VersionDetail["spec"]; schedules: readonly Schedule[] },
+) {
   const uses = Array.isArray(spec.limits) ? spec.limits : [];
   const named = uses.flatMap((use) =>
     typeof use === "object" && use !== null && !Array.isArray(use) && typeof use.name === "string"
@@ -207,7 +222,12 @@ async function limitsOf(client: Client, { name, spec }: { name: string; spec: Ve
   const pages = await Promise.all(
     [{ kind: "deployment" as const, name }, ...named].map((query) => client.listLimits({ query })),
   );
-  return pages.flatMap(({ items }) => items);
+  const tags = tagsOf(spec, schedules);
+  const ofTags =
+    tags.length === 0
+      ? []
+      : (await client.listLimits({ query: { kind: "tag", limit: LIMITS.pageRows } })).items;
+  return [...pages.flatMap(({ items }) => items), ...ofTags.filter((limit) => tags.includes(limit.name))];
 }
 
 /** `towpath deployments show NAME` */
@@ -222,7 +242,7 @@ export async function showDeployment(invocation: Invocation, written: string): P
     client.listVersions({ params: { name }, query: { limit: VERSIONS_SHOWN } }),
     schedulesOf(client, { deployment: name }),
   ]);
-  const limits = await limitsOf(client, { name, spec: detail.spec });
+  const limits = await limitsOf(client, { name, spec: detail.spec, schedules });
   output.data({ deployment, spec: detail.spec, versions, schedules, limits });
   if (output.json) return;
   output.line(`${style.bold(name)} v${latest.version}`);

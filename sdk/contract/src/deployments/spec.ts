@@ -3,7 +3,16 @@ import { Compute } from "../compute/compute.ts";
 import { CAUSE_NAMES, LAST_CAUSES } from "../kernel/causes.ts";
 import { deploymentNameOf } from "../kernel/deployment-name.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
-import { CodeVersion, DeploymentName, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import {
+  CodeVersion,
+  DeploymentName,
+  DurationMs,
+  Id,
+  Instant,
+  JsonObject,
+  Name,
+  Tags,
+} from "../kernel/names.ts";
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
@@ -202,6 +211,7 @@ export const Spec = z.strictObject({
   queue: Name.nullable().default(null).describe("The queue in its pool for runs that name none."),
   priority: z.int().min(-100).max(100).default(0).describe("The priority of runs that set none."),
   limits: LimitUses.default([]).describe("Named limits whose slots each of its runs takes."),
+  tags: Tags.optional().describe("Tags that each of its runs has. Missing: none."),
   dueInput: z
     .boolean()
     .default(false)

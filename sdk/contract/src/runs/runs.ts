@@ -15,6 +15,7 @@ import {
   page,
   StageQuery,
   severalOf,
+  Tag,
   Tags,
 } from "../kernel/names.ts";
 import { Troubles } from "../kernel/trouble.ts";
@@ -162,7 +163,7 @@ export const RunSummary = z.object({
   cause: CauseName.nullable(),
   trigger: Trigger,
   priority: z.int(),
-  tags: Tags,
+  tags: z.array(Tag).describe("Its deployment's tags, and those that its creator gave it."),
   attempts: z.int(),
   createdAt: Instant,
   scheduledAt: Instant,

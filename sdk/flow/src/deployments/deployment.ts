@@ -136,6 +136,11 @@ export interface DeploymentOptions {
   readonly concurrency?: SpecInput["concurrency"];
   /** Named limits. Each run takes all its slots at once before it starts. @default none */
   readonly limits?: readonly LimitUse[];
+  /**
+   * Tags of each of its runs, at most 32, each of 1 to 64 characters. A run takes one slot of each tag that has a limit. @default
+   * none
+   */
+  readonly tags?: readonly string[];
   /** The queue of its pool for runs that name none. @default none */
   readonly queue?: string;
   /** The priority of runs that have none: -100 to 100. Higher starts first within its queue. @default 0 */
@@ -197,6 +202,7 @@ const Options = z.strictObject({
     .array(z.union([Name, LimitUseShape]))
     .max(LIMIT_USES_MAX)
     .default([]),
+  tags: spec.tags,
   loadAhead: spec.loadAhead,
   mayStart: spec.mayStart,
   schedules: spec.schedules,

@@ -111,6 +111,21 @@ describe("runs with a tag", () => {
     expect(await env.faults()).toEqual([]);
   });
 
+  test("have the tags of their deployment too, however they are created", async () => {
+    const env = await openLimitsEnv(testEnv);
+    await env.tenancy.deploy("load", { tags: ["warehouse", "nightly"] });
+    await tag(env, "warehouse", 1);
+    const one = await env.ask({ deployment: "load", tags: ["nightly", "mine"] });
+    expect((await env.run(one)).tags).toEqual(["warehouse", "nightly", "mine"]);
+    const id = uuidv7(testEnv.clock.nowMs());
+    const runs = [{ id, parameters: {}, tags: [] }];
+    await createRuns(testEnv.deps, env.tenancy.scope, { deployment: "load", runs });
+    await duePeriodicJob.runOnce(testEnv.deps);
+    expect(await env.states(one, id)).toEqual(["ready", "blocked"]);
+    expect((await env.run(id)).tags).toEqual(["warehouse", "nightly"]);
+    expect(await env.faults()).toEqual([]);
+  });
+
   test("say in why which tag they wait for, and which command gives it slots", async () => {
     const env = await openLimitsEnv(testEnv);
     await tag(env, "Team A's data", 1);

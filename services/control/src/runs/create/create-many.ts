@@ -23,7 +23,7 @@ import {
 } from "../../kernel/index.ts";
 import { checkQueue } from "../../pools/index.ts";
 import { findRunKeys, insertRuns } from "../moves/create-many.ts";
-import { fingerprintOf, queueOf, type RunRequest } from "./create.ts";
+import { fingerprintOf, queueOf, type RunRequest, tagsOf } from "./create.ts";
 
 /** Many requests, parsed by the contract. */
 type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
@@ -173,7 +173,7 @@ async function insertChecked(tx: Tx, deps: Deps, args: Checked): Promise<Created
       id: request.id,
       fingerprint,
       trigger,
-      tags: request.tags,
+      tags: tagsOf(request, version),
       parameters: request.parameters,
       priority: request.priority ?? version.spec.priority,
       attemptId: attemptIds[index] ?? uuidv7(deps.clock.nowMs()),

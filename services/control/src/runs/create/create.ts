@@ -106,7 +106,7 @@ export function newRun(
     queue: args.task === undefined ? queueOf(request, version) : null,
     trigger: args.trigger,
     priority: request.priority ?? version.spec.priority,
-    tags: request.tags,
+    tags: args.task === undefined ? tagsOf(request, version) : request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
     expireAfterMs: args.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
@@ -122,6 +122,11 @@ export function newRun(
  */
 export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVersion): string | null {
   return request.queue ?? spec.queue;
+}
+
+/** The tags of a run: those of its deployment, and the requested ones. */
+export function tagsOf({ tags }: Pick<RunRequest, "tags">, { spec }: PinnedVersion): readonly string[] {
+  return spec.tags === undefined ? tags : [...new Set([...spec.tags, ...tags])];
 }
 
 /** The version to pin, if the parameters match its schema. */
