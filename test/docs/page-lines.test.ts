@@ -17,7 +17,7 @@ afterAll(() => stack?.[Symbol.asyncDispose]());
 test.each([
   ["docs/tutorial/first-flow.md", { files: 2, lines: 4 }],
   ["docs/how-to/schedules.md", { files: 2, lines: 4 }],
-  ["docs/how-to/limits.md", { files: 2, lines: 12 }],
+  ["docs/how-to/limits.md", { files: 3, lines: 15 }],
   ["docs/how-to/compute.md", { files: 2, lines: 5 }],
   ["docs/how-to/test-a-flow.md", { files: 4, lines: 2 }],
   ["docs/how-to/resume.md", { files: 2, lines: 2 }],

@@ -1,16 +1,16 @@
 import type { Assignment } from "@towpath/contract";
 import { CalledRun, SetLimit, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { records } from "../fake-worker.fixture.ts";
-import { call } from "../runs/calls/call.ts";
-import { createRuns } from "../runs/create/create-many.ts";
-import { duePeriodicJob } from "../runs/create/due.ts";
-import { setLimit } from "../runs/index.ts";
-import { getRunWhy } from "../runs/read/read.ts";
-import { openLimitsEnv } from "../slots.fixture.ts";
-import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { deleteLimit } from "./index.ts";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { records } from "../../fake-worker.fixture.ts";
+import { deleteLimit } from "../../limits/index.ts";
+import { openLimitsEnv } from "../../slots.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
+import { call } from "../calls/call.ts";
+import { createRuns } from "../create/create-many.ts";
+import { duePeriodicJob } from "../create/due.ts";
+import { setLimit } from "../read/limits.ts";
+import { getRunWhy } from "../read/read.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
