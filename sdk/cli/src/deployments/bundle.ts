@@ -2,6 +2,7 @@ import { join, relative, resolve, sep } from "node:path";
 import { build, type OutputFile, type Plugin, transform } from "esbuild";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
+import { ARROW_BANNER, arrowInBundles } from "./arrow-in-bundles.ts";
 import type { CodeFile } from "./code-tree.ts";
 import { leaveNatives, nativesOf } from "./natives.ts";
 import { isOwnPackage } from "./own-packages.ts";
@@ -14,6 +15,7 @@ import { namespaceOfZod } from "./zod-import.ts";
 const BANNER = [
   'import { createRequire as __towpathCreateRequire } from "node:module";',
   "globalThis.require ??= __towpathCreateRequire(import.meta.url);",
+  ARROW_BANNER,
 ].join("\n");
 
 /** Bundled flow modules. */
@@ -95,7 +97,7 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     banner: { js: BANNER },
     keepNames: true,
     logLevel: "silent",
-    plugins: [leaveNatives, lendPackages, namespaceOfZod],
+    plugins: [leaveNatives, lendPackages, arrowInBundles, namespaceOfZod],
   }).catch((cause: unknown) => {
     const [first = "esbuild failed.", ...rest] = describe(cause);
     throw new Failure(`The flows cannot be bundled: ${first}`, {

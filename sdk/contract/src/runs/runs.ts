@@ -36,7 +36,7 @@ export const Ref = z.object({
   codec: z
     .enum(["json", "bytes", "text", "typed"])
     .describe(
-      '`typed` is JSON, then a zero byte and the bytes of byte arrays. Values that JSON cannot store (dates, maps, bytes, undefined…) have the form `{ "~": [kind, …] }`.',
+      '`typed` is JSON, then a zero byte and the bytes of byte arrays. Values that JSON cannot store (dates, maps, bytes, Arrow tables, undefined…) have the form `{ "~": [kind, …] }`.',
     ),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

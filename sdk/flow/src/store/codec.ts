@@ -70,9 +70,10 @@ export function checkJsonAt(value: unknown, path: () => string): void {
   checkJson(value, path, new Set());
 }
 
-/** The default codec: bytes for byte arrays, text for strings, else json. */
+/** The default codec: bytes for byte arrays, text for strings, typed for Arrow tables, else json. */
 export function defaultCodec(value: unknown): Codec {
   if (value instanceof Uint8Array) return "bytes";
+  if (isObject(value) && !isPlain(value) && dataOf(value).kind === "table") return "typed";
   return typeof value === "string" ? "text" : "json";
 }
 
@@ -144,6 +145,7 @@ export function decode(bytes: Uint8Array, ref: Pick<Ref, "codec" | "uri">): unkn
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     return ref.codec === "text" ? text : JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof StoreFault) throw cause;
     throw new StoreFault(`${ref.uri} does not hold ${ref.codec}.`, { cause });
   }
 }

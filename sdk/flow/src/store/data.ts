@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { type ArrowTable, arrowTableOf } from "./arrow.ts";
 
 /** The kinds of views of bytes, by name. */
 export const VIEWS = {
@@ -40,6 +41,7 @@ export type Data =
   | { readonly kind: "url"; readonly value: URL }
   | { readonly kind: "buffer"; readonly value: ArrayBuffer }
   | { readonly kind: "view"; readonly name: ViewName; readonly value: ArrayBufferView }
+  | { readonly kind: "table"; readonly value: ArrowTable }
   /** No data, and why: "an instance of RegExp". */
   | { readonly kind: "none"; readonly found: string };
 
@@ -151,7 +153,12 @@ export function dataOf(value: object): Data {
     return { kind: Object.getPrototypeOf(value) === null ? "bare" : "object", value };
   }
   if (types.isPromise(value)) return none("a promise (await it first)");
-  return bytesOf(value) ?? contentOf(value) ?? none(`an instance of ${nameOf(value)}`);
+  return bytesOf(value) ?? contentOf(value) ?? tableOf(value) ?? none(`an instance of ${nameOf(value)}`);
+}
+
+function tableOf(value: object): Data | null {
+  const table = arrowTableOf(value);
+  return table === null ? null : { kind: "table", value: table };
 }
 
 /** Methods of built-in classes. They do not describe a class that extends one. */

@@ -1,10 +1,12 @@
 import { NotSerialisable } from "../problem.ts";
+import { type ArrowTable, readArrowTable, UNWRITABLE_TABLE } from "./arrow.ts";
 import { dataOf, isViewName, VIEWS } from "./data.ts";
 
 /**
  * JSON for values that plain JSON cannot hold. Such a value is `{ "~": [kind, …parts] }`. A plain object with a field
  * `~` is `{ "~": ["object", [[key, value], …]] }`, so that the two cannot be confused. Arrays of bytes and numbers
- * follow the text after a zero byte, which JSON never contains: `["bytes", kind, offset, length]` is their position.
+ * follow the text after a zero byte, which JSON never contains: `["bytes", kind, offset, length]` is their position. So do
+ * Arrow tables in the IPC format: `["arrow", offset, length, rows]`.
  * Reading runs no code of the data.
  */
 const MARK = "~";
@@ -92,6 +94,12 @@ function bytesPart({ bytes }: Writing, value: ArrayBufferView): [number, number]
   return bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 
+function tablePart(writing: Writing, table: ArrowTable, at: Position | null): Part {
+  const written = table.write();
+  if (written === null) throw new NotSerialisable(pathOf(writing, at), UNWRITABLE_TABLE);
+  return mark("arrow", ...writing.bytes.add(written.bytes), written.rows);
+}
+
 function objectPart(writing: Writing, value: object, at: Position | null): Part {
   const inside = (item: unknown, step: string | number) => partOf(writing, item, { step, outer: at });
   const data = dataOf(value);
@@ -120,6 +128,8 @@ function objectPart(writing: Writing, value: object, at: Position | null): Part 
       return mark("buffer", ...writing.bytes.add(new Uint8Array(data.value)));
     case "view":
       return mark("bytes", data.name, ...bytesPart(writing, data.value));
+    case "table":
+      return tablePart(writing, data.value, at);
     case "none":
       throw new NotSerialisable(pathOf(writing, at), data.found);
   }
@@ -228,6 +238,7 @@ class Reader {
   #marked(kind: unknown, [first, second, third]: readonly unknown[]): unknown {
     if (kind === "buffer") return this.#buffer(first, second);
     if (kind === "bytes") return viewOf(first, this.#buffer(second, third));
+    if (kind === "arrow") return readArrowTable(new Uint8Array(this.#buffer(first, second)), third);
     if (kind === "map") return new Map(this.#pairs(first));
     if (kind === "set") return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
     if (kind === "object") return objectOf(this.#pairs(first));
@@ -281,7 +292,7 @@ function objectOf(entries: readonly (readonly [unknown, unknown])[]): object {
   return Object.fromEntries(entries.map(([key, value]) => [String(key), value]));
 }
 
-/** Reads typed JSON. @throws TypeError | SyntaxError if it is invalid. */
+/** Reads typed JSON. @throws TypeError | SyntaxError if it is invalid; StoreFault as `readArrowTable`. */
 export function fromTypedJson(bytes: Uint8Array): unknown {
   const end = bytes.indexOf(0);
   const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { NotData } from "../problem.ts";
+import { UNWRITABLE_TABLE } from "../store/arrow.ts";
 import { CODEC_ENDINGS } from "../store/codec.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
 
@@ -153,6 +154,9 @@ function feedData(digest: Digest, value: object, args: { data: Data; at: Positio
       break;
     case "view":
       feedBytes(digest, data.name, data.value);
+      break;
+    case "table":
+      digest.bytes("arrow", data.value.write()?.bytes ?? refuse(at, UNWRITABLE_TABLE));
       break;
     case "none":
       refuse(at, data.found);
