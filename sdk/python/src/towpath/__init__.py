@@ -1,0 +1,78 @@
+"""Flows and tasks that resume where they failed.
+
+A flow is a function. It calls tasks, which are functions too. A worker in your network runs them and keeps their results,
+so that a later attempt of a run begins where the last one ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._internal.artifacts import artifact as artifact
+    from ._internal.engine.context import is_cancelled as is_cancelled
+    from ._internal.engine.context import run_child as run_child
+    from ._internal.engine.context import run_facts as run_facts
+    from ._internal.engine.context import secret as secret
+    from ._internal.engine.context import start_run as start_run
+    from ._internal.flow import Flow as Flow
+    from ._internal.flow import flow as flow
+    from ._internal.keep.alike import now as now
+    from ._internal.keep.alike import random as random
+    from ._internal.keep.alike import uuid as uuid
+    from ._internal.keep.keep import keep as keep
+    from ._internal.keep.keep import kept as kept
+    from ._internal.logs.log import log as log
+    from ._internal.problem import Cancelled as Cancelled
+    from ._internal.problem import ChildFailed as ChildFailed
+    from ._internal.problem import InvalidDefinition as InvalidDefinition
+    from ._internal.problem import InvalidParameters as InvalidParameters
+    from ._internal.problem import NonRetryable as NonRetryable
+    from ._internal.problem import TaskTimeout as TaskTimeout
+    from ._internal.problem import TowpathError as TowpathError
+    from ._internal.problem import WaitExpired as WaitExpired
+    from ._internal.suspend import suspend as suspend
+    from ._internal.task.task import AsyncTask as AsyncTask
+    from ._internal.task.task import Task as Task
+    from ._internal.task.task import task as task
+
+_PROBLEMS = (
+    "Cancelled", "ChildFailed", "InvalidDefinition", "InvalidParameters", "NonRetryable", "TaskTimeout", "TowpathError",
+    "WaitExpired",
+)
+_HOMES = {
+    "AsyncTask": "task.task",
+    "Flow": "flow",
+    "Task": "task.task",
+    "flow": "flow",
+    "is_cancelled": "engine.context",
+    "keep": "keep.keep",
+    "kept": "keep.keep",
+    "log": "logs.log",
+    "now": "keep.alike",
+    "random": "keep.alike",
+    "run_child": "engine.context",
+    "run_facts": "engine.context",
+    "secret": "engine.context",
+    "start_run": "engine.context",
+    "task": "task.task",
+    "uuid": "keep.alike",
+    **{name: "problem" for name in _PROBLEMS},
+}
+_MODULES = {"artifact": "artifacts.artifact", "suspend": "suspend.suspend"}
+
+__all__ = sorted([*_HOMES, *_MODULES])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a name when it is first used: importing this package costs little."""
+    import importlib
+
+    if name in _MODULES:
+        found: Any = importlib.import_module(f"._internal.{_MODULES[name]}", __name__)
+    elif name in _HOMES:
+        found = getattr(importlib.import_module(f"._internal.{_HOMES[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found

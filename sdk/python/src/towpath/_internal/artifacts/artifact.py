@@ -1,0 +1,95 @@
+"""Artifacts: content that a run's page shows beside its log. The latest body of a key is shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Iterable, Mapping, Sequence
+
+from ..clock import instant
+from ..engine.interrupt import in_engine_code
+from ..engine.scope import scope_for
+from ..problem import InvalidDefinition
+
+_BODY_BYTES_MAX = 32 * 1024
+_COLUMNS_MAX = 64
+_ROWS_MAX = 500
+_IMAGES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<svg": "image/svg+xml", b"<?xml": "image/svg+xml"}
+
+
+def markdown(key: str, text: str, *, title: str = "") -> None:
+    """Shows Markdown, at most 32 KiB."""
+    _post(key, title, {"kind": "markdown", "text": str(text)})
+
+
+def table(key: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]] | Any, *, columns: Sequence[str] | None = None, title: str = "") -> None:
+    """Shows a table of at most 64 columns and 500 rows.
+
+    Args:
+        rows: dicts, sequences with `columns`, or a data frame of pandas or polars.
+    """
+    given, names = _rows_of(rows, columns)
+    if len(names) > _COLUMNS_MAX:
+        raise InvalidDefinition(f'artifact "{key}" has {len(names)} columns; a table has at most {_COLUMNS_MAX}.')
+    cells = [[_cell(cell) for cell in row] for row in given[:_ROWS_MAX]]
+    _post(key, title, {"kind": "table", "columns": names, "rows": cells})
+
+
+def image(key: str, data: bytes, *, title: str = "") -> None:
+    """Shows a PNG, JPEG or SVG of at most 32 KiB (as base64)."""
+    kind = next((kind for head, kind in _IMAGES.items() if data.lstrip()[: len(head)] == head), None)
+    if kind is None:
+        raise InvalidDefinition(f'artifact "{key}" is no PNG, JPEG or SVG.')
+    _post(key, title, {"kind": "image", "mediaType": kind, "base64": base64.b64encode(data).decode("ascii")})
+
+
+def link(key: str, url: str, *, text: str | None = None, title: str = "") -> None:
+    """Shows a link. The URL begins with http:// or https://."""
+    if not url.startswith(("http://", "https://")):
+        raise InvalidDefinition(f'artifact "{key}" needs a url that begins with http:// or https://.')
+    _post(key, title, {"kind": "link", "url": url, "text": text or url})
+
+
+def progress(key: str, done: float, total: float | None = None, *, unit: str = "", title: str = "") -> None:
+    """Shows how much is done."""
+    _post(key, title, {"kind": "progress", "done": done, "total": total, "unit": unit})
+
+
+def _rows_of(rows: Any, columns: Sequence[str] | None) -> tuple[list[Any], list[str]]:
+    frame = getattr(rows, "columns", None)
+    if frame is not None and columns is None:
+        names = [str(name) for name in frame]
+        # pandas has itertuples, polars has rows.
+        lines = rows.head(_ROWS_MAX)
+        return list(lines.itertuples(index=False) if hasattr(lines, "itertuples") else lines.rows()), names
+    given = list(rows)
+    if columns is not None:
+        return given, list(columns)
+    if not all(isinstance(row, Mapping) for row in given):
+        raise InvalidDefinition("artifact.table takes dicts, or rows together with columns=[...].")
+    names = list(dict.fromkeys(str(name) for row in given for name in row))
+    return [[row.get(name) for name in names] for row in given], names
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)) and abs(value) < 2**53:
+        return value
+    item = getattr(value, "item", None)
+    return _cell(item()) if callable(item) and getattr(value, "shape", None) == () else str(value)
+
+
+def _post(key: str, title: str, body: Mapping[str, Any]) -> None:
+    in_engine_code(_post_in_engine, key, title, body)
+
+
+def _post_in_engine(key: str, title: str, body: Mapping[str, Any]) -> None:
+    scope = scope_for("artifact", "Use it inside a flow's function or task.")
+    size = len(json.dumps(body).encode("utf-8"))
+    if size > _BODY_BYTES_MAX:
+        raise InvalidDefinition(
+            f'artifact "{key}" has {size:,} bytes; at most {_BODY_BYTES_MAX:,} are shown. Store it, and show a part or a link.'
+        )
+    host = scope.run.host
+    host.records.post({"type": "artifact", "at": instant(host.clock), "key": key, "title": title, "body": body, **scope.of_task()})

@@ -1,0 +1,148 @@
+"""The results that a run stores, and those of earlier attempts that it may reuse."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import Any, Mapping, NamedTuple
+
+from ..clock import instant
+from ..engine.host import Host
+from ..problem import NotSerialisable, StoreFault
+from ..store.codec import Ref, encode
+from ..store.places import Place
+from .earlier import EarlierEnd, EarlierResults
+
+_LARGE_BYTES = 50_000_000
+_VERSION_CHARS = 16
+
+
+class Facts(NamedTuple):
+    """What a later attempt compares before it reuses a result."""
+
+    code_version: str
+    input_hash: str | None
+    has_input: bool
+    """False if the call's path identifies its input."""
+
+    def reported(self) -> dict[str, str]:
+        """The facts as records carry them."""
+        told = {"codeVersion": self.code_version}
+        if self.has_input and self.input_hash is not None:
+            told["inputHash"] = self.input_hash
+        return told
+
+
+class Reused(NamedTuple):
+    """A valid result of an earlier call. `is_recorded`: this run has already recorded it unchanged."""
+
+    value: Any
+    ref: Ref
+    is_recorded: bool
+
+
+class Checkpoints:
+    """Stores results and finds earlier ones. Safe for several threads."""
+
+    def __init__(self, host: Host, keeps: bool | None) -> None:
+        self._host = host
+        self._warned: set[str] = set()
+        self._lock = threading.Lock()
+        self.by_default = host.resume.keeps if keeps is None else keeps
+        self.earlier = EarlierResults()
+
+    def open(self) -> None:
+        """Fetches what earlier attempts have left."""
+        if self._host.resume.earlier is not None:
+            self.earlier.fetch(self._host.resume.earlier)
+
+    def code_version_of(self, name: str, version: str | None, text: str) -> str:
+        """The version of a task's code."""
+        if version is not None:
+            return version
+        known = self._host.resume.code_versions.get(name)
+        return known or hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_VERSION_CHARS]
+
+    def reuse(self, path: str, facts: Facts) -> Reused | None:
+        """The result of an earlier call at this path, if it is valid and can be loaded."""
+        with self._lock:
+            found = self.earlier.take_result(path)
+        if found is None or found.ref is None or not self._holds(found, facts):
+            return None
+        try:
+            value = self._host.store.load(found.ref)
+        except StoreFault as fault:
+            self.warn(path, f"The result of an earlier attempt cannot be loaded, so the task runs again: {fault}")
+            return None
+        return Reused(value, found.ref, self._is_recorded(found))
+
+    def failure(self, path: str, facts: Facts) -> tuple[Mapping[str, Any], bool] | None:
+        """The error of an earlier call at this path, if it must be raised again, and whether this run has recorded it."""
+        with self._lock:
+            found = self.earlier.take_failure(path)
+        if found is None or found.error is None or not self._holds(found, facts):
+            return None
+        return found.error, self._is_recorded(found)
+
+    def keep(self, value: object, *, path: str, task: str, required: bool) -> Ref | None:
+        """Stores a result. None if it was not stored, which is one warning per task.
+
+        Raises:
+            NotSerialisable, StoreFault: if it is required.
+        """
+        try:
+            ref = self._save(value, path, "result")
+        except (NotSerialisable, StoreFault, RecursionError) as error:
+            if required:
+                raise
+            self._warn_once(
+                path,
+                task,
+                f'The result of task "{task}" is not stored, so a later attempt runs it again: {error} '
+                "If this is intended, set checkpoint=False.",
+            )
+            return None
+        if ref["sizeBytes"] >= _LARGE_BYTES:
+            self._warn_once(
+                path,
+                f"{task} large",
+                f'The result of task "{task}" has {round(ref["sizeBytes"] / 1e6)} MB. Each attempt that reuses it loads '
+                "all of it. Write it to a file or a table, and return its address instead.",
+            )
+        return ref
+
+    def keep_value(self, value: object, *, path: str, name: str) -> Ref:
+        """Stores a named value. @raises NotSerialisable | StoreFault"""
+        ref = self._save(value, path, name)
+        self._host.store.sync()
+        return ref
+
+    def sync(self) -> None:
+        """Returns once all stored results survive a crash of the machine, or the log warns that they may not."""
+        try:
+            self._host.store.sync()
+        except StoreFault as fault:
+            self._warn_once("", "sync", str(fault))
+
+    def warn(self, path: str, text: str) -> None:
+        """Logs a warning about a call."""
+        task = {} if path == "" else {"task": path}
+        self._host.records.post({"type": "log", "at": instant(self._host.clock), "level": "warn", "text": text, **task})
+
+    def _save(self, value: object, path: str, name: str) -> Ref:
+        facts = self._host.facts
+        place = Place(facts.run_id, facts.attempt, path, name)
+        return self._host.store.save(place, encode(value, name))
+
+    def _holds(self, found: EarlierEnd, facts: Facts) -> bool:
+        return found.holds(facts.code_version, facts.input_hash, facts.has_input)
+
+    def _is_recorded(self, found: EarlierEnd) -> bool:
+        return found.own and self._host.resume.knows_earlier
+
+    def _warn_once(self, path: str, about: str, text: str) -> None:
+        with self._lock:
+            if about in self._warned:
+                return
+            self._warned.add(about)
+        self.warn(path, text)

@@ -1,0 +1,103 @@
+"""The environment of a running flow: a worker's gateway, a terminal or a test. The engine is the same in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Protocol
+
+from ..clock import Clock
+from ..store.codec import Encoded, Ref
+from ..store.places import Place
+from .cancel import Cancel
+
+Page = Mapping[str, Any]
+
+
+class Records(Protocol):
+    """Takes a run's records, as the run protocol has them."""
+
+    def post(self, record: Mapping[str, Any]) -> None:
+        """Adds a record that nobody waits for."""
+
+    def post_held(self, record: Mapping[str, Any]) -> object:
+        """Returns once the record cannot be lost with this process."""
+
+    def when_held(self, record: Mapping[str, Any], then: Callable[[BaseException | None], None]) -> None:
+        """Calls a function once the record cannot be lost with this process."""
+
+    def post_stored(self, record: Mapping[str, Any]) -> None:
+        """Returns once the control plane has the record."""
+
+
+class Store(Protocol):
+    """Saves and loads values on the customer's side."""
+
+    def save(self, place: Place, encoded: Encoded) -> Ref: ...
+
+    def sync(self) -> None: ...
+
+    def load(self, ref: Ref) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a run resumes from, and how it tells whether an earlier result is still valid."""
+
+    origin: str
+    """The first run of a chain of reruns."""
+    code_versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of tasks by name."""
+    earlier: Callable[[str | None], Page] | None = None
+    """Where results of earlier attempts come from; None for a first attempt."""
+    keeps: bool = False
+    """Whether results are kept unless a task says so: only where a later attempt can find them."""
+    knows_earlier: bool = False
+    """Whether the reader of this attempt's records also has those of earlier attempts."""
+
+
+class Waits(Protocol):
+    """Stores the waits of a flow."""
+
+    @property
+    def suspends(self) -> bool:
+        """Whether the process ends while the flow only waits."""
+
+    def ask(self, path: str, wait: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state of the wait at a path. The first call makes it."""
+
+    def listen(self, listener: Callable[[list[str]], None]) -> None:
+        """Calls a function with the paths of waits that are over."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a flow can read about its run."""
+
+    run_id: str
+    attempt_id: str
+    attempt: int
+    workspace_id: str
+    deployment: str
+    version: int
+    scheduled_at: str
+    due: Mapping[str, Any] | None = None
+    control_plane: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Everything that a run needs from its surroundings."""
+
+    facts: Facts
+    parameters: Any
+    records: Records
+    store: Store
+    resume: Resume
+    clock: Clock
+    random: Callable[[], float]
+    secret: Callable[[str], str]
+    call: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+    waits: Waits
+    cancel: Cancel
+    end_process: Callable[[], None]
+    """Ends the process of a suspended run. It may return in a test: then the flow's thread never goes on."""

@@ -1,0 +1,92 @@
+"""Interrupts the author's code in the main thread, so that a time limit or a cancellation also ends a `sleep` or a read.
+
+A signal is the only thing that does. It raises only while the author's code runs: the engine's own code is never
+interrupted, because it may hold a lock or be in the middle of a message.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any, Callable, TypeVar
+
+from .cancel import Cancel
+
+Result = TypeVar("Result")
+
+# Ignored by default, so that a late one harms nothing.
+_SIGNAL = getattr(signal, "SIGURG", None)
+
+
+class _Main:
+    """The state of the main thread. Only the main thread changes it."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.ident = 0
+        # The engine's calls that the thread is in. 0: the author's code runs.
+        self.depth = 1
+        # The requests that the author's code listens to, outermost first.
+        self.stack: list[Cancel] = []
+
+    def is_here(self) -> bool:
+        """Whether the caller is in the main thread, and it can be interrupted."""
+        return self.is_on and threading.get_ident() == self.ident
+
+    def raise_if_asked(self) -> None:
+        if self.depth != 0:
+            return
+        for cancel in self.stack:
+            if cancel.reason is not None:
+                raise cancel.reason
+
+
+_main = _Main()
+
+
+def install() -> None:
+    """Takes the signal. Call it in the main thread; elsewhere nothing is interrupted."""
+    if _main.is_on or _SIGNAL is None or threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(_SIGNAL, lambda _number, _frame: _main.raise_if_asked())
+    _main.ident = threading.get_ident()
+    _main.is_on = True
+
+
+def _interrupt(_reason: BaseException) -> None:
+    if _SIGNAL is not None:
+        signal.pthread_kill(_main.ident, _SIGNAL)
+
+
+def in_author_code(cancel: Cancel, fn: Callable[[], Result]) -> Result:
+    """Calls the author's function. In the main thread, a request to stop is raised in it."""
+    if not _main.is_here():
+        return fn()
+    depth, height = _main.depth, len(_main.stack)
+    forget = cancel.listen(_interrupt)
+    _main.stack.append(cancel)
+    # The outer block covers a signal that comes just when the inner one ends.
+    try:
+        try:
+            _main.depth = 0
+            _main.raise_if_asked()
+            return fn()
+        finally:
+            _main.depth = depth
+    finally:
+        _main.depth = depth
+        del _main.stack[height:]
+        forget()
+
+
+def in_engine_code(fn: Callable[..., Result], *args: Any) -> Result:
+    """Calls a function of the engine from the author's code."""
+    if not _main.is_here():
+        return fn(*args)
+    depth = _main.depth
+    try:
+        _main.depth = depth + 1
+        return fn(*args)
+    finally:
+        _main.depth = depth
+        _main.raise_if_asked()

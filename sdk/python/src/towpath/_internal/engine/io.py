@@ -1,0 +1,155 @@
+"""How a task call waits. The engine is written once, as coroutines. A plain `def` task drives them to the end without a
+loop, because each of these blocks; an `async def` task awaits them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Awaitable, Callable, Coroutine, Mapping, Protocol, TypeVar
+
+from ..problem import Cancelled
+from .cancel import Cancel
+from .host import Records
+from .interrupt import in_author_code
+
+Result = TypeVar("Result")
+
+
+class Io(Protocol):
+    """What the engine waits for."""
+
+    async def held(self, records: Records, record: Mapping[str, Any]) -> None:
+        """Posts a record, and returns once it cannot be lost with this process."""
+
+    async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
+        """Posts a record, and returns once the control plane has it."""
+
+    async def pause(self, ms: float, cancel: Cancel) -> None:
+        """Waits. @raises the reason to stop."""
+
+    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
+        """Calls the author's function, and asks it to stop when there is a request."""
+
+
+class BlockingIo:
+    """Blocks the calling thread."""
+
+    async def held(self, records: Records, record: Mapping[str, Any]) -> None:
+        records.post_held(record)
+
+    async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
+        records.post_stored(record)
+
+    async def pause(self, ms: float, cancel: Cancel) -> None:
+        cancel.pause(ms)
+
+    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
+        return in_author_code(cancel, fn)
+
+
+BLOCKING = BlockingIo()
+
+
+def finish(work: Coroutine[Any, Any, Result]) -> Result:
+    """Drives a coroutine of the engine whose every wait blocks."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    work.close()
+    raise RuntimeError("The engine awaited something in a plain def task.")
+
+
+class LoopIo:
+    """Waits in the running event loop."""
+
+    async def held(self, records: Records, record: Mapping[str, Any]) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def then(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(_settle, done, error)
+
+        records.when_held(record, then)
+        await done
+
+    async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
+        await in_thread(lambda: records.post_stored(record))
+
+    async def pause(self, ms: float, cancel: Cancel) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        forget = cancel.listen(lambda _: loop.call_soon_threadsafe(asked.set))
+        try:
+            await asyncio.wait_for(asked.wait(), ms / 1000)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            forget()
+        cancel.raise_if_asked()
+
+    async def invoke(self, fn: Callable[[], Awaitable[Any]], cancel: Cancel, grace_ms: float) -> Any:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(_awaited(fn))
+        forget = cancel.listen(lambda _: loop.call_soon_threadsafe(work.cancel))
+        try:
+            await asyncio.wait({work})
+            return _result_of(work, cancel)
+        except asyncio.CancelledError:
+            # The author cancelled the call, such as with a time limit of asyncio.
+            work.cancel()
+            raise
+        finally:
+            forget()
+
+
+async def _awaited(fn: Callable[[], Awaitable[Any]]) -> Any:
+    return await fn()
+
+
+def _result_of(work: Any, cancel: Cancel) -> Any:
+    if work.cancelled():
+        raise cancel.reason or Cancelled("the task cancelled itself")
+    error = work.exception()
+    if error is not None:
+        raise error
+    return work.result()
+
+
+def _settle(done: Any, error: BaseException | None, value: Any = None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(value)
+    else:
+        done.set_exception(error)
+
+
+LOOP = LoopIo()
+
+
+async def in_thread(fn: Callable[[], Result]) -> Result:
+    """Awaits a function that blocks. Its thread does not keep the process alive, and it has no queue: a wait may block it
+    for days."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def work() -> None:
+        try:
+            value = fn()
+        except BaseException as error:
+            loop.call_soon_threadsafe(_settle, done, error)
+        else:
+            loop.call_soon_threadsafe(_settle, done, None, value)
+
+    threading.Thread(target=work, name="towpath-wait", daemon=True).start()
+    return await done

@@ -1,0 +1,205 @@
+"""Runs a flow once: reads its parameters, calls its function, waits for all its calls, stores its result and reports the
+outcome."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Mapping
+
+from ..checkpoint.checkpoints import Checkpoints
+from ..clock import instant
+from ..problem import Cancelled, NotSerialisable, Stopped, TaskTimeout
+from ..store.codec import Ref
+from ..suspend.waits import Waits
+from ..task.identity import CallLedger
+from ..task.pool import Pool
+from .cancel import Cancel
+from .describe_error import describe_error
+from .failures import Failures, every_error
+from .host import Host
+from .interrupt import in_author_code
+from .io import LOOP
+from .scope import ActiveRun, OpenCalls, Scope, current
+
+if TYPE_CHECKING:
+    from ..flow import Flow
+
+_SETTLE_S = 4.0
+"""How long calls may end after the run was asked to stop."""
+_WAITS_MAX = 1000
+_WAITS_CHARS_MAX = 131_072
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended. `error` is what was raised, unchanged."""
+
+    outcome: str
+    """`completed`, `failed`, `cancelled` or `suspended`."""
+    value: Any = None
+    result: Ref | None = None
+    error: BaseException | None = None
+    failed_by: list[str] | None = None
+    waits: tuple[str, ...] = ()
+
+
+def run_flow(flow: "Flow[Any, Any]", host: Host) -> RunEnd:
+    """Runs a flow in this thread. Returns once the worker holds the outcome.
+
+    A suspended run ends the process. Where the host does not end it, as in a test, this function never returns: call it
+    in a thread of its own.
+    """
+    run = _active_run(flow, host)
+    scope = Scope(run, "", run.cancel, CallLedger(""), flow.is_async)
+    run.waits.suspend = lambda paths: _suspend(run, paths)
+    context = contextvars.copy_context()
+    context.run(current.set, scope)
+    end = _end_of(flow, run, context)
+    context.run(_conclude, flow, run, end)
+    host.records.post_held(_outcome(host, end))
+    return end
+
+
+def _active_run(flow: "Flow[Any, Any]", host: Host) -> ActiveRun:
+    open_ = OpenCalls()
+    return ActiveRun(
+        flow=flow.name,
+        host=host,
+        checkpoints=Checkpoints(host, flow.checkpoint),
+        cancel=Cancel(host.cancel),
+        failures=Failures(),
+        waits=Waits(host, open_),
+        pool=Pool(),
+        open=open_,
+    )
+
+
+def _end_of(flow: "Flow[Any, Any]", run: ActiveRun, context: contextvars.Context) -> RunEnd:
+    host = run.host
+    try:
+        arguments = flow.input.read(host.parameters)
+        run.checkpoints.open()
+        run.cancel.raise_if_asked()
+        value = context.run(_call, flow, run, arguments)
+        _settle(run, None)
+        result = None if value is None else _keep(run, value)
+        return RunEnd("completed", value=value, result=result)
+    except BaseException as error:
+        run.cancel.abort(Cancelled("the flow has failed"))
+        _settle(run, _SETTLE_S)
+        failed_by = run.failures.paths_of(error)
+        for end in run.failures.unrecorded(failed_by):
+            host.records.post(end)
+        return _end_by(host, error, failed_by)
+    finally:
+        run.cancel.abort(Cancelled("the flow has ended"))
+
+
+def _call(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
+    name = flow.name_of(arguments)
+    if name is not None:
+        run.host.records.post({"type": "run-name", "at": instant(run.host.clock), "name": name})
+    if not flow.is_async:
+        return in_author_code(run.cancel, lambda: flow.fn(**arguments))
+    import asyncio
+
+    async def main() -> Any:
+        return await LOOP.invoke(lambda: flow.fn(**arguments), run.cancel, 0)
+
+    return asyncio.run(main())
+
+
+def _settle(run: ActiveRun, most_s: float | None) -> None:
+    """Waits for calls that the flow's function did not wait for."""
+    with run.open.changed:
+        run.open.changed.wait_for(lambda: run.open.count == 0, most_s)
+
+
+def _keep(run: ActiveRun, value: Any) -> Ref | None:
+    try:
+        return run.checkpoints.keep_value(value, path="", name="result")
+    except NotSerialisable as error:
+        run.checkpoints.warn("", f"The result of the flow is not stored: {error} Return plain data.")
+        return None
+
+
+def _end_by(host: Host, error: BaseException, failed_by: list[str] | None) -> RunEnd:
+    asked = host.cancel.reason
+    if asked is None:
+        return RunEnd("failed", error=error, failed_by=failed_by)
+    cause = asked.run_cause if isinstance(asked, Cancelled) else "user"
+    # An evicted attempt has not failed: its run continues on another worker.
+    if not isinstance(asked, Cancelled) or cause in ("user", "evicted"):
+        return RunEnd("cancelled", error=error, failed_by=failed_by)
+    stopped = Stopped(asked)
+    stopped.__cause__ = None if error is asked else error
+    return RunEnd("failed", error=stopped, failed_by=failed_by)
+
+
+def _conclude(flow: "Flow[Any, Any]", run: ActiveRun, end: RunEnd) -> None:
+    """Runs the hooks once the outcome is known, then makes the stored results safe."""
+    hook = flow.hook_of(end.outcome)
+    if hook is not None:
+        # The hook can use what the flow can, so it gets a request to stop of its own.
+        token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
+        try:
+            told = hook(end.value if end.outcome == "completed" else end.error)
+            if inspect.isawaitable(told):
+                import asyncio
+
+                asyncio.run(_whole(told))
+        except Exception as fault:
+            run.checkpoints.warn("", f"The hook for {end.outcome} failed: {fault}")
+        finally:
+            current.reset(token)
+    run.has_ended = True
+    run.checkpoints.sync()
+
+
+async def _whole(told: Any) -> Any:
+    return await told
+
+
+def _suspend(run: ActiveRun, paths: list[str]) -> None:
+    """Reports that the run is suspended, and ends the process. Nothing is raised in the author's code."""
+    run.checkpoints.sync()
+    run.host.records.post_held(_outcome(run.host, RunEnd("suspended", waits=tuple(paths))))
+    run.host.end_process()
+
+
+def _outcome(host: Host, end: RunEnd) -> dict[str, Any]:
+    record: dict[str, Any] = {"type": "outcome", "at": instant(host.clock), "outcome": end.outcome}
+    if end.outcome == "completed":
+        return record if end.result is None else {**record, "result": end.result}
+    if end.outcome == "suspended":
+        return {**record, **_suspended_on(end.waits)}
+    if end.error is not None:
+        record["error"] = describe_error(end.error)
+        if end.outcome == "failed" and _is_out_of_time(end.error):
+            record["cause"] = "timeout"
+    if end.failed_by is not None:
+        record["failedBy"] = end.failed_by
+    return record
+
+
+def _suspended_on(waits: tuple[str, ...]) -> dict[str, Any]:
+    named: list[str] = []
+    chars = 0
+    for path in waits[:_WAITS_MAX]:
+        chars += len(path)
+        if chars > _WAITS_CHARS_MAX:
+            break
+        named.append(path)
+    return {"waits": named} if len(named) == len(waits) else {"waits": named, "moreWaits": True}
+
+
+def _is_out_of_time(error: BaseException) -> bool:
+    for one in every_error(error):
+        if isinstance(one, TaskTimeout):
+            return True
+        if isinstance(one, Stopped) and one.run_cause in ("timeout", "run-timeout"):
+            return True
+    return False
+

@@ -1,0 +1,90 @@
+"""The run, and the part of it, that the current code belongs to."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..problem import Cancelled, OutsideOfRun
+from ..task.identity import CallLedger
+from .cancel import Cancel
+from .failures import Failures
+from .host import Host
+
+if TYPE_CHECKING:
+    from ..checkpoint.checkpoints import Checkpoints
+    from ..suspend.waits import Waits
+    from ..task.pool import Pool
+
+
+class OpenCalls:
+    """Counts the task calls that have not ended."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.count = 0
+
+    def __enter__(self) -> None:
+        with self.changed:
+            self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.changed:
+            self.count -= 1
+            self.changed.notify_all()
+
+
+@dataclass
+class ActiveRun:
+    """One run in this process."""
+
+    flow: str
+    host: Host
+    checkpoints: "Checkpoints"
+    cancel: Cancel
+    failures: Failures
+    waits: "Waits"
+    pool: "Pool"
+    open: OpenCalls
+    loop: Any = None
+    """The event loop of an async flow."""
+    has_ended: bool = False
+    """Code that is still running can start nothing more in it."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The flow's function, or one try of a task."""
+
+    run: ActiveRun
+    path: str
+    """Path of the task run, empty in the flow's own function."""
+    cancel: Cancel
+    calls: CallLedger
+    is_async: bool
+
+    def of_task(self) -> dict[str, str]:
+        """The task path as records carry it."""
+        return {} if self.path == "" else {"task": self.path}
+
+
+current: ContextVar[Scope | None] = ContextVar("towpath_scope", default=None)
+
+
+def scope_for(what: str, next: str = "Use it inside a flow's function.") -> Scope:
+    """The scope of the calling code.
+
+    Raises:
+        OutsideOfRun: outside of a run. A thread that the author started is outside.
+        Cancelled: after the run has ended.
+    """
+    scope = current.get()
+    if scope is None:
+        if threading.current_thread() is not threading.main_thread():
+            next = f"{next} In a thread of your own, call it through contextvars.copy_context().run(...)."
+        raise OutsideOfRun(what, next)
+    if scope.run.has_ended:
+        raise Cancelled("the flow has ended")
+    return scope

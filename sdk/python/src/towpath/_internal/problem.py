@@ -1,0 +1,208 @@
+"""The errors of this package. Each has a stable code, and says what to do next where there is something to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+
+class TowpathError(Exception):
+    """The base class of every error of this package. `code` is stable. `next` is the next step, or None."""
+
+    code = "towpath-error"
+
+    def __init__(self, message: str, *, next: str | None = None) -> None:
+        super().__init__(message if next is None else f"{message} {next}")
+        self.next = next
+
+
+class Fault(NamedTuple):
+    """A field that is not valid, and why."""
+
+    path: str
+    message: str
+    suggestion: str | None = None
+
+
+def _lines(faults: Sequence[Fault]) -> str:
+    return "".join(
+        f"\n  {fault.path}: {fault.message}" + (f"; {fault.suggestion}" if fault.suggestion else "") for fault in faults
+    )
+
+
+class InvalidDefinition(TowpathError):
+    """A flow or task was declared with invalid options. Raised at its declaration."""
+
+    code = "invalid-definition"
+
+
+class InvalidParameters(TowpathError):
+    """The parameters do not match the flow's signature. `faults` names each field."""
+
+    code = "invalid-parameters"
+
+    def __init__(self, flow: str, faults: Sequence[Fault]) -> None:
+        super().__init__(f'The parameters of flow "{flow}" are not valid:{_lines(faults)}')
+        self.faults = tuple(faults)
+
+
+class InvalidAnswer(TowpathError):
+    """An answer or event does not match its type. `faults` names each field."""
+
+    code = "invalid-answer"
+
+    def __init__(self, what: str, faults: Sequence[Fault]) -> None:
+        super().__init__(f"The value received for the {what} does not match its type:{_lines(faults)}")
+        self.faults = tuple(faults)
+
+
+class OutsideOfRun(TowpathError):
+    """A function that needs a run was called outside of one."""
+
+    code = "outside-of-run"
+
+    def __init__(self, what: str, next: str) -> None:
+        super().__init__(f"{what} was used outside of a running flow.", next=next)
+
+
+class AsyncInSync(TowpathError):
+    """An `async def` task was called in a flow that is a plain `def`."""
+
+    code = "async-in-sync"
+
+    def __init__(self, task: str, flow: str) -> None:
+        super().__init__(
+            f'Task "{task}" is an async def, but flow "{flow}" is a plain def, which cannot await it.',
+            next="Write the flow as async def and await the call, or write the task as def.",
+        )
+
+
+class TaskIdentityUnknown(TowpathError):
+    """A call cannot be recognised in a later attempt."""
+
+    code = "task-identity-unknown"
+
+
+class NotData(TaskIdentityUnknown):
+    """An argument cannot be hashed, so it cannot identify a call."""
+
+    code = "not-data"
+
+    def __init__(self, what: str, *, found: str, place: str, next: str) -> None:
+        super().__init__(f"{what}: {place} is {found}, which cannot be compared with another call's.", next=next)
+
+
+class NotSerialisable(TowpathError):
+    """A value cannot be stored, because it would not come back equal."""
+
+    code = "not-serialisable"
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path} is {found}, which cannot be stored.")
+
+
+class StoreFault(TowpathError):
+    """The store does not have the value, or could not write it."""
+
+    code = "store-fault"
+
+
+class WaitExpired(TowpathError):
+    """A wait passed its deadline."""
+
+    code = "wait-expired"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The wait at {path} passed its deadline without an answer.")
+        self.path = path
+
+
+class SuspendInTask(TowpathError):
+    """A task called a function that suspends the run. Only the flow's own function can."""
+
+    code = "suspend-in-task"
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__(
+            f"{what} was called in the task run {path}.",
+            next="Call it in the flow's own function, between two tasks.",
+        )
+
+
+class ChildFailed(TowpathError):
+    """A run that the flow waited for did not complete."""
+
+    code = "child-failed"
+
+    def __init__(self, *, what: str, run_id: str, state: str, cause: str | None) -> None:
+        why = "" if cause is None else f", cause {cause}"
+        super().__init__(f"Run {run_id} of {what} ended with state {state}{why}.")
+        self.run_id = run_id
+        self.state = state
+        self.run_cause = cause
+
+
+class TaskTimeout(TowpathError):
+    """A try of a task exceeded its time limit."""
+
+    code = "task-timeout"
+
+    def __init__(self, task: str, timeout_ms: float) -> None:
+        super().__init__(f'A try of task "{task}" exceeded its time limit of {timeout_ms:g} ms.')
+        self.task = task
+        self.timeout_ms = timeout_ms
+
+
+class NonRetryable(TowpathError):
+    """Raise it in a task whose retry is pointless. It also counts as the cause of another error."""
+
+    code = "non-retryable"
+
+
+class CallRefused(TowpathError):
+    """The control plane or the worker refused a call of the flow. `problem` is its code."""
+
+    code = "call-refused"
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+class GatewayRefused(TowpathError):
+    """The worker does not accept what this process sends."""
+
+    code = "gateway-refused"
+
+
+class FromEarlier(TowpathError):
+    """The error of an earlier attempt whose class is not a built-in one. `name` is the class's name."""
+
+    code = "from-earlier"
+
+    def __init__(self, name: str, message: str, stack: str | None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.stack = stack
+
+
+class Cancelled(BaseException):
+    """The run was asked to stop. It is no `Exception`, so that `except Exception` does not catch it.
+
+    `run_cause` is `user`, `timeout`, `run-timeout` or `evicted` (the worker is drained).
+    """
+
+    def __init__(self, reason: str, run_cause: str = "user") -> None:
+        text = "The run was cancelled." if reason == "" else f"The run was cancelled: {reason}"
+        super().__init__(text if run_cause == "user" or reason == "" else reason)
+        self.reason = reason
+        self.run_cause = run_cause
+
+
+class Stopped(TowpathError):
+    """The worker stopped the attempt: it exceeded its time limit, or the worker's disk is full."""
+
+    code = "stopped"
+
+    def __init__(self, stop: Cancelled) -> None:
+        super().__init__(stop.reason)
+        self.run_cause = stop.run_cause

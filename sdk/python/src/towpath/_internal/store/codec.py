@@ -1,0 +1,82 @@
+"""Values as bytes. Reading a value runs no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, NamedTuple, TypedDict
+
+from ..problem import StoreFault
+from ..task.input_hash import is_well_formed
+from .typed_json import from_typed_json, is_exact_json, to_typed_json
+
+CODEC_ENDINGS = {"json": "json", "bytes": "bin", "text": "txt", "typed": "typed"}
+"""Endings of file names, so that people can open what they find in a store."""
+
+
+class Ref(TypedDict):
+    """The address of a stored value, with its codec, size in bytes and SHA-256 (hexadecimal)."""
+
+    uri: str
+    codec: str
+    sizeBytes: int
+    sha256: str
+
+
+class Encoded(NamedTuple):
+    """A value as bytes."""
+
+    codec: str
+    data: bytes
+    sha256: str
+
+
+def encode(value: object, name: str) -> Encoded:
+    """Writes a value with the simplest codec that restores it exactly.
+
+    Raises:
+        NotSerialisable: names the part of the value that is not data.
+    """
+    codec, data = _encode(value, name)
+    return Encoded(codec, data, hashlib.sha256(data).hexdigest())
+
+
+def _encode(value: object, name: str) -> tuple[str, bytes]:
+    if type(value) is bytes:
+        return "bytes", value
+    if type(value) is str and is_well_formed(value):
+        return "text", value.encode("utf-8")
+    if is_exact_json(value):
+        return "json", json.dumps(value, separators=(",", ":")).encode("ascii")
+    return "typed", to_typed_json(value, name)
+
+
+def decode(data: bytes, *, codec: str, uri: str) -> Any:
+    """Reads a value back.
+
+    Raises:
+        StoreFault: if the bytes are not what the codec says, or have no equal in Python.
+    """
+    try:
+        if codec == "bytes":
+            return data
+        if codec == "text":
+            return data.decode("utf-8")
+        if codec == "json":
+            return json.loads(data)
+        if codec == "typed":
+            return from_typed_json(data)
+    except (ValueError, TypeError, OverflowError, RecursionError) as cause:
+        raise StoreFault(f"{uri} does not hold {codec}.") from cause
+    raise StoreFault(f"{uri} has the codec {codec}, which this release does not know.")
+
+
+def check_content(ref: Ref, data: bytes) -> None:
+    """Compares bytes with the ref that they were read for. @raises StoreFault if they differ."""
+    if len(data) != ref["sizeBytes"] or hashlib.sha256(data).hexdigest() != ref["sha256"]:
+        raise StoreFault(
+            f"The value at {ref['uri']} is not the saved one: its size or hash differs.",
+            next="Another program wrote to the store. Run the task that created the value again.",
+        )
+
+

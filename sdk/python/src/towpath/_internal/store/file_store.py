@@ -1,0 +1,217 @@
+"""A store in a local folder. Files are written aside, synced and renamed. Small values share a growing file, a pack."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from ..problem import StoreFault
+from .codec import Encoded, Ref, check_content, decode
+from .places import Place
+
+_PACKED_BYTES_MAX = 256 * 1024
+"""Values up to this size share a pack."""
+_PACK_BYTES_MAX = 8 * 1024 * 1024
+_CACHE_BYTES_MAX = 64 * 1024 * 1024
+_PACK_PART = re.compile(r"^([^#]*)#(\d{1,9})$")
+
+
+class FileStore:
+    """Saves and loads values below one folder. Only refs leave it. Safe for several threads."""
+
+    def __init__(self, root: str) -> None:
+        """@param root A `file:` URL. The folder is made when first needed."""
+        self._folder = _path_of(root)
+        self._packs = _PackFiles(self._folder)
+        self._reads: OrderedDict[str, bytes] = OrderedDict()
+        self._read_bytes = 0
+        self._lock = threading.Lock()
+
+    def save(self, place: Place, encoded: Encoded) -> Ref:
+        """Stores a value. It survives the end of this process at once, and a crash of the machine after `sync`.
+
+        Raises:
+            StoreFault: if it cannot be written.
+        """
+        try:
+            if len(encoded.data) <= _PACKED_BYTES_MAX:
+                uri = self._packs.append(place.folder, encoded.data)
+            else:
+                uri = _write_whole(self._folder / place.path_of(encoded), encoded.data)
+        except OSError as cause:
+            raise StoreFault(
+                f"Nothing could be stored in {self._folder}: {cause}",
+                next="Check the folder's permissions and free space.",
+            ) from cause
+        return {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
+
+    def sync(self) -> None:
+        """Returns once all saved values survive a crash of the machine. @raises StoreFault if they may not."""
+        try:
+            self._packs.sync()
+        except OSError as cause:
+            raise StoreFault(f"Values in {self._folder} may be lost in a crash of the machine: {cause}") from cause
+
+    def load(self, ref: Ref) -> Any:
+        """Loads a value and checks that it is byte for byte the saved one. @raises StoreFault otherwise."""
+        data = self._read(ref)
+        check_content(ref, data)
+        return decode(data, codec=ref["codec"], uri=ref["uri"])
+
+    def _read(self, ref: Ref) -> bytes:
+        found = _PACK_PART.match(ref["uri"])
+        if found is None:
+            return self._read_file(ref["uri"], ref["sizeBytes"])
+        offset = int(found.group(2))
+        end = offset + ref["sizeBytes"]
+        return self._pack(found.group(1), end)[offset:end]
+
+    def _pack(self, uri: str, least_bytes: int) -> bytes:
+        """A pack's bytes, from memory if they are there. A growing pack is read again for later values."""
+        with self._lock:
+            known = self._reads.pop(uri, None)
+            if known is not None:
+                self._read_bytes -= len(known)
+            if known is None or len(known) < least_bytes:
+                known = self._read_file(uri, _PACK_BYTES_MAX)
+            self._reads[uri] = known
+            self._read_bytes += len(known)
+            while self._read_bytes > _CACHE_BYTES_MAX and len(self._reads) > 1:
+                self._read_bytes -= len(self._reads.popitem(last=False)[1])
+            return known
+
+    def _read_file(self, uri: str, most_bytes: int) -> bytes:
+        path = self._inside(uri)
+        try:
+            size = path.stat().st_size
+            if size > most_bytes:
+                # A larger file is not read, because it could have any size.
+                raise StoreFault(f"The value at {uri} is not the saved one: it is {size} bytes long.")
+            return path.read_bytes()
+        except OSError as cause:
+            raise StoreFault(f"There is no value at {uri}.") from cause
+
+    def _inside(self, uri: str) -> Path:
+        """Resolves links first, because a link inside the root may lead out of it."""
+        try:
+            root = self._folder.resolve(strict=True)
+            path = _path_of(uri).resolve(strict=True)
+        except OSError as cause:
+            raise StoreFault(f"There is no value at {uri}.") from cause
+        if path != root and root in path.parents:
+            return path
+        raise StoreFault(f"{uri} is outside of the store.", next="Only refs of this store can be loaded.")
+
+
+class _Pack:
+    def __init__(self, folder: str, path: Path) -> None:
+        self.folder = folder
+        self.uri = path.as_uri()
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self.size = 0
+        self.synced = 0
+
+
+class _PackFiles:
+    """Packs as growing files: an append is one write, and one sync makes all earlier appends safe."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._open: _Pack | None = None
+        self._lock = threading.Lock()
+
+    def append(self, folder: str, data: bytes) -> str:
+        with self._lock:
+            pack = self._pack_for(folder, len(data))
+            try:
+                _write_all(pack.fd, data, pack.size)
+            except BaseException:
+                # The end of this file is undefined now, so no more values go into it.
+                self._leave()
+                raise
+            offset = pack.size
+            pack.size += len(data)
+            return f"{pack.uri}#{offset}"
+
+    def sync(self) -> None:
+        with self._lock:
+            pack = self._open
+            if pack is None or pack.synced >= pack.size:
+                return
+            try:
+                _sync_data(pack.fd)
+                pack.synced = pack.size
+            except OSError:
+                # The operating system reports lost data only once.
+                self._leave(synced=True)
+                raise
+
+    def _pack_for(self, folder: str, more: int) -> _Pack:
+        pack = self._open
+        if pack is not None and pack.folder == folder and pack.size + more <= _PACK_BYTES_MAX:
+            return pack
+        self._leave()
+        path = self._root.joinpath(*folder.split("/"), "packs", f"{uuid4()}.pack")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._open = _Pack(folder, path)
+        _sync_folder(path.parent)
+        return self._open
+
+    def _leave(self, synced: bool = False) -> None:
+        pack, self._open = self._open, None
+        if pack is None:
+            return
+        try:
+            if not synced and pack.synced < pack.size:
+                _sync_data(pack.fd)
+        finally:
+            os.close(pack.fd)
+
+
+_sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+def _write_all(fd: int, data: bytes, at: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], at + done)
+
+
+def _write_whole(path: Path, data: bytes) -> str:
+    """Writes a file completely and syncs it, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_name(f"{path.name}.{uuid4()}.tmp")
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _write_all(fd, data, 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    try:
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path.as_uri()
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _path_of(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise StoreFault(f"{uri} is not a file: URL, but this store is a folder.")
+    return Path(unquote(parts.path))

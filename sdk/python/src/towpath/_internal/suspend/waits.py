@@ -1,0 +1,125 @@
+"""The waits of a flow. The code after an open wait never goes on in this process unless the wait ends while it lives:
+nothing is raised that the author's code could catch. Once nothing else is working, the run is suspended and the process
+ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+from ..engine.cancel import Cancel
+from ..engine.host import Host
+
+if TYPE_CHECKING:
+    from ..engine.scope import OpenCalls
+
+_SHORT_WAIT_MS = 10_000
+"""Shorter waits pass in this process."""
+
+
+class _Pending:
+    def __init__(self, path: str, wait: Mapping[str, Any]) -> None:
+        self.path = path
+        self.wait = wait
+        self.is_open = False
+        self.again = True
+        self.ends_at_ms: float | None = None
+
+
+class Waits:
+    """Waits in threads that block, or in coroutines through a thread. Safe for several threads."""
+
+    def __init__(self, host: Host, open_: "OpenCalls") -> None:
+        self._host = host
+        self._open = open_
+        self._pending: dict[str, _Pending] = {}
+        self.suspend: Callable[[list[str]], None] = lambda _: None
+        """Ends the run as suspended. Set by the run."""
+        host.waits.listen(self._hear)
+
+    def until(self, path: str, wait: Mapping[str, Any], cancel: Cancel) -> Mapping[str, Any]:
+        """Returns the answer once the wait is over. Never returns if the run is suspended first.
+
+        Raises:
+            CallRefused: if the control plane refuses it.
+            Cancelled: if the run must stop.
+        """
+        pending = _Pending(path, wait)
+        with self._open.changed:
+            self._pending[path] = pending
+        forget = cancel.listen(lambda _: self._wake())
+        try:
+            while True:
+                cancel.raise_if_asked()
+                if self._is_due(pending):
+                    answer = self._host.waits.ask(path, wait)
+                    if answer["state"] != "open":
+                        return answer
+                    self._opened(pending, answer)
+                    continue
+                self._rest(pending)
+        finally:
+            forget()
+            with self._open.changed:
+                self._pending.pop(path, None)
+                self._open.changed.notify_all()
+
+    def _is_due(self, pending: _Pending) -> bool:
+        with self._open.changed:
+            is_over = pending.ends_at_ms is not None and self._now_ms() >= pending.ends_at_ms
+            if pending.again or is_over:
+                pending.again = False
+                pending.ends_at_ms = None
+                return True
+            return False
+
+    def _opened(self, pending: _Pending, answer: Mapping[str, Any]) -> None:
+        with self._open.changed:
+            in_ms = answer.get("inMs")
+            pending.ends_at_ms = None if in_ms is None else self._now_ms() + in_ms
+            pending.is_open = True
+
+    def _rest(self, pending: _Pending) -> None:
+        """Waits for a change. If nothing is working, suspends the run."""
+        changed = self._open.changed
+        with changed:
+            if pending.again:
+                return
+            idle = self._idle()
+            if idle is None:
+                left_ms = None if pending.ends_at_ms is None else pending.ends_at_ms - self._now_ms()
+                changed.wait(None if left_ms is None else max(0.0, left_ms / 1000))
+                return
+        self.suspend(idle)
+        # A test's process lives on, but this code does not.
+        while True:
+            time.sleep(3600)
+
+    def _idle(self) -> list[str] | None:
+        """The open waits, if there is nothing else to do."""
+        if not self._host.waits.suspends or self._open.count > 0:
+            return None
+        for one in self._pending.values():
+            if not one.is_open or one.again:
+                return None
+            if one.ends_at_ms is not None and one.ends_at_ms - self._now_ms() <= _SHORT_WAIT_MS:
+                return None
+        return list(self._pending)
+
+    def _hear(self, paths: list[str]) -> None:
+        with self._open.changed:
+            known = [self._pending.get(path) for path in paths]
+            # A redacted path does not match, so the report may concern any wait.
+            for one in self._pending.values() if None in known else known:
+                if one is not None:
+                    one.again = True
+            self._open.changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._open.changed:
+            self._open.changed.notify_all()
+
+    def _now_ms(self) -> float:
+        return self._host.clock.monotonic_ms()
+
+

@@ -1,0 +1,266 @@
+"""The hash of a call's arguments. Equal to the TypeScript engine's for all JSON data."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import math
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, Callable, Iterable, Mapping, Sequence
+from uuid import UUID
+
+from ..problem import NotData
+from ..store.numbers import SAFE_INTEGER_MAX, number_text
+from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
+
+_DEPTH_MAX = 64
+_HASH_CHARS = 16
+"""64 bits. If two inputs of one run collide, their order distinguishes them."""
+
+_REF_FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
+_CODECS = ("json", "text", "bytes", "typed")
+
+
+def utf16_length(text: str) -> int:
+    """The length of a text in UTF-16 units, as JavaScript counts it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which UTF-8 cannot encode."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def sorted_keys(keys: Iterable[str]) -> list[str]:
+    """Keys in the order of their UTF-16 units."""
+    found = list(keys)
+    if all(key.isascii() for key in found):
+        return sorted(found)
+    return sorted(found, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+
+
+class _Digest:
+    """Writes tagged tokens with their length, so that different inputs write different bytes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pieces: list[str] = []
+
+    def token(self, tag: str, text: str) -> None:
+        if text.isascii():
+            self._pieces.append(f"{tag}{len(text)}:{text}")
+        elif is_well_formed(text):
+            self._pieces.append(f"{tag}{utf16_length(text)}:{text}")
+        else:
+            self.bytes(f"{tag}16", text.encode("utf-16-le", "surrogatepass"))
+
+    def bytes(self, tag: str, data: bytes) -> None:
+        self.token(tag, str(len(data)))
+        self._flush()
+        self._hash.update(data)
+
+    def end(self) -> str:
+        self._flush()
+        return self._hash.hexdigest()[:_HASH_CHARS]
+
+    def _flush(self) -> None:
+        self._hash.update("".join(self._pieces).encode("utf-8"))
+        self._pieces.clear()
+
+
+class _Hashing:
+    def __init__(self, what: str, next: str) -> None:
+        self.digest = _Digest()
+        self._what = what
+        self._next = next
+        self._above: set[int] = set()
+        self.argument = ""
+
+    def refuse(self, found: str, steps: tuple[str | int, ...]) -> NotData:
+        field = path_text("", steps).lstrip(".")
+        place = self.argument if field == "" else f'{self.argument}, field "{field}"'
+        return NotData(self._what, found=found, place=place, next=self._next)
+
+    def feed(self, value: Any, steps: tuple[str | int, ...] = ()) -> None:
+        token = self.digest.token
+        kind = type(value)
+        if kind is str:
+            token("s", value)
+        elif value is None:
+            token("0", "")
+        elif kind is bool:
+            token("b", "true" if value else "false")
+        elif kind is int:
+            token("n" if abs(value) <= SAFE_INTEGER_MAX else "i", str(value))
+        elif kind is float:
+            token("n", _float_text(value))
+        elif value is UNDEFINED:
+            token("u", "")
+        else:
+            self._other(value, steps)
+
+    def _other(self, value: Any, steps: tuple[str | int, ...]) -> None:
+        scalar = _SCALARS.get(type(value))
+        if scalar is not None:
+            scalar(self.digest, value)
+            return
+        if isinstance(value, PurePath):
+            self.digest.token("path", value.as_posix())
+            return
+        if isinstance(value, Enum):
+            self.digest.token("enum", f"{type(value).__qualname__}.{value.name}")
+            return
+        if id(value) in self._above:
+            raise self.refuse("part of a cycle", steps)
+        if len(self._above) >= _DEPTH_MAX:
+            raise self.refuse(f"nested more than {_DEPTH_MAX} deep", steps)
+        self._above.add(id(value))
+        self._container(value, steps)
+        self._above.discard(id(value))
+
+    def _container(self, value: Any, steps: tuple[str | int, ...]) -> None:
+        kind = type(value)
+        if kind is dict:
+            self._dict(value, steps)
+        elif kind is list:
+            self._items("a", value, steps)
+        elif kind is tuple:
+            self._items("tuple", value, steps)
+        elif kind is set or kind is frozenset:
+            self._set(value, steps)
+        elif kind is array.array:
+            name = array_name(value)
+            if name is None:
+                raise self.refuse(f"an array of type {value.typecode}", steps)
+            self.digest.bytes(name, value.tobytes())
+        else:
+            self._fields(value, steps)
+
+    def _items(self, tag: str, items: Sequence[Any], steps: tuple[str | int, ...]) -> None:
+        self.digest.token(tag, str(len(items)))
+        for index, item in enumerate(items):
+            self.feed(item, (*steps, index))
+
+    def _set(self, value: Any, steps: tuple[str | int, ...]) -> None:
+        """A set has no order, so its items count by their own hashes."""
+        parts = sorted(self._alone(item, steps) for item in value)
+        self.digest.token("pyset", str(len(parts)))
+        for part in parts:
+            self.digest.token("s", part)
+
+    def _alone(self, item: Any, steps: tuple[str | int, ...]) -> str:
+        whole, self.digest = self.digest, _Digest()
+        try:
+            self.feed(item, (*steps, "item"))
+            return self.digest.end()
+        finally:
+            self.digest = whole
+
+    def _dict(self, value: dict[Any, Any], steps: tuple[str | int, ...]) -> None:
+        if not all(type(key) is str for key in value):
+            self.digest.token("m", str(len(value)))
+            for key, item in value.items():
+                self.digest.token("a", "2")
+                self.feed(key, (*steps, "key"))
+                self.feed(item, (*steps, "value"))
+            return
+        ref = _ref_of(value)
+        if ref is not None:
+            self.digest.token("r", ref)
+            return
+        self._entries("o", value, steps)
+
+    def _entries(self, tag: str, value: Mapping[str, Any], steps: tuple[str | int, ...]) -> None:
+        present = [key for key in value if value[key] is not UNDEFINED]
+        self.digest.token(tag, str(len(present)))
+        for key in sorted_keys(present):
+            self.digest.token("k", key)
+            self.feed(value[key], (*steps, key))
+
+    def _fields(self, value: Any, steps: tuple[str | int, ...]) -> None:
+        """A dataclass or a model of pydantic counts by its class's name and its fields."""
+        fields = fields_of(value)
+        if fields is None:
+            raise self.refuse(plain_type(value), steps)
+        self._entries(f"class {type(value).__qualname__} ", fields, steps)
+
+
+def fields_of(value: object) -> Mapping[str, Any] | None:
+    """The fields of a dataclass or a pydantic model, which its visible parts define completely. None for other values."""
+    kind = type(value)
+    names = getattr(kind, "__dataclass_fields__", None)
+    if names is not None:
+        return {name: getattr(value, name) for name, field in names.items() if field._field_type.name == "_FIELD"}
+    if getattr(kind, "__pydantic_fields__", None) is not None:
+        return dict(value.__dict__)
+    return None
+
+
+def _float_text(value: float) -> str:
+    """1.0 is not 1: a function may treat them differently."""
+    if value.is_integer() and value != 0 and abs(value) <= SAFE_INTEGER_MAX:
+        return f"{number_text(value)}.0"
+    if value == 0:
+        return "-0" if math.copysign(1.0, value) < 0 else "0.0"
+    return number_text(value)
+
+
+def _ref_of(value: Mapping[str, Any]) -> str | None:
+    """What a ref counts by: the content that it stands for."""
+    if len(value) != len(_REF_FIELDS) or value.keys() != _REF_FIELDS:
+        return None
+    codec, sha256 = value["codec"], value["sha256"]
+    is_hash = isinstance(sha256, str) and len(sha256) == 64 and all(char in "0123456789abcdef" for char in sha256)
+    if codec not in _CODECS or not is_hash or not isinstance(value["uri"], str):
+        return None
+    size = value["sizeBytes"]
+    return f"{codec} {sha256}" if type(size) in (int, float) else None
+
+
+_SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
+    bytes: lambda d, v: d.bytes("Uint8Array", v),
+    bytearray: lambda d, v: d.bytes("bytearray", bytes(v)),
+    memoryview: lambda d, v: d.bytes("Uint8Array", v.tobytes()),
+    datetime: lambda d, v: d.token("d", str(round(v.timestamp() * 1000))) if is_js_date(v) else d.token("datetime", v.isoformat()),
+    date: lambda d, v: d.token("day", v.isoformat()),
+    time: lambda d, v: d.token("time", v.isoformat()),
+    timedelta: lambda d, v: d.token("timedelta", f"{v.days},{v.seconds},{v.microseconds}"),
+    Decimal: lambda d, v: d.token("decimal", str(v)),
+    UUID: lambda d, v: d.token("uuid", str(v)),
+    complex: lambda d, v: d.token("complex", f"{v.real!r},{v.imag!r}"),
+    range: lambda d, v: d.token("range", f"{v.start},{v.stop},{v.step}"),
+}
+
+_NEXT = "Pass plain data, or give the call a key: task.with_options(key=...)(...)."
+
+
+def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT) -> str:
+    """Hashes a call's arguments.
+
+    Equal values have equal hashes, whatever the order of keys in their dicts.
+
+    Args:
+        what: the call, such as `Task "load"`.
+        arguments: the values in the order of the parameters.
+        next: the next step for a value that is not data.
+
+    Returns: 16 hexadecimal digits.
+
+    Raises:
+        NotData: names the part that is not data (a function, a client, a lock, a cycle).
+    """
+    hashing = _Hashing(what, next)
+    hashing.digest.token("a", str(len(arguments)))
+    for index, item in enumerate(arguments):
+        hashing.argument = f"argument {index + 1}"
+        hashing.feed(item)
+    return hashing.digest.end()

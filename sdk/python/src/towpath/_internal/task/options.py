@@ -1,0 +1,133 @@
+"""Options of tasks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Callable, Sequence, Union
+
+from ..problem import InvalidDefinition
+
+Duration = Union[str, timedelta, float, int]
+"""`"30s"`, `"1h30m"`, a timedelta, or seconds."""
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_NAME_CHARS_MAX = 200
+_RETRIES_MAX = 1000
+_TIMER_MS_MAX = 2**31 - 1
+
+
+def ms_of(what: str, duration: Duration) -> float:
+    """A duration in milliseconds.
+
+    Raises:
+        InvalidDefinition: names `what`.
+    """
+    ms: float | None = None
+    if isinstance(duration, timedelta):
+        ms = duration.total_seconds() * 1000
+    elif isinstance(duration, (int, float)) and not isinstance(duration, bool):
+        ms = duration * 1000
+    elif isinstance(duration, str) and duration and _DURATION.sub("", duration.replace(" ", "")) == "":
+        ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _DURATION.findall(duration))
+    if ms is None or not 0 <= ms < float("inf"):
+        raise InvalidDefinition(
+            f'{what}: {duration!r} is not a duration; write "90s", "15m", "1h30m", a timedelta, or seconds.'
+        )
+    return ms
+
+
+RetryDelay = Union[Duration, Sequence[Duration], Callable[[int, BaseException], float]]
+"""The delay before a try: one, a list whose last entry repeats, or a function of tries and error that returns seconds."""
+ErrorClasses = Union[type[BaseException], tuple[type[BaseException], ...]]
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Options of a task. `with_options` overrides them for a call."""
+
+    name: str
+    retries: int = 0
+    """Tries after the first one."""
+    retry_delay: RetryDelay | None = None
+    """Default: half a second, doubled by each retry up to 30 s."""
+    retry_jitter: float | None = None
+    """Spreads each delay by up to this fraction of it. Default: 0.2; 0 where a delay is given."""
+    retry_on: ErrorClasses | None = None
+    """Classes of errors to retry. Default: every Exception but NonRetryable."""
+    retry_if: Callable[[BaseException, int], bool] | None = None
+    timeout: Duration | None = None
+    """Time limit of one try."""
+    timeout_grace: Duration = 2
+    """How long a try may take to end after its time limit."""
+    checkpoint: bool | None = None
+    """Stores the result, so that a later attempt reuses it. True: a result that cannot be stored is an error."""
+    version: str | None = None
+    """The version of the task's code. Default: a hash of the code that it reaches."""
+    durable: bool = False
+    """Returns only when the control plane has acknowledged the completion."""
+    key: str | None = None
+    """Identity of the call in its run. Default: a hash of the arguments."""
+    concurrency: int = 10
+    """The most calls of one `map` at a time."""
+    on_retry: Callable[..., Any] | None = None
+    on_failure: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        self._check("retries", _is_whole(self.retries, 0, _RETRIES_MAX), f"a whole number from 0 to {_RETRIES_MAX}")
+        self._check("concurrency", _is_whole(self.concurrency, 1, 10_000), "a whole number from 1 to 10,000")
+        jitter = 0 if self.retry_jitter is None else self.retry_jitter
+        self._check("retry_jitter", isinstance(jitter, (int, float)) and 0 <= jitter <= 1, "from 0 to 1")
+        self._check("key", self.key is None or (isinstance(self.key, str) and self.key != ""), "text that is not empty")
+        version = "1" if self.version is None else self.version
+        self._check("version", isinstance(version, str) and 1 <= len(version) <= 64, "text of 1 to 64 characters")
+        self._check("retry_on", _are_classes(self.retry_on), "a class of errors, or a tuple of them")
+        for hook in ("retry_if", "on_retry", "on_failure"):
+            self._check(hook, getattr(self, hook) is None or callable(getattr(self, hook)), "a function")
+        if self.timeout is not None:
+            limit = ms_of(f'task "{self.name}": timeout', self.timeout)
+            self._check("timeout", 1 <= limit <= _TIMER_MS_MAX, "from 1 ms to 24 days")
+        ms_of(f'task "{self.name}": timeout_grace', self.timeout_grace)
+        self._check_delays()
+
+    def _check_delays(self) -> None:
+        delay = self.retry_delay
+        if delay is None or callable(delay):
+            return
+        delays = list(delay) if isinstance(delay, (list, tuple)) else [delay]
+        self._check("retry_delay", len(delays) > 0, "a duration, a list of them, or a function")
+        for one in delays:
+            ms_of(f'task "{self.name}": retry_delay', one)
+
+    def _check(self, field: str, ok: bool, wanted: str) -> None:
+        if not ok:
+            raise InvalidDefinition(f'task "{self.name}": {field} must be {wanted}.')
+
+    def changed(self, **overrides: Any) -> "TaskOptions":
+        """These options with some replaced. @raises InvalidDefinition for an unknown name or a wrong value."""
+        unknown = [name for name in overrides if name not in self.__dataclass_fields__]
+        if unknown:
+            known = ", ".join(sorted(self.__dataclass_fields__))
+            raise InvalidDefinition(f'task "{self.name}" has no option {unknown[0]}. The options are: {known}.')
+        return replace(self, **overrides)
+
+    @property
+    def timeout_ms(self) -> float | None:
+        return None if self.timeout is None else ms_of("timeout", self.timeout)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= _NAME_CHARS_MAX:
+        raise InvalidDefinition(f"A task needs a name of 1 to {_NAME_CHARS_MAX} characters.")
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _are_classes(value: object) -> bool:
+    classes = value if isinstance(value, tuple) else (value,)
+    return value is None or (len(classes) > 0 and all(isinstance(one, type) and issubclass(one, BaseException) for one in classes))

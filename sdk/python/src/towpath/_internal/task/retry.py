@@ -1,0 +1,48 @@
+"""When a task is tried again, and after what delay."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from ..engine.failures import every_error
+from ..problem import Cancelled, NonRetryable
+from .options import TaskOptions, ms_of
+
+_TIMER_MS_MAX = 2**31 - 1
+_DEFAULT_JITTER = 0.2
+_FIRST_MS = 500
+_MAX_MS = 30_000
+
+
+def retry_delay_ms(options: TaskOptions, *, tries: int, error: BaseException, random: Callable[[], float]) -> int:
+    """The delay before the next try, milliseconds."""
+    jitter = options.retry_jitter
+    if jitter is None:
+        jitter = _DEFAULT_JITTER if options.retry_delay is None else 0
+    base = _base_ms(options, tries, error)
+    return round(min(max(base * (1 + jitter * (random() * 2 - 1)), 0), _TIMER_MS_MAX))
+
+
+def _base_ms(options: TaskOptions, tries: int, error: BaseException) -> float:
+    delay = options.retry_delay
+    if delay is None:
+        return min(_FIRST_MS * 2.0 ** min(tries - 1, 10), _MAX_MS)
+    what = f'task "{options.name}": retry_delay'
+    if callable(delay):
+        return ms_of(what, delay(tries, error))
+    if isinstance(delay, (list, tuple)):
+        return ms_of(what, delay[min(tries, len(delay)) - 1])
+    return ms_of(what, delay)  # type: ignore[arg-type]
+
+
+def is_retryable(options: TaskOptions, error: BaseException, tries: int) -> bool:
+    """Whether an error allows another try. A cancellation or NonRetryable never does. `retry_on` and `retry_if` must
+    both allow it."""
+    if isinstance(error, Cancelled) or not isinstance(error, Exception):
+        return False
+    chain = list(every_error(error))
+    if any(isinstance(one, NonRetryable) for one in chain):
+        return False
+    if options.retry_on is not None and not any(isinstance(one, options.retry_on) for one in chain):
+        return False
+    return options.retry_if is None or bool(options.retry_if(error, tries))

@@ -1,0 +1,226 @@
+"""Runs one task call and reports each of its moves."""
+
+from __future__ import annotations
+
+import contextvars
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping
+
+from ..checkpoint.checkpoints import Facts
+from ..clock import instant
+from ..engine.cancel import Cancel
+from ..engine.describe_error import describe_error, raised_again
+from ..engine.io import Io
+from ..engine.scope import Scope, current
+from ..engine.timers import TIMERS
+from ..problem import Cancelled, NotData, TaskTimeout
+from .identity import CallLedger
+from .options import TaskOptions, ms_of
+from .retry import is_retryable, retry_delay_ms
+
+
+@dataclass(frozen=True)
+class TaskCall:
+    """One call of a task, with its identity known."""
+
+    options: TaskOptions
+    path: str
+    scope: Scope
+    fn: Callable[[], Any]
+    """Calls the author's function with its arguments."""
+    code_text: Callable[[], str]
+    """What the code version is a hash of, if nothing else says it."""
+    input_hash: Callable[[], str] | None
+    """The hash of the arguments. None if the path identifies them."""
+    io: Io
+    called_at: str
+
+    def record(self, move: str, tries: int, **more: Any) -> dict[str, Any]:
+        """The record of one move."""
+        at = instant(self.scope.run.host.clock)
+        return {"type": "task", "at": at, "path": self.path, "name": self.options.name, "move": move, "tries": tries, **more}
+
+    def warn(self, text: str) -> None:
+        """Logs a warning about this call."""
+        self.scope.run.checkpoints.warn(self.path, f'Task "{self.options.name}" {text}')
+
+
+async def run_task(call: TaskCall) -> Any:
+    """Runs one task call. Returns only when the worker holds the record of its completion."""
+    run = call.scope.run
+    facts = _facts_of(call)
+    if facts is not None:
+        earlier = await _take_earlier(call, facts)
+        if earlier is not None:
+            return earlier[0]
+    run.host.records.post({**call.record("queue", 0), "at": call.called_at})
+    tries = [0]
+    try:
+        result = await _try_repeatedly(call, tries)
+        kept = _keep(call, result, facts)
+        reported = {} if facts is None else facts.reported()
+        await _post_end(call, call.record("complete", tries[0], **reported, **kept))
+        return result
+    except BaseException as error:
+        await _report_end(call, tries[0], facts, error)
+        raise
+
+
+def _facts_of(call: TaskCall) -> Facts | None:
+    """None for a call without a checkpoint."""
+    options, checkpoints = call.options, call.scope.run.checkpoints
+    if not (checkpoints.by_default if options.checkpoint is None else options.checkpoint):
+        return None
+    version = checkpoints.code_version_of(options.name, options.version, call.code_text())
+    if call.input_hash is None:
+        return Facts(version, None, has_input=False)
+    try:
+        return Facts(version, call.input_hash(), has_input=True)
+    except NotData:
+        # Arguments that cannot be hashed cannot be compared. With a key, this is no error.
+        return Facts(version, None, has_input=True)
+
+
+async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
+    """The valid result of an earlier call, or None.
+
+    Raises:
+        Exception: the error of the call in an earlier attempt, if it must be raised again.
+    """
+    checkpoints, failures = call.scope.run.checkpoints, call.scope.run.failures
+    failed = checkpoints.failure(call.path, facts)
+    if failed is not None:
+        described, is_recorded = failed
+        error = raised_again(described)
+        failures.note_again(call.path, error)
+        end = call.record("fail", 0, **facts.reported(), error=described)
+        if is_recorded:
+            failures.note_unrecorded(end)
+        else:
+            await _post_end(call, end)
+        raise error
+    found = checkpoints.reuse(call.path, facts)
+    if found is None:
+        return None
+    if not found.is_recorded:
+        call.scope.run.host.records.post(call.record("reuse", 0, **facts.reported(), result=found.ref))
+    return (found.value,)
+
+
+async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
+    """Tries until one succeeds or no retry is left."""
+    calls = CallLedger(call.path)
+    again = 0
+    while True:
+        call.scope.cancel.raise_if_asked()
+        tries[0] += 1
+        try:
+            call.scope.run.host.records.post(call.record("begin", tries[0]))
+            return await _try_once(call, calls)
+        except BaseException as error:
+            if _goes_on(call, tries[0], error):
+                again += 1
+            elif not _is_worth_retrying(call, tries[0] - again, error):
+                raise
+            else:
+                await _wait_for_retry(call, tries[0], error)
+
+
+async def _try_once(call: TaskCall, calls: CallLedger) -> Any:
+    scope = call.scope
+    cancel = Cancel(scope.cancel)
+    limit_ms = call.options.timeout_ms
+    up: TaskTimeout | None = None
+    take_back: Callable[[], None] | None = None
+    if limit_ms is not None:
+        up = TaskTimeout(call.options.name, limit_ms)
+        take_back = TIMERS.after(limit_ms, lambda: cancel.abort(up))
+    context = contextvars.copy_context()
+    context.run(current.set, Scope(scope.run, call.path, cancel, calls, scope.is_async))
+    grace_ms = ms_of("timeout_grace", call.options.timeout_grace)
+    try:
+        result = await call.io.invoke(lambda: context.run(call.fn), cancel, grace_ms)
+    finally:
+        if take_back is not None:
+            take_back()
+        cancel.release()
+        # Calls that the function left running must not go on beside the next try.
+        reason = cancel.reason
+        cancel.abort(Cancelled(f'task "{call.options.name}" had already ended'))
+    if up is not None and reason is up:
+        raise up
+    return result
+
+
+def _goes_on(call: TaskCall, tries: int, error: BaseException) -> bool:
+    """Whether a try failed because a call in it repeated a failure of an earlier attempt. In that attempt this task went
+    on to its next try, so it does so again, at once."""
+    run = call.scope.run
+    if call.scope.cancel.reason is not None or not run.failures.take_again(error):
+        return False
+    run.host.records.post(call.record("retry", tries, error=describe_error(error)))
+    return True
+
+
+def _is_worth_retrying(call: TaskCall, tries: int, error: BaseException) -> bool:
+    if tries > call.options.retries or call.scope.cancel.reason is not None:
+        return False
+    return is_retryable(call.options, error, tries)
+
+
+async def _wait_for_retry(call: TaskCall, tries: int, error: BaseException) -> None:
+    host = call.scope.run.host
+    ms = retry_delay_ms(call.options, tries=tries, error=error, random=host.random)
+    described = describe_error(error)
+    host.records.post(call.record("retry", tries, error=described))
+    call.warn(f"failed in try {tries}. The next try begins in {ms} ms. Error: {described['message']}")
+    _tell(call, "on_retry", error, tries)
+    await call.io.pause(ms, call.scope.cancel)
+
+
+def _keep(call: TaskCall, result: object, facts: Facts | None) -> dict[str, Any]:
+    if facts is None:
+        return {}
+    options, checkpoints = call.options, call.scope.run.checkpoints
+    ref = checkpoints.keep(result, path=call.path, task=options.name, required=options.checkpoint is True)
+    return {} if ref is None else {"result": ref}
+
+
+async def _post_end(call: TaskCall, end: Mapping[str, Any]) -> None:
+    """Reports that a call has ended, as durably as its task requires."""
+    records = call.scope.run.host.records
+    if call.options.durable:
+        call.scope.run.checkpoints.sync()
+        await call.io.stored(records, end)
+    else:
+        await call.io.held(records, end)
+
+
+async def _report_end(call: TaskCall, tries: int, facts: Facts | None, error: BaseException) -> None:
+    run = call.scope.run
+    is_stopping = call.scope.cancel.reason is not None or run.cancel.reason is not None
+    is_cancellation = isinstance(error, Cancelled) or error is call.scope.cancel.reason
+    move = "cancel" if is_cancellation or not isinstance(error, (Exception, SystemExit, KeyboardInterrupt)) else "fail"
+    if move == "fail":
+        run.failures.note(call.path, error)
+    # A failure during a stop is not final. Without these facts, a later attempt calls the task again.
+    reported = {} if facts is None or (is_stopping and move == "fail") else facts.reported()
+    end = call.record(move, tries, **reported, error=describe_error(error))
+    # Recorded before the flow receives the error, so that its reaction cannot outlive the reason.
+    if is_stopping:
+        run.host.records.post(end)
+    else:
+        await _post_end(call, end)
+    if move == "fail":
+        _tell(call, "on_failure", error, tries)
+
+
+def _tell(call: TaskCall, name: str, error: BaseException, tries: int) -> None:
+    """Calls a hook. If it fails, it logs a warning."""
+    hook = getattr(call.options, name)
+    if hook is None:
+        return
+    try:
+        hook(error, tries)
+    except Exception as fault:
+        call.warn(f"has a hook {name} that failed: {fault}")

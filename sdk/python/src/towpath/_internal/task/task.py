@@ -1,0 +1,287 @@
+"""Tasks: steps of a flow with a name, retries and a time limit, whose calls are tracked and can be resumed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, Awaitable, Callable, Concatenate, Coroutine, Generic, Iterable, ParamSpec, TypeVar, overload
+
+from ..clock import instant
+from ..engine.interrupt import in_engine_code
+from ..engine.io import BLOCKING, LOOP, finish, in_thread
+from ..engine.scope import Scope, scope_for
+from ..problem import AsyncInSync, InvalidDefinition
+from .future import Future
+from .identity import NO_KEY, CallKey, mapped_path
+from .input_hash import hash_input
+from .map import Map, Pump
+from .options import TaskOptions
+from .run_task import TaskCall, run_task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Item = TypeVar("Item")
+
+_NEXT = "Call it inside a flow's function; in a unit test call its plain function, task.fn(...)."
+_MAP_NEXT = "Pass plain data, or name each item: task.map(items, key=lambda item: ...)."
+
+
+class _Bound:
+    """The arguments of a call, in the order of the parameters, with defaults. Two ways to pass the same value are equal."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._signature = inspect.signature(fn)
+
+    def told(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """The values that identify a call. @raises TypeError as the function itself would."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        told: list[Any] = []
+        for name, parameter in self._signature.parameters.items():
+            value = bound.arguments[name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                told.extend(value)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                if value:
+                    told.append(value)
+            else:
+                told.append(value)
+        return told
+
+
+class _TaskBase:
+    def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
+        self.fn = fn
+        self.options = options
+        self._bound = _Bound(fn)
+        functools.update_wrapper(self, fn)
+
+    @property
+    def _what(self) -> str:
+        return f'Task "{self.options.name}"'
+
+    def _scope(self) -> Scope:
+        scope = scope_for(self._what, _NEXT)
+        scope.cancel.raise_if_asked()
+        return scope
+
+    def _key_of(self, told: list[Any]) -> CallKey:
+        if self.options.key is not None:
+            return CallKey("given", self.options.key)
+        return NO_KEY if not told else CallKey("hash", hash_input(self._what, told))
+
+    def _begin(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any], io: Any) -> tuple[TaskCall, Callable[[], None]]:
+        """Names a call in the branch of its caller."""
+        called_at = instant(scope.run.host.clock)
+        told = self._bound.told(args, kwargs)
+        key = self._key_of(told)
+        path, settled = scope.calls.name(self.options.name, key)
+
+        def input_hash() -> str:
+            return key.text if key.kind == "hash" else hash_input(self._what, told)
+
+        call = TaskCall(
+            options=self.options,
+            path=path,
+            scope=scope,
+            fn=functools.partial(self.fn, *args, **kwargs),
+            code_text=self._code_text,
+            input_hash=input_hash,
+            io=io,
+            called_at=called_at,
+        )
+        return call, settled
+
+    def _code_text(self) -> str:
+        try:
+            return inspect.getsource(self.fn)
+        except (OSError, TypeError):
+            return self.fn.__qualname__
+
+    def _mapped(self, scope: Scope, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> tuple[Pump, Callable[[], None]]:
+        if isinstance(items, (set, frozenset)) and key is None:
+            raise InvalidDefinition(f"{self._what}: a set has no order; pass sorted(items), or name each item with key=...")
+        path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more, key))
+        is_hashed = self.options.key is None and key is None and _is_collection(items)
+        seen: dict[str, int] = {}
+
+        def named(index: int, item: Any) -> str:
+            if key is None:
+                return mapped_path(path, index=index, key=None, ordinal=1)
+            own = key(item)
+            seen[own] = seen.get(own, 0) + 1
+            return mapped_path(path, index=index, key=own, ordinal=seen[own])
+
+        def input_hash(item: Any) -> str:
+            return hash_input(self._what, [item, hash_input(self._what, more)] if more else [item])
+
+        def one(index: int, item: Any) -> Any:
+            called_at = instant(scope.run.host.clock)
+            call = TaskCall(
+                options=self.options,
+                path=named(index, item),
+                scope=scope,
+                fn=functools.partial(self.fn, item, *more),
+                code_text=self._code_text,
+                # The hash of all items identifies each of them.
+                input_hash=None if is_hashed else lambda: input_hash(item),
+                io=BLOCKING,
+                called_at=called_at,
+            )
+            return finish(_tracked(call))
+
+        pump = Pump(scope.run.pool, scope.run.open, items, one, self.options.concurrency)
+        return pump, settled
+
+    def _key_of_map(self, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> CallKey:
+        """The identity of a map call. The items of an iterator are not known yet, so it has only its ordinal."""
+        if self.options.key is not None:
+            return CallKey("given", self.options.key)
+        if not _is_collection(items):
+            return NO_KEY
+        told = list(items) if key is None else [key(item) for item in items]
+        if isinstance(items, (set, frozenset)):
+            told.sort()
+        return CallKey("hash", hash_input(self._what, [{"map": told}, *more], _MAP_NEXT))
+
+
+def _is_collection(items: Iterable[Any]) -> bool:
+    """Whether the items can be read twice: for their identity and for their calls."""
+    return isinstance(items, (list, tuple, set, frozenset, range, dict))
+
+
+async def _tracked(call: TaskCall) -> Any:
+    """A call that the run waits for before it ends."""
+    with call.scope.run.open:
+        return await run_task(call)
+
+
+class Task(_TaskBase, Generic[P, R]):
+    """A task whose function is a plain `def`. A call runs here and now, and returns its value."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return in_engine_code(self._call, args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        call, settled = self._begin(self._scope(), args, kwargs, BLOCKING)
+        try:
+            result: R = finish(_tracked(call))
+            return result
+        finally:
+            settled()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Starts the call in a thread of its own."""
+        return in_engine_code(self._submit, args, kwargs)
+
+    def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[R]:
+        scope = self._scope()
+        call, settled = self._begin(scope, args, kwargs, BLOCKING)
+        open_ = scope.run.open
+        open_.__enter__()
+
+        def work() -> R:
+            try:
+                result: R = finish(run_task(call))
+                return result
+            finally:
+                settled()
+                open_.__exit__()
+
+        return Future(scope.run.pool, work)
+
+    def map(self: "Task[Concatenate[Item, ...], R]", items: Iterable[Item], *more: Any, key: Callable[[Item], str] | None = None) -> Map[R]:
+        """Calls the task once for each item, in threads.
+
+        Args:
+            items: the first argument of each call. A list or another collection identifies its calls by content.
+            more: further arguments, the same for every call.
+            key: names an item's call within this map. Default: its index.
+        """
+        return in_engine_code(self._map, items, more, key)
+
+    def _map(self, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> Map[R]:
+        scope = self._scope()
+        pump, settled = self._mapped(scope, items, more, key)
+        return Map(self.options.name, pump, settled)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the call in a thread, and awaits it from async code."""
+        return await in_thread(self.submit(*args, **kwargs).result)
+
+    def with_options(self, **overrides: Any) -> "Task[P, R]":
+        """The same task with other options. @raises InvalidDefinition"""
+        return Task(self.fn, self.options.changed(**overrides))
+
+
+class AsyncTask(_TaskBase, Generic[P, R]):
+    """A task whose function is an `async def`. Await its calls."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        # Named here and not at the first await, so that the order of calls in the code counts.
+        scope = self._scope()
+        if not scope.is_async:
+            raise AsyncInSync(self.options.name, scope.run.flow)
+        call, settled = self._begin(scope, args, kwargs, LOOP)
+        return self._awaited(call, settled)
+
+    async def _awaited(self, call: TaskCall, settled: Callable[[], None]) -> R:
+        try:
+            result: R = await _tracked(call)
+            return result
+        finally:
+            settled()
+
+    def with_options(self, **overrides: Any) -> "AsyncTask[P, R]":
+        """The same task with other options. @raises InvalidDefinition"""
+        return AsyncTask(self.fn, self.options.changed(**overrides))
+
+
+class _Decorator:
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]]) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, fn: Callable[P, R]) -> Task[P, R]: ...
+
+    def __call__(self, fn: Callable[..., Any]) -> Any:
+        return _task_of(fn, self._options)
+
+
+def _task_of(fn: Callable[..., Any], options: dict[str, Any]) -> Any:
+    if not callable(fn):
+        raise InvalidDefinition("task takes a function: @task or @task(retries=3).")
+    name = options.pop("name", None) or fn.__name__
+    base = TaskOptions(name=name).changed(**options)
+    return (AsyncTask if inspect.iscoroutinefunction(fn) else Task)(fn, base)
+
+
+@overload
+def task(fn: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
+
+
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(**options: Any) -> _Decorator: ...
+
+
+def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declares a task.
+
+    A call is identified by its parent's path, the task's name, and its `key` or else the hash of its arguments.
+
+    Raises:
+        InvalidDefinition: names the invalid option.
+
+    Example:
+        @task(retries=3, timeout="30s")
+        def load(path: str) -> list[str]: ...
+    """
+    return _Decorator(options) if fn is None else _task_of(fn, options)
+
