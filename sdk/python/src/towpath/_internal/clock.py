@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .engine.cancel import Cancel
 
 
 class Clock(Protocol):
@@ -16,6 +19,9 @@ class Clock(Protocol):
     def monotonic_ms(self) -> float:
         """Milliseconds of a clock that never goes back."""
 
+    def pause(self, ms: float, cancel: "Cancel") -> None:
+        """Waits in this thread. @raises the reason, if a request to stop comes meanwhile."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -25,6 +31,9 @@ class SystemClock:
 
     def monotonic_ms(self) -> float:
         return time.monotonic_ns() / 1_000_000
+
+    def pause(self, ms: float, cancel: "Cancel") -> None:
+        cancel.pause(ms)
 
 
 SYSTEM_CLOCK = SystemClock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 from ..clock import instant
 from ..engine.host import Host
@@ -56,12 +56,11 @@ class Checkpoints:
         if self._host.resume.earlier is not None:
             self.earlier.fetch(self._host.resume.earlier)
 
-    def code_version_of(self, name: str, version: str | None, text: str) -> str:
-        """The version of a task's code."""
-        if version is not None:
-            return version
-        known = self._host.resume.code_versions.get(name)
-        return known or hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_VERSION_CHARS]
+    def code_version_of(self, name: str, version: str | None, text: Callable[[], str]) -> str:
+        """The version of a task's code. `text` is the function's own text, which counts only if nothing else is known."""
+        resume = self._host.resume
+        known = version or resume.code_versions.get(name) or resume.code
+        return known or hashlib.sha256(text().encode("utf-8", "surrogatepass")).hexdigest()[:_VERSION_CHARS]
 
     def reuse(self, path: str, facts: Facts) -> Reused | None:
         """The result of an earlier call at this path, if it is valid and can be loaded."""

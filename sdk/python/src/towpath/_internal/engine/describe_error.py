@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import os
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from ..problem import FromEarlier
 
@@ -64,14 +63,37 @@ def _from_here(frame: Any) -> Any:
 
 
 def raised_again(described: Mapping[str, Any]) -> Exception:
-    """An error of an earlier attempt. Its class survives only if it is a built-in one."""
+    """An error of an earlier attempt, of the same class if this process has loaded it. Only its message survives, and no
+    code of the class runs."""
     name, message = str(described.get("name", "Error")), str(described.get("message", ""))
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
-            error = kind(message)
-        except Exception:
-            # Some built-in errors need other arguments, such as UnicodeDecodeError.
-            error = FromEarlier(name, message, described.get("stack"))
-        return error
-    return FromEarlier(name, message, described.get("stack"))
+    stack = described.get("stack")
+    kind = _loaded_class(name, stack if isinstance(stack, str) else "")
+    if kind is None:
+        return FromEarlier(name, message, stack)
+    error: Exception = BaseException.__new__(kind)  # type: ignore[assignment]
+    error.args = (_key_of(message) if kind is KeyError else message,)
+    return error
+
+
+def _loaded_class(name: str, stack: str) -> type[Exception] | None:
+    """The class of that name among those that the author's code has imported. None if there is none, or several."""
+    found = {one for one in _subclasses(Exception) if one.__name__ == name}
+    if len(found) > 1:
+        found = {one for one in found if f"{one.__module__}.{one.__qualname__}:" in stack} or found
+    return found.pop() if len(found) == 1 else None
+
+
+def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _subclasses(below)
+
+
+def _key_of(message: str) -> Any:
+    """The key of a KeyError, whose message is its `repr`."""
+    import ast
+
+    try:
+        return ast.literal_eval(message)
+    except (ValueError, SyntaxError):
+        return message

@@ -12,9 +12,12 @@ _AGAIN = "__towpath_again__"
 
 
 def parts_of(error: BaseException) -> list[BaseException]:
-    """The cause of an error, what it was raised while handling, and the parts of a group."""
+    """The cause of an error, what it was raised while handling, and the parts of a group.
+
+    A task's error does not come from what the flow was handling when it called the task.
+    """
     below = [error.__cause__]
-    if not error.__suppress_context__:
+    if not error.__suppress_context__ and _PATHS not in vars(error):
         below.append(error.__context__)
     parts = getattr(error, "exceptions", ())
     if isinstance(parts, (list, tuple)):

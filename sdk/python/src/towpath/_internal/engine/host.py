@@ -47,6 +47,8 @@ class Resume:
     """The first run of a chain of reruns."""
     code_versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of tasks by name."""
+    code: str | None = None
+    """The version of every other task. None where nobody knows: its function's own text counts."""
     earlier: Callable[[str | None], Page] | None = None
     """Where results of earlier attempts come from; None for a first attempt."""
     keeps: bool = False

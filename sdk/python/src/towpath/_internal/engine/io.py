@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Awaitable, Callable, Coroutine, Mapping, Protocol, TypeVar
 
+from ..clock import Clock
 from ..problem import Cancelled
 from .cancel import Cancel
 from .host import Records
@@ -24,7 +25,7 @@ class Io(Protocol):
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         """Posts a record, and returns once the control plane has it."""
 
-    async def pause(self, ms: float, cancel: Cancel) -> None:
+    async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
     async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
@@ -40,8 +41,8 @@ class BlockingIo:
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         records.post_stored(record)
 
-    async def pause(self, ms: float, cancel: Cancel) -> None:
-        cancel.pause(ms)
+    async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
+        clock.pause(ms, cancel)
 
     async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
         return in_author_code(cancel, fn)
@@ -79,19 +80,8 @@ class LoopIo:
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         await in_thread(lambda: records.post_stored(record))
 
-    async def pause(self, ms: float, cancel: Cancel) -> None:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-        forget = cancel.listen(lambda _: loop.call_soon_threadsafe(asked.set))
-        try:
-            await asyncio.wait_for(asked.wait(), ms / 1000)
-        except asyncio.TimeoutError:
-            pass
-        finally:
-            forget()
-        cancel.raise_if_asked()
+    async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
+        await in_thread(lambda: clock.pause(ms, cancel))
 
     async def invoke(self, fn: Callable[[], Awaitable[Any]], cancel: Cancel, grace_ms: float) -> Any:
         import asyncio

@@ -67,6 +67,7 @@ class Session:
             resume=Resume(
                 origin=resume["origin"],
                 code_versions=resume["codeVersions"],
+                code=resume["code"],
                 earlier=self._page if resume["earlier"] else None,
                 keeps=True,
                 knows_earlier=True,

@@ -68,7 +68,7 @@ class Pump:
                 is_idle = self._running == 0
             # No thread is free for these calls: all of them may wait for calls like these.
             if is_idle and self._pool.take_back(self._work):
-                self._step()
+                self._step(may_wait=False)
                 self._pool.submit(self._work)
                 continue
             with self._changed:
@@ -92,10 +92,13 @@ class Pump:
             pass
         self._open.__exit__()
 
-    def _step(self) -> bool:
+    def _step(self, may_wait: bool = True) -> bool:
         """Runs the call of one item. @returns False after the last."""
         with self._changed:
             if self._in_hand >= self.window and not self._is_over:
+                if not may_wait:
+                    # Only the caller makes room.
+                    return True
                 # Until results are taken there is nothing to do, and the run may be suspended.
                 self._open.__exit__()
                 while not self._is_over and self._in_hand >= self.window:

@@ -71,7 +71,7 @@ def _facts_of(call: TaskCall) -> Facts | None:
     options, checkpoints = call.options, call.scope.run.checkpoints
     if not (checkpoints.by_default if options.checkpoint is None else options.checkpoint):
         return None
-    version = checkpoints.code_version_of(options.name, options.version, call.code_text())
+    version = checkpoints.code_version_of(options.name, options.version, call.code_text)
     if call.input_hash is None:
         return Facts(version, None, has_input=False)
     try:
@@ -175,7 +175,7 @@ async def _wait_for_retry(call: TaskCall, tries: int, error: BaseException) -> N
     host.records.post(call.record("retry", tries, error=described))
     call.warn(f"failed in try {tries}. The next try begins in {ms} ms. Error: {described['message']}")
     _tell(call, "on_retry", error, tries)
-    await call.io.pause(ms, call.scope.cancel)
+    await call.io.pause(host.clock, ms, call.scope.cancel)
 
 
 def _keep(call: TaskCall, result: object, facts: Facts | None) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""A store in memory, for tests."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ..problem import StoreFault
+from .codec import Encoded, Ref, check_content, decode
+from .places import Place
+
+
+class MemoryStore:
+    """Keeps encoded values, so that a loaded value is another object than the saved one."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def save(self, place: Place, encoded: Encoded) -> Ref:
+        uri = f"memory:{place.path_of(encoded)}"
+        with self._lock:
+            self._values[uri] = encoded.data
+        return {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
+
+    def sync(self) -> None:
+        """Nothing here survives the process."""
+
+    def load(self, ref: Ref) -> Any:
+        data = self._values.get(ref["uri"])
+        if data is None:
+            raise StoreFault(f"There is no value at {ref['uri']}.")
+        check_content(ref, data)
+        return decode(data, codec=ref["codec"], uri=ref["uri"])
