@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { blocksOf, wordOf } from "../docs/blocks.ts";
 import { type Stack, startStack } from "../harness/index.ts";
-import { hasPython } from "./python.ts";
+import { hasPython } from "../python/interpreters.ts";
 
 const PAGE = new URL("../../docs/how-to/commands-in-python.md", import.meta.url);
 const CLIENT = new URL("../../sdk/examples/python/towpath_run.py", import.meta.url);

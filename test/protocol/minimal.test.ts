@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { isFinalRunState } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
-import { hasPython } from "./python.ts";
+import { hasPython } from "../python/interpreters.ts";
 
 const CLIENT = new URL("../../sdk/examples/python/minimal.py", import.meta.url);
 const LINES_MAX = 60;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
-import { hasPython } from "./python.ts";
+import { hasPython } from "../python/interpreters.ts";
 
 /** Works until it is cancelled, then prints the reason. */
 const PATIENT = `

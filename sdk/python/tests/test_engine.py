@@ -213,7 +213,7 @@ class Map(unittest.TestCase):
 
         @flow
         def body() -> list[int]:
-            return add.map({5, 7}, 10, key=str).results()
+            return add.with_options(map_key=str).map({5, 7}, 10, z=1).results()
 
         run = run_flow(body)
         self.assertEqual(sorted(run.value), [16, 18])

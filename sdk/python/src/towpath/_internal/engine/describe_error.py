@@ -70,7 +70,7 @@ def raised_again(described: Mapping[str, Any]) -> Exception:
     kind = _loaded_class(name, stack if isinstance(stack, str) else "")
     if kind is None:
         return FromEarlier(name, message, stack)
-    error: Exception = BaseException.__new__(kind)  # type: ignore[assignment]
+    error: Exception = BaseException.__new__(kind)
     error.args = (_key_of(message) if kind is KeyError else message,)
     return error
 

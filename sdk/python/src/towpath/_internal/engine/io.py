@@ -4,6 +4,7 @@ loop, because each of these blocks; an `async def` task awaits them.
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any, Awaitable, Callable, Coroutine, Mapping, Protocol, TypeVar
 
@@ -72,7 +73,7 @@ class LoopIo:
         done: asyncio.Future[None] = loop.create_future()
 
         def then(error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, done, error)
+            _soon(loop, lambda: _settle(done, error))
 
         records.when_held(record, then)
         await done
@@ -88,7 +89,7 @@ class LoopIo:
 
         loop = asyncio.get_running_loop()
         work = loop.create_task(_awaited(fn))
-        forget = cancel.listen(lambda _: loop.call_soon_threadsafe(work.cancel))
+        forget = cancel.listen(lambda _: _soon(loop, work.cancel))
         try:
             await asyncio.wait({work})
             return _result_of(work, cancel)
@@ -98,6 +99,14 @@ class LoopIo:
             raise
         finally:
             forget()
+
+
+def _soon(loop: Any, then: Callable[[], object]) -> None:
+    """Calls a function in the loop's thread, unless the loop is over."""
+    try:
+        loop.call_soon_threadsafe(then)
+    except RuntimeError:
+        pass
 
 
 async def _awaited(fn: Callable[[], Awaitable[Any]]) -> Any:
@@ -137,9 +146,9 @@ async def in_thread(fn: Callable[[], Result]) -> Result:
         try:
             value = fn()
         except BaseException as error:
-            loop.call_soon_threadsafe(_settle, done, error)
+            _soon(loop, functools.partial(_settle, done, error))
         else:
-            loop.call_soon_threadsafe(_settle, done, None, value)
+            _soon(loop, functools.partial(_settle, done, None, value))
 
     threading.Thread(target=work, name="towpath-wait", daemon=True).start()
     return await done

@@ -159,7 +159,11 @@ def _cancel_on_interrupt(cancel: Cancel) -> Callable[[], None]:
         cancel.abort(Cancelled("interrupted"))
 
     signal.signal(signal.SIGINT, asked)
-    return lambda: signal.signal(signal.SIGINT, before) and None
+
+    def release() -> None:
+        signal.signal(signal.SIGINT, before)
+
+    return release
 
 
 def _show_suspended(sink: ConsoleSink, flow: str, waits: OwnWaits) -> None:

@@ -96,7 +96,7 @@ def _fields_of(kind: type) -> dict[str, tuple[Any, Any]] | None:
         }
     if hasattr(kind, "__required_keys__") and issubclass(kind, dict):
         hints = typing.get_type_hints(kind)
-        return {name: (type_, dataclasses.MISSING if name in kind.__required_keys__ else _LATER) for name, type_ in hints.items()}
+        return {name: (type_, dataclasses.MISSING if name in getattr(kind, "__required_keys__") else _LATER) for name, type_ in hints.items()}
     return None
 
 
@@ -220,14 +220,14 @@ def _of_model(validate: Callable[[Any], Any], value: Any, path: str, faults: lis
         told = getattr(error, "errors", None)
         for one in told() if callable(told) else [{"loc": (), "msg": str(error)}]:
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one["loc"])
-            faults.append(Fault(f"{path}{where}", one["msg"]))
+            faults.append(Fault(f"{path}{where}", str(one["msg"])))
         return value
 
 
 def _nearest(name: str, known: Any) -> str | None:
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), 1)
+    near = difflib.get_close_matches(name, [str(one) for one in known], 1)
     return f'did you mean "{near[0]}"?' if near else None
 
 

@@ -78,7 +78,7 @@ def capture() -> Callable[[], None]:
     """Begins. @returns A function that ends it."""
     out, err = sys.stdout, sys.stderr
     lines = _Lines("info", out), _Lines("info", err)
-    sys.stdout, sys.stderr = lines  # type: ignore[assignment]
+    sys.stdout, sys.stderr = lines
     release_logging = _capture_logging()
 
     def release() -> None:

@@ -74,18 +74,18 @@ class _Writer:
         self._length = 0
         self._above: set[int] = set()
 
-    def part(self, value: object, steps: tuple[str | int, ...] = ()) -> object:
+    def part(self, value: Any, steps: tuple[str | int, ...] = ()) -> object:
         if value is None or value is True or value is False:
             return value
         kind = type(value)
         if kind is str:
             return value
         if kind is int:
-            return value if abs(value) <= SAFE_INTEGER_MAX else self._mark("bigint", str(value))  # type: ignore[operator,arg-type]
+            return value if abs(value) <= SAFE_INTEGER_MAX else self._mark("bigint", str(value))
         if kind is float:
-            if math.isfinite(value) and not (value == 0 and math.copysign(1.0, value) < 0):  # type: ignore[arg-type]
+            if math.isfinite(value) and not (value == 0 and math.copysign(1.0, value) < 0):
                 return value
-            return self._mark("number", number_text(value))  # type: ignore[arg-type]
+            return self._mark("number", number_text(value))
         scalar = _SCALARS.get(kind)
         if scalar is not None:
             return scalar(self, value)
@@ -178,21 +178,21 @@ def is_exact_json(value: object) -> bool:
     return _is_exact(value, set())
 
 
-def _is_exact(value: object, above: set[int]) -> bool:
+def _is_exact(value: Any, above: set[int]) -> bool:
     kind = type(value)
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return abs(value) <= SAFE_INTEGER_MAX  # type: ignore[operator,arg-type]
+        return -SAFE_INTEGER_MAX <= int(value) <= SAFE_INTEGER_MAX
     if kind is float:
-        return math.isfinite(value) and not (value == 0 and math.copysign(1.0, value) < 0)  # type: ignore[arg-type]
+        return math.isfinite(value) and not (value == 0 and math.copysign(1.0, value) < 0)
     if (kind is not list and kind is not dict) or id(value) in above or len(above) > DEPTH_MAX:
         return False
     above.add(id(value))
     if kind is list:
-        exact = all(_is_exact(item, above) for item in value)  # type: ignore[union-attr]
+        exact = all(_is_exact(item, above) for item in value)
     else:
-        exact = all(type(key) is str and key != "__proto__" and _is_exact(item, above) for key, item in value.items())  # type: ignore[union-attr]
+        exact = all(type(key) is str and key != "__proto__" and _is_exact(item, above) for key, item in value.items())
     above.discard(id(value))
     return exact
 

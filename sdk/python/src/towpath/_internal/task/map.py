@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Callable, Generic, Iterable, Iterator, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Callable, Generic, Iterable, Iterator, TypeVar
 
 from ..engine.interrupt import in_engine_code
 from ..engine.scope import OpenCalls
@@ -18,7 +19,8 @@ _WINDOW_PER_CALL = 2
 _ITEMS_MAX = 10_000_000
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """How the call of one item ended. `error` is None for a success."""
 
     index: int

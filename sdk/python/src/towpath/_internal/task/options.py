@@ -72,6 +72,8 @@ class TaskOptions:
     """Identity of the call in its run. Default: a hash of the arguments."""
     concurrency: int = 10
     """The most calls of one `map` at a time."""
+    map_key: Callable[[Any], str] | None = None
+    """Names an item's call within a `map`. Default: its index."""
     on_retry: Callable[..., Any] | None = None
     on_failure: Callable[..., Any] | None = None
 
@@ -85,7 +87,7 @@ class TaskOptions:
         version = "1" if self.version is None else self.version
         self._check("version", isinstance(version, str) and 1 <= len(version) <= 64, "text of 1 to 64 characters")
         self._check("retry_on", _are_classes(self.retry_on), "a class of errors, or a tuple of them")
-        for hook in ("retry_if", "on_retry", "on_failure"):
+        for hook in ("retry_if", "map_key", "on_retry", "on_failure"):
             self._check(hook, getattr(self, hook) is None or callable(getattr(self, hook)), "a function")
         if self.timeout is not None:
             limit = ms_of(f'task "{self.name}": timeout', self.timeout)
@@ -97,7 +99,7 @@ class TaskOptions:
         delay = self.retry_delay
         if delay is None or callable(delay):
             return
-        delays = list(delay) if isinstance(delay, (list, tuple)) else [delay]
+        delays: list[Any] = list(delay) if isinstance(delay, (list, tuple)) else [delay]
         self._check("retry_delay", len(delays) > 0, "a duration, a list of them, or a function")
         for one in delays:
             ms_of(f'task "{self.name}": retry_delay', one)

@@ -21,9 +21,10 @@ from .run_task import TaskCall, run_task
 P = ParamSpec("P")
 R = TypeVar("R")
 Item = TypeVar("Item")
+Rest = ParamSpec("Rest")
 
 _NEXT = "Call it inside a flow's function; in a unit test call its plain function, task.fn(...)."
-_MAP_NEXT = "Pass plain data, or name each item: task.map(items, key=lambda item: ...)."
+_MAP_NEXT = "Pass plain data, or name each item: task.with_options(map_key=lambda item: ...).map(items)."
 
 
 class _Bound:
@@ -54,7 +55,7 @@ class _TaskBase:
         self.fn = fn
         self.options = options
         self._bound = _Bound(fn)
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn)  # type: ignore[arg-type]
 
     @property
     def _what(self) -> str:
@@ -98,10 +99,12 @@ class _TaskBase:
         except (OSError, TypeError):
             return self.fn.__qualname__
 
-    def _mapped(self, scope: Scope, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> tuple[Pump, Callable[[], None]]:
+    def _mapped(self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pump, Callable[[], None]]:
+        key = self.options.map_key
+        more = (*args, kwargs) if kwargs else args
         if isinstance(items, (set, frozenset)) and key is None:
-            raise InvalidDefinition(f"{self._what}: a set has no order; pass sorted(items), or name each item with key=...")
-        path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more, key))
+            raise InvalidDefinition(f"{self._what}: a set has no order; pass sorted(items), or name each item with the option map_key.")
+        path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more))
         is_hashed = self.options.key is None and key is None and _is_collection(items)
         seen: dict[str, int] = {}
 
@@ -121,7 +124,7 @@ class _TaskBase:
                 options=self.options,
                 path=named(index, item),
                 scope=scope,
-                fn=functools.partial(self.fn, item, *more),
+                fn=functools.partial(self.fn, item, *args, **kwargs),
                 code_text=self._code_text,
                 # The hash of all items identifies each of them.
                 input_hash=None if is_hashed else lambda: input_hash(item),
@@ -133,12 +136,13 @@ class _TaskBase:
         pump = Pump(scope.run.pool, scope.run.open, items, one, self.options.concurrency)
         return pump, settled
 
-    def _key_of_map(self, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> CallKey:
+    def _key_of_map(self, items: Iterable[Any], more: tuple[Any, ...]) -> CallKey:
         """The identity of a map call. The items of an iterator are not known yet, so it has only its ordinal."""
         if self.options.key is not None:
             return CallKey("given", self.options.key)
         if not _is_collection(items):
             return NO_KEY
+        key = self.options.map_key
         told = list(items) if key is None else [key(item) for item in items]
         if isinstance(items, (set, frozenset)):
             told.sort()
@@ -190,19 +194,18 @@ class Task(_TaskBase, Generic[P, R]):
 
         return Future(scope.run.pool, work)
 
-    def map(self: "Task[Concatenate[Item, ...], R]", items: Iterable[Item], *more: Any, key: Callable[[Item], str] | None = None) -> Map[R]:
-        """Calls the task once for each item, in threads.
+    def map(self: "Task[Concatenate[Item, Rest], R]", items: Iterable[Item], /, *args: Rest.args, **kwargs: Rest.kwargs) -> Map[R]:
+        """Calls the task once for each item, in threads: `concurrency` of them at a time.
 
         Args:
             items: the first argument of each call. A list or another collection identifies its calls by content.
-            more: further arguments, the same for every call.
-            key: names an item's call within this map. Default: its index.
+            args, kwargs: further arguments, the same for every call.
         """
-        return in_engine_code(self._map, items, more, key)
+        return in_engine_code(self._map, items, args, kwargs)
 
-    def _map(self, items: Iterable[Any], more: tuple[Any, ...], key: Callable[[Any], str] | None) -> Map[R]:
+    def _map(self, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Map[R]:
         scope = self._scope()
-        pump, settled = self._mapped(scope, items, more, key)
+        pump, settled = self._mapped(scope, items, args, kwargs)
         return Map(self.options.name, pump, settled)
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
-import { hasPython } from "../protocol/python.ts";
+import { hasPython } from "./interpreters.ts";
 
 const SDK = fileURLToPath(new URL("../../sdk/python/src", import.meta.url));
 
@@ -165,7 +165,16 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
     const work = await workFolder();
     await writeFile(join(work, "sleep"), "");
     const runId = await stack.run("shop", { work });
-    await expect.poll(() => readFile(join(work, "sleeping")).then(() => true, () => false), { timeout: 30_000 }).toBe(true);
+    await expect
+      .poll(
+        () =>
+          readFile(join(work, "sleeping")).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 30_000 },
+      )
+      .toBe(true);
     await stack.client.cancelRun({ params: { runId }, body: { reason: "enough" } });
     expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
     const { items } = await stack.client.listTaskRuns({ params: { runId } });
