@@ -13,6 +13,8 @@ export interface FailureOptions {
   readonly faults?: readonly Fault[];
   readonly code?: string;
   readonly cause?: unknown;
+  /** Words of the command line that would have been clear, in the place of the one that was not. */
+  readonly instead?: { readonly written: string; readonly names: readonly string[] };
 }
 
 /** A failure that the user can fix. Its message is a whole sentence. */
@@ -22,6 +24,7 @@ export class Failure extends Error {
   readonly next: readonly string[];
   readonly faults: readonly Fault[];
   readonly code: string;
+  readonly instead: FailureOptions["instead"];
 
   constructor(message: string, options: FailureOptions) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
@@ -29,6 +32,7 @@ export class Failure extends Error {
     this.next = options.next ?? [];
     this.faults = options.faults ?? [];
     this.code = options.code ?? options.exit;
+    this.instead = options.instead;
   }
 }
 

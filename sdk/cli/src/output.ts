@@ -97,6 +97,17 @@ export function tableLines(
   return [style.dim(format(args.columns)), ...args.rows.map(format)];
 }
 
+/** A table without the columns of `optional` that have no text in any row. */
+export function withoutEmpty(
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
+  optional: readonly string[],
+): { readonly columns: string[]; readonly rows: string[][] } {
+  const isShown = columns.map((title, at) => !optional.includes(title) || rows.some((row) => row[at] !== ""));
+  const kept = <T>(cells: readonly T[]) => cells.filter((_, at) => isShown[at]);
+  return { columns: kept(columns), rows: rows.map(kept) };
+}
+
 /** Formats commands between backticks: in colour, or with the backticks if there is no colour. */
 export function withCommands(text: string, style: Style): string {
   const isPlain = style.cyan("a") === "a";

@@ -1,7 +1,9 @@
 import type { Client } from "@towpath/client";
 import { deploymentPartsOf, Problem } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
+import { Failure } from "../failure.ts";
 import { caught } from "../fixture.ts";
+import { withClearCommands } from "../program.ts";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "./find.ts";
 
 /** The control plane at the network's edge, with these deployments. */
@@ -34,6 +36,31 @@ describe("a name without a stage", () => {
       message: '"churn" names several deployments: churn@, churn@prod, churn@test.',
       next: ["write one of these names; churn@ is the one without a stage"],
     });
+  });
+});
+
+describe("the failure about an unclear name", () => {
+  const refusal = async () => {
+    const failure = await caught(findDeployment(having("churn", "churn@prod"), "churn"));
+    if (!(failure instanceof Failure)) throw failure;
+    return failure;
+  };
+
+  test("has the whole commands that are clear", async () => {
+    const argv = ["run", "churn", "-p", "day=a b", "--watch"];
+    expect(withClearCommands(await refusal(), argv).next).toEqual([
+      "`towpath run churn@ -p 'day=a b' --watch`",
+      "`towpath run churn@prod -p 'day=a b' --watch`",
+    ]);
+    expect(withClearCommands(await refusal(), ["runs", "ls", "--deployment=churn"]).next).toContain(
+      "`towpath runs ls --deployment=churn@prod`",
+    );
+  });
+
+  test("prints no key, and names alone where the word was not typed", async () => {
+    const { next } = await refusal();
+    expect(withClearCommands(await refusal(), ["run", "churn", "--key", "twp_x"]).next).toEqual(next);
+    expect(withClearCommands(await refusal(), ["run"]).next).toEqual(next);
   });
 });
 

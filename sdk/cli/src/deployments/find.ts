@@ -77,6 +77,7 @@ async function readOnly(client: Client, deployment: string): Promise<Deployment>
     next: [
       `write one of these names${names.includes(`${deployment}@`) ? `; ${deployment}@ is the one without a stage` : ""}`,
     ],
+    instead: { written: deployment, names },
   });
 }
 

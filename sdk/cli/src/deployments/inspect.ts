@@ -5,6 +5,7 @@ import {
   LIMITS,
   type Limit,
   type Schedule,
+  Spec,
   type SpecChange,
   textInZone,
   type VersionDetail,
@@ -157,7 +158,15 @@ function parametersText({ properties, required }: Deployment["parameters"]): str
     .join(", ");
 }
 
-/** The settings of a version, as rows of name and value. */
+/** Whether a field of a spec has its default. A deploy sets the floor to 1 as long as every version may run. */
+function isDefault(field: string, value: Json): boolean {
+  if (field === "floor") return value === 1;
+  const schema = Object.entries(Spec.shape).find(([name]) => name === field)?.[1];
+  const unset = schema?.safeParse(undefined);
+  return unset?.success === true && JSON.stringify(unset.data) === JSON.stringify(value);
+}
+
+/** The settings of a version that differ from the defaults, as rows of name and value. */
 function settingRows({ version, spec }: VersionDetail, parameters: Deployment["parameters"]): string[][] {
   const env = typeof spec.env === "object" && spec.env !== null ? Object.keys(spec.env).join(", ") : "";
   const rows = [
@@ -167,7 +176,7 @@ function settingRows({ version, spec }: VersionDetail, parameters: Deployment["p
     ["parameters", parametersText(parameters)],
     ["env", env],
     ...Object.entries(spec)
-      .filter(([field]) => !HIDDEN.includes(field))
+      .filter(([field, value]) => !HIDDEN.includes(field) && !isDefault(field, value))
       .map(([field, value]) => [field, valueText(field, value)]),
   ];
   return rows.filter(([, text]) => text !== "").map((row) => row.map(printable));

@@ -10,6 +10,7 @@ import {
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
+import { instantText } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable } from "../output.ts";
 import { findRunId } from "./find.ts";
@@ -62,10 +63,11 @@ async function cancelOne(
   const { output } = invocation;
   const client = await invocation.client();
   const params = { runId: await findRunId(client, args.id) };
+  const { deployment, state, cancelRequestedAt } = await client.getRun({ params });
   if (!args.yes && canAsk(invocation)) {
-    const { deployment, state } = await client.getRun({ params });
     if (
       !isFinalRunState(state) &&
+      cancelRequestedAt === null &&
       !(await confirmed(invocation, `Cancel run ${params.runId} of ${deployment} (${state})?`))
     )
       return declined(output);
@@ -74,6 +76,10 @@ async function cancelOne(
     const one = await client.cancelRun({ params, body: { reason: args.reason } });
     output.data(one);
     output.line(`${describeState(one, output.style)} ${one.id}`);
+    if (cancelRequestedAt !== null && !isFinalRunState(one.state))
+      output.line(
+        `  It is already being cancelled: asked ${instantText(cancelRequestedAt, invocation.clock.nowMs())}.`,
+      );
     if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` follows it until it ends`);
     return EXIT.ok;
   } catch (failure) {

@@ -4,15 +4,17 @@ import {
   type Run,
   type RunSummary,
   remoteTaskOf,
+  shortId,
   triggerText,
   troubleText,
 } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
-import { EXIT } from "../failure.ts";
+import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge, formatDuration } from "../kernel/duration.ts";
 import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { type Output, printable } from "../output.ts";
+import { type Output, printable, withoutEmpty } from "../output.ts";
+import { pageNumber } from "../pages.ts";
 import { answerLine } from "./answer.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
@@ -48,36 +50,51 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
   return EXIT[exitOfState(ended.state)];
 }
 
-function runRow(run: RunSummary, invocation: Invocation): string[] {
+/** The ends of ids, which commands accept: ids of one minute begin alike. Whole ids if two of these runs end alike. */
+function shortIds(runs: readonly { readonly id: string }[]): (id: string) => string {
+  const ends = new Set(runs.map(({ id }) => shortId(id)));
+  return ends.size === runs.length ? shortId : (id) => id;
+}
+
+function runRow(run: RunSummary, idText: string, invocation: Invocation): string[] {
   const { style } = invocation.output;
   const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
   const took = durationBetween(run.startedAt, run.endedAt);
   const created = formatAge(run.createdAt, invocation.clock.nowMs());
   const state = `${describeState(run, style)}${labels}`;
   const name = printable(run.name ?? "");
-  return [run.id, run.deployment, `v${run.version}`, name, state, took, created, run.tags.join(" ")];
+  return [idText, run.deployment, `v${run.version}`, name, state, took, created, run.tags.join(" ")];
 }
 
 /** `towpath runs ls` */
 export async function listRuns(invocation: Invocation, query: RunsQuery): Promise<void> {
   const { output } = invocation;
-  const { cursor, limit: rows = 20 } = query;
+  const { cursor, limit: rows = 20, page: number = 1 } = query;
+  if (cursor !== undefined && query.page !== undefined)
+    throw new Failure("--page and --cursor exclude each other.", {
+      exit: "usage",
+      next: ["leave out one of them"],
+    });
   const client = await invocation.client();
   const found = await deploymentFilter(client, query.deployment, query.stage);
   const narrowed = { ...runQueryOf(query, invocation.clock.nowMs()), ...found };
   const typed = { ...query, deployment: typedName(query.deployment, found.deployment) };
-  const page = await client.listRuns({
-    query: { ...narrowed, limit: rows, ...(cursor === undefined ? {} : { cursor }) },
-  });
+  const read = (from: string | undefined) =>
+    client.listRuns({ query: { ...narrowed, limit: rows, ...(from === undefined ? {} : { cursor: from }) } });
+  const page = await pageNumber(number, await read(cursor), read);
   output.data(page);
   if (page.items.length === 0) return output.next(await explainNone(client, typed));
-  output.table(
+  const idText = shortIds(page.items);
+  const { columns, rows: shown } = withoutEmpty(
     ["RUN", "DEPLOYMENT", "VERSION", "NAME", "STATE", "TOOK", "CREATED", "TAGS"],
-    page.items.map((one) => runRow(one, invocation)),
+    page.items.map((one) => runRow(one, idText(one.id), invocation)),
+    ["NAME", "TAGS"],
   );
+  output.table(columns, shown);
   if (page.next === null) return;
   const limit = query.limit === undefined ? [] : ["--limit", String(query.limit)];
-  const again = ["towpath runs ls", ...narrowingWords(typed), ...limit, "--cursor", page.next].join(" ");
+  const more = cursor === undefined ? ["--page", String(number + 1)] : ["--cursor", page.next];
+  const again = ["towpath runs ls", ...narrowingWords(typed), ...limit, ...more].join(" ");
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 

@@ -1,5 +1,6 @@
 import { LIMITS } from "@towpath/contract";
 import { Failure } from "../failure.ts";
+import { PAGE_MAX } from "../pages.ts";
 import { type Carry, countUpTo, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { answerRun } from "./answer.ts";
 import { cancelRuns } from "./cancel.ts";
@@ -9,7 +10,7 @@ import { diffRuns } from "./diff.ts";
 import { sendEvent } from "./event.ts";
 import { removeRuns } from "./remove.ts";
 import { rerun } from "./rerun.ts";
-import { listWaits } from "./waits.ts";
+import { listWaits, WAITS_SHOWN } from "./waits.ts";
 import { whyRun } from "./why.ts";
 
 function declareAgain(root: Root, carry: Carry): void {
@@ -118,13 +119,13 @@ function declareWaits(root: Root, carry: Carry): void {
     )
     .option("-d, --deployment <name>", "list only runs of this deployment")
     .option("-a, --all", "also list waits for events, jobs, other runs and times")
-    .option("-n, --limit <n>", "print at most this many rows", countUpTo(LIMITS.pageRows), 50)
-    .option("--cursor <cursor>", "continue from an earlier page")
+    .option("-n, --limit <n>", "print at most this many rows", countUpTo(LIMITS.pageRows), WAITS_SHOWN)
+    .option("--page <n>", "print this page of the list", countUpTo(PAGE_MAX), 1)
     .addHelpText("after", "\nExamples:\n  $ towpath waits\n  $ towpath waits --all --deployment flights")
     .action((options, command) =>
       carry(command, (invocation) => {
-        const { deployment, limit, cursor } = options;
-        return listWaits(invocation, { deployment, all: options.all === true, limit, cursor });
+        const { deployment, limit, page } = options;
+        return listWaits(invocation, { deployment, all: options.all === true, limit, page });
       }),
     );
   root
@@ -191,8 +192,9 @@ export function declareRuns(root: Root, carry: Carry): void {
     .option("-t, --tag <tag>", "list only runs with this tag")
     .option("--text <text>", "list only runs whose deployment, name or id contains this text")
     .option("--since <time>", "list only runs created since this time: 2h, or 2026-01-31")
-    .option("-n, --limit <n>", "print at most this many rows", wholeNumber, 20)
-    .option("--cursor <cursor>", "continue from an earlier page")
+    .option("-n, --limit <n>", "print at most this many rows (default: 20)", wholeNumber)
+    .option("--page <n>", "print this page of the list (default: 1)", countUpTo(PAGE_MAX))
+    .option("--cursor <cursor>", "continue from an earlier page: `next` of --json")
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath runs ls failed --deployment flights\n  $ towpath runs ls --tag nightly --since 1d",

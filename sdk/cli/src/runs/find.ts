@@ -24,7 +24,7 @@ export function typedRun(text: string): { readonly id: string } | { readonly par
     exit: "usage",
     next: [
       "an id looks like 0193a0b1-7c00-7000-8000-000000000001; `towpath runs ls` lists them",
-      "for one of the newest runs, the last eight characters are enough",
+      "the last eight characters are enough",
     ],
   });
 }
@@ -56,9 +56,15 @@ export function onlyRun(text: string, found: readonly Candidate[]): string | nul
   });
 }
 
+/** Runs of any age whose id matches. The search also finds names that contain the text. */
+async function olderRuns(client: Client, part: string): Promise<Candidate[]> {
+  const { items } = await client.listRuns({ query: { text: part, limit: LIMITS.pageRows } });
+  return items.filter(({ id }) => isMeant(id, part)).map(({ id, deployment }) => ({ id, deployment }));
+}
+
 /**
- * Finds a run by its whole id, its end (six characters or more) or its start (eight or more). Searches only the newest
- * runs.
+ * Finds a run by its whole id, its end (six characters or more) or its start (eight or more). Searches the newest
+ * runs first.
  * @throws Failure if no run or several runs match; `run-ambiguous` names them.
  */
 export async function findRunId(client: Client, text: string): Promise<string> {
@@ -73,11 +79,11 @@ export async function findRunId(client: Client, text: string): Promise<string> {
     if (page.next === null) break;
     cursor = page.next;
   }
-  const only = onlyRun(text, found);
+  const only = onlyRun(text, found) ?? onlyRun(text, await olderRuns(client, typed.part));
   if (only !== null) return only;
-  throw new Failure(`None of the newest runs has an id that starts or ends with "${text}".`, {
+  throw new Failure(`No run has an id that starts or ends with "${text}".`, {
     exit: "notFound",
     code: "run-not-found",
-    next: ["`towpath runs ls` lists the newest runs; for an older run give the whole id"],
+    next: ["`towpath runs ls` lists the newest runs"],
   });
 }

@@ -18,6 +18,8 @@ export interface RunsQuery {
   readonly since?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
+  /** The number of a page, from 1. */
+  readonly page?: number | undefined;
 }
 
 /** Parses a state. @throws Failure that suggests a similar one. */

@@ -1,10 +1,14 @@
-import { type ListedWait, waitText } from "@towpath/contract";
+import { type ListedWait, shortId, waitText } from "@towpath/contract";
 import { deploymentFilter, typedName } from "../deployments/find.ts";
 import { formatAge } from "../kernel/duration.ts";
 import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, withCommands } from "../output.ts";
+import { pageNumber } from "../pages.ts";
 import { howToAnswer, isQuestion, type Question } from "./answer.ts";
+
+/** The rows of a page by default. */
+export const WAITS_SHOWN = 50;
 
 /** The arguments of `towpath waits`. */
 export interface WaitsQuery {
@@ -12,7 +16,8 @@ export interface WaitsQuery {
   /** Whether waits for events, jobs, runs and times are listed, too. */
   readonly all: boolean;
   readonly limit: number;
-  readonly cursor: string | undefined;
+  /** The number of a page, from 1. */
+  readonly page: number;
 }
 
 const whatRuns = ({ deployment, run }: ListedWait) =>
@@ -21,12 +26,13 @@ const whatRuns = ({ deployment, run }: ListedWait) =>
 /** `towpath waits`: lists open questions, or with `--all` every wait. */
 export async function listWaits(invocation: Invocation, args: WaitsQuery): Promise<void> {
   const { output } = invocation;
-  const { all, limit, cursor } = args;
+  const { all, limit, page: number } = args;
   const client = await invocation.client();
   const { deployment } = await deploymentFilter(client, args.deployment);
   const typed = typedName(args.deployment, deployment);
-  const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit, cursor };
-  const page = await client.listAllWaits({ query: narrowed });
+  const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit };
+  const read = (cursor: string | undefined) => client.listAllWaits({ query: { ...narrowed, cursor } });
+  const page = await pageNumber(number, await read(undefined), read);
   output.data(page);
   if (page.items.length === 0) return output.next(none({ ...args, deployment: typed }));
   if (all) showAll(invocation, page.items);
@@ -36,10 +42,9 @@ export async function listWaits(invocation: Invocation, args: WaitsQuery): Promi
     "towpath waits",
     ...(all ? ["--all"] : []),
     ...(typed === undefined ? [] : ["--deployment", typed]),
-    "--limit",
-    String(limit),
-    "--cursor",
-    page.next,
+    ...(limit === WAITS_SHOWN ? [] : ["--limit", String(limit)]),
+    "--page",
+    String(number + 1),
   ].join(" ");
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
@@ -81,7 +86,14 @@ function showAll({ output, clock }: Invocation, waits: readonly ListedWait[]): v
       const nowMs = clock.nowMs();
       const since = formatAge(wait.createdAt, nowMs);
       const deadline = wait.deadlineAt === null ? "" : instantText(wait.deadlineAt, nowMs);
-      return [wait.runId, whatRuns(wait), wait.kind, localTimes(printable(waitText(wait))), since, deadline];
+      return [
+        shortId(wait.runId),
+        whatRuns(wait),
+        wait.kind,
+        localTimes(printable(waitText(wait))),
+        since,
+        deadline,
+      ];
     }),
   );
   output.next("`towpath why RUN` says what would unblock a run");

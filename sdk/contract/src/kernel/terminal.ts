@@ -19,5 +19,5 @@ export function terminalJson(value: unknown, indent?: number): string {
 
 /** A word of a command line, in quotes if a shell needs them. */
 export function shellWord(word: string): string {
-  return /^[\w.:/@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[\w.:/@+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,0 +1,35 @@
+import type { Client } from "@towpath/client";
+import { expect, test } from "vitest";
+import type { Invocation } from "../kernel/invocation.ts";
+import { createOutput } from "../output.ts";
+import { cancelRuns } from "./cancel.ts";
+
+const ID = "0193a0b1-7c00-7000-8000-000000000001";
+const NOW = "2026-01-01T00:05:00.000Z";
+
+/** Cancels a run and returns what was printed. @param requestedAt The time of an earlier request. */
+async function cancelled(requestedAt: string | null): Promise<string[]> {
+  const lines: string[] = [];
+  const stream = { write: (text: string) => lines.push(text.trimEnd()) };
+  const run = {
+    id: ID,
+    deployment: "flights",
+    state: "cancelling",
+    cause: null,
+    cancelRequestedAt: requestedAt,
+  };
+  const client = { getRun: async () => run, cancelRun: async () => run } as unknown as Client;
+  const invocation = {
+    output: createOutput({ stdout: stream, stderr: stream }, { json: false, color: false }),
+    clock: { nowMs: () => Date.parse(NOW) },
+    client: async () => client,
+  } as unknown as Invocation;
+  await cancelRuns(invocation, { id: ID, reason: "", yes: true, query: {} });
+  return lines;
+}
+
+test("a second cancellation says since when the run is being cancelled", async () => {
+  const [again] = [await cancelled("2026-01-01T00:02:00.000Z")];
+  expect(again).toContain("  It is already being cancelled: asked 3 min ago.");
+  expect((await cancelled(null)).join()).not.toContain("already");
+});
