@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { records } from "../../fake-worker.fixture.ts";
+import { deleteLimit } from "../../limits/index.ts";
 import { openLimitsEnv } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
@@ -28,12 +29,14 @@ const NEEDS = {
 
 const name = fc.constantFrom("one", "both", "two");
 const limit = fc.constantFrom("x", "y");
+const tag = fc.constantFrom("t", "u");
+const tags = fc.subarray(["t", "u", "unlimited"]);
 
 /** The actions of people, workers and flows. Those of one round run at the same time, on separate connections. */
 const step = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant("create"), name, priority: fc.integer({ min: 0, max: 1 }) }),
+    arbitrary: fc.record({ do: fc.constant("create"), name, tags, priority: fc.integer({ min: 0, max: 1 }) }),
   },
   {
     weight: 5,
@@ -45,12 +48,15 @@ const step = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel"), which: fc.nat(30) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("limit"), limit, slots: fc.nat(4) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("tag"), tag, slots: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("untag"), tag }) },
   {
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant("take"),
       which: fc.nat(9),
       limit,
+      tags,
       slots: fc.integer({ min: 1, max: 2 }),
     }),
   },
@@ -76,7 +82,12 @@ class Bay {
   async act(one: Step): Promise<void> {
     const { env } = this;
     const { scope } = env.tenancy;
-    if (one.do === "create") this.runs.push(await env.ask({ deployment: one.name, priority: one.priority }));
+    if (one.do === "create") {
+      const { name: deployment, priority, tags } = one;
+      this.runs.push(await env.ask({ deployment, priority, tags }));
+    }
+    if (one.do === "tag") await env.limit(one.tag, one.slots, { kind: "tag" });
+    if (one.do === "untag") await this.untag(one.tag);
     if (one.do === "limit") await env.limit(one.limit, one.slots);
     if (one.do === "cancel") {
       const runId = this.runs[one.which];
@@ -85,6 +96,13 @@ class Bay {
     }
     if (one.do === "end") await this.end(this.held[one.which], one.how);
     if (one.do === "take" || one.do === "back") await this.task(this.held[one.which], one);
+  }
+
+  async untag(tag: string): Promise<void> {
+    const limitId = (await this.env.limits()).get(tag)?.id;
+    const { scope } = this.env.tenancy;
+    if (limitId !== undefined) await deleteLimit(testEnv.deps, { scope, limitId });
+    await this.env.look();
   }
 
   async end(held: Held | undefined, how: string): Promise<void> {
@@ -104,7 +122,11 @@ class Bay {
     // The attempt may end, or be cancelled, at this very moment.
     if (one.do === "take") {
       const requests = [
-        { key: uuidv7(testEnv.clock.nowMs()), limits: [{ name: one.limit, slots: one.slots }] },
+        {
+          key: uuidv7(testEnv.clock.nowMs()),
+          limits: [{ name: one.limit, slots: one.slots }],
+          tags: one.tags,
+        },
       ];
       held.keys.push(requests[0]?.key ?? "");
       await call(testEnv.deps, worker, { ...asked, call: { kind: "take-slots", requests, waitMs: 0 } }).catch(
@@ -168,6 +190,7 @@ test("whatever runs, tasks, workers and people do at once, the slots in use matc
       }
       await env.limit("x", 50);
       await env.limit("y", 50);
+      for (const one of ["t", "u"]) await env.limit(one, 50, { kind: "tag" });
       for (let round = 0; round < 100 && !(await over(bay)); round++) {
         await bay.work();
         await Promise.all(bay.held.map((held) => bay.end(held, "completed")));
@@ -176,10 +199,7 @@ test("whatever runs, tasks, workers and people do at once, the slots in use matc
       expect(await over(bay)).toBe(true);
       expect(await env.faults()).toEqual([]);
       const taken = [...(await env.limits()).values()].map((one) => [one.taken, one.waiting]);
-      expect(taken).toEqual([
-        [0, 0],
-        [0, 0],
-      ]);
+      expect(taken).toEqual(["t", "u", "x", "y"].map(() => [0, 0]));
     }),
     { numRuns: 25 },
   );
