@@ -157,6 +157,9 @@ function Summary({ name, detail, latest }: { name: string; detail: VersionDetail
           ["Entrypoint", <code key="entry">{entryText(entry)}</code>],
           ["Code registry", `${code.registry} (${code.kind})`],
           ["Oldest version allowed", `v${String(detail.spec.floor)}`],
+          ...(Array.isArray(detail.spec.tags) && detail.spec.tags.length > 0
+            ? [["Tags", detail.spec.tags.join(", ")] as const]
+            : []),
           ...(typeof detail.spec.expiresAt === "string"
             ? [["Expires", <Instant key="expires" at={detail.spec.expiresAt} absolute />] as const]
             : []),
