@@ -105,6 +105,37 @@ describe("a cached task", () => {
     expect(calls).toEqual([2, 2, 2]);
   });
 
+  test("is called again when a value that its result refers to is gone, wherever the ref is", async () => {
+    const objects = memoryObjects();
+    const calls: number[] = [];
+    const model = task({ name: "model", cache: true }, async () => {
+      calls.push(1);
+      const ref = await ctx.save("weights", [1, 2, 3]);
+      return { best: new Map([["linear", [{ ref }, "text", null]]]), score: 0.5 };
+    });
+    const read = flow({ name: "read", checkpoint: false }, async () => {
+      const [first] = (await model()).best.get("linear") ?? [];
+      return typeof first === "object" && first !== null ? await ctx.load(first.ref) : null;
+    });
+    const run = () => testRun(read, {}, { store: storeOver(objects) });
+    await run();
+    expect((await run()).result).toEqual([1, 2, 3]);
+    expect(calls).toHaveLength(1);
+    for await (const { path } of objects.list("runs")) await objects.remove([path]);
+    const again = await run();
+    expect(again.result).toEqual([1, 2, 3]);
+    expect(calls).toHaveLength(2);
+    expect(again.logs).toMatchObject([
+      {
+        level: "warn",
+        text: expect.stringMatching(/^Task "model" runs, .* refers to memory:\S+, which is gone/),
+      },
+    ]);
+    for await (const { path } of objects.list("runs")) await objects.write(path, Uint8Array.of(1));
+    await run();
+    expect(calls).toHaveLength(3);
+  });
+
   test("mapped over items is called for those alone that are not in the cache", async () => {
     const store = storeOver(memoryObjects());
     const calls: number[] = [];

@@ -6,6 +6,7 @@ import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
 import { InvalidDefinition, StoreFault } from "../problem.ts";
 import type { NamedValue } from "../store/named.ts";
+import { goneRefs } from "../store/refs.ts";
 import { safePart } from "../store/store.ts";
 import type { DataTimer } from "../task/data-timer.ts";
 import { hashInput } from "../task/input-hash.ts";
@@ -70,7 +71,10 @@ export class TaskCache {
     this.#name = call.options.cache ? nameOf(call, codeVersion()) : null;
   }
 
-  /** The result of an equal earlier call, unless it has expired or cannot be loaded. It logs which. */
+  /**
+   * The result of an equal earlier call, unless it has expired or cannot be loaded. A result also counts as lost if a value
+   * that it refers to is gone: the run that saved this value may have been removed from the store. It logs which.
+   */
   async find(): Promise<CacheHit | null> {
     const { cache } = this.#call.options;
     if (this.#name === null || (typeof cache === "object" && cache.refresh === true)) return null;
@@ -80,6 +84,8 @@ export class TaskCache {
     if (found === null || this.#hasExpired(found)) return null;
     try {
       const value = await data.loading(found.ref, () => store.load(found.ref));
+      const [gone] = await goneRefs(store, value);
+      if (gone !== undefined) throw new StoreFault(`It refers to ${gone.uri}, which is gone.`);
       this.#say("info", `took its result from the cache: run ${found.runId} stored it at ${found.savedAt}.`);
       return { value, ref: found.ref };
     } catch (error) {

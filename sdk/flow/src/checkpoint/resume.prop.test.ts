@@ -101,6 +101,7 @@ class Process {
     },
     uriOf: (path) => this.#ground.objects.uriOf(path),
     read: (uri, most) => this.#ground.objects.read(uri, most),
+    sizeOf: (uri) => this.#ground.objects.sizeOf(uri),
     list: (prefix) => this.#ground.objects.list(prefix),
     remove: (paths) => this.#ground.objects.remove(paths),
   };

@@ -69,13 +69,21 @@ async function realPathOf(path: string, uri: string): Promise<string> {
   }
 }
 
+function isInside(realRoot: string, path: string): boolean {
+  return path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep);
+}
+
+function outside(uri: string): StoreFault {
+  return new StoreFault(`${uri} is outside of the store.`, {
+    next: "Only refs that ctx.save returned for this store can be loaded.",
+  });
+}
+
 /** Resolves links first, because a link inside the root may lead out of it. */
 async function insideRoot(realRoot: string, uri: string): Promise<string> {
   const path = await realPathOf(pathOf(uri), uri);
-  if (path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) return path;
-  throw new StoreFault(`${uri} is outside of the store.`, {
-    next: "Only refs that ctx.save returned for this store can be loaded.",
-  });
+  if (isInside(realRoot, path)) return path;
+  throw outside(uri);
 }
 
 function isMissing(error: unknown): boolean {
@@ -166,6 +174,17 @@ export function fileObjects(root: string): Objects {
       if (size > mostBytes)
         throw new StoreFault(`The value at ${uri} is not the saved one: it is ${size} bytes long.`);
       return new Uint8Array(await readFile(path));
+    },
+    async sizeOf(uri) {
+      try {
+        realRoot ??= await realpath(folder);
+        const path = await realpath(pathOf(uri));
+        if (!isInside(realRoot, path)) throw outside(uri);
+        return (await stat(path)).size;
+      } catch (error) {
+        if (isMissing(error)) return null;
+        throw error instanceof StoreFault ? error : notTended(folder, error);
+      }
     },
     list: (path) => listFiles(folder, path),
     async remove(paths) {

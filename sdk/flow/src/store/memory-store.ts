@@ -20,6 +20,9 @@ export function memoryObjects(): Objects {
         throw new StoreFault(`The value at ${uri} is not the saved one: it is larger.`);
       return bytes.slice();
     },
+    async sizeOf(uri) {
+      return (uri.startsWith(SCHEME) ? kept.get(uri.slice(SCHEME.length)) : undefined)?.byteLength ?? null;
+    },
     async *list(folder) {
       const within = folder === "" ? "" : `${folder}/`;
       for (const [path, { byteLength }] of [...kept])

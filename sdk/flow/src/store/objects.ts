@@ -34,6 +34,11 @@ export interface Objects {
    * @throws StoreFault if the address lies outside of it, if there is nothing, or more than `mostBytes`.
    */
   read(uri: string, mostBytes: number): Promise<Uint8Array>;
+  /**
+   * The size of an object of this store, bytes. Null: there is none.
+   * @throws StoreFault if the address lies outside of it, or if the store does not answer.
+   */
+  sizeOf(uri: string): Promise<number | null>;
   /** The address that an object has, or would have. */
   uriOf(path: string): string;
   /** Objects in a folder, at any depth and in any order; the empty path is the whole store. */

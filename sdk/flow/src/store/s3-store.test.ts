@@ -35,6 +35,10 @@ describe.skipIf(program === undefined)("a store in a bucket", () => {
     expect(await store.load(ref)).toEqual({ a: [1, "ü"] });
     expect(await store.save(place, { a: [1, "ü"] })).toEqual(ref);
     await expect(store.load({ ...ref, sha256: "0".repeat(64) })).rejects.toBeInstanceOf(StoreFault);
+    expect(await store.has(ref)).toBe(true);
+    expect(await store.has({ ...ref, sizeBytes: 3 })).toBe(false);
+    expect(await store.has({ ...ref, uri: `${ref.uri}x` })).toBe(false);
+    await expect(store.has({ ...ref, uri: "s3://other/x" })).rejects.toThrow(/outside/);
     await expect(store.load({ ...ref, sizeBytes: 3 })).rejects.toThrow(/larger/);
     await expect(store.load({ ...ref, uri: `${ref.uri}x` })).rejects.toThrow(/no value at/);
   });

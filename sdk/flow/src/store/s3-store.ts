@@ -18,7 +18,7 @@ const OK = [200, 204, 206];
 const REFUSED = [401, 403];
 
 interface Request {
-  readonly method: "GET" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "PUT" | "DELETE";
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
@@ -154,6 +154,14 @@ class Bucket {
   }
 }
 
+/** The path of an object in the store. @throws StoreFault for an address outside of it. */
+function pathIn(uriStart: string, uri: string): string {
+  const path = uri.slice(uriStart.length);
+  const isHere = uri.startsWith(uriStart) && !path.split("/").some((part) => part === "." || part === "..");
+  if (!isHere) throw new StoreFault(`${uri} is outside of the store.`);
+  return path;
+}
+
 /**
  * Objects in a bucket of a store that speaks S3.
  * @param root `s3://bucket/prefix`.
@@ -174,13 +182,15 @@ export function s3Objects(root: string, access: S3Access): Objects {
     },
     uriOf: (path) => uriStart + path,
     async read(uri, mostBytes) {
-      const path = uri.slice(uriStart.length);
-      const isHere =
-        uri.startsWith(uriStart) && !path.split("/").some((part) => part === "." || part === "..");
-      if (!isHere) throw new StoreFault(`${uri} is outside of the store.`);
-      const response = await bucket.send({ method: "GET", path: inside + path });
+      const response = await bucket.send({ method: "GET", path: inside + pathIn(uriStart, uri) });
       if (response.status === NOT_FOUND) throw new StoreFault(`There is no value at ${uri}.`);
       return await readUpTo(response, mostBytes, uri);
+    },
+    async sizeOf(uri) {
+      const response = await bucket.send({ method: "HEAD", path: inside + pathIn(uriStart, uri) });
+      return response.status === NOT_FOUND
+        ? null
+        : Number(response.headers.get("content-length") ?? Number.NaN);
     },
     async *list(folder) {
       const within = folder === "" ? inside : `${inside}${folder}/`;

@@ -50,6 +50,28 @@ for (const [name, make] of makers)
       expect(await store.load(first)).toEqual({ a: 1 });
     });
 
+    test("says whether a value is there, without reading it", async () => {
+      const store = make();
+      const ref = await store.save(place, { a: 1 });
+      const { sha256 } = ref;
+      const encoded = {
+        bytes: Uint8Array.of(1, 2),
+        codec: "bytes",
+        sha256,
+        folder: "runs/r1/attempt-1",
+        path: "x",
+      } as const;
+      const [, packed] = await store.saveTogether([encoded, { ...encoded, path: "y" }]);
+      if (packed === undefined) throw new StoreFault("nothing was saved");
+      expect(await Promise.all([ref, packed].map((one) => store.has(one)))).toEqual([true, true]);
+      const others = [
+        { ...ref, uri: `${ref.uri}x` },
+        { ...ref, sizeBytes: 1 },
+        { ...packed, sizeBytes: 3 },
+      ];
+      expect(await Promise.all(others.map((one) => store.has(one)))).toEqual([false, false, false]);
+    });
+
     test("refuses a ref whose hash or size is not the content's", async () => {
       const store = make();
       const ref = await store.save(place, { a: 1 });

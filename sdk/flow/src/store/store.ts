@@ -38,6 +38,8 @@ export interface Store {
    * @throws StoreFault otherwise.
    */
   load(ref: Ref): Promise<unknown>;
+  /** Whether the value of a ref is still there. It compares the size, and reads nothing. @throws StoreFault as `load`. */
+  has(ref: Ref): Promise<boolean>;
   /**
    * Stores a value under a name and replaces the one before. For values that runs share.
    * @param named.name Relative path whose parts are safe as file names: see `safePart`.
@@ -174,6 +176,12 @@ export function storeOver(objects: Objects): Store {
       const bytes = await read(ref);
       checkContent(ref, bytes);
       return decode(bytes, ref);
+    },
+    async has({ uri, sizeBytes }) {
+      const part = partOf(uri);
+      if (part === null) return (await objects.sizeOf(uri)) === sizeBytes;
+      const size = await objects.sizeOf(part.pack);
+      return size !== null && size >= part.offset + sizeBytes;
     },
     saveAs: (named) => saveNamed(objects, named),
     find: (name) => findNamed(objects, name),

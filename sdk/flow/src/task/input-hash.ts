@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { NotData } from "../problem.ts";
 import { UNWRITABLE_TABLE } from "../store/arrow.ts";
-import { CODEC_ENDINGS } from "../store/codec.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
+import { isRef } from "../store/refs.ts";
 
 /** Text is hashed in pieces of this many characters, because each update has a cost. */
 const CHUNK_CHARS = 8 * 1024;
@@ -189,18 +189,6 @@ function feedObject(digest: Digest, value: object, at: Position): void {
 /** A ref counts by its content: its address differs in each run, and the value behind it may be the same. */
 function feedRef(digest: Digest, { codec, sha256 }: Ref): void {
   digest.token("r", `${codec} ${sha256}`);
-}
-
-/** `uri`, `codec`, `sizeBytes`, `sha256`. */
-const REF_FIELDS = 4;
-const SHA256 = /^[0-9a-f]{64}$/;
-
-/** Whether an object has exactly the fields of a ref. */
-export function isRef(value: object): value is Ref {
-  if (Object.keys(value).length !== REF_FIELDS) return false;
-  const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
-  if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
-  return Object.hasOwn(CODEC_ENDINGS, codec) && typeof sha256 === "string" && SHA256.test(sha256);
 }
 
 function feed(digest: Digest, value: unknown, at: Position): void {

@@ -84,6 +84,7 @@ export function storeFor(store: Store, life: Life): Store {
     saveTogether: (values) => life.use(() => store.saveTogether(values)),
     sync: () => life.use(() => store.sync()),
     load: (ref) => life.use(() => store.load(ref)),
+    has: (ref) => life.use(() => store.has(ref)),
     saveAs: (named) => life.use(() => store.saveAs(named)),
     find: (name) => life.use(() => store.find(name)),
   };

@@ -100,6 +100,7 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
     store: {
       save: async (place, value, codec) => (await port.ask("save", [place, value, codec])) as never,
       load: (ref) => port.ask("load", [ref]),
+      has: refuse("A task was called"),
       saveTogether: refuse("A task was called"),
       sync: refuse("A task was called"),
       saveAs: refuse("A task was called"),

@@ -1,0 +1,50 @@
+import type { Ref } from "@towpath/contract";
+import { CODEC_ENDINGS } from "./codec.ts";
+import { dataOf } from "./data.ts";
+import type { Store } from "./store.ts";
+
+/** `uri`, `codec`, `sizeBytes`, `sha256`. */
+const REF_FIELDS = 4;
+const SHA256 = /^[0-9a-f]{64}$/;
+/** The most refs of one value that are checked, and how many at once. */
+const CHECKED_MAX = 1_000;
+const CHECKED_AT_ONCE = 16;
+
+/** Whether an object has exactly the fields of a ref. */
+export function isRef(value: object): value is Ref {
+  if (Object.keys(value).length !== REF_FIELDS) return false;
+  const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
+  if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
+  return Object.hasOwn(CODEC_ENDINGS, codec) && typeof sha256 === "string" && SHA256.test(sha256);
+}
+
+/** The parts of a value that may contain refs. */
+function partsOf(value: object): Iterable<unknown> {
+  const data = dataOf(value);
+  if (data.kind === "array" || data.kind === "set") return data.value;
+  if (data.kind === "map") return [...data.value].flat();
+  return data.kind === "object" || data.kind === "bare" ? Object.values(value) : [];
+}
+
+/** The refs in a value that was loaded, which has no cycles. */
+function* refsIn(value: unknown): Generator<Ref> {
+  const left: unknown[] = [value];
+  for (let part = left.pop(); part !== undefined || left.length > 0; part = left.pop()) {
+    if (typeof part !== "object" || part === null) continue;
+    if (isRef(part)) yield part;
+    else for (const inner of partsOf(part)) if (typeof inner === "object") left.push(inner);
+  }
+}
+
+/** The first 1,000 refs of a value whose values are no longer in the store. @throws StoreFault as `Store.has` */
+export async function goneRefs(store: Store, value: unknown): Promise<readonly Ref[]> {
+  const refs: Ref[] = [];
+  for (const ref of refsIn(value)) if (refs.push(ref) === CHECKED_MAX) break;
+  const gone: Ref[] = [];
+  for (let at = 0; at < refs.length && gone.length === 0; at += CHECKED_AT_ONCE) {
+    const some = refs.slice(at, at + CHECKED_AT_ONCE);
+    const are = await Promise.all(some.map((ref) => store.has(ref)));
+    gone.push(...some.filter((_, index) => !are[index]));
+  }
+  return gone;
+}
