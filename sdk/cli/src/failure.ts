@@ -13,7 +13,7 @@ export interface FailureOptions {
   readonly faults?: readonly Fault[];
   readonly code?: string;
   readonly cause?: unknown;
-  /** Words of the command line that would have been clear, in the place of the one that was not. */
+  /** An unclear word of the command line, and the names that would be clear. */
   readonly instead?: { readonly written: string; readonly names: readonly string[] };
 }
 
