@@ -20,6 +20,21 @@ run.log(f"heard: {run.reason}", level="warn")
 run.end("cancelled" if heard else "completed")
 `;
 
+/** Prints and logs in turn. */
+const ORDERED = `
+import sys
+sys.dont_write_bytecode = True
+import towpath_run
+
+run = towpath_run.connect()
+for index in range(50):
+    print(f"line {4 * index}")
+    run.log(f"line {4 * index + 1}")
+    print(f"line {4 * index + 2}", file=sys.stderr)
+    run.log(f"line {4 * index + 3}")
+run.end("completed")
+`;
+
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
 import { z } from "zod";
@@ -31,6 +46,7 @@ export default defineConfig({
   files: ["python/**"],
   deployments: [
     deployment({ name: "weather", command: ["python3", "python/train.py"], input: z.object({ epochs: z.int().default(3), learningRate: z.number().optional() }) }),
+    deployment({ name: "ordered", command: ["python3", "python/ordered.py"] }),
     deployment({ name: "patient", command: ["python3", "python/patient.py"] }),
   ],
 });
@@ -49,6 +65,7 @@ async function deploy(): Promise<void> {
     "python/towpath_run.py": await example("towpath_run.py"),
     "python/data/seattle-weather.csv": await example("data/seattle-weather.csv"),
     "python/patient.py": PATIENT,
+    "python/ordered.py": ORDERED,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
   const deployed = await stack.towpath(["deploy", "--project", home]);
@@ -114,6 +131,13 @@ describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", 
       cause: "error",
       error: { name: "Refused", message: "the model does not beat the base rate" },
     });
+  });
+
+  test("printed lines and log lines keep their order", async () => {
+    const runId = await stack.run("ordered");
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed" });
+    const own = (await linesOf(runId)).filter(({ stream }) => stream !== "worker");
+    expect(own.map(({ text }) => text)).toEqual(Array.from({ length: 200 }, (_, index) => `line ${index}`));
   });
 
   /** A run of the patient script, once it waits. */

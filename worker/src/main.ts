@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
 import { type LogFormat, Problem, prettyLogLine, terminalText } from "@towpath/contract";
-import { onParentGone, onStopRequests } from "@towpath/contract/process";
+import { hasOneOutput, onParentGone, onStopRequests } from "@towpath/contract/process";
 import { type Logger, pino } from "pino";
 import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
@@ -119,11 +119,14 @@ function fatalOf(error: unknown): Fatal {
   return { code: "internal", message: `The worker failed: ${message}` };
 }
 
-/** Says once why it ends: a sentence for people on stderr, and for programs a line on stdout. */
+/**
+ * Says why it ends: a sentence for people on stderr, and for programs a line on stdout. If both go to one place, it says so
+ * once.
+ */
 function endWith(error: unknown, tellsPrograms: boolean): never {
   const fatal = fatalOf(error);
   if (tellsPrograms) process.stdout.write(`${JSON.stringify({ fatal })}\n`);
-  process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
+  if (!tellsPrograms || !hasOneOutput()) process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
   process.exit(error instanceof ConfigError ? EXIT.usage : EXIT.failed);
 }
 

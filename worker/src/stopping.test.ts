@@ -121,3 +121,15 @@ test("an attempt is stopped when its run has no time left, by the lower limit of
       cause: "run-timeout",
     });
 });
+
+test("a worker that has stopped says so, and stops also if the control plane is away", async () => {
+  const { plane } = testEnv;
+  const clean = await testEnv.start();
+  await clean.drain();
+  expect(plane.closedSessions).toBe(1);
+  const beside = await testEnv.start();
+  await plane.stop();
+  await beside.drain();
+  expect(plane.closedSessions).toBe(1);
+  expect(testEnv.logged.at(-1)).toContain("the worker has stopped");
+});

@@ -292,6 +292,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     await parts.secretWatch.stop();
     await parts.runners.close();
     await parts.preallocation.close();
+    await signOff(parts);
     await parts.connection.close();
     await parts.release();
     loop.log.info("the worker has stopped");
@@ -321,6 +322,16 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
       await stopping;
     },
   };
+}
+
+/** Says that the worker has stopped. If the control plane does not hear it, the worker counts as online for another minute. */
+async function signOff({ connection, attempts, loop: { log } }: Parts): Promise<void> {
+  if (connection.protocol() === 0 || attempts.held().length > 0) return;
+  try {
+    await connection.call("closeSession", {});
+  } catch (error) {
+    log.debug({ error: String(error) }, "the control plane was not told that this worker has stopped");
+  }
 }
 
 /** Waits for a session. The loops keep asking while the control plane is away. */

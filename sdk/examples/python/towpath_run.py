@@ -72,7 +72,8 @@ class Run:
         self.cancelled.set()
 
     def log(self, text, level="info"):
-        self._send(type="log", level=level, text=str(text))
+        sizes = {"stdout": os.fstat(1).st_size, "stderr": os.fstat(2).st_size}
+        self._send(type="log", level=level, text=str(text), printed=sizes)
 
     def progress(self, key, done, total, unit="", title=""):
         self._send(type="artifact", key=key, title=title, body={"kind": "progress", "done": done, "total": total, "unit": unit})

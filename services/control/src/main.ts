@@ -1,5 +1,5 @@
 import { terminalJson, terminalText } from "@towpath/contract";
-import { onParentGone, onStopRequests } from "@towpath/contract/process";
+import { hasOneOutput, onParentGone, onStopRequests } from "@towpath/contract/process";
 import {
   armFailpoints,
   ConfigError,
@@ -18,13 +18,13 @@ const EXIT_FAILURE = 1;
 /** Failures whose cause is printed too. */
 const WITH_CAUSE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
 
-/** On a terminal stdout and stderr are the same, so the reason is printed once. */
+/** Where stdout and stderr are the same, as on a terminal, the reason is printed once. */
 const format = logFormat(process.stdout.isTTY);
 
 /** Ends the process with the reason: a sentence for people on stderr, and a line for programs on stdout. */
 function endWith(code: number, fatal: { code: string; message: string }): never {
   if (format === "json") process.stdout.write(`${JSON.stringify({ fatal })}\n`);
-  process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
+  if (format !== "json" || !hasOneOutput()) process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
   process.exit(code);
 }
 

@@ -73,7 +73,7 @@ async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding
   let gateway: Gateway | null = null;
   try {
     const { token } = await claimed.store.reopen(stored);
-    const opened = await openAttemptGateway(deps, { claimed, stored, prepared, token });
+    const opened = await openAttemptGateway(deps, { claimed, stored, prepared, token, hook: true });
     gateway = opened.gateway;
     await launchCleanUp(deps, opened.running, { runner, ending });
     const isOver = await untilCleanUpIsOver(deps, { claimed, stored, exited: runner.exited });

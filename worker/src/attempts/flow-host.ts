@@ -27,6 +27,7 @@ import { redactCall, type Unnumbered } from "../secrets/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
+import type { AttemptOutput } from "./output.ts";
 import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { watchLinger } from "./stop.ts";
@@ -39,6 +40,8 @@ export interface Running {
   readonly prepared: Prepared;
   /** Its address, as the worker knows it. */
   readonly controlPlane: string;
+  /** Reads the process's output. Null for the process of a hook, whose output is read after its end, and for a muted one. */
+  readonly output: AttemptOutput | null;
   /** True when the process has no gateway, because its secrets are unknown and nothing could be redacted. */
   readonly muted: boolean;
 }
@@ -147,7 +150,8 @@ async function takeRecords(
   const { claimed, spool } = running;
   const batch = sortRecords(running, { lines, artifactKeys });
   try {
-    await spool.flow(batch);
+    if (running.output) await running.output.take(batch);
+    else await spool.flow(batch);
     if (batch.outcome) await keepOutcome(deps, running, batch.outcome);
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
@@ -202,7 +206,7 @@ function sortRecords(
       if (refused.line !== null) bulk.push({ seq, item: refused.line });
     } else if (mapped.lane === "control") control.push({ seq, record: mapped.record });
     else if (mapped.lane === "bulk") bulk.push({ seq, item: mapped.record });
-    else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line });
+    else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line, printed: mapped.printed });
     else if (mapped.lane === "outcome") outcome = mapped.outcome;
     else rejected.push({ seq, detail: mapped.detail });
     // The number of a rejected record is acknowledged too, so that it is not sent forever.
@@ -311,11 +315,6 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (error instanceof Problem || !isPassing(error)) throw error;
     throw new Problem("unavailable", "The control plane cannot be reached now. Try again.");
   }
-}
-
-/** The most bytes of one line that a tail keeps. They leave room for a secret at the cut. */
-export function outputLineBytes(prepared: Pick<Prepared, "redactor">): number {
-  return LIMITS.logLineBytes + prepared.redactor.longest * 4;
 }
 
 type ShownArtifact = Extract<Unnumbered<BulkRecord>, { type: "artifact" }>;

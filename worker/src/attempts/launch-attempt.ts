@@ -13,6 +13,7 @@ import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
+import { AttemptOutput } from "./output.ts";
 import type { Prepared } from "./prepare.ts";
 import { heldProcess } from "./stop.ts";
 
@@ -63,17 +64,21 @@ interface GatewayGround {
   readonly stored: StoredAttempt;
   readonly prepared: Prepared;
   readonly token: string;
+  /** Whether it is for the process of a hook, which has output files of its own. @default false */
+  readonly hook?: boolean;
 }
 
 /** Opens the gateway of an attempt, on the same socket as before a restart. The socket's folder exists. */
 export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround): Promise<Launched> {
-  const { claimed, stored, prepared, token } = args;
+  const { claimed, stored, prepared, token, hook = false } = args;
+  const spool = await claimed.spool();
   const running: Running = {
     claimed,
     stored,
     prepared,
-    spool: await claimed.spool(),
+    spool,
     controlPlane: deps.config.url,
+    output: hook ? null : new AttemptOutput(deps, { claimed, spool, prepared }),
     muted: false,
   };
   const gateway = await openGateway(deps, { socket: stored.socket, token, host: flowHost(deps, running) });
@@ -172,13 +177,15 @@ function runnerTask(running: Running, codeDir: string): RunnerTask {
       runId: stored.assignment.runId,
       parametersFile: files.parametersFile,
       workDir: files.work,
+      newestLineFile: files.newestLineFile,
     },
   });
   const { entry } = stored.spec;
   const common = { cwd: codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
-  const address = { socket: stored.socket, tokenFile: files.tokenFile };
+  const { tokenFile, newestLineFile } = files;
+  const address = { socket: stored.socket, tokenFile, newestLineFile };
   const context = contextOf(running);
   const flow = {
     module: entry.module,

@@ -54,6 +54,8 @@ export interface ClaimPaths {
   readonly takenFile: string;
   /** The ends for which the flow has a hook. Its runner writes them. */
   readonly handlesFile: string;
+  /** The number of the flow's newest log line. The flow writes it. */
+  readonly newestLineFile: string;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -73,6 +75,7 @@ export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "
     exitFile: join(dir, "exit.json"),
     takenFile: join(dir, "taken"),
     handlesFile: join(dir, "handles"),
+    newestLineFile: join(dir, "newest-line"),
     stdout: join(dir, "stdout"),
     stderr: join(dir, "stderr"),
   };

@@ -144,7 +144,7 @@ async function withoutGateway(
   args: { claimed: ClaimedAttempt; stored: StoredAttempt; prepared: Prepared },
 ): Promise<Launched> {
   const spool = await args.claimed.spool();
-  const running = { ...args, spool, controlPlane: deps.config.url, muted: true };
+  const running = { ...args, spool, controlPlane: deps.config.url, output: null, muted: true };
   return { running, gateway: { close: async () => {} } };
 }
 

@@ -138,20 +138,29 @@ export async function readAfter(
 /** Bytes of lines in one record. Many records of this size fit in a report. */
 const LINES_BYTES = 256 * 1024;
 
-/** A record of lines, or another record, with the flow's number up to which it goes. */
-export type Grouped =
-  | { readonly flow: number | undefined; readonly lines: LogLine[] }
-  | { readonly flow: number | undefined; readonly item: Unnumbered<BulkRecord> };
+/** How far the sources were read once something is journaled. */
+interface Read {
+  /** The flow's number; undefined if it is that of the record before. */
+  readonly flow: number | undefined;
+  /** Positions in output files that have changed. */
+  readonly read?: Partial<Pick<Position, "stdout" | "stderr">>;
+}
+
+/** A line or another record for the bulk lane. */
+export interface BulkItem extends Read {
+  readonly item: Unnumbered<BulkRecord> | LogLine;
+}
+
+/** A record of lines, or another record. */
+export type Grouped = Read & ({ readonly lines: LogLine[] } | { readonly item: Unnumbered<BulkRecord> });
 
 /** Puts neighbouring lines into one record, within the limits of the wire. */
-export function groupLines(
-  items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
-): Grouped[] {
+export function groupLines(items: readonly BulkItem[]): Grouped[] {
   const grouped: Grouped[] = [];
   // Bytes as JSON: a control character takes up to six.
   const sizeOf = (line: LogLine) => Buffer.byteLength(JSON.stringify(line)) + 1;
   let bytes = 0;
-  for (const { flow, item } of items) {
+  for (const { flow, read, item } of items) {
     if ("type" in item) {
       grouped.push({ flow, item });
       continue;
@@ -162,9 +171,9 @@ export function groupLines(
     if (fits) {
       last.lines.push(item);
       // The record goes up to the number of its last line.
-      grouped[grouped.length - 1] = { ...last, flow };
+      grouped[grouped.length - 1] = { ...last, flow: flow ?? last.flow, read: { ...last.read, ...read } };
     } else {
-      grouped.push({ flow, lines: [item] });
+      grouped.push({ flow, lines: [item], ...(read && { read }) });
       bytes = sizeOf(item);
     }
   }

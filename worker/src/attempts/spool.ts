@@ -1,4 +1,11 @@
-import type { BulkRecord, ControlRecord, Fence, LogLine } from "@towpath/contract";
+import {
+  type BulkRecord,
+  type ControlRecord,
+  type Fence,
+  LIMITS,
+  type LogLine,
+  type Printed,
+} from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
 import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
@@ -6,6 +13,7 @@ import type { Unnumbered } from "../secrets/index.ts";
 import { historyOf, throughAcknowledged } from "./journal-lanes.ts";
 import { openSpoolLanes, type SpoolDeps } from "./preallocation.ts";
 import {
+  type BulkItem,
   encodeEntry,
   encodeNote,
   groupLines,
@@ -39,10 +47,31 @@ interface Gap {
 /** An output file of a process. */
 export type OutputStream = "stdout" | "stderr";
 
+/** A record or line of a flow. */
+interface FlowItem {
+  readonly seq: number;
+  readonly item: Unnumbered<BulkRecord> | LogLine;
+  /** What the process had printed before. */
+  readonly printed?: Printed | undefined;
+}
+
+/** Lines of an output file, and the position after them. */
+export interface PrintedLines {
+  readonly stream: OutputStream;
+  readonly lines: readonly LogLine[];
+  readonly throughBytes: number;
+}
+
+/** Reads what a process printed before a line of its flow, and passes it on in pieces. */
+export type ReadPrinted = (
+  item: FlowItem & { readonly printed: Printed },
+  take: (printed: PrintedLines) => Promise<void>,
+) => Promise<void>;
+
 /** The records of one POST of a flow, mapped and in order. */
 export interface FlowBatch {
   readonly control: readonly { seq: number; record: Unnumbered<ControlRecord> }[];
-  readonly bulk: readonly { seq: number; item: Unnumbered<BulkRecord> | LogLine }[];
+  readonly bulk: readonly FlowItem[];
   /** The highest number in the batch. */
   readonly throughSeq: number;
 }
@@ -205,13 +234,8 @@ export class Spool {
   }
 
   /** Journals lines of an output file, and how far the file was read. Lines without room become a gap. */
-  async output(args: {
-    stream: OutputStream;
-    lines: readonly LogLine[];
-    throughBytes: number;
-  }): Promise<void> {
-    this.#position = { ...this.#position, [args.stream]: args.throughBytes };
-    await this.#appendBulk(args.lines.map((line) => ({ flow: undefined, item: line })));
+  async output(printed: PrintedLines): Promise<void> {
+    await this.#appendBulk(printedItems(printed, { flow: undefined }));
   }
 
   /** Journals how many lines of an output file were skipped, and how far the file was read. */
@@ -222,8 +246,11 @@ export class Spool {
     await this.#appendBulk([]);
   }
 
-  /** Journals what a flow sent. Repeated records are ignored. @throws JournalError when the control lane has no room. */
-  async flow(batch: FlowBatch): Promise<void> {
+  /**
+   * Journals what a flow sent, and the output that comes before its lines. Repeated records are ignored.
+   * @throws JournalError when the control lane has no room.
+   */
+  async flow(batch: FlowBatch, readPrinted: ReadPrinted = async () => {}): Promise<void> {
     const before = this.#position.flow;
     const through = Math.max(before, batch.throughSeq);
     this.#position = { ...this.#position, before };
@@ -236,7 +263,7 @@ export class Spool {
     if (payloads.length > 0) await this.#control.append(payloads);
     this.stored.taken({ flow: through, control: this.#control.lastSeq });
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
-    await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
+    await this.#appendFlow(bulk, readPrinted);
     this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
     this.#position = { ...this.#position, flow: through };
     // The whole batch is taken. If this answer is lost, the flow repeats the batch and hears so.
@@ -317,7 +344,22 @@ export class Spool {
     await this.#bulk.close();
   }
 
-  async #appendBulk(items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[]) {
+  async #appendFlow(bulk: FlowBatch["bulk"], readPrinted: ReadPrinted): Promise<void> {
+    const items: BulkItem[] = [];
+    let flow = this.#position.flow;
+    const take = async (printed: PrintedLines) => {
+      items.push(...printedItems(printed, { flow }));
+      if (items.length >= LIMITS.logLines) await this.#appendBulk(items.splice(0));
+    };
+    for (const { seq, item, printed } of bulk) {
+      if (printed !== undefined) await readPrinted({ seq, item, printed }, take);
+      flow = seq;
+      items.push({ flow, item });
+    }
+    await this.#appendBulk(items);
+  }
+
+  async #appendBulk(items: readonly BulkItem[]) {
     const payloads: Buffer[] = [];
     const lineCounts: Gap[] = [];
     for (const owed of this.#gaps.splice(0)) {
@@ -328,7 +370,7 @@ export class Spool {
       const firstLine = this.#position.line;
       const lines = "lines" in record ? record.lines.length : 0;
       const flow = record.flow ?? this.#position.flow;
-      this.#position = { ...this.#position, line: firstLine + lines };
+      this.#position = { ...this.#position, ...record.read, line: firstLine + lines };
       const body = "lines" in record ? { type: "log", firstLine, lines: record.lines } : record.item;
       payloads.push(encodeEntry({ at: { ...this.#position, flow }, record: body }));
       lineCounts.push({ firstLine, lines, reason: "full" });
@@ -402,6 +444,17 @@ export class Spool {
       record: { type: "gap", ...gap, reason: GAP_REASONS[gap.reason] },
     });
   }
+}
+
+/** Lines of an output file. The position goes with the last of them. */
+function printedItems(
+  { stream, lines, throughBytes }: PrintedLines,
+  { flow }: { flow: number | undefined },
+): BulkItem[] {
+  return lines.map((item, index) => {
+    const isLast = index === lines.length - 1;
+    return { flow, item, ...(isLast && { read: { [stream]: throughBytes } }) };
+  });
 }
 
 function terminalOf(types: ReadonlyMap<string, number>): number | undefined {

@@ -1,26 +1,14 @@
-import { LIMITS, type LogLine } from "@towpath/contract";
 import type { ProcessRow } from "@towpath/contract/process";
-import { cleanLine, type Gateway } from "../gateway/index.ts";
+import type { Gateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
-import {
-  decideEnding,
-  type Ending,
-  type ExitStatus,
-  lastOutput,
-  lineLevel,
-  markCut,
-  type OutputLine,
-  startTail,
-  type Tail,
-} from "../launch/index.ts";
+import { decideEnding, type Ending, type ExitStatus, lastOutput } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import { outputLineBytes, type Running } from "./flow-host.ts";
-import type { OutputStream } from "./spool.ts";
+import type { Running } from "./flow-host.ts";
 import { watchLease, watchTimeout } from "./stop.ts";
 
 /** The pause before an end is journaled again on a full disk, milliseconds. */
@@ -39,14 +27,13 @@ export async function supervise(
 ): Promise<void> {
   const { claimed } = running;
   const over = new AbortController();
-  const streams: readonly OutputStream[] = running.muted ? [] : ["stdout", "stderr"];
-  const tails = streams.map((stream) => tailOutput(deps, running, stream));
+  running.output?.start();
   watchTimeout(deps, running, over.signal);
   watchLease(deps, running, over.signal);
   const exit = await args.process.exited;
   over.abort();
   const left = await killLeftovers(deps, claimed, { process: args.process, exit });
-  await finishTails(deps, running, tails);
+  await running.output?.finish();
   await args.gateway.close();
   const ending = endingOf(deps, running, exit);
   await noteEnd(deps, claimed, { ending: await ending(), pid: args.process.identity.pid, left });
@@ -121,54 +108,6 @@ async function journalEnd(deps: AttemptDeps, running: Running, ending: Ending): 
       lastBulkSeq: spool.lastBulkSeq,
     }),
   );
-}
-
-function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): Tail {
-  const { claimed, spool } = running;
-  return startTail(deps, {
-    path: claimed.store.files[stream],
-    fromBytes: spool.outputTaken(stream),
-    lineBytes: outputLineBytes(running.prepared),
-    async take(lines, throughBytes) {
-      const at = instant(deps.clock);
-      await spool.output({
-        stream,
-        lines: lines.map((line) => outputLine(running, { at, stream, line })),
-        throughBytes,
-      });
-      deps.wake.report();
-    },
-    async skip(lines, throughBytes) {
-      await spool.skipped({ stream, lines, throughBytes });
-      deps.wake.report();
-    },
-    tooLong: () => claimed.requestStop({ reason: "output-too-long" }),
-  });
-}
-
-function outputLine(
-  { prepared }: Running,
-  args: { at: string; stream: OutputStream; line: OutputLine },
-): LogLine {
-  const { at, stream, line } = args;
-  const level = lineLevel(line.text);
-  if (!line.truncated) return cleanLine(prepared.redactor, { at, level, stream, text: line.text });
-  // The kept text may end in half a secret, which no redaction would find.
-  const clean = prepared.redactor.text(line.text);
-  const safe = clean.slice(0, Math.max(0, clean.length - prepared.redactor.longest));
-  return { at, level, stream, text: markCut(safe, LIMITS.logLineBytes) };
-}
-
-async function finishTails(deps: AttemptDeps, running: Running, tails: readonly Tail[]): Promise<void> {
-  const { claimed } = running;
-  for (const tail of tails) {
-    try {
-      if (claimed.stop === "abandoned") await tail.abandon();
-      else await tail.finish();
-    } catch (error) {
-      deps.log.error({ attempt: claimed.name, error: String(error) }, "output could not be read to its end");
-    }
-  }
 }
 
 /**

@@ -1,4 +1,11 @@
-import { type BulkRecord, type ControlRecord, FlowRecord, LIMITS, type LogLine } from "@towpath/contract";
+import {
+  type BulkRecord,
+  type ControlRecord,
+  FlowRecord,
+  LIMITS,
+  type LogLine,
+  type Printed,
+} from "@towpath/contract";
 import { cutToBytes, type FlowOutcome } from "../launch/index.ts";
 import {
   isWholeSecret,
@@ -17,7 +24,12 @@ import {
 export type MappedRecord =
   | { readonly seq: number; readonly lane: "control"; readonly record: Unnumbered<ControlRecord> }
   | { readonly seq: number; readonly lane: "bulk"; readonly record: Unnumbered<BulkRecord> }
-  | { readonly seq: number; readonly lane: "line"; readonly line: LogLine }
+  | {
+      readonly seq: number;
+      readonly lane: "line";
+      readonly line: LogLine;
+      readonly printed: Printed | undefined;
+    }
   | { readonly seq: number; readonly lane: "outcome"; readonly outcome: FlowOutcome }
   | { readonly seq: number; readonly lane: "rejected"; readonly detail: string };
 
@@ -65,9 +77,9 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
   const { seq } = record;
   switch (record.type) {
     case "log": {
-      const { at, level, text, task } = record;
+      const { at, level, text, task, printed } = record;
       const line: LogLine = { at, level, stream: "log", text, ...(task !== undefined && { task }) };
-      return { seq, lane: "line", line: cleanLine(redactor, line) };
+      return { seq, lane: "line", line: cleanLine(redactor, line), printed };
     }
     case "task":
     case "run-name":

@@ -44,6 +44,7 @@ export function attemptEnvironment(args: AttemptEnvironment): Record<string, str
   added[GATEWAY_ENV.runId] = args.gateway.runId;
   added[GATEWAY_ENV.parametersFile] = args.gateway.parametersFile;
   added[GATEWAY_ENV.workDir] = args.gateway.workDir;
+  added[GATEWAY_ENV.newestLineFile] = args.gateway.newestLineFile;
   return added;
 }
 

@@ -1,5 +1,5 @@
 import type { Context, JobAnswer, JobAsk, JobGround } from "@towpath/contract";
-import type { FlowEnding } from "@towpath/contract/words";
+import type { FlowEnding, GatewayAddress } from "@towpath/contract/words";
 
 /** The code of a flow, and the environment that it is loaded in. */
 export interface RunnerCode {
@@ -21,7 +21,7 @@ export type RunnerTask = {
 } & (
   | (RunnerCode & {
       readonly kind: "flow";
-      readonly address: { readonly socket: string; readonly tokenFile: string };
+      readonly address: GatewayAddress;
       /** The context that the gateway would answer. It is sent at once, because every flow asks for it. */
       readonly context: Context;
       /** Where the runner writes for which ends the flow has a hook. */

@@ -32,6 +32,9 @@ export const TAIL_LIMITS: TailLimits = {
   fileBytes: 1024 * MIB,
 };
 
+/** Takes the lines of one read, and the position after them. */
+export type TakeLines = (lines: readonly OutputLine[], throughBytes: number) => Promise<void>;
+
 /** What to tail, and the functions that take it. */
 export interface TailOptions {
   readonly path: string;
@@ -40,8 +43,15 @@ export interface TailOptions {
   /** The most of one line that is kept, bytes. */
   readonly lineBytes: number;
   readonly limits?: TailLimits;
+  /**
+   * Called after more output was seen and before it is read: what the process did before it printed this may come first.
+   * @default reads at once
+   */
+  readonly beforeReading?: () => Promise<void>;
+  /** Runs one step of the reading. Steps never overlap. @default at once */
+  readonly inTurn?: (step: () => Promise<unknown>) => Promise<void>;
   /** Takes lines in order. The next are read once it resolves, so a slow function only slows the reading. */
-  readonly take: (lines: readonly OutputLine[], throughBytes: number) => Promise<void>;
+  readonly take: TakeLines;
   /** Takes a count of skipped lines. */
   readonly skip: (lines: number, throughBytes: number) => Promise<void>;
   /** Called once when the file is too long. */
@@ -52,6 +62,11 @@ export interface TailOptions {
 
 /** A running tail. */
 export interface Tail {
+  /**
+   * Reads to a position at once, and passes the lines to another function. The caller has the turn. Reads nothing if the
+   * position is behind, or if more than `mostBytes` are unread.
+   */
+  readTo(bytes: number, args: { take: TakeLines; mostBytes: number }): Promise<void>;
   /** Reads to the present end, passes on the last line even without a newline, and stops. */
   finish(): Promise<void>;
   /** Stops without reading on. */
@@ -67,20 +82,42 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   const wakeUp = new WakeUp();
   const reading = new Reading(options);
 
+  const opening = openIfAny(options.path);
+  const inTurn = options.inTurn ?? (async (step) => void (await step()));
+
+  /** Reads what was there when it looked. @returns Whether the file has grown since. */
+  async function readNow(file: FileHandle): Promise<boolean> {
+    const { size } = await file.stat();
+    if (reading.abandoned || size <= reading.position) return false;
+    await options.beforeReading?.();
+    let goesOn = true;
+    const step = async () => {
+      goesOn = !reading.abandoned && reading.position < size && (await reading.step(file, size));
+    };
+    while (goesOn) await inTurn(step);
+    return true;
+  }
+
+  async function readAll(file: FileHandle): Promise<void> {
+    let grows = true;
+    while (grows && !stopping.signal.aborted) grows = await readNow(file);
+  }
+
   async function run(): Promise<void> {
-    const file = await openIfAny(options.path);
+    const file = await opening;
     if (!file) return;
     const watcher = watchIfPossible(options.path, () => wakeUp.wake());
     const ms = watcher ? LOOK_MS.watched : LOOK_MS.unwatched;
     try {
-      await reading.passHole(file);
-      do await reading.drain(file);
+      await inTurn(() => reading.passHole(file));
+      do await readAll(file);
       while (await wakeUp.wait(ms, stopping.signal, deps.sleep));
       // Only to the present end: a child process that goes on printing must not delay the end.
-      if (!reading.abandoned) await reading.drain(file, (await file.stat()).size);
-      await reading.end();
+      await readNow(file);
+      await inTurn(() => reading.end());
     } finally {
       watcher?.close();
+      reading.abandoned = true;
       await file.close();
     }
   }
@@ -89,6 +126,12 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   // `finish` throws the failure. Until then it must not end the worker.
   running.catch(() => {});
   return {
+    async readTo(bytes, { take, mostBytes }) {
+      const file = await opening;
+      const unread = bytes - reading.position;
+      if (!file || reading.abandoned || unread <= 0 || unread > mostBytes) return;
+      await reading.readTo(file, { bytes, take });
+    },
     async finish() {
       stopping.abort();
       await running;
@@ -132,22 +175,36 @@ class Reading {
     if (this.#position > from) await this.#options.skip(1, this.#position);
   }
 
-  /** Reads to the end of the file, or up to a position. */
-  async drain(file: FileHandle, to: number = Number.POSITIVE_INFINITY): Promise<void> {
-    while (!this.abandoned && this.#position < to) {
-      const { size } = await file.stat();
-      if (size - this.#position > this.#limits.backlogBytes) await this.#passOver(file, size);
-      const chunk = await this.#read(file);
+  /** Bytes read so far. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Reads one chunk before a position. @returns Whether there was one: the file may have been truncated. */
+  async step(file: FileHandle, to: number): Promise<boolean> {
+    const { size } = await file.stat();
+    if (size - this.#position > this.#limits.backlogBytes) await this.#passOver(file, size);
+    const chunk = await this.#read(file, to);
+    this.#position += chunk.length;
+    await this.#push(chunk, this.#options.take);
+    await this.#keepShort();
+    return chunk.length > 0;
+  }
+
+  /** Reads up to a position for another function. Space is given back by a later step, once those lines are journaled. */
+  async readTo(file: FileHandle, { bytes, take }: { bytes: number; take: TakeLines }): Promise<void> {
+    while (this.#position < bytes) {
+      const chunk = await this.#read(file, bytes);
       if (chunk.length === 0) return;
       this.#position += chunk.length;
-      await this.#push(chunk);
-      await this.#keepShort();
+      await this.#push(chunk, take);
     }
   }
 
-  /** Passes on what follows the last newline. */
+  /** Passes on what follows the last newline. Nothing is read afterwards. */
   async end(): Promise<void> {
     const rest = this.abandoned ? null : this.#splitter.flush();
+    this.abandoned = true;
     if (rest) await this.#options.take([rest], this.#through);
   }
 
@@ -155,14 +212,15 @@ class Reading {
     return this.#base + this.#splitter.consumedBytes;
   }
 
-  async #read(file: FileHandle): Promise<Buffer> {
-    const { bytesRead } = await file.read(this.#buffer, 0, CHUNK_BYTES, this.#position);
+  async #read(file: FileHandle, to: number = Number.POSITIVE_INFINITY): Promise<Buffer> {
+    const bytes = Math.max(0, Math.min(CHUNK_BYTES, to - this.#position));
+    const { bytesRead } = await file.read(this.#buffer, 0, bytes, this.#position);
     return this.#buffer.subarray(0, bytesRead);
   }
 
-  async #push(chunk: Uint8Array): Promise<void> {
+  async #push(chunk: Uint8Array, take: TakeLines): Promise<void> {
     const lines = this.#splitter.push(chunk);
-    if (lines.length > 0) await this.#options.take(lines, this.#through);
+    if (lines.length > 0) await take(lines, this.#through);
   }
 
   /** Counts lines until near the present end, up to the beginning of a line. */
@@ -185,7 +243,7 @@ class Reading {
         continue;
       }
       await this.#options.skip(skipped, this.#through);
-      await this.#push(rest);
+      await this.#push(rest, this.#options.take);
       return;
     }
     if (skipped > 0) await this.#options.skip(skipped, this.#through);

@@ -18,6 +18,7 @@ import { ProtocolError, Unreachable } from "./errors.ts";
 /** The operations of the worker protocol, and how each may use the network. */
 export const VERBS = {
   openSession: { connections: 1, timeoutMs: 15_000, answerBytes: 64 * 1024 },
+  closeSession: { connections: 1, timeoutMs: 2_000, answerBytes: 64 * 1024 },
   /** Two, so that a newer poll need not wait for the answer to the older one. */
   claim: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
   /** A connection of its own: a renewal never queues behind a report. */

@@ -60,6 +60,8 @@ export class FakeControlPlane {
   speaks: readonly number[] | "foreign" = WORKER_PROTOCOLS;
   /** How many sessions it has refused because of their protocols. */
   refusedSessions = 0;
+  /** How many workers have said that they stopped. */
+  closedSessions = 0;
   /** When set, the answer to the next claim with an assignment is lost. */
   losesNextClaim = false;
   /** Control records that are rejected. */
@@ -208,6 +210,11 @@ export class FakeControlPlane {
     }
     if (token !== this.#token) return problem(response, "session-expired");
     const body: Body = JSON.parse(text);
+    if (path === "/api/worker/session/close") {
+      this.closedSessions += 1;
+      this.#tell(response, { stopped: true });
+      return this.look();
+    }
     if (path === "/api/worker/claim") {
       // As an older release answers: it does not know the field.
       if (this.position === null && body.reconciled !== undefined) return problem(response, "bad-request");

@@ -15,9 +15,12 @@ export async function listWorkers(invocation: Invocation, pool: string | undefin
   output.data({ items });
   if (items.length === 0)
     return output.next(`no workers yet; \`towpath worker start --pool ${pool ?? "NAME"}\` starts one`);
+  // A name that several workers have names none of them.
+  const names = items.map(({ name }) => name);
+  const showsIds = new Set(names).size < names.length;
   output.table(
-    ["WORKER", "POOL", "STATUS", "SLOTS", "COMPUTE IN USE", "LAST SEEN"],
-    items.map((worker) => workerRow(worker, invocation)),
+    ["WORKER", ...(showsIds ? ["ID"] : []), "POOL", "STATUS", "SLOTS", "COMPUTE IN USE", "LAST SEEN"],
+    items.map((worker) => workerRow(worker, { invocation, showsIds })),
   );
   drawHolds(items, invocation);
 }
@@ -45,10 +48,14 @@ function leaseLeft(until: string, now: number): string {
   return ms > 0 ? `${formatDuration(ms)} left` : "expired";
 }
 
-function workerRow(worker: Worker, invocation: Invocation): string[] {
+function workerRow(
+  worker: Worker,
+  { invocation, showsIds }: { invocation: Invocation; showsIds: boolean },
+): string[] {
   const taken = stockParts(worker.amounts, worker.taken).map((part) => part.text);
   return [
     worker.name,
+    ...(showsIds ? [worker.id] : []),
     worker.pool,
     standingOf(worker, invocation),
     `${worker.held} of ${worker.capacity}`,
@@ -59,6 +66,7 @@ function workerRow(worker: Worker, invocation: Invocation): string[] {
 
 function standingOf(worker: Worker, { output: { style } }: Invocation): string {
   if (worker.gone !== null) return style.red("gone");
+  if (worker.stoppedAt !== null) return style.dim("stopped");
   if (!worker.online) return style.dim("offline");
   if (worker.paused !== null) return style.yellow("paused");
   return worker.draining ? style.yellow("draining") : style.green("online");

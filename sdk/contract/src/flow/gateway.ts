@@ -14,6 +14,8 @@ export const GATEWAY_ENV = {
   parametersFile: "TOWPATH_PARAMETERS_FILE",
   /** A folder of the attempt's own, removed with it. */
   workDir: "TOWPATH_WORK_DIR",
+  /** Path of the file in which the process notes its newest log line. */
+  newestLineFile: "TOWPATH_NEWEST_LINE_FILE",
 } as const;
 
 /** The most records in one POST. */
@@ -41,6 +43,11 @@ export interface GatewayAddress {
   readonly socket: string;
   /** Path of the file that holds the attempt's token. */
   readonly tokenFile: string;
+  /**
+   * Path of a file in the attempt's folder. The process writes the `seq` of each log line into its first 8 bytes (little-endian)
+   * before it prints more, so that the worker puts log lines and printed lines in their order. Missing: a worker of an earlier release.
+   */
+  readonly newestLineFile?: string | undefined;
 }
 
 /**

@@ -89,6 +89,10 @@ const FlowError = z.object({
   stack: z.string().optional(),
 });
 
+/** Bytes that the process had printed when it logged a line: the sizes of its output files. The worker numbers that output first. */
+export const Printed = z.object({ stdout: z.int().min(0), stderr: z.int().min(0) });
+export type Printed = z.infer<typeof Printed>;
+
 /** Why a flow failed, as far as it can tell by itself; unless it says so: `error`. */
 export const FlowCause = z.enum(["error", "timeout"]);
 
@@ -101,6 +105,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     level: z.enum(LOG_LEVELS),
     text: z.string(),
     task: TaskPath.optional(),
+    printed: Printed.optional(),
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: FlowError.optional() }),
   Kept.extend({ seq: Seq, type: z.literal("kept") }),

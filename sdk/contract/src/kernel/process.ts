@@ -3,7 +3,7 @@
  * modules, so that this is a door of its own (`@towpath/contract/process`): everything else here runs in a browser as well.
  */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -29,6 +29,16 @@ const runFile = promisify(execFile);
 const PS_TIMEOUT_MS = 10_000;
 const PS_MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const PS_COLUMNS = "pid=,pgid=,stat=,lstart=";
+
+/** Whether standard output and standard error of this process go to the same file, pipe or terminal. */
+export function hasOneOutput(): boolean {
+  try {
+    const [stdout, stderr] = [fstatSync(1), fstatSync(2)];
+    return stdout.dev === stderr.dev && stdout.ino === stderr.ino;
+  } catch {
+    return false;
+  }
+}
 
 /** What `readBootId` says where the kernel has no name for its boot. */
 export const UNKNOWN_BOOT = "unknown";

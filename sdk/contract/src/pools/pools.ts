@@ -108,7 +108,7 @@ export const WorkerGone = z.object({
 });
 export type WorkerGone = z.infer<typeof WorkerGone>;
 
-/** A worker as people see it. `online` is derived: it has polled within three of its intervals, and its machine is not declared gone. */
+/** A worker as people see it. `online` is derived: it has polled within three of its intervals, has not stopped, and its machine is not declared gone. */
 export const Worker = z.object({
   id: Id,
   name: z.string(),
@@ -131,6 +131,11 @@ export const Worker = z.object({
     .default(null)
     .describe(
       "Its machine was declared gone. Its attempts are lost when their leases have ended. Null: nobody declared it, or the worker has polled since.",
+    ),
+  stoppedAt: Instant.nullable()
+    .default(null)
+    .describe(
+      "When it stopped after a signal, with no attempt left. Null: it has not, it has started again, or it is of an earlier release.",
     ),
   stores: z.record(Name, StoreMark).describe("The stores that it uses, by name."),
   secrets: z

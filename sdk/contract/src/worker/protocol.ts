@@ -93,6 +93,15 @@ export type Session = z.infer<typeof Session>;
 /** The database counts claims in 32 bits. */
 const EPOCH_MAX = 2 ** 31 - 1;
 
+/** The answer to a worker that has stopped. */
+export const SessionClosed = z.object({
+  stopped: z
+    .boolean()
+    .describe(
+      "False: it has started again since, or it still holds attempts. Then it counts as online until its polls are missing.",
+    ),
+});
+
 /** The fence: which claim of which attempt is writing. */
 export const Fence = z.object({
   attemptId: Id,

@@ -16,6 +16,7 @@ import {
   Report,
   Reported,
   Session,
+  SessionClosed,
 } from "./protocol.ts";
 
 /** The routes of the worker protocol. */
@@ -32,6 +33,19 @@ export const WORKER_ROUTES = {
     answer: Session,
     status: 200,
     problems: ["pool-not-found", "pool-type-mismatch", "protocol-unsupported", "forbidden", "quota-exceeded"],
+  }),
+  closeSession: route({
+    method: "POST",
+    path: "/api/worker/session/close",
+    summary: "Ends the session of a worker that has stopped.",
+    slice: "pools",
+    permission: "worker",
+    rate: "worker",
+    repeatable: true,
+    body: z.strictObject({}),
+    answer: SessionClosed.extend(answeredBy),
+    status: 200,
+    problems: ["session-expired"],
   }),
   claim: route({
     method: "POST",

@@ -7,7 +7,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function gatewayFromEnv(env: Environment = process.env): GatewayAddress | null {
   const socket = env[GATEWAY_ENV.socket];
   const tokenFile = env[GATEWAY_ENV.tokenFile];
-  return socket && tokenFile ? { socket, tokenFile } : null;
+  const newestLineFile = env[GATEWAY_ENV.newestLineFile];
+  return socket && tokenFile ? { socket, tokenFile, newestLineFile } : null;
 }
 
 /** A secret's value from the environment, or null. */

@@ -13,6 +13,7 @@ import {
   refusalOf,
   sendUntilAnswered,
 } from "./http.ts";
+import { NewestLine } from "./newest-line.ts";
 import { RecordStream } from "./stream.ts";
 
 const NDJSON = "application/x-ndjson";
@@ -39,6 +40,8 @@ export interface SenderDeps {
   readonly acked: number;
   /** Called once if the gateway refuses records permanently. */
   readonly onRefused: (error: unknown) => void;
+  /** The file of the gateway's address. Missing: the worker does not put log lines and printed lines in their order. */
+  readonly newestLineFile?: string | undefined;
   /** Writes log lines while the buffer is full. @default the process's standard output */
   readonly around?: (record: LogDraft) => void;
 }
@@ -53,6 +56,7 @@ export class RecordSender implements RecordSink {
   readonly #buffer: RecordBuffer;
   readonly #stop = new AbortController();
   readonly #stream: RecordStream;
+  readonly #newestLine: NewestLine;
   #flushing = false;
   #gathering: NodeJS.Timeout | undefined;
   readonly #backoff = gatewayBackoff();
@@ -64,6 +68,7 @@ export class RecordSender implements RecordSink {
     this.#deps = deps;
     this.#buffer = new RecordBuffer(deps.acked);
     this.#stream = new RecordStream(deps.http);
+    this.#newestLine = new NewestLine(deps.newestLineFile);
   }
 
   async post(record: RecordDraft): Promise<void> {
@@ -92,7 +97,7 @@ export class RecordSender implements RecordSink {
 
   postLog(record: LogDraft): void {
     if (this.#refused !== null || this.#buffer.isFull) (this.#deps.around ?? writeAround)(record);
-    else this.#add(record);
+    else this.#newestLine.note(this.#add(this.#newestLine.placed(record)));
   }
 
   /**
@@ -111,15 +116,17 @@ export class RecordSender implements RecordSink {
     clearTimeout(this.#gathering);
     this.#stop.abort();
     this.#stream.close();
+    this.#newestLine.close();
   }
 
   #throwIfRefused(): void {
     if (this.#refused !== null) throw this.#refused.error;
   }
 
-  #add(record: RecordDraft): void {
-    this.#buffer.add(record);
+  #add(record: RecordDraft): number {
+    const seq = this.#buffer.add(record);
     this.#sendSoon();
+    return seq;
   }
 
   #held(seq: number): Promise<void> {

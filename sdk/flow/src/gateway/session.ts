@@ -100,7 +100,8 @@ export async function sessionOver(
   const cancelled = new AbortController();
   const listening = new AbortController();
   const onRefused = (error: unknown) => cancelled.abort(error);
-  const sender = new RecordSender({ http, acked: context.acked, onRefused });
+  const { newestLineFile } = address;
+  const sender = new RecordSender({ http, acked: context.acked, onRefused, newestLineFile });
   const answers = new Hearing();
   const { signal } = listening;
   followCommands({ http, clock: systemClock, cancelled, answers, signal }).catch(onRefused);

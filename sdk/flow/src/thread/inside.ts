@@ -11,6 +11,7 @@ import {
   type FromThread,
   fromWireError,
   type HostVerb,
+  PRINT_STREAMS,
   type ToldNow,
   type ToThread,
   toWireError,
@@ -165,6 +166,18 @@ async function runHere(
   }
 }
 
+/**
+ * Sends what this thread prints through the port of its log lines, so that both keep their order. Node would send it
+ * through another port, some time later.
+ */
+function printThrough(port: Port): void {
+  for (const stream of PRINT_STREAMS)
+    process[stream]._write = (chunk: string | Uint8Array, encoding, callback) => {
+      port.tell({ kind: "printed", stream, chunk, encoding });
+      callback();
+    };
+}
+
 /** Serves a thread's port, beginning with its first message. It receives one task at a time. */
 export function serve(
   messages: MessagePort,
@@ -172,6 +185,7 @@ export function serve(
   functionOf: (id: string) => AnyFunction | null,
 ): void {
   const port = new Port(messages);
+  printThrough(port);
   let running: { readonly id: number; readonly abort: (reason: unknown) => void } | null = null;
   const take = (message: ToThread) => {
     if (message.kind === "answer") port.answered(message);

@@ -158,6 +158,11 @@ class TaskThread {
   }
 
   #hear(message: FromThread): void {
+    if (message.kind === "printed") {
+      const { stream, chunk, encoding } = message;
+      process[stream].write(chunk, encoding);
+      return;
+    }
     const current = this.#call;
     if (current === null) return;
     const { records } = current.call.scope.run.host;

@@ -37,9 +37,20 @@ export type AskedNow = "secret" | "resource";
 /** The answer to that. */
 export type ToldNow = { readonly value: unknown } | { readonly error: WireError };
 
+/** The streams that a thread prints to. */
+export const PRINT_STREAMS = ["stdout", "stderr"] as const;
+/** One of them. */
+export type PrintStream = (typeof PRINT_STREAMS)[number];
+
 /** Messages from a task's thread. */
 export type FromThread =
   | { readonly kind: "log"; readonly record: unknown }
+  | {
+      readonly kind: "printed";
+      readonly stream: PrintStream;
+      readonly chunk: string | Uint8Array;
+      readonly encoding: BufferEncoding;
+    }
   | { readonly kind: "ask"; readonly ask: number; readonly what: HostVerb; readonly args: readonly unknown[] }
   | {
       readonly kind: "ask-now";

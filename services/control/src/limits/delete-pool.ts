@@ -24,7 +24,12 @@ function refusal(name: string, used: { deployments: readonly string[]; workers: 
           "Deploy them to another pool.",
           "Replaced versions are deleted with the history of their runs (TOWPATH_HISTORY_RETENTION_MS).",
         ]),
-    ...(used.workers === 0 ? [] : [`${workers}.`, "Stop the workers, and try again a minute later."]),
+    ...(used.workers === 0
+      ? []
+      : [
+          `${workers}.`,
+          "Stop the workers, and try again. A worker that was killed counts as online for a minute.",
+        ]),
   ];
   return new Problem("pool-in-use", `Pool "${name}" cannot be deleted. ${uses.join(" ")}`);
 }

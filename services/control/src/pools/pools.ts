@@ -153,6 +153,7 @@ function workerOf(row: store.WorkerRow, pool: string): WorkerFacts {
     online: row.online,
     draining: row.draining,
     gone: goneOf(row),
+    stoppedAt: row.stoppedMs === null ? null : dateOf(row.stoppedMs).toISOString(),
     stores: row.stores,
     secrets: row.secrets,
     registries: row.registries,

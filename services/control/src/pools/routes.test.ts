@@ -131,6 +131,68 @@ describe("workers' sessions", () => {
     expect(pool.workersOnline).toBe(1);
   });
 
+  test("200: a worker that says that it has stopped is offline at once, until it starts again", async () => {
+    const { tenant, headers } = await tenantWithPool();
+    const body = hello({ name: "stopping" });
+    const { workspaceId } = tenant;
+    const session = async (more: object = {}) =>
+      Session.parse(await (await open(tenant, { body: { ...body, ...more } })).json());
+    const close = async ({ token }: Session) =>
+      (await app.request("/api/worker/session/close", post({}, bearer(token)))).json();
+    const listed = async () => {
+      const answer = await app.request("/api/pools/local/workers", { headers });
+      return page(Worker).parse(await answer.json()).items[0];
+    };
+    const first = await session();
+    expect(await listed()).toMatchObject({ online: true, stoppedAt: null });
+    expect(await close(first)).toMatchObject({ stopped: true });
+    const stopped = await listed();
+    expect(stopped).toMatchObject({
+      online: false,
+      stoppedAt: new Date(clock.nowMs()).toISOString(),
+      gone: null,
+    });
+    clock.advance(1_000);
+    expect(await close(first)).toMatchObject({ stopped: true });
+    // A poll that another process of the control plane records late.
+    const poll = { workerId: body.workerId, draining: true, paused: null, generation: 1, seq: 1 };
+    await noteWorkers(deps, deps.database.db, { workspaceId, polls: [poll] });
+    expect(await listed()).toMatchObject({ online: false, stoppedAt: stopped?.stoppedAt });
+    expect((await app.request("/api/pools/local", { method: "DELETE", headers })).status).toBe(204);
+    await app.request("/api/pools", post({ name: "local" }, headers));
+    await session();
+    await session({ process: uuidv7(clock.nowMs()) });
+    expect(await close(first)).toMatchObject({ stopped: false });
+    expect(await listed()).toMatchObject({ online: true, stoppedAt: null });
+  });
+
+  test("404: the pool is deleted while a worker opens its session", async () => {
+    const { tenant } = await tenantWithPool();
+    const { workspaceId } = tenant;
+    const deleting = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
+    const deletion = deps.database.db.transaction(async (tx) => {
+      await tx.execute(sql`delete from pool where workspace_id = ${workspaceId}`);
+      deleting.resolve();
+      await mayEnd.promise;
+    });
+    await deleting.promise;
+    const opening = open(tenant);
+    await expect
+      .poll(async () => {
+        const [row] = await deps.database.db.execute<{ count: number }>(sql`
+          select count(*)::int as count from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into worker%'`);
+        return row?.count;
+      })
+      .toBeGreaterThan(0);
+    mayEnd.resolve();
+    await deletion;
+    const response = await opening;
+    expect(response.status).toBe(404);
+    expect(await problemIn(response)).toMatchObject({ code: "pool-not-found" });
+  });
+
   test("200: a restarted worker starts offering its attempts again", async () => {
     const { tenant } = await tenantWithPool();
     const body = hello({ name: "offering" });

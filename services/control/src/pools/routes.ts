@@ -1,6 +1,6 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import { deleteQueue } from "./queues.ts";
-import { FullWorkspaces, openSession } from "./session.ts";
+import { closeSession, FullWorkspaces, openSession } from "./session.ts";
 
 /** The routes of pools that concern no run. The others are in the slice of runs. */
 export const poolsRoutes: SliceRoutes = (register) => {
@@ -12,4 +12,5 @@ export const poolsRoutes: SliceRoutes = (register) => {
   register("openSession", ({ deps, scope, body }) =>
     openSession(deps, { scope, keyPool: scope.keyPool, input: body, full }),
   );
+  register("closeSession", async ({ deps, scope }) => await closeSession(deps, scope));
 };

@@ -7,8 +7,10 @@ import {
   keepQuota,
   type Queryable,
   type Scope,
+  sqlState,
   type Tx,
   VERSION,
+  type WorkerScope,
   wakeAfterCommit,
   writeChanges,
 } from "../kernel/index.ts";
@@ -17,6 +19,7 @@ import {
   deleteNeverPolled,
   isKnownWorker,
   markReplaced,
+  markStopped,
   type NotedWorker,
   type SeenPoll,
   seenLately,
@@ -97,6 +100,8 @@ async function replaceEarlier(
   wakeAfterCommit(tx, "change", DUE);
 }
 
+const FOREIGN_KEY_VIOLATION = "23503";
+
 /** How long a workspace is cached as full, milliseconds. */
 const FULL_MS = 5_000;
 /** The most workspaces that are cached as full. */
@@ -161,7 +166,14 @@ export async function openSession(
     if (noted?.isNew) await keepRoom(tx, deps, scope.workspaceId);
     if (noted?.isNew && input.stableName) await replaceEarlier(tx, deps, { ...bound, workerId, name });
     return noted?.generation ?? null;
-  }).catch((error: unknown) => {
+  }).catch(async (error: unknown) => {
+    // The pool was deleted meanwhile.
+    if (sqlState(error) === FOREIGN_KEY_VIOLATION)
+      throw await poolNotFound(deps.database.db, {
+        workspaceId: scope.workspaceId,
+        name: input.pool,
+        path: "pool",
+      });
     full.note(deps, { workspaceId: scope.workspaceId, error });
     throw error;
   });
@@ -177,6 +189,23 @@ export async function openSession(
     incarnation,
     renewIntervalMs: deps.config.renewIntervalMs,
   };
+}
+
+/**
+ * Records that a worker has stopped, so that it is offline at once. A repeated call changes nothing.
+ * @returns whether it is recorded: not if the worker has started again since, or still holds an attempt.
+ */
+export async function closeSession(
+  deps: Deps,
+  { workspaceId, workerId, generation }: WorkerScope,
+): Promise<{ stopped: boolean }> {
+  const stopped = await inTransaction(deps, async (tx) => {
+    const which = { workspaceId, workerId, generation, clock: deps.clock };
+    if (!(await markStopped(tx, which))) return false;
+    await writeChanges(tx, [{ workspaceId, kind: "worker", entityId: workerId }]);
+    return true;
+  });
+  return { stopped };
 }
 
 /** A recorded poll: its worker, null if a later poll is recorded, or the problem that the session has ended. */

@@ -13,7 +13,7 @@ const HEARTBEAT_TOO_OLD = sql`coalesce(i.since - i.known_until > ${ONLINE}, true
  */
 function notReconciled(args: { workspaceId: string; poolId: string }): SQL {
   return sql`worker w where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
-    and not w.draining and w.first_seen_at < i.since and w.last_seen_at > i.known_until - ${ONLINE} and w.reconciled is distinct from i.id`;
+    and not w.draining and w.stopped_at is null and w.first_seen_at < i.since and w.last_seen_at > i.known_until - ${ONLINE} and w.reconciled is distinct from i.id`;
 }
 
 /**
@@ -122,7 +122,7 @@ async function readOfferingGate(
         w.offering_since is not null
           and ${now(clock)} < greatest(w.offering_since, i.since) + make_interval(secs => ${seconds}::float8) as offers
       from ${newestIncarnation} i cross join worker w
-      where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId} and not w.draining
+      where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId} and not w.draining and w.stopped_at is null
         and w.last_seen_at > ${now(clock)} - ${ONLINE}
     )
     select extract(epoch from min(since))::float8 * 1000 as "sinceMs", extract(epoch from min(until))::float8 * 1000 as "untilMs",

@@ -17,7 +17,7 @@ const SUGGESTIONS_MAX = 500;
 
 /** Whether a row of worker is online. */
 export const online = (clock: Clock) =>
-  sql<boolean>`(worker.gone_at is null and worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
+  sql<boolean>`(worker.gone_at is null and worker.stopped_at is null and worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
 
 /** Inserts a pool unless one of this name exists. */
 export async function insertPool(
@@ -166,6 +166,8 @@ export interface WorkerRow extends Record<string, unknown> {
   /** Null unless the worker is paused now. */
   readonly pausedUntilMs: number | null;
   readonly pauseReason: string | null;
+  /** Null unless it stopped. */
+  readonly stoppedMs: number | null;
   readonly online: boolean;
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
@@ -177,6 +179,7 @@ const workerColumns = (
   clock: Clock,
 ) => sql`id, name, version, capacity, amounts, stores, secrets, registries, draining,
   ${online(clock)} as online, extract(epoch from gone_at)::float8 * 1000 as "goneMs", gone_by as "goneBy",
+  extract(epoch from stopped_at)::float8 * 1000 as "stoppedMs",
   case when paused_until > ${now(clock)} then extract(epoch from paused_until)::float8 * 1000 end
     as "pausedUntilMs", pause_reason as "pauseReason",
   extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
@@ -299,7 +302,7 @@ export async function upsertWorker(
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
       stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, draining = false,
-      gone_at = null, gone_by = null,
+      gone_at = null, gone_by = null, stopped_at = null,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
       poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end,
@@ -309,6 +312,23 @@ export async function upsertWorker(
         and exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null))
     returning generation::text as generation, xmax = 0 as "isNew"`);
   return row === undefined ? null : { generation: Number(row.generation), isNew: row.isNew };
+}
+
+/**
+ * Records that a worker has stopped, unless it has started again since or still holds an attempt. A repeated call keeps the
+ * first time. @returns whether it is recorded. Primary key, index attempt_held.
+ */
+export async function markStopped(
+  tx: Tx,
+  args: { workspaceId: string; workerId: string; generation: number; clock: Clock },
+): Promise<boolean> {
+  const marked = await tx.execute(sql`
+    update worker set stopped_at = coalesce(stopped_at, ${now(args.clock)})
+    where workspace_id = ${args.workspaceId} and id = ${args.workerId} and generation = ${args.generation}
+      and not exists (select 1 from attempt a where a.workspace_id = ${args.workspaceId} and a.worker_id = worker.id
+        and a.lease_expires_at is not null)
+    returning 1`);
+  return marked.length > 0;
 }
 
 /** Which workers count against the quota: those seen lately, unless their key is revoked. */

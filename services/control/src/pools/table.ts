@@ -57,6 +57,8 @@ export const worker = pgTable(
     /** Since when its machine is declared gone, and by whom. Null: it is not, or the worker has polled since. */
     goneAt: instant("gone_at"),
     goneBy: text("gone_by"),
+    /** When it stopped with no attempt left. Null: it has not, or has started since. */
+    stoppedAt: instant("stopped_at"),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
   },

@@ -17,6 +17,7 @@ const CELLS_MAX = 24;
 
 function standingOf(worker: Worker): { text: string; look: string } {
   if (worker.gone) return { text: "✗ gone", look: "text-bad" };
+  if (worker.stoppedAt) return { text: "■ stopped", look: "text-faint" };
   if (!worker.online) return { text: "✗ offline", look: "text-faint" };
   if (worker.paused) return { text: "‖ paused", look: "text-warn" };
   if (worker.draining) return { text: "↓ draining", look: "text-warn" };

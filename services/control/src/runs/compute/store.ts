@@ -117,7 +117,7 @@ export function listWorkersNow(
         from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
       ) h
       where w.workspace_id = ${args.workspaceId} and w.pool_id = ${args.poolId}
-        and (w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+        and (w.stopped_at is null and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
           or w.id = any(${textArray(args.waiting)}::uuid[]))
       order by w.last_seen_at desc limit ${WORKERS_MAX}`,
   );

@@ -47,7 +47,7 @@ export async function readWaitFacts(
       ), heard as materialized (
         select id, draining, capacity, pause_reason,
           case when not draining and paused_until > ${at} then paused_until end as paused_until from worker w where w.workspace_id = ${args.workspaceId}
-          and w.pool_id = ${args.poolId} and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+          and w.pool_id = ${args.poolId} and w.stopped_at is null and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
       )
       select ${at} as now,
         (select count(*)::int from heard where not draining) as online,
