@@ -23,6 +23,7 @@ export const turns = flow({ name: "turns" }, async () => {
     if (index % 10 === 0) await pause(index % 3);
   }
 });
+const settled = task({ name: "settled" }, async () => 1);
 const inThread = task({ name: "in-thread", thread: true }, async (count: number) => {
   for (let index = 0; index < count; index++) pair(index);
 });
@@ -41,7 +42,8 @@ export const blocks = flow({ name: "blocks" }, async () => {
 });
 export const leaves = flow({ name: "leaves" }, async () => {
   for (let index = 0; index < 50; index++) pair(index);
-  await pause(200);
+  // Until the worker has the lines: a process that exits prints the others again.
+  await settled();
   console.log("line 100");
   process.exit(3);
 });

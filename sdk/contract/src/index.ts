@@ -39,6 +39,7 @@ export * from "./runs/runs.ts";
 export * from "./runs/waits/answer-text.ts";
 export * from "./runs/waits/waits.ts";
 export * from "./runs/why.ts";
+export * from "./runs/work-time.ts";
 export * from "./schedules/calendar.ts";
 export * from "./schedules/schedules.ts";
 export * from "./schedules/timing.ts";

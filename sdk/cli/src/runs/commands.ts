@@ -17,7 +17,7 @@ import { type Output, printable, withoutEmpty } from "../output.ts";
 import { pageNumber } from "../pages.ts";
 import { answerLine } from "./answer.ts";
 import { createRun, type RunRequest } from "./create.ts";
-import { artifactLines, taskLine } from "./draw.ts";
+import { artifactLines, taskLine, workText } from "./draw.ts";
 import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { explainNone, narrowingWords, type RunsQuery, runQueryOf } from "./narrow.ts";
@@ -59,7 +59,7 @@ function shortIds(runs: readonly { readonly id: string }[]): (id: string) => str
 function runRow(run: RunSummary, idText: string, invocation: Invocation): string[] {
   const { style } = invocation.output;
   const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
-  const took = durationBetween(run.startedAt, run.endedAt);
+  const took = workText(run);
   const created = formatAge(run.createdAt, invocation.clock.nowMs());
   const state = `${describeState(run, style)}${labels}`;
   const name = printable(run.name ?? "");
@@ -105,7 +105,7 @@ const CHILDREN_MAX = 50;
 function childRow(child: RunSummary, { output: { style } }: Invocation): string[] {
   const task = remoteTaskOf(child.trigger);
   const what = task === null ? child.deployment : `task ${printable(task.name)}`;
-  const took = durationBetween(child.startedAt, child.endedAt);
+  const took = workText(child);
   return [child.id, what, child.pool, describeState(child, style), took];
 }
 

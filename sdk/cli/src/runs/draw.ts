@@ -1,4 +1,4 @@
-import { type Artifact, dataTimeText, type Json, type TaskRun } from "@towpath/contract";
+import { type Artifact, dataTimeText, type Json, type RunTimes, type TaskRun, workTimeOf } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import { timeOfDay } from "../kernel/instant.ts";
 import { printable, type Style, tableLines } from "../output.ts";
@@ -116,4 +116,16 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
     case "progress":
       return [progressLine(artifact.title || key, body, style)];
   }
+}
+
+/** Shorter waits are not named, milliseconds. */
+const NAMED_WAIT_MS = 1_000;
+
+/** The working time of a run that has ended. With `waited`, also how long it waited between its attempts. */
+export function workText(run: RunTimes, { waited = false }: { waited?: boolean } = {}): string {
+  const times = run.endedAt === null ? null : workTimeOf(run, 0);
+  if (times === null) return "";
+  const work = formatDuration(times.workMs);
+  if (!waited || times.waitMs < NAMED_WAIT_MS) return work;
+  return `${work} of work, waited ${formatDuration(times.waitMs)}`;
 }

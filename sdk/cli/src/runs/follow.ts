@@ -3,7 +3,7 @@ import { isFinalRunState, type Run } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
-import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
+import { artifactLines, logLine, progressLine, taskLine, workText } from "./draw.ts";
 import { releaseNotes, waitNotes } from "./follow-notes.ts";
 import { describeState, explainCause, tellNext } from "./outcome.ts";
 import { isOver, progressOf, RunView } from "./run-view.ts";
@@ -135,7 +135,7 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
     output.line(explainCause(run.cause) ?? "");
     if (run.cancelReason) output.line(`Reason: ${printable(run.cancelReason)}`);
   }
-  const took = durationBetween(run.startedAt, run.endedAt);
+  const took = workText(run, { waited: true });
   const result = run.result === null ? "" : style.dim(`  result ${run.result.uri}`);
   output.line(`${describeState(run, style)} ${style.bold(run.deployment)} ${took}${result}`);
   tellNext(output, run);

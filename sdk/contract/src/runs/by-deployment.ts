@@ -28,7 +28,15 @@ export const LatestRuns = z.object({
           "The median working time of its latest completed runs: the sum of their attempts, without the time between attempts. Null: no run has completed.",
         ),
       runs: z.array(
-        RunSummary.pick({ id: true, state: true, createdAt: true, startedAt: true, endedAt: true }),
+        RunSummary.pick({
+          id: true,
+          state: true,
+          createdAt: true,
+          startedAt: true,
+          endedAt: true,
+          workedMs: true,
+          workingSince: true,
+        }),
       ),
     }),
   ),

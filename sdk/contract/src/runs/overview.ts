@@ -57,6 +57,8 @@ export const RunDurations = z.object({
         createdAt: true,
         startedAt: true,
         endedAt: true,
+        workedMs: true,
+        workingSince: true,
       }),
     )
     .max(DURATIONS_MAX)

@@ -169,6 +169,16 @@ export const RunSummary = z.object({
   scheduledAt: Instant,
   startedAt: Instant.nullable(),
   endedAt: Instant.nullable(),
+  workedMs: z
+    .int()
+    .nullable()
+    .default(null)
+    .describe(
+      "The time of its attempts that have ended, without the time between attempts, in which it waited. Null: no attempt has ended, it had only one, or an earlier release did not count.",
+    ),
+  workingSince: Instant.nullable()
+    .default(null)
+    .describe("When the present attempt started. Null: no attempt runs."),
   labels: z.array(z.enum(["late", "disconnected"])).describe("Derived at the time of the answer."),
 });
 export type RunSummary = z.infer<typeof RunSummary>;

@@ -41,7 +41,7 @@ export const WORKER_ROUTES = {
     slice: "pools",
     permission: "worker",
     rate: "worker",
-    repeatable: true,
+    repeatable: false,
     body: z.strictObject({}),
     answer: SessionClosed.extend(answeredBy),
     status: 200,

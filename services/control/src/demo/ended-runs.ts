@@ -102,11 +102,18 @@ function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
     parentId: null,
     onParentEnd: null,
     hasDependents: false,
+    workedMs: workedMsOf(run),
     cancelRequestedAt: run.state === "cancelled" ? run.endedAt : null,
     cancelReason: run.cancelReason,
     error: run.error,
     result: null,
   };
+}
+
+/** The time of a run's attempts. Null if it had only one. */
+function workedMsOf({ attempts }: EndedRun): number | null {
+  if (attempts.length < 2) return null;
+  return attempts.reduce((sum, { startedAt, endedAt }) => sum + endedAt.getTime() - startedAt.getTime(), 0);
 }
 
 function rowOfAttempt(
@@ -179,6 +186,14 @@ async function write(
   const recent = runs.filter((run) => run.endedAt >= changesSince);
   await writeChanges(
     tx,
-    recent.map((run) => runChange({ ...run, workspaceId, name: null, attempts: run.attempts.length })),
+    recent.map((run) => runChange({
+        ...run,
+        workspaceId,
+        name: null,
+        attempts: run.attempts.length,
+        workedMs: workedMsOf(run),
+        workingSince: null,
+      }),
+    ),
   );
 }

@@ -71,6 +71,13 @@ const runColumns = () => ({
   runTimeoutMs: count("run_timeout_ms"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
+  /**
+   * The time of its attempts that have ended, milliseconds. Null: none has, it had only one, or an earlier release did not
+   * count.
+   */
+  workedMs: count("worked_ms"),
+  /** When the present attempt started. Null: none runs, or an earlier release started it. */
+  workingSince: instant("working_since"),
   /** When its end was reported, if that was a second or more after it. */
   reportedAt: instant("reported_at"),
   cancelRequestedAt: instant("cancel_requested_at"),

@@ -10,6 +10,8 @@ function run(state: LatestRun["state"], from: number, to: number | null): Latest
     createdAt: at(from),
     startedAt: at(from),
     endedAt: to === null ? null : at(to),
+    workedMs: null,
+    workingSince: to === null ? at(from) : null,
   };
 }
 

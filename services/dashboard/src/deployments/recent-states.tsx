@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
-import { elapsed } from "../kernel/format.ts";
 import { StateShape } from "../runs/state-badge.tsx";
+import { workTimeText } from "../runs/work-time.tsx";
 import type { LatestRun } from "./latest-runs.ts";
 
 /** The states of the latest runs, the newest at the right. Each is a link to its run. */
@@ -13,7 +13,7 @@ export function RecentStates({ runs }: { runs: readonly LatestRun[] }) {
           to="/runs/$runId"
           params={{ runId: run.id }}
           aria-label={`${run.state} run of ${run.createdAt}`}
-          title={`${run.state} ${elapsed({ ...run, now: Date.parse(run.endedAt ?? run.createdAt) })}`}
+          title={`${run.state} ${workTimeText(run, Date.parse(run.endedAt ?? run.createdAt))}`}
           className="grid size-5 place-items-center rounded hover:bg-line"
         >
           <StateShape state={run.state} />

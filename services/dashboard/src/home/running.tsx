@@ -1,10 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { RunSummary } from "@towpath/contract";
+import { type RunSummary, workTimeOf } from "@towpath/contract";
 import type { LatestByName } from "../deployments/use-deployments.ts";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
-import { elapsedMs } from "../kernel/format.ts";
 import { StateShape } from "../runs/state-badge.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
 import { FewRuns } from "./few-runs.tsx";
@@ -14,9 +13,9 @@ const SHOWN = 6;
 /** The states of a run that a worker has. */
 export const GOING = "running,claimed,cancelling";
 
-/** A run with several attempts is not compared: its time since the start includes waits, the usual time does not. */
+/** A run whose earlier attempts were not counted is not compared: its time includes waits, the usual time does not. */
 function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | null; now: number }) {
-  const ms = elapsedMs({ ...run, now });
+  const ms = workTimeOf(run, now)?.workMs ?? null;
   return (
     <li className="relative flex items-center gap-2 border-line px-3 py-2 not-last:border-b focus-within:bg-hover hover:bg-hover">
       <StateShape state={run.state} />
@@ -32,7 +31,7 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
       {ms === null ? (
         <span className="text-12 text-soft">{run.state}</span>
       ) : (
-        <UsualTime ms={ms} usualMs={run.attempts > 1 ? null : usualMs} />
+        <UsualTime ms={ms} usualMs={run.attempts > 1 && run.workedMs === null ? null : usualMs} />
       )}
     </li>
   );

@@ -242,7 +242,7 @@ function runEndOf({ held, ended, decision: { run, again } }: Decided): RunMove {
     dueInMs: again?.delayMs ?? null,
     spends: again?.spends ?? false,
     lateMs: ended.lateMs,
-    endedNotBefore: held.startedAt?.toISOString(),
+    attemptFrom: held.startedAt?.toISOString(),
   };
 }
 

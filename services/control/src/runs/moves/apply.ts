@@ -44,10 +44,10 @@ export interface RunMove {
   readonly dueInMs?: number | null;
   /** Whether the move spends a retry. @default false */
   readonly spends?: boolean;
-  /** How long ago a final move happened, milliseconds. The end is never before `endedNotBefore`. @default 0 */
+  /** How long ago the end happened, milliseconds. It is never before `attemptFrom`. @default 0 */
   readonly lateMs?: number | undefined;
-  /** ISO 8601. @default the start of the run */
-  readonly endedNotBefore?: string | undefined;
+  /** The start of the attempt that ends with this move, ISO 8601. @default none ends, or it never started */
+  readonly attemptFrom?: string | undefined;
   /** Why somebody cancels the run. @default nobody does */
   readonly cancelReason?: string;
   /** With `cancelReason`: the cause of the run when the cancellation has ended. @default a person's request */
@@ -81,6 +81,7 @@ export async function moveRuns(
   if (moves.length === 0) return [];
   const at = now(clock);
   const ids = textArray(moves.map((one) => one.id));
+  const end = sql`greatest(${at} - make_interval(secs => w."lateMs" / 1000.0), least(w."attemptFrom", ${at}))`;
   const moved = await rows<MovedRun>(
     tx,
     sql`with locked as materialized (
@@ -90,8 +91,12 @@ export async function moveRuns(
         update run m set state = w."to", cause = w.cause, result = w.result,
           error = case when w."setsError" then w.error when not w.starts then m.error end,
           started_at = case when w.starts then coalesce(m.started_at, ${at}) else m.started_at end,
-          ended_at = case when w.ends then greatest(${at} - make_interval(secs => w."lateMs" / 1000.0), m.started_at,
-            least(w."endedNotBefore", ${at})) end,
+          ended_at = case when w.ends then greatest(${end}, m.started_at) end,
+          -- Null for the only attempt of a run, and if an earlier release did not count an earlier attempt.
+          worked_ms = case when w."attemptFrom" is null then m.worked_ms
+            when m.worked_ms is not null or not w.ends and m.started_at >= w."attemptFrom"
+            then coalesce(m.worked_ms, 0) + extract(epoch from ${end} - w."attemptFrom") * 1000 end,
+          working_since = case when w.starts then ${at} when w."attemptFrom" is null and not w.ends then m.working_since end,
           reported_at = case when w.ends and w."lateMs" > 0 then ${at} end,
           due_at = case when w."dueInMs" is null then m.due_at
             else ${at} + make_interval(secs => w."dueInMs" / 1000.0) end,
@@ -102,7 +107,7 @@ export async function moveRuns(
           attempt_id = coalesce(w."attemptId", m.attempt_id), attempts = m.attempts + (w."attemptId" is not null)::int
         from json_to_recordset(${JSON.stringify(moves.map(wantedRun))}::json) as w (id uuid, "from" text[], "to" text,
           cause text, error json, "setsError" boolean, result json, starts boolean, ends boolean, "dueInMs" bigint,
-          spends boolean, "lateMs" bigint, "endedNotBefore" timestamptz, "cancelReason" text, "cancelCause" text, "attemptId" uuid, limited boolean)
+          spends boolean, "lateMs" bigint, "attemptFrom" timestamptz, "cancelReason" text, "cancelCause" text, "attemptId" uuid, limited boolean)
         where m.workspace_id = ${workspaceId} and m.id = any((select ids from locked)::uuid[])
           and m.id = w.id and m.state = any(w."from")
         returning ${CHANGE_COLUMNS}, m.attempt_id, m.pool_id, m.queue, m.priority, m.due_at, m.lost_after_ms, m.needs,
@@ -151,7 +156,7 @@ function wantedRun(move: RunMove): object {
     dueInMs: move.dueInMs,
     spends: move.spends ?? false,
     lateMs: move.lateMs ?? 0,
-    endedNotBefore: move.endedNotBefore,
+    attemptFrom: move.attemptFrom,
     cancelReason: move.cancelReason,
     cancelCause: move.cancelCause,
     attemptId: move.attempt?.id,

@@ -84,6 +84,9 @@ export async function savePlain(
       ), moved as (
         update run m set state = case when f.starts then ${RUN.start.to} else ${RUN.complete.to} end,
           started_at = coalesce(m.started_at, ${at}), ended_at = case when not f.starts then ${at} end,
+          -- Null for the only attempt: the run took as long as it.
+          worked_ms = case when f.starts then m.worked_ms else m.worked_ms + extract(epoch from ${at} - m.working_since) * 1000 end,
+          working_since = case when f.starts then ${at} end,
           error = null, result = f.result
         from free f
         where m.workspace_id = ${args.workspaceId} and m.id = any(array(select id from free)) and m.id = f.id

@@ -108,6 +108,8 @@ export async function listLatestRuns(
       createdAt: row.createdAt.toISOString(),
       startedAt: iso(row.startedAt),
       endedAt: iso(row.endedAt),
+      workedMs: row.workedMs,
+      workingSince: iso(row.workingSince),
     })),
   }));
   return { items };

@@ -21,6 +21,8 @@ interface RunSpan {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly endedAt: Date | null;
+  readonly workedMs: number | null;
+  readonly workingSince: Date | null;
 }
 
 interface RawSpan {
@@ -31,17 +33,19 @@ interface RawSpan {
   readonly created_at: string;
   readonly started_at: string | null;
   readonly ended_at: string | null;
+  readonly worked_ms: string | null;
+  readonly working_since: string | null;
 }
 
 const SELECT = sql.raw(
-  ["id", "deployment", "name", "state", "created_at", "started_at", "ended_at"]
+  ["id", "deployment", "name", "state", "created_at", "started_at", "ended_at", "worked_ms", "working_since"]
     .map((column) => `r.${column}`)
     .join(", "),
 );
 
 /**
  * The newest runs of a list, without waiting runs: many of them would leave no room. Archived ones may never have
- * started, so it reads no further than its limit. Read by the indexes of lists, with seven columns of each run.
+ * started, so it reads no further than its limit. Read by the indexes of lists, with nine columns of each run.
  */
 async function selectSpans(from: Queryable, args: Omit<RunFilter, "order" | "after">): Promise<RunSpan[]> {
   const newest = { ...args, order: "newest", after: null } as const;
@@ -53,15 +57,14 @@ async function selectSpans(from: Queryable, args: Omit<RunFilter, "order" | "aft
   return raws.map(spanOf);
 }
 
-function spanOf({ id, deployment, name, state, created_at, started_at, ended_at }: RawSpan): RunSpan {
+function spanOf({ created_at, started_at, ended_at, worked_ms, working_since, ...rest }: RawSpan): RunSpan {
   return {
-    id,
-    deployment,
-    name,
-    state,
+    ...rest,
     createdAt: instantOf(created_at),
     startedAt: instantOrNull(started_at),
     endedAt: instantOrNull(ended_at),
+    workedMs: worked_ms === null ? null : Number(worked_ms),
+    workingSince: instantOrNull(working_since),
   };
 }
 
@@ -81,7 +84,7 @@ export async function listDurations(
   });
   const oldest = spans.length < DURATIONS_MAX ? undefined : spans.at(-1);
   return {
-    items: spans.flatMap(({ createdAt, startedAt, endedAt, ...rest }) =>
+    items: spans.flatMap(({ createdAt, startedAt, endedAt, workingSince, ...rest }) =>
       startedAt === null
         ? []
         : [
@@ -90,6 +93,7 @@ export async function listDurations(
               createdAt: createdAt.toISOString(),
               startedAt: startedAt.toISOString(),
               endedAt: endedAt?.toISOString() ?? null,
+              workingSince: workingSince?.toISOString() ?? null,
             },
           ],
     ),

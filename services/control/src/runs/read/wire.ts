@@ -16,7 +16,7 @@ import { takenBy } from "../why/why.ts";
 /** The fields of a run that change after its creation, as the feed sends them. The rest of a summary never changes. */
 export type ChangedFields = Pick<
   RunSummary,
-  "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt"
+  "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt" | "workedMs" | "workingSince"
 >;
 
 /** States in which a run waits for slots, or is suspended. It does not wait for a worker. */
@@ -39,6 +39,8 @@ function changesOf(row: ChangedRow): ChangedFields {
     attempts: row.attempts,
     startedAt: iso(row.startedAt),
     endedAt: iso(row.endedAt),
+    workedMs: row.workedMs,
+    workingSince: iso(row.workingSince),
   };
 }
 

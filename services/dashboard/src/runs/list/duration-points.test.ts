@@ -14,6 +14,8 @@ function run(id: string, args: { second: number; state: TimedRun["state"]; took?
     createdAt: at(args.second),
     startedAt: at(args.second + 1),
     endedAt: args.took === undefined ? null : at(args.second + 1 + args.took),
+    workedMs: null,
+    workingSince: args.took === undefined ? at(args.second + 1) : null,
   };
 }
 
@@ -37,6 +39,11 @@ test("points are ordered by creation, each in its series, and unfinished runs la
     [1, null, null, null],
     [null, null, 5_000, null],
   ]);
+});
+
+test("the time between attempts is left out", () => {
+  const timed = [{ ...run("a", { second: 10, state: "completed", took: 3_600 }), workedMs: 4_000 }];
+  expect(pointsOf({ timed, listed: [], now: 0 }).map(({ tookMs }) => tookMs)).toEqual([4_000]);
 });
 
 test("the list replaces older data of a run, and waiting runs have no point", () => {

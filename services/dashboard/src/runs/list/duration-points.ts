@@ -1,4 +1,4 @@
-import { FINAL_RUN_STATES, type RunDurations, type RunState, type RunSummary } from "@towpath/contract";
+import { FINAL_RUN_STATES, type RunDurations, type RunState, type RunSummary, workTimeOf } from "@towpath/contract";
 
 /** A run of the chart. */
 export type TimedRun = RunDurations["items"][number];
@@ -14,7 +14,7 @@ export const SERIES = [
 const NOT_ENDED = SERIES.length - 1;
 const SERIES_OF: Partial<Record<RunState, number>> = { completed: 0, failed: 1, crashed: 1, cancelled: 2 };
 
-/** One run in the chart: its creation time, its duration, and its series. */
+/** One run in the chart: its creation time, its working time, and its series. */
 export interface DurationPoint {
   readonly run: TimedRun;
   readonly createdMs: number;
@@ -38,15 +38,15 @@ export function pointsOf(args: {
 }
 
 function pointOf(run: TimedRun, now: number): DurationPoint[] {
-  if (run.startedAt === null) return [];
+  const times = workTimeOf(run, now);
+  if (times === null) return [];
   const isFinal = FINAL_RUN_STATES.some((state) => state === run.state);
-  const untilMs = run.endedAt === null ? now : Date.parse(run.endedAt);
   return [
     {
       run,
       createdMs: Date.parse(run.createdAt),
       // A logarithmic scale has no zero.
-      tookMs: Math.max(1, untilMs - Date.parse(run.startedAt)),
+      tookMs: Math.max(1, times.workMs),
       series: isFinal ? (SERIES_OF[run.state] ?? 0) : NOT_ENDED,
     },
   ];

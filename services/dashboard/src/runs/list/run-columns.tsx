@@ -2,14 +2,15 @@ import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
 import { type RunSummary, shortId } from "@towpath/contract";
 import { StagedName } from "../../deployments/staged-name.tsx";
-import { Elapsed, Instant } from "../../kernel/instant.tsx";
+import { Instant } from "../../kernel/instant.tsx";
 import { StateBadge } from "../state-badge.tsx";
+import { WorkTime } from "../work-time.tsx";
 import { LABELS, triggerWords } from "../words.ts";
 
 function Duration({ run }: { run: RunSummary }) {
   return (
-    <span className="whitespace-nowrap text-soft tabular-nums">
-      <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="–" />
+    <span className="relative whitespace-nowrap text-soft tabular-nums">
+      <WorkTime run={run} none="–" />
     </span>
   );
 }

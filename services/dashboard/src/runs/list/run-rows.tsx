@@ -1,8 +1,9 @@
 import { Link } from "@tanstack/react-router";
 import { type RunSummary, shortId } from "@towpath/contract";
 import type { ReactNode } from "react";
-import { Elapsed, Instant } from "../../kernel/instant.tsx";
+import { Instant } from "../../kernel/instant.tsx";
 import { StateBadge } from "../state-badge.tsx";
+import { WorkTime } from "../work-time.tsx";
 import { LABELS, triggerWords } from "../words.ts";
 
 /** Some runs as rows of a panel. */
@@ -44,8 +45,8 @@ export function RunRows({
                 {label}
               </span>
             ))}
-            <span className="ml-auto hidden shrink-0 text-12 text-soft tabular-nums sm:inline">
-              <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} />
+            <span className="relative ml-auto hidden shrink-0 text-12 text-soft tabular-nums sm:inline">
+              <WorkTime run={run} />
             </span>
             <span className="ml-auto shrink-0 text-right text-12 text-faint sm:ml-0 sm:w-20">
               <Instant at={run.endedAt ?? run.createdAt} />

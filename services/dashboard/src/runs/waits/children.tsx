@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type Run, type RunSummary, remoteTaskOf, shortId } from "@towpath/contract";
+import { type Run, type RunSummary, remoteTaskOf, shortId, workTimeOf } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
-import { duration, elapsedMs } from "../../kernel/format.ts";
+import { duration } from "../../kernel/format.ts";
 import { Panel } from "../../kernel/panel.tsx";
 import { StateBadge } from "../state-badge.tsx";
 
@@ -11,7 +11,7 @@ const LISTED_MAX = 50;
 
 function ChildRow({ child }: { child: RunSummary }) {
   const task = remoteTaskOf(child.trigger);
-  const ms = child.endedAt === null ? null : elapsedMs({ ...child, now: 0 });
+  const ms = child.endedAt === null ? null : (workTimeOf(child, 0)?.workMs ?? null);
   return (
     <li className="grid grid-cols-[minmax(0,1fr)_minmax(0,80px)_96px_56px] items-center gap-x-3 px-3 py-1">
       <Link
