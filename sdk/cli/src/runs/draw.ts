@@ -1,4 +1,11 @@
-import { type Artifact, dataTimeText, type Json, type RunTimes, type TaskRun, workTimeOf } from "@towpath/contract";
+import {
+  type Artifact,
+  dataTimeText,
+  type Json,
+  type RunTimes,
+  type TaskRun,
+  workTimeOf,
+} from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import { timeOfDay } from "../kernel/instant.ts";
 import { printable, type Style, tableLines } from "../output.ts";

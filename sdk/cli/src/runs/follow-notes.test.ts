@@ -24,6 +24,8 @@ const summary: RunSummary = {
   scheduledAt: AT,
   startedAt: null,
   endedAt: null,
+  workedMs: null,
+  workingSince: null,
 };
 
 test("The reason why a worker returned a run is shown once, and again when it changes", async () => {

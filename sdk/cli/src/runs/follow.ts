@@ -1,6 +1,6 @@
 import type { Client, StreamedEvent } from "@towpath/client";
 import { isFinalRunState, type Run } from "@towpath/contract";
-import { durationBetween, formatDuration } from "../kernel/duration.ts";
+import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine, workText } from "./draw.ts";

@@ -25,6 +25,8 @@ const run: RunSummary = {
   scheduledAt: at(0),
   startedAt: at(1),
   endedAt: null,
+  workedMs: null,
+  workingSince: null,
   labels: [],
   name: null,
 };

@@ -31,11 +31,11 @@ test("a run with one attempt, and one that was not counted, worked the whole tim
 
 test("the working time grows while an attempt runs", () => {
   const grows = (more: Partial<RunTimes>) => isWorking(run(more));
-  expect([grows({ workingSince: at(100) }), grows({}), grows({ workedMs: 1, workingSince: at(150) })]).toEqual([
-    true,
-    true,
-    true,
-  ]);
+  expect([
+    grows({ workingSince: at(100) }),
+    grows({}),
+    grows({ workedMs: 1, workingSince: at(150) }),
+  ]).toEqual([true, true, true]);
   expect([grows({ workedMs: 1 }), grows({ endedAt: at(190) }), grows({ startedAt: null })]).toEqual([
     false,
     false,

@@ -186,7 +186,8 @@ async function write(
   const recent = runs.filter((run) => run.endedAt >= changesSince);
   await writeChanges(
     tx,
-    recent.map((run) => runChange({
+    recent.map((run) =>
+      runChange({
         ...run,
         workspaceId,
         name: null,

@@ -21,7 +21,10 @@ export function WorkTime({ run, none = "" }: { run: RunTimes; none?: string }) {
     return times === null ? "" : duration(times.workMs);
   }, isGoing);
   const waits = run.workedMs !== null;
-  const title = useTimed((now) => (waits ? workTimeText(run, wholeSecond(now)) : ""), waits && run.endedAt === null);
+  const title = useTimed(
+    (now) => (waits ? workTimeText(run, wholeSecond(now)) : ""),
+    waits && run.endedAt === null,
+  );
   if (text === "") return none;
   return title === "" ? text : <span title={title}>{text}</span>;
 }

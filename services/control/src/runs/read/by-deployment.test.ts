@@ -1,3 +1,4 @@
+import { DurationsQuery, RunQuery } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
@@ -7,6 +8,8 @@ import { createRun } from "../requests/requests.ts";
 import { HOUR_MS, question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { readRunFacts } from "../why/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
+import { listDurations } from "./durations.ts";
+import { getRun, listRuns } from "./read.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -105,6 +108,58 @@ test("the usual time of runs leaves out how long people took to answer, live and
   expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
   await archiveAll();
   expect(await usualOf(scope, flow.id)).toEqual([8_000, 8_000]);
+});
+
+/** The times of the run of `flow`, from the list of deployments, the chart, the list, the run and the feed. */
+async function timesOf(scope: Parameters<typeof getRun>[1], runId: string) {
+  const { deps } = testEnv;
+  const { items } = await listLatestRuns(deps, scope, { deployments: ["flow"], each: 1 });
+  const runs = [
+    items[0]?.runs[0],
+    (await listDurations(deps, scope, DurationsQuery.parse({}))).items[0],
+    (await listRuns(deps, scope, RunQuery.parse({}))).items[0],
+    await getRun(deps, scope, { runId }),
+  ];
+  const times = runs.map((run) => run && [run.workedMs, run.workingSince]);
+  expect(new Set(times.map((one) => JSON.stringify(one))).size).toBe(1);
+  const [change] = await deps.database.sql<{ data: Record<string, unknown> }[]>`
+    select data from change where run_id = ${runId} and kind = 'run' order by id desc limit 1`;
+  expect([change?.data.workedMs, change?.data.workingSince]).toEqual(times[0]);
+  return times[0];
+}
+
+test("a run has the time of its attempts without the time between them, live and archived", async () => {
+  const iso = () => new Date(testEnv.clock.nowMs()).toISOString();
+  const flow = await startedIn(testEnv);
+  const times = () => timesOf(flow.tenancy.scope, flow.id);
+  expect(await times()).toEqual([null, iso()]);
+  testEnv.clock.advance(5_000);
+  await flow.ask("publish", question);
+  await flow.suspend(["publish"]);
+  expect(await times()).toEqual([5_000, null]);
+  testEnv.clock.advance(HOUR_MS);
+  await flow.answer("publish", true);
+  const next = await flow.resumed();
+  expect(await times()).toEqual([5_000, iso()]);
+  testEnv.clock.advance(3_000);
+  await next.fakeWorker.report(next.given, [records.ended("completed")], { from: 2 });
+  expect(await times()).toEqual([8_000, null]);
+  await archiveAll();
+  expect((await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).workedMs).toBe(8_000);
+});
+
+test("the only attempt of a run needs no time of its own; an attempt that an earlier release did not count leaves it unknown", async () => {
+  const { scope, ids } = await open();
+  expect(await timesOf(scope, ids[0] ?? "")).toEqual([null, null]);
+  const flow = await startedIn(testEnv);
+  await flow.ask("publish", question);
+  await flow.suspend(["publish"]);
+  await testEnv.deps.database.sql`update run set worked_ms = null where id = ${flow.id}`;
+  testEnv.clock.advance(HOUR_MS);
+  await flow.answer("publish", true);
+  const next = await flow.resumed();
+  await next.fakeWorker.report(next.given, [records.ended("failed", { cause: "error" })], { from: 2 });
+  expect(await timesOf(flow.tenancy.scope, flow.id)).toEqual([null, null]);
 });
 
 test("a version names the first worker that started it, before and after archiving", async () => {

@@ -1,4 +1,10 @@
-import { FINAL_RUN_STATES, type RunDurations, type RunState, type RunSummary, workTimeOf } from "@towpath/contract";
+import {
+  FINAL_RUN_STATES,
+  type RunDurations,
+  type RunState,
+  type RunSummary,
+  workTimeOf,
+} from "@towpath/contract";
 
 /** A run of the chart. */
 export type TimedRun = RunDurations["items"][number];

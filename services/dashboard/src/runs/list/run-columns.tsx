@@ -4,8 +4,8 @@ import { type RunSummary, shortId } from "@towpath/contract";
 import { StagedName } from "../../deployments/staged-name.tsx";
 import { Instant } from "../../kernel/instant.tsx";
 import { StateBadge } from "../state-badge.tsx";
-import { WorkTime } from "../work-time.tsx";
 import { LABELS, triggerWords } from "../words.ts";
+import { WorkTime } from "../work-time.tsx";
 
 function Duration({ run }: { run: RunSummary }) {
   return (

@@ -3,8 +3,8 @@ import { type RunSummary, shortId } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { Instant } from "../../kernel/instant.tsx";
 import { StateBadge } from "../state-badge.tsx";
-import { WorkTime } from "../work-time.tsx";
 import { LABELS, triggerWords } from "../words.ts";
+import { WorkTime } from "../work-time.tsx";
 
 /** Some runs as rows of a panel. */
 export function RunRows({
