@@ -90,6 +90,7 @@ export default defineConfig({
 `;
 
 let stack: Stack;
+let home: string;
 
 async function workFolder(): Promise<string> {
   return await mkdtemp(join(tmpdir(), "towpath-python-"));
@@ -109,7 +110,7 @@ async function resultOf(run: { result: { uri: string } | null }): Promise<Record
 describe.skipIf(!hasPython)("a flow in Python", () => {
   beforeAll(async () => {
     stack = await startStack();
-    const home = await stack.project({
+    home = await stack.project({
       "shop.py": FLOW,
       "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
     });
@@ -179,5 +180,21 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
     expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
     const { items } = await stack.client.listTaskRuns({ params: { runId } });
     expect(items.find(({ name }) => name === "hold")?.state).toBe("cancelled");
+  });
+
+  test("a rerun after a fix calls only the tasks that reach the changed code", async () => {
+    const work = await workFolder();
+    const first = await stack.run("shop", { work });
+    expect(await stack.waitForRun(first)).toMatchObject({ state: "completed" });
+    await writeFile(
+      join(home, "shop.py"),
+      FLOW.replace('return f"{kept_before}"', 'return f"mended {kept_before}"'),
+    );
+    const deployed = await stack.towpath(["deploy", "--project", home]);
+    expect(deployed.code, deployed.output).toBe(0);
+    const again = await stack.towpath(["rerun", first, "--from-failure", "--watch"]);
+    expect(again.code, again.output).toBe(0);
+    expect(await timesOf(work, "load")).toBe(2);
+    expect(await timesOf(work, "hold")).toBe(2);
   });
 });

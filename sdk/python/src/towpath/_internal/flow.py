@@ -88,7 +88,7 @@ class Flow(Generic[P, R]):
             path=path,
             scope=scope,
             fn=functools.partial(self.fn, **bound.arguments),
-            code_text=lambda: self.name,
+            source=self.fn,
             input_hash=None,
             io=LOOP if self.is_async else BLOCKING,
             called_at=instant(scope.run.host.clock),

@@ -7,6 +7,7 @@ import threading
 from typing import Any, Callable, Mapping, NamedTuple
 
 from ..clock import instant
+from ..code.version import code_version_of
 from ..engine.host import Host
 from ..problem import NotSerialisable, StoreFault
 from ..store.codec import Ref, encode
@@ -41,6 +42,16 @@ class Reused(NamedTuple):
     is_recorded: bool
 
 
+def _text_version(fn: Callable[..., Any]) -> str:
+    import inspect
+
+    try:
+        text = inspect.getsource(fn)
+    except (OSError, TypeError):
+        text = getattr(fn, "__qualname__", "")
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_VERSION_CHARS]
+
+
 class Checkpoints:
     """Stores results and finds earlier ones. Safe for several threads."""
 
@@ -48,6 +59,7 @@ class Checkpoints:
         self._host = host
         self._warned: set[str] = set()
         self._lock = threading.Lock()
+        self._versions: dict[Callable[..., Any], str] = {}
         self.by_default = host.resume.keeps if keeps is None else keeps
         self.earlier = EarlierResults()
 
@@ -56,11 +68,18 @@ class Checkpoints:
         if self._host.resume.earlier is not None:
             self.earlier.fetch(self._host.resume.earlier)
 
-    def code_version_of(self, name: str, version: str | None, text: Callable[[], str]) -> str:
-        """The version of a task's code. `text` is the function's own text, which counts only if nothing else is known."""
-        resume = self._host.resume
-        known = version or resume.code_versions.get(name) or resume.code
-        return known or hashlib.sha256(text().encode("utf-8", "surrogatepass")).hexdigest()[:_VERSION_CHARS]
+    def code_version_of(self, name: str, version: str | None, fn: Callable[..., Any]) -> str:
+        """The version of a task's code: what its author or the signed spec says, else what it reaches, else all code."""
+        known = version or self._host.resume.code_versions.get(name)
+        if known is not None:
+            return known
+        with self._lock:
+            own = self._versions.get(fn)
+        if own is None:
+            own = code_version_of(fn) or self._host.resume.code or _text_version(fn)
+            with self._lock:
+                self._versions[fn] = own
+        return own
 
     def reuse(self, path: str, facts: Facts) -> Reused | None:
         """The result of an earlier call at this path, if it is valid and can be loaded."""

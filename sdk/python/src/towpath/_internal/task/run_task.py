@@ -28,8 +28,8 @@ class TaskCall:
     scope: Scope
     fn: Callable[[], Any]
     """Calls the author's function with its arguments."""
-    code_text: Callable[[], str]
-    """What the code version is a hash of, if nothing else says it."""
+    source: Callable[..., Any]
+    """The author's function."""
     input_hash: Callable[[], str] | None
     """The hash of the arguments. None if the path identifies them."""
     io: Io
@@ -71,7 +71,7 @@ def _facts_of(call: TaskCall) -> Facts | None:
     options, checkpoints = call.options, call.scope.run.checkpoints
     if not (checkpoints.by_default if options.checkpoint is None else options.checkpoint):
         return None
-    version = checkpoints.code_version_of(options.name, options.version, call.code_text)
+    version = checkpoints.code_version_of(options.name, options.version, call.source)
     if call.input_hash is None:
         return Facts(version, None, has_input=False)
     try:

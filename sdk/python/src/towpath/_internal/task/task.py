@@ -86,18 +86,12 @@ class _TaskBase:
             path=path,
             scope=scope,
             fn=functools.partial(self.fn, *args, **kwargs),
-            code_text=self._code_text,
+            source=self.fn,
             input_hash=input_hash,
             io=io,
             called_at=called_at,
         )
         return call, settled
-
-    def _code_text(self) -> str:
-        try:
-            return inspect.getsource(self.fn)
-        except (OSError, TypeError):
-            return self.fn.__qualname__
 
     def _mapped(self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pump, Callable[[], None]]:
         key = self.options.map_key
@@ -125,7 +119,7 @@ class _TaskBase:
                 path=named(index, item),
                 scope=scope,
                 fn=functools.partial(self.fn, item, *args, **kwargs),
-                code_text=self._code_text,
+                source=self.fn,
                 # The hash of all items identifies each of them.
                 input_hash=None if is_hashed else lambda: input_hash(item),
                 io=BLOCKING,
