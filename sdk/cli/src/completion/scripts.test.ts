@@ -44,7 +44,7 @@ describe.each(SHELLS)("in %s", (shell) => {
 
     test("values of an option are completed if they are known", async () => {
       expect(await offered(shell, "limit", "set", "--kind", "")).toEqual(
-        expect.arrayContaining(["named", "deployment", "pool", "queue"]),
+        expect.arrayContaining(["named", "deployment", "pool", "queue", "tag"]),
       );
     });
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { terminalJson, terminalText } from "./terminal.ts";
+import { shellWord, terminalJson, terminalText } from "./terminal.ts";
 
 /** What terminals obey, or what turns the direction of the text around it. */
 const OBEYED = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
@@ -24,3 +24,13 @@ test.each([
   ["one\ntwo\tthree", "one\ntwo\tthree"],
   ["\u202egnp.exe", "·gnp.exe"],
 ])("%j reads %j", (text, shown) => expect(terminalText(text)).toBe(shown));
+
+test.each([
+  ["churn@prod", "churn@prod"],
+  ["local/urgent", "local/urgent"],
+  ["night shift", "'night shift'"],
+  ["Ada's", "'Ada'\\''s'"],
+  ["$HOME", "'$HOME'"],
+])("the word %s of a command line is written as %s", (word, written) => {
+  expect(shellWord(word)).toBe(written);
+});

@@ -41,7 +41,7 @@ function limitNameFault(kind: (typeof LIMIT_KINDS)[number], name: string): strin
   const [isQueue, isOther] = [parts.length === 2, parts.length === 1];
   if (isQueue && parts.every((part) => Name.safeParse(part).success)) return null;
   if (isOther && DeploymentName.safeParse(name).success) return null;
-  return "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue; for a deployment with a stage: name@stage; for a tag of runs and tasks, which may have any characters: the kind `tag`";
+  return "use lower-case letters, digits, - and _, starting with a letter or digit; for a queue: pool/queue; for a deployment with a stage: name@stage. Only a limit of the kind `tag` may have other characters";
 }
 
 const slots = z.int().min(0).max(SLOTS_MAX);
