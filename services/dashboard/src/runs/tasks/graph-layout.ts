@@ -25,20 +25,56 @@ export interface Layout {
   readonly apart: Point | null;
 }
 
-/** Boxes with arrows: arrows point down and rarely cross. */
-function layered({ nodes, edges }: Pick<Graph, "nodes" | "edges">) {
+interface Drawn {
+  readonly positions: readonly (readonly [string, Point])[];
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Boxes that arrows connect: arrows point down and rarely cross. */
+function layered({ nodes, edges }: Pick<Graph, "nodes" | "edges">): Drawn {
   const drawing = new graphlib.Graph();
-  drawing.setGraph({ rankdir: "TB", nodesep: GAP.x, ranksep: GAP.y, marginx: MARGIN, marginy: MARGIN });
+  drawing.setGraph({ rankdir: "TB", nodesep: GAP.x, ranksep: GAP.y });
   drawing.setDefaultEdgeLabel(() => ({}));
   for (const { id } of nodes) drawing.setNode(id, { ...BOX });
   for (const { from, to } of edges) drawing.setEdge(from, to);
   layout(drawing);
-  const positions = nodes.map(({ id }): [string, Point] => {
+  const positions = nodes.map(({ id }) => {
     const { x = 0, y = 0 } = drawing.node(id);
-    return [id, { x: x - BOX.width / 2, y: y - BOX.height / 2 }];
+    return [id, { x: x - BOX.width / 2, y: y - BOX.height / 2 }] as const;
   });
   const { width = 0, height = 0 } = drawing.graph();
   return { positions, width, height };
+}
+
+/** The parts of a graph that no arrow connects, in the order of their first boxes. */
+function partsOf({ nodes, edges }: Pick<Graph, "nodes" | "edges">): Pick<Graph, "nodes" | "edges">[] {
+  const drawing = new graphlib.Graph();
+  for (const { id } of nodes) drawing.setNode(id);
+  for (const { from, to } of edges) drawing.setEdge(from, to);
+  const parts = graphlib.alg.components(drawing);
+  const partOf = new Map(parts.flatMap((ids, part) => ids.map((id) => [id, part] as const)));
+  const edgesOf = Map.groupBy(edges, ({ from }) => partOf.get(from));
+  return [...Map.groupBy(nodes, ({ id }) => partOf.get(id))].map(([part, own]) => ({
+    nodes: own,
+    edges: edgesOf.get(part) ?? [],
+  }));
+}
+
+/** Places the parts of a graph in rows, which together are about twice as wide as high. */
+function packed(parts: readonly Drawn[]): Drawn {
+  const area = parts.reduce((sum, { width, height }) => sum + (width + GAP.x) * (height + GAP.y), 0);
+  const widest = Math.max(Math.sqrt(2 * area), ...parts.map(({ width }) => width));
+  const positions: (readonly [string, Point])[] = [];
+  let [left, top, rowHeight, right] = [0, 0, 0, 0];
+  for (const { positions: own, width, height } of parts) {
+    if (left > 0 && left + width > widest) [left, top, rowHeight] = [0, top + rowHeight + GAP.y, 0];
+    for (const [id, { x, y }] of own) positions.push([id, { x: MARGIN + left + x, y: MARGIN + top + y }]);
+    rowHeight = Math.max(rowHeight, height);
+    right = Math.max(right, left + width);
+    left += width + GAP.x;
+  }
+  return { positions, width: right, height: MARGIN + top + rowHeight };
 }
 
 /** Places the boxes with arrows in layers, and below them the boxes without arrows in a grid. */
@@ -47,7 +83,8 @@ export function layoutOf({ nodes, edges }: Pick<Graph, "nodes" | "edges">): Layo
   const single = nodes.filter(({ id }) => !linked.has(id));
   if (single.length === nodes.length)
     return { positions: grid(single, { top: MARGIN, width: 0 }), apart: null };
-  const drawn = layered({ nodes: nodes.filter(({ id }) => linked.has(id)), edges });
+  const parts = partsOf({ nodes: nodes.filter(({ id }) => linked.has(id)), edges });
+  const drawn = packed(parts.map(layered));
   if (single.length === 0) return { positions: new Map(drawn.positions), apart: null };
   const apart = { x: MARGIN, y: drawn.height + GAP.y };
   const below = grid(single, { top: apart.y + HEADING_PX, width: drawn.width });

@@ -141,6 +141,22 @@ test("boxes do not overlap, arrows point down, and arrow keys follow them", () =
   ]);
 });
 
+test("parts that no arrow connects are placed in rows, so that many of them are not one wide row", () => {
+  const graph = drawn(
+    ...Array.from({ length: 40 }, (_, n) => [
+      callOf(`read${n}`, { from: n, to: n + 1, order: 2 * n }),
+      callOf(`write${n}`, { from: n, to: n + 1, order: 2 * n + 1, data: [`read${n}`] }),
+    ]).flat(),
+  );
+  const { positions } = layoutOf(graph);
+  const corners = [...positions.values()];
+  const [width, height] = (["x", "y"] as const).map((axis) => Math.max(...corners.map((one) => one[axis])));
+  expect(width).toBeLessThan(4 * (height ?? 0));
+  expect(new Set(corners.map(({ x, y }) => `${x} ${y}`)).size).toBe(80);
+  for (const { from, to } of graph.edges)
+    expect(positions.get(from)?.y).toBeLessThan(positions.get(to)?.y ?? 0);
+});
+
 test("boxes without arrows stand apart below the others, in a grid that arrow keys cross", () => {
   const graph = drawn(
     ...Array.from({ length: 5 }, (_, n) => callOf(`single${n}`, { from: n, to: n + 1, order: n })),
