@@ -147,6 +147,8 @@ describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
     const facts = page.getByRole("region", { name: "Task publish" });
     await facts.getByRole("button", { name: "fit", exact: true }).click();
     await page.getByRole("region", { name: "Task fit" }).getByText("Data from").waitFor();
+    // Three for data, and one from the task that called another.
+    await expect.poll(() => page.locator(".react-flow__edge").count()).toBe(4);
     await page.getByText("B received an object or a ref that A returned").waitFor();
     await page.getByText("A dashed arrow shows which task called it.").waitFor();
     expect(faults).toEqual([]);

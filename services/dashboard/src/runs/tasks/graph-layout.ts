@@ -5,6 +5,8 @@ import type { Graph } from "./graph-model.ts";
 export const BOX = { width: 188, height: 52 } as const;
 /** The distance between boxes, pixels. */
 const GAP = { x: 24, y: 36 } as const;
+/** The distance between parts of the graph that no arrow connects, pixels. */
+const PART_GAP = { x: 36, y: 60 } as const;
 const MARGIN = 8;
 const PITCH = { x: BOX.width + GAP.x, y: BOX.height + 20 } as const;
 /** The height of the line of text above the boxes without arrows, pixels. */
@@ -63,16 +65,19 @@ function partsOf({ nodes, edges }: Pick<Graph, "nodes" | "edges">): Pick<Graph, 
 
 /** Places the parts of a graph in rows, which together are about twice as wide as high. */
 function packed(parts: readonly Drawn[]): Drawn {
-  const area = parts.reduce((sum, { width, height }) => sum + (width + GAP.x) * (height + GAP.y), 0);
+  const area = parts.reduce(
+    (sum, { width, height }) => sum + (width + PART_GAP.x) * (height + PART_GAP.y),
+    0,
+  );
   const widest = Math.max(Math.sqrt(2 * area), ...parts.map(({ width }) => width));
   const positions: (readonly [string, Point])[] = [];
   let [left, top, rowHeight, right] = [0, 0, 0, 0];
   for (const { positions: own, width, height } of parts) {
-    if (left > 0 && left + width > widest) [left, top, rowHeight] = [0, top + rowHeight + GAP.y, 0];
+    if (left > 0 && left + width > widest) [left, top, rowHeight] = [0, top + rowHeight + PART_GAP.y, 0];
     for (const [id, { x, y }] of own) positions.push([id, { x: MARGIN + left + x, y: MARGIN + top + y }]);
     rowHeight = Math.max(rowHeight, height);
     right = Math.max(right, left + width);
-    left += width + GAP.x;
+    left += width + PART_GAP.x;
   }
   return { positions, width: right, height: MARGIN + top + rowHeight };
 }

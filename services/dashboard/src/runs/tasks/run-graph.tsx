@@ -3,6 +3,7 @@ import {
   Controls,
   type Edge,
   MarkerType,
+  Position,
   ReactFlow,
   ReactFlowProvider,
   useReactFlow,
@@ -18,6 +19,12 @@ import type { Picture } from "./waterfall.tsx";
 
 const NODE_TYPES = { box: GraphBox, apart: ApartHeading };
 const APART_ID = "//apart";
+/** Where arrows end and begin. If React Flow measured boxes itself, arrows would vanish when a box is drawn again. */
+const HANDLES = [
+  { type: "target" as const, position: Position.Top, x: BOX.width / 2, y: 0 },
+  { type: "source" as const, position: Position.Bottom, x: BOX.width / 2, y: BOX.height },
+];
+const HEADING = { width: 320, height: 20 } as const;
 const HEIGHT_PX = 460;
 const ZOOM = { least: 0.15 } as const;
 const FIT = { maxZoom: 1, padding: 0.08 } as const;
@@ -99,6 +106,8 @@ function Drawing({
       type: "box",
       position: positions.get(node.id) ?? { x: 0, y: 0 },
       ...BOX,
+      measured: BOX,
+      handles: HANDLES,
       // Without it, boxes that cannot be dragged cannot be clicked.
       style: { pointerEvents: "all" },
       data: {
@@ -116,7 +125,9 @@ function Drawing({
     };
   });
   const heading: ApartNode[] =
-    apart === null ? [] : [{ id: APART_ID, type: "apart", position: apart, data: {} }];
+    apart === null
+      ? []
+      : [{ id: APART_ID, type: "apart", position: apart, ...HEADING, measured: HEADING, data: {} }];
   return (
     <div ref={box} className="run-graph" style={{ height: HEIGHT_PX }}>
       <ReactFlow
