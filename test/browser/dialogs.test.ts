@@ -118,7 +118,7 @@ const DIALOGS: readonly Opened[] = [
       await dialog.locator("[aria-invalid=true]").waitFor();
     },
   },
-  { name: "deleting a pool", path: () => "/pools", open: press("Delete pool local") },
+  { name: "deleting a pool", path: () => "/pools", open: press("Remove pool local") },
   { name: "making a key", path: () => "/keys", open: press("Create a key") },
   { name: "adding a notifier", path: () => "/notify", open: press("Add a notifier") },
   {

@@ -162,15 +162,15 @@ describe.skipIf(chromiumPath === undefined)("on the screen of limits", () => {
     expect(await named("taken")).toEqual([["named", 2, null]]);
   });
 
-  test("a limit is deleted after a confirmation", async () => {
+  test("a limit is removed after a confirmation", async () => {
     const { page, dialog } = await opened("doomed");
-    await dialog.getByRole("button", { name: "Delete…" }).click();
-    const sure = page.getByRole("dialog", { name: "Delete limit doomed?" });
+    await dialog.getByRole("button", { name: "Remove…" }).click();
+    const sure = page.getByRole("dialog", { name: "Remove limit doomed?" });
     await sure.getByText("Runs that wait for this limit alone start at once.").waitFor();
     await sure.getByRole("button", { name: "Back" }).click();
-    await dialog.getByRole("button", { name: "Delete…" }).click();
+    await dialog.getByRole("button", { name: "Remove…" }).click();
     expect(await named("doomed")).toHaveLength(1);
-    await sure.getByRole("button", { name: "Delete the limit" }).click();
+    await sure.getByRole("button", { name: "Remove the limit" }).click();
     await sure.waitFor({ state: "detached" });
     await expect.poll(() => page.getByRole("button", { name: "Edit limit doomed" }).count()).toBe(0);
     expect(await named("doomed")).toEqual([]);

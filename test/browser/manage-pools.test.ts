@@ -51,7 +51,7 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     expect((await stack.client.listPools({})).items.map(({ name }) => name)).not.toContain("My Pool");
   });
 
-  test("the limit of a pool is created, changed and deleted", async () => {
+  test("the limit of a pool is created, changed and removed", async () => {
     const { page } = await look("/pools");
     const local = panel(page, "local");
     await local.getByRole("button", { name: "New limit of pool local" }).click();
@@ -67,8 +67,8 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     await local.getByText("0 of 10 taken").waitFor();
     expect(await slotsOf("local")).toEqual([["pool", 10]]);
     await local.getByRole("button", { name: "Edit limit local" }).click();
-    await edit.getByRole("button", { name: "Delete…" }).click();
-    await page.getByRole("button", { name: "Delete the limit" }).click();
+    await edit.getByRole("button", { name: "Remove…" }).click();
+    await page.getByRole("button", { name: "Remove the limit" }).click();
     await local.getByRole("button", { name: "New limit of pool local" }).waitFor();
     expect(await slotsOf("local")).toEqual([]);
   });
@@ -174,35 +174,35 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     expect(await slotsOf("local/kept")).toEqual([["queue", 9]]);
   });
 
-  test("a queue is deleted with its limit after a confirmation", async () => {
+  test("a queue is removed with its limit after a confirmation", async () => {
     await stack.client.setQueue({ params, body: { queue: "doomed" } });
     await stack.client.setLimit({ body: { kind: "queue", name: "local/doomed", slots: 2 } });
     const { page, dialog } = await opened("doomed");
-    await dialog.getByRole("button", { name: "Delete…" }).click();
-    const sure = page.getByRole("dialog", { name: "Delete queue doomed of local?" });
-    await sure.getByText(/Its limit is deleted too/).waitFor();
-    await sure.getByRole("button", { name: "Delete the queue" }).click();
+    await dialog.getByRole("button", { name: "Remove…" }).click();
+    const sure = page.getByRole("dialog", { name: "Remove queue doomed of local?" });
+    await sure.getByText(/Its limit is removed too/).waitFor();
+    await sure.getByRole("button", { name: "Remove the queue" }).click();
     await sure.waitFor({ state: "detached" });
     await expect.poll(() => page.getByRole("row", { name: /doomed/ }).count()).toBe(0);
     expect((await queues()).map(([name]) => name)).not.toContain("doomed");
     expect(await slotsOf("local/doomed")).toEqual([]);
   });
 
-  test("a pool is deleted after a confirmation, unless something uses it", async () => {
+  test("a pool is removed after a confirmation, unless something uses it", async () => {
     await stack.client.createPool({ body: { name: "idle" } });
     await stack.client.setQueue({ params: { name: "idle" }, body: { queue: "bulk" } });
     await stack.client.setLimit({ body: { kind: "queue", name: "idle/bulk", slots: 1 } });
     const { page } = await look("/pools");
-    await page.getByRole("button", { name: "Delete pool idle" }).click();
-    const dialog = page.getByRole("dialog", { name: "Delete pool idle?" });
-    await dialog.getByText("Its queues and limits are deleted with it.").waitFor();
-    await dialog.getByRole("button", { name: "Delete the pool" }).click();
+    await page.getByRole("button", { name: "Remove pool idle" }).click();
+    const dialog = page.getByRole("dialog", { name: "Remove pool idle?" });
+    await dialog.getByText("Its queues and limits are removed with it.").waitFor();
+    await dialog.getByRole("button", { name: "Remove the pool" }).click();
     await dialog.waitFor({ state: "detached" });
-    await expect.poll(() => page.getByRole("button", { name: "Delete pool idle" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "Remove pool idle" }).count()).toBe(0);
     expect(await slotsOf("idle/bulk")).toEqual([]);
-    await page.getByRole("button", { name: "Delete pool local" }).click();
-    const used = page.getByRole("dialog", { name: "Delete pool local?" });
-    await used.getByRole("button", { name: "Delete the pool" }).click();
+    await page.getByRole("button", { name: "Remove pool local" }).click();
+    const used = page.getByRole("dialog", { name: "Remove pool local?" });
+    await used.getByRole("button", { name: "Remove the pool" }).click();
     await used.getByText(/Versions of these deployments name it: asks, held, plain, thrower/).waitFor();
     expect((await stack.client.listPools({})).items.map(({ name }) => name)).toContain("local");
   });
@@ -212,6 +212,6 @@ describe.skipIf(chromiumPath === undefined)("on the screen of pools", () => {
     const { secret } = await stack.client.createKey({ body: { kind: "api", name: "op", role: "operator" } });
     const { page } = await look("/pools", { client: createClient({ url: stack.url, token: secret }) });
     await page.getByRole("row", { name: /seen/ }).waitFor();
-    expect(await page.getByRole("button", { name: /^(New|Edit|Delete)/ }).count()).toBe(0);
+    expect(await page.getByRole("button", { name: /^(New|Edit|Remove)/ }).count()).toBe(0);
   });
 });

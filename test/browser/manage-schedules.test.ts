@@ -133,13 +133,13 @@ describe.skipIf(chromiumPath === undefined)("on the screen of schedules", () => 
     expect(await read("shared")).toMatchObject({ tags: ["theirs"], timing: { cron: "0 6 * * *" } });
   });
 
-  test("a schedule is deleted after a confirmation", async () => {
+  test("a schedule is removed after a confirmation", async () => {
     const { page, dialog } = await opened("doomed");
-    await dialog.getByRole("button", { name: "Delete…" }).click();
-    const sure = page.getByRole("dialog", { name: "Delete schedule doomed of asks?" });
+    await dialog.getByRole("button", { name: "Remove…" }).click();
+    const sure = page.getByRole("dialog", { name: "Remove schedule doomed of asks?" });
     await sure.getByText("The schedule starts no further runs.").waitFor();
     expect((await read("doomed")).name).toBe("doomed");
-    await sure.getByRole("button", { name: "Delete the schedule" }).click();
+    await sure.getByRole("button", { name: "Remove the schedule" }).click();
     await sure.waitFor({ state: "detached" });
     await expect(read("doomed")).rejects.toMatchObject({ code: "schedule-not-found" });
     await expect.poll(() => page.getByRole("button", { name: "Edit doomed of asks" }).count()).toBe(0);

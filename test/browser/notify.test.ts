@@ -55,7 +55,7 @@ test("A control plane that dies after sending a notification, before recording i
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A notifier is added, tested and deleted on its screen, and receives failures",
+  "A notifier is added, tested and removed on its screen, and receives failures",
   async () => {
     const { page, faults } = await look("/notify");
     await page.getByRole("button", { name: "Add a notifier" }).click();
@@ -73,8 +73,8 @@ test.skipIf(chromiumPath === undefined)(
     await page.locator(`a[href="/runs/${runId}"]`).waitFor({ timeout: 30_000 });
     expect(received.map(({ event }) => event)).toEqual(["test", "failure"]);
     expect(await page.getByText("/in").count()).toBe(0);
-    await row.getByRole("button", { name: "Delete" }).click();
-    await row.getByRole("button", { name: "Delete permanently" }).click();
+    await row.getByRole("button", { name: "Remove" }).click();
+    await row.getByRole("button", { name: "Remove permanently" }).click();
     await page.getByText("No notifiers yet").waitFor();
     expect(faults).toEqual([]);
   },

@@ -178,7 +178,7 @@ describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
 });
 
 test.skipIf(chromiumPath === undefined)(
-  "A view is saved, opened, shared with other tabs, and deleted",
+  "A view is saved, opened, shared with other tabs, and removed",
   async () => {
     await stack.waitForRun(await stack.run("twice", { folder: await folder() }));
     const { page, faults } = await look("/runs?deployment=twice&state=completed");
@@ -194,7 +194,7 @@ test.skipIf(chromiumPath === undefined)(
     await view(other).click();
     await other.waitForURL(/deployment=twice/);
     await other.waitForURL(/state=completed/);
-    await other.getByRole("button", { name: "Delete the view Twice done" }).click();
+    await other.getByRole("button", { name: "Remove the view Twice done" }).click();
     await view(page).waitFor({ state: "detached" });
     await page.reload();
     await page.getByRole("button", { name: "Save view" }).waitFor();

@@ -141,7 +141,7 @@ describe("with a limit of a tag", () => {
       expect(deployment.output).toMatch(/tags +nested/);
       expect(deployment.output).toMatch(/nested +tag +7/);
       const removed = await stack.towpath(["limit", "rm", "night shift", "--kind", "tag"]);
-      expect(removed.output).toContain("deleted limit night shift; 1 were waiting");
+      expect(removed.output).toContain("removed limit night shift; 1 were waiting");
       await using worker = await stack.startWorker({ name: "three" });
       expect((await stack.waitForRun(id)).state, worker.output()).toBe("completed");
     },

@@ -187,7 +187,7 @@ test(
   LIMIT,
   async () => {
     await stack.towpath(["pool", "create", "idle"]);
-    expect((await stack.towpath(["pool", "rm", "idle"])).output).toContain("deleted pool idle");
+    expect((await stack.towpath(["pool", "rm", "idle"])).output).toContain("removed pool idle");
     expect((await stack.towpath(["pool", "rm", "idle"])).code).toBe(66);
     const refused = await stack.towpath(["pool", "rm", "local"]);
     expect([refused.code, refused.output]).toEqual([65, expect.stringContaining("alone, broken, slow")]);

@@ -180,6 +180,6 @@ export async function deleteLimit(invocation: Invocation, which: WhichLimit): Pr
   await client.deleteLimit({ params: { limitId: limit.id } });
   output.data(limit);
   output.line(
-    `${output.style.green("✓")} deleted limit ${output.style.bold(printable(limit.name))}; ${limit.waiting} were waiting for it`,
+    `${output.style.green("✓")} removed limit ${output.style.bold(printable(limit.name))}; ${limit.waiting} were waiting for it`,
   );
 }

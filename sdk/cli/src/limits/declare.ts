@@ -15,7 +15,7 @@ export function declareLimits(root: Root, carry: Carry): void {
     .command("limit")
     .summary("limit how many runs or tasks run at once or per time")
     .description(
-      "Sets, lists and deletes limits. A limit has a number of slots, or of tokens per time. Runs and tasks take slots when they start, or wait in the limit's wait list.",
+      "Sets, lists and removes limits. A limit has a number of slots, or of tokens per time. Runs and tasks take slots when they start, or wait in the limit's wait list.",
     );
   limit
     .command("set")
@@ -55,7 +55,7 @@ export function declareLimits(root: Root, carry: Carry): void {
     );
   limit
     .command("rm")
-    .description("Deletes a limit. Runs that wait for this limit alone start at once.")
+    .description("Removes a limit. Runs that wait for this limit alone start at once.")
     .argument("<name>", "the limit's name")
     .addOption(kindOption())
     .action((name, { kind }, command) =>

@@ -63,7 +63,7 @@ export async function removeNotifier(invocation: Invocation, name: string): Prom
   const client = await invocation.client();
   await client.deleteNotifier({ params: { name } });
   output.data({ name });
-  output.line(`${output.style.green("✓")} deleted notifier ${output.style.bold(name)}`);
+  output.line(`${output.style.green("✓")} removed notifier ${output.style.bold(name)}`);
 }
 
 /** `towpath notify test NAME` */

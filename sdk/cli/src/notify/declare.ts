@@ -26,7 +26,7 @@ export function declareNotify(root: Root, carry: Carry): void {
     .command("notify")
     .summary("send failures, late runs, recoveries and questions to a URL")
     .description(
-      "Adds, lists, tests and deletes notifiers. A notifier is a URL that gets a message when a run fails, has not started in time, succeeds again, or asks a question.",
+      "Adds, lists, tests and removes notifiers. A notifier is a URL that gets a message when a run fails, has not started in time, succeeds again, or asks a question.",
     );
   notify
     .command("add")
@@ -85,7 +85,7 @@ export function declareNotify(root: Root, carry: Carry): void {
     .action((name, _, command) => carry(command, (invocation) => listDeliveries(invocation, name)));
   notify
     .command("rm")
-    .description("Deletes a notifier. Nothing more is sent to it.")
+    .description("Removes a notifier. Nothing more is sent to it.")
     .argument("<name>", "the notifier's name")
     .action((name, _, command) => carry(command, (invocation) => removeNotifier(invocation, name)));
 }

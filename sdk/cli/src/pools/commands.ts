@@ -52,7 +52,7 @@ export async function deletePool(invocation: Invocation, name: string): Promise<
   await client.deletePool({ params: { name: pool.name } });
   output.data(pool);
   output.line(
-    `${output.style.green("✓")} deleted pool ${output.style.bold(pool.name)} with its queues and limits`,
+    `${output.style.green("✓")} removed pool ${output.style.bold(pool.name)} with its queues and limits`,
   );
 }
 
@@ -114,6 +114,6 @@ export async function deleteQueue(
     });
   await client.deleteQueue({ params: { name: args.pool, queue: args.queue } });
   output.data(found);
-  output.line(`${output.style.green("✓")} deleted queue ${output.style.bold(`${args.pool}/${args.queue}`)}`);
+  output.line(`${output.style.green("✓")} removed queue ${output.style.bold(`${args.pool}/${args.queue}`)}`);
   if (found.ready > 0) output.line(`  ${found.ready} waiting runs keep their position in the pool`);
 }

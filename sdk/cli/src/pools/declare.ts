@@ -5,9 +5,9 @@ import { createPool, deletePool, deleteQueue, listPools, listQueues, setQueue } 
 export function declarePools(root: Root, carry: Carry): void {
   const pool = root
     .command("pool")
-    .summary("list, create and delete work pools")
+    .summary("list, create and remove work pools")
     .description(
-      "Lists, creates and deletes work pools. Runs of a deployment wait in its pool, and the pool's workers run them.",
+      "Lists, creates and removes work pools. Runs of a deployment wait in its pool, and the pool's workers run them.",
     );
   pool
     .command("ls")
@@ -20,7 +20,7 @@ export function declarePools(root: Root, carry: Carry): void {
     .action((name, _, command) => carry(command, (invocation) => createPool(invocation, name)));
   pool
     .command("rm")
-    .description("Deletes a pool with its queues and limits. A pool with deployments or workers is refused.")
+    .description("Removes a pool with its queues and limits. A pool with deployments or workers is refused.")
     .argument("<name>", "the pool")
     .action((name, _, command) => carry(command, (invocation) => deletePool(invocation, name)));
   declareQueues(root, carry);
@@ -31,7 +31,7 @@ function declareQueues(root: Root, carry: Carry): void {
     .command("queue")
     .summary("set priorities within a pool")
     .description(
-      "Sets, lists and deletes the queues of a pool. Runs in a queue of higher priority start first, whatever the runs' own priority.",
+      "Sets, lists and removes the queues of a pool. Runs in a queue of higher priority start first, whatever the runs' own priority.",
     );
   queue
     .command("set")
@@ -49,7 +49,7 @@ function declareQueues(root: Root, carry: Carry): void {
     .action((pool, _, command) => carry(command, (invocation) => listQueues(invocation, pool)));
   queue
     .command("rm")
-    .description("Deletes a queue. Its waiting runs keep their position in the pool.")
+    .description("Removes a queue. Its waiting runs keep their position in the pool.")
     .argument("<pool>", "the pool")
     .argument("<queue>", "the queue")
     .action((pool, name, _, command) =>

@@ -211,7 +211,7 @@ export async function deleteSchedule(invocation: Invocation, name: ScheduleName)
   const client = await invocation.client();
   const params = await paramsOf(client, name);
   await client.deleteSchedule({ params });
-  output.data({ deleted: true });
+  output.data({ removed: true });
   output.line(
     `${output.style.green("✓")} ${params.name} has no schedule ${output.style.bold(name.schedule)} now; its runs are kept`,
   );

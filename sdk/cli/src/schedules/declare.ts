@@ -25,7 +25,7 @@ function scheduleGroup(root: Root) {
     .command("schedule")
     .summary("run deployments at set times")
     .description(
-      "Sets, lists, pauses and deletes schedules. A schedule starts runs of a deployment by a cron expression, an interval or a recurrence rule.",
+      "Sets, lists, pauses and removes schedules. A schedule starts runs of a deployment by a cron expression, an interval or a recurrence rule.",
     );
 }
 
@@ -127,7 +127,7 @@ function declareSwitches(schedule: Group, carry: Carry): void {
     );
   schedule
     .command("rm")
-    .description("Deletes a schedule. Its runs are kept.")
+    .description("Removes a schedule. Its runs are kept.")
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
     .action((deployment, name, _, command) =>

@@ -10,19 +10,19 @@ export interface Quota {
 /** The quotas of a workspace. Each is checked in the transaction that adds to it. */
 export const QUOTAS = {
   pools: { most: 200, of: "work pools", next: "Use an existing pool, or add queues to it." },
-  queues: { most: 1000, of: "queues of work pools", next: "Delete a queue: towpath queue rm POOL QUEUE." },
+  queues: { most: 1000, of: "queues of work pools", next: "Remove a queue: towpath queue rm POOL QUEUE." },
   deployments: {
     most: 5000,
     of: "deployments",
     next: "Remove a deployment: towpath deployments rm NAME.",
   },
-  limits: { most: 2000, of: "limits", next: "Delete a limit: towpath limit rm NAME." },
+  limits: { most: 2000, of: "limits", next: "Remove a limit: towpath limit rm NAME." },
   schedules: {
     most: 10_000,
     of: "schedules",
-    next: "Delete a schedule: towpath schedule rm DEPLOYMENT NAME.",
+    next: "Remove a schedule: towpath schedule rm DEPLOYMENT NAME.",
   },
-  notifiers: { most: 100, of: "notifiers", next: "Delete a notifier: towpath notify rm NAME." },
+  notifiers: { most: 100, of: "notifiers", next: "Remove a notifier: towpath notify rm NAME." },
   workers: {
     most: 10_000,
     of: "workers with a valid key that were online in the last day",

@@ -15,7 +15,7 @@ export interface RateLimit {
  */
 export const RATE_LIMITS = {
   read: { summary: "Reading", perSecond: { key: 500, workspace: 1000 } },
-  write: { summary: "Making, changing and deleting", perSecond: { key: 100, workspace: 200 } },
+  write: { summary: "Making, changing and removing", perSecond: { key: 100, workspace: 200 } },
   run: { summary: "Starting, answering and ending runs", perSecond: { key: 1000, workspace: 2000 } },
   stream: { summary: "Opening a stream of events", perSecond: { key: 20, workspace: 100 } },
   session: { summary: "A worker exchanging its key for a session", perSecond: { key: 100, workspace: 200 } },

@@ -126,7 +126,7 @@ export const LimitParams = z.object({ limitId: Id });
 
 /** The condition of a deletion. */
 export const DeleteLimitQuery = z.object({
-  ifUpdatedAt: Instant.optional().describe("Deletes it only if its `updatedAt` is this. Omitted: always."),
+  ifUpdatedAt: Instant.optional().describe("Removes it only if its `updatedAt` is this. Omitted: always."),
 });
 
 /** Slots of a named limit that something takes. */

@@ -47,7 +47,7 @@ export const LIMITS_ROUTES = {
     method: "DELETE",
     path: "/api/limits/{limitId}",
     summary:
-      "Deletes a limit. Runs that wait for this limit alone start at once. Repeating it changes nothing.",
+      "Removes a limit. Runs that wait for this limit alone start at once. Repeating it changes nothing.",
     slice: "limits",
     permission: "deploy",
     rate: "write",

@@ -33,7 +33,7 @@ export const NOTIFY_ROUTES = {
   deleteNotifier: route({
     method: "DELETE",
     path: "/api/notifiers/{name}",
-    summary: "Deletes a notifier and its pending deliveries. Repeating it changes nothing.",
+    summary: "Removes a notifier and its pending deliveries. Repeating it changes nothing.",
     slice: "notify",
     permission: "admin",
     rate: "write",

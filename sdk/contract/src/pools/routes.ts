@@ -47,7 +47,7 @@ export const POOLS_ROUTES = {
     method: "DELETE",
     path: "/api/pools/{name}",
     summary:
-      "Deletes a work pool that no version and no worker uses, with its queues and limits. Repeating it changes nothing.",
+      "Removes a work pool that no version and no worker uses, with its queues and limits. Repeating it changes nothing.",
     slice: "limits",
     permission: "deploy",
     rate: "write",
@@ -88,7 +88,7 @@ export const POOLS_ROUTES = {
     method: "DELETE",
     path: "/api/pools/{name}/queues/{queue}",
     summary:
-      "Deletes a queue. Its waiting runs keep their position in the pool. Repeating it changes nothing.",
+      "Removes a queue. Its waiting runs keep their position in the pool. Repeating it changes nothing.",
     slice: "pools",
     permission: "deploy",
     rate: "write",

@@ -74,7 +74,7 @@ export const SCHEDULES_ROUTES = {
   deleteSchedule: route({
     method: "DELETE",
     path: "/api/deployments/{name}/schedules/{schedule}",
-    summary: "Deletes a schedule. Its runs are kept. Repeating it changes nothing.",
+    summary: "Removes a schedule. Its runs are kept. Repeating it changes nothing.",
     slice: "schedules",
     permission: "deploy",
     rate: "write",

@@ -17,6 +17,7 @@ export {
   deleteVersionRow as deleteVersion,
   deploymentsOfPool,
   markRemoved,
+  type PoolUser,
   type SupersededVersion,
   selectSuperseded,
 } from "./store.ts";

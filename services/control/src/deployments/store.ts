@@ -327,19 +327,25 @@ export async function deleteVersionRow(
       and v.version < d.latest_version`);
 }
 
-/** Some names of deployments, also of removed ones, with a version that runs in a pool, or may run a task there. */
+/** A deployment with a version that runs in a pool, or may run a task there. A removed one keeps its latest version. */
+export interface PoolUser {
+  readonly name: string;
+  readonly isRemoved: boolean;
+}
+
+/** Some deployments, also removed ones, with a version that runs in a pool, or may run a task there. */
 export async function deploymentsOfPool(
   from: Queryable,
   args: { workspaceId: string; pool: { id: string; name: string }; limit: number },
-): Promise<string[]> {
+): Promise<PoolUser[]> {
   const { workspaceId, pool, limit } = args;
-  const rows = await from.execute<{ name: string }>(sql`
-    select distinct d.name || case when d.removed_version = d.latest_version then ' (removed)' else '' end as name
+  const rows = await from.execute<{ name: string; isRemoved: boolean }>(sql`
+    select distinct d.name, coalesce(d.removed_version = d.latest_version, false) as "isRemoved"
     from deployment_version v
     join deployment d on d.workspace_id = v.workspace_id and d.id = v.deployment_id
     where v.workspace_id = ${workspaceId} and (v.pool_id = ${pool.id} or jsonb_exists(v.spec -> 'pools', ${pool.name})
       or exists (select from jsonb_each(coalesce(v.spec -> 'remoteTasks', '{}')) t
         where jsonb_exists(t.value -> 'pools', ${pool.name})))
     order by name limit ${limit}`);
-  return rows.map(({ name }) => name);
+  return rows.map(({ name, isRemoved }) => ({ name, isRemoved }));
 }

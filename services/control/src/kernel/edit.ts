@@ -31,7 +31,7 @@ export function checkEdit<Mark extends string | number>({
   if (isSame) return false;
   if (read === stored) return true;
   if (stored === null)
-    throw new Problem("edit-conflict", `${what} has been deleted. Create it again if it is still needed.`);
+    throw new Problem("edit-conflict", `${what} has been removed. Create it again if it is still needed.`);
   if (read !== null)
     throw new Problem("edit-conflict", `${what} has been changed by somebody else. Read it again first.`);
   const message = `${what} already exists. Choose another name, or change the existing one.`;

@@ -1,5 +1,5 @@
 import { Problem } from "@towpath/contract";
-import { deploymentsOfPool } from "../deployments/index.ts";
+import { deploymentsOfPool, type PoolUser } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Scope, writeChanges } from "../kernel/index.ts";
 import { countWorkers, deleteIdleWorkers, lockPoolToDelete, removePool } from "../pools/index.ts";
 import { announce } from "./limits.ts";
@@ -9,21 +9,37 @@ import { lockWaitLists, markWaitLists } from "./store/wait-lists.ts";
 /** The most deployments that a refusal names. */
 const NAMED_MAX = 5;
 
-function refusal(name: string, used: { deployments: readonly string[]; workers: number }): Problem {
-  const named = used.deployments.slice(0, NAMED_MAX).join(", ");
-  const more = used.deployments.length > NAMED_MAX ? ", and others" : "";
+/** The deployments that keep a pool, and the way out. */
+function deploymentsText(all: readonly PoolUser[]): string[] {
+  const named = all.slice(0, NAMED_MAX);
+  const rest = all.length > NAMED_MAX ? ", and others" : "";
+  const there = named.filter(({ isRemoved }) => !isRemoved).map(({ name }) => name);
+  const removed = named.filter(({ isRemoved }) => isRemoved).map(({ name }) => name);
+  if (named.length === 0) return [];
+  return [
+    ...(there.length === 0
+      ? []
+      : [
+          `Versions of these deployments name it: ${there.join(", ")}${rest}.`,
+          "Deploy them to another pool.",
+        ]),
+    ...(removed.length === 0
+      ? []
+      : [
+          `These removed deployments keep their latest version, which names it: ${removed.join(", ")}${rest}.`,
+          "Deploy them to another pool, and remove them again.",
+        ]),
+    "Replaced versions are deleted with the history of their runs (TOWPATH_HISTORY_RETENTION_MS).",
+  ];
+}
+
+function refusal(name: string, used: { deployments: readonly PoolUser[]; workers: number }): Problem {
   const workers =
     used.workers === 1
       ? "1 worker is online there or has attempts"
       : `${used.workers} workers are online there or have attempts`;
   const uses = [
-    ...(named === ""
-      ? []
-      : [
-          `Versions of these deployments name it: ${named}${more}.`,
-          "Deploy them to another pool.",
-          "Replaced versions are deleted with the history of their runs (TOWPATH_HISTORY_RETENTION_MS).",
-        ]),
+    ...deploymentsText(used.deployments),
     ...(used.workers === 0
       ? []
       : [
@@ -31,11 +47,11 @@ function refusal(name: string, used: { deployments: readonly string[]; workers: 
           "Stop the workers, and try again. A worker that was killed counts as online for a minute.",
         ]),
   ];
-  return new Problem("pool-in-use", `Pool "${name}" cannot be deleted. ${uses.join(" ")}`);
+  return new Problem("pool-in-use", `Pool "${name}" cannot be removed. ${uses.join(" ")}`);
 }
 
 /**
- * Deletes a pool with its queues and limits, and with the workers that have left it. No run can wait there: each run belongs to a version, and no version names
+ * Removes a pool with its queues and limits, and with the workers that have left it. No run can wait there: each run belongs to a version, and no version names
  * the pool. A repeated call changes nothing.
  * @throws Problem `pool-in-use` if a version of a deployment names the pool, or a worker is online there or has
  * attempts.

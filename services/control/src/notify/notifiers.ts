@@ -108,7 +108,7 @@ export async function createNotifier(
     if (!(await store.insertNotifier(tx, row)))
       throw new Problem(
         "notifier-exists",
-        `The notifier "${row.name}" already exists. Delete it first, or choose another name.`,
+        `The notifier "${row.name}" already exists. Remove it first, or choose another name.`,
       );
     await keepQuota(tx, deps, { quota: "notifiers", workspaceId, table: notifier });
     await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: row.id }]);

@@ -62,7 +62,7 @@ export async function setQueue(
   if (there.length >= QUEUES_MAX && before === undefined)
     throw new Problem(
       "bad-request",
-      `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Delete one first.`,
+      `Pool "${pool.name}" already has ${there.length} queues, which is the maximum. Remove one first.`,
     );
   const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
   const row = await store.upsertQueue(tx, deps.clock, wanted);

@@ -194,7 +194,7 @@ async function insert(tx: Tx, row: store.ScheduleRow, count: number): Promise<st
   if (count >= SCHEDULES_MAX) {
     throw new Problem(
       "invalid-schedule",
-      `Deployment "${row.deployment}" already has ${count} schedules, which is the maximum. Delete one first.`,
+      `Deployment "${row.deployment}" already has ${count} schedules, which is the maximum. Remove one first.`,
     );
   }
   return (await store.insertSchedule(tx, row)) ? row : null;

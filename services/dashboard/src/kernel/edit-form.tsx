@@ -188,7 +188,7 @@ export function EditForm({
       <div className="flex flex-wrap items-center gap-2">
         {onDelete && (
           <Button look="danger" onClick={onDelete}>
-            Delete…
+            Remove…
           </Button>
         )}
         <span className="ml-auto flex gap-2">
@@ -202,14 +202,14 @@ export function EditForm({
   );
 }
 
-/** Asks before something is deleted, and says what that means. */
+/** Asks before something is removed, and says what that means. */
 export function DeleteForm({
   does,
   saving,
   onBack,
   children,
 }: {
-  /** The text of the button that deletes it. */
+  /** The text of the button that removes it. */
   does: string;
   saving: Saving;
   onBack: () => void;

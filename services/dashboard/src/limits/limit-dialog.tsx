@@ -264,11 +264,11 @@ function DeleteLimit({ limit, onBack, onClose }: { limit: Limit; onBack: () => v
   const saving = useSave({
     save: () => client.deleteLimit({ params: { limitId: id } }),
     lists: LISTS,
-    said: () => `Deleted the limit ${name}.`,
+    said: () => `Removed the limit ${name}.`,
     onClose,
   });
   return (
-    <DeleteForm does="Delete the limit" saving={saving} onBack={onBack}>
+    <DeleteForm does="Remove the limit" saving={saving} onBack={onBack}>
       <p>Runs that wait for this limit alone start at once. Nothing that runs is stopped.</p>
       {kind === "named" && (
         <p className="text-soft">
@@ -285,7 +285,7 @@ function DeleteLimit({ limit, onBack, onClose }: { limit: Limit; onBack: () => v
   );
 }
 
-/** A dialog that creates a limit, or changes or deletes an existing one. */
+/** A dialog that creates a limit, or changes or removes an existing one. */
 export function LimitDialog({
   limit = null,
   of,
@@ -314,7 +314,7 @@ export function LimitDialog({
   const named = limit ?? of;
   const what = named === undefined ? "limit" : `limit of ${named.kind} ${named.name}`;
   const known = named?.kind === "named" ? `limit ${named.name}` : what;
-  const title = limit === null ? `New ${known}` : `${isDeleting ? "Delete" : "Edit"} ${known}`;
+  const title = limit === null ? `New ${known}` : `${isDeleting ? "Remove" : "Edit"} ${known}`;
   return (
     <Modal title={isDeleting ? `${title}?` : title} onClose={onClose}>
       {isDeleting && before ? (

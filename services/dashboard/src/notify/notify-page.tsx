@@ -55,7 +55,7 @@ function NotifierActions({ notifier }: { notifier: Notifier }) {
         disabled={remove.isPending}
         onClick={() => (sure ? remove.mutate() : setSure(true))}
       >
-        {sure ? "Delete permanently" : "Delete"}
+        {sure ? "Remove permanently" : "Remove"}
       </Button>
       <FormError failure={test.error ?? remove.error} />
     </div>

@@ -22,13 +22,13 @@ export function NewPoolButton() {
   );
 }
 
-/** A button that asks before it deletes a pool. */
+/** A button that asks before it removes a pool. */
 export function DeletePoolButton({ pool }: { pool: Pool }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <>
-      <Button look="danger" aria-label={`Delete pool ${pool.name}`} onClick={() => setOpen(true)}>
-        Delete pool…
+      <Button look="danger" aria-label={`Remove pool ${pool.name}`} onClick={() => setOpen(true)}>
+        Remove pool…
       </Button>
       <Suspense>{isOpen && <DeletePool pool={pool} onClose={() => setOpen(false)} />}</Suspense>
     </>

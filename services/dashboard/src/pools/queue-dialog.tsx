@@ -44,7 +44,7 @@ async function readKnown(pool: string, queue: string): Promise<Known | null> {
   return found === undefined ? null : { queue: found, limit: limits.items[0] ?? null };
 }
 
-/** Sets, changes or deletes the limit of a queue, unless it is as wanted. */
+/** Sets, changes or removes the limit of a queue, unless it is as wanted. */
 async function saveLimit(args: { name: string; slots: number | null; before: Limit | null }): Promise<void> {
   const { name, slots, before } = args;
   if (slots === (before?.slots ?? null)) return;
@@ -199,13 +199,13 @@ function DeleteQueue({
       await client.deleteQueue({ params: { name: pool.name, queue: queue.name } });
     },
     lists: LISTS,
-    said: () => `Deleted the queue ${queue.name} of ${pool.name}.`,
+    said: () => `Removed the queue ${queue.name} of ${pool.name}.`,
     onClose,
   });
   return (
-    <DeleteForm does="Delete the queue" saving={saving} onBack={onBack}>
+    <DeleteForm does="Remove the queue" saving={saving} onBack={onBack}>
       <p>
-        Runs that wait in it keep their position in the pool. {limit && "Its limit is deleted too. "}Nothing
+        Runs that wait in it keep their position in the pool. {limit && "Its limit is removed too. "}Nothing
         that runs is stopped.
       </p>
       <p className="text-soft">The next deploy of a deployment that names this queue is refused.</p>
@@ -213,7 +213,7 @@ function DeleteQueue({
   );
 }
 
-/** A dialog that creates a queue of a pool, or changes or deletes an existing one. */
+/** A dialog that creates a queue of a pool, or changes or removes an existing one. */
 export function QueueDialog({
   pool,
   queue,
@@ -240,7 +240,7 @@ export function QueueDialog({
     setRound(round + 1);
   };
   const what = queue ? `queue ${queue.name} of ${pool.name}` : `queue of ${pool.name}`;
-  const title = queue === undefined ? `New ${what}` : `${isDeleting ? "Delete" : "Edit"} ${what}`;
+  const title = queue === undefined ? `New ${what}` : `${isDeleting ? "Remove" : "Edit"} ${what}`;
   return (
     <Modal title={isDeleting ? `${title}?` : title} onClose={onClose}>
       {isDeleting && known ? (

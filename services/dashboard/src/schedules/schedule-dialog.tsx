@@ -208,11 +208,11 @@ function DeleteSchedule({
   const saving = useSave({
     save: () => client.deleteSchedule({ params: { name: deployment, schedule: name } }),
     lists: LISTS,
-    said: () => `Deleted the schedule ${name} of ${deployment}.`,
+    said: () => `Removed the schedule ${name} of ${deployment}.`,
     onClose,
   });
   return (
-    <DeleteForm does="Delete the schedule" saving={saving} onBack={onBack}>
+    <DeleteForm does="Remove the schedule" saving={saving} onBack={onBack}>
       <p>
         The schedule starts no further runs. Its runs are kept. Times that are due but have no run yet are
         recorded as skipped.
@@ -224,7 +224,7 @@ function DeleteSchedule({
   );
 }
 
-/** A dialog that creates a schedule, or changes or deletes an existing one. */
+/** A dialog that creates a schedule, or changes or removes an existing one. */
 export function ScheduleDialog({
   schedule = null,
   deployment = "",
@@ -250,7 +250,7 @@ export function ScheduleDialog({
     setRound(round + 1);
   };
   const name = schedule && `${schedule.name} of ${schedule.deployment}`;
-  const title = name === null ? "New schedule" : `${isDeleting ? "Delete" : "Edit"} schedule ${name}`;
+  const title = name === null ? "New schedule" : `${isDeleting ? "Remove" : "Edit"} schedule ${name}`;
   return (
     <Modal title={isDeleting ? `${title}?` : title} onClose={onClose}>
       {isDeleting && before ? (

@@ -62,6 +62,18 @@ test("a pool in which a version runs, or may run a task, is refused with the nam
   expect(await pools(tenancy)).toEqual(["gpu", "local"]);
 });
 
+test("a pool of a removed deployment is refused with the reason and the way out", async () => {
+  const tenancy = await openTenancy(testEnv);
+  await make(tenancy, "gpu");
+  await tenancy.deploy("train", { pools: ["gpu"] });
+  await testEnv.deps.database.sql`
+    update deployment set removed_version = latest_version
+    where workspace_id = ${tenancy.scope.workspaceId} and name = 'train'`;
+  await expect(remove(tenancy, "gpu")).rejects.toThrow(
+    'Pool "gpu" cannot be removed. These removed deployments keep their latest version, which names it: train. Deploy them to another pool, and remove them again. Replaced versions',
+  );
+});
+
 const workerIds = async ({ scope }: Tenancy) =>
   (
     await testEnv.deps.database.sql<{ id: string }[]>`

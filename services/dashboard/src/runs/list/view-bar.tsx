@@ -35,7 +35,7 @@ export function ViewBar({ search, onOpen }: { search: RunSearch; onOpen: (search
           <button
             type="button"
             className="chip rounded-l-none! border-l-0! px-1!"
-            aria-label={`Delete the view ${view.name}`}
+            aria-label={`Remove the view ${view.name}`}
             onClick={() => dropView(view.name)}
           >
             <X size={12} />
