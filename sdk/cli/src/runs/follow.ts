@@ -9,6 +9,7 @@ import { describeState, explainCause, tellNext } from "./outcome.ts";
 import { isOver, progressOf, RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
 import { sparing } from "./task-groups.ts";
+import { TimeOrder } from "./time-order.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;
@@ -63,6 +64,7 @@ function showOnTerminal(invocation: Invocation): Show {
   const { style } = output;
   const screen: Screen = openScreen(output);
   const tell = sparing(style);
+  const order = new TimeOrder((lines) => screen.print([...lines]));
   let shown = new RunView();
   let frame = 0;
   const timer = setInterval(() => {
@@ -73,13 +75,15 @@ function showOnTerminal(invocation: Invocation): Show {
     event(event, view) {
       shown = view;
       const attempts = (view.run?.attempts ?? 1) > 1;
-      const lines = lastingLines(event, { style, nowMs: clock.nowMs(), attempts, tell });
-      if (lines.length > 0) screen.print(lines);
+      order.add(event, (one) => lastingLines(one, { style, nowMs: clock.nowMs(), attempts, tell }));
     },
     note(lines) {
-      if (lines.length > 0) screen.print([...lines]);
+      if (lines.length === 0) return;
+      order.flush();
+      screen.print([...lines]);
     },
     close() {
+      order.flush();
       clearInterval(timer);
       screen.close();
     },
@@ -91,6 +95,13 @@ function showInPipe(invocation: Invocation): Show {
   const { style } = output;
   const told = new Map<string, number>();
   const tell = sparing(style);
+  const order = new TimeOrder((lines) => {
+    for (const line of lines) output.line(line);
+  });
+  const tellNow = (line: string) => {
+    order.flush();
+    output.line(line);
+  };
   // Workers can give an attempt back many times. Each state is printed once for an attempt.
   const states = new Set<string>();
   return {
@@ -99,21 +110,21 @@ function showInPipe(invocation: Invocation): Show {
       if (event.event === "run" && !isFinalRunState(event.data.state)) {
         const { state, attempts } = event.data;
         const step = `${attempts} ${state}`;
-        if (!states.has(step)) output.line(state);
+        if (!states.has(step)) tellNow(state);
         states.add(step);
       }
       if (event.event === "artifact" && event.data.body.kind === "progress") {
         const { body, key, title } = event.data;
         const share = body.total ? body.done / body.total : 0;
-        if (share >= (told.get(key) ?? 0)) output.line(progressLine(title || key, body, a.style));
+        if (share >= (told.get(key) ?? 0)) tellNow(progressLine(title || key, body, a.style));
         told.set(key, Math.max(told.get(key) ?? 0, Math.floor(share / PLAIN_STEP) * PLAIN_STEP + PLAIN_STEP));
       }
-      for (const line of lastingLines(event, a)) output.line(line);
+      order.add(event, (one) => lastingLines(one, a));
     },
     note(lines) {
-      for (const line of lines) output.line(line);
+      for (const line of lines) tellNow(line);
     },
-    close: () => undefined,
+    close: () => order.flush(),
   };
 }
 
