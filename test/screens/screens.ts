@@ -248,6 +248,7 @@ export const SCREENS: readonly Screen[] = [
     route: "/deployments",
     path: () => "/deployments",
     ready: { full: "[data-row]", empty: "text=towpath" },
+    comesInParts: true,
   },
   {
     name: "deployment",
