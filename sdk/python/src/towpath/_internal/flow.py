@@ -22,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NAME_CHARS_MAX = 200
 _HOOKS = {"completed": "on_completion", "failed": "on_failure", "cancelled": "on_cancellation"}
 _OPTIONS = ("run_name", "checkpoint", *_HOOKS.values())
@@ -67,7 +68,8 @@ class Flow(Generic[P, R]):
         if self._run_name is None:
             return None
         named = self._run_name.format(**arguments) if isinstance(self._run_name, str) else self._run_name(**arguments)
-        return str(named).strip()[:_NAME_CHARS_MAX] or None
+        line = _CONTROLS.sub(" ", str(named)).encode("utf-8", "replace").decode().strip()
+        return line.encode("utf-16-le")[: 2 * _NAME_CHARS_MAX].decode("utf-16-le", "ignore") or None
 
     def hook_of(self, outcome: str) -> Callable[[Any], Any] | None:
         """The hook for an outcome."""
@@ -79,8 +81,8 @@ class Flow(Generic[P, R]):
         if self.is_async and not scope.is_async:
             raise AsyncInSync(self.name, scope.run.flow)
         bound.apply_defaults()
-        told = list(bound.arguments.values())
-        key = CallKey("hash", hash_input(f'Flow "{self.name}"', told)) if told else NO_KEY
+        told = dict(bound.arguments)
+        key = CallKey("hash", hash_input(f'Flow "{self.name}"', [told])) if told else NO_KEY
         path, settled = scope.calls.name(self.name, key, "flow")
 
         call = TaskCall(

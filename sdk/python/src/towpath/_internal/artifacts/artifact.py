@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any, Iterable, Mapping, Sequence
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
 from ..engine.scope import scope_for
 from ..problem import InvalidDefinition
+from ..text import utf16_length
 
 _BODY_BYTES_MAX = 32 * 1024
+_KEY_CHARS_MAX = 200
+_TITLE_CHARS_MAX = 200
+_LINK_CHARS_MAX = 500
 _COLUMNS_MAX = 64
 _ROWS_MAX = 500
 _IMAGES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<svg": "image/svg+xml", b"<?xml": "image/svg+xml"}
@@ -47,11 +52,13 @@ def link(key: str, url: str, *, text: str | None = None, title: str = "") -> Non
     """Shows a link. The URL begins with http:// or https://."""
     if not url.startswith(("http://", "https://")):
         raise InvalidDefinition(f'artifact "{key}" needs a url that begins with http:// or https://.')
-    _post(key, title, {"kind": "link", "url": url, "text": text or url})
+    _post(key, title, {"kind": "link", "url": url, "text": (text or url)[:_LINK_CHARS_MAX]})
 
 
 def progress(key: str, done: float, total: float | None = None, *, unit: str = "", title: str = "") -> None:
     """Shows how much is done."""
+    if not all(math.isfinite(number) for number in (done, 0 if total is None else total)):
+        raise InvalidDefinition(f'artifact "{key}" has progress {done} of {total}; both must be finite numbers.')
     _post(key, title, {"kind": "progress", "done": done, "total": total, "unit": unit})
 
 
@@ -86,7 +93,11 @@ def _post(key: str, title: str, body: Mapping[str, Any]) -> None:
 
 def _post_in_engine(key: str, title: str, body: Mapping[str, Any]) -> None:
     scope = scope_for("artifact", "Use it inside a flow's function or task.")
-    size = len(json.dumps(body).encode("utf-8"))
+    if not 1 <= utf16_length(key) <= _KEY_CHARS_MAX:
+        raise InvalidDefinition(f'artifact "{key[:_KEY_CHARS_MAX]}" needs a key of 1 to {_KEY_CHARS_MAX} characters.')
+    if utf16_length(title) > _TITLE_CHARS_MAX:
+        raise InvalidDefinition(f'artifact "{key}" can have a title of at most {_TITLE_CHARS_MAX} characters.')
+    size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
     if size > _BODY_BYTES_MAX:
         raise InvalidDefinition(
             f'artifact "{key}" has {size:,} bytes; at most {_BODY_BYTES_MAX:,} are shown. Store it, and show a part or a link.'

@@ -6,9 +6,8 @@ import os
 from typing import Any, Iterator, Mapping
 
 from ..problem import FromEarlier
+from ..text import cut_for_worker
 
-_MESSAGE_CHARS_MAX = 4096
-_STACK_CHARS_MAX = 16_384
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
@@ -19,9 +18,9 @@ def describe_error(error: BaseException) -> dict[str, str]:
     """
     name = getattr(error, "name", None) if isinstance(error, FromEarlier) else type(error).__name__
     return {
-        "name": str(name)[:_MESSAGE_CHARS_MAX],
-        "message": _text(error)[:_MESSAGE_CHARS_MAX],
-        "stack": stack_of(error)[:_STACK_CHARS_MAX],
+        "name": cut_for_worker(str(name)),
+        "message": cut_for_worker(_text(error)),
+        "stack": cut_for_worker(stack_of(error)),
     }
 
 
@@ -64,23 +63,42 @@ def _from_here(frame: Any) -> Any:
 
 def raised_again(described: Mapping[str, Any]) -> Exception:
     """An error of an earlier attempt, of the same class if this process has loaded it. Only its message survives, and no
-    code of the class runs."""
+    code of the author's class runs."""
     name, message = str(described.get("name", "Error")), str(described.get("message", ""))
     stack = described.get("stack")
     kind = _loaded_class(name, stack if isinstance(stack, str) else "")
     if kind is None:
         return FromEarlier(name, message, stack)
-    error: Exception = BaseException.__new__(kind)
-    error.args = (_key_of(message) if kind is KeyError else message,)
-    return error
+    error = _made(kind, _key_of(message) if kind is KeyError else message)
+    return error if error is not None else FromEarlier(name, message, stack)
+
+
+def _made(kind: type[Exception], argument: Any) -> Exception | None:
+    """An error of a class with one argument. None if the class cannot have that alone, such as a UnicodeDecodeError."""
+    # A built-in class with a layout of its own, such as OSError, must make its instances itself.
+    builtin: Any = next(one for one in kind.__mro__ if one.__module__ == "builtins")
+    try:
+        error: Exception = builtin.__new__(kind)
+    except TypeError:
+        return None
+    error.args = (argument,)
+    if builtin.__str__ is BaseException.__str__ or isinstance(error, KeyError):
+        return error
+    return error if builtin.__str__(error) == str(argument) else None
 
 
 def _loaded_class(name: str, stack: str) -> type[Exception] | None:
     """The class of that name among those that the author's code has imported. None if there is none, or several."""
     found = {one for one in _subclasses(Exception) if one.__name__ == name}
     if len(found) > 1:
-        found = {one for one in found if f"{one.__module__}.{one.__qualname__}:" in stack} or found
+        told = {line.partition(":")[0] for line in stack.splitlines()}
+        found = {one for one in found if _name_in_stack(one) in told} or found
     return found.pop() if len(found) == 1 else None
+
+
+def _name_in_stack(kind: type[Exception]) -> str:
+    """The name of a class as a traceback has it."""
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

@@ -11,11 +11,23 @@ import threading
 from typing import Any, Callable, TypeVar
 
 from .cancel import Cancel
+from .timers import TIMERS
 
 Result = TypeVar("Result")
 
 # Ignored by default, so that a late one harms nothing.
 _SIGNAL = getattr(signal, "SIGURG", None)
+_GRACE_MS_MIN = 100
+
+
+class _Listening:
+    """A function of the author that runs in the main thread."""
+
+    __slots__ = ("cancel", "raised")
+
+    def __init__(self, cancel: Cancel) -> None:
+        self.cancel = cancel
+        self.raised: BaseException | None = None
 
 
 class _Main:
@@ -26,19 +38,22 @@ class _Main:
         self.ident = 0
         # The engine's calls that the thread is in. 0: the author's code runs.
         self.depth = 1
-        # The requests that the author's code listens to, outermost first.
-        self.stack: list[Cancel] = []
+        # What the author's code listens to, outermost first.
+        self.stack: list[_Listening] = []
 
     def is_here(self) -> bool:
         """Whether the caller is in the main thread, and it can be interrupted."""
         return self.is_on and threading.get_ident() == self.ident
 
     def raise_if_asked(self) -> None:
-        if self.depth != 0:
+        if self.depth != 0 or not self.stack:
             return
-        for cancel in self.stack:
-            if cancel.reason is not None:
-                raise cancel.reason
+        reason = next((one.cancel.reason for one in self.stack if one.cancel.reason is not None), None)
+        running = self.stack[-1]
+        # Once: code that cleans up after it must be able to print and to log.
+        if reason is not None and running.raised is not reason:
+            running.raised = reason
+            raise reason
 
 
 _main = _Main()
@@ -53,18 +68,38 @@ def install() -> None:
     _main.is_on = True
 
 
+def is_interruptible() -> bool:
+    """Whether code of the author that is called here can be interrupted."""
+    return _main.is_here()
+
+
 def _interrupt(_reason: BaseException) -> None:
     if _SIGNAL is not None:
         signal.pthread_kill(_main.ident, _SIGNAL)
 
 
-def in_author_code(cancel: Cancel, fn: Callable[[], Result]) -> Result:
-    """Calls the author's function. In the main thread, a request to stop is raised in it."""
+def _interrupt_again(listening: _Listening) -> None:
+    listening.raised = None
+    if listening.cancel.reason is not None:
+        _interrupt(listening.cancel.reason)
+
+
+def in_author_code(cancel: Cancel, fn: Callable[[], Result], grace_ms: float | None = None) -> Result:
+    """Calls the author's function. In the main thread, a request to stop is raised in it once, and again after the grace:
+    then it has not ended in time."""
     if not _main.is_here():
         return fn()
     depth, height = _main.depth, len(_main.stack)
-    forget = cancel.listen(_interrupt)
-    _main.stack.append(cancel)
+    listening = _Listening(cancel)
+    repeats: list[Callable[[], None]] = []
+
+    def asked(reason: BaseException) -> None:
+        if grace_ms is not None:
+            repeats.append(TIMERS.every(max(grace_ms, _GRACE_MS_MIN), lambda: _interrupt_again(listening)))
+        _interrupt(reason)
+
+    forget = cancel.listen(asked)
+    _main.stack.append(listening)
     # The outer block covers a signal that comes just when the inner one ends.
     try:
         try:
@@ -77,6 +112,8 @@ def in_author_code(cancel: Cancel, fn: Callable[[], Result]) -> Result:
         _main.depth = depth
         del _main.stack[height:]
         forget()
+        for take_back in repeats:
+            take_back()
 
 
 def in_engine_code(fn: Callable[..., Result], *args: Any) -> Result:

@@ -6,15 +6,32 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Any, Awaitable, Callable, Coroutine, Mapping, Protocol, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Mapping, NamedTuple, Protocol, TypeVar
 
 from ..clock import Clock
 from ..problem import Cancelled
 from .cancel import Cancel
 from .host import Records
-from .interrupt import in_author_code
+from .interrupt import in_author_code, is_interruptible
 
 Result = TypeVar("Result")
+
+
+_CLEANUP_MS = 4000
+"""How long a function may clean up after a cancellation: less than a worker waits before it kills."""
+
+
+class Limit(NamedTuple):
+    """What happens to a function that was asked to stop and does not end."""
+
+    grace_ms: float
+    """How long it may take to end after its time limit."""
+    on_left: Callable[[], None]
+    """Called when it is left running."""
+
+    def wait_s(self, reason: BaseException | None) -> float:
+        """How long to wait for its end."""
+        return (_CLEANUP_MS if isinstance(reason, Cancelled) else self.grace_ms) / 1000
 
 
 class Io(Protocol):
@@ -29,8 +46,9 @@ class Io(Protocol):
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
-    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
-        """Calls the author's function, and asks it to stop when there is a request."""
+    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: "Limit | None") -> Any:
+        """Calls the author's function, and asks it to stop when there is a request. A function with a limit that does not
+        end is left running."""
 
 
 class BlockingIo:
@@ -45,8 +63,41 @@ class BlockingIo:
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         clock.pause(ms, cancel)
 
-    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, grace_ms: float) -> Any:
-        return in_author_code(cancel, fn)
+    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None) -> Any:
+        if limit is None or is_interruptible():
+            return in_author_code(cancel, fn, None if limit is None else limit.grace_ms)
+        return _in_thread_with_limit(fn, cancel, limit)
+
+
+def _in_thread_with_limit(fn: Callable[[], Any], cancel: Cancel, limit: Limit) -> Any:
+    """Calls a function in a thread of its own, because nothing interrupts a thread but the main one."""
+    changed = threading.Condition(threading.Lock())
+    ended: list[tuple[Any, BaseException | None]] = []
+
+    def wake() -> None:
+        with changed:
+            changed.notify_all()
+
+    def work() -> None:
+        try:
+            ended.append((fn(), None))
+        except BaseException as error:
+            ended.append((None, error))
+        wake()
+
+    threading.Thread(target=work, name="towpath-limited", daemon=True).start()
+    forget = cancel.listen(lambda _: wake())
+    with changed:
+        changed.wait_for(lambda: len(ended) > 0 or cancel.reason is not None)
+        changed.wait_for(lambda: len(ended) > 0, limit.wait_s(cancel.reason))
+    forget()
+    if not ended:
+        limit.on_left()
+        cancel.raise_if_asked()
+    value, error = ended[0]
+    if error is not None:
+        raise error
+    return value
 
 
 BLOCKING = BlockingIo()
@@ -84,20 +135,28 @@ class LoopIo:
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         await in_thread(lambda: clock.pause(ms, cancel))
 
-    async def invoke(self, fn: Callable[[], Awaitable[Any]], cancel: Cancel, grace_ms: float) -> Any:
+    async def invoke(self, fn: Callable[[], Awaitable[Any]], cancel: Cancel, limit: Limit | None) -> Any:
         import asyncio
 
         loop = asyncio.get_running_loop()
         work = loop.create_task(_awaited(fn))
-        forget = cancel.listen(lambda _: _soon(loop, work.cancel))
+        asked: asyncio.Future[None] = loop.create_future()
+        forget = cancel.listen(lambda _: _soon(loop, lambda: _settle(asked, None)))
         try:
-            await asyncio.wait({work})
+            await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work}, timeout=None if limit is None else limit.wait_s(cancel.reason))
+            if not work.done() and limit is not None:
+                limit.on_left()
+                cancel.raise_if_asked()
             return _result_of(work, cancel)
         except asyncio.CancelledError:
             # The author cancelled the call, such as with a time limit of asyncio.
             work.cancel()
             raise
         finally:
+            asked.cancel()
             forget()
 
 

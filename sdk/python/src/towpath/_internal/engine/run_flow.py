@@ -4,12 +4,12 @@ outcome."""
 from __future__ import annotations
 
 import contextvars
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..checkpoint.checkpoints import Checkpoints
 from ..clock import instant
+from ..logs.log import PROCESS
 from ..problem import Cancelled, NotSerialisable, Stopped, TaskTimeout
 from ..store.codec import Ref
 from ..suspend.waits import Waits
@@ -18,9 +18,11 @@ from ..task.pool import Pool
 from .cancel import Cancel
 from .describe_error import describe_error
 from .failures import Failures, every_error
+from .hooks import HOOK_MS, STOPPED_HOOK_MS, call_hook
 from .host import Host
 from .interrupt import in_author_code
-from .io import LOOP
+from .io import LOOP, Limit, in_thread
+from .loop import run_loop
 from .scope import ActiveRun, OpenCalls, Scope, current
 
 if TYPE_CHECKING:
@@ -83,12 +85,12 @@ def _end_of(flow: "Flow[Any, Any]", run: ActiveRun, context: contextvars.Context
         run.checkpoints.open()
         run.cancel.raise_if_asked()
         value = context.run(_call, flow, run, arguments)
-        _settle(run, None)
+        _settle(run)
         result = None if value is None else _keep(run, value)
         return RunEnd("completed", value=value, result=result)
     except BaseException as error:
         run.cancel.abort(Cancelled("the flow has failed"))
-        _settle(run, _SETTLE_S)
+        _settle(run, is_over=True)
         failed_by = run.failures.paths_of(error)
         for end in run.failures.unrecorded(failed_by):
             host.records.post(end)
@@ -98,23 +100,59 @@ def _end_of(flow: "Flow[Any, Any]", run: ActiveRun, context: contextvars.Context
 
 
 def _call(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
-    name = flow.name_of(arguments)
+    name = _name_of(flow, run, arguments)
     if name is not None:
         run.host.records.post({"type": "run-name", "at": instant(run.host.clock), "name": name})
     if not flow.is_async:
         return in_author_code(run.cancel, lambda: flow.fn(**arguments))
+    return run_loop(_in_loop(flow, run, arguments))
+
+
+async def _in_loop(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
     import asyncio
 
-    async def main() -> Any:
-        return await LOOP.invoke(lambda: flow.fn(**arguments), run.cancel, 0)
+    run.waits.loop = asyncio.get_running_loop()
+    try:
+        value = await LOOP.invoke(lambda: flow.fn(**arguments), run.cancel, Limit(0, lambda: None))
+        # Calls that the function created as tasks of asyncio begin now.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await in_thread(lambda: _settle(run))
+        return value
+    except BaseException:
+        run.cancel.abort(Cancelled("the flow has failed"))
+        await in_thread(lambda: _settle(run, is_over=True))
+        raise
+    finally:
+        run.waits.loop = None
 
-    return asyncio.run(main())
+
+def _name_of(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> str | None:
+    try:
+        return flow.name_of(arguments)
+    except Exception as error:
+        run.checkpoints.warn("", f"The run has no name because run_name failed: {describe_error(error)['message']}")
+        return None
 
 
-def _settle(run: ActiveRun, most_s: float | None) -> None:
-    """Waits for calls that the flow's function did not wait for."""
-    with run.open.changed:
-        run.open.changed.wait_for(lambda: run.open.count == 0, most_s)
+def _settle(run: ActiveRun, is_over: bool = False) -> None:
+    """Waits for calls that the flow's function did not wait for; after a request to stop, for a limited time.
+
+    Raises:
+        BaseException: the reason to stop, if calls still run then, unless the run is over.
+    """
+    open_ = run.open
+    forget = run.cancel.listen(lambda _: open_.wake())
+    while run.untaken:
+        run.untaken.pop().discard()
+        with open_.changed:
+            open_.changed.wait_for(lambda: open_.count == 0 or run.cancel.reason is not None)
+    with open_.changed:
+        open_.changed.wait_for(lambda: open_.count == 0 or run.cancel.reason is not None)
+        open_.changed.wait_for(lambda: open_.count == 0, _SETTLE_S)
+    forget()
+    if open_.count > 0 and not is_over:
+        run.cancel.raise_if_asked()
 
 
 def _keep(run: ActiveRun, value: Any) -> Ref | None:
@@ -140,26 +178,20 @@ def _end_by(host: Host, error: BaseException, failed_by: list[str] | None) -> Ru
 
 def _conclude(flow: "Flow[Any, Any]", run: ActiveRun, end: RunEnd) -> None:
     """Runs the hooks once the outcome is known, then makes the stored results safe."""
-    hook = flow.hook_of(end.outcome)
+    asked = run.host.cancel.reason
+    # A drained worker's run continues elsewhere, so it has not been cancelled.
+    is_evicted = end.outcome == "cancelled" and isinstance(asked, Cancelled) and asked.run_cause == "evicted"
+    hook = None if is_evicted else flow.hook_of(end.outcome)
     if hook is not None:
         # The hook can use what the flow can, so it gets a request to stop of its own.
         token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
-        try:
-            told = hook(end.value if end.outcome == "completed" else end.error)
-            if inspect.isawaitable(told):
-                import asyncio
-
-                asyncio.run(_whole(told))
-        except Exception as fault:
-            run.checkpoints.warn("", f"The hook for {end.outcome} failed: {fault}")
-        finally:
-            current.reset(token)
+        told = end.value if end.outcome == "completed" else end.error
+        max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
+        call_hook(f"The hook for {end.outcome}", max_ms, lambda: hook(told), lambda text: run.checkpoints.warn("", text))
+        current.reset(token)
+    PROCESS.end_lines()
     run.has_ended = True
     run.checkpoints.sync()
-
-
-async def _whole(told: Any) -> Any:
-    return await told
 
 
 def _suspend(run: ActiveRun, paths: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import random
 import signal
@@ -156,7 +157,8 @@ def _cancel_on_interrupt(cancel: Cancel) -> Callable[[], None]:
 
     def asked(_number: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        cancel.abort(Cancelled("interrupted"))
+        # In another thread: this one may hold a lock of the engine.
+        _thread.start_new_thread(cancel.abort, (Cancelled("interrupted"),))
 
     signal.signal(signal.SIGINT, asked)
 

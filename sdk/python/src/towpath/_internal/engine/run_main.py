@@ -28,7 +28,7 @@ def run_main(flow: "Flow[Any, Any]") -> None:
         session = Session(address)
         interrupt.install()
         session.follow_commands()
-        release = capture()
+        release = capture(session.sender)
         try:
             end = run_flow(flow, session.host())
         finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..problem import Cancelled, OutsideOfRun
 from ..task.identity import CallLedger
@@ -16,6 +16,7 @@ from .host import Host
 if TYPE_CHECKING:
     from ..checkpoint.checkpoints import Checkpoints
     from ..suspend.waits import Waits
+    from ..task.map import Pump
     from ..task.pool import Pool
 
 
@@ -25,14 +26,23 @@ class OpenCalls:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.count = 0
+        self.moves = 0
+        """Counts begins and ends."""
 
     def __enter__(self) -> None:
         with self.changed:
             self.count += 1
+            self.moves += 1
 
     def __exit__(self, *_: object) -> None:
         with self.changed:
             self.count -= 1
+            self.moves += 1
+            self.changed.notify_all()
+
+    def wake(self) -> None:
+        """Lets everybody who waits look again."""
+        with self.changed:
             self.changed.notify_all()
 
 
@@ -48,8 +58,8 @@ class ActiveRun:
     waits: "Waits"
     pool: "Pool"
     open: OpenCalls
-    loop: Any = None
-    """The event loop of an async flow."""
+    untaken: "set[Pump]" = field(default_factory=set)
+    """The maps whose results nobody has taken yet."""
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
 

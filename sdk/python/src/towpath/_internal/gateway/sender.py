@@ -109,7 +109,8 @@ class Sender:
         self._backoff = Backoff()
         self._wake = threading.Event()
         self._over = threading.Event()
-        self._gatherer: threading.Thread | None = None
+        self._gathers = threading.Lock()
+        """Taken for ever by the thread that sends what nobody waits for."""
         self._pid = os.getpid()
 
     def post(self, record: Record) -> None:
@@ -145,7 +146,8 @@ class Sender:
             except GatewayAway:
                 answer = Answer(503, None)
             if answer.is_busy:
-                backoff.pause(self._over)
+                if not backoff.pause(self._over):
+                    raise GatewayRefused("The run has ended.")
                 continue
             if not answer.is_ok:
                 raise answer.refusal("GET /stored")
@@ -167,8 +169,8 @@ class Sender:
                 self._room.wait()
             if self._refused is not None:
                 raise self._refused
+            line = json.dumps({"seq": self._seq + 1, **record}, separators=(",", ":"), allow_nan=False).encode("ascii")
             self._seq += 1
-            line = json.dumps({"seq": self._seq, **record}, separators=(",", ":")).encode("ascii")
             self._kept.append((self._seq, line))
             self._bytes += len(line) + 1
             if awaited:
@@ -191,9 +193,8 @@ class Sender:
             raise GatewayRefused(f"The worker rejected a record: {detail}")
 
     def _send_soon(self) -> None:
-        if self._gatherer is None:
-            self._gatherer = threading.Thread(target=self._gather, name="towpath-records", daemon=True)
-            self._gatherer.start()
+        if not self._gathers.locked() and self._gathers.acquire(blocking=False):
+            threading.Thread(target=self._gather, name="towpath-records", daemon=True).start()
         if not self._wake.is_set():
             self._wake.set()
 

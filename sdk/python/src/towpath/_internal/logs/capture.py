@@ -5,14 +5,26 @@ Native output, such as of a C library, still goes to the process's standard outp
 
 from __future__ import annotations
 
+import contextvars
 import io
+import os
 import sys
 import threading
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from .log import write
+from ..engine.interrupt import in_engine_code
+from ..text import FLOW_TEXT_CHARS
+from .log import PROCESS, write
 
-_FLUSH_CHARS = 32 * 1024
+if TYPE_CHECKING:
+    from ..engine.host import Records
+
+
+class _Rest(NamedTuple):
+    """A line that has not ended, and the task that wrote it."""
+
+    text: str
+    context: contextvars.Context
 
 
 class _Lines(io.TextIOBase):
@@ -22,7 +34,7 @@ class _Lines(io.TextIOBase):
         self._level = level
         self._behind = behind
         self._lock = threading.Lock()
-        self._rest: dict[int, str] = {}
+        self._rest: dict[int, _Rest] = {}
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -42,18 +54,30 @@ class _Lines(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def reconfigure(self, **_options: Any) -> None:
+        """Every line is written at once, whatever a program asks for."""
+
     def write(self, text: str) -> int:
+        # A signal must not interrupt it, because it has a lock.
+        in_engine_code(self._write, text)
+        return len(text)
+
+    def _write(self, text: str) -> None:
         me = threading.get_ident()
         with self._lock:
-            rest = self._rest.pop(me, "") + text
-            *lines, rest = rest.split("\n")
-            if len(rest) >= _FLUSH_CHARS:
-                lines, rest = [*lines, rest], ""
+            before = self._rest.get(me)
+            if before is not None:
+                if len(before.text) >= FLOW_TEXT_CHARS and "\n" not in text and "\r" not in text:
+                    # A line is cut there anyway. In two records, half a secret could not be redacted.
+                    return
+                text = before.text + text
+            *lines, rest = text.split("\n")
             if rest:
-                self._rest[me] = rest
+                self._rest[me] = _Rest(_latest(rest)[:FLOW_TEXT_CHARS], contextvars.copy_context())
+            elif before is not None:
+                del self._rest[me]
         for line in lines:
             self._put(line)
-        return len(text)
 
     def flush(self) -> None:
         """A line that has not ended stays: a progress bar flushes often."""
@@ -63,34 +87,46 @@ class _Lines(io.TextIOBase):
         with self._lock:
             rests, self._rest = list(self._rest.values()), {}
         for rest in rests:
-            self._put(rest)
+            rest.context.run(self._put, rest.text)
 
     def _put(self, line: str) -> None:
-        shown = line.rstrip("\r").rpartition("\r")[2]
+        shown = _latest(line).rstrip("\r")
         if shown or not line:
             write(self._level, shown)
+
+
+def _latest(line: str) -> str:
+    """What a terminal shows of a line: the text after the last carriage return that text follows."""
+    at = line.rstrip("\r").rfind("\r")
+    return line[at + 1 :]
 
 
 _LEVELS = ((40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
 
-def capture() -> Callable[[], None]:
-    """Begins. @returns A function that ends it."""
+def capture(records: "Records") -> Callable[[], None]:
+    """Begins. Lines of threads outside of the run go to these records too. @returns A function that ends it."""
     out, err = sys.stdout, sys.stderr
     lines = _Lines("info", out), _Lines("info", err)
     sys.stdout, sys.stderr = lines
-    release_logging = _capture_logging()
+    release_logging = _capture_logging((out, err))
 
-    def release() -> None:
+    def end_lines() -> None:
         for one in lines:
             one.put_rest()
+
+    def release() -> None:
         release_logging()
         sys.stdout, sys.stderr = out, err
+        PROCESS.records = None
 
+    PROCESS.records, PROCESS.end_lines = records, end_lines
+    # A forked child cannot report for the run. The worker reads its output as that of any program.
+    os.register_at_fork(after_in_child=release)
     return release
 
 
-def _capture_logging() -> Callable[[], None]:
+def _capture_logging(streams: tuple[Any, ...]) -> Callable[[], None]:
     import logging
 
     class Handler(logging.Handler):
@@ -103,6 +139,10 @@ def _capture_logging() -> Callable[[], None]:
             write(level, text)
 
     root = logging.getLogger()
+    # logging.basicConfig(...) at the top of the author's module: each line would be in the log twice.
+    doubles = [one for one in root.handlers if type(one) is logging.StreamHandler and one.stream in streams]
+    for double in doubles:
+        root.removeHandler(double)
     handler = Handler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     root.addHandler(handler)
@@ -114,6 +154,8 @@ def _capture_logging() -> Callable[[], None]:
 
     def release() -> None:
         root.removeHandler(handler)
+        for double in doubles:
+            root.addHandler(double)
         root.setLevel(before)
         logging.captureWarnings(False)
 

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
-from ..clock import SYSTEM_CLOCK, instant
+from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..engine.interrupt import in_engine_code
 from ..engine.scope import current
+from ..text import cut_for_worker
 
-_TEXT_CHARS_MAX = 32 * 1024
+if TYPE_CHECKING:
+    from ..engine.host import Records
+
+
+class _Process:
+    """What the whole process writes to, while a worker's run has its output."""
+
+    records: "Records | None" = None
+    end_lines: Callable[[], None] = staticmethod(lambda: None)
+
+
+PROCESS = _Process()
 
 
 def write(level: str, text: str) -> None:
-    """Writes a line to the run's log, or to the terminal outside of a run. Never raises."""
+    """Writes a line to the run's log, or to the terminal outside of a run. Never raises.
+
+    In a worker's process, lines of threads that the author started are in the run's log too.
+    """
     scope = current.get()
-    if scope is None or scope.run.has_ended:
+    if scope is not None and not scope.run.has_ended:
+        _post(scope.run.host.records, scope.run.host.clock, level, text, scope.of_task())
+    elif PROCESS.records is not None and scope is None:
+        _post(PROCESS.records, SYSTEM_CLOCK, level, text, {})
+    elif PROCESS.records is not None:
+        (sys.__stdout__ or sys.stdout).write(f"{text}\n")
+    else:
         from ..console.sink import stdout_sink
 
         stdout_sink().post({"type": "log", "at": instant(SYSTEM_CLOCK), "level": level, "text": text})
-        return
-    record = {"type": "log", "at": instant(scope.run.host.clock), "level": level, "text": text[:_TEXT_CHARS_MAX], **scope.of_task()}
+
+
+def _post(records: "Records", clock: Clock, level: str, text: str, task: dict[str, str]) -> None:
     try:
-        in_engine_code(scope.run.host.records.post, record)
+        in_engine_code(records.post, {"type": "log", "at": instant(clock), "level": level, "text": cut_for_worker(text), **task})
     except Exception as error:
         (sys.__stderr__ or sys.stderr).write(f"{text}\n(this line is not in the run's log: {error})\n")
 

@@ -7,8 +7,20 @@ import math
 SAFE_INTEGER_MAX = 2**53 - 1
 """The largest whole number that a JSON number holds in every language."""
 
+_DECIMAL_BITS_MAX = 10_000
+"""Python refuses to write much longer whole numbers as decimals, because that takes long."""
 _DECIMAL_EXPONENT_MAX = 21
 _DECIMAL_EXPONENT_MIN = -6
+
+
+def integer_text(value: int) -> str:
+    """A whole number of any size: decimal, or hexadecimal if it is very long."""
+    return str(value) if is_decimal(value) else hex(value)
+
+
+def is_decimal(value: int) -> bool:
+    """Whether a whole number is short enough for decimal text."""
+    return value.bit_length() <= _DECIMAL_BITS_MAX
 
 
 def number_text(value: float) -> str:

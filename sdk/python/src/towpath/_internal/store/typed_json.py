@@ -12,12 +12,12 @@ import json
 import math
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path, PurePath
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, WindowsPath
 from typing import Any, Callable
 from uuid import UUID
 
 from ..problem import NotSerialisable
-from .numbers import SAFE_INTEGER_MAX, number_text
+from .numbers import SAFE_INTEGER_MAX, is_decimal, number_text
 
 _MARK = "~"
 DEPTH_MAX = 200
@@ -41,6 +41,8 @@ _ARRAYS = {
     "BigUint64Array": "Q",
 }
 _ARRAY_NAMES = {code: name for name, code in _ARRAYS.items()}
+_PATHS = (PurePosixPath, PosixPath, WindowsPath)
+"""A path of another kind is not equal to the `Path` that comes back."""
 _BYTES = ("Uint8Array", "Buffer", "Uint8ClampedArray")
 
 
@@ -81,7 +83,11 @@ class _Writer:
         if kind is str:
             return value
         if kind is int:
-            return value if abs(value) <= SAFE_INTEGER_MAX else self._mark("bigint", str(value))
+            if abs(value) <= SAFE_INTEGER_MAX:
+                return value
+            if not is_decimal(value):
+                raise NotSerialisable(path_text(self._name, steps), "a whole number of more than 3,000 digits")
+            return self._mark("bigint", str(value))
         if kind is float:
             if math.isfinite(value) and not (value == 0 and math.copysign(1.0, value) < 0):
                 return value
@@ -89,8 +95,10 @@ class _Writer:
         scalar = _SCALARS.get(kind)
         if scalar is not None:
             return scalar(self, value)
-        if isinstance(value, PurePath):
+        if kind in _PATHS:
             return self._mark("path", value.as_posix())
+        if kind is time:
+            return self._time(value, steps)
         return self._container(value, steps)
 
     def _container(self, value: Any, steps: tuple[str | int, ...]) -> object:
@@ -109,6 +117,9 @@ class _Writer:
 
     def _mark(self, kind: str, *parts: object) -> dict[str, object]:
         return {_MARK: [kind, *parts]}
+
+    def no_array(self, value: "array.array[Any]", steps: tuple[str | int, ...]) -> str:
+        raise NotSerialisable(path_text(self._name, steps), f"an array of type {value.typecode}")
 
     def add(self, piece: bytes) -> tuple[int, int]:
         offset = self._length
@@ -130,10 +141,13 @@ class _Writer:
     def datetime(self, value: datetime) -> object:
         if is_js_date(value):
             return self._mark("date", value.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-        if value.tzinfo is not None and value.utcoffset() != timedelta(0):
-            zone = getattr(value.tzinfo, "key", None)
-            return self._mark("datetime", value.isoformat(), *([zone] if isinstance(zone, str) else []))
-        return self._mark("datetime", value.isoformat())
+        zone = getattr(value.tzinfo, "key", None)
+        return self._mark("datetime", value.isoformat(), *([zone] if isinstance(zone, str) else []))
+
+    def _time(self, value: time, steps: tuple[str | int, ...]) -> object:
+        if value.tzinfo is not None and value.utcoffset() is None:
+            raise NotSerialisable(path_text(self._name, steps), "a time of day in a zone whose offset depends on the date")
+        return self._mark("time", value.isoformat())
 
 
 def _sorted_parts(writer: _Writer, value: Any, steps: tuple[str | int, ...]) -> list[object]:
@@ -146,7 +160,6 @@ _SCALARS: dict[type, Callable[[_Writer, Any], object]] = {
     bytearray: lambda w, v: w._mark("bytearray", *w.add(bytes(v))),
     datetime: lambda w, v: w.datetime(v),
     date: lambda w, v: w._mark("day", v.isoformat()),
-    time: lambda w, v: w._mark("time", v.isoformat()),
     timedelta: lambda w, v: w._mark("timedelta", v.days, v.seconds, v.microseconds),
     Decimal: lambda w, v: w._mark("decimal", str(v)),
     UUID: lambda w, v: w._mark("uuid", str(v)),
@@ -158,12 +171,8 @@ _CONTAINERS: dict[type, Callable[[_Writer, Any, tuple[str | int, ...]], object]]
     tuple: lambda w, v, s: w._mark("tuple", w.items(v, s)),
     set: lambda w, v, s: w._mark("set", _sorted_parts(w, v, s)),
     frozenset: lambda w, v, s: w._mark("frozenset", _sorted_parts(w, v, s)),
-    array.array: lambda w, v, s: w._mark("bytes", array_name(v) or _no_array(v), *w.add(v.tobytes())),
+    array.array: lambda w, v, s: w._mark("bytes", array_name(v) or w.no_array(v, s), *w.add(v.tobytes())),
 }
-
-
-def _no_array(value: "array.array[Any]") -> str:
-    raise NotSerialisable("array", f"an array of type {value.typecode}")
 
 
 def to_typed_json(value: object, name: str) -> bytes:
@@ -251,6 +260,11 @@ def _read_datetime(text: Any, zone: Any = None) -> datetime:
         return read
     from zoneinfo import ZoneInfo
 
+    local = read.replace(tzinfo=ZoneInfo(zone))
+    for fold in (0, 1):
+        if local.replace(fold=fold).utcoffset() == read.utcoffset():
+            return local.replace(fold=fold)
+    # The rules of the zone have changed. The instant is what was saved.
     return read.astimezone(ZoneInfo(zone))
 
 

@@ -4,6 +4,7 @@ ends."""
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _SHORT_WAIT_MS = 10_000
 """Shorter waits pass in this process."""
+
+
+_QUIET_TURNS = 100
 
 
 class _Pending:
@@ -33,6 +37,9 @@ class Waits:
         self._host = host
         self._open = open_
         self._pending: dict[str, _Pending] = {}
+        self.loop: Any = None
+        """The event loop of an async flow."""
+        self._is_over = False
         self.suspend: Callable[[list[str]], None] = lambda _: None
         """Ends the run as suspended. Set by the run."""
         host.waits.listen(self._hear)
@@ -47,6 +54,7 @@ class Waits:
         pending = _Pending(path, wait)
         with self._open.changed:
             self._pending[path] = pending
+            self._open.moves += 1
         forget = cancel.listen(lambda _: self._wake())
         try:
             while True:
@@ -62,6 +70,7 @@ class Waits:
             forget()
             with self._open.changed:
                 self._pending.pop(path, None)
+                self._open.moves += 1
                 self._open.changed.notify_all()
 
     def _is_due(self, pending: _Pending) -> bool:
@@ -85,15 +94,38 @@ class Waits:
         with changed:
             if pending.again:
                 return
-            idle = self._idle()
+            idle = None if self._is_over else self._idle()
+            moves = self._open.moves
             if idle is None:
                 left_ms = None if pending.ends_at_ms is None else pending.ends_at_ms - self._now_ms()
                 changed.wait(None if left_ms is None else max(0.0, left_ms / 1000))
                 return
+        if self.loop is not None:
+            self._until_quiet(self.loop)
+        with changed:
+            if self._is_over or pending.again or self._open.moves != moves or self._idle() is None:
+                return
+            self._is_over = True
         self.suspend(idle)
         # A test's process lives on, but this code does not.
         while True:
             time.sleep(3600)
+
+    def _until_quiet(self, loop: Any) -> None:
+        """Waits until code that follows the last call has begun its next one. Each step of it takes a turn of the loop."""
+        over = threading.Event()
+
+        def turn(left: int) -> None:
+            if left == 0:
+                over.set()
+            else:
+                loop.call_soon(turn, left - 1)
+
+        try:
+            loop.call_soon_threadsafe(turn, _QUIET_TURNS)
+        except RuntimeError:
+            return
+        over.wait()
 
     def _idle(self) -> list[str] | None:
         """The open waits, if there is nothing else to do."""

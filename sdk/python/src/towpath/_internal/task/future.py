@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Any, Callable, Generic, TypeVar
 
+from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code
+from ..engine.scope import current
 from .pool import Pool
 
 Result = TypeVar("Result")
@@ -16,7 +19,9 @@ class Future(Generic[Result]):
 
     def __init__(self, pool: Pool, work: Callable[[], Result]) -> None:
         self._work = work
-        self._done = threading.Event()
+        self._context = contextvars.copy_context()
+        self._changed = threading.Condition(threading.Lock())
+        self._is_done = False
         self._value: Any = None
         self._error: BaseException | None = None
         self._pool = pool
@@ -32,7 +37,7 @@ class Future(Generic[Result]):
 
     def done(self) -> bool:
         """Whether the call has ended."""
-        return self._done.is_set()
+        return self._is_done
 
     def exception(self) -> BaseException | None:
         """Waits for the end of the call, and returns its error, or None."""
@@ -48,13 +53,28 @@ class Future(Generic[Result]):
 
     def _wait(self) -> None:
         # A call that no thread has begun runs here: all threads may be waiting for calls like it.
-        if not self._done.is_set() and self._pool.take_back(self._run):
+        if not self._is_done and self._pool.take_back(self._run):
             self._run()
-        self._done.wait()
+        if self._is_done:
+            return
+        scope = current.get()
+        cancel = Cancel() if scope is None else scope.cancel
+        forget = cancel.listen(lambda _: self._wake())
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_done or cancel.reason is not None)
+        forget()
+        if not self._is_done:
+            # Nothing ends a call in another thread. Whoever waits for it was asked to stop.
+            cancel.raise_if_asked()
 
     def _run(self) -> None:
         try:
-            self._value = self._work()
+            self._value = self._context.run(self._work)
         except BaseException as error:
             self._error = error
-        self._done.set()
+        self._is_done = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -10,7 +10,8 @@ from typing import Callable, NamedTuple
 from urllib.parse import quote
 
 from ..problem import TaskIdentityUnknown
-from .input_hash import is_well_formed, utf16_length
+from ..text import utf16_length
+from .input_hash import is_well_formed
 
 _PATH_CHARS_MAX = 1024
 _KEY_CHARS_MAX = 80
@@ -141,6 +142,10 @@ class CallLedger:
         self._open = 0
         self._begun = 0
         self._lock = threading.Lock()
+
+    def has_open(self) -> bool:
+        """Whether a call has not ended."""
+        return self._open > 0
 
     def name(self, name: str, key: CallKey, kind: str = "task") -> NamedCall:
         """Names a call and counts it as open until `settled` is called.

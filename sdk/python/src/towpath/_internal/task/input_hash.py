@@ -13,7 +13,8 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from ..problem import NotData
-from ..store.numbers import SAFE_INTEGER_MAX, number_text
+from ..store.numbers import SAFE_INTEGER_MAX, integer_text, number_text
+from ..text import utf16_length
 from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
 
 _DEPTH_MAX = 64
@@ -22,11 +23,6 @@ _HASH_CHARS = 16
 
 _REF_FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
 _CODECS = ("json", "text", "bytes", "typed")
-
-
-def utf16_length(text: str) -> int:
-    """The length of a text in UTF-16 units, as JavaScript counts it."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def is_well_formed(text: str) -> bool:
@@ -100,7 +96,7 @@ class _Hashing:
         elif kind is bool:
             token("b", "true" if value else "false")
         elif kind is int:
-            token("n" if abs(value) <= SAFE_INTEGER_MAX else "i", str(value))
+            token("n", str(value)) if abs(value) <= SAFE_INTEGER_MAX else token("i", integer_text(value))
         elif kind is float:
             token("n", _float_text(value))
         elif value is UNDEFINED:
@@ -157,21 +153,24 @@ class _Hashing:
         for part in parts:
             self.digest.token("s", part)
 
-    def _alone(self, item: Any, steps: tuple[str | int, ...]) -> str:
+    def _pairs(self, value: dict[Any, Any], steps: tuple[str | int, ...]) -> None:
+        """A dict with keys that are not text. Equal dicts may have another order, so its pairs count by their hashes."""
+        self.digest.token("pydict", str(len(value)))
+        for key, item in sorted((self._alone(key, steps, "key"), self._alone(item, steps, "value")) for key, item in value.items()):
+            self.digest.token("s", key)
+            self.digest.token("s", item)
+
+    def _alone(self, item: Any, steps: tuple[str | int, ...], step: str = "item") -> str:
         whole, self.digest = self.digest, _Digest()
         try:
-            self.feed(item, (*steps, "item"))
+            self.feed(item, (*steps, step))
             return self.digest.end()
         finally:
             self.digest = whole
 
     def _dict(self, value: dict[Any, Any], steps: tuple[str | int, ...]) -> None:
         if not all(type(key) is str for key in value):
-            self.digest.token("m", str(len(value)))
-            for key, item in value.items():
-                self.digest.token("a", "2")
-                self.feed(key, (*steps, "key"))
-                self.feed(item, (*steps, "value"))
+            self._pairs(value, steps)
             return
         ref = _ref_of(value)
         if ref is not None:

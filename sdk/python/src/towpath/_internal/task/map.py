@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Iterable, Iterator, TypeVar
 
+from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code
-from ..engine.scope import OpenCalls
+from ..engine.scope import ActiveRun, OpenCalls, current
 from ..problem import InvalidDefinition
 from .pool import Pool
 
@@ -35,53 +37,78 @@ class Outcome:
         return self.value
 
 
-class Pump:
-    """Takes items, runs their calls in threads, and gives back the outcomes as they end. While a thread may begin a call,
-    the run counts it as open, so that the run is not suspended between two items."""
+@dataclass(frozen=True)
+class Source:
+    """The items of a map, and what is done with each."""
 
-    def __init__(self, pool: Pool, open_: OpenCalls, items: Iterable[Any], run: Callable[[int, Any], Any], concurrency: int) -> None:
-        self._open = open_
-        self._items = iter(items)
-        self._run = run
+    items: Iterable[Any]
+    path_of: Callable[[int, Any], str]
+    """The path of an item's call, by index and item. Called in the order of the items."""
+    run: Callable[[Any, str], Any]
+    """Calls the task with an item, at a path."""
+
+
+class Pump:
+    """Takes items, runs their calls in threads, and gives back the outcomes as they end.
+
+    A worker is a function in the pool that runs one call after another. It leaves its thread when there is no room for
+    another outcome, and begins again when there is. While there is a worker, the run counts a call as open, so that the
+    run is not suspended between two items.
+    """
+
+    def __init__(self, source: Source, *, pool: Pool, open_: OpenCalls, cancel: Cancel, concurrency: int) -> None:
+        self._source = source
+        self._items = iter(source.items)
+        # Items and calls belong to the code that called map: its run, and its context variables.
+        self._context = contextvars.copy_context()
         self._pool = pool
+        self._open = open_
+        self._cancel = cancel
+        self._concurrency = concurrency
         self._changed = threading.Condition()
         self._taking = threading.Lock()
         self._ready: deque[Outcome] = deque()
         self._next = 0
         self._in_hand = 0
         self._running = 0
+        self._workers = 0
         self._is_over = False
+        self._is_wanted = True
         self._fault: BaseException | None = None
-        self.window = concurrency * _WINDOW_PER_CALL
-        for _ in range(concurrency):
-            open_.__enter__()
-            pool.submit(self._work)
+        self._window = concurrency * _WINDOW_PER_CALL
+        with self._changed:
+            self._begin_more()
 
     def take(self) -> Outcome | None:
         """The next outcome, or None after the last. @raises BaseException what the source of the items raised."""
-        while True:
-            with self._changed:
-                if self._ready:
-                    return self._ready.popleft()
-                if self._is_over and self._running == 0:
-                    if self._fault is not None:
-                        raise self._fault
-                    return None
-                is_idle = self._running == 0
-            # No thread is free for these calls: all of them may wait for calls like these.
-            if is_idle and self._pool.take_back(self._work):
-                self._step(may_wait=False)
-                self._pool.submit(self._work)
-                continue
-            with self._changed:
-                if not self._ready and not (self._is_over and self._running == 0):
-                    self._changed.wait()
+        scope = current.get()
+        cancel = self._cancel if scope is None else scope.cancel
+        forget = cancel.listen(lambda _: self._wake())
+        try:
+            while True:
+                with self._changed:
+                    if self._ready:
+                        return self._ready.popleft()
+                    if self._is_over and self._running == 0:
+                        self._end()
+                        return None
+                    cancel.raise_if_asked()
+                    is_idle = self._running == 0
+                # No thread is free for these calls: all of them may wait for calls like these.
+                if is_idle and self._pool.take_back(self._work):
+                    self._work_once()
+                    continue
+                with self._changed:
+                    if not self._ready and not (self._is_over and self._running == 0) and cancel.reason is None:
+                        self._changed.wait()
+        finally:
+            forget()
 
     def release(self) -> None:
         """Makes room for another item."""
         with self._changed:
             self._in_hand -= 1
-            self._changed.notify_all()
+            self._begin_more()
 
     def stop(self) -> None:
         """Starts no more calls."""
@@ -89,34 +116,61 @@ class Pump:
             self._is_over = True
             self._changed.notify_all()
 
+    def discard(self) -> None:
+        """Runs all calls, and drops their outcomes: nobody takes them."""
+        with self._changed:
+            self._is_wanted = False
+            self._in_hand -= len(self._ready)
+            self._ready.clear()
+            self._begin_more()
+
+    def _end(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self._cancel.raise_if_asked()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _begin_more(self) -> None:
+        """Begins as many workers as there is room for. The caller has the lock."""
+        while not self._is_over and self._workers < self._concurrency and self._in_hand + self._workers - self._running < self._window:
+            self._workers += 1
+            self._open.__enter__()
+            self._pool.submit(self._work)
+
     def _work(self) -> None:
         while self._step():
             pass
         self._open.__exit__()
 
-    def _step(self, may_wait: bool = True) -> bool:
-        """Runs the call of one item. @returns False after the last."""
+    def _work_once(self) -> None:
+        if self._step():
+            self._pool.submit(self._work)
+        else:
+            self._open.__exit__()
+
+    def _step(self) -> bool:
+        """Runs the call of one item. @returns False if the worker has ended."""
         with self._changed:
-            if self._in_hand >= self.window and not self._is_over:
-                if not may_wait:
-                    # Only the caller makes room.
-                    return True
-                # Until results are taken there is nothing to do, and the run may be suspended.
-                self._open.__exit__()
-                while not self._is_over and self._in_hand >= self.window:
-                    self._changed.wait()
-                self._open.__enter__()
-            if self._is_over:
+            if self._cancel.reason is not None:
+                self._is_over = True
+            if self._is_over or self._in_hand >= self._window:
+                self._workers -= 1
+                self._changed.notify_all()
                 return False
             self._in_hand += 1
             self._running += 1
         outcome = self._one()
         with self._changed:
             self._running -= 1
-            if outcome is not None:
+            if outcome is not None and self._is_wanted:
                 self._ready.append(outcome)
+            else:
+                self._in_hand -= 1
             self._changed.notify_all()
-        return outcome is not None
+        return True
 
     def _one(self) -> Outcome | None:
         with self._taking:
@@ -124,9 +178,11 @@ class Pump:
                 return None
             index = self._next
             try:
-                item = next(self._items)
+                item = self._context.run(next, self._items)
                 if index >= _ITEMS_MAX:
                     raise InvalidDefinition(f"map takes at most {_ITEMS_MAX:,} items; give each call a batch.")
+                # In the order of the items, because equal keys are numbered.
+                path = self._source.path_of(index, item)
             except StopIteration:
                 self._is_over = True
                 return None
@@ -135,7 +191,7 @@ class Pump:
                 return None
             self._next += 1
         try:
-            return Outcome(index, item, self._run(index, item), None)
+            return Outcome(index, item, self._context.copy().run(self._source.run, item, path), None)
         except BaseException as error:
             return Outcome(index, item, None, error)
 
@@ -147,11 +203,13 @@ class Map(Generic[Result]):
     they are iterated, only a limited number of items is in memory.
     """
 
-    def __init__(self, name: str, pump: Pump, settled: Callable[[], None]) -> None:
+    def __init__(self, name: str, run: ActiveRun, pump: Pump, settled: Callable[[], None]) -> None:
         self._name = name
+        self._run = run
         self._pump = pump
         self._end = settled
         self._is_taken = False
+        run.untaken.add(pump)
 
     def results(self) -> list[Result]:
         """All results in the order of the items. After a failed call no further item starts.
@@ -182,7 +240,7 @@ class Map(Generic[Result]):
                 yield waiting.pop(index).result()
         finally:
             self._pump.stop()
-            self._drain()
+            in_engine_code(self._drain)
 
     def _results(self) -> list[Result]:
         found: dict[int, Any] = {}
@@ -207,14 +265,18 @@ class Map(Generic[Result]):
                 self._pump.release()
                 yield one
         finally:
+            self._pump.stop()
             self._end()
 
     def _drain(self) -> None:
-        while in_engine_code(self._pump.take) is not None:
-            self._pump.release()
-        self._end()
+        try:
+            while self._pump.take() is not None:
+                self._pump.release()
+        finally:
+            self._end()
 
     def _take(self) -> None:
         if self._is_taken:
             raise InvalidDefinition(f'task "{self._name}": the results of one map were read twice; read them once.')
         self._is_taken = True
+        self._run.untaken.discard(self._pump)

@@ -10,13 +10,19 @@ from ..checkpoint.checkpoints import Facts
 from ..clock import instant
 from ..engine.cancel import Cancel
 from ..engine.describe_error import describe_error, raised_again
-from ..engine.io import Io
+from ..engine.hooks import HOOK_MS, call_hook
+from ..engine.io import LOOP, Io, Limit
 from ..engine.scope import Scope, current
 from ..engine.timers import TIMERS
 from ..problem import Cancelled, NotData, TaskTimeout
 from .identity import CallLedger
 from .options import TaskOptions, ms_of
 from .retry import is_retryable, retry_delay_ms
+
+_STILL_RUNNING = (
+    "did not end after its time limit, so it is still running. Python cannot end a thread or a coroutine that ignores it: "
+    "ask is_cancelled() between two steps, or give blocking calls a time limit of their own."
+)
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,17 @@ async def run_task(call: TaskCall) -> Any:
     try:
         result = await _try_repeatedly(call, tries)
         kept = _keep(call, result, facts)
-        reported = {} if facts is None else facts.reported()
-        await _post_end(call, call.record("complete", tries[0], **reported, **kept))
-        return result
     except BaseException as error:
         await _report_end(call, tries[0], facts, error)
         raise
+    reported = {} if facts is None else facts.reported()
+    try:
+        await _post_end(call, call.record("complete", tries[0], **reported, **kept))
+    except Exception as error:
+        # Not for a coroutine that is cancelled here: the call has completed, and has one end.
+        await _report_end(call, tries[0], facts, error)
+        raise
+    return result
 
 
 def _facts_of(call: TaskCall) -> Facts | None:
@@ -136,19 +147,21 @@ async def _try_once(call: TaskCall, calls: CallLedger) -> Any:
         up = TaskTimeout(call.options.name, limit_ms)
         take_back = TIMERS.after(limit_ms, lambda: cancel.abort(up))
     context = contextvars.copy_context()
-    context.run(current.set, Scope(scope.run, call.path, cancel, calls, scope.is_async))
-    grace_ms = ms_of("timeout_grace", call.options.timeout_grace)
+    context.run(current.set, Scope(scope.run, call.path, cancel, calls, call.io is LOOP))
+    limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), lambda: call.warn(_STILL_RUNNING))
     try:
-        result = await call.io.invoke(lambda: context.run(call.fn), cancel, grace_ms)
+        result = await call.io.invoke(lambda: context.run(call.fn), cancel, limit)
+        if up is not None and cancel.reason is up:
+            raise up
+    except BaseException:
+        # Calls that the function left running must not go on beside the next try.
+        cancel.abort(Cancelled(f'task "{call.options.name}" had already ended'))
+        raise
     finally:
         if take_back is not None:
             take_back()
-        cancel.release()
-        # Calls that the function left running must not go on beside the next try.
-        reason = cancel.reason
-        cancel.abort(Cancelled(f'task "{call.options.name}" had already ended'))
-    if up is not None and reason is up:
-        raise up
+        if not calls.has_open() or cancel.reason is not None:
+            cancel.release()
     return result
 
 
@@ -216,11 +229,7 @@ async def _report_end(call: TaskCall, tries: int, facts: Facts | None, error: Ba
 
 
 def _tell(call: TaskCall, name: str, error: BaseException, tries: int) -> None:
-    """Calls a hook. If it fails, it logs a warning."""
+    """Calls a hook in the scope of the task. If it fails, it logs a warning."""
     hook = getattr(call.options, name)
-    if hook is None:
-        return
-    try:
-        hook(error, tries)
-    except Exception as fault:
-        call.warn(f"has a hook {name} that failed: {fault}")
+    if hook is not None:
+        call_hook(f"has a hook {name} that", HOOK_MS, lambda: hook(error, tries), call.warn)

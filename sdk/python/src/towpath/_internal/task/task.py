@@ -14,7 +14,7 @@ from ..problem import AsyncInSync, InvalidDefinition
 from .future import Future
 from .identity import NO_KEY, CallKey, mapped_path
 from .input_hash import hash_input
-from .map import Map, Pump
+from .map import Map, Pump, Source
 from .options import TaskOptions
 from .run_task import TaskCall, run_task
 
@@ -38,12 +38,15 @@ class _Bound:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         told: list[Any] = []
+        has_many = False
         for name, parameter in self._signature.parameters.items():
             value = bound.arguments[name]
             if parameter.kind is parameter.VAR_POSITIONAL:
                 told.extend(value)
+                has_many = True
             elif parameter.kind is parameter.VAR_KEYWORD:
-                if value:
+                # After *args, a missing dict would look like the last of them.
+                if value or has_many:
                     told.append(value)
             else:
                 told.append(value)
@@ -95,7 +98,8 @@ class _TaskBase:
 
     def _mapped(self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pump, Callable[[], None]]:
         key = self.options.map_key
-        more = (*args, kwargs) if kwargs else args
+        # Two ways to pass the same value are equal here too. None stands for the item.
+        more = tuple(self._bound.told((None, *args), kwargs)[1:])
         if isinstance(items, (set, frozenset)) and key is None:
             raise InvalidDefinition(f"{self._what}: a set has no order; pass sorted(items), or name each item with the option map_key.")
         path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more))
@@ -106,17 +110,19 @@ class _TaskBase:
             if key is None:
                 return mapped_path(path, index=index, key=None, ordinal=1)
             own = key(item)
+            if not isinstance(own, str):
+                raise InvalidDefinition(f"{self._what}: map_key returned {own!r} for item {index}; it must return text.")
             seen[own] = seen.get(own, 0) + 1
             return mapped_path(path, index=index, key=own, ordinal=seen[own])
 
         def input_hash(item: Any) -> str:
             return hash_input(self._what, [item, hash_input(self._what, more)] if more else [item])
 
-        def one(index: int, item: Any) -> Any:
+        def one(item: Any, item_path: str) -> Any:
             called_at = instant(scope.run.host.clock)
             call = TaskCall(
                 options=self.options,
-                path=named(index, item),
+                path=item_path,
                 scope=scope,
                 fn=functools.partial(self.fn, item, *args, **kwargs),
                 source=self.fn,
@@ -127,7 +133,9 @@ class _TaskBase:
             )
             return finish(_tracked(call))
 
-        pump = Pump(scope.run.pool, scope.run.open, items, one, self.options.concurrency)
+        source = Source(items, named, one)
+        run = scope.run
+        pump = Pump(source, pool=run.pool, open_=run.open, cancel=scope.cancel, concurrency=self.options.concurrency)
         return pump, settled
 
     def _key_of_map(self, items: Iterable[Any], more: tuple[Any, ...]) -> CallKey:
@@ -200,7 +208,7 @@ class Task(_TaskBase, Generic[P, R]):
     def _map(self, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Map[R]:
         scope = self._scope()
         pump, settled = self._mapped(scope, items, args, kwargs)
-        return Map(self.options.name, pump, settled)
+        return Map(self.options.name, scope.run, pump, settled)
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the call in a thread, and awaits it from async code."""
