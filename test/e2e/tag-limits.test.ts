@@ -29,6 +29,10 @@ const other = task({ name: "other", tags: ["crm"] }, async () => "never");
 const mixed = task({ name: "mixed", tags: ["warehouse"] }, async () => other());
 export const mixes = flow({ name: "mixes" }, async () => mixed());
 
+export const far = task({ name: "far", tags: ["gate"] }, async () => "far");
+const near = task({ name: "near", tags: ["gate"] }, async () => far.with({ pool: "local" })());
+export const remote = flow({ name: "remote" }, async () => near());
+
 const hold = task({ name: "hold", tags: ["press"] }, async (folder: string) => {
   await writeFile(folder + "/holding", String(process.pid));
   while (!(await access(folder + "/go").then(() => true, () => false))) await pause(20);
@@ -38,7 +42,7 @@ export const holds = flow({ name: "holds", input: z.object({ folder: z.string() 
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { holds, loads, mixes, nested } from "./flows.ts";
+import { holds, loads, mixes, nested, remote } from "./flows.ts";
 export default defineConfig({
   project: "tags",
   stages: { test: {} },
@@ -48,6 +52,7 @@ export default defineConfig({
     deployment(loads),
     deployment(nested, { tags: ["nested"] }),
     deployment(mixes),
+    deployment(remote),
     deployment(holds, { retry: { limit: 1, delayMs: 0, causes: ["lost"] } }),
   ],
 });
@@ -146,6 +151,12 @@ describe("with a limit of a tag", () => {
       expect((await stack.waitForRun(id)).state, worker.output()).toBe("completed");
     },
   );
+
+  test("a task in another pool uses the slot of the task that calls it", LIMIT, async () => {
+    await stack.client.setLimit({ body: { kind: "tag", name: "gate", slots: 1 } });
+    const run = await stack.waitForRun(await stack.run(DEPLOYED_REMOTE));
+    expect(run).toMatchObject({ state: "completed" });
+  });
 
   test("the slot of a task returns when its machine is gone, and the retry takes it", LIMIT, async () => {
     await limit("press", 1);

@@ -170,7 +170,7 @@ const STOP_SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];
  * One request to stop can arrive several times: from a terminal or a supervisor that signals the whole process group, and from
  * the command that started this process. Milliseconds.
  */
-const ONE_REQUEST_MS = 2_000;
+const ONE_REQUEST_MS = 1_000;
 
 /**
  * Calls `first` at the first signal to stop, and `again` at each signal that is a request of its own. The answer stops

@@ -234,6 +234,84 @@ describe("tasks with tags", () => {
     expect(limits.held.size).toBe(0);
   });
 
+  test("inside a caller with the slot begin, though more wait than one request names", async () => {
+    const limits = openLimits({ "tag:db": 1 });
+    const step = task({ name: "step", tags: ["db"] }, async (n: number) => n);
+    const copy = task({ name: "copy", tags: ["db"] }, async (n: number) => step(n));
+    const run = await testRun(
+      flow(
+        { name: "f" },
+        async () => (await copy.map(Array.from({ length: 100 }).keys(), { concurrency: 100 })).length,
+      ),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.result).toBe(100);
+    expect(limits.held.size).toBe(0);
+  });
+
+  test("without a limit do not wait behind those of a limit without slots", async () => {
+    const limits = openLimits({ "tag:shut": 0 });
+    const stop = new AbortController();
+    const shut = task({ name: "shut", tags: ["shut"] }, (n: number) => n);
+    const free = task({ name: "free", tags: ["nothing"] }, () => stop.abort(new Cancelled("it ran")));
+    const whole = flow({ name: "f" }, async () => {
+      const waiting = Array.from({ length: 150 }, (_, n) => shut(n));
+      await Promise.all([...waiting, free()]);
+    });
+    const call = async (asked: RunCall["call"]) => {
+      const gone = new Promise<never>((_, reject) =>
+        stop.signal.addEventListener("abort", () => reject(stop.signal.reason)),
+      );
+      // A question waits only for a moment, as if its time were up.
+      const none = new Promise<CalledRun>((resolve) =>
+        setTimeout(() => resolve({ ...ANSWER, granted: [] }), 20),
+      );
+      return Promise.race([limits.call(asked), gone, none]);
+    };
+    const run = await testRun(whole, undefined, { call, signal: stop.signal });
+    expect(run.executions).toEqual({ free: 1 });
+  });
+
+  test("without a limit cost one request, not one for each call", async () => {
+    const limits = openLimits({});
+    const label = task({ name: "label", tags: ["label"] }, (n: number) => n);
+    const whole = flow({ name: "f" }, async () => {
+      for (let n = 0; n < 50; n++) await label(n);
+    });
+    await testRun(whole, undefined, { call: limits.call });
+    expect(limits.seen).toHaveLength(1);
+  });
+
+  test("a tag that gets its limit while its caller holds other slots counts as the caller's", async () => {
+    const limits = openLimits({ "tag:early": 5 });
+    const inner = task({ name: "inner", tags: ["late"] }, () => "in");
+    const outer = task({ name: "outer", tags: ["late", "early"] }, async () => {
+      limits.free.set("tag:late", 5);
+      return inner();
+    });
+    const run = await testRun(
+      flow({ name: "f" }, async () => outer()),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.result).toBe("in");
+  });
+
+  test("begin at a worker of an earlier release, with one warning", async () => {
+    const label = task({ name: "label", tags: ["label"] }, (n: number) => n);
+    const call = async () => {
+      throw new CallRefused("bad-request", "The request does not fit the run protocol.");
+    };
+    const run = await testRun(
+      flow({ name: "f" }, async () => label.map([1, 2, 3])),
+      undefined,
+      { call },
+    );
+    expect(run.result).toEqual([1, 2, 3]);
+    expect(run.logs.filter(({ text }) => text.includes("knows no limits of tags"))).toHaveLength(1);
+  });
+
   test("are not limited where there is no control plane, and may call each other there", async () => {
     const inner = task({ name: "inner", tags: ["a"] }, () => "done");
     const outer = task({ name: "outer", tags: ["a"] }, async () => inner());

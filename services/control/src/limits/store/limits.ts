@@ -65,16 +65,31 @@ export interface TagLimit {
   readonly heldBy: readonly string[];
 }
 
-/** The limits of these tags, with the paths of the attempt that hold slots of them. Unique index of slot_limit, primary key of slot. */
+/**
+ * The limits of these tags, with the paths of the attempt that hold slots of them. A slot that a caller in another attempt holds
+ * counts as one of the run itself. Unique index of slot_limit, primary key of slot.
+ */
 export function selectTagLimits(
   from: Queryable,
-  args: { workspaceId: string; tags: readonly string[]; attemptId: string; paths: readonly string[] },
+  args: {
+    workspaceId: string;
+    tags: readonly string[];
+    attemptId: string;
+    paths: readonly string[];
+    /** Calls in other attempts that led to this one. */
+    callers: readonly { readonly attemptId: string; readonly path: string }[];
+  },
 ): Promise<TagLimit[]> {
   return prepared<TagLimit>(
     from,
-    sql`select l.id, l.name as tag, l.per_ms is not null as "isRate", coalesce((select json_agg(s.path) from slot s
-        where s.attempt_id = ${args.attemptId}::uuid and s.workspace_id = l.workspace_id and s.limit_id = l.id
-          and s.path = any(${textArray(["", ...args.paths])}::text[])), '[]') as "heldBy"
+    sql`select l.id, l.name as tag, l.per_ms is not null as "isRate", coalesce((select json_agg(h.path) from (
+        select s.path from slot s where s.attempt_id = ${args.attemptId}::uuid and s.workspace_id = l.workspace_id
+          and s.limit_id = l.id and s.path = any(${textArray(["", ...args.paths])}::text[])
+        union all
+        select '' from unnest(${textArray(args.callers.map(({ attemptId }) => attemptId))}::uuid[],
+            ${textArray(args.callers.map(({ path }) => path))}::text[]) as c (attempt_id, path)
+          join slot s on s.attempt_id = c.attempt_id and s.workspace_id = l.workspace_id and s.limit_id = l.id
+          where s.path = '' or starts_with(c.path, regexp_replace(s.path, ' try [0-9]+$', '') || '/')) h), '[]') as "heldBy"
       from slot_limit l
       where l.workspace_id = ${args.workspaceId} and l.kind = 'tag' and l.name = any(${textArray(args.tags)}::text[])`,
   );

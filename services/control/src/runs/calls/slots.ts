@@ -11,6 +11,7 @@ import {
   waitingKeys,
 } from "../../limits/index.ts";
 import { enterTask, giveBack } from "../admit/admission.ts";
+import { selectTaskCallers } from "../dependents/store.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 
 /** The requests of tries of tasks. */
@@ -41,19 +42,20 @@ async function findLimits(
   tx: Tx,
   args: { held: AttemptRow; requests: readonly SlotRequest[] },
 ): Promise<FoundLimits> {
-  const { workspaceId, id: attemptId } = args.held;
+  const { workspaceId, id: attemptId, runId } = args.held;
   const { requests } = args;
   const names = [...new Set(requests.flatMap((one) => one.limits.map((use) => use.name)))];
   const named = await namedLimits(tx, { workspaceId, names });
   const tags = [...new Set(requests.flatMap((one) => one.tags ?? []))];
   if (tags.length === 0) return { named, tagged: [] };
   const paths = requests.flatMap(({ inside }) => (inside === undefined ? [] : [heldAs(inside)]));
-  return { named, tagged: await selectTagLimits(tx, { workspaceId, tags, attemptId, paths }) };
+  const callers = await selectTaskCallers(tx, { workspaceId, runId });
+  return { named, tagged: await selectTagLimits(tx, { workspaceId, tags, attemptId, paths, callers }) };
 }
 
 /**
  * The slots that a try needs, by limit. A slot of a tag counts for everything inside its holder: that of a run for its tasks,
- * that of a task for the tasks that it calls. So neither can wait for itself. Tokens are taken each time, because they return by
+ * that of a task for the tasks that it calls, in other pools too. So neither can wait for itself. Tokens are taken each time, because they return by
  * time.
  * @throws Problem `slots-held` if the try is inside another one that holds slots, and needs more.
  */

@@ -6,6 +6,7 @@ import {
   columns,
   type NewChange,
   now,
+  prepared,
   type Queryable,
   type RawRow,
   rowOf,
@@ -15,6 +16,9 @@ import {
   type Which,
 } from "../../kernel/index.ts";
 import { type JobRow, job } from "../table.ts";
+
+/** The most tasks in other pools that call each other, one in the other. */
+const CALLERS_MAX = 16;
 
 /** The most children that one round cancels. */
 export const ORPHANS_BATCH = 200;
@@ -35,6 +39,35 @@ export async function saveParent(
     sql`update run set parent_id = ${args.parentId}, on_parent_end = ${args.onParentEnd}
       where workspace_id = ${args.workspaceId} and id = ${args.runId}`,
   );
+}
+
+/** A call in the attempt of a run that waits for another run: a task in another pool. */
+export interface TaskCaller {
+  readonly attemptId: string;
+  /** The path of the call. */
+  readonly path: string;
+}
+
+/**
+ * The calls of tasks in other pools that led to a run, nearest first. None for a run that is no such task. Primary key of run.
+ */
+export async function selectTaskCallers(
+  from: Queryable,
+  args: { workspaceId: string; runId: string },
+): Promise<TaskCaller[]> {
+  const found = await prepared<{ attemptId: string | null; path: string }>(
+    from,
+    sql`with recursive caller (parent_id, trigger, depth) as (
+        select parent_id, trigger, 1 from run where workspace_id = ${args.workspaceId} and id = ${args.runId} and task is not null
+        union all
+        select p.parent_id, p.trigger, c.depth + 1 from caller c
+        join run p on p.workspace_id = ${args.workspaceId} and p.id = c.parent_id
+        where p.task is not null and c.depth < ${CALLERS_MAX})
+      select p.attempt_id as "attemptId", c.trigger::jsonb ->> 'path' as path from caller c
+      join run p on p.workspace_id = ${args.workspaceId} and p.id = c.parent_id
+      order by c.depth`,
+  );
+  return found.flatMap(({ attemptId, path }) => (attemptId === null ? [] : [{ attemptId, path }]));
 }
 
 /** Marks which of these ending runs have children to cancel. Index run_children. */
