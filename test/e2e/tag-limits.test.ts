@@ -153,9 +153,11 @@ describe("with a limit of a tag", () => {
   );
 
   test("a task in another pool uses the slot of the task that calls it", LIMIT, async () => {
-    await stack.client.setLimit({ body: { kind: "tag", name: "gate", slots: 1 } });
-    const run = await stack.waitForRun(await stack.run(DEPLOYED_REMOTE));
-    expect(run).toMatchObject({ state: "completed" });
+    await limit("gate", 1);
+    await using worker = await stack.startWorker({ name: "far" });
+    const run = await stack.waitForRun(await stack.run("remote"));
+    expect(run.state, worker.output()).toBe("completed");
+    expect(await limitOf("gate")).toMatchObject({ taken: 0, waiting: 0 });
   });
 
   test("the slot of a task returns when its machine is gone, and the retry takes it", LIMIT, async () => {
