@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unittest
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -56,6 +57,14 @@ class InputHash(unittest.TestCase):
     def test_a_set_has_the_same_hash_in_every_process(self) -> None:
         self.assertEqual(hash_input("t", [{"a", "b", "c"}]), hash_input("t", [{"c", "a", "b"}]))
         self.assertEqual(hash_input("t", [{"a", "b", "c"}]), "ea14894ff5931948")
+
+    def test_many_items_need_little_memory(self) -> None:
+        many = list(range(100_000))
+        tracemalloc.start()
+        hash_input("t", [many])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        self.assertLess(peak, 1_000_000)
 
     def test_what_is_no_data_is_named(self) -> None:
         with self.assertRaisesRegex(NotData, r'argument 2, field "\[0\].lock" is an instance of lock'):

@@ -79,7 +79,7 @@ class Flow(Generic[P, R]):
         """A call of this flow in another one. Its tasks have paths of their own below it."""
         scope.cancel.raise_if_asked()
         if self.is_async and not scope.is_async:
-            raise AsyncInSync(self.name, scope.run.flow)
+            raise AsyncInSync(f'Flow "{self.name}"', scope.run.flow)
         bound.apply_defaults()
         told = dict(bound.arguments)
         key = CallKey("hash", hash_input(f'Flow "{self.name}"', [told])) if told else NO_KEY

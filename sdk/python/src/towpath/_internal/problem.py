@@ -69,10 +69,10 @@ class AsyncInSync(TowpathError):
 
     code = "async-in-sync"
 
-    def __init__(self, task: str, flow: str) -> None:
+    def __init__(self, what: str, flow: str) -> None:
         super().__init__(
-            f'Task "{task}" is an async def, but flow "{flow}" is a plain def, which cannot await it.',
-            next="Write the flow as async def and await the call, or write the task as def.",
+            f'{what} is an async def, but it was called in a plain def of flow "{flow}", which cannot await it.',
+            next="Write the caller as async def and await the call, or write what it calls as def.",
         )
 
 

@@ -57,8 +57,12 @@ class Connection:
             with open(address.token_file, encoding="ascii") as file:
                 self._token = file.read().strip()
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as cause:
+            raise GatewayAway("The worker cannot be reached.") from cause
+        try:
             self._socket.connect(address.socket)
         except OSError as cause:
+            self._socket.close()
             raise GatewayAway("The worker cannot be reached.") from cause
         self._rest = b""
 

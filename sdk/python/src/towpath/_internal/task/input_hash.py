@@ -21,6 +21,8 @@ _DEPTH_MAX = 64
 _HASH_CHARS = 16
 """64 bits. If two inputs of one run collide, their order distinguishes them."""
 
+_PIECES_MAX = 1000
+"""Tokens in memory before they are hashed."""
 _REF_FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
 _CODECS = ("json", "text", "bytes", "typed")
 
@@ -52,6 +54,8 @@ class _Digest:
         self._pieces: list[str] = []
 
     def token(self, tag: str, text: str) -> None:
+        if len(self._pieces) >= _PIECES_MAX:
+            self._flush()
         if text.isascii():
             self._pieces.append(f"{tag}{len(text)}:{text}")
         elif is_well_formed(text):

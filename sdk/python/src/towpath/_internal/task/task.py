@@ -226,7 +226,7 @@ class AsyncTask(_TaskBase, Generic[P, R]):
         # Named here and not at the first await, so that the order of calls in the code counts.
         scope = self._scope()
         if not scope.is_async:
-            raise AsyncInSync(self.options.name, scope.run.flow)
+            raise AsyncInSync(self._what, scope.run.flow)
         call, settled = self._begin(scope, args, kwargs, LOOP)
         return self._awaited(call, settled)
 
