@@ -50,6 +50,7 @@ def hold(work: str) -> str:
 def shop(work: str, ask: bool = False) -> dict:
     print("one")
     log.info("two")
+    os.write(1, b"native\\n")
     logging.getLogger("shop").warning("three")
     print("four", file=sys.stderr)
     rows = load(work)
@@ -133,7 +134,7 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
     expect(ends).toContainEqual(["refuse", "failed", 1]);
     const page = await stack.client.getLogs({ params: { runId } });
     const texts = page.entries.flatMap((entry) => (entry.kind === "line" ? [entry.text] : []));
-    expect(texts.slice(0, 4)).toEqual(["one", "two", "three", "four"]);
+    expect(texts.slice(0, 5)).toEqual(["one", "two", "native", "three", "four"]);
     const artifacts = await stack.client.listArtifacts({ params: { runId } });
     expect(artifacts.items[0]?.body).toMatchObject({ kind: "table", columns: ["x", "y"] });
   });

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from ..flow import Flow
 
 _HELP = ("-h", "--help")
+# As the command line of Towpath.
+_CANCELLED = 2
+_INVALID_INPUT = 65
+_NEXT = "Fix the cause, and run it again. Here nothing is kept: on a worker, a rerun reuses completed tasks."
 
 
 def run_main(flow: "Flow[Any, Any]") -> None:
-    """Runs a flow and exits: 0 if it completed, 1 if it failed, 2 for wrong parameters."""
+    """Runs a flow and exits: 0 if it completed, 1 if it failed, 2 if it was cancelled, 65 for wrong parameters."""
     address = address_from_environment()
     if address is not None:
         session = Session(address)
@@ -43,10 +47,12 @@ def run_main(flow: "Flow[Any, Any]") -> None:
         parameters = parameters_from(flow, argv)
         flow.input.read(parameters)
     except (InvalidParameters, TowpathError) as error:
-        sys.exit(_said(str(error), 2))
+        sys.exit(_said(f"{error}\n  → {sys.argv[0]} --help lists the parameters.", _INVALID_INPUT))
     end = run_shown(flow, parameters, answers)
+    if end.outcome == "cancelled":
+        sys.exit(_CANCELLED)
     if end.outcome != "completed":
-        sys.exit(1 if end.error is None else _said(stack_of(end.error), 1))
+        sys.exit(1 if end.error is None else _said(f"{stack_of(end.error)}\n  → {_NEXT}", 1))
 
 
 def parameters_from(flow: "Flow[Any, Any]", argv: list[str]) -> dict[str, Any]:

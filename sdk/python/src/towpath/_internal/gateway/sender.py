@@ -84,6 +84,39 @@ class _Stream:
             connection.close()
 
 
+def printed_sizes() -> dict[str, int]:
+    """What this process and its children have printed so far, bytes. The worker numbers it before the log line."""
+    sizes = {}
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        try:
+            sizes[name] = os.fstat(fd).st_size
+        except OSError:
+            # The author has closed it.
+            sizes[name] = 0
+    return sizes
+
+
+class _NewestLine:
+    """Tells the worker the number of the newest log line, so that it numbers later output after that line."""
+
+    def __init__(self) -> None:
+        path = os.environ.get("TOWPATH_NEWEST_LINE_FILE")
+        try:
+            # A worker of an earlier release names no file.
+            self._fd = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError:
+            self._fd = None
+
+    def note(self, seq: int) -> None:
+        if self._fd is not None:
+            os.pwrite(self._fd, seq.to_bytes(8, "little"), 0)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
 class Sender:
     """The records that the gateway does not hold yet, in sequence. Safe for several threads.
 
@@ -112,10 +145,14 @@ class Sender:
         self._gathers = threading.Lock()
         """Taken for ever by the thread that sends what nobody waits for."""
         self._pid = os.getpid()
+        self._newest_line = _NewestLine()
 
     def post(self, record: Record) -> None:
         """Adds a record. It waits while there are too many. @raises GatewayRefused"""
-        self._add(record)
+        if record["type"] == "log":
+            self._newest_line.note(self._add({**record, "printed": printed_sizes()}))
+        else:
+            self._add(record)
         self._send_soon()
 
     def post_held(self, record: Record) -> int:
@@ -156,6 +193,7 @@ class Sender:
     def close(self) -> None:
         """Stops sending."""
         self._over.set()
+        self._newest_line.close()
         self._wake.set()
         if self._stream is not None:
             self._stream.close()
