@@ -15,6 +15,7 @@ const long = [
   "test/docs/{backup-and-restore,set-up}.test.ts",
   "test/e2e/{job-takeover,upgrade}.test.ts",
   "test/package/package.test.ts",
+  "test/python/other-interpreters.test.ts",
 ];
 /** Tests that measure a process's memory, or run a worker in the process: each file gets its own process. */
 const alone = ["sdk/flow/src/task/map.test.ts", "worker/src/**/*.test.ts"];

@@ -1,0 +1,20 @@
+import { describe, expect, test } from "vitest";
+import { hasPython, interpreters } from "./interpreters.ts";
+import { ownTests } from "./own-tests.ts";
+
+describe.skipIf(!hasPython)(
+  "the Python package under the interpreters between the oldest and the newest",
+  () => {
+    test.each(interpreters.slice(1, -1))(
+      "passes its own tests under Python $version",
+      { timeout: 180_000 },
+      async ({ path }) => {
+        await ownTests(path);
+      },
+    );
+
+    test("there is at least one supported interpreter", () => {
+      expect(interpreters.length).toBeGreaterThan(0);
+    });
+  },
+);

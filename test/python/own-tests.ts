@@ -1,0 +1,33 @@
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+
+const FOLDER = fileURLToPath(new URL("../../sdk/python/", import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Runs a Python in the package's folder. */
+export async function runIn(path: string, args: readonly string[]): Promise<Ended> {
+  const env = { PATH: process.env.PATH, PYTHONPATH: "src", PYTHONDONTWRITEBYTECODE: "1" };
+  const child = spawn(path, args, { cwd: FOLDER, env, stdio: ["ignore", "pipe", "pipe"] });
+  const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  child.once("error", reject);
+  child.once("close", (code) => resolve({ code, output }));
+  return await promise;
+}
+
+/** Runs the package's own tests. */
+export async function ownTests(path: string): Promise<void> {
+  const { code, output } = await runIn(path, ["-m", "unittest", "discover", "-s", ".", "-t", "."]);
+  expect(code, output).toBe(0);
+  // A folder without tests would pass too.
+  expect(output).toMatch(/Ran \d\d+ tests/);
+}
