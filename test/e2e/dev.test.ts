@@ -25,6 +25,18 @@ export const greet = flow({ name: "greet", input: z.object({ folder: z.string() 
 });
 `;
 
+/** A flow that appends a word to a data file of its project. */
+const writing = (word: string) => `
+import { appendFileSync, readdirSync } from "node:fs";
+import { flow } from "towpath";
+import { z } from "zod";
+
+export const greet = flow({ name: "greet", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  const project = readdirSync(folder).find((name) => name.startsWith("project-"));
+  appendFileSync(folder + "/" + project + "/rows.csv", "${word}\\n");
+});
+`;
+
 const FLOW = "flows/greet.ts";
 const LIMIT_MS = 90_000;
 
@@ -162,4 +174,28 @@ test("a save makes new versions only of deployments that use the saved file", {
     await expect.poll(async () => (await run()).state, { timeout: LIMIT_MS }).toBe("completed");
     expect((await run()).version).toBe(version);
   }
+});
+
+test("a data file that a run writes starts no further run; a save of code still does", {
+  timeout: 240_000,
+}, async () => {
+  const config = CONFIG.replace('pool: "local"', 'pool: "local", files: ["**"]');
+  await using dev = await startDev({
+    files: { [FLOW]: writing("one"), "rows.csv": "n\n", "towpath.config.ts": config },
+    args: (folder) => ["--run", "greet", "-p", `folder=${folder}`],
+  });
+  await dev.process.waitFor(
+    /rows\.csv changed during a run[\s\S]*completed greet@dev[\s\S]*Watching/,
+    LIMIT_MS,
+  );
+  await dev.save(FLOW, writing("two"));
+  await dev.process.waitFor(
+    /flows\/greet\.ts changed; deployed greet@dev v2[\s\S]*completed greet@dev/,
+    LIMIT_MS,
+  );
+  // The next save is deployed after any change that came before it.
+  await dev.save(FLOW, writing("three"));
+  await dev.process.waitFor(/deployed greet@dev v3[\s\S]*completed greet@dev/, LIMIT_MS);
+  expect(await readFile(join(dev.home, "rows.csv"), "utf8")).toBe("n\none\ntwo\nthree\n");
+  expect(dev.process.output()).not.toMatch(/rows\.csv changed;/);
 });

@@ -81,6 +81,9 @@ test("commands are shown as the reader must type them", () => {
   const shown = (color: boolean, called?: string) => withCommands("do `towpath dev`", styles(color, called));
   expect(shown(false)).toBe("do `towpath dev`");
   expect(shown(false, "npx towpath")).toBe("do `npx towpath dev`");
+  expect(withCommands("name it in `towpath.config.ts`", styles(false, "npx towpath"))).toBe(
+    "name it in `towpath.config.ts`",
+  );
   expect(stripVTControlCharacters(shown(true, "npx towpath"))).toBe("do npx towpath dev");
   const called = (npm_command?: string) => readConfig({ npm_command }).called;
   expect([called(), called("exec"), called("run-script")]).toEqual(["towpath", "npx towpath", "npx towpath"]);

@@ -48,7 +48,7 @@ export function styles(color: boolean, called = "towpath"): Style {
     green: one("green"),
     yellow: one("yellow"),
     cyan: one("cyan"),
-    typed: (command) => command.replace(/^towpath\b/, called),
+    typed: (command) => command.replace(/^towpath(?= |$)/, called),
   };
 }
 

@@ -46,6 +46,44 @@ test("a pattern without a file and a pattern of an ignored file are warned of", 
   ]);
 });
 
+test("a warning advises `git add --force` only for a file that git alone ignores", async () => {
+  await using folder = await folderWith({
+    "a.py": "",
+    ".env": "",
+    "dist/b.js": "",
+    "out.csv": "",
+    "data/c.csv": "",
+    "notes.md": "",
+    ".gitignore": "out.csv\ndata/\n.env\n",
+    ".towpathignore": "notes.md\n",
+  });
+  execFileSync("git", ["init", "-q"], { cwd: folder.root });
+  const patterns = ["a.py", ".env", "dist", "out.csv", "data", "notes.md", "/a.py", "./dist/b.js"];
+  const { files, warnings } = await readProjectFiles(folder.root, { environment, patterns });
+  expect(pathsOf(files)).toEqual(["a.py"]);
+  const never =
+    "exists, but it is not deployed: files of this name are never deployed. Remove it from `files`.";
+  expect(warnings).toEqual([
+    `".env" in \`files\` ${never}`,
+    `"dist" in \`files\` ${never}`,
+    '"out.csv" in `files` exists, but it is not deployed: git ignores it. Add it with `git add --force out.csv`, or remove the rule in .gitignore.',
+    '"data" in `files` exists, but it is not deployed: it has no file that is deployed. Check .gitignore.',
+    '"notes.md" in `files` exists, but it is not deployed: .towpathignore ignores it. Remove the rule.',
+    'The pattern "/a.py" in `files` begins with "/", so it matches no file. Patterns begin in the project\'s folder: write "a.py".',
+    `"./dist/b.js" in \`files\` ${never}`,
+  ]);
+});
+
+test.each([".", "./", "**"])(
+  "the pattern %j means all files, without those that are never deployed",
+  async (pattern) => {
+    await using folder = await folderWith({ "a.py": "", "data/c.csv": "", ".env": "" });
+    const { files, warnings } = await readProjectFiles(folder.root, { environment, patterns: [pattern] });
+    expect(pathsOf(files)).toEqual(["a.py", "data/c.csv"]);
+    expect(warnings).toEqual([]);
+  },
+);
+
 test("a repository that git cannot read is warned of with git's reason; a folder without one is not", async () => {
   await using folder = await folderWith({ "flows/a.py": "", "out.txt": "", ".gitignore": "out.txt\n" });
   expect((await readProjectFiles(folder.root, { environment })).warnings).toEqual([]);

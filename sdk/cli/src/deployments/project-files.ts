@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { shellWord } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { CODE_LIMITS, type CodeFile, tooMuchCode } from "./code-tree.ts";
 import { runGit } from "./git-program.ts";
@@ -8,11 +9,11 @@ import { IGNORE_FILE, isData, readIgnoreRules } from "./left-out.ts";
 
 /**
  * Whether a path relative to the project matches a pattern: `*` and `?` stay within a folder, `**` crosses folders, and
- * a pattern that names a folder means all that is in it.
+ * a pattern that names a folder means all that is in it. `.` is the project's folder.
  */
 export function matchesPattern(path: string, pattern: string): boolean {
   const trimmed = pattern.replace(/^\.\//, "").replace(/\/+$/, "");
-  const source = trimmed
+  const source = (trimmed === "" || trimmed === "." ? "**" : trimmed)
     .split("/")
     .map((segment, index, all) => {
       const last = index === all.length - 1;
@@ -137,15 +138,41 @@ async function askGit(
   };
 }
 
+/** Whether a path is never part of the code, by its name or a folder's. */
+function isLeftOut(path: string): boolean {
+  const segments = path.split("/");
+  return (
+    segments.some((segment) => LEFT_OUT_FOLDERS.includes(segment)) ||
+    LEFT_OUT_FILES.test(segments.at(-1) ?? "")
+  );
+}
+
+/** Why the file or folder that a pattern names is not deployed, and the next step. */
+function whyNotDeployed({ root, unignored, ignores }: Walk, path: string): string {
+  if (isLeftOut(path)) return "files of this name are never deployed. Remove it from `files`.";
+  const isFile = statSync(join(root, path), { throwIfNoEntry: false })?.isFile() === true;
+  if (ignores(isFile ? path : `${path}/`)) {
+    const rules = unignored === null ? `.gitignore or ${IGNORE_FILE}` : IGNORE_FILE;
+    return `${rules} ignores it. Remove the rule.`;
+  }
+  if (unignored !== null && isFile)
+    return `git ignores it. Add it with \`git add --force ${shellWord(path)}\`, or remove the rule in .gitignore.`;
+  return "it has no file that is deployed. Check .gitignore.";
+}
+
 /** Warnings about patterns that match no file, or only files that are left out. */
-function patternWarnings({ root, patterns = [], matched }: Walk): string[] {
+function patternWarnings(walk: Walk): string[] {
+  const { root, patterns = [], matched } = walk;
   return patterns
     .filter((pattern) => !matched.has(pattern))
-    .map((pattern) =>
-      existsSync(join(root, pattern))
-        ? `"${pattern}" in \`files\` exists, but it is not deployed: .gitignore or ${IGNORE_FILE} ignores it, or its kind is never deployed. Add it with \`git add --force ${pattern}\`, or remove the rule.`
-        : `The pattern "${pattern}" in \`files\` matches no file, or only ignored files. Check its spelling, .gitignore and ${IGNORE_FILE}.`,
-    );
+    .map((pattern) => {
+      const path = pattern.replace(/^(\.?\/)+/, "").replace(/\/+$/, "");
+      if (pattern.startsWith("/"))
+        return `The pattern "${pattern}" in \`files\` begins with "/", so it matches no file. Patterns begin in the project's folder: write "${path || "**"}".`;
+      return path !== "" && existsSync(join(root, path))
+        ? `"${pattern}" in \`files\` exists, but it is not deployed: ${whyNotDeployed(walk, path)}`
+        : `The pattern "${pattern}" in \`files\` matches no file, or only ignored files. Check its spelling, .gitignore and ${IGNORE_FILE}.`;
+    });
 }
 
 /**

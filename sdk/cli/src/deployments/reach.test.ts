@@ -89,6 +89,7 @@ test.each([
   'const name = "label";\nconst { label } = await import("../lib/" + name + ".ts");',
   'import { createRequire } from "node:module";\nconst { label } = createRequire(import.meta.url)("../lib/label.ts");',
   'import { Worker } from "node:worker_threads";\nconst label = () => new Worker("./lib/label.ts");',
+  'import { fork } from "node:child_process";\nconst label = () => fork("./lib/label.ts");',
 ])("a flow that loads code by a path counts every file: %s", async (more) => {
   const changes = [
     { "flows/two.ts": flowOf("two", more) },
@@ -97,5 +98,18 @@ test.each([
   expect(await changedBy(...changes)).toEqual([
     ["two", "command"],
     ["one", "two", "command"],
+  ]);
+});
+
+test("a flow that only prints its folder or reads files does not count the modules of other flows", async () => {
+  const more =
+    'import { readFile } from "node:fs/promises";\nconst label = async () => [process.cwd(), await readFile("rows.csv")];';
+  const changes = [
+    { "flows/two.ts": flowOf("two", more) },
+    { "lib/label.ts": "export const label = () => '';" },
+  ];
+  expect(await changedBy(...changes)).toEqual([
+    ["two", "command"],
+    ["one", "command"],
   ]);
 });

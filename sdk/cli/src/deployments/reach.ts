@@ -27,9 +27,9 @@ function moduleLines({ path, bytes, imports }: SourceModule): string[] {
   return [`module ${path} ${sha256(bytes)}`, ...packages];
 }
 
-/** Code that may load or read a module which no import names: a computed path, a thread, or a path from the code's folder. */
+/** Code that may load or read a module which no import names: a computed path, a thread, another program, or a path beside it. */
 const LOADS_BY_PATH =
-  /\bimport\s*\((?!\s*["'][^"']*["']\s*\))|\brequire\s*\((?!\s*["'][^"']*["']\s*\))|\bnew\s+Worker\b|\bcreateRequire\b|\bimport\.meta\.|\b__(?:dir|file)name\b|\bprocess\.cwd\b/;
+  /\bimport\s*\((?!\s*["'][^"']*["']\s*\))|\brequire\s*\((?!\s*["'][^"']*["']\s*\))|\bnew\s+Worker\b|\bcreateRequire\b|\bimport\.meta\.|\b__(?:dir|file)name\b|\bchild_process\b/;
 
 function loadsByPath({ code, bytes }: SourceModule): boolean {
   return LOADS_BY_PATH.test(code ?? Buffer.from(bytes).toString("utf8"));

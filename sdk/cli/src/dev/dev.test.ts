@@ -218,4 +218,35 @@ describe("watching", () => {
     await seen("all cache.db", "all a.ts", "code a.ts", ...configured, "all cache.db", "code cache.db");
     stop.abort();
   });
+
+  test("does not report data files that are skipped, also those in a new folder, but reports source files", async () => {
+    await using folder = await folderWith({ "a.ts": "1", "rows.csv": "1" });
+    const stop = new AbortController();
+    const calls: string[] = [];
+    const skipped = new Set<string>();
+    let isRunning = true;
+    await watchSources(folder.root, {
+      signal: stop.signal,
+      takesData: true,
+      skipsData(path) {
+        if (isRunning) skipped.add(path);
+        return isRunning;
+      },
+      async onChange(paths) {
+        calls.push(...paths);
+      },
+    });
+    await writeFile(join(folder.root, "rows.csv"), "2");
+    await mkdir(join(folder.root, "out"));
+    await writeFile(join(folder.root, "out/sums.csv"), "1");
+    await expect
+      .poll(() => [...skipped].toSorted(), { timeout: 20_000 })
+      .toEqual(["out/sums.csv", "rows.csv"]);
+    await writeFile(join(folder.root, "a.ts"), "2");
+    await expect.poll(() => calls, { timeout: 20_000 }).toEqual(["a.ts"]);
+    isRunning = false;
+    await writeFile(join(folder.root, "rows.csv"), "3");
+    await expect.poll(() => calls, { timeout: 20_000 }).toEqual(["a.ts", "rows.csv"]);
+    stop.abort();
+  });
 });

@@ -4,10 +4,11 @@ import { deploymentNameOf } from "@towpath/contract";
 import type { DeployReport } from "towpath/deploy";
 import { z } from "zod";
 import { commandToRun } from "../deployments/find.ts";
+import { matchesPattern } from "../deployments/project-files.ts";
 import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { openRedeployer, type Redeploy } from "./redeploy.ts";
-import { openReruns } from "./reruns.ts";
+import { openReruns, type Reruns } from "./reruns.ts";
 import { type DevCommand, nameIn, type Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
 
@@ -80,6 +81,31 @@ function faultLines(text: string): string[] {
   return (told.length > 0 ? told : lines).slice(0, FAULT_LINES_MAX).map((line) => `  ${line}`);
 }
 
+/**
+ * A run may write a data file of the project. A deploy of each such change would start that run again, without end. So a
+ * change of a data file during a run does not count, and the first change of each file says so.
+ */
+function skipDataOfRuns(
+  { output }: Invocation,
+  { stack, reruns }: { stack: Stack; reruns: Reruns },
+): (path: string) => boolean {
+  const said = new Set<string>();
+  const { files } = stack.project;
+  return (path) => {
+    if (!reruns.mayWrite()) return false;
+    // Without patterns when we started, the configuration has changed since.
+    const isDeployed = files?.some((pattern) => matchesPattern(path, pattern)) ?? true;
+    if (isDeployed && !said.has(path))
+      output.line(
+        output.style.dim(
+          `${path} changed during a run, so it was not deployed. Save a source file to deploy it.`,
+        ),
+      );
+    said.add(path);
+    return true;
+  };
+}
+
 /** How long after a run's start the next deploy is prepared, milliseconds. */
 const AHEAD_AFTER_MS = 1_500;
 
@@ -128,7 +154,8 @@ export async function keepUp(
   };
   try {
     const takesData = stack.project.files !== undefined;
-    await watchSources(stack.project.root, { signal, onChange, takesData });
+    const skipsData = skipDataOfRuns(invocation, { stack, reruns });
+    await watchSources(stack.project.root, { signal, onChange, takesData, skipsData });
     const first = run === undefined || isOwed ? Promise.resolve() : reruns.first(run);
     prepareBeside(first);
     await first;

@@ -27,6 +27,9 @@ export async function runOnce(
   return EXIT[exitOfState(ended.state)];
 }
 
+/** A file system reports a change at most this long after the run that made it has ended, milliseconds. */
+const EVENT_LATE_MS = 1_000;
+
 /** The runs of one `towpath dev`, one after the other. */
 export interface Reruns {
   /**
@@ -41,6 +44,8 @@ export interface Reruns {
   stop(): Promise<void>;
   /** The latest run, if it has the code that was saved last, or null. */
   latest(): string | null;
+  /** Whether a change of a file may come from a run: one is unfinished, or ended less than `EVENT_LATE_MS` ago. */
+  mayWrite(): boolean;
 }
 
 interface Going {
@@ -58,6 +63,7 @@ export function openReruns(
   const { output } = invocation;
   let going: Going | undefined;
   let latest: string | null = null;
+  let writers = 0;
   const start = (deployment: string): Going => {
     const stopping = new AbortController();
     const signal = AbortSignal.any([args.signal, stopping.signal]);
@@ -72,7 +78,9 @@ export function openReruns(
       })
       .finally(() => {
         if (going === mine) going = undefined;
+        setTimeout(() => writers--, EVENT_LATE_MS).unref();
       });
+    writers++;
     const mine: Going = { stopping, followed };
     going = mine;
     return mine;
@@ -101,5 +109,6 @@ export function openReruns(
         for (const line of failureLines(cancelled, output.style)) output.note(line);
     },
     latest: () => latest,
+    mayWrite: () => writers > 0,
   };
 }

@@ -84,6 +84,8 @@ interface Watch {
   readonly onChange: (paths: readonly string[]) => Promise<void>;
   /** Whether data files are part of the code, because the project names its files. */
   readonly takesData: boolean;
+  /** Asked at each change of a data file that may be part of the code. True: the change does not count. */
+  readonly skipsData?: (path: string) => boolean;
 }
 
 /**
@@ -103,7 +105,7 @@ export async function watchSources(root: string, args: Watch): Promise<void> {
   const touch = (path: string) => {
     // The configuration may name data files from now on.
     takesData ||= path === CONFIG_FILE;
-    if (!isSource(path) || (!takesData && isData(path))) return;
+    if (!isSource(path) || (isData(path) && (!takesData || args.skipsData?.(path) === true))) return;
     touched.add(path);
     schedule();
   };
@@ -114,7 +116,9 @@ export async function watchSources(root: string, args: Watch): Promise<void> {
     const paths = [...touched];
     touched.clear();
     const changed = new Set<string>();
-    for (const path of paths) for (const file of await settle(watched, path)) changed.add(file);
+    for (const path of paths)
+      for (const file of await settle(watched, path))
+        if (file === path || !isData(file) || args.skipsData?.(file) !== true) changed.add(file);
     if (changed.size > 0 && !args.signal.aborted) await args.onChange([...changed]);
     busy = false;
     if (touched.size > 0) schedule();
