@@ -1,5 +1,5 @@
 import type { Client, StreamedEvent } from "@towpath/client";
-import { isFinalRunState, type Run } from "@towpath/contract";
+import { isFinalRunState, type Run, type RunError } from "@towpath/contract";
 import { localTimes } from "../kernel/instant.ts";
 import { printable, type Style, withCommands } from "../output.ts";
 
@@ -36,7 +36,8 @@ export function releaseNotes(args: {
 }
 
 /**
- * Explains, while a run is followed, what it waits for when it is suspended, so that the reader can answer.
+ * Explains, while a run is followed, what it waits for: when it is suspended, so that the reader can answer, and before the
+ * next attempt, with the error of the last one.
  * @returns The lines to show for an event of the run's stream.
  */
 export function waitNotes(args: {
@@ -44,13 +45,25 @@ export function waitNotes(args: {
   readonly runId: string;
   readonly style: Style;
 }): (event: StreamedEvent) => Promise<readonly string[]> {
+  const { client, style } = args;
+  const params = { runId: args.runId };
   return async (event) => {
-    if (event.event !== "run" || event.data.state !== "suspended") return [];
-    // If this read fails, following goes on.
-    const why = await args.client.getRunWhy({ params: { runId: args.runId } }).catch(() => null);
-    if (why?.state !== "suspended") return [];
-    return why.reasons.map(
-      ({ text }) => `${args.style.dim("→")} ${withCommands(localTimes(printable(text)), args.style)}`,
+    if (event.event !== "run") return [];
+    const { state, attempts } = event.data;
+    const isRetry = state === "scheduled" && attempts > 0;
+    if (state !== "suspended" && !isRetry) return [];
+    // If a read fails, following goes on.
+    const why = await client.getRunWhy({ params }).catch(() => null);
+    if (why?.state !== state) return [];
+    const failed = isRetry ? await client.getRun({ params }).catch(() => null) : null;
+    const error = failed?.error ? [style.yellow(`! ${printable(errorText(failed.error))}`)] : [];
+    const reasons = why.reasons.map(
+      ({ text }) => `${style.dim("→")} ${withCommands(localTimes(printable(text)), style)}`,
     );
+    return [...error, ...reasons];
   };
+}
+
+function errorText({ name, message }: RunError): string {
+  return `${name ?? "Error"}: ${message.split("\n")[0] ?? ""}`;
 }
