@@ -1,12 +1,13 @@
 import { Command, type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { closest, shellWord, terminalText } from "@towpath/contract";
-import { EXIT, Failure, failureJson, failureLines, toFailure } from "./failure.ts";
+import { closest, terminalText } from "@towpath/contract";
+import { EXIT, failureJson, failureLines, toFailure } from "./failure.ts";
+import { withClearCommands } from "./kernel/clear-commands.ts";
 import { beginInvocation, type GlobalOptions, type Invocation } from "./kernel/invocation.ts";
 import type { Streams } from "./output.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command. The number that it returns is the exit code; without one the command succeeded. */
-export type Carry = (command: { optsWithGlobals(): unknown }, act: Act) => Promise<void>;
+export type Carry = (command: CommandUnknownOpts, act: Act) => Promise<void>;
 type Act = (invocation: Invocation) => Promise<unknown>;
 
 /** The root command. Each domain adds its commands to it. */
@@ -55,27 +56,6 @@ function globalsOf(command: { optsWithGlobals(): unknown }): GlobalOptions {
   return command.optsWithGlobals() as GlobalOptions;
 }
 
-/** At most this many commands are suggested. */
-const COMMANDS_SHOWN_MAX = 5;
-
-/**
- * A failure about an unclear word of the command line, with the whole commands that are clear. Null: the word is not in it, as
- * when the user was asked for it.
- * @param argv The words of the command line.
- */
-export function withClearCommands(failure: Failure, argv: readonly string[]): Failure {
-  const { instead, exit, code, faults, cause } = failure;
-  const at = argv.findIndex((word) => word === instead?.written || word.endsWith(`=${instead?.written}`));
-  // A key must not be printed.
-  const hasKey = argv.some((word) => word === "--key" || word.startsWith("--key="));
-  if (instead === undefined || at < 0 || hasKey) return failure;
-  const commands = instead.names.slice(0, COMMANDS_SHOWN_MAX).map((name) => {
-    const words = argv.map((word, index) => (index === at ? word.replace(instead.written, name) : word));
-    return `\`${["towpath", ...words.map(shellWord)].join(" ")}\``;
-  });
-  return new Failure(failure.message, { exit, code, faults, cause, next: commands });
-}
-
 /** Runs commands. A failure becomes a sentence on stderr and an exit code. */
 export function carrier(streams: Streams, exit: (code: number) => void): Carry {
   return async (command, act) => {
@@ -85,7 +65,10 @@ export function carrier(streams: Streams, exit: (code: number) => void): Carry {
       const answer = await act(invocation);
       exit(typeof answer === "number" ? answer : EXIT.ok);
     } catch (thrown) {
-      const failure = withClearCommands(toFailure(thrown, invocation.spoken()), process.argv.slice(2));
+      const failure = withClearCommands(toFailure(thrown, invocation.spoken()), {
+        argv: process.argv.slice(2),
+        command,
+      });
       for (const line of failureLines(failure, output.style)) output.note(line);
       output.fault(failureJson(failure));
       exit(EXIT[failure.exit]);

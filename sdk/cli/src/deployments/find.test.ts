@@ -1,9 +1,11 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Client } from "@towpath/client";
 import { deploymentPartsOf, Problem } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
+import { towpath } from "../commands.ts";
 import { Failure } from "../failure.ts";
 import { caught } from "../fixture.ts";
-import { withClearCommands } from "../program.ts";
+import { withClearCommands } from "../kernel/clear-commands.ts";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "./find.ts";
 
 /** The control plane at the network's edge, with these deployments. */
@@ -39,28 +41,68 @@ describe("a name without a stage", () => {
   });
 });
 
+/** The command that words call, such as `runs ls`. */
+function commandOf(names: string): CommandUnknownOpts {
+  const root: CommandUnknownOpts = towpath(async () => undefined);
+  return names.split(" ").reduce<CommandUnknownOpts>((above, name) => {
+    const found = above.commands.find((one) => one.name() === name);
+    if (found === undefined) throw new Error(`no command ${names}`);
+    return found;
+  }, root);
+}
+
 describe("the failure about an unclear name", () => {
-  const refusal = async () => {
-    const failure = await caught(findDeployment(having("churn", "churn@prod"), "churn"));
+  const refusal = async (name: string) => {
+    const failure = await caught(findDeployment(having(name, `${name}@prod`), name));
     if (!(failure instanceof Failure)) throw failure;
     return failure;
   };
+  const nextOf = async (names: string, name: string, ...argv: string[]) =>
+    withClearCommands(await refusal(name), { argv, command: commandOf(names) }).next;
 
   test("has the whole commands that are clear", async () => {
-    const argv = ["run", "churn", "-p", "day=a b", "--watch"];
-    expect(withClearCommands(await refusal(), argv).next).toEqual([
-      "`towpath run churn@ -p 'day=a b' --watch`",
-      "`towpath run churn@prod -p 'day=a b' --watch`",
+    expect(await nextOf("run", "churn", "run", "churn", "--tag", "a b", "--watch")).toEqual([
+      "`towpath run churn@ --tag 'a b' --watch`",
+      "`towpath run churn@prod --tag 'a b' --watch`",
     ]);
-    expect(withClearCommands(await refusal(), ["runs", "ls", "--deployment=churn"]).next).toContain(
+    expect(await nextOf("runs ls", "churn", "runs", "ls", "--deployment=churn")).toContain(
       "`towpath runs ls --deployment=churn@prod`",
     );
   });
 
+  test("replaces the argument, not a command or the value of another option", async () => {
+    expect(await nextOf("run", "run", "run", "run")).toContain("`towpath run run@prod`");
+    expect(await nextOf("run", "prod", "--profile", "prod", "run", "prod")).toContain(
+      "`towpath --profile prod run prod@prod`",
+    );
+    expect(await nextOf("run", "a", "run", "--name=a", "-p", "a", "--", "a")).toContain(
+      "`towpath run --name=a -p … -- a@prod`",
+    );
+    expect(
+      await nextOf("runs ls", "churn", "runs", "ls", "--tag", "churn", "--deployment", "churn"),
+    ).toContain("`towpath runs ls --tag churn --deployment churn@prod`");
+  });
+
+  test("prints no value of a parameter", async () => {
+    const argv = [
+      "run",
+      "churn",
+      "-p",
+      "password=hunter2",
+      "-pday=a b",
+      "--param=x=y",
+      "--param",
+      "[hunter2",
+    ];
+    expect(await nextOf("run", "churn", ...argv)).toContain(
+      "`towpath run churn@prod -p password=… -pday=… --param=x=… --param …`",
+    );
+  });
+
   test("prints no key, and names alone where the word was not typed", async () => {
-    const { next } = await refusal();
-    expect(withClearCommands(await refusal(), ["run", "churn", "--key", "twp_x"]).next).toEqual(next);
-    expect(withClearCommands(await refusal(), ["run"]).next).toEqual(next);
+    const { next } = await refusal("churn");
+    expect(await nextOf("run", "churn", "run", "churn", "--key", "twp_x")).toEqual(next);
+    expect(await nextOf("run", "churn", "run")).toEqual(next);
   });
 });
 

@@ -131,11 +131,20 @@ const HIDDEN = [
   "code entry env parameters schedules tasks",
 ].flatMap((fields) => fields.split(" "));
 
+/** The fields of a spec that are instants. Other texts may look like instants, such as a variable's value. */
+const INSTANT_FIELD = /^(?:expiresAt|(?:schedules\.[^.]+\.)?(?:startsAt|endsAt))$/;
+
+/** An instant of a whole second as local time. Others as they are, because a diff must show milliseconds. */
+function specInstantText(at: string): string {
+  return Date.parse(at) % 1000 === 0 ? localTimes(at) : at;
+}
+
 function valueText(field: string, value: Json): string {
   if (value === null) return "";
   if (typeof value === "number" && field.endsWith("Ms")) return formatDuration(value);
   if (Array.isArray(value)) return value.map((one) => valueText(field, one)).join(", ");
-  if (typeof value !== "object") return localTimes(String(value));
+  if (typeof value === "string" && INSTANT_FIELD.test(field)) return specInstantText(value);
+  if (typeof value !== "object") return String(value);
   const parts = Object.entries(value).map(([key, one]) => [key, valueText(key, one)] as const);
   return parts.flatMap(([key, text]) => (text === "" ? [] : [`${key} ${text}`])).join(", ");
 }

@@ -1,11 +1,12 @@
 import type { Client } from "@towpath/client";
-import { LOG_LEVELS, type LogLevel, WINDOW_ROWS_MAX } from "@towpath/contract";
+import { isFinalRunState, LOG_LEVELS, type LogLevel, type Run, WINDOW_ROWS_MAX } from "@towpath/contract";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { logLine } from "../runs/draw.ts";
 import { findRunId } from "../runs/find.ts";
 import { describeState, exitOfState } from "../runs/outcome.ts";
 import type { LogEntry } from "../runs/run-view.ts";
+import { ofTask } from "./of-task.ts";
 
 const PAGE_LINES = 1000;
 const START = "0:0";
@@ -22,7 +23,7 @@ export interface LogRequest {
   readonly tail?: number | undefined;
   /** Only lines of this attempt. */
   readonly attempt?: number | undefined;
-  /** The path of a task run: only its lines, and those of task runs that it called. */
+  /** A task's name, or the path of a task run: only lines of these calls, and of task runs that they called. */
   readonly task?: string | undefined;
 }
 
@@ -31,14 +32,15 @@ interface Log {
   readonly client: Client;
   readonly params: { readonly runId: string };
   readonly query: { attempt?: number; levels?: string; text?: string; task?: string };
+  /** Selects entries for which the server has no filter. */
+  readonly isWanted?: (entry: LogEntry) => boolean;
 }
 
-function queryOf({ grep, level, attempt, task }: LogRequest): Log["query"] {
+function queryOf({ grep, level, attempt }: LogRequest): Log["query"] {
   return {
     ...(attempt === undefined ? {} : { attempt }),
     ...(level === undefined ? {} : { levels: LOG_LEVELS.slice(LOG_LEVELS.indexOf(level)).join(",") }),
     ...(grep === undefined ? {} : { text: grep }),
-    ...(task === undefined ? {} : { task }),
   };
 }
 
@@ -57,7 +59,7 @@ async function* pagesAfter(log: Log, from: string): AsyncGenerator<LogEntry[], s
   for (;;) {
     const query = { ...log.query, after, limit: PAGE_LINES };
     const page = await log.client.getLogs({ params: log.params, query });
-    yield page.entries;
+    yield log.isWanted === undefined ? page.entries : page.entries.filter(log.isWanted);
     if (page.end || page.next === after) return page.next;
     after = page.next;
   }
@@ -72,7 +74,7 @@ interface Tail {
 /** Reads the last rows by their number. With a text or a task run the log is searched from its start. */
 async function readTail(log: Log, count: number): Promise<Tail> {
   let entries: LogEntry[] = [];
-  if (log.query.text !== undefined || log.query.task !== undefined) {
+  if (log.query.text !== undefined || log.query.task !== undefined || log.isWanted !== undefined) {
     const pages = pagesAfter(log, START);
     for (let page = await pages.next(); ; page = await pages.next()) {
       if (page.done === true) return { entries, next: page.value };
@@ -91,12 +93,25 @@ async function readTail(log: Log, count: number): Promise<Tail> {
   return { entries, next: `${last.attempt}:${last.line + lines}` };
 }
 
+/** The log of a run with the filters. @throws Failure `task-run-not-found` if the run has no such task run. */
+async function logOf(client: Client, args: LogRequest, run: Run): Promise<Log> {
+  const params = { runId: run.id };
+  const query = queryOf(args);
+  if (args.task === undefined) return { client, params, query };
+  const mayCome = args.follow && !isFinalRunState(run.state);
+  const found = await ofTask(client, { runId: run.id, written: args.task, mayCome });
+  return "path" in found
+    ? { client, params, query: { ...query, task: found.path } }
+    : { client, params, query, isWanted: found.isWanted };
+}
+
 /** `towpath logs RUN`. @returns The exit code; with `--follow` that of the run's outcome. */
 export async function printLogs(invocation: Invocation, args: LogRequest): Promise<number> {
   const client = await invocation.client();
   const params = { runId: await findRunId(client, args.id) };
-  const log = { client, params, query: queryOf(args) };
-  let attempts = (await client.getRun({ params })).attempts > 1;
+  const run = await client.getRun({ params });
+  const log = await logOf(client, args, run);
+  let attempts = run.attempts > 1;
   const tail = args.tail === undefined ? null : await readTail(log, args.tail);
   printEntries(invocation, tail?.entries ?? [], attempts);
   let after = tail?.next ?? START;
@@ -119,7 +134,7 @@ export async function printLogs(invocation: Invocation, args: LogRequest): Promi
     if (event.event === "log-end") await readOn();
   }
   await readOn();
-  const run = await client.getRun({ params });
-  invocation.output.note(describeState(run, invocation.output.style));
-  return EXIT[exitOfState(run.state)];
+  const ended = await client.getRun({ params });
+  invocation.output.note(describeState(ended, invocation.output.style));
+  return EXIT[exitOfState(ended.state)];
 }

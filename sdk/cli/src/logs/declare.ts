@@ -25,7 +25,10 @@ export function declareLogs(root: Root, carry: Carry): void {
     )
     .option("-n, --tail <count>", "print only the last entries, this many", countUpTo(TAIL_MAX))
     .option("--attempt <ordinal>", "print only lines of this attempt", countUpTo(ATTEMPT_MAX))
-    .option("--task <path>", "print only lines of this task run and of task runs that it called")
+    .option(
+      "--task <name>",
+      "print only lines of calls of this task and of task runs that they called; a path means one call",
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath logs RUN --level warn\n  $ towpath logs RUN --grep timeout --tail 20\n  $ towpath logs RUN --tail 50 --follow\n  $ towpath logs RUN --task load-region:lisbon",
