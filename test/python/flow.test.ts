@@ -25,9 +25,11 @@ def load(work: str) -> list[int]:
         raise ConnectionError("not yet")
     return [1, 2, 3]
 
-@task
+@task(tags=["etl"])
 def double(x: int, by: int) -> int:
+    began = time.time()
     time.sleep(0.01)
+    log.info("double", began, time.time())
     return x * by
 
 @task
@@ -123,6 +125,7 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
 
   test("runs its tasks, retries, maps, and reports lines in order", async () => {
     const work = await workFolder();
+    await stack.client.setLimit({ body: { kind: "tag", name: "etl", slots: 1 } });
     const runId = await stack.run("shop", { work });
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({ state: "completed", attempts: 1, name: `shop ${work}` });
@@ -135,6 +138,15 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
     const page = await stack.client.getLogs({ params: { runId } });
     const texts = page.entries.flatMap((entry) => (entry.kind === "line" ? [entry.text] : []));
     expect(texts.slice(0, 5)).toEqual(["one", "two", "native", "three", "four"]);
+    const spans = texts
+      .filter((text) => text.startsWith("double "))
+      .map((text) => text.split(" ").slice(1).map(Number));
+    const sorted = spans.sort(([a = 0], [b = 0]) => a - b);
+    expect(sorted).toHaveLength(3);
+    // One slot: each begins after the one before has ended.
+    expect(sorted.every(([began = 0], index) => index === 0 || began >= (sorted[index - 1]?.[1] ?? 0))).toBe(
+      true,
+    );
     const artifacts = await stack.client.listArtifacts({ params: { runId } });
     expect(artifacts.items[0]?.body).toMatchObject({ kind: "table", columns: ["x", "y"] });
   });

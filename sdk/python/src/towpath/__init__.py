@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ._internal.problem import InvalidDefinition as InvalidDefinition
     from ._internal.problem import InvalidParameters as InvalidParameters
     from ._internal.problem import NonRetryable as NonRetryable
+    from ._internal.problem import SlotsHeld as SlotsHeld
     from ._internal.problem import TaskTimeout as TaskTimeout
     from ._internal.problem import TowpathError as TowpathError
     from ._internal.problem import WaitExpired as WaitExpired
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ._internal.task.task import task as task
 
 _PROBLEMS = (
-    "Cancelled", "ChildFailed", "InvalidDefinition", "InvalidParameters", "NonRetryable", "TaskTimeout", "TowpathError",
+    "Cancelled", "ChildFailed", "InvalidDefinition", "InvalidParameters", "NonRetryable", "SlotsHeld", "TaskTimeout", "TowpathError",
     "WaitExpired",
 )
 _HOMES = {

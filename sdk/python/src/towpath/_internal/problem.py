@@ -152,6 +152,18 @@ class TaskTimeout(TowpathError):
         self.timeout_ms = timeout_ms
 
 
+class SlotsHeld(TowpathError):
+    """A task that holds slots called one that needs some. Two such tasks could wait for each other without end."""
+
+    code = "slots-held"
+
+    def __init__(self, task: str, holder: str) -> None:
+        super().__init__(
+            f'Task "{task}" needs slots, but "{holder}", which calls it, holds some.',
+            next=f'Give "{holder}" the limits and tags of "{task}", or call "{task}" from the flow.',
+        )
+
+
 class NonRetryable(TowpathError):
     """Raise it in a task whose retry is pointless. It also counts as the cause of another error."""
 

@@ -43,6 +43,9 @@ class Io(Protocol):
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         """Posts a record, and returns once the control plane has it."""
 
+    async def blocking(self, fn: Callable[[], Result]) -> Result:
+        """Calls a function of the engine that blocks."""
+
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
@@ -59,6 +62,9 @@ class BlockingIo:
 
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         records.post_stored(record)
+
+    async def blocking(self, fn: Callable[[], Result]) -> Result:
+        return fn()
 
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         clock.pause(ms, cancel)
@@ -131,6 +137,9 @@ class LoopIo:
 
     async def stored(self, records: Records, record: Mapping[str, Any]) -> None:
         await in_thread(lambda: records.post_stored(record))
+
+    async def blocking(self, fn: Callable[[], Result]) -> Result:
+        return await in_thread(fn)
 
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         await in_thread(lambda: clock.pause(ms, cancel))

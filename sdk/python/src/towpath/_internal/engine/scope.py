@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..suspend.waits import Waits
     from ..task.map import Pump
     from ..task.pool import Pool
+    from ..task.slots import Holder, UnlimitedTags
 
 
 class OpenCalls:
@@ -46,6 +47,12 @@ class OpenCalls:
             self.changed.notify_all()
 
 
+def _unlimited_tags() -> "UnlimitedTags":
+    from ..task.slots import UnlimitedTags
+
+    return UnlimitedTags()
+
+
 @dataclass
 class ActiveRun:
     """One run in this process."""
@@ -60,6 +67,7 @@ class ActiveRun:
     open: OpenCalls
     untaken: "set[Pump]" = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
+    unlimited: "UnlimitedTags" = field(default_factory=_unlimited_tags)
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
 
@@ -74,6 +82,8 @@ class Scope:
     cancel: Cancel
     calls: CallLedger
     is_async: bool
+    holder: "Holder | None" = None
+    """The nearest try around it that holds slots."""
 
     def of_task(self) -> dict[str, str]:
         """The task path as records carry it."""

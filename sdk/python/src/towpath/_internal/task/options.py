@@ -15,6 +15,7 @@ Duration = Union[str, timedelta, float, int]
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _NAME_CHARS_MAX = 200
+_LIMIT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _RETRIES_MAX = 1000
 _TIMER_MS_MAX = 2**31 - 1
 
@@ -74,6 +75,10 @@ class TaskOptions:
     """The most calls of one `map` at a time."""
     map_key: Callable[[Any], str] | None = None
     """Names an item's call within a `map`. Default: its index."""
+    limits: Sequence[str | tuple[str, int]] = ()
+    """Named limits: names, or names with slots. Each try takes all its slots at once before it begins."""
+    tags: Sequence[str] = ()
+    """Each try takes one slot of each of its tags that has a limit."""
     on_retry: Callable[..., Any] | None = None
     on_failure: Callable[..., Any] | None = None
 
@@ -89,6 +94,8 @@ class TaskOptions:
         self._check("retry_on", _are_classes(self.retry_on), "a class of errors, or a tuple of them")
         for hook in ("retry_if", "map_key", "on_retry", "on_failure"):
             self._check(hook, getattr(self, hook) is None or callable(getattr(self, hook)), "a function")
+        self._check("limits", _are_limits(self.limits), "a list of at most 8 names of limits, or of (name, slots)")
+        self._check("tags", _are_tags(self.tags), "a list of at most 32 texts of 1 to 64 characters")
         if self.timeout is not None:
             limit = ms_of(f'task "{self.name}": timeout', self.timeout)
             self._check("timeout", 1 <= limit <= _TIMER_MS_MAX, "from 1 ms to 24 days")
@@ -128,6 +135,26 @@ def _check_name(name: object) -> None:
 
 def _is_whole(value: object, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
+
+
+def _are_limits(value: object) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) > 8:
+        return False
+    return all(_is_limit(one) if isinstance(one, str) else _is_limit_with_slots(one) for one in value)
+
+
+def _is_limit(name: object) -> bool:
+    return isinstance(name, str) and _LIMIT_NAME.match(name) is not None
+
+
+def _is_limit_with_slots(use: object) -> bool:
+    return isinstance(use, tuple) and len(use) == 2 and _is_limit(use[0]) and _is_whole(use[1], 1, 2**31 - 1)
+
+
+def _are_tags(value: object) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) > 32:
+        return False
+    return all(isinstance(one, str) and 1 <= len(one) <= 64 for one in value)
 
 
 def _are_classes(value: object) -> bool:

@@ -18,6 +18,7 @@ from ..problem import Cancelled, NotData, TaskTimeout
 from .identity import CallLedger
 from .options import TaskOptions, ms_of
 from .retry import is_retryable, retry_delay_ms
+from .slots import Holder, no_slots, take_slots
 
 _STILL_RUNNING = (
     "did not end after its time limit, so it is still running. Python cannot end a thread or a coroutine that ignores it: "
@@ -126,8 +127,7 @@ async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
         call.scope.cancel.raise_if_asked()
         tries[0] += 1
         try:
-            call.scope.run.host.records.post(call.record("begin", tries[0]))
-            return await _try_once(call, calls)
+            return await _try_with_slots(call, calls, tries[0])
         except BaseException as error:
             if _goes_on(call, tries[0], error):
                 again += 1
@@ -137,7 +137,23 @@ async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
                 await _wait_for_retry(call, tries[0], error)
 
 
-async def _try_once(call: TaskCall, calls: CallLedger) -> Any:
+async def _try_with_slots(call: TaskCall, calls: CallLedger, tries: int) -> Any:
+    """A try begins once it has its slots. It holds none while it waits for the next try."""
+    holder, give_back = call.scope.holder, no_slots
+    if call.options.limits or call.options.tags:
+        holder, give_back = await call.io.blocking(lambda: take_slots(call, tries))
+    is_left = [False]
+    try:
+        call.scope.run.host.records.post(call.record("begin", tries))
+        return await _try_once(call, calls, holder, is_left)
+    finally:
+        # A function that ignores its time limit still uses its slots. They return when the attempt ends.
+        if not is_left[0]:
+            give_back()
+
+
+async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is_left: list[bool]) -> Any:
+    """@param is_left Becomes True if the function still runs when this returns."""
     scope = call.scope
     cancel = Cancel(scope.cancel)
     limit_ms = call.options.timeout_ms
@@ -147,8 +163,13 @@ async def _try_once(call: TaskCall, calls: CallLedger) -> Any:
         up = TaskTimeout(call.options.name, limit_ms)
         take_back = TIMERS.after(limit_ms, lambda: cancel.abort(up))
     context = contextvars.copy_context()
-    context.run(current.set, Scope(scope.run, call.path, cancel, calls, call.io is LOOP))
-    limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), lambda: call.warn(_STILL_RUNNING))
+    context.run(current.set, Scope(scope.run, call.path, cancel, calls, call.io is LOOP, holder))
+
+    def on_left() -> None:
+        is_left[0] = True
+        call.warn(_STILL_RUNNING)
+
+    limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), on_left)
     try:
         result = await call.io.invoke(lambda: context.run(call.fn), cancel, limit)
         if up is not None and cancel.reason is up:
