@@ -1,5 +1,6 @@
 import type { Client } from "@towpath/client";
 import {
+  DEV_STAGE,
   type Deployment,
   type DeploymentVersion,
   deploymentNameOf,
@@ -260,7 +261,7 @@ export async function deployProject(
  * failure would say that they are not.
  */
 async function readinessWarnings(
-  { client, project, byReach: isDev = false }: Pick<DeployRequest, "client" | "project" | "byReach">,
+  { client, project, byReach = false }: Pick<DeployRequest, "client" | "project" | "byReach">,
   args: {
     deployments: readonly ProjectDeployment[];
     code: ProjectCode;
@@ -269,6 +270,7 @@ async function readinessWarnings(
 ): Promise<string[]> {
   const { deployments, code, outcomes } = args;
   const { stage, registry } = project;
+  const isDev = byReach || stage?.name === DEV_STAGE;
   const pools = stage?.pools ?? {};
   const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote: code.remote, pools }));
   try {

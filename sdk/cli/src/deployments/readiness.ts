@@ -20,7 +20,7 @@ export interface ReadyGround {
   readonly stage: Project["stage"];
   readonly registry: Project["registry"];
   readonly code: Pick<ProjectCode, "names" | "remote" | "tasks">;
-  /** Whether `towpath dev` deploys. Its worker has only secrets of the environment. */
+  /** Whether the deploy is for the worker of `towpath dev`. It has only secrets of the environment. */
   readonly isDev: boolean;
 }
 

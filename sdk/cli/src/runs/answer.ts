@@ -54,14 +54,28 @@ function chosen(questions: readonly Question[], args: AnswerRequest): Question {
   );
 }
 
-async function answerOf(question: Question, args: GivenAnswer): Promise<Json> {
+/** A refusal of a whole answer in the words of `towpath answer`: a single value is no parameter. */
+function ofWholeAnswer(thrown: unknown, { question, run }: { question: Question; run: string }): unknown {
+  if (!(thrown instanceof Failure) || thrown.code !== "invalid-parameters") return thrown;
+  const { message, exit, code, cause } = thrown;
+  const faults = thrown.faults.map((fault) => ({
+    ...fault,
+    path: fault.path.replace(/^(?:parameters\.)?answer\b/, "answer"),
+  }));
+  return new Failure(message, { exit, code, faults, cause, next: howToAnswer(question, run) });
+}
+
+async function answerOf(question: Question, args: GivenAnswer & { readonly run: string }): Promise<Json> {
   checkNames(question, args.given);
   const message = `The answer does not match the schema of the question "${question.title}".`;
   if (args.value === undefined)
     return await parseParameters("", { schema: question.schema, given: args.given, message });
   const { $defs, ...own } = question.schema;
   const schema = { type: "object", properties: { answer: own }, ...($defs === undefined ? {} : { $defs }) };
-  const { answer = null } = await parseParameters("", { schema, given: [`answer=${args.value}`], message });
+  const parsing = parseParameters("", { schema, given: [`answer=${args.value}`], message });
+  const { answer = null } = await parsing.catch((thrown: unknown) => {
+    throw ofWholeAnswer(thrown, { question, run: args.run });
+  });
   return answer;
 }
 
@@ -120,11 +134,12 @@ export async function answerRun(invocation: Invocation, args: AnswerRequest): Pr
   const isAsked = !isGiven && mayAsk(invocation) && (questions.length === 1 || args.question !== undefined);
   if (!isGiven && !isAsked) return;
   const question = chosen(questions, args);
-  const answer = await answerOf(question, isAsked ? await askForAnswer(question) : args);
+  const given = isAsked ? await askForAnswer(question) : args;
+  const answer = await answerOf(question, { ...given, run: args.id });
   const answered = await client.answerWait({ params: { runId, waitId: question.id }, body: { answer } });
   output.data(answered);
-  const given = typeof answer === "boolean" ? `: ${answer ? "yes" : "no"}` : "";
-  output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"${given}`);
+  const said = typeof answer === "boolean" ? `: ${answer ? "yes" : "no"}` : "";
+  output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"${said}`);
   output.next(`\`towpath logs ${runId} -f\` follows the run`);
 }
 

@@ -76,6 +76,7 @@ async function cancelOne(
     const one = await client.cancelRun({ params, body: { reason: args.reason } });
     output.data(one);
     output.line(`${describeState(one, output.style)} ${one.id}`);
+    if (isFinalRunState(state)) output.line("  It was cancelled already.");
     if (cancelRequestedAt !== null && !isFinalRunState(one.state))
       output.line(
         `  It is already being cancelled: asked ${instantText(cancelRequestedAt, invocation.clock.nowMs())}.`,
@@ -84,11 +85,12 @@ async function cancelOne(
     return EXIT.ok;
   } catch (failure) {
     if (!(failure instanceof Problem) || failure.code !== "run-transition-not-allowed") throw failure;
-    const { state } = await client.getRun({ params });
-    throw new Failure(`The run has already ended; its state is ${state}.`, {
+    const ended = await client.getRun({ params });
+    throw new Failure(`The run has already ended as ${ended.state}, so it cannot be cancelled.`, {
       exit: "invalidInput",
       code: failure.code,
       cause: failure,
+      next: [`\`towpath runs show ${ended.id}\` shows it`],
     });
   }
 }

@@ -22,6 +22,8 @@ test("a plan is one line: the reused calls, the calls that run, and the reason",
   expect(changed).toBe(
     "reuse 6 · run 0 · because the parameters changed, so tasks whose input changes run too",
   );
+  const asks = planLine({ ...plan, run: 0, reasons: [] }, { isChanged: false, asks: true, style });
+  expect(asks).toBe("reuse 6 · run 0 and what follows them; questions are asked again");
   const reasons = ["a", "b", "c", "d", "e"].map((reason) => ({ reason, tasks: 1 }));
   expect(planLine({ ...plan, reasons }, { isChanged: false, style })).toContain("a; b; c; 2 more reasons");
 });

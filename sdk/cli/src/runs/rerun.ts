@@ -26,8 +26,11 @@ const STEPS_MAX = 20;
 
 const grouped = (count: number) => count.toLocaleString("en-US");
 
-/** A plan as one line: what is reused, what runs, and why. */
-export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Style }): string {
+/** A plan as one line: what is reused, what runs, and why. @param args.asks Whether the earlier run asked a question. */
+export function planLine(
+  plan: RerunPlan,
+  args: { isChanged: boolean; asks?: boolean; style: Style },
+): string {
   const { style } = args;
   const shown = plan.reasons.slice(0, REASONS_MAX).map(({ reason }) => printable(reason));
   const more = plan.reasons.length - shown.length;
@@ -39,7 +42,8 @@ export function planLine(plan: RerunPlan, args: { isChanged: boolean; style: Sty
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
   if (plan.reuse + plan.run === 0) return `no task is known${why}: everything runs from the beginning`;
   const least = plan.run === 0 ? "" : "at least ";
-  return `reuse ${style.bold(grouped(plan.reuse))} · run ${least}${style.bold(grouped(plan.run))}${why}`;
+  const then = args.asks === true ? " and what follows them; questions are asked again" : "";
+  return `reuse ${style.bold(grouped(plan.reuse))} · run ${least}${style.bold(grouped(plan.run))}${then}${why}`;
 }
 
 function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): string {
@@ -112,13 +116,17 @@ async function planAndCreate(invocation: Invocation, request: RerunRequest): Pro
     const source = await client.getRun({ params: { runId } });
     const parameters = await parametersOf(client, { source, request });
     const query = { fromFailure: flag(fromFailure), sameVersion: flag(sameVersion) };
-    const plan = await client.planRerun({ params: { runId }, query });
+    const [plan, { items: questions }] = await Promise.all([
+      client.planRerun({ params: { runId }, query }),
+      client.listWaits({ params: { runId }, query: { kind: "input", limit: 1 } }),
+    ]);
     const versions =
       plan.version === plan.versionBefore
         ? `version ${plan.version}`
         : `version ${plan.version} (it was ${plan.versionBefore})`;
     output.line(`${style.bold(plan.deployment)} ${versions}`);
-    output.line(`  ${planLine(plan, { isChanged: parameters !== undefined, style })}`);
+    const asks = questions.length > 0;
+    output.line(`  ${planLine(plan, { isChanged: parameters !== undefined, asks, style })}`);
     if (request.plan) {
       for (const line of planSteps(plan, style)) output.line(line);
       output.data(plan);

@@ -1,5 +1,7 @@
+import type { Client } from "@towpath/client";
 import { type Backfill, LIMITS, textInZone, uuidv7 } from "@towpath/contract";
 import { deploymentFilter, findDeployment } from "../deployments/find.ts";
+import { schedulesOf } from "../deployments/inspect.ts";
 import { EXIT } from "../failure.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -65,6 +67,23 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
   if (!dryRun) output.next("`towpath backfill ls` shows its progress");
 }
 
+/** An end of a range as people write it: a day if it is midnight in the schedule's zone, else the local time. */
+function rangeText(at: string, zone: string): string {
+  const text = textInZone(at, zone);
+  const [day = "", time = ""] = text.split("T");
+  return time.startsWith("00:00:00") ? day : text;
+}
+
+/** The time zone of each backfill's schedule. UTC if the schedule has been removed. */
+async function zonesOf(
+  client: Client,
+  filter: { deployment?: string },
+): Promise<(backfill: Backfill) => string> {
+  const schedules = await schedulesOf(client, filter);
+  const zones = new Map(schedules.map((one) => [`${one.deployment} ${one.name}`, zoneOf(one.timing)]));
+  return ({ deployment, schedule }) => zones.get(`${deployment} ${schedule}`) ?? "UTC";
+}
+
 /** `towpath backfill ls` */
 export async function listBackfills(
   invocation: Invocation,
@@ -79,14 +98,15 @@ export async function listBackfills(
     return output.next(
       "no backfills yet; `towpath backfill run DEPLOYMENT SCHEDULE --from DAY --to DAY` starts one",
     );
+  const zoneFor = await zonesOf(client, deployment);
   output.table(
     ["BACKFILL", "DEPLOYMENT", "SCHEDULE", "FROM", "TO", "STATE", "PROGRESS"],
     page.items.map((one) => [
       one.id ?? "",
       one.deployment,
       one.schedule,
-      one.from,
-      one.to,
+      rangeText(one.from, zoneFor(one)),
+      rangeText(one.to, zoneFor(one)),
       one.state,
       progressOf(one),
     ]),

@@ -1,6 +1,7 @@
 import type { Client } from "@towpath/client";
 import {
   LIMITS,
+  Problem,
   type Schedule,
   type ScheduleSettingsInput,
   textInZone,
@@ -8,9 +9,10 @@ import {
 } from "@towpath/contract";
 import { deploymentFilter, deploymentNamed, findDeployment, typedName } from "../deployments/find.ts";
 import { printedName, schedulesOf } from "../deployments/inspect.ts";
+import { EXIT } from "../failure.ts";
+import { confirmedRemoval } from "../kernel/confirm.ts";
 import { timeUntil } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-
 import { parseParameters } from "../runs/parameters.ts";
 import {
   durationOf,
@@ -205,16 +207,49 @@ export async function switchSchedules(
     );
 }
 
-/** `towpath schedule rm DEPLOYMENT NAME` */
-export async function deleteSchedule(invocation: Invocation, name: ScheduleName): Promise<void> {
+/** The schedule, or null if there is none. */
+async function scheduleIfThere(
+  client: Client,
+  params: { name: string; schedule: string },
+): Promise<Schedule | null> {
+  try {
+    return await client.getSchedule({ params });
+  } catch (failure) {
+    if (failure instanceof Problem && failure.code === "schedule-not-found") return null;
+    throw failure;
+  }
+}
+
+/**
+ * `towpath schedule rm DEPLOYMENT NAME`. Asks first if the schedule comes from the code, because only a change of the code
+ * removes it for good. @returns The exit code.
+ */
+export async function deleteSchedule(
+  invocation: Invocation,
+  { yes, ...name }: ScheduleName & { readonly yes: boolean },
+): Promise<number> {
   const { output } = invocation;
   const client = await invocation.client();
   const params = await paramsOf(client, name);
+  const isFromCode = (await scheduleIfThere(client, params))?.source === "code";
+  if (isFromCode) {
+    output.note(
+      `${output.style.yellow("!")} The schedule comes from the code. The next version of ${params.name} creates it again.`,
+    );
+    const what = `schedule ${name.schedule} of ${params.name}`;
+    if (!(await confirmedRemoval(invocation, { yes, what }))) {
+      output.line("Nothing was removed.");
+      return EXIT.interrupted;
+    }
+  }
   await client.deleteSchedule({ params });
   output.data({ removed: true });
   output.line(
     `${output.style.green("✓")} ${params.name} has no schedule ${output.style.bold(name.schedule)} now; its runs are kept`,
   );
+  if (isFromCode)
+    output.next("remove it from the deployment in towpath.config.ts, or the next version creates it again");
+  return EXIT.ok;
 }
 
 /** `towpath schedule next DEPLOYMENT NAME` */

@@ -127,11 +127,14 @@ function declareSwitches(schedule: Group, carry: Carry): void {
     );
   schedule
     .command("rm")
-    .description("Removes a schedule. Its runs are kept.")
+    .description(
+      "Removes a schedule. Its runs are kept. Asks first if the schedule comes from the code, because the next version creates it again. Without a terminal, that needs --yes.",
+    )
     .argument("<deployment>", "the deployment")
     .argument("<name>", "the schedule's name")
-    .action((deployment, name, _, command) =>
-      carry(command, (invocation) => deleteSchedule(invocation, { deployment, schedule: name })),
+    .option("-y, --yes", "remove without a question")
+    .action((deployment, name, { yes = false }, command) =>
+      carry(command, (invocation) => deleteSchedule(invocation, { deployment, schedule: name, yes })),
     );
 }
 

@@ -17,6 +17,17 @@ test("nobody is sent to look for a signal that the worker itself sent", () => {
   expect(adviceFor("killed", { name: "ProcessEnded" })).toContain("it was not Towpath");
 });
 
+test("under `towpath dev`, a missing secret sends nobody to a worker's configuration", () => {
+  const message =
+    'The secret "token" has no value on this worker. Stop `towpath dev`, set the variable TOWPATH_SECRET_TOKEN, and start it again.';
+  expect(adviceFor("refused", { name: "Refused", message })).toBe(
+    "Do what the error says. Then run `towpath rerun RUN`.",
+  );
+  expect(adviceFor("refused", { name: "Refused", message: "other" })).toContain(
+    "towpath doctor --config FILE",
+  );
+});
+
 test.each([
   "ENOENT: no such file or directory, open '/srv/code/prices.csv'",
   "[Errno 2] No such file or directory: 'data/prices.csv'",

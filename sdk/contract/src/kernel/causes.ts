@@ -58,6 +58,10 @@ const STOPPED_ADVICE = "Read the error: the worker itself stopped the process. T
 /** A file that a flow (Node) or command (Python) could not open. */
 const MISSING_FILE = /\bENOENT: no such file or directory, open\b|\[Errno 2\] No such file or directory/;
 
+/** The end of the worker's sentence about a missing secret, if one command starts the worker and writes its configuration. */
+const START_AGAIN = /\bStop `[^`]+`, set .+, and start it again\./;
+const START_AGAIN_ADVICE = "Do what the error says. Then run `towpath rerun RUN`.";
+
 /** The next step if a file is missing. A deploy leaves data files out, so a flow may find them only on the author's machine. */
 const MISSING_FILE_ADVICE =
   "Check that the file exists on the worker's machine. A deploy leaves out data files of the project: to deploy them, name them in `files` in `towpath.config.ts`. Then run `towpath deploy` and `towpath rerun RUN --from-failure`.";
@@ -70,6 +74,7 @@ export function adviceFor(
   if (cause === "error" && MISSING_FILE.test(error?.message ?? "")) return MISSING_FILE_ADVICE;
   if (cause === "lost" && error?.name === OUTCOME_UNKNOWN) return UNKNOWN_ADVICE;
   if (cause === "killed" && error?.name === "Stopped") return STOPPED_ADVICE;
+  if (cause === "refused" && START_AGAIN.test(error?.message ?? "")) return START_AGAIN_ADVICE;
   return cause === null ? null : ADVICE[cause];
 }
 
