@@ -29,7 +29,7 @@ function plane(client: object) {
   return { invocation, lines };
 }
 
-/** Removes the schedule of a source, or one that is not there. */
+/** Removes a schedule of this source, or a missing one. */
 async function removed(source: "code" | "person" | null, yes: boolean) {
   const deleted: unknown[] = [];
   const { invocation, lines } = plane({
