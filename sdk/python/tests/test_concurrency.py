@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import unittest
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from towpath import Cancelled, TaskTimeout, flow, suspend, task
 from towpath._internal.engine import interrupt
@@ -135,7 +136,7 @@ class Async(unittest.TestCase):
 
         @flow
         async def body() -> int:
-            asyncio.ensure_future(slow(1))
+            asyncio.ensure_future(slow(1))  # noqa: RUF006 -- the flow awaits it no more
             return 1
 
         self.assertEqual([one.state for one in run_flow(body).tasks], ["completed"])

@@ -323,7 +323,9 @@ class Property(unittest.TestCase):
                 self._one(chance.Random(seed))
 
     def _one(self, dice: chance.Random) -> None:
-        program = [(dice.choice(["call", "map", "submit", "catch", "keep", "wait"]), dice.randrange(4)) for _ in range(6)]
+        program = [
+            (dice.choice(["call", "map", "submit", "catch", "keep", "wait"]), dice.randrange(4)) for _ in range(6)
+        ]
 
         @task
         def step(kind: str, x: int) -> int:
@@ -361,7 +363,10 @@ class Property(unittest.TestCase):
             run = run.resume(answers=answers if dice.random() < 0.5 else {}, kill_after=dice.choice([1, 2, None]))
         else:
             run = run.resume(answers=answers)
-        strip = lambda value: [one for one in value if not isinstance(one, list)]
+
+        def strip(value: list[Any]) -> list[Any]:
+            return [one for one in value if not isinstance(one, list)]
+
         self.assertEqual(strip(run.value), strip(whole.value))
         extra = sum(run.executions.values()) - sum(whole.executions.values())
         self.assertLessEqual(extra, 5 * run.attempt)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import unittest
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from towpath._internal.problem import TaskIdentityUnknown
 from towpath._internal.task.identity import CallKey, CallLedger

@@ -47,9 +47,33 @@ class InputHash(unittest.TestCase):
             y: int
 
         kinds = [
-            (1, 2), [1, 2], {1, 2}, frozenset(("1", "2")), 1, 1.0, True, "1", b"1", Decimal(1), 2**60, 2.0**60,
-            Point(1, 2), {"x": 1, "y": 2}, date(2026, 1, 1), datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=timezone.utc),
-            timedelta(1), Path("1"), range(3), bytearray(b"1"), {1: 2}, 0, 0.0, -0.0, None, False,
+            (1, 2),
+            [1, 2],
+            {1, 2},
+            frozenset(("1", "2")),
+            1,
+            1.0,
+            True,
+            "1",
+            b"1",
+            Decimal(1),
+            2**60,
+            2.0**60,
+            Point(1, 2),
+            {"x": 1, "y": 2},
+            date(2026, 1, 1),
+            datetime(2026, 1, 1),
+            datetime(2026, 1, 1, tzinfo=timezone.utc),
+            timedelta(1),
+            Path("1"),
+            range(3),
+            bytearray(b"1"),
+            {1: 2},
+            0,
+            0.0,
+            -0.0,
+            None,
+            False,
         ]
         hashes = [hash_input("t", [kind]) for kind in kinds]
         self.assertEqual(len(set(hashes)), len(kinds))

@@ -41,7 +41,10 @@ def _run(body: Any) -> tuple[_Records, RunEnd, str]:
     release = capture(records)  # type: ignore[arg-type]
     try:
         waits = OwnWaits({})
-        end = run_flow(body, local_host("body", parameters={}, records=records, cancel=Cancel(), waits=waits, end_process=lambda: None))
+        end = run_flow(
+            body,
+            local_host("body", parameters={}, records=records, cancel=Cancel(), waits=waits, end_process=lambda: None),
+        )
     finally:
         release()
         sys.stdout = out

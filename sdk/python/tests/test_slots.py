@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import unittest
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from towpath import SlotsHeld, flow, task
 from towpath._internal.problem import CallRefused

@@ -6,10 +6,11 @@ import array
 import math
 import random
 import unittest
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Callable
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,9 @@ def _zoned(dice: Dice) -> datetime:
 
 
 _SCALARS: list[Callable[[Dice], Any]] = [
-    lambda d: d.choice([None, True, False, 0, 0.0, -0.0, 1.0, math.inf, -math.inf, math.nan, 2**53, -(2**70), 5e-324, 1e300]),
+    lambda d: d.choice(
+        [None, True, False, 0, 0.0, -0.0, 1.0, math.inf, -math.inf, math.nan, 2**53, -(2**70), 5e-324, 1e300]
+    ),
     lambda d: d.randrange(-(10**6), 10**6),
     lambda d: d.uniform(-1e9, 1e9) * 10.0 ** d.randrange(-30, 30),
     _text,
@@ -43,7 +46,9 @@ _SCALARS: list[Callable[[Dice], Any]] = [
     lambda d: bytearray(d.randbytes(d.randrange(4))),
     _zoned,
     lambda d: datetime(d.randrange(1, 9999), 1, 1, 5, 6, 7, d.randrange(10**6)),
-    lambda d: datetime(2026, 1, 1, microsecond=d.choice([0, 1000, 1]), tzinfo=d.choice([timezone.utc, timezone(timedelta(seconds=3))])),
+    lambda d: datetime(
+        2026, 1, 1, microsecond=d.choice([0, 1000, 1]), tzinfo=d.choice([timezone.utc, timezone(timedelta(seconds=3))])
+    ),
     lambda d: date(d.randrange(1, 9999), 2, 3),
     lambda d: time(1, 2, 3, d.randrange(10**6), tzinfo=d.choice([None, timezone.utc])),
     lambda d: timedelta(d.randrange(-9, 9), d.randrange(99), d.randrange(99)),
@@ -66,7 +71,10 @@ def _value(dice: Dice, depth: int = 3) -> Any:
     if kind == 2:
         return {dice.choice(["~", "__proto__", _text(dice)]): one for one in many}
     if kind == 3:
-        return {dice.choice([number, (number, "x"), frozenset({number}), str(number)]): one for number, one in enumerate(many)}
+        return {
+            dice.choice([number, (number, "x"), frozenset({number}), str(number)]): one
+            for number, one in enumerate(many)
+        }
     if kind == 4:
         return dice.choice([set, frozenset])(str(one) for one in many)
     return array.array(dice.choice("hHiIlLqQfd"), [1, 2])
@@ -124,7 +132,14 @@ class Values(unittest.TestCase):
 
 class Errors(unittest.TestCase):
     def test_errors_of_earlier_attempts_keep_class_and_message(self) -> None:
-        for error in (ConnectionError("away"), FileNotFoundError("x"), MemoryError("much"), KeyError(3), StopIteration("x"), TimeoutError("t")):
+        for error in (
+            ConnectionError("away"),
+            FileNotFoundError("x"),
+            MemoryError("much"),
+            KeyError(3),
+            StopIteration("x"),
+            TimeoutError("t"),
+        ):
             again = raised_again(describe_error(error))
             self.assertEqual((type(again), str(again)), (type(error), str(error)))
         for kind in ("UnicodeDecodeError", "SyntaxError", "ExceptionGroup"):

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from ._internal.task.task import task as task
 
 _PROBLEMS = (
-    "Cancelled", "ChildFailed", "InvalidDefinition", "InvalidParameters", "NonRetryable", "SlotsHeld", "TaskTimeout", "TowpathError",
+    "Cancelled",
+    "ChildFailed",
+    "InvalidDefinition",
+    "InvalidParameters",
+    "NonRetryable",
+    "SlotsHeld",
+    "TaskTimeout",
+    "TowpathError",
     "WaitExpired",
 )
 _HOMES = {
@@ -62,7 +69,7 @@ _HOMES = {
 }
 _MODULES = {"artifact": "artifacts.artifact", "suspend": "suspend.suspend"}
 
-__all__ = sorted([*_HOMES, *_MODULES])  # noqa: PLE0605
+__all__ = sorted([*_HOMES, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,16 +1,17 @@
 """Runs flows in unit tests: without a worker, with fakes for everything outside, killed and resumed as you like.
 
-    run = run_flow(train, {"path": "x"}, kill_after="load")
-    resumed = run.resume(answers={"Publish?": True})
-    assert resumed.value == 48 and resumed.executions["load"] == 1
+run = run_flow(train, {"path": "x"}, kill_after="load")
+resumed = run.resume(answers={"Publish?": True})
+assert resumed.value == 48 and resumed.executions["load"] == 1
 """
 
 from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from ._internal.clock import SYSTEM_CLOCK, Clock, SystemClock
 from ._internal.engine.cancel import Cancel
@@ -25,7 +26,7 @@ from ._internal.testing.life import KillAfter, Life, MortalRecords, MortalStore
 from ._internal.testing.told import TaskRun, checkpoints_of, tasks_of
 from ._internal.testing.waits import EXPIRED, TestWaits
 
-__all__ = ["EXPIRED", "TestedRun", "TaskRun", "run_flow"]
+__all__ = ["EXPIRED", "TaskRun", "TestedRun", "run_flow"]
 
 _NIL_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -104,7 +105,7 @@ class TestedRun:
         """The run's name, if its flow gives one."""
         return next((record["name"] for record in self.records if record["type"] == "run-name"), None)
 
-    def resume(self, *, answers: Mapping[str, Any] | None = None, kill_after: KillAfter | None = None) -> "TestedRun":
+    def resume(self, *, answers: Mapping[str, Any] | None = None, kill_after: KillAfter | None = None) -> TestedRun:
         """Starts the next attempt of this run, which reuses completed tasks.
 
         Raises:
@@ -118,7 +119,14 @@ class TestedRun:
             replace(self._made, facts=facts, earlier=self._held, executions=self.executions, answers=given), kill_after
         )
 
-    def rerun(self, parameters: Mapping[str, Any] | None = None, *, flow: Flow[Any, Any] | None = None, answers: Mapping[str, Any] | None = None, kill_after: KillAfter | None = None) -> "TestedRun":
+    def rerun(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        flow: Flow[Any, Any] | None = None,
+        answers: Mapping[str, Any] | None = None,
+        kill_after: KillAfter | None = None,
+    ) -> TestedRun:
         """Starts a new run, with other parameters or a changed flow if given, that reuses valid results of this run."""
         run_id = new_run_id()
         made = replace(

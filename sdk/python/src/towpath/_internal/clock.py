@@ -19,7 +19,7 @@ class Clock(Protocol):
     def monotonic_ms(self) -> float:
         """Milliseconds of a clock that never goes back."""
 
-    def pause(self, ms: float, cancel: "Cancel") -> None:
+    def pause(self, ms: float, cancel: Cancel) -> None:
         """Waits in this thread. @raises the reason, if a request to stop comes meanwhile."""
 
 
@@ -32,7 +32,7 @@ class SystemClock:
     def monotonic_ms(self) -> float:
         return time.monotonic_ns() / 1_000_000
 
-    def pause(self, ms: float, cancel: "Cancel") -> None:
+    def pause(self, ms: float, cancel: Cancel) -> None:
         cancel.pause(ms)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from typing import Any, Callable, Generic, Mapping, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from .clock import instant
 from .engine.interrupt import in_engine_code
@@ -117,7 +118,9 @@ def _flow_of(fn: Callable[..., Any], options: dict[str, Any]) -> Flow[Any, Any]:
         )
     for option in options:
         if option not in _OPTIONS:
-            raise InvalidDefinition(f'flow "{name}" has no option {option}. The options are: name, {", ".join(_OPTIONS)}.')
+            raise InvalidDefinition(
+                f'flow "{name}" has no option {option}. The options are: name, {", ".join(_OPTIONS)}.'
+            )
     if not isinstance(options.get("run_name"), (str, type(None))) and not callable(options["run_name"]):
         raise InvalidDefinition(f'flow "{name}": run_name must be a text or a function.')
     for hook in _HOOKS.values():

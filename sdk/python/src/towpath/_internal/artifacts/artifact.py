@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
@@ -27,7 +28,13 @@ def markdown(key: str, text: str, *, title: str = "") -> None:
     _post(key, title, {"kind": "markdown", "text": str(text)})
 
 
-def table(key: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]] | Any, *, columns: Sequence[str] | None = None, title: str = "") -> None:
+def table(
+    key: str,
+    rows: Iterable[Mapping[str, Any] | Sequence[Any]] | Any,
+    *,
+    columns: Sequence[str] | None = None,
+    title: str = "",
+) -> None:
     """Shows a table of at most 64 columns and 500 rows.
 
     Args:
@@ -103,4 +110,6 @@ def _post_in_engine(key: str, title: str, body: Mapping[str, Any]) -> None:
             f'artifact "{key}" has {size:,} bytes; at most {_BODY_BYTES_MAX:,} are shown. Store it, and show a part or a link.'
         )
     host = scope.run.host
-    host.records.post({"type": "artifact", "at": instant(host.clock), "key": key, "title": title, "body": body, **scope.of_task()})
+    host.records.post(
+        {"type": "artifact", "at": instant(host.clock), "key": key, "title": title, "body": body, **scope.of_task()}
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Iterator
 
 _BY_TEXT = {"globals", "locals", "eval", "exec"}
 """They use any name of their module. `getattr(module, name)` uses that module as a whole, like any use of its name."""
@@ -71,9 +71,9 @@ class Module:
     def touching(self, name: str) -> Iterator[Statement]:
         """The statements that bind a name, or do something with it when the module is loaded."""
         for statement in self.statements:
-            if name in statement.binds:
-                yield statement
-            elif not statement.is_passive and (name in statement.use.names or name in statement.use.attributes):
+            if name in statement.binds or (
+                not statement.is_passive and (name in statement.use.names or name in statement.use.attributes)
+            ):
                 yield statement
 
 

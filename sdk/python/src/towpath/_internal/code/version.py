@@ -11,9 +11,10 @@ import hashlib
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from .canonical import canonical
 from .module import Imported, Module, Statement, is_built_in

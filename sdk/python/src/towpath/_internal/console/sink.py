@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Any, Callable, Mapping, TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 _COLOURS = {"quiet": "2", "strong": "1", "good": "32", "bad": "31", "warn": "33"}
 _MARKS = {"debug": ("quiet", "·"), "info": ("quiet", "│"), "warn": ("warn", "!"), "error": ("bad", "✗")}
@@ -23,7 +24,10 @@ def duration_text(ms: float) -> str:
 
 def harmless(text: str) -> str:
     """Text without control characters, which could change the terminal."""
-    return "".join(char if char >= " " and char != "\x7f" and not "\x80" <= char <= "\x9f" else "�" if char not in "\n\t" else char for char in text)
+    return "".join(
+        char if char >= " " and char != "\x7f" and not "\x80" <= char <= "\x9f" else "�" if char not in "\n\t" else char
+        for char in text
+    )
 
 
 class ConsoleSink:
@@ -88,7 +92,9 @@ class ConsoleSink:
         body = record["body"]
         title = harmless(record.get("title") or record["key"])
         if body["kind"] == "table":
-            self.say(f"{self.paint('quiet', '▦')} {title}: {len(body['rows'])} rows of {', '.join(map(str, body['columns']))}")
+            self.say(
+                f"{self.paint('quiet', '▦')} {title}: {len(body['rows'])} rows of {', '.join(map(str, body['columns']))}"
+            )
         elif body["kind"] == "link":
             self.say(f"{self.paint('quiet', '↗')} {title}: {harmless(body['url'])}")
         elif body["kind"] != "progress":

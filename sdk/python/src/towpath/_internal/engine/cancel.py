@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable
+from collections.abc import Callable
 
 
 class Cancel:
     """A request to stop, with its reason. Safe for several threads."""
 
-    def __init__(self, parent: "Cancel | None" = None) -> None:
+    def __init__(self, parent: Cancel | None = None) -> None:
         self.reason: BaseException | None = None
         self._lock = threading.Lock()
         self._listeners: list[Callable[[BaseException], None]] = []

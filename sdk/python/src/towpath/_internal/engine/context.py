@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..problem import ChildFailed
 from ..task.identity import CallKey
@@ -30,7 +31,13 @@ def is_cancelled() -> bool:
     return scope_for("is_cancelled()").cancel.reason is not None
 
 
-def start_run(deployment: str, parameters: Mapping[str, Any] | None = None, *, key: str | None = None, on_parent_end: str = "abandon") -> str:
+def start_run(
+    deployment: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    on_parent_end: str = "abandon",
+) -> str:
     """Starts a run of another deployment, once in all attempts.
 
     Args:
@@ -74,7 +81,12 @@ def _start(deployment: str, parameters: Mapping[str, Any], key: str | None, on_p
     name = f"start-run {deployment}"
     path, settled = scope.calls.name(name, CallKey("none") if key is None else CallKey("given", key), "run")
     try:
-        call = {"kind": "start-run", "deployment": deployment, "parameters": dict(parameters), "onParentEnd": on_parent_end}
+        call = {
+            "kind": "start-run",
+            "deployment": deployment,
+            "parameters": dict(parameters),
+            "onParentEnd": on_parent_end,
+        }
         return scope.run.host.call(path, call)
     finally:
         settled()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..problem import FromEarlier
 from ..text import cut_for_worker
@@ -98,7 +99,9 @@ def _loaded_class(name: str, stack: str) -> type[Exception] | None:
 
 def _name_in_stack(kind: type[Exception]) -> str:
     """The name of a class as a traceback has it."""
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

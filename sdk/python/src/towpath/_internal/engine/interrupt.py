@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from .cancel import Cancel
 from .timers import TIMERS

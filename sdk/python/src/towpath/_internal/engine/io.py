@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Any, Awaitable, Callable, Coroutine, Mapping, NamedTuple, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..clock import Clock
 from ..problem import Cancelled
@@ -49,7 +50,7 @@ class Io(Protocol):
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
-    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: "Limit | None") -> Any:
+    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None) -> Any:
         """Calls the author's function, and asks it to stop when there is a request. A function with a limit that does not
         end is left running."""
 

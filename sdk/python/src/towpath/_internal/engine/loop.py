@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Coroutine
+from collections.abc import Coroutine
+from typing import Any
 
 _END_S = 4.0
 """How long coroutines that were left running may take to end."""

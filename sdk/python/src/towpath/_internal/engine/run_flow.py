@@ -4,8 +4,9 @@ outcome."""
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.checkpoints import Checkpoints
 from ..clock import instant
@@ -47,7 +48,7 @@ class RunEnd:
     waits: tuple[str, ...] = ()
 
 
-def run_flow(flow: "Flow[Any, Any]", host: Host) -> RunEnd:
+def run_flow(flow: Flow[Any, Any], host: Host) -> RunEnd:
     """Runs a flow in this thread. Returns once the worker holds the outcome.
 
     A suspended run ends the process. Where the host does not end it, as in a test, this function never returns: call it
@@ -64,7 +65,7 @@ def run_flow(flow: "Flow[Any, Any]", host: Host) -> RunEnd:
     return end
 
 
-def _active_run(flow: "Flow[Any, Any]", host: Host) -> ActiveRun:
+def _active_run(flow: Flow[Any, Any], host: Host) -> ActiveRun:
     open_ = OpenCalls()
     return ActiveRun(
         flow=flow.name,
@@ -78,7 +79,7 @@ def _active_run(flow: "Flow[Any, Any]", host: Host) -> ActiveRun:
     )
 
 
-def _end_of(flow: "Flow[Any, Any]", run: ActiveRun, context: contextvars.Context) -> RunEnd:
+def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) -> RunEnd:
     host = run.host
     try:
         arguments = flow.input.read(host.parameters)
@@ -99,7 +100,7 @@ def _end_of(flow: "Flow[Any, Any]", run: ActiveRun, context: contextvars.Context
         run.cancel.abort(Cancelled("the flow has ended"))
 
 
-def _call(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
+def _call(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
     name = _name_of(flow, run, arguments)
     if name is not None:
         run.host.records.post({"type": "run-name", "at": instant(run.host.clock), "name": name})
@@ -108,7 +109,7 @@ def _call(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) 
     return run_loop(_in_loop(flow, run, arguments))
 
 
-async def _in_loop(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
+async def _in_loop(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
     import asyncio
 
     run.waits.loop = asyncio.get_running_loop()
@@ -127,7 +128,7 @@ async def _in_loop(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[st
         run.waits.loop = None
 
 
-def _name_of(flow: "Flow[Any, Any]", run: ActiveRun, arguments: Mapping[str, Any]) -> str | None:
+def _name_of(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str, Any]) -> str | None:
     try:
         return flow.name_of(arguments)
     except Exception as error:
@@ -176,7 +177,7 @@ def _end_by(host: Host, error: BaseException, failed_by: list[str] | None) -> Ru
     return RunEnd("failed", error=stopped, failed_by=failed_by)
 
 
-def _conclude(flow: "Flow[Any, Any]", run: ActiveRun, end: RunEnd) -> None:
+def _conclude(flow: Flow[Any, Any], run: ActiveRun, end: RunEnd) -> None:
     """Runs the hooks once the outcome is known, then makes the stored results safe."""
     asked = run.host.cancel.reason
     # A drained worker's run continues elsewhere, so it has not been cancelled.
@@ -187,7 +188,9 @@ def _conclude(flow: "Flow[Any, Any]", run: ActiveRun, end: RunEnd) -> None:
         token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
         told = end.value if end.outcome == "completed" else end.error
         max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
-        call_hook(f"The hook for {end.outcome}", max_ms, lambda: hook(told), lambda text: run.checkpoints.warn("", text))
+        call_hook(
+            f"The hook for {end.outcome}", max_ms, lambda: hook(told), lambda text: run.checkpoints.warn("", text)
+        )
         current.reset(token)
     PROCESS.end_lines()
     run.has_ended = True
@@ -234,4 +237,3 @@ def _is_out_of_time(error: BaseException) -> bool:
         if isinstance(one, Stopped) and one.run_cause in ("timeout", "run-timeout"):
             return True
     return False
-

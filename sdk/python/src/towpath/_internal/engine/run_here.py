@@ -8,7 +8,8 @@ import random
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..clock import SYSTEM_CLOCK, datetime_of, instant
@@ -86,7 +87,9 @@ class OwnWaits:
         return ask_on_terminal(name, schema) if wait["kind"] == "input" and is_terminal() else None
 
 
-def local_host(flow: str, *, parameters: Any, records: Any, cancel: Cancel, waits: Any, end_process: Callable[[], None]) -> Host:
+def local_host(
+    flow: str, *, parameters: Any, records: Any, cancel: Cancel, waits: Any, end_process: Callable[[], None]
+) -> Host:
     """The environment of a flow that runs without a worker."""
     run_id = new_run_id()
     return Host(
@@ -118,7 +121,7 @@ def _no_call(path: str, call: Mapping[str, Any]) -> Mapping[str, Any]:
     raise OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.")
 
 
-def run_shown(flow: "Flow[Any, Any]", parameters: Mapping[str, Any], answers: Mapping[str, str]) -> RunEnd:
+def run_shown(flow: Flow[Any, Any], parameters: Mapping[str, Any], answers: Mapping[str, str]) -> RunEnd:
     """Runs a flow in this process and prints its progress and outcome. Ctrl-C asks it to stop."""
     sink = stdout_sink()
     cancel = Cancel()
@@ -133,7 +136,9 @@ def run_shown(flow: "Flow[Any, Any]", parameters: Mapping[str, Any], answers: Ma
     began_ms = SYSTEM_CLOCK.monotonic_ms()
     sink.say(f"{sink.paint('quiet', '▸')} {sink.paint('strong', flow.name)}")
     try:
-        host = local_host(flow.name, parameters=parameters, records=sink, cancel=cancel, waits=waits, end_process=suspended)
+        host = local_host(
+            flow.name, parameters=parameters, records=sink, cancel=cancel, waits=waits, end_process=suspended
+        )
         end = run_flow(flow, host)
     finally:
         release()
@@ -141,7 +146,7 @@ def run_shown(flow: "Flow[Any, Any]", parameters: Mapping[str, Any], answers: Ma
     return end
 
 
-def run_here(flow: "Flow[Any, Any]", parameters: Mapping[str, Any]) -> Any:
+def run_here(flow: Flow[Any, Any], parameters: Mapping[str, Any]) -> Any:
     """Runs a flow in this process for a caller. @returns its value. @raises what it raised"""
     end = run_shown(flow, parameters, {})
     if end.error is not None:

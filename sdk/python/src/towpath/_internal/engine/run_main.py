@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..console.answers import take_answers
 from ..gateway.session import Session, address_from_environment
@@ -25,7 +26,7 @@ _INVALID_INPUT = 65
 _NEXT = "Fix the cause, and run it again. Here nothing is kept: on a worker, a rerun reuses completed tasks."
 
 
-def run_main(flow: "Flow[Any, Any]") -> None:
+def run_main(flow: Flow[Any, Any]) -> None:
     """Runs a flow and exits: 0 if it completed, 1 if it failed, 2 if it was cancelled, 65 for wrong parameters."""
     address = address_from_environment()
     if address is not None:
@@ -55,7 +56,7 @@ def run_main(flow: "Flow[Any, Any]") -> None:
         sys.exit(1 if end.error is None else _said(f"{stack_of(end.error)}\n  → {_NEXT}", 1))
 
 
-def parameters_from(flow: "Flow[Any, Any]", argv: list[str]) -> dict[str, Any]:
+def parameters_from(flow: Flow[Any, Any], argv: list[str]) -> dict[str, Any]:
     """The parameters of a command line: `name=value`, `--name value` or `--name=value`. @raises InvalidParameters"""
     schema = flow.input.schema()["properties"]
     found: dict[str, Any] = {}
@@ -87,7 +88,7 @@ def value_from(schema: Mapping[str, Any], text: str) -> Any:
         return text
 
 
-def _print_help(flow: "Flow[Any, Any]") -> None:
+def _print_help(flow: Flow[Any, Any]) -> None:
     print(f"{flow.name} takes these parameters, as name=value:")
     schema = flow.input.schema()
     for name, field in schema["properties"].items():

@@ -47,7 +47,7 @@ class OpenCalls:
             self.changed.notify_all()
 
 
-def _unlimited_tags() -> "UnlimitedTags":
+def _unlimited_tags() -> UnlimitedTags:
     from ..task.slots import UnlimitedTags
 
     return UnlimitedTags()
@@ -59,15 +59,15 @@ class ActiveRun:
 
     flow: str
     host: Host
-    checkpoints: "Checkpoints"
+    checkpoints: Checkpoints
     cancel: Cancel
     failures: Failures
-    waits: "Waits"
-    pool: "Pool"
+    waits: Waits
+    pool: Pool
     open: OpenCalls
-    untaken: "set[Pump]" = field(default_factory=set)
+    untaken: set[Pump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
-    unlimited: "UnlimitedTags" = field(default_factory=_unlimited_tags)
+    unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
 
@@ -82,7 +82,7 @@ class Scope:
     cancel: Cancel
     calls: CallLedger
     is_async: bool
-    holder: "Holder | None" = None
+    holder: Holder | None = None
     """The nearest try around it that holds slots."""
 
     def of_task(self) -> dict[str, str]:

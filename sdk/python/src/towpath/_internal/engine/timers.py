@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from collections.abc import Callable
 from itertools import count
-from typing import Callable
 
 _STALE_MAX = 1000
 """Entries in the queue that were taken back."""

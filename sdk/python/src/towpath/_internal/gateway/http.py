@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..problem import CallRefused, GatewayRefused
 
@@ -139,7 +140,9 @@ class Connection:
         self._rest += data
 
 
-def exchange(connection: Connection, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Answer:
+def exchange(
+    connection: Connection, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+) -> Answer:
     """Sends one request and reads its answer. @raises GatewayAway"""
     headers = [] if body is None else [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
     connection.send(connection.head(method, path, *headers) + (body or b""))

@@ -10,7 +10,8 @@ import json
 import os
 import threading
 from collections import deque
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..problem import GatewayRefused
 from .backoff import Backoff

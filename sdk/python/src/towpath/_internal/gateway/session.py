@@ -6,7 +6,8 @@ import json
 import os
 import random
 import threading
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from ..clock import SYSTEM_CLOCK
@@ -46,7 +47,9 @@ class Session:
         context = self.context
         root = context["store"]["root"]
         if not root.startswith("file:"):
-            raise StoreFault(f"{root} is not a kind of store that this release supports.", next="Give the worker a folder.")
+            raise StoreFault(
+                f"{root} is not a kind of store that this release supports.", next="Give the worker a folder."
+            )
         facts = Facts(
             run_id=context["runId"],
             attempt_id=context["attemptId"],
@@ -124,7 +127,9 @@ class Session:
         )
 
     def _page(self, after: str | None) -> Mapping[str, Any]:
-        page: Mapping[str, Any] = self._ask("GET", "/checkpoints" if after is None else f"/checkpoints?after={quote(after, safe='')}")
+        page: Mapping[str, Any] = self._ask(
+            "GET", "/checkpoints" if after is None else f"/checkpoints?after={quote(after, safe='')}"
+        )
         return page
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
@@ -193,5 +198,3 @@ class Session:
             except (OSError, ValueError):
                 pass
         os._exit(0)
-
-

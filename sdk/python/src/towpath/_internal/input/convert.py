@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, Callable, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from ..problem import Fault, InvalidDefinition
@@ -70,7 +71,9 @@ def _class_schema(kind: type, depth: int) -> dict[str, Any]:
         return schema
     fields = _fields_of(kind)
     if fields is None:
-        raise InvalidDefinition(f"The type {_name_of(kind)} has no JSON Schema. Use plain types, a dataclass or a TypedDict.")
+        raise InvalidDefinition(
+            f"The type {_name_of(kind)} has no JSON Schema. Use plain types, a dataclass or a TypedDict."
+        )
     properties = {}
     for name, (type_, default) in fields.items():
         properties[name] = schema_of(type_, depth + 1)
@@ -90,13 +93,19 @@ def _fields_of(kind: type) -> dict[str, tuple[Any, Any]] | None:
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         return {
-            field.name: (hints[field.name], _LATER if field.default_factory is not dataclasses.MISSING else field.default)
+            field.name: (
+                hints[field.name],
+                _LATER if field.default_factory is not dataclasses.MISSING else field.default,
+            )
             for field in dataclasses.fields(kind)
             if field.init
         }
     if hasattr(kind, "__required_keys__") and issubclass(kind, dict):
         hints = typing.get_type_hints(kind)
-        return {name: (type_, dataclasses.MISSING if name in getattr(kind, "__required_keys__") else _LATER) for name, type_ in hints.items()}
+        return {
+            name: (type_, dataclasses.MISSING if name in getattr(kind, "__required_keys__", frozenset()) else _LATER)
+            for name, type_ in hints.items()
+        }
     return None
 
 
@@ -162,7 +171,9 @@ def _generic(kind: Any, origin: Any, args: tuple[Any, ...], value: Any, path: st
     if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
         if len(value) != len(args):
             return _fault(faults, path, f"must have {len(args)} items", value)
-        return tuple(convert(arg, item, f"{path}[{i}]", faults) for i, (arg, item) in enumerate(zip(args, value)))
+        return tuple(
+            convert(arg, item, f"{path}[{i}]", faults) for i, (arg, item) in enumerate(zip(args, value, strict=True))
+        )
     items = [convert(args[0], item, f"{path}[{index}]", faults) for index, item in enumerate(value)]
     return origin(items) if origin in (set, frozenset, tuple) and not faults else items
 
@@ -174,7 +185,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, path: str, faults: list[Fault]) 
         read = convert(kind, value, path, tried)
         if not tried:
             return read
-        if not first and not (kind is type(None)):
+        if not first and kind is not type(None):
             first = tried
     faults.extend(first)
     return value
@@ -199,7 +210,9 @@ def _of_class(kind: type, value: Any, path: str, faults: list[Fault]) -> Any:
     return _of_fields(kind, fields, value, path, faults)
 
 
-def _of_fields(kind: type, fields: dict[str, tuple[Any, Any]], value: dict[str, Any], path: str, faults: list[Fault]) -> Any:
+def _of_fields(
+    kind: type, fields: dict[str, tuple[Any, Any]], value: dict[str, Any], path: str, faults: list[Fault]
+) -> Any:
     before = len(faults)
     for name in value:
         if name not in fields:
@@ -241,7 +254,9 @@ def _name_of(kind: Any) -> str:
     return getattr(kind, "__name__", None) or str(kind)
 
 
-def _exactly(kinds: tuple[type, ...], wanted: str, make: Callable[[Any], Any] = lambda value: value) -> Callable[[Any, str, list[Fault]], Any]:
+def _exactly(
+    kinds: tuple[type, ...], wanted: str, make: Callable[[Any], Any] = lambda value: value
+) -> Callable[[Any, str, list[Fault]], Any]:
     def read(value: Any, path: str, faults: list[Fault]) -> Any:
         if type(value) not in kinds:
             return _fault(faults, path, f"must be {wanted}", value)
@@ -285,8 +300,14 @@ _SIMPLE_READERS: dict[Any, Callable[[Any, str, list[Fault]], Any]] = {
     list: _exactly((list,), "a list"),
     dict: _exactly((dict,), "an object"),
     datetime: _exactly((str, datetime), "a time such as 2026-03-01T12:00:00Z", _time),
-    date: _exactly((str, date), "a date such as 2026-03-01", lambda v: v if isinstance(v, date) else date.fromisoformat(v)),
-    timedelta: _exactly((int, float, timedelta), "a number of seconds", lambda v: v if isinstance(v, timedelta) else timedelta(seconds=v)),
+    date: _exactly(
+        (str, date), "a date such as 2026-03-01", lambda v: v if isinstance(v, date) else date.fromisoformat(v)
+    ),
+    timedelta: _exactly(
+        (int, float, timedelta),
+        "a number of seconds",
+        lambda v: v if isinstance(v, timedelta) else timedelta(seconds=v),
+    ),
     Path: _exactly((str,), "a path", Path),
     UUID: _exactly((str, UUID), "a UUID", lambda v: v if isinstance(v, UUID) else UUID(v)),
     Decimal: _exactly((str, int, float), "a decimal number", lambda v: Decimal(str(v))),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..problem import Fault, InvalidDefinition, InvalidParameters
 from .convert import _nearest, convert, json_of, schema_of
@@ -27,7 +28,10 @@ class FlowInput:
         """The type and default of each parameter, by name."""
         hints = typing.get_type_hints(self._fn, include_extras=True)
         return {
-            name: (hints.get(name, Any), dataclasses.MISSING if parameter.default is parameter.empty else parameter.default)
+            name: (
+                hints.get(name, Any),
+                dataclasses.MISSING if parameter.default is parameter.empty else parameter.default,
+            )
             for name, parameter in inspect.signature(self._fn).parameters.items()
         }
 

@@ -10,7 +10,8 @@ import io
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..engine.interrupt import in_engine_code
 from ..text import FLOW_TEXT_CHARS
@@ -104,7 +105,7 @@ def _latest(line: str) -> str:
 _LEVELS = ((40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
 
-def capture(records: "Records") -> Callable[[], None]:
+def capture(records: Records) -> Callable[[], None]:
     """Begins. Lines of threads outside of the run go to these records too. @returns A function that ends it."""
     out, err = sys.stdout, sys.stderr
     lines = _Lines("info", out), _Lines("info", err)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..engine.interrupt import in_engine_code
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class _Process:
     """What the whole process writes to, while a worker's run has its output."""
 
-    records: "Records | None" = None
+    records: Records | None = None
     end_lines: Callable[[], None] = staticmethod(lambda: None)
 
 
@@ -42,9 +43,11 @@ def write(level: str, text: str) -> None:
         stdout_sink().post({"type": "log", "at": instant(SYSTEM_CLOCK), "level": level, "text": text})
 
 
-def _post(records: "Records", clock: Clock, level: str, text: str, task: dict[str, str]) -> None:
+def _post(records: Records, clock: Clock, level: str, text: str, task: dict[str, str]) -> None:
     try:
-        in_engine_code(records.post, {"type": "log", "at": instant(clock), "level": level, "text": cut_for_worker(text), **task})
+        in_engine_code(
+            records.post, {"type": "log", "at": instant(clock), "level": level, "text": cut_for_worker(text), **task}
+        )
     except Exception as error:
         (sys.__stderr__ or sys.stderr).write(f"{text}\n(this line is not in the run's log: {error})\n")
 

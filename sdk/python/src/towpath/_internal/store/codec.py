@@ -78,5 +78,3 @@ def check_content(ref: Ref, data: bytes) -> None:
             f"The value at {ref['uri']} is not the saved one: its size or hash differs.",
             next="Another program wrote to the store. Run the task that created the value again.",
         )
-
-

@@ -10,10 +10,11 @@ from __future__ import annotations
 import array
 import json
 import math
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path, PosixPath, PurePath, PurePosixPath, WindowsPath
-from typing import Any, Callable
+from pathlib import Path, PosixPath, PurePosixPath, WindowsPath
+from typing import Any
 from uuid import UUID
 
 from ..problem import NotSerialisable
@@ -46,9 +47,13 @@ _PATHS = (PurePosixPath, PosixPath, WindowsPath)
 _BYTES = ("Uint8Array", "Buffer", "Uint8ClampedArray")
 
 
-def array_name(value: "array.array[Any]") -> str | None:
+def array_name(value: array.array[Any]) -> str | None:
     """The kind of an array of numbers, or None for one that JavaScript does not have."""
-    return _ARRAY_NAMES.get({"l": "q" if value.itemsize == 8 else "i", "L": "Q" if value.itemsize == 8 else "I"}.get(value.typecode, value.typecode))
+    return _ARRAY_NAMES.get(
+        {"l": "q" if value.itemsize == 8 else "i", "L": "Q" if value.itemsize == 8 else "I"}.get(
+            value.typecode, value.typecode
+        )
+    )
 
 
 def is_js_date(value: datetime) -> bool:
@@ -118,7 +123,7 @@ class _Writer:
     def _mark(self, kind: str, *parts: object) -> dict[str, object]:
         return {_MARK: [kind, *parts]}
 
-    def no_array(self, value: "array.array[Any]", steps: tuple[str | int, ...]) -> str:
+    def no_array(self, value: array.array[Any], steps: tuple[str | int, ...]) -> str:
         raise NotSerialisable(path_text(self._name, steps), f"an array of type {value.typecode}")
 
     def add(self, piece: bytes) -> tuple[int, int]:
@@ -132,7 +137,9 @@ class _Writer:
 
     def dict(self, value: dict[Any, Any], steps: tuple[str | int, ...]) -> object:
         if not all(type(key) is str for key in value):
-            pairs = [[self.part(key, (*steps, "key")), self.part(item, (*steps, "value"))] for key, item in value.items()]
+            pairs = [
+                [self.part(key, (*steps, "key")), self.part(item, (*steps, "value"))] for key, item in value.items()
+            ]
             return self._mark("map", pairs)
         if _MARK in value or "__proto__" in value:
             return self._mark("object", [[key, self.part(item, (*steps, key))] for key, item in value.items()])
@@ -146,7 +153,9 @@ class _Writer:
 
     def _time(self, value: time, steps: tuple[str | int, ...]) -> object:
         if value.tzinfo is not None and value.utcoffset() is None:
-            raise NotSerialisable(path_text(self._name, steps), "a time of day in a zone whose offset depends on the date")
+            raise NotSerialisable(
+                path_text(self._name, steps), "a time of day in a zone whose offset depends on the date"
+            )
         return self._mark("time", value.isoformat())
 
 

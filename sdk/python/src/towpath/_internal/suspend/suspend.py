@@ -7,8 +7,9 @@ wait. In an async flow, each of these is awaited.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Callable, Mapping, TypeVar, Union, overload
+from typing import Any, TypeVar, Union, overload
 
 from ..clock import iso_of
 from ..engine.interrupt import in_engine_code
@@ -34,14 +35,18 @@ def _begin(what: str, wait: Mapping[str, Any], key: str, id: str | None) -> tupl
     return scope, path, settled
 
 
-def _wait(what: str, wait: Mapping[str, Any], key: str, id: str | None, read: Callable[[Mapping[str, Any]], Answer]) -> Any:
+def _wait(
+    what: str, wait: Mapping[str, Any], key: str, id: str | None, read: Callable[[Mapping[str, Any]], Answer]
+) -> Any:
     """The answer; in an async flow, something to await for it."""
     if scope_for(what).is_async:
         return _awaited(*_begin(what, wait, key, id), wait, read)
     return in_engine_code(_blocked, what, wait, key, id, read)
 
 
-def _blocked(what: str, wait: Mapping[str, Any], key: str, id: str | None, read: Callable[[Mapping[str, Any]], Answer]) -> Answer:
+def _blocked(
+    what: str, wait: Mapping[str, Any], key: str, id: str | None, read: Callable[[Mapping[str, Any]], Answer]
+) -> Answer:
     scope, path, settled = _begin(what, wait, key, id)
     try:
         return read(_satisfied(path, scope.run.waits.until(path, wait, scope.cancel)))
@@ -49,7 +54,13 @@ def _blocked(what: str, wait: Mapping[str, Any], key: str, id: str | None, read:
         settled()
 
 
-async def _awaited(scope: Scope, path: str, settled: Callable[[], None], wait: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Answer]) -> Answer:
+async def _awaited(
+    scope: Scope,
+    path: str,
+    settled: Callable[[], None],
+    wait: Mapping[str, Any],
+    read: Callable[[Mapping[str, Any]], Answer],
+) -> Answer:
     try:
         return read(_satisfied(path, await in_thread(lambda: scope.run.waits.until(path, wait, scope.cancel))))
     finally:
@@ -77,8 +88,6 @@ def _aware(at: datetime) -> datetime:
     return at.astimezone(timezone.utc)
 
 
-
-
 def sleep(duration: Duration, *, key: str | None = None) -> Any:
     """Waits for a duration, from the first time that the run gets here. Less than ten seconds pass in this process."""
     ms = ms_of("suspend.sleep", duration)
@@ -96,14 +105,20 @@ def until(at: datetime, *, key: str | None = None) -> Any:
 
 
 @overload
-def input(title: str, type: type[Answer], *, who: str = ..., deadline: Deadline | None = ..., id: str | None = ...) -> Answer: ...
+def input(
+    title: str, type: type[Answer], *, who: str = ..., deadline: Deadline | None = ..., id: str | None = ...
+) -> Answer: ...
 
 
 @overload
-def input(title: str, type: Any = ..., *, who: str = ..., deadline: Deadline | None = ..., id: str | None = ...) -> Any: ...
+def input(
+    title: str, type: Any = ..., *, who: str = ..., deadline: Deadline | None = ..., id: str | None = ...
+) -> Any: ...
 
 
-def input(title: str, type: Any = bool, *, who: str = "operator", deadline: Deadline | None = None, id: str | None = None) -> Any:
+def input(
+    title: str, type: Any = bool, *, who: str = "operator", deadline: Deadline | None = None, id: str | None = None
+) -> Any:
     """Asks people. The form for the answer is made from the type.
 
     Args:
@@ -122,7 +137,15 @@ def input(title: str, type: Any = bool, *, who: str = "operator", deadline: Dead
     return _wait("suspend.input", wait, title, id, lambda told: _checked(f'question "{title}"', type, told["answer"]))
 
 
-def event(name: str, type: Any = Any, *, key: str | None = None, look_back: Duration | None = None, deadline: Deadline | None = None, id: str | None = None) -> Any:
+def event(
+    name: str,
+    type: Any = Any,
+    *,
+    key: str | None = None,
+    look_back: Duration | None = None,
+    deadline: Deadline | None = None,
+    id: str | None = None,
+) -> Any:
     """Waits for an event of this name, and returns its payload.
 
     Raises:

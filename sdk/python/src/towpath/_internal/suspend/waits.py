@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..engine.cancel import Cancel
 from ..engine.host import Host
@@ -33,7 +34,7 @@ class _Pending:
 class Waits:
     """Waits in threads that block, or in coroutines through a thread. Safe for several threads."""
 
-    def __init__(self, host: Host, open_: "OpenCalls") -> None:
+    def __init__(self, host: Host, open_: OpenCalls) -> None:
         self._host = host
         self._open = open_
         self._pending: dict[str, _Pending] = {}
@@ -153,5 +154,3 @@ class Waits:
 
     def _now_ms(self) -> float:
         return self._host.clock.monotonic_ms()
-
-

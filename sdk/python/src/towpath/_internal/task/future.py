@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from typing import Any, Callable, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..problem import TaskIdentityUnknown
@@ -56,10 +57,19 @@ _KEY_NEXT = "Give the call a key of its own, with the option key=..."
 _ID_NEXT = "Give the call an id of its own, with the option id=..."
 
 _KINDS = {
-    "task": _Kind("", True, lambda n: f'Task "{n}"', lambda n: "Give the call a key of its own: task.with_options(key=...)(...)."),
-    "flow": _Kind("flow:", True, lambda n: f'Flow "{n}"', lambda n: "Give each call parameters of its own, or call one after the other."),
+    "task": _Kind(
+        "", True, lambda n: f'Task "{n}"', lambda n: "Give the call a key of its own: task.with_options(key=...)(...)."
+    ),
+    "flow": _Kind(
+        "flow:",
+        True,
+        lambda n: f'Flow "{n}"',
+        lambda n: "Give each call parameters of its own, or call one after the other.",
+    ),
     "value": _Kind(":", False, lambda n: f"{n}()", lambda n: f"Give the call a key: {n}(key=...)."),
-    "wait": _Kind("wait:", False, lambda n: f"suspend.{n}", lambda n: _ID_NEXT if n in ("event", "input", "run") else _KEY_NEXT),
+    "wait": _Kind(
+        "wait:", False, lambda n: f"suspend.{n}", lambda n: _ID_NEXT if n in ("event", "input", "run") else _KEY_NEXT
+    ),
     "run": _Kind("", False, lambda n: f"start_run ({n})", lambda n: _KEY_NEXT),
 }
 
@@ -83,10 +93,10 @@ def _joined(parent: str, segment: str) -> str:
 
 class _Made(NamedTuple):
     call: object
-    before: "_Made | None"
+    before: _Made | None
 
 
-_branch: ContextVar["_Made | None"] = ContextVar("towpath_branch", default=None)
+_branch: ContextVar[_Made | None] = ContextVar("towpath_branch", default=None)
 
 
 def _note_in_branch(call: object, again: object | None) -> None:
@@ -107,9 +117,9 @@ def _is_in_branch(call: object) -> bool:
 class _Numbered:
     """The latest of equal calls, which only their order distinguishes."""
 
-    __slots__ = ("is_open", "overlapped", "_begun_before")
+    __slots__ = ("_begun_before", "is_open", "overlapped")
 
-    def __init__(self, ledger: "CallLedger") -> None:
+    def __init__(self, ledger: CallLedger) -> None:
         self.is_open = True
         self.overlapped = ledger._open > 0
         self._begun_before = ledger._begun

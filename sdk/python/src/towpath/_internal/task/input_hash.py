@@ -5,17 +5,18 @@ from __future__ import annotations
 import array
 import hashlib
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from ..problem import NotData
 from ..store.numbers import SAFE_INTEGER_MAX, integer_text, number_text
-from ..text import utf16_length
 from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
+from ..text import utf16_length
 
 _DEPTH_MAX = 64
 _HASH_CHARS = 16
@@ -160,7 +161,9 @@ class _Hashing:
     def _pairs(self, value: dict[Any, Any], steps: tuple[str | int, ...]) -> None:
         """A dict with keys that are not text. Equal dicts may have another order, so its pairs count by their hashes."""
         self.digest.token("pydict", str(len(value)))
-        for key, item in sorted((self._alone(key, steps, "key"), self._alone(item, steps, "value")) for key, item in value.items()):
+        for key, item in sorted(
+            (self._alone(key, steps, "key"), self._alone(item, steps, "value")) for key, item in value.items()
+        ):
             self.digest.token("s", key)
             self.digest.token("s", item)
 
@@ -233,7 +236,9 @@ _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
     bytes: lambda d, v: d.bytes("Uint8Array", v),
     bytearray: lambda d, v: d.bytes("bytearray", bytes(v)),
     memoryview: lambda d, v: d.bytes("Uint8Array", v.tobytes()),
-    datetime: lambda d, v: d.token("d", str(round(v.timestamp() * 1000))) if is_js_date(v) else d.token("datetime", v.isoformat()),
+    datetime: lambda d, v: (
+        d.token("d", str(round(v.timestamp() * 1000))) if is_js_date(v) else d.token("datetime", v.isoformat())
+    ),
     date: lambda d, v: d.token("day", v.isoformat()),
     time: lambda d, v: d.token("time", v.isoformat()),
     timedelta: lambda d, v: d.token("timedelta", f"{v.days},{v.seconds},{v.microseconds}"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Generic, Iterable, Iterator, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code
@@ -135,7 +136,11 @@ class Pump:
 
     def _begin_more(self) -> None:
         """Begins as many workers as there is room for. The caller has the lock."""
-        while not self._is_over and self._workers < self._concurrency and self._in_hand + self._workers - self._running < self._window:
+        while (
+            not self._is_over
+            and self._workers < self._concurrency
+            and self._in_hand + self._workers - self._running < self._window
+        ):
             self._workers += 1
             self._open.__enter__()
             self._pool.submit(self._work)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Callable, Sequence, Union
+from typing import Any, Union
 
 from ..problem import InvalidDefinition
 
@@ -115,7 +116,7 @@ class TaskOptions:
         if not ok:
             raise InvalidDefinition(f'task "{self.name}": {field} must be {wanted}.')
 
-    def changed(self, **overrides: Any) -> "TaskOptions":
+    def changed(self, **overrides: Any) -> TaskOptions:
         """These options with some replaced. @raises InvalidDefinition for an unknown name or a wrong value."""
         unknown = [name for name in overrides if name not in self.__dataclass_fields__]
         if unknown:
@@ -159,4 +160,6 @@ def _are_tags(value: object) -> bool:
 
 def _are_classes(value: object) -> bool:
     classes = value if isinstance(value, tuple) else (value,)
-    return value is None or (len(classes) > 0 and all(isinstance(one, type) and issubclass(one, BaseException) for one in classes))
+    return value is None or (
+        len(classes) > 0 and all(isinstance(one, type) and issubclass(one, BaseException) for one in classes)
+    )

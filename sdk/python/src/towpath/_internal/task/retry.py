@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 from ..engine.failures import every_error
 from ..problem import Cancelled, NonRetryable

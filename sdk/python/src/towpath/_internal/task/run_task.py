@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from ..checkpoint.checkpoints import Facts
 from ..clock import instant
@@ -45,7 +46,15 @@ class TaskCall:
     def record(self, move: str, tries: int, **more: Any) -> dict[str, Any]:
         """The record of one move."""
         at = instant(self.scope.run.host.clock)
-        return {"type": "task", "at": at, "path": self.path, "name": self.options.name, "move": move, "tries": tries, **more}
+        return {
+            "type": "task",
+            "at": at,
+            "path": self.path,
+            "name": self.options.name,
+            "move": move,
+            "tries": tries,
+            **more,
+        }
 
     def warn(self, text: str) -> None:
         """Logs a warning about this call."""

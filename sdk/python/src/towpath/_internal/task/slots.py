@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..problem import CallRefused, OutsideOfRun, SlotsHeld
 
@@ -25,7 +26,7 @@ class Holder:
     key: str
     name: str
     tags: frozenset[str]
-    outer: "Holder | None"
+    outer: Holder | None
 
     def covers(self, tag: str) -> bool:
         """Whether a slot of this tag counts for a call inside it."""
@@ -39,12 +40,12 @@ class UnlimitedTags:
         self._asked_ms: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def note(self, tags: "frozenset[str]", now_ms: float) -> None:
+    def note(self, tags: frozenset[str], now_ms: float) -> None:
         """These tags have no limit now."""
         with self._lock:
             self._asked_ms.update((tag, now_ms) for tag in tags)
 
-    def knows(self, tags: "frozenset[str]", now_ms: float) -> bool:
+    def knows(self, tags: frozenset[str], now_ms: float) -> bool:
         """Whether none of these tags had a limit in the last ten seconds."""
         with self._lock:
             return all(now_ms - self._asked_ms.get(tag, -_UNLIMITED_MS) < _UNLIMITED_MS for tag in tags)
@@ -54,7 +55,7 @@ def no_slots() -> None:
     """Returns nothing."""
 
 
-def take_slots(call: "TaskCall", tries: int) -> tuple[Holder | None, Callable[[], None]]:
+def take_slots(call: TaskCall, tries: int) -> tuple[Holder | None, Callable[[], None]]:
     """Waits for all slots of a try, all at once. A task without limits and tags does not wait and sends nothing.
 
     Returns: who holds slots from now on, and a function that returns those of this try.
@@ -85,12 +86,12 @@ def take_slots(call: "TaskCall", tries: int) -> tuple[Holder | None, Callable[[]
     return Holder(key, call.options.name, frozenset(call.options.tags), outer), lambda: _give_back(call, key)
 
 
-def _use(use: "str | tuple[str, int]") -> dict[str, Any]:
+def _use(use: str | tuple[str, int]) -> dict[str, Any]:
     name, slots = (use, 1) if isinstance(use, str) else use
     return {"name": name, "slots": slots}
 
 
-def _until_granted(call: "TaskCall", request: Mapping[str, Any]) -> bool:
+def _until_granted(call: TaskCall, request: Mapping[str, Any]) -> bool:
     """Returns whether the try holds slots now. Otherwise it needs none."""
     key = request["key"]
     asked = {"kind": "take-slots", "requests": [request], "waitMs": _WAIT_MS}
@@ -107,7 +108,9 @@ def _until_granted(call: "TaskCall", request: Mapping[str, Any]) -> bool:
         if refusal.problem == "slots-held" and call.scope.holder is not None:
             raise SlotsHeld(call.options.name, call.scope.holder.name) from refusal
         if refusal.problem == "bad-request" and not request["limits"]:
-            call.warn("begins without a slot, because this worker's release knows no limits of tags. Update the worker.")
+            call.warn(
+                "begins without a slot, because this worker's release knows no limits of tags. Update the worker."
+            )
             return False
         raise
     except BaseException:
@@ -115,7 +118,7 @@ def _until_granted(call: "TaskCall", request: Mapping[str, Any]) -> bool:
         raise
 
 
-def _give_back(call: "TaskCall", key: str) -> None:
+def _give_back(call: TaskCall, key: str) -> None:
     """Returns slots, or leaves the wait list. Slots that cannot be returned return with the attempt."""
     run = call.scope.run
 

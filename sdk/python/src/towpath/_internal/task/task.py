@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Awaitable, Callable, Concatenate, Coroutine, Generic, Iterable, ParamSpec, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
@@ -74,7 +75,9 @@ class _TaskBase:
             return CallKey("given", self.options.key)
         return NO_KEY if not told else CallKey("hash", hash_input(self._what, told))
 
-    def _begin(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any], io: Any) -> tuple[TaskCall, Callable[[], None]]:
+    def _begin(
+        self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any], io: Any
+    ) -> tuple[TaskCall, Callable[[], None]]:
         """Names a call in the branch of its caller."""
         called_at = instant(scope.run.host.clock)
         told = self._bound.told(args, kwargs)
@@ -96,12 +99,16 @@ class _TaskBase:
         )
         return call, settled
 
-    def _mapped(self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pump, Callable[[], None]]:
+    def _mapped(
+        self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Pump, Callable[[], None]]:
         key = self.options.map_key
         # Two ways to pass the same value are equal here too. None stands for the item.
         more = tuple(self._bound.told((None, *args), kwargs)[1:])
         if isinstance(items, (set, frozenset)) and key is None:
-            raise InvalidDefinition(f"{self._what}: a set has no order; pass sorted(items), or name each item with the option map_key.")
+            raise InvalidDefinition(
+                f"{self._what}: a set has no order; pass sorted(items), or name each item with the option map_key."
+            )
         path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more))
         is_hashed = self.options.key is None and key is None and _is_collection(items)
         seen: dict[str, int] = {}
@@ -111,7 +118,9 @@ class _TaskBase:
                 return mapped_path(path, index=index, key=None, ordinal=1)
             own = key(item)
             if not isinstance(own, str):
-                raise InvalidDefinition(f"{self._what}: map_key returned {own!r} for item {index}; it must return text.")
+                raise InvalidDefinition(
+                    f"{self._what}: map_key returned {own!r} for item {index}; it must return text."
+                )
             seen[own] = seen.get(own, 0) + 1
             return mapped_path(path, index=index, key=own, ordinal=seen[own])
 
@@ -196,7 +205,9 @@ class Task(_TaskBase, Generic[P, R]):
 
         return Future(scope.run.pool, work)
 
-    def map(self: "Task[Concatenate[Item, Rest], R]", items: Iterable[Item], /, *args: Rest.args, **kwargs: Rest.kwargs) -> Map[R]:
+    def map(
+        self: Task[Concatenate[Item, Rest], R], items: Iterable[Item], /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Map[R]:
         """Calls the task once for each item, in threads: `concurrency` of them at a time.
 
         Args:
@@ -214,7 +225,7 @@ class Task(_TaskBase, Generic[P, R]):
         """Runs the call in a thread, and awaits it from async code."""
         return await in_thread(self.submit(*args, **kwargs).result)
 
-    def with_options(self, **overrides: Any) -> "Task[P, R]":
+    def with_options(self, **overrides: Any) -> Task[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
         return Task(self.fn, self.options.changed(**overrides))
 
@@ -237,7 +248,7 @@ class AsyncTask(_TaskBase, Generic[P, R]):
         finally:
             settled()
 
-    def with_options(self, **overrides: Any) -> "AsyncTask[P, R]":
+    def with_options(self, **overrides: Any) -> AsyncTask[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
         return AsyncTask(self.fn, self.options.changed(**overrides))
 
@@ -289,4 +300,3 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         def load(path: str) -> list[str]: ...
     """
     return _Decorator(options) if fn is None else _task_of(fn, options)
-

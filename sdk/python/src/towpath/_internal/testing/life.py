@@ -4,7 +4,8 @@ its `finally` runs, as after `kill -9`."""
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Mapping, TypeVar, Union
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, Union
 
 from ..problem import InvalidDefinition
 from ..store.codec import Encoded, Ref
@@ -22,7 +23,9 @@ class Life:
     def __init__(self, kill_after: KillAfter | None) -> None:
         is_count = isinstance(kill_after, int) and not isinstance(kill_after, bool) and kill_after >= 1
         if kill_after is not None and not is_count and not isinstance(kill_after, str):
-            raise InvalidDefinition(f"kill_after is {kill_after!r}: give a count of completed tasks from 1, or a task's name.")
+            raise InvalidDefinition(
+                f"kill_after is {kill_after!r}: give a count of completed tasks from 1, or a task's name."
+            )
         self._kill_after = kill_after
         self._lock = threading.Lock()
         self._completed = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..engine.failures import is_failed_by
 
@@ -56,4 +57,10 @@ def _end_of(record: Mapping[str, Any], is_again: bool) -> Iterator[Mapping[str, 
 
 
 def _item(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"path": record["path"], "kind": record["type"], "own": True, "at": record["at"], "result": record.get("result")}
+    return {
+        "path": record["path"],
+        "kind": record["type"],
+        "own": True,
+        "at": record["at"],
+        "result": record.get("result"),
+    }

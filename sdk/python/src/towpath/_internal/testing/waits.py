@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..clock import Clock, datetime_of
 from .life import Life
@@ -13,7 +14,14 @@ class Expired:
 
 
 EXPIRED = Expired()
-_OPEN: Mapping[str, Any] = {"waitId": "", "state": "open", "inMs": None, "answer": None, "answeredBy": None, "run": None}
+_OPEN: Mapping[str, Any] = {
+    "waitId": "",
+    "state": "open",
+    "inMs": None,
+    "answer": None,
+    "answeredBy": None,
+    "run": None,
+}
 
 
 def name_of(wait: Mapping[str, Any]) -> str:
@@ -29,7 +37,9 @@ class TestWaits:
 
     __test__ = False
 
-    def __init__(self, answers: Mapping[str, Any], *, clock: Clock, attempt: int, asked: dict[str, tuple[float, int]], life: Life) -> None:
+    def __init__(
+        self, answers: Mapping[str, Any], *, clock: Clock, attempt: int, asked: dict[str, tuple[float, int]], life: Life
+    ) -> None:
         self._answers = answers
         self._clock = clock
         self._attempt = attempt
