@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._internal.artifacts import artifact as artifact
+    from ._internal.cache.task_cache import Cache as Cache
     from ._internal.engine.context import is_cancelled as is_cancelled
     from ._internal.engine.context import run_child as run_child
     from ._internal.engine.context import run_facts as run_facts
@@ -50,6 +51,7 @@ _PROBLEMS = (
 )
 _HOMES = {
     "AsyncTask": "task.task",
+    "Cache": "cache.task_cache",
     "Flow": "flow",
     "Task": "task.task",
     "flow": "flow",

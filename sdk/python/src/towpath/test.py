@@ -81,6 +81,11 @@ class TestedRun:
     _held: tuple[Mapping[str, Any], ...]
 
     @property
+    def store(self) -> Any:
+        """The store of the run's values."""
+        return self._made.store
+
+    @property
     def attempt(self) -> int:
         """Ordinal of the attempt, from 1."""
         return self._made.facts.attempt
@@ -151,6 +156,7 @@ def run_flow(
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     kill_after: KillAfter | None = None,
     clock: str = "fake",
+    store: Any = None,
 ) -> TestedRun:
     """Runs a flow in this process. It never raises for an error of the flow: look at `outcome` and `error`.
 
@@ -160,6 +166,7 @@ def run_flow(
             lets a deadline pass. Without an answer, the run is suspended.
         call: answers the flow's calls to the control plane, such as `start_run`.
         kill_after: ends the attempt like `kill -9`, as soon as this many tasks have completed, or the first of this name.
+        store: the store of an earlier `TestedRun`, for results that runs share. Default: a new one in memory.
         clock: on the `fake` clock, delays before retries take no time. `system` is the machine's.
     """
     run_id = new_run_id()
@@ -169,7 +176,7 @@ def run_flow(
         parameters=parameters or {},
         facts=facts,
         origin=run_id,
-        store=MemoryStore(),
+        store=MemoryStore() if store is None else store,
         secrets=secrets or {},
         answers=answers or {},
         call=call,

@@ -91,6 +91,7 @@ class Flow(Generic[P, R]):
             path=path,
             scope=scope,
             fn=functools.partial(self.fn, **bound.arguments),
+            told=list,
             source=self.fn,
             input_hash=None,
             io=LOOP if self.is_async else BLOCKING,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ..clock import Clock
 from ..store.codec import Encoded, Ref
+from ..store.named import NamedValue
 from ..store.places import Place
 from .cancel import Cancel
 
@@ -34,6 +35,10 @@ class Store(Protocol):
     """Saves and loads values on the customer's side."""
 
     def save(self, place: Place, encoded: Encoded) -> Ref: ...
+
+    def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref: ...
+
+    def find(self, name: str) -> NamedValue | None: ...
 
     def sync(self) -> None: ...
 

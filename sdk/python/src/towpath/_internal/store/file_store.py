@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from ..problem import StoreFault
 from .codec import Encoded, Ref, check_content, decode
+from .named import ENTRY_BYTES_MAX, NamedValue, entry_of, entry_path, read_entry, value_path
 from .places import Place
 
 _PACKED_BYTES_MAX = 256 * 1024
@@ -63,6 +64,30 @@ class FileStore:
         data = self._read(ref)
         check_content(ref, data)
         return decode(data, codec=ref["codec"], uri=ref["uri"])
+
+    def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
+        """Stores a value under a name and replaces the one before. A concurrent reader finds one of the two.
+
+        Args:
+            name: a relative path whose parts are safe as file names.
+
+        Raises:
+            StoreFault: if it cannot be written.
+        """
+        try:
+            uri = _write_whole(self._folder / value_path(name, encoded), encoded.data)
+            ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
+            _write_whole(self._folder / entry_path(name), entry_of(NamedValue(ref, saved_at, run_id)))
+        except OSError as cause:
+            raise StoreFault(f"Nothing could be stored in {self._folder}: {cause}") from cause
+        return ref
+
+    def find(self, name: str) -> NamedValue | None:
+        """The latest value of a name. None if there is none that can be read."""
+        try:
+            return read_entry(self._read_file((self._folder / entry_path(name)).as_uri(), ENTRY_BYTES_MAX))
+        except StoreFault:
+            return None
 
     def _read(self, ref: Ref) -> bytes:
         found = _PACK_PART.match(ref["uri"])

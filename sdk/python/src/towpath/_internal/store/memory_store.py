@@ -7,6 +7,7 @@ from typing import Any
 
 from ..problem import StoreFault
 from .codec import Encoded, Ref, check_content, decode
+from .named import NamedValue, value_path
 from .places import Place
 
 
@@ -15,6 +16,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        self._named: dict[str, NamedValue] = {}
         self._lock = threading.Lock()
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
@@ -22,6 +24,17 @@ class MemoryStore:
         with self._lock:
             self._values[uri] = encoded.data
         return {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
+
+    def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
+        uri = f"memory:{value_path(name, encoded)}"
+        ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
+        with self._lock:
+            self._values[uri] = encoded.data
+            self._named[name] = NamedValue(ref, saved_at, run_id)
+        return ref
+
+    def find(self, name: str) -> NamedValue | None:
+        return self._named.get(name)
 
     def sync(self) -> None:
         """Nothing here survives the process."""

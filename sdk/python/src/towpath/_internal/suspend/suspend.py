@@ -17,8 +17,8 @@ from ..engine.io import in_thread
 from ..engine.scope import Scope, scope_for
 from ..input.convert import convert, schema_of
 from ..problem import Fault, InvalidAnswer, InvalidDefinition, SuspendInTask, WaitExpired
+from ..task.durations import Duration, ms_of
 from ..task.identity import CallKey
-from ..task.options import Duration, ms_of
 
 Answer = TypeVar("Answer")
 Deadline = Union[Duration, datetime]

@@ -5,40 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ..problem import InvalidDefinition
+from .durations import Duration, ms_of
 
-Duration = Union[str, timedelta, float, int]
-"""`"30s"`, `"1h30m"`, a timedelta, or seconds."""
+if TYPE_CHECKING:
+    from ..cache.task_cache import Cache
 
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _NAME_CHARS_MAX = 200
 _LIMIT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _RETRIES_MAX = 1000
 _TIMER_MS_MAX = 2**31 - 1
-
-
-def ms_of(what: str, duration: Duration) -> float:
-    """A duration in milliseconds.
-
-    Raises:
-        InvalidDefinition: names `what`.
-    """
-    ms: float | None = None
-    if isinstance(duration, timedelta):
-        ms = duration.total_seconds() * 1000
-    elif isinstance(duration, (int, float)) and not isinstance(duration, bool):
-        ms = duration * 1000
-    elif isinstance(duration, str) and duration and _DURATION.sub("", duration.replace(" ", "")) == "":
-        ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _DURATION.findall(duration))
-    if ms is None or not 0 <= ms < float("inf"):
-        raise InvalidDefinition(
-            f'{what}: {duration!r} is not a duration; write "90s", "15m", "1h30m", a timedelta, or seconds.'
-        )
-    return ms
 
 
 RetryDelay = Union[Duration, Sequence[Duration], Callable[[int, BaseException], float]]
@@ -80,6 +58,8 @@ class TaskOptions:
     """Named limits: names, or names with slots. Each try takes all its slots at once before it begins."""
     tags: Sequence[str] = ()
     """Each try takes one slot of each of its tags that has a limit."""
+    cache: bool | Cache = False
+    """Reuses the result of an equal call of any run. True: equal arguments and the same code."""
     on_retry: Callable[..., Any] | None = None
     on_failure: Callable[..., Any] | None = None
 
@@ -95,6 +75,12 @@ class TaskOptions:
         self._check("retry_on", _are_classes(self.retry_on), "a class of errors, or a tuple of them")
         for hook in ("retry_if", "map_key", "on_retry", "on_failure"):
             self._check(hook, getattr(self, hook) is None or callable(getattr(self, hook)), "a function")
+        if self.cache is not False and self.cache is not True:
+            from ..cache.task_cache import Cache
+
+            self._check(
+                "cache", isinstance(self.cache, Cache), "True, False or Cache(by=..., expires=..., refresh=...)"
+            )
         self._check("limits", _are_limits(self.limits), "a list of at most 8 names of limits, or of (name, slots)")
         self._check("tags", _are_tags(self.tags), "a list of at most 32 texts of 1 to 64 characters")
         if self.timeout is not None:

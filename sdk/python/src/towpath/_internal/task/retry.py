@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from ..engine.failures import every_error
 from ..problem import Cancelled, NonRetryable
-from .options import TaskOptions, ms_of
+from .durations import ms_of
+from .options import TaskOptions
 
 _TIMER_MS_MAX = 2**31 - 1
 _DEFAULT_JITTER = 0.2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..cache.task_cache import Cache, TaskCache
 from ..checkpoint.checkpoints import Facts
 from ..clock import instant
 from ..engine.cancel import Cancel
@@ -16,8 +18,9 @@ from ..engine.io import LOOP, Io, Limit
 from ..engine.scope import Scope, current
 from ..engine.timers import TIMERS
 from ..problem import Cancelled, NotData, TaskTimeout
+from .durations import ms_of
 from .identity import CallLedger
-from .options import TaskOptions, ms_of
+from .options import TaskOptions
 from .retry import is_retryable, retry_delay_ms
 from .slots import Holder, no_slots, take_slots
 
@@ -34,8 +37,10 @@ class TaskCall:
     options: TaskOptions
     path: str
     scope: Scope
-    fn: Callable[[], Any]
+    fn: functools.partial[Any]
     """Calls the author's function with its arguments."""
+    told: Callable[[], list[Any]]
+    """The values that identify the call, in the order of the parameters."""
     source: Callable[..., Any]
     """The author's function."""
     input_hash: Callable[[], str] | None
@@ -56,6 +61,12 @@ class TaskCall:
             **more,
         }
 
+    def say(self, level: str, text: str) -> None:
+        """Logs a line about this call."""
+        host = self.scope.run.host
+        line = f'Task "{self.options.name}" {text}'
+        host.records.post({"type": "log", "at": instant(host.clock), "level": level, "text": line, "task": self.path})
+
     def warn(self, text: str) -> None:
         """Logs a warning about this call."""
         self.scope.run.checkpoints.warn(self.path, f'Task "{self.options.name}" {text}')
@@ -65,14 +76,18 @@ async def run_task(call: TaskCall) -> Any:
     """Runs one task call. Returns only when the worker holds the record of its completion."""
     run = call.scope.run
     facts = _facts_of(call)
-    if facts is not None:
-        earlier = await _take_earlier(call, facts)
-        if earlier is not None:
-            return earlier[0]
+    cache = _cache_of(call)
+    earlier = None if facts is None else await _take_earlier(call, facts)
+    if earlier is None and cache is not None:
+        earlier = _take_cached(call, cache, facts)
+    if earlier is not None:
+        return earlier[0]
     run.host.records.post({**call.record("queue", 0), "at": call.called_at})
     tries = [0]
     try:
         result = await _try_repeatedly(call, tries)
+        if cache is not None:
+            cache.keep(result)
         kept = _keep(call, result, facts)
     except BaseException as error:
         await _report_end(call, tries[0], facts, error)
@@ -100,6 +115,24 @@ def _facts_of(call: TaskCall) -> Facts | None:
     except NotData:
         # Arguments that cannot be hashed cannot be compared. With a key, this is no error.
         return Facts(version, None, has_input=True)
+
+
+def _cache_of(call: TaskCall) -> TaskCache | None:
+    options, checkpoints = call.options, call.scope.run.checkpoints
+    if options.cache is False:
+        return None
+    own = Cache() if options.cache is True else options.cache
+    return TaskCache(call, own, lambda: checkpoints.code_version_of(options.name, options.version, call.source))
+
+
+def _take_cached(call: TaskCall, cache: TaskCache, facts: Facts | None) -> tuple[Any] | None:
+    found = cache.find()
+    if found is None:
+        return None
+    value, ref = found
+    reported = {} if facts is None else facts.reported()
+    call.scope.run.host.records.post(call.record("reuse", 0, **reported, result=ref))
+    return (value,)
 
 
 async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:

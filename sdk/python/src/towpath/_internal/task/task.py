@@ -92,6 +92,7 @@ class _TaskBase:
             path=path,
             scope=scope,
             fn=functools.partial(self.fn, *args, **kwargs),
+            told=lambda: told,
             source=self.fn,
             input_hash=input_hash,
             io=io,
@@ -134,6 +135,7 @@ class _TaskBase:
                 path=item_path,
                 scope=scope,
                 fn=functools.partial(self.fn, item, *args, **kwargs),
+                told=lambda: self._bound.told((item, *args), kwargs),
                 source=self.fn,
                 # The hash of all items identifies each of them.
                 input_hash=None if is_hashed else lambda: input_hash(item),

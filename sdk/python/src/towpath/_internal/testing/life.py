@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Union
 
 from ..problem import InvalidDefinition
 from ..store.codec import Encoded, Ref
+from ..store.named import NamedValue
 from ..store.places import Place
 
 KillAfter = Union[int, str]
@@ -101,6 +102,12 @@ class MortalStore:
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
         return self._life.use(lambda: self._store.save(place, encoded))  # type: ignore[no-any-return]
+
+    def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
+        return self._life.use(lambda: self._store.save_as(name, encoded, saved_at=saved_at, run_id=run_id))  # type: ignore[no-any-return]
+
+    def find(self, name: str) -> NamedValue | None:
+        return self._life.use(lambda: self._store.find(name))  # type: ignore[no-any-return]
 
     def sync(self) -> None:
         self._life.use(self._store.sync)

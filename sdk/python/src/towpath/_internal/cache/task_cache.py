@@ -1,0 +1,123 @@
+"""The results of a task that all runs share. `cache` says which calls are equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..clock import datetime_of, instant
+from ..problem import InvalidDefinition, NotSerialisable, StoreFault
+from ..store.codec import Ref, encode
+from ..store.named import NamedValue
+from ..store.places import safe_part
+from ..task.durations import Duration, ms_of
+from ..task.input_hash import hash_input
+
+if TYPE_CHECKING:
+    from ..task.run_task import TaskCall
+
+_FOLDER = "cache"
+_KEY_CHARS = 40
+_NEXT = "Pass plain data, or set cache=Cache(by=...) to a function that returns a key."
+
+CacheBy = Literal["input", "code"] | Callable[..., str]
+"""What makes two calls equal: their arguments, the version of their code, or a key made of the arguments."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """When the result of an earlier call, in any run, is reused."""
+
+    by: CacheBy | Sequence[CacheBy] = ("input", "code")
+    """All of these together."""
+    expires: Duration | None = None
+    """How long a result holds. None: for as long as the store has it."""
+    refresh: bool = False
+    """Calls the task although there is a result, and keeps the new one."""
+
+    def __post_init__(self) -> None:
+        parts = self.parts()
+        if len(parts) == 0 or not all(one in ("input", "code") or callable(one) for one in parts):
+            raise InvalidDefinition('cache: by must be "input", "code", a function that returns a key, or several.')
+        if self.expires is not None and ms_of("cache: expires", self.expires) <= 0:
+            raise InvalidDefinition("cache: expires must be more than 0.")
+
+    def parts(self) -> tuple[CacheBy, ...]:
+        """What `by` says, as a tuple."""
+        if isinstance(self.by, str) or callable(self.by):
+            return (self.by,)
+        return tuple(self.by)
+
+
+class TaskCache:
+    """The cache of one call."""
+
+    def __init__(self, call: TaskCall, cache: Cache, code_version: Callable[[], str]) -> None:
+        """@raises NotData if arguments that identify the call are not data."""
+        self._call = call
+        self._cache = cache
+        self._name = _name_of(call, cache, code_version)
+
+    def find(self) -> tuple[Any, Ref] | None:
+        """The result of an equal earlier call and its ref, unless it has expired or cannot be loaded. It logs which."""
+        store = self._call.scope.run.host.store
+        entry = None if self._cache.refresh else store.find(self._name)
+        if entry is None or self._has_expired(entry):
+            return None
+        try:
+            value = store.load(entry.ref)
+        except StoreFault as fault:
+            self._call.warn(f"runs, because its cached result cannot be loaded: {fault}")
+            return None
+        self._call.say("info", f"took its result from the cache: run {entry.run_id} stored it at {entry.saved_at}.")
+        return value, entry.ref
+
+    def keep(self, value: object) -> None:
+        """Stores a result for later calls. A failure is a warning."""
+        host = self._call.scope.run.host
+        try:
+            host.store.save_as(
+                self._name, encode(value, "result"), saved_at=instant(host.clock), run_id=host.facts.run_id
+            )
+        except (NotSerialisable, StoreFault) as fault:
+            self._call.warn(f"could not store its result in the cache: {fault}")
+
+    def _has_expired(self, entry: NamedValue) -> bool:
+        if self._cache.expires is None:
+            return False
+        try:
+            saved_ms = datetime_of(entry.saved_at).timestamp() * 1000
+        except ValueError:
+            # A time that cannot be read counts as expired.
+            return True
+        age_ms = self._call.scope.run.host.clock.now_ms() - saved_ms
+        return age_ms >= ms_of("cache: expires", self._cache.expires)
+
+
+def _name_of(call: TaskCall, cache: Cache, code_version: Callable[[], str]) -> str:
+    deployment = call.scope.run.host.facts.deployment
+    _, sign, stage = deployment.partition("@")
+    # Stages may share a store, and their resources differ.
+    parts: list[list[str]] = [["stage", stage]] if sign else []
+    for by in cache.parts():
+        if by == "code":
+            parts.append(["code", code_version()])
+        elif by == "input":
+            parts.append(["input", hash_input(f'Task "{call.options.name}"', call.told(), _NEXT)])
+        else:
+            parts.append(["key", _key_of(call, by)])
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY_CHARS]
+    return f"{_FOLDER}/{safe_part(call.options.name)}/{key}"
+
+
+def _key_of(call: TaskCall, by: Any) -> str:
+    key = by(*call.fn.args, **call.fn.keywords)
+    if isinstance(key, str):
+        return key
+    raise InvalidDefinition(
+        f'Task "{call.options.name}": cache.by must return a text, but returned {type(key).__name__}.'
+    )
