@@ -1,6 +1,6 @@
 import { fieldsOf, OpenSession, ROUTES } from "@towpath/contract";
 import { expect, test } from "vitest";
-import { listedUnder, SECTIONS } from "./inventory.ts";
+import { hasSection, listedUnder, SECTIONS } from "./inventory.ts";
 
 test.each(SECTIONS)("DATA.md lists exactly the fields of %s", (title, schema) => {
   const fields = fieldsOf(schema).filter((field) => !/\.(control|bulk)\[\]\./.test(field));
@@ -8,10 +8,14 @@ test.each(SECTIONS)("DATA.md lists exactly the fields of %s", (title, schema) =>
 });
 
 test("DATA.md has a section for every route that a worker calls", () => {
-  const paths = Object.values(ROUTES)
-    .filter((route) => route.permission === "worker" || route.permission === "worker-key")
-    .map((route) => route.path);
-  for (const path of paths) expect(listedUnder(path), path).not.toEqual([]);
+  const called = Object.values(ROUTES).filter(
+    ({ permission }) => permission === "worker" || permission === "worker-key",
+  );
+  for (const route of called) {
+    expect(hasSection(route.path), route.path).toBe(true);
+    const hasFields = "body" in route && fieldsOf(route.body).length > 0;
+    expect(listedUnder(route.path).length > 0, route.path).toBe(hasFields);
+  }
 });
 
 test("an unlisted field is noticed", () => {

@@ -29,9 +29,18 @@ export const SECTIONS: readonly [string, z.ZodType][] = [
   ["/api/callbacks", CallBack],
 ];
 
+function sectionOf(title: string): string | undefined {
+  return page.split(/^#+ /m).find((part) => part.split("\n", 1)[0]?.includes(title));
+}
+
+/** Whether a heading of DATA.md contains `title`. */
+export function hasSection(title: string): boolean {
+  return sectionOf(title) !== undefined;
+}
+
 /** The fields that DATA.md lists under the heading that contains `title`, down to the next heading. */
 export function listedUnder(title: string): string[] {
-  const section = page.split(/^#+ /m).find((part) => part.split("\n", 1)[0]?.includes(title));
+  const section = sectionOf(title);
   if (section === undefined) return [];
   const rows = section.split("\n").filter((line) => line.startsWith("| `"));
   const names = rows.flatMap((row) =>
