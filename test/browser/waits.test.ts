@@ -54,10 +54,9 @@ test("towpath waits lists the questions of runs with the command that answers ea
   const narrowed = await stack.towpath(["waits", "--deployment", "tune", "--json"]);
   expect(JSON.parse(narrowed.output).items).toMatchObject([{ title: "Which rate?", runId: second }]);
   const all = await stack.towpath(["waits", "--all", "--limit", "2"]);
-  expect(all.output).toMatch(new RegExp(`${first} .*input +Publish oak\\?`));
-  const [, cursor = ""] = /--cursor (\S+)/.exec(all.output) ?? [];
-  const rest = await stack.towpath(["waits", "--all", "--cursor", cursor]);
-  expect(rest.output).toMatch(new RegExp(`${event} .*event landed about "seven"`));
+  expect(all.output).toMatch(new RegExp(`${first.slice(-8)} .*input +Publish oak\\?`));
+  const rest = await stack.towpath(["waits", "--all", "--limit", "2", "--page", "2"]);
+  expect(rest.output).toMatch(new RegExp(`${event.slice(-8)} .*event landed about "seven"`));
 
   expect((await stack.towpath(["answer", first, "yes"])).code).toBe(0);
   expect((await stack.towpath(["answer", second, "-p", "rate=0.5"])).code).toBe(0);
