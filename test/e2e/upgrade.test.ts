@@ -112,7 +112,8 @@ test.skipIf(earlier === null)(
     await load.end();
 
     const runs = [...load.runs, await next.client.getRun({ params: { runId: across.runId } })];
-    for (const run of runs) expect(run).toMatchObject({ state: "completed", attempts: 1 });
+    for (const run of runs)
+      expect(run, JSON.stringify(run.attemptList)).toMatchObject({ state: "completed", attempts: 1 });
     expect(new Set(runs.map((run) => run.attemptList[0]?.worker?.name))).toEqual(
       new Set(["earlier", "next-worker"]),
     );
