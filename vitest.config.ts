@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 // The tests start hundreds of processes from sources. They share compiled code through this cache.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/towpath-tests/compiled");
 
+const components = ["test/components/**/*.test.ts"];
 const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 /** Suites that take minutes, with whole installations or a browser: `npm run test:long`. */
@@ -24,20 +25,24 @@ export default defineConfig({
   test: {
     environment: "node",
     globalSetup: ["./test/harness/postgres-setup.ts"],
-    // Tests start real databases, workers and compilers, so two files at a time are enough for a small machine.
+    // Tests start real databases, workers and compilers, and often wait for them. Three files at a time keep a small machine busy.
     pool: "forks",
-    maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    teardownTimeout: 30_000,
-    // What is polled for may take long on a busy machine.
-    expect: { poll: { timeout: 20_000 } },
+    maxWorkers: 3,
+    // Limits end what hangs. They are long, because a busy machine may be many times slower.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
+    expect: { poll: { timeout: 60_000 } },
     // Files share a process, and so the modules that most of them import: loading those anew took a third of the time.
     isolate: false,
     projects: [
-      { extends: true, test: { name: "tests", include, exclude: [...exclude, ...alone, ...long] } },
+      {
+        extends: true,
+        test: { name: "tests", include, exclude: [...exclude, ...alone, ...long, ...components] },
+      },
       { extends: true, test: { name: "alone", include: alone, isolate: true } },
       { extends: true, test: { name: "long", include: long } },
+      { extends: true, test: { name: "components", include: components, passWithNoTests: true } },
     ],
   },
 });

@@ -8,11 +8,12 @@ import { ensureNode } from "./node-version.mjs";
 import { pack } from "./pack.mjs";
 import { createScreen } from "./screen.mjs";
 import { start } from "./start.mjs";
-import { runChecks, runLongTests } from "./test.mjs";
+import { runChecks, runComponentTests, runLongTests } from "./test.mjs";
 import { ensureWorkspace } from "./workspace.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const COMMANDS = { start, bench, test: runChecks, "test-long": runLongTests, pack, chaos, fuzz };
+const TESTS = { test: runChecks, "test-long": runLongTests, "test-components": runComponentTests };
+const COMMANDS = { start, bench, ...TESTS, pack, chaos, fuzz };
 
 /**
  * Prepares the checkout and runs one command of it.

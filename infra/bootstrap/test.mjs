@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { runInForeground, runQuietly } from "./child.mjs";
 import { BootstrapError } from "./failures.mjs";
 import { build, runOrExplain, runTurbo } from "./turbo.mjs";
+import { UNSETTLED_FILES_VARIABLE } from "./unsettled-files.mjs";
 
 /** The checks that run before the tests, in this order. The first failure ends the run. */
 export const CHECKS = [
@@ -22,24 +24,64 @@ export async function runChecks({ root, node, screen, args }) {
   await installS3Server({ root, node, screen });
   if (args.length > 0) {
     await build({ root, node });
-    return await runTests({ root, node, args });
+    return await runTests({ root, node, screen, args });
   }
   for (const check of CHECKS) await screen.step(check.title, () => runCheck({ root, node, check }));
   screen.line("  … Tests");
-  return await runTests({ root, node, args: ["--project", "tests", "--project", "alone"] });
+  return await runTests({ root, node, screen, args: ["--project", "tests", "--project", "alone"] });
 }
 
 /**
  * Runs the long suites: whole installations, and the dashboard in a browser.
  * @returns {Promise<number>} 0 if everything passes
  */
-export async function runLongTests({ root, node, args }) {
+export async function runLongTests({ root, node, screen, args }) {
   await ensureGit({ root, node });
   await build({ root, node });
-  return await runTests({ root, node, args: ["--project", "long", ...args] });
+  return await runTests({ root, node, screen, args: ["--project", "long", ...args] });
 }
 
-function runTests({ root, node, args }) {
+/**
+ * Runs the tests of other people's software: data libraries, clusters, notebooks. Each installs what it needs from the package registries.
+ * @returns {Promise<number>} 0 if everything passes
+ */
+export async function runComponentTests({ root, node, screen, args }) {
+  await build({ root, node });
+  return await runTests({ root, node, screen, args: ["--project", "components", ...args] });
+}
+
+/** If more files than this fail, CI runs none of them again: the fault is not a matter of chance. */
+const AGAIN_MAX = 12;
+
+/**
+ * Runs vitest. In CI, the few files that failed run once more, each in a process of its own. A file that then passes
+ * does not fail the run, and the last lines of the output name it as unsteady: it has a fault to find and mend.
+ */
+export async function runTests({ root, node, screen, args }) {
+  if (!process.env.CI) return await runVitest({ root, node, args });
+  const folder = mkdtempSync(join(tmpdir(), "towpath-tests-"));
+  const path = join(folder, "unsettled.json");
+  try {
+    const reporter = join(root, "infra", "bootstrap", "unsettled-files.mjs");
+    const env = { ...node.env, [UNSETTLED_FILES_VARIABLE]: path };
+    const reporters = ["--reporter=default", `--reporter=${reporter}`];
+    const code = await runVitest({ root, node: { ...node, env }, args: [...args, ...reporters] });
+    const { files, otherErrors } =
+      code === 0 || !existsSync(path) ? NOTHING : JSON.parse(readFileSync(path, "utf8"));
+    if (files.length === 0 || files.length > AGAIN_MAX || otherErrors > files.length) return code;
+    const names = files.map((file) => relative(root, file));
+    screen.line(`  ! Failed once, so CI runs them again: ${names.join(", ")}`);
+    const again = await runVitest({ root, node, args: [...args, "--isolate", "--maxWorkers=1", ...names] });
+    if (again === 0) screen.line(`  ! Unsteady, to be mended: ${names.join(", ")}`);
+    return again;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const NOTHING = { files: [], otherErrors: 0 };
+
+function runVitest({ root, node, args }) {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   return runInForeground(node.path, [vitest, "run", ...args], { cwd: root, env: node.env });
 }

@@ -177,7 +177,7 @@ test.skipIf(chromiumPath === undefined)(
     expect(await backgroundOf(runs)).toBe("none");
 
     const tries = call("shaky").locator(TRIES);
-    await expect.poll(() => tries.count(), { timeout: 20_000 }).toBe(3);
+    await expect.poll(() => tries.count(), { timeout: 60_000 }).toBe(3);
     expect(
       await call("shaky")
         .getByTitle(/no luck in try [12]$/)
@@ -208,11 +208,11 @@ test.skipIf(chromiumPath === undefined)("The page of states counts runs as they 
   await page.getByText("How to read this").waitFor();
   const [running, completed] = [await counted(page, "running"), await counted(page, "completed")];
   const { work, runId } = await startQueue();
-  await expect.poll(() => counted(page, "running"), { timeout: 30_000 }).toBe(running + 1);
+  await expect.poll(() => counted(page, "running"), { timeout: 60_000 }).toBe(running + 1);
   await letGo(work);
   await stack.waitForRun(runId);
   await expect
-    .poll(async () => [await counted(page, "running"), await counted(page, "completed")], { timeout: 30_000 })
+    .poll(async () => [await counted(page, "running"), await counted(page, "completed")], { timeout: 60_000 })
     .toEqual([running, completed + 1]);
   await page.locator("li#completed > a").click();
   await page.waitForURL(/\/runs\?state=completed&since=24h/);

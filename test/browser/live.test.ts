@@ -52,7 +52,7 @@ async function openTab(context: BrowserContext, path: string): Promise<Page> {
 }
 
 /** Waits for a number of open streams. Nothing reports this number, so it is polled. */
-const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 20_000 }).toBe(count);
+const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 60_000 }).toBe(count);
 
 test.skipIf(chromiumPath === undefined).each([
   { name: "at once", lateMs: 0 },
@@ -71,15 +71,15 @@ test.skipIf(chromiumPath === undefined).each([
   await page.locator(`[data-row][href*="${runId}"], a[href*="${runId}"]`).first().waitFor();
   await soon(1);
   const count = (path: string) => requests.filter((one) => one === path).length;
-  await expect.poll(() => count("/api/pools"), { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(() => count("/api/pools"), { timeout: 60_000 }).toBeGreaterThan(0);
   const before = count("/api/pools");
   // Changes are applied in their order: after this one, the opening of the stream has been applied.
   await stack.client.setLimit({ body: { name: `at-${lateMs}`, slots: 1 } });
-  await expect.poll(() => count("/api/pools"), { timeout: 20_000 }).toBeGreaterThan(before);
+  await expect.poll(() => count("/api/pools"), { timeout: 60_000 }).toBeGreaterThan(before);
   expect(count("/api/runs")).toBe(1);
   // A change is noticed from then on.
   await letGo(work);
-  await expect.poll(() => count("/api/runs"), { timeout: 20_000 }).toBeGreaterThan(1);
+  await expect.poll(() => count("/api/runs"), { timeout: 60_000 }).toBeGreaterThan(1);
 });
 
 describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof typeof SHARING)[])(

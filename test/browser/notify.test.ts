@@ -50,7 +50,7 @@ test("A control plane that dies after sending a notification, before recording i
   expect(received[1]).toEqual(received[0]);
   const settled = async () =>
     (await stack.client.listDeliveries()).items.map(({ state, tries }) => [state, tries]);
-  await expect.poll(settled, { timeout: 20_000 }).toEqual([["sent", 2]]);
+  await expect.poll(settled, { timeout: 60_000 }).toEqual([["sent", 2]]);
   await stack.client.deleteNotifier({ params: { name: "oncall" } });
 });
 
@@ -70,7 +70,7 @@ test.skipIf(chromiumPath === undefined)(
     await row.getByText("✓ sent").waitFor();
     expect(received.map(({ event }) => event)).toEqual(["test"]);
     const runId = await stack.run("thrower");
-    await page.locator(`a[href="/runs/${runId}"]`).waitFor({ timeout: 30_000 });
+    await page.locator(`a[href="/runs/${runId}"]`).waitFor({ timeout: 60_000 });
     expect(received.map(({ event }) => event)).toEqual(["test", "failure"]);
     expect(await page.getByText("/in").count()).toBe(0);
     await row.getByRole("button", { name: "Remove" }).click();

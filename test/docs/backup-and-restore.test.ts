@@ -142,7 +142,7 @@ test.skipIf(programs === undefined)(
     await server.run(restore, { "2026-06-01 12:00:00+00": point });
     await server.run(tidy);
     await expect
-      .poll(() => outcomeOf(ended), { timeout: 30_000 })
+      .poll(() => outcomeOf(ended), { timeout: 60_000 })
       .toMatchObject({ state: "completed", attempts: 1 });
     await expect(stack.client.getRun({ params: { runId: lost } })).rejects.toMatchObject({
       code: "run-not-found",
@@ -175,7 +175,7 @@ test.skipIf(programs === undefined)(
     await work.end(begun);
     await server.run(putBack, here);
     await expect
-      .poll(() => outcomeOf(begun), { timeout: 30_000 })
+      .poll(() => outcomeOf(begun), { timeout: 60_000 })
       .toMatchObject({ state: "completed", attempts: 1 });
     expect(await outcomeOf(kept)).toMatchObject({ state: "completed" });
 

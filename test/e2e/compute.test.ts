@@ -91,7 +91,7 @@ test("no two runs share a device, through kill -9 of a worker with devices and o
   ];
   await stack.waitForRun(free);
   await expect
-    .poll(async () => (await ledger(path)).some((note) => note.name === "held"), { timeout: 30_000 })
+    .poll(async () => (await ledger(path)).some((note) => note.name === "held"), { timeout: 60_000 })
     .toBe(true);
   expect((await ledger(path)).find((note) => note.name === "free")?.devices).toEqual([]);
 

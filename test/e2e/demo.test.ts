@@ -10,7 +10,7 @@ import { type Stack, startStack } from "../harness/index.ts";
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({ database: "embedded" });
-}, 120_000);
+}, 240_000);
 afterAll(() => stack[Symbol.asyncDispose]());
 
 const CLI = fileURLToPath(new URL("../../sdk/cli/src/main.ts", import.meta.url));
@@ -60,7 +60,7 @@ test("the demo fills an empty workspace while its control plane runs", async () 
   for (const name of namedByPage()) expect(names).toContain(name);
   const again = await seed("--yes");
   expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already contains the demo") });
-}, 120_000);
+}, 240_000);
 
 test("a person can answer a question of the demo; its run then waits for a worker", async () => {
   const { items } = await stack.client.listRuns({

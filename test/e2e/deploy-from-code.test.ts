@@ -27,7 +27,7 @@ beforeAll(async () => {
   stack = await startStack();
   const { secret: key } = await stack.client.createKey({ body: { kind: "api", name: "ci" } });
   connection = { url: stack.url, key };
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 async function shop({ pool, before = "" }: { pool?: string; before?: string } = {}) {

@@ -36,7 +36,7 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({ controlEnv: LEASES });
   await deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG });
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 const gone = (...args: string[]) => stack.towpath(["worker", "gone", ...args]);

@@ -8,7 +8,7 @@ beforeAll(async () => {
   stack = await startStack();
   await deployHeld(stack);
   await stack.startWorker();
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 test("a run that ends while the control plane is down has the time of its end, and says when that was reported", async () => {

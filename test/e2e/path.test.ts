@@ -129,7 +129,7 @@ describe("kill -9", () => {
       return items.map(({ state }) => state);
     };
     // The worker reports a start a moment later if nobody waits for it.
-    await expect.poll(states, { timeout: 30_000 }).toEqual(["completed", "running"]);
+    await expect.poll(states, { timeout: 60_000 }).toEqual(["completed", "running"]);
     process.kill(pid, "SIGKILL");
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({ state: "failed", cause: "killed" });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   stack = await startStack();
   beside = await stack.startBeside("beside");
   key = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 /** A user's machine. The page's addresses lead to two control planes. */

@@ -187,7 +187,7 @@ test("cancelling a parent cancels its task in the other pool", async () => {
   await stack.waitForRun(runId, (run) => run.state === "suspended");
   await stack.client.cancelRun({ params: { runId }, body: { reason: "enough" } });
   const stateOfChild = async () => (await childrenOf(runId))[0]?.state;
-  await expect.poll(stateOfChild, { timeout: 30_000 }).toBe("cancelled");
+  await expect.poll(stateOfChild, { timeout: 60_000 }).toBe("cancelled");
 });
 
 test("doctor says whether the workers of both pools reach one store", async () => {

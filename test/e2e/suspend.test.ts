@@ -92,7 +92,7 @@ test("a suspended run has no process; kill -9 of everything changes nothing; the
   const runId = await stack.run("approval", { folder });
   expect(await suspended(runId)).toMatchObject({ state: "suspended", attempts: 1 });
   const [pid = ""] = (await stepsIn(folder)).flatMap((line) => /^process (\d+)$/.exec(line)?.[1] ?? []);
-  await expect.poll(() => isAlive(Number(pid)), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => isAlive(Number(pid)), { timeout: 60_000 }).toBe(false);
 
   worker.kill("SIGKILL");
   stack.control.kill("SIGKILL");
@@ -137,11 +137,11 @@ test("a flow with a task under way gets an answer in the same process", async ()
   const folder = await newFolder();
   const runId = await stack.run("busy", { folder });
   const questions = async () => (await stack.client.listWaits({ params: { runId } })).items.length;
-  await expect.poll(questions, { timeout: 30_000 }).toBe(1);
+  await expect.poll(questions, { timeout: 60_000 }).toBe(1);
   const answered = await stack.towpath(["answer", runId, "yes"]);
   expect(answered.code, answered.output).toBe(0);
   const steps = () => stepsIn(folder).catch(() => []);
-  await expect.poll(steps, { timeout: 30_000 }).toEqual(["answered"]);
+  await expect.poll(steps, { timeout: 60_000 }).toEqual(["answered"]);
   await writeFile(join(folder, "go"), "");
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 1 });
 });
@@ -153,7 +153,7 @@ test("followers of a run see what it waits for", async () => {
     const { items } = await stack.client.listRuns({ query: { deployment: "approval", state: "suspended" } });
     return items[0]?.id ?? "";
   };
-  await expect.poll(isAsking, { timeout: 30_000 }).not.toBe("");
+  await expect.poll(isAsking, { timeout: 60_000 }).not.toBe("");
   const answered = await stack.towpath(["answer", await isAsking(), "no"]);
   expect(answered.code, answered.output).toBe(0);
   const { code, output } = await watched;

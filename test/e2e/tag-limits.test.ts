@@ -67,7 +67,7 @@ beforeAll(async () => {
     const deployed = await stack.towpath(["deploy", stage], { cwd: home });
     expect(deployed.code, deployed.output).toBe(0);
   }
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 async function limit(name: string, slots: number): Promise<void> {

@@ -48,7 +48,7 @@ beforeAll(async () => {
   await stack.startWorker();
   await stack.towpath(["limit", "set", "warehouse", "1"]);
   await deployProject(stack, { "flows/all.ts": FLOWS, "towpath.config.ts": CONFIG });
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 const LIMIT = { timeout: 120_000 };
@@ -64,7 +64,7 @@ describe("a run that failed", LIMIT, () => {
   beforeAll(async () => {
     watched = (await stack.towpath(["run", "broken", "-p", "alpha=a", "--watch"])).output;
     runId = idIn(watched);
-  }, 60_000);
+  }, 240_000);
 
   test("names the next commands with its id, the same in run --watch, runs show and why", async () => {
     const shown = [
@@ -116,7 +116,7 @@ test(
     const second = idIn((await start()).output);
     const third = idIn((await start("--at", "2h")).output);
     await expect
-      .poll(async () => (await stack.towpath(["limit", "show", "warehouse"])).output, { timeout: 30_000 })
+      .poll(async () => (await stack.towpath(["limit", "show", "warehouse"])).output, { timeout: 60_000 })
       .toMatch(/waiting: 1[\s\S]* write /);
     const listed = await stack.towpath(["runs", "ls", "--tag", "nightly", "--since", "1h"]);
     for (const id of [first, second, third]) expect(listed.output).toContain(id.slice(-8));

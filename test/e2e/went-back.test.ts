@@ -14,7 +14,7 @@ beforeAll(async () => {
   await deployHeld(stack);
   const worker = await stack.startWorker();
   await worker.waitFor(/polling for work/);
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
 async function start(): Promise<{ id: string; folder: string }> {

@@ -39,7 +39,7 @@ test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
     const alive = () => pids.map(Number).filter(isAlive).length;
     expect(alive()).toBe(2);
     starter.kill(signal);
-    await expect.poll(alive, { timeout: 20_000 }).toBe(0);
-    await expect.poll(() => existsSync(folder), { timeout: 20_000 }).toBe(false);
+    await expect.poll(alive, { timeout: 60_000 }).toBe(0);
+    await expect.poll(() => existsSync(folder), { timeout: 60_000 }).toBe(false);
   },
 );

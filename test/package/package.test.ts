@@ -10,7 +10,7 @@ let tarball: string;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "towpath-tarball-"));
   tarball = await packInto(scratch);
-}, 120_000);
+}, 240_000);
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 // The types do not depend on the Node version, so each is checked once.

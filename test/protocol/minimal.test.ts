@@ -50,7 +50,7 @@ let stack: Stack;
 
 async function linesOf(runId: string): Promise<string[]> {
   const read = () => stack.client.getLogs({ params: { runId } });
-  await expect.poll(async () => (await read()).end, { timeout: 30_000 }).toBe(true);
+  await expect.poll(async () => (await read()).end, { timeout: 60_000 }).toBe(true);
   return (await read()).entries.flatMap((entry) => (entry.kind === "line" ? [entry.text] : []));
 }
 

@@ -75,7 +75,7 @@ async function deploy(): Promise<void> {
 /** All lines of an ended run, once the last one is there. */
 async function linesOf(runId: string) {
   const read = () => stack.client.getLogs({ params: { runId } });
-  await expect.poll(async () => (await read()).end, { timeout: 30_000 }).toBe(true);
+  await expect.poll(async () => (await read()).end, { timeout: 60_000 }).toBe(true);
   const page = await read();
   return page.entries.flatMap((entry) => (entry.kind === "line" ? [entry] : []));
 }

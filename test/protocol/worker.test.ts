@@ -39,7 +39,7 @@ async function freshGateway(): Promise<GatewayUnderTest> {
   const folder = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`);
   const { socket } = AttemptFile.parse(JSON.parse(await readFile(join(folder, "attempt.json"), "utf8")));
   // The gateway opens while the start is being confirmed, so it may appear a moment later.
-  await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(socket), { timeout: 60_000 }).toBe(true);
   const names = new Map<string, string>([
     [VECTOR_ATTEMPT.token, await readFile(join(folder, "token"), "utf8")],
     [VECTOR_ATTEMPT.runId, attempt.runId],

@@ -164,7 +164,7 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
     const work = await workFolder();
     const runId = await stack.run("shop", { work, ask: true });
     await expect
-      .poll(async () => (await stack.client.getRun({ params: { runId } })).state, { timeout: 30_000 })
+      .poll(async () => (await stack.client.getRun({ params: { runId } })).state, { timeout: 60_000 })
       .toBe("suspended");
     const answered = await stack.towpath(["answer", runId, "yes"]);
     expect(answered.code, answered.output).toBe(0);
@@ -186,7 +186,7 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
             () => true,
             () => false,
           ),
-        { timeout: 30_000 },
+        { timeout: 60_000 },
       )
       .toBe(true);
     await stack.client.cancelRun({ params: { runId }, body: { reason: "enough" } });

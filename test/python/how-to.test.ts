@@ -65,7 +65,7 @@ describe.skipIf(!hasPython)("the how-to on flows in Python", () => {
     await stack.startWorker();
     const runId = await stack.run("train", { path: join(home, "numbers.txt") });
     const stateOf = async () => (await stack.client.getRun({ params: { runId } })).state;
-    await expect.poll(stateOf, { timeout: 30_000 }).toBe("suspended");
+    await expect.poll(stateOf, { timeout: 60_000 }).toBe("suspended");
     expect((await stack.towpath(["answer", runId, "yes"])).code).toBe(0);
     expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 2 });
     const { items } = await stack.client.listTaskRuns({ params: { runId } });

@@ -50,7 +50,7 @@ test.each(PHASES)(
     await workers.start(testEnv);
     if (phase !== "abandoned")
       expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-    await expect.poll(() => listIfAny(folder ?? ""), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => listIfAny(folder ?? ""), { timeout: 60_000 }).toEqual([]);
     expect(await readFile(`${flags}ran`, "utf8")).toBe("x");
     expect(linesOf(attempt)).toEqual(["log: ran"]);
     const last = phase === "abandoned" ? [] : ["ended"];

@@ -7,7 +7,7 @@ import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
 const LOADED = "a runner has loaded a deployment's code";
-const PATIENTLY = { timeout: 20_000 };
+const PATIENTLY = { timeout: 60_000 };
 
 let testEnv: WorkerTestEnv;
 beforeEach(async () => {

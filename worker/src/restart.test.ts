@@ -56,7 +56,7 @@ test("after kill -9 of the worker and its restart the same process finishes the 
   await testEnv.plane.until("both sources spoke", () => linesOf(attempt).length === 2);
   await killNine(first);
   await writeFile(join(testEnv.dir, "flag-away"), "");
-  await expect.poll(() => existsSync(join(testEnv.dir, "flag-spoke")), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(join(testEnv.dir, "flag-spoke")), { timeout: 60_000 }).toBe(true);
   await startProcess();
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
 
@@ -91,7 +91,7 @@ test("a command that ends while the worker is dead is reported with its exit cod
   await killNine(first);
   await writeFile(join(testEnv.dir, "flag"), "");
   const exit = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "exit.json");
-  await expect.poll(() => existsSync(exit), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(exit), { timeout: 60_000 }).toBe(true);
   await startProcess();
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", exitCode: 0 });
   expect(linesOf(attempt)).toEqual(["stdout: one", "stdout: two"]);
@@ -203,7 +203,7 @@ test("an attempt whose runner died before it took its task ends without costing 
   const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   const stateOf = (pid = 0) =>
     readFile(`/proc/${pid}/stat`, "latin1").then((stat) => stat.split(") ")[1]?.[0]);
-  await expect.poll(() => stateOf(worker.child.pid), { timeout: 20_000 }).toBe("T");
+  await expect.poll(() => stateOf(worker.child.pid), { timeout: 60_000 }).toBe("T");
   const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   const { process: runner } = JSON.parse(await readFile(file, "utf8"));
   process.kill(runner.pid, "SIGKILL");
@@ -262,7 +262,7 @@ test("a state directory from a backup, older than what was reported, lets its at
   expect(await readFile(join(testEnv.dir, "flag-ran"), "utf8")).toBe("x");
   expect(linesOf(attempt)).toHaveLength(1);
   const pid = linesOf(attempt)[0]?.split(" ").at(-1);
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
 });
 
 test("an end that could not be reported before the worker died is reported by the next", async () => {
@@ -278,7 +278,7 @@ test("an end that could not be reported before the worker died is reported by th
   await writeFile(join(testEnv.dir, "flag-go"), "");
   const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   await expect
-    .poll(async () => (await readFile(file, "utf8")).includes('"closing"'), { timeout: 20_000 })
+    .poll(async () => (await readFile(file, "utf8")).includes('"closing"'), { timeout: 60_000 })
     .toBe(true);
   await killNine(first);
   testEnv.plane.takesReports = true;
@@ -323,13 +323,13 @@ test("idle runners end with their worker, however it ends, those that have loade
     }
     return pids.length;
   };
-  await expect.poll(marked, { timeout: 20_000 }).toBe(2);
+  await expect.poll(marked, { timeout: 60_000 }).toBe(2);
   const attempt = testEnv.plane.submit(await testEnv.deployFlow(""));
   await testEnv.plane.untilEnded(attempt);
-  await expect.poll(() => worker.output(), { timeout: 20_000 }).toContain("has loaded a deployment's code");
-  await expect.poll(marked, { timeout: 20_000 }).toBe(3);
+  await expect.poll(() => worker.output(), { timeout: 60_000 }).toContain("has loaded a deployment's code");
+  await expect.poll(marked, { timeout: 60_000 }).toBe(3);
   await killNine(worker);
-  await expect.poll(marked, { timeout: 20_000 }).toBe(0);
+  await expect.poll(marked, { timeout: 60_000 }).toBe(0);
 });
 
 test("SIGTERM drains and ends with code 0; a second worker on the same state directory is refused", async () => {

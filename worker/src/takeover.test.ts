@@ -36,7 +36,7 @@ async function killedBeforeLaunch(args: { source: string }): Promise<FakeAttempt
   const isConfirming = async () =>
     (await readFile(fileOf(attempt), "utf8").catch(() => "")).includes('"confirming"') &&
     existsSync(journalOf(attempt, "control.ack"));
-  await expect.poll(isConfirming, { timeout: 20_000 }).toBe(true);
+  await expect.poll(isConfirming, { timeout: 60_000 }).toBe(true);
   await killNine(first);
   const acks = await AckFile.open(journalOf(attempt, "control.ack"));
   await acks.advance(1);
@@ -96,7 +96,7 @@ test("a refusal that was journaled before the worker died is reported as it was,
   const attempt = testEnv.plane.submit(spec);
   const isJournaled = async () =>
     (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"refused"');
-  await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
+  await expect.poll(isJournaled, { timeout: 60_000 }).toBe(true);
   await killNine(first);
   // The registry is configured now, and the attempt is delivered again under the same claim.
   testEnv.plane.takesReports = true;
@@ -119,7 +119,7 @@ test("records from before the worker's death are reported by the next, even if t
   await testEnv.plane.until("it has started", () => attempt.state === "running");
   testEnv.plane.takesReports = false;
   await writeFile(flags("speak"), "");
-  await expect.poll(() => existsSync(flags("spoke")), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(flags("spoke")), { timeout: 60_000 }).toBe(true);
   await killNine(first);
   testEnv.plane.takesReports = true;
   // There is no periodic look: records must be reported after a nudge.
@@ -142,7 +142,7 @@ test("a process whose attempt's file is lost does not outlive its worker's resta
   await killNine(first);
   await writeFile(fileOf(attempt), "{");
   await workers.start(testEnv);
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
   await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 
@@ -161,7 +161,7 @@ test("an attempt whose gateway cannot be opened again ends with its process", as
   await writeFile(join(dirname(fileOf(attempt)), "token"), "");
   await mkdir(dirname(socket), { recursive: true });
   await workers.start(testEnv);
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
   await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 
@@ -179,7 +179,7 @@ test("an attempt whose journal cannot be opened again ends with its process", as
   const name = basename(dirname(fileOf(attempt)));
   await mkdir(join(testEnv.dir, "state", "journals", name, `${OWNER_FILE}.next`));
   await workers.start(testEnv);
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
   await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 

@@ -65,7 +65,7 @@ test("a warm runner has nothing of the run before: no global, file or variable",
     try { writeFileSync("planted", ""); } catch {}`);
   const warmed = () => testEnv.logged.filter((line) => line.includes("a runner is warm")).length;
   for (const runs of [1, 2]) {
-    await expect.poll(warmed, { timeout: 20_000 }).toBe(runs);
+    await expect.poll(warmed, { timeout: 60_000 }).toBe(runs);
     const attempt = testEnv.plane.submit(spec);
     await testEnv.plane.untilEnded(attempt);
     expect(attempt.control[0]).toMatchObject({ type: "started", launcher: "warm" });
@@ -213,7 +213,7 @@ test("with the control plane away, confirmed work goes on and is reported afterw
   await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   await testEnv.plane.stop();
   await writeFile(join(testEnv.dir, "flag"), "");
-  await expect.poll(() => existsSync(join(testEnv.dir, "flag.done")), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(join(testEnv.dir, "flag.done")), { timeout: 60_000 }).toBe(true);
   await testEnv.plane.start();
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(["log: first", "log: last"]);
@@ -245,7 +245,7 @@ test("an attempt that was given to another worker is stopped and reports nothing
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   testEnv.plane.reassign(attempt);
   attempt.state = "ended";
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
   await testEnv.plane.until("it is let go", () => testEnv.plane.claims.at(-1)?.held.length === 0);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started"]);
   expect(existsSync(join(testEnv.dir, "state", "journals", `${attempt.attemptId}.1`))).toBe(true);
@@ -263,7 +263,7 @@ test("under `stop`, a lease that runs out while the control plane is away ends t
   await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await testEnv.plane.stop();
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 60_000 }).toBe(false);
   await testEnv.plane.start();
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
 });

@@ -9,5 +9,5 @@ export async function untilBlocked({ deps }: Pick<TestEnv, "deps">, statements: 
       from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
     return row?.count;
   };
-  await expect.poll(blocked, { interval: 5, timeout: 20_000 }).toBe(statements);
+  await expect.poll(blocked, { interval: 5, timeout: 60_000 }).toBe(statements);
 }

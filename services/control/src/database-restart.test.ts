@@ -30,12 +30,12 @@ beforeAll(async () => {
     TOWPATH_BOOTSTRAP: "1",
   });
   server = await startServer(config, { log: pino({ level: "silent" }) });
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await server.close();
   await cluster.stop();
   await rm(dir, { recursive: true, force: true });
-}, 60_000);
+}, 240_000);
 
 async function ask(path: string, body?: unknown): Promise<Response> {
   const key = (await readFile(join(dir, "state", "admin.key"), "utf8")).trim();
@@ -120,7 +120,7 @@ test("the database is killed with open transactions: callers get a retryable pro
     insert into change (workspace_id, kind) values (gen_random_uuid(), 'run')`;
   server.deps.wakes.publish("change", ["unstamped"]);
   await untilStamped();
-}, 60_000);
+}, 240_000);
 
 test("after a clean restart each pool reconnects, however many statements come at once", async () => {
   const { port } = cluster;
@@ -133,4 +133,4 @@ test("after a clean restart each pool reconnects, however many statements come a
   const { db } = server.deps.database;
   // More than there are connections: a stuck connection would delay the statements behind it.
   await Promise.all(Array.from({ length: 40 }, () => db.transaction((tx) => tx.execute("select 1"))));
-}, 60_000);
+}, 240_000);

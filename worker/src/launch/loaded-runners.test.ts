@@ -8,7 +8,7 @@ import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners, type LoadedRunnersOptions } from "./loaded-runners.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 
-const PATIENTLY = { timeout: 20_000 };
+const PATIENTLY = { timeout: 60_000 };
 
 let dir: string;
 let runners: LoadedRunners;

@@ -50,7 +50,7 @@ test("a run right after the change gets the secret, and a faulty file keeps the 
   expect(await testEnv.plane.untilEnded(first)).toMatchObject({ outcome: "completed" });
   await writeFile(join(testEnv.dir, "worker.json"), "{");
   await expect
-    .poll(() => worker.output(), { timeout: 20_000 })
+    .poll(() => worker.output(), { timeout: 60_000 })
     .toContain("The worker keeps its earlier secrets.");
   const second = testEnv.plane.submit(spec);
   expect(await testEnv.plane.untilEnded(second)).toMatchObject({ outcome: "completed" });

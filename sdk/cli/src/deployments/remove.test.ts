@@ -99,4 +99,4 @@ test("runs, deployments and workers are removed, and a deployment that comes bac
   await stack.startWorker();
   const fourth = await stack.run("prices");
   expect((await stack.waitForRun(fourth)).state).toBe("completed");
-}, 120_000);
+}, 240_000);

@@ -69,7 +69,7 @@ describe("a child process", () => {
       "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)",
     ]);
     await expect
-      .poll(() => readFile(join(folder.root, "deaf.log"), "utf8"), { timeout: 20_000 })
+      .poll(() => readFile(join(folder.root, "deaf.log"), "utf8"), { timeout: 60_000 })
       .toBe("up\n");
     await kind.stop(20_000);
     await deaf.stop(200);
@@ -176,7 +176,7 @@ describe("watching", () => {
         calls.push(paths);
       },
     });
-    const seen = (count: number) => expect.poll(() => calls.length, { timeout: 20_000 }).toBe(count);
+    const seen = (count: number) => expect.poll(() => calls.length, { timeout: 60_000 }).toBe(count);
     await writeFile(join(folder.root, "src/sedXyZ"), "2");
     await rename(join(folder.root, "src/sedXyZ"), join(folder.root, "src/a.ts"));
     await seen(1);
@@ -206,7 +206,7 @@ describe("watching", () => {
     await watch("all", true);
     await watch("code", false);
     const seen = (...paths: string[]) =>
-      expect.poll(() => calls.toSorted(), { timeout: 20_000 }).toEqual(paths.toSorted());
+      expect.poll(() => calls.toSorted(), { timeout: 60_000 }).toEqual(paths.toSorted());
     await writeFile(join(folder.root, "cache.db"), "1");
     await seen("all cache.db");
     await writeFile(join(folder.root, "a.ts"), "2");
@@ -240,13 +240,13 @@ describe("watching", () => {
     await mkdir(join(folder.root, "out"));
     await writeFile(join(folder.root, "out/sums.csv"), "1");
     await expect
-      .poll(() => [...skipped].toSorted(), { timeout: 20_000 })
+      .poll(() => [...skipped].toSorted(), { timeout: 60_000 })
       .toEqual(["out/sums.csv", "rows.csv"]);
     await writeFile(join(folder.root, "a.ts"), "2");
-    await expect.poll(() => calls, { timeout: 20_000 }).toEqual(["a.ts"]);
+    await expect.poll(() => calls, { timeout: 60_000 }).toEqual(["a.ts"]);
     isRunning = false;
     await writeFile(join(folder.root, "rows.csv"), "3");
-    await expect.poll(() => calls, { timeout: 20_000 }).toEqual(["a.ts", "rows.csv"]);
+    await expect.poll(() => calls, { timeout: 60_000 }).toEqual(["a.ts", "rows.csv"]);
     stop.abort();
   });
 });

@@ -33,7 +33,7 @@ let second: Filled;
 let other: Filled;
 beforeAll(async () => {
   [first, second, other] = await Promise.all([fill(7), fill(7), fill(8)]);
-}, 120_000);
+}, 240_000);
 afterAll(() => Promise.all([first, second, other].map(({ testEnv }) => testEnv.close())));
 
 function historyOf({ testEnv }: Filled) {

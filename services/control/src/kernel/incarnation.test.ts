@@ -129,5 +129,5 @@ describe("a server of the test's own", () => {
     await third.stop();
     expect([began.id, wrote.id]).not.toContain(restored.id);
     expect(restored.position).toBeLessThan(wrote.position);
-  }, 60_000);
+  }, 240_000);
 });

@@ -447,7 +447,7 @@ test("slow receivers of one workspace have a share, and delay no other workspace
       await sendPeriodicJob.runOnce(testEnv.deps);
       return received.length;
     };
-    await expect.poll(receivedAll, { timeout: 30_000 }).toBe(20);
+    await expect.poll(receivedAll, { timeout: 60_000 }).toBe(20);
     expect(held.size).toBe(4);
   } finally {
     for (const socket of held) socket.destroy();
