@@ -18,8 +18,12 @@ const long = [
   "test/package/package.test.ts",
   "test/python/other-interpreters.test.ts",
 ];
-/** Tests that measure a process's memory, or run a worker in the process: each file gets its own process. */
-const alone = ["sdk/flow/src/task/map.test.ts", "worker/src/**/*.test.ts"];
+/** Tests that measure a process's memory, set its timers by hand, or run a worker in it: each file gets its own process. */
+const alone = [
+  "sdk/flow/src/{gateway/session,task/map,task/time-limit}.test.ts",
+  "services/control/src/kernel/http/admission.test.ts",
+  "worker/src/**/*.test.ts",
+];
 
 export default defineConfig({
   test: {
