@@ -68,6 +68,14 @@ const REFUSED: Record<string, Refused> = {
     spec: { entry: { kind: "flow", module: "../../evil.mjs", export: "main" } },
     says: /does not understand the signed spec/,
   },
+  "a Python flow, which this release cannot start": {
+    spec: { entry: { kind: "python", module: "flows/evil.py", function: "evil" } },
+    says: /cannot start Python flows. Update the worker/,
+  },
+  "a Python module outside of the code": {
+    spec: { entry: { kind: "python", module: "../evil.py", function: "evil" } },
+    says: /does not understand the signed spec/,
+  },
   "a field that nobody knows": {
     spec: { hostPath: "/" } as Partial<SpecInput>,
     says: /does not understand the signed spec.*update the worker/,

@@ -184,6 +184,7 @@ function runnerTask(running: Running, codeDir: string): RunnerTask {
   const common = { cwd: codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
+  if (entry.kind === "python") throw new LaunchError("No runner starts Python flows.");
   const { tokenFile, newestLineFile } = files;
   const address = { socket: stored.socket, tokenFile, newestLineFile };
   const context = contextOf(running);

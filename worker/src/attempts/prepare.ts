@@ -47,6 +47,7 @@ export async function prepareAttempt(
 ): Promise<Prepared> {
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
+  checkEntry(spec);
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
@@ -57,6 +58,17 @@ export async function prepareAttempt(
     return bringing;
   };
   return { spec, workspaceId, code, secrets, store, redactor };
+}
+
+/** @throws Refusal for an entrypoint that this release of the worker cannot start. */
+function checkEntry({ entry }: Spec): void {
+  if (entry.kind === "python")
+    throw new Refusal("entry-not-supported", "This worker cannot start Python flows. Update the worker.");
+  if (entry.kind === "command" && entry.environment !== undefined)
+    throw new Refusal(
+      "entry-not-supported",
+      "This worker cannot build Python environments. Update the worker.",
+    );
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */

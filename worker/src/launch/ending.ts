@@ -194,12 +194,12 @@ function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
       "killed",
       "The process ended while the worker was not running, so its exit code is unknown. Check its last log lines, and with `uptime` whether the machine was restarted.",
     );
-  if (facts.entry === "flow" && code === 0)
+  if (facts.entry !== "command" && code === 0)
     return failed(
       "error",
       "The process ended with code 0 before the flow had ended. Check whether it calls process.exit.",
     );
-  const what = facts.entry === "flow" ? "process" : "command";
+  const what = facts.entry === "command" ? "command" : "process";
   const meaning = EXIT_CODES[code];
   const ended = failed("error", `The ${what} ended with code ${code}. ${meaning ?? LAST_LINES}`);
   const error = meaning === undefined ? lastPrinted(facts) : null;

@@ -14,6 +14,7 @@ export const REFUSALS = {
   "below-floor": "refused",
   "registry-not-allowed": "refused",
   "bad-code": "refused",
+  "entry-not-supported": "refused",
   "invalid-parameters": "invalid-parameters",
 } as const satisfies Record<string, Cause>;
 

@@ -1,9 +1,11 @@
 import type { Client } from "@towpath/client";
 import {
   type Deployment,
+  entryText,
   type Json,
   LIMITS,
   type Limit,
+  pythonText,
   type Schedule,
   Spec,
   type SpecChange,
@@ -149,10 +151,6 @@ function valueText(field: string, value: Json): string {
   return parts.flatMap(([key, text]) => (text === "" ? [] : [`${key} ${text}`])).join(", ");
 }
 
-function entryText(entry: VersionDetail["version"]["entry"]): string {
-  return entry.kind === "flow" ? `${entry.module} → ${entry.export}` : entry.argv.join(" ");
-}
-
 function codeText(code: VersionDetail["version"]["code"]): string {
   const link = code.kind === "git" && code.link !== undefined ? ` ${code.link}` : "";
   return `${code.registry} (${code.kind}) ${code.digest}${link}`;
@@ -180,6 +178,7 @@ function settingRows({ version, spec }: VersionDetail, parameters: Deployment["p
   const env = typeof spec.env === "object" && spec.env !== null ? Object.keys(spec.env).join(", ") : "";
   const rows = [
     ["entrypoint", entryText(version.entry)],
+    ["python", pythonText(version.entry) ?? ""],
     ["code", codeText(version.code)],
     ["signed by", version.keyId],
     ["parameters", parametersText(parameters)],

@@ -16,6 +16,7 @@ import {
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
+import { CodePath, PythonEnvironment, PythonName } from "./python.ts";
 
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
@@ -51,24 +52,21 @@ export const CodePin = z.discriminatedUnion("kind", [
 ]);
 export type CodePin = z.infer<typeof CodePin>;
 
-const relativePath = z
-  .string()
-  .max(512)
-  .refine(
-    (path) => path !== "" && !path.startsWith("/") && !path.includes("\\") && !path.includes("\0"),
-    "a relative path with /",
-  )
-  .refine((path) => !path.split("/").includes(".."), "must stay inside the code");
-
-/** What to run: a flow exported by a module, or a plain command in the code's folder. */
+/** What to run: a flow exported by a module, a flow of a Python module, or a plain command in the code's folder. */
 export const Entry = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("flow"),
-    module: relativePath,
+    module: CodePath,
     export: z
       .string()
       .regex(/^[A-Za-z_$][\w$]*$/)
       .max(128),
+  }),
+  z.object({
+    kind: z.literal("python"),
+    module: CodePath.describe("The Python file, such as `flows/train.py`."),
+    function: PythonName.describe("The flow's name at the top of its module."),
+    environment: PythonEnvironment.optional().describe("Missing: the worker's default interpreter."),
   }),
   z.object({
     kind: z.literal("command"),
@@ -81,6 +79,9 @@ export const Entry = z.discriminatedUnion("kind", [
       )
       .min(1)
       .max(64),
+    environment: PythonEnvironment.optional().describe(
+      "The environment whose interpreter is `python` and `python3` for the command. Missing: those of the worker.",
+    ),
   }),
 ]);
 export type Entry = z.infer<typeof Entry>;

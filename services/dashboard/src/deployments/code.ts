@@ -7,8 +7,3 @@ const DIGEST_CHARS = 8;
 export function codeText(code: DeploymentVersion["code"]): string {
   return `${code.registry}@${code.digest.replace(/^sha256:/, "").slice(0, DIGEST_CHARS)}`;
 }
-
-/** The entrypoint of a version. */
-export function entryText(entry: DeploymentVersion["entry"]): string {
-  return entry.kind === "flow" ? `${entry.module} → ${entry.export}` : entry.argv.join(" ");
-}

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
-import { type Deployment, deploymentPartsOf, type Schedule } from "@towpath/contract";
+import { type Deployment, deploymentPartsOf, entryText, pythonText, type Schedule } from "@towpath/contract";
 import { lazy, Suspense, useState } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
@@ -12,7 +12,7 @@ import { QueryResult } from "../kernel/query-result.tsx";
 import { useRecent } from "../kernel/recent.ts";
 import { RunRows } from "../runs/list/run-rows.tsx";
 import { NewScheduleButton, ScheduleRows } from "../schedules/schedule-rows.tsx";
-import { codeText, entryText } from "./code.ts";
+import { codeText } from "./code.ts";
 import { RunForm } from "./run-form.tsx";
 import { TABS, type Tab } from "./search.ts";
 import { UpcomingPanel } from "./upcoming-panel.tsx";
@@ -91,9 +91,11 @@ function Tabs({ name, tab }: { name: string; tab: Tab }) {
 }
 
 function factsOf({ name, pool, latest }: Deployment) {
+  const python = pythonText(latest.entry);
   return [
     ["Pool", pool],
     ["Entrypoint", <code key="entry">{entryText(latest.entry)}</code>],
+    ...(python === null ? [] : [["Python", python] as const]),
     ["Deployed by", latest.registeredBy],
     ["Deployed", <Instant key="at" at={latest.registeredAt} absolute />],
     [

@@ -1,6 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type DeploymentVersion, shortId, type VersionDetail, type VersionTrust } from "@towpath/contract";
+import {
+  type DeploymentVersion,
+  entryText,
+  pythonText,
+  shortId,
+  type VersionDetail,
+  type VersionTrust,
+} from "@towpath/contract";
 import { type ReactNode, useState } from "react";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
@@ -8,7 +15,6 @@ import { CopyText } from "../kernel/copy-text.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { Facts, Panel } from "../kernel/panel.tsx";
 import { QueryResult } from "../kernel/query-result.tsx";
-import { entryText } from "./code.ts";
 import { SpecChanges } from "./spec-changes.tsx";
 
 /** The name of a digest, by the kind of code. */
@@ -155,6 +161,7 @@ function Summary({ name, detail, latest }: { name: string; detail: VersionDetail
           ["Deployed by", registeredBy],
           ["Deployed", <Instant key="at" at={registeredAt} absolute />],
           ["Entrypoint", <code key="entry">{entryText(entry)}</code>],
+          ...(pythonText(entry) === null ? [] : [["Python", pythonText(entry)] as const]),
           ["Code registry", `${code.registry} (${code.kind})`],
           ["Oldest version allowed", `v${String(detail.spec.floor)}`],
           ...(Array.isArray(detail.spec.tags) && detail.spec.tags.length > 0

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import { Name } from "../kernel/names.ts";
+
+/** A path in the code: relative, with `/`, without `..`. */
+export const CodePath = z
+  .string()
+  .max(512)
+  .refine(
+    (path) => path !== "" && !path.startsWith("/") && !path.includes("\\") && !path.includes("\0"),
+    "a relative path with /",
+  )
+  .refine((path) => !path.split("/").includes(".."), "must stay inside the code");
+
+/** The name of a top-level function in a Python module. */
+export const PythonName = z
+  .string()
+  .max(128)
+  .regex(/^[\p{ID_Start}_]\p{ID_Continue}*$/u, "a Python name");
+
+/** The name of a Python package, normalised as PEP 503 says. */
+const PackageName = z
+  .string()
+  .max(128)
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "a package name in lower-case letters, digits and single -");
+
+/**
+ * The Python environment of an entry. `lock`: requirements with hashes in the code, from which the worker builds the
+ * environment. `interpreter`: a Python that the worker's configuration names.
+ */
+export const PythonEnvironment = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("lock"),
+    python: z
+      .string()
+      .regex(/^3\.\d{1,2}$/, "a Python version such as 3.12")
+      .describe("The version of Python, without its last number."),
+    requirements: CodePath.describe("The requirements file in the code, with hashes."),
+    digest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, "a sha256 digest in hex")
+      .describe("The sha256 digest of the requirements file."),
+    indexes: z
+      .array(Name)
+      .max(8)
+      .default([])
+      .describe("Package indexes, by names from the worker's configuration."),
+    build: z
+      .array(PackageName)
+      .max(64)
+      .default([])
+      .describe("Packages that the worker may build from a source archive."),
+  }),
+  z.object({
+    kind: z.literal("interpreter"),
+    name: Name.describe("An interpreter, by its name in the worker's configuration."),
+  }),
+]);
+/** A Python environment with its defaults filled in. */
+export type PythonEnvironment = z.output<typeof PythonEnvironment>;
