@@ -13,6 +13,8 @@ import type { FlowBatch, OutputStream, PrintedLines, ReadPrinted, Spool } from "
 const STREAMS = ["stdout", "stderr"] as const satisfies OutputStream[];
 /** How long printed lines wait for log lines that were written before them, milliseconds. */
 const LOG_WAIT_MS = { running: 2_000, ended: 100 } as const;
+/** The time of a file's last write counts if it is at most so long ago, milliseconds. Otherwise its clock is another. */
+const WRITTEN_MS = 60_000;
 /** With more unread output than this, log lines no longer wait until it is read. */
 const ORDERED_BYTES = 8 * 1024 * 1024;
 
@@ -40,6 +42,8 @@ export class AttemptOutput {
   #hasEnded = false;
   /** Printed lines waited too long for the log lines up to this number. */
   #overdue = 0;
+  /** The time of the newest line. No line is older than the line before it. */
+  #newestAt = "";
 
   constructor(deps: AttemptDeps, of: OutputOf) {
     this.#deps = deps;
@@ -86,8 +90,8 @@ export class AttemptOutput {
       path: claimed.store.files[stream],
       fromBytes: spool.outputTaken(stream),
       lineBytes: outputLineBytes(prepared),
-      beforeReading: async () => {
-        seenAt = instant(clock);
+      beforeReading: async (writtenAtMs) => {
+        seenAt = this.#writtenAt(writtenAtMs);
         const fromMs = bootClock.nowMs();
         await this.#untilLogged(stream);
         const waitedMs = bootClock.nowMs() - fromMs;
@@ -142,7 +146,15 @@ export class AttemptOutput {
         this.#deps.log.error(facts, "output could not be read before a log line");
       }
     }
+    if (at > this.#newestAt) this.#newestAt = at;
   };
+
+  /** The time at which a file's newest output was written. A log line that came after it has a later time. */
+  #writtenAt(writtenAtMs: number): string {
+    const { clock } = this.#deps;
+    const agoMs = clock.nowMs() - writtenAtMs;
+    return agoMs >= 0 && agoMs < WRITTEN_MS ? new Date(writtenAtMs).toISOString() : instant(clock);
+  }
 
   #printed(args: {
     stream: OutputStream;
@@ -150,7 +162,8 @@ export class AttemptOutput {
     throughBytes: number;
     at: string;
   }): PrintedLines {
-    const { stream, lines, throughBytes, at } = args;
+    const { stream, lines, throughBytes } = args;
+    const at = args.at > this.#newestAt ? args.at : this.#newestAt;
     return { stream, throughBytes, lines: lines.map((line) => this.#line({ at, stream, line })) };
   }
 

@@ -45,9 +45,10 @@ export interface TailOptions {
   readonly limits?: TailLimits;
   /**
    * Called after more output was seen and before it is read: what the process did before it printed this may come first.
+   * Gets the time of the last write, milliseconds by the clock of the file system.
    * @default reads at once
    */
-  readonly beforeReading?: () => Promise<void>;
+  readonly beforeReading?: (writtenAtMs: number) => Promise<void>;
   /** Runs one step of the reading. Steps never overlap. @default at once */
   readonly inTurn?: (step: () => Promise<unknown>) => Promise<void>;
   /** Takes lines in order. The next are read once it resolves, so a slow function only slows the reading. */
@@ -87,9 +88,9 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
 
   /** Reads what was there when it looked. @returns Whether the file has grown since. */
   async function readNow(file: FileHandle): Promise<boolean> {
-    const { size } = await file.stat();
+    const { size, mtimeMs } = await file.stat();
     if (reading.abandoned || size <= reading.position) return false;
-    await options.beforeReading?.();
+    await options.beforeReading?.(Math.floor(mtimeMs));
     let goesOn = true;
     const step = async () => {
       goesOn = !reading.abandoned && reading.position < size && (await reading.step(file, size));
