@@ -15,6 +15,7 @@ export function redactCall(redactor: Redactor, { path, call }: FlowCall): Call["
       return { ...call, path: redactPath(redactor, path) };
     case "start-task":
       refuseSecrets(redactor, "task.input.uri", call.task.input.uri);
+      refuseSecrets(redactor, "task.input.codec", call.task.input.codec);
       refuseWhole(redactor, "task.input.sha256", call.task.input.sha256);
       return { ...call, path: redactPath(redactor, path) };
     case "get-run":

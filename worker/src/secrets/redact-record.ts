@@ -115,9 +115,13 @@ function ending(redactor: Redactor, record: { error?: RunError | undefined; resu
   };
 }
 
-/** Redacts the address of a ref. */
+/** Replaces a codec that contains a secret. No reader knows it. */
+const REDACTED_CODEC = "redacted";
+
+/** Redacts the address and the codec of a ref. */
 export function redactRef(redactor: Redactor, ref: Ref): Ref {
-  return { ...ref, uri: free(redactor, ref.uri, CHARS.uri) };
+  const codec = free(redactor, ref.codec, ref.codec.length) === ref.codec ? ref.codec : REDACTED_CODEC;
+  return { ...ref, uri: free(redactor, ref.uri, CHARS.uri), codec };
 }
 
 /** Redacts a path, always in the same way, so that it is recognized. */

@@ -34,9 +34,10 @@ const due = {
 export const Ref = z.object({
   uri: z.string().max(2048),
   codec: z
-    .enum(["json", "bytes", "text", "typed"])
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/)
     .describe(
-      '`typed` is JSON, then a zero byte and the bytes of byte arrays. Values that JSON cannot store (dates, maps, bytes, Arrow tables, undefined…) have the form `{ "~": [kind, …] }`.',
+      'The format of the value: `json`, `text`, `bytes`, `typed`; from Python also `parquet`, `npy`, `safetensors` and `pickle`. `typed` is JSON, then a zero byte and the bytes of byte arrays. Values that JSON cannot store (dates, maps, bytes, tables, undefined…) have the form `{ "~": [kind, …] }`. A reader refuses a format that it does not know.',
     ),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

@@ -4,7 +4,7 @@ import { dataOf, isPlain } from "./data.ts";
 import { fromTypedJson, isExactJson, toTypedJson } from "./typed-json.ts";
 
 /** The encoding of a value. Reading a value runs no code. */
-export type Codec = Ref["codec"];
+export type Codec = "json" | "bytes" | "text" | "typed";
 
 /** File name endings, so that people can open what they find in a store. */
 export const CODEC_ENDINGS: Record<Codec, string> = {
@@ -13,6 +13,23 @@ export const CODEC_ENDINGS: Record<Codec, string> = {
   text: "txt",
   typed: "typed",
 };
+
+/** What only flows of Python write and read. */
+const OF_PYTHON: Readonly<Record<string, string>> = {
+  parquet: "a table that a Python flow stored as Parquet",
+  npy: "an array of NumPy",
+  safetensors: "tensors or arrays of Python",
+  pickle: "a pickled object of Python",
+};
+
+function unknownCodec(ref: Pick<Ref, "codec" | "uri">): StoreFault {
+  const known = Object.hasOwn(OF_PYTHON, ref.codec) ? OF_PYTHON[ref.codec] : undefined;
+  if (known === undefined)
+    return new StoreFault(`${ref.uri} has the codec ${ref.codec}, which this release does not know.`);
+  return new StoreFault(`${ref.uri} holds ${known}, which has no equal in TypeScript.`, {
+    next: "Convert it to plain data in the Python flow: lists, dicts, text or bytes.",
+  });
+}
 
 const DEPTH_MAX = 200;
 
@@ -142,6 +159,7 @@ export function decode(bytes: Uint8Array, ref: Pick<Ref, "codec" | "uri">): unkn
   if (ref.codec === "bytes") return bytes;
   try {
     if (ref.codec === "typed") return fromTypedJson(bytes);
+    if (ref.codec !== "text" && ref.codec !== "json") throw unknownCodec(ref);
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     return ref.codec === "text" ? text : JSON.parse(text);
   } catch (cause) {

@@ -1,10 +1,10 @@
 import type { Ref } from "@towpath/contract";
-import { CODEC_ENDINGS } from "./codec.ts";
 import { dataOf } from "./data.ts";
 import type { Store } from "./store.ts";
 
 /** `uri`, `codec`, `sizeBytes`, `sha256`. */
 const REF_FIELDS = 4;
+const CODEC = /^[a-z][a-z0-9-]{0,31}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 /** The most refs of one value that are checked, and how many at once. */
 const CHECKED_MAX = 1_000;
@@ -15,7 +15,7 @@ export function isRef(value: object): value is Ref {
   if (Object.keys(value).length !== REF_FIELDS) return false;
   const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
   if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
-  return Object.hasOwn(CODEC_ENDINGS, codec) && typeof sha256 === "string" && SHA256.test(sha256);
+  return CODEC.test(codec) && typeof sha256 === "string" && SHA256.test(sha256);
 }
 
 /** The parts of a value that may contain refs. */

@@ -1,4 +1,4 @@
-import { NotSerialisable } from "../problem.ts";
+import { NotSerialisable, StoreFault } from "../problem.ts";
 import { type ArrowTable, readArrowTable, UNWRITABLE_TABLE } from "./arrow.ts";
 import { dataOf, isViewName, VIEWS } from "./data.ts";
 
@@ -240,11 +240,14 @@ class Reader {
     if (kind === "bytes") return viewOf(first, this.#buffer(second, third));
     if (kind === "arrow") return readArrowTable(new Uint8Array(this.#buffer(first, second)), third);
     if (kind === "map") return new Map(this.#pairs(first));
-    if (kind === "set") return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
+    if (kind === "set" || kind === "frozenset")
+      return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
+    if (kind === "tuple") return this.value(first);
+    if (kind === "bytearray") return new Uint8Array(this.#buffer(first, second));
     if (kind === "object") return objectOf(this.#pairs(first));
     if (kind === "bare") return Object.setPrototypeOf(objectOf(this.#pairs(first)), null);
     const read = typeof kind === "string" && Object.hasOwn(READ, kind) ? READ[kind] : undefined;
-    if (read === undefined) throw new TypeError(`unknown kind ${String(kind)}`);
+    if (read === undefined) throw unreadable(kind);
     return read(first);
   }
 
@@ -268,6 +271,27 @@ class Reader {
   }
 }
 
+/** Kinds of Python that JavaScript does not have. */
+const OF_PYTHON: Readonly<Record<string, string>> = {
+  datetime: "a datetime of Python with microseconds or a time zone",
+  day: "a date of Python without a time",
+  time: "a time of day of Python",
+  timedelta: "a timedelta of Python",
+  decimal: "a Decimal of Python",
+  complex: "a complex number of Python",
+  parquet: "a table of Python",
+  npy: "an array of NumPy",
+  safetensors: "tensors or arrays of Python",
+};
+
+function unreadable(kind: unknown): Error {
+  const found = typeof kind === "string" && Object.hasOwn(OF_PYTHON, kind) ? OF_PYTHON[kind] : undefined;
+  if (found === undefined) return new TypeError(`unknown kind ${String(kind)}`);
+  return new StoreFault(`The value contains ${found}, which has no equal in TypeScript.`, {
+    next: "Convert it in the Python flow, such as to text or a number.",
+  });
+}
+
 function viewOf(name: unknown, buffer: ArrayBuffer): unknown {
   if (typeof name !== "string" || !isViewName(name))
     throw new TypeError(`unknown kind of bytes ${String(name)}`);
@@ -285,6 +309,8 @@ const READ: Readonly<Record<string, (told: unknown) => unknown>> = {
   bigint: (text) => BigInt(String(text)),
   date: dateOf,
   url: (text) => new URL(String(text)),
+  uuid: String,
+  path: String,
 };
 
 /** Defines fields instead of assigning them, so that __proto__ is an ordinary field. */

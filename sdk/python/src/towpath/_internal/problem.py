@@ -97,8 +97,8 @@ class NotSerialisable(TowpathError):
 
     code = "not-serialisable"
 
-    def __init__(self, path: str, found: str) -> None:
-        super().__init__(f"{path} is {found}, which cannot be stored.")
+    def __init__(self, path: str, found: str, *, next: str | None = None) -> None:
+        super().__init__(f"{path} is {found}, which cannot be stored.", next=next)
 
 
 class StoreFault(TowpathError):

@@ -18,3 +18,14 @@ def cut_for_worker(text: str) -> str:
         return text
     units = text[:FLOW_TEXT_CHARS].encode("utf-16-le", "surrogatepass")[: FLOW_TEXT_CHARS * 2]
     return units.decode("utf-16-le", "surrogatepass")
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which UTF-8 cannot encode."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

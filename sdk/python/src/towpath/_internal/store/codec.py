@@ -6,11 +6,13 @@ import hashlib
 import json
 from typing import Any, NamedTuple, TypedDict
 
-from ..problem import StoreFault
-from ..task.input_hash import is_well_formed
+from ..problem import NotSerialisable, StoreFault
+from ..text import is_well_formed
+from .libraries import CODECS, read, written, written_dict
 from .typed_json import from_typed_json, is_exact_json, to_typed_json
+from .unfit import Unfit
 
-CODEC_ENDINGS = {"json": "json", "bytes": "bin", "text": "txt", "typed": "typed"}
+CODEC_ENDINGS = {"json": "json", "bytes": "bin", "text": "txt", "typed": "typed", **{name: name for name in CODECS}}
 """Endings of file names, so that people can open what they find in a store."""
 
 
@@ -48,6 +50,12 @@ def _encode(value: object, name: str) -> tuple[str, bytes]:
         return "text", value.encode("utf-8")
     if is_exact_json(value):
         return "json", json.dumps(value, separators=(",", ":")).encode("ascii")
+    try:
+        found = written_dict(value) if type(value) is dict else written(value)
+    except Unfit as unfit:
+        raise NotSerialisable(name, unfit.found, next=unfit.next) from unfit
+    if found is not None and found.is_alone:
+        return found.codec, found.data
     return "typed", to_typed_json(value, name)
 
 
@@ -66,9 +74,26 @@ def decode(data: bytes, *, codec: str, uri: str) -> Any:
             return json.loads(data)
         if codec == "typed":
             return from_typed_json(data)
+        if codec in CODECS:
+            return _of_library(data, codec)
+    except ImportError as cause:
+        raise StoreFault(
+            f"The value at {uri} needs the package {cause.name}, which is missing here.",
+            next="Install it in the flow's environment.",
+        ) from cause
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
-        raise StoreFault(f"{uri} does not hold {codec}.") from cause
+        raise StoreFault(f"{uri} does not hold {codec}: {cause}.") from cause
     raise StoreFault(f"{uri} has the codec {codec}, which this release does not know.")
+
+
+def _of_library(data: bytes, codec: str) -> Any:
+    try:
+        return read(codec, None, data)
+    except (ImportError, ValueError, MemoryError):
+        raise
+    except Exception as cause:
+        # Libraries have errors of their own for damaged files.
+        raise ValueError(str(cause)) from cause
 
 
 def check_content(ref: Ref, data: bytes) -> None:

@@ -18,7 +18,9 @@ from typing import Any
 from uuid import UUID
 
 from ..problem import NotSerialisable
+from . import libraries
 from .numbers import SAFE_INTEGER_MAX, is_decimal, number_text
+from .unfit import Unfit
 
 _MARK = "~"
 DEPTH_MAX = 200
@@ -109,7 +111,7 @@ class _Writer:
     def _container(self, value: Any, steps: tuple[str | int, ...]) -> object:
         write = _CONTAINERS.get(type(value))
         if write is None:
-            raise NotSerialisable(path_text(self._name, steps), plain_type(value))
+            return self._of_library(value, steps)
         if id(value) in self._above:
             raise NotSerialisable(path_text(self._name, steps), "part of a cycle")
         if len(self._above) > DEPTH_MAX:
@@ -119,6 +121,15 @@ class _Writer:
             return write(self, value, steps)
         finally:
             self._above.discard(id(value))
+
+    def _of_library(self, value: Any, steps: tuple[str | int, ...]) -> object:
+        try:
+            found = libraries.written(value)
+        except Unfit as unfit:
+            raise NotSerialisable(path_text(self._name, steps), unfit.found, next=unfit.next) from unfit
+        if found is None:
+            raise NotSerialisable(path_text(self._name, steps), plain_type(value))
+        return self._mark(found.codec, found.kind, *self.add(found.data))
 
     def _mark(self, kind: str, *parts: object) -> dict[str, object]:
         return {_MARK: [kind, *parts]}
@@ -281,6 +292,27 @@ def _read_date(text: Any) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).replace(tzinfo=timezone.utc)
 
 
+def _read_arrow(data: bytes, rows: Any) -> Any:
+    """A table of Arrow that a TypeScript flow stored."""
+    import importlib
+
+    pyarrow = importlib.import_module("pyarrow")
+    with importlib.import_module("pyarrow.ipc").open_stream(pyarrow.BufferReader(data)) as stream:
+        table = stream.read_all()
+    if table.num_rows != rows:
+        raise ValueError("the table has another number of rows")
+    return table
+
+
+def _library_reader(codec: str) -> Callable[..., Any]:
+    def read(reader: _Reader, kind: Any, offset: Any, length: Any) -> Any:
+        if not isinstance(kind, str):
+            raise ValueError(f"no kind of {codec}")
+        return libraries.read(codec, kind, reader.slice(offset, length))
+
+    return read
+
+
 _READ: dict[str, Callable[..., Any]] = {
     "number": lambda r, text: float(text.replace("Infinity", "inf")),
     "bigint": lambda r, text: int(text),
@@ -303,6 +335,8 @@ _READ: dict[str, Callable[..., Any]] = {
     "tuple": lambda r, items: tuple(r.items(items)),
     "set": lambda r, items: set(r.items(items)),
     "frozenset": lambda r, items: frozenset(r.items(items)),
+    "arrow": lambda r, offset, length, rows: _read_arrow(r.slice(offset, length), rows),
+    **{codec: _library_reader(codec) for codec in libraries.CODECS},
 }
 
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ..problem import TaskIdentityUnknown
-from ..text import utf16_length
-from .input_hash import is_well_formed
+from ..text import is_well_formed, utf16_length
 
 _PATH_CHARS_MAX = 1024
 _KEY_CHARS_MAX = 80

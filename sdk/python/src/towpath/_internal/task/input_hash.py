@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,9 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from ..problem import NotData
+from ..store import libraries
 from ..store.numbers import SAFE_INTEGER_MAX, integer_text, number_text
 from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
-from ..text import utf16_length
+from ..store.unfit import Unfit
+from ..text import is_well_formed, utf16_length
 
 _DEPTH_MAX = 64
 _HASH_CHARS = 16
@@ -25,18 +28,7 @@ _HASH_CHARS = 16
 _PIECES_MAX = 1000
 """Tokens in memory before they are hashed."""
 _REF_FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
-_CODECS = ("json", "text", "bytes", "typed")
-
-
-def is_well_formed(text: str) -> bool:
-    """Whether a text has no half of a surrogate pair, which UTF-8 cannot encode."""
-    if text.isascii():
-        return True
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+_CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def sorted_keys(keys: Iterable[str]) -> list[str]:
@@ -64,7 +56,7 @@ class _Digest:
         else:
             self.bytes(f"{tag}16", text.encode("utf-16-le", "surrogatepass"))
 
-    def bytes(self, tag: str, data: bytes) -> None:
+    def bytes(self, tag: str, data: bytes | memoryview) -> None:
         self.token(tag, str(len(data)))
         self._flush()
         self._hash.update(data)
@@ -194,6 +186,11 @@ class _Hashing:
 
     def _fields(self, value: Any, steps: tuple[str | int, ...]) -> None:
         """A dataclass or a model of pydantic counts by its class's name and its fields."""
+        try:
+            if libraries.feed(value, self.digest.token, self.digest.bytes):
+                return
+        except Unfit as unfit:
+            raise self.refuse(unfit.found, steps) from unfit
         fields = fields_of(value)
         if fields is None:
             raise self.refuse(plain_type(value), steps)
@@ -226,7 +223,7 @@ def _ref_of(value: Mapping[str, Any]) -> str | None:
         return None
     codec, sha256 = value["codec"], value["sha256"]
     is_hash = isinstance(sha256, str) and len(sha256) == 64 and all(char in "0123456789abcdef" for char in sha256)
-    if codec not in _CODECS or not is_hash or not isinstance(value["uri"], str):
+    if not isinstance(codec, str) or not _CODEC.fullmatch(codec) or not is_hash or not isinstance(value["uri"], str):
         return None
     size = value["sizeBytes"]
     return f"{codec} {sha256}" if type(size) in (int, float) else None
