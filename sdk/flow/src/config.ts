@@ -11,7 +11,11 @@ export {
   type Deployment,
   type DeploymentOptions,
   type DeploymentSettings,
+  type DescribedFlow,
   deployment,
+  deploymentOptionNames,
+  type PythonFlowOptions,
+  pythonFlow,
   type SecretUse,
   settingsOf,
 } from "./deployments/deployment.ts";
@@ -111,7 +115,7 @@ export interface ProjectConfig {
   readonly store?: string;
   /** Patterns of files to push with the flows' bundles. @default all that git does not ignore */
   readonly files?: readonly string[];
-  /** What to register: `[deployment(flow, { … })]`. */
+  /** What to register: `[deployment(flow, { … })]`, or `pythonFlow({ … })` for a flow in Python. */
   readonly deployments: readonly Deployment[];
   /** The stages of the project by name. @default none */
   readonly stages?: Readonly<Record<string, Stage>>;
@@ -149,7 +153,7 @@ const Config = z.strictObject({
   store: Name.optional(),
   files: z.array(z.string().min(1)).max(PATTERNS_MAX).optional(),
   deployments: z
-    .array(z.custom<Deployment>(isDeployment, "wrap it in deployment(…)"))
+    .array(z.custom<Deployment>(isDeployment, "wrap it in deployment(…) or pythonFlow(…)"))
     .min(1, "name at least one deployment")
     .max(DEPLOYMENTS_MAX),
   stages: z

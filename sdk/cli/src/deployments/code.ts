@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
@@ -5,7 +7,6 @@ import { bundleModules } from "./bundle.ts";
 import { type CodeFile, type CodeTree, codeTree } from "./code-tree.ts";
 import { pushToGit } from "./git.ts";
 import { leftOutText } from "./left-out.ts";
-import { CONFIG_FILE } from "./load-project.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
@@ -39,6 +40,47 @@ function stageFiles({ stage }: Project): CodeFile[] {
   return [{ path: STAGE_FILE, bytes: new TextEncoder().encode(text), executable: false }];
 }
 
+/** The remote tasks of a Python flow. */
+function remoteOf({ remoteTasks: tasks }: Project["python"][number]): RemoteUses {
+  return new Map(
+    Object.entries(tasks).map(([task, { pools, isOpen }]) => [task, { pools: new Set(pools), isOpen }]),
+  );
+}
+
+/** The project's files that each module of a Python flow imports. Null: it may use any. */
+function pythonReach({ deployments, python }: Project): Sources["python"] {
+  const modules = deployments.flatMap(({ entry }) => (entry.kind === "python" ? [entry.module] : []));
+  return new Map(
+    modules.map((module) => [module, python.find((flow) => flow.module === module)?.files ?? null]),
+  );
+}
+
+/**
+ * Checks that the code has the modules of the Python flows, and warns of modules that they import and the code has not.
+ * @throws Failure that names the missing module of a flow.
+ */
+function checkPythonFiles(project: Project, files: readonly CodeFile[]): string[] {
+  const there = new Set(files.map(({ path }) => path));
+  const [missing] = [...pythonReach(project).keys()].filter((module) => !there.has(module));
+  if (missing !== undefined)
+    throw new Failure(`${missing} is not part of the code.`, {
+      exit: "configuration",
+      code: "module-not-in-code",
+      next: [
+        existsSync(join(project.root, missing))
+          ? `add it to \`files\` in ${project.configFile}, and check .gitignore and .towpathignore`
+          : `correct the path in ${project.configFile}`,
+      ],
+    });
+  const left = project.python.flatMap(({ module, files: reached }) =>
+    (reached ?? []).filter((path) => !there.has(path)).map((path) => ({ module, path })),
+  );
+  return left.map(
+    ({ module, path }) =>
+      `${module} imports ${path}, which is not part of the code. Add it to \`files\` in ${project.configFile}, or check .gitignore.`,
+  );
+}
+
 /** Bundles a project's flows and adds its other files. */
 export async function buildCode(
   project: Project,
@@ -46,6 +88,7 @@ export async function buildCode(
 ): Promise<ProjectCode> {
   const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
   const modules = [...new Set(flows)];
+  const isRemote = new Map(project.python.map((one) => [one.module, remoteOf(one)]));
   const [bundle, { files, links, data, warnings: fileWarnings }] = await Promise.all([
     bundleModules(project.root, modules),
     readProjectFiles(project.root, { patterns: project.files, environment }),
@@ -53,8 +96,9 @@ export async function buildCode(
   const versions = await Promise.all(modules.map((module) => versionsOf(project.root, module)));
   const warnings = [
     ...versions.flatMap(({ warning }) => warning ?? []),
+    ...checkPythonFiles(project, files),
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
-    ...leftOutText(data),
+    ...leftOutText(data, project.configFile),
     ...fileWarnings,
     ...bundle.natives.map(
       (name) =>
@@ -64,9 +108,14 @@ export async function buildCode(
   const stage = stageFiles(project);
   const tree = codeTree([...files, ...bundle.files, ...stage]);
   const reached = new Map(versions.map((one) => [one.module, one.modules]));
-  const sources = { files: [...files, ...stage], modules: reached, configFile: CONFIG_FILE };
+  const sources = {
+    files: [...files, ...stage],
+    modules: reached,
+    configFile: project.configFile,
+    python: pythonReach(project),
+  };
   const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
-  const remote = new Map(versions.map((one) => [one.module, one.remote]));
+  const remote = new Map([...versions.map((one) => [one.module, one.remote] as const), ...isRemote]);
   const names = new Map(versions.map((one) => [one.module, one.names]));
   return { tree, modules: bundle.modules, tasks, remote, names, sources, warnings };
 }

@@ -22,6 +22,8 @@ export interface DeployCommand {
   readonly plan: boolean;
   /** Deploys code that has grown suddenly. */
   readonly yes: boolean;
+  /** Whether Python flows may be imported. */
+  readonly imports: boolean;
   /** Whether to wait for the first line of standard input, for a parent that starts us ahead. */
   readonly whenTold: boolean;
 }
@@ -94,7 +96,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   if (command.whenTold) await untilTold(root);
   const folder = await invocation.folder(root);
   const chooseStage = (stages: readonly string[]) => askStage(invocation, { stages, choice: command.stage });
-  const project = await loadProject(root, { folder, stage: chooseStage });
+  const project = await loadProject(root, { folder, stage: chooseStage, imports: command.imports });
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   await invocation.announce(root);

@@ -137,6 +137,7 @@ function declareDeploy(root: Root, carry: Carry): void {
     )
     .option("--no-stage", "deploy without a stage, although the project has stages")
     .option("--plan", "show what would change, and change nothing")
+    .option("--no-import", "read the declared parameters of Python flows, and import none of their modules")
     .option("--yes", "deploy code that is ten times larger than at the last deploy")
     .addOption(new Option("--when-told", "start at the first line of standard input").hideHelp())
     .addHelpText(
@@ -151,6 +152,7 @@ function declareDeploy(root: Root, carry: Carry): void {
           stage: stageChoice(options.stage),
           plan: options.plan === true,
           yes: options.yes === true,
+          imports: options.import,
           whenTold: options.whenTold === true,
         }),
       ),

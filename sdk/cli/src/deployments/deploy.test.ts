@@ -121,6 +121,8 @@ async function projectIn(root: string): Promise<Project> {
     files: undefined,
     stores: [],
     stageNames: [],
+    configFile: "towpath.config.ts",
+    python: [],
     stage: null,
     registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
     deployments: [

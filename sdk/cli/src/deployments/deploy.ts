@@ -146,7 +146,7 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
     throw new Failure(`The project has no deployment "${unknown}".`, {
       exit: "notFound",
       code: "deployment-not-found",
-      next: [`deployments in towpath.config.ts: ${known.join(", ")}`],
+      next: [`deployments in ${project.configFile}: ${known.join(", ")}`],
     });
   return project.deployments.filter(
     ({ settings }) =>
@@ -246,6 +246,7 @@ export async function deployProject(
       tasks,
       remote,
       pools,
+      configFile: project.configFile,
       reach: (entry) => reachOf(entry, code.sources),
     },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
@@ -274,7 +275,10 @@ async function readinessWarnings(
   const pools = stage?.pools ?? {};
   const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote: code.remote, pools }));
   try {
-    const lacks = await findLacks(client, { deployments, ground: { stage, registry, code, isDev } });
+    const lacks = await findLacks(client, {
+      deployments,
+      ground: { stage, registry, code, isDev, configFile: project.configFile },
+    });
     const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
     const unstaged = await unstagedWarnings(client, outcomes);
     return [

@@ -22,7 +22,10 @@ export function isData(path: string): boolean {
 const NAMED_MAX = 3;
 
 /** One sentence about the data files that are not deployed, and the next step. Empty if there are none. */
-export function leftOutText(data: readonly { readonly path: string; readonly bytes: number }[]): string[] {
+export function leftOutText(
+  data: readonly { readonly path: string; readonly bytes: number }[],
+  configFile = "towpath.config.ts",
+): string[] {
   if (data.length === 0) return [];
   const largest = [...data].sort((a, b) => b.bytes - a.bytes).slice(0, NAMED_MAX);
   const named = largest.map(({ path, bytes }) => `${path} (${bytesText(bytes)})`).join(", ");
@@ -30,7 +33,7 @@ export function leftOutText(data: readonly { readonly path: string; readonly byt
   const what = data.length === 1 ? "1 data file is" : `${data.length} data files are`;
   const them = data.length === 1 ? "it" : "them";
   return [
-    `${what} not deployed: ${named}${rest}. To deploy ${them}, set \`files: ["**"]\` in towpath.config.ts. If no run reads ${them} from the code, list ${them} in ${IGNORE_FILE}.`,
+    `${what} not deployed: ${named}${rest}. To deploy ${them}, set ${configFile.endsWith(".ts") ? '`files: ["**"]`' : '`files = ["**"]`'} in ${configFile}. If no run reads ${them} from the code, list ${them} in ${IGNORE_FILE}.`,
   ];
 }
 

@@ -2,7 +2,14 @@ import { existsSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Deployment, type ProjectConfig, settingsOf, stageFaults } from "towpath/config";
+import type { Entry } from "@towpath/contract";
+import {
+  type Deployment,
+  type DescribedFlow,
+  type ProjectConfig,
+  settingsOf,
+  stageFaults,
+} from "towpath/config";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
@@ -10,17 +17,26 @@ import { findFlow } from "./flow-module.ts";
 import { loadAdvice } from "./load-advice.ts";
 import { lendOwnPackages } from "./own-packages.ts";
 import type { Project, ProjectDeployment, Registry } from "./project.ts";
+import {
+  CONFIG_FILES,
+  declaredParameters,
+  type FoundConfig,
+  fileOf,
+  findConfig,
+  readPythonProject,
+} from "./python/config-file.ts";
+import { schemaOf } from "./python/data.ts";
+import { type Description, describePython, type PythonFlowFacts } from "./python/describe.ts";
 import { type NamedStage, stageOf } from "./stage.ts";
 
-/** The file that describes a project. */
-export const CONFIG_FILE = "towpath.config.ts";
+const CONFIG_FILE = CONFIG_FILES.typescript;
 
 function faulty(message: string, more: { next?: readonly string[]; cause?: unknown } = {}): Failure {
   return new Failure(message, { exit: "configuration", code: "bad-config", ...more });
 }
 
 /** Why a project's modules did not load, with the author's stack frames. */
-function loadFailure(root: string, cause: unknown): Failure {
+function loadFailure(root: string, cause: unknown, file: string = CONFIG_FILE): Failure {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   // A CommonJS module has another message.
   const missing = /Cannot find (?:package|module) '([^'./][^']*)'/.exec(error.message)?.[1];
@@ -30,7 +46,7 @@ function loadFailure(root: string, cause: unknown): Failure {
       cause,
     });
   const said = error.name === "InvalidDefinition" ? error.message : `${error.name}: ${error.message}`;
-  const begins = said.startsWith(CONFIG_FILE) ? said : `${CONFIG_FILE} cannot be loaded: ${said}`;
+  const begins = said.startsWith(file) ? said : `${file} cannot be loaded: ${said}`;
   return faulty(begins, { next: [...placesIn(root, error), ...loadAdvice(root, error.message)], cause });
 }
 
@@ -59,19 +75,22 @@ function isDefined(value: unknown): value is ProjectConfig {
   return Defined.safeParse(value).success;
 }
 
-/** The path of a project's configuration. @throws Failure if the folder has no project. */
-export function configPath(root: string): string {
-  const path = join(root, CONFIG_FILE);
-  if (existsSync(path)) return path;
+/** The configuration of a project. @throws Failure if the folder has no project, or two. */
+export async function projectConfig(root: string): Promise<FoundConfig> {
+  const found = existsSync(root) ? await findConfig(root) : null;
+  if (found !== null) return found;
   if (!existsSync(root))
     throw faulty(`There is no folder ${root}.`, { next: ["check the folder after --project"] });
-  throw faulty(`There is no ${CONFIG_FILE} in ${root}.`, {
-    next: ["create a project with `towpath init DIR`", "or give the project's folder with --project DIR"],
+  throw faulty(`There is no ${CONFIG_FILE}, ${CONFIG_FILES.python} or [tool.towpath] in ${root}.`, {
+    next: [
+      "create a project with `towpath init DIR`, or in Python with `towpath init --python DIR`",
+      "or give the project's folder with --project DIR",
+    ],
   });
 }
 
 async function importConfig(root: string): Promise<ProjectConfig> {
-  const path = configPath(root);
+  const path = join(root, CONFIG_FILE);
   lendOwnPackages();
   const module: { default?: unknown } = await import(pathToFileURL(path).href).catch((cause: unknown) => {
     throw loadFailure(root, cause);
@@ -82,22 +101,90 @@ async function importConfig(root: string): Promise<ProjectConfig> {
   });
 }
 
-async function deploymentOf(
-  root: string,
-  args: { config: ProjectConfig; deployment: Deployment; stage: NamedStage | null },
-): Promise<ProjectDeployment> {
-  const { config, deployment, stage } = args;
-  const pool = stage?.pool ?? config.pool;
-  const plain = await settingsOf(deployment, { pool, store: stage?.store ?? config.store }).catch(
-    (cause: unknown) => {
-      throw loadFailure(root, cause);
+/** A project's configuration, where it comes from, and what its Python flows say of themselves. */
+interface Loaded {
+  readonly root: string;
+  readonly found: FoundConfig;
+  readonly config: ProjectConfig;
+  readonly description: Description | null;
+}
+
+type PythonDeployment = Extract<Deployment, { kind: "python" }>;
+
+function factsOf({ description }: Loaded, one: PythonDeployment): PythonFlowFacts | undefined {
+  return description?.flows.find((flow) => flow.module === one.module && flow.function === one.function);
+}
+
+/** A Python deployment with the parameters that `[tool.towpath]` declares for it. */
+function withDeclared({ found, root }: Loaded, one: PythonDeployment): PythonDeployment {
+  const { name } = one.options;
+  const declared = found.kind === "data" ? undefined : declaredParameters(found, name);
+  if (declared === undefined) return one;
+  const path = `deployments.${name}.parameters`;
+  return { ...one, parameters: schemaOf(path, declared, { root }) };
+}
+
+function undeclared({ found }: Loaded, { options: { name } }: PythonDeployment): Failure {
+  return faulty(
+    `The parameters of "${name}" are not declared, and --no-import forbids reading them from the flow.`,
+    {
+      next: [
+        `declare them in pyproject.toml: \`[tool.towpath.deployments.${name}]\`, \`parameters = "${name}.schema.json"\``,
+        `or leave out --no-import${found.kind === "data" ? "" : `, or add \`parameters\` in ${fileOf(found)}`}`,
+      ],
     },
   );
+}
+
+async function settingsFor(
+  loaded: Loaded,
+  one: Deployment,
+  ground: { pool: string; store?: string | undefined },
+) {
+  if (one.kind !== "python") return await settingsOf(one, ground);
+  const flow = factsOf(loaded, one);
+  const deployment = withDeclared(loaded, one);
+  if (flow === undefined && deployment.parameters === undefined) throw undeclared(loaded, one);
+  return await settingsOf(deployment, { ...ground, flow: flow as DescribedFlow | undefined });
+}
+
+async function entryOf(root: string, one: Deployment): Promise<Entry> {
+  if (one.kind === "flow") return { kind: "flow", ...(await findFlow(root, one.flow)) };
+  const environment = one.environment && { environment: one.environment };
+  if (one.kind === "command") return { kind: "command", argv: [...one.command], ...environment };
+  return { kind: "python", module: one.module, function: one.function, ...environment };
+}
+
+async function deploymentOf(
+  loaded: Loaded,
+  { deployment, stage }: { deployment: Deployment; stage: NamedStage | null },
+): Promise<ProjectDeployment> {
+  const { root, config, found } = loaded;
+  const ground = { pool: stage?.pool ?? config.pool, store: stage?.store ?? config.store };
+  const plain = await settingsFor(loaded, deployment, ground).catch((cause: unknown) => {
+    if (cause instanceof Failure) throw cause;
+    throw loadFailure(root, cause, fileOf(found));
+  });
   const env = { ...plain.env, ...stage?.env };
   const settings = { ...plain, stage: stage?.name ?? null, env };
-  if (deployment.kind === "command")
-    return { entry: { kind: "command", argv: [...deployment.command] }, settings };
-  return { entry: { kind: "flow", ...(await findFlow(root, deployment.flow)) }, settings };
+  return { entry: await entryOf(root, deployment), settings };
+}
+
+/** Loads a project's configuration, in any of its forms, and describes its Python flows. */
+async function loadConfig(root: string, imports: boolean): Promise<Loaded> {
+  const found = await projectConfig(root);
+  const read =
+    found.kind === "typescript"
+      ? { config: await importConfig(root), description: null }
+      : await readPythonProject(root, found, { imports });
+  const flows = read.config.deployments.flatMap((one) =>
+    one.kind === "python" ? [{ module: one.module, function: one.function }] : [],
+  );
+  const isAsked = imports && flows.length > 0 && read.description === null;
+  const description = isAsked
+    ? await describePython(root, { config: null, flows, imports })
+    : read.description;
+  return { root, found, config: read.config, description };
 }
 
 /**
@@ -105,7 +192,7 @@ async function deploymentOf(
  * @throws Failure that names every wrong setting.
  */
 async function checkSettings(
-  { stages = {} }: ProjectConfig,
+  { config: { stages = {} }, found }: Loaded,
   { stage, resources }: { stage: string; resources: Readonly<Record<string, unknown>> },
 ): Promise<void> {
   if (!Object.hasOwn(stages, stage)) return;
@@ -115,7 +202,7 @@ async function checkSettings(
     exit: "configuration",
     code: "bad-config",
     faults,
-    next: [`correct \`stages.${stage}.resources\` in ${CONFIG_FILE}, or the \`settings\` of the resource`],
+    next: [`correct \`stages.${stage}.resources\` in ${fileOf(found)}, or the \`settings\` of the resource`],
   });
 }
 
@@ -143,14 +230,15 @@ function registryOf(root: string, args: { config: ProjectConfig; folder: StateFo
 type StageOrChooser = string | ((stages: readonly string[]) => Promise<string | undefined>);
 
 /**
- * Loads a project from its `towpath.config.ts`.
+ * Loads a project from its `towpath.config.ts`, its `towpath_config.py` or its `[tool.towpath]`.
+ * @param args.imports Whether Python flows may be imported. @default true
  * @param args.folder The state folder in use, for `.towpath/…` paths of the configuration.
  * @param args.stage The stage to deploy for, or a function that chooses it. Missing: without a stage.
  * @throws Failure that names the faulty field or file.
  */
 export async function loadProject(
   folderOfProject: string,
-  args: { folder: StateFolder; stage?: StageOrChooser | undefined },
+  args: { folder: StateFolder; stage?: StageOrChooser | undefined; imports?: boolean },
 ): Promise<Project> {
   const root = await realpath(folderOfProject).catch((cause: unknown) => {
     throw faulty(`There is no folder ${folderOfProject}.`, {
@@ -158,20 +246,24 @@ export async function loadProject(
       cause,
     });
   });
-  const config = await importConfig(root);
+  const loaded = await loadConfig(root, args.imports ?? true);
+  const { config, found } = loaded;
   const names = Object.keys(config.stages ?? {});
-  const stage = stageOf(config, typeof args.stage === "function" ? await args.stage(names) : args.stage);
+  const chosen = typeof args.stage === "function" ? await args.stage(names) : args.stage;
+  const stage = stageOf(config, { name: chosen, file: fileOf(found) });
   const resources = Object.fromEntries(
     (stage?.resources ?? []).map((one) => [one.resource, one.settings] as const),
   );
-  if (stage !== null) await checkSettings(config, { stage: stage.name, resources });
+  if (stage !== null) await checkSettings(loaded, { stage: stage.name, resources });
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
-    deployments.push(await deploymentOf(root, { config, deployment, stage }));
+    deployments.push(await deploymentOf(loaded, { deployment, stage }));
   const registry = registryOf(root, { config, folder: args.folder });
   return {
     root,
     name: config.project,
+    configFile: fileOf(found),
+    python: loaded.description?.flows ?? [],
     registry,
     files: config.files,
     deployments,

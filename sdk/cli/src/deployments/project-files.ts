@@ -36,10 +36,21 @@ export const LEFT_OUT_FOLDERS: readonly string[] = [
   "dist",
   ".turbo",
   ".cache",
+  ".venv",
+  "__pycache__",
+  ".pytest_cache",
+  ".mypy_cache",
+  ".ruff_cache",
+  ".ipynb_checkpoints",
+  ".tox",
+  ".nox",
 ];
 
+/** The file in a folder that marks a virtual environment of Python, whatever its name. */
+const ENVIRONMENT_MARK = "pyvenv.cfg";
+
 /** Files that are never part of the code: local secrets, and leftovers of tools. */
-export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log)$/;
+export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log|.*\.py[co])$/;
 
 /** The files of a project, and what was left out. */
 export interface ProjectFiles {
@@ -86,7 +97,9 @@ async function takeFile(walk: Walk, path: string): Promise<void> {
 
 async function walkFolder(walk: Walk, folder: string, depth: number): Promise<void> {
   if (depth > CODE_LIMITS.depth) throw tooMuchCode(`is more than ${CODE_LIMITS.depth} folders deep`, folder);
-  for (const entry of await readdir(join(walk.root, folder), { withFileTypes: true })) {
+  const entries = await readdir(join(walk.root, folder), { withFileTypes: true });
+  if (folder !== "" && entries.some(({ name }) => name === ENVIRONMENT_MARK)) return;
+  for (const entry of entries) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
     if (LEFT_OUT_FOLDERS.includes(entry.name) || LEFT_OUT_FILES.test(entry.name)) continue;
     if (walk.ignores(entry.isDirectory() ? `${path}/` : path)) continue;

@@ -1,6 +1,7 @@
 import { deploymentNameOf, type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 import type { Wanting } from "../pools/find.ts";
+import type { PythonFlowFacts } from "./python/describe.ts";
 
 /** Where a project's code is pushed. A folder's path is absolute here. */
 export type Registry = DefinedRegistry;
@@ -19,10 +20,14 @@ export interface ProjectStage {
   readonly pools: Readonly<Record<string, string>>;
 }
 
-/** A project as its `towpath.config.ts` describes it. */
+/** A project as its configuration describes it. */
 export interface Project {
   readonly root: string;
   readonly name: string;
+  /** The file that describes it, relative to the root. */
+  readonly configFile: string;
+  /** Its Python flows. Empty if they were not imported. */
+  readonly python: readonly PythonFlowFacts[];
   readonly registry: Registry;
   /** Patterns of files that belong to the code. Undefined: all. */
   readonly files: readonly string[] | undefined;

@@ -38,6 +38,8 @@ async function changedBy(...changes: Readonly<Record<string, string | null>>[]):
     files: undefined,
     stores: [],
     stageNames: [],
+    configFile: "towpath.config.ts",
+    python: [],
     stage: null,
     registry: { kind: "oci-layout", name: "local", path: `${folder.root}-registry` },
     deployments: Object.values(ENTRIES).map((entry) => ({ entry, settings })),

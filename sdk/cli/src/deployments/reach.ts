@@ -10,6 +10,8 @@ export interface Sources {
   readonly files: readonly CodeFile[];
   /** The modules that each flow's source module loads. Null: they could not be analysed. */
   readonly modules: ReadonlyMap<string, readonly SourceModule[] | null>;
+  /** The project's files that each module of a Python flow imports. Null: it may use any. */
+  readonly python: ReadonlyMap<string, readonly string[] | null>;
   /** The file that describes the project. Its effects are in the specs. */
   readonly configFile: string;
 }
@@ -36,14 +38,31 @@ function loadsByPath({ code, bytes }: SourceModule): boolean {
 }
 
 /** A flow loads its own modules. It may read every file that is no module of a flow, or every file if it loads by path. */
-function flowLines(module: string, { files, modules, configFile }: Sources): string[] | null {
+function flowLines(module: string, { files, modules, python, configFile }: Sources): string[] | null {
   const own = modules.get(module) ?? null;
   const all = [...modules.values()];
   if (own === null || all.includes(null)) return null;
   const isAny = own.some(loadsByPath);
-  const loaded = new Set(all.flatMap((one) => (one ?? []).map(({ path }) => path)));
+  const inPython = [...python.values()].flatMap((one) => one ?? []);
+  const loaded = new Set([...all.flatMap((one) => (one ?? []).map(({ path }) => path)), ...inPython]);
   const read = files.filter(({ path }) => path !== configFile && (isAny || !loaded.has(path)));
   return [...own.flatMap(moduleLines), ...read.map(fileLine)];
+}
+
+/** A Python flow uses the files that it imports, and every file that is no Python module and no module of another flow. */
+function pythonLines(module: string, sources: Sources): string[] {
+  const { files, modules, python, configFile } = sources;
+  const own = python.get(module) ?? null;
+  const others = new Set([...modules.values()].flatMap((one) => (one ?? []).map(({ path }) => path)));
+  const isUsed = (path: string) =>
+    own === null || own.includes(path) || (!path.endsWith(".py") && !others.has(path));
+  return files.filter(({ path }) => path !== configFile && isUsed(path)).map(fileLine);
+}
+
+function linesOf(entry: Entry, sources: Sources): string[] | null {
+  if (entry.kind === "flow") return flowLines(entry.module, sources);
+  if (entry.kind === "python") return pythonLines(entry.module, sources);
+  return sources.files.filter(({ path }) => path !== sources.configFile).map(fileLine);
 }
 
 /**
@@ -51,9 +70,6 @@ function flowLines(module: string, { files, modules, configFile }: Sources): str
  * Towpath itself by its own. Null: it is not known.
  */
 export function reachOf(entry: Entry, sources: Sources): string | null {
-  const lines =
-    entry.kind === "flow"
-      ? flowLines(entry.module, sources)
-      : sources.files.filter(({ path }) => path !== sources.configFile).map(fileLine);
+  const lines = linesOf(entry, sources);
   return lines && sha256([`towpath ${VERSION}`, ...new Set(lines)].sort().join("\n"));
 }

@@ -120,7 +120,10 @@ interface Looked {
 async function allLacksOf(root: string, { client, isDev = false, ...args }: Looked) {
   const { project, code } = await loaded(root, args.stage);
   const { deployments, stage, registry } = project;
-  return await findLacks(client, { deployments, ground: { stage, registry, code, isDev } });
+  return await findLacks(client, {
+    deployments,
+    ground: { stage, registry, code, configFile: "towpath.config.ts", isDev },
+  });
 }
 
 async function lacksOf(root: string, args: Looked) {

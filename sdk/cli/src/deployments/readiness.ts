@@ -22,6 +22,8 @@ export interface ReadyGround {
   readonly code: Pick<ProjectCode, "names" | "remote" | "tasks">;
   /** Whether the deploy is for the worker of `towpath dev`. It has only secrets of the environment. */
   readonly isDev: boolean;
+  /** The file that describes the project. */
+  readonly configFile: string;
 }
 
 /** Something that runs of a deployment will lack, and the next step. Both are sentences. */
@@ -72,7 +74,7 @@ function unlistedLacks(
   return [...unlistedSecrets(deployment, ground, all)].map(([name, user]) => ({
     about: "secret",
     what: `"${owner}" uses the secret "${name}" (${user}) but does not list it. Runs that read it fail.`,
-    next: `Add \`secrets: ["${name}"]\` to the deployment in towpath.config.ts.`,
+    next: `Add ${ground.configFile.endsWith(".ts") ? `\`secrets: ["${name}"]\`` : `\`secrets = ["${name}"]\``} to the deployment in ${ground.configFile}.`,
   }));
 }
 

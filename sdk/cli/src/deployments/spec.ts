@@ -27,6 +27,8 @@ export interface SpecGround {
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** The remote tasks of each flow's source module. */
   readonly remote: ReadonlyMap<string, RemoteUses>;
+  /** The file that a failure names. @default towpath.config.ts */
+  readonly configFile?: string;
   /** The pools that replace others in the chosen stage. */
   readonly pools: Readonly<Record<string, string>>;
   /** A hash of the code that a deployment may use. Missing: a change of any code makes a version of every deployment. */
@@ -38,7 +40,7 @@ export function remoteTasksOf(
   { entry, settings }: ProjectDeployment,
   { remote, pools }: Pick<SpecGround, "remote" | "pools">,
 ): NonNullable<SpecInput["remoteTasks"]> {
-  const uses = entry.kind === "flow" ? (remote.get(entry.module) ?? new Map()) : new Map<string, never>();
+  const uses = entry.kind === "command" ? new Map<string, never>() : (remote.get(entry.module) ?? new Map());
   const placed = [...uses].map(([task, use]: [string, RemoteUse]) => {
     const named = [...use.pools].map((pool) => (Object.hasOwn(pools, pool) ? (pools[pool] ?? pool) : pool));
     const all = [...new Set([...named, ...(use.isOpen ? settings.pools : [])])].sort();
@@ -56,7 +58,7 @@ function issuesOf(error: z.ZodError): Fault[] {
 /** Builds a deployment's spec. @throws Failure that names the deployment and the invalid field. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
-  const { modules, tasks, remote, pools, reach: reachOf, ...rest } = ground;
+  const { modules, tasks, remote, pools, reach: reachOf, configFile: _, ...rest } = ground;
   const reach = reachOf?.(entry) ?? null;
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
@@ -74,7 +76,7 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
     exit: "configuration",
     code: "invalid-spec",
     faults,
-    next: ["correct it in towpath.config.ts"],
+    next: [`correct it in ${ground.configFile ?? "towpath.config.ts"}`],
     cause: parsed.error,
   });
 }

@@ -2,6 +2,7 @@ import { DEV_STAGE, Name } from "@towpath/contract";
 import type { ProjectConfig, Stage } from "towpath/config";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { CONFIG_FILES } from "./python/config-file.ts";
 
 /** `--stage NAME`; false for `--no-stage`; undefined if neither is given. */
 export type StageChoice = string | false | undefined;
@@ -14,6 +15,12 @@ export function stageChoice(option: string | boolean | undefined): StageChoice {
 /** A stage with its name. */
 export type NamedStage = Stage & { readonly name: string };
 
+/** A stage without settings, as a configuration in Python or data has it. */
+const STAGE_WORDS: Readonly<Record<string, (name: string) => string>> = {
+  [CONFIG_FILES.python]: (name) => `\`"${name}": stage()\``,
+  [CONFIG_FILES.data]: (name) => `\`[tool.towpath.stages.${name}]\``,
+};
+
 /** The stages of a configuration, and `dev`, which every project has. */
 function withDev(stages: readonly string[]): string[] {
   return [...new Set([...stages, DEV_STAGE])];
@@ -24,7 +31,10 @@ function withDev(stages: readonly string[]): string[] {
  * nothing but the name.
  * @throws Failure if the project does not have it.
  */
-export function stageOf({ stages = {} }: ProjectConfig, name: string | undefined): NamedStage | null {
+export function stageOf(
+  { stages = {} }: ProjectConfig,
+  { name, file }: { name: string | undefined; file: string },
+): NamedStage | null {
   if (name === undefined) return null;
   const stage = Object.hasOwn(stages, name) ? stages[name] : undefined;
   if (stage !== undefined || name === DEV_STAGE) return { ...stage, name };
@@ -35,7 +45,7 @@ export function stageOf({ stages = {} }: ProjectConfig, name: string | undefined
     next: [
       `its stages: ${known}`,
       Name.safeParse(name).success
-        ? `or add it under \`stages\` in towpath.config.ts: \`${name}: {}\``
+        ? `or add it under \`stages\` in ${file}: ${STAGE_WORDS[file]?.(name) ?? `\`${name}: {}\``}`
         : "a stage has lower-case letters, digits, - and _, at most 63",
     ],
   });

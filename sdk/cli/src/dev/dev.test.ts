@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { identifyProcess, isAlive } from "@towpath/contract/process";
 import { describe, expect, test } from "vitest";
-import { configPath } from "../deployments/load-project.ts";
+import { projectConfig } from "../deployments/load-project.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { stateFolder } from "../kernel/state-folder.ts";
 import { startChild } from "./children.ts";
@@ -125,9 +125,9 @@ describe("a state folder", () => {
 
 test("a folder without a project is refused before anything is started or written", async () => {
   await using folder = await folderWith();
-  expect(await caught(Promise.resolve().then(() => configPath(folder.root)))).toMatchObject({
+  expect(await caught(projectConfig(folder.root))).toMatchObject({
     code: "bad-config",
-    message: `There is no towpath.config.ts in ${folder.root}.`,
+    message: `There is no towpath.config.ts, towpath_config.py or [tool.towpath] in ${folder.root}.`,
   });
 });
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { DEV_STAGE } from "@towpath/contract";
 import { onParentGone } from "@towpath/contract/process";
-import { configPath } from "../deployments/load-project.ts";
+import { projectConfig } from "../deployments/load-project.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { onNpxGone } from "../kernel/foreground.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -39,7 +39,7 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
       next: ["leave out --profile, --url and --key; `towpath deploy` deploys to another control plane"],
     });
   // Before anything is started or written, in case this is the wrong folder.
-  configPath(resolve(cwd, command.project ?? "."));
+  await projectConfig(resolve(cwd, command.project ?? "."));
   const folder = stateFolder(resolve(cwd, globals.state ?? STATE_FOLDER_NAME));
   const left = await takeOver(folder);
   if (left.length > 0)

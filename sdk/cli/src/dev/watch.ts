@@ -2,8 +2,8 @@ import { type FSWatcher, watch } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isData } from "../deployments/left-out.ts";
-import { CONFIG_FILE } from "../deployments/load-project.ts";
 import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.ts";
+import { CONFIG_FILES } from "../deployments/python/config-file.ts";
 
 /**
  * How long files must be quiet before a change counts, because editors write in several steps. A later write triggers
@@ -12,6 +12,8 @@ import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.t
 const QUIET_MS = 60;
 /** At most this many folders of a project are watched. */
 const FOLDERS_MAX = 4096;
+/** The files that may describe the project. */
+const CONFIG_PATHS: readonly string[] = Object.values(CONFIG_FILES);
 /** Temporary files of editors. */
 const EDITOR_FILES = /(~|\.sw[a-z]|\.tmp)$|^\.#/;
 
@@ -104,7 +106,7 @@ export async function watchSources(root: string, args: Watch): Promise<void> {
   let { takesData } = args;
   const touch = (path: string) => {
     // The configuration may name data files from now on.
-    takesData ||= path === CONFIG_FILE;
+    takesData ||= CONFIG_PATHS.includes(path);
     if (!isSource(path) || (isData(path) && (!takesData || args.skipsData?.(path) === true))) return;
     touched.add(path);
     schedule();

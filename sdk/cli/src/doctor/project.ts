@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Client } from "@towpath/client";
 import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
-import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
+import { loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
+import { findConfig } from "../deployments/python/config-file.ts";
 import { findLacks, type ReadyGround } from "../deployments/readiness.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
 import { nameUses } from "../deployments/tasks/name-uses.ts";
@@ -31,8 +30,8 @@ export async function checkProject(
 ): Promise<Check[]> {
   const { cwd } = invocation;
   const { folder, client } = args;
-  if (!existsSync(join(cwd, CONFIG_FILE))) return [];
   try {
+    if ((await findConfig(cwd)) === null) return [];
     const project = await loadProject(cwd, { folder });
     const names = project.deployments.map(({ settings }) => settings.deployment).join(", ");
     const loaded = good("project", `${project.name}: ${names}`);
@@ -76,8 +75,11 @@ async function checkReadiness(
   const code = await readNames(project);
   const checks: Check[] = [];
   for (const name of project.stageNames.length === 0 ? [undefined] : project.stageNames) {
-    const { deployments, registry, stage } = await loadProject(cwd, { folder, stage: name });
-    const found = await findLacks(client, { deployments, ground: { stage, registry, code, isDev: false } });
+    const { deployments, registry, stage, configFile } = await loadProject(cwd, { folder, stage: name });
+    const found = await findLacks(client, {
+      deployments,
+      ground: { stage, registry, code, isDev: false, configFile },
+    });
     const lacks = found.filter(({ about }) => name !== undefined || about !== "pool");
     const title = name === undefined ? "secrets" : `stage ${name}`;
     if (lacks.length === 0) checks.push(good(title, "all have a value on the workers online"));
@@ -131,7 +133,11 @@ async function checkProjectPools(
   }
   const [misfit] = await misfits(client, deployments.map(wantingOf));
   if (misfit !== undefined)
-    return bad(title, misfit, "start a larger worker, or correct `compute` in the flow or towpath.config.ts");
+    return bad(
+      title,
+      misfit,
+      "start a larger worker, or correct `compute` in the flow or the project's configuration",
+    );
   return good(title, wanted.join(", "));
 }
 

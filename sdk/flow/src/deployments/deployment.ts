@@ -1,8 +1,11 @@
 import {
+  CodePath,
   JsonObject,
   LIMIT_USES_MAX,
   LimitUse as LimitUseShape,
   Name,
+  PythonEnvironment,
+  PythonName,
   type ScheduleSettingsInput,
   Spec,
   type SpecInput,
@@ -60,20 +63,50 @@ function limitOf(use: LimitUse): { name: string; slots: number } {
   return typeof use === "string" ? { name: use, slots: 1 } : { name: use.name, slots: use.slots ?? 1 };
 }
 
+/** What a Python flow says of itself. */
+export interface DescribedFlow {
+  /** The JSON Schema of its parameters. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly dueInput: boolean;
+  /** What its function says that runs need. Null: nothing. */
+  readonly compute: ComputeUse | null;
+}
+
+async function parametersOf(deployment: Deployment, owner: string, flow: DescribedFlow | undefined) {
+  if (deployment.kind !== "python") return await jsonSchemaOf(deployment.input, owner);
+  const parameters = deployment.parameters ?? flow?.parameters;
+  if (parameters === undefined)
+    throw new InvalidDefinition(`${owner}: its parameters are neither declared nor read from the flow.`);
+  return parameters;
+}
+
+/** Whether a flow computes the parameters of scheduled runs itself. */
+function dueInputOf(deployment: Deployment, flow: DescribedFlow | undefined): boolean {
+  if (deployment.kind === "python") return flow?.dueInput ?? deployment.dueInput;
+  return deployment.kind === "flow" && deployment.flow.dueInput !== null;
+}
+
 /**
  * The project's part of a deployment's spec, including the JSON Schema of its parameters.
- * @throws InvalidDefinition if the schema's library offers no JSON Schema.
+ * @param project.flow What a Python flow says of itself. Missing: it was not imported.
+ * @throws InvalidDefinition if the schema's library offers no JSON Schema, or a Python flow has none.
  */
 export async function settingsOf(
   deployment: Deployment,
-  project: { readonly pool: string; readonly store?: string | undefined },
+  project: {
+    readonly pool: string;
+    readonly store?: string | undefined;
+    readonly flow?: DescribedFlow | undefined;
+  },
 ): Promise<DeploymentSettings> {
   const { name, pools, secrets, limits, ...rest } = deployment.options;
   const owner = `deployment "${name}"`;
-  const parameters = JsonObject.safeParse(await jsonSchemaOf(deployment.input, owner));
+  const parameters = JsonObject.safeParse(await parametersOf(deployment, owner, project.flow));
+  const compute = project.flow?.compute ?? null;
   if (!parameters.success)
     throw new InvalidDefinition(`${owner}: its input has a default that JSON cannot store.`);
   return {
+    ...(compute !== null && { compute: computeOf(owner, compute) }),
     ...rest,
     deployment: name,
     pools: pools ?? [project.pool],
@@ -81,7 +114,7 @@ export async function settingsOf(
     secrets: secrets.map(secretOf),
     limits: limits.map(limitOf),
     parameters: parameters.data,
-    dueInput: deployment.kind === "flow" && deployment.flow.dueInput !== null,
+    dueInput: dueInputOf(deployment, project.flow),
   };
 }
 
@@ -176,6 +209,22 @@ export interface CommandOptions extends DeploymentOptions {
   readonly command: readonly string[];
   /** The schema of the parameters: any Standard Schema of an object. @default no parameters */
   readonly input?: StandardSchema;
+  /** The environment whose interpreter is `python` and `python3` for the command. @default those of the worker */
+  readonly environment?: z.input<typeof PythonEnvironment>;
+}
+
+/** A flow of a Python module to deploy. */
+export interface PythonFlowOptions extends DeploymentOptions {
+  /** The Python file, relative to the project, such as `flows/train.py`. */
+  readonly module: string;
+  /** The flow's name at the top of its module. Its default deployment has this name, with `-` for `_`. */
+  readonly function: string;
+  /** The JSON Schema of the parameters. @default that of the function's signature */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Whether the flow computes the parameters of scheduled runs. Only needed with `deploy --no-import`. @default false */
+  readonly dueInput?: boolean;
+  /** The Python environment of its runs. @default the worker's default interpreter */
+  readonly environment?: z.input<typeof PythonEnvironment>;
 }
 
 const Secret = z.union([Name, z.strictObject({ name: Name, env: z.string().optional() })]);
@@ -218,12 +267,39 @@ const isSchema = (value: unknown): value is StandardSchema =>
 const CommandOnly = Options.extend({
   command: z.array(z.string().max(4096)).min(1).max(64),
   input: z.custom<StandardSchema>(isSchema, "must be a Standard Schema, such as z.object({ … })").optional(),
+  environment: PythonEnvironment.optional(),
+});
+
+/** The names of the options that every deployment has. */
+export function deploymentOptionNames(): string[] {
+  return Object.keys(Options.shape);
+}
+
+/** The schema of a Python flow to deploy. */
+const PythonFlow = Options.extend({
+  module: CodePath.regex(/\.py$/, "a Python file, such as flows/train.py"),
+  function: PythonName,
+  parameters: JsonObject.optional(),
+  dueInput: z.boolean().default(false),
+  environment: PythonEnvironment.optional(),
 });
 
 /** A valid deployment. */
 export type Deployment = { readonly options: Options; readonly input: StandardSchema | null } & (
   | { readonly kind: "flow"; readonly flow: AnyFlow }
-  | { readonly kind: "command"; readonly command: readonly string[] }
+  | {
+      readonly kind: "command";
+      readonly command: readonly string[];
+      readonly environment: PythonEnvironment | undefined;
+    }
+  | {
+      readonly kind: "python";
+      readonly module: string;
+      readonly function: string;
+      readonly parameters: z.output<typeof JsonObject> | undefined;
+      readonly dueInput: boolean;
+      readonly environment: PythonEnvironment | undefined;
+    }
 );
 
 function isFlow(value: AnyFlow | CommandOptions): value is AnyFlow {
@@ -255,10 +331,40 @@ export function deployment(what: AnyFlow | CommandOptions, options: DeploymentOp
     const checked = checkOptions(owner, Options, { name: what.name, ...own });
     return { kind: "flow", flow: what, input: what.input, options: checked };
   }
-  const { command, input, ...rest } = checkOptions(
+  const { command, input, environment, ...rest } = checkOptions(
     `deployment "${what.name}"`,
     CommandOnly,
     withCompute(`deployment "${what.name}"`, what),
   );
-  return { kind: "command", command, input: input ?? null, options: rest };
+  return { kind: "command", command, environment, input: input ?? null, options: rest };
+}
+
+/** The default name of a flow with this name in its module. */
+function nameOfFunction(name: string): string {
+  return name
+    .replaceAll("_", "-")
+    .replace(/^-+|-+$/g, "")
+    .toLowerCase();
+}
+
+/**
+ * Declares the deployment of a Python flow. `towpath deploy` reads the flow's parameters in the project's Python.
+ * @example pythonFlow({ module: "flows/train.py", function: "train", timeoutMs: 60_000 })
+ * @throws InvalidDefinition naming every invalid option.
+ */
+export function pythonFlow(options: PythonFlowOptions): Deployment {
+  const named = { name: nameOfFunction(String(options.function)), ...options };
+  const owner = `deployment "${named.name}"`;
+  const checked = checkOptions(owner, PythonFlow, withCompute(owner, named));
+  const { module, function: name, parameters, dueInput, environment, ...rest } = checked;
+  return {
+    kind: "python",
+    module,
+    function: name,
+    parameters,
+    dueInput,
+    environment,
+    input: null,
+    options: rest,
+  };
 }

@@ -1,0 +1,1 @@
+"""What a deploy asks of a project's Python."""
