@@ -2,7 +2,7 @@ import { Option } from "@commander-js/extra-typings";
 import { type Carry, countUpTo, type Root } from "../program.ts";
 import { switchSchedules } from "../schedules/commands.ts";
 import { deploy } from "./commands.ts";
-import { init } from "./init.ts";
+import { init, initPython } from "./init.ts";
 import { diffVersions, listDeployments, showDeployment } from "./inspect.ts";
 import { removeDeployment } from "./remove.ts";
 import { rollBack } from "./rollback.ts";
@@ -122,7 +122,10 @@ function declareDeploy(root: Root, carry: Carry): void {
       "Creates a small project: a flow, its configuration, types and a .gitignore. Overwrites nothing. Adds what is missing to an existing package.json.",
     )
     .argument("[dir]", "the project's folder", ".")
-    .action((dir, _, command) => carry(command, (invocation) => init(invocation, dir)));
+    .option("--python", "create a project in Python: a flow, its test, its configuration and pyproject.toml")
+    .action((dir, { python }, command) =>
+      carry(command, (invocation) => (python ? initPython : init)(invocation, dir)),
+    );
   root
     .command("deploy")
     .summary("push code and register new versions")

@@ -63,9 +63,14 @@ export function extendManifest(present: string | null, place: Place): string {
 
 /** Adds to a .gitignore what git should ignore. Existing lines stay. */
 export function extendIgnored(present: string | null, _: Place): string {
-  if (present === null) return `${[...IGNORED, ...IGNORED_DATA].join("\n")}\n`;
+  return withIgnored(present, IGNORED);
+}
+
+/** `extendIgnored` with other patterns. */
+export function withIgnored(present: string | null, ignored: readonly string[]): string {
+  if (present === null) return `${[...ignored, ...IGNORED_DATA].join("\n")}\n`;
   const lines = new Set(present.split("\n").map((line) => line.trim()));
-  const missing = IGNORED.filter((pattern) => !lines.has(pattern) && !lines.has(pattern.replace(/\/$/, "")));
+  const missing = ignored.filter((pattern) => !lines.has(pattern) && !lines.has(pattern.replace(/\/$/, "")));
   if (missing.length === 0) return present;
   const before = present === "" || present.endsWith("\n") ? present : `${present}\n`;
   return `${before}${missing.join("\n")}\n`;

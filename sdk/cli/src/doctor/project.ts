@@ -4,6 +4,8 @@ import { withoutPassword } from "../deployments/git.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
 import { findConfig } from "../deployments/python/config-file.ts";
+import { describePython } from "../deployments/python/describe.ts";
+import { pythonFor } from "../deployments/python/python-for.ts";
 import { findLacks, type ReadyGround } from "../deployments/readiness.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
 import { nameUses } from "../deployments/tasks/name-uses.ts";
@@ -43,11 +45,24 @@ export async function checkProject(
           ...(await checkReadiness(client, project, { cwd, folder })),
         ]
       : [];
-    return [loaded, ...pools, await checkRegistry(invocation, project.registry)];
+    return [
+      loaded,
+      ...(await checkPython(project)),
+      ...pools,
+      await checkRegistry(invocation, project.registry),
+    ];
   } catch (error) {
     const failure = toFailure(error);
     return [bad("project", failure.message, failure.next.join("; "))];
   }
+}
+
+/** The Python that imports the project's flows. Empty for a project without any. */
+async function checkPython({ root, deployments }: Project): Promise<Check[]> {
+  if (!deployments.some(({ entry }) => entry.kind === "python")) return [];
+  const { path, from } = pythonFor(root);
+  const { python } = await describePython(root, { config: null, flows: [], imports: false });
+  return [good("python", `${python}: ${path} (${from})`)];
 }
 
 /** What is found in the code of the flows, as deploying finds it. */

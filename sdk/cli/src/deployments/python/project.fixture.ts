@@ -9,11 +9,14 @@ const SDK = fileURLToPath(new URL("../../../../python/src", import.meta.url));
 /** Whether python3 is installed. */
 export const hasPython: boolean = spawnSync("python3", ["--version"]).status === 0;
 
+/** The program of an environment that has the package `towpath`. */
+export const PYTHON_STUB = `#!/bin/sh\nPYTHONPATH='${SDK}' exec python3 "$@"\n`;
+
 /** A project whose environment has the package `towpath`. */
 export async function pythonProject(files: Readonly<Record<string, string>>) {
   const folder = await folderWith({
     ...files,
-    ".venv/bin/python": `#!/bin/sh\nPYTHONPATH='${SDK}' exec python3 "$@"\n`,
+    ".venv/bin/python": PYTHON_STUB,
   });
   await chmod(join(folder.root, ".venv/bin/python"), 0o755);
   return folder;
