@@ -4,7 +4,7 @@ import { interpreters } from "../python/interpreters.ts";
 import { runWith, venvWith } from "./venv.ts";
 
 const TESTS = fileURLToPath(new URL("values_test.py", import.meta.url));
-const PACKAGES = ["numpy", "pandas", "polars", "pyarrow", "scikit-learn"];
+const PACKAGES = ["msgspec", "numpy", "pandas", "polars", "pyarrow", "pydantic", "scikit-learn"];
 
 const outermost = [...new Set([interpreters[0]?.version, interpreters.at(-1)?.version])];
 

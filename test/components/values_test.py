@@ -11,18 +11,21 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pydantic
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk" / "python" / "src"))
 
 from towpath import flow, task
 from towpath._internal.problem import NotData, NotSerialisable, StoreFault
 from towpath._internal.store import parquet_limits
-from towpath._internal.store.codec import decode, encode
+from towpath._internal.store.codec import decode, encode, encode_result
+from towpath._internal.store.shapes import is_same, restored
 from towpath._internal.task.input_hash import hash_input
 from towpath.test import run_flow
 
@@ -283,6 +286,39 @@ class Bombs(unittest.TestCase):
     def test_a_large_honest_table_is_kept(self) -> None:
         table = pl.DataFrame({"a": ["the same text"] * 3_000_000, "b": [1] * 3_000_000})
         self.assertTrue(table.equals(_read(table)))
+
+
+class Customer(pydantic.BaseModel):
+    name: str
+    since: dt.date
+    tags: list[str] = []
+    alias: int = pydantic.Field(default=1, alias="aliasOf")
+
+
+class Order(msgspec.Struct):
+    customer: Customer
+    prices: dict[str, decimal.Decimal]
+    rows: pd.DataFrame | None = None
+
+
+class Models(unittest.TestCase):
+    def test_models_come_back_by_the_return_annotation(self) -> None:
+        customer = Customer(name="a", since=dt.date(2026, 1, 1))
+        order = Order(customer, {"x": decimal.Decimal("1.10")}, pd.DataFrame({"a": [1]}))
+        for value, returns in ((customer, Customer), ([order], list[Order]), (order, Order | None)):
+            encoded = encode_result(value, "result", returns)
+            read = restored(decode(encoded.data, codec=encoded.codec, uri="memory:x"), returns)
+            self.assertTrue(is_same(value, read))
+            self.assertEqual(hash_input("t", [read]), hash_input("t", [value]))
+        self.assertEqual(customer.model_fields_set, {"name", "since"})
+
+    def test_a_model_with_more_state_is_refused(self) -> None:
+        class Loose(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(extra="allow")
+            x: int
+
+        with self.assertRaisesRegex(NotSerialisable, "extra or private attributes"):
+            encode_result(Loose.model_validate({"x": 1, "y": 2}), "result", Loose)
 
 
 class Runs(unittest.TestCase):

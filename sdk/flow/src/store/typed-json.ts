@@ -242,7 +242,7 @@ class Reader {
     if (kind === "map") return new Map(this.#pairs(first));
     if (kind === "set" || kind === "frozenset")
       return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
-    if (kind === "tuple") return this.value(first);
+    if (kind === "tuple" || kind === "shaped") return this.value(first);
     if (kind === "bytearray") return new Uint8Array(this.#buffer(first, second));
     if (kind === "object") return objectOf(this.#pairs(first));
     if (kind === "bare") return Object.setPrototypeOf(objectOf(this.#pairs(first)), null);

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import datetime_of, instant
 from ..problem import InvalidDefinition, NotSerialisable, StoreFault
-from ..store.codec import Ref, encode
+from ..store.codec import Ref, encode_result
 from ..store.named import NamedValue
 from ..store.places import safe_part
 from ..task.durations import Duration, ms_of
@@ -68,7 +68,7 @@ class TaskCache:
         if entry is None or self._has_expired(entry):
             return None
         try:
-            value = store.load(entry.ref)
+            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source)
         except StoreFault as fault:
             self._call.warn(f"runs, because its cached result cannot be loaded: {fault}")
             return None
@@ -78,9 +78,13 @@ class TaskCache:
     def keep(self, value: object) -> None:
         """Stores a result for later calls. A failure is a warning."""
         host = self._call.scope.run.host
+        returns = self._call.scope.run.checkpoints.returns_of(self._call.source)
         try:
             host.store.save_as(
-                self._name, encode(value, "result"), saved_at=instant(host.clock), run_id=host.facts.run_id
+                self._name,
+                encode_result(value, "result", returns),
+                saved_at=instant(host.clock),
+                run_id=host.facts.run_id,
             )
         except (NotSerialisable, StoreFault) as fault:
             self._call.warn(f"could not store its result in the cache: {fault}")

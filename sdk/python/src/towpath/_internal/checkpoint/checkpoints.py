@@ -11,8 +11,10 @@ from ..clock import instant
 from ..code.version import code_version_of
 from ..engine.host import Host
 from ..problem import NotSerialisable, StoreFault
-from ..store.codec import Ref, encode
+from ..store.codec import Encoded, Ref, encode, encode_result
 from ..store.places import Place
+from ..store.shapes import lowered, restored, returns_of
+from ..store.unfit import Unfit
 from .earlier import EarlierEnd, EarlierResults
 
 _LARGE_BYTES = 50_000_000
@@ -61,6 +63,7 @@ class Checkpoints:
         self._warned: set[str] = set()
         self._lock = threading.Lock()
         self._versions: dict[Callable[..., Any], str] = {}
+        self._returns: dict[Callable[..., Any], Any] = {}
         self.by_default = host.resume.keeps if keeps is None else keeps
         self.earlier = EarlierResults()
 
@@ -82,14 +85,14 @@ class Checkpoints:
                 self._versions[fn] = own
         return own
 
-    def reuse(self, path: str, facts: Facts) -> Reused | None:
-        """The result of an earlier call at this path, if it is valid and can be loaded."""
+    def reuse(self, path: str, facts: Facts, source: Callable[..., Any]) -> Reused | None:
+        """The result of an earlier call of a function at this path, if it is valid and can be loaded."""
         with self._lock:
             found = self.earlier.take_result(path)
         if found is None or found.ref is None or not self._holds(found, facts):
             return None
         try:
-            value = self._host.store.load(found.ref)
+            value = self.load(found.ref, source)
         except StoreFault as fault:
             self.warn(path, f"The result of an earlier attempt cannot be loaded, so the task runs again: {fault}")
             return None
@@ -103,14 +106,32 @@ class Checkpoints:
             return None
         return found.error, self._is_recorded(found)
 
-    def keep(self, value: object, *, path: str, task: str, required: bool) -> Ref | None:
-        """Stores a result. None if it was not stored, which is one warning per task.
+    def load(self, ref: Ref, source: Callable[..., Any]) -> Any:
+        """The result of a function, with instances of the classes that it returns. @raises StoreFault"""
+        value = self._host.store.load(ref)
+        try:
+            return restored(value, self.returns_of(source))
+        except ValueError as cause:
+            raise StoreFault(f"The value at {ref['uri']} cannot be used: {cause}.") from cause
+
+    def returns_of(self, source: Callable[..., Any]) -> Any:
+        """The return annotation of a function."""
+        with self._lock:
+            if source in self._returns:
+                return self._returns[source]
+        found = returns_of(source)
+        with self._lock:
+            self._returns[source] = found
+        return found
+
+    def keep(self, value: object, *, path: str, task: str, required: bool, source: Callable[..., Any]) -> Ref | None:
+        """Stores a result of a function. None if it was not stored, which is one warning per task.
 
         Raises:
             NotSerialisable, StoreFault: if it is required.
         """
         try:
-            ref = self._save(value, path, "result")
+            ref = self._save(encode_result(value, "result", self.returns_of(source)), path, "result")
         except (NotSerialisable, StoreFault, RecursionError) as error:
             if required:
                 raise
@@ -132,9 +153,22 @@ class Checkpoints:
 
     def keep_value(self, value: object, *, path: str, name: str) -> Ref:
         """Stores a named value. @raises NotSerialisable | StoreFault"""
-        ref = self._save(value, path, name)
+        ref = self._save(encode(value, name), path, name)
         self._host.store.sync()
         return ref
+
+    def keep_result(self, value: object) -> Ref:
+        """Stores the result of the flow. Instances of classes become plain data. @raises NotSerialisable | StoreFault"""
+        try:
+            return self.keep_value(value, path="", name="result")
+        except NotSerialisable:
+            try:
+                data = lowered(value)
+            except Unfit:
+                data = value
+            if data is value:
+                raise
+        return self.keep_value(data, path="", name="result")
 
     def sync(self) -> None:
         """Returns once all stored results survive a crash of the machine, or the log warns that they may not."""
@@ -148,10 +182,10 @@ class Checkpoints:
         task = {} if path == "" else {"task": path}
         self._host.records.post({"type": "log", "at": instant(self._host.clock), "level": "warn", "text": text, **task})
 
-    def _save(self, value: object, path: str, name: str) -> Ref:
+    def _save(self, encoded: Encoded, path: str, name: str) -> Ref:
         facts = self._host.facts
         place = Place(facts.run_id, facts.attempt, path, name)
-        return self._host.store.save(place, encode(value, name))
+        return self._host.store.save(place, encoded)
 
     def _holds(self, found: EarlierEnd, facts: Facts) -> bool:
         return found.holds(facts.code_version, facts.input_hash, facts.has_input)

@@ -158,7 +158,7 @@ def _settle(run: ActiveRun, is_over: bool = False) -> None:
 
 def _keep(run: ActiveRun, value: Any) -> Ref | None:
     try:
-        return run.checkpoints.keep_value(value, path="", name="result")
+        return run.checkpoints.keep_result(value)
     except NotSerialisable as error:
         run.checkpoints.warn("", f"The result of the flow is not stored: {error} Return plain data.")
         return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 from ..problem import NotSerialisable, StoreFault
 from ..text import is_well_formed
 from .libraries import CODECS, read, written, written_dict
-from .typed_json import from_typed_json, is_exact_json, to_typed_json
+from .typed_json import Shaped, from_typed_json, is_exact_json, plain_type, to_typed_json
 from .unfit import Unfit
 
 CODEC_ENDINGS = {"json": "json", "bytes": "bin", "text": "txt", "typed": "typed", **{name: name for name in CODECS}}
@@ -41,6 +41,38 @@ def encode(value: object, name: str) -> Encoded:
     """
     codec, data = _encode(value, name)
     return Encoded(codec, data, hashlib.sha256(data).hexdigest())
+
+
+def encode_result(value: object, name: str, returns: Any) -> Encoded:
+    """Writes a result of a task, whose return annotation says which classes come back. No annotation: None.
+
+    Raises:
+        NotSerialisable: names the part that is not data or would not come back equal.
+    """
+    try:
+        return encode(value, name)
+    except NotSerialisable:
+        from . import shapes
+
+        try:
+            encoded = encode(Shaped(shapes.lowered(value)), name)
+        except Unfit as unfit:
+            raise NotSerialisable(name, unfit.found, next=unfit.next) from unfit
+        if returns is None:
+            raise
+        try:
+            read = shapes.restored(decode(encoded.data, codec=encoded.codec, uri=name), returns)
+            same = shapes.is_same(value, read)
+        except Exception:
+            same = False
+        if same:
+            return encoded
+        told = getattr(returns, "__qualname__", None) or str(returns)
+        raise NotSerialisable(
+            name,
+            f"{plain_type(value)}, which would not come back equal by the return annotation {told}",
+            next="Annotate the task with the exact classes that it returns.",
+        ) from None
 
 
 def _encode(value: object, name: str) -> tuple[str, bytes]:

@@ -32,6 +32,14 @@ class Undefined:
 
 UNDEFINED = Undefined()
 
+
+class Shaped:
+    """Plain data that stands for instances of classes. Only the return annotation of a task says which."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+
 _ARRAYS = {
     "Uint16Array": "H",
     "Uint32Array": "I",
@@ -191,6 +199,7 @@ _CONTAINERS: dict[type, Callable[[_Writer, Any, tuple[str | int, ...]], object]]
     tuple: lambda w, v, s: w._mark("tuple", w.items(v, s)),
     set: lambda w, v, s: w._mark("set", _sorted_parts(w, v, s)),
     frozenset: lambda w, v, s: w._mark("frozenset", _sorted_parts(w, v, s)),
+    Shaped: lambda w, v, s: w._mark("shaped", w.part(v.data, s)),
     array.array: lambda w, v, s: w._mark("bytes", array_name(v) or w.no_array(v, s), *w.add(v.tobytes())),
 }
 
@@ -335,6 +344,7 @@ _READ: dict[str, Callable[..., Any]] = {
     "tuple": lambda r, items: tuple(r.items(items)),
     "set": lambda r, items: set(r.items(items)),
     "frozenset": lambda r, items: frozenset(r.items(items)),
+    "shaped": lambda r, part: Shaped(r.value(part)),
     "arrow": lambda r, offset, length, rows: _read_arrow(r.slice(offset, length), rows),
     **{codec: _library_reader(codec) for codec in libraries.CODECS},
 }

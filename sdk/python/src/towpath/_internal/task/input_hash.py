@@ -204,8 +204,11 @@ def fields_of(value: object) -> Mapping[str, Any] | None:
     if names is not None:
         return {name: getattr(value, name) for name, field in names.items() if field._field_type.name == "_FIELD"}
     if getattr(kind, "__pydantic_fields__", None) is not None:
-        return dict(value.__dict__)
-    return None
+        return {**value.__dict__, **(getattr(value, "__pydantic_extra__", None) or {})}
+    if isinstance(value, tuple):
+        return dict(zip(getattr(kind, "_fields", ()), value, strict=False)) or None
+    names = getattr(kind, "__struct_fields__", None)
+    return None if names is None else {name: getattr(value, name) for name in names}
 
 
 def _float_text(value: float) -> str:

@@ -153,7 +153,7 @@ async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
         else:
             await _post_end(call, end)
         raise error
-    found = checkpoints.reuse(call.path, facts)
+    found = checkpoints.reuse(call.path, facts, call.source)
     if found is None:
         return None
     if not found.is_recorded:
@@ -258,7 +258,8 @@ def _keep(call: TaskCall, result: object, facts: Facts | None) -> dict[str, Any]
     if facts is None:
         return {}
     options, checkpoints = call.options, call.scope.run.checkpoints
-    ref = checkpoints.keep(result, path=call.path, task=options.name, required=options.checkpoint is True)
+    required = options.checkpoint is True
+    ref = checkpoints.keep(result, path=call.path, task=options.name, required=required, source=call.source)
     return {} if ref is None else {"result": ref}
 
 
