@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ..clock import SYSTEM_CLOCK
 from ..engine.cancel import Cancel
-from ..engine.host import Facts, Host, Resume
+from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..store.file_store import FileStore
 from .backoff import Backoff
@@ -27,6 +27,22 @@ def address_from_environment() -> Address | None:
     """The worker's gateway, if a worker started this process."""
     socket, token = os.environ.get("TOWPATH_SOCKET"), os.environ.get("TOWPATH_TOKEN_FILE")
     return None if socket is None or token is None else Address(socket, token)
+
+
+def _store_of(told: Mapping[str, Any]) -> Store:
+    """The store of the run's values. @raises StoreFault for a kind that this release does not know"""
+    root = told["root"]
+    if root.startswith("file:"):
+        return FileStore(root)
+    access = told.get("s3")
+    if root.startswith("s3:") and access is not None:
+        from ..store.s3_store import S3Store
+
+        return S3Store(root, access)
+    raise StoreFault(
+        f"{root} is not a kind of store that this release supports.",
+        next="Give the worker a folder, or a bucket with its access.",
+    )
 
 
 class Session:
@@ -45,11 +61,6 @@ class Session:
     def host(self) -> Host:
         """The environment of the run."""
         context = self.context
-        root = context["store"]["root"]
-        if not root.startswith("file:"):
-            raise StoreFault(
-                f"{root} is not a kind of store that this release supports.", next="Give the worker a folder."
-            )
         facts = Facts(
             run_id=context["runId"],
             attempt_id=context["attemptId"],
@@ -66,7 +77,7 @@ class Session:
             facts=facts,
             parameters=context["parameters"],
             records=self.sender,
-            store=FileStore(root),
+            store=_store_of(context["store"]),
             resume=Resume(
                 origin=resume["origin"],
                 code_versions=resume["codeVersions"],

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,13 +12,8 @@ from uuid import uuid4
 from ..problem import StoreFault
 from .codec import Encoded, Ref, check_content, decode
 from .named import ENTRY_BYTES_MAX, NamedValue, entry_of, entry_path, read_entry, value_path
+from .packs import PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReads, part_of
 from .places import Place
-
-_PACKED_BYTES_MAX = 256 * 1024
-"""Values up to this size share a pack."""
-_PACK_BYTES_MAX = 8 * 1024 * 1024
-_CACHE_BYTES_MAX = 64 * 1024 * 1024
-_PACK_PART = re.compile(r"^([^#]*)#(\d{1,9})$")
 
 
 class FileStore:
@@ -30,9 +23,7 @@ class FileStore:
         """@param root A `file:` URL. The folder is made when first needed."""
         self._folder = _path_of(root)
         self._packs = _PackFiles(self._folder)
-        self._reads: OrderedDict[str, bytes] = OrderedDict()
-        self._read_bytes = 0
-        self._lock = threading.Lock()
+        self._reads = PackReads(self._read_file)
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
         """Stores a value. It survives the end of this process at once, and a crash of the machine after `sync`.
@@ -41,7 +32,7 @@ class FileStore:
             StoreFault: if it cannot be written.
         """
         try:
-            if len(encoded.data) <= _PACKED_BYTES_MAX:
+            if len(encoded.data) <= PACKED_BYTES_MAX:
                 uri = self._packs.append(place.folder, encoded.data)
             else:
                 uri = _write_whole(self._folder / place.path_of(encoded), encoded.data)
@@ -90,26 +81,12 @@ class FileStore:
             return None
 
     def _read(self, ref: Ref) -> bytes:
-        found = _PACK_PART.match(ref["uri"])
-        if found is None:
+        part = part_of(ref["uri"])
+        if part is None:
             return self._read_file(ref["uri"], ref["sizeBytes"])
-        offset = int(found.group(2))
+        pack, offset = part
         end = offset + ref["sizeBytes"]
-        return self._pack(found.group(1), end)[offset:end]
-
-    def _pack(self, uri: str, least_bytes: int) -> bytes:
-        """A pack's bytes, from memory if they are there. A growing pack is read again for later values."""
-        with self._lock:
-            known = self._reads.pop(uri, None)
-            if known is not None:
-                self._read_bytes -= len(known)
-            if known is None or len(known) < least_bytes:
-                known = self._read_file(uri, _PACK_BYTES_MAX)
-            self._reads[uri] = known
-            self._read_bytes += len(known)
-            while self._read_bytes > _CACHE_BYTES_MAX and len(self._reads) > 1:
-                self._read_bytes -= len(self._reads.popitem(last=False)[1])
-            return known
+        return self._reads.read(pack, end)[offset:end]
 
     def _read_file(self, uri: str, most_bytes: int) -> bytes:
         path = self._inside(uri)
@@ -179,7 +156,7 @@ class _PackFiles:
 
     def _pack_for(self, folder: str, more: int) -> _Pack:
         pack = self._open
-        if pack is not None and pack.folder == folder and pack.size + more <= _PACK_BYTES_MAX:
+        if pack is not None and pack.folder == folder and pack.size + more <= PACK_BYTES_MAX:
             return pack
         self._leave()
         path = self._root.joinpath(*folder.split("/"), "packs", f"{uuid4()}.pack")
