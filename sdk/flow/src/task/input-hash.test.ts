@@ -80,7 +80,7 @@ test("a ref counts by its content, wherever the value is stored", () => {
   expect(hash(ref)).not.toBe(hash({ ...ref, sha256: "b".repeat(64) }));
   expect(hash(ref)).not.toBe(hash({ ...ref, codec: "text" }));
   const { sha256: _, ...part } = ref;
-  for (const other of [part, { ...ref, more: 1 }, { ...ref, sha256: "a" }, { ...ref, codec: "odd" }])
+  for (const other of [part, { ...ref, more: 1 }, { ...ref, sha256: "a" }, { ...ref, codec: "No codec" }])
     expect(hash(other)).not.toBe(hash({ ...other, uri: "s3://b/2" }));
 });
 
