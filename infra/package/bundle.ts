@@ -64,6 +64,8 @@ function replacements(version: string): Readonly<Record<string, string>> {
     "services/control/src/kernel/version.ts": ownVersion,
     "sdk/contract/src/deployments/bounded/places.ts":
       'export const CHECK_THREAD = new URL("./check-thread.js", import.meta.url);',
+    "worker/src/launch/python-sdk.ts":
+      'import { fileURLToPath } from "node:url";\nexport const PYTHON_SDK = fileURLToPath(new URL("./python", import.meta.url));',
     "services/control/src/kernel/folders.ts":
       'export const FOLDERS = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
   };
@@ -73,7 +75,7 @@ function replace(root: string, modules: Readonly<Record<string, string>>, done: 
   return {
     name: "replace-modules",
     setup(hooks) {
-      hooks.onLoad({ filter: /\/(version|places|folders)\.ts$/ }, ({ path }) => {
+      hooks.onLoad({ filter: /\/(version|places|folders|python-sdk)\.ts$/ }, ({ path }) => {
         const contents = modules[relative(root, path)];
         if (contents === undefined) return null;
         done.add(relative(root, path));

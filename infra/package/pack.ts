@@ -24,6 +24,12 @@ async function copyDashboard(control: string): Promise<void> {
   await cp(built, join(control, "dashboard"), { recursive: true, filter });
 }
 
+/** The worker gives its own package for Python to environments that have none. */
+async function copyPython(folder: string): Promise<void> {
+  const filter = (path: string) => !path.includes("__pycache__");
+  await cp(join(ROOT, "sdk", "python", "src"), folder, { recursive: true, filter });
+}
+
 /** Writes the package's files into a folder, as they will be installed. */
 async function layOut(folder: string, manifest: Manifest): Promise<void> {
   const dist = join(folder, "dist");
@@ -33,6 +39,7 @@ async function layOut(folder: string, manifest: Manifest): Promise<void> {
     bundlePrograms({ root: ROOT, dist, manifest }),
     writeDeclarations({ root: ROOT, types: join(dist, "types") }),
     copyDashboard(control),
+    copyPython(join(dist, "worker", "python")),
     cp(join(import.meta.dirname, "bin.mjs"), join(dist, "cli", "bin.mjs")),
     cp(join(ROOT, "services", "control", "migrations"), join(control, "migrations"), { recursive: true }),
   ]);

@@ -180,6 +180,9 @@ async function resolveSettings(
     stores,
     trustedKeys,
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, args.folder)),
+    python: {
+      interpreters: mapValues(settings.python.interpreters, (path) => resolve(args.folder, path)),
+    },
     secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
     environment: args.environment,
     failpoints,

@@ -68,9 +68,16 @@ const REFUSED: Record<string, Refused> = {
     spec: { entry: { kind: "flow", module: "../../evil.mjs", export: "main" } },
     says: /does not understand the signed spec/,
   },
-  "a Python flow, which this release cannot start": {
-    spec: { entry: { kind: "python", module: "flows/evil.py", function: "evil" } },
-    says: /cannot start Python flows. Update the worker/,
+  "an interpreter of Python that this worker does not have": {
+    spec: {
+      entry: {
+        kind: "python",
+        module: "train.py",
+        function: "train",
+        environment: { kind: "interpreter", name: "conda" },
+      },
+    },
+    says: /no interpreter called "conda". Add it to python.interpreters/,
   },
   "a Python module outside of the code": {
     spec: { entry: { kind: "python", module: "../evil.py", function: "evil" } },

@@ -126,6 +126,14 @@ export const Settings = z.strictObject({
     .describe(
       "The command that starts this worker and writes this file anew each time, such as `towpath dev`. Messages about missing secrets then name the command instead of the file.",
     ),
+  python: z
+    .strictObject({
+      interpreters: z.record(Name, z.string().min(1)).default({}),
+    })
+    .prefault({})
+    .describe(
+      'Python for flows: `interpreters` are paths by name, such as `{"interpreters": {"conda": "/opt/conda/bin/python"}}`. `default` is for flows that name none; without it that is `python3` of the worker\'s PATH.',
+    ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
     .max(256)

@@ -8,11 +8,17 @@ import { type Ending, lineLevel } from "../launch/index.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
+import { programOf } from "./prepare.ts";
 import type { OutputStream } from "./spool.ts";
 import { untilCleanUpIsOver } from "./stop.ts";
 
 /** Causes after which a flow's hook for a crash runs. Not where the run goes on elsewhere. */
 const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "run-timeout", "error"];
+/** The names of the hooks in each language. */
+const HOOKS = {
+  flow: { cancelled: "onCancellation", crashed: "onCrash" },
+  python: { cancelled: "on_cancellation", crashed: "on_crash" },
+} as const;
 /** How much of the output of a hook's process is kept. The hook's log goes through the gateway. */
 const OUTPUT_LINES_MAX = 200;
 const OUTPUT_CHARS_MAX = 64 * 1024;
@@ -33,7 +39,7 @@ export async function cleanUp(
   try {
     // Before its launch: if the worker dies now, the hook does not run a second time.
     await claimed.update({ cleanedUp: true });
-    const hook = hooked.outcome === "cancelled" ? "onCancellation" : "onCrash";
+    const hook = HOOKS[claimed.stored.spec.entry.kind === "python" ? "python" : "flow"][hooked.outcome];
     await claimed.note("info", `The flow's process has ended. Another process runs its hook ${hook}.`);
     await runCleanUp(deps, running, hooked);
   } catch (error) {
@@ -53,7 +59,7 @@ async function hookedEnding(
 ): Promise<FlowEnding | null> {
   const { stored } = claimed;
   const { dir } = await prepared.code();
-  if (prepared.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
+  if (prepared.spec.entry.kind === "command" || muted || dir === "" || spool.terminated) return null;
   if (stored === null || stored.outcome !== null || stored.cleanedUp || claimed.stop === "abandoned")
     return null;
   const outcome = outcomeOf(ending);
@@ -69,7 +75,7 @@ function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowE
 
 async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
   const { claimed, stored, prepared } = before;
-  const { runner } = await deps.runners.take();
+  const { runner } = await deps.runners.take(await programOf(prepared));
   let gateway: Gateway | null = null;
   try {
     const { token } = await claimed.store.reopen(stored);

@@ -35,7 +35,10 @@ export interface AttemptDeps {
   /** For leases and time limits. */
   readonly bootClock: Clock;
   readonly sleep: Sleep;
-  readonly config: Pick<WorkerConfig, "environment" | "registries" | "store" | "stores" | "journal" | "url">;
+  readonly config: Pick<
+    WorkerConfig,
+    "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python"
+  >;
   readonly secrets: LiveSecrets;
   readonly trust: Trust;
   readonly cache: CodeCache;

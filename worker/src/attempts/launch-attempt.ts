@@ -1,4 +1,5 @@
 import type { FlowEnding } from "@towpath/contract/words";
+import type { Interpreter } from "../environments/index.ts";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import {
@@ -14,7 +15,7 @@ import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import { AttemptOutput } from "./output.ts";
-import type { Prepared } from "./prepare.ts";
+import { type Prepared, programOf } from "./prepare.ts";
 import { heldProcess } from "./stop.ts";
 
 /** An attempt that was launched, and its gateway. */
@@ -113,7 +114,7 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
 
 async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void> {
   const { claimed } = running;
-  const { runner } = await deps.runners.take();
+  const { runner } = await deps.runners.take(await programOf(running.prepared));
   try {
     claimed.process = null;
     await Promise.all([
@@ -142,8 +143,8 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   const moved = claimed.launch(deps.bootClock.nowMs());
   failpoint("launch");
   claimed.process = heldProcess(deps, claimed, runner);
-  const { dir } = await running.prepared.code();
-  await Promise.all([runner.assign(runnerTask(running, dir)), moved]);
+  const [{ dir }, interpreter] = await Promise.all([running.prepared.code(), running.prepared.interpreter()]);
+  await Promise.all([runner.assign(runnerTask(running, { codeDir: dir, interpreter })), moved]);
   await removeIfAny(runner.dir);
 }
 
@@ -159,12 +160,16 @@ export async function launchCleanUp(
   const { claimed } = running;
   await claimed.update({ process: { ...runner.identity, mark: runner.mark } });
   claimed.process = heldProcess(deps, claimed, runner);
-  const task = runnerTask(running, (await running.prepared.code()).dir);
+  const task = runnerTask(running, { codeDir: (await running.prepared.code()).dir, interpreter: null });
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
 
-function runnerTask(running: Running, codeDir: string): RunnerTask {
+/** @param args.interpreter The Python of a command; a flow's runner is a process of it. */
+function runnerTask(
+  running: Running,
+  { codeDir, interpreter }: { codeDir: string; interpreter: Interpreter | null },
+): RunnerTask {
   const { claimed, stored, prepared } = running;
   const { files } = claimed.store;
   const env = attemptEnvironment({
@@ -183,14 +188,19 @@ function runnerTask(running: Running, codeDir: string): RunnerTask {
   const { entry } = stored.spec;
   const common = { cwd: codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
-    return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
-  if (entry.kind === "python") throw new LaunchError("No runner starts Python flows.");
+    return {
+      ...common,
+      kind: "command",
+      argv: entry.argv,
+      python: interpreter?.path ?? null,
+      exitFile: files.exitFile,
+    };
   const { tokenFile, newestLineFile } = files;
   const address = { socket: stored.socket, tokenFile, newestLineFile };
   const context = contextOf(running);
   const flow = {
     module: entry.module,
-    exportName: entry.export,
+    exportName: entry.kind === "python" ? entry.function : entry.export,
     handlesFile: files.handlesFile,
     ending: null,
   };

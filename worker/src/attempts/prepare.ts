@@ -10,7 +10,14 @@ import {
 } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
-import { type AheadVersion, aheadEnvironment, type RunnerProcess } from "../launch/index.ts";
+import { checkEnvironment, type Interpreter, interpreterFor } from "../environments/index.ts";
+import {
+  type AheadVersion,
+  aheadEnvironment,
+  NODE,
+  type RunnerProcess,
+  type RunnerProgram,
+} from "../launch/index.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
@@ -25,6 +32,8 @@ export interface Prepared {
   readonly workspaceId: string;
   /** Brings the code at the first call. Resolves once it is there and unchanged. */
   readonly code: () => Promise<BroughtCode>;
+  /** The interpreter of Python that its entry needs. Null: none. */
+  readonly interpreter: () => Promise<Interpreter | null>;
   readonly secrets: ReadonlyMap<string, string>;
   /** The store, with its credentials. */
   readonly store: Context["store"];
@@ -47,7 +56,7 @@ export async function prepareAttempt(
 ): Promise<Prepared> {
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
-  checkEntry(spec);
+  checkEnvironment(deps.config, spec.entry);
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
@@ -57,18 +66,29 @@ export async function prepareAttempt(
     bringing ??= bringCode(deps, claimed, spec.code);
     return bringing;
   };
-  return { spec, workspaceId, code, secrets, store, redactor };
+  return { spec, workspaceId, code, interpreter: () => interpreterOf(deps, spec), secrets, store, redactor };
 }
 
-/** @throws Refusal for an entrypoint that this release of the worker cannot start. */
-function checkEntry({ entry }: Spec): void {
-  if (entry.kind === "python")
-    throw new Refusal("entry-not-supported", "This worker cannot start Python flows. Update the worker.");
-  if (entry.kind === "command" && entry.environment !== undefined)
-    throw new Refusal(
-      "entry-not-supported",
-      "This worker cannot build Python environments. Update the worker.",
-    );
+/**
+ * The interpreter of Python that a spec's entry needs, or null.
+ * @throws Refusal when the worker has no such interpreter.
+ */
+export async function interpreterOf(
+  deps: Pick<AttemptDeps, "config">,
+  { entry }: Pick<Spec, "entry">,
+): Promise<Interpreter | null> {
+  if (entry.kind === "flow" || (entry.kind === "command" && entry.environment === undefined)) return null;
+  return await interpreterFor(deps.config, entry.environment);
+}
+
+/** The program of an attempt's runner. @throws what finding its interpreter throws. */
+export async function programOf({
+  spec,
+  interpreter,
+}: Pick<Prepared, "spec" | "interpreter">): Promise<RunnerProgram> {
+  // The runner of a command is Node, whatever the command needs.
+  const found = spec.entry.kind === "python" ? await interpreter() : null;
+  return found === null ? NODE : { kind: "python", interpreter: found.path };
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
@@ -166,14 +186,22 @@ export function aheadVersion(
 ): AheadVersion | null {
   const { spec } = args.prepared;
   const { entry, version, expiresAt, code } = spec;
-  if (!spec.loadAhead || entry.kind !== "flow") return null;
+  if (!spec.loadAhead || entry.kind === "command") return null;
   if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
     deployment: deploymentNameOf(spec),
     version,
     key: createHash("sha256").update(args.assignment.spec).digest("base64url"),
     expiresAtMs: expiresAt === null ? null : Date.parse(expiresAt),
-    code: { env: aheadEnvironment(spec), module: entry.module, exportName: entry.export },
-    bring: async (signal) => await fetchCode(deps.cache, await codeRequest(deps, code), signal),
+    code: {
+      env: aheadEnvironment(spec),
+      module: entry.module,
+      exportName: entry.kind === "python" ? entry.function : entry.export,
+    },
+    async bring(signal) {
+      const program = await programOf({ spec, interpreter: () => interpreterOf(deps, spec) });
+      const { dir, release } = await fetchCode(deps.cache, await codeRequest(deps, code), signal);
+      return { dir, program, release };
+    },
   };
 }

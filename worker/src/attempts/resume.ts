@@ -11,7 +11,7 @@ import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
 import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
-import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
+import { bringCode, interpreterOf, type Prepared, secretDigests } from "./prepare.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-records.ts";
 import { heldProcess, watchLinger } from "./stop.ts";
@@ -120,6 +120,7 @@ export async function adopt(
     spec: stored.spec,
     workspaceId: stored.workspaceId,
     code: () => code,
+    interpreter: () => interpreterOf(deps, stored.spec),
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),

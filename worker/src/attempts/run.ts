@@ -21,7 +21,14 @@ import {
   untilStarted,
 } from "./launch-attempt.ts";
 import { IllegalMove, isOver, type Phase } from "./phases.ts";
-import { aheadVersion, firstStored, type Prepared, parametersOf, prepareAttempt } from "./prepare.ts";
+import {
+  aheadVersion,
+  firstStored,
+  type Prepared,
+  parametersOf,
+  prepareAttempt,
+  programOf,
+} from "./prepare.ts";
 import { adopt, markOf } from "./resume.ts";
 import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
@@ -115,7 +122,7 @@ async function takeRunner(
   const loaded = ahead && runners.takeLoaded(ahead);
   if (loaded) return loaded;
   await prepared.code();
-  return await runners.take();
+  return await runners.take(await programOf(prepared));
 }
 
 /** Whether an earlier process of this worker has journaled the end of this claim. Then that end is reported. */
@@ -212,8 +219,7 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
   } else if (error instanceof Refusal) {
-    // Wrong parameters say nothing about the worker's other runs.
-    if (error.code !== "invalid-parameters") deps.breaker.failed(error.message);
+    if (!error.isOfOneDeployment) deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {

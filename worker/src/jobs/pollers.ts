@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { codeRequest, resolveStore } from "../attempts/index.ts";
 import { type CodeCache, fetchCode } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
-import { type RunnerPool, signedEnvironment } from "../launch/index.ts";
+import { NODE, type RunnerPool, signedEnvironment } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
@@ -134,7 +134,7 @@ export class Pollers {
     spec: Spec,
     args: { codeDir: string; ground: JobGround; secrets: ReadonlyMap<string, string> },
   ): Promise<Poller> {
-    const { runner } = await this.#deps.runners.take();
+    const { runner } = await this.#deps.runners.take(NODE);
     const { entry } = spec;
     if (entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
     // It gets no device: a question about a job computes nothing.

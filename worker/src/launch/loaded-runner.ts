@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunnerCode } from "./runner-message.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
+import type { RunnerProgram } from "./runner-program.ts";
 
 /** The most that a process may print before it has a task, bytes. It becomes part of the log of the next run. */
 const OUTPUT_BYTES = 1024 * 1024;
@@ -16,8 +17,15 @@ export interface AheadVersion {
   readonly expiresAtMs: number | null;
   /** Its module, and the part of its environment that is the same for every attempt. */
   readonly code: Omit<RunnerCode, "cwd">;
-  /** Brings its code, unchanged since it was fetched, and keeps it until it is released. */
-  bring(signal: AbortSignal): Promise<{ readonly dir: string; release(): Promise<void> }>;
+  /** Brings its code and program, unchanged since they were fetched, and keeps them until they are released. */
+  bring(signal: AbortSignal): Promise<BroughtVersion>;
+}
+
+/** The code of a version in a folder, and the program that runs it. */
+export interface BroughtVersion {
+  readonly dir: string;
+  readonly program: RunnerProgram;
+  release(): Promise<void>;
 }
 
 /** A runner that has loaded a version's code and keeps it in the cache. */
@@ -36,10 +44,10 @@ export async function startLoaded(
   version: AheadVersion,
   signal: AbortSignal,
 ): Promise<LoadedRunner> {
-  const { dir, release } = await version.bring(signal);
+  const { dir, program, release } = await version.bring(signal);
   let runner: RunnerProcess | undefined;
   try {
-    runner = await spawnRunner(deps);
+    runner = await spawnRunner(deps, program);
     await untilAborted(runner.ready, signal);
     await untilAborted(runner.load({ ...version.code, cwd: dir }), signal);
     return { runner, dir, release };

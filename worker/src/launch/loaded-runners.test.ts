@@ -7,6 +7,7 @@ import { wallClock } from "../host/index.ts";
 import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners, type LoadedRunnersOptions } from "./loaded-runners.ts";
 import type { RunnerProcess } from "./runner-process.ts";
+import { NODE } from "./runner-program.ts";
 
 const PATIENTLY = { timeout: 60_000 };
 
@@ -47,7 +48,7 @@ function versionOf(deployment: string, version = 1, more: Partial<AheadVersion> 
     code: { env: {}, module: "flow.mjs", exportName: "main" },
     async bring() {
       brought.push(key);
-      return { dir, release: async () => void released.push(key) };
+      return { dir, program: NODE, release: async () => void released.push(key) };
     },
     ...more,
   };

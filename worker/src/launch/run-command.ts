@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
+import { delimiter, dirname } from "node:path";
 import { commandEnvironment } from "./config.ts";
 import type { RunnerTask } from "./runner-message.ts";
 
@@ -31,13 +32,34 @@ export async function runCommand(task: CommandTask): Promise<number> {
   return exit.code ?? (exit.signal === null ? NOT_FOUND_CODE : 128 + signalNumber(exit.signal));
 }
 
+const PYTHON_NAMES = ["python", "python3"];
+
+/**
+ * The command with its interpreter of Python. Its folder comes first on the PATH for the scripts of packages. The folder of a
+ * system's interpreter may have another `python3`, so the command's own word is replaced.
+ */
+function withPython(task: Pick<CommandTask, "argv" | "env" | "python">): {
+  argv: readonly string[];
+  env: NodeJS.ProcessEnv;
+} {
+  const { argv, python } = task;
+  const env = commandEnvironment(task.env);
+  if (python === null) return { argv, env };
+  const [program = "", ...rest] = argv;
+  return {
+    argv: [PYTHON_NAMES.includes(program) ? python : program, ...rest],
+    env: { ...env, PATH: [dirname(python), env.PATH].filter(Boolean).join(delimiter) },
+  };
+}
+
 async function waitForCommand(task: CommandTask): Promise<CommandExit> {
-  const [program = "", ...rest] = task.argv;
+  const { argv, env } = withPython(task);
+  const [program = "", ...rest] = argv;
   const { promise, resolve } = Promise.withResolvers<CommandExit>();
   try {
     const child = spawn(program, rest, {
       cwd: task.cwd,
-      env: commandEnvironment(task.env),
+      env,
       stdio: ["ignore", "inherit", "inherit"],
     });
     child.once("error", (error) => resolve({ code: null, signal: null, error: error.message }));

@@ -35,6 +35,8 @@ export type RunnerTask = {
       readonly cwd: string;
       readonly env: Readonly<Record<string, string>>;
       readonly argv: readonly string[];
+      /** The interpreter that is `python` and `python3` for the command. Null: those of its PATH. */
+      readonly python: string | null;
       /** Where the runner writes how the command ended, for a worker that was away. */
       readonly exitFile: string;
     }

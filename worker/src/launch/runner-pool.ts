@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners } from "./loaded-runners.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
+import { NODE, type RunnerProgram } from "./runner-program.ts";
 
 /**
  * How long after a runner was taken the next one is started, milliseconds. Started at once, it would compete for
@@ -28,8 +29,8 @@ export interface RunnerPoolSize {
 export interface RunnerPool {
   /** A runner that has loaded this version's code, if one waits. */
   takeLoaded(version: AheadVersion): TakenRunner | null;
-  /** A warm runner, or a new one when none is ready. @throws LaunchError */
-  take(): Promise<TakenRunner>;
+  /** A warm runner, or a new one when none is ready. Only runners of Node wait. @throws LaunchError */
+  take(program: RunnerProgram): Promise<TakenRunner>;
   /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void;
   /** Ends the runners that loaded their code from a folder which was changed. */
@@ -51,7 +52,7 @@ export function createRunnerPool(
 
   async function warmOne(): Promise<void> {
     try {
-      const runner = await spawnRunner(deps);
+      const runner = await spawnRunner(deps, NODE);
       void runner.exited.then(() => {
         const place = idle.indexOf(runner);
         if (place !== -1) idle.splice(place, 1);
@@ -88,12 +89,14 @@ export function createRunnerPool(
       const runner = loaded.take(version);
       return runner && { runner, launcher: "warm", hasCode: true };
     },
-    async take() {
+    async take(program) {
+      if (program.kind !== "node")
+        return { runner: await spawnRunner(deps, program), launcher: "cold", hasCode: false };
       const waiting = idle.shift();
       try {
         return waiting
           ? { runner: waiting, launcher: "warm", hasCode: false }
-          : { runner: await spawnRunner(deps), launcher: "cold", hasCode: false };
+          : { runner: await spawnRunner(deps, NODE), launcher: "cold", hasCode: false };
       } finally {
         refillSoon();
       }

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
-import { extname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process";
 import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, killGroup, killMarked } from "../host/index.ts";
@@ -15,14 +14,8 @@ import {
   type RunnerMessage,
   type RunnerTask,
 } from "./runner-message.ts";
+import { type RunnerProgram, runnerCommand } from "./runner-program.ts";
 
-/** Beside this module: TypeScript here, JavaScript in the published package. */
-const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
-/**
- * By default V8 lets the space for new objects grow to three times 32 MiB in a long process, needed or not. With
- * 8 MiB a run takes much less memory and no more time.
- */
-const RUNNER_FLAGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=8"];
 /** How long a runner may take to accept its task, milliseconds. It runs already, so only an overloaded machine takes long. */
 const TAKE_TIMEOUT_MS = 60_000;
 /** How long code may take to load before there is a task, milliseconds. An attempt has a time limit of its own. */
@@ -71,10 +64,10 @@ export interface RunnerDeps {
  * yet, and ends with its worker.
  * @throws LaunchError when the system cannot start it.
  */
-export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
+export async function spawnRunner(deps: RunnerDeps, program: RunnerProgram): Promise<RunnerProcess> {
   const id = `${scopeOf(deps.runnersDir)}.${uuidv7(deps.clock.nowMs())}`;
   const dir = join(deps.runnersDir, id);
-  const child = await startProcess(deps, { id, dir });
+  const child = await startProcess(deps, { id, dir, program });
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
@@ -126,12 +119,16 @@ function scopeOf(runnersDir: string): string {
   return createHash("sha256").update(runnersDir).digest("hex").slice(0, 16);
 }
 
-async function startProcess(deps: RunnerDeps, args: { id: string; dir: string }): Promise<ChildProcess> {
+async function startProcess(
+  deps: RunnerDeps,
+  args: { id: string; dir: string; program: RunnerProgram },
+): Promise<ChildProcess> {
   await mkdir(args.dir, { recursive: true, mode: 0o700 });
   const stdout = await open(join(args.dir, "stdout"), "a", 0o600);
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
-    const child = spawn(process.execPath, [...RUNNER_FLAGS, RUNNER_FILE, deps.compileCacheDir], {
+    const { file, argv } = runnerCommand(args.program, deps);
+    const child = spawn(file, argv, {
       // Not its own folder, which is removed once its output files are moved.
       cwd: deps.runnersDir,
       detached: true,
@@ -146,11 +143,20 @@ async function startProcess(deps: RunnerDeps, args: { id: string; dir: string })
     child.on("error", () => {});
     return child;
   } catch (cause) {
-    throw new LaunchError("A runner could not be started: the system refused a new process.", { cause });
+    throw new LaunchError(
+      `A runner could not be started: the system refused to start ${nameOf(args.program)}.`,
+      {
+        cause,
+      },
+    );
   } finally {
     await stdout.close();
     await stderr.close();
   }
+}
+
+function nameOf(program: RunnerProgram): string {
+  return program.kind === "node" ? "a new process" : program.interpreter;
 }
 
 function listen(child: ChildProcess, exited: Promise<ExitStatus>) {

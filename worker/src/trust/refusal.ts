@@ -14,7 +14,7 @@ export const REFUSALS = {
   "below-floor": "refused",
   "registry-not-allowed": "refused",
   "bad-code": "refused",
-  "entry-not-supported": "refused",
+  "no-python": "refused",
   "invalid-parameters": "invalid-parameters",
 } as const satisfies Record<string, Cause>;
 
@@ -29,6 +29,11 @@ export class Refusal extends Error {
   constructor(code: RefusalCode, sentence: string) {
     super(sentence);
     this.code = code;
+  }
+
+  /** Whether it says nothing about the worker's other deployments. */
+  get isOfOneDeployment(): boolean {
+    return this.code === "invalid-parameters" || this.code === "no-python";
   }
 
   /** The cause with which the attempt ends. */

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ._internal.problem import InvalidDefinition as InvalidDefinition
     from ._internal.problem import InvalidParameters as InvalidParameters
     from ._internal.problem import NonRetryable as NonRetryable
+    from ._internal.problem import ProcessEnded as ProcessEnded
     from ._internal.problem import SlotsHeld as SlotsHeld
     from ._internal.problem import TaskTimeout as TaskTimeout
     from ._internal.problem import TowpathError as TowpathError
@@ -44,6 +45,7 @@ _PROBLEMS = (
     "InvalidDefinition",
     "InvalidParameters",
     "NonRetryable",
+    "ProcessEnded",
     "SlotsHeld",
     "TaskTimeout",
     "TowpathError",

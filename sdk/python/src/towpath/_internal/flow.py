@@ -25,7 +25,7 @@ R = TypeVar("R")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NAME_CHARS_MAX = 200
-_HOOKS = {"completed": "on_completion", "failed": "on_failure", "cancelled": "on_cancellation"}
+_HOOKS = {"completed": "on_completion", "failed": "on_failure", "cancelled": "on_cancellation", "crashed": "on_crash"}
 _OPTIONS = ("run_name", "checkpoint", *_HOOKS.values())
 
 
@@ -146,6 +146,7 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         run_name: names each run: a format text such as "train {path}", or a function of the parameters.
         checkpoint: whether its tasks store their results. Default: where a later attempt can find them.
         on_completion, on_failure, on_cancellation: called with the result or the error before the run ends.
+        on_crash: called with a ProcessEnded, in a process of its own, when the flow's process has ended without an outcome.
 
     Raises:
         InvalidDefinition: names the invalid option.

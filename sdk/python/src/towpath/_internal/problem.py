@@ -142,6 +142,16 @@ class ChildFailed(TowpathError):
         self.run_cause = cause
 
 
+class ProcessEnded(TowpathError):
+    """The process of the flow ended without an outcome. `run_cause` is `killed`, `oom`, `timeout`, `run-timeout` or `error`."""
+
+    code = "process-ended"
+
+    def __init__(self, run_cause: str, message: str) -> None:
+        super().__init__(message)
+        self.run_cause = run_cause
+
+
 class TaskTimeout(TowpathError):
     """A try of a task exceeded its time limit."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,11 +49,16 @@ def _trim(made: Any, seen: set[int]) -> None:
     if id(made) in seen:
         return
     seen.add(id(made))
-    kept = [frame for frame in made.stack if not os.path.abspath(frame.filename).startswith(_OWN_FOLDER)]
+    kept = [frame for frame in made.stack if not _is_ours(frame.filename)]
     made.stack[:] = [_from_here(frame) for frame in (kept or made.stack)]
     for below in (made.__cause__, made.__context__, *(getattr(made, "exceptions", None) or ())):
         if below is not None:
             _trim(below, seen)
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file is of this package, or of Python's own way to import a module."""
+    return file.startswith("<frozen importlib") or file == importlib.__file__ or os.path.abspath(file).startswith(_OWN_FOLDER)
 
 
 def _from_here(frame: Any) -> Any:

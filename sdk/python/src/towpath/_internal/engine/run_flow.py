@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.checkpoints import Checkpoints
 from ..clock import instant
+from ..logs.capture import capture
 from ..logs.log import PROCESS
-from ..problem import Cancelled, NotSerialisable, Stopped, TaskTimeout
+from ..problem import Cancelled, NotSerialisable, ProcessEnded, Stopped, TaskTimeout
 from ..store.codec import Ref
 from ..suspend.waits import Waits
 from ..task.identity import CallLedger
@@ -195,6 +196,31 @@ def _conclude(flow: Flow[Any, Any], run: ActiveRun, end: RunEnd) -> None:
     PROCESS.end_lines()
     run.has_ended = True
     run.checkpoints.sync()
+
+
+def run_ending(flow: Flow[Any, Any], host: Host, ending: Mapping[str, str]) -> None:
+    """Runs a flow's hook for an attempt whose process ended without an outcome.
+
+    Args:
+        ending: `outcome`, `cancelled` or `crashed`; `cause`; `reason`.
+    """
+    outcome, reason = ending["outcome"], ending["reason"]
+    run = _active_run(flow, host)
+    hook = flow.hook_of(outcome)
+    release = capture(host.records)
+    try:
+        if hook is not None:
+            token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
+            told = Cancelled(reason) if outcome == "cancelled" else ProcessEnded(ending["cause"], reason)
+            call_hook(
+                f"The hook for {outcome}", HOOK_MS, lambda: hook(told), lambda text: run.checkpoints.warn("", text)
+            )
+            current.reset(token)
+        PROCESS.end_lines()
+    finally:
+        release()
+    # The control plane knows the outcome already. This record only says that no more follow.
+    host.records.post_held({"type": "outcome", "at": instant(host.clock), "outcome": "cancelled"})
 
 
 def _suspend(run: ActiveRun, paths: list[str]) -> None:

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..console.answers import take_answers
 from ..gateway.session import Session, address_from_environment
-from ..logs.capture import capture
 from ..problem import Fault, InvalidParameters, TowpathError
-from . import interrupt
 from .describe_error import stack_of
-from .run_flow import run_flow
 from .run_here import run_shown
+from .run_in_worker import run_attempt
 
 if TYPE_CHECKING:
     from ..flow import Flow
@@ -30,15 +28,7 @@ def run_main(flow: Flow[Any, Any]) -> None:
     """Runs a flow and exits: 0 if it completed, 1 if it failed, 2 if it was cancelled, 65 for wrong parameters."""
     address = address_from_environment()
     if address is not None:
-        session = Session(address)
-        interrupt.install()
-        session.follow_commands()
-        release = capture(session.sender)
-        try:
-            end = run_flow(flow, session.host())
-        finally:
-            release()
-        session.close()
+        end = run_attempt(flow, Session(address))
         sys.exit(0 if end.outcome == "completed" else 1)
     try:
         answers, argv = take_answers(flow.name, sys.argv[1:])

@@ -48,14 +48,18 @@ def _store_of(told: Mapping[str, Any]) -> Store:
 class Session:
     """Requests of one run to its worker. Waits while the worker is away. Safe for several threads."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, context: Mapping[str, Any] | None = None) -> None:
+        """
+        Args:
+            context: what the worker answers to `GET /context`, if the caller has it already.
+        """
         self._address = address
         self._over = threading.Event()
         self._listener: Callable[[list[str]], None] = lambda _: None
         self._told: list[str] = []
         self._poll: Connection | None = None
         self.cancel = Cancel()
-        self.context: Mapping[str, Any] = self._ask("GET", "/context")
+        self.context: Mapping[str, Any] = self._ask("GET", "/context") if context is None else context
         self.sender = Sender(address, self.context["acked"], self.cancel.abort)
 
     def host(self) -> Host:

@@ -1,0 +1,1 @@
+export { checkEnvironment, type Interpreter, interpreterFor } from "./interpreters.ts";

@@ -1,0 +1,112 @@
+import { execFile } from "node:child_process";
+import { access, constants, stat } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+import type { Entry, PythonEnvironment } from "@towpath/contract";
+import type { WorkerConfig } from "../config.ts";
+import { Refusal } from "../trust/index.ts";
+
+const run = promisify(execFile);
+
+/** An interpreter of Python on this machine. */
+export interface Interpreter {
+  /** Its absolute path. */
+  readonly path: string;
+  /** Its version, `3.12.1`. */
+  readonly version: string;
+}
+
+/** The oldest Python that the package `towpath` supports. */
+const OLDEST_MINOR = 10;
+/** How long an interpreter may take to say its version, milliseconds. A network disk may be slow. */
+const PROBE_MS = 30_000;
+/** The name of the interpreter of flows that name none, if the configuration has one of this name. */
+const DEFAULT_NAME = "default";
+/** The real path: a program on the PATH may be a script that starts another one. */
+const PROBE = "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))";
+
+type Config = Pick<WorkerConfig, "python" | "environment">;
+
+/** By path and time of change. An interpreter that failed is asked again. */
+const known = new Map<string, Interpreter>();
+
+/**
+ * Checks what can be known before the code is there.
+ * @throws Refusal when the configuration names no such interpreter, or the entry's environment is a lock.
+ */
+export function checkEnvironment(config: Config, entry: Entry): void {
+  const environment = entry.kind === "flow" ? undefined : entry.environment;
+  if (environment?.kind === "lock")
+    throw new Refusal("no-python", "This worker cannot build Python environments. Update the worker.");
+  if (environment?.kind === "interpreter") namedPath(config, environment.name);
+}
+
+/**
+ * Finds the interpreter of an entry.
+ * @throws Refusal when it is not there, or is too old.
+ */
+export async function interpreterFor(
+  config: Config,
+  environment: PythonEnvironment | undefined,
+): Promise<Interpreter> {
+  if (environment?.kind === "interpreter") return await probe(namedPath(config, environment.name));
+  const path = config.python.interpreters[DEFAULT_NAME] ?? (await onPath(config.environment.PATH ?? ""));
+  if (path !== null) return await probe(path);
+  throw new Refusal(
+    "no-python",
+    `This worker has no Python: there is no python3 on its PATH. Install Python 3.${OLDEST_MINOR} or later on its machine, or set python.interpreters.${DEFAULT_NAME} in its configuration.`,
+  );
+}
+
+function namedPath({ python }: Config, name: string): string {
+  const path = Object.hasOwn(python.interpreters, name) ? python.interpreters[name] : undefined;
+  if (path !== undefined) return path;
+  throw new Refusal(
+    "no-python",
+    `This worker has no interpreter called "${name}". Add it to python.interpreters in its configuration.`,
+  );
+}
+
+async function onPath(searched: string): Promise<string | null> {
+  for (const folder of searched.split(delimiter).filter(Boolean)) {
+    const path = join(folder, "python3");
+    const isThere = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return path;
+  }
+  return null;
+}
+
+async function probe(path: string): Promise<Interpreter> {
+  const there = await stat(path).catch(() => null);
+  if (there === null)
+    throw new Refusal(
+      "no-python",
+      `The worker's interpreter ${path} is not there. Correct its path in the worker's configuration.`,
+    );
+  const key = `${path} ${there.mtimeMs} ${there.ino}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const found = await ask(path);
+  known.set(key, found);
+  return found;
+}
+
+async function ask(path: string): Promise<Interpreter> {
+  const said = await run(path, ["-I", "-c", PROBE], { timeout: PROBE_MS }).catch(() => null);
+  const [executable = "", version = ""] = said?.stdout.trim().split("\n") ?? [];
+  const [, major, minor] = /^(\d+)\.(\d+)\.\d+$/.exec(version) ?? [];
+  if (executable === "" || major === undefined)
+    throw new Refusal(
+      "no-python",
+      `${path} on the worker's machine is no Python that can be started. Correct python.interpreters in the worker's configuration.`,
+    );
+  if (Number(major) !== 3 || Number(minor) < OLDEST_MINOR)
+    throw new Refusal(
+      "no-python",
+      `${path} on the worker's machine is Python ${version}. Flows need Python 3.${OLDEST_MINOR} or later: set python.interpreters.${DEFAULT_NAME} in the worker's configuration.`,
+    );
+  return { path: executable, version };
+}
