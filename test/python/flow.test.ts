@@ -4,9 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
-import { hasPython } from "./interpreters.ts";
-
-const SDK = fileURLToPath(new URL("../../sdk/python/src", import.meta.url));
+import { addEnvironment, hasPython } from "./interpreters.ts";
 
 /** A flow with every kind of call. `work` is a folder outside of the code where it counts what it did. */
 const FLOW = `
@@ -72,8 +70,7 @@ if __name__ == "__main__":
 `;
 
 const CONFIG = `
-import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { z } from "zod";
+import { defineConfig, ociLayout, pythonFlow } from "towpath/config";
 
 export default defineConfig({
   project: "python",
@@ -81,11 +78,9 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   files: ["shop.py"],
   deployments: [
-    deployment({
-      name: "shop",
-      command: ["python3", "-B", "shop.py"],
-      env: { PYTHONPATH: ${JSON.stringify(SDK)} },
-      input: z.object({ work: z.string(), ask: z.boolean().default(false) }),
+    pythonFlow({
+      module: "shop.py",
+      function: "shop",
       retry: { limit: 1, delayMs: 0, causes: ["killed", "error"] },
     }),
   ],
@@ -117,6 +112,7 @@ describe.skipIf(!hasPython)("a flow in Python", () => {
       "shop.py": FLOW,
       "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
     });
+    await addEnvironment(home);
     const deployed = await stack.towpath(["deploy", "--project", home]);
     expect(deployed.code, deployed.output).toBe(0);
     await stack.startWorker();

@@ -1,15 +1,13 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { blocksOf, wordOf } from "../docs/blocks.ts";
 import { type Stack, startProcess, startStack } from "../harness/index.ts";
-import { hasPython } from "./interpreters.ts";
+import { addEnvironment, hasPython, PYTHON_SDK } from "./interpreters.ts";
 
 const PAGE = new URL("../../docs/how-to/python-flows.md", import.meta.url);
-const SDK = fileURLToPath(new URL("../../sdk/python/src", import.meta.url));
-const env = { ...process.env, PYTHONPATH: SDK, PYTHONDONTWRITEBYTECODE: "1" };
+const env = { ...process.env, PYTHONPATH: PYTHON_SDK, PYTHONDONTWRITEBYTECODE: "1" };
 
 const blocks = blocksOf(readFileSync(PAGE, "utf8"));
 
@@ -30,15 +28,13 @@ describe.skipIf(!hasPython)("the how-to on flows in Python", () => {
   beforeAll(async () => {
     stack = await startStack();
     const files = filesOfPage();
-    const config = files["towpath.config.ts"] ?? "";
+    const config = files["towpath_config.py"] ?? "";
     const registry = JSON.stringify(join(stack.folder, "registry"));
     home = await stack.project({
       ...files,
-      "towpath.config.ts": config
-        .replace('".towpath/registry"', registry)
-        // The page's reader has installed the package.
-        .replace("command:", `env: { PYTHONPATH: ${JSON.stringify(SDK)} },\n      command:`),
+      "towpath_config.py": config.replace('".towpath/registry"', registry),
     });
+    await addEnvironment(home);
     await writeFile(join(home, "numbers.txt"), "1\n2\n3\n");
   });
   afterAll(() => stack?.[Symbol.asyncDispose]());

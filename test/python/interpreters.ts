@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** A Python on this machine. */
 export interface Interpreter {
@@ -38,3 +40,14 @@ function find(): Interpreter[] {
 export const interpreters: readonly Interpreter[] = find();
 
 export { hasPython } from "../../worker/src/testing/python.fixture.ts";
+
+/** The folder of the package `towpath` for Python. */
+export const PYTHON_SDK: string = fileURLToPath(new URL("../../sdk/python/src", import.meta.url));
+
+/** Gives a project an environment that has the package `towpath`. */
+export async function addEnvironment(root: string): Promise<void> {
+  const program = join(root, ".venv/bin/python");
+  await mkdir(join(root, ".venv/bin"), { recursive: true });
+  await writeFile(program, `#!/bin/sh\nPYTHONPATH='${PYTHON_SDK}' exec python3 "$@"\n`);
+  await chmod(program, 0o755);
+}

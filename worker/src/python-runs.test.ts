@@ -158,8 +158,10 @@ def main() -> None:
     await writeFile(python, '#!/bin/sh\nOWN_PYTHON=yes exec python3 "$@"\n', { mode: 0o755 });
     const entry = { ...ENTRY, environment: { kind: "interpreter", name: "own" } } as const;
     await testEnv.start({ python: { interpreters: { own: "own-python" } } });
-    const { end } = await run(await deploy(TELLING, { entry }));
+    const source = `import os\nfrom towpath import flow\n@flow\ndef main() -> None: print(os.environ["OWN_PYTHON"])\n`;
+    const { attempt, end } = await run(await deploy(source, { entry }));
     expect(end).toMatchObject({ outcome: "completed" });
+    expect(linesOf(attempt)).toContain("log: yes");
   });
 });
 

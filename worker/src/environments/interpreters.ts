@@ -10,8 +10,10 @@ const run = promisify(execFile);
 
 /** An interpreter of Python on this machine. */
 export interface Interpreter {
-  /** Its absolute path. */
+  /** The absolute path of its program, which may be a script that sets up an environment. */
   readonly path: string;
+  /** What Python itself says is its program. */
+  readonly executable: string;
   /** Its version, `3.12.1`. */
   readonly version: string;
 }
@@ -22,7 +24,6 @@ const OLDEST_MINOR = 10;
 const PROBE_MS = 30_000;
 /** The name of the interpreter of flows that name none, if the configuration has one of this name. */
 const DEFAULT_NAME = "default";
-/** The real path: a program on the PATH may be a script that starts another one. */
 const PROBE = "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))";
 
 type Config = Pick<WorkerConfig, "python" | "environment">;
@@ -50,8 +51,11 @@ export async function interpreterFor(
   environment: PythonEnvironment | undefined,
 ): Promise<Interpreter> {
   if (environment?.kind === "interpreter") return await probe(namedPath(config, environment.name));
-  const path = config.python.interpreters[DEFAULT_NAME] ?? (await onPath(config.environment.PATH ?? ""));
-  if (path !== null) return await probe(path);
+  const path = config.python.interpreters[DEFAULT_NAME];
+  if (path !== undefined) return await probe(path);
+  const found = await onPath(config.environment.PATH ?? "");
+  // A program on the PATH may be a script that looks for the real one at each start.
+  if (found !== null) return await probe((await probe(found)).executable);
   throw new Refusal(
     "no-python",
     `This worker has no Python: there is no python3 on its PATH. Install Python 3.${OLDEST_MINOR} or later on its machine, or set python.interpreters.${DEFAULT_NAME} in its configuration.`,
@@ -108,5 +112,5 @@ async function ask(path: string): Promise<Interpreter> {
       "no-python",
       `${path} on the worker's machine is Python ${version}. Flows need Python 3.${OLDEST_MINOR} or later: set python.interpreters.${DEFAULT_NAME} in the worker's configuration.`,
     );
-  return { path: executable, version };
+  return { path, executable, version };
 }

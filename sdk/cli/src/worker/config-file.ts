@@ -1,10 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Client } from "@towpath/client";
 import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
+import { pythonFor } from "../deployments/python/python-for.ts";
 import { readOwnFile, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
 
 /** How long a local worker lets work finish when it is stopped. */
@@ -66,6 +67,15 @@ function registriesOf(folder: StateFolder, projects: readonly Project[]): Record
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
 }
 
+/** Python flows run with the environment of their project, if it has one. */
+function pythonOf(projects: readonly Project[]): object {
+  const found = projects
+    .filter(({ deployments }) => deployments.some(({ entry }) => entry.kind === "python"))
+    .map(({ root }) => pythonFor(root).path)
+    .find(isAbsolute);
+  return found === undefined ? {} : { python: { interpreters: { default: found } } };
+}
+
 /** On one machine each store has its own folder. */
 function storesOf(folder: StateFolder, projects: readonly Project[]): Record<string, { root: string }> {
   const names = [...new Set(projects.flatMap(({ stores }) => stores))];
@@ -102,6 +112,7 @@ export async function writeWorkerConfig(args: {
     registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href },
     stores: storesOf(folder, args.projects),
+    ...pythonOf(args.projects),
     drainMs: LOCAL_DRAIN_MS,
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),
   };
