@@ -11,9 +11,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from .clock import instant
 from .engine.interrupt import in_engine_code
 from .engine.io import BLOCKING, LOOP, finish
+from .engine.loop import is_in_loop
 from .engine.scope import Scope, current
 from .input.signature import FlowInput
-from .problem import AsyncInSync, InvalidDefinition
+from .problem import AsyncInSync, InvalidDefinition, LoopRunning
 from .task.identity import NO_KEY, CallKey
 from .task.input_hash import hash_input
 from .task.options import TaskOptions
@@ -48,6 +49,8 @@ class Flow(Generic[P, R]):
         if scope is None:
             from .engine.run_here import run_here
 
+            if self.is_async and is_in_loop():
+                raise LoopRunning(self.name)
             result: R = run_here(self, dict(bound.arguments))
             return result
         part: R = in_engine_code(self._part, scope, bound)

@@ -77,6 +77,18 @@ class AsyncInSync(TowpathError):
         )
 
 
+class LoopRunning(TowpathError):
+    """An `async def` flow was run by code that an event loop already runs."""
+
+    code = "loop-running"
+
+    def __init__(self, flow: str) -> None:
+        super().__init__(
+            f'Flow "{flow}" is an async def, which needs an event loop of its own, but this thread already runs one.',
+            next=f"Run it in another thread: await asyncio.to_thread({flow.replace('-', '_')}, ...).",
+        )
+
+
 class TaskIdentityUnknown(TowpathError):
     """A call cannot be recognised in a later attempt."""
 

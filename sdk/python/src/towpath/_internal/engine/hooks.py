@@ -9,6 +9,7 @@ from typing import Any
 from ..problem import TowpathError
 from .cancel import Cancel
 from .interrupt import in_author_code
+from .loop import is_in_loop
 from .timers import TIMERS
 
 HOOK_MS = 10_000
@@ -40,9 +41,7 @@ def call_hook(what: str, max_ms: int, hook: Callable[[], Any], warn: Callable[[s
 def _finish(told: Any, max_ms: int) -> None:
     import asyncio
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not is_in_loop():
         asyncio.run(asyncio.wait_for(told, max_ms / 1000))
         return
     told.close()

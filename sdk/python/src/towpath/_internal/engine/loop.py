@@ -9,6 +9,17 @@ _END_S = 4.0
 """How long coroutines that were left running may take to end."""
 
 
+def is_in_loop() -> bool:
+    """Whether the calling code runs in an event loop."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def run_loop(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs a coroutine in a loop of its own. Unlike `asyncio.run`, it does not wait for ever for coroutines that ignore
     their cancellation."""

@@ -16,6 +16,7 @@ from .host import Host
 if TYPE_CHECKING:
     from ..checkpoint.checkpoints import Checkpoints
     from ..suspend.waits import Waits
+    from ..task.async_map import AsyncPump
     from ..task.map import Pump
     from ..task.pool import Pool
     from ..task.slots import Holder, UnlimitedTags
@@ -65,7 +66,7 @@ class ActiveRun:
     waits: Waits
     pool: Pool
     open: OpenCalls
-    untaken: set[Pump] = field(default_factory=set)
+    untaken: set[Pump | AsyncPump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
     has_ended: bool = False

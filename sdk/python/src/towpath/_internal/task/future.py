@@ -4,15 +4,50 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code
-from ..engine.scope import current
+from ..engine.io import in_thread
+from ..engine.scope import OpenCalls, current
 from .pool import Pool
 
 Result = TypeVar("Result")
+
+
+class AsyncFuture(Generic[Result]):
+    """A call of an `async def` task that runs beside the calling code. The run waits for it before it ends."""
+
+    def __init__(self, call: Any, open_: OpenCalls, settled: Callable[[], None]) -> None:
+        """
+        Args:
+            call: the coroutine of the call. It begins in the running loop.
+            settled: marks the call as ended. A coroutine that is cancelled before it begins does not.
+        """
+        import asyncio
+
+        open_.__enter__()
+        self._task = asyncio.get_running_loop().create_task(call)
+        self._open = open_
+        self._settled = settled
+        self._task.add_done_callback(self._ended)
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        """The result, or what the task raised. As with asyncio, a cancellation of the waiting code cancels the call."""
+        found: Generator[Any, None, Result] = self._task.__await__()
+        return found
+
+    def done(self) -> bool:
+        """Whether the call has ended."""
+        return bool(self._task.done())
+
+    def _ended(self, task: Any) -> None:
+        if not task.cancelled():
+            # The run has recorded the error. asyncio must not complain that nobody took it.
+            task.exception()
+        self._settled()
+        self._open.__exit__()
 
 
 class Future(Generic[Result]):
@@ -44,6 +79,10 @@ class Future(Generic[Result]):
         """Waits for the end of the call, and returns its error, or None."""
         in_engine_code(self._wait)
         return self._error
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        """Waits without blocking the event loop. A cancellation of the waiting code does not end the call's thread."""
+        return in_thread(self.result).__await__()
 
     def _result(self) -> Result:
         self._wait()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
 from ..engine.interrupt import in_engine_code
+from ..engine.io import in_thread
 from ..engine.scope import ActiveRun, OpenCalls, current
 from ..problem import InvalidDefinition
 from .pool import Pool
 
 Result = TypeVar("Result")
 
-_WINDOW_PER_CALL = 2
+WINDOW_PER_CALL = 2
 """Items per concurrent call, when results are taken one by one."""
-_ITEMS_MAX = 10_000_000
+ITEMS_MAX = 10_000_000
+_END: Any = object()
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class Outcome:
 class Source:
     """The items of a map, and what is done with each."""
 
-    items: Iterable[Any]
+    items: Any
     path_of: Callable[[int, Any], str]
     """The path of an item's call, by index and item. Called in the order of the items."""
     run: Callable[[Any, str], Any]
-    """Calls the task with an item, at a path."""
+    """Calls the task with an item, at a path. Of an `async def` task, it returns the coroutine of the call."""
 
 
 class Pump:
@@ -76,7 +78,7 @@ class Pump:
         self._is_over = False
         self._is_wanted = True
         self._fault: BaseException | None = None
-        self._window = concurrency * _WINDOW_PER_CALL
+        self._window = concurrency * WINDOW_PER_CALL
         with self._changed:
             self._begin_more()
 
@@ -184,8 +186,8 @@ class Pump:
             index = self._next
             try:
                 item = self._context.run(next, self._items)
-                if index >= _ITEMS_MAX:
-                    raise InvalidDefinition(f"map takes at most {_ITEMS_MAX:,} items; give each call a batch.")
+                if index >= ITEMS_MAX:
+                    raise InvalidDefinition(f"map takes at most {ITEMS_MAX:,} items; give each call a batch.")
                 # In the order of the items, because equal keys are numbered.
                 path = self._source.path_of(index, item)
             except StopIteration:
@@ -206,6 +208,8 @@ class Map(Generic[Result]):
 
     Take the results once: all of them with `results()`, all outcomes with `settled()`, or one by one by iterating. While
     they are iterated, only a limited number of items is in memory.
+
+    Async code awaits it for all results, or iterates with `async for`: neither blocks the event loop.
     """
 
     def __init__(self, name: str, run: ActiveRun, pump: Pump, settled: Callable[[], None]) -> None:
@@ -233,7 +237,7 @@ class Map(Generic[Result]):
         self._take()
         waiting: dict[int, Outcome] = {}
         try:
-            for index in range(_ITEMS_MAX + 1):
+            for index in range(ITEMS_MAX + 1):
                 while index not in waiting:
                     one = in_engine_code(self._pump.take)
                     if one is None:
@@ -246,6 +250,19 @@ class Map(Generic[Result]):
         finally:
             self._pump.stop()
             in_engine_code(self._drain)
+
+    def __await__(self) -> Generator[Any, None, list[Result]]:
+        return in_thread(self._results).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Result]:
+        results: Any = iter(self)
+        try:
+            while (one := await in_thread(lambda: next(results, _END))) is not _END:
+                yield one
+        finally:
+            self._pump.stop()
+            if not results.gi_running:
+                await in_thread(results.close)
 
     def _results(self) -> list[Result]:
         found: dict[int, Any] = {}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
 from ..engine.io import BLOCKING, LOOP, finish, in_thread
+from ..engine.loop import is_in_loop
 from ..engine.scope import Scope, scope_for
 from ..problem import AsyncInSync, InvalidDefinition
-from .future import Future
+from .async_map import AsyncMap, AsyncPump
+from .future import AsyncFuture, Future
 from .identity import NO_KEY, CallKey, mapped_path
 from .input_hash import hash_input
 from .map import Map, Pump, Source
@@ -55,6 +57,8 @@ class _Bound:
 
 
 class _TaskBase:
+    _io: Any = BLOCKING
+
     def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.fn = fn
         self.options = options
@@ -76,7 +80,7 @@ class _TaskBase:
         return NO_KEY if not told else CallKey("hash", hash_input(self._what, told))
 
     def _begin(
-        self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any], io: Any
+        self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[TaskCall, Callable[[], None]]:
         """Names a call in the branch of its caller."""
         called_at = instant(scope.run.host.clock)
@@ -95,14 +99,15 @@ class _TaskBase:
             told=lambda: told,
             source=self.fn,
             input_hash=input_hash,
-            io=io,
+            io=self._io,
             called_at=called_at,
         )
         return call, settled
 
-    def _mapped(
-        self, scope: Scope, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Pump, Callable[[], None]]:
+    def _source(
+        self, scope: Scope, items: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Source, Callable[[], None]]:
+        """The items of a map with their paths, and a function that marks the map as ended."""
         key = self.options.map_key
         # Two ways to pass the same value are equal here too. None stands for the item.
         more = tuple(self._bound.told((None, *args), kwargs)[1:])
@@ -139,17 +144,14 @@ class _TaskBase:
                 source=self.fn,
                 # The hash of all items identifies each of them.
                 input_hash=None if is_hashed else lambda: input_hash(item),
-                io=BLOCKING,
+                io=self._io,
                 called_at=called_at,
             )
-            return finish(_tracked(call))
+            return _tracked(call) if self._io is LOOP else finish(_tracked(call))
 
-        source = Source(items, named, one)
-        run = scope.run
-        pump = Pump(source, pool=run.pool, open_=run.open, cancel=scope.cancel, concurrency=self.options.concurrency)
-        return pump, settled
+        return Source(items, named, one), settled
 
-    def _key_of_map(self, items: Iterable[Any], more: tuple[Any, ...]) -> CallKey:
+    def _key_of_map(self, items: Any, more: tuple[Any, ...]) -> CallKey:
         """The identity of a map call. The items of an iterator are not known yet, so it has only its ordinal."""
         if self.options.key is not None:
             return CallKey("given", self.options.key)
@@ -162,7 +164,7 @@ class _TaskBase:
         return CallKey("hash", hash_input(self._what, [{"map": told}, *more], _MAP_NEXT))
 
 
-def _is_collection(items: Iterable[Any]) -> bool:
+def _is_collection(items: Any) -> bool:
     """Whether the items can be read twice: for their identity and for their calls."""
     return isinstance(items, (list, tuple, set, frozenset, range, dict))
 
@@ -180,7 +182,7 @@ class Task(_TaskBase, Generic[P, R]):
         return in_engine_code(self._call, args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-        call, settled = self._begin(self._scope(), args, kwargs, BLOCKING)
+        call, settled = self._begin(self._scope(), args, kwargs)
         try:
             result: R = finish(_tracked(call))
             return result
@@ -193,7 +195,7 @@ class Task(_TaskBase, Generic[P, R]):
 
     def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[R]:
         scope = self._scope()
-        call, settled = self._begin(scope, args, kwargs, BLOCKING)
+        call, settled = self._begin(scope, args, kwargs)
         open_ = scope.run.open
         open_.__enter__()
 
@@ -220,12 +222,15 @@ class Task(_TaskBase, Generic[P, R]):
 
     def _map(self, items: Iterable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Map[R]:
         scope = self._scope()
-        pump, settled = self._mapped(scope, items, args, kwargs)
+        source, settled = self._source(scope, items, args, kwargs)
+        run = scope.run
+        pump = Pump(source, pool=run.pool, open_=run.open, cancel=scope.cancel, concurrency=self.options.concurrency)
         return Map(self.options.name, scope.run, pump, settled)
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Runs the call in a thread, and awaits it from async code."""
-        return await in_thread(self.submit(*args, **kwargs).result)
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Starts the call in a thread, and returns a coroutine that waits for it: `await load.aio(path)`."""
+        # Named here and not at the first await, so that the order of calls in the code counts.
+        return in_thread(self.submit(*args, **kwargs).result)
 
     def with_options(self, **overrides: Any) -> Task[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
@@ -235,13 +240,47 @@ class Task(_TaskBase, Generic[P, R]):
 class AsyncTask(_TaskBase, Generic[P, R]):
     """A task whose function is an `async def`. Await its calls."""
 
+    _io = LOOP
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         # Named here and not at the first await, so that the order of calls in the code counts.
+        call, settled = self._begin(self._async_scope(), args, kwargs)
+        awaited: Any = self._awaited(call, settled)
+        # Python's warning about a coroutine that nobody awaits has this name.
+        awaited.__qualname__ = f"task {self.options.name}"
+        found: Coroutine[Any, Any, R] = awaited
+        return found
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncFuture[R]:
+        """Starts the call beside the calling code. Await what it returns for the result."""
+        scope = self._async_scope()
+        call, settled = self._begin(scope, args, kwargs)
+        return AsyncFuture(self._awaited(call, settled), scope.run.open, settled)
+
+    def map(
+        self: AsyncTask[Concatenate[Item, Rest], R],
+        items: Iterable[Item] | AsyncIterable[Item],
+        /,
+        *args: Rest.args,
+        **kwargs: Rest.kwargs,
+    ) -> AsyncMap[R]:
+        """Calls the task once for each item in the event loop: `concurrency` of them at a time.
+
+        Args:
+            items: the first argument of each call. A list or another collection identifies its calls by content.
+            args, kwargs: further arguments, the same for every call.
+        """
+        scope = self._async_scope()
+        source, settled = self._source(scope, items, args, kwargs)
+        run = scope.run
+        pump = AsyncPump(source, open_=run.open, cancel=scope.cancel, concurrency=self.options.concurrency)
+        return AsyncMap(self.options.name, run, pump, settled)
+
+    def _async_scope(self) -> Scope:
         scope = self._scope()
-        if not scope.is_async:
+        if not scope.is_async or not is_in_loop():
             raise AsyncInSync(self._what, scope.run.flow)
-        call, settled = self._begin(scope, args, kwargs, LOOP)
-        return self._awaited(call, settled)
+        return scope
 
     async def _awaited(self, call: TaskCall, settled: Callable[[], None]) -> R:
         try:
@@ -272,6 +311,10 @@ class _Decorator:
 def _task_of(fn: Callable[..., Any], options: dict[str, Any]) -> Any:
     if not callable(fn):
         raise InvalidDefinition("task takes a function: @task or @task(retries=3).")
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise InvalidDefinition(
+            f"{fn.__qualname__} is a generator, so its body would run outside of the task. Return a list."
+        )
     name = options.pop("name", None) or fn.__name__
     base = TaskOptions(name=name).changed(**options)
     return (AsyncTask if inspect.iscoroutinefunction(fn) else Task)(fn, base)
