@@ -33,6 +33,7 @@ export * from "./runs/bulk.ts";
 export * from "./runs/by-deployment.ts";
 export * from "./runs/checkpoints.ts";
 export * from "./runs/data-time.ts";
+export * from "./runs/error-stack.ts";
 export * from "./runs/jobs/facts.ts";
 export * from "./runs/jobs/jobs.ts";
 export * from "./runs/overview.ts";

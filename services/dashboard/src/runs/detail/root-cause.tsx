@@ -3,7 +3,9 @@ import { Link } from "@tanstack/react-router";
 import {
   CAUSES,
   type FailureGroup,
+  framesOf,
   type LogEntry,
+  placeOf,
   printable,
   type Run,
   type RunFailure,
@@ -17,7 +19,6 @@ import { Instant } from "../../kernel/instant.tsx";
 import { digitsOf, LogRow, lineId } from "../../logs/log-row.tsx";
 import { Sentence } from "../links.tsx";
 import { StateShape } from "../state-badge.tsx";
-import { framesOf, placeOf } from "./frames.ts";
 
 /** Frames that are shown below the deepest one. */
 const FRAMES_SHOWN = 3;
@@ -64,6 +65,11 @@ function FrameText({ text, deepest }: { text: string; deepest: boolean }) {
   );
 }
 
+/** Whether an error is the one that was thrown: the first of a stack of JavaScript, and the last of a traceback of Python. */
+function isOfWhole(stack: string, head: string): boolean {
+  return stack.startsWith(head) || stack.trimEnd().endsWith(head);
+}
+
 function Frames({ stack }: { stack: string }) {
   const { head, frames, deepest } = framesOf(stack);
   if (frames.length === 0) return null;
@@ -71,13 +77,14 @@ function Frames({ stack }: { stack: string }) {
   const near = frames.slice(from, from + 1 + FRAMES_SHOWN);
   return (
     <div className="min-w-0 overflow-x-auto rounded-md border border-line bg-surface px-3 py-2 font-mono text-12 leading-5">
-      {stack.startsWith(head) || <p className="mb-1 text-soft">Caused by {head}</p>}
+      {isOfWhole(stack, head) || <p className="mb-1 text-soft">Caused by {head}</p>}
       {near.map((frame, index) => {
         const isDeepest = deepest >= 0 && index === 0;
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: frames of a stack never move.
           <div key={index} data-deepest={isDeepest || undefined} className={`${STACK_LINES} text-faint`}>
             <FrameText text={frame.text} deepest={isDeepest} />
+            {isDeepest && frame.code !== null && <div className="pl-4 text-soft">{frame.code}</div>}
           </div>
         );
       })}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { framesOf, placeOf } from "./frames.ts";
+import { framesOf, placeOf } from "./error-stack.ts";
 
 test("The deepest frame of the reader's own code is found below Node's and packages'", () => {
   const stack = [
@@ -41,9 +41,58 @@ test("A Python traceback is read from its end, skipping packages", () => {
     "    raise ValueError(x)",
     "ValueError: x is empty",
   ].join("\n");
-  const { frames, deepest } = framesOf(stack);
+  const { head, frames, deepest } = framesOf(stack);
+  expect(head).toBe("ValueError: x is empty");
   expect(frames).toHaveLength(3);
-  expect(frames[deepest]?.text).toBe('File "/app/train.py", line 61, in fit');
+  expect(frames[deepest]).toEqual({
+    text: 'File "/app/train.py", line 61, in fit',
+    code: "model.fit(x)",
+    own: true,
+  });
+});
+
+/** A traceback of one error, as Python prints it. */
+function traceback(error: string, line: number, call: string): string {
+  return [
+    "Traceback (most recent call last):",
+    `  File "flows/load.py", line ${line}, in ${call}`,
+    "    return int(row)",
+    "           ^^^^^^^^",
+    error,
+    "",
+  ].join("\n");
+}
+
+const DIRECT = "\nThe above exception was the direct cause of the following exception:\n\n";
+const HANDLING = "\nDuring handling of the above exception, another exception occurred:\n\n";
+
+test("The cause of a Python error is shown, and not what was only being handled", () => {
+  const cause = traceback("ValueError: invalid literal: 'x'", 12, "parse");
+  const thrown = traceback("BadRow: row 'x'\nis not a number", 14, "parse");
+  expect(framesOf(cause + DIRECT + thrown).head).toBe("ValueError: invalid literal: 'x'");
+  const later = traceback("KeyError: 'name'", 30, "clean_up");
+  const { head, frames } = framesOf(cause + DIRECT + thrown + HANDLING + later);
+  expect(head).toBe("KeyError: 'name'");
+  expect(frames[0]?.text).toBe('File "flows/load.py", line 30, in clean_up');
+  expect(framesOf(thrown).head).toBe("BadRow: row 'x'\nis not a number");
+});
+
+test("The first error of a group in Python is shown, with its own cause", () => {
+  const indented = (text: string) => text.trimEnd().replace(/^/gm, "    | ");
+  const stack = [
+    "  + Exception Group Traceback (most recent call last):",
+    '  |   File "flows/load.py", line 40, in main',
+    '  |     raise ExceptionGroup("many", errors)',
+    "  | ExceptionGroup: many (2 sub-exceptions)",
+    "  +-+---------------- 1 ----------------",
+    indented(traceback("ValueError: first", 12, "parse") + DIRECT + traceback("BadRow: first", 14, "parse")),
+    "    +---------------- 2 ----------------",
+    indented(traceback("BadRow: second", 14, "parse")),
+    "    +------------------------------------",
+  ].join("\n");
+  const { head, frames, deepest } = framesOf(stack);
+  expect(head).toBe("ValueError: first");
+  expect(frames[deepest]?.text).toBe('File "flows/load.py", line 12, in parse');
 });
 
 test("Only Towpath's own packages are foreign, not a folder of the reader with the same name", () => {
