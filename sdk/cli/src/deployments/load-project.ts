@@ -192,11 +192,12 @@ async function loadConfig(root: string, imports: boolean): Promise<Loaded> {
  * @throws Failure that names every wrong setting.
  */
 async function checkSettings(
-  { config: { stages = {} }, found }: Loaded,
+  { config: { stages = {} }, found, description }: Loaded,
   { stage, resources }: { stage: string; resources: Readonly<Record<string, unknown>> },
 ): Promise<void> {
   if (!Object.hasOwn(stages, stage)) return;
-  const faults = await stageFaults({ path: `stages.${stage}.resources`, resources });
+  const inPython = (description?.flows ?? []).flatMap((flow) => flow.resources);
+  const faults = await stageFaults({ path: `stages.${stage}.resources`, resources, inPython });
   if (faults.length === 0) return;
   throw new Failure(`The stage "${stage}" has settings that its resources do not accept.`, {
     exit: "configuration",

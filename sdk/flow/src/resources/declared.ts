@@ -6,6 +6,8 @@ export interface DeclaredSettings {
   readonly name: string;
   readonly config?: StandardSchema | undefined;
   readonly settings?: unknown;
+  /** The JSON Schema of the settings of a resource in Python. Null: those in the code name them. */
+  readonly schema?: Readonly<Record<string, unknown>> | null;
 }
 
 const KEY = Symbol.for("towpath.resources");

@@ -44,9 +44,11 @@ export function fromSecret(name: string): FromSecret {
   return { [SECRET]: name };
 }
 
-/** Whether a value is a plain object. */
+/** Whether a value is a plain object. Readers of TOML make objects without a prototype. */
 export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** The name of the secret that a placeholder stands for. Null: it is none. */

@@ -55,8 +55,8 @@ function unknownIn({ path, given, written, schema }: Level, depth: number): Faul
 const OPEN = {};
 
 /** The schema that tells the names of the settings. Undefined: those in the code tell them. */
-function namesSchema({ config }: DeclaredSettings): unknown {
-  if (config === undefined) return undefined;
+function namesSchema({ config, schema }: DeclaredSettings): unknown {
+  if (config === undefined) return schema ?? undefined;
   try {
     return ownJsonSchema(config) ?? OPEN;
   } catch {
@@ -110,12 +110,15 @@ async function valueFaults(
  * What is wrong with the settings of resources in a stage: unknown names, and values that the resource's schema refuses,
  * also for resources that the stage does not mention. Values from secrets are not checked, because only workers know them.
  * @param stage.path The path of the stage's resources in the faults.
+ * @param stage.inPython The resources of flows in Python. The run checks the values of their settings.
  */
 export async function stageFaults(stage: {
   readonly path: string;
   readonly resources: Readonly<Record<string, unknown>>;
+  readonly inPython?: readonly DeclaredSettings[];
 }): Promise<Fault[]> {
-  const declared = declaredResources();
+  const inPython = (stage.inPython ?? []).map((one) => [one.name, one] as const);
+  const declared = new Map([...declaredResources(), ...inPython]);
   const names = [...declared.keys()];
   const faults = Object.keys(stage.resources)
     .filter((name) => !declared.has(name))

@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from ._internal.problem import ChildFailed as ChildFailed
     from ._internal.problem import InvalidDefinition as InvalidDefinition
     from ._internal.problem import InvalidParameters as InvalidParameters
+    from ._internal.problem import InvalidResource as InvalidResource
     from ._internal.problem import NonRetryable as NonRetryable
     from ._internal.problem import ProcessEnded as ProcessEnded
     from ._internal.problem import SlotsHeld as SlotsHeld
     from ._internal.problem import TaskTimeout as TaskTimeout
     from ._internal.problem import TowpathError as TowpathError
     from ._internal.problem import WaitExpired as WaitExpired
+    from ._internal.resources.resource import AsyncResource as AsyncResource
+    from ._internal.resources.resource import Resource as Resource
+    from ._internal.resources.resource import resource as resource
+    from ._internal.resources.settings import from_secret as from_secret
     from ._internal.suspend import suspend as suspend
     from ._internal.task.task import AsyncTask as AsyncTask
     from ._internal.task.task import Task as Task
@@ -44,6 +49,7 @@ _PROBLEMS = (
     "ChildFailed",
     "InvalidDefinition",
     "InvalidParameters",
+    "InvalidResource",
     "NonRetryable",
     "ProcessEnded",
     "SlotsHeld",
@@ -52,17 +58,21 @@ _PROBLEMS = (
     "WaitExpired",
 )
 _HOMES = {
+    "AsyncResource": "resources.resource",
     "AsyncTask": "task.task",
     "Cache": "cache.task_cache",
     "Flow": "flow",
+    "Resource": "resources.resource",
     "Task": "task.task",
     "flow": "flow",
+    "from_secret": "resources.settings",
     "is_cancelled": "engine.context",
     "keep": "keep.keep",
     "kept": "keep.keep",
     "log": "logs.log",
     "now": "keep.alike",
     "random": "keep.alike",
+    "resource": "resources.resource",
     "run_child": "engine.context",
     "run_facts": "engine.context",
     "secret": "engine.context",

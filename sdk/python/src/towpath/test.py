@@ -11,7 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Union
 
 from ._internal.clock import SYSTEM_CLOCK, Clock, SystemClock
 from ._internal.engine.cancel import Cancel
@@ -21,6 +21,7 @@ from ._internal.engine.run_flow import run_flow as _run_flow
 from ._internal.engine.run_here import new_run_id
 from ._internal.flow import Flow
 from ._internal.problem import OutsideOfRun, TowpathError
+from ._internal.resources.resource import AsyncResource, Resource
 from ._internal.store.memory_store import MemoryStore
 from ._internal.testing.life import KillAfter, Life, MortalRecords, MortalStore
 from ._internal.testing.told import TaskRun, checkpoints_of, tasks_of
@@ -28,6 +29,7 @@ from ._internal.testing.waits import EXPIRED, TestWaits
 
 __all__ = ["EXPIRED", "TaskRun", "TestedRun", "run_flow"]
 
+AnyResource = Union[Resource[Any], AsyncResource[Any]]
 _NIL_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -52,6 +54,7 @@ class _Attempt:
     origin: str
     store: Any
     secrets: Mapping[str, str]
+    fakes: Mapping[str, Any]
     answers: Mapping[str, Any]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
     clock: Clock
@@ -152,6 +155,7 @@ def run_flow(
     parameters: Mapping[str, Any] | None = None,
     *,
     secrets: Mapping[str, str] | None = None,
+    resources: Mapping[AnyResource, Any] | None = None,
     answers: Mapping[str, Any] | None = None,
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     kill_after: KillAfter | None = None,
@@ -162,6 +166,7 @@ def run_flow(
 
     Args:
         secrets: values of its secrets, by name.
+        resources: values for resources that are not to be opened: `{warehouse: FakeWarehouse()}`.
         answers: answers to waits, by a question's title, an event's name (`"name key"` with a key) or a run's id. EXPIRED
             lets a deadline pass. Without an answer, the run is suspended.
         call: answers the flow's calls to the control plane, such as `start_run`.
@@ -178,6 +183,7 @@ def run_flow(
         origin=run_id,
         store=MemoryStore() if store is None else store,
         secrets=secrets or {},
+        fakes={resource.name: value for resource, value in (resources or {}).items()},
         answers=answers or {},
         call=call,
         clock=_FakeClock() if clock == "fake" else SYSTEM_CLOCK,
@@ -246,4 +252,6 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
         waits=TestWaits(made.answers, clock=made.clock, attempt=made.facts.attempt, asked=made.asked, life=life),
         cancel=Cancel(),
         end_process=suspended,
+        settings_of=lambda _: None,
+        fakes=made.fakes,
     )

@@ -29,6 +29,15 @@ const Flow = z.object({
   dueInput: z.boolean(),
   compute: z.record(z.string(), z.unknown()).nullable(),
   remoteTasks: z.record(z.string(), z.object({ pools: z.array(z.string()), isOpen: z.boolean() })).catch({}),
+  resources: z
+    .array(
+      z.object({
+        name: z.string(),
+        settings: z.unknown(),
+        schema: z.record(z.string(), z.unknown()).nullable(),
+      }),
+    )
+    .catch([]),
   files: z.array(z.string()).nullable(),
 });
 /** A flow as its module declares it. `files`: the project's files that it imports; null if it may use any. */

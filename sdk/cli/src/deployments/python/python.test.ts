@@ -94,6 +94,51 @@ describe.skipIf(!hasPython)("a project in Python", LIMIT, () => {
     });
   });
 
+  test("has stages, whose settings of resources are checked", async () => {
+    const flow = `from dataclasses import dataclass
+from towpath import flow, resource
+
+@dataclass
+class Settings:
+    url: str
+    size: int = 4
+
+@resource(settings={"url": "memory://dev"})
+def warehouse(settings: Settings):
+    yield settings
+
+@resource(settings={"host": {"name": "h"}})
+def queue(settings):
+    yield settings
+
+@flow
+def read(): ...
+`;
+    const config = (prod: string) => `${DATA.split("[tool.towpath.deployments")[0]}
+[tool.towpath.deployments.read]
+flow = "flows/read.py:read"
+[tool.towpath.stages.prod.resources]
+${prod}
+`;
+    const good = 'warehouse = { url = "memory://prod", size = 8 }\nqueue = { host = { name = "p" } }';
+    await using folder = await pythonProject({ "flows/read.py": flow, "pyproject.toml": config(good) });
+    const { stage } = await load(folder.root, { stage: "prod" });
+    expect(stage?.resources).toEqual({
+      warehouse: { url: "memory://prod", size: 8 },
+      queue: { host: { name: "p" } },
+    });
+    const bad = "warehouse = { sise = 8 }\nqueue = { host = { nmae = 1 } }\nwarehose = {}";
+    await using other = await pythonProject({ "flows/read.py": flow, "pyproject.toml": config(bad) });
+    const failure = await caught(load(other.root, { stage: "prod" }));
+    expect(failure).toMatchObject({
+      faults: [
+        { path: "stages.prod.resources.warehose", suggestion: 'did you mean "warehouse"?' },
+        { path: "stages.prod.resources.warehouse.sise", suggestion: 'did you mean "size"?' },
+        { path: "stages.prod.resources.queue.host.nmae", suggestion: "known: name" },
+      ],
+    });
+  });
+
   test("may be listed by a configuration in TypeScript", async () => {
     await using folder = await pythonProject({
       ...TRAIN,

@@ -132,9 +132,32 @@ def _flow(root: Path, path: str, function: str, now: Path) -> Json:
         "dueInput": getattr(flow, "due_input", None) is not None,
         "compute": getattr(flow, "compute", None),
         "remoteTasks": _remote_tasks(module),
+        "resources": [_resource(one) for one in _declared_resources()],
         "definedAt": None if code is None else {"file": code.co_filename, "line": code.co_firstlineno},
         "files": files_reached(root, path),
     }
+
+
+def _declared_resources() -> list[Any]:
+    # The import costs little, but most flows have no resources.
+    if f"{__package__}.resources.resource" not in sys.modules:
+        return []
+    from .resources.resource import declared_resources
+
+    return declared_resources()
+
+
+def _resource(resource: Any) -> Json:
+    """A resource: its settings in the code, and the schema that names them. No schema: those in the code name them."""
+    from .input.convert import is_open, json_of, schema_of
+
+    try:
+        kind = resource.kind_of_settings()
+        schema = None if is_open(kind) else schema_of(kind)
+    except Exception:
+        # An annotation that says nothing here. The run checks the settings.
+        schema = {}
+    return {"name": resource.name, "settings": json_of(resource.settings), "schema": schema}
 
 
 def _remote_tasks(module: Any) -> Json:

@@ -36,6 +36,16 @@ class InvalidDefinition(TowpathError):
     code = "invalid-definition"
 
 
+class InvalidResource(TowpathError):
+    """The settings of a resource do not match their type. `faults` names each field."""
+
+    code = "invalid-resource"
+
+    def __init__(self, resource: str, faults: Sequence[Fault]) -> None:
+        super().__init__(f'The settings of resource "{resource}" are not valid:{_lines(faults)}')
+        self.faults = tuple(faults)
+
+
 class InvalidParameters(TowpathError):
     """The parameters do not match the flow's signature. `faults` names each field."""
 

@@ -18,7 +18,7 @@ STOPPED_HOOK_MS = 3000
 """Time limit of a hook if the run was asked to stop: less than a worker waits before it kills."""
 
 
-def call_hook(what: str, max_ms: int, hook: Callable[[], Any], warn: Callable[[str], None]) -> None:
+def call_hook(what: str, max_ms: float, hook: Callable[[], Any], warn: Callable[[str], None]) -> None:
     """Calls a hook, and awaits it if it is an `async def`.
 
     Args:
@@ -38,7 +38,7 @@ def call_hook(what: str, max_ms: int, hook: Callable[[], Any], warn: Callable[[s
         take_back()
 
 
-def _finish(told: Any, max_ms: int) -> None:
+def _finish(told: Any, max_ms: float) -> None:
     import asyncio
 
     if not is_in_loop():

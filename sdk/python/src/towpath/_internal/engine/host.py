@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..clock import Clock
+from ..resources.stage import staged_settings
 from ..store.codec import Encoded, Ref
 from ..store.named import NamedValue
 from ..store.places import Place
@@ -109,3 +110,7 @@ class Host:
     cancel: Cancel
     end_process: Callable[[], None]
     """Ends the process of a suspended run. It may return in a test: then the flow's thread never goes on."""
+    settings_of: Callable[[str], Any] = staged_settings
+    """The stage's settings of a resource. None: it has none."""
+    fakes: Mapping[str, Any] = field(default_factory=dict)
+    """A test's values of resources, by name."""

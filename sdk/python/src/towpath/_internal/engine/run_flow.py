@@ -4,6 +4,7 @@ outcome."""
 from __future__ import annotations
 
 import contextvars
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,7 @@ async def _in_loop(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str,
         await in_thread(lambda: _settle(run, is_over=True))
         raise
     finally:
+        await run.opened.close_in_loop(run.warn)
         run.waits.loop = None
 
 
@@ -189,10 +191,9 @@ def _conclude(flow: Flow[Any, Any], run: ActiveRun, end: RunEnd) -> None:
         token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
         told = end.value if end.outcome == "completed" else end.error
         max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
-        call_hook(
-            f"The hook for {end.outcome}", max_ms, lambda: hook(told), lambda text: run.checkpoints.warn("", text)
-        )
+        call_hook(f"The hook for {end.outcome}", max_ms, lambda: _hooked(run, hook(told)), run.warn)
         current.reset(token)
+    run.opened.close(run.warn)
     PROCESS.end_lines()
     run.has_ended = True
     run.checkpoints.sync()
@@ -212,10 +213,9 @@ def run_ending(flow: Flow[Any, Any], host: Host, ending: Mapping[str, str]) -> N
         if hook is not None:
             token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
             told = Cancelled(reason) if outcome == "cancelled" else ProcessEnded(ending["cause"], reason)
-            call_hook(
-                f"The hook for {outcome}", HOOK_MS, lambda: hook(told), lambda text: run.checkpoints.warn("", text)
-            )
+            call_hook(f"The hook for {outcome}", HOOK_MS, lambda: _hooked(run, hook(told)), run.warn)
             current.reset(token)
+        run.opened.close(run.warn)
         PROCESS.end_lines()
     finally:
         release()
@@ -223,8 +223,34 @@ def run_ending(flow: Flow[Any, Any], host: Host, ending: Mapping[str, str]) -> N
     host.records.post_held({"type": "outcome", "at": instant(host.clock), "outcome": "cancelled"})
 
 
+def _hooked(run: ActiveRun, told: Any) -> Any:
+    """What a hook has returned. The resources that an async hook opens are closed in its event loop."""
+    if not inspect.iscoroutine(told):
+        return None
+
+    async def awaited() -> None:
+        try:
+            await told
+        finally:
+            await run.opened.close_in_loop(run.warn)
+
+    return awaited()
+
+
+def _close_before_suspension(run: ActiveRun) -> None:
+    loop = run.waits.loop
+    if loop is None:
+        run.opened.close(run.warn)
+        return
+    import asyncio
+
+    asyncio.run_coroutine_threadsafe(run.opened.close_in_loop(run.warn, everything=True), loop).result()
+
+
 def _suspend(run: ActiveRun, paths: list[str]) -> None:
-    """Reports that the run is suspended, and ends the process. Nothing is raised in the author's code."""
+    """Closes the resources, reports that the run is suspended, and ends the process. Nothing is raised in the author's
+    code."""
+    _close_before_suspension(run)
     run.checkpoints.sync()
     run.host.records.post_held(_outcome(run.host, RunEnd("suspended", waits=tuple(paths))))
     run.host.end_process()

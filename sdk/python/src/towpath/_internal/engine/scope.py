@@ -15,6 +15,7 @@ from .host import Host
 
 if TYPE_CHECKING:
     from ..checkpoint.checkpoints import Checkpoints
+    from ..resources.opened import Opened
     from ..suspend.waits import Waits
     from ..task.async_map import AsyncPump
     from ..task.map import Pump
@@ -54,6 +55,12 @@ def _unlimited_tags() -> UnlimitedTags:
     return UnlimitedTags()
 
 
+def _nothing_opened() -> Opened:
+    from ..resources.opened import Opened
+
+    return Opened()
+
+
 @dataclass
 class ActiveRun:
     """One run in this process."""
@@ -69,8 +76,13 @@ class ActiveRun:
     untaken: set[Pump | AsyncPump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
+    opened: Opened = field(default_factory=_nothing_opened)
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
+
+    def warn(self, text: str) -> None:
+        """Logs a warning about the run."""
+        self.checkpoints.warn("", text)
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,13 @@ def _of_fields(
     return value if len(faults) > before else kind(**made)
 
 
+def is_open(kind: Any) -> bool:
+    """Whether a type does not tell the names of its fields."""
+    if get_origin(kind) is typing.Annotated:
+        return is_open(get_args(kind)[0])
+    return not isinstance(kind, type) or (not hasattr(kind, "model_validate") and _fields_of(kind) is None)
+
+
 def _of_model(validate: Callable[[Any], Any], value: Any, path: str, faults: list[Fault]) -> Any:
     try:
         return validate(value)

@@ -59,6 +59,7 @@ class Waits:
         forget = cancel.listen(lambda _: self._wake())
         try:
             while True:
+                self._stay()
                 cancel.raise_if_asked()
                 if self._is_due(pending):
                     answer = self._host.waits.ask(path, wait)
@@ -108,8 +109,11 @@ class Waits:
                 return
             self._is_over = True
         self.suspend(idle)
-        # A test's process lives on, but this code does not.
-        while True:
+        self._stay()
+
+    def _stay(self) -> None:
+        """Never returns in a suspended run: its code goes on in another process. A test's process lives on."""
+        while self._is_over:
             time.sleep(3600)
 
     def _until_quiet(self, loop: Any) -> None:
