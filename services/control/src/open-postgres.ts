@@ -119,6 +119,12 @@ async function openExternal(config: Config, args: { url: string; log: Logger }):
   return { url, directUrl: direct.url, isPooled, read: standby };
 }
 
+/** Where the database is. */
+export interface OpenedPostgres extends DatabaseAddresses {
+  /** Whether it is embedded, and was stopped cleanly by the last process: it has lost nothing since. */
+  readonly continues: boolean;
+}
+
 /**
  * Opens the configured database, or starts the embedded one, and migrates it to this release.
  * @param args.onLost called once if the embedded database stops unexpectedly.
@@ -128,9 +134,10 @@ async function openExternal(config: Config, args: { url: string; log: Logger }):
 export async function openPostgres(
   config: Config,
   args: { log: Logger; closers: Closers; onLost: (reason: string) => void },
-): Promise<DatabaseAddresses> {
+): Promise<OpenedPostgres> {
   const { log } = args;
-  if (config.databaseUrl !== null) return openExternal(config, { url: config.databaseUrl, log });
+  if (config.databaseUrl !== null)
+    return { ...(await openExternal(config, { url: config.databaseUrl, log })), continues: false };
   const connections = Math.max(EMBEDDED_CONNECTIONS, planConnections(config).total + EMBEDDED_RESERVED);
   const server = await startEmbeddedPostgres({
     dir: join(config.stateDir, "postgres"),
@@ -143,5 +150,5 @@ export async function openPostgres(
   });
   args.closers.push(() => server.stop());
   await migrateOrSay(server.url, log);
-  return { url: server.url, directUrl: server.url, isPooled: false, read: null };
+  return { url: server.url, directUrl: server.url, isPooled: false, read: null, continues: server.continues };
 }

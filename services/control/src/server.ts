@@ -66,11 +66,12 @@ async function openDeps(
   const { closers, log } = args;
   await openStateDir(config.stateDir);
   const { workConnections, readConnections } = config;
-  const database = openDatabase(await openPostgres(config, args), { workConnections, readConnections, log });
+  const { continues, ...addresses } = await openPostgres(config, args);
+  const database = openDatabase(addresses, { workConnections, readConnections, log });
   closers.push(() => database.close());
   const clock = args.options.clock ?? (await openClock(database, closers));
   const sessionSecret = await openInstallation({ database, clock });
-  const incarnations = new Incarnations({ database, clock, log });
+  const incarnations = new Incarnations({ database, clock, log, continues });
   const wakes = await openWakes({ sql: database.sql, log });
   closers.push(() => wakes.close());
   return { database, clock, log, wakes, config, sessionSecret, incarnations };

@@ -8,7 +8,7 @@ import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { Incarnations, incarnationOf } from "./incarnation.ts";
 import { heartbeatPeriodicJob, openInstallation } from "./installation.ts";
 import { migrate } from "./migrate.ts";
-import { startEmbeddedPostgres } from "./postgres/start.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** Writes something, so that the position rises. */
@@ -101,6 +101,44 @@ describe("a server of the test's own", () => {
 
   const start = () =>
     startEmbeddedPostgres({ dir: join(dir, "postgres"), log: () => {}, settings: { fsync: "off" } });
+
+  /** What a process reads that began with this server. */
+  async function readFrom({ url, continues }: Pick<EmbeddedPostgres, "url" | "continues">) {
+    const deps = await openTestDeps({ url });
+    const { id, ageMs } = await new Incarnations({ ...deps, continues }).current();
+    await deps.close();
+    return { id, ageMs, continues };
+  }
+
+  test("that was stopped cleanly is the same incarnation, and one that was killed is another", async () => {
+    const first = await start();
+    await migrate(first.url);
+    const deps = await openTestDeps({ url: first.url });
+    await openInstallation(deps);
+    await deps.close();
+    const began = await readFrom(first);
+    await first.stop();
+
+    const second = await start();
+    expect(await readFrom(second)).toEqual({ ...began, continues: true });
+    process.kill(second.pid, "SIGKILL");
+    await second.stop();
+
+    const third = await start();
+    const after = await readFrom(third);
+    expect(after).toMatchObject({ continues: false });
+    expect(after.id).not.toBe(began.id);
+    await third.stop();
+
+    // As a backup that was taken while nothing ran, and is restored.
+    await cp(third.dataDir, join(dir, "kept"), { recursive: true, preserveTimestamps: true });
+    await rm(third.dataDir, { recursive: true });
+    await rename(join(dir, "kept"), third.dataDir);
+    const fourth = await start();
+    expect(await readFrom(fourth)).toMatchObject({ continues: false });
+    await fourth.stop();
+    await rm(join(dir, "postgres"), { recursive: true });
+  }, 240_000);
 
   test("with a data directory that was copied and restored is another incarnation at a lower position", async () => {
     const first = await start();

@@ -38,6 +38,11 @@ export interface IncarnationDeps {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Logger;
+  /**
+   * Whether the server of this database was stopped cleanly before it was started for this process, so that the database is the one
+   * that it was. @default false
+   */
+  readonly continues?: boolean;
 }
 
 interface Row extends Record<string, unknown> {
@@ -62,6 +67,7 @@ async function readRow(from: Queryable, clock: Clock): Promise<Row | undefined> 
 async function note(deps: IncarnationDeps): Promise<void> {
   await deps.database.db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
+    if (deps.continues === true && (await continueNewest(tx))) return;
     const [made] = await tx.execute<{ id: string; first: boolean }>(sql`
       with here as materialized (
         select ${IDENTITY} as identity, s.system_identifier::text as system_identifier, c.timeline_id as timeline
@@ -89,6 +95,18 @@ async function note(deps: IncarnationDeps): Promise<void> {
         "the database was restored, failed over or restarted: workers send the records of the last hour again",
       );
   });
+}
+
+/** What a restart of the server leaves as it was: all of an identity but the time of the start. */
+const lasting = (identity: SQL): SQL => sql`regexp_replace(${identity}, '^([^/]*/[^/]*)/[^/]*', '\\1')`;
+
+/** Lets the newest incarnation be that of the restarted server. @returns Whether it is the same database. */
+async function continueNewest(tx: Tx): Promise<boolean> {
+  const continued = await tx.execute(sql`
+    update incarnation i set identity = ${IDENTITY} from ${newestIncarnation} n
+    where i.number = n.number and ${lasting(sql`i.identity`)} = ${lasting(IDENTITY)}
+    returning i.id`);
+  return continued.length > 0;
 }
 
 async function forgetOld(tx: Tx): Promise<void> {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { noteCleanStop, takeCleanStop } from "./clean-stop.ts";
 import { CLUSTER_USER, prepareCluster } from "./cluster.ts";
 import { stopEarlierServer } from "./earlier-server.ts";
 import { PostgresStartError } from "./errors.ts";
@@ -33,6 +34,8 @@ export interface EmbeddedPostgres {
   /** The postmaster's process id. */
   pid: number;
   dataDir: string;
+  /** Whether the last server of this directory was stopped cleanly, and nothing has changed its files since. */
+  continues: boolean;
   /** Stops the server quickly and cleanly, and releases the directory. Idempotent. */
   stop(): Promise<void>;
 }
@@ -51,12 +54,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const placement = await placeServer(options);
   const lock = await claimDirectory(options.dir);
   try {
+    const continues = await takeCleanStop(placement.root);
     const cluster = await prepareCluster(placement);
     const { server, port } = await startWithFreePort({ options, placement, dataDir: cluster.dataDir });
     await rememberPort(placement.root, port);
     let stopping: Promise<void> | undefined;
     const stopAll = async () => {
       await server.stop();
+      await noteCleanStop(placement.root);
       await lock.release();
     };
     void server.exited.then((exit) => {
@@ -67,7 +72,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       return stopping;
     };
     const url = `postgres://${CLUSTER_USER}:${cluster.password}@127.0.0.1:${port}/postgres`;
-    return { url, port, pid: server.pid, dataDir: cluster.dataDir, stop };
+    return { url, port, pid: server.pid, dataDir: cluster.dataDir, continues, stop };
   } catch (error) {
     await lock.release();
     throw error;
