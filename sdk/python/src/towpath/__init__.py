@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._internal.artifacts import artifact as artifact
     from ._internal.cache.task_cache import Cache as Cache
+    from ._internal.engine.children import run_child as run_child
+    from ._internal.engine.children import start_run as start_run
     from ._internal.engine.context import is_cancelled as is_cancelled
-    from ._internal.engine.context import run_child as run_child
     from ._internal.engine.context import run_facts as run_facts
     from ._internal.engine.context import secret as secret
-    from ._internal.engine.context import start_run as start_run
+    from ._internal.engine.due import Due as Due
     from ._internal.flow import Flow as Flow
     from ._internal.flow import flow as flow
     from ._internal.keep.alike import now as now
@@ -61,6 +62,7 @@ _HOMES = {
     "AsyncResource": "resources.resource",
     "AsyncTask": "task.task",
     "Cache": "cache.task_cache",
+    "Due": "engine.due",
     "Flow": "flow",
     "Resource": "resources.resource",
     "Task": "task.task",
@@ -73,10 +75,10 @@ _HOMES = {
     "now": "keep.alike",
     "random": "keep.alike",
     "resource": "resources.resource",
-    "run_child": "engine.context",
+    "run_child": "engine.children",
     "run_facts": "engine.context",
     "secret": "engine.context",
-    "start_run": "engine.context",
+    "start_run": "engine.children",
     "task": "task.task",
     "uuid": "keep.alike",
     **{name: "problem" for name in _PROBLEMS},

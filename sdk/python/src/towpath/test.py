@@ -15,6 +15,7 @@ from typing import Any, Union
 
 from ._internal.clock import SYSTEM_CLOCK, Clock, SystemClock
 from ._internal.engine.cancel import Cancel
+from ._internal.engine.due import Due
 from ._internal.engine.host import Facts, Host, Resume
 from ._internal.engine.run_flow import RunEnd
 from ._internal.engine.run_flow import run_flow as _run_flow
@@ -22,7 +23,10 @@ from ._internal.engine.run_here import new_run_id
 from ._internal.flow import Flow
 from ._internal.problem import OutsideOfRun, TowpathError
 from ._internal.resources.resource import AsyncResource, Resource
+from ._internal.store.codec import encode
 from ._internal.store.memory_store import MemoryStore
+from ._internal.store.places import Place
+from ._internal.testing.children import TestChildren, no_child
 from ._internal.testing.life import KillAfter, Life, MortalRecords, MortalStore
 from ._internal.testing.told import TaskRun, checkpoints_of, tasks_of
 from ._internal.testing.waits import EXPIRED, TestWaits
@@ -57,6 +61,7 @@ class _Attempt:
     fakes: Mapping[str, Any]
     answers: Mapping[str, Any]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
+    children: TestChildren
     clock: Clock
     earlier: tuple[Mapping[str, Any], ...] = ()
     executions: Mapping[str, int] = field(default_factory=dict)
@@ -157,7 +162,9 @@ def run_flow(
     secrets: Mapping[str, str] | None = None,
     resources: Mapping[AnyResource, Any] | None = None,
     answers: Mapping[str, Any] | None = None,
+    children: Mapping[str, Any] | None = None,
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    due: Due | None = None,
     kill_after: KillAfter | None = None,
     clock: str = "fake",
     store: Any = None,
@@ -169,13 +176,16 @@ def run_flow(
         resources: values for resources that are not to be opened: `{warehouse: FakeWarehouse()}`.
         answers: answers to waits, by a question's title, an event's name (`"name key"` with a key) or a run's id. EXPIRED
             lets a deadline pass. Without an answer, the run is suspended.
-        call: answers the flow's calls to the control plane, such as `start_run`.
+        children: results of runs of other deployments, by the name of the deployment: a value, a function of the
+            parameters, or an exception for a failed run.
+        call: answers the flow's other calls to the control plane.
+        due: the due time of a scheduled run.
         kill_after: ends the attempt like `kill -9`, as soon as this many tasks have completed, or the first of this name.
         store: the store of an earlier `TestedRun`, for results that runs share. Default: a new one in memory.
         clock: on the `fake` clock, delays before retries take no time. `system` is the machine's.
     """
     run_id = new_run_id()
-    facts = Facts(run_id, new_run_id(), 1, _NIL_ID, flow.name, 1, "2026-01-01T00:00:00.000Z")
+    facts = Facts(run_id, new_run_id(), 1, _NIL_ID, flow.name, 1, "2026-01-01T00:00:00.000Z", due)
     made = _Attempt(
         flow=flow,
         parameters=parameters or {},
@@ -186,6 +196,7 @@ def run_flow(
         fakes={resource.name: value for resource, value in (resources or {}).items()},
         answers=answers or {},
         call=call,
+        children=TestChildren(children or {}),
         clock=_FakeClock() if clock == "fake" else SYSTEM_CLOCK,
     )
     return _tested(made, kill_after)
@@ -233,10 +244,18 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
         raise OutsideOfRun(f'Secret "{name}"', next="Give run_flow the option secrets.")
 
     def call(path: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        if made.call is None:
-            raise OutsideOfRun("A call to the control plane", next="Give run_flow the option call.")
-        given = made.call
-        return life.use(lambda: given(asked))
+        def keep(value: Any) -> Any:
+            return made.store.save(Place(made.facts.run_id, 0, path, "child"), encode(value, "result"))
+
+        def answered() -> Mapping[str, Any]:
+            child = made.children.start(path, asked, keep)
+            if child is not None:
+                return child
+            if made.call is None:
+                raise no_child(asked)
+            return made.call(asked)
+
+        return life.use(answered)
 
     page = {"items": made.earlier, "next": None}
     return Host(
@@ -249,7 +268,14 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
         random=random.random,
         secret=secret,
         call=call,
-        waits=TestWaits(made.answers, clock=made.clock, attempt=made.facts.attempt, asked=made.asked, life=life),
+        waits=TestWaits(
+            made.answers,
+            clock=made.clock,
+            attempt=made.facts.attempt,
+            asked=made.asked,
+            life=life,
+            children=made.children,
+        ),
         cancel=Cancel(),
         end_process=suspended,
         settings_of=lambda _: None,

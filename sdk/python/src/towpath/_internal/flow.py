@@ -27,7 +27,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NAME_CHARS_MAX = 200
 _HOOKS = {"completed": "on_completion", "failed": "on_failure", "cancelled": "on_cancellation", "crashed": "on_crash"}
-_OPTIONS = ("run_name", "checkpoint", *_HOOKS.values())
+_OPTIONS = ("run_name", "due_input", "checkpoint", *_HOOKS.values())
 
 
 class Flow(Generic[P, R]):
@@ -39,6 +39,7 @@ class Flow(Generic[P, R]):
         self.is_async = inspect.iscoroutinefunction(fn)
         self.input = FlowInput(name, fn)
         self.checkpoint: bool | None = options.get("checkpoint")
+        self.due_input: Callable[..., Any] | None = options.get("due_input")
         self._run_name = options.get("run_name")
         self._hooks = {outcome: options.get(hook) for outcome, hook in _HOOKS.items()}
         functools.update_wrapper(self, fn)
@@ -127,9 +128,9 @@ def _flow_of(fn: Callable[..., Any], options: dict[str, Any]) -> Flow[Any, Any]:
             )
     if not isinstance(options.get("run_name"), (str, type(None))) and not callable(options["run_name"]):
         raise InvalidDefinition(f'flow "{name}": run_name must be a text or a function.')
-    for hook in _HOOKS.values():
-        if options.get(hook) is not None and not callable(options[hook]):
-            raise InvalidDefinition(f'flow "{name}": {hook} must be a function.')
+    for option in ("due_input", *_HOOKS.values()):
+        if options.get(option) is not None and not callable(options[option]):
+            raise InvalidDefinition(f'flow "{name}": {option} must be a function.')
     return Flow(fn, name, options)
 
 
@@ -147,6 +148,8 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Args:
         name: 1 to 63 of a-z, 0-9, - and _. Default: the function's name, with - for _.
         run_name: names each run: a format text such as "train {path}", or a function of the parameters.
+        due_input: makes the parameters of a scheduled run on the worker, so that they never leave your network. It gets the
+            Due and the schedule's own parameters.
         checkpoint: whether its tasks store their results. Default: where a later attempt can find them.
         on_completion, on_failure, on_cancellation: called with the result or the error before the run ends.
         on_crash: called with a ProcessEnded, in a process of its own, when the flow's process has ended without an outcome.

@@ -12,6 +12,7 @@ from ..store.codec import Encoded, Ref
 from ..store.named import NamedValue
 from ..store.places import Place
 from .cancel import Cancel
+from .due import Due
 
 Page = Mapping[str, Any]
 
@@ -89,7 +90,8 @@ class Facts:
     deployment: str
     version: int
     scheduled_at: str
-    due: Mapping[str, Any] | None = None
+    due: Due | None = None
+    """The due time of a scheduled run and its data interval; None if the run is not scheduled."""
     control_plane: str = ""
 
 

@@ -13,7 +13,7 @@ from ..checkpoint.checkpoints import Checkpoints
 from ..clock import instant
 from ..logs.capture import capture
 from ..logs.log import PROCESS
-from ..problem import Cancelled, NotSerialisable, ProcessEnded, Stopped, TaskTimeout
+from ..problem import Cancelled, ChildFailed, NotSerialisable, ProcessEnded, Stopped, TaskTimeout
 from ..store.codec import Ref
 from ..suspend.waits import Waits
 from ..task.identity import CallLedger
@@ -84,7 +84,7 @@ def _active_run(flow: Flow[Any, Any], host: Host) -> ActiveRun:
 def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) -> RunEnd:
     host = run.host
     try:
-        arguments = flow.input.read(host.parameters)
+        arguments = flow.input.read(_parameters_of(flow, host))
         run.checkpoints.open()
         run.cancel.raise_if_asked()
         value = context.run(_call, flow, run, arguments)
@@ -100,6 +100,19 @@ def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) 
         return _end_by(host, error, failed_by)
     finally:
         run.cancel.abort(Cancelled("the flow has ended"))
+
+
+def _parameters_of(flow: Flow[Any, Any], host: Host) -> Any:
+    """The parameters of the run. A flow may make those of a scheduled run itself."""
+    due = host.facts.due
+    if due is None or flow.due_input is None:
+        return host.parameters
+    made = flow.due_input(due, host.parameters)
+    if not inspect.iscoroutine(made):
+        return made
+    from .loop import run_loop
+
+    return run_loop(made)
 
 
 def _call(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str, Any]) -> Any:
@@ -286,6 +299,6 @@ def _is_out_of_time(error: BaseException) -> bool:
     for one in every_error(error):
         if isinstance(one, TaskTimeout):
             return True
-        if isinstance(one, Stopped) and one.run_cause in ("timeout", "run-timeout"):
+        if isinstance(one, (ChildFailed, Stopped)) and one.run_cause in ("timeout", "run-timeout"):
             return True
     return False

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ..clock import SYSTEM_CLOCK
 from ..engine.cancel import Cancel
+from ..engine.due import due_of
 from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..store.file_store import FileStore
@@ -73,7 +74,7 @@ class Session:
             deployment=context["deployment"],
             version=context["version"],
             scheduled_at=context["scheduledAt"],
-            due=context.get("due"),
+            due=due_of(context.get("due")),
             control_plane=context.get("controlPlane", ""),
         )
         resume = context["resume"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..clock import Clock, datetime_of
+from .children import TestChildren
 from .life import Life
 
 
@@ -38,13 +39,21 @@ class TestWaits:
     __test__ = False
 
     def __init__(
-        self, answers: Mapping[str, Any], *, clock: Clock, attempt: int, asked: dict[str, tuple[float, int]], life: Life
+        self,
+        answers: Mapping[str, Any],
+        *,
+        clock: Clock,
+        attempt: int,
+        asked: dict[str, tuple[float, int]],
+        life: Life,
+        children: TestChildren,
     ) -> None:
         self._answers = answers
         self._clock = clock
         self._attempt = attempt
         self._asked = asked
         self._life = life
+        self._children = children
 
     suspends = True
 
@@ -60,7 +69,8 @@ class TestWaits:
             return self._timed(path, wait)
         name = name_of(wait)
         if name not in self._answers:
-            return _OPEN
+            child = self._children.ended(name) if wait["kind"] == "run" else None
+            return _OPEN if child is None else {**_OPEN, "state": "satisfied", "run": child}
         found = self._answers[name]
         if found is EXPIRED:
             return {**_OPEN, "state": "expired"}
