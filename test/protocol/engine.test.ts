@@ -9,27 +9,18 @@ import { TaskIdentityUnknown } from "../../sdk/flow/src/problem.ts";
 import { fromTypedJson } from "../../sdk/flow/src/store/typed-json.ts";
 import { CALL_KINDS, type CallKey, type CallKind, CallLedger } from "../../sdk/flow/src/task/identity.ts";
 import { hashInput } from "../../sdk/flow/src/task/input-hash.ts";
+import { engineVectorFiles, engineVectors } from "./vector.ts";
 
-/** The test vectors for engines in any language. */
-function vectors<Shape extends z.ZodType>(file: string, shape: Shape): z.infer<Shape> {
-  const text = readFileSync(new URL(`./vectors/engine/${file}.json`, import.meta.url), "utf8");
-  return shape.parse(JSON.parse(text));
-}
-
-const hashes = vectors(
-  "input-hash",
-  z.strictObject({
-    title: z.string(),
-    cases: z.array(
-      z.strictObject({
-        name: z.string(),
-        arguments: z.string(),
-        bytes: z.string().optional(),
-        hash: z.string(),
-      }),
-    ),
-  }),
-);
+const hashes = engineVectors("input-hash", {
+  cases: z.array(
+    z.strictObject({
+      name: z.string(),
+      arguments: z.string(),
+      bytes: z.string().optional(),
+      hash: z.string(),
+    }),
+  ),
+});
 
 describe("the hash of arguments", () => {
   test.each(hashes.cases)("$name", ({ arguments: text, bytes, hash }) => {
@@ -60,13 +51,9 @@ const Step = z.union([
     refused: z.literal(true).optional(),
   }),
 ]);
-const identities = vectors(
-  "call-identity",
-  z.strictObject({
-    title: z.string(),
-    cases: z.array(z.strictObject({ name: z.string(), steps: z.array(Step) })),
-  }),
-);
+const identities = engineVectors("call-identity", {
+  cases: z.array(z.strictObject({ name: z.string(), steps: z.array(Step) })),
+});
 
 function keyOf({ key, hash }: { key?: string | undefined; hash?: string | undefined }): CallKey {
   if (key !== undefined) return { kind: "given", key };
@@ -101,40 +88,36 @@ describe("the identity of calls", () => {
   });
 });
 
-const failures = vectors(
-  "caught-failures",
-  z.strictObject({
-    title: z.string(),
-    failedBy: z.array(
-      z.strictObject({
-        name: z.string(),
-        errors: z.record(
-          z.string(),
-          z.strictObject({ cause: z.string().optional(), errors: z.array(z.string()).optional() }),
-        ),
-        failed: z.array(z.tuple([z.string(), z.string()])),
-        thrown: z.string(),
-        failedBy: z.array(z.string()),
-      }),
-    ),
-    untold: z.array(
-      z.strictObject({
-        name: z.string(),
-        thrownAgain: z.array(z.string()),
-        failedBy: z.array(z.string()).nullable(),
-        tells: z.array(z.string()),
-      }),
-    ),
-    calls: z.array(
-      z.strictObject({
-        name: z.string(),
-        items: z.array(Checkpoint),
-        call: z.strictObject({ path: z.string(), codeVersion: z.string() }),
-        does: z.enum(["runs", "completes", "fails"]),
-      }),
-    ),
-  }),
-);
+const failures = engineVectors("caught-failures", {
+  failedBy: z.array(
+    z.strictObject({
+      name: z.string(),
+      errors: z.record(
+        z.string(),
+        z.strictObject({ cause: z.string().optional(), errors: z.array(z.string()).optional() }),
+      ),
+      failed: z.array(z.tuple([z.string(), z.string()])),
+      thrown: z.string(),
+      failedBy: z.array(z.string()),
+    }),
+  ),
+  untold: z.array(
+    z.strictObject({
+      name: z.string(),
+      thrownAgain: z.array(z.string()),
+      failedBy: z.array(z.string()).nullable(),
+      tells: z.array(z.string()),
+    }),
+  ),
+  calls: z.array(
+    z.strictObject({
+      name: z.string(),
+      items: z.array(Checkpoint),
+      call: z.strictObject({ path: z.string(), codeVersion: z.string() }),
+      does: z.enum(["runs", "completes", "fails"]),
+    }),
+  ),
+});
 
 describe("which call made a run fail", () => {
   test.each(failures.failedBy)("$name", ({ errors, failed, thrown, failedBy }) => {
@@ -177,4 +160,12 @@ describe("a call in a later attempt", () => {
     const [failure, result] = left.map((one) => (one?.codeVersion === call.codeVersion ? one : null));
     expect(failure ? "fails" : result ? "completes" : "runs").toBe(does);
   });
+});
+
+test("every file of vectors is run", () => {
+  const ts = ["engine.test.ts", "pure-parts.test.ts"].map((name) =>
+    readFileSync(new URL(name, import.meta.url), "utf8"),
+  );
+  const found = [...ts.join("").matchAll(/engineVectors\("([a-z-]+)"/g)].map(([, name]) => name);
+  expect(found.sort()).toEqual(engineVectorFiles());
 });

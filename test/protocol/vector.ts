@@ -62,3 +62,19 @@ function bodyText({ body }: VectorRequest): string {
   if (body === undefined || typeof body === "string") return body ?? "";
   return body.before + body.repeat.repeat(body.times) + body.after;
 }
+
+const ENGINE_VECTORS = new URL("./vectors/engine/", import.meta.url);
+
+/** A file of test vectors for engines in any language. Each has a title. */
+export function engineVectors<Shape extends z.ZodRawShape>(file: string, shape: Shape) {
+  const text = readFileSync(new URL(`${file}.json`, ENGINE_VECTORS), "utf8");
+  return z.strictObject({ title: z.string(), ...shape }).parse(JSON.parse(text));
+}
+
+/** The names of all files of test vectors for engines. */
+export function engineVectorFiles(): string[] {
+  return readdirSync(ENGINE_VECTORS)
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => name.slice(0, -".json".length))
+    .sort();
+}

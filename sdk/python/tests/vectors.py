@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-_FOLDER = Path(__file__).resolve().parents[3] / "test" / "protocol" / "vectors" / "engine"
+FOLDER = Path(__file__).resolve().parents[3] / "test" / "protocol" / "vectors" / "engine"
+"""Where they are."""
 
 
 def vectors(name: str) -> Any:
     """The content of one file of vectors."""
-    return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))

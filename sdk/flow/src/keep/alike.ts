@@ -22,9 +22,12 @@ function placed(name: string, key: string | undefined): Placed {
 }
 
 /** Bytes derived from the first run of a chain of reruns and the call's path. */
-function drawn({ scope, path }: Placed): Buffer {
-  const { origin } = scope.run.host.resume;
+export function drawOf(origin: string, path: string): Buffer {
   return createHash("sha256").update(`${origin}\n${path}`).digest();
+}
+
+function drawn({ scope, path }: Placed): Buffer {
+  return drawOf(scope.run.host.resume.origin, path);
 }
 
 /**
@@ -46,13 +49,27 @@ export function now(options: AlikeOptions = {}): Date {
 const MANTISSA_BYTES = 6;
 const MANTISSA_VALUES = 2 ** (MANTISSA_BYTES * 8);
 
+/** The number of a draw. */
+export function randomOf(draw: Buffer): number {
+  return draw.readUIntBE(0, MANTISSA_BYTES) / MANTISSA_VALUES;
+}
+
+/** The UUID of a draw, of version 8. */
+export function uuidOf(draw: Buffer): string {
+  const bytes = Buffer.from(draw.subarray(0, 16));
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
 /**
  * A random number from 0 up to but not including 1, the same in every attempt. It derives from the run's id: do not use
  * it for secrets.
  * @throws TaskIdentityUnknown when called again without a key beside running tasks.
  */
 export function random(options: AlikeOptions = {}): number {
-  return drawn(placed("random", options.key)).readUIntBE(0, MANTISSA_BYTES) / MANTISSA_VALUES;
+  return randomOf(drawn(placed("random", options.key)));
 }
 
 /**
@@ -61,9 +78,5 @@ export function random(options: AlikeOptions = {}): number {
  * @throws TaskIdentityUnknown when called again without a key beside running tasks.
  */
 export function uuid(options: AlikeOptions = {}): string {
-  const bytes = drawn(placed("uuid", options.key)).subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  const hex = bytes.toString("hex");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return uuidOf(drawn(placed("uuid", options.key)));
 }

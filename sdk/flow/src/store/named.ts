@@ -4,6 +4,7 @@ import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type EncodedBytes, encodeAs } from "./codec.ts";
 import { encodeLarge, type HashedBytes } from "./large.ts";
 import type { Objects } from "./objects.ts";
+import { isRef } from "./refs.ts";
 
 /** The latest value of a name, from any run. */
 export interface NamedValue {
@@ -38,6 +39,7 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
     format === FORMAT &&
     typeof ref === "object" &&
     ref !== null &&
+    isRef(ref) &&
     typeof savedAt === "string" &&
     typeof runId === "string"
   );

@@ -1,6 +1,5 @@
 import type { Ref } from "@towpath/contract";
 import { dataOf } from "./data.ts";
-import type { Store } from "./store.ts";
 
 /** `uri`, `codec`, `sizeBytes`, `sha256`. */
 const REF_FIELDS = 4;
@@ -9,6 +8,11 @@ const SHA256 = /^[0-9a-f]{64}$/;
 /** The most refs of one value that are checked, and how many at once. */
 const CHECKED_MAX = 1_000;
 const CHECKED_AT_ONCE = 16;
+
+/** The part of a store that says which values it still has. */
+interface HasRefs {
+  has(ref: Ref): Promise<boolean>;
+}
 
 /** Whether an object has exactly the fields of a ref. */
 export function isRef(value: object): value is Ref {
@@ -37,7 +41,7 @@ function* refsIn(value: unknown): Generator<Ref> {
 }
 
 /** The first 1,000 refs of a value whose values are no longer in the store. @throws StoreFault as `Store.has` */
-export async function goneRefs(store: Store, value: unknown): Promise<readonly Ref[]> {
+export async function goneRefs(store: HasRefs, value: unknown): Promise<readonly Ref[]> {
   const refs: Ref[] = [];
   for (const ref of refsIn(value)) if (refs.push(ref) === CHECKED_MAX) break;
   const gone: Ref[] = [];

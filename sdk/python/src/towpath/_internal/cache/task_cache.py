@@ -114,7 +114,8 @@ def _name_of(call: TaskCall, cache: Cache, code_version: Callable[[], str]) -> s
         else:
             parts.append(["key", _key_of(call, by)])
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-    key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY_CHARS]
+    # Half a surrogate pair is escaped, as JavaScript's JSON does it. In JSON, UTF-8 cannot encode it otherwise.
+    key = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_KEY_CHARS]
     return f"{_FOLDER}/{safe_part(call.options.name)}/{key}"
 
 

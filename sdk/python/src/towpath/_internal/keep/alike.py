@@ -21,10 +21,27 @@ def _placed(name: str, key: str | None) -> tuple[Scope, str]:
     return scope, path
 
 
-def _drawn(name: str, key: str | None) -> bytes:
+def draw_of(origin: str, path: str) -> bytes:
     """Bytes derived from the first run of a chain of reruns and the call's path."""
+    return hashlib.sha256(f"{origin}\n{path}".encode("utf-8", "surrogatepass")).digest()
+
+
+def random_of(draw: bytes) -> float:
+    """The number of a draw."""
+    return int.from_bytes(draw[:_MANTISSA_BYTES], "big") / 2.0 ** (8 * _MANTISSA_BYTES)
+
+
+def uuid_of(draw: bytes) -> UUID:
+    """The UUID of a draw, of version 8."""
+    changed = bytearray(draw[:16])
+    changed[6] = (changed[6] & 0x0F) | 0x80
+    changed[8] = (changed[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(changed))
+
+
+def _drawn(name: str, key: str | None) -> bytes:
     scope, path = _placed(name, key)
-    return hashlib.sha256(f"{scope.run.host.resume.origin}\n{path}".encode("utf-8", "surrogatepass")).digest()
+    return draw_of(scope.run.host.resume.origin, path)
 
 
 def now(*, key: str | None = None) -> datetime:
@@ -52,13 +69,9 @@ def _now(key: str | None) -> datetime:
 
 def random(*, key: str | None = None) -> float:
     """A number from 0 up to but not including 1, the same in every attempt. Do not use it for secrets."""
-    drawn = in_engine_code(_drawn, "random", key)
-    return int.from_bytes(drawn[:_MANTISSA_BYTES], "big") / 2.0 ** (8 * _MANTISSA_BYTES)
+    return random_of(in_engine_code(_drawn, "random", key))
 
 
 def uuid(*, key: str | None = None) -> UUID:
     """A UUID (version 8), the same in every attempt: suitable as an idempotency key. Do not use it for secrets."""
-    drawn = bytearray(in_engine_code(_drawn, "uuid", key)[:16])
-    drawn[6] = (drawn[6] & 0x0F) | 0x80
-    drawn[8] = (drawn[8] & 0x3F) | 0x80
-    return UUID(bytes=bytes(drawn))
+    return uuid_of(in_engine_code(_drawn, "uuid", key))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 from ..problem import NotSerialisable, StoreFault
 from ..text import is_well_formed
 from .libraries import CODECS, read, written, written_dict
+from .strict_json import parse_json
 from .typed_json import Shaped, from_typed_json, is_exact_json, plain_type, to_typed_json
 from .unfit import Unfit
 
@@ -103,7 +104,7 @@ def decode(data: bytes, *, codec: str, uri: str) -> Any:
         if codec == "text":
             return data.decode("utf-8")
         if codec == "json":
-            return json.loads(data)
+            return parse_json(data)
         if codec == "typed":
             return from_typed_json(data)
         if codec in CODECS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from .codec import CODEC_ENDINGS, Encoded, Ref
 ENTRY_BYTES_MAX = 16 * 1024
 _FORMAT = 1
 _HASH_CHARS = 16
+_CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def read_entry(data: bytes) -> NamedValue | None:
         entry = json.loads(data)
     except ValueError:
         return None
-    if not isinstance(entry, Mapping) or entry.get("format") != _FORMAT:
+    if not isinstance(entry, Mapping) or type(entry.get("format")) is not int or entry["format"] != _FORMAT:
         return None
     ref, saved_at, run_id = _ref_of(entry.get("ref")), entry.get("savedAt"), entry.get("runId")
     if ref is None or not isinstance(saved_at, str) or not isinstance(run_id, str):
@@ -57,6 +60,8 @@ def _ref_of(found: Any) -> Ref | None:
     texts = ("uri", "codec", "sha256")
     is_ref = isinstance(found, dict) and all(isinstance(found.get(one), str) for one in texts)
     if not is_ref or type(found.get("sizeBytes")) is not int:
+        return None
+    if not _CODEC.fullmatch(found["codec"]) or not _SHA256.fullmatch(found["sha256"]):
         return None
     ref: Ref = found
     return ref

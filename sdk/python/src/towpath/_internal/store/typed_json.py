@@ -20,6 +20,7 @@ from uuid import UUID
 from ..problem import NotSerialisable
 from . import libraries
 from .numbers import SAFE_INTEGER_MAX, is_decimal, number_text
+from .strict_json import parse_json
 from .unfit import Unfit
 
 _MARK = "~"
@@ -354,4 +355,4 @@ def from_typed_json(data: bytes, undefined: object = None) -> Any:
     """Reads typed JSON. @raises ValueError | TypeError if it is invalid or has no equal in Python."""
     end = data.find(b"\0")
     text, behind = (data, b"") if end < 0 else (data[:end], data[end + 1 :])
-    return _Reader(behind, undefined).value(json.loads(text.decode("utf-8", "surrogatepass")))
+    return _Reader(behind, undefined).value(parse_json(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..engine.failures import every_error
@@ -21,7 +22,8 @@ def retry_delay_ms(options: TaskOptions, *, tries: int, error: BaseException, ra
     if jitter is None:
         jitter = _DEFAULT_JITTER if options.retry_delay is None else 0
     base = _base_ms(options, tries, error)
-    return round(min(max(base * (1 + jitter * (random() * 2 - 1)), 0), _TIMER_MS_MAX))
+    # Half a millisecond is rounded up. Python's round() would round it to an even number.
+    return min(math.floor(base * (1 + jitter * (random() * 2 - 1)) + 0.5), _TIMER_MS_MAX)
 
 
 def _base_ms(options: TaskOptions, tries: int, error: BaseException) -> float:
