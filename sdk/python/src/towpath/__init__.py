@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._internal.keep.keep import keep as keep
     from ._internal.keep.keep import kept as kept
     from ._internal.logs.log import log as log
+    from ._internal.notebook.declare import notebook as notebook
     from ._internal.problem import Cancelled as Cancelled
     from ._internal.problem import ChildFailed as ChildFailed
     from ._internal.problem import InvalidDefinition as InvalidDefinition
@@ -72,6 +73,7 @@ _HOMES = {
     "keep": "keep.keep",
     "kept": "keep.keep",
     "log": "logs.log",
+    "notebook": "notebook.declare",
     "now": "keep.alike",
     "random": "keep.alike",
     "resource": "resources.resource",

@@ -14,8 +14,8 @@ from ..flow import Flow
 from ..problem import InvalidDefinition
 from .closest import advice
 
-_BY_PATH = re.compile(r"\b(?:__file__|__path__|subprocess|popen|system|runpy|spawn\w*|Process\w*)\b")
-"""Code that may read or start a module of the project without an import statement."""
+_BY_PATH = re.compile(r"\b(?:__file__|notebook|__path__|subprocess|popen|system|runpy|spawn\w*|Process\w*)\b")
+"""Code that may read or start code of the project without an import statement."""
 
 
 def place_of(flow: Any) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from ..clock import instant
 from ..engine.interrupt import in_engine_code
 from ..engine.scope import Scope, scope_for
 from ..problem import InvalidDefinition, StoreFault
+from ..store.codec import Ref
 from ..task.identity import kept_path
 
 _NAME_CHARS_MAX = 200
@@ -26,16 +27,17 @@ def keep(name: str, value: Any) -> None:
         NotSerialisable: names the part of the value that is not data.
         StoreFault: if it could not be written.
     """
-    in_engine_code(_keep, name, value)
+    in_engine_code(lambda: keep_in(scope_for("keep()"), name, value))
 
 
-def _keep(name: str, value: Any) -> None:
-    scope = scope_for("keep()")
+def keep_in(scope: Scope, name: str, value: Any) -> Ref:
+    """Stores a named value of a task call or of the flow. @returns its address"""
     path = _path_of(scope, name)
     run = scope.run
     ref = run.checkpoints.keep_value(value, path=scope.path, name=f"keep {name}")
     run.host.records.post_held({"type": "kept", "at": instant(run.host.clock), "path": path, "result": ref})
     run.checkpoints.earlier.note_value(path, ref)
+    return ref
 
 
 def kept(name: str, default: Any = None) -> Any:

@@ -28,7 +28,7 @@ class _Rest(NamedTuple):
     context: contextvars.Context
 
 
-class _Lines(io.TextIOBase):
+class Lines(io.TextIOBase):
     """A text stream whose lines become log lines. `\\r` begins a line anew, so that a progress bar is one line."""
 
     def __init__(self, level: str, behind: Any) -> None:
@@ -108,7 +108,7 @@ _LEVELS = ((40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 def capture(records: Records) -> Callable[[], None]:
     """Begins. Lines of threads outside of the run go to these records too. @returns A function that ends it."""
     out, err = sys.stdout, sys.stderr
-    lines = _Lines("info", out), _Lines("info", err)
+    lines = Lines("info", out), Lines("info", err)
     sys.stdout, sys.stderr = lines
     release_logging = _capture_logging((out, err))
 
