@@ -18,7 +18,6 @@ _NAMES = {
 }
 """Options with another name here. Durations have their unit in the value, and a task runs in a thread by default."""
 _MISSING = {
-    "thread": "Tasks in processes of their own are not there yet.",
     "if_ignored": "A run does not end for a task that ignores its time limit.",
     "pool": "Tasks in other pools are not there yet.",
     "compute": "Tasks in other pools are not there yet.",

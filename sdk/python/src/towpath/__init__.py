@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._internal.problem import NonRetryable as NonRetryable
     from ._internal.problem import ProcessEnded as ProcessEnded
     from ._internal.problem import SlotsHeld as SlotsHeld
+    from ._internal.problem import TaskProcessEnded as TaskProcessEnded
     from ._internal.problem import TaskTimeout as TaskTimeout
     from ._internal.problem import TowpathError as TowpathError
     from ._internal.problem import WaitExpired as WaitExpired
@@ -55,6 +56,7 @@ _PROBLEMS = (
     "NonRetryable",
     "ProcessEnded",
     "SlotsHeld",
+    "TaskProcessEnded",
     "TaskTimeout",
     "TowpathError",
     "WaitExpired",

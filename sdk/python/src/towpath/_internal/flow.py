@@ -15,6 +15,7 @@ from .engine.loop import is_in_loop
 from .engine.scope import Scope, current
 from .input.signature import FlowInput
 from .problem import AsyncInSync, InvalidDefinition, LoopRunning
+from .process import refuse_in_child
 from .task.identity import NO_KEY, CallKey
 from .task.input_hash import hash_input
 from .task.options import TaskOptions
@@ -50,6 +51,7 @@ class Flow(Generic[P, R]):
         if scope is None:
             from .engine.run_here import run_here
 
+            refuse_in_child(self.name)
             if self.is_async and is_in_loop():
                 raise LoopRunning(self.name)
             result: R = run_here(self, dict(bound.arguments))

@@ -185,6 +185,48 @@ class TaskTimeout(TowpathError):
         self.timeout_ms = timeout_ms
 
 
+class TaskProcessEnded(TowpathError):
+    """The process of a task ended before the task did. `exit_code` or `signal` says how; the other one is None."""
+
+    code = "task-process-ended"
+
+    def __init__(self, task: str, status: int | None) -> None:
+        self.task = task
+        self.exit_code = status if status is not None and status >= 0 else None
+        self.signal = -status if status is not None and status < 0 else None
+        super().__init__(f'The process of task "{task}" ended before the task did: {_end_of(self)}')
+
+
+def _end_of(ended: TaskProcessEnded) -> str:
+    if ended.exit_code is not None:
+        return f"it exited with code {ended.exit_code}. Check whether its code calls os._exit."
+    if ended.signal is None:
+        return "it closed its connection to the flow's process."
+    import signal
+
+    try:
+        name = signal.Signals(ended.signal).name
+    except ValueError:
+        name = f"signal {ended.signal}"
+    if name == "SIGKILL":
+        return "it was killed by SIGKILL. If nobody did that, memory ran out: the machine's `dmesg` says so."
+    if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"):
+        return f"{name} ended it. Look for a fault in native code: the output has the Python stack."
+    return f"{name} ended it."
+
+
+class NotInProcess(TowpathError):
+    """A task that runs in a process of its own used what only the flow's process has."""
+
+    code = "not-in-process"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was called in a task that runs in a process of its own.",
+            next='Call it from the flow, or remove runs_in="process" from the task that calls it.',
+        )
+
+
 class SlotsHeld(TowpathError):
     """A task that holds slots called one that needs some. Two such tasks could wait for each other without end."""
 
@@ -201,6 +243,15 @@ class NonRetryable(TowpathError):
     """Raise it in a task whose retry is pointless. It also counts as the cause of another error."""
 
     code = "non-retryable"
+
+
+class NotPicklable(NonRetryable):
+    """An argument or result of a task cannot be sent to another process, or back."""
+
+    code = "not-picklable"
+
+    def __init__(self, task: str, what: str, next: str) -> None:
+        super().__init__(f'Task "{task}" runs in a process of its own: {what}', next=next)
 
 
 class CallRefused(TowpathError):

@@ -10,6 +10,9 @@ from types import ModuleType
 
 from ..problem import TowpathError
 
+UNNAMED = "_towpath_"
+"""How the names of modules begin that no import statement can name."""
+
 
 class ModuleNotThere(TowpathError):
     """The project has no file of this path."""
@@ -66,7 +69,7 @@ def _name_of(path: str) -> str:
 
 
 def _load_file(name: str, file: Path) -> ModuleType:
-    unique = f"_towpath_{name.replace('.', '_')}"
+    unique = f"{UNNAMED}{name.replace('.', '_')}"
     known = sys.modules.get(unique)
     if known is not None:
         return known

@@ -12,6 +12,9 @@ from ..text import cut_for_worker
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
+STACK = "__towpath_stack__"
+"""The attribute of an error of another process: its traceback there, as text."""
+
 
 def describe_error(error: BaseException) -> dict[str, str]:
     """The name, message and stack of an error, within the limits of the run protocol.
@@ -40,6 +43,9 @@ def stack_of(error: BaseException) -> str:
     """The traceback of an error without the frames of this package."""
     import traceback
 
+    told = vars(error).get(STACK)
+    if isinstance(told, str):
+        return told
     made = traceback.TracebackException.from_exception(error)
     _trim(made, set())
     return "".join(made.format()).rstrip("\n")
@@ -58,7 +64,11 @@ def _trim(made: Any, seen: set[int]) -> None:
 
 def _is_ours(file: str) -> bool:
     """Whether a file is of this package, or of Python's own way to import a module."""
-    return file.startswith("<frozen importlib") or file == importlib.__file__ or os.path.abspath(file).startswith(_OWN_FOLDER)
+    return (
+        file.startswith("<frozen importlib")
+        or file == importlib.__file__
+        or os.path.abspath(file).startswith(_OWN_FOLDER)
+    )
 
 
 def _from_here(frame: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..console.answers import take_answers
 from ..gateway.session import Session, address_from_environment
 from ..problem import Fault, InvalidParameters, TowpathError
+from ..process import refuse_in_child
 from .describe_error import stack_of
 from .run_here import run_shown
 from .run_in_worker import run_attempt
@@ -26,6 +27,7 @@ _NEXT = "Fix the cause, and run it again. Here nothing is kept: on a worker, a r
 
 def run_main(flow: Flow[Any, Any]) -> None:
     """Runs a flow and exits: 0 if it completed, 1 if it failed, 2 if it was cancelled, 65 for wrong parameters."""
+    refuse_in_child(flow.name)
     address = address_from_environment()
     if address is not None:
         end = run_attempt(flow, Session(address))

@@ -15,6 +15,7 @@ from .host import Host
 
 if TYPE_CHECKING:
     from ..checkpoint.checkpoints import Checkpoints
+    from ..process.children import Children
     from ..resources.opened import Opened
     from ..suspend.waits import Waits
     from ..task.async_map import AsyncPump
@@ -77,6 +78,8 @@ class ActiveRun:
     """The maps whose results nobody has taken yet."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
     opened: Opened = field(default_factory=_nothing_opened)
+    children: Children | None = None
+    """The processes of its tasks. None: it has started none."""
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
 

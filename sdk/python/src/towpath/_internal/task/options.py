@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from ..problem import InvalidDefinition
 from .durations import Duration, ms_of
@@ -60,6 +60,10 @@ class TaskOptions:
     """Each try takes one slot of each of its tags that has a limit."""
     cache: bool | Cache = False
     """Reuses the result of an equal call of any run. True: equal arguments and the same code."""
+    runs_in: Literal["thread", "process"] = "thread"
+    """Where the function runs: in the flow's process, or in a process of its own that a time limit or a cancellation kills.
+    With `process`, the function is at the top of its module, arguments and result are data that pickle can copy, and the
+    function cannot call tasks. Logs, artifacts, `keep`, `kept` and secrets work."""
     on_retry: Callable[..., Any] | None = None
     on_failure: Callable[..., Any] | None = None
 
@@ -69,6 +73,7 @@ class TaskOptions:
         self._check("concurrency", _is_whole(self.concurrency, 1, 10_000), "a whole number from 1 to 10,000")
         jitter = 0 if self.retry_jitter is None else self.retry_jitter
         self._check("retry_jitter", isinstance(jitter, (int, float)) and 0 <= jitter <= 1, "from 0 to 1")
+        self._check("runs_in", self.runs_in in ("thread", "process"), '"thread" or "process"')
         self._check("key", self.key is None or (isinstance(self.key, str) and self.key != ""), "text that is not empty")
         version = "1" if self.version is None else self.version
         self._check("version", isinstance(version, str) and 1 <= len(version) <= 64, "text of 1 to 64 characters")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..cache.task_cache import Cache, TaskCache
 from ..checkpoint.checkpoints import Facts
@@ -15,7 +16,7 @@ from ..engine.cancel import Cancel
 from ..engine.describe_error import describe_error, raised_again
 from ..engine.hooks import HOOK_MS, call_hook
 from ..engine.io import LOOP, Io, Limit
-from ..engine.scope import Scope, current
+from ..engine.scope import ActiveRun, Scope, current
 from ..engine.timers import TIMERS
 from ..problem import Cancelled, NotData, TaskTimeout
 from .durations import ms_of
@@ -24,9 +25,12 @@ from .options import TaskOptions
 from .retry import is_retryable, retry_delay_ms
 from .slots import Holder, no_slots, take_slots
 
+if TYPE_CHECKING:
+    from ..process.children import Children
+
 _STILL_RUNNING = (
     "did not end after its time limit, so it is still running. Python cannot end a thread or a coroutine that ignores it: "
-    "ask is_cancelled() between two steps, or give blocking calls a time limit of their own."
+    'ask is_cancelled() between two steps, give blocking calls a time limit of their own, or set runs_in="process".'
 )
 
 
@@ -213,7 +217,10 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
 
     limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), on_left)
     try:
-        result = await call.io.invoke(lambda: context.run(call.fn), cancel, limit)
+        if call.options.runs_in == "process":
+            result = await call.io.blocking(lambda: _children_of(scope.run).call(call, calls, cancel))
+        else:
+            result = await call.io.invoke(lambda: context.run(call.fn), cancel, limit)
         if up is not None and cancel.reason is up:
             raise up
     except BaseException:
@@ -226,6 +233,19 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
         if not calls.has_open() or cancel.reason is not None:
             cancel.release()
     return result
+
+
+_starting = threading.Lock()
+
+
+def _children_of(run: ActiveRun) -> Children:
+    """The processes of a run's tasks. Their module loads with the first of them."""
+    with _starting:
+        if run.children is None:
+            from ..process.children import Children
+
+            run.children = Children()
+        return run.children
 
 
 def _goes_on(call: TaskCall, tries: int, error: BaseException) -> bool:

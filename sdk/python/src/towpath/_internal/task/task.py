@@ -62,6 +62,10 @@ class _TaskBase:
     def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.fn = fn
         self.options = options
+        if options.runs_in == "process":
+            from ..process.place import check_is_findable
+
+            check_is_findable(options.name, fn)
         self._bound = _Bound(fn)
         functools.update_wrapper(self, fn)  # type: ignore[arg-type]
 
