@@ -1,5 +1,6 @@
-export { type CodeCache, openCodeCache } from "./code-cache.ts";
+export { bringTree, type FetchedCode } from "./bring-tree.ts";
+export { type CodeCache, holdTree, openCodeCache, treePath } from "./code-cache.ts";
 export { CodeError } from "./code-error.ts";
 export type { CodeRequest } from "./code-request.ts";
-export { type FetchedCode, fetchCode } from "./fetch-code.ts";
+export { fetchCode } from "./fetch-code.ts";
 export { pruneCodeCache } from "./prune-code-cache.ts";
